@@ -1,0 +1,40 @@
+# make demo [DATA=folder] [QUICK=1]   everything, from an empty machine to an explained paper order
+# make dev  test  check  bench  clean
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+export MARKETLOOM_HOME ?= $(CURDIR)/.marketloom
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: demo dev test check bench clean install
+
+install: $(VENV)/.installed
+
+# torch goes first: once it is there, nothing that needs torch pulls another build.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/marketloom demo $(if $(DATA),--data $(DATA)) $(if $(filter-out 0,$(QUICK)),--quick)
+
+dev: install
+	$(BIN)/marketloom dev
+
+test: install
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: install
+	$(BIN)/python -m benchmarks $(ONLY)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@echo "kept: $(MARKETLOOM_HOME) (your data); remove it by hand when you are sure"

@@ -1,0 +1,1 @@
+"""The trade itself: markets, indicators, signals, risk, orders. Pure, typed, and free of any framework."""

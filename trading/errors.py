@@ -1,0 +1,77 @@
+"""Every error that Marketloom raises on purpose.
+
+MarketloomError
+├── Permanent              the same call can never succeed: fix the input
+│   ├── InvalidSettings    marketloom.toml or an environment variable
+│   ├── InvalidValue       a number or word outside what its type allows
+│   ├── InvalidCandles     candles that break an invariant
+│   ├── UnreadableFile     corrupt, empty, or of a kind that no importer knows
+│   ├── NotStored          nothing is stored under that name yet
+│   ├── InvalidBundle      a policy whose files do not match their manifest
+│   ├── InvalidModel       model weights that are not the published ones
+│   └── UnusableHome       the home folder cannot be created, read or written
+└── Transient              the same call may succeed later
+    ├── StoreUnreachable   PostgreSQL does not answer
+    ├── ModelUnreachable   a language model does not answer
+    └── TrainingFailed     the training process ended without a policy
+"""
+
+
+class MarketloomError(Exception):
+    """Base of all errors raised on purpose; the message says what was wrong, where, and what to do."""
+
+    retryable = False
+
+
+class Permanent(MarketloomError):
+    """Do not retry: the input has to change first."""
+
+
+class Transient(MarketloomError):
+    """Retrying later may help."""
+
+    retryable = True
+
+
+class InvalidSettings(Permanent):
+    """Names the file, the key and what is allowed."""
+
+
+class InvalidValue(Permanent, ValueError):
+    """A ValueError too, so that parsers report it beside the key it came from."""
+
+
+class InvalidCandles(Permanent):
+    """Carries the first offending open time in its message."""
+
+
+class UnreadableFile(Permanent):
+    """Names the file and why no importer takes it."""
+
+
+class NotStored(Permanent):
+    """Names what is missing and what writes it."""
+
+
+class InvalidBundle(Permanent):
+    """A policy bundle that was changed, truncated or made for other features."""
+
+
+class InvalidModel(Permanent):
+    """Weights whose digest is not the published one."""
+
+
+class UnusableHome(Permanent):
+    """Names the folder and what is wrong with it."""
+
+
+class StoreUnreachable(Transient):
+    """Nothing that was committed is lost."""
+
+
+class ModelUnreachable(Transient):
+    """The caller decides whether to abstain; no neutral answer is made up."""
+
+
+class TrainingFailed(Transient):
+    """Carries the end of the training process's output."""

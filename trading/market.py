@@ -1,0 +1,119 @@
+"""What is traded: pairs, timeframes, instruments, and the columns of a candle table."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, StrEnum
+
+import polars as pl
+
+from trading.errors import InvalidValue
+
+TIME = pl.Datetime("us", "UTC")
+
+CANDLE_SCHEMA = pl.Schema(
+    {
+        "open_time": TIME,
+        "close_time": TIME,  # exclusive: the open time of the next candle on the grid
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),  # base currency
+        "origin": pl.String(),  # the venue that published it, or "simulated"
+        "known_at": TIME,  # when this row could first be acted upon; never before close_time
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    base: str
+    quote: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Pair":
+        """Read `BTC/USDT` (people) or `BTC-USDT` (partition keys, folders)."""
+        base, separator, quote = text.upper().replace("-", "/").partition("/")
+        if not (separator and base.isalnum() and quote.isalnum() and base != quote):
+            raise InvalidValue(f"{text!r} is not a pair: write it like BTC/USDT")
+        return cls(base, quote)
+
+    @property
+    def key(self) -> str:
+        return f"{self.base}-{self.quote}"
+
+    def __str__(self) -> str:
+        return f"{self.base}/{self.quote}"
+
+
+class Timeframe(Enum):
+    """Candle lengths; all divide the UTC day."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H4 = "4h"
+    D1 = "1d"
+
+    @property
+    def duration(self) -> timedelta:
+        count, unit = int(self.value[:-1]), self.value[-1]
+        return count * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit]
+
+    @property
+    def per_year(self) -> float:
+        """Candles in a year of 365 days: crypto never closes."""
+        return timedelta(days=365) / self.duration
+
+
+class PairStatus(StrEnum):
+    ONLINE = "online"
+    CANCEL_ONLY = "cancel_only"
+    POST_ONLY = "post_only"
+    LIMIT_ONLY = "limit_only"
+    REDUCE_ONLY = "reduce_only"
+    MAINTENANCE = "maintenance"
+    DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """How a venue lets one pair be traded. Fees are shares of the traded value (0.0026 = 0.26 %)."""
+
+    pair: Pair
+    price_increment: Decimal
+    quantity_increment: Decimal
+    minimum_quantity: Decimal  # base currency
+    minimum_cost: Decimal  # quote currency
+    taker_fee: Decimal
+    maker_fee: Decimal
+    status: PairStatus = PairStatus.ONLINE
+
+    def __post_init__(self) -> None:
+        for name in ("price_increment", "quantity_increment"):
+            if not getattr(self, name) > 0:
+                raise InvalidValue(f"{self.pair}: {name} must be above zero")
+
+
+def month_of(time: datetime) -> date:
+    """First day of the UTC month that holds `time`."""
+    return time.astimezone(UTC).date().replace(day=1)
+
+
+def month_start(month: date) -> datetime:
+    return datetime(month.year, month.month, 1, tzinfo=UTC)
+
+
+def next_month(month: date) -> date:
+    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def months_between(first: date, last: date) -> list[date]:
+    """Every month from `first` to `last`, both included."""
+    months = [first.replace(day=1)]
+    while months[-1] < last.replace(day=1):
+        months.append(next_month(months[-1]))
+    return months if first <= last else []

@@ -1,0 +1,78 @@
+"""Orders from intent to fill. Amounts are exact decimals; ids are deterministic, so a repeat is recognised."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+from trading.market import Pair
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+
+class OrderStatus(StrEnum):
+    PENDING = "pending"  # the intent is committed, the venue has not been asked or has not answered
+    ACCEPTED = "accepted"  # the venue holds it, nothing has been filled yet
+    FILLED = "filled"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"  # the venue was asked and no answer came: look it up before anything else
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """A market order that risk has approved, committed before any venue hears of it.
+
+    `stop_loss` and `take_profit` belong to the position that the order opens; both are None when it closes one.
+    """
+
+    intent_id: str  # also the client order id at the venue
+    decision_id: str
+    account: str
+    pair: Pair
+    side: Side
+    quantity: Decimal  # base currency, a multiple of the instrument's increment
+    reduces: bool  # closes a position; never opens or turns one
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    created_at: datetime  # the decision's clock, not the machine's
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    fill_id: str
+    intent_id: str
+    account: str
+    pair: Pair
+    side: Side
+    price: Decimal  # quote per base
+    quantity: Decimal  # base currency
+    fee: Decimal  # in `fee_asset`
+    fee_asset: str
+    filled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the venue says of one intent."""
+
+    intent_id: str
+    status: OrderStatus
+    reason: str  # readable; empty when filled
+    updated_at: datetime
+
+
+def round_down(amount: Decimal, increment: Decimal) -> Decimal:
+    """Largest multiple of `increment` not above `amount` in size: never more than was allowed."""
+    return (amount / increment).to_integral_value(ROUND_DOWN) * increment
+
+
+def round_price(price: Decimal, increment: Decimal) -> Decimal:
+    """Nearest multiple of `increment`."""
+    return (price / increment).to_integral_value(ROUND_HALF_EVEN) * increment

@@ -1,0 +1,218 @@
+"""What the rest of the system may ask of the outside world. Times are UTC; months are their first day."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trading.market import Instrument, Pair
+from trading.orders import Fill, Order, OrderIntent
+from trading.portfolio import Position
+
+
+class TableStore(Protocol):
+    """One table of rows with `open_time` and `close_time`, cut into pair x month partitions.
+
+    `write` replaces a partition as a whole and is atomic: a reader or a killed writer never leaves half of one.
+    """
+
+    def write(self, pair: Pair, month: date, table: pl.DataFrame) -> None:
+        """Replace one month. Every open_time lies in that month and is above the one before (InvalidCandles)."""
+
+    def read(self, pair: Pair, month: date) -> pl.DataFrame:
+        """One month, sorted by open_time. NotStored when it was never written (an empty month was)."""
+
+    def months(self, pair: Pair) -> list[date]:
+        """Months that were written, ascending; empty when none."""
+
+    def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        """Rows with start <= open_time < end, sorted. NotStored when no month of the pair was written."""
+
+    def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+        """The newest `rows` rows with close_time <= until, sorted; fewer when there are fewer. NotStored as above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A price that a venue would trade at, and when."""
+
+    price: float
+    time: datetime
+
+
+class CandleSource(Protocol):
+    """Where candles come from: imported files, a simulator, later a venue.
+
+    What it gives out has CANDLE_SCHEMA, is sorted, has no duplicates, and holds only closed candles.
+    """
+
+    @property
+    def origin(self) -> str:
+        """The venue's name, or `simulated`; written into every candle."""
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        """First open time and last close time that `candles` can give. NotStored when the pair is unknown."""
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        """Closed candles with start <= open_time < end; may be empty inside the span."""
+
+    def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
+        """The first price at or after `time`, as the venue would see it; None when it is not there yet.
+
+        The venue alone may ask this: it can lie beyond what `candles` gives to everybody else.
+        """
+
+
+class Journal(Protocol):
+    """Decisions, intents, orders, fills and balances of accounts. Every method is one transaction."""
+
+    def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
+        """Enter the opening balances once; a second call with the same account changes nothing."""
+
+    def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
+        """Sum of all ledger entries per asset (entered at or before `until`). NotStored for an unknown account."""
+
+    def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
+        """Commit a decision together with its intent. False, changing nothing, when the id is already there.
+
+        `receipt` carries at least `decision_id`, `account`, `pair`, `decided_at`, `action`, `confidence`, `opinions`.
+        """
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        """The receipt. An unambiguous prefix of eight characters or more is enough. NotStored otherwise."""
+
+    def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
+        """Receipts, newest first."""
+
+    def intent(self, decision_id: str) -> OrderIntent | None:
+        """The decision's intent, None when it asked for no order."""
+
+    def unsettled(self, account: str) -> list[OrderIntent]:
+        """Intents whose order is neither filled nor rejected, oldest first."""
+
+    def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
+        """Commit what the venue said: order state, fills, ledger entries and the position they lead to.
+
+        Repeating a fill id changes nothing. A balance that would fall below zero raises InvalidValue and nothing
+        is kept.
+        """
+
+    def order(self, intent_id: str) -> Order | None:
+        """The order's newest state, None while the venue has not been heard."""
+
+    def fills(self, account: str) -> list[Fill]:
+        """All fills, oldest first."""
+
+    def position(self, account: str, pair: Pair) -> Position | None: ...
+
+    def positions(self, account: str) -> list[Position]: ...
+
+    def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
+        """Replace the day's portfolio snapshot."""
+
+    def snapshots(self, account: str) -> list[dict[str, Any]]:
+        """Portfolio snapshots, oldest day first, each with `day`, `equity`, `balances`."""
+
+
+class Venue(Protocol):
+    """An exchange, real or on paper. Placing is idempotent by intent id."""
+
+    def instrument(self, pair: Pair) -> Instrument:
+        """NotStored when the venue does not trade the pair."""
+
+    def place(self, intent: OrderIntent) -> Order:
+        """Look the intent up first, then place it if it is new; the answer is in the journal before it returns."""
+
+    def settle(self, account: str) -> list[Order]:
+        """Ask about every unsettled intent of the account, placing those that never reached the venue."""
+
+
+class NewsStore(Protocol):
+    """Articles, their vectors and their sentiment. `known_at` decides what a decision at some time may see."""
+
+    def put_articles(self, articles: pl.DataFrame) -> int:
+        """Insert by `article_id` (ARTICLE_SCHEMA); known ids are left alone. Returns how many were new."""
+
+    def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
+        """Articles with start <= known_at < end, by known_at; empty when none."""
+
+    def put_embeddings(self, model: str, article_ids: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+        """Vectors of shape (n, dimensions), one per article; replaces those of the same model."""
+
+    def embedded(self, model: str, article_ids: Sequence[str]) -> set[str]:
+        """Which of these already have a vector of `model`."""
+
+    def nearest(self, model: str, vector: npt.NDArray[np.float32], count: int, known_before: datetime) -> pl.DataFrame:
+        """Articles known strictly before, nearest first, with a `distance` column (cosine)."""
+
+    def put_sentiment(self, rows: pl.DataFrame) -> None:
+        """One row per article, asset and model (SENTIMENT_SCHEMA); replaces those of the same key."""
+
+    def sentiment(self, asset: str, start: datetime, end: datetime) -> pl.DataFrame:
+        """Sentiment rows with start <= known_at < end, by known_at; empty when none."""
+
+
+class PromotionLog(Protocol):
+    """Which policy trades which pair, and every verdict of the gate that led there."""
+
+    def record(self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime) -> None: ...
+
+    def champion(self, pair: Pair) -> str | None:
+        """Policy id promoted last; None while none ever passed the gate."""
+
+    def history(self, pair: Pair) -> list[dict[str, Any]]:
+        """Verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the bus; offsets rise in commit order."""
+
+    offset: int
+    topic: str
+    key: str
+    payload: dict[str, Any]
+    at: datetime
+
+
+class Bus(Protocol):
+    """An append-only log that readers follow with their own offset."""
+
+    def publish(self, topic: str, key: str, payload: Mapping[str, Any]) -> int:
+        """Append; returns the offset once it is durable."""
+
+    def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
+        """Events with offset above `after`, in order. No event ever appears below one that was already read."""
+
+    def newest(self, topic: str, key: str) -> Event | None: ...
+
+
+ARTICLE_SCHEMA = pl.Schema(
+    {
+        "article_id": pl.String(),  # hash of source, published_at, title and text
+        "published_at": pl.Datetime("us", "UTC"),
+        "known_at": pl.Datetime("us", "UTC"),  # the next midnight when the source gives a day without a clock time
+        "source": pl.String(),
+        "title": pl.String(),  # the first sentence when the source has no title
+        "text": pl.String(),
+        "url": pl.String(),  # empty when the source has none
+    }
+)
+
+SENTIMENT_SCHEMA = pl.Schema(
+    {
+        "article_id": pl.String(),
+        "asset": pl.String(),  # BTC, XRP ...
+        "known_at": pl.Datetime("us", "UTC"),
+        "score": pl.Float64(),  # -1 .. 1
+        "confidence": pl.Float64(),  # 0 .. 1
+        "model": pl.String(),
+        "prompt_hash": pl.String(),  # empty where no prompt exists
+        "cost_usd": pl.Float64(),
+    }
+)
