@@ -98,6 +98,25 @@ class Instrument:
                 raise InvalidValue(f"{self.pair}: {name} must be above zero")
 
 
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """What is traded and counted: the pairs, the asset that results are counted in, and the base candle."""
+
+    pairs: tuple[Pair, ...]
+    quote: str
+    timeframe: Timeframe
+    origin: str  # the venue that published the candles, or "simulated"
+
+    @property
+    def dataset(self) -> str:
+        """Keeps real and simulated candles, and everything made from them, apart."""
+        return f"{self.origin}-{self.timeframe.value}"
+
+    def direct_pair(self, asset: str) -> Pair | None:
+        """The pair that prices `asset` in the counting asset, None when only a detour does."""
+        return next((pair for pair in self.pairs if pair == Pair(asset, self.quote)), None)
+
+
 def month_of(time: datetime) -> date:
     """First day of the UTC month that holds `time`."""
     return time.astimezone(UTC).date().replace(day=1)

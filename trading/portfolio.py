@@ -78,7 +78,9 @@ def rate(asset: str, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
         return direct
     if (inverse := prices.get(Pair(quote, asset))) is not None:
         return 1 / inverse
-    raise NotStored(f"no price joins {asset} and {quote}: known pairs are {', '.join(map(str, prices)) or 'none'}")
+    raise NotStored(
+        f"no price joins {asset} and {quote}: known pairs are {', '.join(map(str, prices)) or 'none'}"
+    )
 
 
 def equity(balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:

@@ -141,13 +141,17 @@ class NewsStore(Protocol):
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Articles with start <= known_at < end, by known_at; empty when none."""
 
-    def put_embeddings(self, model: str, article_ids: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+    def put_embeddings(
+        self, model: str, article_ids: Sequence[str], vectors: npt.NDArray[np.float32]
+    ) -> None:
         """Vectors of shape (n, dimensions), one per article; replaces those of the same model."""
 
     def embedded(self, model: str, article_ids: Sequence[str]) -> set[str]:
         """Which of these already have a vector of `model`."""
 
-    def nearest(self, model: str, vector: npt.NDArray[np.float32], count: int, known_before: datetime) -> pl.DataFrame:
+    def nearest(
+        self, model: str, vector: npt.NDArray[np.float32], count: int, known_before: datetime
+    ) -> pl.DataFrame:
         """Articles known strictly before, nearest first, with a `distance` column (cosine)."""
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
@@ -160,13 +164,29 @@ class NewsStore(Protocol):
 class PromotionLog(Protocol):
     """Which policy trades which pair, and every verdict of the gate that led there."""
 
-    def record(self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime) -> None: ...
+    def record(
+        self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime
+    ) -> None: ...
 
     def champion(self, pair: Pair) -> str | None:
         """Policy id promoted last; None while none ever passed the gate."""
 
     def history(self, pair: Pair) -> list[dict[str, Any]]:
         """Verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""
+
+
+class PerformanceStore(Protocol):
+    """Track records of one dataset: one row per day, model, pair and mode."""
+
+    def replace_day(self, day: date, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace everything known of one day.
+
+        A row has `model`, `pair`, `mode`, `candles`, `votes`, `hit_rate`, `mean_return`, `pnl` and `cost_usd`
+        (hit rate and mean return None without a vote); what else it has must be plain JSON values.
+        """
+
+    def read(self, start: date, end: date) -> list[dict[str, Any]]:
+        """The rows with start <= day < end, each with its `day`, by day, pair, model and mode; empty when none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +216,9 @@ ARTICLE_SCHEMA = pl.Schema(
     {
         "article_id": pl.String(),  # hash of source, published_at, title and text
         "published_at": pl.Datetime("us", "UTC"),
-        "known_at": pl.Datetime("us", "UTC"),  # the next midnight when the source gives a day without a clock time
+        "known_at": pl.Datetime(
+            "us", "UTC"
+        ),  # the next midnight when the source gives a day without a clock time
         "source": pl.String(),
         "title": pl.String(),  # the first sentence when the source has no title
         "text": pl.String(),

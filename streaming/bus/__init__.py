@@ -1,0 +1,21 @@
+"""The bus: an append-only log that sensors and sinks follow. One back end per file; here the records' shapes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from trading.market import Pair
+
+CANDLE_CLOSED = "candle_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    key: str
+    values: dict[str, Any]
+
+
+def candle_closed(dataset: str, pair: Pair, close_time: datetime) -> Record:
+    """A candle that is complete and stored; `close_time` is written so that text order is time order."""
+    values = {"dataset": dataset, "pair": str(pair), "close_time": close_time.isoformat()}
+    return Record(f"{dataset}:{pair.key}", values)

@@ -1,0 +1,77 @@
+"""The live executor: one materialisation is one decision, one receipt, and at most one order."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from assets.features import features
+from assets.market import instruments, ohlcv
+from assets.news import news_sentiment
+from assets.partitions import PAIR_OF_MONTHS, PAIRS
+from assets.policies import champion_policy
+from ml.decision import Rules
+from ml.executor import Executed, execute
+from ml.explanation import explain
+from ml.knowledge import Knowledge
+from trading.errors import InvalidValue
+from trading.market import Pair
+from trading.ports import Journal, Venue
+
+
+class DecisionConfig(dg.Config):
+    """The clock, as a UTC time such as 2020-02-21T23:00:00; empty: the close of the newest stored candle."""
+
+    as_of: str = ""
+
+
+@dg.asset(
+    partitions_def=PAIRS,
+    group_name="trading",
+    kinds={"postgres"},
+    owners=["team:trading"],
+    code_version="1",
+    deps=[
+        instruments,
+        dg.AssetDep(ohlcv, partition_mapping=PAIR_OF_MONTHS),
+        dg.AssetDep(features, partition_mapping=PAIR_OF_MONTHS),
+        dg.AssetDep(news_sentiment, partition_mapping=dg.LastPartitionMapping()),
+        champion_policy,
+    ],
+)
+def decision(
+    context: dg.AssetExecutionContext,
+    config: DecisionConfig,
+    knowledge: dg.ResourceParam[Knowledge],
+    rules: dg.ResourceParam[Rules],
+    journal: dg.ResourceParam[Journal],
+    venue: dg.ResourceParam[Venue],
+) -> dg.MaterializeResult[None]:
+    """Newest candles, champion and sentiment in; consensus, risk, receipt, intent and order out."""
+    pair = Pair.parse(context.partition_key)
+    done = execute(pair, clock(config.as_of), knowledge, rules, journal, venue)
+    context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
+    return dg.MaterializeResult(metadata=_metadata(done))
+
+
+def clock(text: str) -> datetime | None:
+    """The configured time in UTC, None when it is left to the newest candle."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue(f"as_of is {text!r}: write a UTC time such as 2020-02-21T23:00:00") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _metadata(done: Executed) -> dict[str, Any]:
+    return {
+        "decision_id": done.receipt["decision_id"],
+        "action": done.receipt["action"],
+        "outcome": done.receipt["outcome"],
+        "order": done.order.status.value if done.order else "none",
+        "repeated": done.repeated,
+        "why": dg.MetadataValue.md(f"```\n{explain(done.receipt, done.order)}\n```"),
+        "receipt": dg.MetadataValue.json(done.receipt),
+    }

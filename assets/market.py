@@ -1,0 +1,182 @@
+"""What the market did: instruments and closed candles."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from itertools import groupby
+
+import dagster as dg
+import polars as pl
+
+from assets.partitions import PAIR_MONTHS, pair_months
+from assets.plots import price_plot
+from assets.schema import column_schema
+from streaming.bus import CANDLE_CLOSED, candle_closed
+from trading.candles import Gap, gaps, quality, violations
+from trading.errors import InvalidCandles, NotStored
+from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, month_start, next_month
+from trading.ports import Bus, CandleSource, TableStore
+from trading.stores.instruments import InstrumentFile
+
+
+@dg.asset(group_name="market", kinds={"json"}, owners=["team:market"], code_version="1")
+def instruments(
+    known_instruments: dg.ResourceParam[Mapping[Pair, Instrument]],
+    instrument_file: dg.ResourceParam[InstrumentFile],
+) -> dg.MaterializeResult[None]:
+    """How the venue lets each pair be traded: increments, minimums, fees and status."""
+    instrument_file.write(list(known_instruments.values()))
+    rows = [
+        dg.TableRecord({"pair": str(pair), "price_increment": str(each.price_increment), "status": each.status.value,
+                        "minimum_quantity": str(each.minimum_quantity), "taker_fee": str(each.taker_fee)})
+        for pair, each in known_instruments.items()
+    ]  # fmt: skip
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": len(rows), "instruments": dg.MetadataValue.table(rows)}
+    )
+
+
+@dg.asset(
+    partitions_def=PAIR_MONTHS,
+    group_name="market",
+    kinds={"polars", "parquet"},
+    owners=["team:market"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    metadata=column_schema(CANDLE_SCHEMA),
+)
+def ohlcv(
+    context: dg.AssetExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    candle_source: dg.ResourceParam[CandleSource],
+    candle_store: dg.ResourceParam[TableStore],
+    bus: dg.ResourceParam[Bus],
+) -> None:
+    """Closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
+    for pair, parts in groupby(pair_months(context.partition_keys), key=lambda part: part[1]):
+        for key, _, month in parts:
+            candles = closed_candles(candle_source, pair, month, universe)
+            candle_store.write(pair, month, candles)
+            context.add_asset_metadata(_candle_metadata(candles, pair, month, universe), partition_key=key)
+        newest = candle_source.span(pair)[1]
+        context.log.info(f"{pair}: candles up to {newest:%Y-%m-%d %H:%M} stored from {candle_source.origin}")
+        announce(bus, universe, pair, candle_store)
+
+
+def closed_candles(source: CandleSource, pair: Pair, month: date, universe: Universe) -> pl.DataFrame:
+    """The month's candles as the source has them.
+
+    Raises NotStored outside the source's span and InvalidCandles naming the first broken candle.
+    """
+    first, last = source.span(pair)
+    if month_start(next_month(month)) <= first or month_start(month) >= last:
+        raise NotStored(
+            f"{source.origin} has {pair} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} (UTC): "
+            f"no candle lies in {month:%Y-%m}; choose months inside, or import more with `marketloom import`"
+        )
+    candles = source.candles(pair, month_start(month), month_start(next_month(month)))
+    if (broken := violations(candles, universe.timeframe)).height:
+        worst = broken.row(0, named=True)
+        raise InvalidCandles(
+            f"{source.origin} {pair}: {broken.height} broken candles, the first opens at "
+            f"{worst['open_time']}: {worst['rule']} ({worst['detail']}); nothing was stored for {month:%Y-%m}"
+        )
+    return candles
+
+
+def announce(bus: Bus, universe: Universe, pair: Pair, store: TableStore) -> None:
+    """Put the newest stored candle on the bus unless that candle, or a newer one, is there already."""
+    months = store.months(pair)
+    newest = store.read(pair, months[-1])["close_time"].max() if months else None
+    if not isinstance(newest, datetime):
+        return
+    payload = candle_closed(universe.dataset, pair, newest)
+    last = bus.newest(CANDLE_CLOSED, payload.key)
+    if last is None or last.payload["close_time"] < payload.values["close_time"]:
+        bus.publish(CANDLE_CLOSED, payload.key, payload.values)
+
+
+def _candle_metadata(
+    candles: pl.DataFrame, pair: Pair, month: date, universe: Universe
+) -> dict[str, dg.MetadataValue | int | float | str]:
+    found = gaps(candles, universe.timeframe, universe.origin)
+    counted = quality(candles, universe.timeframe, universe.origin)
+    shaded = [
+        (gap.first_missing, gap.first_missing + gap.candles * universe.timeframe.duration) for gap in found
+    ]
+    return {
+        "dagster/row_count": candles.height,
+        "origin": universe.origin,
+        "missing_candles": counted.missing,
+        "zero_volume": counted.zero_volume,
+        "gaps": dg.MetadataValue.table(
+            [_gap_record(gap) for gap in found], dg.TableSchema.from_name_type_dict(_GAP_COLUMNS)
+        ),
+        "price": price_plot(f"{pair} {month:%Y-%m} ({universe.origin})", candles, shaded),
+    }
+
+
+_GAP_COLUMNS = {"first_missing": "string", "candles": "int", "kind": "string"}
+
+
+def _gap_record(gap: Gap) -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "first_missing": f"{gap.first_missing:%Y-%m-%d %H:%M}",
+            "candles": gap.candles,
+            "kind": gap.kind.value,
+        }
+    )
+
+
+@dg.asset_check(
+    asset=ohlcv,
+    description="High is highest, low is lowest, prices positive, opens on the grid, no duplicate.",
+)
+def candles_keep_their_invariants(
+    universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
+) -> dg.AssetCheckResult:
+    broken = {
+        str(pair): violations(_all(candle_store, pair), universe.timeframe).height for pair in universe.pairs
+    }
+    return dg.AssetCheckResult(
+        passed=not any(broken.values()), metadata={"broken": dg.MetadataValue.json(broken)}
+    )
+
+
+@dg.asset_check(
+    asset=ohlcv, description="Every candle that the grid expects is there or lies in a classified gap."
+)
+def gaps_are_classified(
+    universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
+) -> dg.AssetCheckResult:
+    """Counts the grid itself, so that a gap finder that overlooks one is caught."""
+    unexplained, kinds = {}, {}
+    for pair in universe.pairs:
+        candles = _all(candle_store, pair)
+        found = gaps(candles, universe.timeframe, universe.origin)
+        unexplained[str(pair)] = _expected(candles) - candles.height - sum(gap.candles for gap in found)
+        kinds[str(pair)] = dict(
+            pl.Series([gap.kind.value for gap in found], dtype=pl.String).value_counts().rows()
+        )
+    return dg.AssetCheckResult(
+        passed=not any(unexplained.values()),
+        metadata={
+            "unexplained": dg.MetadataValue.json(unexplained),
+            "gaps_by_kind": dg.MetadataValue.json(kinds),
+        },
+    )
+
+
+def _all(store: TableStore, pair: Pair) -> pl.DataFrame:
+    """Every stored candle of the pair; empty when none is stored yet."""
+    months = store.months(pair)
+    if not months:
+        return CANDLE_SCHEMA.to_frame()
+    return store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
+
+
+def _expected(candles: pl.DataFrame) -> int:
+    if candles.is_empty():
+        return 0
+    first, last = candles.row(0, named=True), candles.row(-1, named=True)
+    return int((last["close_time"] - first["open_time"]) / (first["close_time"] - first["open_time"]))

@@ -1,0 +1,120 @@
+"""What was written: articles, their vectors, and their tone per asset. A day holds what became known on it."""
+
+from datetime import datetime
+
+import dagster as dg
+import polars as pl
+
+from assets.partitions import DAYS, days
+from ml.embeddings import Embedder, embedded_text
+from ml.news_files import NewsSource
+from ml.sentiment import SentimentModel, score_articles
+from trading.market import Universe
+from trading.ports import NewsStore
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    group_name="news",
+    kinds={"postgres"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def news_articles(
+    context: dg.AssetExecutionContext,
+    news_source: dg.ResourceParam[NewsSource],
+    news_store: dg.ResourceParam[NewsStore],
+) -> dg.MaterializeResult[None]:
+    """Articles that became known on these days; one without a clock time becomes known at the next midnight."""
+    start, end = days(context.partition_keys)
+    articles = news_source.articles(start, end)
+    new = news_store.put_articles(articles)
+    context.log.info(
+        f"{articles.height} articles known from {start:%Y-%m-%d} to {end:%Y-%m-%d}, {new} of them new"
+    )
+    by_source = dict(articles["source"].value_counts(sort=True).rows())
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": articles.height,
+            "new": new,
+            "by_source": dg.MetadataValue.json(by_source),
+        }
+    )
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    group_name="news",
+    kinds={"pgvector"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[news_articles],
+)
+def news_embeddings(
+    context: dg.AssetExecutionContext,
+    news_store: dg.ResourceParam[NewsStore],
+    embedder: dg.ResourceParam[Embedder],
+) -> dg.MaterializeResult[None]:
+    """One vector per article and embedding model; articles that have one are not embedded again."""
+    articles = news_store.articles(*days(context.partition_keys))
+    known = news_store.embedded(embedder.name, articles["article_id"].to_list())
+    new = articles.filter(~pl.col("article_id").is_in(list(known)))
+    for batch in new.iter_slices(256):
+        texts = [embedded_text(title, text) for title, text in batch.select("title", "text").iter_rows()]
+        news_store.put_embeddings(embedder.name, batch["article_id"].to_list(), embedder.embed(texts))
+        context.log.info(f"embedded {batch.height} articles with {embedder.name}")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": articles.height,
+            "new": new.height,
+            "model": embedder.name,
+            "dimensions": embedder.dimensions,
+        }
+    )
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    group_name="news",
+    kinds={"postgres"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[news_articles],
+)
+def news_sentiment(
+    context: dg.AssetExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    news_store: dg.ResourceParam[NewsStore],
+    sentiment_model: dg.ResourceParam[SentimentModel],
+) -> dg.MaterializeResult[None]:
+    """Tone of each article towards each asset it speaks of, with the model that judged it and what that cost."""
+    start, end = days(context.partition_keys)
+    assets = sorted(
+        {asset for pair in universe.pairs for asset in (pair.base, pair.quote)} - {universe.quote}
+    )
+    judged = _judged(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
+    unread = news_store.articles(start, end).join(judged, on="article_id", how="anti")
+    new = score_articles(unread, assets, sentiment_model)
+    news_store.put_sentiment(new)
+    context.log.info(
+        f"{new.height} article tones judged by {sentiment_model.name}, {judged.height} were known"
+    )
+    rows = _judged(news_store, assets, start, end)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.height,
+            "new": new.height,
+            "model": sentiment_model.name,
+            "cost_usd": float(new["cost_usd"].sum()),
+            "mean_score": dg.MetadataValue.json(
+                dict(rows.group_by("asset").agg(pl.col("score").mean()).rows())
+            ),
+        }
+    )
+
+
+def _judged(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
+    return pl.concat([store.sentiment(asset, start, end) for asset in assets])

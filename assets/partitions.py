@@ -1,0 +1,55 @@
+"""How assets are cut: pairs come from the settings at run time, months and days from the calendar."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from trading.market import Pair
+
+# Dynamic, so that a pair added in marketloom.toml appears without a code change and without reading settings at import.
+PAIRS = dg.DynamicPartitionsDefinition(name="pair")
+# end_offset=1: the running month and day are partitions too, rewritten as they grow.
+MONTHS = dg.MonthlyPartitionsDefinition(start_date="2013-01-01", end_offset=1)
+DAYS = dg.DailyPartitionsDefinition(start_date="2012-01-01", end_offset=1)
+PAIR_MONTHS = dg.MultiPartitionsDefinition({"pair": PAIRS, "month": MONTHS})
+
+PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="pair")
+
+
+def earlier_months(count: int, up_to: int = -1) -> dg.MultiPartitionMapping:
+    """The same pair's months from `count` before to `up_to` (0 = the month itself)."""
+    return dg.MultiPartitionMapping(
+        {
+            "pair": dg.DimensionPartitionMapping("pair", dg.IdentityPartitionMapping()),
+            "month": dg.DimensionPartitionMapping(
+                "month",
+                dg.TimeWindowPartitionMapping(
+                    start_offset=-count, end_offset=up_to, allow_nonexistent_upstream_partitions=True
+                ),
+            ),
+        }
+    )
+
+
+def pair_month_key(pair: Pair, month: date) -> str:
+    return f"{month:%Y-%m-%d}|{pair.key}"
+
+
+def pair_months(keys: Iterable[str]) -> list[tuple[str, Pair, date]]:
+    """(partition key, pair, month) of every key, sorted by pair and month."""
+    split = [(key, *key.split("|")) for key in keys]
+    return sorted(
+        ((key, Pair.parse(pair), date.fromisoformat(month)) for key, month, pair in split),
+        key=lambda part: (part[1], part[2]),
+    )
+
+
+def days(keys: Sequence[str]) -> tuple[datetime, datetime]:
+    """Start of the first day and end of the last (exclusive)."""
+    first, last = date.fromisoformat(min(keys)), date.fromisoformat(max(keys))
+    return _midnight(first), _midnight(last + timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

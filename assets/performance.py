@@ -1,0 +1,122 @@
+"""Track records: how good every model's votes were on a day, counting only outcomes that are known."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import dagster as dg
+import numpy as np
+
+from assets.features import features
+from assets.market import ohlcv
+from assets.news import news_sentiment
+from assets.partitions import DAYS, days
+from assets.policies import ppo_policy
+from ml.decision import Rules
+from ml.knowledge import Knowledge
+from ml.registry import PolicyRegistry
+from ml.scoring import Day, Score, analyst_votes, known_outcomes, policy_votes, score, technical_votes
+from trading.errors import NotStored
+from trading.fills import Costs
+from trading.market import Pair, month_of
+from trading.ports import PerformanceStore, TableStore
+
+ONE_DAY = timedelta(days=1)
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    group_name="learning",
+    kinds={"postgres"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[
+        dg.AssetDep(ohlcv, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(features, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(ppo_policy, partition_mapping=dg.AllPartitionMapping()),
+        news_sentiment,
+    ],
+)
+def model_performance(
+    context: dg.AssetExecutionContext,
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
+    rules: dg.ResourceParam[Rules],
+    knowledge: dg.ResourceParam[Knowledge],
+    feature_store: dg.ResourceParam[TableStore],
+    policies: dg.ResourceParam[PolicyRegistry],
+    performance_store: dg.ResourceParam[PerformanceStore],
+) -> None:
+    """One row per model, pair and day: votes, hit rate, return and cost, in the shadow (no order was placed)."""
+    desk = Desk(knowledge, feature_store, policies, rules)
+    for key in sorted(context.partition_keys):
+        start, end = days([key])
+        rows = [
+            {"pair": str(pair), "mode": "shadow", **asdict(each)}
+            for pair in knowledge.universe.pairs
+            for each in desk.scores(pair, start, end, costs[pair])
+        ]
+        performance_store.replace_day(start.date(), rows)
+        context.add_asset_metadata(_metadata(rows), partition_key=key)
+    context.log.info(f"scored {len(context.partition_keys)} days")
+
+
+class Desk:
+    """Lets every model vote on the candles of a day that has passed."""
+
+    def __init__(
+        self, knowledge: Knowledge, feature_store: TableStore, policies: PolicyRegistry, rules: Rules
+    ) -> None:
+        self._knowledge, self._features, self._policies, self._rules = (
+            knowledge,
+            feature_store,
+            policies,
+            rules,
+        )
+
+    def scores(self, pair: Pair, start: datetime, end: datetime, costs: Costs) -> Iterator[Score]:
+        """One score per model; none when no candle of the day has a known outcome."""
+        day = self._day(pair, start, end)
+        if day.rows.is_empty():
+            return
+        analyst = self._rules.analyst
+        yield score("technical", technical_votes(day, self._rules.signals), day.returns, costs)
+        yield score(
+            "analyst",
+            analyst_votes(
+                day,
+                lambda at: self._knowledge.sentiment(pair, at),
+                analyst.threshold,
+                analyst.maximum_age_hours,
+            ),
+            day.returns,
+            costs,
+        )
+        yield score("buy_and_hold", np.ones_like(day.returns), day.returns, costs)
+        try:
+            policy = self._policies.bundle(pair, month_of(start))
+        except NotStored:
+            return  # no fold tests on this month: a policy is only scored where it has not learned
+        yield score(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
+
+    def _day(self, pair: Pair, start: datetime, end: datetime) -> Day:
+        candles = self._knowledge.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
+        return known_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
+
+
+def _metadata(rows: list[dict[str, object]]) -> dict[str, object]:
+    columns = ("model", "pair", "votes", "hit_rate", "pnl")
+    return {
+        "dagster/row_count": len(rows),
+        "scores": dg.MetadataValue.md(_markdown(rows, columns)),
+    }
+
+
+def _markdown(rows: list[dict[str, object]], columns: tuple[str, ...]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row[name]) for name in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:+.4f}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -1,0 +1,273 @@
+"""Learning: a policy per fold, its out-of-sample result, and the champion that the gate lets through."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.features import features
+from assets.market import ohlcv
+from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
+from assets.plots import line_plot
+from ml.evaluation import Evaluation, evaluate
+from ml.evaluations import EvaluationFiles
+from ml.folds import Fold, fold
+from ml.policy import Policy
+from ml.registry import PolicyRegistry, PromotionRules, judge
+from ml.training import TrainingConfig, TrainingData
+from ml.training_job import read_rows, recipe
+from ml.training_request import TrainingRequest
+from trading.errors import InvalidBundle, NotStored, TrainingFailed
+from trading.fills import Costs
+from trading.indicators import FEATURE_NAMES
+from trading.market import Pair, Universe, month_start, next_month
+from trading.ports import TableStore
+
+PROJECT = Path(__file__).resolve().parents[1]
+LONGEST_TRAINING = 36  # months of features that a fold may reach back, for lineage
+
+
+class PolicyConfig(dg.Config):
+    """What differs from the settings in this run."""
+
+    total_timesteps: int = 0  # frames; 0: as the settings say
+    again: bool = False  # train even when the same inputs have been trained on already
+
+
+@dg.asset(
+    partitions_def=PAIR_MONTHS,
+    group_name="learning",
+    kinds={"torch", "ppo"},
+    owners=["team:research"],
+    code_version="1",
+    pool="training",
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+    deps=[
+        dg.AssetDep(features, partition_mapping=earlier_months(LONGEST_TRAINING)),
+        dg.AssetDep(ohlcv, partition_mapping=earlier_months(LONGEST_TRAINING)),
+    ],
+)
+def ppo_policy(
+    context: dg.AssetExecutionContext,
+    config: PolicyConfig,
+    universe: dg.ResourceParam[Universe],
+    training: dg.ResourceParam[TrainingConfig],
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
+    candle_store: dg.ResourceParam[TableStore],
+    feature_store: dg.ResourceParam[TableStore],
+    policies: dg.ResourceParam[PolicyRegistry],
+    pipes: dg.PipesSubprocessClient,
+) -> dg.MaterializeResult[None]:
+    """Trained on the months before, an embargo between, to be tested on this month; in a process of its own."""
+    [(_, pair, month)] = pair_months([context.partition_key])
+    chosen = replace(training, total_timesteps=config.total_timesteps) if config.total_timesteps else training
+    cut = fold(
+        month, candle_store.months(pair), chosen.train_months, chosen.embargo_candles, universe.timeframe
+    )
+    with TemporaryDirectory(prefix="marketloom-training-") as folder:
+        request = TrainingRequest(
+            tables=(Path(folder) / "rows.parquet",),
+            feature_names=FEATURE_NAMES,
+            pair=pair,
+            timeframe=universe.timeframe,
+            dataset=universe.dataset,
+            fold=cut,
+            costs=costs[pair],
+            config=chosen,
+            output=policies.folder(pair, month),
+        )
+        training_rows(candle_store, feature_store, pair, cut).write_parquet(request.tables[0])
+        policy = None if config.again else trained_before(policies, request)
+        if policy is None:
+            train_in_own_process(context, pipes, request, Path(folder))
+            policy = policies.bundle(pair, month)
+        else:
+            context.log.info(
+                f"{pair} {month:%Y-%m}: policy {policy.policy_id} has learned from these rows before"
+            )
+    return dg.MaterializeResult(metadata=_policy_metadata(policy))
+
+
+def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pair, cut: Fold) -> pl.DataFrame:
+    """Opens, closes and features of the fold's training candles."""
+    candles = candle_store.between(pair, cut.start, cut.end).select(
+        "open_time", "close_time", "open", "close"
+    )
+    known = feature_store.between(pair, cut.start, cut.end).select("open_time", *FEATURE_NAMES)
+    return candles.join(known, on="open_time", maintain_order="left")
+
+
+def trained_before(policies: PolicyRegistry, request: TrainingRequest) -> Policy | None:
+    """The fold's policy if exactly this request made it: training is deterministic, so it would come out again."""
+    try:
+        policy = policies.bundle(request.pair, request.fold.test_month)
+    except (NotStored, InvalidBundle):
+        return None
+    data = TrainingData.of(read_rows(request), request.feature_names, request.costs)
+    same = (policy.manifest.inputs_hash, policy.manifest.recipe) == (data.digest(), recipe(request))
+    return policy if same else None
+
+
+def train_in_own_process(
+    context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, request: TrainingRequest, folder: Path
+) -> None:
+    """Raises TrainingFailed when the process ends without a policy; what it said is in the run's logs."""
+    context.log.info(
+        f"{request.pair} {request.fold.test_month:%Y-%m}: training {request.config.frames:,} frames"
+    )
+    request.write(folder / "request.json")
+    command = [sys.executable, "-m", "ml.train_process", str(folder / "request.json")]
+    try:
+        pipes.run(command=command, context=context, cwd=str(PROJECT))
+    except dg.DagsterError as error:
+        raise TrainingFailed(
+            f"training {request.pair} {request.fold.test_month:%Y-%m} ended without a policy: {error}; its own words "
+            "are in the run's stderr, nothing was stored, materialise the partition again"
+        ) from None
+
+
+def _policy_metadata(policy: Policy) -> dict[str, Any]:
+    told = policy.manifest
+    curve = list(told.reward_curve)
+    return {
+        "policy_id": told.policy_id,
+        "frames": told.frames,
+        "frames_per_second": round(told.frames_per_second),
+        "training_rows": told.training_rows,
+        "training_window": f"{told.training_start:%Y-%m-%d %H:%M} to {told.training_end:%Y-%m-%d %H:%M} UTC",
+        "embargo_candles": told.embargo_candles,
+        "manifest": dg.MetadataValue.json(told.as_json()),
+        "reward_curve": line_plot(
+            f"Mean log growth per candle and rollout, {told.pair} {told.test_month:%Y-%m}",
+            list(range(1, len(curve) + 1)),
+            {"reward": curve},
+        ),
+    }
+
+
+@dg.asset(
+    partitions_def=PAIR_MONTHS,
+    group_name="learning",
+    kinds={"numpy"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+    deps=[ppo_policy, features, ohlcv],
+)
+def policy_evaluation(
+    context: dg.AssetExecutionContext,
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
+    candle_store: dg.ResourceParam[TableStore],
+    feature_store: dg.ResourceParam[TableStore],
+    policies: dg.ResourceParam[PolicyRegistry],
+) -> dg.MaterializeResult[None]:
+    """The fold's policy in the month it has never seen, after costs, against cash and buy-and-hold."""
+    [(_, pair, month)] = pair_months([context.partition_key])
+    policy = policies.bundle(pair, month)
+    evaluation = evaluate(
+        policy, feature_store.read(pair, month), candle_store.read(pair, month), costs[pair]
+    )
+    EvaluationFiles(policies).write(evaluation)
+    context.log.info(
+        f"{pair} {month:%Y-%m}: policy {evaluation.policy.total_return:+.2%}, "
+        f"buy and hold {evaluation.buy_and_hold.total_return:+.2%}, out of sample after costs"
+    )
+    return dg.MaterializeResult(metadata=_evaluation_metadata(evaluation))
+
+
+def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
+    curves = evaluation.curves
+    assert curves is not None
+    thin = curves.gather_every(max(1, curves.height // 400))
+    lines = {name: thin[name].to_list() for name in ("policy", "buy_and_hold", "cash")}
+    return {
+        "policy_return": evaluation.policy.total_return,
+        "buy_and_hold_return": evaluation.buy_and_hold.total_return,
+        "sharpe": evaluation.policy.annualised_sharpe,
+        "maximum_drawdown": evaluation.policy.maximum_drawdown,
+        "trades": evaluation.policy.trades,
+        "dagster/row_count": evaluation.candles,
+        "evaluation": dg.MetadataValue.json(evaluation.as_json()),
+        "equity": line_plot(
+            f"Out of sample: {evaluation.pair} {evaluation.test_month:%Y-%m}",
+            thin["close_time"].to_list(),
+            lines,
+        ),
+    }
+
+
+@dg.asset_check(
+    asset=policy_evaluation, description="Numbers are possible and no test candle was learned from."
+)
+def evaluations_are_sane(
+    universe: dg.ResourceParam[Universe], policies: dg.ResourceParam[PolicyRegistry]
+) -> dg.AssetCheckResult:
+    wrong = {
+        str(pair): faults
+        for pair in universe.pairs
+        if (
+            faults := [
+                fault
+                for each in EvaluationFiles(policies).newest_run(pair)
+                for fault in _faults(each, policies, pair)
+            ]
+        )
+    }
+    return dg.AssetCheckResult(passed=not wrong, metadata={"faults": dg.MetadataValue.json(wrong)})
+
+
+def _faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> list[str]:
+    manifest = policies.bundle(pair, evaluation.test_month).manifest
+    policy = evaluation.policy
+    rules = {
+        "trained into its test month": manifest.training_end > month_start(evaluation.test_month),
+        "cash earned something": evaluation.cash.total_return != 0,
+        "drawdown outside 0..1": not 0 <= policy.maximum_drawdown < 1,
+        "exposure outside 0..1": not 0 <= policy.exposure <= 1,
+        "lost more than everything": not policy.total_return > -1,
+        "traded without fees": policy.trades > 0 and not policy.fees > 0,
+    }
+    return [f"{evaluation.test_month:%Y-%m}: {fault}" for fault, holds in rules.items() if holds]
+
+
+@dg.asset(
+    partitions_def=PAIRS,
+    group_name="learning",
+    kinds={"postgres"},
+    owners=["team:trading"],
+    code_version="1",
+    deps=[dg.AssetDep(policy_evaluation, partition_mapping=PAIR_OF_MONTHS)],
+)
+def champion_policy(
+    context: dg.AssetExecutionContext,
+    promotion: dg.ResourceParam[PromotionRules],
+    policies: dg.ResourceParam[PolicyRegistry],
+) -> dg.MaterializeResult[None]:
+    """The policy that trades. Moves only when the challenger beats cash and buy-and-hold out of sample after costs."""
+    pair = Pair.parse(context.partition_key)
+    folds = EvaluationFiles(policies).newest_run(pair)
+    if not folds:
+        raise NotStored(f"no evaluated fold of {pair}: materialise ppo_policy and policy_evaluation first")
+    verdict = judge(folds, promotion)
+    judged_at = month_start(
+        next_month(folds[-1].test_month)
+    )  # what the evidence was known at, not the machine's clock
+    policies.record(pair, folds[-1].policy_id, verdict, judged_at)
+    champion = policies.champion(pair)
+    context.log.info(
+        f"{pair}: champion {champion.policy_id if champion else 'none'}; {'; '.join(verdict.reasons)}"
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "challenger": folds[-1].policy_id,
+            "promoted": verdict.promoted,
+            "champion": champion.policy_id if champion else "none: the quant agent abstains",
+            "reasons": dg.MetadataValue.md("\n".join(f"* {reason}" for reason in verdict.reasons)),
+            "evidence": dg.MetadataValue.json(dict(verdict.evidence)),
+        }
+    )

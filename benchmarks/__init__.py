@@ -1,0 +1,1 @@
+"""Every published number has its command here: `make bench`, or `make bench ONLY=<id>`."""

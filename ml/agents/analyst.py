@@ -1,0 +1,78 @@
+"""The analyst: turns the news of a pair into an opinion, and says so when there is no news to speak of."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ml.agents.opinions import Action, Opinion, abstain
+from ml.sentiment import PairSentiment
+from trading.errors import InvalidValue
+
+AGENT = "analyst"
+_MONTH = timedelta(days=365.25 / 12)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalystRules:
+    half_life_hours: float  # an article counts half after this long
+    maximum_age_hours: float  # the newest article may not be older
+    minimum_articles: int
+    threshold: float  # a score beyond this is LONG or SHORT, within it HOLD
+
+    def __post_init__(self) -> None:
+        for name in ("half_life_hours", "maximum_age_hours"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InvalidValue(f"{name} must be a finite number above 0, not {value}")
+        if self.minimum_articles < 1:
+            raise InvalidValue(f"minimum_articles must be 1 or more, not {self.minimum_articles}")
+        if not 0 <= self.threshold < 1:
+            raise InvalidValue(f"threshold must be from 0 to below 1, not {self.threshold}")
+
+
+def analyst_opinion(sentiment: PairSentiment | None, now: datetime, rules: AnalystRules) -> Opinion:
+    """LONG, SHORT or HOLD with the sentiment's confidence; abstains when news is missing, old or scarce."""
+    if sentiment is None:
+        return abstain(AGENT, "none", "no article names the pair's assets")
+    if obstacle := _obstacle(sentiment, now, rules):
+        return abstain(AGENT, sentiment.model, obstacle)
+    return Opinion(
+        agent=AGENT,
+        model=sentiment.model,
+        action=_action(sentiment.score, rules.threshold),
+        confidence=sentiment.confidence,
+        reasoning=(
+            f"{sentiment.articles} articles score {sentiment.score:+.2f} (threshold {rules.threshold:.2f}), "
+            f"the newest {_age(now - sentiment.newest_known_at)} old"
+        ),
+        evidence={
+            "score": sentiment.score,
+            "articles": sentiment.articles,
+            "newest_known_at": sentiment.newest_known_at.isoformat(),
+        },
+    )
+
+
+def _obstacle(sentiment: PairSentiment, now: datetime, rules: AnalystRules) -> str:
+    age = now - sentiment.newest_known_at
+    if age < timedelta(0):
+        return f"the newest article became known {_age(-age)} after the decision: it must not be read"
+    if age > timedelta(hours=rules.maximum_age_hours):
+        return f"the newest article is {_age(age)} old, limit {rules.maximum_age_hours:g} h"
+    if sentiment.articles < rules.minimum_articles:
+        return f"articles: {sentiment.articles}, at least {rules.minimum_articles} are needed"
+    return ""
+
+
+def _action(score: float, threshold: float) -> Action:
+    if score > threshold:
+        return Action.LONG
+    return Action.SHORT if score < -threshold else Action.HOLD
+
+
+def _age(age: timedelta) -> str:
+    if age < timedelta(days=3):
+        return f"{age / timedelta(hours=1):.1f} h"
+    if age < 2 * _MONTH:
+        return f"{age.days} days"
+    return f"{age / _MONTH:.0f} months"

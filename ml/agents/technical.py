@@ -1,0 +1,23 @@
+"""The technical agent's vote: its signal, with the strength as confidence."""
+
+from ml.agents.opinions import Action, Opinion
+from trading.signals import Direction, TechnicalSignal
+
+ACTIONS = {Direction.LONG: Action.LONG, Direction.SHORT: Action.SHORT, Direction.NEUTRAL: Action.HOLD}
+
+
+def technical_opinion(signal: TechnicalSignal) -> Opinion:
+    """Without a direction the vote is to hold, the surer the weaker the signal."""
+    directed = signal.direction is not Direction.NEUTRAL
+    return Opinion(
+        agent="technical",
+        model="trend-momentum/1",
+        action=ACTIONS[signal.direction],
+        confidence=signal.strength if directed else 1.0 - signal.strength,
+        reasoning="; ".join(signal.reasons),
+        evidence={
+            "direction": signal.direction.value,
+            "strength": signal.strength,
+            "indicators": dict(signal.indicators),
+        },
+    )

@@ -1,0 +1,97 @@
+"""A receipt as plain text that a person reads from top to bottom."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trading.orders import Fill, Order
+
+
+def explain(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill] | None = None) -> str:
+    """What was decided and why: inputs, votes, consensus, every risk rule, the order and its fills."""
+    return "\n".join(
+        [
+            *_head(receipt),
+            *_inputs(receipt["inputs"]),
+            *_votes(receipt),
+            *_risk(receipt),
+            *_order(receipt, order, fills or []),
+        ]
+    )
+
+
+def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{receipt['pair']} at {receipt['decided_at']}: {receipt['outcome']}"
+    yield f"decision {receipt['decision_id']}, account {receipt['account']}, data {receipt['dataset']}"
+
+
+def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
+    candles, sentiment = inputs["candles"], inputs["sentiment"]
+    yield ""
+    yield "Known"
+    yield (
+        f"  candles    {candles['rows']} of {candles['origin']}, closed by {candles['last_close_time']} "
+        f"(sha256 {candles['sha256'][:12]})"
+    )
+    yield f"  features   {len(inputs['features'])} values (sha256 {inputs['features_sha256'][:12]})"
+    yield f"  policy     {inputs['policy_id'] or 'none promoted'}"
+    if sentiment is None:
+        yield "  sentiment  none: no article speaks of the pair"
+    else:
+        yield (
+            f"  sentiment  {sentiment['score']:+.2f} by {sentiment['model']}, "
+            f"newest article known {sentiment['newest_known_at']}"
+        )
+    yield f"  account    equity {inputs['account']['equity']:.2f}, peak {inputs['account']['equity_peak']:.2f}"
+    yield f"  position   {_position(inputs['position'])}"
+
+
+def _position(position: Mapping[str, Any] | None) -> str:
+    if position is None:
+        return "none"
+    levels = f"stop {position['stop_loss']}, target {position['take_profit']}"
+    return f"{position['quantity']} at {position['entry_price']}, {levels}"
+
+
+def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
+    yield "Votes"
+    for opinion in receipt["opinions"]:
+        vote = f"{opinion['action']} {opinion['confidence']:.2f}" if opinion["action"] else "abstains"
+        yield f"  {opinion['agent']:<10} {vote:<12} {opinion['model']}: {opinion['reasoning']}"
+    agreed = receipt["consensus"]
+    yield (
+        f"  consensus  {agreed['action']} {agreed['confidence']:.2f}, agreement {agreed['agreement']:.0%}"
+        f"{'; dissent: ' + ', '.join(agreed['dissent']) if agreed['dissent'] else ''}"
+    )
+    yield f"  action     {receipt['action']}: {receipt['why']}"
+
+
+def _risk(receipt: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
+    if receipt["risk"] is None:
+        yield "Risk was not asked: nothing was proposed"
+        return
+    yield "Risk"
+    for verdict in receipt["risk"]["verdicts"]:
+        mark = "ok" if verdict["passes"] else "NO"
+        measured = f"{_number(verdict['value']):>14}  limit {_number(verdict['limit'])}"
+        yield f"  {mark} {verdict['rule']:<22} {measured}  {verdict['note']}".rstrip()
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+
+
+def _order(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill]) -> Iterator[str]:
+    intent = receipt["intent"]
+    yield ""
+    if intent is None:
+        yield "No order"
+        return
+    yield "Order"
+    levels = f"stop {intent['stop_loss']}, target {intent['take_profit']}"
+    yield f"  {intent['side']} {intent['quantity']} {receipt['pair']}, {levels}"
+    if order is not None:
+        yield f"  {order.status.value}{': ' + order.reason if order.reason else ''} (id {intent['intent_id']})"
+    for fill in fills:
+        yield f"  filled {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_asset}, {fill.filled_at.isoformat()}"

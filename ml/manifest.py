@@ -1,0 +1,95 @@
+"""What a policy bundle says about itself: where its weights come from, and the digests that prove it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+from trading.errors import InvalidBundle
+from trading.market import Pair, Timeframe
+
+UNIDENTIFYING = ("policy_id", "frames_per_second")  # the same training gives the same id on a faster machine
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`policy_id` is the digest of everything else, the weights' digest included, except the measured speed.
+
+    `recipe` is the digest of what was chosen (not of the data): folds of one recipe can be judged together.
+    """
+
+    policy_id: str
+    pair: str
+    timeframe: str
+    dataset: str
+    feature_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    hidden_sizes: tuple[int, ...]
+    config: Mapping[str, Any]
+    costs: Mapping[str, float]
+    training_start: datetime  # open time of the first training row
+    training_end: datetime  # close time of the last one
+    training_rows: int
+    dropped_rows: int  # in the window, but with an unknown feature
+    embargo_candles: int
+    test_month: date
+    seed: int
+    frames: int
+    frames_per_second: float
+    reward_curve: tuple[float, ...]  # mean log growth per candle of each rollout
+    versions: Mapping[str, str]
+    inputs_hash: str  # of the training rows, exactly as the training saw them
+    recipe: str
+    files: Mapping[str, str]  # name -> SHA-256
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        plain: dict[str, Any] = json.loads(canonical(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
+        """InvalidBundle when a field is missing, unknown or unreadable, or the id is not the content's."""
+        known = {field.name for field in fields(cls)}
+        if difference := known ^ set(values):
+            raise InvalidBundle(f"manifest: missing or unknown fields {', '.join(sorted(difference))}")
+        try:
+            manifest = cls(**{**values, **_typed(values)})
+        except (TypeError, ValueError) as error:
+            raise InvalidBundle(f"manifest: {error}") from None
+        if manifest.policy_id != manifest.identity():
+            raise InvalidBundle(
+                f"manifest was changed: its content is {manifest.identity()}, it says {manifest.policy_id}"
+            )
+        return manifest
+
+    def identity(self) -> str:
+        """What `policy_id` must be."""
+        content = {name: value for name, value in asdict(self).items() if name not in UNIDENTIFYING}
+        return digest(canonical(content))[:16]
+
+
+def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    Pair.parse(values["pair"])
+    Timeframe(values["timeframe"])
+    lists = ("feature_names", "mean", "std", "hidden_sizes", "reward_curve")
+    times = ("training_start", "training_end")
+    return {
+        **{name: tuple(values[name]) for name in lists},
+        **{name: datetime.fromisoformat(values[name]) for name in times},
+        "test_month": date.fromisoformat(values["test_month"]),
+    }
+
+
+def canonical(values: Mapping[str, Any]) -> bytes:
+    """The one JSON text of these values: sorted keys, no spaces, NaN refused, times in ISO format."""
+    return json.dumps(
+        values, sort_keys=True, separators=(",", ":"), allow_nan=False, default=lambda time: time.isoformat()
+    ).encode()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,111 @@
+"""How good a model's votes were, using only outcomes that are known: the track record that weights are built on."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ml.policy import Policy
+from ml.sentiment import PairSentiment
+from trading.fills import Costs
+from trading.indicators import FEATURE_NAMES
+from trading.signals import SignalRules, technical_signal
+
+Votes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One model on one pair and day. Returns are shares; `votes` counts those with a direction."""
+
+    model: str
+    candles: int
+    votes: int
+    hit_rate: float | None  # share of votes that the next holding period proved right; None without a vote
+    mean_return: float | None  # per vote, before costs
+    pnl: float  # sum of vote x return, less the cost of every change of vote
+    cost_usd: float = 0.0  # what asking the model cost
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Decision rows of one day with a known outcome, and the return that followed each."""
+
+    rows: pl.DataFrame  # features and close of each candle
+    returns: npt.NDArray[np.float64]  # (n,): from the next open to the one after it
+
+
+def known_outcomes(candles: pl.DataFrame, features: pl.DataFrame, start: datetime, end: datetime) -> Day:
+    """Candles closing in [start, end) whose features are warm and whose two following opens exist.
+
+    `candles` must reach at least two candles beyond the day where they exist.
+    """
+    following = candles.select(
+        "open_time",
+        "close",
+        outcome=pl.col("open").shift(-2) / pl.col("open").shift(-1) - 1,
+    )
+    rows = (
+        features.join(following, on="open_time")
+        .filter(pl.col("close_time") >= start, pl.col("close_time") < end)
+        .drop_nulls(["outcome", *FEATURE_NAMES])
+    )
+    return Day(rows.drop("outcome"), rows["outcome"].to_numpy())
+
+
+def score(model: str, votes: Votes, returns: npt.NDArray[np.float64], costs: Costs) -> Score:
+    """Votes (n,) of -1, 0 or 1 against the returns (n,) that followed; flat before the first."""
+    taken = votes != 0
+    earned = votes * returns
+    changes = np.abs(np.diff(votes, prepend=0.0)).sum()
+    return Score(
+        model=model,
+        candles=len(votes),
+        votes=int(taken.sum()),
+        hit_rate=float((earned[taken] > 0).mean()) if taken.any() else None,
+        mean_return=float(earned[taken].mean()) if taken.any() else None,
+        pnl=float(earned.sum() - changes * costs.per_side),
+    )
+
+
+def technical_votes(day: Day, rules: SignalRules) -> Votes:
+    return np.array([float(technical_signal(row, row["close"], rules).direction.sign) for row in _rows(day)])
+
+
+def policy_votes(day: Day, policy: Policy) -> Votes:
+    """The policy's exposures, each decision seeing the one before."""
+    votes, held = [], 0.0
+    for row in _rows(day):
+        held = policy.act(row, held).exposure
+        votes.append(held)
+    return np.array(votes)
+
+
+def analyst_votes(
+    day: Day,
+    sentiment_at: Callable[[datetime], PairSentiment | None],
+    threshold: float,
+    maximum_age_hours: float,
+) -> Votes:
+    """Tone of the news at each close, silent where the newest article is too old."""
+    return np.array(
+        [
+            _analyst_vote(sentiment_at(close_time), close_time, threshold, maximum_age_hours)
+            for close_time in day.rows["close_time"]
+        ]
+    )
+
+
+def _analyst_vote(
+    sentiment: PairSentiment | None, at: datetime, threshold: float, maximum_age_hours: float
+) -> float:
+    if sentiment is None or (at - sentiment.newest_known_at).total_seconds() > maximum_age_hours * 3600:
+        return 0.0
+    return float(np.sign(sentiment.score)) if abs(sentiment.score) >= threshold else 0.0
+
+
+def _rows(day: Day) -> Iterator[Mapping[str, float]]:
+    return day.rows.select(*FEATURE_NAMES, "close").iter_rows(named=True)

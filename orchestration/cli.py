@@ -1,0 +1,122 @@
+"""The `marketloom` command. Every command is a few lines; the work is elsewhere."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trading.errors import MarketloomError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Data, learning and judgement for crypto trading, as one Dagster asset graph.",
+)
+out = Console()
+errors = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON, nothing else.")]
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with ohlcv/ and news/; simulated without.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer folds and frames: under 90 seconds.")] = False,
+) -> None:
+    """The whole graph once: candles to features, policies, scores and one explained paper order per pair."""
+    from orchestration.demo import run_demo
+
+    run_demo(data, quick, out)
+
+
+@app.command()
+def dev() -> None:
+    """PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
+    from orchestration.dev_server import serve
+
+    raise typer.Exit(serve(out))
+
+
+@app.command("import")
+def import_candles(
+    path: Annotated[Path, typer.Argument(help="A candle file, or a folder of them.")],
+    venue: Annotated[str | None, typer.Option(help="Who published the candles, e.g. kraken.")] = None,
+    pair: Annotated[str | None, typer.Option(help="e.g. BTC/USDT")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="1m 5m 15m 30m 1h 4h 1d")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
+    from orchestration.imports import import_files, show
+
+    reports = import_files(path, venue, pair, timeframe)
+    if as_json:
+        for report in reports:
+            _print_json(report)
+    else:
+        show(reports, out)
+    if any(report["refused_reason"] for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What is stored: candles, features, news, policies, champion, decisions, balances."""
+    from orchestration.status import read_status, show
+
+    facts = read_status()
+    _print_json(facts) if as_json else show(facts, out)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything Marketloom needs and say what to do where something is missing."""
+    from orchestration.doctor import examine, show
+
+    findings = examine()
+    if as_json:
+        _print_json([finding.as_json() for finding in findings])
+    else:
+        show(findings, out)
+    if any(finding.blocks for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def why(
+    decision_id: Annotated[str, typer.Argument(help="The id, or its first eight characters.")],
+    as_json: AsJson = False,
+) -> None:
+    """Why a decision was made: what was known, who voted what, which rule decided, what was filled."""
+    from ml.explanation import explain
+    from orchestration.status import read_decision
+
+    receipt, order, fills = read_decision(decision_id)
+    _print_json(receipt) if as_json else out.print(
+        explain(receipt, order, fills), markup=False, highlight=False
+    )
+
+
+def main() -> None:
+    """Entry point: an expected error is one message and a non-zero exit code, never a stack trace."""
+    try:
+        app()
+    except MarketloomError as error:
+        errors.print(f"[red]error:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("stopped; nothing half-written is left, run the same command again to go on")
+        sys.exit(130)
+
+
+def _plain(error: Exception) -> str:
+    return str(error).replace("[", r"\[")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, default=str) + "\n")

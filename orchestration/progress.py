@@ -1,0 +1,35 @@
+"""A Dagster logger that tells a person at a terminal what the assets say, and nothing of the machinery."""
+
+import logging
+
+import dagster as dg
+
+
+class _AssetWords(logging.Filter):
+    """Keeps what asset code logs itself; Dagster's own events carry `dagster_event` in their metadata."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        meta = getattr(record, "dagster_meta", {})
+        return meta.get("dagster_event") is None or record.levelno >= logging.ERROR
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        meta = getattr(record, "dagster_meta", {})
+        text = meta.get("orig_message") or record.getMessage()
+        return f"    {text}"
+
+
+def _progress(_: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.getLogger("marketloom.progress")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.addFilter(_AssetWords())
+        handler.setFormatter(_Line())
+        logger.addHandler(handler)
+    return logger
+
+
+progress = dg.LoggerDefinition(_progress, description="Plain lines for `marketloom demo`.")

@@ -1,0 +1,206 @@
+"""The demo's summary: facts read back from the stores, printed, and kept as one self-contained HTML page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ml.evaluation import Evaluation
+from ml.evaluations import EvaluationFiles
+from ml.explanation import explain
+from orchestration.choice import Choice
+from orchestration.resources import World
+from trading.candles import quality
+from trading.indicators import FEATURE_NAMES
+from trading.market import Pair, month_start, next_month
+from trading.orders import Fill, Order
+
+
+@dataclass(frozen=True, slots=True)
+class PairSummary:
+    pair: Pair
+    candles: int
+    missing: int
+    gaps: int
+    longest_gap: int
+    folds: list[Evaluation]
+    frames_per_second: float
+    champion: str | None
+    gate: tuple[str, ...]  # what the promotion gate said
+    receipt: dict[str, Any]
+    order: Order | None
+    fills: list[Fill]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    label: str
+    dataset: str
+    pairs: list[PairSummary]
+    balances: dict[str, str]
+    equity: str
+
+
+def summarise(world: World, choice: Choice, folds: int) -> Summary:
+    """Everything that a stranger wants to see once, from what was stored."""
+    account = world.account.name
+    snapshot = world.journal.snapshots(account)[-1]
+    return Summary(
+        label=choice.label,
+        dataset=world.dataset,
+        pairs=[_pair(world, pair, folds) for pair in world.settings.market.pairs],
+        balances={asset: f"{amount:f}" for asset, amount in sorted(world.journal.balances(account).items())},
+        equity=f"{float(snapshot['equity']):.2f} {world.account.quote}",
+    )
+
+
+def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
+    months = world.candle_store.months(pair)
+    candles = world.candle_store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
+    market = world.settings.market
+    counted = quality(candles, market.timeframe, market.origin)
+    evaluations = EvaluationFiles(world.policies).newest_run(pair)
+    champion = world.policies.champion(pair)
+    receipt = next(
+        row for row in world.journal.decisions(world.account.name, limit=1000) if row["pair"] == str(pair)
+    )
+    intent = world.journal.intent(receipt["decision_id"])
+    verdicts = world.promotions.history(pair)
+    return PairSummary(
+        pair=pair,
+        candles=counted.rows,
+        missing=counted.missing,
+        gaps=counted.gaps,
+        longest_gap=counted.longest_gap,
+        folds=evaluations[-folds:],
+        frames_per_second=max(
+            (world.policies.bundle(pair, fold.test_month).manifest.frames_per_second for fold in evaluations),
+            default=0.0,
+        ),
+        champion=champion.policy_id if champion else None,
+        gate=tuple(verdicts[0]["evidence"]["reasons"]) if verdicts else (),
+        receipt=receipt,
+        order=world.journal.order(intent.intent_id) if intent else None,
+        fills=[
+            fill
+            for fill in world.journal.fills(world.account.name)
+            if intent and fill.intent_id == intent.intent_id
+        ],
+    )
+
+
+def print_summary(summary: Summary, out: Console) -> None:
+    out.print(f"\n[bold]{summary.label}[/bold]")
+    out.print(_data_table(summary))
+    out.print(_fold_table(summary))
+    for each in summary.pairs:
+        out.print(f"[bold]{each.pair}[/bold] champion: {each.champion or 'none, the quant agent abstains'}")
+        for reason in each.gate:
+            out.print(f"    gate {reason}", highlight=False, style="dim")
+    out.print("\n[bold]Decisions on paper[/bold]")
+    for each in summary.pairs:
+        out.print(f"  {each.pair}: {each.receipt['outcome']}", highlight=False)
+        out.print(f"    `marketloom why {each.receipt['decision_id'][:8]}` explains it", style="dim")
+    out.print(f"  equity {summary.equity}; " + ", ".join(f"{v} {k}" for k, v in summary.balances.items()))
+
+
+def _data_table(summary: Summary) -> Table:
+    table = Table(
+        "pair", "candles", "missing", "gaps", "longest gap", "features", title="Candles and features"
+    )
+    for each in summary.pairs:
+        numbers = (each.candles, each.missing, each.gaps, each.longest_gap, len(FEATURE_NAMES))
+        table.add_row(str(each.pair), *map(str, numbers))
+    return table
+
+
+def _fold_table(summary: Summary) -> Table:
+    table = Table(
+        "pair", "test month", "policy", "buy and hold", "cash", "Sharpe", "drawdown", "trades", "frames/s",
+        title="Out of sample, after costs",
+    )  # fmt: skip
+    for row in _fold_rows(summary):
+        table.add_row(*row)
+    return table
+
+
+def _fold_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
+    for each in summary.pairs:
+        for fold in each.folds:
+            yield (
+                str(each.pair),
+                f"{fold.test_month:%Y-%m}",
+                f"{fold.policy.total_return:+.2%}",
+                f"{fold.buy_and_hold.total_return:+.2%}",
+                f"{fold.cash.total_return:+.2%}",
+                f"{fold.policy.annualised_sharpe:+.2f}",
+                f"{fold.policy.maximum_drawdown:.2%}",
+                str(fold.policy.trades),
+                f"{each.frames_per_second:,.0f}",
+            )
+
+
+def write_report(summary: Summary, home: Path) -> Path:
+    """One HTML file without scripts or outside references; returns its path."""
+    folder = home / "reports"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"demo-{summary.dataset}.html"
+    path.write_text(_page(summary), encoding="utf-8")
+    return path
+
+
+def _page(summary: Summary) -> str:
+    data = [
+        (str(each.pair), str(each.candles), str(each.missing), str(each.gaps), str(each.longest_gap))
+        for each in summary.pairs
+    ]
+    return PAGE.format(
+        label=escape(summary.label),
+        data=_html_table(("pair", "candles", "missing", "gaps", "longest gap"), data),
+        folds=_html_table(
+            (
+                "pair",
+                "test month",
+                "policy",
+                "buy and hold",
+                "cash",
+                "Sharpe",
+                "drawdown",
+                "trades",
+                "frames/s",
+            ),
+            list(_fold_rows(summary)),
+        ),
+        gate="".join(
+            f"<p><b>{each.pair}</b>: champion {escape(each.champion or 'none, the quant agent abstains')}</p><ul>"
+            + "".join(f"<li>{escape(reason)}</li>" for reason in each.gate)
+            + "</ul>"
+            for each in summary.pairs
+        ),
+        decisions="".join(
+            f"<pre>{escape(explain(each.receipt, each.order, each.fills))}</pre>" for each in summary.pairs
+        ),
+        account=escape(
+            f"equity {summary.equity}; " + ", ".join(f"{v} {k}" for k, v in summary.balances.items())
+        ),
+    )
+
+
+def _html_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{body}</table>"
+
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>Marketloom demo</title>
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733}}
+table{{border-collapse:collapse;margin:.5rem 0 1.5rem}}
+td,th{{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right}}
+td:first-child,th:first-child{{text-align:left}}pre{{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}}</style>
+<h1>Marketloom demo</h1><p>{label}</p>
+<h2>Candles</h2>{data}<h2>Policies out of sample, after costs</h2>{folds}<h2>Promotion gate</h2>{gate}
+<h2>Decisions on paper</h2>{decisions}<p>{account}</p>
+"""

@@ -1,0 +1,199 @@
+"""What assets and sensors ask for, built when a run starts: the only place that knows concrete classes."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from streaming.bus.postgres import PostgresBus
+from trading.stores.lake import LakeTable
+from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
+from trading.venues.paper import PaperVenue
+
+from ml.agents.analyst import AnalystRules
+from ml.agents.client import choose_embedder, choose_sentiment_model
+from ml.decision import Rules
+from ml.knowledge import Knowledge
+from ml.news_files import NewsFiles, NewsSource
+from ml.registry import PolicyRegistry
+from ml.simulated_news import SimulatedNews, returns_of_candles
+from orchestration.settings import Settings, home_folder, load_settings
+from orchestration.system import POSTGRES
+from trading.account import Account
+from trading.errors import InvalidSettings
+from trading.importers.landing import Landing
+from trading.market import CANDLE_SCHEMA, Instrument, Pair
+from trading.ports import CandleSource, NewsStore
+from trading.simulation.market import SimulatedMarket
+from trading.stores.instruments import InstrumentFile
+
+
+@dataclass(frozen=True)
+class World:
+    """Settings, home folder and PostgreSQL address of this process, and what is built from them."""
+
+    settings: Settings
+    home: Path
+    dsn: str
+
+    @classmethod
+    def current(cls) -> "World":
+        """Raises InvalidSettings when no PostgreSQL address is known."""
+        dsn = os.environ.get(POSTGRES)
+        if not dsn:
+            raise InvalidSettings(
+                f"{POSTGRES} is not set: start through `marketloom dev` or `marketloom demo`, "
+                "or set it to the address of your PostgreSQL"
+            )
+        return cls(load_settings(), home_folder(), dsn)
+
+    @property
+    def dataset(self) -> str:
+        return self.settings.market.universe.dataset
+
+    @property
+    def lake(self) -> Path:
+        return self.home / "lake" / self.dataset
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.home / "landing")
+
+    @cached_property
+    def candle_source(self) -> CandleSource:
+        market = self.settings.market
+        if market.source == "files":
+            return self.landing.source(market.venue, market.timeframe, market.known_until)
+        simulator = self.settings.simulator
+        start, end = _midnight(simulator.start), _midnight(simulator.end)
+        return SimulatedMarket(market.pairs, market.timeframe, simulator.seed, start, end)
+
+    @cached_property
+    def candle_store(self) -> LakeTable:
+        return LakeTable(self.lake / "ohlcv", CANDLE_SCHEMA)
+
+    @cached_property
+    def feature_store(self) -> LakeTable:
+        return LakeTable(self.lake / "features", None)
+
+    @cached_property
+    def instrument_file(self) -> InstrumentFile:
+        return InstrumentFile(self.lake / "instruments.json")
+
+    @property
+    def known_instruments(self) -> dict[Pair, Instrument]:
+        return {pair: self.settings.instrument(pair) for pair in self.settings.market.pairs}
+
+    @cached_property
+    def news_store(self) -> NewsStore:
+        return PostgresNews(self.dsn, self.dataset)
+
+    @cached_property
+    def news_source(self) -> NewsSource:
+        market = self.settings.market
+        if market.news:
+            return NewsFiles(Path(market.news).expanduser())
+        if market.source == "simulator":
+            priced = {pair.base: pair for pair in market.pairs if pair.quote == market.quote}
+            return SimulatedNews(
+                self.settings.simulator.seed, sorted(priced), returns_of_candles(self.candle_source, priced)
+            )
+        raise InvalidSettings('[market] news is empty: name a folder of news files, e.g. news = "data/news"')
+
+    @cached_property
+    def journal(self) -> PostgresJournal:
+        return PostgresJournal(self.dsn)
+
+    @property
+    def account(self) -> Account:
+        capital, market = self.settings.venue.capital, self.settings.market
+        return Account(self.settings.account, market.quote, capital.total, capital.fixed, capital.rest)
+
+    @property
+    def venue(self) -> PaperVenue:
+        costs = {pair: self.settings.costs(pair) for pair in self.settings.market.pairs}
+        return PaperVenue(self.journal, self.candle_source, self.instrument_file.read(), costs)
+
+    @cached_property
+    def policies(self) -> PolicyRegistry:
+        return PolicyRegistry(self.home / "policies" / self.dataset, self.promotions)
+
+    @cached_property
+    def promotions(self) -> PostgresPromotions:
+        return PostgresPromotions(self.dsn, self.dataset)
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return Knowledge(
+            universe=self.settings.market.universe,
+            account=self.account,
+            candles=self.candle_store,
+            news=self.news_store,
+            policies=self.policies,
+            journal=self.journal,
+            instruments=self.instrument_file.read(),
+            sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
+        )
+
+    @property
+    def rules(self) -> Rules:
+        settings = self.settings
+        analyst = AnalystRules(
+            half_life_hours=settings.sentiment.half_life_hours,
+            maximum_age_hours=settings.risk.sentiment_age_hours,
+            minimum_articles=settings.sentiment.minimum_articles,
+            threshold=settings.sentiment.threshold,
+        )
+        return Rules(settings.signals, analyst, settings.consensus, settings.risk)
+
+
+def _midnight(day: Any) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def provided(build: Callable[[World], Any], description: str) -> dg.ResourceDefinition:
+    """A plain object for `dg.ResourceParam`: assets know our types, not Dagster's configuration."""
+    return dg.ResourceDefinition(lambda _: build(World.current()), description=description)
+
+
+RESOURCES: dict[str, Any] = {
+    "universe": provided(lambda world: world.settings.market.universe, "pairs, base timeframe, origin"),
+    "known_instruments": provided(
+        lambda world: world.known_instruments, "instruments as the venue names them"
+    ),
+    "instrument_file": provided(lambda world: world.instrument_file, "instruments as they were last stored"),
+    "candle_source": provided(lambda world: world.candle_source, "imported files or the simulator"),
+    "candle_store": provided(lambda world: world.candle_store, "Parquet lake, table ohlcv"),
+    "feature_store": provided(lambda world: world.feature_store, "Parquet lake, table features"),
+    "bus": provided(lambda world: PostgresBus(world.dsn), "event log in PostgreSQL"),
+    "news_source": provided(lambda world: world.news_source, "news files, or simulated headlines"),
+    "news_store": provided(lambda world: world.news_store, "articles, vectors and tones in PostgreSQL"),
+    "sentiment_model": provided(
+        lambda world: choose_sentiment_model(world.settings.ollama, world.settings.sentiment.model),
+        "Ollama when it answers, else the finance lexicon",
+    ),
+    "embedder": provided(
+        lambda world: choose_embedder(world.settings.ollama, world.settings.embeddings.model),
+        "Ollama when it answers, else the packaged all-MiniLM-L6-v2",
+    ),
+    "journal": provided(lambda world: world.journal, "decisions, orders, fills and balances in PostgreSQL"),
+    "venue": provided(lambda world: world.venue, "the paper exchange"),
+    "account": provided(lambda world: world.account, "whose money, and what it opens with"),
+    "policies": provided(lambda world: world.policies, "policy bundles and the promotion log"),
+    "performance_store": provided(
+        lambda world: PostgresPerformance(world.dsn, world.dataset), "scores per model and day in PostgreSQL"
+    ),
+    "training": provided(lambda world: world.settings.policy, "PPO settings"),
+    "promotion": provided(lambda world: world.settings.promotion, "the gate's rules"),
+    "costs": provided(
+        lambda world: {pair: world.settings.costs(pair) for pair in world.settings.market.pairs},
+        "fee, spread and slippage per pair",
+    ),
+    "knowledge": provided(lambda world: world.knowledge, "everything a decision may see"),
+    "rules": provided(lambda world: world.rules, "signals, analyst, consensus and risk limits"),
+    "pipes": dg.PipesSubprocessClient(),
+}

@@ -1,0 +1,257 @@
+"""marketloom.toml and the environment, read once into frozen objects; whatever is wrong is one clear message."""
+
+import datetime as dt
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ml.agents.client import OllamaSettings
+from ml.agents.consensus import ConsensusRules
+from ml.registry import PromotionRules
+from ml.training import TrainingConfig
+from trading.errors import InvalidSettings
+from trading.fills import Costs
+from trading.market import Instrument, Pair, Timeframe, Universe
+from trading.risk import Limits
+from trading.signals import SignalRules
+
+PROJECT = Path(__file__).resolve().parents[1]
+PREFIX = "MARKETLOOM__"
+
+PairName = Annotated[Pair, BeforeValidator(lambda text: Pair.parse(text) if isinstance(text, str) else text)]
+Share = Annotated[float, Field(ge=0, lt=0.1)]
+Positive = Annotated[Decimal, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Market(Section):
+    pairs: tuple[PairName, ...] = Field(min_length=1)
+    quote: str = Field(pattern="^[A-Z0-9]+$")
+    timeframe: Timeframe
+    source: Literal["simulator", "files"]
+    venue: str = Field(pattern="^[a-z0-9]+$")
+    until: dt.datetime | Literal[""]
+    news: str
+
+    @property
+    def origin(self) -> str:
+        return "simulated" if self.source == "simulator" else self.venue
+
+    @property
+    def universe(self) -> Universe:
+        return Universe(self.pairs, self.quote, self.timeframe, self.origin)
+
+    @property
+    def known_until(self) -> dt.datetime | None:
+        return None if self.until == "" else _utc(self.until)
+
+
+class Simulator(Section):
+    seed: int = Field(ge=0)
+    start: dt.date
+    end: dt.date
+
+
+class Capital(BaseModel):
+    """Opening balances per asset beside the total and the asset that takes the rest."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Positive]
+    total: Positive
+    rest: str = Field(pattern="^[A-Z0-9]+$")
+
+    @property
+    def fixed(self) -> dict[str, Decimal]:
+        return dict(self.__pydantic_extra__)
+
+
+class VenueSettings(Section):
+    mode: Literal["paper"]
+    account: str = Field(pattern="^[a-z0-9-]+$")
+    half_spread: Share
+    slippage: Share
+    capital: Capital
+
+
+class InstrumentSettings(Section):
+    price_increment: Positive
+    quantity_increment: Positive
+    minimum_quantity: Positive
+    minimum_cost: Positive
+    taker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
+    maker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
+
+
+class Sentiment(Section):
+    model: Literal["auto", "ollama", "lexicon"]
+    half_life_hours: float = Field(gt=0)
+    minimum_articles: int = Field(ge=1)
+    threshold: float = Field(gt=0, lt=1)
+
+
+class Embeddings(Section):
+    model: Literal["auto", "ollama", "packaged"]
+
+
+class DagsterSettings(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class Settings(Section):
+    market: Market
+    simulator: Simulator
+    venue: VenueSettings
+    instruments: dict[PairName, InstrumentSettings]
+    signals: SignalRules
+    risk: Limits
+    policy: TrainingConfig
+    promotion: PromotionRules
+    sentiment: Sentiment
+    embeddings: Embeddings
+    ollama: OllamaSettings
+    consensus: ConsensusRules
+    dagster: DagsterSettings
+
+    @property
+    def account(self) -> str:
+        """One account per dataset: a paper account never sees prices of another market."""
+        return f"{self.venue.account}-{self.market.universe.dataset}"
+
+    def instrument(self, pair: Pair) -> Instrument:
+        return Instrument(pair=pair, **self.instruments[pair].model_dump())
+
+    def costs(self, pair: Pair) -> Costs:
+        return Costs(float(self.instruments[pair].taker_fee), self.venue.half_spread, self.venue.slippage)
+
+
+def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where all data lies: MARKETLOOM_HOME, or `.marketloom` beside the project's own files."""
+    return Path(environment.get("MARKETLOOM_HOME") or PROJECT / ".marketloom").expanduser().absolute()
+
+
+def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
+    return Path(environment.get("MARKETLOOM_CONFIG") or PROJECT / "marketloom.toml").expanduser()
+
+
+def chosen_file(home: Path) -> Path:
+    """What the last demo chose ([market] source, venue ...), so that the UI afterwards sees the same data."""
+    return home / "chosen.toml"
+
+
+def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings file, then the home's chosen.toml, then MARKETLOOM__SECTION__KEY variables; the last one wins.
+
+    Raises InvalidSettings naming source, key and what is allowed; every problem found is listed.
+    """
+    path = settings_file(environment)
+    values = _read(path)
+    if (chosen := chosen_file(home_folder(environment))).exists():
+        _merge(values, _read(chosen))
+    _merge(values, _from_environment(environment))
+    try:
+        settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
+    except ValidationError as error:
+        raise InvalidSettings("\n".join(_problems(error, path))) from None
+    _check_universe(settings, path)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings(
+            f"{path}: {error.strerror}; restore marketloom.toml or set MARKETLOOM_CONFIG to your settings file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if name.startswith(PREFIX):
+            *sections, key = name.removeprefix(PREFIX).lower().split("__")
+            section = values
+            for part in sections:
+                section = section.setdefault(part, {})
+            section[key] = _toml_value(text)
+    return values
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # an unquoted word: the shell has eaten the quotes
+
+
+def _merge(values: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
+
+
+def _problems(error: ValidationError, path: Path) -> list[str]:
+    return [_problem(path, detail) for detail in error.errors()]
+
+
+def _problem(path: Path, detail: Any) -> str:
+    *sections, key = [str(part) for part in detail["loc"]] or ["?"]
+    where = f"{path}: [{'.'.join(sections)}] {key}" if sections else f"{path}: [{key}]"
+    match detail["type"]:
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"{where} is not a known key; known are: {', '.join(_known_keys(sections))}"
+        case "missing":
+            return f"{where} is missing; the marketloom.toml of this version shows it with its default"
+        case _:
+            return f"{where}: {detail['msg'].removeprefix('Value error, ')} (got {detail['input']!r})"
+
+
+def _known_keys(sections: list[str]) -> list[str]:
+    kind: Any = Settings
+    for section in sections:
+        if section in getattr(kind, "model_fields", {}):
+            kind = kind.model_fields[section].annotation
+        else:
+            kind = InstrumentSettings  # the one table whose keys are pairs
+    return sorted(getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {}))
+
+
+def _check_universe(settings: Settings, path: Path) -> None:
+    """Keys that must fit together."""
+    for pair in settings.market.pairs:
+        if pair not in settings.instruments:
+            raise InvalidSettings(
+                f'{path}: [market] pairs names {pair}, but there is no [instruments."{pair}"]'
+            )
+    if settings.simulator.end <= settings.simulator.start:
+        raise InvalidSettings(f"{path}: [simulator] end must be later than start")
+    reachable = {settings.market.quote} | {
+        asset for pair in settings.market.pairs for asset in (pair.base, pair.quote)
+    }
+    for asset in (*settings.venue.capital.fixed, settings.venue.capital.rest):
+        if asset not in reachable:
+            raise InvalidSettings(
+                f"{path}: [venue.capital] {asset} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
+            )
+
+
+def _utc(time: dt.datetime) -> dt.datetime:
+    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)

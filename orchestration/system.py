@@ -1,0 +1,98 @@
+"""The running system: settings, home folder, PostgreSQL and Dagster instance, ready or explained."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from trading.stores.postgres import migrate
+
+from orchestration.embedded import EmbeddedPostgres, prepare_home
+from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+
+POSTGRES = "MARKETLOOM_POSTGRES"
+DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
+PROCESS_TAG = "marketloom/pid"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    settings: Settings
+    home: Path
+    dsn: str
+
+
+@contextmanager
+def running_system() -> Iterator[System]:
+    """Start what is not running, migrate the schema, point Dagster at it; stop what was started here.
+
+    Raises InvalidSettings, UnusableHome or StoreUnreachable before anything was changed.
+    """
+    settings = load_settings()
+    home = prepare_home(home_folder())
+    with postgres_addresses(home) as (dsn, dagster_url):
+        migrate(dsn)
+        with _environment({POSTGRES: dsn, DAGSTER_POSTGRES: dagster_url, **_dagster_home(home)}):
+            yield System(settings, home, dsn)
+
+
+def dagster_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance that DAGSTER_HOME names, with the pairs of the settings as partitions and dead runs closed."""
+    instance = dg.DagsterInstance.get()
+    instance.add_dynamic_partitions("pair", [pair.key for pair in settings.market.pairs])
+    _close_abandoned(instance)
+    return instance
+
+
+@contextmanager
+def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
+    """Our address and Dagster's: of the configured server, or of the embedded one for as long as somebody holds it."""
+    if configured := os.environ.get(POSTGRES):
+        yield configured, os.environ.get(DAGSTER_POSTGRES) or _psycopg2(configured)
+        return
+    with EmbeddedPostgres(home) as server:
+        yield server.dsn, server.dagster_url
+
+
+def _psycopg2(dsn: str) -> str:
+    return dsn.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def _dagster_home(home: Path) -> dict[str, str]:
+    folder = home / "dagster"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(PROJECT / "dagster.yaml", folder / "dagster.yaml")
+    return {
+        "DAGSTER_HOME": str(folder),
+        "MARKETLOOM_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        # Materializations of a single-run backfill are written in batches, not one transaction each.
+        "DAGSTER_EVENT_BATCH_SIZE": "200",
+    }
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Child processes (runs, the webserver, the daemon) find everything through these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _close_abandoned(instance: dg.DagsterInstance) -> None:
+    """Runs of a demo whose process is gone would stay "started" for ever: nobody else watches them."""
+    unfinished = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    )
+    for run in instance.get_runs(unfinished):
+        pid = run.tags.get(PROCESS_TAG)
+        if pid and not psutil.pid_exists(int(pid)):
+            instance.report_run_failed(run, f"process {pid} ended before the run did; materialise again")

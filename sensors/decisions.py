@@ -1,0 +1,55 @@
+"""A closed candle asks for a decision."""
+
+import datetime as dt
+
+import dagster as dg
+
+from ml.decision import decision_id
+from streaming.bus import CANDLE_CLOSED
+from trading.account import Account
+from trading.market import Pair, Universe
+from trading.ports import Bus, Event
+
+NO_OFFSET = 0
+
+
+def requests(events: list[Event], universe: Universe, account: Account) -> list[dg.RunRequest]:
+    """One request per pair: the newest closed candle of this dataset; an older one is no longer news."""
+    newest = {
+        event.payload["pair"]: event for event in events if event.payload["dataset"] == universe.dataset
+    }
+    return [
+        _request(event, account)
+        for event in newest.values()
+        if Pair.parse(event.payload["pair"]) in universe.pairs
+    ]
+
+
+def _request(event: Event, account: Account) -> dg.RunRequest:
+    pair = Pair.parse(event.payload["pair"])
+    closed = dt.datetime.fromisoformat(event.payload["close_time"])
+    return dg.RunRequest(
+        run_key=decision_id(account.name, pair, closed),
+        partition_key=pair.key,
+        tags={"marketloom/candle": event.payload["close_time"]},
+    )
+
+
+@dg.sensor(
+    target="decision",
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Requests one decision run for every pair whose newest candle has closed.",
+)
+def decision_sensor(
+    context: dg.SensorEvaluationContext,
+    bus: dg.ResourceParam[Bus],
+    universe: dg.ResourceParam[Universe],
+    account: dg.ResourceParam[Account],
+) -> dg.SensorResult:
+    """The cursor is the bus offset; the run key is the decision's id, so a repeat asks for nothing new."""
+    after = int(context.cursor or NO_OFFSET)
+    events = bus.read(CANDLE_CLOSED, after)
+    if not events:
+        return dg.SensorResult(skip_reason=f"no candle closed since offset {after}", cursor=str(after))
+    return dg.SensorResult(run_requests=requests(events, universe, account), cursor=str(events[-1].offset))

@@ -1,0 +1,99 @@
+"""A server on localhost that speaks as much of Ollama as tags, chats and vectors need."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class OllamaDouble:
+    """What it answers, and what it was asked."""
+
+    models: tuple[str, ...] = ("chatty:7b", "vectors:latest")
+    chat_answers: list[str] = field(default_factory=list)  # the last one is repeated
+    raw_body: bytes | None = None  # sent to every question in place of an answer
+    vector: tuple[float, ...] = (3.0, 4.0)
+    silent: threading.Event = field(default_factory=threading.Event)  # while set, it never answers
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, path: str, question: Any) -> tuple[int, bytes]:
+        if self.raw_body is not None:
+            return 200, self.raw_body
+        if path == "/api/tags":
+            return 200, _json({"models": [{"name": name, "model": name} for name in self.models]})
+        if not {question["model"], f"{question['model']}:latest"} & set(self.models):
+            return 404, _json({"error": f"model '{question['model']}' not found"})
+        if path == "/api/embed":
+            return 200, _json(
+                {"model": question["model"], "embeddings": [self.vector for _ in question["input"]]}
+            )
+        return 200, self._chat(question)
+
+    def _chat(self, question: Any) -> bytes:
+        text = self.chat_answers.pop(0) if len(self.chat_answers) > 1 else self.chat_answers[0]
+        ending = {"done_reason": "stop", "prompt_eval_count": 120, "eval_count": 15}
+        if question.get("stream"):
+            middle = len(text) // 2
+            pieces = [_part(question, text[:middle]), _part(question, text[middle:])]
+            return b"\n".join(_json(part) for part in [*pieces, _part(question, "", **ending)])
+        return _json(_part(question, text, **ending))
+
+
+def _part(question: Any, content: str, **ending: object) -> dict[str, object]:
+    message = {"role": "assistant", "content": content}
+    start = {"model": question["model"], "created_at": "2021-04-01T00:00:00Z", "message": message}
+    return {**start, "done": bool(ending), **ending}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up while the double was silent is part of the test."""
+
+
+@contextmanager
+def serving(double: OllamaDouble) -> Iterator[OllamaDouble]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._reply(None)
+
+        def do_POST(self) -> None:
+            self._reply(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _reply(self, question: Any) -> None:
+            double.asked.append((self.path, question))
+            if double.silent.is_set():
+                released.wait(timeout=10)
+                return
+            status, body = double.answer(self.path, question)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """The test's output stays its own."""
+
+    released = threading.Event()
+    server = _Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    double.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield double
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

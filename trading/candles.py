@@ -1,0 +1,167 @@
+"""Candle tables: making them complete, finding what breaks them, and counting what is missing.
+
+A table here has the columns of CANDLE_SCHEMA; times are UTC. Nothing in this module repairs a candle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import polars as pl
+
+from trading.market import CANDLE_SCHEMA, TIME, Timeframe
+from trading.ports import Quote
+
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "volume")
+
+TRADED_CANDLES_ONLY = frozenset({"kraken"})  # these venues publish no candle for a window without a trade
+
+# A silence above this is not believed to be a quiet market. Kraken's stop of January 2018 lasted 23 and
+# 19 hours; its BTC/USD was never quiet for 12 hours after 2015. In thinner markets a long quiet counts
+# as an outage too: unknown is the safer word.
+QUIET_LIMIT = timedelta(hours=12)
+
+
+class GapKind(StrEnum):
+    NO_TRADE = "no_trade"  # nothing traded: the last price still stood
+    OUTAGE = "outage"  # venue or recording was down: what happened is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A run of candles that the grid between first and last row has and the table lacks."""
+
+    first_missing: datetime
+    candles: int
+    kind: GapKind
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Counts of one table; `longest_gap` in candles."""
+
+    rows: int
+    missing: int
+    gaps: int
+    longest_gap: int
+    zero_volume: int
+
+
+def complete(frame: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataFrame:
+    """CANDLE_SCHEMA from open_time (UTC), open, high, low, close and volume; each known when it closes."""
+    closes = pl.col("open_time").cast(TIME) + timeframe.duration
+    completed = frame.with_columns(close_time=closes, known_at=closes, origin=pl.lit(origin))
+    return completed.select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
+
+
+def violations(candles: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
+    """Every broken invariant as (open_time, rule, detail), by open_time; a row can break several.
+
+    Only open_time, open, high, low, close and volume are read.
+    """
+    rules = {**_impossibilities(), "open not on the grid": off_grid(timeframe), **_disorder()}
+    detail = pl.concat_str(
+        [pl.format(f"{name} {{}}", pl.col(name).cast(pl.String).fill_null("null")) for name in NUMBERS],
+        separator=", ",
+    )
+    columns = [pl.col(name).cast(pl.Float64) for name in NUMBERS]
+    marked = candles.with_columns(columns).with_columns(detail=detail, **rules)
+    found = [
+        marked.filter(pl.col(rule)).select(
+            pl.col("open_time").cast(TIME), pl.lit(rule).alias("rule"), "detail"
+        )
+        for rule in rules
+    ]
+    return pl.concat(found).sort("open_time", "rule", nulls_last=True)
+
+
+def impossibility() -> pl.Expr:
+    """Name of the first rule that a row's own numbers break; null for a possible candle."""
+    return pl.coalesce([pl.when(broken).then(pl.lit(rule)) for rule, broken in _impossibilities().items()])
+
+
+def off_grid(timeframe: Timeframe) -> pl.Expr:
+    """True where a candle does not open on a multiple of the timeframe since midnight UTC."""
+    step = timeframe.duration // timedelta(microseconds=1)
+    return (pl.col("open_time").dt.epoch("us") % step != 0).fill_null(False)
+
+
+def _impossibilities() -> dict[str, pl.Expr]:
+    number = {name: _finite(name) for name in NUMBERS}
+    high, low = number["high"], number["low"]
+    return {
+        "no open time": pl.col("open_time").is_null(),
+        "not a finite number": pl.any_horizontal(value.is_null() for value in number.values()),
+        "price not positive": pl.any_horizontal(number[name] <= 0 for name in PRICES).fill_null(False),
+        "negative volume": (number["volume"] < 0).fill_null(False),
+        "high below low": (high < low).fill_null(False),
+        "high below open or close": (high < pl.max_horizontal(number["open"], number["close"])).fill_null(
+            False
+        ),
+        "low above open or close": (low > pl.min_horizontal(number["open"], number["close"])).fill_null(
+            False
+        ),
+    }
+
+
+def _disorder() -> dict[str, pl.Expr]:
+    opens = pl.col("open_time")
+    return {
+        "not ascending": (opens < opens.shift()).fill_null(False),
+        "duplicate": opens.is_first_distinct().not_() & opens.is_not_null(),
+    }
+
+
+def _finite(name: str) -> pl.Expr:
+    """Null in place of NaN and infinities: Polars orders NaN above every number, which would hide it."""
+    return pl.when(pl.col(name).is_finite()).then(pl.col(name))
+
+
+def gaps(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> list[Gap]:
+    """Gaps of a sorted table on the grid, oldest first."""
+    step = timeframe.duration
+    opens = candles.select("open_time", apart=pl.col("open_time").diff()).filter(pl.col("apart") > step)
+    return [
+        Gap(open_time - apart + step, apart // step - 1, _kind(apart - step, origin))
+        for open_time, apart in opens.iter_rows()
+    ]
+
+
+def _kind(silence: timedelta, origin: str) -> GapKind:
+    quiet = origin in TRADED_CANDLES_ONLY and silence <= QUIET_LIMIT
+    return GapKind.NO_TRADE if quiet else GapKind.OUTAGE
+
+
+def quality(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> Quality:
+    """Counts of a sorted table on the grid."""
+    found = gaps(candles, timeframe, origin)
+    return Quality(
+        rows=candles.height,
+        missing=_missing(found),
+        gaps=len(found),
+        longest_gap=max((gap.candles for gap in found), default=0),
+        zero_volume=candles.filter(pl.col("volume") == 0).height,
+    )
+
+
+def _missing(found: Sequence[Gap]) -> int:
+    return sum(gap.candles for gap in found)
+
+
+def closed_by(candles: pl.DataFrame, until: datetime | None) -> pl.DataFrame:
+    """The candles of a sorted table that are closed at `until`; all of them for None."""
+    return candles if until is None else candles.filter(pl.col("close_time") <= until)
+
+
+def opening_between(candles: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
+    """The candles with start <= open_time < end."""
+    return candles.filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+
+
+def first_quote(candles: pl.DataFrame, time: datetime) -> Quote | None:
+    """The first open price at or after `time` in a sorted table; None after its last open."""
+    opens = candles["open_time"]
+    row = opens.search_sorted(pl.Series([time], dtype=TIME))[0]
+    return Quote(candles["open"][row], opens[row]) if row < candles.height else None

@@ -1,0 +1,61 @@
+"""The longest time for which one venue has candles of all pairs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trading.errors import NotStored
+from trading.importers.landing import Landing
+from trading.market import Pair, Timeframe
+
+LONGEST_GAP = timedelta(days=7)  # a longer one is the end of a recording, not an outage
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    venue: str
+    timeframe: Timeframe
+    start: datetime  # first open time
+    end: datetime  # last close time
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+def longest_common_window(
+    landing: Landing, kinds: Iterable[tuple[str, Timeframe]], pairs: Sequence[Pair]
+) -> Window:
+    """Over the given (venue, timeframe) kinds. NotStored when no kind has all pairs at the same time."""
+    windows = [window for kind in kinds for window in _common(landing, *kind, pairs)]
+    if not windows:
+        names = ", ".join(map(str, pairs))
+        raise NotStored(f"no venue and timeframe has candles of {names} at the same time: import more files")
+    return max(windows, key=lambda window: (window.length, -window.timeframe.duration))
+
+
+def _common(landing: Landing, venue: str, timeframe: Timeframe, pairs: Sequence[Pair]) -> list[Window]:
+    source = landing.source(venue, timeframe)
+    if not set(pairs) <= set(source.pairs()):
+        return []
+    shared = _stretches(source.candles(pairs[0], *source.span(pairs[0])))
+    for pair in pairs[1:]:
+        shared = _intersections(shared, _stretches(source.candles(pair, *source.span(pair))))
+    return [Window(venue, timeframe, start, end) for start, end in shared]
+
+
+Stretch = tuple[datetime, datetime]
+
+
+def _stretches(candles: pl.DataFrame) -> list[Stretch]:
+    """(first open, last close) of every run of candles without a long gap."""
+    new = (pl.col("open_time") - pl.col("close_time").shift() > LONGEST_GAP).fill_null(False)
+    runs = candles.group_by(new.cum_sum().alias("run"), maintain_order=True)
+    return list(runs.agg(pl.col("open_time").first(), pl.col("close_time").last()).drop("run").iter_rows())
+
+
+def _intersections(left: list[Stretch], right: list[Stretch]) -> list[Stretch]:
+    overlaps = [(max(a[0], b[0]), min(a[1], b[1])) for a in left for b in right]
+    return [overlap for overlap in overlaps if overlap[0] < overlap[1]]

@@ -1,0 +1,66 @@
+"""CryptoDataDownload CSV: a banner, a header with a symbol column, two volumes, newest row first.
+
+Older files spell the time `2019-12-15 07-PM`; newer ones have a `unix` column beside `2019-12-15 19:00:00`.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from trading.candles import PRICES
+from trading.errors import UnreadableFile
+from trading.importers.delimited import read_texts
+from trading.importers.head import Head
+from trading.importers.naming import pair_of_symbol
+from trading.importers.raw import RawCandles
+from trading.importers.stamps import epoch_time, text_time
+
+NAME = "CryptoDataDownload CSV"
+VENUE: str | None = None  # it republishes many venues; only the file's name says which
+
+UNIX_COLUMNS = ("unix", "unix timestamp")
+
+
+def recognises(head: Head) -> bool:
+    return _header_line(head) is not None
+
+
+def read(path: Path) -> RawCandles:
+    head = Head.of(path)
+    header = _header_line(head)
+    assert header is not None, "read takes what recognises accepted"
+    columns = head.fields(header)
+    table = read_texts(path, header + 1, columns)
+    numbers = {name: name for name in PRICES} | {"volume": _base_volume(path, table, columns)}
+    return RawCandles.of(table, _open_time(columns), numbers, "symbol")
+
+
+def _header_line(head: Head) -> int | None:
+    needed = {"date", "symbol", *PRICES}
+    for line in range(min(2, len(head.lines))):
+        fields = head.fields(line)
+        if needed <= set(fields) and any(field.startswith("volume ") for field in fields):
+            return line
+    return None
+
+
+def _open_time(columns: tuple[str, ...]) -> pl.Expr:
+    """Where a file gives the time twice and the two disagree, neither is believed."""
+    date = text_time(pl.col("date"))
+    for unix in UNIX_COLUMNS:
+        if unix in columns:
+            stamp = epoch_time(pl.col(unix))
+            return pl.when(stamp == date).then(stamp)
+    return date
+
+
+def _base_volume(path: Path, table: pl.DataFrame, columns: tuple[str, ...]) -> str:
+    """The other volume column counts the quote currency."""
+    symbols = table["symbol"].drop_nulls().unique().sort().to_list()
+    for pair in filter(None, map(pair_of_symbol, symbols)):
+        for base in (pair.base, "XBT" if pair.base == "BTC" else pair.base):
+            if (name := f"volume {base.lower()}") in columns:
+                return name
+    raise UnreadableFile(
+        f"{path} has no volume column in the base currency of {symbols[:5]}: {', '.join(columns)}"
+    )

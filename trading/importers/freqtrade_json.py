@@ -1,0 +1,32 @@
+"""freqtrade's JSON files: a list of [milliseconds, open, high, low, close, volume]."""
+
+import re
+from pathlib import Path
+
+import orjson
+import polars as pl
+
+from trading.candles import NUMBERS
+from trading.errors import UnreadableFile
+from trading.importers.head import Head
+from trading.importers.raw import RawCandles
+from trading.importers.stamps import epoch_time
+
+NAME = "freqtrade JSON"
+VENUE: str | None = None
+
+COLUMNS = ("time", *NUMBERS)
+ROW_OF_SIX = re.compile(r"\[\s*\[[^\[\],\"]+(,[^\[\],\"]+){5}\]")
+
+
+def recognises(head: Head) -> bool:
+    return head.container == "text" and ROW_OF_SIX.match("".join(head.lines).lstrip()) is not None
+
+
+def read(path: Path) -> RawCandles:
+    rows = orjson.loads(path.read_bytes())
+    if not all(isinstance(row, list) and len(row) == len(COLUMNS) for row in rows):
+        raise UnreadableFile(f"{path} has rows that are not [milliseconds, open, high, low, close, volume]")
+    # Floats hold milliseconds and microseconds exactly; a text among the numbers raises.
+    table = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.Float64), orient="row")
+    return RawCandles.of(table, epoch_time(pl.col("time")), {name: name for name in NUMBERS}, None)

@@ -1,0 +1,82 @@
+"""The beginning of a file: all that decides which format it is. Names and endings decide nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading.errors import UnreadableFile
+
+START = 65_536  # bytes
+LINES = 20  # enough for a JSON row that is printed one number per line
+
+MAGIC = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Feather",
+    b"FEA1": "Feather",  # version 1
+    b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+COMPRESSED = frozenset({"zip", "gzip", "zstd"})
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`container` is Parquet, Feather, a compression, text or binary; only the first two have `columns`."""
+
+    path: Path
+    container: str
+    columns: tuple[str, ...]
+    lines: tuple[str, ...]  # the first lines of a text, without a byte order mark
+
+    @classmethod
+    def of(cls, path: Path) -> "Head":
+        """UnreadableFile when there is nothing to read, or a Parquet or Feather file is damaged."""
+        start = _start(path)
+        container = _container(start)
+        columns = _columns(path, container) if container in ("Parquet", "Feather") else ()
+        return cls(path, container, columns, _lines(start) if container == "text" else ())
+
+    def fields(self, line: int) -> tuple[str, ...]:
+        """Comma-separated fields of one line, lower case; empty when there is no such line."""
+        if line >= len(self.lines):
+            return ()
+        return tuple(field.strip().strip('"').lower() for field in self.lines[line].split(","))
+
+
+def _start(path: Path) -> bytes:
+    if path.is_dir():
+        raise UnreadableFile(f"{path} is a folder: give one of its files, or import the folder as a whole")
+    try:
+        with path.open("rb") as file:
+            start = file.read(START)
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be opened: {error.strerror}") from error
+    if not start.strip():
+        raise UnreadableFile(f"{path} is empty: fetch it again")
+    return start
+
+
+def _container(start: bytes) -> str:
+    for magic, container in MAGIC.items():
+        if start.startswith(magic):
+            return container
+    return "binary" if b"\x00" in start else "text"
+
+
+def _columns(path: Path, container: str) -> tuple[str, ...]:
+    # Imported here: it takes a third of a second that only these files need.
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    try:
+        if container == "Parquet":
+            return tuple(pyarrow.parquet.read_schema(path).names)
+        return tuple(pyarrow.feather.read_table(path, memory_map=False).column_names)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnreadableFile(f"{path} is damaged {container}: {error}; fetch it again") from error
+
+
+def _lines(start: bytes) -> tuple[str, ...]:
+    text = start.decode("utf-8-sig", errors="replace")
+    return tuple(text.splitlines()[:LINES])

@@ -1,0 +1,130 @@
+"""Where imported candles land: one Parquet file per venue, timeframe and pair."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading.candles import NUMBERS, closed_by, first_quote, opening_between
+from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
+from trading.importers.report import ImportedFile
+from trading.importers.sifting import row_text
+from trading.market import Pair, Timeframe
+from trading.ports import Quote
+
+FILE = "candles.parquet"
+
+
+class Landing:
+    """Files under root/venue/timeframe/pair; adding replaces one file as a whole."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def add(self, imported: ImportedFile) -> None:
+        """Merge; repeating changes nothing.
+
+        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with what is stored.
+        """
+        report = imported.report
+        if report.refused_reason or report.venue is None or report.pair is None or report.timeframe is None:
+            raise InvalidCandles(f"{report.path} was refused: {report.refused_reason}")
+        folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            merged = _merged(_stored(folder / FILE), imported.candles, report.path)
+            _replace(folder / FILE, merged)
+
+    def source(self, venue: str, timeframe: Timeframe, until: datetime | None = None) -> "ImportedCandles":
+        """What is stored of one venue; candles that close after `until` are hidden."""
+        return ImportedCandles(_folder(self._root, venue, timeframe), venue, until)
+
+
+class ImportedCandles:
+    """A CandleSource over imported files. Reads each pair once: later imports need a new source."""
+
+    def __init__(self, folder: Path, venue: str, until: datetime | None) -> None:
+        self._folder = folder
+        self._venue = venue
+        self._until = until
+        self._tables: dict[Pair, pl.DataFrame] = {}
+
+    @property
+    def origin(self) -> str:
+        return self._venue
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """Pairs with a file, in alphabetical order."""
+        return tuple(sorted(Pair.parse(file.parent.name) for file in self._folder.glob(f"*/{FILE}")))
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        closed = closed_by(self._table(pair), self._until)
+        if closed.is_empty():
+            raise NotStored(f"no candle of {pair} on {self._venue} had closed by {self._until}")
+        return closed["open_time"][0], closed["close_time"][-1]
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        return closed_by(opening_between(self._table(pair), start, end), self._until)
+
+    def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
+        """The first open at or after `time`, also beyond `until`."""
+        return first_quote(self._table(pair), time)
+
+    def _table(self, pair: Pair) -> pl.DataFrame:
+        if pair not in self._tables:
+            table = _stored(self._folder / pair.key / FILE)
+            if table is None:
+                raise NotStored(f"no candles of {pair} under {self._folder}: import a file of them first")
+            self._tables[pair] = table
+        return self._tables[pair]
+
+
+def _folder(root: Path, venue: str, timeframe: Timeframe) -> Path:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", venue):
+        raise InvalidValue(f"venue {venue!r}: allowed are lower-case letters, digits, - and _")
+    return root / venue / timeframe.value
+
+
+def _stored(file: Path) -> pl.DataFrame | None:
+    if not file.exists():
+        return None
+    try:
+        return pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
+
+
+def _merged(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.DataFrame:
+    if stored is None:
+        return new
+    both = stored.join(new, on="open_time", suffix="_new").sort("open_time")
+    differs = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_new") for name in NUMBERS)
+    for row in both.filter(differs).head(1).iter_rows(named=True):
+        offered = {name: row[f"{name}_new"] for name in NUMBERS}
+        raise InvalidCandles(
+            f"{path} disagrees with stored candles, first at {row['open_time']:%Y-%m-%d %H:%M:%S}: "
+            f"stored {row_text(row)}, file {row_text(offered)}; remove one of the two sources"
+        )
+    return pl.concat([stored, new.join(stored, on="open_time", how="anti")]).sort("open_time")
+
+
+def _replace(file: Path, candles: pl.DataFrame) -> None:
+    temporary = file.with_suffix(".writing")
+    with temporary.open("wb") as stream:
+        candles.write_parquet(stream, compression="zstd")
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, file)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer at a time: two imports that merge at once would lose one of them."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,72 @@
+"""What became of one file."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """Counts are rows, but `conflicts` are open times whose rows disagree and `missing` are absent candles.
+
+    `first` and `last` are open times of what is stored. A refused file stores nothing.
+    """
+
+    path: Path
+    format: str | None  # None when no importer takes the file
+    venue: str | None
+    pair: Pair | None
+    timeframe: Timeframe | None
+    rows_read: int
+    rows_stored: int
+    duplicates_dropped: int
+    conflicts: int
+    misaligned: int
+    impossible: int
+    missing: int
+    gaps: int
+    first: datetime | None
+    last: datetime | None
+    refused_reason: str | None
+
+    @classmethod
+    def refused(cls, path: Path, form: str | None, rows_read: int, reason: str) -> "ImportReport":
+        """For files that fail before their rows are looked at."""
+        return cls(path, form, None, None, None, rows_read, 0, 0, 0, 0, 0, 0, 0, None, None, reason)
+
+    def as_json(self) -> dict[str, str | int | None]:
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "venue": self.venue,
+            "pair": None if self.pair is None else str(self.pair),
+            "timeframe": None if self.timeframe is None else self.timeframe.value,
+            "rows_read": self.rows_read,
+            "rows_stored": self.rows_stored,
+            "duplicates_dropped": self.duplicates_dropped,
+            "conflicts": self.conflicts,
+            "misaligned": self.misaligned,
+            "impossible": self.impossible,
+            "missing": self.missing,
+            "gaps": self.gaps,
+            "first": None if self.first is None else self.first.isoformat(),
+            "last": None if self.last is None else self.last.isoformat(),
+            "refused_reason": self.refused_reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """`candles` is empty when refused; `rejected` holds quarantined rows as they were, and `reason`."""
+
+    report: ImportReport
+    candles: pl.DataFrame
+    rejected: pl.DataFrame
+
+    @classmethod
+    def refused(cls, report: ImportReport) -> "ImportedFile":
+        return cls(report, CANDLE_SCHEMA.to_frame(), pl.DataFrame(schema={"reason": pl.String}))

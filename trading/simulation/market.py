@@ -1,0 +1,177 @@
+"""A seeded market that behaves like a venue, for demonstrations without recorded candles."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+
+import numpy as np
+import polars as pl
+
+from trading.candles import closed_by, complete, first_quote, opening_between
+from trading.errors import InvalidValue, NotStored
+from trading.market import TIME, Pair, Timeframe
+from trading.ports import Quote
+from trading.simulation.paths import (
+    BLOCK,
+    STEPS,
+    YEAR,
+    Floats,
+    Weather,
+    asset_path,
+    bars,
+    stream,
+    volumes,
+    weather,
+)
+
+ORIGIN = "simulated"
+NUMERAIRE = "USDT"
+CROSS_NOISE, CROSS_LIMIT = 0.5e-4, 1.5e-4  # how far a cross trades beside the ratio of its two prices
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """Start price in USDT, volatility against the market's, traded USDT per day."""
+
+    price: float
+    volatility: float
+    turnover: float
+
+
+ASSETS = {
+    NUMERAIRE: Asset(1.0, 0.0, 4e6),
+    "USDC": Asset(1.0, 0.002, 4e6),
+    "USD": Asset(1.0, 0.002, 4e6),
+    "EUR": Asset(1.1, 0.1, 4e6),
+    "BTC": Asset(30_000.0, 1.0, 4e6),
+    "ETH": Asset(2_000.0, 1.2, 2e6),
+    "XRP": Asset(0.5, 1.4, 1e6),
+}
+UNLISTED = Asset(10.0, 1.5, 2e5)
+
+
+class SimulatedMarket:
+    """A CandleSource. The same arguments give the same candles in any process; `end` only hides later ones.
+
+    Every asset moves against USDT and each pair is the ratio of its two, so three pairs agree at each close
+    within a few basis points. Prices have no drift and no edge: their direction cannot be learned.
+    """
+
+    def __init__(
+        self, pairs: tuple[Pair, ...], timeframe: Timeframe, seed: int, start: datetime, end: datetime
+    ) -> None:
+        _check(pairs, timeframe, seed, start, end)
+        self._pairs = pairs
+        self._timeframe = timeframe
+        self._seed = seed
+        self._start = start
+        self._end = end
+        self._blocks: list[dict[Pair, pl.DataFrame]] = []
+        self._weather: Weather | None = None
+        self._log_prices = {
+            asset: math.log(_listed(asset).price) for pair in pairs for asset in (pair.base, pair.quote)
+        }
+        self._growing = Lock()
+
+    @property
+    def origin(self) -> str:
+        return ORIGIN
+
+    def pairs(self) -> tuple[Pair, ...]:
+        return self._pairs
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        closed = self.candles(pair, self._start, self._end)
+        if closed.is_empty():
+            raise NotStored(f"no simulated candle of {pair} closes by {self._end}")
+        return closed["open_time"][0], closed["close_time"][-1]
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        last = min(end, self._end)
+        blocks = self._between(pair, min(start, last), last)
+        inside = pl.concat([opening_between(block, start, last) for block in blocks])
+        return closed_by(inside, self._end)
+
+    def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
+        """The first open at or after `time`; never None, as this market has no last candle."""
+        number = self._block_of(time)
+        while (quote := first_quote(self._block(pair, number), time)) is None:
+            number += 1
+        return quote
+
+    def _between(self, pair: Pair, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
+        """At least one block, whatever is asked: what is outside is filtered away."""
+        for number in range(self._block_of(start), self._block_of(end) + 1):
+            yield self._block(pair, number)
+
+    def _block_of(self, time: datetime) -> int:
+        return max((time - self._start) // self._timeframe.duration, 0) // BLOCK
+
+    def _block(self, pair: Pair, number: int) -> pl.DataFrame:
+        if pair not in self._pairs:
+            raise NotStored(f"{pair} is not simulated: known are {', '.join(map(str, self._pairs))}")
+        with self._growing:
+            while len(self._blocks) <= number:
+                self._blocks.append(self._next_block())
+        return self._blocks[number][pair]
+
+    def _next_block(self) -> dict[Pair, pl.DataFrame]:
+        number = len(self._blocks)
+        self._weather = weather(self._seed, number, self._timeframe.duration, self._weather)
+        paths = {asset: self._path(asset, number, self._weather) for asset in self._log_prices}
+        self._log_prices = {asset: float(path[-1, -1]) for asset, path in paths.items()}
+        return {pair: self._table(pair, number, self._weather, paths) for pair in self._pairs}
+
+    def _path(self, asset: str, number: int, shared: Weather) -> Floats:
+        rng = stream(self._seed, number, asset)
+        return asset_path(shared, rng, self._log_prices[asset], _listed(asset).volatility)
+
+    def _table(self, pair: Pair, number: int, shared: Weather, paths: dict[str, Floats]) -> pl.DataFrame:
+        rng = stream(self._seed, number, pair.key)
+        ratio = paths[pair.base] - paths[pair.quote]
+        if NUMERAIRE not in (pair.base, pair.quote):
+            ratio += np.clip(CROSS_NOISE * rng.standard_normal((BLOCK, STEPS)), -CROSS_LIMIT, CROSS_LIMIT)
+        candles = bars(ratio, shared.idle)
+        share_of_year = self._timeframe.duration / YEAR
+        volume = volumes(candles, shared, rng, _turnover(pair), share_of_year)
+        first = self._start + number * BLOCK * self._timeframe.duration
+        frame = pl.DataFrame(
+            {
+                "open_time": _grid(first, self._timeframe.duration),
+                "open": candles.open,
+                "high": candles.high,
+                "low": candles.low,
+                "close": candles.close,
+                "volume": volume,
+            }
+        )
+        return complete(frame.filter(~shared.missing), self._timeframe, ORIGIN)
+
+
+def _check(pairs: tuple[Pair, ...], timeframe: Timeframe, seed: int, start: datetime, end: datetime) -> None:
+    if not pairs:
+        raise InvalidValue("pairs is empty: name at least one")
+    if seed < 0:
+        raise InvalidValue(f"seed is {seed}: allowed are whole numbers from 0")
+    if start.tzinfo is None or end.tzinfo is None:
+        raise InvalidValue("start and end need a time zone: give them in UTC")
+    if (start - datetime(1970, 1, 1, tzinfo=UTC)) % timeframe.duration:
+        raise InvalidValue(f"start is {start}: it must open a candle of {timeframe.value}")
+    if end < start + timeframe.duration:
+        raise InvalidValue(f"end is {end}: the first candle closes at {start + timeframe.duration}")
+
+
+def _listed(asset: str) -> Asset:
+    return ASSETS.get(asset, UNLISTED)
+
+
+def _turnover(pair: Pair) -> float:
+    """Quote currency per year; a pair trades as much as the smaller of its assets."""
+    in_numeraire = min(_listed(pair.base).turnover, _listed(pair.quote).turnover)
+    return in_numeraire * 365 / _listed(pair.quote).price
+
+
+def _grid(first: datetime, step: timedelta) -> pl.Series:
+    return pl.datetime_range(first, first + (BLOCK - 1) * step, step, time_unit="us", eager=True).cast(TIME)

@@ -1,0 +1,123 @@
+"""The rules that every journal keeps, whatever it is stored in."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from trading.errors import InvalidValue, NotStored
+from trading.market import Pair
+from trading.orders import Fill, Order, OrderIntent, OrderStatus
+
+FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
+SHORTEST_PREFIX = 8
+REQUIRED = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
+SNAPSHOT_AMOUNTS = ("equity", "opening_equity", "peak_equity")
+
+
+def json_text(values: Any) -> str:
+    """JSON text; decimals and pairs as text, times as ISO 8601. InvalidValue for anything JSON cannot say, as NaN."""
+    try:
+        return json.dumps(values, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidValue(f"cannot be stored as JSON: {error}") from None
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal | Pair):
+        return str(value)
+    raise TypeError(f"{value!r} is not a JSON value")
+
+
+def check_opening(account: str, balances: Mapping[str, Decimal]) -> None:
+    for asset, amount in balances.items():
+        if not (amount.is_finite() and amount >= 0):
+            raise InvalidValue(f"account {account}: an opening balance of {amount} {asset} must be 0 or more")
+
+
+def check_decision(receipt: Mapping[str, Any], intent: OrderIntent | None) -> None:
+    """InvalidValue when the receipt lacks what it must carry, or the intent is of another decision or impossible."""
+    if missing := [name for name in REQUIRED if name not in receipt]:
+        raise InvalidValue(f"the receipt lacks {', '.join(missing)}")
+    if intent is None:
+        return
+    for name in ("decision_id", "account"):
+        if getattr(intent, name) != receipt[name]:
+            raise InvalidValue(f"{name} of intent {intent.intent_id} is not the receipt's {receipt[name]}")
+    if not (intent.quantity.is_finite() and intent.quantity > 0):
+        raise InvalidValue(f"intent {intent.intent_id}: quantity {intent.quantity} must be above zero")
+
+
+def decided_at(receipt: Mapping[str, Any]) -> datetime:
+    value = receipt["decided_at"]
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InvalidValue(f"decided_at is {value!r}: a UTC time is wanted") from None
+    if time.tzinfo is None:
+        raise InvalidValue(f"decided_at is {value!r}, which names no time zone")
+    return time.astimezone(UTC)
+
+
+def the_only(prefix: str, found: Sequence[str]) -> str:
+    """The one decision id that a person meant. NotStored when there is none or more than one."""
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotStored(f"{prefix} begins the ids of {len(found)} or more decisions: write more characters")
+    raise NotStored(f"no decision {prefix}: `marketloom status` lists the newest ones")
+
+
+def check_fills(intent: OrderIntent, fills: Sequence[Fill]) -> None:
+    """InvalidValue when a fill is of another order or holds an amount that no venue could report."""
+    for fill in fills:
+        for name in ("intent_id", "account", "pair", "side"):
+            if getattr(fill, name) != getattr(intent, name):
+                raise InvalidValue(f"fill {fill.fill_id}: {name} is not the one of intent {intent.intent_id}")
+        for name in ("price", "quantity", "fee"):
+            amount = getattr(fill, name)
+            if not (amount.is_finite() and (amount > 0 or (name == "fee" and amount == 0))):
+                raise InvalidValue(f"fill {fill.fill_id}: {name} is {amount}")
+
+
+def check_transition(earlier: Order | None, order: Order, new_fills: Sequence[Fill]) -> None:
+    """InvalidValue when a filled or rejected order would change, or a rejected one be filled."""
+    if earlier is not None and earlier.status in FINAL and (earlier.status is not order.status or new_fills):
+        raise InvalidValue(
+            f"order {order.intent_id} is {earlier.status.value} for good: it cannot become {order.status.value}"
+            + (f" with {len(new_fills)} more fills" if new_fills else "")
+        )
+    if order.status is OrderStatus.REJECTED and new_fills:
+        raise InvalidValue(f"order {order.intent_id} cannot be rejected and filled")
+
+
+def check_filled_quantity(intent: OrderIntent, filled: Decimal) -> None:
+    if filled > intent.quantity:
+        raise InvalidValue(f"order {intent.intent_id} asked for {intent.quantity}, fills add up to {filled}")
+
+
+def check_balances(account: str, balances: Mapping[str, Decimal]) -> None:
+    for asset, amount in balances.items():
+        if amount < 0:
+            raise InvalidValue(f"account {account}: the balance would fall to {amount} {asset}; nothing was booked")
+
+
+def snapshot_from(day: date, text: str) -> dict[str, Any]:
+    """A stored snapshot with its times and amounts as they went in."""
+    snapshot: dict[str, Any] = json.loads(text) | {"day": day}
+    snapshot |= {name: Decimal(snapshot[name]) for name in SNAPSHOT_AMOUNTS if name in snapshot}
+    snapshot["balances"] = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
+    if "at" in snapshot:
+        snapshot["at"] = datetime.fromisoformat(snapshot["at"])
+    return snapshot
+
+
+def snapshot_text(snapshot: Mapping[str, Any]) -> str:
+    """InvalidValue when equity or balances are missing."""
+    for name in ("equity", "balances"):
+        if name not in snapshot:
+            raise InvalidValue(f"the portfolio snapshot lacks {name}")
+    return json_text(dict(snapshot))

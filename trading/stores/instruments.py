@@ -1,0 +1,53 @@
+"""The instruments as they were last read, in one small JSON file."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+
+from trading.errors import NotStored, UnreadableFile
+from trading.market import Instrument, Pair, PairStatus
+
+DECIMALS = (
+    "price_increment",
+    "quantity_increment",
+    "minimum_quantity",
+    "minimum_cost",
+    "taker_fee",
+    "maker_fee",
+)
+
+
+class InstrumentFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, instruments: Sequence[Instrument]) -> None:
+        """Replace them all, atomically."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [asdict(instrument) | {"pair": str(instrument.pair)} for instrument in instruments]
+        draft = self._path.with_suffix(".partial")
+        draft.write_text(json.dumps(rows, default=str, indent=1), encoding="utf-8")
+        os.replace(draft, self._path)
+
+    def read(self) -> dict[Pair, Instrument]:
+        """By pair. NotStored until the `instruments` asset was materialised once."""
+        try:
+            rows = json.loads(self._path.read_text(encoding="utf-8"))
+            return {pair.pair: pair for pair in map(_instrument, rows)}
+        except FileNotFoundError:
+            raise NotStored("no instruments stored: materialise `instruments` first") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableFile(
+                f"{self._path}: not an instruments file ({error}); materialise `instruments` again"
+            ) from None
+
+
+def _instrument(row: dict[str, str]) -> Instrument:
+    return Instrument(
+        pair=Pair.parse(row["pair"]),
+        status=PairStatus(row["status"]),
+        **{name: Decimal(row[name]) for name in DECIMALS},
+    )

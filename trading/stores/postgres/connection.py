@@ -1,0 +1,115 @@
+"""One connection per store, opened when it is first needed and again after the server has been away."""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import dict_row
+
+from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+CONNECT_SECONDS = 10
+
+
+class Database:
+    """Hands out transactions. Threads take turns; a forked process opens its own connection."""
+
+    def __init__(self, dsn: str) -> None:
+        self._conninfo, self.address = _parsed(dsn)
+        self._turn = threading.RLock()
+        self._held: Connection | None = None
+        self._process = os.getpid()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commits when the block ends, rolls back when it raises; inside another one it is a savepoint.
+
+        Raises StoreUnreachable when the server is or goes away, InvalidValue when it cannot hold a value.
+        """
+        with self._turn, explained(self.address):
+            with self._connection().transaction() as transaction:
+                yield transaction.connection
+
+    def unshared(self) -> psycopg.Connection[Any]:
+        """A plain connection that the caller closes."""
+        return psycopg.connect(self._conninfo)
+
+    def _connection(self) -> Connection:
+        if self._held is None or self._process != os.getpid() or not _alive(self._held):
+            self._process = os.getpid()
+            self._held = connect(self._conninfo)
+            weakref.finalize(self, self._held.close)
+        return self._held
+
+
+def connect(conninfo: str) -> Connection:
+    """Raises psycopg.OperationalError; a caller outside this package wants a Database."""
+    return psycopg.Connection[dict[str, Any]].connect(conninfo, autocommit=True, row_factory=dict_row)
+
+
+@contextmanager
+def explained(address: str) -> Iterator[None]:
+    """Psycopg's errors as ours. The text never holds a password: the address is host, port and database alone."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise NotStored(
+            f"PostgreSQL at {address} has no Marketloom tables ({_first_line(error)}): "
+            "start through `marketloom dev` or `marketloom demo`, which create them"
+        ) from None
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise InvalidValue(f"PostgreSQL refuses the value: {_first_line(error)}; nothing was kept") from None
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+        raise StoreUnreachable(
+            f"PostgreSQL does not answer at {address}: {_first_line(error)}; "
+            "nothing committed is lost; run `marketloom doctor`"
+        ) from error
+
+
+def insert(connection: Connection, table: str, row: Mapping[str, Any], ending: str = "") -> bool:
+    """Insert one row; False when `ending` (ON CONFLICT DO NOTHING) left the table as it was."""
+    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) " + ending).format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(map(sql.Placeholder, row)),
+    )
+    return connection.execute(statement, row).rowcount == 1
+
+
+def _parsed(dsn: str) -> tuple[str, str]:
+    """Connection string with UTC and a time limit, and the address without secrets."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        raise InvalidSettings(
+            "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database"
+        ) from None
+    options = f"{parts.get('options') or ''} -c timezone=UTC".strip()
+    limit = parts.get("connect_timeout") or CONNECT_SECONDS
+    address = f"{parts.get('host') or 'the local socket'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+    return make_conninfo(dsn, options=options, connect_timeout=limit), address
+
+
+def _alive(connection: Connection) -> bool:
+    """A round trip of 0.1 ms: an idle connection does not notice that the server was restarted."""
+    if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        return not connection.closed  # inside a transaction of this thread
+    try:
+        connection.execute("SELECT 1")
+        return True
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        with suppress(psycopg.Error):
+            connection.close()
+        return False
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,46 @@
+"""Brings a database to the newest schema."""
+
+from pathlib import Path
+
+from trading.errors import InvalidSettings
+from trading.stores.postgres.connection import Database, explained
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+MIGRATION_LOCK = 7_201_001  # any number that nothing else in the database locks
+
+
+def migrate(dsn: str) -> None:
+    """Create or upgrade all tables, in one transaction; processes that call it at once wait for each other.
+
+    Raises StoreUnreachable, or InvalidSettings when the server has no pgvector.
+    """
+    from alembic import command  # takes 0.3 s together with SQLAlchemy
+    from alembic.config import Config
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
+    database = Database(dsn)
+    _require_pgvector(database)
+    engine = create_engine("postgresql+psycopg://", creator=database.unshared, poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with explained(database.address):
+        try:
+            with engine.begin() as connection:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            raise error.orig or error from None
+        finally:
+            engine.dispose()
+
+
+def _require_pgvector(database: Database) -> None:
+    with database.transaction() as connection:
+        if connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone() is None:
+            raise InvalidSettings(
+                f"PostgreSQL at {database.address} has no pgvector: install its package there, "
+                "or leave MARKETLOOM_POSTGRES empty for the embedded server"
+            )

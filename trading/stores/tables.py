@@ -1,0 +1,43 @@
+"""What every store of news and scores checks before it keeps a row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trading.errors import InvalidValue
+
+SCORE_COLUMNS = ("model", "pair", "mode", "candles", "votes", "hit_rate", "mean_return", "pnl", "cost_usd")
+
+
+def conforming(table: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFrame:
+    """The schema's columns, in its order. InvalidValue when one is missing, of another type, or null."""
+    found = {column: table.schema.get(column) for column in schema}
+    if found != dict(schema):
+        raise InvalidValue(f"{name}: columns are {found}, wanted are {dict(schema)}")
+    rows = table.select(list(schema))
+    for column in rows.columns:
+        if rows[column].null_count():
+            raise InvalidValue(f"{name}: {rows[column].null_count()} rows have no {column}")
+    return rows
+
+
+def check_sentiment(rows: pl.DataFrame) -> None:
+    """InvalidValue unless scores are -1 .. 1, confidences 0 .. 1 and costs not negative."""
+    allowed = {"score": (-1.0, 1.0), "confidence": (0.0, 1.0), "cost_usd": (0.0, np.finfo(float).max)}
+    for column, (low, high) in allowed.items():
+        wrong = rows.filter(~pl.col(column).is_between(low, high) | pl.col(column).is_nan())
+        if wrong.height:
+            value, article = wrong[column][0], wrong["article_id"][0]
+            raise InvalidValue(f"sentiment of article {article}: {column} is {value}, allowed is {low:g} to {high:g}")
+
+
+def check_vectors(article_ids: Sequence[str], vectors: npt.NDArray[np.float32], known_dimensions: int | None) -> None:
+    """InvalidValue unless there is one finite vector per article, as long as those of the same model before."""
+    if vectors.ndim != 2 or vectors.shape[0] != len(article_ids):
+        raise InvalidValue(f"{len(article_ids)} articles, but vectors of shape {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise InvalidValue("a vector holds a number that is not finite")
+    if known_dimensions not in (None, vectors.shape[1]):
+        raise InvalidValue(f"vectors have {vectors.shape[1]} dimensions, those stored before {known_dimensions}")
