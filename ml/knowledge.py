@@ -11,7 +11,7 @@ import polars as pl
 from ml.decision import Known
 from ml.policy import Policy
 from ml.registry import PolicyRegistry
-from ml.sentiment import PairSentiment, pair_sentiment
+from ml.sentiment import PairSentiment, pair_sentiment, quote_is_crypto
 from trading.account import Account, opening_balances, snapshot
 from trading.errors import NotStored
 from trading.indicators import LOOKBACK, live_row
@@ -105,7 +105,8 @@ class Knowledge:
     def sentiment(self, pair: Pair, at: datetime) -> PairSentiment | None:
         """Tone of the news about the pair's assets, None when there is none to speak of."""
         base, quote = (self.news.sentiment(asset, at - NEWS_HORIZON, at) for asset in (pair.base, pair.quote))
-        return pair_sentiment(base, quote, at, self.sentiment_half_life_hours)
+        judged = quote if quote_is_crypto(pair) else None
+        return pair_sentiment(base, judged, at, self.sentiment_half_life_hours)
 
     def _window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         window = self.candles.tail(pair, until, rows)

@@ -199,8 +199,8 @@ def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) 
         seed=config.seed,
         device="cpu",
     )
-    # Growth per candle is about 0.001, the values of a random head about 1: its noise would hide every advantage until
-    # the head has unlearnt it. From zero, a perfectly predictive feature is learnt in a third of the frames.
+    # Growth per candle is about 0.001, what a random head says of it about 1: that noise hides every advantage
+    # until it is unlearnt. From zero, a perfectly predictive feature is learnt in about a third of the frames.
     value_head: nn.Linear = algorithm.policy.value_net
     nn.init.zeros_(value_head.weight)
     return algorithm

@@ -117,8 +117,8 @@ def _trend(bars: _Bars) -> dict[str, Array]:
 def _directional_movement(bars: _Bars) -> dict[str, Array]:
     """Wilder's +DI, -DI and ADX.
 
-    TA-Lib's ADX lets rounding decide when the high rises by as many ticks as the low falls, which on a coarse
-    price grid is every other candle, and keeps its last value while nothing moves.
+    TA-Lib's ADX lets rounding decide when the high rises by as many ticks as the low falls, common on a coarse
+    price grid, and keeps its last value while nothing moves.
     """
     up, down = changes(bars.high), -changes(bars.low)
     tick = ROUNDING * bars.close
@@ -158,7 +158,7 @@ def _momentum(bars: _Bars) -> dict[str, Array]:
 def _volatility(bars: _Bars) -> dict[str, Array]:
     high, low, close = bars.high, bars.low, bars.close
     upper, middle, lower = talib.BBANDS(close, 20, 2, 2)
-    width = np.where(flat(close, close, 20), 0.0, upper - lower)
+    width = upper - lower
     channel = 1.5 * talib.ATR(high, low, close, 20)
     moves = channel > ROUNDING * close
     squeeze = ratio(width / 2, channel, moves, otherwise=1.0)
@@ -166,7 +166,7 @@ def _volatility(bars: _Bars) -> dict[str, Array]:
     return {
         "atr_14_share": talib.ATR(high, low, close, 14) / close,
         "bollinger_width": width / middle,
-        "bollinger_percent_b": ratio(close - lower, width, width > 0, otherwise=0.5),
+        "bollinger_percent_b": ratio(close - lower, width, width > ROUNDING * close, otherwise=0.5),
         "keltner_position": ratio(close - talib.EMA(close, 20), channel, moves, otherwise=0.0),
         "squeeze_ratio": squeeze,
         "squeeze_lowest": over_windows(squeeze, 10, lambda windows: windows.min(axis=1)),

@@ -54,8 +54,7 @@ def real() -> pl.DataFrame:
         .unique("timestamp")
         .sort("timestamp")
         .with_columns(open_time=time, close_time=time + HOUR, known_at=time + HOUR, origin=pl.lit("binance"))
-        .select(CANDLE_SCHEMA.names())
-        .cast(dict(CANDLE_SCHEMA))
+        .select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
     )
 
 

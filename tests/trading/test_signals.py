@@ -140,6 +140,32 @@ def test_the_mirror_image_of_a_market_gives_the_opposite_signal(row: dict[str, f
     assert mirror.strength == pytest.approx(signal.strength, abs=1e-12)
 
 
+def test_averages_that_contradict_each_other_are_no_trend() -> None:
+    fast_up_slow_down = SIDEWAYS | {"ema_9_ratio": 0.0, "ema_21_ratio": 0.02, "ema_50_ratio": 0.0}
+    assert technical_signal(fast_up_slow_down | {"adx_14": 0.4}, 100.0, RULES).strength < 0.1
+
+
+def test_the_score_is_what_the_module_says() -> None:
+    row = BREAKOUT | {
+        "ema_9_ratio": 0.0,
+        "ema_21_ratio": 0.005,  # half an ATR
+        "ema_50_ratio": 0.05,
+        "adx_14": 0.25,  # 0.4 of the way from 0.15 to 0.40
+        "plus_di_14": 0.3,
+        "minus_di_14": 0.1,
+        "macd_histogram": 0.00125,  # half of a quarter ATR
+        "rsi_14": 0.9,  # takes an eighth
+        "bollinger_percent_b": 1.075,  # half of the excess
+        "volume_ratio": 1.125,  # half of the confirmation
+        "squeeze_lowest": 0.95,  # half squeezed
+        "squeeze_ratio": 1.2,  # widened in full
+    }
+    trend = (0.40 * 0.5 + 0.30 * 0.4 * 0.5 + 0.15 * 0.5 + 0.15 * 0.5) * 0.875
+    breakout = 0.5 * 0.5 * (0.6 + 0.4 * 0.5)
+    signal = technical_signal(row, 100.0, RULES)
+    assert signal.strength == pytest.approx(trend + (1 - trend) * breakout, rel=1e-9)
+
+
 def test_without_any_movement_the_direction_counts_nothing() -> None:
     row = SIDEWAYS | {"plus_di_14": 0.0, "minus_di_14": 0.0}
     assert technical_signal(row, 100.0, RULES).strength < 0.1

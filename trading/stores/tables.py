@@ -1,6 +1,9 @@
 """What every store of news and scores checks before it keeps a row."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,3 +44,17 @@ def check_vectors(article_ids: Sequence[str], vectors: npt.NDArray[np.float32], 
         raise InvalidValue("a vector holds a number that is not finite")
     if known_dimensions not in (None, vectors.shape[1]):
         raise InvalidValue(f"vectors have {vectors.shape[1]} dimensions, those stored before {known_dimensions}")
+
+
+def check_scores(day: date, rows: Sequence[Mapping[str, Any]]) -> None:
+    """InvalidValue when a row lacks a column, holds a number that is not finite, or is there twice."""
+    keys = set()
+    for row in rows:
+        if missing := [name for name in SCORE_COLUMNS if name not in row]:
+            raise InvalidValue(f"scores of {day}: a row lacks {', '.join(missing)}")
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidValue(f"scores of {day}: {name} of {row['model']} is {value}")
+        keys.add((row["model"], str(row["pair"]), row["mode"]))
+    if len(keys) < len(rows):
+        raise InvalidValue(f"scores of {day}: two rows have the same model, pair and mode")

@@ -46,7 +46,7 @@ class Database:
         if self._held is None or self._process != os.getpid() or not _alive(self._held):
             self._process = os.getpid()
             self._held = connect(self._conninfo)
-            weakref.finalize(self, self._held.close)
+            weakref.finalize(self, _close, self._held, self._process)
         return self._held
 
 
@@ -109,6 +109,11 @@ def _alive(connection: Connection) -> bool:
         with suppress(psycopg.Error):
             connection.close()
         return False
+
+
+def _close(connection: Connection, process: int) -> None:
+    if process == os.getpid():  # a forked child that closed it would end its parent's session
+        connection.close()
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -1,0 +1,208 @@
+"""Learning: frames of PPO, steps of the environment and one decision of a policy, each beside its usual form.
+
+Both sides of a comparison run in the same process on the same rows, with torch on one thread.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.env import Market, TradingEnv
+from ml.manifest import Manifest
+from ml.observation import Normaliser
+from ml.policy import Policy
+from ml.training import TrainingConfig, TrainingData, train
+from trading.fills import Costs
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+ROWS, FEATURES, EPISODE = 8760, 40, 336  # a year of hours, two weeks each
+CONFIG = TrainingConfig(
+    total_timesteps=200_000,
+    environments=64,
+    rollout_steps=128,
+    batch_size=4096,
+    epochs=4,
+    learning_rate=0.0003,
+    gamma=0.99,
+    gae_lambda=0.95,
+    clip_range=0.2,
+    entropy_coefficient=0.01,
+    hidden_sizes=(64, 64),
+    episode_candles=EPISODE,
+    train_months=12,
+    embargo_candles=24,
+    seed=1,
+)
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """One JSON-able row per number; a ratio above 1 means faster than the peer."""
+    import torch
+
+    torch.set_num_threads(1)
+    rows = _rows()
+    yield _ppo_frames(rows)
+    yield _env_steps(rows)
+    yield _policy_inference(rows)
+
+
+def _ppo_frames(rows: TrainingData) -> dict[str, Any]:
+    from stable_baselines3 import PPO
+
+    ours = train(rows, CONFIG, lambda progress: None).frames_per_second
+    peer = PPO("MlpPolicy", _dummy(_market(rows), 8), device="cpu", seed=1)
+    frames = 8 * peer.n_steps
+    seconds = _seconds(lambda: peer.learn(frames))
+    return _row(
+        "ppo_frames",
+        f"PPO from rollout to update, {FEATURES} features, 64x64 tanh, batched environments, batch 4096, 4 epochs",
+        ours,
+        "frames/s",
+        "stable-baselines3 defaults: 8 environments in DummyVecEnv, batch 64, 10 epochs",
+        frames / seconds,
+        ratio=ours * seconds / frames,
+        target=">= 60 x peer, > 40000",
+    )
+
+
+def _env_steps(rows: TrainingData) -> dict[str, Any]:
+    from ml.vector_env import BatchedTradingEnv
+
+    market = _market(rows)
+    ours = _steps_per_second(BatchedTradingEnv(market, CONFIG.environments, seed=1), 20_000)
+    peer = _steps_per_second(_dummy(market, CONFIG.environments), 1_000)
+    return _row(
+        "env_steps",
+        f"environment steps, {CONFIG.environments} at once, random actions",
+        ours,
+        "steps/s",
+        "the same environment in DummyVecEnv",
+        peer,
+        ratio=ours / peer,
+        target=">= 40 x peer",
+    )
+
+
+def _policy_inference(rows: TrainingData) -> dict[str, Any]:
+    import torch
+    from torch import nn
+
+    policy = _policy(rows)
+    modules: list[nn.Module] = []
+    for weight, bias in policy.layers:
+        linear = nn.Linear(*weight.shape)
+        linear.weight.data, linear.bias.data = torch.as_tensor(weight.T), torch.as_tensor(bias)
+        modules += [linear, nn.Tanh()]
+    network = nn.Sequential(*modules[:-1])
+    observation = torch.zeros(1, FEATURES + 1)
+    row = rows.features[0]
+    ours = _microseconds(lambda: policy.act(row, 1.0))
+    with torch.no_grad():
+        peer = _microseconds(lambda: network(observation))
+    return _row(
+        "policy_inference",
+        f"one decision from a feature row to an exposure: check {FEATURES} features, normalise, network, probability",
+        ours,
+        "us",
+        "forward pass of the same network in torch, observation ready",
+        peer,
+        ratio=peer / ours,
+        target="<= 10 us",
+    )
+
+
+def _rows() -> TrainingData:
+    random = np.random.default_rng(0)
+    closes = 100 * np.exp(np.cumsum(random.normal(0, 0.005, ROWS)))
+    return TrainingData(
+        feature_names=tuple(f"feature_{number}" for number in range(FEATURES)),
+        features=random.normal(size=(ROWS, FEATURES)),
+        opens=np.append(100.0, closes[:-1]),
+        closes=closes,
+        costs=Costs(0.0026, 0.0001, 0.0002),
+        start=datetime(2020, 1, 1, tzinfo=UTC),
+        end=datetime(2021, 1, 1, tzinfo=UTC),
+        dropped_rows=0,
+    )
+
+
+def _market(rows: TrainingData) -> Market:
+    normaliser = Normaliser.fit(rows.features, rows.feature_names)
+    return Market.of(rows.features, rows.opens, rows.closes, rows.costs, normaliser, EPISODE)
+
+
+def _policy(rows: TrainingData) -> Policy:
+    """Random weights: what a decision costs does not depend on them."""
+    random = np.random.default_rng(1)
+    sizes = (FEATURES + 1, *CONFIG.hidden_sizes, 2)
+    layers = [
+        (random.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
+        for shape in itertools.pairwise(sizes)
+    ]
+    manifest = object.__new__(Manifest)  # acting reads nothing of it but the names
+    object.__setattr__(manifest, "feature_names", rows.feature_names)
+    return Policy(manifest, Normaliser.fit(rows.features, rows.feature_names), layers)
+
+
+def _dummy(market: Market, environments: int) -> "DummyVecEnv":
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    return DummyVecEnv([lambda: TradingEnv(market)] * environments)
+
+
+def _steps_per_second(environments: "VecEnv", steps: int) -> float:
+    actions = np.random.default_rng(1).integers(2, size=(steps, environments.num_envs))
+    environments.reset()
+
+    def walk() -> None:
+        for action in actions:
+            environments.step(action)
+
+    return steps * environments.num_envs / _seconds(walk)
+
+
+def _microseconds(call: Callable[[], object], calls: int = 5_000) -> float:
+    """Best of five rounds: the others measure what else the machine was doing."""
+
+    def repeat() -> None:
+        for _ in range(calls):
+            call()
+
+    return min(_seconds(repeat) for _ in range(5)) / calls * 1e6
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def _row(
+    identity: str,
+    what: str,
+    value: float,
+    unit: str,
+    peer: str,
+    peer_value: float,
+    *,
+    ratio: float,
+    target: str,
+) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "what": what,
+        "value": value,
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "ratio": ratio,
+        "target": target,
+        "versions": {name: version(name) for name in ("numpy", "torch", "stable-baselines3", "gymnasium")},
+    }

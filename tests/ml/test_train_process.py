@@ -1,0 +1,100 @@
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml.bundle import current_bundle
+from ml.policy import load_bundle
+from ml.training import TrainingConfig
+from ml.training_request import TrainingRequest
+from tests.ml.learning import TINY, bundle, request, table
+from trading.errors import InvalidValue, NotStored, UnreadableFile
+
+ROOT = Path(__file__).parents[2]
+ENDLESS = replace(TINY, total_timesteps=10_000_000)
+
+
+def ask(folder: Path, config: TrainingConfig) -> Path:
+    """Write a training request whose rows lie in `folder`; its policy goes to `folder`/fold."""
+    rows = folder / "rows.parquet"
+    table().write_parquet(rows)
+    path = folder / "request.json"
+    request(config, (rows,), folder / "fold").write(path)
+    return path
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ml.train_process", str(path)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    process = start(ask(tmp_path, ENDLESS))
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "progress"
+    process.send_signal(stop)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 128 + stop
+    assert complaint == f"training stopped by {stop.name}: no new policy\n"
+    with pytest.raises(NotStored):
+        current_bundle(tmp_path / "fold")
+    if stop is signal.SIGINT:
+        lines, complaint = start(ask(tmp_path, TINY)).communicate(timeout=60)
+        assert complaint == ""
+        last = json.loads(lines.splitlines()[-1])
+        assert last["event"] == "bundle"
+        assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == last["policy_id"]
+        assert last["policy_id"] == bundle(tmp_path / "same").name  # another process, the same bytes
+
+
+def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    request(TINY, (tmp_path / "nothing.parquet",), tmp_path / "fold").write(path)
+    process = start(path)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert complaint.startswith("UnreadableFile: ")
+    assert complaint.count("\n") == 1
+    assert not (tmp_path / "fold").exists()
+
+
+def test_inside_dagster_progress_and_policy_arrive_through_pipes(tmp_path: Path) -> None:
+    path = ask(tmp_path, TINY)
+    messages: list[dict[str, str]] = []
+
+    @dg.asset
+    def trained(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> None:
+        command = [sys.executable, "-m", "ml.train_process", str(path)]
+        messages.extend(pipes.run(command=command, context=context, cwd=str(ROOT)).get_custom_messages())
+
+    with dg.instance_for_test() as instance:
+        client = dg.PipesSubprocessClient()
+        result = dg.materialize([trained], resources={"pipes": client}, instance=instance)
+        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert messages[0]["event"] == "bundle"
+    assert current_bundle(tmp_path / "fold").name == messages[0]["policy_id"]
+    assert any("512 of 512 frames, mean reward" in message for message in said)
+
+
+def test_a_request_survives_the_way_through_its_file(tmp_path: Path) -> None:
+    asked = request(TINY, (Path("a.parquet"), Path("b.parquet")), Path("fold"))
+    asked.write(tmp_path / "request.json")
+    assert TrainingRequest.read(tmp_path / "request.json") == asked
+
+
+def test_a_request_that_lacks_something_says_what(tmp_path: Path) -> None:
+    values = request().as_json()
+    with pytest.raises(InvalidValue, match="pair is missing"):
+        TrainingRequest.from_json({name: value for name, value in values.items() if name != "pair"})
+    with pytest.raises(InvalidValue, match="batch_size is 1"):
+        TrainingRequest.from_json({**values, "config": {**values["config"], "batch_size": 1}})
+    with pytest.raises(UnreadableFile, match=r"none\.json"):
+        TrainingRequest.read(tmp_path / "none.json")

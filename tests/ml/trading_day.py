@@ -1,0 +1,82 @@
+"""A small known world for decision tests: a rising or falling market and everything a decision may see of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+
+from ml.agents.analyst import AnalystRules
+from ml.agents.consensus import ConsensusRules
+from ml.decision import Known, Rules
+from trading.candles import complete
+from trading.indicators import LOOKBACK, live_row
+from trading.market import Instrument, Pair, Timeframe
+from trading.risk import AccountState, Limits
+from trading.signals import SignalRules
+
+PAIR = Pair("BTC", "USDT")
+START = datetime(2024, 1, 1, tzinfo=UTC)
+INSTRUMENT = Instrument(
+    PAIR, Decimal("0.1"), Decimal("0.00001"), Decimal("0.0001"), Decimal("5"), Decimal("0.0026"), Decimal("0.0016")
+)
+LIMITS = Limits(
+    risk_per_trade=0.01, position_cap=0.2, stop_distance=0.02, reward_risk=1.5, drawdown=0.1, daily_loss=0.03,
+    total_exposure=0.6, reserve=0.05, candle_age=2.0, sentiment_age_hours=72.0, policy_age_days=62.0,
+)  # fmt: skip
+RULES = Rules(
+    signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
+    analyst=AnalystRules(24.0, 72.0, 1, 0.15),
+    consensus=ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1),
+    limits=LIMITS,
+)
+
+
+def candles(drift: float, rows: int = LOOKBACK + 1, seed: int = 1) -> pl.DataFrame:
+    """Hourly candles around 50,000 whose last 120 hours drift by `drift` per hour; noise keeps them real."""
+    random = np.random.default_rng(seed)
+    steps = random.normal(0, 0.002, rows)
+    steps[-120:] += drift
+    close = 50_000 * np.exp(np.cumsum(steps))
+    opened = np.concatenate([[50_000.0], close[:-1]])
+    frame = pl.DataFrame(
+        {
+            "open_time": [START + timedelta(hours=hour) for hour in range(rows)],
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.0015,
+            "low": np.minimum(opened, close) * 0.9985,
+            "close": close,
+            "volume": random.uniform(5, 15, rows),
+        }
+    ).with_columns(pl.col("open_time").cast(pl.Datetime("us", "UTC")))
+    return complete(frame, Timeframe.H1, "test")
+
+
+RISING, FALLING = 0.0025, -0.0025
+
+
+def known(drift: float = RISING) -> Known:
+    window = candles(drift)
+    return Known(
+        account="paper-test",
+        dataset="test-1h",
+        pair=PAIR,
+        timeframe=Timeframe.H1,
+        decided_at=window["close_time"][-1],
+        candles=window,
+        features=live_row(window),
+        policy=None,
+        policy_age_days=None,
+        sentiment=None,
+        position=None,
+        state=AccountState(
+            equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0,
+            exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
+        ),
+        instrument=INSTRUMENT,
+    )  # fmt: skip
+
+
+def with_equity(before: Known, **changes: float) -> Known:
+    return replace(before, state=replace(before.state, **changes))

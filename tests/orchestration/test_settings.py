@@ -1,0 +1,81 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from orchestration.settings import PROJECT, chosen_file, load_settings
+from trading.errors import InvalidSettings
+from trading.market import Pair, Timeframe
+
+SHIPPED = (PROJECT / "marketloom.toml").read_text(encoding="utf-8")
+
+
+def environment(tmp_path: Path, text: str = SHIPPED, **variables: str) -> dict[str, str]:
+    config = tmp_path / "marketloom.toml"
+    config.write_text(text, encoding="utf-8")
+    return {"MARKETLOOM_CONFIG": str(config), "MARKETLOOM_HOME": str(tmp_path), **variables}
+
+
+def test_the_shipped_file_is_complete_and_means_what_the_domain_asks_for(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path))
+    assert settings.market.pairs == (Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC"))
+    assert (settings.risk.risk_per_trade, settings.risk.position_cap, settings.risk.stop_distance) == (0.01, 0.2, 0.02)
+    assert (settings.risk.drawdown, settings.risk.daily_loss) == (0.1, 0.03)
+    assert settings.instrument(Pair("BTC", "USDT")).taker_fee == Decimal("0.0026")
+    assert settings.venue.capital.fixed == {"USDT": Decimal(1000), "XRP": Decimal(500)}
+
+
+def test_an_environment_variable_wins_over_the_file(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path, MARKETLOOM__RISK__POSITION_CAP="0.05"))
+    assert settings.risk.position_cap == 0.05
+
+
+def test_an_unquoted_word_in_the_environment_is_text(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path, MARKETLOOM__MARKET__TIMEFRAME="4h"))
+    assert settings.market.timeframe is Timeframe.H4
+
+
+def test_what_a_demo_chose_lies_over_the_file_and_under_the_environment(tmp_path: Path) -> None:
+    variables = environment(tmp_path, MARKETLOOM__MARKET__VENUE="kraken")
+    chosen_file(tmp_path).write_text('[market]\nsource = "files"\nvenue = "bitstamp"\n', encoding="utf-8")
+    market = load_settings(variables).market
+    assert (market.source, market.venue, market.universe.dataset) == ("files", "kraken", "kraken-1h")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("position_cap        = 0.20", "position_cup = 0.20"), r"\[risk\] position_cup is not a known key; known are: .*position_cap"),
+        (("position_cap        = 0.20", 'position_cap = "much"'), r"\[risk\] position_cap: .*number.*'much'"),
+        (("position_cap        = 0.20", "position_cap = 2.0"), r"\[risk\].*position_cap is 2.0: allowed is above 0, up to 0.5"),
+        (("position_cap        = 0.20 ", "#"), r"\[risk\] position_cap is missing"),
+        (('timeframe = "1h" ', 'timeframe = "7m" '), r"\[market\] timeframe: .*'1m', '5m'"),
+        (('"XRP/BTC"]', '"XRPBTC"]'), "'XRPBTC' is not a pair: write it like BTC/USDT"),
+        (('USDT", "XRP/BTC"]', 'USDT", "ETH/BTC"]'), r"names ETH/BTC, but there is no \[instruments"),
+        (('mode       = "paper"', 'mode = "live"'), r"\[venue\] mode: .*'paper'"),
+        (('rest  = "BTC"', 'rest = "DOGE"'), r"\[venue.capital\] DOGE is in none of the pairs"),
+        (('batch_size           = 4096', "batch_size = 4095"), r"\[policy\].*batch_size is 4095: allowed is 2 or more, dividing"),
+        (("port = 3000", "port = 99999"), r"\[dagster\] port: .*65535"),
+        (("[risk] ", "[risky] "), r"\[risky\] is not a known key"),
+        (("[risk] ", "[risk  "), "not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_message_naming_file_key_and_what_is_allowed(
+    tmp_path: Path, wrong: tuple[str, str], said: str
+) -> None:
+    assert wrong[0] in SHIPPED
+    with pytest.raises(InvalidSettings, match=said) as error:
+        load_settings(environment(tmp_path, SHIPPED.replace(*wrong)))
+    assert str(tmp_path / "marketloom.toml") in str(error.value)
+
+
+def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
+    text = SHIPPED.replace("port = 3000", "port = 0").replace("seed  = 7", "seed = -7")
+    with pytest.raises(InvalidSettings) as error:
+        load_settings(environment(tmp_path, text))
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_missing_settings_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="set MARKETLOOM_CONFIG"):
+        load_settings({"MARKETLOOM_CONFIG": str(tmp_path / "none.toml"), "MARKETLOOM_HOME": str(tmp_path)})

@@ -1,0 +1,177 @@
+"""Decisions, orders and money in PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from trading.errors import NotStored
+from trading.market import Pair
+from trading.orders import Fill, Order, OrderIntent
+from trading.portfolio import Position
+from trading.stores.bookkeeping import (
+    SHORTEST_PREFIX,
+    check_decision,
+    check_opening,
+    snapshot_from,
+    snapshot_text,
+    the_only,
+)
+from trading.stores.postgres.booking import book
+from trading.stores.postgres.connection import Connection, Database, insert
+from trading.stores.postgres.rows import (
+    decision_row,
+    fill_from,
+    intent_from,
+    opinion_rows,
+    order_from,
+    plain_row,
+    position_from,
+    receipt_from,
+)
+
+
+class PostgresJournal:
+    def __init__(self, dsn: str) -> None:
+        self._database = Database(dsn)
+
+    def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
+        check_opening(account, balances)
+        with self._database.transaction() as connection:
+            row = {"account": account, "opened_at": at}
+            if insert(connection, "accounts", row, "ON CONFLICT DO NOTHING"):
+                for asset, amount in balances.items():
+                    entry = {"account": account, "asset": asset, "amount": amount, "entered_at": at}
+                    insert(connection, "ledger_entries", entry)
+
+    def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
+        with self._database.transaction() as connection:
+            if _one(connection, "SELECT 1 FROM accounts WHERE account = %s", account) is None:
+                raise NotStored(f"no account {account}: its first decision opens it")
+            rows = _all(
+                connection,
+                "SELECT asset, sum(amount) AS amount FROM ledger_entries "
+                "WHERE account = %s AND entered_at <= coalesce(%s, 'infinity'::timestamptz) "
+                "GROUP BY asset ORDER BY asset",
+                account,
+                until,
+            )
+        return {row["asset"]: row["amount"] for row in rows}
+
+    def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
+        check_decision(receipt, intent)
+        with self._database.transaction() as connection:
+            if not insert(
+                connection, "trade_decisions", decision_row(receipt, intent), "ON CONFLICT DO NOTHING"
+            ):
+                return False
+            for row in opinion_rows(receipt):
+                insert(connection, "agent_opinions", row)
+            if intent is not None:
+                insert(connection, "order_intents", plain_row(intent))
+        return True
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        with self._database.transaction() as connection:
+            exact = _all(
+                connection, "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id = %s", decision_id
+            )
+            found = exact or self._beginning_with(connection, decision_id)
+        the_only(decision_id, [row["decision_id"] for row in found])
+        return receipt_from(found[0])
+
+    def _beginning_with(self, connection: Connection, prefix: str) -> list[dict[str, Any]]:
+        if len(prefix) < SHORTEST_PREFIX:
+            return []
+        query = "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id ^@ %s LIMIT 2"
+        return _all(connection, query, prefix)
+
+    def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
+        with self._database.transaction() as connection:
+            rows = _all(
+                connection,
+                "SELECT receipt::text FROM trade_decisions WHERE account = %s "
+                "ORDER BY decided_at DESC, number DESC LIMIT %s",
+                account,
+                limit,
+            )
+        return [receipt_from(row) for row in rows]
+
+    def intent(self, decision_id: str) -> OrderIntent | None:
+        with self._database.transaction() as connection:
+            row = _one(connection, "SELECT * FROM order_intents WHERE decision_id = %s", decision_id)
+        return intent_from(row) if row else None
+
+    def unsettled(self, account: str) -> list[OrderIntent]:
+        with self._database.transaction() as connection:
+            rows = _all(
+                connection,
+                "SELECT i.* FROM order_intents i LEFT JOIN orders o USING (intent_id) WHERE i.account = %s "
+                "AND (o.status IS NULL OR o.status NOT IN ('filled', 'rejected')) "
+                "ORDER BY i.created_at, i.number",
+                account,
+            )
+        return [intent_from(row) for row in rows]
+
+    def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
+        with self._database.transaction() as connection:
+            book(connection, self._locked_intent(connection, order.intent_id), order, fills)
+
+    def _locked_intent(self, connection: Connection, intent_id: str) -> OrderIntent:
+        """The account's row is the lock: whatever changes its balances waits here for its turn."""
+        row = _one(connection, "SELECT * FROM order_intents WHERE intent_id = %s", intent_id)
+        if row is None:
+            raise NotStored(f"no intent {intent_id}: record the decision with its intent first")
+        locked = _one(
+            connection, "SELECT 1 FROM accounts WHERE account = %s FOR NO KEY UPDATE", row["account"]
+        )
+        if locked is None:
+            raise NotStored(f"no account {row['account']}: open it before its first order")
+        return intent_from(row)
+
+    def order(self, intent_id: str) -> Order | None:
+        with self._database.transaction() as connection:
+            row = _one(connection, "SELECT * FROM orders WHERE intent_id = %s", intent_id)
+        return order_from(row) if row else None
+
+    def fills(self, account: str) -> list[Fill]:
+        with self._database.transaction() as connection:
+            query = "SELECT * FROM fills WHERE account = %s ORDER BY filled_at, number"
+            rows = _all(connection, query, account)
+        return [fill_from(row) for row in rows]
+
+    def position(self, account: str, pair: Pair) -> Position | None:
+        return next((each for each in self.positions(account) if each.pair == pair), None)
+
+    def positions(self, account: str) -> list[Position]:
+        with self._database.transaction() as connection:
+            rows = _all(connection, "SELECT * FROM positions WHERE account = %s ORDER BY pair", account)
+        return [position_from(row) for row in rows]
+
+    def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
+        text = snapshot_text(snapshot)
+        balances = snapshot_text({"equity": 0, "balances": snapshot["balances"]})
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO portfolio_snapshots (account, day, equity, balances, snapshot) "
+                "VALUES (%s, %s, %s, %s::json -> 'balances', %s) ON CONFLICT (account, day) DO UPDATE "
+                "SET equity = excluded.equity, balances = excluded.balances, snapshot = excluded.snapshot",
+                (account, day, Decimal(snapshot["equity"]), balances, text),
+            )
+
+    def snapshots(self, account: str) -> list[dict[str, Any]]:
+        with self._database.transaction() as connection:
+            rows = _all(
+                connection,
+                "SELECT day, snapshot::text FROM portfolio_snapshots WHERE account = %s ORDER BY day",
+                account,
+            )
+        return [snapshot_from(row["day"], row["snapshot"]) for row in rows]
+
+
+def _one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:
+    return connection.execute(query, values).fetchone()
+
+
+def _all(connection: Connection, query: str, *values: Any) -> list[dict[str, Any]]:
+    return connection.execute(query, values).fetchall()
