@@ -19,8 +19,8 @@ from ml.evaluations import EvaluationFiles
 from ml.folds import Fold, fold
 from ml.policy import Policy
 from ml.registry import PolicyRegistry, PromotionRules, judge
-from ml.training import TrainingConfig, TrainingData
-from ml.training_job import read_rows, recipe
+from ml.training import TrainingConfig
+from ml.training_job import recipe, training_data
 from ml.training_request import TrainingRequest
 from trading.errors import InvalidBundle, NotStored, TrainingFailed
 from trading.fills import Costs
@@ -108,8 +108,8 @@ def trained_before(policies: PolicyRegistry, request: TrainingRequest) -> Policy
         policy = policies.bundle(request.pair, request.fold.test_month)
     except (NotStored, InvalidBundle):
         return None
-    data = TrainingData.of(read_rows(request), request.feature_names, request.costs)
-    same = (policy.manifest.inputs_hash, policy.manifest.recipe) == (data.digest(), recipe(request))
+    asked = (training_data(request).digest(), recipe(request))
+    same = (policy.manifest.inputs_hash, policy.manifest.recipe) == asked
     return policy if same else None
 
 

@@ -42,25 +42,15 @@ CONFIG = TrainingConfig(
 )
 
 
-def run() -> Iterator[dict[str, Any]]:
-    """One JSON-able row per number; a ratio above 1 means faster than the peer."""
-    import torch
-
-    torch.set_num_threads(1)
-    rows = _rows()
-    yield _ppo_frames(rows)
-    yield _env_steps(rows)
-    yield _policy_inference(rows)
-
-
-def _ppo_frames(rows: TrainingData) -> dict[str, Any]:
+def ppo_frames() -> Iterator[dict[str, Any]]:
     from stable_baselines3 import PPO
 
+    rows = _rows()
     ours = train(rows, CONFIG, lambda progress: None).frames_per_second
     peer = PPO("MlpPolicy", _dummy(_market(rows), 8), device="cpu", seed=1)
     frames = 8 * peer.n_steps
     seconds = _seconds(lambda: peer.learn(frames))
-    return _row(
+    yield _row(
         "ppo_frames",
         f"PPO from rollout to update, {FEATURES} features, 64x64 tanh, batched environments, batch 4096, 4 epochs",
         ours,
@@ -72,13 +62,13 @@ def _ppo_frames(rows: TrainingData) -> dict[str, Any]:
     )
 
 
-def _env_steps(rows: TrainingData) -> dict[str, Any]:
+def env_steps() -> Iterator[dict[str, Any]]:
     from ml.vector_env import BatchedTradingEnv
 
-    market = _market(rows)
+    market = _market(_rows())
     ours = _steps_per_second(BatchedTradingEnv(market, CONFIG.environments, seed=1), 20_000)
     peer = _steps_per_second(_dummy(market, CONFIG.environments), 1_000)
-    return _row(
+    yield _row(
         "env_steps",
         f"environment steps, {CONFIG.environments} at once, random actions",
         ours,
@@ -90,10 +80,12 @@ def _env_steps(rows: TrainingData) -> dict[str, Any]:
     )
 
 
-def _policy_inference(rows: TrainingData) -> dict[str, Any]:
+def policy_inference() -> Iterator[dict[str, Any]]:
     import torch
     from torch import nn
 
+    torch.set_num_threads(1)
+    rows = _rows()
     policy = _policy(rows)
     modules: list[nn.Module] = []
     for weight, bias in policy.layers:
@@ -106,7 +98,7 @@ def _policy_inference(rows: TrainingData) -> dict[str, Any]:
     ours = _microseconds(lambda: policy.act(row, 1.0))
     with torch.no_grad():
         peer = _microseconds(lambda: network(observation))
-    return _row(
+    yield _row(
         "policy_inference",
         f"one decision from a feature row to an exposure: check {FEATURES} features, normalise, network, probability",
         ours,
@@ -206,3 +198,16 @@ def _row(
         "target": target,
         "versions": {name: version(name) for name in ("numpy", "torch", "stable-baselines3", "gymnasium")},
     }
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "ppo_frames": ppo_frames,
+    "env_steps": env_steps,
+    "policy_inference": policy_inference,
+}
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """One JSON-able row per number; a ratio above 1 means faster than the peer."""
+    for benchmark in BENCHMARKS.values():
+        yield from benchmark()

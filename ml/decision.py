@@ -6,7 +6,7 @@ The same function decides live, on paper, in a back-fill and in a replay; it rea
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -186,8 +186,12 @@ def _ages(known: Known, opinions: tuple[Opinion, ...]) -> Ages:
     return Ages(
         candle=(known.decided_at - known.candle_close_time) / known.timeframe.duration,
         policy_days=known.policy_age_days if "quant" in voted else None,
-        sentiment_hours=heard and (known.decided_at - heard.newest_known_at).total_seconds() / 3600,
+        sentiment_hours=_hours(known.decided_at - heard.newest_known_at) if heard else None,
     )
+
+
+def _hours(age: timedelta) -> float:
+    return age / timedelta(hours=1)
 
 
 def _intent(

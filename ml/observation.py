@@ -46,8 +46,7 @@ def observe(
     """
     _check_finite(features, normaliser.names)
     seen = np.empty((len(features), features.shape[1] + 1), dtype=np.float32)
-    scaled = (features - normaliser.mean) / normaliser.std
-    np.minimum(np.maximum(scaled, -LIMIT), LIMIT, out=seen[:, :-1], casting="same_kind")
+    seen[:, :-1] = ((features - normaliser.mean) / normaliser.std).clip(-LIMIT, LIMIT)
     seen[:, -1] = exposure
     return seen
 

@@ -176,7 +176,7 @@ def train(
 
     algorithm.learn(config.total_timesteps, callback=_callback(after_rollout))
     speed = config.frames / (time.perf_counter() - clock)
-    return TrainedPolicy(normaliser, _layers(algorithm), algorithm.num_timesteps, speed, tuple(curve))
+    return TrainedPolicy(normaliser, network_layers(algorithm), algorithm.num_timesteps, speed, tuple(curve))
 
 
 def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) -> "PPO":
@@ -226,7 +226,7 @@ def _callback(after_rollout: Callable[[int, float], None]) -> "BaseCallback":
     return Rollouts()
 
 
-def _layers(algorithm: "PPO") -> Layers:
+def network_layers(algorithm: "PPO") -> Layers:
     """(weight (inputs, outputs), bias) of the policy's half of the network, ready for NumPy."""
     from torch import nn
 

@@ -19,7 +19,7 @@ LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
 
 def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
     """Reports {"event": "progress", ...} after every rollout and {"event": "bundle", ...} at the end."""
-    data = TrainingData.of(request.fold.training_rows(_read(request)), request.feature_names, request.costs)
+    data = training_data(request)
 
     def on_progress(progress: Progress) -> None:
         report({"event": "progress", **asdict(progress)})
@@ -37,14 +37,13 @@ def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], 
     )
 
 
+def training_data(request: TrainingRequest) -> TrainingData:
+    """The fold's rows, read from the request's tables. UnreadableFile when one is missing, corrupt or incomplete."""
+    return TrainingData.of(_read(request), request.feature_names, request.costs)
+
+
 def manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolicy) -> Manifest:
     """Everything but the id and the digests of the files, which writing fills in."""
-    chosen = {
-        "config": asdict(request.config),
-        "feature_names": request.feature_names,
-        "timeframe": request.timeframe.value,
-        "costs": asdict(request.costs),
-    }
     return Manifest(
         policy_id="",
         pair=str(request.pair),
@@ -68,9 +67,20 @@ def manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolic
         reward_curve=trained.reward_curve,
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         inputs_hash=data.digest(),
-        recipe=digest(canonical(chosen))[:16],
+        recipe=recipe(request),
         files={},
     )
+
+
+def recipe(request: TrainingRequest) -> str:
+    """Digest of what was chosen, apart from the data: folds of one recipe can be judged together."""
+    chosen = {
+        "config": asdict(request.config),
+        "feature_names": request.feature_names,
+        "timeframe": request.timeframe.value,
+        "costs": asdict(request.costs),
+    }
+    return digest(canonical(chosen))[:16]
 
 
 def _read(request: TrainingRequest) -> pl.DataFrame:
@@ -85,4 +95,4 @@ def _read(request: TrainingRequest) -> pl.DataFrame:
             ) from None
     if not tables:
         raise UnreadableFile("the training request names no tables")
-    return pl.concat(tables)
+    return request.fold.training_rows(pl.concat(tables))

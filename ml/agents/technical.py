@@ -1,17 +1,20 @@
 """The technical agent's vote: its signal, with the strength as confidence."""
 
-from ml.agents.opinions import Action, Opinion
+from ml.agents.opinions import Action, Opinion, abstain
 from trading.signals import Direction, TechnicalSignal
 
+MODEL = "trend-momentum/1"
 ACTIONS = {Direction.LONG: Action.LONG, Direction.SHORT: Action.SHORT, Direction.NEUTRAL: Action.HOLD}
 
 
 def technical_opinion(signal: TechnicalSignal) -> Opinion:
-    """Without a direction the vote is to hold, the surer the weaker the signal."""
+    """Without a direction the vote is to hold, the surer the weaker the signal; abstains where none was possible."""
+    if signal.strength == 0:  # an input was missing or impossible: that is no reason to be sure of anything
+        return abstain("technical", MODEL, "; ".join(signal.reasons))
     directed = signal.direction is not Direction.NEUTRAL
     return Opinion(
         agent="technical",
-        model="trend-momentum/1",
+        model=MODEL,
         action=ACTIONS[signal.direction],
         confidence=signal.strength if directed else 1.0 - signal.strength,
         reasoning="; ".join(signal.reasons),

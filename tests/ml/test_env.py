@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -18,7 +20,7 @@ def test_an_episode_earns_what_the_back_test_of_its_actions_earns() -> None:
     environment, start, rows = TradingEnv(market()), 100, data()
     observation, _ = environment.reset(options={"start": start})
     actions = np.random.default_rng(5).integers(2, size=48)
-    rewards = []
+    rewards: list[float] = []
     for action in actions:
         assert observation[-1] == (actions[len(rewards) - 1] if rewards else 0)
         observation, reward, terminated, truncated, _ = environment.step(action)
@@ -34,7 +36,7 @@ def test_many_environments_at_once_are_the_same_as_many_single_ones() -> None:
     starts, length = [0, 7, 900, market().starts - 1], market().episode_candles
     batch, singles = BatchedTradingEnv(market(), len(starts), seed=1), [TradingEnv(market()) for _ in starts]
     batch.set_options([{"start": start} for start in starts])
-    seen = batch.reset()
+    seen: Any = batch.reset()
     firsts = [
         single.reset(options={"start": start})[0] for single, start in zip(singles, starts, strict=True)
     ]

@@ -20,7 +20,9 @@ def test_a_feature_that_never_moved_in_training_is_shifted_and_not_scaled() -> N
 
 def test_the_exposure_is_the_last_column_of_a_float32_observation() -> None:
     seen = observe(ROWS, np.array([0.0, 1.0, 0.5]), NORMALISER)
-    assert (seen.dtype, seen.shape, seen[:, -1].tolist()) == (np.float32, (3, 3), [0.0, 1.0, 0.5])
+    assert seen.dtype == np.float32
+    assert seen.shape == (3, 3)
+    assert seen[:, -1].tolist() == [0.0, 1.0, 0.5]
 
 
 def test_a_wild_candle_is_cut_at_five_deviations() -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ from ml.bundle import PARTIAL, current_bundle, write_bundle
 from ml.env import Market
 from ml.observation import Normaliser, observe
 from ml.policy import MANIFEST, WEIGHTS, load_bundle
-from ml.training import _layers as layers_of
-from ml.training import proximal_policy_optimisation
+from ml.training import network_layers, proximal_policy_optimisation
 from ml.vector_env import BatchedTradingEnv
 from tests.ml.learning import COSTS, TINY, bundle, data, described, market, policy
 from trading.errors import InvalidBundle, InvalidValue, NotStored
@@ -25,13 +25,12 @@ def test_numpy_acts_as_stable_baselines_predicts(tmp_path: Path) -> None:
     algorithm = proximal_policy_optimisation(BatchedTradingEnv(market(), 4, 1), TINY)
     algorithm.learn(512)
     manifest, _ = described()
-    loaded = load_bundle(write_bundle(tmp_path, manifest, layers_of(algorithm)))
-    features, held = data().features[:200], np.arange(200) % 2.0
+    loaded = load_bundle(write_bundle(tmp_path, manifest, network_layers(algorithm)))
+    features, held = data().features[:200], np.arange(200, dtype=np.float64) % 2
     seen = observe(features, held, loaded.normaliser)
     with torch.no_grad():
-        probabilities = (
-            algorithm.policy.get_distribution(torch.as_tensor(seen)).distribution.probs[:, 1].numpy()
-        )
+        chosen: Any = algorithm.policy.get_distribution(torch.as_tensor(seen)).distribution
+    probabilities = chosen.probs[:, 1].numpy()
     actions = [loaded.act(row, exposure) for row, exposure in zip(features, held, strict=True)]
     assert np.allclose(loaded.long_probabilities(features, held), probabilities, atol=1e-5)
     assert [action.exposure for action in actions] == algorithm.predict(seen, deterministic=True)[0].tolist()

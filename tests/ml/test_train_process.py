@@ -66,14 +66,18 @@ def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> 
     assert not (tmp_path / "fold").exists()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster reads its own deprecated properties
 def test_inside_dagster_progress_and_policy_arrive_through_pipes(tmp_path: Path) -> None:
     path = ask(tmp_path, TINY)
     messages: list[dict[str, str]] = []
 
     @dg.asset
-    def trained(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> None:
+    def trained(
+        context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient
+    ) -> dg.MaterializeResult[None]:
         command = [sys.executable, "-m", "ml.train_process", str(path)]
         messages.extend(pipes.run(command=command, context=context, cwd=str(ROOT)).get_custom_messages())
+        return dg.MaterializeResult()
 
     with dg.instance_for_test() as instance:
         client = dg.PipesSubprocessClient()

@@ -1,14 +1,17 @@
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from ml.evaluation import evaluate
-from ml.training import Progress, TrainingConfig, TrainingData, train
-from tests.ml.learning import COSTS, NAMES, TINY, data, policy, table
+from ml.training import Progress, TrainingConfig, TrainingData, proximal_policy_optimisation, train
+from ml.vector_env import BatchedTradingEnv
+from tests.ml.learning import COSTS, NAMES, TINY, data, market, policy, table
 from trading.errors import InvalidValue
 
 
@@ -34,6 +37,12 @@ def test_whatever_the_listener_raises_ends_the_training() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(data(), TINY, stop)
+
+
+def test_values_start_at_zero_so_that_their_noise_hides_no_advantage() -> None:
+    algorithm = proximal_policy_optimisation(BatchedTradingEnv(market(), 4, 1), TINY)
+    seen = torch.as_tensor(market().observations[:50])
+    assert not algorithm.policy.predict_values(seen).any()
 
 
 def test_where_a_feature_tells_the_future_the_policy_beats_holding_out_of_sample(tmp_path: Path) -> None:
@@ -88,7 +97,7 @@ def test_the_digest_tells_other_rows_from_the_same_ones() -> None:
         ("seed", -1),
     ],
 )
-def test_impossible_settings_are_refused_by_name(name: str, value: object) -> None:
+def test_impossible_settings_are_refused_by_name(name: str, value: Any) -> None:
     # A rollout that became another one may be refused for the batch that no longer divides it.
     with pytest.raises(InvalidValue, match=f"{name} is|batch_size is"):
         replace(TINY, **{name: value})

@@ -30,8 +30,8 @@ def test_a_decision_executes_at_the_next_open_and_the_last_one_is_marked_at_the_
 
 def test_the_close_that_a_decision_was_computed_from_never_enters_its_result() -> None:
     exposures, opens = numbers(1, 0, 1), numbers(1, 2, 3)
-    equities = [run_exposures(exposures, opens, numbers(c, c, 4), DEAR).equity for c in (0.1, 100.0)]
-    assert np.array_equal(*equities)
+    low, high = (run_exposures(exposures, opens, numbers(c, c, 4), DEAR).equity for c in (0.1, 100.0))
+    assert np.array_equal(low, high)
 
 
 def test_buying_and_selling_everything_pays_what_the_paper_venue_takes() -> None:
