@@ -9,7 +9,6 @@ import polars as pl
 
 from assets.market import ohlcv
 from assets.partitions import PAIR_MONTHS, earlier_months, pair_months
-from assets.plots import line_plot
 from assets.schema import column_schema
 from trading.indicators import FEATURE_NAMES, FEATURES, LOOKBACK, feature_table
 from trading.market import TIME, Pair, Universe, month_start, next_month
@@ -37,11 +36,13 @@ def features(
     feature_store: dg.ResourceParam[TableStore],
 ) -> None:
     """Indicators of every candle in the month, computed from the candles before it; look-ahead is impossible."""
-    for key, pair, month in pair_months(context.partition_keys):
+    wanted = pair_months(context.partition_keys)
+    for key, pair, month in wanted:
         table = month_features(candle_store, pair, month)
         feature_store.write(pair, month, table)
-        context.add_asset_metadata(_metadata(table, pair, month), partition_key=key)
-        context.log.info(f"{pair} {month:%Y-%m}: {table.height} feature rows")
+        context.add_asset_metadata(_metadata(table), partition_key=key)
+    pairs = ", ".join(sorted({str(pair) for _, pair, _ in wanted}))
+    context.log.info(f"{pairs}: {len(FEATURE_NAMES)} features of {len(wanted)} pair-months stored")
 
 
 def month_features(candle_store: TableStore, pair: Pair, month: date) -> pl.DataFrame:
@@ -52,15 +53,13 @@ def month_features(candle_store: TableStore, pair: Pair, month: date) -> pl.Data
     return table.filter(pl.col("open_time") >= start)
 
 
-def _metadata(table: pl.DataFrame, pair: Pair, month: date) -> dict[str, dg.MetadataValue | int]:
+def _metadata(table: pl.DataFrame) -> dict[str, Any]:
     warming = table.select(pl.any_horizontal(pl.col(FEATURE_NAMES).is_null()).sum()).item()
-    thin = table.gather_every(max(1, table.height // 400))
-    rsi = {"rsi_14": [math.nan if value is None else value for value in thin["rsi_14"]]}
     return {
         "dagster/row_count": table.height,
         "features": len(FEATURE_NAMES),
         "warm_up_rows": warming,
-        "rsi": line_plot(f"RSI 14, {pair} {month:%Y-%m}", thin["open_time"].to_list(), rsi),
+        "means": dg.MetadataValue.json({name: table[name].mean() for name in FEATURE_NAMES}),
     }
 
 

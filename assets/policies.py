@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.features import features
 from assets.market import ohlcv
@@ -124,7 +125,7 @@ def train_in_own_process(
     command = [sys.executable, "-m", "ml.train_process", str(folder / "request.json")]
     try:
         pipes.run(command=command, context=context, cwd=str(PROJECT))
-    except dg.DagsterError as error:
+    except DagsterPipesExecutionError as error:
         raise TrainingFailed(
             f"training {request.pair} {request.fold.test_month:%Y-%m} ended without a policy: {error}; its own words "
             "are in the run's stderr, nothing was stored, materialise the partition again"

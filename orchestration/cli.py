@@ -8,15 +8,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trading.errors import MarketloomError
+from orchestration.failures import INTERRUPTED, explained, interrupted
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Data, learning and judgement for crypto trading, as one Dagster asset graph.",
 )
-out = Console()
+WIDE = 120  # columns when nobody's terminal is asked: a table that is piped must not be cut to 80
+out = Console(width=None if sys.stdout.isatty() else WIDE)
 errors = Console(stderr=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON, nothing else.")]
@@ -52,7 +54,7 @@ def import_candles(
     as_json: AsJson = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
-    from orchestration.imports import import_files, show
+    from orchestration.imports import import_files, left_out, show
 
     reports = import_files(path, venue, pair, timeframe)
     if as_json:
@@ -60,6 +62,8 @@ def import_candles(
             _print_json(report)
     else:
         show(reports, out)
+    for note in left_out(reports):
+        errors.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     if any(report["refused_reason"] for report in reports):
         raise typer.Exit(1)
 
@@ -97,25 +101,30 @@ def why(
     from orchestration.status import read_decision
 
     receipt, order, fills = read_decision(decision_id)
-    _print_json(receipt) if as_json else out.print(
-        explain(receipt, order, fills), markup=False, highlight=False
-    )
+    if as_json:
+        _print_json(receipt)
+    else:
+        out.print(explain(receipt, order, fills), markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Entry point: an expected error is one message and a non-zero exit code, never a stack trace."""
+    """Entry point: what can be expected to go wrong is one message and a non-zero exit code, never a stack trace."""
     try:
-        app()
-    except MarketloomError as error:
-        errors.print(f"[red]error:[/red] {_plain(error)}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("stopped; nothing half-written is left, run the same command again to go on")
-        sys.exit(130)
+        sys.exit(app(standalone_mode=False) or 0)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # words that the command does not know
+            error.show()
+            sys.exit(error.exit_code)
+        if (message := explained(error)) is None:
+            raise
+        errors.print(f"[red]error:[/red] {_plain(message)}", highlight=False, soft_wrap=True)
+        sys.exit(INTERRUPTED if interrupted(error) else 1)
 
 
-def _plain(error: Exception) -> str:
-    return str(error).replace("[", r"\[")
+def _plain(message: str) -> str:
+    return message.replace("[", r"\[")
 
 
 def _print_json(value: Any) -> None:

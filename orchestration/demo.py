@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from rich.console import Console
 
+from ml.recent_signal import Walk, shortest_walk
 from orchestration.choice import Choice, choose_files, choose_simulator
 from orchestration.report import print_summary, summarise, write_report
 from orchestration.resources import World
@@ -28,10 +30,11 @@ class Extent:
     frames: int  # training frames per fold; 0: as the settings say
     news_days: int
     scored_days: int
+    watched_candles: int  # at most so many decisions lead up to the newest one
 
 
-FULL = Extent(folds=3, frames=0, news_days=400, scored_days=30)
-QUICK = Extent(folds=1, frames=50_000, news_days=45, scored_days=5)
+FULL = Extent(folds=3, frames=0, news_days=400, scored_days=30, watched_candles=48)
+QUICK = Extent(folds=1, frames=50_000, news_days=45, scored_days=5, watched_candles=24)
 
 
 def run_demo(data: Path | None, quick: bool, out: Console) -> None:
@@ -60,7 +63,7 @@ def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent
     runner.news(choice.news_days(extent.news_days))
     runner.learning(pairs, months[-extent.folds :], extent.frames)
     runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
-    runner.decisions(pairs)
+    runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))
     runner.portfolio(choice.last_day)
 
 
@@ -99,10 +102,18 @@ class Runner:
         with stage(self._out, f"Scores of every model from {first} to {last}"):
             self._run("daily_performance", span=(str(first), str(last)))
 
-    def decisions(self, pairs: Sequence[Pair]) -> None:
-        with stage(self._out, "Decisions on the newest candle, on paper"):
+    def decisions(self, pairs: Sequence[Pair], walk: Walk | None) -> None:
+        """Watch one pair candle by candle since its last clear signal, as live trading would; then decide on all."""
+        with stage(self._out, "Decisions on paper, up to the newest candle"):
+            if walk:
+                self._watch(walk)
             for pair in pairs:
                 self._run("decide", key=pair.key)
+
+    def _watch(self, walk: Walk) -> None:
+        for close in walk.closes[:-1]:
+            config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
+            self._run("decide", key=walk.pair.key, config=config)
 
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):
@@ -128,6 +139,23 @@ class Runner:
             tags=tags,
             run_config={"loggers": {"progress": {}}, **(config or {})},
         )
+
+
+def recent_walk(world: World, longest: int) -> Walk | None:
+    """None when no pair had a clear signal in the last candles, or the account has decided later already."""
+    rules = world.rules
+    tables = {pair: _newest_rows(world, pair, longest) for pair in world.settings.market.pairs}
+    walk = shortest_walk(tables, rules.signals, rules.consensus.minimum_confidence, longest)
+    earlier = world.journal.decisions(world.account.name, limit=1)
+    if walk and earlier and datetime.fromisoformat(earlier[0]["decided_at"]) >= walk.closes[-1]:
+        return None
+    return walk
+
+
+def _newest_rows(world: World, pair: Pair, count: int) -> pl.DataFrame:
+    newest = world.knowledge.newest_close(pair)
+    closes = world.candle_store.tail(pair, newest, count).select("open_time", "close")
+    return world.feature_store.tail(pair, newest, count).join(closes, on="open_time", maintain_order="left")
 
 
 @contextmanager

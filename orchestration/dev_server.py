@@ -23,10 +23,14 @@ def serve(out: Console) -> int:
         dagster_instance(system.settings).dispose()
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")
-        return _run_group(
-            [str(Path(sys.executable).parent / "dagster"), "dev", "--workspace", str(PROJECT / "workspace.yaml"),
-             "--host", host, "--port", str(port), "--log-level", "warning"]
-        )  # fmt: skip
+        return _run_group(_command(host, port), system.home)
+
+
+def _command(host: str, port: int) -> list[str]:
+    """`dagster dev` without the hint that points to a tool of another project layout."""
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    workspace = ["--workspace", str(PROJECT / "workspace.yaml"), "--log-level", "warning"]
+    return [sys.executable, *quiet, "-m", "dagster", "dev", *workspace, "--host", host, "--port", str(port)]
 
 
 def _refuse_a_used_port(host: str, port: int) -> None:
@@ -41,9 +45,12 @@ def _refuse_a_used_port(host: str, port: int) -> None:
             ) from None
 
 
-def _run_group(command: list[str]) -> int:
-    """The command in its own process group, which is stopped as a whole: its children outlive a plain kill."""
-    process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+def _run_group(command: list[str], folder: Path) -> int:
+    """The command in its own process group, which is stopped as a whole: its children outlive a plain kill.
+
+    It runs in `folder`, since Dagster warns about the dagster.yaml that lies beside the project.
+    """
+    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
     stopped = False
 
     def stop(signum: int, _: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """`marketloom import`: candle files into the landing area, each with its report."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +51,24 @@ def _land(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
     return report
 
 
+def left_out(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for every imported series that disagrees with a longer one of the same pair and is not read."""
+    landing = Landing(home_folder() / "landing")
+    stored = {(row["venue"], row["timeframe"], row["pair"]) for row in reports if row["rows_stored"]}
+    for venue, timeframe, pair in sorted(stored):
+        for shelf in landing.source(venue, Timeframe(timeframe)).left_out(Pair.parse(pair)):
+            yield f"{venue} {pair} {timeframe}: the {shelf} series disagrees with a longer one and is not read"
+
+
 def show(reports: list[dict[str, Any]], out: Console) -> None:
     table = Table(
-        "file",
-        "format",
-        "venue",
-        "pair",
-        "tf",
-        "read",
-        "stored",
-        "dup",
-        "bad",
-        "missing",
-        "gaps",
-        "from",
-        "to",
+        "file", "format", "pair", "tf", "read", "stored", "dup", "bad", "missing", "gaps", "from", "to"
     )
     for row in reports:
         bad = (row["impossible"] or 0) + (row["misaligned"] or 0)
-        cells = [Path(row["path"]).name, row["format"], row["venue"], row["pair"], row["timeframe"], row["rows_read"],
+        cells = [Path(row["path"]).name, row["format"], row["pair"], row["timeframe"], row["rows_read"],
                  row["rows_stored"], row["duplicates_dropped"], bad, row["missing"], row["gaps"],
-                 str(row["first"] or "")[:16], str(row["last"] or "")[:16]]  # fmt: skip
+                 str(row["first"] or "")[:10], str(row["last"] or "")[:10]]  # fmt: skip
         table.add_row(*("" if cell is None else str(cell) for cell in cells))
     out.print(table)
     for row in reports:

@@ -19,6 +19,8 @@ from trading.indicators import FEATURE_NAMES
 from trading.market import Pair, month_start, next_month
 from trading.orders import Fill, Order
 
+RECENT = 1000  # decisions that a summary looks back on
+
 
 @dataclass(frozen=True, slots=True)
 class PairSummary:
@@ -31,9 +33,20 @@ class PairSummary:
     frames_per_second: float
     champion: str | None
     gate: tuple[str, ...]  # what the promotion gate said
+    newest: dict[str, Any]  # receipt of the newest decision
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision that led to an order."""
+
     receipt: dict[str, Any]
     order: Order | None
     fills: list[Fill]
+
+    @property
+    def text(self) -> str:
+        return explain(self.receipt, self.order, self.fills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class Summary:
     label: str
     dataset: str
     pairs: list[PairSummary]
+    orders: list[Explained]  # newest last
     balances: dict[str, str]
     equity: str
 
@@ -53,6 +67,7 @@ def summarise(world: World, choice: Choice, folds: int) -> Summary:
         label=choice.label,
         dataset=world.dataset,
         pairs=[_pair(world, pair, folds) for pair in world.settings.market.pairs],
+        orders=_orders(world),
         balances={asset: f"{amount:f}" for asset, amount in sorted(world.journal.balances(account).items())},
         equity=f"{float(snapshot['equity']):.2f} {world.account.quote}",
     )
@@ -65,10 +80,7 @@ def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
     counted = quality(candles, market.timeframe, market.origin)
     evaluations = EvaluationFiles(world.policies).newest_run(pair)
     champion = world.policies.champion(pair)
-    receipt = next(
-        row for row in world.journal.decisions(world.account.name, limit=1000) if row["pair"] == str(pair)
-    )
-    intent = world.journal.intent(receipt["decision_id"])
+    decisions = world.journal.decisions(world.account.name, limit=RECENT)
     verdicts = world.promotions.history(pair)
     return PairSummary(
         pair=pair,
@@ -83,14 +95,23 @@ def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
         ),
         champion=champion.policy_id if champion else None,
         gate=tuple(verdicts[0]["evidence"]["reasons"]) if verdicts else (),
-        receipt=receipt,
-        order=world.journal.order(intent.intent_id) if intent else None,
-        fills=[
-            fill
-            for fill in world.journal.fills(world.account.name)
-            if intent and fill.intent_id == intent.intent_id
-        ],
+        newest=next(row for row in decisions if row["pair"] == str(pair)),
     )
+
+
+def _orders(world: World) -> list[Explained]:
+    """Recent decisions with an order, oldest first."""
+    account = world.account.name
+    fills = world.journal.fills(account)
+    return [
+        Explained(
+            receipt,
+            world.journal.order(receipt["intent"]["intent_id"]),
+            [fill for fill in fills if fill.intent_id == receipt["intent"]["intent_id"]],
+        )
+        for receipt in reversed(world.journal.decisions(account, limit=RECENT))
+        if receipt["intent"]
+    ]
 
 
 def print_summary(summary: Summary, out: Console) -> None:
@@ -101,11 +122,21 @@ def print_summary(summary: Summary, out: Console) -> None:
         out.print(f"[bold]{each.pair}[/bold] champion: {each.champion or 'none, the quant agent abstains'}")
         for reason in each.gate:
             out.print(f"    gate {reason}", highlight=False, style="dim")
-    out.print("\n[bold]Decisions on paper[/bold]")
+    out.print("\n[bold]Newest decisions, on paper[/bold]")
     for each in summary.pairs:
-        out.print(f"  {each.pair}: {each.receipt['outcome']}", highlight=False)
-        out.print(f"    `marketloom why {each.receipt['decision_id'][:8]}` explains it", style="dim")
-    out.print(f"  equity {summary.equity}; " + ", ".join(f"{v} {k}" for k, v in summary.balances.items()))
+        out.print(f"  {each.pair}: {each.newest['outcome']}", highlight=False)
+        out.print(f"    `marketloom why {each.newest['decision_id'][:8]}` explains it", style="dim")
+    _print_orders(summary, out)
+    out.print(f"\nequity {summary.equity}: " + ", ".join(f"{v} {k}" for k, v in summary.balances.items()))
+
+
+def _print_orders(summary: Summary, out: Console) -> None:
+    if not summary.orders:
+        out.print("\nNo order: no signal was clear enough, or risk refused it")
+        return
+    out.print(f"\n[bold]Orders: {len(summary.orders)}; the newest entry, explained[/bold]")
+    entries = [each for each in summary.orders if not each.receipt["intent"]["reduces"]] or summary.orders
+    out.print(entries[-1].text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _data_table(summary: Summary) -> Table:
@@ -182,8 +213,10 @@ def _page(summary: Summary) -> str:
             for each in summary.pairs
         ),
         decisions="".join(
-            f"<pre>{escape(explain(each.receipt, each.order, each.fills))}</pre>" for each in summary.pairs
+            f"<p><b>{each.pair}</b>: {escape(each.newest['outcome'])}</p>" for each in summary.pairs
         ),
+        orders="".join(f"<pre>{escape(each.text)}</pre>" for each in reversed(summary.orders))
+        or "<p>none</p>",
         account=escape(
             f"equity {summary.equity}; " + ", ".join(f"{v} {k}" for k, v in summary.balances.items())
         ),
@@ -202,5 +235,5 @@ td,th{{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right}}
 td:first-child,th:first-child{{text-align:left}}pre{{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}}</style>
 <h1>Marketloom demo</h1><p>{label}</p>
 <h2>Candles</h2>{data}<h2>Policies out of sample, after costs</h2>{folds}<h2>Promotion gate</h2>{gate}
-<h2>Decisions on paper</h2>{decisions}<p>{account}</p>
+<h2>Newest decisions, on paper</h2>{decisions}<h2>Orders, newest first</h2>{orders}<p>{account}</p>
 """

@@ -221,7 +221,8 @@ def _problem(path: Path, detail: Any) -> str:
         case "missing":
             return f"{where} is missing; the marketloom.toml of this version shows it with its default"
         case _:
-            return f"{where}: {detail['msg'].removeprefix('Value error, ')} (got {detail['input']!r})"
+            got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+            return f"{where}: {detail['msg'].removeprefix('Value error, ')}{got}"
 
 
 def _known_keys(sections: list[str]) -> list[str]:

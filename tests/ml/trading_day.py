@@ -19,7 +19,13 @@ from trading.signals import SignalRules
 PAIR = Pair("BTC", "USDT")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 INSTRUMENT = Instrument(
-    PAIR, Decimal("0.1"), Decimal("0.00001"), Decimal("0.0001"), Decimal("5"), Decimal("0.0026"), Decimal("0.0016")
+    PAIR,
+    Decimal("0.1"),
+    Decimal("0.00001"),
+    Decimal("0.0001"),
+    Decimal("5"),
+    Decimal("0.0026"),
+    Decimal("0.0016"),
 )
 LIMITS = Limits(
     risk_per_trade=0.01, position_cap=0.2, stop_distance=0.02, reward_risk=1.5, drawdown=0.1, daily_loss=0.03,

@@ -19,7 +19,11 @@ def environment(tmp_path: Path, text: str = SHIPPED, **variables: str) -> dict[s
 def test_the_shipped_file_is_complete_and_means_what_the_domain_asks_for(tmp_path: Path) -> None:
     settings = load_settings(environment(tmp_path))
     assert settings.market.pairs == (Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC"))
-    assert (settings.risk.risk_per_trade, settings.risk.position_cap, settings.risk.stop_distance) == (0.01, 0.2, 0.02)
+    assert (settings.risk.risk_per_trade, settings.risk.position_cap, settings.risk.stop_distance) == (
+        0.01,
+        0.2,
+        0.02,
+    )
     assert (settings.risk.drawdown, settings.risk.daily_loss) == (0.1, 0.03)
     assert settings.instrument(Pair("BTC", "USDT")).taker_fee == Decimal("0.0026")
     assert settings.venue.capital.fixed == {"USDT": Decimal(1000), "XRP": Decimal(500)}

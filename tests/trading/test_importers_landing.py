@@ -1,3 +1,4 @@
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -148,3 +149,31 @@ def test_a_damaged_file_is_named(landing: Landing, tmp_path: Path) -> None:
 def test_a_venue_that_is_no_plain_word_is_refused(landing: Landing) -> None:
     with pytest.raises(InvalidValue, match="lower-case"):
         landing.source("../elsewhere", Timeframe.H1)
+
+
+def freqtrade(folder: Path, candles: list[Row]) -> ImportedFile:
+    """The same venue and pair from another vendor."""
+    path = folder / "binance_BTC_USDT-1h.json"
+    path.write_text(json.dumps([[int(time.timestamp() * 1000), *numbers] for time, *numbers in candles]))
+    return read_candle_file(path, venue="binance")
+
+
+def test_two_vendors_that_agree_are_read_as_one(landing: Landing, tmp_path: Path) -> None:
+    landing.add(imported(tmp_path, rows(20)[10:]))
+    landing.add(freqtrade(tmp_path, rows(12)))
+    source = landing.source("binance", Timeframe.H1)
+    assert opens(source) == list(range(20))
+    assert source.left_out(BTC) == ()
+
+
+def test_of_two_vendors_that_disagree_the_longer_series_is_read_alone_and_the_other_is_named(
+    landing: Landing, tmp_path: Path
+) -> None:
+    other = rows(9)
+    other[3] = (*other[3][:5], 77.0)
+    landing.add(freqtrade(tmp_path, other))
+    landing.add(imported(tmp_path, rows(12)[2:]))
+    source = landing.source("binance", Timeframe.H1)
+    assert opens(source) == list(range(2, 12))
+    assert source.candles(BTC, *source.span(BTC))["volume"].max() != 77.0
+    assert source.left_out(BTC) == ("freqtrade-json",)

@@ -1,9 +1,13 @@
-"""Where imported candles land: one Parquet file per venue, timeframe and pair."""
+"""Where imported candles land: one Parquet file, a shelf, per venue, timeframe, pair and file format.
+
+Vendors that publish the same venue rarely agree to the last digit, so formats are shelved apart. A pair is read from its
+longest shelf, extended by every shelf that agrees with it wherever both have a candle; one that does not is left out.
+"""
 
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,28 +21,29 @@ from trading.importers.sifting import row_text
 from trading.market import Pair, Timeframe
 from trading.ports import Quote
 
-FILE = "candles.parquet"
+SHELF = ".parquet"
 
 
 class Landing:
-    """Files under root/venue/timeframe/pair; adding replaces one file as a whole."""
+    """Files under root/venue/timeframe/pair; adding replaces one shelf as a whole."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def add(self, imported: ImportedFile) -> None:
-        """Merge; repeating changes nothing.
+        """Merge into the shelf of the file's format; repeating changes nothing.
 
-        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with what is stored.
+        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with that shelf.
         """
         report = imported.report
         if report.refused_reason or report.venue is None or report.pair is None or report.timeframe is None:
             raise InvalidCandles(f"{report.path} was refused: {report.refused_reason}")
         folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
         folder.mkdir(parents=True, exist_ok=True)
+        shelf = folder / f"{_slug(report.format)}{SHELF}"
         with _locked(folder):
-            merged = _merged(_stored(folder / FILE), imported.candles, report.path)
-            _replace(folder / FILE, merged)
+            merged = _merged(_stored(shelf), imported.candles, report.path)
+            _replace(shelf, merged)
 
     def source(self, venue: str, timeframe: Timeframe, until: datetime | None = None) -> "ImportedCandles":
         """What is stored of one venue; candles that close after `until` are hidden."""
@@ -53,6 +58,7 @@ class ImportedCandles:
         self._venue = venue
         self._until = until
         self._tables: dict[Pair, pl.DataFrame] = {}
+        self._left_out: dict[Pair, tuple[str, ...]] = {}
 
     @property
     def origin(self) -> str:
@@ -60,7 +66,12 @@ class ImportedCandles:
 
     def pairs(self) -> tuple[Pair, ...]:
         """Pairs with a file, in alphabetical order."""
-        return tuple(sorted(Pair.parse(file.parent.name) for file in self._folder.glob(f"*/{FILE}")))
+        return tuple(sorted({Pair.parse(file.parent.name) for file in self._folder.glob(f"*/*{SHELF}")}))
+
+    def left_out(self, pair: Pair) -> tuple[str, ...]:
+        """Shelves (formats) that disagree with the longest one of the pair and are therefore not read."""
+        self._table(pair)
+        return self._left_out[pair]
 
     def span(self, pair: Pair) -> tuple[datetime, datetime]:
         closed = closed_by(self._table(pair), self._until)
@@ -77,10 +88,10 @@ class ImportedCandles:
 
     def _table(self, pair: Pair) -> pl.DataFrame:
         if pair not in self._tables:
-            table = _stored(self._folder / pair.key / FILE)
-            if table is None:
+            shelves = [(path.stem, _read(path)) for path in sorted((self._folder / pair.key).glob(f"*{SHELF}"))]
+            if not shelves:
                 raise NotStored(f"no candles of {pair} under {self._folder}: import a file of them first")
-            self._tables[pair] = table
+            self._tables[pair], self._left_out[pair] = _together(shelves)
         return self._tables[pair]
 
 
@@ -90,9 +101,27 @@ def _folder(root: Path, venue: str, timeframe: Timeframe) -> Path:
     return root / venue / timeframe.value
 
 
+def _slug(form: str | None) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", (form or "unknown").lower())
+
+
+def _together(shelves: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The longest shelf with all that agree with it, and the names of those that do not."""
+    [(_, table), *others] = sorted(shelves, key=lambda shelf: shelf[1].height, reverse=True)
+    left_out = []
+    for name, other in others:
+        if _disagreements(table, other).is_empty():
+            table = _joined(table, other)
+        else:
+            left_out.append(name)
+    return table, tuple(left_out)
+
+
 def _stored(file: Path) -> pl.DataFrame | None:
-    if not file.exists():
-        return None
+    return _read(file) if file.exists() else None
+
+
+def _read(file: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(file)
     except pl.exceptions.PolarsError as error:
@@ -102,14 +131,22 @@ def _stored(file: Path) -> pl.DataFrame | None:
 def _merged(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.DataFrame:
     if stored is None:
         return new
-    both = stored.join(new, on="open_time", suffix="_new").sort("open_time")
-    differs = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_new") for name in NUMBERS)
-    for row in both.filter(differs).head(1).iter_rows(named=True):
+    for row in _disagreements(stored, new).head(1).iter_rows(named=True):
         offered = {name: row[f"{name}_new"] for name in NUMBERS}
         raise InvalidCandles(
             f"{path} disagrees with stored candles, first at {row['open_time']:%Y-%m-%d %H:%M:%S}: "
             f"stored {row_text(row)}, file {row_text(offered)}; remove one of the two sources"
         )
+    return _joined(stored, new)
+
+
+def _disagreements(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Rows of both with the same open time and different numbers, sorted; the new numbers end in `_new`."""
+    both = stored.join(new, on="open_time", suffix="_new").sort("open_time")
+    return both.filter(pl.any_horizontal(pl.col(name) != pl.col(f"{name}_new") for name in NUMBERS))
+
+
+def _joined(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([stored, new.join(stored, on="open_time", how="anti")]).sort("open_time")
 
 

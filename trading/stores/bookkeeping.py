@@ -102,7 +102,9 @@ def check_filled_quantity(intent: OrderIntent, filled: Decimal) -> None:
 def check_balances(account: str, balances: Mapping[str, Decimal]) -> None:
     for asset, amount in balances.items():
         if amount < 0:
-            raise InvalidValue(f"account {account}: the balance would fall to {amount} {asset}; nothing was booked")
+            raise InvalidValue(
+                f"account {account}: the balance would fall to {amount} {asset}; nothing was booked"
+            )
 
 
 def snapshot_from(day: date, text: str) -> dict[str, Any]:

@@ -98,7 +98,9 @@ class LakeTable:
         return table
 
     def _unreadable(self, part: Path, pair: Pair, month: date, why: str) -> UnreadableFile:
-        return UnreadableFile(f"{part}: {why}; materialise `{self._root.name}` again for {pair.key} {month:%Y-%m}")
+        return UnreadableFile(
+            f"{part}: {why}; materialise `{self._root.name}` again for {pair.key} {month:%Y-%m}"
+        )
 
 
 @contextmanager

@@ -19,11 +19,15 @@ def sql(lake: Path, query: str) -> pl.DataFrame:
     tables = sorted({part.parents[2] for part in lake.glob(f"*/pair=*/month=*/{PART}")})
     if not tables:
         raise NotStored(f"no tables in {lake}: materialise `ohlcv` first")
-    with duckdb.connect(":memory:", config={"TimeZone": "UTC", "autoinstall_known_extensions": False}) as database:
+    with duckdb.connect(
+        ":memory:", config={"TimeZone": "UTC", "autoinstall_known_extensions": False}
+    ) as database:
         try:
             for table in tables:
                 parts = f"{glob.escape(str(table))}/pair=*/month=*/{PART}"
-                database.read_parquet(parts, hive_partitioning=True, union_by_name=True).create_view(table.name)
+                database.read_parquet(parts, hive_partitioning=True, union_by_name=True).create_view(
+                    table.name
+                )
         except duckdb.Error as error:
             raise UnreadableFile(f"{table}: {error}; materialise the months that it names again") from None
         try:

@@ -24,7 +24,9 @@ def check_partition(pair: Pair, month: date, table: pl.DataFrame, schema: pl.Sch
         (pl.col("open_time") < month_start(month)) | (pl.col("open_time") >= month_start(next_month(month)))
     )
     if outside.height:
-        raise InvalidCandles(f"{pair} {month:%Y-%m}: open_time {outside['open_time'][0]} lies outside that month")
+        raise InvalidCandles(
+            f"{pair} {month:%Y-%m}: open_time {outside['open_time'][0]} lies outside that month"
+        )
     disordered = table.filter(pl.col("open_time") <= pl.col("open_time").shift())
     if disordered.height:
         raise InvalidCandles(

@@ -33,17 +33,23 @@ def check_sentiment(rows: pl.DataFrame) -> None:
         wrong = rows.filter(~pl.col(column).is_between(low, high) | pl.col(column).is_nan())
         if wrong.height:
             value, article = wrong[column][0], wrong["article_id"][0]
-            raise InvalidValue(f"sentiment of article {article}: {column} is {value}, allowed is {low:g} to {high:g}")
+            raise InvalidValue(
+                f"sentiment of article {article}: {column} is {value}, allowed is {low:g} to {high:g}"
+            )
 
 
-def check_vectors(article_ids: Sequence[str], vectors: npt.NDArray[np.float32], known_dimensions: int | None) -> None:
+def check_vectors(
+    article_ids: Sequence[str], vectors: npt.NDArray[np.float32], known_dimensions: int | None
+) -> None:
     """InvalidValue unless there is one finite vector per article, as long as those of the same model before."""
     if vectors.ndim != 2 or vectors.shape[0] != len(article_ids):
         raise InvalidValue(f"{len(article_ids)} articles, but vectors of shape {vectors.shape}")
     if not np.isfinite(vectors).all():
         raise InvalidValue("a vector holds a number that is not finite")
     if known_dimensions not in (None, vectors.shape[1]):
-        raise InvalidValue(f"vectors have {vectors.shape[1]} dimensions, those stored before {known_dimensions}")
+        raise InvalidValue(
+            f"vectors have {vectors.shape[1]} dimensions, those stored before {known_dimensions}"
+        )
 
 
 def check_scores(day: date, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -43,14 +43,14 @@ def _inserted(connection: Connection, fill: Fill) -> bool:
 def _enter(connection: Connection, fill: Fill) -> None:
     for asset, amount in cash_flows(fill).items():
         entry = {"account": fill.account, "asset": asset, "amount": amount}
-        insert(
-            connection, "ledger_entries", entry | {"entered_at": fill.filled_at, "fill_id": fill.fill_id}
-        )
+        insert(connection, "ledger_entries", entry | {"entered_at": fill.filled_at, "fill_id": fill.fill_id})
 
 
 def _move(connection: Connection, fill: Fill, intent: OrderIntent) -> None:
     key = (fill.account, str(fill.pair))
-    row = connection.execute("DELETE FROM positions WHERE account = %s AND pair = %s RETURNING *", key).fetchone()
+    row = connection.execute(
+        "DELETE FROM positions WHERE account = %s AND pair = %s RETURNING *", key
+    ).fetchone()
     moved = after_fill(position_from(row) if row else None, fill, intent)
     if moved is not None:
         insert(connection, "positions", plain_row(moved))

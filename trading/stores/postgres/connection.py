@@ -94,7 +94,9 @@ def _parsed(dsn: str) -> tuple[str, str]:
         ) from None
     options = f"{parts.get('options') or ''} -c timezone=UTC".strip()
     limit = parts.get("connect_timeout") or CONNECT_SECONDS
-    address = f"{parts.get('host') or 'the local socket'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+    address = (
+        f"{parts.get('host') or 'the local socket'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"
+    )
     return make_conninfo(dsn, options=options, connect_timeout=limit), address
 
 

@@ -74,7 +74,9 @@ class PostgresJournal:
     def decision(self, decision_id: str) -> dict[str, Any]:
         with self._database.transaction() as connection:
             exact = _all(
-                connection, "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id = %s", decision_id
+                connection,
+                "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id = %s",
+                decision_id,
             )
             found = exact or self._beginning_with(connection, decision_id)
         the_only(decision_id, [row["decision_id"] for row in found])

@@ -37,5 +37,6 @@ class PostgresPerformance:
                 (self._dataset, start, end),
             ).fetchall()
         return [
-            {"day": row["day"], **{name: row[name] for name in SCORE_COLUMNS}, **row["metrics"]} for row in rows
+            {"day": row["day"], **{name: row[name] for name in SCORE_COLUMNS}, **row["metrics"]}
+            for row in rows
         ]

@@ -50,7 +50,9 @@ def opinion_rows(receipt: Row) -> Iterator[dict[str, Any]]:
                 "evidence": json_text(opinion["evidence"]),
             }
         except KeyError as error:
-            raise InvalidValue(f"opinion {number} of decision {receipt['decision_id']} lacks {error}") from None
+            raise InvalidValue(
+                f"opinion {number} of decision {receipt['decision_id']} lacks {error}"
+            ) from None
 
 
 def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
@@ -62,7 +64,9 @@ def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
 
 
 def intent_from(row: Row) -> OrderIntent:
-    return OrderIntent(**_named(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])})
+    return OrderIntent(
+        **_named(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
+    )
 
 
 def fill_from(row: Row) -> Fill:

@@ -39,7 +39,10 @@ def migrate(dsn: str) -> None:
 
 def _require_pgvector(database: Database) -> None:
     with database.transaction() as connection:
-        if connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone() is None:
+        if (
+            connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
+            is None
+        ):
             raise InvalidSettings(
                 f"PostgreSQL at {database.address} has no pgvector: install its package there, "
                 "or leave MARKETLOOM_POSTGRES empty for the embedded server"
