@@ -12,6 +12,7 @@ from trading.orders import Fill, Order, OrderIntent, OrderStatus
 
 FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 SHORTEST_PREFIX = 8
+OPINION = ("agent", "model", "action", "confidence", "reasoning", "evidence")
 REQUIRED = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
 SNAPSHOT_AMOUNTS = ("equity", "opening_equity", "peak_equity")
 
@@ -49,6 +50,14 @@ def check_decision(receipt: Mapping[str, Any], intent: OrderIntent | None) -> No
             raise InvalidValue(f"{name} of intent {intent.intent_id} is not the receipt's {receipt[name]}")
     if not (intent.quantity.is_finite() and intent.quantity > 0):
         raise InvalidValue(f"intent {intent.intent_id}: quantity {intent.quantity} must be above zero")
+
+
+def check_opinions(receipt: Mapping[str, Any]) -> None:
+    for number, opinion in enumerate(receipt["opinions"]):
+        if missing := [name for name in OPINION if name not in opinion]:
+            raise InvalidValue(
+                f"opinion {number} of decision {receipt['decision_id']} lacks {', '.join(missing)}"
+            )
 
 
 def decided_at(receipt: Mapping[str, Any]) -> datetime:

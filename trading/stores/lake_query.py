@@ -31,6 +31,7 @@ def sql(lake: Path, query: str) -> pl.DataFrame:
         except duckdb.Error as error:
             raise UnreadableFile(f"{table}: {error}; materialise the months that it names again") from None
         try:
-            return database.sql(query).pl()
+            answer: pl.DataFrame = database.sql(query).pl()
+            return answer
         except duckdb.Error as error:
             raise InvalidValue(f"the query failed: {error}") from None

@@ -34,9 +34,8 @@ class Database:
 
         Raises StoreUnreachable when the server is or goes away, InvalidValue when it cannot hold a value.
         """
-        with self._turn, explained(self.address):
-            with self._connection().transaction() as transaction:
-                yield transaction.connection
+        with self._turn, explained(self.address), self._connection().transaction() as transaction:
+            yield transaction.connection
 
     def unshared(self) -> psycopg.Connection[Any]:
         """A plain connection that the caller closes."""

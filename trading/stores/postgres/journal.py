@@ -13,6 +13,7 @@ from trading.stores.bookkeeping import (
     SHORTEST_PREFIX,
     check_decision,
     check_opening,
+    check_opinions,
     snapshot_from,
     snapshot_text,
     the_only,
@@ -60,6 +61,7 @@ class PostgresJournal:
 
     def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
         check_decision(receipt, intent)
+        check_opinions(receipt)
         with self._database.transaction() as connection:
             if not insert(
                 connection, "trade_decisions", decision_row(receipt, intent), "ON CONFLICT DO NOTHING"

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.portfolio import Position
-from trading.stores.bookkeeping import decided_at, json_text
+from trading.stores.bookkeeping import OPINION, decided_at, json_text
 
 Row = Mapping[str, Any]
 
@@ -36,23 +35,13 @@ def decision_row(receipt: Row, intent: OrderIntent | None) -> dict[str, Any]:
 
 
 def opinion_rows(receipt: Row) -> Iterator[dict[str, Any]]:
-    """InvalidValue when an opinion lacks one of its parts."""
     for number, opinion in enumerate(receipt["opinions"]):
-        try:
-            yield {
-                "decision_id": receipt["decision_id"],
-                "number": number,
-                "agent": opinion["agent"],
-                "model": opinion["model"],
-                "action": opinion["action"],
-                "confidence": opinion["confidence"],
-                "reasoning": opinion["reasoning"],
-                "evidence": json_text(opinion["evidence"]),
-            }
-        except KeyError as error:
-            raise InvalidValue(
-                f"opinion {number} of decision {receipt['decision_id']} lacks {error}"
-            ) from None
+        yield {
+            "decision_id": receipt["decision_id"],
+            "number": number,
+            **{name: opinion[name] for name in OPINION},
+            "evidence": json_text(opinion["evidence"]),
+        }
 
 
 def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Who the embedded PostgreSQL runs as: it refuses to run as root."""
+
+import os
+import pwd
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trading.errors import UnusableHome
+
+NAME = "pgserver"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUser:
+    """An ordinary user of this system, chosen because this process is root."""
+
+    uid: int
+    gid: int
+
+    @property
+    def subprocess_options(self) -> dict[str, Any]:
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def adopt(self, folder: Path) -> None:
+        """Own the folder and be able to reach it: the folders above it become passable, not readable, for others."""
+        os.chown(folder, self.uid, self.gid)
+        let_pass(folder)
+
+
+def choose_user(data: Path) -> ServerUser | None:
+    """None: this process's own user. For root, the user that owns the data folder, else one made for this."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and (owner := data.stat()).st_uid != 0:
+        return ServerUser(owner.st_uid, owner.st_gid)
+    try:
+        entry = pwd.getpwnam(NAME)
+    except KeyError:
+        entry = _created()
+    return ServerUser(entry.pw_uid, entry.pw_gid)
+
+
+def let_pass(folder: Path) -> None:
+    for above in folder.parents:
+        mode = above.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            above.chmod(mode | stat.S_IXOTH)
+
+
+def _created() -> pwd.struct_passwd:
+    try:
+        subprocess.run(["useradd", "--system", NAME], check=True, capture_output=True)
+        return pwd.getpwnam(NAME)
+    except (OSError, subprocess.CalledProcessError, KeyError):
+        raise UnusableHome(
+            f"root cannot run PostgreSQL and no user {NAME} could be made: run `useradd {NAME}`, "
+            "or run Marketloom as an ordinary user"
+        ) from None

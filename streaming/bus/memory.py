@@ -1,0 +1,35 @@
+"""The bus in memory, for tests and notebooks."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from trading.ports import Event
+from trading.stores.bookkeeping import json_text
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryBus:
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._events: list[Event] = []
+
+    def publish(self, topic: str, key: str, payload: Mapping[str, Any]) -> int:
+        plain = json.loads(json_text(dict(payload)))
+        with self._turn:
+            event = Event(len(self._events) + 1, topic, key, plain, self._clock())
+            self._events.append(event)
+        return event.offset
+
+    def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
+        return [each for each in self._events[max(after, 0) :] if each.topic == topic][:limit]
+
+    def newest(self, topic: str, key: str) -> Event | None:
+        own = (each for each in reversed(self._events) if (each.topic, each.key) == (topic, key))
+        return next(own, None)

@@ -1,0 +1,166 @@
+"""Candles and features through Dagster with memory stores: what is stored, reported, announced and checked."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+import assets.features
+from assets.features import features, features_are_finite_after_warm_up, features_see_no_future
+from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv
+from streaming.bus import CANDLE_CLOSED
+from streaming.bus.memory import MemoryBus
+from trading.errors import InvalidCandles, NotStored
+from trading.indicators import FEATURE_NAMES, feature_table
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
+from trading.ports import Quote
+from trading.simulation.market import SimulatedMarket
+from trading.stores.memory import MemoryTable
+
+PAIR = Pair("BTC", "USDT")
+UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
+MARKET = SimulatedMarket((PAIR,), Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC))
+HISTORY = [ohlcv, features, candles_keep_their_invariants, gaps_are_classified]
+CHECKS = [features_are_finite_after_warm_up, features_see_no_future]
+
+
+class World:
+    def __init__(self, source: Any = MARKET) -> None:
+        self.candles, self.features, self.bus = MemoryTable(CANDLE_SCHEMA), MemoryTable(None), MemoryBus()
+        self.resources = {
+            "universe": UNIVERSE,
+            "candle_source": source,
+            "candle_store": self.candles,
+            "feature_store": self.features,
+            "bus": self.bus,
+        }
+
+    def run(self, *assets: Any, first: str = "2024-01-01", last: str = "2024-03-01") -> dg.ExecuteInProcessResult:
+        """One single-run backfill over the months of the pair."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("pair", [PAIR.key])
+            span = {
+                "dagster/asset_partition_range_start": f"{first}|{PAIR.key}",
+                "dagster/asset_partition_range_end": f"{last}|{PAIR.key}",
+            }
+            return dg.materialize(list(assets), instance=instance, tags=span, resources=self.resources)
+
+
+def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture(scope="module")
+def done() -> tuple[World, dg.ExecuteInProcessResult]:
+    world = World()
+    return world, world.run(*HISTORY, *CHECKS)
+
+
+def test_every_month_is_stored_as_the_source_has_it(done: tuple[World, Any]) -> None:
+    world, _ = done
+    stored = world.candles.between(PAIR, *MARKET.span(PAIR))
+    assert stored.equals(MARKET.candles(PAIR, *MARKET.span(PAIR)))
+
+
+def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[World, Any]) -> None:
+    _, result = done
+    events = result.asset_materializations_for_node("ohlcv")
+    rows = {event.partition: event.metadata["dagster/row_count"].value for event in events}
+    assert rows[f"2024-02-01|{PAIR.key}"] == MARKET.candles(
+        PAIR, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
+    ).height
+    assert len(rows) == 3
+    assert all("data:image/png" in event.metadata["price"].value for event in events)
+
+
+def test_all_checks_pass_on_an_honest_market(done: tuple[World, Any]) -> None:
+    assert verdicts(done[1]) == {
+        "candles_keep_their_invariants": True,
+        "gaps_are_classified": True,
+        "features_are_finite_after_warm_up": True,
+        "features_see_no_future": True,
+    }
+
+
+def test_the_newest_candle_is_announced_once_however_often_it_is_stored(done: tuple[World, Any]) -> None:
+    world, _ = done
+    world.run(ohlcv, first="2024-03-01")
+    [event] = world.bus.read(CANDLE_CLOSED, 0)
+    assert event.payload["close_time"] == MARKET.span(PAIR)[1].isoformat()
+
+
+def test_a_month_outside_the_source_names_what_the_source_has(done: tuple[World, Any]) -> None:
+    with pytest.raises(NotStored, match="from 2024-01-01 00:00 to 2024-03-20 00:00"):
+        World().run(ohlcv, first="2023-05-01", last="2023-05-01")
+
+
+class Broken:
+    """The same market with one candle whose high is below its low."""
+
+    origin = "simulated"
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        return MARKET.span(pair)
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        table = MARKET.candles(pair, start, end)
+        first = pl.col("open_time") == table["open_time"][5]
+        return table.with_columns(high=pl.when(first).then(pl.col("low") * 0.9).otherwise(pl.col("high")))
+
+    def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
+        return MARKET.quote_after(pair, time)
+
+
+def test_a_broken_candle_is_refused_by_its_time_and_nothing_of_the_month_is_stored() -> None:
+    world = World(Broken())
+    with pytest.raises(InvalidCandles, match="nothing was stored for 2024-01"):
+        world.run(ohlcv, last="2024-01-01")
+    assert world.candles.months(PAIR) == []
+
+
+def test_a_candle_that_vanished_from_the_store_without_a_gap_being_found_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("assets.market.gaps", lambda *_: [])
+    world = World()
+    january = MARKET.candles(PAIR, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
+    world.candles.write(PAIR, date(2024, 1, 1), january.filter(pl.col("open_time").dt.day() != 9))
+    result: Any = gaps_are_classified(universe=UNIVERSE, candle_store=world.candles)
+    assert not result.passed
+    assert result.metadata["unexplained"].value == {str(PAIR): 24}
+
+
+def test_a_planted_look_ahead_is_caught_and_its_column_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def peeking(candles: pl.DataFrame) -> pl.DataFrame:
+        """Centred smoothing: the classic mistake."""
+        honest = feature_table(candles)
+        return honest.with_columns(rsi_14=pl.col("rsi_14").rolling_mean(5, center=True, min_samples=1))
+
+    monkeypatch.setattr(assets.features, "feature_table", peeking)
+    result = World().run(ohlcv, features, features_see_no_future)
+    [evaluation] = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    moved = evaluation.metadata["columns_that_moved"].value
+    assert {column for columns in moved.values() for column in columns} == {"rsi_14"}
+
+
+def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
+    world = World()
+    world.run(ohlcv, features)
+    newest = world.features.months(PAIR)[-1]
+    table = world.features.read(PAIR, newest)
+    hole = table.with_columns(adx_14=pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise("adx_14"))
+    world.features.write(PAIR, newest, hole)
+    result: Any = features_are_finite_after_warm_up(universe=UNIVERSE, feature_store=world.features)
+    assert not result.passed
+    assert result.metadata["wrong_rows"].value == {str(PAIR): {"adx_14": 1}}
+
+
+def test_features_of_one_month_alone_equal_those_of_the_whole_range(done: tuple[World, Any]) -> None:
+    world, _ = done
+    whole = world.features.read(PAIR, date(2024, 3, 1))
+    world.run(features, first="2024-03-01")
+    assert world.features.read(PAIR, date(2024, 3, 1)).equals(whole)
+    assert set(FEATURE_NAMES) <= set(whole.columns)

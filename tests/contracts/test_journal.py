@@ -1,0 +1,295 @@
+import datetime as dt
+import threading
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.contracts.trade import BTC, HOUR, NOON, OPENING, fill, intent, order, receipt
+from trading.errors import InvalidValue, NotStored
+from trading.orders import OrderIntent, OrderStatus, Side
+from trading.ports import Journal
+from trading.stores.memory import MemoryJournal
+from trading.stores.postgres import PostgresJournal
+
+
+def opened(journal: Journal) -> Journal:
+    journal.open_account("paper", OPENING, NOON - HOUR)
+    return journal
+
+
+def decided(journal: Journal, decision_id: str = "decision-1", **changes: Any) -> OrderIntent:
+    wanted = intent(decision_id, **changes)
+    journal.record_decision(receipt(decision_id), wanted)
+    return wanted
+
+
+class JournalContract:
+    """Every journal keeps these promises; each back end's test class only makes one."""
+
+    @pytest.fixture
+    def journal(self) -> Journal:
+        raise NotImplementedError
+
+    def test_an_unknown_account_is_an_error_not_an_empty_one(self, journal: Journal) -> None:
+        with pytest.raises(NotStored, match="no account paper"):
+            journal.balances("paper")
+
+    def test_opening_an_account_twice_books_the_balances_once(self, journal: Journal) -> None:
+        opened(journal)
+        journal.open_account("paper", {"USDT": Decimal(5)}, NOON)
+        assert journal.balances("paper") == OPENING
+
+    @pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity"])
+    def test_an_impossible_opening_balance_is_refused(self, journal: Journal, amount: str) -> None:
+        with pytest.raises(InvalidValue, match="opening balance"):
+            journal.open_account("paper", {"USDT": Decimal(amount)}, NOON)
+        with pytest.raises(NotStored):
+            journal.balances("paper")
+
+    def test_a_receipt_comes_back_with_exactly_its_numbers(self, journal: Journal) -> None:
+        numbers = {"minus_zero": -0.0, "large": 1e16, "small": 5e-324, "third": 1 / 3, "whole": 10**20, "text": "ä€"}
+        journal.record_decision(receipt(inputs=numbers), None)
+        kept = journal.decision("decision-1")
+        assert kept == receipt(inputs=numbers)
+        assert repr(kept["inputs"]) == repr(numbers)
+
+    def test_the_same_decision_again_changes_nothing(self, journal: Journal) -> None:
+        assert journal.record_decision(receipt(), None)
+        assert not journal.record_decision(receipt(action="SHORT"), intent())
+        assert journal.decision("decision-1")["action"] == "LONG"
+        assert journal.intent("decision-1") is None
+
+    @pytest.mark.parametrize("missing", ["decision_id", "opinions", "confidence"])
+    def test_a_receipt_without_its_required_parts_is_refused(self, journal: Journal, missing: str) -> None:
+        incomplete = {name: value for name, value in receipt().items() if name != missing}
+        with pytest.raises(InvalidValue, match=missing):
+            journal.record_decision(incomplete, None)
+
+    def test_a_receipt_with_a_number_that_is_none_is_refused(self, journal: Journal) -> None:
+        with pytest.raises(InvalidValue):
+            journal.record_decision(receipt(inputs=float("nan")), None)
+        assert journal.decisions("paper") == []
+
+    def test_an_intent_of_another_account_is_refused(self, journal: Journal) -> None:
+        with pytest.raises(InvalidValue, match="account of intent"):
+            journal.record_decision(receipt(), intent(account="someone"))
+
+    def test_an_intent_id_that_is_taken_keeps_nothing_of_the_new_decision(self, journal: Journal) -> None:
+        decided(journal)
+        with pytest.raises(InvalidValue):
+            journal.record_decision(receipt("decision-2"), intent("decision-2", intent_id="intent-of-decision-1"))
+        with pytest.raises(NotStored):
+            journal.decision("decision-2")
+
+    def test_eight_characters_find_a_decision(self, journal: Journal) -> None:
+        journal.record_decision(receipt("a1b2c3d4e5f6"), None)
+        journal.record_decision(receipt("a1b2c3d5e5f6"), None)
+        assert journal.decision("a1b2c3d4")["decision_id"] == "a1b2c3d4e5f6"
+
+    @pytest.mark.parametrize("prefix", ["a1b2c3d", "a1b2c3d4", "zzzzzzzz", "", "%1b2c3d4", "a_b2c3d4"])
+    def test_a_prefix_that_is_short_shared_or_unknown_finds_nothing(self, journal: Journal, prefix: str) -> None:
+        for number in range(3):
+            journal.record_decision(receipt(f"a1b2c3d4-{number}"), None)
+        with pytest.raises(NotStored):
+            journal.decision(prefix)
+
+    def test_an_id_that_begins_another_id_is_found(self, journal: Journal) -> None:
+        for decision_id in ("a1b2c3d4", "a1b2c3d4e5"):
+            journal.record_decision(receipt(decision_id), None)
+        assert journal.decision("a1b2c3d4")["decision_id"] == "a1b2c3d4"
+
+    def test_decisions_are_listed_newest_first(self, journal: Journal) -> None:
+        for number, hours in enumerate([0, 2, 1, 2]):
+            late = (NOON + hours * HOUR).isoformat()
+            journal.record_decision(receipt(f"decision-{number}", decided_at=late), None)
+        listed = [each["decision_id"] for each in journal.decisions("paper", limit=3)]
+        assert listed == ["decision-3", "decision-1", "decision-2"]
+        assert journal.decisions("someone") == []
+
+    def test_an_intent_comes_back_as_it_went_in(self, journal: Journal) -> None:
+        assert journal.intent("decision-1") is None
+        wanted = decided(journal, quantity=Decimal("0.00000001"), stop_loss=None, side=Side.SELL)
+        assert journal.intent("decision-1") == wanted
+
+    def test_unsettled_intents_are_listed_oldest_first(self, journal: Journal) -> None:
+        opened(journal)
+        wanted = [decided(journal, f"decision-{n}", created_at=NOON + n * HOUR) for n in (3, 1, 2, 4)]
+        journal.record_order(order(wanted[0], OrderStatus.REJECTED, "too small"), [])
+        journal.record_order(order(wanted[1], OrderStatus.ACCEPTED, "waits"), [])
+        assert [each.decision_id for each in journal.unsettled("paper")] == [
+            "decision-1",
+            "decision-2",
+            "decision-4",
+        ]
+
+    def test_a_fill_moves_balances_and_opens_a_position(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        assert journal.balances("paper") == {"BTC": Decimal("0.06"), "USDT": Decimal("899.74")}
+        position = journal.position("paper", BTC)
+        assert position is not None
+        assert (position.quantity, position.entry_price) == (Decimal("0.01"), Decimal(10000))
+        assert journal.positions("paper") == [position]
+        assert journal.fills("paper") == [fill(wanted)]
+        assert journal.order(wanted.intent_id) == order(wanted, OrderStatus.FILLED)
+
+    def test_a_fill_counts_from_the_moment_it_happened(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        assert journal.balances("paper", NOON) == OPENING
+        assert journal.balances("paper", NOON + HOUR)["BTC"] == Decimal("0.06")
+
+    def test_repeating_a_fill_changes_nothing(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        for reason in ("", "heard again"):
+            journal.record_order(order(wanted, OrderStatus.FILLED, reason), [fill(wanted), fill(wanted)])
+        assert journal.balances("paper")["BTC"] == Decimal("0.06")
+        assert journal.fills("paper") == [fill(wanted)]
+        assert journal.order(wanted.intent_id) == order(wanted, OrderStatus.FILLED)
+
+    def test_parts_of_an_order_add_up(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        parts = [fill(wanted, n, quantity=Decimal("0.005"), price=Decimal(10000 + n * 10)) for n in (1, 2)]
+        journal.record_order(order(wanted, OrderStatus.ACCEPTED), parts[:1])
+        journal.record_order(order(wanted, OrderStatus.FILLED), parts)
+        position = journal.position("paper", BTC)
+        assert position is not None
+        assert (position.quantity, position.entry_price) == (Decimal("0.010"), Decimal(10015))
+
+    def test_selling_what_was_bought_ends_the_position(self, journal: Journal) -> None:
+        bought = decided(opened(journal))
+        sold = decided(journal, "decision-2", side=Side.SELL, reduces=True, stop_loss=None, take_profit=None)
+        for each in (bought, sold):
+            journal.record_order(order(each, OrderStatus.FILLED), [fill(each)])
+        assert journal.position("paper", BTC) is None
+        assert journal.balances("paper") == {"BTC": Decimal("0.05"), "USDT": Decimal("999.48")}
+
+    def test_a_balance_never_falls_below_zero(self, journal: Journal) -> None:
+        wanted = decided(opened(journal), quantity=Decimal(1))
+        with pytest.raises(InvalidValue, match="USDT"):
+            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        assert journal.balances("paper") == OPENING
+        assert journal.order(wanted.intent_id) is None
+        assert journal.fills("paper") == []
+        assert journal.position("paper", BTC) is None
+
+    @pytest.mark.parametrize("final", [OrderStatus.FILLED, OrderStatus.REJECTED])
+    @pytest.mark.parametrize("later", [OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
+    def test_a_final_order_stays_what_it_is(
+        self, journal: Journal, final: OrderStatus, later: OrderStatus
+    ) -> None:
+        wanted = decided(opened(journal))
+        journal.record_order(order(wanted, final), [fill(wanted)] if final is OrderStatus.FILLED else [])
+        with pytest.raises(InvalidValue, match="for good"):
+            journal.record_order(order(wanted, later), [])
+        assert journal.order(wanted.intent_id) == order(wanted, final)
+
+    def test_a_rejected_order_is_never_filled_afterwards(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        journal.record_order(order(wanted, OrderStatus.REJECTED, "too small"), [])
+        with pytest.raises(InvalidValue):
+            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        assert journal.balances("paper") == OPENING
+
+    def test_fills_beyond_what_was_ordered_are_refused(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        with pytest.raises(InvalidValue, match="add up"):
+            journal.record_order(order(wanted, OrderStatus.ACCEPTED), [fill(wanted, 1), fill(wanted, 2)])
+        assert journal.fills("paper") == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"side": Side.SELL},
+            {"intent_id": "another"},
+            {"price": Decimal("NaN")},
+            {"quantity": Decimal(0)},
+            {"fee": Decimal(-1)},
+        ],
+    )
+    def test_an_impossible_fill_is_refused(self, journal: Journal, change: dict[str, Any]) -> None:
+        wanted = decided(opened(journal))
+        with pytest.raises(InvalidValue):
+            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted, **change)])
+        assert journal.balances("paper") == OPENING
+
+    def test_a_fill_id_of_another_order_is_refused(self, journal: Journal) -> None:
+        first, second = decided(opened(journal)), decided(journal, "decision-2")
+        journal.record_order(order(first, OrderStatus.FILLED), [fill(first)])
+        with pytest.raises(InvalidValue, match="belongs to another order"):
+            journal.record_order(order(second, OrderStatus.FILLED), [fill(second, fill_id=fill(first).fill_id)])
+        assert journal.order(second.intent_id) is None
+
+    def test_an_order_without_an_intent_is_refused(self, journal: Journal) -> None:
+        with pytest.raises(NotStored, match="no intent"):
+            opened(journal).record_order(order(intent(), OrderStatus.ACCEPTED), [])
+
+    def test_the_snapshot_of_a_day_is_replaced(self, journal: Journal) -> None:
+        day = NOON.date()
+        for amount in ("1", "2.50"):
+            values = {"equity": Decimal(amount), "balances": {"USDT": Decimal(amount)}, "at": NOON, "day": day}
+            journal.save_snapshot("paper", day, values)
+        journal.save_snapshot("paper", day - dt.timedelta(days=1), values)
+        assert [row["day"] for row in journal.snapshots("paper")] == [day - dt.timedelta(days=1), day]
+        assert journal.snapshots("paper")[1] == values
+        assert journal.snapshots("someone") == []
+
+    def test_two_threads_apply_one_fill_once(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        together = threading.Barrier(2)
+
+        def record() -> None:
+            together.wait()
+            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+
+        threads = [threading.Thread(target=record) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert journal.balances("paper")["BTC"] == Decimal("0.06")
+
+
+class TestMemoryJournal(JournalContract):
+    @pytest.fixture
+    def journal(self) -> Journal:
+        return MemoryJournal()
+
+
+class TestPostgresJournal(JournalContract):
+    @pytest.fixture
+    def journal(self, dsn: str) -> Journal:
+        return PostgresJournal(dsn)
+
+    def test_orders_of_two_processes_never_spend_the_same_money(self, dsn: str, journal: Journal) -> None:
+        wanted = [decided(opened(journal), f"decision-{n}", quantity=Decimal("0.06")) for n in range(4)]
+        refused: list[InvalidValue] = []
+        together = threading.Barrier(len(wanted))
+
+        def record(each: OrderIntent) -> None:
+            own = PostgresJournal(dsn)
+            together.wait()
+            try:
+                own.record_order(order(each, OrderStatus.FILLED), [fill(each)])
+            except InvalidValue as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=record, args=(each,)) for each in wanted]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(refused) == 3
+        assert journal.balances("paper")["USDT"] == Decimal("399.74")
+
+    def test_a_decision_can_be_asked_for_in_sql(self, dsn: str, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute(
+                "SELECT action, position_size, stop_loss, executed, receipt ->> 'account', agent, evidence ->> 'adx' "
+                "FROM trade_decisions JOIN agent_opinions USING (decision_id)"
+            ).fetchone()
+        assert row == ("LONG", Decimal("0.01"), Decimal(9800), True, "paper", "technical", "12.5")

@@ -1,0 +1,153 @@
+"""A home folder with settings so small that the whole graph runs in seconds, and the command as a person runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = [str(Path(sys.executable).parent / "marketloom")]
+SMALL = {
+    r"(?m)^start = 2023-01-01": "start = 2024-01-01",
+    r"(?m)^end   = 2024-10-01": "end   = 2024-06-11",
+    r"(?m)^total_timesteps .*": "total_timesteps = 4096",
+    r"(?m)^environments .*": "environments = 16",
+    r"(?m)^rollout_steps .*": "rollout_steps = 64",
+    r"(?m)^batch_size .*": "batch_size = 512",
+    r"(?m)^episode_candles .*": "episode_candles = 48",
+    r"(?m)^train_months .*": "train_months = 2",
+    r"(?m)^minimum_folds .*": "minimum_folds = 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    code: int
+    output: str  # standard output
+    errors: str  # standard error
+
+    @property
+    def said(self) -> str:
+        return " ".join((self.output + self.errors).split())
+
+    def json(self) -> Any:
+        return json.loads(self.output)
+
+
+class SmallWorld:
+    """One home; `run` is what a person types."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.config = folder / "marketloom.toml"
+        text = (PROJECT / "marketloom.toml").read_text(encoding="utf-8")
+        for pattern, replacement in SMALL.items():
+            text, count = re.subn(pattern, replacement, text)
+            assert count == 1, pattern
+        self.config.write_text(text, encoding="utf-8")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MARKETLOOM_")}
+        return {**inherited, "MARKETLOOM_HOME": str(self.home), "MARKETLOOM_CONFIG": str(self.config), **more}
+
+    def run(self, *arguments: str, **more: str) -> Ended:
+        done = subprocess.run(
+            [*COMMAND, *arguments], env=self.environment(**more), capture_output=True, text=True, timeout=300, check=False
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, **more: str) -> "Started":
+        return Started(
+            subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self.environment(**more),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+
+    def python(self, code: str) -> Any:
+        """Run code inside the system (PostgreSQL up, `world` and `instance` at hand); the JSON that it prints last."""
+        program = PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=self.environment(), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever still runs with this home in its command line or environment."""
+        return [process for process in psutil.process_iter() if _concerns(process, str(self.home))]
+
+
+PROLOGUE = """
+import json
+from orchestration.resources import World
+from orchestration.system import dagster_instance, running_system
+with running_system() as system:
+    world, instance = World.current(), dagster_instance(system.settings)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    process: subprocess.Popen[str]
+
+    def wait_for(self, words: str) -> str:
+        """Read on until a line contains `words`; fails when the command ends first."""
+        heard = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            heard.append(line)
+            if words in line:
+                return line
+        raise AssertionError(f"never said {words!r}: {''.join(heard)}")
+
+    def interrupt(self) -> None:
+        """Ctrl-C at a terminal reaches the whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def end(self) -> Ended:
+        output, _ = self.process.communicate(timeout=120)
+        return Ended(self.process.returncode, output, "")
+
+
+def _concerns(process: psutil.Process, home: str) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and (
+            home in " ".join(process.cmdline()) or process.environ().get("MARKETLOOM_HOME") == home
+        )
+    except psutil.Error:
+        return False
+
+
+@contextmanager
+def small_world() -> Iterator[SmallWorld]:
+    """In a folder with a short path: PostgreSQL's socket lies in it."""
+    with tempfile.TemporaryDirectory(prefix="loom-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user when the tests run as root
+        world = SmallWorld(Path(folder))
+        try:
+            yield world
+        finally:
+            for process in world.processes():
+                process.kill()
+
+
+def receipts(world: SmallWorld) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = world.python(
+        "print(json.dumps(world.journal.decisions(world.account.name, limit=1000)))"
+    )
+    return found

