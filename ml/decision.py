@@ -4,7 +4,6 @@ The same function decides live, on paper, in a back-fill and in a replay; it rea
 """
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,45 +16,16 @@ from ml.agents.consensus import Consensus, ConsensusRules, consensus
 from ml.agents.opinions import Action, Opinion
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
-from ml.policy import Policy
+from ml.known import Known
 from ml.receipt import receipt
-from ml.sentiment import PairSentiment
-from trading.market import Instrument, Pair, Timeframe
+from trading.market import Pair
 from trading.orders import OrderIntent, Side
 from trading.portfolio import Position
-from trading.risk import AccountState, Ages, Limits, Proposal, RiskAssessment, assess
+from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels, technical_signal
 
 STRATEGY_VERSION = "1"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Everything that one decision may see. All of it was known at `decided_at`."""
-
-    account: str
-    dataset: str
-    pair: Pair
-    timeframe: Timeframe
-    decided_at: datetime  # the clock: wall time live, the newest candle's close on history
-    candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
-    features: Mapping[str, float]  # of the newest candle
-    policy: Policy | None  # the champion
-    policy_age_days: float | None
-    sentiment: PairSentiment | None
-    position: Position | None
-    state: AccountState
-    instrument: Instrument
-
-    @property
-    def candle_close_time(self) -> datetime:
-        time: datetime = self.candles["close_time"][-1]
-        return time
-
-    @property
-    def close(self) -> float:
-        return float(self.candles["close"][-1])
 
 
 @dataclass(frozen=True, slots=True)

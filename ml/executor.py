@@ -6,7 +6,7 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from ml.decision import Known, Rules, decide, decision_id
+from ml.decision import Rules, decide, decision_id
 from ml.knowledge import Knowledge
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
@@ -29,16 +29,16 @@ def execute(
     Raises InvalidValue when the account has already decided on a later candle: an account's history has one direction.
     """
     watch = Stopwatch()
-    at = as_of or knowledge.newest_close(pair)
+    at = as_of or knowledge.now(pair)
+    identity = decision_id(knowledge.account.name, pair, knowledge.closed_by(pair, at))
+    if earlier := _find(journal, identity):
+        return Executed(earlier, _place(identity, journal, venue), repeated=True)
+    _refuse_the_past(knowledge.account.name, at, journal)
     knowledge.ensure_account(at)
     venue.settle(knowledge.account.name)
     watch.lap("settle")
-    known = knowledge.at(pair, as_of)
+    known = knowledge.at(pair, at)
     watch.lap("gather")
-    identity = decision_id(known.account, pair, known.candle_close_time)
-    if earlier := _find(journal, identity):
-        return Executed(earlier, _place(identity, journal, venue), repeated=True)
-    _refuse_the_past(known, journal)
     decided = decide(known, rules)
     watch.lap("decide")
     first = journal.record_decision(decided.receipt | {"timings_ms": watch.milliseconds}, decided.intent)
@@ -60,12 +60,12 @@ def _find(journal: Journal, identity: str) -> dict[str, Any] | None:
         return None
 
 
-def _refuse_the_past(known: Known, journal: Journal) -> None:
-    newest = journal.decisions(known.account, limit=1)
-    if newest and datetime.fromisoformat(newest[0]["decided_at"]) > known.decided_at:
+def _refuse_the_past(account: str, at: datetime, journal: Journal) -> None:
+    newest = journal.decisions(account, limit=1)
+    if newest and datetime.fromisoformat(newest[0]["decided_at"]) > at:
         raise InvalidValue(
-            f"account {known.account} has decided at {newest[0]['decided_at']}: it cannot decide as of "
-            f"{known.decided_at.isoformat()} any more; use another [venue] account to try the past again"
+            f"account {account} has decided at {newest[0]['decided_at']}: it cannot decide as of "
+            f"{at.isoformat()} any more; use another [venue] account to try the past again"
         )
 
 

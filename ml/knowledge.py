@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ml.decision import Known
+from ml.known import Known
 from ml.policy import Policy
 from ml.registry import PolicyRegistry
 from ml.sentiment import PairSentiment, pair_sentiment, quote_is_crypto
@@ -37,9 +37,8 @@ class Knowledge:
     sentiment_half_life_hours: float
     clock: Callable[[], datetime] | None = None
 
-    def at(self, pair: Pair, as_of: datetime | None = None) -> Known:
-        """Everything known at `as_of`, by default at the clock. NotStored says which asset to materialise."""
-        decided_at = as_of or (self.clock() if self.clock else self.newest_close(pair))
+    def at(self, pair: Pair, decided_at: datetime) -> Known:
+        """Everything known at `decided_at`. NotStored says which asset to materialise."""
         window = self._window(pair, decided_at, LOOKBACK + 1)
         prices = self.prices(decided_at)
         policy = self.policies.champion(pair)
@@ -59,6 +58,15 @@ class Knowledge:
             state=self.state(pair, position, prices, decided_at),
             instrument=self.instruments[pair],
         )
+
+    def now(self, pair: Pair) -> datetime:
+        """The clock: wall time where one was given, else the close of the newest stored candle."""
+        return self.clock() if self.clock else self.newest_close(pair)
+
+    def closed_by(self, pair: Pair, at: datetime) -> datetime:
+        """Close of the newest candle that had closed by then."""
+        time: datetime = self._window(pair, at, 1)["close_time"][-1]
+        return time
 
     def newest_close(self, pair: Pair) -> datetime:
         """Close of the newest stored candle."""
@@ -80,6 +88,8 @@ class Knowledge:
         """The account as it stands, with the day's opening and the peak so far."""
         name = self.account.name
         balances = self.journal.balances(name, at)
+        if not balances:
+            raise NotStored(f"account {name} had not opened by {at:%Y-%m-%d %H:%M} UTC: choose a later day")
         return snapshot(self.journal.snapshots(name), at, balances, self.account.quote, self.prices(at))
 
     def state(

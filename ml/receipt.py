@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
@@ -12,11 +12,9 @@ import polars as pl
 
 from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action, Opinion
+from ml.known import Known
 from trading.orders import OrderIntent
 from trading.risk import Proposal, RiskAssessment
-
-if TYPE_CHECKING:
-    from ml.decision import Known
 
 PRICES = ("open", "high", "low", "close", "volume")
 
@@ -24,7 +22,7 @@ PRICES = ("open", "high", "low", "close", "volume")
 def receipt(
     decision_id: str,
     strategy_version: str,
-    known: "Known",
+    known: Known,
     opinions: tuple[Opinion, ...],
     agreed: Consensus,
     action: Action,
@@ -68,7 +66,7 @@ def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent:
     return f"no order: {why}"
 
 
-def _inputs(known: "Known") -> dict[str, Any]:
+def _inputs(known: Known) -> dict[str, Any]:
     candles = known.candles
     return {
         "candles": {

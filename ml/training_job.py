@@ -14,15 +14,22 @@ from ml.training import Progress, TrainedPolicy, TrainingData, train
 from ml.training_request import TrainingRequest
 from trading.errors import UnreadableFile
 
+TELLINGS = 10  # progress reports per training: each becomes an event in the run's log
 LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
 
 
 def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Reports {"event": "progress", ...} after every rollout and {"event": "bundle", ...} at the end."""
+    """Reports {"event": "progress", ...} about ten times and {"event": "bundle", ...} at the end."""
     data = training_data(request)
 
+    told = 0
+
     def on_progress(progress: Progress) -> None:
-        report({"event": "progress", **asdict(progress)})
+        nonlocal told
+        tenth = TELLINGS * progress.frames // progress.total_frames
+        if tenth > told:
+            told = tenth
+            report({"event": "progress", **asdict(progress)})
 
     trained = train(data, request.config, on_progress)
     bundle = write_bundle(request.output, manifest(request, data, trained), trained.layers)

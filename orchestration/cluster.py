@@ -70,7 +70,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Ends all sessions, writes everything down and ends. Does nothing where nothing runs."""
-        if self._processes():
+        if self.processes():
             try:
                 self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(SECONDS))
             except StoreUnreachable:
@@ -142,7 +142,7 @@ class Cluster:
     def _postmaster(self) -> psutil.Process | None:
         """The running server's first process; a recycled process id in postmaster.pid is not taken for it."""
         named = self._postmaster_line(0)
-        return next((process for process in self._processes() if str(process.pid) == named), None)
+        return next((process for process in self.processes() if str(process.pid) == named), None)
 
     def _postmaster_status(self) -> str:
         return self._postmaster_line(7)
@@ -153,7 +153,7 @@ class Cluster:
         except (OSError, IndexError):
             return ""
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         """Every PostgreSQL process of this folder, also those that outlived a killed postmaster."""
         found = psutil.process_iter(["name", "cwd"])
         return [
@@ -162,7 +162,7 @@ class Cluster:
 
     def _clear_leftovers(self) -> None:
         """Nothing committed is lost by this: PostgreSQL replays its log at the next start."""
-        leftovers = self._processes()
+        leftovers = self.processes()
         for process in leftovers:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -191,7 +191,7 @@ class Cluster:
         )
 
     def _run(self, program: str, *arguments: str) -> None:
-        """In a session of its own, so that Ctrl-C in a terminal does not reach the server."""
+        """In a session of its own, so that Ctrl-C in a terminal does not cut it short."""
         with tempfile.TemporaryFile(
             "w+"
         ) as output:  # a pipe would be held open by the server that pg_ctl starts

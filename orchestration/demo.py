@@ -18,7 +18,7 @@ from orchestration.choice import Choice, choose_files, choose_simulator
 from orchestration.report import print_summary, summarise, write_report
 from orchestration.resources import World
 from orchestration.settings import load_settings
-from orchestration.system import PROCESS_TAG, dagster_instance, running_system
+from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
 from trading.market import Pair, months_between
 
 
@@ -46,7 +46,7 @@ def run_demo(data: Path | None, quick: bool, out: Console) -> None:
             choice = choose_files(system, data, out) if data else choose_simulator(system)
             out.print(f"    {choice.label}")
         settings = load_settings()
-        instance = dagster_instance(settings)
+        instance = dagster_instance(settings, IN_PROCESS)
         try:
             _materialise(Runner(instance, out), choice, settings.market.pairs, extent)
         finally:
@@ -64,7 +64,7 @@ def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent
     runner.learning(pairs, months[-extent.folds :], extent.frames)
     runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
     runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))
-    runner.portfolio(choice.last_day)
+    runner.portfolio(choice.end.date())
 
 
 class Runner:

@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn, Self
 from urllib.parse import quote
 
 from orchestration.cluster import PORT, Cluster
-from trading.errors import InvalidSettings, UnusableHome
+from trading.errors import InvalidSettings, StoreUnreachable, UnusableHome
 
 DATABASES = ("marketloom", "dagster")
 UNUSABLE = frozenset('"$`\\\n')  # pg_ctl hands the path to a shell inside double quotes
@@ -100,17 +100,17 @@ class EmbeddedPostgres:
             ) from None
 
     def _create_databases(self) -> None:
+        import psycopg
         from psycopg import sql
 
-        from trading.stores.postgres.connection import Database
-
-        database = Database(self._address("postgresql", "postgres"))
-        with database.unshared() as connection:
-            connection.autocommit = True
-            known = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-            for name in DATABASES:
-                if name not in known:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            with psycopg.connect(self._address("postgresql", "postgres"), autocommit=True) as connection:
+                known = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+                for name in DATABASES:
+                    if name not in known:
+                        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        except psycopg.Error as error:
+            raise StoreUnreachable(f"the databases in {self._home} could not be made: {error}") from error
 
 
 def reachable(dsn: str, timeout: float) -> bool:

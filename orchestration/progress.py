@@ -6,11 +6,15 @@ import dagster as dg
 
 
 class _AssetWords(logging.Filter):
-    """Keeps what asset code logs itself; Dagster's own events carry `dagster_event` in their metadata."""
+    """Keeps what asset code logs itself; Dagster's own events carry `dagster_event` in their metadata.
+
+    A failure is told once, by the command itself.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         meta = getattr(record, "dagster_meta", {})
-        return meta.get("dagster_event") is None or record.levelno >= logging.ERROR
+        text = str(meta.get("orig_message") or record.getMessage())
+        return meta.get("dagster_event") is None and not text.startswith("[pipes]")
 
 
 class _Line(logging.Formatter):

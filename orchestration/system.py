@@ -1,7 +1,6 @@
 """The running system: settings, home folder, PostgreSQL and Dagster instance, ready or explained."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,14 @@ from orchestration.settings import PROJECT, Settings, home_folder, load_settings
 POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
 PROCESS_TAG = "marketloom/pid"
+SERVING, IN_PROCESS = "dagster.yaml", "in-process.yaml"
+# Runs in a person's own terminal: what they print is seen there, and the helper processes that would capture it
+# as well answer Ctrl-C with stack traces.
+NO_CAPTURE = """
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,9 @@ def running_system() -> Iterator[System]:
             yield System(settings, home, dsn)
 
 
-def dagster_instance(settings: Settings) -> dg.DagsterInstance:
+def dagster_instance(settings: Settings, config: str = SERVING) -> dg.DagsterInstance:
     """The instance that DAGSTER_HOME names, with the pairs of the settings as partitions and dead runs closed."""
-    instance = dg.DagsterInstance.get()
+    instance = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], config)
     instance.add_dynamic_partitions("pair", [pair.key for pair in settings.market.pairs])
     _close_abandoned(instance)
     return instance
@@ -65,7 +72,9 @@ def _psycopg2(dsn: str) -> str:
 def _dagster_home(home: Path) -> dict[str, str]:
     folder = home / "dagster"
     folder.mkdir(exist_ok=True)
-    shutil.copyfile(PROJECT / "dagster.yaml", folder / "dagster.yaml")
+    instance = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    (folder / SERVING).write_text(instance, encoding="utf-8")
+    (folder / IN_PROCESS).write_text(instance + NO_CAPTURE, encoding="utf-8")
     return {
         "DAGSTER_HOME": str(folder),
         "MARKETLOOM_HOME": str(home),

@@ -21,7 +21,9 @@ from trading.stores.memory import MemoryTable
 
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
-MARKET = SimulatedMarket((PAIR,), Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC))
+MARKET = SimulatedMarket(
+    (PAIR,), Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
+)
 HISTORY = [ohlcv, features, candles_keep_their_invariants, gaps_are_classified]
 CHECKS = [features_are_finite_after_warm_up, features_see_no_future]
 
@@ -37,7 +39,9 @@ class World:
             "bus": self.bus,
         }
 
-    def run(self, *assets: Any, first: str = "2024-01-01", last: str = "2024-03-01") -> dg.ExecuteInProcessResult:
+    def run(
+        self, *assets: Any, first: str = "2024-01-01", last: str = "2024-03-01"
+    ) -> dg.ExecuteInProcessResult:
         """One single-run backfill over the months of the pair."""
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
@@ -68,9 +72,10 @@ def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[World, 
     _, result = done
     events = result.asset_materializations_for_node("ohlcv")
     rows = {event.partition: event.metadata["dagster/row_count"].value for event in events}
-    assert rows[f"2024-02-01|{PAIR.key}"] == MARKET.candles(
-        PAIR, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
-    ).height
+    assert (
+        rows[f"2024-02-01|{PAIR.key}"]
+        == MARKET.candles(PAIR, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)).height
+    )
     assert len(rows) == 3
     assert all("data:image/png" in event.metadata["price"].value for event in events)
 

@@ -60,8 +60,8 @@ class TestPostgresBus(BusContract):
         with connect(dsn) as first, connect(dsn) as second:
             with first.transaction():
                 early = append(first, "candles", "key", {"n": 1})
-                with pytest.raises(psycopg.errors.LockNotAvailable), second.transaction():
-                    second.execute("SET LOCAL lock_timeout = '20ms'")
+                second.execute("SET lock_timeout = '20ms'")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
                     append(second, "candles", "key", {"n": 2})
                 assert bus.read("candles", after=0) == []
             with second.transaction():
@@ -70,9 +70,8 @@ class TestPostgresBus(BusContract):
         assert early < late
 
     def test_an_event_vanishes_with_the_transaction_that_told_of_it(self, dsn: str, bus: Bus) -> None:
-        with connect(dsn) as connection, pytest.raises(ZeroDivisionError), connection.transaction():
+        with connect(dsn) as connection, connection.transaction(force_rollback=True):
             append(connection, "candles", "key", {})
-            raise ZeroDivisionError
         assert bus.read("candles", after=0) == []
 
     def test_publishing_wakes_a_listener(self, dsn: str, bus: Bus) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.contracts.trade import BTC, HOUR, NOON, OPENING, fill, intent, order, receipt
-from trading.errors import InvalidValue, NotStored
+from trading.errors import InvalidValue, NotStored, StoreUnreachable
 from trading.orders import OrderIntent, OrderStatus, Side
 from trading.ports import Journal
 from trading.stores.memory import MemoryJournal
@@ -49,7 +49,14 @@ class JournalContract:
             journal.balances("paper")
 
     def test_a_receipt_comes_back_with_exactly_its_numbers(self, journal: Journal) -> None:
-        numbers = {"minus_zero": -0.0, "large": 1e16, "small": 5e-324, "third": 1 / 3, "whole": 10**20, "text": "ä€"}
+        numbers = {
+            "minus_zero": -0.0,
+            "large": 1e16,
+            "small": 5e-324,
+            "third": 1 / 3,
+            "whole": 10**20,
+            "text": "ä€",
+        }
         journal.record_decision(receipt(inputs=numbers), None)
         kept = journal.decision("decision-1")
         assert kept == receipt(inputs=numbers)
@@ -79,7 +86,9 @@ class JournalContract:
     def test_an_intent_id_that_is_taken_keeps_nothing_of_the_new_decision(self, journal: Journal) -> None:
         decided(journal)
         with pytest.raises(InvalidValue):
-            journal.record_decision(receipt("decision-2"), intent("decision-2", intent_id="intent-of-decision-1"))
+            journal.record_decision(
+                receipt("decision-2"), intent("decision-2", intent_id="intent-of-decision-1")
+            )
         with pytest.raises(NotStored):
             journal.decision("decision-2")
 
@@ -89,7 +98,9 @@ class JournalContract:
         assert journal.decision("a1b2c3d4")["decision_id"] == "a1b2c3d4e5f6"
 
     @pytest.mark.parametrize("prefix", ["a1b2c3d", "a1b2c3d4", "zzzzzzzz", "", "%1b2c3d4", "a_b2c3d4"])
-    def test_a_prefix_that_is_short_shared_or_unknown_finds_nothing(self, journal: Journal, prefix: str) -> None:
+    def test_a_prefix_that_is_short_shared_or_unknown_finds_nothing(
+        self, journal: Journal, prefix: str
+    ) -> None:
         for number in range(3):
             journal.record_decision(receipt(f"a1b2c3d4-{number}"), None)
         with pytest.raises(NotStored):
@@ -219,7 +230,9 @@ class JournalContract:
         first, second = decided(opened(journal)), decided(journal, "decision-2")
         journal.record_order(order(first, OrderStatus.FILLED), [fill(first)])
         with pytest.raises(InvalidValue, match="belongs to another order"):
-            journal.record_order(order(second, OrderStatus.FILLED), [fill(second, fill_id=fill(first).fill_id)])
+            journal.record_order(
+                order(second, OrderStatus.FILLED), [fill(second, fill_id=fill(first).fill_id)]
+            )
         assert journal.order(second.intent_id) is None
 
     def test_an_order_without_an_intent_is_refused(self, journal: Journal) -> None:
@@ -229,7 +242,12 @@ class JournalContract:
     def test_the_snapshot_of_a_day_is_replaced(self, journal: Journal) -> None:
         day = NOON.date()
         for amount in ("1", "2.50"):
-            values = {"equity": Decimal(amount), "balances": {"USDT": Decimal(amount)}, "at": NOON, "day": day}
+            values = {
+                "equity": Decimal(amount),
+                "balances": {"USDT": Decimal(amount)},
+                "at": NOON,
+                "day": day,
+            }
             journal.save_snapshot("paper", day, values)
         journal.save_snapshot("paper", day - dt.timedelta(days=1), values)
         assert [row["day"] for row in journal.snapshots("paper")] == [day - dt.timedelta(days=1), day]
@@ -263,7 +281,19 @@ class TestPostgresJournal(JournalContract):
     def journal(self, dsn: str) -> Journal:
         return PostgresJournal(dsn)
 
-    def test_orders_of_two_processes_never_spend_the_same_money(self, dsn: str, journal: Journal) -> None:
+    def test_while_another_process_books_on_the_account_an_order_waits(
+        self, dsn: str, journal: Journal
+    ) -> None:
+        wanted = decided(opened(journal))
+        impatient = PostgresJournal(f"{dsn}&options=-c%20lock_timeout%3D20ms")
+        with psycopg.connect(dsn) as other:
+            other.execute("SELECT 1 FROM accounts WHERE account = 'paper' FOR NO KEY UPDATE")
+            with pytest.raises(StoreUnreachable, match="lock timeout"):
+                impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        assert len(journal.fills("paper")) == 1
+
+    def test_orders_of_several_processes_never_spend_the_same_money(self, dsn: str, journal: Journal) -> None:
         wanted = [decided(opened(journal), f"decision-{n}", quantity=Decimal("0.06")) for n in range(4)]
         refused: list[InvalidValue] = []
         together = threading.Barrier(len(wanted))
@@ -289,7 +319,7 @@ class TestPostgresJournal(JournalContract):
         journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
         with psycopg.connect(dsn) as connection:
             row = connection.execute(
-                "SELECT action, position_size, stop_loss, executed, receipt ->> 'account', agent, evidence ->> 'adx' "
-                "FROM trade_decisions JOIN agent_opinions USING (decision_id)"
+                "SELECT d.action, position_size, stop_loss, executed, receipt ->> 'account', agent, evidence ->> 'adx' "
+                "FROM trade_decisions d JOIN agent_opinions USING (decision_id)"
             ).fetchone()
         assert row == ("LONG", Decimal("0.01"), Decimal(9800), True, "paper", "technical", "12.5")

@@ -57,7 +57,8 @@ class PerformanceStoreContract:
         assert store.read(DAY, NEXT) == [{"day": DAY, **row(brier=0.21, tags=["a"])}]
 
     @pytest.mark.parametrize(
-        "wrong", [[row(pnl=float("nan"))], [row(), row()], [{"model": "technical"}], [row(brier=float("inf"))]]
+        "wrong",
+        [[row(pnl=float("nan"))], [row(), row()], [{"model": "technical"}], [row(brier=float("inf"))]],
     )
     def test_impossible_scores_leave_the_day_as_it_was(
         self, store: PerformanceStore, wrong: list[dict[str, Any]]

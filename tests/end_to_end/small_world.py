@@ -62,7 +62,12 @@ class SmallWorld:
 
     def run(self, *arguments: str, **more: str) -> Ended:
         done = subprocess.run(
-            [*COMMAND, *arguments], env=self.environment(**more), capture_output=True, text=True, timeout=300, check=False
+            [*COMMAND, *arguments],
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -82,7 +87,12 @@ class SmallWorld:
         """Run code inside the system (PostgreSQL up, `world` and `instance` at hand); the JSON that it prints last."""
         program = PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
         done = subprocess.run(
-            [sys.executable, "-c", program], env=self.environment(), capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-c", program],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -126,8 +136,10 @@ class Started:
 
 def _concerns(process: psutil.Process, home: str) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and (
-            home in " ".join(process.cmdline()) or process.environ().get("MARKETLOOM_HOME") == home
+        return (
+            process.is_running()
+            and process.status() != psutil.STATUS_ZOMBIE
+            and (home in " ".join(process.cmdline()) or process.environ().get("MARKETLOOM_HOME") == home)
         )
     except psutil.Error:
         return False

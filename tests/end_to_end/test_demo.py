@@ -38,7 +38,17 @@ def test_everything_simulated_is_called_simulated(demo: Ended, world: SmallWorld
 
 
 def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: Ended) -> None:
-    for word in ("candles", "missing", "gaps", "features", "frames/s", "buy and hold", "cash", "Newest decisions", "equity"):
+    for word in (
+        "candles",
+        "missing",
+        "gaps",
+        "features",
+        "frames/s",
+        "buy and hold",
+        "cash",
+        "Newest decisions",
+        "equity",
+    ):
         assert word in demo.said
 
 
@@ -124,13 +134,17 @@ def test_the_report_is_one_html_file_with_every_pair(demo: Ended, world: SmallWo
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(demo: Ended, world: SmallWorld) -> None:
+def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(
+    demo: Ended, world: SmallWorld
+) -> None:
     before = receipts(world)
     again = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
     assert again.code == 0, again.said
-    assert again.output.count("has learned from these rows before") + again.errors.count(
-        "has learned from these rows before"
-    ) == 3
+    assert (
+        again.output.count("has learned from these rows before")
+        + again.errors.count("has learned from these rows before")
+        == 3
+    )
     assert receipts(world) == before
 
 
@@ -138,7 +152,9 @@ def test_nothing_is_left_running(demo: Ended, world: SmallWorld) -> None:
     assert world.processes() == []
 
 
-def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it(demo: Ended, world: SmallWorld) -> None:
+def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it(
+    demo: Ended, world: SmallWorld
+) -> None:
     part = sorted((world.home / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
     part.write_bytes(b"PAR1 this is no Parquet")
     broken = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")

@@ -21,7 +21,7 @@ def world() -> Iterator[SmallWorld]:
 
 
 def test_ctrl_c_during_training_leaves_no_policy_and_the_next_run_works(world: SmallWorld) -> None:
-    endless = world.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="500000000")
+    endless = world.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
     endless.wait_for("frames, mean reward")
     endless.interrupt()
     ended = endless.end()
@@ -34,7 +34,9 @@ def test_ctrl_c_during_training_leaves_no_policy_and_the_next_run_works(world: S
     assert len(receipts(world)) >= 3
 
 
-def test_postgres_killed_in_the_middle_of_a_run_is_explained_and_the_next_run_works(world: SmallWorld) -> None:
+def test_postgres_killed_in_the_middle_of_a_run_is_explained_and_the_next_run_works(
+    world: SmallWorld,
+) -> None:
     demo = world.start("demo", "--quick", **SMALL_RUN)
     demo.wait_for("features of")
     os.kill(int((world.home / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
@@ -45,7 +47,9 @@ def test_postgres_killed_in_the_middle_of_a_run_is_explained_and_the_next_run_wo
     assert "Traceback" not in ended.said
     again = world.run("demo", "--quick", **SMALL_RUN)
     assert again.code == 0, again.said
-    unfinished = world.python("print(json.dumps([r.run_id for r in instance.get_runs() if not r.is_finished]))")
+    unfinished = world.python(
+        "print(json.dumps([r.run_id for r in instance.get_runs() if not r.is_finished]))"
+    )
     assert unfinished == []
 
 
@@ -109,7 +113,9 @@ def test_a_typo_in_the_settings_stops_every_command_with_file_and_key(world: Sma
         ("people.csv", b"name,age\nada,36\n", "Known formats"),
     ],
 )
-def test_an_unreadable_file_is_refused_by_name(world: SmallWorld, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_an_unreadable_file_is_refused_by_name(
+    world: SmallWorld, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     ended = world.run("import", str(tmp_path / name))
     assert ended.code == 1

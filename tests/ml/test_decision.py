@@ -6,8 +6,9 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from ml.decision import Known, decide, decision_id, hit_protection
-from ml.receipt import canonical, candles_digest
+from ml.decision import decide, decision_id, hit_protection
+from ml.known import Known
+from ml.receipt import candles_digest, canonical
 from ml.sentiment import PairSentiment
 from tests.ml.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
 from trading.orders import Side

@@ -125,7 +125,9 @@ def test_an_account_does_not_decide_on_a_candle_before_its_newest_decision(tmp_p
         desk.execute(desk.newest - timedelta(hours=1))
 
 
-def test_an_order_decided_on_the_last_candle_there_is_waits_and_fills_once_the_next_comes(tmp_path: Path) -> None:
+def test_an_order_decided_on_the_last_candle_there_is_waits_and_fills_once_the_next_comes(
+    tmp_path: Path,
+) -> None:
     desk = Desk(tmp_path, hidden=0)
     done = desk.execute()
     assert done.order is not None

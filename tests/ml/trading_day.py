@@ -9,7 +9,8 @@ import polars as pl
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
-from ml.decision import Known, Rules
+from ml.decision import Rules
+from ml.known import Known
 from trading.candles import complete
 from trading.indicators import LOOKBACK, live_row
 from trading.market import Instrument, Pair, Timeframe

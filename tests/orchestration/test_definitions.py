@@ -37,7 +37,8 @@ def nodes() -> dict[str, dg.AssetSpec]:
 
 def test_the_assets_their_partitions_and_their_arrows_are_these() -> None:
     found = {
-        name: (spec.partitions_def, {dep.asset_key.to_user_string() for dep in spec.deps}) for name, spec in nodes().items()
+        name: (spec.partitions_def, {dep.asset_key.to_user_string() for dep in spec.deps})
+        for name, spec in nodes().items()
     }
     assert found == GRAPH
 

@@ -82,7 +82,7 @@ class LakeTable:
 
     def _rows(self, pair: Pair, month: date, only: pl.Expr | None = None) -> pl.DataFrame:
         part = self._part(pair, month)
-        scan = pl.scan_parquet(part, hive_partitioning=False)
+        scan = pl.scan_parquet(part, hive_partitioning=False, glob=False)
         try:
             table = (scan if only is None else scan.filter(only)).collect()
         except FileNotFoundError:

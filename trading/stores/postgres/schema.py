@@ -38,7 +38,7 @@ def migrate(dsn: str) -> None:
 
 
 def _require_pgvector(database: Database) -> None:
-    with database.transaction() as connection:
+    with explained(database.address), database.unshared() as connection:
         if (
             connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
             is None

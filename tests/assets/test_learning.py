@@ -1,0 +1,134 @@
+"""One small fold through Dagster: trained in its own process, tested, judged, scored; then known again."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.features import features
+from assets.market import ohlcv
+from assets.performance import model_performance
+from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
+from ml.knowledge import Knowledge
+from ml.registry import PolicyRegistry, PromotionRules
+from ml.training import TrainingConfig
+from streaming.bus.memory import MemoryBus
+from tests.ml.test_executor import ACCOUNT
+from tests.ml.trading_day import INSTRUMENT, RULES
+from trading.errors import NotStored
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
+from trading.simulation.market import SimulatedMarket
+from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
+
+PAIR = Pair("BTC", "USDT")
+UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H4, "simulated")
+MARKET = SimulatedMarket((PAIR,), Timeframe.H4, 5, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 20, tzinfo=UTC))
+TRAINING = TrainingConfig(
+    total_timesteps=2048, environments=16, rollout_steps=32, batch_size=256, epochs=2, learning_rate=0.001, gamma=0.99,
+    gae_lambda=0.95, clip_range=0.2, entropy_coefficient=0.01, hidden_sizes=(16,), episode_candles=24, train_months=2,
+    embargo_candles=6, seed=1,
+)  # fmt: skip
+FOLD = "2024-05-01|BTC-USDT"
+LEARNING = [ppo_policy, policy_evaluation, evaluations_are_sane]
+
+
+class World:
+    def __init__(self, folder: Path, rules: PromotionRules) -> None:
+        self.candles, self.features = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
+        self.promotions, self.performance = MemoryPromotions(), MemoryPerformance()
+        self.policies = PolicyRegistry(folder, self.promotions)
+        knowledge = Knowledge(
+            UNIVERSE, ACCOUNT, self.candles, MemoryNews(), self.policies, MemoryJournal(), {PAIR: INSTRUMENT}, 24.0
+        )
+        self.resources: dict[str, Any] = {
+            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryBus(),
+            "feature_store": self.features, "training": TRAINING, "costs": {PAIR: Costs(0.0026, 0.0001, 0.0002)},
+            "policies": self.policies, "promotion": rules, "pipes": dg.PipesSubprocessClient(), "rules": RULES,
+            "knowledge": knowledge, "performance_store": self.performance,
+        }  # fmt: skip
+
+    def run(self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        tags = (
+            {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]} if span else {}
+        )
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions("pair", [PAIR.key])
+            return dg.materialize(
+                list(assets), instance=instance, partition_key=key, tags=tags, resources=self.resources
+            )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    made = World(tmp_path_factory.mktemp("policies"), PromotionRules(minimum_folds=2, minimum_excess_return=0.0))
+    made.run(ohlcv, features, span=("2024-01-01|BTC-USDT", FOLD))
+    made.run(*LEARNING, key=FOLD)
+    return made
+
+
+def test_a_policy_learns_from_the_months_before_and_never_beyond_the_embargo(world: World) -> None:
+    manifest = world.policies.bundle(PAIR, date(2024, 5, 1)).manifest
+    assert manifest.training_start == datetime(2024, 3, 1, tzinfo=UTC)
+    assert manifest.training_end == datetime(2024, 4, 30, tzinfo=UTC)  # six 4h candles before May
+    assert manifest.frames == 2048
+
+
+def test_the_same_inputs_are_not_trained_on_twice_and_again_forces_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    monkeypatch.setattr("assets.policies.train_in_own_process", lambda *_: trained.append(1))
+    world.run(ppo_policy, key=FOLD)
+    assert trained == []
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("pair", [PAIR.key])
+        config = {"ops": {"ppo_policy": {"config": {"again": True}}}}
+        dg.materialize([ppo_policy], instance=instance, partition_key=FOLD, run_config=config, resources=world.resources)
+    assert trained == [1]
+
+
+def test_the_evaluation_reports_policy_and_baselines_with_a_plot(world: World) -> None:
+    result = world.run(policy_evaluation, evaluations_are_sane, key=FOLD)
+    [event] = result.asset_materializations_for_node("policy_evaluation")
+    assert {"policy_return", "buy_and_hold_return", "sharpe", "maximum_drawdown"} <= set(event.metadata)
+    assert "data:image/png" in event.metadata["equity"].value
+    assert [each.passed for each in result.get_asset_check_evaluations()] == [True]
+
+
+def test_too_few_folds_leave_the_champion_empty_and_say_why(world: World) -> None:
+    result = world.run(champion_policy, key=PAIR.key)
+    [event] = result.asset_materializations_for_node("champion_policy")
+    assert world.policies.champion(PAIR) is None
+    assert event.metadata["promoted"].value is False
+    assert "at least 2 needed" in event.metadata["reasons"].value
+
+
+def test_without_any_fold_the_gate_says_what_to_materialise(tmp_path: Path) -> None:
+    empty = World(tmp_path, PromotionRules(1, 0.0))
+    with pytest.raises(NotStored, match="materialise ppo_policy"):
+        empty.run(champion_policy, key=PAIR.key)
+
+
+def test_every_model_is_scored_and_the_policy_only_in_its_test_month(world: World) -> None:
+    world.run(model_performance, span=("2024-04-29", "2024-05-02"))
+    rows = world.performance.read(date(2024, 4, 29), date(2024, 5, 3))
+    april = {row["model"] for row in rows if row["day"].month == 4}
+    may = {row["model"] for row in rows if row["day"].month == 5}
+    assert april == {"technical", "analyst", "buy_and_hold"}
+    assert may - april == {f"ppo {world.policies.bundle(PAIR, date(2024, 5, 1)).policy_id}"}
+    assert all(row["candles"] > 0 for row in rows)
+
+
+def test_a_training_process_that_dies_leaves_no_policy_and_says_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trading.errors import TrainingFailed
+
+    monkeypatch.setattr("assets.policies.sys.executable", "/bin/false")
+    with pytest.raises(TrainingFailed, match="materialise the partition again"):
+        world.run(ppo_policy, key="2024-04-01|BTC-USDT")
+    with pytest.raises(NotStored):
+        world.policies.bundle(PAIR, date(2024, 4, 1))

@@ -1,0 +1,110 @@
+"""News assets through Dagster with memory stores and real models of the small kind."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.news import news_articles, news_embeddings, news_sentiment
+from ml.lexicon_sentiment import LexiconSentiment
+from ml.sentiment import Sentiment
+from trading.market import Pair, Timeframe, Universe
+from trading.ports import ARTICLE_SCHEMA
+from trading.stores.memory import MemoryNews
+
+UNIVERSE = Universe((Pair("BTC", "USDT"), Pair("XRP", "BTC")), "USDT", Timeframe.H1, "test")
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+ARTICLES = pl.DataFrame(
+    [
+        ("a", NOON, NOON, "press", "Bitcoin soars to a record high", "Bitcoin rallies.", ""),
+        ("b", NOON, NOON + timedelta(days=1), "press", "Ripple sued over fraud", "Ripple slumps.", ""),
+        ("c", NOON, NOON + timedelta(days=1), "press", "Weather is fine", "Nothing of markets.", ""),
+    ],
+    schema=ARTICLE_SCHEMA,
+    orient="row",
+)
+
+
+class Press:
+    """A news source that has these articles, or cannot be reached."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
+        if self.error:
+            raise self.error
+        return ARTICLES.filter(pl.col("known_at") >= start, pl.col("known_at") < end)
+
+
+class CountingEmbedder:
+    name, dimensions = "counting", 3
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        self.texts += texts
+        return np.eye(3, dtype=np.float32)[: len(texts)]
+
+
+class CountingSentiment(LexiconSentiment):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def score(self, texts: Sequence[str]) -> list[Sentiment]:
+        self.asked += len(texts)
+        return list(super().score(texts))
+
+
+class World:
+    def __init__(self, source: Press | None = None) -> None:
+        self.store, self.embedder, self.sentiment = MemoryNews(), CountingEmbedder(), CountingSentiment()
+        self.resources = {
+            "news_source": source or Press(),
+            "news_store": self.store,
+            "embedder": self.embedder,
+            "sentiment_model": self.sentiment,
+            "universe": UNIVERSE,
+        }
+
+    def run(self, *assets: Any, last: str = "2024-05-02") -> dg.ExecuteInProcessResult:
+        span = {"dagster/asset_partition_range_start": "2024-05-01", "dagster/asset_partition_range_end": last}
+        return dg.materialize(list(assets), tags=span, resources=self.resources)
+
+
+def test_a_day_holds_what_became_known_on_it() -> None:
+    world = World()
+    world.run(news_articles, last="2024-05-01")
+    known = world.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9))
+    assert known["article_id"].to_list() == ["a"]
+
+
+def test_articles_are_embedded_once_and_judged_once_however_often_the_days_are_materialised() -> None:
+    world = World()
+    for _ in range(2):
+        world.run(news_articles, news_embeddings, news_sentiment)
+    assert len(world.embedder.texts) == 3
+    assert world.sentiment.asked == 2
+
+
+def test_each_tone_names_its_asset_and_model_and_an_article_about_nothing_has_none() -> None:
+    world = World()
+    world.run(news_articles, news_sentiment)
+    span = (NOON - timedelta(days=9), NOON + timedelta(days=9))
+    [bitcoin], [ripple] = world.store.sentiment("BTC", *span).to_dicts(), world.store.sentiment("XRP", *span).to_dicts()
+    assert (bitcoin["article_id"], ripple["article_id"]) == ("a", "b")
+    assert bitcoin["score"] > 0 > ripple["score"]
+    assert bitcoin["model"] == world.sentiment.name
+
+
+def test_a_source_that_cannot_be_read_fails_the_run_instead_of_storing_no_news() -> None:
+    world = World(Press(OSError("the disk is gone")))
+    with pytest.raises(OSError, match="the disk is gone"):
+        world.run(news_articles)
+    assert world.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9)).is_empty()

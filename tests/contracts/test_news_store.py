@@ -1,0 +1,196 @@
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trading.errors import InvalidValue
+from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
+from trading.stores.memory import MemoryNews
+from trading.stores.postgres import PostgresNews
+
+MIDNIGHT = dt.datetime(2020, 2, 21, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+FAR = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+
+
+def articles(*hours: int) -> pl.DataFrame:
+    rows = [
+        {
+            "article_id": f"article-{hour}",
+            "published_at": MIDNIGHT,
+            "known_at": MIDNIGHT + hour * HOUR,
+            "source": "test",
+            "title": f"Title {hour}",
+            "text": 'Bitcoin\'s "rally" — 100 %',
+            "url": "",
+        }
+        for hour in hours
+    ]
+    return pl.DataFrame(rows, ARTICLE_SCHEMA, orient="row")
+
+
+def sentiment(hour: int = 0, score: float = 0.5, **changes: object) -> pl.DataFrame:
+    row = {
+        "article_id": f"article-{hour}",
+        "asset": "BTC",
+        "known_at": MIDNIGHT + hour * HOUR,
+        "score": score,
+        "confidence": 0.8,
+        "model": "lexicon",
+        "prompt_hash": "",
+        "cost_usd": 0.0,
+        **changes,
+    }
+    return pl.DataFrame([row], SENTIMENT_SCHEMA, orient="row")
+
+
+def vectors(*rows: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return np.array(rows, dtype=np.float32)
+
+
+class NewsStoreContract:
+    """Every news store keeps these promises."""
+
+    @pytest.fixture
+    def news(self) -> NewsStore:
+        raise NotImplementedError
+
+    def test_known_articles_are_left_alone(self, news: NewsStore) -> None:
+        assert news.put_articles(articles(1, 2)) == 2
+        changed = articles(2, 3, 3).with_columns(title=pl.lit("changed"))
+        assert news.put_articles(changed) == 1
+        assert news.articles(MIDNIGHT, FAR)["title"].to_list() == ["Title 1", "Title 2", "changed"]
+
+    def test_articles_come_back_as_they_went_in_by_time(self, news: NewsStore) -> None:
+        news.put_articles(articles(3, 1, 2))
+        assert news.articles(MIDNIGHT, FAR).equals(articles(1, 2, 3))
+
+    def test_the_interval_includes_its_start_and_not_its_end(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2, 3))
+        found = news.articles(MIDNIGHT + HOUR, MIDNIGHT + 3 * HOUR)
+        assert found["article_id"].to_list() == ["article-1", "article-2"]
+
+    def test_no_articles_is_an_empty_table_with_all_columns(self, news: NewsStore) -> None:
+        assert news.put_articles(articles()) == 0
+        assert news.articles(MIDNIGHT, FAR).schema == ARTICLE_SCHEMA
+        assert news.sentiment("BTC", MIDNIGHT, FAR).schema == SENTIMENT_SCHEMA
+
+    def test_a_table_with_other_columns_is_refused(self, news: NewsStore) -> None:
+        with pytest.raises(InvalidValue, match="columns"):
+            news.put_articles(articles(1).drop("url"))
+        with pytest.raises(InvalidValue, match="no title"):
+            news.put_articles(articles(1).with_columns(title=pl.lit(None, pl.String)))
+
+    def test_the_nearest_articles_come_first(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2, 3))
+        ids = ["article-1", "article-2", "article-3"]
+        news.put_embeddings("minilm", ids, vectors([1, 0], [1, 1], [-1, 0]))
+        found = news.nearest("minilm", np.array([2, 0], np.float32), 2, FAR)
+        assert found["article_id"].to_list() == ["article-1", "article-2"]
+        assert found["distance"].to_list() == pytest.approx([0, 1 - 2**-0.5])
+        assert found.schema == pl.Schema({**ARTICLE_SCHEMA, "distance": pl.Float64()})
+
+    def test_an_article_not_known_before_the_decision_is_never_near(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2))
+        news.put_embeddings("minilm", ["article-1", "article-2"], vectors([0, 1], [1, 0]))
+        found = news.nearest("minilm", np.array([1, 0], np.float32), 5, MIDNIGHT + 2 * HOUR)
+        assert found["article_id"].to_list() == ["article-1"]
+
+    def test_a_vector_without_direction_is_near_to_nothing(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2))
+        news.put_embeddings("minilm", ["article-1", "article-2"], vectors([0, 0], [1, 0]))
+        found = news.nearest("minilm", np.array([1, 0], np.float32), 5, FAR)
+        assert found["article_id"].to_list() == ["article-2"]
+
+    def test_models_have_their_own_vectors(self, news: NewsStore) -> None:
+        news.put_articles(articles(1))
+        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
+        news.put_embeddings("large", ["article-1"], vectors([0, 0, 1]))
+        assert news.nearest("large", np.array([0, 0, 1], np.float32), 5, FAR)["distance"].to_list() == [0]
+        assert news.nearest("unknown", np.array([1], np.float32), 5, FAR).height == 0
+
+    def test_a_vector_is_replaced(self, news: NewsStore) -> None:
+        news.put_articles(articles(1))
+        for vector in ([1.0, 0.0], [0.0, 1.0]):
+            news.put_embeddings("minilm", ["article-1"], vectors(vector))
+        assert news.nearest("minilm", np.array([0, 1], np.float32), 5, FAR)["distance"].to_list() == [0]
+
+    def test_what_is_embedded_is_known(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2))
+        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
+        assert news.embedded("minilm", ["article-1", "article-2", "article-9"]) == {"article-1"}
+        assert news.embedded("large", ["article-1"]) == set()
+        assert news.embedded("minilm", []) == set()
+
+    @pytest.mark.parametrize(
+        ("ids", "rows"),
+        [
+            (["article-1"], [[1.0, 0.0, 0.0]]),
+            (["article-1", "article-2"], [[1.0, 0.0]]),
+            (["article-1"], [[float("nan"), 0.0]]),
+            (["unknown"], [[1.0, 0.0]]),
+        ],
+    )
+    def test_impossible_vectors_are_refused(
+        self, news: NewsStore, ids: list[str], rows: list[list[float]]
+    ) -> None:
+        news.put_articles(articles(1, 2))
+        news.put_embeddings("minilm", ["article-2"], vectors([1, 0]))
+        with pytest.raises(InvalidValue):
+            news.put_embeddings("minilm", ids, vectors(*rows))
+        assert news.embedded("minilm", ["article-1", "article-2"]) == {"article-2"}
+
+    def test_a_question_of_other_dimensions_is_refused(self, news: NewsStore) -> None:
+        news.put_articles(articles(1))
+        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
+        with pytest.raises(InvalidValue, match="dimensions"):
+            news.nearest("minilm", np.array([1, 0, 0], np.float32), 5, FAR)
+
+    def test_sentiment_is_replaced_by_article_asset_and_model(self, news: NewsStore) -> None:
+        news.put_articles(articles(0))
+        news.put_sentiment(pl.concat([sentiment(score=0.1), sentiment(score=0.2)]))
+        news.put_sentiment(pl.concat([sentiment(score=0.3), sentiment(score=0.4, model="qwen")]))
+        assert news.sentiment("BTC", MIDNIGHT, FAR)["score"].to_list() == [0.3, 0.4]
+
+    def test_sentiment_is_found_by_asset_and_time(self, news: NewsStore) -> None:
+        news.put_articles(articles(0, 1, 2))
+        rows = [sentiment(2), sentiment(0), sentiment(1), sentiment(1, asset="XRP")]
+        news.put_sentiment(pl.concat(rows))
+        found = news.sentiment("BTC", MIDNIGHT, MIDNIGHT + 2 * HOUR)
+        assert found.equals(pl.concat([sentiment(0), sentiment(1)]))
+
+    @pytest.mark.parametrize(
+        "wrong", [{"score": 1.5}, {"score": float("nan")}, {"confidence": -0.1}, {"cost_usd": float("inf")}]
+    )
+    def test_impossible_sentiment_is_refused(self, news: NewsStore, wrong: dict[str, float]) -> None:
+        with pytest.raises(InvalidValue, match="article-0"):
+            news.put_sentiment(
+                sentiment().with_columns(**{name: pl.lit(value) for name, value in wrong.items()})
+            )
+        assert news.sentiment("BTC", MIDNIGHT, FAR).height == 0
+
+
+class TestMemoryNews(NewsStoreContract):
+    @pytest.fixture
+    def news(self) -> NewsStore:
+        return MemoryNews()
+
+
+class TestPostgresNews(NewsStoreContract):
+    @pytest.fixture
+    def news(self, dsn: str) -> NewsStore:
+        return PostgresNews(dsn, "binance-1h")
+
+    def test_simulated_news_never_reach_real_decisions(self, dsn: str, news: NewsStore) -> None:
+        simulated = PostgresNews(dsn, "simulated-1h")
+        simulated.put_articles(articles(0))
+        simulated.put_embeddings("minilm", ["article-0"], vectors([1, 0]))
+        simulated.put_sentiment(sentiment())
+        assert news.articles(MIDNIGHT, FAR).height == 0
+        assert news.nearest("minilm", np.array([1, 0], np.float32), 5, FAR).height == 0
+        assert news.sentiment("BTC", MIDNIGHT, FAR).height == 0
+
+    def test_text_that_postgres_cannot_hold_is_a_clear_error(self, news: NewsStore) -> None:
+        with pytest.raises(InvalidValue, match="NUL"):
+            news.put_articles(articles(1).with_columns(text=pl.lit("a\0b")))

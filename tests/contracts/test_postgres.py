@@ -1,0 +1,159 @@
+"""What all PostgreSQL stores share: one connection each, errors in our words, the schema."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestration.embedded import EmbeddedPostgres
+from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
+from trading.market import Pair
+from trading.stores.postgres import PostgresPromotions, migrate
+from trading.stores.postgres.connection import Database, insert
+
+BTC = Pair("BTC", "USDT")
+TABLES = {
+    "accounts",
+    "agent_logs",
+    "agent_opinions",
+    "bus_event",
+    "fills",
+    "ledger_entries",
+    "marketloom_schema",
+    "model_performance",
+    "news_articles",
+    "news_embeddings",
+    "news_sentiment",
+    "order_intents",
+    "orders",
+    "portfolio_snapshots",
+    "positions",
+    "promotions",
+    "trade_decisions",
+}
+
+
+@pytest.fixture
+def empty(postgres_server: EmbeddedPostgres) -> str:
+    """A database without tables."""
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS empty WITH (FORCE)")
+        connection.execute("CREATE DATABASE empty")
+    return postgres_server.dsn.replace("/marketloom?", "/empty?")
+
+
+def tables(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {name for (name,) in rows}
+
+
+def test_migrating_creates_every_table_and_again_changes_nothing(empty: str) -> None:
+    for _ in range(2):
+        migrate(empty)
+        assert tables(empty) == TABLES
+
+
+def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:
+    script = "import sys; from trading.stores.postgres import migrate; migrate(sys.argv[1])"
+    command = [sys.executable, "-W", "error", "-c", script, empty]
+    processes = [subprocess.Popen(command, cwd=Path(__file__).parents[2]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert tables(empty) == TABLES
+
+
+def test_a_database_without_tables_says_what_creates_them(empty: str) -> None:
+    with pytest.raises(NotStored, match="marketloom dev"):
+        PostgresPromotions(empty, "test").champion(BTC)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://me:secret@127.0.0.1:1/x", "host=/nowhere user=me password=secret dbname=x"]
+)
+def test_a_server_that_is_not_there_is_named_without_its_password(dsn: str) -> None:
+    with pytest.raises(StoreUnreachable, match=r"does not answer at (127\.0\.0\.1:1/x|/nowhere)") as caught:
+        PostgresPromotions(dsn, "test").champion(BTC)
+    assert "secret" not in str(caught.value)
+    assert caught.value.retryable
+    with pytest.raises(StoreUnreachable):
+        migrate(dsn)
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://me:secret@[half", "nonsense", "colour=blue password=secret"])
+def test_an_address_that_is_none_is_refused_without_its_password(dsn: str) -> None:
+    with pytest.raises(InvalidSettings, match="postgresql://user") as caught:
+        PostgresPromotions(dsn, "test")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_transaction_that_raises_keeps_nothing(dsn: str) -> None:
+    database = Database(dsn)
+
+    def half_done() -> None:
+        with database.transaction() as connection:
+            insert(connection, "accounts", {"account": "paper", "opened_at": "2020-01-01"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half_done()
+    with database.transaction() as connection:
+        assert connection.execute("SELECT * FROM accounts").fetchall() == []
+
+
+def test_a_session_ended_by_the_server_is_replaced_at_the_next_call(dsn: str) -> None:
+    database = Database(dsn)
+    with database.transaction() as connection, psycopg.connect(dsn, autocommit=True) as other:
+        victim = connection.info.backend_pid
+        other.execute("SELECT 1")
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", (victim,))
+    with database.transaction() as connection:
+        assert connection.info.backend_pid != victim
+
+
+def test_a_session_ended_in_the_middle_is_unreachable_not_a_crash(dsn: str) -> None:
+    database = Database(dsn)
+
+    def cut_off() -> None:
+        with database.transaction() as connection:
+            with psycopg.connect(dsn, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 10000)", (connection.info.backend_pid,))
+            insert(connection, "accounts", {"account": "paper", "opened_at": "2020-01-01"})
+
+    with pytest.raises(StoreUnreachable, match="nothing committed is lost"):
+        cut_off()
+    with database.transaction() as connection:
+        assert connection.execute("SELECT * FROM accounts").fetchall() == []
+
+
+def test_threads_take_turns_on_one_connection(dsn: str) -> None:
+    database = Database(dsn)
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        with database.transaction() as connection:
+            insert(connection, "accounts", {"account": f"{number}", "opened_at": "2020-01-01"})
+            seen.append(connection.info.backend_pid)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert len(set(seen)) == 1
+
+
+def test_a_value_that_a_column_refuses_is_invalid(dsn: str) -> None:
+    database = Database(dsn)
+    row = {"account": "nobody", "asset": "USDT", "amount": 1, "entered_at": "2020-01-01"}
+
+    def enter() -> None:
+        with database.transaction() as connection:
+            insert(connection, "ledger_entries", row)
+
+    with pytest.raises(InvalidValue, match="nothing was kept"):
+        enter()

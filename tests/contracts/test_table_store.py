@@ -1,0 +1,274 @@
+import datetime as dt
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from trading.errors import (
+    InvalidCandles,
+    InvalidValue,
+    MarketloomError,
+    NotStored,
+    UnreadableFile,
+    UnusableHome,
+)
+from trading.market import CANDLE_SCHEMA, TIME, Pair, month_start
+from trading.ports import TableStore
+from trading.stores.lake import DRAFT, PART, LakeTable
+from trading.stores.lake_query import sql
+from trading.stores.memory import MemoryTable
+
+BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
+HOUR = dt.timedelta(hours=1)
+JANUARY, FEBRUARY, MARCH = dt.date(2020, 1, 1), dt.date(2020, 2, 1), dt.date(2020, 3, 1)
+
+
+def candles(month: dt.date, hours: int = 4, price: float = 10.0) -> pl.DataFrame:
+    """The last hours of a day in the middle of the month."""
+    first = month_start(month) + dt.timedelta(days=14)
+    opens = pl.Series([first + n * HOUR for n in range(hours)], dtype=TIME)
+    closes = opens + HOUR
+    return pl.DataFrame(
+        {
+            "open_time": opens,
+            "close_time": closes,
+            **{
+                name: [price + n for n in range(hours)] for name in ("open", "high", "low", "close", "volume")
+            },
+            "origin": ["test"] * hours,
+            "known_at": closes,
+        },
+        schema=CANDLE_SCHEMA,
+    )
+
+
+class TableStoreContract:
+    """Every table store keeps these promises."""
+
+    @pytest.fixture
+    def store(self) -> TableStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def filled(self, store: TableStore) -> TableStore:
+        for month in (MARCH, JANUARY, FEBRUARY):
+            store.write(BTC, month, candles(month))
+        return store
+
+    def test_a_month_comes_back_as_it_went_in(self, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        assert store.read(BTC, JANUARY).equals(candles(JANUARY))
+        assert store.read(BTC, JANUARY).schema == CANDLE_SCHEMA
+
+    def test_writing_again_replaces_the_month(self, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY, hours=9))
+        store.write(BTC, JANUARY, candles(JANUARY, price=20.0))
+        assert store.read(BTC, JANUARY).equals(candles(JANUARY, price=20.0))
+
+    def test_a_month_never_written_is_an_error_an_empty_one_is_not(self, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY, hours=0))
+        assert store.read(BTC, JANUARY).height == 0
+        with pytest.raises(NotStored):
+            store.read(BTC, FEBRUARY)
+        with pytest.raises(NotStored):
+            store.read(XRP, JANUARY)
+
+    def test_months_are_listed_in_order(self, filled: TableStore) -> None:
+        assert filled.months(BTC) == [JANUARY, FEBRUARY, MARCH]
+        assert filled.months(XRP) == []
+
+    def test_between_includes_the_start_and_not_the_end(self, filled: TableStore) -> None:
+        january, march = candles(JANUARY)["open_time"], candles(MARCH)["open_time"]
+        rows = filled.between(BTC, january[2], march[1])
+        assert rows["open_time"].to_list() == [
+            *january[2:],
+            *candles(FEBRUARY)["open_time"],
+            march[0],
+        ]
+
+    def test_between_is_empty_where_a_written_pair_has_nothing(self, filled: TableStore) -> None:
+        for year in (2019, 2021):
+            start = dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+            rows = filled.between(BTC, start, start + dt.timedelta(days=9))
+            assert (rows.height, rows.schema) == (0, CANDLE_SCHEMA)
+
+    def test_tail_crosses_months_and_ends_at_the_last_closed_row(self, filled: TableStore) -> None:
+        until = candles(MARCH)["close_time"][1]
+        rows = filled.tail(BTC, until, 7)
+        expected = pl.concat([candles(JANUARY), candles(FEBRUARY), candles(MARCH)[:2]]).tail(7)
+        assert rows.equals(expected)
+
+    def test_tail_gives_fewer_rows_where_there_are_fewer(self, filled: TableStore) -> None:
+        assert filled.tail(BTC, month_start(MARCH), 500).height == 8
+        before = filled.tail(BTC, month_start(JANUARY), 5)
+        assert (before.height, before.schema) == (0, CANDLE_SCHEMA)
+
+    def test_a_candle_that_closes_after_the_clock_is_not_seen(self, filled: TableStore) -> None:
+        until = candles(MARCH)["close_time"][1] - dt.timedelta(microseconds=1)
+        assert filled.tail(BTC, until, 1)["open_time"][0] == candles(MARCH)["open_time"][0]
+
+    def test_a_pair_never_written_has_no_rows_to_ask_for(self, store: TableStore) -> None:
+        with pytest.raises(NotStored, match="XRP/USDT"):
+            store.between(XRP, month_start(JANUARY), month_start(MARCH))
+        with pytest.raises(NotStored, match="XRP/USDT"):
+            store.tail(XRP, month_start(MARCH), 5)
+
+    @pytest.mark.parametrize("broken", ["reversed", "doubled", "other month", "null", "column", "naive time"])
+    def test_a_broken_month_is_refused_and_the_old_one_stays(self, store: TableStore, broken: str) -> None:
+        good = candles(JANUARY)
+        store.write(BTC, JANUARY, good)
+        tables = {
+            "reversed": good.reverse(),
+            "doubled": pl.concat([good, good]).sort("open_time"),
+            "other month": candles(FEBRUARY),
+            "null": good.with_columns(open_time=pl.lit(None, TIME)),
+            "column": good.drop("volume"),
+            "naive time": good.with_columns(pl.col("open_time").dt.replace_time_zone(None)),
+        }
+        with pytest.raises(InvalidCandles, match=r"BTC/USDT 2020-01"):
+            store.write(BTC, JANUARY, tables[broken])
+        assert store.read(BTC, JANUARY).equals(good)
+
+    def test_a_month_is_named_by_its_first_day(self, store: TableStore) -> None:
+        with pytest.raises(InvalidValue, match="2020-01-01"):
+            store.write(BTC, dt.date(2020, 1, 5), candles(JANUARY))
+        with pytest.raises(InvalidValue, match="2020-01-01"):
+            store.read(BTC, dt.date(2020, 1, 5))
+
+
+class TestMemoryTable(TableStoreContract):
+    @pytest.fixture
+    def store(self) -> TableStore:
+        return MemoryTable(CANDLE_SCHEMA)
+
+
+WRITER = """
+import sys, os, signal, pickle
+from pathlib import Path
+import trading.stores.lake as lake
+from trading.market import CANDLE_SCHEMA, Pair
+pair, month, table = pickle.load(sys.stdin.buffer)
+lake.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+lake.LakeTable(Path(sys.argv[1]), CANDLE_SCHEMA).write(pair, month, table)
+"""
+
+
+class TestLakeTable(TableStoreContract):
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        return tmp_path / "lake" / "ohlcv"
+
+    @pytest.fixture
+    def store(self, root: Path) -> TableStore:
+        return LakeTable(root, CANDLE_SCHEMA)
+
+    def test_a_writer_killed_before_the_end_leaves_the_old_month(self, root: Path, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        work = pickle.dumps((BTC, JANUARY, candles(JANUARY, price=20.0)))
+        killed = subprocess.run(
+            [sys.executable, "-c", WRITER, str(root)], input=work, cwd=Path(__file__).parents[2]
+        )
+        folder = root / "pair=BTC-USDT" / "month=2020-01-01"
+        assert killed.returncode == -signal.SIGKILL
+        assert (folder / DRAFT).exists()
+        assert store.read(BTC, JANUARY).equals(candles(JANUARY))
+        store.write(BTC, JANUARY, candles(JANUARY, price=30.0))
+        assert [path.name for path in folder.iterdir()] == [PART]
+
+    def test_a_folder_with_nothing_but_a_draft_is_no_month(self, root: Path, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        part = root / "pair=BTC-USDT" / "month=2020-01-01" / PART
+        part.rename(part.with_name(DRAFT))
+        assert store.months(BTC) == []
+
+    @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"x" * 400 + b"PAR1", b"\0" * 600])
+    def test_a_corrupt_file_is_named_with_what_to_do(
+        self, root: Path, store: TableStore, content: bytes
+    ) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        part = root / "pair=BTC-USDT" / "month=2020-01-01" / PART
+        part.write_bytes(content)
+        advice = r"part\.parquet.*materialise `ohlcv` again for BTC-USDT 2020-01"
+        with pytest.raises(UnreadableFile, match=advice):
+            store.read(BTC, JANUARY)
+        with pytest.raises(UnreadableFile, match=advice):
+            store.tail(BTC, month_start(MARCH), 3)
+
+    def test_a_file_cut_short_anywhere_never_gives_rows(self, root: Path, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        part = root / "pair=BTC-USDT" / "month=2020-01-01" / PART
+        whole = part.read_bytes()
+        for length in range(0, len(whole), 97):
+            part.write_bytes(whole[:length])
+            with pytest.raises(UnreadableFile):
+                store.read(BTC, JANUARY)
+
+    def test_a_file_of_another_version_is_refused(self, root: Path) -> None:
+        LakeTable(root, None).write(BTC, JANUARY, candles(JANUARY).drop("known_at"))
+        with pytest.raises(UnreadableFile, match="another version"):
+            LakeTable(root, CANDLE_SCHEMA).read(BTC, JANUARY)
+
+    def test_months_with_different_columns_are_not_joined(self, root: Path) -> None:
+        features = LakeTable(root, None)
+        features.write(BTC, JANUARY, candles(JANUARY))
+        features.write(BTC, FEBRUARY, candles(FEBRUARY).drop("volume"))
+        with pytest.raises(InvalidCandles, match="different columns"):
+            features.between(BTC, month_start(JANUARY), month_start(MARCH))
+
+    def test_a_lake_that_cannot_be_written_says_where_and_what_to_do(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(UnusableHome, match=r"file.*MARKETLOOM_HOME"):
+            LakeTable(tmp_path / "file", CANDLE_SCHEMA).write(BTC, JANUARY, candles(JANUARY))
+
+    def test_a_full_disk_leaves_the_old_month(
+        self, root: Path, store: TableStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("trading.stores.lake.os.fsync", full)
+        with pytest.raises(UnusableHome, match="No space left"):
+            store.write(BTC, JANUARY, candles(JANUARY, price=20.0))
+        assert store.read(BTC, JANUARY).equals(candles(JANUARY))
+        assert not list(root.rglob(DRAFT))
+
+    def test_duckdb_and_polars_read_the_tree_themselves(self, root: Path, filled: TableStore) -> None:
+        scanned = pl.scan_parquet(root / "**/*.parquet", hive_partitioning=True).collect()
+        assert scanned["month"].unique().sort().to_list() == [JANUARY, FEBRUARY, MARCH]
+        query = f"SELECT pair, month, count(*) FROM '{root}/*/*/*.parquet' GROUP BY ALL ORDER BY month"
+        assert duckdb.execute(query).fetchall() == [
+            ("BTC-USDT", month, 4) for month in (JANUARY, FEBRUARY, MARCH)
+        ]
+
+    def test_sql_sees_every_table_of_the_lake(self, root: Path, filled: TableStore) -> None:
+        LakeTable(root.parent / "features", None).write(
+            BTC, MARCH, candles(MARCH).select("open_time", "close_time")
+        )
+        joined = sql(
+            root.parent, "SELECT open_time, o.close FROM ohlcv o JOIN features USING (pair, open_time)"
+        )
+        assert joined.sort("open_time").equals(candles(MARCH).select("open_time", "close"))
+
+    def test_sql_errors_say_what_is_wrong(self, root: Path, filled: TableStore) -> None:
+        with pytest.raises(InvalidValue, match="volumen"):
+            sql(root.parent, "SELECT volumen FROM ohlcv")
+        with pytest.raises(NotStored, match="materialise `ohlcv` first"):
+            sql(root / "nowhere", "SELECT 1")
+        (root / "pair=BTC-USDT" / "month=2020-01-01" / PART).write_bytes(b"junk")
+        with pytest.raises(MarketloomError, match=PART):
+            sql(root.parent, "SELECT sum(close) FROM ohlcv")
+
+    def test_a_path_with_signs_that_patterns_use_is_read(self, tmp_path: Path) -> None:
+        root = tmp_path / "it's [1] lake, 100 %*" / "ohlcv"
+        store = LakeTable(root, CANDLE_SCHEMA)
+        store.write(BTC, JANUARY, candles(JANUARY))
+        assert store.months(BTC) == [JANUARY]
+        assert store.read(BTC, JANUARY).height == 4
+        assert sql(root.parent, "SELECT count(*) AS rows FROM ohlcv")["rows"][0] == 4
