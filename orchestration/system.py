@@ -8,10 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
-from trading.stores.postgres import migrate
 
 from orchestration.embedded import EmbeddedPostgres, prepare_home
 from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+from trading.stores.postgres import migrate
 
 POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"

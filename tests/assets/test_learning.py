@@ -25,7 +25,9 @@ from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPerformance, 
 
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H4, "simulated")
-MARKET = SimulatedMarket((PAIR,), Timeframe.H4, 5, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 20, tzinfo=UTC))
+MARKET = SimulatedMarket(
+    (PAIR,), Timeframe.H4, 5, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 20, tzinfo=UTC)
+)
 TRAINING = TrainingConfig(
     total_timesteps=2048, environments=16, rollout_steps=32, batch_size=256, epochs=2, learning_rate=0.001, gamma=0.99,
     gae_lambda=0.95, clip_range=0.2, entropy_coefficient=0.01, hidden_sizes=(16,), episode_candles=24, train_months=2,
@@ -41,7 +43,14 @@ class World:
         self.promotions, self.performance = MemoryPromotions(), MemoryPerformance()
         self.policies = PolicyRegistry(folder, self.promotions)
         knowledge = Knowledge(
-            UNIVERSE, ACCOUNT, self.candles, MemoryNews(), self.policies, MemoryJournal(), {PAIR: INSTRUMENT}, 24.0
+            UNIVERSE,
+            ACCOUNT,
+            self.candles,
+            MemoryNews(),
+            self.policies,
+            MemoryJournal(),
+            {PAIR: INSTRUMENT},
+            24.0,
         )
         self.resources: dict[str, Any] = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryBus(),
@@ -50,9 +59,13 @@ class World:
             "knowledge": knowledge, "performance_store": self.performance,
         }  # fmt: skip
 
-    def run(self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None) -> dg.ExecuteInProcessResult:
+    def run(
+        self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None
+    ) -> dg.ExecuteInProcessResult:
         tags = (
-            {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]} if span else {}
+            {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}
+            if span
+            else {}
         )
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
@@ -63,7 +76,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    made = World(tmp_path_factory.mktemp("policies"), PromotionRules(minimum_folds=2, minimum_excess_return=0.0))
+    made = World(
+        tmp_path_factory.mktemp("policies"), PromotionRules(minimum_folds=2, minimum_excess_return=0.0)
+    )
     made.run(ohlcv, features, span=("2024-01-01|BTC-USDT", FOLD))
     made.run(*LEARNING, key=FOLD)
     return made
@@ -86,7 +101,9 @@ def test_the_same_inputs_are_not_trained_on_twice_and_again_forces_it(
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("pair", [PAIR.key])
         config = {"ops": {"ppo_policy": {"config": {"again": True}}}}
-        dg.materialize([ppo_policy], instance=instance, partition_key=FOLD, run_config=config, resources=world.resources)
+        dg.materialize(
+            [ppo_policy], instance=instance, partition_key=FOLD, run_config=config, resources=world.resources
+        )
     assert trained == [1]
 
 

@@ -74,7 +74,10 @@ class World:
         }
 
     def run(self, *assets: Any, last: str = "2024-05-02") -> dg.ExecuteInProcessResult:
-        span = {"dagster/asset_partition_range_start": "2024-05-01", "dagster/asset_partition_range_end": last}
+        span = {
+            "dagster/asset_partition_range_start": "2024-05-01",
+            "dagster/asset_partition_range_end": last,
+        }
         return dg.materialize(list(assets), tags=span, resources=self.resources)
 
 
@@ -97,7 +100,10 @@ def test_each_tone_names_its_asset_and_model_and_an_article_about_nothing_has_no
     world = World()
     world.run(news_articles, news_sentiment)
     span = (NOON - timedelta(days=9), NOON + timedelta(days=9))
-    [bitcoin], [ripple] = world.store.sentiment("BTC", *span).to_dicts(), world.store.sentiment("XRP", *span).to_dicts()
+    [bitcoin], [ripple] = (
+        world.store.sentiment("BTC", *span).to_dicts(),
+        world.store.sentiment("XRP", *span).to_dicts(),
+    )
     assert (bitcoin["article_id"], ripple["article_id"]) == ("a", "b")
     assert bitcoin["score"] > 0 > ripple["score"]
     assert bitcoin["model"] == world.sentiment.name

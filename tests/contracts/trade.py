@@ -6,6 +6,7 @@ from typing import Any
 
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.ports import Journal
 
 BTC = Pair("BTC", "USDT")
 NOON = dt.datetime(2020, 2, 21, 12, tzinfo=dt.UTC)
@@ -70,3 +71,14 @@ def fill(of: OrderIntent, number: int = 1, **changes: Any) -> Fill:
 
 def order(of: OrderIntent, status: OrderStatus, reason: str = "") -> Order:
     return Order(of.intent_id, status, reason, of.created_at + HOUR)
+
+
+def opened(journal: Journal) -> Journal:
+    journal.open_account("paper", OPENING, NOON - HOUR)
+    return journal
+
+
+def decided(journal: Journal, decision_id: str = "decision-1", **changes: Any) -> OrderIntent:
+    wanted = intent(decision_id, **changes)
+    journal.record_decision(receipt(decision_id), wanted)
+    return wanted

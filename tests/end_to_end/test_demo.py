@@ -1,7 +1,6 @@
 """`marketloom demo` on a small simulated market, once for all tests of this file, and what is there afterwards."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -88,7 +88,9 @@ class ImportedCandles:
 
     def _table(self, pair: Pair) -> pl.DataFrame:
         if pair not in self._tables:
-            shelves = [(path.stem, _read(path)) for path in sorted((self._folder / pair.key).glob(f"*{SHELF}"))]
+            shelves = [
+                (path.stem, _read(path)) for path in sorted((self._folder / pair.key).glob(f"*{SHELF}"))
+            ]
             if not shelves:
                 raise NotStored(f"no candles of {pair} under {self._folder}: import a file of them first")
             self._tables[pair], self._left_out[pair] = _together(shelves)

@@ -1,0 +1,62 @@
+"""What a journal in PostgreSQL promises beyond the contract: several processes, and SQL."""
+
+import threading
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from tests.contracts.trade import decided, fill, opened, order
+from trading.errors import InvalidValue, StoreUnreachable
+from trading.orders import OrderIntent, OrderStatus
+from trading.ports import Journal
+from trading.stores.postgres import PostgresJournal
+
+
+@pytest.fixture
+def journal(dsn: str) -> Journal:
+    return PostgresJournal(dsn)
+
+
+def test_while_another_process_books_on_the_account_an_order_waits(dsn: str, journal: Journal) -> None:
+    wanted = decided(opened(journal))
+    impatient = PostgresJournal(f"{dsn}&options=-c%20lock_timeout%3D20ms")
+    with psycopg.connect(dsn) as other:
+        other.execute("SELECT 1 FROM accounts WHERE account = 'paper' FOR NO KEY UPDATE")
+        with pytest.raises(StoreUnreachable, match="lock timeout"):
+            impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+    impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+    assert len(journal.fills("paper")) == 1
+
+
+def test_orders_of_several_processes_never_spend_the_same_money(dsn: str, journal: Journal) -> None:
+    wanted = [decided(opened(journal), f"decision-{n}", quantity=Decimal("0.06")) for n in range(4)]
+    refused: list[InvalidValue] = []
+    together = threading.Barrier(len(wanted))
+
+    def record(each: OrderIntent) -> None:
+        own = PostgresJournal(dsn)
+        together.wait()
+        try:
+            own.record_order(order(each, OrderStatus.FILLED), [fill(each)])
+        except InvalidValue as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=record, args=(each,)) for each in wanted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    assert journal.balances("paper")["USDT"] == Decimal("399.74")
+
+
+def test_a_decision_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
+    wanted = decided(opened(journal))
+    journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "SELECT d.action, position_size, stop_loss, executed, receipt ->> 'account', agent, evidence ->> 'adx' "
+            "FROM trade_decisions d JOIN agent_opinions USING (decision_id)"
+        ).fetchone()
+    assert row == ("LONG", Decimal("0.01"), Decimal(9800), True, "paper", "technical", "12.5")
