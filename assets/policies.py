@@ -26,7 +26,7 @@ from ml.training_request import TrainingRequest
 from trading.errors import InvalidBundle, NotStored, TrainingFailed
 from trading.fills import Costs
 from trading.indicators import FEATURE_NAMES
-from trading.market import Pair, Universe, month_start, next_month
+from trading.market import Pair, Universe, month_start
 from trading.ports import TableStore
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -255,10 +255,7 @@ def champion_policy(
     if not folds:
         raise NotStored(f"no evaluated fold of {pair}: materialise ppo_policy and policy_evaluation first")
     verdict = judge(folds, promotion)
-    judged_at = month_start(
-        next_month(folds[-1].test_month)
-    )  # what the evidence was known at, not the machine's clock
-    policies.record(pair, folds[-1].policy_id, verdict, judged_at)
+    policies.record(pair, folds[-1].policy_id, verdict, folds[-1].known_at)
     champion = policies.champion(pair)
     context.log.info(
         f"{pair}: champion {champion.policy_id if champion else 'none'}; {'; '.join(verdict.reasons)}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Evaluation:
     timeframe: str
     dataset: str
     test_month: date
+    known_at: datetime  # close of the last candle tested on: nothing here was known before
     candles: int
     undecided: int  # candles with an unknown feature: the policy kept what it held
     policy: Performance
@@ -55,12 +56,17 @@ class Evaluation:
         """Everything but the curves, as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
         performances = {name: asdict(plain[name]) for name in ("policy", "buy_and_hold", "cash")}
-        return {**plain, **performances, "test_month": self.test_month.isoformat()}
+        times = {name: plain[name].isoformat() for name in ("test_month", "known_at")}
+        return {**plain, **performances, **times}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Evaluation":
         performances = {name: Performance(**values[name]) for name in ("policy", "buy_and_hold", "cash")}
-        return cls(**{**values, **performances, "test_month": date.fromisoformat(values["test_month"])})
+        times = {
+            "test_month": date.fromisoformat(values["test_month"]),
+            "known_at": datetime.fromisoformat(values["known_at"]),
+        }
+        return cls(**{**values, **performances, **times})
 
 
 def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, costs: Costs) -> Evaluation:
@@ -88,6 +94,7 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
         timeframe=policy.manifest.timeframe,
         dataset=policy.manifest.dataset,
         test_month=month,
+        known_at=rows["close_time"][-1],
         candles=rows.height,
         undecided=undecided,
         **{name: performance(*run, per_year) for name, run in runs.items()},

@@ -41,7 +41,7 @@ class Knowledge:
         """Everything known at `decided_at`. NotStored says which asset to materialise."""
         window = self._window(pair, decided_at, LOOKBACK + 1)
         prices = self.prices(decided_at)
-        policy = self.policies.champion(pair)
+        policy = self.policies.champion(pair, decided_at)
         position = self.journal.position(self.account.name, pair)
         return Known(
             account=self.account.name,

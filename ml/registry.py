@@ -74,15 +74,17 @@ class PolicyRegistry:
             f"no bundle of policy {policy_id} below {self._root / pair.key}: restore it or promote another"
         )
 
-    def champion(self, pair: Pair) -> Policy | None:
-        """The promoted policy; None while none ever passed the gate. One whose bundle is lost raises."""
-        policy_id = self._log.champion(pair)
+    def champion(self, pair: Pair, until: datetime | None = None) -> Policy | None:
+        """The policy promoted by `until`; None while none had passed the gate. One whose bundle is lost raises."""
+        policy_id = self._log.champion(pair, until)
         return None if policy_id is None else self.by_id(pair, policy_id)
 
     def record(self, pair: Pair, policy_id: str, verdict: Verdict, at: datetime) -> None:
-        """Enter the gate's verdict; when it promotes, this policy is the champion from now on."""
+        """Enter the gate's verdict, known from `at` on; the same verdict on the same evidence is entered once."""
         evidence = {**verdict.evidence, "reasons": list(verdict.reasons)}
-        self._log.record(pair, policy_id, verdict.promoted, evidence, at)
+        said = {"policy_id": policy_id, "promoted": verdict.promoted, "evidence": evidence, "at": at}
+        if self._log.history(pair)[:1] != [said]:
+            self._log.record(pair, policy_id, verdict.promoted, evidence, at)
 
 
 def judge(evaluations: Sequence[Evaluation], rules: PromotionRules) -> Verdict:

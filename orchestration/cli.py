@@ -91,6 +91,22 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("sql")
+def query_lake(
+    query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],
+    as_json: AsJson = False,
+) -> None:
+    """Ask the Parquet lake (tables ohlcv and features) with DuckDB; nothing can be changed."""
+    from orchestration.settings import home_folder, lake_folder, load_settings
+    from trading.stores.lake_query import sql
+
+    answer = sql(lake_folder(home_folder(), load_settings()), query)
+    if as_json:
+        _print_json(answer.to_dicts())
+    else:
+        out.print(answer, markup=False, highlight=False)
+
+
 @app.command()
 def why(
     decision_id: Annotated[str, typer.Argument(help="The id, or its first eight characters.")],
@@ -129,3 +145,7 @@ def _plain(message: str) -> str:
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

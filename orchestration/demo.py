@@ -106,6 +106,8 @@ class Runner:
         """Watch one pair candle by candle since its last clear signal, as live trading would; then decide on all."""
         with stage(self._out, "Decisions on paper, up to the newest candle"):
             if walk:
+                since = f"since its last clear signal at {walk.closes[0]:%Y-%m-%d %H:%M} UTC"
+                self._out.print(f"    {walk.pair} is watched candle by candle {since}")
                 self._watch(walk)
             for pair in pairs:
                 self._run("decide", key=pair.key)

@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from streaming.bus.postgres import PostgresBus
-from trading.stores.lake import LakeTable
-from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
-from trading.venues.paper import PaperVenue
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.client import choose_embedder, choose_sentiment_model
@@ -21,8 +17,9 @@ from ml.knowledge import Knowledge
 from ml.news_files import NewsFiles, NewsSource
 from ml.registry import PolicyRegistry
 from ml.simulated_news import SimulatedNews, returns_of_candles
-from orchestration.settings import Settings, home_folder, load_settings
+from orchestration.settings import Settings, home_folder, lake_folder, load_settings
 from orchestration.system import POSTGRES
+from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.importers.landing import Landing
@@ -30,6 +27,9 @@ from trading.market import CANDLE_SCHEMA, Instrument, Pair
 from trading.ports import CandleSource, NewsStore
 from trading.simulation.market import SimulatedMarket
 from trading.stores.instruments import InstrumentFile
+from trading.stores.lake import LakeTable
+from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
+from trading.venues.paper import PaperVenue
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class World:
 
     @property
     def lake(self) -> Path:
-        return self.home / "lake" / self.dataset
+        return lake_folder(self.home, self.settings)
 
     @cached_property
     def landing(self) -> Landing:

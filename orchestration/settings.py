@@ -148,6 +148,11 @@ def chosen_file(home: Path) -> Path:
     return home / "chosen.toml"
 
 
+def lake_folder(home: Path, settings: "Settings") -> Path:
+    """The tables of the chosen dataset."""
+    return home / "lake" / settings.market.universe.dataset
+
+
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings file, then the home's chosen.toml, then MARKETLOOM__SECTION__KEY variables; the last one wins.
 

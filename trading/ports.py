@@ -168,8 +168,8 @@ class PromotionLog(Protocol):
         self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime
     ) -> None: ...
 
-    def champion(self, pair: Pair) -> str | None:
-        """Policy id promoted last; None while none ever passed the gate."""
+    def champion(self, pair: Pair, until: datetime | None = None) -> str | None:
+        """Policy id promoted last, on evidence that was known by `until`; None while none ever passed the gate."""
 
     def history(self, pair: Pair) -> list[dict[str, Any]]:
         """Verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""

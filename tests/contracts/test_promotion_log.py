@@ -29,6 +29,13 @@ class PromotionLogContract:
             log.record(BTC, policy, promoted, {}, AT)
         assert log.champion(BTC) == "second"
 
+    def test_a_promotion_on_later_evidence_does_not_reach_back(self, log: PromotionLog) -> None:
+        log.record(BTC, "first", True, {}, AT)
+        log.record(BTC, "second", True, {}, AT + dt.timedelta(days=9))
+        assert log.champion(BTC, AT - dt.timedelta(seconds=1)) is None
+        assert log.champion(BTC, AT) == "first"
+        assert log.champion(BTC, AT + dt.timedelta(days=9)) == "second"
+
     def test_pairs_have_their_own_champions(self, log: PromotionLog) -> None:
         log.record(BTC, "first", True, {}, AT)
         assert log.champion(XRP) is None

@@ -29,9 +29,9 @@ def test_everything_simulated_is_called_simulated(demo: Ended, world: SmallWorld
     assert "SIMULATED market" in demo.said
     assert world.run("status", "--json").json()["dataset"] == "simulated-1h"
     origins = world.python(
-        "pairs = system.settings.market.pairs\n"
-        "print(json.dumps([world.candle_store.read(pair, world.candle_store.months(pair)[0])['origin'].unique().to_list()"
-        " for pair in pairs]))"
+        "pairs, store = system.settings.market.pairs, world.candle_store\n"
+        "first = [store.read(pair, store.months(pair)[0]) for pair in pairs]\n"
+        "print(json.dumps([table['origin'].unique().to_list() for table in first]))"
     )
     assert origins == [["simulated"]] * 3
 
@@ -55,9 +55,10 @@ def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorl
     statuses, checks = world.python(
         "import dagster as dg\n"
         "from orchestration.definitions import defs\n"
-        "keys = list(defs.resolve_asset_graph().asset_check_keys)\n"
-        "records = {str(key): instance.event_log_storage.get_latest_asset_check_execution_by_key([key]) for key in keys}\n"
-        "results = {key: found[next(iter(found))].status.value if found else 'never ran' for key, found in records.items()}\n"
+        "storage, results = instance.event_log_storage, {}\n"
+        "for key in defs.resolve_asset_graph().asset_check_keys:\n"
+        "    found = storage.get_latest_asset_check_execution_by_key([key])\n"
+        "    results[str(key)] = found[key].status.value if found else 'never ran'\n"
         "print(json.dumps([[run.status.value for run in instance.get_runs()], results]))"
     )
     assert len(statuses) > 10
@@ -69,7 +70,8 @@ def test_every_asset_was_materialised(demo: Ended, world: SmallWorld) -> None:
     missing = world.python(
         "from orchestration.definitions import defs\n"
         "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
-        "print(json.dumps([key.to_user_string() for key in keys if not instance.get_latest_materialization_event(key)]))"
+        "missing = [key for key in keys if not instance.get_latest_materialization_event(key)]\n"
+        "print(json.dumps([key.to_user_string() for key in missing]))"
     )
     assert missing == []
 
@@ -94,20 +96,20 @@ def test_every_order_fills_after_its_decision_and_never_at_the_close_it_was_deci
 
 
 def test_balances_are_the_opening_plus_every_fill(demo: Ended, world: SmallWorld) -> None:
-    difference = world.python(
-        "from decimal import Decimal\n"
-        "from trading.portfolio import cash_flows\n"
-        "journal, name = world.journal, world.account.name\n"
-        "fills = journal.fills(name)\n"
-        "flows = [item for fill in fills for item in cash_flows(fill).items()]\n"
-        "first = min([fill.filled_at for fill in fills], default=None)\n"
+    """The account opens at its first decision, before any fill of that moment could be entered."""
+    differences = world.python(
         "import datetime as dt\n"
-        "opening = journal.balances(name, (first or dt.datetime.now(dt.UTC)) - dt.timedelta(hours=1)) if first else journal.balances(name)\n"
-        "total = dict(opening)\n"
-        "for asset, amount in flows: total[asset] = total.get(asset, Decimal(0)) + amount\n"
-        "print(json.dumps({asset: str(total[asset] - amount) for asset, amount in journal.balances(name).items()}))"
+        "from collections import Counter\n"
+        "from trading.portfolio import cash_flows\n"
+        "name, journal = world.account.name, world.journal\n"
+        "first = min(row['decided_at'] for row in journal.decisions(name, limit=1000))\n"
+        "opened = world.knowledge.prices(dt.datetime.fromisoformat(first))\n"
+        "from trading.account import opening_balances\n"
+        "total = Counter(opening_balances(world.account, opened))\n"
+        "for fill in journal.fills(name): total.update(cash_flows(fill))\n"
+        "print(json.dumps([str(total[asset] - amount) for asset, amount in journal.balances(name).items()]))"
     )
-    assert {float(amount) for amount in difference.values()} == {0.0}
+    assert {float(difference) for difference in differences} == {0.0}
 
 
 def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Ended, world: SmallWorld) -> None:

@@ -3,12 +3,14 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.small_world import SmallWorld, receipts, small_world
+from tests.services import needs
 
 pytestmark = pytest.mark.xdist_group("interruptions")
 SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096"}
@@ -54,15 +56,40 @@ def test_postgres_killed_in_the_middle_of_a_run_is_explained_and_the_next_run_wo
 
 
 def test_dev_serves_the_ui_and_leaves_nothing_behind(world: SmallWorld) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     served = world.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     served.wait_for(f"open http://127.0.0.1:{port}")
     _wait_until_it_answers(port)
     served.interrupt()
     assert served.end().code == 0
     assert world.processes() == []
+
+
+@pytest.mark.service
+def test_a_browser_shows_the_asset_graph(world: SmallWorld, tmp_path: Path) -> None:
+    chromium = needs("chromium")
+    port = _free_port()
+    served = world.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
+    _wait_until_it_answers(port)
+    page = subprocess.run(
+        [chromium, *BROWSER, f"--user-data-dir={tmp_path}", "--dump-dom", f"http://127.0.0.1:{port}/asset-groups"],
+        capture_output=True, text=True, timeout=120, check=False,
+    ).stdout  # fmt: skip
+    served.interrupt()
+    served.end()
+    for group in ("market", "features", "news", "learning", "trading"):
+        assert group in page
+
+
+BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+           "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=30000")  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _wait_until_it_answers(port: int) -> None:

@@ -181,3 +181,21 @@ def test_the_stopwatch_measures_from_lap_to_lap() -> None:
     watch.lap("first")
     watch.lap("second")
     assert watch.milliseconds == {"first": 500.0, "second": 250.0}
+
+
+def test_a_champion_promoted_on_later_evidence_has_no_say_in_an_earlier_decision(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    promotions = MemoryPromotions()
+    promotions.record(PAIR, "unwritten", True, {}, desk.newest + timedelta(hours=1))
+    desk.knowledge = replace(desk.knowledge, policies=PolicyRegistry(tmp_path, promotions))
+    votes = {opinion["agent"]: opinion["action"] for opinion in desk.execute().receipt["opinions"]}
+    assert votes["quant"] is None
+
+
+def test_a_champion_whose_bundle_is_lost_stops_the_decision_instead_of_being_left_out(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    promotions = MemoryPromotions()
+    promotions.record(PAIR, "lost", True, {}, desk.newest)
+    desk.knowledge = replace(desk.knowledge, policies=PolicyRegistry(tmp_path, promotions))
+    with pytest.raises(NotStored, match="no bundle of policy lost"):
+        desk.execute()

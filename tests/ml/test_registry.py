@@ -1,8 +1,7 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,29 +10,10 @@ from ml.registry import PolicyRegistry, PromotionRules, Verdict, judge
 from tests.ml.learning import PAIR, TINY, bundle
 from trading.errors import InvalidBundle, InvalidValue, NotStored
 from trading.market import Pair, next_month
+from trading.stores.memory import MemoryPromotions
 
 RULES = PromotionRules(minimum_folds=3, minimum_excess_return=0.01)
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
-
-
-class Log:
-    """A promotion log in memory."""
-
-    def __init__(self) -> None:
-        self.entries: list[dict[str, Any]] = []
-
-    def record(
-        self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime
-    ) -> None:
-        self.entries.insert(
-            0, {"policy_id": policy_id, "promoted": promoted, "evidence": dict(evidence), "at": at}
-        )
-
-    def champion(self, pair: Pair) -> str | None:
-        return next((entry["policy_id"] for entry in self.entries if entry["promoted"]), None)
-
-    def history(self, pair: Pair) -> list[dict[str, Any]]:
-        return self.entries
 
 
 def earned(total_return: float) -> Performance:
@@ -46,7 +26,7 @@ def folds(policy: Sequence[float], market: Sequence[float]) -> list[Evaluation]:
         entry = (1 + theirs) * 0.997 - 1
         found.append(
             Evaluation(
-                "id", "recipe", "BTC/USDT", "1h", "binance-1h", month, 700, 0,
+                "id", "recipe", "BTC/USDT", "1h", "binance-1h", month, NOW, 700, 0,
                 earned(ours), earned(entry), earned(0.0), theirs,
             )
         )  # fmt: skip
@@ -107,7 +87,7 @@ def test_impossible_rules_are_refused(values: tuple[int, float]) -> None:
 
 
 def test_the_newest_unbroken_run_of_months_is_what_can_be_judged(tmp_path: Path) -> None:
-    registry = PolicyRegistry(tmp_path, Log())
+    registry = PolicyRegistry(tmp_path, MemoryPromotions())
     assert registry.latest_folds(PAIR) == []
     months = [date(2021, month, 1) for month in (1, 2, 4, 5)]
     for month in months:
@@ -121,7 +101,7 @@ def test_the_newest_unbroken_run_of_months_is_what_can_be_judged(tmp_path: Path)
 
 
 def test_the_champion_is_the_promoted_policy_and_not_the_newest(tmp_path: Path) -> None:
-    registry = PolicyRegistry(tmp_path, Log())
+    registry = PolicyRegistry(tmp_path, MemoryPromotions())
     assert registry.champion(PAIR) is None
     folder = registry.folder(PAIR, date(2021, 3, 1))
     promoted = bundle(folder).name
@@ -135,7 +115,7 @@ def test_the_champion_is_the_promoted_policy_and_not_the_newest(tmp_path: Path) 
 
 
 def test_a_champion_that_is_lost_or_changed_is_an_error_and_never_no_champion(tmp_path: Path) -> None:
-    registry = PolicyRegistry(tmp_path, Log())
+    registry = PolicyRegistry(tmp_path, MemoryPromotions())
     folder = bundle(registry.folder(PAIR, date(2021, 3, 1)))
     registry.record(PAIR, folder.name, Verdict(True, (), {}), NOW)
     (folder / "weights.npz").write_bytes(b"")
@@ -144,3 +124,12 @@ def test_a_champion_that_is_lost_or_changed_is_an_error_and_never_no_champion(tm
     registry.record(PAIR, "gone", Verdict(True, (), {}), NOW)
     with pytest.raises(NotStored, match="no bundle of policy gone"):
         registry.champion(PAIR)
+
+
+def test_the_same_verdict_on_the_same_evidence_is_entered_once(tmp_path: Path) -> None:
+    log = MemoryPromotions()
+    registry = PolicyRegistry(tmp_path, log)
+    verdict = judge(folds([0.05, -0.01, 0.04], [0.02, -0.03, 0.01]), RULES)
+    for _ in range(2):
+        registry.record(Pair("BTC", "USDT"), "id", verdict, datetime(2022, 1, 31, tzinfo=UTC))
+    assert len(log.history(Pair("BTC", "USDT"))) == 1

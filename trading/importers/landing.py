@@ -1,7 +1,8 @@
 """Where imported candles land: one Parquet file, a shelf, per venue, timeframe, pair and file format.
 
-Vendors that publish the same venue rarely agree to the last digit, so formats are shelved apart. A pair is read from its
-longest shelf, extended by every shelf that agrees with it wherever both have a candle; one that does not is left out.
+Vendors that publish the same venue rarely agree to the last digit, so formats are shelved apart. A pair is read from
+its longest shelf, extended by every shelf that agrees with it wherever both have a candle; one that does not is left
+out.
 """
 
 import fcntl

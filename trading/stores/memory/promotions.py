@@ -20,8 +20,9 @@ class MemoryPromotions:
         verdict = {"policy_id": policy_id, "promoted": promoted, "evidence": plain, "at": at}
         self._verdicts.append((pair, verdict))
 
-    def champion(self, pair: Pair) -> str | None:
-        return next((verdict["policy_id"] for verdict in self.history(pair) if verdict["promoted"]), None)
+    def champion(self, pair: Pair, until: datetime | None = None) -> str | None:
+        known = (verdict for verdict in self.history(pair) if until is None or verdict["at"] <= until)
+        return next((verdict["policy_id"] for verdict in known if verdict["promoted"]), None)
 
     def history(self, pair: Pair) -> list[dict[str, Any]]:
         return [dict(verdict) for each, verdict in reversed(self._verdicts) if each == pair]

@@ -31,12 +31,12 @@ class PostgresPromotions:
         with self._database.transaction() as connection:
             insert(connection, "promotions", row)
 
-    def champion(self, pair: Pair) -> str | None:
+    def champion(self, pair: Pair, until: datetime | None = None) -> str | None:
         with self._database.transaction() as connection:
             row = connection.execute(
                 "SELECT policy_id FROM promotions WHERE dataset = %s AND pair = %s AND promoted "
-                "ORDER BY number DESC LIMIT 1",
-                (self._dataset, str(pair)),
+                "AND at <= coalesce(%s::timestamptz, 'infinity') ORDER BY number DESC LIMIT 1",
+                (self._dataset, str(pair), until),
             ).fetchone()
         return row["policy_id"] if row else None
 

@@ -1,0 +1,67 @@
+"""What a newcomer reads is true: the compose file is valid, the pins are complete, the README's commands exist."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from tests.services import needs
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.service
+def test_the_compose_file_is_valid() -> None:
+    compose = needs("docker-compose")
+    done = subprocess.run(
+        [compose, "config", "--quiet"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"`marketloom (\w+)", README))
+    told = subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    assert named == {"demo", "dev", "import", "status", "sql", "why", "doctor"}
+    assert all(re.search(rf"\b{name}\b", told.stdout) for name in named)
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"(?m)^([a-z]+):", (PROJECT / "Makefile").read_text(encoding="utf-8")))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_everything_that_is_installed_is_pinned_to_that_version() -> None:
+    lines = (PROJECT / "constraints.txt").read_text(encoding="utf-8").split()
+    pins = {_plain(name): version for name, _, version in (line.partition("==") for line in lines)}
+    tools = {"pip", "setuptools", "marketloom"}
+    installed = {_plain(each.metadata["Name"]): each.version.partition("+")[0] for each in distributions()}
+    assert {name: version for name, version in installed.items() if name not in tools} == pins
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_readme_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (PROJECT / target).exists(), target
+
+
+def test_every_package_folder_is_listed_for_installation() -> None:
+    listed = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    roots = ("orchestration", "assets", "sensors", "ml", "streaming", "trading")
+    found = {
+        ".".join(init.parent.relative_to(PROJECT).parts)
+        for root in roots
+        for init in (PROJECT / root).rglob("__init__.py")
+    }
+    assert found == listed
