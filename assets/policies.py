@@ -142,12 +142,12 @@ def _policy_metadata(policy: Policy) -> dict[str, Any]:
         "training_rows": told.training_rows,
         "training_window": f"{told.training_start:%Y-%m-%d %H:%M} to {told.training_end:%Y-%m-%d %H:%M} UTC",
         "embargo_candles": told.embargo_candles,
-        "manifest": dg.MetadataValue.json(told.as_json()),
         "reward_curve": line_plot(
             f"Mean log growth per candle and rollout, {told.pair} {told.test_month:%Y-%m}",
             list(range(1, len(curve) + 1)),
             {"reward": curve},
         ),
+        "manifest": dg.MetadataValue.json(told.as_json()),
     }
 
 
@@ -193,12 +193,12 @@ def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
         "maximum_drawdown": evaluation.policy.maximum_drawdown,
         "trades": evaluation.policy.trades,
         "dagster/row_count": evaluation.candles,
-        "evaluation": dg.MetadataValue.json(evaluation.as_json()),
         "equity": line_plot(
             f"Out of sample: {evaluation.pair} {evaluation.test_month:%Y-%m}",
             thin["close_time"].to_list(),
             lines,
         ),
+        "evaluation": dg.MetadataValue.json(evaluation.as_json()),
     }
 
 

@@ -18,5 +18,7 @@ defs = dg.Definitions(
     schedules=SCHEDULES,
     sensors=[decision_sensor],
     resources=RESOURCES,
+    # A process per step would cost two seconds each; what is long, training, starts its own.
+    executor=dg.in_process_executor,
     loggers={"console": dg.colored_console_logger, "progress": progress},
 )

@@ -37,7 +37,6 @@ daily_performance = dg.define_asset_job(
 decide = dg.define_asset_job(
     "decide",
     selection=dg.AssetSelection.assets(decisions.decision),
-    executor_def=dg.in_process_executor,  # a step process would cost more than the decision
     description="One decision for a pair's newest candle.",
 )
 daily_portfolio = dg.define_asset_job(

@@ -36,7 +36,7 @@ def _request(event: Event, account: Account) -> dg.RunRequest:
 
 
 @dg.sensor(
-    target="decision",
+    job_name="decide",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Requests one decision run for every pair whose newest candle has closed.",
