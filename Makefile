@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/marketloom demo $(if $(DATA),--data $(DATA)) $(if $(filter-out 0,$(QUICK)),--quick)
+	$(BIN)/marketloom demo $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(QUICK)),--quick)
 
 dev: install
 	$(BIN)/marketloom dev

@@ -31,6 +31,7 @@ class DecisionConfig(dg.Config):
     kinds={"postgres"},
     owners=["team:trading"],
     code_version="1",
+    pool="account",  # limits are the whole account's: two decisions at once would both spend what is free
     deps=[
         instruments,
         dg.AssetDep(ohlcv, partition_mapping=PAIR_OF_MONTHS),

@@ -79,16 +79,10 @@ class Desk:
         day = self._day(pair, start, end)
         if day.rows.is_empty():
             return
-        analyst = self._rules.analyst
         yield score("technical", technical_votes(day, self._rules.signals), day.returns, costs)
         yield score(
             "analyst",
-            analyst_votes(
-                day,
-                lambda at: self._knowledge.sentiment(pair, at),
-                analyst.threshold,
-                analyst.maximum_age_hours,
-            ),
+            analyst_votes(day, lambda at: self._knowledge.sentiment(pair, at), self._rules.analyst),
             day.returns,
             costs,
         )

@@ -31,7 +31,7 @@ def portfolio_snapshots(
     knowledge: dg.ResourceParam[Knowledge],
     journal: dg.ResourceParam[Journal],
 ) -> dg.MaterializeResult[None]:
-    """Balances priced with the last closes known by the end of the day, or by now while the day runs."""
+    """Balances priced with the last closes known by the end of the day, or by the newest candle while the day runs."""
     start, end = days([context.partition_key])
     newest = max(knowledge.newest_close(pair) for pair in knowledge.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))

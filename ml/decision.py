@@ -77,7 +77,7 @@ def _opinions(known: Known, signal: TechnicalSignal, rules: Rules) -> tuple[Opin
 
 def _action(known: Known, agreed: Consensus) -> tuple[Action, str]:
     """What is left to do of the consensus, given the open position; a hit stop or target closes before any vote."""
-    position = known.position
+    position = _held(known)
     if position is None:
         if agreed.action is Action.CLOSE:
             return Action.HOLD, "nothing to close"
@@ -90,6 +90,16 @@ def _action(known: Known, agreed: Consensus) -> tuple[Action, str]:
     if agreed.action in (Action.LONG, Action.SHORT):
         return Action.CLOSE, f"consensus turned against the open position: {'; '.join(agreed.reasons)}"
     return agreed.action, "; ".join(agreed.reasons)
+
+
+def _held(known: Known) -> Position | None:
+    """The open position; one too small for the venue to trade cannot be closed and does not block the pair."""
+    position, instrument = known.position, known.instrument
+    if position is None:
+        return None
+    quantity = abs(position.quantity)
+    dust = quantity < instrument.minimum_quantity or quantity * Decimal(known.close) < instrument.minimum_cost
+    return None if dust else position
 
 
 def hit_protection(position: Position, candles: pl.DataFrame) -> str:

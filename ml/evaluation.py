@@ -98,7 +98,7 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
         candles=rows.height,
         undecided=undecided,
         **{name: performance(*run, per_year) for name, run in runs.items()},
-        market_return=float(closes[-1] / opens[1] - 1.0),
+        market_return=float(closes[-1] / opens[0] - 1.0),
         curves=rows.select(
             "close_time",
             "close",

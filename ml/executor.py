@@ -29,7 +29,7 @@ def execute(
     Raises InvalidValue when the account has already decided on a later candle: an account's history has one direction.
     """
     watch = Stopwatch()
-    at = as_of or knowledge.now(pair)
+    at = as_of or knowledge.now()
     identity = decision_id(knowledge.account.name, pair, knowledge.closed_by(pair, at))
     if earlier := _find(journal, identity):
         return Executed(earlier, _place(identity, journal, venue), repeated=True)

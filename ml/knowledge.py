@@ -1,6 +1,6 @@
 """Gathers what one decision may see: everything known at its clock, nothing later."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -14,12 +14,14 @@ from ml.registry import PolicyRegistry
 from ml.sentiment import PairSentiment, pair_sentiment, quote_is_crypto
 from trading.account import Account, opening_balances, snapshot
 from trading.errors import NotStored
+from trading.fills import Costs
 from trading.indicators import LOOKBACK, live_row
 from trading.market import Instrument, Pair, Universe, next_month
 from trading.portfolio import Position, rate
 from trading.ports import Journal, NewsStore, TableStore
 from trading.risk import AccountState
 
+MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is the venue's to refuse
 NEWS_HORIZON = timedelta(days=400)  # far enough to say how old the newest article is
 
 
@@ -34,6 +36,7 @@ class Knowledge:
     policies: PolicyRegistry
     journal: Journal
     instruments: Mapping[Pair, Instrument]
+    costs: Mapping[Pair, Costs]
     sentiment_half_life_hours: float
     clock: Callable[[], datetime] | None = None
 
@@ -59,9 +62,12 @@ class Knowledge:
             instrument=self.instruments[pair],
         )
 
-    def now(self, pair: Pair) -> datetime:
-        """The clock: wall time where one was given, else the close of the newest stored candle."""
-        return self.clock() if self.clock else self.newest_close(pair)
+    def now(self) -> datetime:
+        """The clock: wall time where one was given, else the close of the newest stored candle of any pair.
+
+        One clock for all pairs: a pair that lags behind is late, it does not turn time back.
+        """
+        return self.clock() if self.clock else max(map(self.newest_close, self.universe.pairs))
 
     def closed_by(self, pair: Pair, at: datetime) -> datetime:
         """Close of the newest candle that had closed by then."""
@@ -97,20 +103,41 @@ class Knowledge:
     ) -> AccountState:
         """What risk must know of the account; values are counted in the account's quote asset."""
         now = self.snapshot(at)
-        balances, quote = self.journal.balances(self.account.name), self.account.quote
-        values = {
-            each.pair: _value(each, quote, prices) for each in self.journal.positions(self.account.name)
-        }
+        held = self.journal.positions(self.account.name)
+        values = {each.pair: _value(each, self.account.quote, prices) for each in held}
+        free = self._free(pair, held, prices)
         return AccountState(
             equity=float(now["equity"]),
             equity_peak=float(now["peak_equity"]),
             day_opening_equity=float(now["opening_equity"]),
             position_value=values.get(pair, 0.0) if position else 0.0,
             exposure_value=sum(values.values()),
-            available_base=float(balances.get(pair.base, Decimal(0))),
-            available_quote=float(balances.get(pair.quote, Decimal(0))),
-            quote_rate=float(rate(pair.quote, quote, prices)),
+            available_base=float(free.get(pair.base, Decimal(0))),
+            available_quote=float(free.get(pair.quote, Decimal(0))) / (1 + self._concession(pair)),
+            quote_rate=float(rate(pair.quote, self.account.quote, prices)),
         )
+
+    def _free(
+        self, pair: Pair, held: Sequence[Position], prices: Mapping[Pair, Decimal]
+    ) -> dict[str, Decimal]:
+        """Balances without what other pairs' positions need to be closed: a stop must find its inventory."""
+        free = dict(self.journal.balances(self.account.name))
+        for each in held:
+            if each.pair != pair:
+                asset, amount = self._needed_to_close(each, prices)
+                free[asset] = max(free.get(asset, Decimal(0)) - amount, Decimal(0))
+        return free
+
+    def _needed_to_close(self, position: Position, prices: Mapping[Pair, Decimal]) -> tuple[str, Decimal]:
+        if position.quantity > 0:
+            return position.pair.base, position.quantity
+        fee = self.instruments[position.pair].taker_fee
+        price = prices[position.pair] * (1 + fee + Decimal(str(self._concession(position.pair))))
+        return position.pair.quote, -position.quantity * price
+
+    def _concession(self, pair: Pair) -> float:
+        """What a market order may pay above the last close: spread, slippage, and a small move until it fills."""
+        return self.costs[pair].half_spread + self.costs[pair].slippage + MOVE_UNTIL_FILLED
 
     def sentiment(self, pair: Pair, at: datetime) -> PairSentiment | None:
         """Tone of the news about the pair's assets, None when there is none to speak of."""

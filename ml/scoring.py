@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.agents.analyst import AnalystRules, analyst_opinion
+from ml.agents.opinions import Action
 from ml.policy import Policy
 from ml.sentiment import PairSentiment
 from trading.fills import Costs
@@ -85,26 +87,15 @@ def policy_votes(day: Day, policy: Policy) -> Votes:
 
 
 def analyst_votes(
-    day: Day,
-    sentiment_at: Callable[[datetime], PairSentiment | None],
-    threshold: float,
-    maximum_age_hours: float,
+    day: Day, sentiment_at: Callable[[datetime], PairSentiment | None], rules: AnalystRules
 ) -> Votes:
-    """Tone of the news at each close, silent where the newest article is too old."""
-    return np.array(
-        [
-            _analyst_vote(sentiment_at(close_time), close_time, threshold, maximum_age_hours)
-            for close_time in day.rows["close_time"]
-        ]
-    )
+    """The analyst's own opinion at each close; silent where it abstains."""
+    closes = day.rows["close_time"].to_list()
+    return np.array([_sign(analyst_opinion(sentiment_at(close), close, rules).action) for close in closes])
 
 
-def _analyst_vote(
-    sentiment: PairSentiment | None, at: datetime, threshold: float, maximum_age_hours: float
-) -> float:
-    if sentiment is None or (at - sentiment.newest_known_at).total_seconds() > maximum_age_hours * 3600:
-        return 0.0
-    return float(np.sign(sentiment.score)) if abs(sentiment.score) >= threshold else 0.0
+def _sign(action: Action | None) -> float:
+    return {Action.LONG: 1.0, Action.SHORT: -1.0}.get(action, 0.0) if action else 0.0
 
 
 def _rows(day: Day) -> Iterator[Mapping[str, float]]:

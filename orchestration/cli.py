@@ -70,7 +70,7 @@ def import_candles(
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What is stored: candles, features, news, policies, champion, decisions, balances."""
+    """What is stored: candles, features, folds, champion, decisions, balances."""
     from orchestration.status import read_status, show
 
     facts = read_status()

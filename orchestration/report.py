@@ -30,7 +30,7 @@ class PairSummary:
     gaps: int
     longest_gap: int
     folds: list[Evaluation]
-    frames_per_second: float
+    frames_per_second: list[float]  # per fold
     champion: str | None
     gate: tuple[str, ...]  # what the promotion gate said
     newest: dict[str, Any]  # receipt of the newest decision
@@ -89,10 +89,10 @@ def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
         gaps=counted.gaps,
         longest_gap=counted.longest_gap,
         folds=evaluations[-folds:],
-        frames_per_second=max(
-            (world.policies.bundle(pair, fold.test_month).manifest.frames_per_second for fold in evaluations),
-            default=0.0,
-        ),
+        frames_per_second=[
+            world.policies.by_id(pair, fold.policy_id).manifest.frames_per_second
+            for fold in evaluations[-folds:]
+        ],
         champion=champion.policy_id if champion else None,
         gate=tuple(verdicts[0]["evidence"]["reasons"]) if verdicts else (),
         newest=next(row for row in decisions if row["pair"] == str(pair)),
@@ -161,7 +161,7 @@ def _fold_table(summary: Summary) -> Table:
 
 def _fold_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
     for each in summary.pairs:
-        for fold in each.folds:
+        for fold, speed in zip(each.folds, each.frames_per_second, strict=True):
             yield (
                 str(each.pair),
                 f"{fold.test_month:%Y-%m}",
@@ -171,7 +171,7 @@ def _fold_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
                 f"{fold.policy.annualised_sharpe:+.2f}",
                 f"{fold.policy.maximum_drawdown:.2%}",
                 str(fold.policy.trades),
-                f"{each.frames_per_second:,.0f}",
+                f"{speed:,.0f}",
             )
 
 

@@ -22,6 +22,7 @@ from orchestration.system import POSTGRES
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
+from trading.fills import Costs
 from trading.importers.landing import Landing
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
 from trading.ports import CandleSource, NewsStore
@@ -115,8 +116,11 @@ class World:
 
     @property
     def venue(self) -> PaperVenue:
-        costs = {pair: self.settings.costs(pair) for pair in self.settings.market.pairs}
-        return PaperVenue(self.journal, self.candle_source, self.instrument_file.read(), costs)
+        return PaperVenue(self.journal, self.candle_source, self.instrument_file.read(), self.costs)
+
+    @property
+    def costs(self) -> dict[Pair, Costs]:
+        return {pair: self.settings.costs(pair) for pair in self.settings.market.pairs}
 
     @cached_property
     def policies(self) -> PolicyRegistry:
@@ -136,6 +140,7 @@ class World:
             policies=self.policies,
             journal=self.journal,
             instruments=self.instrument_file.read(),
+            costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
         )
 
@@ -189,10 +194,7 @@ RESOURCES: dict[str, Any] = {
     ),
     "training": provided(lambda world: world.settings.policy, "PPO settings"),
     "promotion": provided(lambda world: world.settings.promotion, "the gate's rules"),
-    "costs": provided(
-        lambda world: {pair: world.settings.costs(pair) for pair in world.settings.market.pairs},
-        "fee, spread and slippage per pair",
-    ),
+    "costs": provided(lambda world: world.costs, "fee, spread and slippage per pair"),
     "knowledge": provided(lambda world: world.knowledge, "everything a decision may see"),
     "rules": provided(lambda world: world.rules, "signals, analyst, consensus and risk limits"),
     "pipes": dg.PipesSubprocessClient(),

@@ -16,8 +16,8 @@ def _pairs(context: dg.ScheduleEvaluationContext) -> list[Pair]:
 
 @dg.schedule(job=history, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def hourly_history(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Candles and features of the running month, five minutes past every hour."""
-    month = context.scheduled_execution_time.date().replace(day=1)
+    """Candles and features of the month that an hour ago lies in: just after midnight, the one that has ended."""
+    month = (context.scheduled_execution_time - dt.timedelta(hours=1)).date().replace(day=1)
     for pair in _pairs(context):
         yield dg.RunRequest(partition_key=pair_month_key(pair, month))
 

@@ -111,12 +111,12 @@ def _age(age: float | None, limit: float, unit: str) -> _Answer:
 
 
 def _drawdown(case: _Case) -> _Answer:
-    note = "below the equity peak; at {} trading pauses until a person resumes"
+    note = "below the equity peak; from {} on no new position is opened"
     return _loss(case.amounts.equity, case.amounts.equity_peak, case.limits.drawdown, note)
 
 
 def _daily_loss(case: _Case) -> _Answer:
-    note = "below the day's opening equity; at {} no new position until the next UTC day"
+    note = "below the day's opening equity; from {} on no new position is opened"
     return _loss(case.amounts.equity, case.amounts.day_opening_equity, case.limits.daily_loss, note)
 
 

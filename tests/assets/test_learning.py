@@ -50,6 +50,7 @@ class World:
             self.policies,
             MemoryJournal(),
             {PAIR: INSTRUMENT},
+            {PAIR: Costs(0.0026, 0.0001, 0.0002)},
             24.0,
         )
         self.resources: dict[str, Any] = {

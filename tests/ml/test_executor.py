@@ -65,6 +65,7 @@ class Desk:
             policies=PolicyRegistry(folder, MemoryPromotions()),
             journal=self.journal,
             instruments={PAIR: INSTRUMENT},
+            costs={PAIR: COSTS},
             sentiment_half_life_hours=24.0,
         )
 

@@ -31,6 +31,8 @@ def sql(lake: Path, query: str) -> pl.DataFrame:
         except duckdb.Error as error:
             raise UnreadableFile(f"{table}: {error}; materialise the months that it names again") from None
         try:
+            if [each.type for each in duckdb.extract_statements(query)] != [duckdb.StatementType.SELECT]:
+                raise InvalidValue("only one SELECT is allowed: the lake is written by assets alone")
             answer: pl.DataFrame = database.sql(query).pl()
             return answer
         except duckdb.Error as error:
