@@ -29,6 +29,8 @@ def news_articles(
     """Articles that became known on these days; one without a clock time becomes known at the next midnight."""
     start, end = days(context.partition_keys)
     articles = news_source.articles(start, end)
+    for reason in news_source.refused:
+        context.log.warning(f"refused: {reason}")
     new = news_store.put_articles(articles)
     context.log.info(
         f"{articles.height} articles known from {start:%Y-%m-%d} to {end:%Y-%m-%d}, {new} of them new"
@@ -39,6 +41,7 @@ def news_articles(
             "dagster/row_count": articles.height,
             "new": new,
             "by_source": dg.MetadataValue.json(by_source),
+            "refused_files": dg.MetadataValue.json(list(news_source.refused)),
         }
     )
 

@@ -49,6 +49,10 @@ class NewsFile:
 class NewsSource(Protocol):
     """Where articles come from."""
 
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why some of it could not be read; what could be read is given all the same."""
+
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """ARTICLE_SCHEMA with start <= known_at < end, by known_at; empty when there was no news."""
 
@@ -62,6 +66,10 @@ class NewsFiles:
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """UnreadableFile when the folder is missing or holds no readable file."""
         return self._all.filter(pl.col("known_at") >= start, pl.col("known_at") < end)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        return tuple(report.refused_reason for report in self.reports if report.refused_reason)
 
     @property
     def reports(self) -> list[NewsReport]:

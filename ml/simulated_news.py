@@ -67,6 +67,8 @@ class SimulatedNews:
         self._assets = tuple(assets)
         self._returns_of = cache(returns_of)
 
+    refused: tuple[str, ...] = ()
+
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """ARTICLE_SCHEMA with start <= known_at < end, by known_at; known when published."""
         rows = [

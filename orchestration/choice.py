@@ -1,6 +1,7 @@
 """What a demo works on: real files or the simulator, written down so that the UI afterwards sees the same."""
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from ml.news_files import NewsFiles
 from orchestration.imports import import_files, show
 from orchestration.settings import chosen_file
 from orchestration.system import System
-from trading.errors import UnreadableFile
+from trading.errors import NotStored, UnreadableFile
 from trading.importers.coverage import Window, longest_common_window
 from trading.importers.landing import Landing
 from trading.market import Timeframe, month_of
@@ -54,10 +55,11 @@ def choose_files(system: System, data: Path, out: Console) -> Choice:
     """
     candles, news = _folders(data)
     reports = [row for row in import_files(candles, None, None, None) if _concerns(row, system)]
-    landing = Landing(system.home / "landing")
-    kinds = {(str(row["venue"]), Timeframe(row["timeframe"])) for row in reports if not row["refused_reason"]}
-    window = longest_common_window(landing, kinds, system.settings.market.pairs)
-    show([row for row in reports if _used(row, window)], out)
+    refused = [row for row in reports if row["refused_reason"]]
+    window = _window(system, reports, refused)
+    show([*(row for row in reports if _used(row, window)), *refused], out)
+    for reason in _refused_news(news):
+        out.print(f"[red]refused[/red] {reason}", soft_wrap=True)
     end = window.end - window.timeframe.duration
     _write(system.home, _files_overlay(window, end, news))
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
@@ -84,12 +86,32 @@ def _folders(data: Path) -> tuple[Path, Path | None]:
 
 
 def _concerns(row: dict[str, Any], system: System) -> bool:
-    """Files of other pairs, and files that are no candles at all, are somebody else's business."""
-    return row["pair"] in {str(pair) for pair in system.settings.market.pairs}
+    """Files that are known to hold another pair are not looked at; one that cannot be read might hold ours."""
+    return row["pair"] is None or row["pair"] in {str(pair) for pair in system.settings.market.pairs}
+
+
+def _window(system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]) -> Window:
+    """The longest common time among these files; NotStored names what was refused."""
+    spans: dict[tuple[str, Timeframe], list[datetime]] = {}
+    for row in reports:
+        if not row["refused_reason"]:
+            times = [datetime.fromisoformat(row[name]) for name in ("first", "last")]
+            spans.setdefault((row["venue"], Timeframe(row["timeframe"])), []).extend(times)
+    kinds = {kind: (min(times), max(times) + kind[1].duration) for kind, times in spans.items()}
+    try:
+        return longest_common_window(Landing(system.home / "landing"), kinds, system.settings.market.pairs)
+    except NotStored as error:
+        reasons = "".join(f"\nrefused {row['path']}: {row['refused_reason']}" for row in refused)
+        raise NotStored(f"{error}{reasons}") from None
+
+
+def _refused_news(news: Path | None) -> list[str]:
+    return list(NewsFiles(news).refused) if news else []
 
 
 def _used(row: dict[str, Any], window: Window) -> bool:
-    return (row["venue"], row["timeframe"]) == (window.venue, window.timeframe.value)
+    same = (row["venue"], row["timeframe"]) == (window.venue, window.timeframe.value)
+    return same and not row["refused_reason"]
 
 
 def _news_span(news: Path | None, start: datetime, end: datetime) -> tuple[date, date] | None:
@@ -102,14 +124,17 @@ def _news_span(news: Path | None, start: datetime, end: datetime) -> tuple[date,
 
 def _files_overlay(window: Window, until: datetime, news: Path | None) -> str:
     return (
-        "# Written by `marketloom demo`: what it chose. Delete this file to go back to marketloom.toml.\n"
         f'[market]\nsource = "files"\nvenue = "{window.venue}"\ntimeframe = "{window.timeframe.value}"\n'
         f'until = "{until.isoformat()}"\nnews = {json.dumps(str(news or ""))}\n'
     )
 
 
 def _write(home: Path, text: str) -> None:
-    chosen_file(home).write_text(text, encoding="utf-8")
+    draft = chosen_file(home).with_suffix(".partial")
+    draft.write_text(
+        f"# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml.\n{text}"
+    )
+    os.replace(draft, chosen_file(home))
 
 
 def _midnight(day: date) -> datetime:

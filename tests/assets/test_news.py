@@ -32,6 +32,8 @@ ARTICLES = pl.DataFrame(
 class Press:
     """A news source that has these articles, or cannot be reached."""
 
+    refused = ("old.parquet is damaged",)
+
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
@@ -114,3 +116,8 @@ def test_a_source_that_cannot_be_read_fails_the_run_instead_of_storing_no_news()
     with pytest.raises(OSError, match="the disk is gone"):
         world.run(news_articles)
     assert world.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9)).is_empty()
+
+
+def test_a_news_file_that_was_refused_is_named_in_the_metadata() -> None:
+    [event, *_] = World().run(news_articles).asset_materializations_for_node("news_articles")
+    assert event.metadata["refused_files"].value == ["old.parquet is damaged"]

@@ -53,7 +53,9 @@ def test_holding_pays_its_entry_and_cash_earns_nothing(tmp_path: Path) -> None:
     result = evaluate(policy(tmp_path), table(), table(), COSTS)
     assert result.buy_and_hold.trades == 1
     entry = (1 + COSTS.half_spread + COSTS.slippage) * (1 + COSTS.taker_fee)
-    assert 1 + result.buy_and_hold.total_return == pytest.approx((1 + result.market_return) / entry)
+    opens, last = table()["open"], 1 + result.market_return
+    bought = opens[1] / opens[0]  # a decision on the first close buys at the second open
+    assert 1 + result.buy_and_hold.total_return == pytest.approx(last / bought / entry)
     assert (result.cash.total_return, result.cash.annualised_sharpe, result.cash.exposure) == (0.0, 0.0, 0.0)
 
 

@@ -11,7 +11,12 @@ from trading.market import Pair, Timeframe
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-KINDS = [("binance", Timeframe.H1), ("kraken", Timeframe.H1), ("binance", Timeframe.M5)]
+ALWAYS = (START - 1000 * DAY, START + 1000 * DAY)
+KINDS = {
+    ("binance", Timeframe.H1): ALWAYS,
+    ("kraken", Timeframe.H1): ALWAYS,
+    ("binance", Timeframe.M5): ALWAYS,
+}
 
 
 class Shelves:
@@ -68,3 +73,11 @@ def test_pairs_that_are_never_there_together_say_so(shelves: Shelves) -> None:
     shelves.add("binance_XRP-USDT_1h", 500, 510)
     with pytest.raises(NotStored, match="BTC/USDT, XRP/USDT at the same time"):
         span(shelves)
+
+
+def test_what_lies_outside_the_bounds_is_not_part_of_the_window(shelves: Shelves) -> None:
+    for pair in ("BTC", "XRP"):
+        shelves.add(f"binance_{pair}-USDT_1h", 0, 100)
+    bounds = {("binance", Timeframe.H1): (START + 20 * HOUR, START + 50 * HOUR)}
+    window = longest_common_window(shelves.landing, bounds, (BTC, XRP))
+    assert (window.start, window.end) == (START + 20 * HOUR, START + 50 * HOUR)

@@ -1,6 +1,6 @@
 """The longest time for which one venue has candles of all pairs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,22 +26,27 @@ class Window:
 
 
 def longest_common_window(
-    landing: Landing, kinds: Iterable[tuple[str, Timeframe]], pairs: Sequence[Pair]
+    landing: Landing, kinds: Mapping[tuple[str, Timeframe], "Stretch"], pairs: Sequence[Pair]
 ) -> Window:
-    """Over the given (venue, timeframe) kinds. NotStored when no kind has all pairs at the same time."""
-    windows = [window for kind in kinds for window in _common(landing, *kind, pairs)]
+    """Over the given (venue, timeframe) kinds, each within its own bounds.
+
+    NotStored when no kind has all pairs at the same time.
+    """
+    windows = [window for kind, bounds in kinds.items() for window in _common(landing, *kind, bounds, pairs)]
     if not windows:
         names = ", ".join(map(str, pairs))
         raise NotStored(f"no venue and timeframe has candles of {names} at the same time: import more files")
     return max(windows, key=lambda window: (window.length, -window.timeframe.duration))
 
 
-def _common(landing: Landing, venue: str, timeframe: Timeframe, pairs: Sequence[Pair]) -> list[Window]:
+def _common(
+    landing: Landing, venue: str, timeframe: Timeframe, bounds: "Stretch", pairs: Sequence[Pair]
+) -> list[Window]:
     source = landing.source(venue, timeframe)
     if not set(pairs) <= set(source.pairs()):
         return []
-    shared = _stretches(source.candles(pairs[0], *source.span(pairs[0])))
-    for pair in pairs[1:]:
+    shared = [bounds]
+    for pair in pairs:
         shared = _intersections(shared, _stretches(source.candles(pair, *source.span(pair))))
     return [Window(venue, timeframe, start, end) for start, end in shared]
 

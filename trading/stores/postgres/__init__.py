@@ -1,9 +1,17 @@
 """PostgreSQL back ends of the ports: one class per port, each method one transaction."""
 
+from trading.stores.postgres.connection import Database
 from trading.stores.postgres.journal import PostgresJournal
 from trading.stores.postgres.news import PostgresNews
 from trading.stores.postgres.performance import PostgresPerformance
 from trading.stores.postgres.promotions import PostgresPromotions
 from trading.stores.postgres.schema import migrate
 
-__all__ = ["PostgresJournal", "PostgresNews", "PostgresPerformance", "PostgresPromotions", "migrate"]
+__all__ = [
+    "Database",
+    "PostgresJournal",
+    "PostgresNews",
+    "PostgresPerformance",
+    "PostgresPromotions",
+    "migrate",
+]
