@@ -13,13 +13,14 @@ import dagster as dg
 import polars as pl
 from rich.console import Console
 
+from ml.folds import testable_months
 from ml.recent_signal import Walk, shortest_walk
 from orchestration.choice import Choice, choose_files, choose_simulator
 from orchestration.report import print_summary, summarise, write_report
 from orchestration.resources import World
-from orchestration.settings import load_settings
+from orchestration.settings import Settings, load_settings
 from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
-from trading.market import Pair, months_between
+from trading.market import Pair, month_start, months_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent
     months = months_between(choice.first_month, choice.last_month)
     runner.history(pairs, months)
     runner.news(choice.news_days(extent.news_days))
-    runner.learning(pairs, months[-extent.folds :], extent.frames)
+    runner.learning(pairs, tested_months(months, choice.end, load_settings())[-extent.folds :], extent.frames)
     runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
     runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))
     runner.portfolio(choice.end.date())
@@ -89,6 +90,11 @@ class Runner:
             self._run("news", span=(str(days[0]), str(days[1])))
 
     def learning(self, pairs: Sequence[Pair], months: Sequence[date], frames: int) -> None:
+        if not months:
+            self._out.print(
+                "[yellow]•[/yellow] Policies: none, too few months to train on ([policy] train_months)"
+            )
+            return
         with stage(
             self._out, f"Policies: {len(pairs) * len(months)} folds, trained and tested out of sample"
         ):
@@ -141,6 +147,12 @@ class Runner:
             tags=tags,
             run_config={"loggers": {"progress": {}}, **(config or {})},
         )
+
+
+def tested_months(months: Sequence[date], end: datetime, settings: Settings) -> list[date]:
+    """Months with enough months before them to train on and at least a week of candles to test on."""
+    trained = testable_months(months, settings.policy.train_months)
+    return [month for month in trained if end - month_start(month) >= timedelta(days=7)]
 
 
 def recent_walk(world: World, longest: int) -> Walk | None:

@@ -11,13 +11,13 @@ from types import FrameType
 from rich.console import Console
 
 from orchestration.settings import PROJECT
-from orchestration.system import dagster_instance, running_system
+from orchestration.system import dagster_instance, only_server, running_system
 from trading.errors import InvalidSettings
 
 
 def serve(out: Console) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code of `dagster dev`, 0 when a person stopped it."""
-    with running_system() as system:
+    with running_system() as system, only_server(system.home):
         host, port = system.settings.dagster.host, system.settings.dagster.port
         _refuse_a_used_port(host, port)
         dagster_instance(system.settings).dispose()

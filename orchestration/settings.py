@@ -39,7 +39,10 @@ class Market(Section):
     timeframe: Timeframe
     source: Literal["simulator", "files"]
     venue: str = Field(pattern="^[a-z0-9]+$")
-    until: dt.datetime | Literal[""]
+    until: Annotated[
+        dt.datetime | None,
+        BeforeValidator(lambda text: dt.datetime.fromisoformat(str(text)) if text else None),
+    ]
     news: str
 
     @property
@@ -52,7 +55,7 @@ class Market(Section):
 
     @property
     def known_until(self) -> dt.datetime | None:
-        return None if self.until == "" else _utc(self.until)
+        return _utc(self.until) if self.until else None
 
 
 class Simulator(Section):
@@ -162,11 +165,11 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     values = _read(path)
     if (chosen := chosen_file(home_folder(environment))).exists():
         _merge(values, _read(chosen))
-    _merge(values, _from_environment(environment))
+    variables = _override(values, environment)
     try:
         settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
     except ValidationError as error:
-        raise InvalidSettings("\n".join(_problems(error, path))) from None
+        raise InvalidSettings("\n".join(_problems(error, path, variables))) from None
     _check_universe(settings, path)
     return settings
 
@@ -182,16 +185,32 @@ def _read(path: Path) -> dict[str, Any]:
         raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Set what MARKETLOOM__SECTION__KEY variables say; returns the variable's name by `section.key`.
+
+    Case does not matter: a variable is matched to the key that is there, BTC/USDT and USDT included.
+    """
+    names = {}
     for name, text in environment.items():
-        if name.startswith(PREFIX):
-            *sections, key = name.removeprefix(PREFIX).lower().split("__")
-            section = values
-            for part in sections:
-                section = section.setdefault(part, {})
-            section[key] = _toml_value(text)
-    return values
+        if not name.startswith(PREFIX):
+            continue
+        section, path = values, []
+        *sections, key = name.removeprefix(PREFIX).split("__")
+        for part in sections:
+            path.append(_matched(section, part))
+            if not isinstance(section.setdefault(path[-1], {}), dict):
+                raise InvalidSettings(
+                    f"environment variable {name}: {'.'.join(path)} is a value, not a section"
+                )
+            section = section[path[-1]]
+        path.append(_matched(section, key))
+        section[path[-1]] = _toml_value(text)
+        names[".".join(path)] = name
+    return names
+
+
+def _matched(section: Mapping[str, Any], word: str) -> str:
+    return next((key for key in section if key.lower() == word.lower()), word.lower())
 
 
 def _toml_value(text: str) -> Any:
@@ -213,13 +232,15 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
 
 
-def _problems(error: ValidationError, path: Path) -> list[str]:
-    return [_problem(path, detail) for detail in error.errors()]
+def _problems(error: ValidationError, path: Path, variables: Mapping[str, str]) -> list[str]:
+    return [_problem(path, detail, variables) for detail in error.errors()]
 
 
-def _problem(path: Path, detail: Any) -> str:
+def _problem(path: Path, detail: Any, variables: Mapping[str, str]) -> str:
     *sections, key = [str(part) for part in detail["loc"]] or ["?"]
-    where = f"{path}: [{'.'.join(sections)}] {key}" if sections else f"{path}: [{key}]"
+    variable = variables.get(".".join((*sections, key)))
+    source = f"environment variable {variable}" if variable else str(path)
+    where = f"{source}: [{'.'.join(sections)}] {key}" if sections else f"{source}: [{key}]"
     match detail["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
             return f"{where} is not a known key; known are: {', '.join(_known_keys(sections))}"

@@ -1,5 +1,6 @@
 """The running system: settings, home folder, PostgreSQL and Dagster instance, ready or explained."""
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import psutil
 
 from orchestration.embedded import EmbeddedPostgres, prepare_home
 from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+from trading.errors import InvalidSettings
 from trading.stores.postgres import migrate
 
 POSTGRES = "MARKETLOOM_POSTGRES"
@@ -47,11 +49,24 @@ def running_system() -> Iterator[System]:
             yield System(settings, home, dsn)
 
 
+@contextmanager
+def only_server(home: Path) -> Iterator[None]:
+    """One UI and daemon per home: only then are unfinished runs known to be nobody's. InvalidSettings otherwise."""
+    with (home / "serving.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidSettings(
+                f"`marketloom dev` runs on {home} already: use its UI, stop it, or set MARKETLOOM_HOME elsewhere"
+            ) from None
+        yield
+
+
 def dagster_instance(settings: Settings, config: str = SERVING) -> dg.DagsterInstance:
     """The instance that DAGSTER_HOME names, with the pairs of the settings as partitions and dead runs closed."""
     instance = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], config)
     instance.add_dynamic_partitions("pair", [pair.key for pair in settings.market.pairs])
-    _close_abandoned(instance)
+    _close_abandoned(instance, serving=config == SERVING)
     return instance
 
 
@@ -96,12 +111,15 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _close_abandoned(instance: dg.DagsterInstance) -> None:
-    """Runs of a demo whose process is gone would stay "started" for ever: nobody else watches them."""
+def _close_abandoned(instance: dg.DagsterInstance, serving: bool) -> None:
+    """Runs whose process is gone would stay "started" for ever and keep their slot: nobody else watches them.
+
+    A demo's runs name their process. The others belong to a server, and the one that starts now is the only one.
+    """
     unfinished = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     )
     for run in instance.get_runs(unfinished):
         pid = run.tags.get(PROCESS_TAG)
-        if pid and not psutil.pid_exists(int(pid)):
-            instance.report_run_failed(run, f"process {pid} ended before the run did; materialise again")
+        if serving if pid is None else not psutil.pid_exists(int(pid)):
+            instance.report_run_failed(run, "its process ended before the run did; materialise again")

@@ -83,3 +83,29 @@ def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
 def test_a_missing_settings_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="set MARKETLOOM_CONFIG"):
         load_settings({"MARKETLOOM_CONFIG": str(tmp_path / "none.toml"), "MARKETLOOM_HOME": str(tmp_path)})
+
+
+def test_a_mistake_in_the_environment_names_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"environment variable MARKETLOOM__DAGSTER__PORT: .*port"):
+        load_settings(environment(tmp_path, MARKETLOOM__DAGSTER__PORT="much"))
+
+
+def test_keys_that_are_assets_or_pairs_can_be_set_from_the_environment(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path, MARKETLOOM__VENUE__CAPITAL__USDT="700"))
+    assert settings.venue.capital.fixed["USDT"] == 700
+
+
+def test_a_variable_that_takes_a_value_for_a_section_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="is a value, not a section"):
+        load_settings(environment(tmp_path, MARKETLOOM__DAGSTER="1", MARKETLOOM__DAGSTER__PORT="2"))
+
+
+def test_the_end_of_what_is_known_is_a_utc_time_or_nothing(tmp_path: Path) -> None:
+    assert load_settings(environment(tmp_path)).market.known_until is None
+    known = load_settings(
+        environment(tmp_path, MARKETLOOM__MARKET__UNTIL='"2020-02-21T23:00:00"')
+    ).market.known_until
+    assert known is not None
+    assert known.isoformat() == "2020-02-21T23:00:00+00:00"
+    with pytest.raises(InvalidSettings, match="until"):
+        load_settings(environment(tmp_path, MARKETLOOM__MARKET__UNTIL="yesterday"))

@@ -2,6 +2,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.trading.candle_files import START, Row, kraken, parquet, rows
@@ -177,3 +178,13 @@ def test_of_two_vendors_that_disagree_the_longer_series_is_read_alone_and_the_ot
     assert opens(source) == list(range(2, 12))
     assert source.candles(BTC, *source.span(BTC))["volume"].max() != 77.0
     assert source.left_out(BTC) == ("freqtrade-json",)
+
+
+def test_rows_that_were_put_aside_are_kept_with_their_reason(landing: Landing, tmp_path: Path) -> None:
+    candles = rows(300)
+    time, *_ = candles[7]
+    candles[7] = (time, 10.0, 9.0, 11.0, 10.0, 1.0)  # high below low
+    landing.add(imported(tmp_path, candles))
+    [kept] = (tmp_path / "landing").rglob("rejected/*.parquet")
+    assert pl.read_parquet(kept)["reason"].len() == 1
+    assert len(opens(landing.source("binance", Timeframe.H1))) == 299

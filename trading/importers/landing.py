@@ -23,6 +23,7 @@ from trading.market import Pair, Timeframe
 from trading.ports import Quote
 
 SHELF = ".parquet"
+REJECTED = "rejected"  # below the pair: rows that were put aside, as they were, each with its reason
 
 
 class Landing:
@@ -45,6 +46,9 @@ class Landing:
         with _locked(folder):
             merged = _merged(_stored(shelf), imported.candles, report.path)
             _replace(shelf, merged)
+            if imported.rejected.height:
+                (folder / REJECTED).mkdir(exist_ok=True)
+                _replace(folder / REJECTED / f"{report.path.stem}{SHELF}", imported.rejected)
 
     def source(self, venue: str, timeframe: Timeframe, until: datetime | None = None) -> "ImportedCandles":
         """What is stored of one venue; candles that close after `until` are hidden."""
