@@ -163,3 +163,11 @@ def test_candles_before_the_position_opened_cannot_stop_it() -> None:
     low_since = before.candles.tail(3)["low"].min()
     assert isinstance(low_since, float)
     assert hit_protection(position(before, "1", str(low_since - 1), "9999999"), before.candles) == ""
+
+
+def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
+    before = known(RISING)
+    dust = replace(before, position=position(before, "0.00005", "1", "9999999"))
+    intent = decide(dust, RULES).intent
+    assert intent is not None
+    assert not intent.reduces
