@@ -148,7 +148,6 @@ class World:
     def rules(self) -> Rules:
         settings = self.settings
         analyst = AnalystRules(
-            half_life_hours=settings.sentiment.half_life_hours,
             maximum_age_hours=settings.risk.sentiment_age_hours,
             minimum_articles=settings.sentiment.minimum_articles,
             threshold=settings.sentiment.threshold,

@@ -14,16 +14,14 @@ _MONTH = timedelta(days=365.25 / 12)
 
 @dataclass(frozen=True, slots=True)
 class AnalystRules:
-    half_life_hours: float  # an article counts half after this long
     maximum_age_hours: float  # the newest article may not be older
     minimum_articles: int
     threshold: float  # a score beyond this is LONG or SHORT, within it HOLD
 
     def __post_init__(self) -> None:
-        for name in ("half_life_hours", "maximum_age_hours"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InvalidValue(f"{name} must be a finite number above 0, not {value}")
+        age = self.maximum_age_hours
+        if not (math.isfinite(age) and age > 0):
+            raise InvalidValue(f"maximum_age_hours must be a finite number above 0, not {age}")
         if self.minimum_articles < 1:
             raise InvalidValue(f"minimum_articles must be 1 or more, not {self.minimum_articles}")
         if not 0 <= self.threshold < 1:

@@ -14,7 +14,7 @@ from ml.sentiment import PairSentiment
 from trading.errors import InvalidValue
 
 NOW = datetime(2021, 4, 10, tzinfo=UTC)
-ANALYST = AnalystRules(half_life_hours=24, maximum_age_hours=72, minimum_articles=2, threshold=0.2)
+ANALYST = AnalystRules(maximum_age_hours=72, minimum_articles=2, threshold=0.2)
 RULES = ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1)
 
 
@@ -90,20 +90,19 @@ def test_the_analyst_writes_down_what_it_saw() -> None:
 
 
 @pytest.mark.parametrize(
-    ("half_life", "age", "articles", "threshold", "field"),
+    ("age", "articles", "threshold", "field"),
     [
-        (0, 72, 1, 0.2, "half_life_hours"),
-        (24, math.nan, 1, 0.2, "maximum_age_hours"),
-        (24, 72, 0, 0.2, "minimum_articles"),
-        (24, 72, 1, 1.0, "threshold"),
-        (24, 72, 1, math.nan, "threshold"),
+        (math.nan, 1, 0.2, "maximum_age_hours"),
+        (72, 0, 0.2, "minimum_articles"),
+        (72, 1, 1.0, "threshold"),
+        (72, 1, math.nan, "threshold"),
     ],
 )
 def test_impossible_analyst_rules_are_refused_by_name(
-    half_life: float, age: float, articles: int, threshold: float, field: str
+    age: float, articles: int, threshold: float, field: str
 ) -> None:
     with pytest.raises(InvalidValue, match=field):
-        AnalystRules(half_life, age, articles, threshold)
+        AnalystRules(age, articles, threshold)
 
 
 # --- consensus

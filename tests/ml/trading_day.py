@@ -34,7 +34,7 @@ LIMITS = Limits(
 )  # fmt: skip
 RULES = Rules(
     signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
-    analyst=AnalystRules(24.0, 72.0, 1, 0.15),
+    analyst=AnalystRules(72.0, 1, 0.15),
     consensus=ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1),
     limits=LIMITS,
 )
