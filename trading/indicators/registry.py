@@ -1,4 +1,4 @@
-"""What every feature is: name, family, unit, warm-up and formula. `trading.indicators` computes them."""
+"""What every feature is: name, family, unit, warm-up and formula. `trading.indicators.table` computes them."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -12,10 +12,9 @@ import polars as pl
 import talib
 
 from trading.errors import InvalidCandles, NotStored
-from trading.features import FEATURE_NAMES, FEATURES, Family, Feature
-from trading.windows import ROUNDING, Array, changes, flat, mean, over_windows, ratio, unmoved
+from trading.indicators.registry import FEATURE_NAMES, FEATURES, Family, Feature
+from trading.indicators.windows import ROUNDING, Array, changes, flat, mean, over_windows, ratio, unmoved
 
-__all__ = ["FEATURES", "FEATURE_NAMES", "LOOKBACK", "Family", "Feature", "feature_table", "live_row"]
 
 # Candles before the first wanted row that make it independent of where history starts, to 1e-9. The slowest
 # memory is EMA 50: (49/51)^n is below 1e-12 from n = 691 on; 1000 leave room for a start at a hundred times
