@@ -1,12 +1,12 @@
 # make demo [DATA=folder] [QUICK=1]   everything, from an empty machine to an explained paper order
-# make dev  test  check  bench  clean
+# make dev  test  check  bench  bench-peers  clean
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 export MARKETLOOM_HOME ?= $(CURDIR)/.marketloom
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: demo dev test check bench clean install
+.PHONY: demo dev test check bench bench-peers clean install
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,10 @@ check: install
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
 
+# Other engines beside ours: one environment per group of them under .venv-peers (2.5 GB), about five minutes.
+bench-peers: install
+	$(BIN)/python -m benchmarks.peers
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@echo "kept: $(MARKETLOOM_HOME) (your data); remove it by hand when you are sure"

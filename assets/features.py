@@ -1,124 +1,242 @@
 """Indicators of every closed candle: one wide table, one definition for training, back-test and live."""
 
-import math
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from assets.market import ohlcv
-from assets.partitions import PAIR_MONTHS, earlier_months, pair_months
+from assets.partitions import PAIR_MONTHS, pair_months
 from assets.schema import column_schema
-from trading.indicators import FEATURE_NAMES, FEATURES, LOOKBACK, feature_table
-from trading.market import TIME, Pair, Universe, month_start, next_month
+from trading.errors import NotStored
+from trading.fills import Costs
+from trading.indicators import (
+    FEATURE_NAMES,
+    FEATURE_SCHEMA,
+    FEATURES,
+    POLICY_FEATURES,
+    Companions,
+    companions_of,
+    feature_table,
+    lookback,
+)
+from trading.indicators.companions import STALE_AFTER
+from trading.indicators.invariance import TOLERANCE, moved_columns, recursive_bias
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import TableStore
 
-FEATURE_SCHEMA = pl.Schema(
-    {"open_time": TIME, "close_time": TIME, "known_at": TIME} | dict.fromkeys(FEATURE_NAMES, pl.Float64())
+SAMPLES_PER_PAIR = 8
+# Months that the candles of a row reach back, for lineage. The graph is drawn before settings are read: this
+# holds for hourly candles and finer ones; on 4h and 1d the oldest candles of a row lie further back.
+MONTHS_BACK = -(-lookback(Timeframe.H1) * Timeframe.H1.duration // timedelta(days=28))
+# Features compare pairs: a month needs the candles of all of them.
+ALL_PAIRS = dg.MultiPartitionMapping(
+    {
+        "pair": dg.DimensionPartitionMapping("pair", dg.AllPartitionMapping()),
+        "month": dg.DimensionPartitionMapping(
+            "month",
+            dg.TimeWindowPartitionMapping(
+                start_offset=-MONTHS_BACK, end_offset=0, allow_nonexistent_upstream_partitions=True
+            ),
+        ),
+    }
 )
-CUTS_PER_PAIR = 8
+DESCRIPTIONS = {
+    "regime": "the regime with the largest weight, in words",
+    **{feature.name: f"{feature.formula} ({feature.unit}; {feature.source})" for feature in FEATURES},
+}
 
 
 @dg.asset(
     partitions_def=PAIR_MONTHS,
     group_name="features",
-    kinds={"polars", "talib"},
+    kinds={"polars", "talib", "numba"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[dg.AssetDep(ohlcv, partition_mapping=earlier_months(2, up_to=0))],
-    metadata=column_schema(FEATURE_SCHEMA, {feature.name: feature.formula for feature in FEATURES}),
+    deps=[dg.AssetDep(ohlcv, partition_mapping=ALL_PAIRS)],
+    metadata=column_schema(FEATURE_SCHEMA, DESCRIPTIONS),
 )
 def features(
     context: dg.AssetExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> None:
     """Indicators of every candle in the month, computed from the candles before it; look-ahead is impossible."""
     wanted = pair_months(context.partition_keys)
     for key, pair, month in wanted:
-        table = month_features(candle_store, pair, month)
+        table = month_features(candle_store, universe, costs, pair, month)
         feature_store.write(pair, month, table)
         context.add_asset_metadata(_metadata(table), partition_key=key)
     pairs = ", ".join(sorted({str(pair) for _, pair, _ in wanted}))
     context.log.info(f"{pairs}: {len(FEATURE_NAMES)} features of {len(wanted)} pair-months stored")
 
 
-def month_features(candle_store: TableStore, pair: Pair, month: date) -> pl.DataFrame:
+def month_features(
+    store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, month: date
+) -> pl.DataFrame:
     """The month's rows; what reaches back comes from the candles before the month, as far as they exist."""
-    start = month_start(month)
-    before = candle_store.tail(pair, start, LOOKBACK)
-    table = feature_table(pl.concat([before, candle_store.read(pair, month)]))
-    return table.filter(pl.col("open_time") >= start)
+    candles = _reaching_back(store, pair, month, lookback(universe.timeframe))
+    companions = stored_companions(store, universe, costs, pair, candles)
+    table = feature_table(candles, universe.timeframe, companions)
+    return table.filter(pl.col("open_time") >= month_start(month))
+
+
+def _reaching_back(store: TableStore, pair: Pair, month: date, rows: int) -> pl.DataFrame:
+    return pl.concat([store.tail(pair, month_start(month), rows), store.read(pair, month)])
+
+
+def stored_companions(
+    store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, candles: pl.DataFrame
+) -> Companions:
+    """What `candles` of the pair are compared with; a pair of which nothing is stored is one that is not known."""
+
+    def read(other: Pair) -> pl.DataFrame:
+        margin = (STALE_AFTER + 1) * universe.timeframe.duration
+        try:
+            return store.between(other, candles["open_time"][0] - margin, candles["close_time"][-1])
+        except NotStored:
+            return CANDLE_SCHEMA.to_frame()
+
+    return companions_of(pair, universe, costs, read if candles.height else lambda other: candles)
 
 
 def _metadata(table: pl.DataFrame) -> dict[str, Any]:
-    warming = table.select(pl.any_horizontal(pl.col(FEATURE_NAMES).is_null()).sum()).item()
+    warming = table.select(pl.any_horizontal(pl.col(POLICY_FEATURES).is_null()).sum()).item()
+    compared = [feature.name for feature in FEATURES if feature.needs_companions]
+    alone = table.select(pl.any_horizontal(pl.col(compared).is_null()).sum()).item()
     return {
         "dagster/row_count": table.height,
         "features": len(FEATURE_NAMES),
         "warm_up_rows": warming,
+        "rows_without_companions": alone,
+        "regimes": dg.MetadataValue.json(dict(table["regime"].drop_nulls().value_counts().rows())),
         "means": dg.MetadataValue.json({name: table[name].mean() for name in FEATURE_NAMES}),
     }
 
 
 @dg.asset_check(
-    asset=features, description="Null inside the stated warm-up of each feature, finite everywhere after it."
+    asset=features,
+    description="Null inside the stated warm-up of each feature, finite everywhere after it; a feature that "
+    "compares pairs may also be null where the other pair is not known, never anything else.",
 )
 def features_are_finite_after_warm_up(
     universe: dg.ResourceParam[Universe], feature_store: dg.ResourceParam[TableStore]
 ) -> dg.AssetCheckResult:
-    wrong = {str(pair): found for pair in universe.pairs if (found := _not_finite(feature_store, pair))}
+    found = {str(pair): _not_finite(feature_store, pair, universe.timeframe) for pair in universe.pairs}
+    wrong = {pair: counts for pair, counts in found.items() if counts}
     return dg.AssetCheckResult(passed=not wrong, metadata={"wrong_rows": dg.MetadataValue.json(wrong)})
 
 
-def _not_finite(store: TableStore, pair: Pair) -> dict[str, int]:
+def _not_finite(store: TableStore, pair: Pair, timeframe: Timeframe) -> dict[str, int]:
     """Rows per feature that are null or not finite although its warm-up has passed."""
     months = store.months(pair)
     if not months:
         return {}
     table = store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
     counts = {
-        feature.name: int((~table[feature.name][feature.warm_up :].is_finite().fill_null(False)).sum())
+        feature.name: int(
+            (
+                ~table[feature.name][feature.warm_up_for(timeframe) :]
+                .is_finite()
+                .fill_null(feature.needs_companions)
+            ).sum()
+        )
         for feature in FEATURES
     }
     return {name: count for name, count in counts.items() if count}
 
 
 @dg.asset_check(
-    asset=features, description="Recomputed on history cut off at a row, that row stays what it was."
+    asset=features,
+    description="Recomputed on history that is cut off somewhere, every row before the cut stays what is stored.",
 )
 def features_see_no_future(
     universe: dg.ResourceParam[Universe],
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    """A sample of cuts spread over the newest month of each pair; the verdict names columns."""
-    moved: dict[str, list[str]] = {}
-    rows = 0
+    """A sample of cuts spread over the newest month of each pair; the verdict is by column."""
+    moved: dict[str, dict[str, str]] = {}
+    cuts_checked = 0
     for pair in universe.pairs:
-        for row in _sampled_rows(feature_store, pair):
-            rows += 1
-            history = candle_store.tail(pair, row["close_time"], LOOKBACK + 1)
-            again = feature_table(history).row(-1, named=True)
-            changed = [name for name in FEATURE_NAMES if not _same(row[name], again[name])]
-            if changed:
-                moved[f"{pair} {row['open_time']:%Y-%m-%d %H:%M}"] = changed
+        for month in feature_store.months(pair)[-1:]:
+            stored = feature_store.read(pair, month)
+            candles = _reaching_back(candle_store, pair, month, lookback(universe.timeframe))
+            cuts = _spread(candles.height - stored.height + 1, candles.height)
+            compute = partial(_recomputed, candle_store, universe, costs, pair)
+            cuts_checked += len(cuts)
+            if found := moved_columns(compute, candles, cuts, stored):
+                moved[str(pair)] = {name: f"{time:%Y-%m-%d %H:%M}" for name, time in found.items()}
     return dg.AssetCheckResult(
-        passed=not moved, metadata={"rows_checked": rows, "columns_that_moved": dg.MetadataValue.json(moved)}
+        passed=not moved,
+        metadata={
+            "cuts_checked": cuts_checked,
+            "columns_that_moved": dg.MetadataValue.json(moved),
+            "verdicts": _verdicts({pair: set(columns) for pair, columns in moved.items()}, "moved"),
+        },
     )
 
 
-def _sampled_rows(store: TableStore, pair: Pair) -> list[dict[str, Any]]:
-    months = store.months(pair)
-    if not months:
+@dg.asset_check(
+    asset=features,
+    description="With no more than the stated look-back before it, a row is what all of history makes it.",
+)
+def features_forget_their_start(
+    universe: dg.ResourceParam[Universe],
+    costs: dg.ResourceParam[Mapping[Pair, Costs]],
+    candle_store: dg.ResourceParam[TableStore],
+    feature_store: dg.ResourceParam[TableStore],
+) -> dg.AssetCheckResult:
+    """A sample of starts within the newest months of each pair; the verdict is by column."""
+    reach = lookback(universe.timeframe)
+    worst: dict[str, dict[str, float]] = {}
+    starts_checked = 0
+    for pair in universe.pairs:
+        for month in feature_store.months(pair)[-1:]:
+            candles = _reaching_back(candle_store, pair, month, 2 * reach)
+            starts = _spread(1, candles.height - reach - 1)
+            compute = partial(_recomputed, candle_store, universe, costs, pair)
+            starts_checked += len(starts)
+            bias = recursive_bias(compute, candles, starts, reach)
+            if found := {name: value for name, value in bias.items() if value > TOLERANCE}:
+                worst[str(pair)] = found
+    return dg.AssetCheckResult(
+        passed=not worst,
+        metadata={
+            "starts_checked": starts_checked,
+            "columns_that_remember": dg.MetadataValue.json(worst),
+            "verdicts": _verdicts({pair: set(columns) for pair, columns in worst.items()}, "remembers"),
+        },
+    )
+
+
+def _recomputed(
+    store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, candles: pl.DataFrame
+) -> pl.DataFrame:
+    companions = stored_companions(store, universe, costs, pair, candles)
+    return feature_table(candles, universe.timeframe, companions)
+
+
+def _spread(first: int, last: int) -> list[int]:
+    """Whole numbers from first to last, both included, evenly; empty when there are none."""
+    if last < first:
         return []
-    table = store.read(pair, months[-1])
-    return table.gather_every(max(1, table.height // CUTS_PER_PAIR)).to_dicts()
+    step = max(1, (last - first) // (SAMPLES_PER_PAIR - 1))
+    return sorted({*range(first, last, step), last})
 
 
-def _same(stored: float | None, again: float | None) -> bool:
-    if stored is None or again is None:
-        return stored is again
-    return math.isclose(stored, again, rel_tol=1e-9, abs_tol=1e-12)
+def _verdicts(faulty: Mapping[str, set[str]], fault: str) -> dg.TableMetadataValue:
+    """One row per column of the table."""
+    rows = []
+    for name in FEATURE_SCHEMA.names():
+        pairs = [pair for pair, columns in faulty.items() if name in columns]
+        verdict = f"{fault}: {', '.join(pairs)}" if pairs else "passed"
+        rows.append(dg.TableRecord({"column": name, "verdict": verdict}))
+    return dg.MetadataValue.table(rows)

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from ml.strategies import Strategy
+from trading.errors import NotStored
 from trading.market import Pair
 
 # Dynamic, so that a pair added in marketloom.toml appears without a code change and without reading settings at import.
@@ -13,7 +15,13 @@ PAIRS = dg.DynamicPartitionsDefinition(name="pair")
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2013-01-01", end_offset=1)
 DAYS = dg.DailyPartitionsDefinition(start_date="2012-01-01", end_offset=1)
 PAIR_MONTHS = dg.MultiPartitionsDefinition({"pair": PAIRS, "month": MONTHS})
+STRATEGIES = dg.StaticPartitionsDefinition([str(strategy) for strategy in Strategy])
+PAIR_STRATEGIES = dg.MultiPartitionsDefinition({"pair": PAIRS, "strategy": STRATEGIES})
 
+# Every month of the same pair, for an asset that is cut by pair and something else.
+SAME_PAIR = dg.MultiPartitionMapping(
+    {"pair": dg.DimensionPartitionMapping("pair", dg.IdentityPartitionMapping())}
+)
 PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="pair")
 
 
@@ -34,6 +42,17 @@ def earlier_months(count: int, up_to: int = -1) -> dg.MultiPartitionMapping:
 
 def pair_month_key(pair: Pair, month: date) -> str:
     return f"{month:%Y-%m-%d}|{pair.key}"
+
+
+def all_pairs(instance: dg.DagsterInstance, first: date, last: date) -> tuple[str, str]:
+    """First and last key of a range that holds every pair from month to month.
+
+    Some features compare pairs, so candles of all of them come first: one run, not one for each.
+    """
+    pairs = instance.get_dynamic_partitions(str(PAIRS.name))
+    if not pairs:
+        raise NotStored("no pair is known yet: materialise `instruments` first")
+    return f"{first:%Y-%m-%d}|{pairs[0]}", f"{last:%Y-%m-%d}|{pairs[-1]}"
 
 
 def pair_months(keys: Iterable[str]) -> list[tuple[str, Pair, date]]:

@@ -1,6 +1,9 @@
-"""What the account is worth: equity, allocation and drawdown at the end of each day."""
+"""What the account is worth and what trading earned: equity, allocation, profit and drawdown, day by day."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 
@@ -9,9 +12,15 @@ from assets.market import ohlcv
 from assets.partitions import DAYS, days
 from assets.plots import line_plot
 from ml.knowledge import Knowledge
+from trading.account import portfolio_of, with_results
+from trading.exact import trimmed
+from trading.orders import Fill
+from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown
 from trading.ports import Journal
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the day's last moment
+FIGURES = ("equity", "drawdown", "realised_pnl", "unrealised_pnl", "fees", "net_pnl")
+LISTED = 20  # newest closed trades in the metadata; the journal has them all
 
 
 @dg.asset(
@@ -19,7 +28,7 @@ RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the
     group_name="trading",
     kinds={"postgres"},
     owners=["team:trading"],
-    code_version="1",
+    code_version="2",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(decision, partition_mapping=dg.AllPartitionMapping()),
@@ -31,24 +40,89 @@ def portfolio_snapshots(
     knowledge: dg.ResourceParam[Knowledge],
     journal: dg.ResourceParam[Journal],
 ) -> dg.MaterializeResult[None]:
-    """Balances priced with the last closes known by the end of the day, or by the newest candle while the day runs."""
+    """Balances priced with the last closes known by the end of the day, or by the newest candle while the day runs.
+
+    Profits and fees are sums since the account opened, in its quote asset at those prices.
+    """
     start, end = days([context.partition_key])
     newest = max(knowledge.newest_close(pair) for pair in knowledge.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))
-    snapshot = knowledge.snapshot(at)
-    name = knowledge.account.name
+    name, prices = knowledge.account.name, knowledge.prices(at)
+    snapshot, fills = _of_one_moment(knowledge, journal, at)
+    snapshot = with_results(snapshot, fills, prices)
     journal.save_snapshot(name, at.date(), snapshot)
-    history = journal.snapshots(name)
     context.log.info(f"{name}: equity {snapshot['equity']:.2f} {knowledge.account.quote} on {at:%Y-%m-%d}")
+    holdings = portfolio_of(snapshot["balances"], fills).holdings
     return dg.MaterializeResult(
         metadata={
-            "equity": float(snapshot["equity"]),
-            "drawdown": 1 - float(snapshot["equity"]) / float(snapshot["peak_equity"]),
+            **{figure: float(snapshot[figure]) for figure in FIGURES},
             "allocation": dg.MetadataValue.json(snapshot["allocation"]),
-            "equity_by_day": line_plot(
-                f"Equity of {name}",
-                [row["day"] for row in history],
-                {"equity": [float(row["equity"]) for row in history]},
-            ),
+            "closed_trades": snapshot["closed_trades"],
+            "winning_trades": snapshot["winning_trades"],
+            "open": dg.MetadataValue.md(holdings_table(list(holdings.values()))),
+            "last_closed": dg.MetadataValue.md(trades_table(closed_trades(fills, prices)[-LISTED:])),
+            **_by_day(name, journal.snapshots(name)),
         }
     )
+
+
+def _of_one_moment(knowledge: Knowledge, journal: Journal, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
+    """The account and its fills up to `at`; an order filled between the two reads makes both be read again."""
+    while True:
+        fills = journal.fills(knowledge.account.name)
+        snapshot = knowledge.snapshot(at)
+        if journal.fills(knowledge.account.name) == fills:
+            return snapshot, [fill for fill in fills if fill.filled_at <= at]
+
+
+def _by_day(name: str, history: Sequence[dict[str, Any]]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Snapshots written before results were kept have equity and peak all the same."""
+    time = [row["day"] for row in history]
+    fallen = [-float(drawdown(row["equity"], Decimal(row["peak_equity"]))) for row in history]
+    return {
+        "equity_by_day": line_plot(
+            f"Equity of {name}", time, {"equity": [float(row["equity"]) for row in history]}
+        ),
+        "drawdown_by_day": line_plot(f"Drawdown of {name}", time, {"below the peak": fallen}),
+    }
+
+
+def holdings_table(holdings: Sequence[Holding]) -> str:
+    return _table(
+        ("pair", "quantity", "average cost", "open since"),
+        [
+            (
+                str(each.pair),
+                f"{trimmed(each.quantity):f}",
+                f"{float(each.entry_price):.8g}",
+                f"{each.opened_at:%Y-%m-%d %H:%M}",
+            )
+            for each in holdings
+        ],
+    )
+
+
+def trades_table(trades: Sequence[ClosedTrade]) -> str:
+    """Newest first."""
+    return _table(
+        ("closed", "pair", "quantity", "entry", "exit", "fees", "profit after fees"),
+        [
+            (
+                f"{each.closed_at:%Y-%m-%d %H:%M}",
+                str(each.pair),
+                f"{trimmed(each.quantity):f}",
+                f"{float(each.entry_price):.8g}",
+                f"{float(each.exit_price):.8g}",
+                f"{each.fees:.8f} {each.pair.quote}",
+                f"{each.pnl:+.8f} {each.pair.quote}",
+            )
+            for each in reversed(trades)
+        ],
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return "none"
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])

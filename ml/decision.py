@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import polars as pl
-
 from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.consensus import Consensus, ConsensusRules, consensus
 from ml.agents.opinions import Action, Opinion
@@ -21,10 +19,12 @@ from ml.receipt import receipt
 from trading.market import Pair
 from trading.orders import OrderIntent, Side
 from trading.portfolio import Position
+from trading.protection import hit_protection
 from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels, technical_signal
 
-STRATEGY_VERSION = "1"
+STRATEGY_VERSION = "2"
+SPOT = 1.0  # no agent asks for borrowed money
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
 
 
@@ -54,7 +54,7 @@ def decide(known: Known, rules: Rules) -> Decision:
     signal = technical_signal(known.features, known.close, rules.signals)
     opinions = _opinions(known, signal, rules)
     agreed = consensus(opinions, rules.consensus)
-    action, why = _action(known, agreed)
+    action, why = _action(known, agreed, rules.limits)
     proposal = _proposal(known, action, signal, rules.signals)
     assessment = _assessed(known, proposal, opinions, rules.limits)
     intent = _intent(identity, known, proposal, assessment)
@@ -75,14 +75,14 @@ def _opinions(known: Known, signal: TechnicalSignal, rules: Rules) -> tuple[Opin
     )
 
 
-def _action(known: Known, agreed: Consensus) -> tuple[Action, str]:
+def _action(known: Known, agreed: Consensus, limits: Limits) -> tuple[Action, str]:
     """What is left to do of the consensus, given the open position; a hit stop or target closes before any vote."""
     position = _held(known)
     if position is None:
         if agreed.action is Action.CLOSE:
             return Action.HOLD, "nothing to close"
         return agreed.action, "; ".join(agreed.reasons)
-    if protection := hit_protection(position, known.candles):
+    if protection := hit_protection(position, known.since_opened, limits.trailing_after):
         return Action.CLOSE, protection
     held = Action.LONG if position.quantity > 0 else Action.SHORT
     if agreed.action is held:
@@ -102,24 +102,6 @@ def _held(known: Known) -> Position | None:
     return None if dust else position
 
 
-def hit_protection(position: Position, candles: pl.DataFrame) -> str:
-    """Why the position must be closed, empty when neither level was touched since it opened.
-
-    The stop is looked at first: when one candle touches both, the worse one is believed.
-    """
-    since = candles.filter(pl.col("open_time") >= position.opened_at)
-    if since.is_empty():
-        return ""
-    low, high = Decimal(str(since["low"].min())), Decimal(str(since["high"].max()))
-    long = position.quantity > 0
-    stop, target = position.stop_loss, position.take_profit
-    if stop is not None and (low <= stop if long else high >= stop):
-        return f"stop-loss {stop} was touched (low {low}, high {high} since the position opened)"
-    if target is not None and (high >= target if long else low <= target):
-        return f"take-profit {target} was touched (low {low}, high {high} since the position opened)"
-    return ""
-
-
 def _proposal(known: Known, action: Action, signal: TechnicalSignal, rules: SignalRules) -> Proposal | None:
     if action is Action.HOLD:
         return None
@@ -133,6 +115,8 @@ def _proposal(known: Known, action: Action, signal: TechnicalSignal, rules: Sign
         entry=known.close,
         stop=stop,
         take_profit=target,
+        leverage=SPOT,
+        live_record=False,  # decisions are made on paper: nobody has a live record yet
         reduces=False,
         reduce_quantity=None,
     )
@@ -146,6 +130,8 @@ def _closing(known: Known) -> Proposal:
         entry=known.close,
         stop=None,
         take_profit=None,
+        leverage=SPOT,
+        live_record=False,
         reduces=True,
         reduce_quantity=abs(known.position.quantity),
     )
@@ -156,22 +142,22 @@ def _assessed(
 ) -> RiskAssessment | None:
     if proposal is None:
         return None
-    return assess(proposal, known.state, _ages(known, opinions), known.instrument, limits)
+    return assess(proposal, known.state, known.market, _ages(known, opinions), known.instrument, limits)
 
 
 def _ages(known: Known, opinions: tuple[Opinion, ...]) -> Ages:
     """Ages of the inputs that were used: an agent that abstained has used none."""
     voted = {opinion.agent for opinion in opinions if opinion.action is not None}
     heard = known.sentiment if "analyst" in voted else None
+    now, candle = known.decided_at, known.timeframe.duration
     return Ages(
-        candle=(known.decided_at - known.candle_close_time) / known.timeframe.duration,
+        candle=(now - known.candle_close_time) / candle,
+        features=(now - known.oldest_market) / candle,
+        balance=known.waiting / candle,
         policy_days=known.policy_age_days if "quant" in voted else None,
-        sentiment_hours=_hours(known.decided_at - heard.newest_known_at) if heard else None,
+        sentiment_hours=(now - heard.newest_known_at) / timedelta(hours=1) if heard else None,
+        clock_skew_seconds=max((known.newest_input - now) / timedelta(seconds=1), 0.0),
     )
-
-
-def _hours(age: timedelta) -> float:
-    return age / timedelta(hours=1)
 
 
 def _intent(

@@ -11,20 +11,20 @@ import polars as pl
 
 from ml.folds import month_rows
 from ml.policy import Policy
-from ml.statistics import annualised_sharpe, maximum_drawdown, total_return
 from trading.backtest import BacktestResult, run_exposures
 from trading.errors import InvalidValue
 from trading.fills import Costs
+from trading.metrics import annualised_sharpe, maximum_drawdown, total_return
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """After costs. Returns, drawdown, fees and exposure are shares (0.1 = 10 %); see ml.statistics."""
+    """After costs. Returns, drawdown, fees and exposure are shares (0.1 = 10 %); see trading.metrics."""
 
     total_return: float
-    annualised_sharpe: float
+    annualised_sharpe: float  # 0 where it does not exist: returns that do not vary
     maximum_drawdown: float
     turnover: float  # traded value in multiples of equity
     fees: float  # of the opening equity
@@ -108,21 +108,18 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
     )
 
 
-def decide_exposures(policy: Policy, features: Array) -> tuple[Array, int]:
-    """Exposure after each row of features (n, f), starting flat, and how many rows could not be decided on.
+def decide_exposures(policy: Policy, features: Array, held: int = 0) -> tuple[Array, int]:
+    """Exposure after each row of features (n, f), `held` before, and how many rows could not be decided on.
 
     A row with an unknown feature keeps the exposure, as the live agent does when it abstains.
     """
     known = np.isfinite(features).all(axis=1)
     wanted = np.empty((len(features), 2))
-    for held in (
-        0,
-        1,
-    ):  # what is held is one of two values, so both answers are known before walking through time
-        wanted[:, held] = held
-        wanted[known, held] = policy.long_probabilities(features[known], float(held)) > 0.5
+    # What is held is one of two values, so both answers are known before walking through time.
+    for before in (0, 1):
+        wanted[:, before] = before
+        wanted[known, before] = policy.long_probabilities(features[known], float(before)) > 0.5
     exposures = np.empty(len(features))
-    held = 0
     for row, choices in enumerate(wanted.astype(int).tolist()):
         held = choices[held]
         exposures[row] = held
@@ -132,7 +129,7 @@ def decide_exposures(policy: Policy, features: Array) -> tuple[Array, int]:
 def performance(exposures: Array, result: BacktestResult, per_year: float) -> Performance:
     return Performance(
         total_return=total_return(result.equity),
-        annualised_sharpe=annualised_sharpe(result.growth - 1.0, per_year),
+        annualised_sharpe=annualised_sharpe(result.growth - 1.0, per_year) or 0.0,
         maximum_drawdown=maximum_drawdown(result.equity),
         turnover=result.turnover,
         fees=result.fees,

@@ -9,8 +9,11 @@ from typing import Any
 from ml.decision import Rules, decide, decision_id
 from ml.knowledge import Knowledge
 from trading.errors import InvalidValue, NotStored
+from trading.halts import Standing, due_halts
+from trading.limits import Limits
 from trading.market import Pair
 from trading.orders import Order
+from trading.portfolio import closed_trades
 from trading.ports import Journal, Venue
 
 
@@ -37,6 +40,8 @@ def execute(
     knowledge.ensure_account(at)
     venue.settle(knowledge.account.name)
     watch.lap("settle")
+    begin_halts(knowledge, rules.limits, at, journal)
+    watch.lap("halts")
     known = knowledge.at(pair, at)
     watch.lap("gather")
     decided = decide(known, rules)
@@ -45,6 +50,19 @@ def execute(
     order = _place(identity, journal, venue)
     journal.save_snapshot(known.account, known.decided_at.date(), knowledge.snapshot(known.decided_at))
     return Executed(journal.decision(identity), order, repeated=not first)
+
+
+def begin_halts(knowledge: Knowledge, limits: Limits, at: datetime, journal: Journal) -> None:
+    """Write down what stops trading now, before anything is decided: a killed process finds it when it is back.
+
+    A losing streak is found in the fills themselves, a drawdown through the kept peak, so that nothing depends on
+    this having run before.
+    """
+    account = knowledge.account.name
+    now = knowledge.snapshot(at)
+    standing = Standing(now["equity"], journal.raise_peak(account, now["equity"]), now["opening_equity"])
+    trades = closed_trades(journal.fills(account), knowledge.prices(at))
+    journal.begin_halts(account, due_halts(standing, trades, journal.halts(account), limits, at))
 
 
 def _place(identity: str, journal: Journal, venue: Venue) -> Order | None:

@@ -42,6 +42,8 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
             f"newest article known {sentiment['newest_known_at']}"
         )
     yield f"  account    equity {inputs['account']['equity']:.2f}, peak {inputs['account']['equity_peak']:.2f}"
+    for halt in inputs["account"].get("halts", ()):
+        yield f"  halted     {halt['kind']} since {halt['since']}, until {halt['until'] or 'a person resumes'}"
     yield f"  position   {_position(inputs['position'])}"
 
 

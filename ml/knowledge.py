@@ -1,6 +1,6 @@
 """Gathers what one decision may see: everything known at its clock, nothing later."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -8,21 +8,26 @@ from typing import Any
 
 import polars as pl
 
+from ml.commitments import Commitments, exposure
 from ml.known import Known
 from ml.policy import Policy
 from ml.registry import PolicyRegistry
 from ml.sentiment import PairSentiment, pair_sentiment, quote_is_crypto
 from trading.account import Account, opening_balances, snapshot
+from trading.correlation import correlation
 from trading.errors import NotStored
 from trading.fills import Costs
-from trading.indicators import LOOKBACK, live_row
-from trading.market import Instrument, Pair, Universe, next_month
+from trading.halts import active
+from trading.indicators import live_row, lookback
+from trading.indicators.companions import companion_pairs, companions_of
+from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, next_month
 from trading.portfolio import Position, rate
 from trading.ports import Journal, NewsStore, TableStore
-from trading.risk import AccountState
+from trading.risk import AccountState, OtherPosition
 
-MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is the venue's to refuse
 NEWS_HORIZON = timedelta(days=400)  # far enough to say how old the newest article is
+RATE_WINDOW = timedelta(minutes=1)  # in which orders are counted
+CORRELATION_RETURNS = 100  # as many as the feature `btc_correlation`
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,15 @@ class Knowledge:
 
     def at(self, pair: Pair, decided_at: datetime) -> Known:
         """Everything known at `decided_at`. NotStored says which asset to materialise."""
-        window = self._window(pair, decided_at, LOOKBACK + 1)
-        prices = self.prices(decided_at)
+        rows = lookback(self.universe.timeframe) + 1
+        window = self._window(pair, decided_at, rows)
+        beside = {
+            other: self._known(other, decided_at, rows) for other in companion_pairs(pair, self.universe)
+        }
+        companions = companions_of(pair, self.universe, self.costs, beside.__getitem__)
         policy = self.policies.champion(pair, decided_at)
         position = self.journal.position(self.account.name, pair)
+        commitments = self.commitments(decided_at)
         return Known(
             account=self.account.name,
             dataset=self.universe.dataset,
@@ -53,12 +63,15 @@ class Knowledge:
             timeframe=self.universe.timeframe,
             decided_at=decided_at,
             candles=window,
-            features=live_row(window),
+            companions=beside,
+            features=live_row(window, self.universe.timeframe, companions),
             policy=policy,
             policy_age_days=_policy_age_days(policy, decided_at) if policy else None,
             sentiment=self.sentiment(pair, decided_at),
             position=position,
-            state=self.state(pair, position, prices, decided_at),
+            since_opened=self._since(position, decided_at),
+            state=self.state(pair, commitments, decided_at),
+            waiting=commitments.waiting(decided_at),
             instrument=self.instruments[pair],
         )
 
@@ -98,46 +111,53 @@ class Knowledge:
             raise NotStored(f"account {name} had not opened by {at:%Y-%m-%d %H:%M} UTC: choose a later day")
         return snapshot(self.journal.snapshots(name), at, balances, self.account.quote, self.prices(at))
 
-    def state(
-        self, pair: Pair, position: Position | None, prices: Mapping[Pair, Decimal], at: datetime
-    ) -> AccountState:
-        """What risk must know of the account; values are counted in the account's quote asset."""
-        now = self.snapshot(at)
-        held = self.journal.positions(self.account.name)
-        values = {each.pair: _value(each, self.account.quote, prices) for each in held}
-        free = self._free(pair, held, prices)
-        return AccountState(
-            equity=float(now["equity"]),
-            equity_peak=float(now["peak_equity"]),
-            day_opening_equity=float(now["opening_equity"]),
-            position_value=values.get(pair, 0.0) if position else 0.0,
-            exposure_value=sum(values.values()),
-            available_base=float(free.get(pair.base, Decimal(0))),
-            available_quote=float(free.get(pair.quote, Decimal(0))) / (1 + self._concession(pair)),
-            quote_rate=float(rate(pair.quote, self.account.quote, prices)),
+    def commitments(self, at: datetime) -> Commitments:
+        """Positions and unfilled orders as they stand, at the prices of `at`."""
+        name = self.account.name
+        return Commitments(
+            quote=self.account.quote,
+            balances=self.journal.balances(name),
+            positions=tuple(self.journal.positions(name)),
+            unsettled=tuple(self.journal.unsettled(name)),
+            prices=self.prices(at),
+            instruments=self.instruments,
+            costs=self.costs,
         )
 
-    def _free(
-        self, pair: Pair, held: Sequence[Position], prices: Mapping[Pair, Decimal]
-    ) -> dict[str, Decimal]:
-        """Balances without what other pairs' positions need to be closed: a stop must find its inventory."""
-        free = dict(self.journal.balances(self.account.name))
-        for each in held:
-            if each.pair != pair:
-                asset, amount = self._needed_to_close(each, prices)
-                free[asset] = max(free.get(asset, Decimal(0)) - amount, Decimal(0))
-        return free
+    def state(self, pair: Pair, commitments: Commitments, at: datetime) -> AccountState:
+        """What risk must know of the account; values are counted in the account's quote asset."""
+        now, name, quote = self.snapshot(at), self.account.name, self.account.quote
+        bets, free = commitments.bets(), commitments.free(pair)
+        # A purchase may cost more than the last close says; the fee is risk's own business.
+        move = 1 + Decimal(repr(commitments.concession(pair)))
+        peak = self.journal.peak(name)
+        return AccountState(
+            equity=float(now["equity"]),
+            equity_peak=float(now["equity"] if peak is None else max(peak, now["equity"])),
+            day_opening_equity=float(now["opening_equity"]),
+            position_value=sum(bet.value for bet in bets if bet.pair == pair),
+            base_exposure=exposure(bets, pair.base),
+            quote_exposure=0.0 if pair.quote == quote else exposure(bets, pair.quote),
+            exposure_value=sum(bet.value for bet in bets),
+            available_base=free.get(pair.base, Decimal(0)),
+            available_quote=free.get(pair.quote, Decimal(0)) / move,
+            quote_rate=float(rate(pair.quote, quote, commitments.prices)),
+            recent_orders=self.journal.intents_since(name, at - RATE_WINDOW),
+            others=tuple(
+                OtherPosition(bet.pair.key, bet.side, self.correlation(pair, bet.pair, at))
+                for bet in bets
+                if bet.pair != pair
+            ),
+            halts=active(self.journal.halts(name), at),
+        )
 
-    def _needed_to_close(self, position: Position, prices: Mapping[Pair, Decimal]) -> tuple[str, Decimal]:
-        if position.quantity > 0:
-            return position.pair.base, position.quantity
-        fee = self.instruments[position.pair].taker_fee
-        price = prices[position.pair] * (1 + fee + Decimal(str(self._concession(position.pair))))
-        return position.pair.quote, -position.quantity * price
-
-    def _concession(self, pair: Pair) -> float:
-        """What a market order may pay above the last close: spread, slippage, and a small move until it fills."""
-        return self.costs[pair].half_spread + self.costs[pair].slippage + MOVE_UNTIL_FILLED
+    def correlation(self, pair: Pair, other: Pair, at: datetime) -> float | None:
+        """Of the newest log returns that both have candles for; None while there are too few."""
+        own, others = (self._window(each, at, CORRELATION_RETURNS + 1) for each in (pair, other))
+        both = own.join(others, on="close_time", suffix="_other").sort("close_time")
+        if both.height <= CORRELATION_RETURNS // 2:
+            return None
+        return correlation(both["close"].to_numpy(), both["close_other"].to_numpy())
 
     def sentiment(self, pair: Pair, at: datetime) -> PairSentiment | None:
         """Tone of the news about the pair's assets, None when there is none to speak of."""
@@ -145,18 +165,28 @@ class Knowledge:
         judged = quote if quote_is_crypto(pair) else None
         return pair_sentiment(base, judged, at, self.sentiment_half_life_hours)
 
+    def _since(self, position: Position | None, at: datetime) -> pl.DataFrame:
+        """Closed candles since the position opened, however long ago."""
+        if position is None:
+            return CANDLE_SCHEMA.to_frame()
+        since = self.candles.between(position.pair, position.opened_at, at)
+        return since.filter(pl.col("close_time") <= at)
+
+    def _known(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+        """The newest candles, empty while there are none."""
+        try:
+            return self.candles.tail(pair, until, rows)
+        except NotStored:
+            return CANDLE_SCHEMA.to_frame()
+
     def _window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
-        window = self.candles.tail(pair, until, rows)
+        window = self._known(pair, until, rows)
         if window.is_empty():
             raise NotStored(
                 f"no candle of {pair} in {self.universe.dataset} had closed by {until:%Y-%m-%d %H:%M} UTC: "
                 "materialise the months of `ohlcv` before it"
             )
         return window
-
-
-def _value(position: Position, quote: str, prices: Mapping[Pair, Decimal]) -> float:
-    return float(abs(position.quantity) * rate(position.pair.base, quote, prices))
 
 
 def _policy_age_days(policy: Policy, at: datetime) -> float:

@@ -1,8 +1,9 @@
 """Everything that one decision may see, as plain values."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -10,7 +11,7 @@ from ml.policy import Policy
 from ml.sentiment import PairSentiment
 from trading.market import Instrument, Pair, Timeframe
 from trading.portfolio import Position
-from trading.risk import AccountState
+from trading.risk import AccountState, MarketState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,17 @@ class Known:
     timeframe: Timeframe
     decided_at: datetime  # the clock: wall time live, the newest candle's close on history
     candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
-    features: Mapping[str, float]  # of the newest candle
+    companions: Mapping[
+        Pair, pl.DataFrame
+    ]  # the other pairs that features compare with; empty: nothing known
+    features: Mapping[str, float | None]  # of the newest candle; None: not known
     policy: Policy | None  # the champion
     policy_age_days: float | None
     sentiment: PairSentiment | None
     position: Position | None
+    since_opened: pl.DataFrame  # candles since the position opened, CANDLE_SCHEMA; empty without one
     state: AccountState
+    waiting: timedelta  # since the oldest order without an outcome was decided; zero without one
     instrument: Instrument
 
     @property
@@ -39,3 +45,28 @@ class Known:
     @property
     def close(self) -> float:
         return float(self.candles["close"][-1])
+
+    @property
+    def oldest_market(self) -> datetime:
+        """Newest close of the market that lags most among those behind the features."""
+        times: list[datetime] = [table["close_time"][-1] for table in self._markets]
+        return min(times)
+
+    @property
+    def newest_input(self) -> datetime:
+        """When the last of the inputs claims to have become known; after `decided_at` where clocks disagree."""
+        times: list[datetime] = [table["known_at"][-1] for table in self._markets]
+        return max([*times, self.sentiment.newest_known_at] if self.sentiment else times)
+
+    @property
+    def _markets(self) -> list[pl.DataFrame]:
+        return [self.candles, *(table for table in self.companions.values() if not table.is_empty())]
+
+    @property
+    def market(self) -> MarketState:
+        """What the size depends on beside prices: `realised_volatility` is of one candle, here it is of a year."""
+        volatility = self.features.get("realised_volatility")
+        return MarketState(
+            volatility=None if volatility is None else volatility * math.sqrt(self.timeframe.per_year),
+            btc_correlation=self.features.get("btc_correlation"),
+        )

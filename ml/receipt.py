@@ -49,7 +49,7 @@ def receipt(
             "confidence": agreed.confidence,
             "why": why,
             "proposal": proposal and asdict(proposal),
-            "risk": assessment and asdict(assessment),
+            "risk": assessment and assessment.facts(),
             "outcome": outcome(action, why, assessment, intent),
             "intent": intent and asdict(intent),
         }
@@ -82,6 +82,7 @@ def _inputs(known: Known) -> dict[str, Any]:
         "policy_age_days": known.policy_age_days,
         "sentiment": known.sentiment and asdict(known.sentiment),
         "position": known.position and asdict(known.position),
+        "market": asdict(known.market),
         "account": asdict(known.state),
         "instrument": asdict(known.instrument),
     }

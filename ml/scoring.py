@@ -13,7 +13,7 @@ from ml.agents.opinions import Action
 from ml.policy import Policy
 from ml.sentiment import PairSentiment
 from trading.fills import Costs
-from trading.indicators import FEATURE_NAMES
+from trading.indicators import FEATURE_NAMES, POLICY_FEATURES
 from trading.signals import SignalRules, technical_signal
 
 Votes = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def known_outcomes(candles: pl.DataFrame, features: pl.DataFrame, start: datetim
     rows = (
         features.join(following, on="open_time")
         .filter(pl.col("close_time") >= start, pl.col("close_time") < end)
-        .drop_nulls(["outcome", *FEATURE_NAMES])
+        .drop_nulls(["outcome", *POLICY_FEATURES])
     )
     return Day(rows.drop("outcome"), rows["outcome"].to_numpy())
 

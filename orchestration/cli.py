@@ -69,11 +69,47 @@ def import_candles(
 
 
 @app.command()
+def backtest(
+    pair: Annotated[str, typer.Option(help="e.g. BTC/USDT")],
+    strategy: Annotated[str, typer.Option(help="technical | policy")] = "technical",
+    start: Annotated[str, typer.Option("--from", help="UTC day or time; all that is stored without.")] = "",
+    end: Annotated[str, typer.Option("--to", help="UTC day or time, exclusive.")] = "",
+    path: Annotated[str, typer.Option(help="Follow stops along finer imported candles, e.g. 5m.")] = "",
+    ignore_pause: Annotated[
+        bool, typer.Option("--ignore-pause", help="Go on after the drawdown that pauses trading.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What a strategy would have earned on stored candles, after costs and under every rule of the account."""
+    from orchestration.backtests import facts, run_backtest, show
+
+    report, page = run_backtest(strategy, pair, start, end, path, ignore_pause)
+    if as_json:
+        _print_json(facts(report, page))
+    else:
+        show(report, page, out)
+
+
+@app.command()
 def status(as_json: AsJson = False) -> None:
     """What is stored: candles, features, folds, champion, decisions, balances."""
     from orchestration.status import read_status, show
 
     facts = read_status()
+    _print_json(facts) if as_json else show(facts, out)
+
+
+@app.command()
+def resume(
+    reason: Annotated[str, typer.Option(help="Why trading may go on; it is kept with your name.")],
+    account: Annotated[str, typer.Option(help="Without: the account of the chosen data.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """End the pause after a drawdown; from then on the drawdown is counted from the equity of that moment."""
+    from orchestration.resuming import resume_trading, show
+
+    facts = resume_trading(reason, account, by)
     _print_json(facts) if as_json else show(facts, out)
 
 

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from assets import decisions, features, market, news, performance, policies, portfolio
+from assets import backtests, decisions, features, market, news, performance, policies, portfolio
 from orchestration.jobs import JOBS
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
 from orchestration.schedules import SCHEDULES
 from sensors.decisions import decision_sensor
 
-MODULES = [market, features, news, policies, performance, decisions, portfolio]
+MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(MODULES),

@@ -13,8 +13,10 @@ import dagster as dg
 import polars as pl
 from rich.console import Console
 
+from assets.partitions import all_pairs
 from ml.folds import testable_months
 from ml.recent_signal import Walk, shortest_walk
+from ml.strategies import Strategy
 from orchestration.choice import Choice, choose_files, choose_simulator
 from orchestration.report import print_summary, summarise, write_report
 from orchestration.resources import World
@@ -63,6 +65,7 @@ def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent
     runner.history(pairs, months)
     runner.news(choice.news_days(extent.news_days))
     runner.learning(pairs, tested_months(months, choice.end, load_settings())[-extent.folds :], extent.frames)
+    runner.backtests(pairs)
     runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
     runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))
     runner.portfolio(choice.end.date())
@@ -79,8 +82,7 @@ class Runner:
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
         with stage(self._out, f"Candles and features: {len(pairs)} pairs, {len(months)} months"):
             self._run("market_setup")
-            for pair in pairs:
-                self._run("history", span=(f"{months[0]}|{pair.key}", f"{months[-1]}|{pair.key}"))
+            self._run("history", span=all_pairs(self._instance, months[0], months[-1]))
 
     def news(self, days: tuple[date, date] | None) -> None:
         if days is None:
@@ -103,6 +105,14 @@ class Runner:
                 for month in months:
                     self._run("learning", key=f"{month}|{pair.key}", config=config)
                 self._run("promotion", key=pair.key)
+
+    def backtests(self, pairs: Sequence[Pair]) -> None:
+        with stage(self._out, "Back-tests of every strategy, after costs and under the account's rules"):
+            for pair in pairs:
+                for strategy in Strategy:
+                    if strategy is Strategy.POLICY and not World.current().policies.months(pair):
+                        continue
+                    self._run("backtest", key=f"{pair.key}|{strategy}")
 
     def scores(self, first: date, last: date) -> None:
         with stage(self._out, f"Scores of every model from {first} to {last}"):

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import decisions, features, market, news, performance, policies, portfolio
+from assets import backtests, decisions, features, market, news, performance, policies, portfolio
 
 market_setup = dg.define_asset_job(
     "market_setup",
@@ -29,6 +29,11 @@ promotion = dg.define_asset_job(
     selection=dg.AssetSelection.assets(policies.champion_policy),
     description="Let the gate judge the newest folds of a pair.",
 )
+backtest = dg.define_asset_job(
+    "backtest",
+    selection=dg.AssetSelection.assets(backtests.backtest_report),
+    description="What a strategy would have earned on a pair's stored candles.",
+)
 daily_performance = dg.define_asset_job(
     "daily_performance",
     selection=dg.AssetSelection.assets(performance.model_performance),
@@ -45,4 +50,6 @@ daily_portfolio = dg.define_asset_job(
     description="Equity and allocation at the end of the chosen days.",
 )
 
-JOBS = [market_setup, history, news_of_days, learning, promotion, daily_performance, decide, daily_portfolio]
+JOBS = [
+    market_setup, history, news_of_days, learning, promotion, backtest, daily_performance, decide, daily_portfolio,
+]  # fmt: skip

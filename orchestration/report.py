@@ -1,14 +1,14 @@
 """The demo's summary: facts read back from the stores, printed, and kept as one self-contained HTML page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from assets import pages
 from ml.evaluation import Evaluation
 from ml.evaluations import EvaluationFiles
 from ml.explanation import explain
@@ -20,6 +20,9 @@ from trading.market import Pair, month_start, next_month
 from trading.orders import Fill, Order
 
 RECENT = 1000  # decisions that a summary looks back on
+FOLD_COLUMNS = (
+    "pair", "test month", "policy", "buy and hold", "cash", "Sharpe", "drawdown", "trades", "frames/s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +153,7 @@ def _data_table(summary: Summary) -> Table:
 
 
 def _fold_table(summary: Summary) -> Table:
-    table = Table(
-        "pair", "test month", "policy", "buy and hold", "cash", "Sharpe", "drawdown", "trades", "frames/s",
-        title="Out of sample, after costs",
-    )  # fmt: skip
+    table = Table(*FOLD_COLUMNS, title="Out of sample, after costs")
     for row in _fold_rows(summary):
         table.add_row(*row)
     return table
@@ -189,51 +189,27 @@ def _page(summary: Summary) -> str:
         (str(each.pair), str(each.candles), str(each.missing), str(each.gaps), str(each.longest_gap))
         for each in summary.pairs
     ]
-    return PAGE.format(
-        label=escape(summary.label),
-        data=_html_table(("pair", "candles", "missing", "gaps", "longest gap"), data),
-        folds=_html_table(
-            (
-                "pair",
-                "test month",
-                "policy",
-                "buy and hold",
-                "cash",
-                "Sharpe",
-                "drawdown",
-                "trades",
-                "frames/s",
-            ),
-            list(_fold_rows(summary)),
-        ),
-        gate="".join(
-            f"<p><b>{each.pair}</b>: champion {escape(each.champion or 'none, the quant agent abstains')}</p><ul>"
-            + "".join(f"<li>{escape(reason)}</li>" for reason in each.gate)
-            + "</ul>"
-            for each in summary.pairs
-        ),
-        decisions="".join(
-            f"<p><b>{each.pair}</b>: {escape(each.newest['outcome'])}</p>" for each in summary.pairs
-        ),
-        orders="".join(f"<pre>{escape(each.text)}</pre>" for each in reversed(summary.orders))
-        or "<p>none</p>",
-        account=escape(
-            f"equity {summary.equity}; " + ", ".join(f"{v} {k}" for k, v in summary.balances.items())
-        ),
+    balances = ", ".join(f"{amount} {asset}" for asset, amount in summary.balances.items())
+    return pages.page(
+        "Marketloom demo",
+        [
+            pages.paragraph(summary.label),
+            pages.heading("Candles"),
+            pages.table(("pair", "candles", "missing", "gaps", "longest gap"), data),
+            pages.heading("Policies out of sample, after costs"),
+            pages.table(FOLD_COLUMNS, list(_fold_rows(summary))),
+            pages.heading("Promotion gate"),
+            *(part for each in summary.pairs for part in _gate(each)),
+            pages.heading("Newest decisions, on paper"),
+            *(pages.paragraph(f"{each.pair}: {each.newest['outcome']}") for each in summary.pairs),
+            pages.heading("Orders, newest first"),
+            *(pages.preformatted(each.text) for each in reversed(summary.orders)),
+            *([] if summary.orders else [pages.paragraph("none")]),
+            pages.paragraph(f"equity {summary.equity}; {balances}"),
+        ],
     )
 
 
-def _html_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{body}</table>"
-
-
-PAGE = """<!doctype html><meta charset="utf-8"><title>Marketloom demo</title>
-<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733}}
-table{{border-collapse:collapse;margin:.5rem 0 1.5rem}}
-td,th{{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right}}
-td:first-child,th:first-child{{text-align:left}}pre{{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}}</style>
-<h1>Marketloom demo</h1><p>{label}</p>
-<h2>Candles</h2>{data}<h2>Policies out of sample, after costs</h2>{folds}<h2>Promotion gate</h2>{gate}
-<h2>Newest decisions, on paper</h2>{decisions}<h2>Orders, newest first</h2>{orders}<p>{account}</p>
-"""
+def _gate(pair: PairSummary) -> tuple[str, str]:
+    champion = pair.champion or "none, the quant agent abstains"
+    return pages.paragraph(f"{pair.pair}: champion {champion}"), pages.bullets(pair.gate)

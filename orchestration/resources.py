@@ -12,11 +12,13 @@ import dagster as dg
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.client import choose_embedder, choose_sentiment_model
+from ml.backtests import Backtester
 from ml.decision import Rules
 from ml.knowledge import Knowledge
 from ml.news_files import NewsFiles, NewsSource
 from ml.registry import PolicyRegistry
 from ml.simulated_news import SimulatedNews, returns_of_candles
+from ml.strategies import Library
 from orchestration.settings import Settings, home_folder, lake_folder, load_settings
 from orchestration.system import POSTGRES
 from streaming.bus.postgres import PostgresBus
@@ -24,7 +26,7 @@ from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.fills import Costs
 from trading.importers.landing import Landing
-from trading.market import CANDLE_SCHEMA, Instrument, Pair
+from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
 from trading.ports import CandleSource, NewsStore
 from trading.simulation.market import SimulatedMarket
 from trading.stores.instruments import InstrumentFile
@@ -145,6 +147,38 @@ class World:
         )
 
     @property
+    def report_folder(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def backtester(self) -> Backtester:
+        settings = self.settings
+        library = Library(
+            candles=self.candle_store,
+            features=self.feature_store,
+            policies=self.policies,
+            signals=settings.signals,
+            limits=settings.risk,
+            shorts=settings.backtest.shorts,
+        )
+        return Backtester(
+            universe=settings.market.universe,
+            library=library,
+            rules={pair: settings.account_rules(pair) for pair in settings.market.pairs},
+            resampling=settings.resampling,
+            finer=self.finer_candles,
+        )
+
+    def finer_candles(self, timeframe: Timeframe) -> CandleSource:
+        """Imported candles of the same venue in another timeframe; a simulated market has none."""
+        market = self.settings.market
+        if market.source != "files":
+            raise InvalidSettings(
+                'finer candles are only there where [market] source = "files": leave the path out'
+            )
+        return self.landing.source(market.venue, timeframe, market.known_until)
+
+    @property
     def rules(self) -> Rules:
         settings = self.settings
         analyst = AnalystRules(
@@ -196,5 +230,7 @@ RESOURCES: dict[str, Any] = {
     "costs": provided(lambda world: world.costs, "fee, spread and slippage per pair"),
     "knowledge": provided(lambda world: world.knowledge, "everything a decision may see"),
     "rules": provided(lambda world: world.rules, "signals, analyst, consensus and risk limits"),
+    "backtester": provided(lambda world: world.backtester, "strategies, account rules and stored candles"),
+    "report_folder": provided(lambda world: world.report_folder, "where HTML reports are written"),
     "pipes": dg.PipesSubprocessClient(),
 }

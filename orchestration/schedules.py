@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.partitions import PAIRS, pair_month_key
+from assets.partitions import PAIRS, all_pairs, pair_month_key
 from orchestration.jobs import daily_performance, history, learning, promotion
 from trading.market import Pair
 
@@ -15,11 +15,13 @@ def _pairs(context: dg.ScheduleEvaluationContext) -> list[Pair]:
 
 
 @dg.schedule(job=history, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
-def hourly_history(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+def hourly_history(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Candles and features of the month that an hour ago lies in: just after midnight, the one that has ended."""
     month = (context.scheduled_execution_time - dt.timedelta(hours=1)).date().replace(day=1)
-    for pair in _pairs(context):
-        yield dg.RunRequest(partition_key=pair_month_key(pair, month))
+    first, last = all_pairs(context.instance, month, month)
+    return dg.RunRequest(
+        tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    )
 
 
 @dg.schedule(job=learning, cron_schedule="30 1 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)

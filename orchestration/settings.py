@@ -15,9 +15,12 @@ from ml.agents.client import OllamaSettings
 from ml.agents.consensus import ConsensusRules
 from ml.registry import PromotionRules
 from ml.training import TrainingConfig
+from trading.backtest import AccountRules, Margin
 from trading.errors import InvalidSettings
 from trading.fills import Costs
 from trading.market import Instrument, Pair, Timeframe, Universe
+from trading.rebalancing import RebalancingRules
+from trading.reports import Resampling
 from trading.risk import Limits
 from trading.signals import SignalRules
 
@@ -105,6 +108,14 @@ class Embeddings(Section):
     model: Literal["auto", "ollama", "packaged"]
 
 
+class BacktestSettings(Section):
+    leverage: float = Field(ge=1, le=3)
+    shorts: bool
+    resamples: int = Field(ge=100, le=100_000)
+    confidence: float = Field(gt=0.5, lt=1)
+    seed: int = Field(ge=0)
+
+
 class DagsterSettings(Section):
     host: str
     port: int = Field(ge=1, le=65535)
@@ -117,6 +128,9 @@ class Settings(Section):
     instruments: dict[PairName, InstrumentSettings]
     signals: SignalRules
     risk: Limits
+    backtest: BacktestSettings
+    margin: Margin
+    rebalancing: RebalancingRules
     policy: TrainingConfig
     promotion: PromotionRules
     sentiment: Sentiment
@@ -132,6 +146,25 @@ class Settings(Section):
 
     def instrument(self, pair: Pair) -> Instrument:
         return Instrument(pair=pair, **self.instruments[pair].model_dump())
+
+    def account_rules(self, pair: Pair) -> AccountRules:
+        """What back-tests of the pair obey: the costs and the rules of the account that trades."""
+        borrows = self.backtest.shorts or self.backtest.leverage > 1
+        return AccountRules(
+            costs=self.costs(pair),
+            drawdown_pause=self.risk.drawdown,
+            daily_loss=self.risk.daily_loss,
+            losing_streak=self.risk.losing_streak,
+            cool_down=dt.timedelta(minutes=self.risk.cool_down_minutes),
+            trailing_after=self.risk.trailing_after,
+            leverage=min(self.backtest.leverage, self.risk.leverage),
+            shorts=self.backtest.shorts,
+            margin=self.margin if borrows else None,
+        )
+
+    @property
+    def resampling(self) -> Resampling:
+        return Resampling(self.backtest.resamples, self.backtest.confidence, self.backtest.seed)
 
     def costs(self, pair: Pair) -> Costs:
         return Costs(float(self.instruments[pair].taker_fee), self.venue.half_spread, self.venue.slippage)
@@ -273,11 +306,14 @@ def _check_universe(settings: Settings, path: Path) -> None:
     reachable = {settings.market.quote} | {
         asset for pair in settings.market.pairs for asset in (pair.base, pair.quote)
     }
-    for asset in (*settings.venue.capital.fixed, settings.venue.capital.rest):
-        if asset not in reachable:
+    owned = {*settings.venue.capital.fixed, settings.venue.capital.rest}
+    for section, assets in (("venue.capital", owned), ("rebalancing.targets", set(settings.rebalancing.targets))):
+        if strange := sorted(assets - reachable):
             raise InvalidSettings(
-                f"{path}: [venue.capital] {asset} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
+                f"{path}: [{section}] {strange[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
             )
+    if missing := sorted(owned - set(settings.rebalancing.targets)):
+        raise InvalidSettings(f"{path}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it")
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

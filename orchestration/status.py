@@ -1,5 +1,6 @@
 """Facts about what is stored, for `marketloom status` and `marketloom why`."""
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from orchestration.resources import World
 from orchestration.settings import chosen_file
 from orchestration.system import running_system
 from trading.errors import NotStored
+from trading.halts import active
 from trading.market import Pair
 from trading.orders import Fill, Order
 
@@ -37,6 +39,7 @@ def read_status() -> dict[str, Any]:
             "pairs": {str(pair): _pair_status(world, pair) for pair in market.pairs},
             "account": world.account.name,
             "balances": _balances(world),
+            "halts": halts(world),
             "decisions": [
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
                 for row in world.journal.decisions(world.account.name, limit=10)
@@ -64,6 +67,17 @@ def _balances(world: World) -> dict[str, str]:
         return {}
 
 
+def halts(world: World, at: datetime | None = None) -> list[dict[str, Any]]:
+    """What keeps the account from opening positions, by its own clock: on history that of the newest candle."""
+    known = world.journal.halts(world.account.name)
+    if not known:
+        return []
+    return [
+        {"kind": halt.kind.value, "since": halt.since, "until": halt.until, "reason": halt.reason}
+        for halt in active(known, at or world.knowledge.now())
+    ]
+
+
 def show(facts: dict[str, Any], out: Console) -> None:
     out.print(f"home [bold]{facts['home']}[/bold], data [bold]{facts['dataset']}[/bold]")
     if facts["chosen_by_demo"]:
@@ -72,6 +86,9 @@ def show(facts: dict[str, Any], out: Console) -> None:
         )
     out.print(_pairs_table(facts["pairs"]))
     out.print(f"account {facts['account']}: {_amounts(facts['balances'])}")
+    for halt in facts["halts"]:
+        end = f"until {halt['until']:%Y-%m-%d %H:%M} UTC" if halt["until"] else "until `marketloom resume`"
+        out.print(f"  [red]halted[/red] {end}, {halt['kind']}: {halt['reason']}", highlight=False)
     for row in facts["decisions"]:
         out.print(
             f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}",

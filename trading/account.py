@@ -1,13 +1,15 @@
-"""What an account is worth and how it got there: the day's snapshot, its opening and its peak."""
+"""What an account is worth and how it got there: the day's snapshot, its opening, its peak, its results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from trading.exact import exactly, trimmed
 from trading.market import Pair
-from trading.portfolio import equity, rate
+from trading.orders import Fill
+from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,45 @@ def snapshot(
             [now, *(Decimal(row["peak_equity"]) for row in history if row["day"] <= at.date())]
         ),
         "balances": dict(balances),
-        "allocation": {
-            asset: float(amount * rate(asset, quote, prices) / now) if now else 0.0
-            for asset, amount in balances.items()
-        },
+        "allocation": {asset: float(share) for asset, share in allocation(balances, quote, prices).items()},
+    }
+
+
+def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Portfolio:
+    """The portfolio whose fills led to `balances`; what it opened with is what they did not bring.
+
+    Raises InvalidValue when no opening explains the balances, as when a fill is missing or there twice.
+    """
+    fills = list(fills)
+    opening = dict(balances)
+    with exactly():
+        for fill in fills:
+            for asset, amount in cash_flows(fill).items():
+                opening[asset] = opening.get(asset, Decimal(0)) - amount
+    return Portfolio.of(opening, fills)
+
+
+def with_results(
+    snapshot: Mapping[str, Any], fills: Iterable[Fill], prices: Mapping[Pair, Decimal]
+) -> dict[str, Any]:
+    """The snapshot of a moment, and what the account's trading had gained by then, at that moment's `prices`.
+
+    Later fills are left out. Profits and fees are sums since the account opened, in the snapshot's quote.
+    """
+    known = [fill for fill in fills if fill.filled_at <= snapshot["at"]]
+    account = portfolio_of(snapshot["balances"], known)
+    profit = account.profit(snapshot["quote"], prices)
+    trades = closed_trades(known, prices)
+    return {
+        **snapshot,
+        "drawdown": drawdown(snapshot["equity"], snapshot["peak_equity"]),
+        "realised_pnl": trimmed(profit.realised),
+        "unrealised_pnl": trimmed(profit.unrealised),
+        "fees": trimmed(profit.fees),
+        "net_pnl": trimmed(profit.net),
+        "fees_by_asset": dict(account.fees),
+        "closed_trades": len(trades),
+        "winning_trades": sum(trade.pnl > 0 for trade in trades),
     }
 
 

@@ -1,4 +1,7 @@
-"""What a market order pays. One definition for environment, back-test and paper venue."""
+"""What a market order pays. One definition for environment, back-test and paper venue.
+
+The functions are plain arithmetic, on floats and on arrays alike; the back-test kernel compiles these same lines.
+"""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,4 +35,23 @@ class Costs:
 
 def execution_price(reference: Amount, sign: Amount, costs: Costs) -> Amount:
     """Price paid (sign +1) or received (sign -1) when the venue's price is `reference`: always the worse side."""
-    return reference * (1.0 + sign * (costs.half_spread + costs.slippage))
+    return reference * price_factor(sign, costs.half_spread, costs.slippage)
+
+
+def price_factor(sign: Amount, half_spread: float, slippage: float) -> Amount:
+    """Execution price per unit of the venue's price."""
+    return 1.0 + sign * (half_spread + slippage)
+
+
+def cost_share(sign: Amount, factor: Amount, taker_fee: float) -> Amount:
+    """What a fill at this `price_factor` loses of each unit of value traded at the venue's price, fee included."""
+    return sign * (factor * (1.0 + sign * taker_fee) - 1.0)
+
+
+def traded_value(equity: float, held: Amount, target: Amount, sign: Amount, lost: Amount) -> Amount:
+    """Value to trade at the reference price so that `target` of the equity is in the position *after* costs.
+
+    `held` is the position's value before, `sign` the side of the order, `lost` its `cost_share`. A purchase
+    pays its costs from the cash that is left, so going from 0 to 1 spends all of it.
+    """
+    return abs(target * equity - held) / (1.0 + sign * target * lost)

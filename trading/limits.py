@@ -1,24 +1,36 @@
-"""What risk is asked and what it answers: plain values, no rule."""
+"""The limits that every order keeps: numbers from configuration, no rule."""
 
 from dataclasses import dataclass, fields
-from decimal import Decimal
 
 from trading.errors import InvalidValue
-from trading.orders import Side
-
-Amount = float | Decimal
 
 _HIGHEST = {
     "risk_per_trade": 0.05,
     "position_cap": 0.5,
+    "asset_cap": 1.0,
+    "total_exposure": 1.0,
     "stop_distance": 0.1,
+    "trailing_after": 100.0,
     "reward_risk": 20.0,
+    "leverage_volatility": 100.0,
+    "correlated_above": 1.0,
+    "correlated_size": 1.0,
     "drawdown": 0.5,
     "daily_loss": 0.5,
-    "total_exposure": 1.0,
+    "cool_down_minutes": 10_080.0,
     "candle_age": 100.0,
+    "feature_age": 100.0,
+    "balance_age": 100.0,
     "sentiment_age_hours": 8760.0,
     "policy_age_days": 3650.0,
+    "clock_skew_seconds": 60.0,
+}
+_LEAST_AND_HIGHEST = {
+    "reserve": (0.0, 0.5),
+    "leverage": (1.0, 3.0),
+    "correlated_positions": (1, 100),
+    "losing_streak": (1, 100),
+    "orders_per_minute": (1, 10_000),
 }
 
 
@@ -28,80 +40,36 @@ class Limits:
 
     risk_per_trade: float  # lost when the stop is hit
     position_cap: float  # one position
-    stop_distance: float  # furthest stop, share of the entry
-    reward_risk: float  # least (take profit - entry) / (entry - stop)
-    drawdown: float  # from the equity peak; reached = no new position
-    daily_loss: float  # of the day's opening equity; reached = no new position
+    asset_cap: float  # all positions that have one asset as base or quote
     total_exposure: float  # all positions
-    reserve: float  # share of each asset's free balance that entries leave alone
+    reserve: float  # an entry leaves at least this much in the asset that it spends
+    stop_distance: float  # furthest stop, share of the entry
+    trailing_after: float  # gain, in amounts risked, from which on the stop trails the best price
+    reward_risk: float  # least (take profit - entry) / (entry - stop)
+    leverage: float  # at most; 1: nothing is borrowed
+    leverage_volatility: float  # annualised; above it the allowed leverage shrinks in proportion
+    correlated_positions: int  # at most, the new one included
+    correlated_above: float  # correlation from which on two markets count as one bet
+    correlated_size: float  # share of the size that is left when a pair is that close to BTC
+    drawdown: float  # from the equity peak; reached: paused until a person resumes
+    daily_loss: float  # of the day's opening equity; reached: no new position until the next UTC day
+    losing_streak: int  # losses in a row that cause a cool-down
+    cool_down_minutes: float
     candle_age: float  # in candles
+    feature_age: float  # in candles: the oldest market that the features were computed from
+    balance_age: float  # in candles: the oldest order whose outcome is not known yet
     sentiment_age_hours: float
     policy_age_days: float
+    clock_skew_seconds: float  # an input may claim to come from this far in the future
+    orders_per_minute: int  # entries stop here, below the venue's own limit
 
     def __post_init__(self) -> None:
-        if not 0 <= self.reserve < 1:
-            raise InvalidValue(f"reserve is {self.reserve}: allowed is from 0 to below 1")
         for field in fields(self):
-            value, highest = getattr(self, field.name), _HIGHEST.get(field.name)
-            if highest is not None and not 0 < value <= highest:
-                raise InvalidValue(f"{field.name} is {value}: allowed is above 0, up to {highest:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What the consensus wants. Prices are quote per base; None where there is none."""
-
-    pair_key: str
-    side: Side
-    entry: Amount  # the price it expects to trade at
-    stop: Amount | None
-    take_profit: Amount | None
-    reduces: bool  # closes a position (or a part): rules that only guard entries are skipped
-    reduce_quantity: Decimal | None  # base currency; None unless it reduces
-
-
-@dataclass(frozen=True, slots=True)
-class AccountState:
-    """Values are in the equity currency, balances in their own units."""
-
-    equity: Amount
-    equity_peak: Amount
-    day_opening_equity: Amount
-    position_value: Amount  # of this pair, never negative
-    exposure_value: Amount  # sum over all positions, this pair included, never negative
-    available_base: Amount  # free balance
-    available_quote: Amount  # free balance
-    quote_rate: Amount  # equity currency per unit of the pair's quote
-
-
-@dataclass(frozen=True, slots=True)
-class Ages:
-    """How old the inputs are; None where the decision did not use that input."""
-
-    candle: float  # since the newest candle closed, in candles
-    policy_days: float | None
-    sentiment_hours: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One rule's answer: what it measured, against which limit, whether it lets the order pass, in words."""
-
-    rule: str
-    value: float
-    limit: float
-    passes: bool
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class RiskAssessment:
-    """Size 0 and no prices when rejected; a closing order has no prices either."""
-
-    approved: bool
-    adjusted_size: Decimal  # base currency, a multiple of the quantity increment
-    adjusted_leverage: float  # 1: a spot sale is backed by inventory
-    stop_loss_price: Decimal | None
-    take_profit_price: Decimal | None
-    rejection_reason: str  # the first rule that failed; empty when approved
-    verdicts: tuple[Verdict, ...]
+            value = getattr(self, field.name)
+            if field.name in _HIGHEST and not 0 < value <= _HIGHEST[field.name]:
+                raise InvalidValue(
+                    f"{field.name} is {value}: allowed is above 0, up to {_HIGHEST[field.name]:g}"
+                )
+            least, highest = _LEAST_AND_HIGHEST.get(field.name, (value, value))
+            if field.name in _LEAST_AND_HIGHEST and not least <= value <= highest:
+                raise InvalidValue(f"{field.name} is {value}: allowed is from {least:g} to {highest:g}")

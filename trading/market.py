@@ -91,6 +91,7 @@ class Instrument:
     taker_fee: Decimal
     maker_fee: Decimal
     status: PairStatus = PairStatus.ONLINE
+    maximum_leverage: Decimal = Decimal(1)  # 1: the venue lends nothing for this pair
 
     def __post_init__(self) -> None:
         for name in ("price_increment", "quantity_increment"):

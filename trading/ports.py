@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trading.halts import Halt, Resume
 from trading.market import Instrument, Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
@@ -95,6 +96,9 @@ class Journal(Protocol):
     def unsettled(self, account: str) -> list[OrderIntent]:
         """Intents whose order is neither filled nor rejected, oldest first."""
 
+    def intents_since(self, account: str, since: datetime) -> int:
+        """How many orders were asked for after `since`."""
+
     def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
         """Commit what the venue said: order state, fills, ledger entries and the position they lead to.
 
@@ -117,6 +121,27 @@ class Journal(Protocol):
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
         """Portfolio snapshots, oldest day first, each with `day`, `equity`, `balances`."""
+
+    def raise_peak(self, account: str, equity: Decimal) -> Decimal:
+        """The highest equity ever passed here since the account opened or was resumed, this one included.
+
+        InvalidValue for an equity that is not a number.
+        """
+
+    def peak(self, account: str) -> Decimal | None:
+        """What `raise_peak` last answered; None before its first call and right after a resume."""
+
+    def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
+        """Commit halts that begin. One that is known by kind and beginning, or a second pause, changes nothing."""
+
+    def halts(self, account: str) -> list[Halt]:
+        """All halts there ever were, oldest first."""
+
+    def resume(self, account: str, resume: Resume) -> Halt:
+        """End the account's pause and forget its equity peak, so that the drawdown counts from now on.
+
+        Raises NotStored when the account is not paused.
+        """
 
 
 class Venue(Protocol):

@@ -1,10 +1,6 @@
 """The technical agent: trend-following momentum, backed by volatility breakouts, with its reasons in words.
 
-Score, -1 (short) to 1 (long), every part continuous:
-
-    trend    = (0.40 alignment + 0.30 adx x sign of alignment + 0.15 direction + 0.15 momentum) x exhaustion
-    breakout = excess x volume x (0.6 + 0.4 release)
-    score    = trend + (1 - abs(trend)) breakout
+One definition serves the newest candle (`technical_signal`) and a whole history (`signal_table`).
 """
 
 import math
@@ -12,23 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trading.errors import InvalidValue
+import numpy as np
+import polars as pl
 
-USED = (
-    "ema_9_ratio",
-    "ema_21_ratio",
-    "ema_50_ratio",
-    "adx_14",
-    "plus_di_14",
-    "minus_di_14",
-    "macd_histogram",
-    "rsi_14",
-    "atr_14_share",
-    "bollinger_percent_b",
-    "squeeze_ratio",
-    "squeeze_lowest",
-    "volume_ratio",
-)
+from trading.errors import InvalidValue
+from trading.signal_score import LARGEST, STILL, USED, Array, score, usable
+
+__all__ = [
+    "USED",
+    "Direction",
+    "SignalRules",
+    "TechnicalSignal",
+    "protective_levels",
+    "signal_table",
+    "technical_signal",
+]
 
 
 class Direction(StrEnum):
@@ -83,16 +77,48 @@ def technical_signal(row: Mapping[str, float | None], close: float, rules: Signa
     known = {name: value for name, value in values.items() if math.isfinite(value)}
     if faults := _faults(values, close):
         return TechnicalSignal(Direction.NEUTRAL, 0.0, None, None, None, known, faults)
-    trend, breakout = _trend(values), _breakout(values, rules)
-    score = _clip(trend + (1.0 - abs(trend)) * breakout)
-    reasons = (_trend_reason(values, trend), _breakout_reason(values, breakout, rules))
-    direction = _direction(score, rules)
+    parts = score(values, rules.breakout_volume_ratio)
+    total = parts.total
+    reasons = (
+        _trend_reason(values, parts.trend, parts.alignment),
+        _breakout_reason(values, parts.breakout, rules),
+    )
+    direction = _direction(total, rules)
     stop, target = protective_levels(direction, close, row, rules)
     if stop is None or target is None:
-        verdict = f"strength {abs(score):.2f} gives no direction: {_lack(direction, rules)}"
-        return TechnicalSignal(Direction.NEUTRAL, abs(score), None, None, None, known, (*reasons, verdict))
-    verdict = f"strength {abs(score):.2f} is {direction}: stop {stop:.8g}, take profit {target:.8g}"
-    return TechnicalSignal(direction, abs(score), close, stop, target, known, (*reasons, verdict))
+        verdict = f"strength {abs(total):.2f} gives no direction: {_lack(direction, rules)}"
+        return TechnicalSignal(Direction.NEUTRAL, abs(total), None, None, None, known, (*reasons, verdict))
+    verdict = f"strength {abs(total):.2f} is {direction}: stop {stop:.8g}, take profit {target:.8g}"
+    return TechnicalSignal(direction, abs(total), close, stop, target, known, (*reasons, verdict))
+
+
+def signal_table(features: pl.DataFrame, closes: Array, rules: SignalRules) -> pl.DataFrame:
+    """`technical_signal` of every row of `features` at once, `closes` (n,) being their candles' closes.
+
+    Columns open_time, direction (Int8: -1, 0, 1), strength (0..1) and, null while the direction is 0,
+    stop_distance and target_distance, both above zero as shares of the entry: entry (1 - direction x
+    stop_distance) is the stop. InvalidValue names columns that are missing or closes that are too few or many.
+    """
+    _refuse_mismatch(features, closes)
+    values = {name: features[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in USED}
+    possible = usable(values, closes)
+    safe = {name: np.where(possible, column, 1.0) for name, column in values.items()}
+    with np.errstate(over="ignore"):  # absurd rows: infinite parts are cut to -1 or 1
+        total = np.where(possible, score(safe, rules.breakout_volume_ratio).total, 0.0)
+    sign = np.where(np.abs(total) < rules.trend_threshold, 0.0, np.sign(total))
+    levels = _levels(sign, np.where(possible, closes, 1.0), safe["atr_14_share"], rules)
+    table = pl.DataFrame(
+        {
+            "open_time": features["open_time"],
+            "direction": np.where(np.isnan(levels.stop), 0.0, sign),
+            "strength": np.abs(total),
+            "stop_distance": levels.stop_distance,
+            "target_distance": levels.target_distance,
+        }
+    )
+    return table.with_columns(
+        pl.col("direction").cast(pl.Int8), pl.col("stop_distance", "target_distance").fill_nan(None)
+    )
 
 
 def protective_levels(
@@ -102,12 +128,38 @@ def protective_levels(
 
     The stop lies min(stop_atr x ATR, stop_maximum x close) from the entry.
     """
-    sign = direction.sign
-    atr = _number(row, "atr_14_share")
-    distance = min(rules.stop_atr * atr, rules.stop_maximum) if math.isfinite(atr) else math.nan
-    stop, target = (close * (1 - sign * distance), close * (1 + sign * distance * rules.reward_risk))
-    usable = math.isfinite(stop) and math.isfinite(target) and close > 0
-    return (stop, target) if usable and sign * stop < sign * close < sign * target else (None, None)
+    sign, closes, atr = (np.array([value]) for value in (direction.sign, close, _number(row, "atr_14_share")))
+    levels = _levels(sign, closes, atr, rules)
+    stop, target = float(levels.stop[0]), float(levels.target[0])
+    return (None, None) if math.isnan(stop) else (stop, target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """(n,) each, NaN where an entry has no direction or no room; distances are shares of the entry."""
+
+    stop: Array
+    target: Array
+    stop_distance: Array
+    target_distance: Array
+
+
+def _levels(sign: Array, closes: Array, atr: Array, rules: SignalRules) -> _Levels:
+    distance = np.minimum(rules.stop_atr * np.where(np.isfinite(atr), atr, np.nan), rules.stop_maximum)
+    reward = distance * rules.reward_risk
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd closes: their levels are not usable
+        stop, target = closes * (1 - sign * distance), closes * (1 + sign * reward)
+        apart = (sign * stop < sign * closes) & (sign * closes < sign * target)
+    usable = apart & np.isfinite(stop) & np.isfinite(target) & (closes > 0)
+    levels = (stop, target, distance, reward)
+    return _Levels(*(np.where(usable, values, np.nan) for values in levels))
+
+
+def _refuse_mismatch(features: pl.DataFrame, closes: Array) -> None:
+    if missing := [name for name in ("open_time", *USED) if name not in features.columns]:
+        raise InvalidValue(f"the features lack {', '.join(missing)}: signals need them")
+    if closes.shape != (features.height,):
+        raise InvalidValue(f"{closes.size} closes for {features.height} rows of features: give one of each")
 
 
 def _lack(direction: Direction, rules: SignalRules) -> str:
@@ -120,72 +172,26 @@ def _number(row: Mapping[str, float | None], name: str) -> float:
     return math.nan if value is None else float(value)
 
 
-def _direction(score: float, rules: SignalRules) -> Direction:
-    if abs(score) < rules.trend_threshold:
+def _direction(total: float, rules: SignalRules) -> Direction:
+    if abs(total) < rules.trend_threshold:
         return Direction.NEUTRAL
-    return Direction.LONG if score > 0 else Direction.SHORT
+    return Direction.LONG if total > 0 else Direction.SHORT
 
 
 def _faults(values: Mapping[str, float], close: float) -> tuple[str, ...]:
-    """Every input that makes a judgement impossible. No indicator is anywhere near a million."""
-    wrong = [f"{name} is {value}" for name, value in values.items() if not abs(value) < 1e6]
+    """Every input that makes a judgement impossible, in words; `usable` says it of a table."""
+    wrong = [f"{name} is {value}" for name, value in values.items() if not abs(value) < LARGEST]
     if not 0 < close < math.inf:
         wrong.append(f"close is {close}")
-    if values["atr_14_share"] < 1e-9:  # finer than any venue's prices
+    if values["atr_14_share"] < STILL:
         wrong.append(f"atr_14_share is {values['atr_14_share']:.2g}: nothing moves")
     return tuple(f"no signal: {fault}" for fault in wrong)
 
 
-def _trend(values: Mapping[str, float]) -> float:
-    alignment = _alignment(values)
-    movement = values["plus_di_14"] + values["minus_di_14"]
-    direction = (values["plus_di_14"] - values["minus_di_14"]) / movement if movement > 0 else 0.0
-    momentum = values["macd_histogram"] / (0.25 * values["atr_14_share"])
-    score = (
-        0.40 * alignment
-        + 0.30 * _adx_strength(values) * alignment
-        + 0.15 * _clip(direction)
-        + 0.15 * _clip(momentum)
-    )
-    return score * _freshness(values["rsi_14"], score)
-
-
-def _alignment(values: Mapping[str, float]) -> float:
-    """1 when EMA 9 > 21 > 50 by an ATR or more each, -1 the other way round, 0 when they contradict."""
-    fast = _clip((values["ema_21_ratio"] - values["ema_9_ratio"]) / values["atr_14_share"])
-    slow = _clip((values["ema_50_ratio"] - values["ema_21_ratio"]) / values["atr_14_share"])
-    return math.copysign(min(abs(fast), abs(slow)), fast) if fast * slow > 0 else 0.0
-
-
-def _adx_strength(values: Mapping[str, float]) -> float:
-    """Wilder reads below 0.2 as no trend; above 0.4 nobody doubts it."""
-    return max(_clip((values["adx_14"] - 0.15) / 0.25), 0.0)
-
-
-def _freshness(rsi: float, score: float) -> float:
-    """1 up to an RSI of 0.8 in the trend's direction, falling to 0.75 where no candle moved against it."""
-    onward = rsi if score > 0 else 1.0 - rsi
-    return 1.0 - 0.25 * max(_clip((onward - 0.8) / 0.2), 0.0)
-
-
-def _breakout(values: Mapping[str, float], rules: SignalRules) -> float:
-    """The close outside its Bollinger band on volume, more so out of a squeeze (Bollinger inside Keltner)."""
-    outside = 2.0 * values["bollinger_percent_b"] - 1.0  # -1 and 1 are the bands
-    excess = max(_clip((abs(outside) - 1.0) / 0.3), 0.0)
-    volume = max(_clip(2.0 * values["volume_ratio"] / rules.breakout_volume_ratio - 1.0), 0.0)
-    squeezed = max(_clip((1.0 - values["squeeze_lowest"]) / 0.1), 0.0)
-    widened = max(_clip((values["squeeze_ratio"] - values["squeeze_lowest"]) / 0.25), 0.0)
-    return (1.0 if outside > 0 else -1.0) * excess * volume * (0.6 + 0.4 * squeezed * widened) + 0.0
-
-
-def _clip(value: float) -> float:
-    return max(-1.0, min(1.0, value))
-
-
-def _trend_reason(values: Mapping[str, float], trend: float) -> str:
+def _trend_reason(values: Mapping[str, float], trend: float, alignment: float) -> str:
     percent = {name: 100 * value for name, value in values.items()}
     return (
-        f"trend {trend:+.2f}: EMA 9/21/50 alignment {_alignment(values):+.2f}, ADX {percent['adx_14']:.0f}, "
+        f"trend {trend:+.2f}: EMA 9/21/50 alignment {alignment:+.2f}, ADX {percent['adx_14']:.0f}, "
         f"+DI {percent['plus_di_14']:.0f} against -DI {percent['minus_di_14']:.0f}, "
         f"MACD histogram {percent['macd_histogram']:+.3f} % of the price, RSI {percent['rsi_14']:.0f}"
     )

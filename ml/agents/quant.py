@@ -7,14 +7,22 @@ from ml.policy import Policy
 from trading.portfolio import Position
 
 
-def quant_opinion(policy: Policy | None, features: Mapping[str, float], position: Position | None) -> Opinion:
-    """Abstains while no policy has passed the promotion gate: the newest policy is not a substitute."""
+def quant_opinion(
+    policy: Policy | None, features: Mapping[str, float | None], position: Position | None
+) -> Opinion:
+    """Abstains while no policy has passed the promotion gate: the newest policy is not a substitute.
+
+    Abstains, too, while a feature that the policy reads is not known, as when another pair's candles are late.
+    """
     if policy is None:
         return abstain(
             "quant", "none", "no champion: no policy of this pair has passed the promotion gate yet"
         )
+    if unknown := [name for name in policy.feature_names if features.get(name, 0.0) is None]:
+        return abstain("quant", policy.policy_id, f"not known now: {', '.join(unknown)}")
     held = 1.0 if position is not None and position.quantity > 0 else 0.0
-    wanted = policy.act(features, held)
+    known = {name: value for name, value in features.items() if value is not None}
+    wanted = policy.act(known, held)
     action = Action.LONG if wanted.exposure > 0 else Action.CLOSE if held else Action.HOLD
     return Opinion(
         agent="quant",

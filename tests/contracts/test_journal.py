@@ -1,5 +1,6 @@
 import datetime as dt
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 
 from tests.contracts.trade import BTC, HOUR, NOON, OPENING, decided, fill, intent, opened, order, receipt
 from trading.errors import InvalidValue, NotStored
+from trading.halts import Halt, HaltKind, Resume
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
 from trading.stores.memory import MemoryJournal
 from trading.stores.postgres import PostgresJournal
+
+RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")
 
 
 class JournalContract:
@@ -241,6 +245,85 @@ class JournalContract:
         assert [row["day"] for row in journal.snapshots("paper")] == [day - dt.timedelta(days=1), day]
         assert journal.snapshots("paper")[1] == values
         assert journal.snapshots("someone") == []
+
+    def test_orders_are_counted_from_after_a_time_per_account(self, journal: Journal) -> None:
+        for number in range(3):
+            decided(journal, f"decision-{number}", created_at=NOON + number * HOUR)
+        assert journal.intents_since("paper", NOON - HOUR) == 3
+        assert journal.intents_since("paper", NOON) == 2
+        assert journal.intents_since("someone", NOON - HOUR) == 0
+
+    def test_the_peak_only_rises(self, journal: Journal) -> None:
+        assert journal.peak("paper") is None
+        raised = [journal.raise_peak("paper", Decimal(equity)) for equity in ("1000.50", "900", "1001")]
+        assert raised == [Decimal("1000.50"), Decimal("1000.50"), Decimal(1001)]
+        assert journal.peak("paper") == Decimal(1001)
+        assert journal.peak("someone") is None
+
+    @pytest.mark.parametrize("equity", ["NaN", "Infinity", "sNaN"])
+    def test_an_equity_that_is_no_number_is_refused(self, journal: Journal, equity: str) -> None:
+        with pytest.raises(InvalidValue, match="no number"):
+            journal.raise_peak("paper", Decimal(equity))
+        assert journal.peak("paper") is None
+
+    def test_halts_come_back_as_they_went_in_oldest_first(self, journal: Journal) -> None:
+        kept = [
+            Halt(HaltKind.DAILY_LOSS, NOON, NOON + 12 * HOUR, "3 % lost"),
+            Halt(HaltKind.DRAWDOWN, NOON + HOUR, None, "10 % lost"),
+            Halt(HaltKind.LOSING_STREAK, NOON + 2 * HOUR, NOON + 3 * HOUR, "5 losses"),
+        ]
+        journal.begin_halts("paper", kept[1:])
+        journal.begin_halts("paper", kept[:1])
+        assert journal.halts("paper") == kept
+        assert journal.halts("someone") == []
+
+    def test_a_halt_begins_once_whatever_is_said_later(self, journal: Journal) -> None:
+        first = Halt(HaltKind.DAILY_LOSS, NOON, NOON + 12 * HOUR, "3 % lost")
+        journal.begin_halts("paper", [first])
+        journal.begin_halts("paper", [replace(first, reason="4 % lost", until=NOON + HOUR)])
+        assert journal.halts("paper") == [first]
+
+    def test_an_account_is_paused_once(self, journal: Journal) -> None:
+        pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
+        journal.begin_halts("paper", [pause, replace(pause, since=NOON + HOUR)])
+        assert journal.halts("paper") == [pause]
+
+    def test_resuming_ends_the_pause_and_forgets_the_peak_of_that_account_alone(
+        self, journal: Journal
+    ) -> None:
+        pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
+        for account in ("paper", "another"):
+            journal.begin_halts(account, [pause])
+            journal.raise_peak(account, Decimal(1000))
+        assert journal.resume("paper", RESUME) == replace(pause, resume=RESUME)
+        assert journal.halts("paper") == [replace(pause, resume=RESUME)]
+        assert journal.peak("paper") is None
+        assert journal.halts("another") == [pause]
+        assert journal.peak("another") == 1000
+
+    def test_a_resumed_account_can_be_paused_and_resumed_again(self, journal: Journal) -> None:
+        first, second = (Halt(HaltKind.DRAWDOWN, NOON + n * HOUR, None, "10 % lost") for n in (0, 1))
+        journal.begin_halts("paper", [first])
+        journal.resume("paper", RESUME)
+        journal.begin_halts("paper", [first, second])
+        assert journal.halts("paper") == [replace(first, resume=RESUME), second]
+        journal.resume("paper", RESUME)
+        assert journal.halts("paper")[1].resume == RESUME
+
+    def test_an_account_that_no_person_must_resume_is_not_paused(self, journal: Journal) -> None:
+        journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, NOON, NOON + HOUR, "3 % lost")])
+        journal.raise_peak("paper", Decimal(1000))
+        for account in ("paper", "someone"):
+            with pytest.raises(NotStored, match=f"account {account} is not paused"):
+                journal.resume(account, RESUME)
+        assert journal.peak("paper") == 1000
+
+    @pytest.mark.parametrize("name", ["by", "reason"])
+    def test_nobody_resumes_without_a_name_and_a_reason(self, journal: Journal, name: str) -> None:
+        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        with pytest.raises(InvalidValue, match=f"{name} is empty"):
+            journal.resume("paper", replace(RESUME, **{name: " "}))
+        assert journal.halts("paper")[0].resume is None
 
     def test_two_threads_apply_one_fill_once(self, journal: Journal) -> None:
         wanted = decided(opened(journal))

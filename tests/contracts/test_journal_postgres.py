@@ -6,8 +6,9 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.contracts.trade import decided, fill, opened, order
+from tests.contracts.trade import HOUR, NOON, decided, fill, opened, order
 from trading.errors import InvalidValue, StoreUnreachable
+from trading.halts import Halt, HaltKind
 from trading.orders import OrderIntent, OrderStatus
 from trading.ports import Journal
 from trading.stores.postgres import PostgresJournal
@@ -60,3 +61,32 @@ def test_a_decision_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
             "FROM trade_decisions d JOIN agent_opinions USING (decision_id)"
         ).fetchone()
     assert row == ("LONG", Decimal("0.01"), Decimal(9800), True, "paper", "technical", "12.5")
+
+
+def test_halts_and_peak_are_there_for_the_next_process(dsn: str, journal: Journal) -> None:
+    pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
+    journal.begin_halts("paper", [pause])
+    journal.raise_peak("paper", Decimal("1234.56789"))
+    restarted = PostgresJournal(dsn)
+    assert restarted.halts("paper") == [pause]
+    assert restarted.peak("paper") == Decimal("1234.56789")
+
+
+def test_processes_that_find_the_same_drawdown_pause_once_and_keep_the_higher_peak(dsn: str) -> None:
+    together = threading.Barrier(4)
+    peaks: list[Decimal] = []
+
+    def find(number: int) -> None:
+        own = PostgresJournal(dsn)
+        together.wait()
+        own.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON + number * HOUR, None, "10 % lost")])
+        peaks.append(own.raise_peak("paper", Decimal(number)))
+
+    threads = [threading.Thread(target=find, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal = PostgresJournal(dsn)
+    assert len(journal.halts("paper")) == 1
+    assert journal.peak("paper") == max(peaks) == 3

@@ -11,7 +11,7 @@ import pytest
 from orchestration.embedded import EmbeddedPostgres
 from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
 from trading.market import Pair
-from trading.stores.postgres import PostgresPromotions, migrate
+from trading.stores.postgres import PostgresJournal, PostgresPromotions, migrate
 from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
@@ -20,7 +20,9 @@ TABLES = {
     "agent_logs",
     "agent_opinions",
     "bus_event",
+    "equity_peaks",
     "fills",
+    "halts",
     "ledger_entries",
     "marketloom_schema",
     "model_performance",
@@ -55,6 +57,18 @@ def test_migrating_creates_every_table_and_again_changes_nothing(empty: str) -> 
     for _ in range(2):
         migrate(empty)
         assert tables(empty) == TABLES
+
+
+def test_an_account_from_before_the_halts_keeps_the_peak_of_its_snapshots(empty: str) -> None:
+    migrate(empty, "0001")
+    with psycopg.connect(empty) as connection:
+        for day, equity, peak in (("2024-01-01", 2000, 2150), ("2024-01-02", 1900, 2100)):
+            connection.execute(
+                "INSERT INTO portfolio_snapshots VALUES ('paper', %s, %s, '{}', %s)",
+                (day, equity, f'{{"peak_equity": "{peak}"}}'),
+            )
+    migrate(empty)
+    assert PostgresJournal(empty).peak("paper") == 2150
 
 
 def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:

@@ -5,21 +5,28 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ml.decision import decide, decision_id, hit_protection
+from ml.decision import decide, decision_id
+from ml.explanation import explain
 from ml.known import Known
 from ml.receipt import candles_digest, canonical
 from ml.sentiment import PairSentiment
 from tests.ml.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
+from trading.halts import Halt, HaltKind
+from trading.market import Pair
 from trading.orders import Side
 from trading.portfolio import Position
 
 
-def position(before: Known, quantity: str, stop: str, target: str) -> Position:
+def holding(before: Known, quantity: str, stop: str, target: str, price: str = "50000") -> Known:
+    """With a position that opened three candles ago."""
     opened = before.candles["open_time"][-3]
-    return Position(
-        before.account, PAIR, Decimal(quantity), Decimal("50000"), Decimal(stop), Decimal(target), opened
+    position = Position(
+        before.account, PAIR, Decimal(quantity), Decimal(price), Decimal(stop), Decimal(target), opened
     )
+    return replace(before, position=position, since_opened=before.candles.tail(3))
 
 
 def test_a_clean_rise_becomes_a_buy_within_every_limit() -> None:
@@ -121,14 +128,14 @@ def test_stale_news_that_nobody_used_does_not_block_an_order() -> None:
 
 def test_a_position_that_agrees_with_the_consensus_is_kept() -> None:
     before = known(RISING)
-    held = replace(before, position=position(before, "0.001", "1", "9999999"))
+    held = holding(before, "0.001", "1", "9999999")
     assert decide(held, RULES).intent is None
     assert "already LONG" in decide(held, RULES).receipt["outcome"]
 
 
 def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() -> None:
     before = known(FALLING)
-    held = replace(before, position=position(before, "0.001", "1", "9999999"))
+    held = holding(before, "0.001", "1", "9999999")
     intent = decide(held, RULES).intent
     assert intent is not None
     assert (intent.side, intent.quantity, intent.reduces) == (Side.SELL, Decimal("0.001"), True)
@@ -137,37 +144,108 @@ def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() ->
 
 def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
     before = known(RISING)
-    held = replace(before, position=position(before, "0.001", "61000", "9999999"))
+    held = holding(before, "0.001", "61000", "9999999")
     decided = decide(held, RULES)
     assert decided.intent is not None
     assert decided.intent.reduces
     assert "stop-loss" in decided.receipt["outcome"]
 
 
-def test_when_one_candle_touches_stop_and_target_the_stop_is_believed() -> None:
+def test_the_stop_that_trails_the_best_price_since_the_opening_closes() -> None:
     before = known(RISING)
-    low, high = before.candles["low"][-1], before.candles["high"][-1]
-    assert "stop-loss" in hit_protection(position(before, "1", str(high), str(low)), before.candles)
-
-
-def test_a_short_position_is_stopped_by_a_high_not_by_a_low() -> None:
-    before = known(RISING)
-    high = before.candles.tail(3)["high"].max()
-    assert isinstance(high, float)
-    assert "stop-loss" in hit_protection(position(before, "-1", str(high - 1), "1"), before.candles)
-    assert hit_protection(position(before, "-1", str(high + 1), "1"), before.candles) == ""
-
-
-def test_candles_before_the_position_opened_cannot_stop_it() -> None:
-    before = known(RISING)
-    low_since = before.candles.tail(3)["low"].min()
-    assert isinstance(low_since, float)
-    assert hit_protection(position(before, "1", str(low_since - 1), "9999999"), before.candles) == ""
+    story = before.candles.tail(2).with_columns(
+        low=pl.Series([49_900.0, 50_400.0]),
+        high=pl.Series([51_600.0, 51_000.0]),
+        close=pl.Series([51_000.0] * 2),
+    )
+    held = replace(holding(before, "0.001", "49000", "9999999"), since_opened=story)
+    assert "trailing stop 50600" in decide(held, RULES).receipt["outcome"]
+    later = replace(RULES, limits=replace(LIMITS, trailing_after=1.7))
+    assert "already LONG" in decide(held, later).receipt["outcome"]
 
 
 def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
     before = known(RISING)
-    dust = replace(before, position=position(before, "0.00005", "1", "9999999"))
+    dust = holding(before, "0.00005", "1", "9999999")
     intent = decide(dust, RULES).intent
     assert intent is not None
     assert not intent.reduces
+
+
+def test_a_policy_feature_that_is_not_known_makes_the_quant_abstain() -> None:
+    class Champion:
+        policy_id = "champion"
+        feature_names = ("rsi_14", "btc_correlation")
+
+        def act(self, features: object, exposure: float) -> None:
+            raise AssertionError("must not be asked")
+
+    before = known()
+    blind = replace(before, features={**before.features, "btc_correlation": None}, policy=Champion())  # type: ignore[arg-type]
+    votes = {opinion["agent"]: opinion for opinion in decide(blind, RULES).receipt["opinions"]}
+    assert votes["quant"]["action"] is None
+    assert "btc_correlation" in votes["quant"]["reasoning"]
+
+
+def test_a_market_behind_the_features_that_lags_is_refused_by_name() -> None:
+    before = known()
+    late = replace(before, companions={Pair("XRP", "USDT"): before.candles.head(-3)})
+    assert "feature age" in decide(late, RULES).receipt["outcome"]
+    assert decide(replace(before, companions={Pair("XRP", "USDT"): before.candles.clear()}), RULES).intent
+
+
+def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:
+    before = known()
+    ahead = before.candles.with_columns(pl.col("known_at") + pl.duration(seconds=3))
+    assert "clock skew" in decide(replace(before, candles=ahead), RULES).receipt["outcome"]
+
+
+def test_an_order_that_waits_too_long_for_its_outcome_is_refused_by_name() -> None:
+    assert "balance age" in decide(replace(known(), waiting=timedelta(hours=3)), RULES).receipt["outcome"]
+
+
+def test_a_halt_of_the_account_is_the_outcome_and_does_not_keep_a_position() -> None:
+    before = known(FALLING)
+    halt = Halt(
+        HaltKind.DRAWDOWN, before.decided_at, None, "equity 1800 is 14.00% below 2100, the equity peak"
+    )
+    halted = replace(before, state=replace(before.state, halts=(halt,)))
+    decided = decide(halted, RULES)
+    assert decided.intent is None
+    assert "drawdown: halted since" in decided.receipt["outcome"]
+    assert "until a person resumes" in explain(decided.receipt, None)
+    held = decide(holding(halted, "0.001", "1", "9999999"), RULES).intent
+    assert held is not None
+    assert held.reduces
+
+
+KNOWN = {drift: known(drift) for drift in (RISING, FALLING)}
+FEATURES = sorted(name for name, value in KNOWN[RISING].features.items() if value is not None)
+numbers = st.floats() | st.floats(-2, 2) | st.none()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    wrong=st.dictionaries(st.sampled_from(FEATURES), numbers, max_size=4),
+    amounts=st.dictionaries(
+        st.sampled_from(["equity", "equity_peak", "available_quote", "available_base", "exposure_value"]),
+        st.floats() | st.floats(0, 5000),
+        max_size=2,
+    ),
+    score=st.floats(-1, 1),
+    drift=st.sampled_from([RISING, FALLING]),
+)
+def test_no_opinion_however_absurd_becomes_an_order_beyond_a_limit(
+    wrong: dict[str, float | None], amounts: dict[str, float], score: float, drift: float
+) -> None:
+    before = KNOWN[drift]
+    news = PairSentiment(score, 0.9, 5, before.decided_at - timedelta(hours=1), "lexicon")
+    absurd = replace(with_equity(before, **amounts), features={**before.features, **wrong}, sentiment=news)
+    decided = decide(absurd, RULES)
+    json.loads(canonical(decided.receipt))
+    if decided.intent is not None:
+        quantity, price, state = decided.intent.quantity, Decimal(repr(before.close)), absurd.state
+        assert decided.intent.stop_loss is not None
+        assert quantity * price <= Decimal("0.2") * Decimal(state.equity)
+        assert quantity * abs(price - decided.intent.stop_loss) <= Decimal("0.01") * Decimal(state.equity)
+        assert abs(price - decided.intent.stop_loss) <= Decimal("0.02") * price

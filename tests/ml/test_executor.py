@@ -16,8 +16,9 @@ from tests.ml.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
 from trading.account import Account
 from trading.errors import InvalidValue, NotStored
 from trading.fills import Costs
+from trading.halts import HaltKind, Resume
 from trading.market import CANDLE_SCHEMA, Timeframe, Universe, month_of, months_between
-from trading.orders import OrderIntent, OrderStatus
+from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Quote
 from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from trading.venues.paper import PaperVenue
@@ -48,14 +49,14 @@ class Tape:
 class Desk:
     """Everything one executor needs; `hidden` candles are known to the exchange alone."""
 
-    def __init__(self, folder: Path, hidden: int = 1) -> None:
+    def __init__(self, folder: Path, hidden: int = 1, journal: MemoryJournal | None = None) -> None:
         self.tape = candles(RISING, rows=1003)
         known = self.tape.head(self.tape.height - hidden)
         self.table = MemoryTable(CANDLE_SCHEMA)
         for month in months_between(month_of(known["open_time"][0]), month_of(known["open_time"][-1])):
             rows = known.filter(pl.col("open_time").dt.truncate("1mo").dt.date() == month)
             self.table.write(PAIR, month, rows)
-        self.journal = MemoryJournal()
+        self.journal = journal or MemoryJournal()
         self.venue = PaperVenue(self.journal, Tape(self.tape), {PAIR: INSTRUMENT}, {PAIR: COSTS})
         self.knowledge = Knowledge(
             universe=Universe((PAIR,), "USDT", Timeframe.H1, "test"),
@@ -168,7 +169,7 @@ def test_the_account_opens_with_its_total_in_value(tmp_path: Path) -> None:
 
 
 def test_the_receipt_says_how_long_each_stage_took(tmp_path: Path) -> None:
-    assert set(Desk(tmp_path).execute().receipt["timings_ms"]) == {"settle", "gather", "decide"}
+    assert set(Desk(tmp_path).execute().receipt["timings_ms"]) == {"settle", "halts", "gather", "decide"}
 
 
 def test_no_candle_by_then_names_what_to_materialise(tmp_path: Path) -> None:
@@ -200,3 +201,98 @@ def test_a_champion_whose_bundle_is_lost_stops_the_decision_instead_of_being_lef
     desk.knowledge = replace(desk.knowledge, policies=PolicyRegistry(tmp_path, promotions))
     with pytest.raises(NotStored, match="no bundle of policy lost"):
         desk.execute()
+
+
+def paused(desk: Desk) -> Any:
+    """A decision of an account that was worth far more once."""
+    desk.knowledge.ensure_account(desk.newest - timedelta(hours=9))
+    desk.journal.raise_peak(ACCOUNT.name, Decimal(2500))
+    return desk.execute(desk.newest - timedelta(hours=1))
+
+
+def test_a_drawdown_pauses_the_account_and_the_receipt_says_so(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert "drawdown: halted since" in paused(desk).receipt["outcome"]
+    [halt] = desk.journal.halts(ACCOUNT.name)
+    assert (halt.kind, halt.until) == (HaltKind.DRAWDOWN, None)
+    assert desk.journal.fills(ACCOUNT.name) == []
+
+
+def test_the_pause_outlives_the_process_and_a_recovery(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    paused(desk)
+    restarted = Desk(tmp_path, journal=desk.journal)
+    restarted.journal._peaks.clear()  # as if the equity had come back
+    assert "drawdown: halted since" in restarted.execute().receipt["outcome"]
+    assert len(desk.journal.halts(ACCOUNT.name)) == 1
+
+
+def test_after_a_resume_trading_goes_on_although_the_old_peak_is_far_away(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    paused(desk)
+    desk.journal.resume(ACCOUNT.name, Resume(datetime.now(UTC), "ada", "checked by hand"))
+    done = desk.execute()
+    assert done.order is not None
+    assert done.order.status is OrderStatus.FILLED
+    assert desk.journal.peak(ACCOUNT.name) == pytest.approx(Decimal(2100), abs=50)
+
+
+def test_a_lost_day_is_kept_until_the_next_although_equity_recovers(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    at = desk.newest - timedelta(hours=1)
+    desk.knowledge.ensure_account(at)
+    yesterday = at.date() - timedelta(days=1)
+    rich = {"equity": Decimal(2300), "opening_equity": Decimal(2300), "peak_equity": Decimal(2300)}
+    desk.journal.save_snapshot(ACCOUNT.name, yesterday, {**rich, "balances": {}})
+    assert "daily loss: halted since" in desk.execute(at).receipt["outcome"]
+    recovered = {name: Decimal(2100) for name in rich}
+    desk.journal.save_snapshot(ACCOUNT.name, at.date(), {**recovered, "balances": {}})
+    assert "daily loss: halted since" in desk.execute().receipt["outcome"]
+
+
+def test_killed_right_after_the_halt_was_found_it_is_there_when_the_process_is_back(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.knowledge.ensure_account(desk.newest - timedelta(hours=9))
+    desk.journal.raise_peak(ACCOUNT.name, Decimal(2500))
+
+    class Killed(MemoryNews):
+        def sentiment(self, *arguments: Any) -> pl.DataFrame:
+            raise KeyboardInterrupt
+
+    healthy = desk.knowledge
+    desk.knowledge = replace(healthy, news=Killed())
+    with pytest.raises(KeyboardInterrupt):
+        desk.execute()
+    assert [halt.kind for halt in desk.journal.halts(ACCOUNT.name)] == [HaltKind.DRAWDOWN]
+    desk.knowledge = healthy
+    assert "drawdown" in desk.execute().receipt["outcome"]
+    assert len(desk.journal.halts(ACCOUNT.name)) == 1
+
+
+def test_losses_in_a_row_cool_the_account_down(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    at = desk.newest
+    desk.knowledge.ensure_account(at - timedelta(hours=9))
+    for number in range(5):
+        round_trip(desk, number, at - timedelta(minutes=20 - number))
+    assert "losing streak: halted since" in desk.execute().receipt["outcome"]
+    [halt] = desk.journal.halts(ACCOUNT.name)
+    assert halt.until == at - timedelta(minutes=16) + timedelta(minutes=30)
+
+
+def round_trip(desk: Desk, number: int, at: datetime) -> None:
+    """Bought and sold again within a second, one dollar lower."""
+    for side, price, when in ((Side.BUY, 60000, at - timedelta(seconds=1)), (Side.SELL, 59999, at)):
+        name = f"{number}-{side}"
+        intent = OrderIntent(
+            name, name, ACCOUNT.name, PAIR, side, Decimal("0.001"), side is Side.SELL, None, None, when
+        )
+        receipt = {
+            "decision_id": name, "account": ACCOUNT.name, "pair": str(PAIR), "decided_at": when.isoformat(),
+            "action": "LONG", "confidence": 1.0, "opinions": [],
+        }  # fmt: skip
+        desk.journal.record_decision(receipt, intent)
+        fill = Fill(
+            name, name, ACCOUNT.name, PAIR, side, Decimal(price), Decimal("0.001"), Decimal(0), "USDT", when
+        )
+        desk.journal.record_order(Order(name, OrderStatus.FILLED, "", when), [fill])

@@ -10,8 +10,10 @@ import pytest
 from ml.knowledge import Knowledge
 from tests.ml.test_executor import ACCOUNT, COSTS, Desk
 from tests.ml.trading_day import INSTRUMENT, PAIR
+from trading.halts import Halt, HaltKind
 from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_between
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.risk import AccountState
 from trading.stores.memory import MemoryTable
 
 CROSS = Pair("ETH", "BTC")  # sells or pays with the same BTC
@@ -51,6 +53,30 @@ def buy(desk: Desk, pair: Pair, side: Side, quantity: str, price: str) -> None:
     desk.journal.record_order(Order(name, OrderStatus.FILLED, "", at), [fill])
 
 
+def wait(desk: Desk, pair: Pair, side: Side, quantity: str, reduces: bool = False) -> None:
+    """An order that no venue has answered."""
+    name = f"waiting-{pair.key}-{side}"
+    intent = OrderIntent(
+        name, name, ACCOUNT.name, pair, side, Decimal(quantity), reduces, None, None, desk.newest
+    )
+    receipt = {
+        "decision_id": name, "account": ACCOUNT.name, "pair": str(pair), "decided_at": desk.newest.isoformat(),
+        "action": "LONG", "confidence": 1.0, "opinions": [],
+    }  # fmt: skip
+    desk.journal.record_decision(receipt, intent)
+
+
+def state(knowledge: Knowledge, pair: Pair, desk: Desk) -> AccountState:
+    return knowledge.state(pair, knowledge.commitments(desk.newest), desk.newest)
+
+
+def opened(tmp_path: Path) -> tuple[Desk, Knowledge]:
+    desk = Desk(tmp_path)
+    knowledge = shared(desk)
+    knowledge.ensure_account(desk.newest)
+    return desk, knowledge
+
+
 def test_a_pair_that_lags_behind_is_late_and_does_not_turn_the_clock_back(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     knowledge = shared(desk, lag=2)
@@ -62,10 +88,9 @@ def test_what_another_pairs_position_needs_to_close_is_not_free(tmp_path: Path) 
     desk = Desk(tmp_path)
     knowledge = shared(desk)
     knowledge.ensure_account(desk.newest)
-    prices = knowledge.prices(desk.newest)
-    before = knowledge.state(CROSS, None, prices, desk.newest)
+    before = state(knowledge, CROSS, desk)
     buy(desk, PAIR, Side.BUY, "0.005", "60000")
-    after = knowledge.state(CROSS, None, prices, desk.newest)
+    after = state(knowledge, CROSS, desk)
     bitcoin_before, bitcoin_after = float(before.available_quote), float(after.available_quote)
     assert bitcoin_after == pytest.approx(
         bitcoin_before
@@ -76,5 +101,92 @@ def test_the_quote_balance_is_counted_with_room_for_the_price_that_an_order_pays
     desk = Desk(tmp_path)
     knowledge = shared(desk)
     knowledge.ensure_account(desk.newest)
-    state = knowledge.state(PAIR, None, knowledge.prices(desk.newest), desk.newest)
-    assert float(state.available_quote) * (1 + COSTS.half_spread + COSTS.slippage) < 1000
+    available = state(knowledge, PAIR, desk).available_quote
+    assert float(available) * (1 + COSTS.half_spread + COSTS.slippage) < 1000
+
+
+def test_an_order_that_waits_counts_as_a_position_and_its_money_as_spent(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    before = state(knowledge, PAIR, desk)
+    wait(desk, PAIR, Side.BUY, "0.005")
+    after = state(knowledge, PAIR, desk)
+    price = float(knowledge.prices(desk.newest)[PAIR])
+    assert after.position_value == after.exposure_value == after.base_exposure == pytest.approx(0.005 * price)
+    assert float(before.available_quote) - float(after.available_quote) > 0.005 * price
+    assert state(knowledge, CROSS, desk).quote_exposure == pytest.approx(0.005 * price)
+
+
+def test_a_close_that_waits_opens_nothing_and_keeps_its_inventory(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    before = state(knowledge, PAIR, desk)
+    wait(desk, PAIR, Side.SELL, "0.004", reduces=True)
+    after = state(knowledge, PAIR, desk)
+    assert after.exposure_value == 0
+    assert Decimal(before.available_base) - Decimal(after.available_base) == Decimal("0.004")
+
+
+def test_orders_are_counted_for_a_minute(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    wait(desk, PAIR, Side.BUY, "0.001")
+    assert state(knowledge, PAIR, desk).recent_orders == 1
+    later = desk.newest + timedelta(minutes=1)
+    assert knowledge.state(PAIR, knowledge.commitments(later), later).recent_orders == 0
+
+
+def test_an_order_without_an_outcome_is_as_old_as_its_decision(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    assert knowledge.at(PAIR, desk.newest).waiting == timedelta(0)
+    wait(desk, CROSS, Side.BUY, "0.001")
+    later = desk.newest + timedelta(hours=1)
+    assert knowledge.at(PAIR, later).waiting == timedelta(hours=1)
+
+
+def test_positions_of_other_pairs_come_with_their_side_and_correlation(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    buy(desk, PAIR, Side.BUY, "0.005", "60000")
+    [other] = state(knowledge, CROSS, desk).others
+    assert (other.pair_key, other.side) == (PAIR.key, Side.BUY)
+    assert other.correlation == pytest.approx(1.0)  # both pairs have the same candles here
+    assert state(knowledge, PAIR, desk).others == ()
+
+
+def test_a_correlation_over_too_few_common_candles_is_not_known(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert shared(desk, lag=60).correlation(PAIR, CROSS, desk.newest) is None
+    assert shared(desk, lag=20).correlation(PAIR, CROSS, desk.newest) == pytest.approx(1.0)
+
+
+def test_the_peak_is_the_one_that_the_journal_keeps(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    assert state(knowledge, PAIR, desk).equity_peak == pytest.approx(2100, abs=0.01)
+    desk.journal.raise_peak(ACCOUNT.name, Decimal(5000))
+    assert state(knowledge, PAIR, desk).equity_peak == 5000
+
+
+def test_only_halts_that_hold_at_the_time_are_known(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    over = Halt(HaltKind.LOSING_STREAK, desk.newest - timedelta(hours=2), desk.newest, "five losses")
+    paused = Halt(HaltKind.DRAWDOWN, desk.newest, None, "a tenth")
+    desk.journal.begin_halts(ACCOUNT.name, [over, paused])
+    assert state(knowledge, PAIR, desk).halts == (paused,)
+
+
+def test_candles_since_the_opening_reach_back_beyond_the_window_of_the_features(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    assert knowledge.at(PAIR, desk.newest).since_opened.is_empty()
+    buy(desk, PAIR, Side.BUY, "0.005", "60000")
+    later = desk.newest
+    known = knowledge.at(PAIR, later)
+    assert known.since_opened.is_empty()  # opened at this very moment
+    assert known.position is not None
+    long_ago = replace(known.position, opened_at=desk.tape["open_time"][0])
+    assert knowledge._since(long_ago, later).height == desk.tape.height - 1
+
+
+def test_the_other_pairs_behind_the_features_come_with_them(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    known = knowledge.at(CROSS, desk.newest)
+    assert set(known.companions) == {PAIR}
+    assert known.features["btc_correlation"] == pytest.approx(1.0)
+    lagging = shared(desk, lag=2).at(CROSS, desk.newest)
+    assert lagging.oldest_market == desk.newest - timedelta(hours=2)

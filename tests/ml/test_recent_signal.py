@@ -3,14 +3,14 @@ import polars as pl
 from ml.recent_signal import shortest_walk
 from tests.ml.trading_day import FALLING, PAIR, RISING, RULES, candles
 from trading.indicators import feature_table
-from trading.market import Pair
+from trading.market import Pair, Timeframe
 
 OTHER = Pair("XRP", "USDT")
 
 
 def table(drift: float, cut: int = 0) -> pl.DataFrame:
     made = candles(drift)
-    rows = feature_table(made).join(made.select("open_time", "close"), on="open_time")
+    rows = feature_table(made, Timeframe.H1).join(made.select("open_time", "close"), on="open_time")
     return rows.head(rows.height - cut)
 
 

@@ -8,6 +8,7 @@ from ml.sentiment import PairSentiment
 from tests.ml.trading_day import RISING, RULES, candles
 from trading.fills import Costs
 from trading.indicators import feature_table
+from trading.market import Timeframe
 
 FREE = Costs(0.0, 0.0, 0.0)
 COSTLY = Costs(0.0026, 0.0001, 0.0002)
@@ -17,7 +18,7 @@ def day(rows: int = 1001, last_hours: int = 24) -> Day:
     table = candles(RISING, rows)
     end = table["close_time"][-1]
     return known_outcomes(
-        table, feature_table(table), end - timedelta(hours=last_hours), end + timedelta(hours=1)
+        table, feature_table(table, Timeframe.H1), end - timedelta(hours=last_hours), end + timedelta(hours=1)
     )
 
 
@@ -36,7 +37,9 @@ def test_candles_whose_outcome_is_not_known_yet_are_not_scored() -> None:
 
 def test_rows_in_warm_up_are_not_scored() -> None:
     table = candles(RISING, rows=150)  # SMA 200 is never warm
-    found = known_outcomes(table, feature_table(table), table["close_time"][0], table["close_time"][-1])
+    found = known_outcomes(
+        table, feature_table(table, Timeframe.H1), table["close_time"][0], table["close_time"][-1]
+    )
     assert found.rows.is_empty()
 
 

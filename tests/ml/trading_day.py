@@ -12,12 +12,13 @@ from ml.agents.consensus import ConsensusRules
 from ml.decision import Rules
 from ml.known import Known
 from trading.candles import complete
-from trading.indicators import LOOKBACK, live_row
+from trading.indicators import live_row, lookback
 from trading.market import Instrument, Pair, Timeframe
 from trading.risk import AccountState, Limits
 from trading.signals import SignalRules
 
 PAIR = Pair("BTC", "USDT")
+WINDOW = lookback(Timeframe.H1) + 1
 START = datetime(2024, 1, 1, tzinfo=UTC)
 INSTRUMENT = Instrument(
     PAIR,
@@ -29,8 +30,11 @@ INSTRUMENT = Instrument(
     Decimal("0.0016"),
 )
 LIMITS = Limits(
-    risk_per_trade=0.01, position_cap=0.2, stop_distance=0.02, reward_risk=1.5, drawdown=0.1, daily_loss=0.03,
-    total_exposure=0.6, reserve=0.05, candle_age=2.0, sentiment_age_hours=72.0, policy_age_days=62.0,
+    risk_per_trade=0.01, position_cap=0.2, asset_cap=0.4, total_exposure=0.6, reserve=0.05, stop_distance=0.02,
+    trailing_after=1.5, reward_risk=1.5, leverage=3.0, leverage_volatility=0.5, correlated_positions=2,
+    correlated_above=0.8, correlated_size=0.5, drawdown=0.1, daily_loss=0.03, losing_streak=5,
+    cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, sentiment_age_hours=72.0,
+    policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
 )  # fmt: skip
 RULES = Rules(
     signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
@@ -40,7 +44,7 @@ RULES = Rules(
 )
 
 
-def candles(drift: float, rows: int = LOOKBACK + 1, seed: int = 1) -> pl.DataFrame:
+def candles(drift: float, rows: int = WINDOW, seed: int = 1) -> pl.DataFrame:
     """Hourly candles around 50,000 whose last 120 hours drift by `drift` per hour; noise keeps them real."""
     random = np.random.default_rng(seed)
     steps = random.normal(0, 0.002, rows)
@@ -72,15 +76,19 @@ def known(drift: float = RISING) -> Known:
         timeframe=Timeframe.H1,
         decided_at=window["close_time"][-1],
         candles=window,
-        features=live_row(window),
+        companions={},
+        features=live_row(window, Timeframe.H1),
         policy=None,
         policy_age_days=None,
         sentiment=None,
         position=None,
+        since_opened=window.clear(),
         state=AccountState(
-            equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0,
-            exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
+            equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0, base_exposure=0.0,
+            quote_exposure=0.0, exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
+            recent_orders=0, others=(), halts=(),
         ),
+        waiting=timedelta(0),
         instrument=INSTRUMENT,
     )  # fmt: skip
 

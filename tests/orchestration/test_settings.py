@@ -49,10 +49,10 @@ def test_what_a_demo_chose_lies_over_the_file_and_under_the_environment(tmp_path
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("position_cap        = 0.20", "position_cup = 1"), r"\[risk\] position_cup is not a known key; .*_cap"),
-        (("position_cap        = 0.20", 'position_cap = "much"'), r"\[risk\] position_cap: .*number.*'much'"),
-        (("position_cap        = 0.20", "position_cap = 2.0"), r"position_cap is 2.0: allowed is above 0, up to 0.5"),
-        (("position_cap        = 0.20 ", "#"), r"\[risk\] position_cap is missing"),
+        (("position_cap         = 0.20", "position_cup = 1"), r"\[risk\] position_cup is not a known key; .*_cap"),
+        (("position_cap         = 0.20", 'position_cap = "much"'), r"\[risk\] position_cap: .*number.*'much'"),
+        (("position_cap         = 0.20", "position_cap = 2.0"), r"position_cap is 2.0: allowed is above 0, up to 0.5"),
+        (("position_cap         = 0.20 ", "#"), r"\[risk\] position_cap is missing"),
         (('timeframe = "1h" ', 'timeframe = "7m" '), r"\[market\] timeframe: .*'1m', '5m'"),
         (('"XRP/BTC"]', '"XRPBTC"]'), "'XRPBTC' is not a pair: write it like BTC/USDT"),
         (('USDT", "XRP/BTC"]', 'USDT", "ETH/BTC"]'), r"names ETH/BTC, but there is no \[instruments"),

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.account import Account, opening_balances, snapshot
-from trading.errors import NotStored
+from tests.trading import triangle_fills as triangle
+from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
+from trading.errors import InvalidValue, NotStored
+from trading.exact import exactly
 from trading.market import Pair
-from trading.portfolio import equity
+from trading.orders import Fill, Side
+from trading.portfolio import Portfolio, equity
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 PRICES = {BTC: Decimal(9677), XRP: Decimal("0.2739")}
@@ -74,3 +77,66 @@ def test_the_allocation_adds_up_to_one() -> None:
 
 def test_an_empty_account_has_no_allocation_instead_of_a_division_by_zero() -> None:
     assert snapshot([], NOON, {"USDT": Decimal(0)}, "USDT", PRICES)["allocation"] == {"USDT": 0.0}
+
+
+@given(triangle.fills())
+def test_the_opening_is_found_again_from_balances_and_fills(fills: list[Fill]) -> None:
+    led_to = Portfolio.of(triangle.RICH, fills).balances
+    found = portfolio_of(led_to, fills)
+    assert found.opening == triangle.RICH
+    assert found.balances == led_to
+
+
+def test_balances_that_no_opening_explains_are_an_error() -> None:
+    bought = triangle.fill(0, BTC, Side.BUY, "1", "100")
+    with pytest.raises(InvalidValue, match="opening balance of BTC is -1"):
+        portfolio_of({"USDT": Decimal(1000), "BTC": Decimal(0)}, [bought])
+
+
+TRADES = [
+    triangle.fill(0, BTC, Side.BUY, "0.02", "9000", "0.5"),
+    triangle.fill(1, BTC, Side.SELL, "0.01", "9500", "0.25"),
+    triangle.fill(2, BTC, Side.SELL, "0.01", "8000", "0.25"),
+]
+TAKEN = triangle.START + triangle.HOUR  # the second fill is in, the third is not
+
+
+def taken() -> dict[str, object]:
+    balances = Portfolio.of({"USDT": Decimal(1000)}, TRADES[:2]).balances
+    return with_results(snapshot([], TAKEN, balances, "USDT", PRICES), TRADES, PRICES)
+
+
+def test_results_are_those_of_the_fills_known_by_then() -> None:
+    results = taken()
+    assert (results["realised_pnl"], results["unrealised_pnl"], results["fees"]) == (
+        5,
+        Decimal("6.77"),
+        Decimal("0.75"),
+    )
+    assert results["net_pnl"] == Decimal("11.02")
+    assert results["fees_by_asset"] == {"USDT": Decimal("0.75")}
+    assert (results["closed_trades"], results["winning_trades"]) == (1, 1)
+
+
+def test_results_leave_the_snapshot_as_it_was() -> None:
+    results = taken()
+    balances = Portfolio.of({"USDT": Decimal(1000)}, TRADES[:2]).balances
+    before = snapshot([], TAKEN, balances, "USDT", PRICES)
+    assert results.items() >= before.items()
+
+
+def test_the_results_of_a_snapshot_explain_its_equity() -> None:
+    results = taken()
+    with exactly():
+        assert results["equity"] == 1000 + Decimal(str(results["net_pnl"]))
+
+
+def test_the_drawdown_of_a_snapshot_is_below_its_peak() -> None:
+    earlier = {"day": date(2023, 12, 31), "equity": "2000", "opening_equity": "2000", "peak_equity": "2000"}
+    now = snapshot([earlier], TAKEN, {"USDT": Decimal(1500)}, "USDT", PRICES)
+    assert with_results(now, [], PRICES)["drawdown"] == Decimal("0.25")
+
+
+def test_the_shares_of_an_allocation_are_exact_before_they_are_doubles() -> None:
+    now = snapshot([], NOON, {"USDT": Decimal(3), "XRP": Decimal(1)}, "USDT", {XRP: Decimal(1)})
+    assert now["allocation"] == {"USDT": 0.75, "XRP": 0.25}

@@ -1,145 +1,50 @@
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
+from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pytest
 import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.errors import InvalidCandles, NotStored
-from trading.indicators import FEATURE_NAMES, FEATURES, LOOKBACK, Feature, feature_table, live_row
-from trading.market import CANDLE_SCHEMA
+from tests.trading.candle_walks import (
+    H1,
+    PRICES,
+    START,
+    Array,
+    arrays,
+    candles,
+    flat,
+    market,
+    newest,
+    recorded,
+    table,
+    values,
+)
+from trading.indicators import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, Feature, feature_table
+from trading.regime import RegimeKind
 
-START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-REAL = Path(__file__).parents[2] / "../shared/data/ohlcv/binance_XRP-BTC_1h_2017-2020.parquet"
-PRICES = ("open", "high", "low", "close")
-Array = npt.NDArray[np.float64]
 
 
-def table(high: Array, low: Array, close: Array, volume: Array) -> pl.DataFrame:
-    opens = [START + i * HOUR for i in range(len(close))]
-    closes = [time + HOUR for time in opens]
-    first = np.concatenate([close[:1], close[:-1]])
-    columns = (opens, closes, first, high, low, close, volume, ["simulated"] * len(close), closes)
-    return pl.DataFrame(dict(zip(CANDLE_SCHEMA, columns, strict=True)), schema=CANDLE_SCHEMA)
-
-
-def candles(count: int, seed: int = 0, tick: float = 0.0, still: float = 0.0) -> pl.DataFrame:
-    """A random walk near 100, on a price grid when `tick` is given, resting in a share of `still` candles."""
-    rng = np.random.default_rng(seed)
-    moves = rng.normal(0, 0.005, count) * (np.repeat(rng.random(count // 20 + 1), 20)[:count] >= still)
-    close = 100 * np.exp(moves.cumsum())
-    spread = np.abs(rng.normal(0, 0.003, (2, count))) * (moves != 0)
-    before = np.concatenate([close[:1], close[:-1]])
-    high = np.maximum(before, close) * (1 + spread[0])
-    low = np.minimum(before, close) * (1 - spread[1])
-    volume = rng.exponential(50, count) * (moves != 0)
-    if tick:
-        high, low, close = (np.round(prices / tick) * tick for prices in (high, low, close))
-    return table(high, low, close, volume)
-
-
-def real() -> pl.DataFrame:
-    if not REAL.exists():
-        pytest.skip("no recorded candles here")
-    time = pl.col("timestamp").dt.cast_time_unit("us")
-    return (
-        pl.read_parquet(REAL)
-        .unique("timestamp")
-        .sort("timestamp")
-        .with_columns(open_time=time, close_time=time + HOUR, known_at=time + HOUR, origin=pl.lit("binance"))
-        .select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
-    )
-
-
-def flat(price: float, count: int = 400, volume: float = 1.0) -> pl.DataFrame:
-    same = np.full(count, price)
-    return table(same, same, same, np.full(count, volume))
-
-
-def values(features: pl.DataFrame) -> Array:
-    """Feature columns as numbers; NaN stands for null."""
-    return features.select(FEATURE_NAMES).to_numpy()
-
-
-def arrays(frame: pl.DataFrame) -> tuple[Array, Array, Array, Array]:
-    high, low, close, volume = (frame[name].to_numpy() for name in ("high", "low", "close", "volume"))
-    return high, low, close, volume
-
-
-def newest(frame: pl.DataFrame) -> dict[str, float]:
-    return dict(feature_table(frame).select(FEATURE_NAMES).row(-1, named=True))
-
-
-@cache
-def market() -> pl.DataFrame:
-    return candles(1600, seed=1)
-
-
-def test_there_are_at_least_eighteen_features_with_names_of_their_own() -> None:
-    assert len(set(FEATURE_NAMES)) == len(FEATURES) >= 18
-    assert all(feature.formula and feature.unit for feature in FEATURES)
+def test_there_are_at_least_twenty_five_features_with_names_of_their_own() -> None:
+    assert len(set(FEATURE_NAMES)) == len(FEATURES) >= 25
+    assert all(feature.formula and feature.unit and feature.source for feature in FEATURES)
 
 
 def test_the_table_has_one_row_per_candle_and_one_float_column_per_feature() -> None:
-    features = feature_table(market())
-    assert features.columns == ["open_time", "close_time", "known_at", *FEATURE_NAMES]
+    features = feature_table(market(), H1)
+    assert features.columns == ["open_time", "close_time", "known_at", *FEATURE_NAMES, "regime"]
+    assert features.schema == FEATURE_SCHEMA
     assert features["open_time"].equals(market()["open_time"])
     assert set(features.select(FEATURE_NAMES).dtypes) == {pl.Float64()}
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=FEATURE_NAMES)
 def test_a_feature_is_null_exactly_inside_its_warm_up(feature: Feature) -> None:
-    column = feature_table(market())[feature.name]
-    assert column.is_null().to_list() == [row < feature.warm_up for row in range(column.len())]
-
-
-@pytest.mark.parametrize("feature", FEATURES, ids=FEATURE_NAMES)
-def test_a_warm_up_ends_with_the_first_row_whose_window_is_full(feature: Feature) -> None:
-    """That row's window reaches back to the very first candle: change it and the row changes."""
-    factors = {"high": 2.0, "low": 1.5, "close": 1.6, "volume": 3.0}
-    other = market()[:300].with_columns(
-        pl.when(pl.int_range(pl.len()) == 0).then(pl.col(name) * factor).otherwise(pl.col(name)).alias(name)
-        for name, factor in factors.items()
-    )
-    before, after = (feature_table(frame)[feature.name][feature.warm_up] for frame in (market()[:300], other))
-    assert before != after
-
-
-def test_an_empty_table_gives_an_empty_table_with_the_same_columns() -> None:
-    features = feature_table(market().clear())
-    assert features.schema == feature_table(market()).schema
-    assert features.height == 0
-
-
-def test_unsorted_candles_are_refused_by_open_time() -> None:
-    swapped = pl.concat([market()[:3], market()[5:6], market()[4:5]])
-    with pytest.raises(InvalidCandles, match="2024-01-01 04:00"):
-        feature_table(swapped)
-
-
-def test_a_repeated_candle_is_refused_by_open_time() -> None:
-    with pytest.raises(InvalidCandles, match=r"2024-01-01 02:00.*drop repeats"):
-        feature_table(pl.concat([market()[:3], market()[2:3]]))
-
-
-@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf"), None])
-@pytest.mark.parametrize("name", ["high", "low", "close", "volume"])
-def test_an_impossible_number_is_refused_by_open_time(name: str, wrong: float | None) -> None:
-    broken = market()[:9].with_columns(
-        pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(wrong)).otherwise(pl.col(name)).alias(name)
-    )
-    if name == "volume" and wrong == 0.0:
-        assert feature_table(broken).height == 9
-    else:
-        with pytest.raises(InvalidCandles, match="2024-01-01 07:00"):
-            feature_table(broken)
+    column = feature_table(market(), H1)[feature.name]
+    assert column.is_null().to_list() == [row < feature.warm_up_for(H1) for row in range(column.len())]
 
 
 def test_a_row_is_known_once_the_last_of_its_candles_is() -> None:
@@ -147,7 +52,7 @@ def test_a_row_is_known_once_the_last_of_its_candles_is() -> None:
     frame = market()[:6].with_columns(
         known_at=pl.when(pl.int_range(pl.len()) == 2).then(pl.lit(late)).otherwise(pl.col("known_at"))
     )
-    known = feature_table(frame)["known_at"].to_list()
+    known = feature_table(frame, H1)["known_at"].to_list()
     assert known == [START + HOUR, START + 2 * HOUR, late, late, late, late]
 
 
@@ -214,6 +119,14 @@ REFERENCES: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
     "keltner_position": lambda high, low, close, volume: (
         (close - talib.EMA(close, 20)) / (1.5 * talib.ATR(high, low, close, 20))
     ),
+    "aroon_25": lambda high, low, close, volume: talib.AROONOSC(high, low, 25) / 100,
+    "slope_14": lambda high, low, close, volume: talib.LINEARREG_SLOPE(close, 14) / close,
+    "sma_200_ratio": lambda high, low, close, volume: close / talib.SMA(close, 200) - 1,
+    "trix_15": lambda high, low, close, volume: talib.TRIX(close, 15) / 100,
+    "rsi_14": lambda high, low, close, volume: talib.RSI(close, 14) / 100,
+    "bollinger_width": lambda high, low, close, volume: (
+        (talib.BBANDS(close, 20, 2, 2)[0] - talib.BBANDS(close, 20, 2, 2)[2]) / talib.SMA(close, 20)
+    ),
     "squeeze_ratio": lambda high, low, close, volume: (
         2 * talib.STDDEV(close, 20) / (1.5 * talib.ATR(high, low, close, 20))
     ),
@@ -224,21 +137,34 @@ REFERENCES: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
 @pytest.mark.parametrize("name", REFERENCES)
 def test_on_an_ordinary_market_the_feature_is_the_reference_library_s(name: str) -> None:
     expected = REFERENCES[name](*arrays(market()))[600:]
-    assert feature_table(market())[name].to_numpy()[600:] == pytest.approx(expected, rel=1e-8, abs=1e-9)
+    assert feature_table(market(), H1)[name].to_numpy()[600:] == pytest.approx(expected, rel=1e-8, abs=1e-9)
 
 
 def test_squeeze_lowest_is_the_lowest_ratio_of_ten_candles() -> None:
-    features = feature_table(market())
+    features = feature_table(market(), H1)
     assert features["squeeze_lowest"][-1] == features["squeeze_ratio"][-10:].min()
 
 
 def test_bounded_features_stay_in_their_bounds() -> None:
-    features = feature_table(candles(800, seed=5, tick=0.5, still=0.5))
+    features = feature_table(candles(800, seed=5, tick=0.5, still=0.5), H1)
     for feature in FEATURES:
         column = features[feature.name].drop_nulls()
         if feature.unit == "0..1" and feature.name != "bollinger_percent_b":
             assert column.is_between(-1e-12, 1 + 1e-12).all(), feature.name
+        if feature.unit == "-1..1":
+            assert column.is_between(-1 - 1e-12, 1 + 1e-12).all(), feature.name
     assert features["williams_r"].drop_nulls().is_between(-1, 0).all()
+    assert features["support_distance"].drop_nulls().is_between(0, 1).all()
+    assert (features["resistance_distance"].drop_nulls() >= 0).all()
+
+
+def test_the_label_is_the_regime_with_the_largest_weight() -> None:
+    features = feature_table(candles(3000, seed=8), H1)
+    weights = features.select(kind.column for kind in RegimeKind).to_numpy()
+    kinds = [kind.value for kind in RegimeKind]
+    expected = [None if np.isnan(row).any() else kinds[int(row.argmax())] for row in weights]
+    assert features["regime"].to_list() == expected
+    assert set(kinds) <= set(expected)
 
 
 STILL = {
@@ -263,10 +189,33 @@ STILL = {
     "chaikin": 0.0,
     "log_return": 0.0,
     "roc_10": 0.0,
+    "aroon_25": 0.0,
+    "sar_distance": 0.0,
+    "slope_14": 0.0,
+    "trix_15": 0.0,
+    "higher_trend_1": 0.0,
+    "higher_trend_2": 0.0,
+    "timeframe_alignment": 0.0,
+    "squeeze_release": 0.0,
+    "volatility_percentile": 0.5,
+    "vwap_distance": 0.0,
+    "swing_high_distance": 0.0,
+    "swing_low_distance": 0.0,
+    "support_distance": 0.0,
+    "resistance_distance": 0.0,
+    "btc_correlation": 1.0,
+    "triangle_deviation": 0.0,
+    "triangle_edge": 0.0,
+    "regime_score": 0.0,
+    "regime_trending_up": 0.0,
+    "regime_trending_down": 0.0,
+    "regime_ranging": 1.0,
+    "regime_volatile": 0.0,
+    "regime_quiet": 0.0,
 }
 
 
-@pytest.mark.parametrize("price", [60000.01, 1.1, 2e-8, 7e-12])
+@pytest.mark.parametrize("price", [1e12, 60000.01, 1.1, 2e-8, 7e-12])
 def test_a_market_that_never_moves_has_the_stated_values(price: float) -> None:
     row = newest(flat(price))
     assert {name: row[name] for name in STILL} == pytest.approx(STILL, abs=1e-12)
@@ -282,6 +231,14 @@ def test_a_market_that_stopped_moving_ends_at_the_stated_values() -> None:
 def test_without_volume_the_volume_features_have_the_stated_values() -> None:
     row = newest(market()[:300].with_columns(volume=pl.lit(0.0)))
     assert (row["volume_ratio"], row["chaikin"], row["obv_z"], row["mfi_14"]) == (1.0, 0.0, 0.0, 0.5)
+    assert row["vwap_distance"] == 0.0
+    assert all(np.isfinite(value) for value in row.values())
+
+
+def test_every_feature_has_a_stated_value_where_nothing_moves() -> None:
+    assert set(STILL) | {name for name in FEATURE_NAMES if name.endswith("_ratio") or "macd" in name} == set(
+        FEATURE_NAMES
+    )
 
 
 @settings(deadline=None, max_examples=15)
@@ -290,16 +247,16 @@ def test_without_volume_the_volume_features_have_the_stated_values() -> None:
     count=st.integers(0, 330),
     tick=st.sampled_from([0.0, 0.01, 1.0, 5.0]),
     still=st.sampled_from([0.0, 0.5, 1.0]),
-    scale=st.sampled_from([1.0, 1e-8, 1e-12, 1e6]),
+    scale=st.sampled_from([1.0, 1e-8, 1e-12, 1e6, 1e12]),
 )
 def test_every_number_after_the_warm_up_is_finite(
     seed: int, count: int, tick: float, still: float, scale: float
 ) -> None:
     frame = candles(count, seed, tick, still).with_columns(pl.col(PRICES) * scale)
-    features = feature_table(frame)
+    features = feature_table(frame, H1)
     for feature in FEATURES:
         column = features[feature.name]
-        assert column.null_count() == min(feature.warm_up, count), feature.name
+        assert column.null_count() == min(feature.warm_up_for(H1), count), feature.name
         assert column.drop_nulls().is_finite().all(), feature.name
 
 
@@ -309,46 +266,12 @@ def test_rows_known_earlier_do_not_change_when_later_candles_arrive(
     seed: int, cut: int, still: float
 ) -> None:
     frame = candles(401, seed, 0.01, still)
-    earlier, all_of_it = values(feature_table(frame[:cut])), values(feature_table(frame))[:cut]
+    earlier, all_of_it = values(feature_table(frame[:cut], H1)), values(feature_table(frame, H1))[:cut]
     np.testing.assert_allclose(earlier, all_of_it, rtol=1e-12, atol=1e-12)
 
 
-def assert_same_newest_row(frame: pl.DataFrame, features: pl.DataFrame, end: int) -> None:
-    """To 1e-9 of the value, or of the feature's spread where the value is near zero."""
-    whole = values(features)
-    window = values(feature_table(frame[end - LOOKBACK - 1 : end]))[-1]
-    allowed = 1e-9 * np.maximum(np.abs(whole[end - 1]), np.nanstd(whole, axis=0))
-    assert (np.abs(window - whole[end - 1]) <= allowed).all(), dict(zip(FEATURE_NAMES, window, strict=True))
-
-
-@pytest.mark.parametrize(("tick", "still"), [(0.0, 0.0), (0.01, 0.0), (1.0, 0.6)])
-def test_a_window_of_the_look_back_gives_the_same_newest_row_as_all_history(
-    tick: float, still: float
-) -> None:
-    frame = candles(3000, 11, tick, still)
-    features = feature_table(frame)
-    for end in range(LOOKBACK + 1, 3001, 333):
-        assert_same_newest_row(frame, features, end)
-
-
-def test_a_single_absurd_candle_leaves_no_trace_beyond_the_look_back() -> None:
-    frame = candles(1500, 12)
-    spiked = frame.with_columns(
-        pl.when(pl.int_range(pl.len()) == 300).then(pl.col(name) * factor).otherwise(pl.col(name)).alias(name)
-        for name, factor in (("low", 1e-3), ("close", 0.5), ("volume", 1e9))
-    )
-    assert_same_newest_row(spiked, feature_table(spiked), 1500)
-
-
-def test_on_recorded_candles_too_the_look_back_is_long_enough() -> None:
-    frame = real()
-    features = feature_table(frame)
-    for end in range(LOOKBACK + 1, frame.height, 1700):
-        assert_same_newest_row(frame, features, end)
-
-
 def test_on_recorded_candles_too_the_scale_of_prices_and_volumes_does_not_matter() -> None:
-    frame = real()[:4000]
+    frame = recorded("binance_XRP-BTC_1h_2017-2020", H1)[:4000]
     assert_scale_free(frame)
 
 
@@ -360,21 +283,5 @@ def test_features_do_not_depend_on_the_scale_of_prices_and_volumes(tick: float, 
 def assert_scale_free(frame: pl.DataFrame) -> None:
     tiny = frame.with_columns(pl.col(PRICES) * 1e-8, pl.col("volume") * 1e7)
     np.testing.assert_allclose(
-        values(feature_table(tiny)), values(feature_table(frame)), rtol=1e-9, atol=1e-9
+        values(feature_table(tiny, H1)), values(feature_table(frame, H1)), rtol=1e-9, atol=1e-9
     )
-
-
-def test_the_live_row_is_the_table_s_newest_row_as_plain_floats() -> None:
-    row = live_row(market())
-    assert row == newest(market()[-LOOKBACK - 1 :])
-    assert {type(value) for value in row.values()} == {float}
-
-
-@pytest.mark.parametrize("count", [0, 1, 199])
-def test_the_live_row_names_the_feature_that_still_warms_up(count: int) -> None:
-    with pytest.raises(NotStored, match=f"sma_200_ratio needs 200 candles and there are {count}"):
-        live_row(market()[:count])
-
-
-def test_the_live_row_is_there_as_soon_as_every_feature_is() -> None:
-    assert live_row(market()[:200]) == newest(market()[:200])

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.errors import NotStored
+from tests.trading import triangle_fills as triangle
+from trading.errors import InvalidValue, NotStored
+from trading.exact import exactly
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent, Side
-from trading.portfolio import Position, after_fill, cash_flows, equity, rate
+from trading.portfolio import Portfolio, Position, after_fill, cash_flows, equity, rate
 
 BTC_USDT = Pair("BTC", "USDT")
 XRP_BTC = Pair("XRP", "BTC")
@@ -184,3 +186,149 @@ def test_equity_sums_every_asset_in_one_quote() -> None:
 
 def test_equity_of_nothing_is_zero() -> None:
     assert equity({}, "USDT", {}) == 0
+
+
+OPENING = {"USDT": Decimal(1000), "BTC": Decimal("0.1")}
+
+
+def test_a_portfolio_without_fills_is_what_it_opened_with() -> None:
+    portfolio = Portfolio.of(OPENING, [])
+    assert (portfolio.balances, portfolio.holdings) == (OPENING, {})
+    assert portfolio.profit("USDT", {}).net == 0
+
+
+def test_a_portfolio_knows_balances_cost_profit_and_fees() -> None:
+    portfolio = Portfolio.of(OPENING, [
+        triangle.fill(0, BTC_USDT, Side.BUY, "4", "100", "1"),
+        triangle.fill(1, BTC_USDT, Side.SELL, "1", "110", "0.5"),
+    ])  # fmt: skip
+    assert portfolio.balances == {"USDT": Decimal("708.5"), "BTC": Decimal("3.1")}
+    assert portfolio.holdings[BTC_USDT].entry_price == 100
+    profit = portfolio.profit("USDT", {BTC_USDT: Decimal(120)})
+    assert (profit.realised, profit.unrealised, profit.fees, profit.net) == (
+        10,
+        60,
+        Decimal("1.5"),
+        Decimal("68.5"),
+    )
+
+
+def test_profit_is_counted_in_any_asset_that_prices_reach() -> None:
+    bought = Portfolio.of(OPENING, [triangle.fill(0, XRP_BTC, Side.BUY, "1000", "0.00001")])
+    prices = {BTC_USDT: Decimal(50_000), XRP_BTC: Decimal("0.00002")}
+    assert bought.profit("BTC", prices).unrealised == Decimal("0.01")
+    assert bought.profit("USDT", prices).unrealised == 500
+
+
+@settings(deadline=None)
+@given(triangle.fills(), triangle.any_prices(), st.sampled_from(["BTC", "USDT", "XRP"]))
+def test_equity_is_what_the_opening_is_worth_plus_profit_less_fees_exactly(
+    fills: list[Fill], prices: dict[Pair, Decimal], quote: str
+) -> None:
+    portfolio = Portfolio.of(triangle.RICH, fills)
+    profit = portfolio.profit(quote, prices)
+    with exactly():
+        opening = equity(triangle.RICH, quote, prices)
+        assert portfolio.equity(quote, prices) - opening == profit.realised + profit.unrealised - profit.fees
+        assert profit.net == profit.realised + profit.unrealised - profit.fees
+
+
+@settings(deadline=None)
+@given(triangle.fills(), triangle.any_prices())
+def test_cash_and_positions_add_up_to_equity(fills: list[Fill], prices: dict[Pair, Decimal]) -> None:
+    portfolio = Portfolio.of(triangle.RICH, fills)
+    with exactly():
+        cash, value = dict(portfolio.balances), Decimal(0)
+        for pair, holding in portfolio.holdings.items():
+            cash[pair.base] -= holding.quantity
+            value += holding.quantity * rate(pair.base, "USDT", prices)
+        assert equity(cash, "USDT", prices) + value == portfolio.equity("USDT", prices)
+
+
+@settings(deadline=None)
+@given(triangle.fills(), triangle.any_prices())
+def test_between_two_moments_equity_moves_by_net_profit_and_by_what_the_opening_gained(
+    fills: list[Fill], later: dict[Pair, Decimal]
+) -> None:
+    portfolio, now = Portfolio.of(triangle.RICH, fills), triangle.TYPICAL
+    with exactly():
+        moved = portfolio.equity("USDT", later) - portfolio.equity("USDT", now)
+        earned = portfolio.profit("USDT", later).net - portfolio.profit("USDT", now).net
+        held = equity(triangle.RICH, "USDT", later) - equity(triangle.RICH, "USDT", now)
+        assert moved == earned + held
+
+
+@settings(deadline=None)
+@given(triangle.fills(minimum=2).flatmap(lambda fills: st.tuples(st.just(fills), st.permutations(fills))))
+def test_the_order_of_fills_changes_no_balance_and_no_profit(
+    orders: tuple[list[Fill], list[Fill]],
+) -> None:
+    in_order, shuffled = orders
+    renumbered = [replace(each, filled_at=NOW) for each in shuffled]  # one moment: the given order counts
+    one, other = Portfolio.of(triangle.RICH, in_order), Portfolio.of(triangle.RICH, renumbered)
+    assert one.balances == other.balances
+    assert one.fees == other.fees
+    assert one.profit("USDT", triangle.TYPICAL).net == other.profit("USDT", triangle.TYPICAL).net
+
+
+@settings(deadline=None)
+@given(triangle.fills())
+def test_exactly_the_fills_that_would_take_a_balance_below_zero_are_refused(fills: list[Fill]) -> None:
+    portfolio = Portfolio.of({"USDT": Decimal(1000), "BTC": Decimal(1), "XRP": Decimal(100)}, [])
+    for each in fills:
+        left = {asset: portfolio.balances[asset] + change for asset, change in cash_flows(each).items()}
+        if min(left.values()) < 0:
+            with pytest.raises(InvalidValue, match=rf"fill {each.fill_id} needs .*, the account has"):
+                portfolio.after(each)
+        else:
+            portfolio = portfolio.after(each)
+            assert portfolio.balances.items() >= left.items()
+
+
+def test_a_fill_that_the_account_cannot_pay_is_refused_with_asset_and_amounts() -> None:
+    with pytest.raises(InvalidValue, match=r"fill fill-0 needs 1000\.5 USDT, the account has 1000: "):
+        Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1000", "0.5")])
+
+
+def test_a_fee_in_an_asset_that_the_account_lacks_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="needs 1 KFEE, the account has 0"):
+        Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1", "1", "KFEE")])
+
+
+def test_a_sale_counts_before_the_purchase_that_it_pays_for() -> None:
+    fills = [
+        triangle.fill(1, BTC_USDT, Side.BUY, "1", "1500"),
+        triangle.fill(0, BTC_USDT, Side.SELL, "0.1", "5000"),
+    ]
+    assert Portfolio.of(OPENING, fills).balances == {"USDT": 0, "BTC": 1}
+
+
+def test_a_fill_that_is_there_twice_is_refused() -> None:
+    once = triangle.fill(0, BTC_USDT, Side.BUY, "1", "1")
+    with pytest.raises(InvalidValue, match="fill fill-0 is there twice"):
+        Portfolio.of(OPENING, [once, once])
+
+
+def test_fills_of_two_accounts_are_refused() -> None:
+    mine, other = (triangle.fill(number, BTC_USDT, Side.BUY, "1", "1") for number in range(2))
+    with pytest.raises(InvalidValue, match="fill-1 is of someone, others are of paper"):
+        Portfolio.of(OPENING, [mine, replace(other, account="someone")])
+
+
+@pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity"])
+def test_an_impossible_opening_balance_is_refused_by_name(amount: str) -> None:
+    with pytest.raises(InvalidValue, match="opening balance of XRP is"):
+        Portfolio.of({"XRP": Decimal(amount)}, [])
+
+
+@pytest.mark.parametrize("field", ["price", "quantity", "fee"])
+def test_a_fill_with_an_impossible_number_is_refused_by_name(field: str) -> None:
+    impossible = replace(triangle.fill(0, BTC_USDT, Side.BUY, "1", "1"), **{field: Decimal("NaN")})  # type: ignore[arg-type]
+    with pytest.raises(InvalidValue, match=f"fill fill-0: {field} is NaN"):
+        Portfolio.of(OPENING, [impossible])
+
+
+def test_profit_in_an_asset_without_a_price_is_an_error_not_a_zero() -> None:
+    portfolio = Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1")])
+    with pytest.raises(NotStored, match="no price joins BTC and USDT"):
+        portfolio.profit("USDT", {})

@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,9 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue
-from trading.indicators import live_row
-from trading.market import CANDLE_SCHEMA
-from trading.signals import USED, Direction, SignalRules, protective_levels, technical_signal
+from trading.indicators import feature_table, live_row
+from trading.market import CANDLE_SCHEMA, TIME, Timeframe
+from trading.signals import (
+    USED,
+    Direction,
+    SignalRules,
+    protective_levels,
+    signal_table,
+    technical_signal,
+)
+
+REAL = Path(__file__).parents[2] / "../shared/data/ohlcv/binance_XRP-USDT_1h_2018-2020.parquet"
 
 RULES = SignalRules(
     trend_threshold=0.3, breakout_volume_ratio=1.5, stop_atr=1.5, stop_maximum=0.02, reward_risk=2.0
@@ -97,14 +107,15 @@ def test_candles_that_rise_steadily_give_a_long_signal_and_their_mirror_image_a_
     rng = np.random.default_rng(4)
     logs = np.cumsum(rng.normal(0.003, 0.004, 400))
     for sign, direction in ((1, Direction.LONG), (-1, Direction.SHORT)):
-        signal = technical_signal(live_row(candles(list(sign * logs))), 100.0, RULES)
+        signal = technical_signal(live_row(candles(list(sign * logs)), Timeframe.H1), 100.0, RULES)
         assert signal.direction is direction
         assert signal.strength >= 0.6
 
 
 def test_candles_that_scatter_around_a_level_are_rarely_a_signal() -> None:
     frame = candles(list(np.random.default_rng(5).normal(0, 0.004, 900)))
-    signals = [technical_signal(live_row(frame[: end + 1]), 100.0, RULES) for end in range(250, 900, 10)]
+    rows = [live_row(frame[: end + 1], Timeframe.H1) for end in range(270, 900, 10)]
+    signals = [technical_signal(row, 100.0, RULES) for row in rows]
     assert np.mean([signal.direction is Direction.NEUTRAL for signal in signals]) > 0.95
     assert np.median([signal.strength for signal in signals]) < 0.1
 
@@ -293,3 +304,123 @@ def test_strength_has_no_jumps(row: dict[str, float], nudge: float, name: str) -
 def test_impossible_rules_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(InvalidValue, match=f"{name} is {value}: allowed is above 0"):
         replace(RULES, **{name: value})
+
+
+def features_of(rows: list[dict[str, float | None]]) -> pl.DataFrame:
+    times = [datetime(2024, 1, 1, tzinfo=UTC) + row * timedelta(hours=1) for row in range(len(rows))]
+    columns = {name: pl.Series([row[name] for row in rows], dtype=pl.Float64) for name in USED}
+    return pl.DataFrame({"open_time": pl.Series(times, dtype=TIME), **columns})
+
+
+def refuse_any_difference(features: pl.DataFrame, closes: list[float], rules: SignalRules) -> None:
+    """Row by row and to the last digit."""
+    table = signal_table(features, np.array(closes, dtype=np.float64), rules)
+    assert table["open_time"].equals(features["open_time"])
+    for row, close, found in zip(
+        features.iter_rows(named=True), closes, table.iter_rows(named=True), strict=True
+    ):
+        signal = technical_signal(row, close, rules)
+        assert (found["direction"], found["strength"]) == (signal.direction.sign, signal.strength)
+        if signal.direction is Direction.NEUTRAL:
+            assert (found["stop_distance"], found["target_distance"]) == (None, None)
+        else:
+            side = signal.direction.sign
+            assert close * (1 - side * found["stop_distance"]) == signal.stop_loss
+            assert close * (1 + side * found["target_distance"]) == signal.take_profit
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([UPTREND, BREAKOUT, mirrored(UPTREND), mirrored(BREAKOUT)]),
+            st.dictionaries(st.sampled_from(USED), st.none() | st.floats() | st.floats(-3, 3), max_size=4),
+            st.floats() | st.floats(1e-8, 1e5),
+        ),
+        max_size=5,
+    )
+)
+def test_the_table_is_the_signal_of_each_row(
+    cases: list[tuple[dict[str, float], dict[str, float | None], float]],
+) -> None:
+    rows = [base | changed for base, changed, _ in cases]
+    refuse_any_difference(features_of(rows), [close for *_, close in cases], RULES)
+
+
+@settings(deadline=None, max_examples=100)
+@given(row=st.fixed_dictionaries({name: st.none() | st.floats() for name in USED}), close=st.floats())
+def test_the_table_of_an_absurd_row_is_its_signal_too(row: dict[str, float | None], close: float) -> None:
+    refuse_any_difference(features_of([row]), [close], RULES)
+
+
+def test_the_table_of_recorded_candles_is_the_signal_of_each_and_takes_both_sides() -> None:
+    if not REAL.exists():
+        pytest.skip("no recorded candles here")
+    time = pl.col("timestamp").dt.cast_time_unit("us")
+    recorded = (
+        pl.read_parquet(REAL)
+        .unique("timestamp")
+        .sort("timestamp")[:3000]
+        .with_columns(open_time=time, origin=pl.lit("binance"))
+        .with_columns(close_time=time + timedelta(hours=1), known_at=time + timedelta(hours=1))
+        .select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
+    )
+    features, closes = feature_table(recorded, Timeframe.H1), recorded["close"]
+    refuse_any_difference(features, closes.to_list(), RULES)
+    shares = signal_table(features, closes.to_numpy(), RULES)["direction"].value_counts(normalize=True)
+    assert all(0.1 < share < 0.8 for share in shares["proportion"])
+    assert shares.height == 3
+
+
+def test_the_table_has_one_row_per_candle_with_its_distances() -> None:
+    table = signal_table(features_of([UPTREND, SIDEWAYS, mirrored(UPTREND)]), np.full(3, 200.0), RULES)
+    assert table.schema == {
+        "open_time": TIME,
+        "direction": pl.Int8(),
+        "strength": pl.Float64(),
+        "stop_distance": pl.Float64(),
+        "target_distance": pl.Float64(),
+    }
+    assert table["direction"].to_list() == [1, 0, -1]
+    assert table["stop_distance"].to_list() == pytest.approx([0.015, None, 0.015])
+    assert table["target_distance"].to_list() == pytest.approx([0.03, None, 0.03])
+
+
+def test_the_table_takes_a_side_from_exactly_the_threshold_on() -> None:
+    strength = technical_signal(UPTREND, 100.0, RULES).strength
+    for threshold, direction in ((strength, 1), (math.nextafter(strength, 1), 0)):
+        rules = replace(RULES, trend_threshold=threshold)
+        table = signal_table(features_of([UPTREND]), np.array([100.0]), rules)
+        assert table["direction"].item() == direction
+
+
+def test_a_price_without_room_for_a_stop_gives_no_direction_in_the_table() -> None:
+    table = signal_table(features_of([UPTREND]), np.array([5e-324]), RULES)
+    assert table.row(0)[1:] == (0, technical_signal(UPTREND, 5e-324, RULES).strength, None, None)
+
+
+def test_a_row_inside_a_warm_up_is_neutral_in_the_table() -> None:
+    table = signal_table(features_of([UPTREND | {"ema_50_ratio": None}]), np.array([100.0]), RULES)
+    assert table.row(0)[1:] == (0, 0.0, None, None)
+
+
+def test_no_features_give_an_empty_table_of_the_same_columns() -> None:
+    empty = signal_table(features_of([]), np.empty(0), RULES)
+    assert empty.schema == signal_table(features_of([UPTREND]), np.ones(1), RULES).schema
+    assert empty.height == 0
+
+
+def test_a_later_row_changes_no_earlier_one() -> None:
+    rows = [UPTREND, SIDEWAYS, BREAKOUT, mirrored(UPTREND)]
+    whole = signal_table(features_of(rows), np.full(4, 100.0), RULES)
+    assert signal_table(features_of(rows[:2]), np.full(2, 100.0), RULES).equals(whole[:2])
+
+
+def test_features_without_a_needed_column_are_refused_by_name() -> None:
+    with pytest.raises(InvalidValue, match="the features lack rsi_14, volume_ratio"):
+        signal_table(features_of([UPTREND]).drop("rsi_14", "volume_ratio"), np.ones(1), RULES)
+
+
+def test_closes_of_other_candles_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="2 closes for 1 rows"):
+        signal_table(features_of([UPTREND]), np.ones(2), RULES)

@@ -1,4 +1,4 @@
-"""Target exposures through a market: the one kernel behind environment, evaluation and back-test.
+"""Target exposures through a market, all candles at once: what learning steps through and is judged by.
 
 A decision after the close of candle i executes at the open of candle i + 1, the next one that exists, and
 holds until the open of candle i + 2; the last one is marked at the last close. Exposure is the share of
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.errors import InvalidValue
-from trading.fills import Costs, execution_price
+from trading.fills import Costs, cost_share, price_factor, traded_value
 
 Array = npt.NDArray[np.float64]
 
@@ -47,9 +47,9 @@ def step(held: Array, target: Array, price: Array, next_price: Array, costs: Cos
     of it. A target between 0 and 1 is restored at every step.
     """
     sign = np.sign(target - held)
-    paid = execution_price(np.ones_like(sign), sign, costs)
-    lost = sign * (paid * (1.0 + sign * costs.taker_fee) - 1.0)  # per unit of value traded
-    traded = np.abs(target - held) / (1.0 + sign * target * lost)
+    paid = price_factor(sign, costs.half_spread, costs.slippage)
+    lost = cost_share(sign, paid, costs.taker_fee)
+    traded = traded_value(1.0, held, target, sign, lost)
     asset = target * (next_price / price)
     moved = (1.0 - target) + asset  # in this order: exactly the price ratio for 1, exactly 1 for 0
     return Step((1.0 - traded * lost) * moved, asset / moved, traded, traded * paid * costs.taker_fee)

@@ -1,33 +1,21 @@
-"""What a back-test is given: candles as arrays, what a strategy wants after each, and the account's rules."""
+"""What a back-test is given beside candles: what a strategy wants after each, and the account's rules."""
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
+from trading.backtest.bars import Bars
+from trading.backtest.decisions import Decisions
 from trading.errors import InvalidValue
-from trading.fills import Costs
+from trading.fills import Costs, cost_share, price_factor
+
+__all__ = ["AccountRules", "Bars", "Decisions", "Margin", "Plan"]
 
 Array = npt.NDArray[np.float64]
-Times = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bars:
-    """Closed candles, each (n,), ascending. `open_time` is microseconds since 1970-01-01 UTC."""
-
-    open_time: Times
-    open: Array
-    high: Array
-    low: Array
-    close: Array
-
-    @classmethod
-    def of(cls, candles: pl.DataFrame) -> "Bars":
-        """From a table with CANDLE_SCHEMA. Raises InvalidCandles naming the first row that cannot be."""
-        raise NotImplementedError
+DISTANCES = ("stop", "take_profit", "trailing")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,37 +23,61 @@ class Plan:
     """What a strategy wants after the close of each candle; it is executed at the next candle's open.
 
     `target` is the exposure: position value as a share of equity, below zero short; NaN decides nothing new.
-    An order arises where a target differs from the last one that was carried out, so a position that a stop
-    has closed stays closed until the target changes. The three distances are shares of the entry price, (n,)
-    or one number for all; NaN or infinity means none. They are read when a position opens or turns.
+    An order arises where a target differs from the last one that was carried out (at first 0), so a position
+    that a stop has closed stays closed until the target changes. What a rule of the account refuses is not
+    carried out: a target that stands for several candles is tried again, one that NaN follows is lost.
+
+    With `by_side` targets are read as the agents vote, candle by candle: one on the side that is held changes
+    nothing, whatever its size, and after protection has ended a position the next target opens again.
+
+    The three distances are shares of the entry price, (n,) or one number for all; NaN or infinity means none.
+    They are read at the decision that opens or turns a position. Raises InvalidValue for an infinite target or a
+    distance that is not above zero.
     """
 
-    target: Array  # (n,)
+    target: Array | Decisions  # (n,)
     stop: Array | float = np.nan
     take_profit: Array | float = np.nan
     trailing: Array | float = np.nan  # distance from the best price reached
+    by_side: bool = False
 
     def __post_init__(self) -> None:
-        if self.target.ndim != 1:
-            raise InvalidValue(f"target has shape {self.target.shape}: one exposure per candle is needed")
+        if not isinstance(self.target, Decisions):
+            _check_target(self.target)
+        for name in DISTANCES:
+            _check_distance(name, np.asarray(getattr(self, name)), self.candles)
+
+    @property
+    def candles(self) -> int:
+        return self.target.candles if isinstance(self.target, Decisions) else self.target.size
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Borrowing as Kraken's spot margin charges it; shares of the position's value at entry.
-
-    https://support.kraken.com/articles/206161568 (fees), .../203325763 (liquidation).
-    """
+    """Borrowing as Kraken's spot margin charges it, see trading.margin; fees are shares of the value lent."""
 
     opening_fee: float
     rollover_fee: float  # every `rollover_hours` that the position stays open
     rollover_hours: float
     liquidation_level: float  # equity / used margin at which the venue closes the position (0.4 = 40 %)
 
+    def __post_init__(self) -> None:
+        for name in ("opening_fee", "rollover_fee"):
+            if not 0 <= getattr(self, name) < 0.1:
+                raise InvalidValue(f"{name} is {getattr(self, name)}: allowed is a share from 0 to 0.1")
+        if not 0.001 <= self.rollover_hours <= 8760:
+            raise InvalidValue(f"rollover_hours is {self.rollover_hours}: allowed is 0.001 to 8760")
+        if not 0 <= self.liquidation_level < 1:
+            raise InvalidValue(f"liquidation_level is {self.liquidation_level}: allowed is 0 to below 1")
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """Rules of the account that hold whatever the strategy wants. Infinity or 0 candles switches one off."""
+    """Rules of the account that hold whatever the strategy wants. They stop entries, never exits.
+
+    Infinity or a streak of 0 switches a rule off. Without margin, `shorts` means inventory that the account
+    holds beside this equity and sells: nothing is lent, charged or liquidated.
+    """
 
     costs: Costs
     drawdown_pause: float  # share below the equity peak from which on nothing is opened until the end
@@ -76,3 +88,49 @@ class AccountRules:
     leverage: float  # largest exposure, long or short; 1 and no short: spot
     shorts: bool
     margin: Margin | None  # None: exposure beyond the account's own money is refused
+
+    def __post_init__(self) -> None:
+        for name in ("drawdown_pause", "daily_loss"):
+            if not getattr(self, name) >= 1e-9:
+                raise InvalidValue(
+                    f"{name} is {getattr(self, name)}: allowed is a share above 0, infinity: never"
+                )
+        if self.losing_streak < 0:
+            raise InvalidValue(f"losing_streak is {self.losing_streak}: allowed is 0 (never) or more")
+        if not timedelta(0) <= self.cool_down <= timedelta(days=3650):
+            raise InvalidValue(f"cool_down is {self.cool_down}: allowed is 0 to 3650 days")
+        if not (math.isfinite(self.trailing_after) and self.trailing_after >= 0):
+            raise InvalidValue(f"trailing_after is {self.trailing_after}: allowed is 0 or more")
+        if not 0 < self.leverage <= self._highest_leverage():
+            raise InvalidValue(
+                f"leverage is {self.leverage}: allowed is above 0, up to {self._highest_leverage():g} with these costs"
+            )
+
+    def _highest_leverage(self) -> float:
+        """Where a fill would cost half of the account; 20 is more than any spot venue lends."""
+        costs = self.costs
+        lost = cost_share(1.0, price_factor(1.0, costs.half_spread, costs.slippage), costs.taker_fee)
+        lost += self.margin.opening_fee if self.margin else 0.0
+        return min(20.0, 0.5 / lost) if lost else 20.0
+
+
+def _check_target(target: Array) -> None:
+    if target.ndim != 1:
+        raise InvalidValue(f"target has shape {target.shape}: one exposure per candle is needed")
+    if np.isinf(target).any():
+        raise InvalidValue(
+            f"target of candle {int(np.isinf(target).argmax())} is infinite: allowed are NaN and numbers"
+        )
+
+
+def _check_distance(name: str, distance: Array, candles: int) -> None:
+    if distance.shape not in ((), (candles,)):
+        raise InvalidValue(
+            f"{name} has shape {distance.shape}: one number, or one for each of {candles} candles"
+        )
+    impossible = np.atleast_1d(distance <= 0)
+    if impossible.any():
+        row = int(impossible.argmax())
+        raise InvalidValue(
+            f"{name} of candle {row} is {np.atleast_1d(distance)[row]}: allowed is a share above 0, NaN for none"
+        )

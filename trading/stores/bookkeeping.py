@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading.errors import InvalidValue, NotStored
+from trading.halts import Resume
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 
@@ -114,6 +115,25 @@ def check_balances(account: str, balances: Mapping[str, Decimal]) -> None:
             raise InvalidValue(
                 f"account {account}: the balance would fall to {amount} {asset}; nothing was booked"
             )
+
+
+def check_equity(account: str, equity: Decimal) -> None:
+    if not equity.is_finite():
+        raise InvalidValue(f"account {account}: equity is {equity}, which is no number")
+
+
+def check_resume(resume: Resume) -> None:
+    """InvalidValue when nobody could say later who resumed and why."""
+    for name in ("by", "reason"):
+        if not getattr(resume, name).strip():
+            raise InvalidValue(f"{name} is empty: write who resumes trading, and why")
+
+
+def not_paused(account: str) -> NotStored:
+    return NotStored(
+        f"account {account} is not paused: `marketloom status` lists what holds it, and only a pause after a "
+        "drawdown waits for a person"
+    )
 
 
 def snapshot_from(day: date, text: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ DECIMALS = (
     "minimum_cost",
     "taker_fee",
     "maker_fee",
+    "maximum_leverage",
 )
 
 

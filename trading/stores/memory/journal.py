@@ -3,11 +3,13 @@
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from trading.errors import InvalidValue, NotStored
+from trading.halts import Halt, Resume
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position, after_fill, cash_flows
@@ -16,13 +18,16 @@ from trading.stores.bookkeeping import (
     SHORTEST_PREFIX,
     check_balances,
     check_decision,
+    check_equity,
     check_filled_quantity,
     check_fills,
     check_opening,
     check_opinions,
+    check_resume,
     check_transition,
     decided_at,
     json_text,
+    not_paused,
     snapshot_from,
     snapshot_text,
     the_only,
@@ -41,6 +46,8 @@ class MemoryJournal:
         self._fills: dict[str, Fill] = {}
         self._positions: dict[tuple[str, Pair], Position] = {}
         self._snapshots: dict[tuple[str, date], str] = {}
+        self._peaks: dict[str, Decimal] = {}
+        self._halts: dict[str, list[Halt]] = {}
 
     def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
         check_opening(account, balances)
@@ -89,6 +96,9 @@ class MemoryJournal:
             (each for each in self._intents.values() if each.account == account and not self._settled(each)),
             key=lambda intent: intent.created_at,
         )
+
+    def intents_since(self, account: str, since: datetime) -> int:
+        return sum(each.account == account and each.created_at > since for each in self._intents.values())
 
     def _settled(self, intent: OrderIntent) -> bool:
         order = self._orders.get(intent.intent_id)
@@ -162,6 +172,41 @@ class MemoryJournal:
     def snapshots(self, account: str) -> list[dict[str, Any]]:
         own = sorted((day, text) for (name, day), text in self._snapshots.items() if name == account)
         return [snapshot_from(day, text) for day, text in own]
+
+    def raise_peak(self, account: str, equity: Decimal) -> Decimal:
+        check_equity(account, equity)
+        with self._turn:
+            self._peaks[account] = max(equity, self._peaks.get(account, equity))
+            return self._peaks[account]
+
+    def peak(self, account: str) -> Decimal | None:
+        return self._peaks.get(account)
+
+    def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
+        with self._turn:
+            known = self._halts.setdefault(account, [])
+            for halt in halts:
+                if not any(_same(halt, each) for each in known):
+                    known.append(halt)
+
+    def halts(self, account: str) -> list[Halt]:
+        return sorted(self._halts.get(account, []), key=lambda halt: halt.since)
+
+    def resume(self, account: str, resume: Resume) -> Halt:
+        check_resume(resume)
+        with self._turn:
+            known = self._halts.get(account, [])
+            for place, halt in enumerate(known):
+                if halt.waits:
+                    known[place] = replace(halt, resume=resume)
+                    self._peaks.pop(account, None)
+                    return known[place]
+        raise not_paused(account)
+
+
+def _same(halt: Halt, known: Halt) -> bool:
+    """An account is paused once, whoever notices it."""
+    return (halt.kind, halt.since) == (known.kind, known.since) or (halt.waits and known.waits)
 
 
 def _sums(entries: Sequence[Entry]) -> dict[str, Decimal]:

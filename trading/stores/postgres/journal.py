@@ -6,18 +6,22 @@ from decimal import Decimal
 from typing import Any
 
 from trading.errors import NotStored
+from trading.halts import Halt, Resume
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
 from trading.stores.bookkeeping import (
     SHORTEST_PREFIX,
     check_decision,
+    check_equity,
     check_opening,
     check_opinions,
+    check_resume,
     snapshot_from,
     snapshot_text,
     the_only,
 )
+from trading.stores.postgres import halting
 from trading.stores.postgres.booking import book
 from trading.stores.postgres.connection import Connection, Database, insert
 from trading.stores.postgres.rows import (
@@ -117,6 +121,12 @@ class PostgresJournal:
             )
         return [intent_from(row) for row in rows]
 
+    def intents_since(self, account: str, since: datetime) -> int:
+        query = "SELECT count(*) AS number FROM order_intents WHERE account = %s AND created_at > %s"
+        with self._database.transaction() as connection:
+            row = _one(connection, query, account, since)
+        return row["number"] if row else 0
+
     def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
         with self._database.transaction() as connection:
             book(connection, self._locked_intent(connection, order.intent_id), order, fills)
@@ -171,6 +181,28 @@ class PostgresJournal:
                 account,
             )
         return [snapshot_from(row["day"], row["snapshot"]) for row in rows]
+
+    def raise_peak(self, account: str, equity: Decimal) -> Decimal:
+        check_equity(account, equity)
+        with self._database.transaction() as connection:
+            return halting.raise_peak(connection, account, equity)
+
+    def peak(self, account: str) -> Decimal | None:
+        with self._database.transaction() as connection:
+            return halting.peak(connection, account)
+
+    def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
+        with self._database.transaction() as connection:
+            halting.begin(connection, account, halts)
+
+    def halts(self, account: str) -> list[Halt]:
+        with self._database.transaction() as connection:
+            return halting.all_of(connection, account)
+
+    def resume(self, account: str, resume: Resume) -> Halt:
+        check_resume(resume)
+        with self._database.transaction() as connection:
+            return halting.resume(connection, account, resume)
 
 
 def _one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:

@@ -9,10 +9,10 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 MIGRATION_LOCK = 7_201_001  # any number that nothing else in the database locks
 
 
-def migrate(dsn: str) -> None:
+def migrate(dsn: str, revision: str = "head") -> None:
     """Create or upgrade all tables, in one transaction; processes that call it at once wait for each other.
 
-    Raises StoreUnreachable, or InvalidSettings when the server has no pgvector.
+    `revision` stops at an older schema. Raises StoreUnreachable, or InvalidSettings when the server has no pgvector.
     """
     from alembic import command  # takes 0.3 s together with SQLAlchemy
     from alembic.config import Config
@@ -30,7 +30,7 @@ def migrate(dsn: str) -> None:
             with engine.begin() as connection:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, revision)
         except DBAPIError as error:
             raise error.orig or error from None
         finally:

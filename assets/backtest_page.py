@@ -1,0 +1,84 @@
+"""The back-test report as one HTML file, its trades beside it as Parquet."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from assets import pages
+from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+
+POINTS = 1500  # more cannot be told apart on a page
+SHOWN_TRADES = 1000  # newest ones; the Parquet file beside the page has them all
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def write_report(report: BacktestReport, folder: Path) -> Path:
+    """Replace the page, the trades and the facts of this pair and strategy; returns the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"backtest-{report.dataset}-{report.pair.key}-{report.strategy}"
+    report.trades.write_parquet(folder / f".{name}.partial")
+    os.replace(folder / f".{name}.partial", folder / f"{name}.parquet")
+    _replace(folder / f"{name}.json", json.dumps(report.facts(), indent=1, default=str))
+    _replace(folder / f"{name}.html", backtest_page(report))
+    return folder / f"{name}.html"
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.partial")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def backtest_page(report: BacktestReport) -> str:
+    thin = report.curves.gather_every(max(1, report.curves.height // POINTS))
+    times = thin["close_time"].to_list()
+    return pages.page(
+        f"{report.strategy} on {report.pair}",
+        [
+            pages.paragraph(report.headline),
+            *(pages.paragraph(note, note=True) for note in report.notes),
+            pages.chart(
+                "Equity, counted in what it opened with",
+                times,
+                {report.strategy: thin["equity"].to_list(), "buy and hold": thin["holding"].to_list()},
+            ),
+            pages.chart(
+                "Below the highest equity so far",
+                times,
+                {"drawdown": (-thin["drawdown"]).to_list()},
+                fill=True,
+                height=1.8,
+            ),
+            pages.heading("Metrics"),
+            pages.table(METRIC_COLUMNS, report.metric_rows()),
+            *(pages.paragraph(line, note=True) for line in report.explanations),
+            pages.heading("Monthly returns, percent"),
+            pages.shaded_table(("year", *MONTHS, "year"), list(month_rows(report.months)), 0.2),
+            pages.heading(f"Trades ({report.trades.height})"),
+            *_trades(report),
+        ],
+    )
+
+
+def month_rows(months: pl.DataFrame) -> Iterator[list[float | str | None]]:
+    """A row per year: its twelve months and the whole of it."""
+    for (year,), rows in months.group_by("year", maintain_order=True):
+        known = dict(rows.select("month", "return").iter_rows())
+        whole = (1 + rows["return"]).product() - 1
+        yield [str(year), *(known.get(month) for month in range(1, 13)), whole]
+
+
+def _trades(report: BacktestReport) -> list[str]:
+    if report.trades.is_empty():
+        return [pages.paragraph("none")]
+    rows = list(report.trade_rows(SHOWN_TRADES))
+    table = pages.table(TRADE_COLUMNS, rows, scrolls=True)
+    if len(rows) == report.trades.height:
+        return [table]
+    return [
+        table,
+        pages.paragraph(f"the newest {len(rows)}; all are in the Parquet file beside this page", note=True),
+    ]

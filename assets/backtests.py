@@ -1,0 +1,135 @@
+"""Back-tests of every pair and strategy over stored history, each with a report a person can open."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.backtest_page import write_report
+from assets.features import features
+from assets.market import ohlcv
+from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
+from assets.plots import line_plot
+from assets.policies import ppo_policy
+from ml.backtests import Backtester, Question
+from ml.strategies import Strategy
+from trading.errors import InvalidValue
+from trading.market import Pair, Timeframe
+from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+
+
+class BacktestConfig(dg.Config):
+    """Which part of the stored history, and how closely stops are followed."""
+
+    start: str = ""  # UTC day or time; empty: from the first stored candle
+    end: str = ""  # exclusive; empty: to the newest stored candle
+    path: str = ""  # a finer timeframe that was imported, such as 5m: stops are followed along its candles
+    ignore_pause: bool = False  # go on after the drawdown that pauses trading until a person resumes
+
+
+@dg.asset(
+    partitions_def=PAIR_STRATEGIES,
+    group_name="learning",
+    kinds={"numba"},
+    owners=["team:research"],
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.multi_run(1),
+    deps=[
+        dg.AssetDep(ohlcv, partition_mapping=SAME_PAIR),
+        dg.AssetDep(features, partition_mapping=SAME_PAIR),
+        dg.AssetDep(ppo_policy, partition_mapping=SAME_PAIR),
+    ],
+)
+def backtest_report(
+    context: dg.AssetExecutionContext,
+    config: BacktestConfig,
+    backtester: dg.ResourceParam[Backtester],
+    report_folder: dg.ResourceParam[Path],
+) -> dg.MaterializeResult[None]:
+    """Equity, drawdown, months, metrics with their doubts, every trade: after costs, under the account's rules."""
+    report = backtester.answer(question(context.partition_key, config))
+    path = write_report(report, report_folder)
+    context.log.info(report.headline)
+    return dg.MaterializeResult(metadata=_metadata(report, path))
+
+
+def question(partition_key: str, config: BacktestConfig) -> Question:
+    """Keys read `BTC-USDT|technical`: dimensions in alphabetical order."""
+    pair, strategy = partition_key.split("|")
+    return Question(
+        strategy=Strategy.parse(strategy),
+        pair=Pair.parse(pair),
+        start=utc(config.start),
+        end=utc(config.end),
+        path=timeframe(config.path),
+        ignore_pause=config.ignore_pause,
+    )
+
+
+def utc(text: str) -> datetime | None:
+    """A day or a time as people write it, UTC unless it says otherwise; None for nothing."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue(f"{text!r} is not a time: write it like 2020-01-31 or 2020-01-31T12:00") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def timeframe(text: str) -> Timeframe | None:
+    if not text:
+        return None
+    try:
+        return Timeframe(text)
+    except ValueError:
+        known = ", ".join(each.value for each in Timeframe)
+        raise InvalidValue(f"{text!r} is not a timeframe: there are {known}") from None
+
+
+def _metadata(report: BacktestReport, path: Path) -> dict[str, Any]:
+    thin = report.curves.gather_every(max(1, report.curves.height // 400))
+    times = thin["close_time"].to_list()
+    equity = {report.strategy: thin["equity"].to_list(), "buy and hold": thin["holding"].to_list()}
+    return {
+        "report": dg.MetadataValue.path(str(path)),
+        "dagster/row_count": report.candles,
+        "trades": report.trades.height,
+        **report.headline_numbers(),
+        "metrics": dg.MetadataValue.md(_markdown(METRIC_COLUMNS, report.metric_rows())),
+        "equity": line_plot(f"{report.strategy} on {report.pair}", times, equity),
+        "drawdown": line_plot("Drawdown", times, {"drawdown": (-thin["drawdown"]).to_list()}),
+        "newest_trades": dg.MetadataValue.md(_markdown(TRADE_COLUMNS, list(report.trade_rows(20)))),
+    }
+
+
+def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+@dg.asset_check(
+    asset=backtest_report,
+    description="Trades add up to the equity, nothing was traded without a fee, every number is possible.",
+)
+def backtests_add_up(report_folder: dg.ResourceParam[Path]) -> dg.AssetCheckResult:
+    wrong = {
+        path.stem: faults
+        for path in sorted(report_folder.glob("backtest-*.json"))
+        if (faults := _faults(path))
+    }
+    return dg.AssetCheckResult(passed=not wrong, metadata={"faults": dg.MetadataValue.json(wrong)})
+
+
+def _faults(path: Path) -> list[str]:
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    rules = {
+        "trades do not add up to the equity": abs(facts["unexplained"]) > 1e-9,
+        "traded without fees": facts["trades"] > 0 and not facts["fees"] > 0,
+        "lost more than everything": not facts["total_return"] > -1,
+        "drawdown outside 0..1": not 0 <= facts["maximum_drawdown"] <= 1,
+        "a trade closed before it opened": facts["backward_trades"] > 0,
+    }
+    return [fault for fault, holds in rules.items() if holds]

@@ -1,0 +1,85 @@
+"""Our own back-test of the signals that the peers are given, with their few rules: all in, no short, one stop."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.market import FAST, SLOW
+from benchmarks.peers.protocol import Ledger, Market, best_of
+from trading.backtest import AccountRules, Backtest, Bars, CrossPlans, Plan, Sweep, ema_crosses, run, sweep
+from trading.fills import Costs
+
+RUNS = 30
+SWEEPS = 3
+NEVER = float("inf")
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    seconds: float  # signals given
+    from_prices: float  # averages and crosses too
+    ledger: Ledger
+    stopped: int  # trades that a stop ended
+    gapped: Flags  # per trade: the stop was passed between two candles
+
+
+def rules(market: Market) -> AccountRules:
+    """Every rule is watched, at limits that are never reached: the peers have none."""
+    return AccountRules(
+        costs=Costs(taker_fee=market.fee, half_spread=0.0, slippage=0.0),
+        drawdown_pause=NEVER, daily_loss=NEVER, losing_streak=0, cool_down=timedelta(0), trailing_after=1.0,
+        leverage=1.0, shorts=False, margin=None,
+    )  # fmt: skip
+
+
+def plan(entries: Flags, exits: Flags, stop: float) -> Plan:
+    return Plan(np.where(entries, 1.0, np.where(exits, 0.0, np.nan)), stop=stop)
+
+
+def backtest(market: Market) -> Ours:
+    bars, wanted, limits = bars_of(market), plan(market.entries, market.exits, market.stop), rules(market)
+    seconds, found = best_of(lambda: run(bars, wanted, limits), RUNS)
+    from_prices, same = best_of(lambda: run(bars, crossing(market), limits), RUNS)
+    assert same.totals == found.totals, "averages computed here and in the market file cross elsewhere"
+    trades = found.trades.filter(found.trades["reason"] != "end")
+    ledger = ledger_of(found, market)
+    row = np.searchsorted(market.open_time, ledger.exit_time)
+    passed = market.open[row] <= ledger.entry_price * (1 - market.stop)
+    return Ours(seconds, from_prices, ledger, int((trades["reason"] == "stop").sum()), passed)
+
+
+def ledger_of(found: Backtest, market: Market) -> Ledger:
+    trades = found.trades.filter(found.trades["reason"] != "end")
+    entry, leave = (trades[name].to_physical().to_numpy() for name in ("entry_time", "exit_time"))
+    return Ledger(
+        entry_time=entry,
+        exit_time=leave,
+        entry_price=trades["entry_price"].to_numpy(),
+        exit_price=trades["exit_price"].to_numpy(),
+        equity=found.equity[np.searchsorted(market.open_time, leave)],
+    )
+
+
+def swept(
+    market: Market, entries: Flags, exits: Flags, pairs: list[tuple[int, int]]
+) -> tuple[float, float, Sweep]:
+    """Seconds for one back-test per column of signals, then with the averages of `pairs` too; and their sums."""
+    bars, limits = bars_of(market), rules(market)
+    plans = [plan(entries[:, column], exits[:, column], market.stop) for column in range(entries.shape[1])]
+    given, found = best_of(lambda: sweep(bars, plans, limits), SWEEPS)
+    from_prices, _ = best_of(
+        lambda: sweep(bars, CrossPlans(market.close, pairs, market.stop), limits), SWEEPS
+    )
+    return given, from_prices, found
+
+
+def crossing(market: Market) -> Plan:
+    return Plan(ema_crosses(market.close, FAST, SLOW), stop=market.stop)
+
+
+def bars_of(market: Market) -> Bars:
+    return Bars(market.open_time, market.open, market.high, market.low, market.close)

@@ -1,0 +1,113 @@
+"""vectorbt: `python -m benchmarks.peers.vectorbt_engine MARKET.npz TRADES.npz numba|rust [SWEEP.npz TOTALS.npz]`.
+
+Signals stand at the candle they are decided at and are priced at the next candle's open. So the stop is looked for
+from the entry candle on, and an exit at an open comes before that candle's range.
+"""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import vectorbt as vbt
+from vectorbt.portfolio.enums import StopEntryPrice, StopExitPrice
+
+from benchmarks.peers.protocol import Ledger, Market, best_of, tell
+
+RUNS = 25
+WINDOWS = (9, 21)
+CASH = 1e36  # fees leave 1e-27 of it, and vectorbt takes amounts below 1e-12 for nothing
+
+
+def simulated(market: Market, entries: Any, exits: Any, engine: str) -> Any:
+    """Signals (n,), or (n, k) for k back-tests at once."""
+    prices = (market.close, market.open, market.high, market.low, market.next_open)
+    close, opened, high, low, price = (each.reshape(-1, *[1] * (entries.ndim - 1)) for each in prices)
+    return vbt.Portfolio.from_signals(
+        close=close, open=opened, high=high, low=low, price=price, entries=entries, exits=exits, sl_stop=market.stop,
+        stop_entry_price=StopEntryPrice.FillPrice, stop_exit_price=StopExitPrice.StopMarket,
+        fees=market.fee, init_cash=CASH, engine=engine,
+    )  # fmt: skip
+
+
+def ledgered(market: Market, engine: str) -> Any:
+    """What a back-test leaves behind: orders, trades, the equity curve and its drawdown."""
+    return told(simulated(market, market.entries, market.exits, engine))
+
+
+def from_prices(market: Market, engine: str) -> Any:
+    """The same with its own averages and crosses; they start differently from ours, so only the time counts."""
+    fast, slow = (vbt.MA.run(market.close, window, ewm=True, engine=engine) for window in WINDOWS)
+    entries, exits = fast.ma_crossed_above(slow).to_numpy(), fast.ma_crossed_below(slow).to_numpy()
+    return told(simulated(market, entries, exits, engine))
+
+
+def told(portfolio: Any) -> Any:
+    return portfolio.trades.values, portfolio.value(), portfolio.total_return(), portfolio.max_drawdown()
+
+
+def ledger(trades: Any, market: Market) -> Ledger:
+    closed = trades[trades["status"] == 1]
+    row, price = closed["exit_idx"], closed["exit_price"]
+    stopped = market.low[row] <= closed["entry_price"] * (1 - market.stop)  # a stop goes before a signal
+    signalled = market.exits[row] & ~stopped & (price == market.next_open[row])
+    return Ledger(
+        entry_time=market.open_time[closed["entry_idx"] + 1],
+        exit_time=market.open_time[row + signalled],
+        entry_price=closed["entry_price"],
+        exit_price=price,
+        equity=(closed["size"] * price - closed["exit_fees"]) / CASH,
+    )
+
+
+def swept(market: Market, sweep_file: str, totals_file: str, engine: str) -> dict[str, float]:
+    """Seconds for all columns of signals; final equity and trades of each go to `totals_file`."""
+    signals = np.load(sweep_file)
+    entries, exits = signals["entries"], signals["exits"]
+    columns = [(entries[:, each].copy(), exits[:, each].copy()) for each in range(entries.shape[1])]
+    at_once, _ = timed(lambda: told(simulated(market, entries, exits, engine)))
+    one_by_one, found = timed(lambda: [told(simulated(market, *column, engine))[0] for column in columns])
+    pairs = list(zip(signals["fast"].tolist(), signals["slow"].tolist(), strict=True))
+    from_averages, _ = timed(lambda: swept_from_prices(market, pairs, engine))
+    ledgers = [ledger(trades, market) for trades in found]
+    final = [each.equity[-1] if each.equity.size else 1.0 for each in ledgers]
+    np.savez(totals_file, equity=final, trades=[each.equity.size for each in ledgers])
+    return {
+        "seconds_sweep": min(at_once, one_by_one),
+        "seconds_sweep_at_once": at_once,
+        "seconds_sweep_one_by_one": one_by_one,
+        "seconds_sweep_from_prices": from_averages,
+    }
+
+
+def swept_from_prices(market: Market, pairs: list[tuple[int, int]], engine: str) -> None:
+    """One by one, each average computed once."""
+    windows = {window for pair in pairs for window in pair}
+    averages = {window: vbt.MA.run(market.close, window, ewm=True, engine=engine) for window in windows}
+    for fast, slow in pairs:
+        crossed = (
+            averages[fast].ma_crossed_above(averages[slow]),
+            averages[fast].ma_crossed_below(averages[slow]),
+        )
+        told(simulated(market, *(each.to_numpy() for each in crossed), engine))
+
+
+def timed(run: Any) -> tuple[float, Any]:
+    began = time.perf_counter()
+    found = run()
+    return time.perf_counter() - began, found
+
+
+def main(market_file: str, trades_file: str, engine: str, *sweep: str) -> None:
+    market = Market.read(market_file)
+    alone, _ = best_of(lambda: simulated(market, market.entries, market.exits, engine), RUNS)
+    seconds, (trades, *_) = best_of(lambda: ledgered(market, engine), RUNS)
+    whole, _ = best_of(lambda: from_prices(market, engine), RUNS)
+    more = {"seconds_orders_only": alone, "seconds_from_prices": whole}
+    if sweep:
+        more |= swept(market, *sweep, engine)
+    tell(f"vectorbt {engine}", vbt.__version__, seconds, ledger(trades, market), trades_file, **more)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,122 @@
+"""What each strategy would have done, candle by candle, from what it knew then: the plans that are back-tested."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+import polars as pl
+
+from ml.evaluation import decide_exposures
+from ml.registry import PolicyRegistry
+from trading.backtest import Plan
+from trading.errors import InvalidValue, NotStored
+from trading.limits import Limits
+from trading.market import Pair, month_of, month_start, next_month
+from trading.ports import TableStore
+from trading.signals import SignalRules, signal_table
+from trading.strategies import exposure_plan, technical_plan
+
+
+class Strategy(StrEnum):
+    TECHNICAL = "technical"  # the technical agent alone, sized and protected by the risk rules
+    POLICY = "policy"  # each month by the PPO policy that was trained on the months before it
+
+    @classmethod
+    def parse(cls, text: str) -> "Strategy":
+        try:
+            return cls(text.lower())
+        except ValueError:
+            raise InvalidValue(f"strategy {text!r} is not known: there are {', '.join(cls)}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rehearsal:
+    """Candles of one pair and what a strategy wanted after each of them."""
+
+    candles: pl.DataFrame
+    plan: Plan
+    notes: tuple[str, ...]  # what a reader must know of the data
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Every strategy over the stores that it reads."""
+
+    candles: TableStore
+    features: TableStore
+    policies: PolicyRegistry
+    signals: SignalRules
+    limits: Limits
+    shorts: bool
+
+    def rehearse(
+        self, strategy: Strategy, pair: Pair, start: datetime | None, end: datetime | None
+    ) -> Rehearsal:
+        """The stored candles with start <= open_time < end, or all of them, and the strategy's plan.
+
+        Raises NotStored naming the asset to materialise, InvalidValue when nothing lies between start and end.
+        """
+        table = self._table(pair, start, end)
+        builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], Rehearsal]] = {
+            Strategy.TECHNICAL: self._technical,
+            Strategy.POLICY: self._policy,
+        }
+        return builders[strategy](pair, table)
+
+    def _table(self, pair: Pair, start: datetime | None, end: datetime | None) -> pl.DataFrame:
+        """Candles with their features beside them; a candle without a feature row has unknown ones."""
+        months = self.candles.months(pair)
+        if not months:
+            raise NotStored(f"no candles of {pair} are stored: materialise `ohlcv` and `features` first")
+        first, last = start or month_start(months[0]), end or month_start(next_month(months[-1]))
+        candles = self.candles.between(pair, first, last)
+        if candles.height < 2:
+            raise InvalidValue(
+                f"{candles.height} candles of {pair} between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC: "
+                f"stored are {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
+            )
+        known = self.features.between(pair, first, last).drop("close_time", "known_at")
+        return candles.join(known, on="open_time", how="left", maintain_order="left", validate="1:1")
+
+    def _technical(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
+        signals = signal_table(table, table["close"].to_numpy(), self.signals)
+        return Rehearsal(table, technical_plan(signals, self.limits, shorts=self.shorts), ())
+
+    def _policy(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
+        """Flat in a month without a policy of its own: a policy is never shown what it has learned from."""
+        tested = [month for month in self.policies.months(pair) if month in _months(table)]
+        if not tested:
+            raise NotStored(
+                f"no policy of {pair} is tested in this time: materialise `ppo_policy` for one of its months"
+            )
+        rows = table.filter(
+            pl.col("open_time") >= month_start(tested[0]),
+            pl.col("open_time") < month_start(next_month(tested[-1])),
+        )
+        exposures = np.zeros(rows.height)
+        held, undecided = 0, 0
+        for month in tested:
+            policy = self.policies.bundle(pair, month)
+            here = _in_month(rows, month_start(month), month_start(next_month(month)))
+            known = rows.filter(here).select(policy.feature_names).cast(pl.Float64)
+            chosen, unknown = decide_exposures(policy, known.to_numpy(), held)
+            exposures[here.to_numpy()] = chosen
+            held, undecided = int(chosen[-1]), undecided + unknown
+        return Rehearsal(rows, exposure_plan(exposures), _policy_notes(len(tested), undecided))
+
+
+def _policy_notes(months: int, undecided: int) -> tuple[str, ...]:
+    told = (f"{months} months, each by the policy trained on the months before it",)
+    return (
+        (*told, f"{undecided} candles with an unknown feature: what was held was kept") if undecided else told
+    )
+
+
+def _months(table: pl.DataFrame) -> set[object]:
+    return {month_of(time) for time in table["open_time"].dt.truncate("1mo").unique()}
+
+
+def _in_month(rows: pl.DataFrame, start: datetime, end: datetime) -> pl.Series:
+    return rows.select((pl.col("open_time") >= start) & (pl.col("open_time") < end)).to_series()

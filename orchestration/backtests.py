@@ -1,0 +1,69 @@
+"""`marketloom backtest`: one question, answered on the stored candles, printed and written as a page."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from assets.backtest_page import MONTHS, month_rows, write_report
+from assets.backtests import timeframe, utc
+from ml.backtests import Question
+from ml.strategies import Strategy
+from orchestration.resources import World
+from orchestration.settings import home_folder, load_settings
+from trading.market import Pair
+from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+
+SHOWN_TRADES = 10
+
+
+def run_backtest(
+    strategy: str, pair: str, start: str, end: str, path: str, ignore_pause: bool
+) -> tuple[BacktestReport, Path]:
+    """The report and where its page was written. Needs no server: everything is read from the home folder."""
+    question = Question(
+        strategy=Strategy.parse(strategy),
+        pair=Pair.parse(pair),
+        start=utc(start),
+        end=utc(end),
+        path=timeframe(path),
+        ignore_pause=ignore_pause,
+    )
+    world = World(load_settings(), home_folder(), dsn="")
+    report = world.backtester.answer(question)
+    return report, write_report(report, world.report_folder)
+
+
+def facts(report: BacktestReport, page: Path) -> dict[str, Any]:
+    return report.facts() | {"report": str(page)}
+
+
+def show(report: BacktestReport, page: Path, out: Console) -> None:
+    out.print(f"\n[bold]{report.headline}[/bold]")
+    for note in report.notes:
+        out.print(f"  {note}", style="dim", highlight=False)
+    out.print(_table("Metrics", METRIC_COLUMNS, report.metric_rows()))
+    for line in report.explanations:
+        out.print(f"  {line}", style="dim", highlight=False)
+    out.print(_table("Monthly returns, percent", ("year", *MONTHS, "year"), _months(report)))
+    newest = list(report.trade_rows(SHOWN_TRADES))
+    out.print(_table(f"Newest {len(newest)} of {report.trades.height} trades", TRADE_COLUMNS, newest))
+    out.print(f"\nreport: {page}", soft_wrap=True)
+
+
+def _months(report: BacktestReport) -> list[tuple[str, ...]]:
+    return [tuple(map(_cell, row)) for row in month_rows(report.months)]
+
+
+def _cell(value: float | str | None) -> str:
+    return f"{100 * value:+.1f}" if isinstance(value, float) else value or ""
+
+
+def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    table = Table(title=title)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,165 @@
+"""The day's portfolio snapshot through Dagster: what is stored, what a person sees, what older snapshots allow."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.portfolio import holdings_table, portfolio_snapshots, trades_table
+from ml.knowledge import Knowledge
+from ml.registry import PolicyRegistry
+from tests.ml.trading_day import INSTRUMENT, PAIR
+from trading.account import Account
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Timeframe, Universe
+from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
+
+MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CLOSES = [100.0] * 24 + [110.0] * 24 + [99.0] * 24  # three days
+OPENING = {"USDT": Decimal(1000), "BTC": Decimal(1)}
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.journal = MemoryJournal()
+        self.journal.open_account("paper", OPENING, MONDAY)
+        table = MemoryTable(CANDLE_SCHEMA)
+        table.write(PAIR, date(2024, 1, 1), candles())
+        self.knowledge = Knowledge(
+            universe=Universe((PAIR,), "USDT", Timeframe.H1, "test"),
+            account=Account("paper", "USDT", Decimal(1100), {"USDT": Decimal(1000)}, "BTC"),
+            candles=table,
+            news=MemoryNews(),
+            policies=PolicyRegistry(folder, MemoryPromotions()),
+            journal=self.journal,
+            instruments={PAIR: INSTRUMENT},
+            costs={PAIR: Costs(0.0026, 0.0001, 0.0002)},
+            sentiment_half_life_hours=24.0,
+        )
+
+    def filled(self, number: int, side: Side, quantity: str, price: str, at: datetime) -> None:
+        intent = OrderIntent(
+            f"intent-{number}",
+            f"decision-{number}",
+            "paper",
+            PAIR,
+            side,
+            Decimal(quantity),
+            False,
+            None,
+            None,
+            at,
+        )
+        receipt = {
+            "decision_id": intent.decision_id, "account": "paper", "pair": str(PAIR), "decided_at": at.isoformat(),
+            "action": "LONG", "confidence": 1.0, "opinions": [],
+        }  # fmt: skip
+        self.journal.record_decision(receipt, intent)
+        self.journal.record_order(
+            Order(intent.intent_id, OrderStatus.FILLED, "", at),
+            [
+                Fill(
+                    f"fill-{number}", intent.intent_id, "paper", PAIR, side, Decimal(price), Decimal(quantity),
+                    Decimal(1), "USDT", at,
+                )
+            ],
+        )  # fmt: skip
+
+    def materialise(self, day: str, **resources: Any) -> dict[str, Any]:
+        everything = {"knowledge": self.knowledge, "journal": self.journal} | resources
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [portfolio_snapshots], instance=instance, partition_key=day, resources=everything
+            )
+        (event,) = result.asset_materializations_for_node("portfolio_snapshots")
+        return {name: value.value for name, value in event.metadata.items()}
+
+
+def candles() -> pl.DataFrame:
+    times = [MONDAY + hour * HOUR for hour in range(len(CLOSES))]
+    rows = {
+        "open_time": times, "close_time": [time + HOUR for time in times], "open": CLOSES, "high": CLOSES,
+        "low": CLOSES, "close": CLOSES, "volume": [1.0] * len(CLOSES), "origin": ["test"] * len(CLOSES),
+        "known_at": [time + HOUR for time in times],
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=CANDLE_SCHEMA)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    made.filled(1, Side.BUY, "2", "100", MONDAY + 2 * HOUR)
+    made.filled(2, Side.SELL, "1", "105", MONDAY + 3 * HOUR)
+    made.filled(3, Side.SELL, "1", "109", MONDAY + 30 * HOUR)  # on Tuesday
+    return made
+
+
+def test_the_day_shows_what_trading_gained_and_what_it_cost(world: World) -> None:
+    shown = world.materialise("2024-01-01")
+    assert (shown["realised_pnl"], shown["unrealised_pnl"], shown["fees"], shown["net_pnl"]) == (5, 0, 2, 3)
+    assert shown["equity"] == 1103
+    assert (shown["closed_trades"], shown["winning_trades"]) == (1, 1)
+
+
+def test_what_is_open_and_what_was_closed_can_be_read(world: World) -> None:
+    shown = world.materialise("2024-01-01")
+    assert "| BTC/USDT | 1 | 100 | 2024-01-01 02:00 |" in shown["open"]
+    assert (
+        "| 2024-01-01 03:00 | BTC/USDT | 1 | 100 | 105 | 1.50000000 USDT | +3.50000000 USDT |"
+        in (shown["last_closed"])
+    )
+
+
+def test_drawdown_is_shown_below_the_peak_of_earlier_days(world: World) -> None:
+    days = [world.materialise(f"2024-01-0{number}") for number in (1, 2, 3)]
+    assert [day["equity"] for day in days] == [1103, 1121, 1110]
+    assert days[2]["drawdown"] == pytest.approx(11 / 1121)
+    assert all("data:image/png" in days[2][name] for name in ("equity_by_day", "drawdown_by_day"))
+
+
+def test_the_stored_snapshot_holds_the_results_exactly(world: World) -> None:
+    world.materialise("2024-01-01")
+    (stored,) = world.journal.snapshots("paper")
+    assert {name: Decimal(stored[name]) for name in ("realised_pnl", "unrealised_pnl", "fees", "net_pnl")} == {
+        "realised_pnl": 5, "unrealised_pnl": 0, "fees": 2, "net_pnl": 3,
+    }  # fmt: skip
+
+
+def test_a_snapshot_from_before_results_were_kept_is_still_read(world: World) -> None:
+    old = {
+        "at": MONDAY, "quote": "USDT", "equity": Decimal(2000), "opening_equity": Decimal(2000),
+        "peak_equity": Decimal(2000), "balances": OPENING, "allocation": {"USDT": 0.9, "BTC": 0.1},
+    }  # fmt: skip
+    world.journal.save_snapshot("paper", date(2024, 1, 1), old)
+    assert world.materialise("2024-01-02")["drawdown"] == pytest.approx(1 - 1121 / 2000)
+
+
+def test_a_fill_that_arrives_between_two_reads_is_in_both(world: World) -> None:
+    class Busy(MemoryJournal):
+        """Fills one more order right after the fills were read for the first time."""
+
+        def __init__(self) -> None:
+            self.__dict__ = world.journal.__dict__
+            self.waiting = True
+
+        def fills(self, account: str) -> list[Fill]:
+            known = super().fills(account)
+            if self.waiting:
+                self.waiting = False
+                world.filled(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
+            return known
+
+    shown = world.materialise("2024-01-01", journal=Busy())
+    assert (shown["realised_pnl"], shown["fees"]) == (25, 3)
+
+
+def test_an_account_that_never_traded_shows_no_trades(tmp_path: Path) -> None:
+    shown = World(tmp_path).materialise("2024-01-01")
+    assert (shown["net_pnl"], shown["open"], shown["last_closed"]) == (0, "none", "none")
+    assert holdings_table([]) == trades_table([]) == "none"

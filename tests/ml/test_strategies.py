@@ -1,0 +1,201 @@
+"""What each strategy would have done: from stored candles and features to a plan, and to an answered question."""
+
+import math
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ml.backtests import Backtester, Question
+from ml.evaluation import evaluate
+from ml.registry import PolicyRegistry
+from ml.strategies import Library, Strategy
+from tests.ml.learning import COSTS, NAMES, bundle, table
+from tests.ml.trading_day import LIMITS, RULES
+from trading.backtest import AccountRules
+from trading.candles import complete
+from trading.errors import InvalidValue, NotStored
+from trading.indicators import feature_table
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, months_between, next_month
+from trading.ports import CandleSource
+from trading.reports import Resampling
+from trading.signals import signal_table
+from trading.stores.memory import MemoryPromotions, MemoryTable
+from trading.strategies import technical_plan
+
+PAIR = Pair("BTC", "USDT")
+UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
+FREE = AccountRules(
+    costs=COSTS, drawdown_pause=math.inf, daily_loss=math.inf, losing_streak=0, cool_down=timedelta(0),
+    trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+)  # fmt: skip
+
+
+def candles() -> pl.DataFrame:
+    """The months of tests.ml.learning as whole candles."""
+    frame = (
+        table()
+        .select("open_time", "open", "close")
+        .with_columns(
+            high=pl.max_horizontal("open", "close") * 1.001,
+            low=pl.min_horizontal("open", "close") * 0.999,
+            volume=pl.lit(1.0),
+        )
+    )
+    return complete(frame, Timeframe.H1, "simulated")
+
+
+def stored(rows: pl.DataFrame, schema: pl.Schema | None) -> MemoryTable:
+    store = MemoryTable(schema)
+    for month in months_between(date(2021, 1, 1), date(2021, 3, 1)):
+        inside = (pl.col("open_time") >= month_start(month)) & (
+            pl.col("open_time") < month_start(next_month(month))
+        )
+        store.write(PAIR, month, rows.filter(inside))
+    return store
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    policies = PolicyRegistry(tmp_path_factory.mktemp("policies"), MemoryPromotions())
+    bundle(policies.folder(PAIR, date(2021, 3, 1)))
+    learned = table().select("open_time", *NAMES)
+    features = feature_table(candles(), Timeframe.H1).join(learned, on="open_time", maintain_order="left")
+    return Library(
+        candles=stored(candles(), CANDLE_SCHEMA),
+        features=stored(features, None),
+        policies=policies,
+        signals=RULES.signals,
+        limits=LIMITS,
+        shorts=False,
+    )
+
+
+def finer(timeframe: Timeframe) -> CandleSource:
+    raise NotStored(f"no {timeframe.value} candles were imported")
+
+
+def backtester(library: Library, rules: AccountRules = FREE) -> Backtester:
+    return Backtester(UNIVERSE, library, {PAIR: rules}, Resampling(100, 0.9, 1), finer)
+
+
+def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(library: Library) -> None:
+    made = library.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+    signals = signal_table(made.candles, made.candles["close"].to_numpy(), RULES.signals)
+    expected = technical_plan(signals, LIMITS, shorts=False)
+    assert made.candles.height == candles().height
+    np.testing.assert_array_equal(made.plan.target, expected.target)
+    np.testing.assert_array_equal(made.plan.stop, expected.stop)
+
+
+def test_a_part_of_the_history_gives_the_same_decisions_there(library: Library) -> None:
+    start, end = datetime(2021, 2, 3, tzinfo=UTC), datetime(2021, 2, 9, 12, tzinfo=UTC)
+    part = library.rehearse(Strategy.TECHNICAL, PAIR, start, end)
+    whole = library.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+    inside = ((whole.candles["open_time"] >= start) & (whole.candles["open_time"] < end)).to_numpy()
+    assert part.candles["open_time"][0] == start
+    np.testing.assert_array_equal(part.plan.target, np.asarray(whole.plan.target)[inside])
+
+
+def test_a_policy_decides_its_own_test_month_only_and_earns_what_its_evaluation_says(
+    library: Library,
+) -> None:
+    report = backtester(library).answer(Question(Strategy.POLICY, PAIR))
+    policy = library.policies.bundle(PAIR, date(2021, 3, 1))
+    evaluation = evaluate(policy, table(), table(), COSTS)
+    assert report.first_open == datetime(2021, 3, 1, tzinfo=UTC)
+    assert report.candles == evaluation.candles
+    assert report.summary.total_return == pytest.approx(evaluation.policy.total_return, rel=1e-9)
+    assert report.holding.total_return == pytest.approx(evaluation.buy_and_hold.total_return, rel=1e-9)
+
+
+def test_the_rules_of_the_account_hold_in_a_back_test_unless_the_pause_is_ignored(library: Library) -> None:
+    strict = AccountRules(
+        **{name: getattr(FREE, name) for name in FREE.__dataclass_fields__} | {"drawdown_pause": 1e-6}
+    )
+    asked = Question(Strategy.POLICY, PAIR)
+    paused = backtester(library, strict).answer(asked)
+    free = backtester(library, strict).answer(Question(Strategy.POLICY, PAIR, ignore_pause=True))
+    assert paused.result.totals.paused_at is not None
+    assert free.result.totals.paused_at is None
+    assert free.trades.height > paused.trades.height
+
+
+def test_holding_is_measured_without_the_rules_that_would_keep_it_from_holding(library: Library) -> None:
+    strict = AccountRules(
+        **{name: getattr(FREE, name) for name in FREE.__dataclass_fields__} | {"daily_loss": 1e-6}
+    )
+    report = backtester(library, strict).answer(Question(Strategy.TECHNICAL, PAIR))
+    assert report.holding.trades == 1
+
+
+def test_nothing_stored_and_nothing_tested_say_what_to_materialise(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(NotStored, match="materialise `ohlcv`"):
+        library.rehearse(Strategy.TECHNICAL, Pair("XRP", "USDT"), None, None)
+    empty = PolicyRegistry(tmp_path, MemoryPromotions())
+    bare = Library(library.candles, library.features, empty, library.signals, library.limits, shorts=False)
+    with pytest.raises(NotStored, match="ppo_policy"):
+        bare.rehearse(Strategy.POLICY, PAIR, None, None)
+
+
+def test_a_time_without_candles_names_what_is_stored(library: Library) -> None:
+    with pytest.raises(InvalidValue, match="stored are 2021-01 to 2021-03"):
+        library.rehearse(Strategy.TECHNICAL, PAIR, datetime(2022, 1, 1, tzinfo=UTC), None)
+
+
+def test_impossible_questions_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="there are technical, policy"):
+        Strategy.parse("magic")
+    later, earlier = datetime(2021, 2, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
+    with pytest.raises(InvalidValue, match="the end must come later"):
+        Question(Strategy.TECHNICAL, PAIR, later, earlier)
+
+
+def test_an_unknown_pair_and_a_path_that_is_no_finer_are_refused(library: Library) -> None:
+    with pytest.raises(InvalidValue, match=r"\[market\] pairs has BTC/USDT"):
+        backtester(library).answer(Question(Strategy.TECHNICAL, Pair("ETH", "USDT")))
+    with pytest.raises(InvalidValue, match="no finer"):
+        backtester(library).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.H1))
+
+
+class Halves:
+    """Half-hour candles of the hours, of a part of them when `until` is given."""
+
+    origin = "simulated"
+
+    def __init__(self, until: datetime | None = None) -> None:
+        self._until = until
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        hours = candles().filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+        middle = (pl.col("open") + pl.col("close")) / 2
+        first = hours.with_columns(close=middle)
+        second = hours.with_columns(open=middle, open_time=pl.col("open_time") + timedelta(minutes=30))
+        both = (
+            pl.concat([first, second])
+            .sort("open_time")
+            .select("open_time", "open", "high", "low", "close", "volume")
+        )
+        return complete(
+            both if self._until is None else both.filter(pl.col("open_time") < self._until),
+            Timeframe.M30,
+            "simulated",
+        )
+
+
+def with_path(library: Library, source: Halves) -> Backtester:
+    return Backtester(UNIVERSE, library, {PAIR: FREE}, Resampling(100, 0.9, 1), lambda _: source)  # type: ignore[arg-type,return-value]
+
+
+def test_stops_can_be_followed_along_finer_candles(library: Library) -> None:
+    report = with_path(library, Halves()).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))
+    assert report.result.path_candles == report.candles
+    assert "30m candles" in report.notes[-1]
+
+
+def test_a_path_that_does_not_cover_every_candle_is_refused(library: Library) -> None:
+    lacking = Halves(until=datetime(2021, 3, 30, tzinfo=UTC))
+    with pytest.raises(NotStored, match="first 2021-03-30 00:00 UTC"):
+        with_path(library, lacking).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))

@@ -1,0 +1,84 @@
+"""`marketloom resume` and what `marketloom status` says of halts, over a real journal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestration import resuming, status
+from orchestration.resources import World
+from orchestration.settings import load_settings
+from orchestration.system import POSTGRES
+from trading.errors import InvalidValue, NotStored
+from trading.halts import Halt, HaltKind
+
+NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
+PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "equity 880 is 12.00% (limit 10.00%) below 1000, the equity peak")
+
+
+@pytest.fixture
+def world(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The commands find this database running already."""
+
+    @contextmanager
+    def running() -> Iterator[None]:
+        yield
+
+    monkeypatch.setenv(POSTGRES, dsn)
+    monkeypatch.setenv("MARKETLOOM_HOME", str(tmp_path))
+    monkeypatch.setattr(resuming, "running_system", running)
+    return World(load_settings(), tmp_path, dsn)
+
+
+def printed(facts: dict[str, object]) -> str:
+    out = Console(width=400, record=True, quiet=False)
+    resuming.show(facts, out)
+    return out.export_text()
+
+
+def test_a_person_resumes_the_account_of_the_chosen_data(world: World) -> None:
+    name = world.account.name
+    world.journal.begin_halts(name, [PAUSE])
+    world.journal.raise_peak(name, Decimal(1000))
+    before = datetime.now(UTC)
+    facts = resuming.resume_trading("checked by hand", "", "ada")
+    [halt] = world.journal.halts(name)
+    assert halt.resume is not None
+    assert (halt.resume.by, halt.resume.reason) == ("ada", "checked by hand")
+    assert before - timedelta(seconds=1) <= halt.resume.at <= datetime.now(UTC)
+    assert world.journal.peak(name) is None
+    assert "resumed by ada: checked by hand" in printed(facts)
+    assert "12.00%" in printed(facts)
+
+
+def test_another_account_can_be_named_and_the_user_is_the_one_who_resumes(world: World) -> None:
+    world.journal.begin_halts("other", [PAUSE])
+    facts = resuming.resume_trading("checked [by hand]", "other", "")
+    assert facts["account"] == "other"
+    assert facts["resumed_by"]
+    assert "checked [by hand]" in printed(facts)
+
+
+def test_an_account_that_is_not_paused_is_an_error(world: World) -> None:
+    with pytest.raises(NotStored, match="not paused"):
+        resuming.resume_trading("why not", "", "ada")
+
+
+def test_a_resume_without_a_reason_is_an_error(world: World) -> None:
+    world.journal.begin_halts(world.account.name, [PAUSE])
+    with pytest.raises(InvalidValue, match="reason is empty"):
+        resuming.resume_trading("  ", "", "ada")
+
+
+def test_status_lists_the_halts_that_hold(world: World) -> None:
+    day = Halt(
+        HaltKind.DAILY_LOSS, NOON, NOON + timedelta(hours=12), "equity 960 is 4.00% (limit 3.00%) below 1000,"
+    )
+    world.journal.begin_halts(world.account.name, [PAUSE, day])
+    facts = status.halts(world, NOON)
+    assert [each["kind"] for each in facts] == ["drawdown", "daily loss"]
+    assert [each["kind"] for each in status.halts(world, NOON + timedelta(days=1))] == ["drawdown"]

@@ -1,0 +1,122 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.market import TIME, Pair
+from trading.portfolio import Position
+from trading.protection import hit_protection
+
+OPENED = datetime(2024, 5, 6, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+Prices = tuple[float, float, float]  # low, high, close
+
+
+def position(quantity: int = 1, stop: str | None = "98", target: str | None = "110") -> Position:
+    return Position(
+        "paper",
+        Pair("ETH", "USDT"),
+        Decimal(quantity),
+        Decimal(100),
+        None if stop is None else Decimal(stop),
+        None if target is None else Decimal(target),
+        OPENED,
+    )
+
+
+def candles(*prices: Prices, start: datetime = OPENED) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(start + n * HOUR, *each) for n, each in enumerate(prices)],
+        schema={"open_time": TIME} | dict.fromkeys(("low", "high", "close"), pl.Float64()),
+        orient="row",
+    )
+
+
+def mirrored(*prices: Prices) -> pl.DataFrame:
+    """The same story for a short position opened at 100."""
+    return candles(*((200 - high, 200 - low, 200 - close) for low, high, close in prices))
+
+
+def hit(*prices: Prices, target: str | None = "110") -> str:
+    """What protects a long; a short lives through the same story upside down and must agree."""
+    long = hit_protection(position(target=target), candles(*prices), 1.5)
+    other = None if target is None else str(200 - int(target))
+    short = hit_protection(position(-1, "102", other), mirrored(*prices), 1.5)
+    assert long.partition(" 1")[0].split()[:1] == short.split()[:1]
+    return long
+
+
+def test_a_price_between_the_levels_touches_nothing() -> None:
+    assert hit((99, 101, 100), (98.5, 102, 100)) == ""
+
+
+def test_no_candle_since_the_opening_touches_nothing() -> None:
+    assert hit() == ""
+
+
+def test_the_stop_is_touched_by_a_low() -> None:
+    assert hit((98, 101, 100)) == "stop-loss 98 was touched (at 98.0)"
+
+
+def test_the_target_is_touched_by_a_high() -> None:
+    assert hit((103, 110, 104)).startswith("take-profit 110")
+
+
+def test_when_one_candle_touches_both_the_stop_is_believed() -> None:
+    assert hit((97, 111, 100)).startswith("stop-loss")
+
+
+def test_candles_before_the_opening_touch_nothing() -> None:
+    assert hit_protection(position(), candles((1, 999, 5), start=OPENED - HOUR), 1.5) == ""
+
+
+def test_below_a_gain_of_one_and_a_half_times_the_risk_the_stop_stays() -> None:
+    assert hit((100, 102.9, 102), (98.5, 102, 99)) == ""
+
+
+def test_from_that_gain_on_the_stop_trails_the_best_price_at_the_distance_risked() -> None:
+    assert hit((100, 103, 102), (100.5, 102, 101), target=None).startswith("trailing stop 101.0 was touched")
+    assert hit((100, 103, 102), (101.01, 102, 101.5), target=None) == ""
+
+
+def test_the_trailing_stop_follows_every_new_best_price_and_never_goes_back() -> None:
+    story = [(100.0, 103.0, 102.0), (101.5, 106.0, 105.0), (104.5, 105.0, 104.8), (103.9, 105.0, 104.5)]
+    assert hit(*story[:3]) == ""
+    assert hit(*story).startswith("trailing stop 104.0 was touched (at 103.9)")
+
+
+def test_a_candle_does_not_fall_through_the_stop_that_its_own_high_has_moved() -> None:
+    assert hit((99, 106, 105), target=None) == ""
+
+
+def test_a_candle_that_closes_beyond_the_stop_that_its_own_high_has_moved_has_hit_it() -> None:
+    assert hit((99, 106, 104), target=None).startswith("trailing stop 104.0 was touched (at 104.0)")
+
+
+def test_a_position_without_a_stop_does_not_trail() -> None:
+    assert hit_protection(position(stop=None), candles((50, 109, 60)), 1.5) == ""
+
+
+def test_a_position_filled_beyond_its_stop_is_closed_at_once() -> None:
+    late = position(stop="101")
+    assert hit_protection(late, candles((99.5, 100.5, 100)), 1.5).startswith("stop-loss")
+
+
+@pytest.mark.parametrize("after", [0.5, 1.5, 4.0])
+@given(story=st.lists(st.tuples(*[st.floats(96, 115)] * 3), max_size=12))
+def test_a_position_that_is_kept_never_closed_beyond_any_level_it_had(
+    after: float, story: list[tuple[float, ...]]
+) -> None:
+    rows = [(min(each), max(each), sorted(each)[1]) for each in story]
+    if hit_protection(position(target=None), candles(*rows), after):
+        return
+    best, stop = 100.0, 98.0
+    for low, high, close in rows:
+        assert low > stop
+        best = max(best, high)
+        if best >= 100 + after * 2:
+            stop = max(stop, best - 2)
+        assert close > stop - 1e-9

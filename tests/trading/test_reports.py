@@ -1,0 +1,118 @@
+"""The report of a back-test: months, metrics, trades and the facts that outsiders check."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trading.backtest import AccountRules, Bars, Plan, run
+from trading.errors import InvalidValue
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
+from trading.reports import BacktestReport, Resampling, monthly_returns, report
+from trading.strategies import hold_plan
+
+PAIR = Pair("BTC", "USDT")
+UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
+RULES = AccountRules(
+    costs=Costs(0.0026, 0.0001, 0.0002), drawdown_pause=0.25, daily_loss=math.inf, losing_streak=0,
+    cool_down=timedelta(0), trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+)  # fmt: skip
+
+
+def candles(rows: int = 24 * 70) -> pl.DataFrame:
+    random = np.random.default_rng(3)
+    close = 100 * np.exp(np.cumsum(random.normal(0, 0.004, rows)))
+    opened = np.append(100.0, close[:-1])
+    times = [datetime(2021, 1, 30, tzinfo=UTC) + timedelta(hours=hour) for hour in range(rows)]
+    spread = np.abs(random.normal(0, 0.002, rows))
+    return pl.DataFrame(
+        {
+            "open_time": times,
+            "close_time": [time + timedelta(hours=1) for time in times],
+            "open": opened,
+            "high": np.maximum(opened, close) * (1 + spread),
+            "low": np.minimum(opened, close) * (1 - spread),
+            "close": close,
+            "volume": np.ones(rows),
+            "origin": ["simulated"] * rows,
+            "known_at": [time + timedelta(hours=1) for time in times],
+        },
+        schema=CANDLE_SCHEMA,
+    )
+
+
+@pytest.fixture(scope="module")
+def made() -> BacktestReport:
+    table = candles()
+    bars = Bars.of(table)
+    target = np.where(np.arange(table.height) // 9 % 2 == 0, 1.0, 0.0)
+    return report(
+        pair=PAIR,
+        strategy="every nine hours",
+        universe=UNIVERSE,
+        candles=table,
+        result=run(bars, Plan(target, stop=0.01), RULES),
+        held=run(bars, hold_plan(table.height), RULES),
+        resampling=Resampling(200, 0.9, 1),
+        notes=("a note",),
+    )
+
+
+def test_months_multiply_up_to_the_total_return(made: BacktestReport) -> None:
+    product = float((1 + made.months["return"]).product())
+    assert product == pytest.approx(1 + made.summary.total_return, rel=1e-12)
+
+
+def test_a_candle_that_closes_at_midnight_belongs_to_the_month_that_ends() -> None:
+    times = pl.Series(
+        [
+            datetime(2021, 1, 31, 23, tzinfo=UTC),
+            datetime(2021, 2, 1, tzinfo=UTC),
+            datetime(2021, 2, 1, 1, tzinfo=UTC),
+        ]
+    )
+    months = monthly_returns(times.cast(CANDLE_SCHEMA["close_time"]), np.array([1.0, 1.1, 1.21]))
+    assert months["month"].to_list() == [1, 2]
+    assert months["return"].to_list() == pytest.approx([0.1, 0.1])
+
+
+def test_trades_explain_the_equity_to_the_last_digits(made: BacktestReport) -> None:
+    assert made.trades.height > 10
+    assert abs(made.facts()["unexplained"]) < 1e-12
+
+
+def test_the_facts_are_plain_json(made: BacktestReport) -> None:
+    facts = json.loads(json.dumps(made.facts()))
+    assert facts["trades"] == made.trades.height
+    assert facts["backward_trades"] == 0
+    assert facts["total_return"] == made.summary.total_return
+
+
+def test_a_pause_is_told_with_its_time(made: BacktestReport) -> None:
+    paused_at = made.result.totals.paused_at
+    assert paused_at is not None
+    assert any(f"{paused_at:%Y-%m-%d %H:%M}" in line for line in made.explanations)
+
+
+def test_every_metric_has_a_row_and_those_of_the_curve_an_interval(made: BacktestReport) -> None:
+    rows = {row[0]: row for row in made.metric_rows()}
+    assert len(rows) == len(made.summary.rows())
+    _, value, held, interval = rows["Total return"]
+    assert value.endswith("%")
+    assert held.endswith("%")
+    assert "…" in interval
+
+
+def test_the_newest_trades_come_first(made: BacktestReport) -> None:
+    rows = list(made.trade_rows(5))
+    assert len(rows) == 5
+    assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
+
+
+def test_an_impossible_confidence_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="confidence"):
+        Resampling(100, 1.0, 1)

@@ -1,0 +1,82 @@
+"""Plans made of signals: what is asked for, how much, and where it is protected."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.ml.trading_day import LIMITS
+from trading.errors import InvalidValue
+from trading.strategies import exposure, hold_plan, technical_plan
+
+ROOMY = replace(
+    LIMITS, risk_per_trade=0.01, position_cap=0.5, total_exposure=0.8, stop_distance=0.05, reward_risk=1.5
+)
+
+
+def signals(*rows: tuple[int, float | None, float | None]) -> pl.DataFrame:
+    direction, stop, target = zip(*rows, strict=True)
+    return pl.DataFrame(
+        {
+            "direction": pl.Series(direction, dtype=pl.Int8),
+            "stop_distance": pl.Series(stop, dtype=pl.Float64),
+            "target_distance": pl.Series(target, dtype=pl.Float64),
+        }
+    )
+
+
+def targets(*rows: tuple[int, float | None, float | None], shorts: bool = False) -> list[float]:
+    target = technical_plan(signals(*rows), ROOMY, shorts=shorts).target
+    assert isinstance(target, np.ndarray)
+    return [float(value) for value in target]
+
+
+def test_a_long_signal_asks_for_the_exposure_at_which_its_stop_loses_the_risk_per_trade() -> None:
+    assert targets((1, 0.04, 0.08)) == [0.25]
+
+
+def test_no_signal_asks_for_nothing_new() -> None:
+    assert np.isnan(targets((0, None, None))).all()
+
+
+def test_a_short_signal_closes_and_with_shorts_it_sells() -> None:
+    assert targets((-1, 0.04, 0.08)) == [0.0]
+    assert targets((-1, 0.04, 0.08), shorts=True) == [-0.25]
+
+
+def test_a_close_stop_does_not_lift_the_position_above_its_cap() -> None:
+    assert targets((1, 0.001, 0.01)) == [0.5]
+
+
+def test_what_risk_would_refuse_is_not_asked_for() -> None:
+    assert np.isnan(targets((1, 0.06, 0.2))).all()  # the stop is too far
+    assert np.isnan(targets((1, 0.04, 0.05))).all()  # the reward is too small
+
+
+def test_a_short_signal_closes_even_where_risk_would_refuse_to_open() -> None:
+    assert targets((-1, 0.06, 0.2)) == [0.0]
+
+
+@given(st.floats(1e-6, 0.1), st.floats(0.001, 0.05), st.floats(0.01, 0.5), st.floats(0.01, 1.0))
+def test_the_exposure_never_risks_more_than_allowed_nor_exceeds_a_cap(
+    stop: float, risk: float, cap: float, total: float
+) -> None:
+    limits = replace(LIMITS, risk_per_trade=risk, position_cap=cap, total_exposure=total)
+    [size] = exposure(np.array([stop]), limits)
+    assert 0 < size <= min(cap, total)
+    assert size * stop <= risk * (1 + 1e-12)
+
+
+def test_holding_buys_once() -> None:
+    target = hold_plan(3).target
+    assert isinstance(target, np.ndarray)
+    assert target[0] == 1.0
+    assert np.isnan(target[1:]).all()
+
+
+def test_nothing_cannot_be_held() -> None:
+    with pytest.raises(InvalidValue, match="no candles"):
+        hold_plan(0)

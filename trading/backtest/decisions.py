@@ -1,0 +1,56 @@
+"""What a strategy decided, without the candles at which it decided nothing new."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.errors import InvalidValue
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """Targets of `candles` candles as runs (m,): `target` stands after candles `row` to `until`, both included.
+
+    A year of minutes with a decision in each fiftieth is 0.3 MB like this and 4.2 MB as an array: less to write,
+    to read, and to keep for many strategies at once. Raises InvalidValue for runs that overlap, lie outside the
+    candles or want something that is not a number.
+    """
+
+    row: Rows
+    until: Rows
+    target: Array
+    candles: int
+
+    def __post_init__(self) -> None:
+        row, until, target = self.row, self.until, self.target
+        if row.ndim != 1 or not row.shape == until.shape == target.shape:
+            raise InvalidValue(
+                f"runs need {row.shape} rows, ends and targets, not {until.shape} and {target.shape}"
+            )
+        if not row.size:
+            return
+        if row[0] < 0 or until[-1] >= self.candles or (row > until).any() or (until[:-1] >= row[1:]).any():
+            raise InvalidValue(f"runs must ascend, not overlap and lie within {self.candles} candles")
+        if not np.isfinite(target).all():
+            raise InvalidValue(f"target of run {int((~np.isfinite(target)).argmax())} is not a finite number")
+
+    @classmethod
+    def of(cls, target: Array) -> "Decisions":
+        """From one target per candle, NaN where nothing new is decided."""
+        known = np.flatnonzero(~np.isnan(target))
+        wanted = target[known]
+        breaks = np.flatnonzero((np.diff(known) != 1) | (wanted[1:] != wanted[:-1]))
+        begins = np.append(0, breaks + 1) if known.size else breaks
+        ends = np.append(breaks, known.size - 1) if known.size else breaks
+        return cls(known[begins], known[ends], wanted[begins], target.size)
+
+    def dense(self) -> Array:
+        """One target per candle, NaN where nothing new is decided."""
+        target = np.full(self.candles, np.nan)
+        for row, until, wanted in zip(self.row, self.until, self.target, strict=True):
+            target[row : until + 1] = wanted
+        return target

@@ -1,0 +1,119 @@
+"""Momentum: how fast the price moves, and where it stands in its recent range."""
+
+from functools import partial
+
+import numpy as np
+import talib
+
+from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, changes, flat, log_return, ratio
+from trading.indicators.bars import Bars
+from trading.indicators.feature import LEVEL, Family, Feature, after
+
+_momentum = partial(Feature, family=Family.MOMENTUM)
+
+FEATURES = (
+    _momentum(
+        "log_return", unit="log", warm_up=after(1), formula="ln(close / previous close)", source="definition"
+    ),
+    _momentum(
+        "roc_10",
+        unit="share",
+        warm_up=after(10),
+        formula="close / close 10 candles ago - 1",
+        source="TA-Lib ROCP",
+    ),
+    _momentum(
+        "rsi_14",
+        unit=LEVEL,
+        warm_up=after(14),
+        formula="RSI(14) / 100; 0.5 when still",
+        source="Wilder 1978; TA-Lib RSI",
+    ),
+    _momentum(
+        "stochastic_k",
+        unit=LEVEL,
+        warm_up=after(15),
+        formula="SMA 3 of where close stands in the range of 14; 0.5 when still",
+        source="Lane 1984; 1 + TA-Lib WILLR, averaged per window",
+    ),
+    _momentum(
+        "stochastic_d", unit=LEVEL, warm_up=after(17), formula="SMA(stochastic_k, 3)", source="Lane 1984"
+    ),
+    _momentum(
+        "cci_20",
+        unit="1 = CCI 100",
+        warm_up=after(19),
+        formula="CCI(20) of the typical price (h + l + c) / 3, / 100; 0 when still",
+        source="Lambert 1980; each window summed afresh, unlike TA-Lib CCI",
+    ),
+    _momentum(
+        "williams_r",
+        unit="-1..0",
+        warm_up=after(13),
+        formula="Williams %R(14) / 100; -0.5 when still",
+        source="TA-Lib WILLR",
+    ),
+    _momentum(
+        "mfi_14",
+        unit=LEVEL,
+        warm_up=after(14),
+        formula="typical price x volume of the candles of 14 that rose, as a share of those that rose or fell; "
+        "0.5 when none did",
+        source="Quong and Soudack 1989",
+    ),
+    _momentum(
+        "trix_15",
+        unit="share",
+        warm_up=after(43),
+        formula="change of EMA(EMA(EMA(close, 15), 15), 15) since the candle before / its value then",
+        source="Hutson 1983; TA-Lib TRIX",
+    ),
+)
+
+
+def averages(bars: Bars) -> dict[str, Array]:
+    """What remembers all of history, ever less of it."""
+    from trading.indicators.compiled_windows import unmoved  # compiled: only who computes waits for it
+
+    unchanged = unmoved(changes(bars.close), STILL_CANDLES)
+    return {
+        "rsi_14": np.where(unchanged, 0.5, talib.RSI(bars.close, 14) / 100),
+        "trix_15": talib.TRIX(bars.close, 15) / 100,
+    }
+
+
+def windows(bars: Bars) -> dict[str, Array]:
+    """What depends on a bounded number of candles."""
+    from trading.indicators.compiled_windows import mean
+
+    high, low, close, typical = bars.high, bars.low, bars.close, bars.typical
+    still = flat(talib.MAX(high, 14), talib.MIN(low, 14))
+    williams = np.where(still, -0.5, talib.WILLR(high, low, close, 14) / 100)
+    stochastic_k = mean(williams + 1, 3)
+    return {
+        "log_return": log_return(close),
+        "roc_10": talib.ROCP(close, 10),
+        "stochastic_k": stochastic_k,
+        "stochastic_d": mean(stochastic_k, 3),
+        "cci_20": _channel_index(typical),
+        "williams_r": williams,
+        "mfi_14": _money_flow(typical, bars.volume),
+    }
+
+
+def _channel_index(typical: Array) -> Array:
+    """CCI / 100. TA-Lib's runs its sum along: a price that left the window stays in the last digits."""
+    from trading.indicators.compiled_windows import mean, mean_distance
+
+    moves = ~flat(talib.MAX(typical, 20), talib.MIN(typical, 20))
+    middle = mean(typical, 20)
+    return ratio(typical - middle, 1.5 * mean_distance(typical, middle, 20), moves, otherwise=0.0)
+
+
+def _money_flow(typical: Array, volume: Array) -> Array:
+    """MFI as a share. TA-Lib's also counts a typical price that only rounding has moved."""
+    from trading.indicators.compiled_steps import money_flows
+    from trading.indicators.compiled_windows import mean
+
+    rising, moving = (mean(flow, 14) for flow in money_flows(typical, volume, ROUNDING))
+    return ratio(rising, moving, moving > 0, otherwise=0.5)

@@ -1,0 +1,58 @@
+"""Patterns: swings that are confirmed, hence late, and the levels of support and resistance that they leave."""
+
+from functools import partial
+
+import talib
+
+from trading.indicators.arithmetic import Array
+from trading.indicators.bars import Bars
+from trading.indicators.feature import SHARE, Family, Feature, after
+
+WING = 5  # candles on either side that a swing stands out from; it is confirmed this many candles later
+MEMORY = 200  # candles, those of both wings included
+
+_pattern = partial(Feature, family=Family.PATTERN, unit=SHARE, warm_up=after(MEMORY - 1))
+_SWING = (
+    "which is at least as {far} as the 5 candles before it and {far}er than the 5 after it, all within 200 candles; "
+    "the {far}est {far} of 200 where there is none"
+)
+
+FEATURES = (
+    _pattern(
+        "swing_high_distance",
+        formula="newest confirmed swing high / close - 1, " + _SWING.format(far="high"),
+        source="fractal of Williams 1995, 5 candles a side; TA-Lib MAX",
+    ),
+    _pattern(
+        "swing_low_distance",
+        formula="1 - newest confirmed swing low / close, " + _SWING.format(far="low"),
+        source="fractal of Williams 1995, 5 candles a side; TA-Lib MIN",
+    ),
+    _pattern(
+        "support_distance",
+        formula="1 - highest confirmed swing, high or low, at or below the close / close, within 200 candles; "
+        "the lowest low of 200 where there is none",
+        source="Murphy 1999; TA-Lib MIN",
+    ),
+    _pattern(
+        "resistance_distance",
+        formula="lowest confirmed swing, high or low, at or above the close / close - 1, within 200 candles; "
+        "the highest high of 200 where there is none",
+        source="Murphy 1999; TA-Lib MAX",
+    ),
+)
+
+
+def windows(bars: Bars) -> dict[str, Array]:
+    """What depends on a bounded number of candles."""
+    from trading.indicators.compiled_levels import levels  # compiled: only who computes waits for it
+
+    high, low, close = bars.high, bars.low, bars.close
+    highest, lowest = talib.MAX(high, MEMORY), talib.MIN(low, MEMORY)
+    swing_high, swing_low, support, resistance = levels(high, low, close, highest, lowest, WING, MEMORY)
+    return {
+        "swing_high_distance": swing_high / close - 1,
+        "swing_low_distance": 1 - swing_low / close,
+        "support_distance": 1 - support / close,
+        "resistance_distance": resistance / close - 1,
+    }

@@ -1,0 +1,123 @@
+"""How likely a Sharpe ratio is skill: for one track record, and after the best of many trials was picked.
+
+Everything here is per period, not annualised: divide yearly Sharpe ratios by the root of periods per year.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.errors import InvalidValue
+from trading.metrics import formulas
+from trading.metrics.checks import check_confidence, checked_returns
+
+NORMAL = NormalDist()
+EULER_MASCHERONI = float(np.euler_gamma)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """What the probabilities below need to know of returns. A normal distribution has skewness 0, kurtosis 3."""
+
+    sharpe: float  # per period
+    periods: int
+    skewness: float
+    kurtosis: float  # not the excess
+
+    def __post_init__(self) -> None:
+        for name in ("sharpe", "skewness", "kurtosis"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidValue(f"{name} is {getattr(self, name)}: allowed is a finite number")
+        if self.periods < 2:
+            raise InvalidValue(f"periods is {self.periods}: allowed is 2 or more")
+        if self.kurtosis < 1 + self.skewness**2 - 1e-9:
+            raise InvalidValue(
+                f"kurtosis is {self.kurtosis}: with skewness {self.skewness} allowed is {1 + self.skewness**2} or more"
+            )
+
+    @classmethod
+    def of(cls, returns: npt.ArrayLike) -> "TrackRecord | None":
+        """None for fewer than two returns and for returns that do not vary. Moments of the sample, divided by n."""
+        values = checked_returns(returns)
+        sharpe = formulas.existing(formulas.sharpe(values, 1.0))
+        if sharpe is None:
+            return None
+        centred = (values - values.mean()) / values.std()
+        return cls(sharpe, values.size, float((centred**3).mean()), float((centred**4).mean()))
+
+    @property
+    def spread(self) -> float:
+        """Standard error of the Sharpe ratio times sqrt(periods - 1); Mertens (2002)."""
+        squared = 1.0 - self.skewness * self.sharpe + (self.kurtosis - 1.0) / 4.0 * self.sharpe**2
+        return math.sqrt(max(squared, 0.0))
+
+
+def probabilistic_sharpe_ratio(record: TrackRecord, benchmark: float = 0.0) -> float:
+    """Probability that the true Sharpe ratio exceeds `benchmark`, both per period.
+
+    Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, equation 11. Assumes independent
+    returns. 0, 1/2 or 1 where skewness and kurtosis leave the ratio no error.
+    """
+    if not math.isfinite(benchmark):
+        raise InvalidValue(f"benchmark is {benchmark}: allowed is a finite Sharpe ratio per period")
+    ahead = (record.sharpe - benchmark) * math.sqrt(record.periods - 1)
+    if record.spread == 0.0:
+        return 0.5 if ahead == 0.0 else float(ahead > 0.0)
+    return NORMAL.cdf(ahead / record.spread)
+
+
+def minimum_track_record(record: TrackRecord, benchmark: float, confidence: float) -> float | None:
+    """Periods that would show this Sharpe ratio to exceed `benchmark` with `confidence` above 1/2.
+
+    Bailey and Lopez de Prado (2012), equation 13. None when it does not exceed it, or by so little that no
+    finite length would do.
+    """
+    check_confidence(confidence)
+    if confidence <= 0.5:
+        raise InvalidValue(f"confidence is {confidence}: allowed is a probability above 0.5 and below 1")
+    if not math.isfinite(benchmark):
+        raise InvalidValue(f"benchmark is {benchmark}: allowed is a finite Sharpe ratio per period")
+    if record.sharpe <= benchmark:
+        return None
+    errors = record.spread * NORMAL.inv_cdf(confidence) / (record.sharpe - benchmark)
+    return formulas.existing(np.float64(1.0 + errors * errors))
+
+
+def expected_maximum_sharpe(trials: float, variance: float) -> float:
+    """What the best of independent trials without skill is expected to reach, per period.
+
+    `variance` is that of the trials' Sharpe ratios per period. Bailey and Lopez de Prado (2014), The Deflated
+    Sharpe Ratio, equation 1 with mean 0; 0 for a single trial, from which nothing was picked.
+    """
+    if not (math.isfinite(trials) and trials >= 1):
+        raise InvalidValue(f"trials is {trials}: allowed is a finite number from 1 on")
+    if not (math.isfinite(variance) and variance >= 0):
+        raise InvalidValue(f"variance is {variance}: allowed is a finite number from 0 on")
+    if trials == 1:
+        return 0.0
+    usual, rare = NORMAL.inv_cdf(1.0 - 1.0 / trials), NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return math.sqrt(variance) * max(0.0, (1.0 - EULER_MASCHERONI) * usual + EULER_MASCHERONI * rare)
+
+
+def deflated_sharpe_ratio(record: TrackRecord, trials: float, variance: float) -> float:
+    """Probability that the best of `trials` has skill: above what luck alone makes of the best of so many.
+
+    Bailey and Lopez de Prado (2014), equation 2. `record` is the picked trial's; `variance` that of all trials'
+    Sharpe ratios per period. Trials that resemble each other count as `independent_trials`.
+    """
+    return probabilistic_sharpe_ratio(record, expected_maximum_sharpe(trials, variance))
+
+
+def independent_trials(trials: int, correlation: float) -> float:
+    """Trials that count when their returns correlate by `correlation` (0..1) on average.
+
+    Bailey and Lopez de Prado (2014), appendix A.3, equation 9.
+    """
+    if trials < 1 or not 0 <= correlation <= 1:
+        raise InvalidValue(
+            f"{trials} trials that correlate by {correlation}: allowed are 1 or more trials and correlations of 0 to 1"
+        )
+    return correlation + (1.0 - correlation) * trials

@@ -1,0 +1,149 @@
+"""Every metric of one back-test at once, with confidence intervals: what tables, reports and metadata show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trading.metrics import activity, formulas, performance
+from trading.metrics.bootstrap import Interval, bootstrap, percentile_interval
+from trading.metrics.catalogue import METRICS, Metric
+from trading.metrics.checks import Array, check_confidence, check_per_year, checked_numbers, ruined_at_zero
+from trading.metrics.significance import TrackRecord, probabilistic_sharpe_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Fields are named, explained and given their unit in `catalogue.METRICS`; None: there is no such value."""
+
+    total_return: float
+    cagr: float | None
+    annualised_volatility: float | None
+    annualised_sharpe: float | None
+    sortino_ratio: float | None
+    calmar_ratio: float | None
+    maximum_drawdown: float
+    longest_drawdown: int
+    tail_ratio: float | None
+    probabilistic_sharpe: float | None
+    trades: int | None
+    hit_rate: float | None
+    profit_factor: float | None
+    expectancy: float | None
+    average_win: float | None
+    average_loss: float | None
+    turnover: float | None
+    exposure: float | None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """By field name, for those that could be drawn."""
+
+    def rows(self) -> list[tuple[Metric, float | None, Interval | None]]:
+        """Every metric with its value and interval, in the order of the catalogue."""
+        return [(each, getattr(self, each.name), self.intervals.get(each.name)) for each in METRICS]
+
+    def as_json(self) -> dict[str, Any]:
+        plain = {each.name: getattr(self, each.name) for each in METRICS}
+        return {**plain, "intervals": {name: [each.low, each.high] for name, each in self.intervals.items()}}
+
+
+def summarise(
+    equity: npt.ArrayLike,
+    per_year: float,
+    *,
+    trade_pnls: npt.ArrayLike | None = None,
+    turnover: float | None = None,
+    exposures: npt.ArrayLike | None = None,
+) -> Summary:
+    """`equity` (n,) at the close of each candle, `trade_pnls` after costs in the unit of the opening equity (1.0).
+
+    `exposures` (m,) are position values as shares of equity. An account that owes money counts as ruined, worth
+    zero, from there on. Raises InvalidValue as the single metrics do.
+    """
+    values = ruined_at_zero(equity)
+    check_per_year(per_year)
+    returns = performance.returns_of(values)
+    record = TrackRecord.of(returns)
+    pnls = None if trade_pnls is None else checked_numbers("trade_pnls", trade_pnls)
+    return Summary(
+        total_return=performance.total_return(values),
+        cagr=performance.cagr(values, per_year),
+        annualised_volatility=performance.annualised_volatility(returns, per_year),
+        annualised_sharpe=performance.annualised_sharpe(returns, per_year),
+        sortino_ratio=performance.sortino_ratio(returns, per_year),
+        calmar_ratio=performance.calmar_ratio(values, per_year),
+        maximum_drawdown=performance.maximum_drawdown(values),
+        longest_drawdown=performance.longest_drawdown(values),
+        tail_ratio=performance.tail_ratio(returns),
+        probabilistic_sharpe=None if record is None else probabilistic_sharpe_ratio(record),
+        trades=None if pnls is None else pnls.size,
+        hit_rate=None if pnls is None else activity.hit_rate(pnls),
+        profit_factor=None if pnls is None else activity.profit_factor(pnls),
+        expectancy=None if pnls is None else activity.expectancy(pnls),
+        average_win=None if pnls is None else activity.average_win(pnls),
+        average_loss=None if pnls is None else activity.average_loss(pnls),
+        turnover=turnover,
+        exposure=None if exposures is None else activity.exposure(exposures),
+    )
+
+
+def with_intervals(
+    summary: Summary,
+    equity: npt.ArrayLike,
+    per_year: float,
+    *,
+    trade_pnls: npt.ArrayLike | None = None,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> Summary:
+    """The same summary with percentile intervals of the curve's and the trades' metrics.
+
+    Candles and trades are resampled apart, in blocks; see `bootstrap`. A metric that does not exist, on the
+    curve or on too many resamples, gets no interval, nor does anything of fewer than two returns or trades.
+    """
+    check_confidence(confidence)
+    drawn: dict[str, Array] = {}
+    returns = performance.returns_of(ruined_at_zero(equity))
+    if returns.size >= 2:
+        drawn |= bootstrap(
+            returns, lambda rows: curve_statistics(rows, per_year), resamples=resamples, seed=seed
+        )
+    if trade_pnls is not None and np.size(trade_pnls) >= 2:
+        drawn |= bootstrap(trade_pnls, trade_statistics, resamples=resamples, seed=seed)
+    intervals = {
+        name: interval
+        for name, values in drawn.items()
+        if getattr(summary, name) is not None and (interval := percentile_interval(values, confidence))
+    }
+    return replace(summary, intervals=intervals)
+
+
+def curve_statistics(returns: Array, per_year: float) -> dict[str, Array]:
+    """Of returns (m, n), each (m,), by field of `Summary`; for `bootstrap`."""
+    equity = formulas.curve(returns)
+    fallen = formulas.drawdowns(equity).max(axis=-1)
+    growth = formulas.cagr(equity, per_year)
+    return {
+        "total_return": formulas.total_return(equity),
+        "cagr": growth,
+        "annualised_volatility": formulas.volatility(returns, per_year),
+        "annualised_sharpe": formulas.sharpe(returns, per_year),
+        "sortino_ratio": formulas.sortino(returns, per_year),
+        "calmar_ratio": formulas.ratio(growth, fallen),
+        "maximum_drawdown": fallen,
+        "longest_drawdown": formulas.longest_drawdown(equity),
+        "tail_ratio": formulas.tail_ratio(returns),
+    }
+
+
+def trade_statistics(pnls: Array) -> dict[str, Array]:
+    """Of trades (m, n), each (m,), by field of `Summary`; for `bootstrap`."""
+    return {
+        "hit_rate": formulas.hit_rate(pnls),
+        "profit_factor": formulas.profit_factor(pnls),
+        "expectancy": formulas.mean(pnls),
+        "average_win": formulas.average_win(pnls),
+        "average_loss": formulas.average_loss(pnls),
+    }

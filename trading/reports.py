@@ -1,0 +1,215 @@
+"""What a person wants to know of a back-test: metrics beside holding, months, doubts, and every trade."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trading.backtest import Backtest
+from trading.errors import InvalidValue
+from trading.market import Pair, Universe
+from trading.metrics import Interval, Metric, Summary, drawdowns, summarise, with_intervals
+
+Array = npt.NDArray[np.float64]
+
+METRIC_COLUMNS = ("metric", "strategy", "buy and hold", "likely between")
+TRADE_COLUMNS = ("entry", "exit", "direction", "entry price", "exit price", "return", "fees", "ended by")
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How confidence intervals are drawn: block bootstrap of the returns per candle and of the trades."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise InvalidValue(f"confidence is {self.confidence}: allowed is between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BacktestReport:
+    """Equity is counted in what the account opened with; shares are of equity (0.1 = 10 %)."""
+
+    pair: Pair
+    strategy: str
+    dataset: str
+    timeframe: str
+    first_open: datetime
+    last_close: datetime
+    candles: int
+    summary: Summary
+    holding: Summary  # everything bought at the first chance, at the same costs
+    result: Backtest
+    curves: pl.DataFrame  # close_time, close, equity, holding, drawdown; one row per candle
+    months: pl.DataFrame  # year, month, return
+    resampling: Resampling
+    notes: tuple[str, ...]
+
+    @property
+    def trades(self) -> pl.DataFrame:
+        return self.result.trades
+
+    @property
+    def headline(self) -> str:
+        """One sentence."""
+        time = f"{self.first_open:%Y-%m-%d} to {self.last_close:%Y-%m-%d}"
+        return (
+            f"{self.strategy} on {self.pair}, {self.dataset}, {time}: "
+            f"{self.summary.total_return:+.1%} after costs in {self.trades.height} trades, "
+            f"buy and hold {self.holding.total_return:+.1%}"
+        )
+
+    @property
+    def explanations(self) -> tuple[str, ...]:
+        """What kept the strategy from trading, and what the intervals are."""
+        totals = self.result.totals
+        refused = [f"{count} by {rule.replace('_', ' ')}" for rule, count in totals.refused.items() if count]
+        lines = [
+            f"likely between: {self.resampling.confidence:.0%} of {self.resampling.resamples} resamples, in blocks, of "
+            "its own candles and trades",
+        ]
+        if totals.paused_at:
+            lines.append(
+                f"paused by drawdown at {totals.paused_at:%Y-%m-%d %H:%M} UTC: nothing was opened after it"
+            )
+        if refused:
+            lines.append("orders refused by the account's rules: " + ", ".join(refused))
+        return tuple(lines)
+
+    def metric_rows(self) -> list[tuple[str, ...]]:
+        """Label, value, that of holding, and interval, as text."""
+        held = {metric.name: value for metric, value, _ in self.holding.rows()}
+        return [
+            (metric.label, metric.text(value), metric.text(held[metric.name]), _between(metric, interval))
+            for metric, value, interval in self.summary.rows()
+        ]
+
+    def trade_rows(self, most: int) -> Iterator[tuple[str, ...]]:
+        """The newest trades as text, newest first."""
+        for trade in reversed(self.trades.tail(most).to_dicts()):
+            fees = trade["entry_fee"] + trade["exit_fee"] + trade["margin_cost"]
+            yield (
+                f"{trade['entry_time']:%Y-%m-%d %H:%M}",
+                f"{trade['exit_time']:%Y-%m-%d %H:%M}",
+                trade["direction"],
+                f"{trade['entry_price']:.8g}",
+                f"{trade['exit_price']:.8g}",
+                f"{trade['return']:+.2%}",
+                f"{fees:.3%}",
+                trade["reason"].replace("_", " "),
+            )
+
+    def headline_numbers(self) -> dict[str, float | int]:
+        """The few that are compared over time."""
+        names = ("total_return", "annualised_sharpe", "maximum_drawdown", "probabilistic_sharpe", "exposure")
+        known = {name: getattr(self.summary, name) for name in names}
+        return {name: value for name, value in known.items() if value is not None} | {
+            "buy_and_hold_return": self.holding.total_return
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the curves, as plain JSON values, with what an outsider needs to check the sums."""
+        totals = self.result.totals
+        pnl = float(self.trades["pnl"].sum())
+        return {
+            "pair": str(self.pair),
+            "strategy": self.strategy,
+            "dataset": self.dataset,
+            "timeframe": self.timeframe,
+            "from": self.first_open.isoformat(),
+            "to": self.last_close.isoformat(),
+            "candles": self.candles,
+            **self.summary.as_json(),
+            "buy_and_hold": self.holding.as_json(),
+            "trades": self.trades.height,
+            "fees": totals.fees,
+            "margin_costs": totals.margin_costs,
+            "refused": totals.refused,
+            "paused_at": totals.paused_at.isoformat() if totals.paused_at else None,
+            "unexplained": totals.final_equity - 1.0 - pnl,
+            "backward_trades": self.trades.filter(pl.col("exit_time") < pl.col("entry_time")).height,
+            "notes": list(self.notes),
+        }
+
+
+def report(
+    *,
+    pair: Pair,
+    strategy: str,
+    universe: Universe,
+    candles: pl.DataFrame,
+    result: Backtest,
+    held: Backtest,
+    resampling: Resampling,
+    notes: tuple[str, ...],
+) -> BacktestReport:
+    """`result` and `held` opened with an equity of 1 and ran over `candles`."""
+    per_year = universe.timeframe.per_year
+    pnls = result.trades["pnl"].to_numpy()
+    summary = with_intervals(
+        _summary(result, per_year),
+        result.equity,
+        per_year,
+        trade_pnls=pnls,
+        resamples=resampling.resamples,
+        confidence=resampling.confidence,
+        seed=resampling.seed,
+    )
+    return BacktestReport(
+        pair=pair,
+        strategy=strategy,
+        dataset=universe.dataset,
+        timeframe=universe.timeframe.value,
+        first_open=candles["open_time"][0],
+        last_close=candles["close_time"][-1],
+        candles=candles.height,
+        summary=summary,
+        holding=_summary(held, per_year),
+        result=result,
+        curves=candles.select(
+            "close_time",
+            "close",
+            equity=pl.Series(result.equity),
+            holding=pl.Series(held.equity),
+            drawdown=pl.Series(drawdowns(result.equity)),
+        ),
+        months=monthly_returns(candles["close_time"], result.equity),
+        resampling=resampling,
+        notes=notes,
+    )
+
+
+def monthly_returns(close_time: pl.Series, equity: Array) -> pl.DataFrame:
+    """`year`, `month`, `return`: what each UTC month added, from 1.0 before the first close.
+
+    A candle belongs to the month in which it was open: one that closes at midnight closes the month before.
+    """
+    moments = close_time.dt.offset_by("-1us")
+    ends = (
+        pl.DataFrame({"year": moments.dt.year(), "month": moments.dt.month(), "equity": equity})
+        .group_by("year", "month", maintain_order=True)
+        .last()
+    )
+    before = pl.col("equity").shift(1, fill_value=1.0)
+    return ends.select("year", "month", (pl.col("equity") / before - 1).alias("return"))
+
+
+def _summary(result: Backtest, per_year: float) -> Summary:
+    return summarise(
+        result.equity,
+        per_year,
+        trade_pnls=result.trades["pnl"].to_numpy(),
+        turnover=result.totals.turnover,
+        exposures=np.nan_to_num(result.exposure, nan=0.0),  # nothing is held where no equity is left
+    )
+
+
+def _between(metric: Metric, interval: Interval | None) -> str:
+    return f"{metric.text(interval.low)} … {metric.text(interval.high)}" if interval else ""

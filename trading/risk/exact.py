@@ -1,0 +1,72 @@
+"""Numbers of an order as exact decimals: sums and products never round, quotients round where they say so.
+
+Inside EXACT no operation raises: what cannot be computed is NaN, and NaN compares false. A number has at most 60
+digits and the longest product five factors, so that 400 digits are never needed.
+"""
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from trading.limits import Limits
+from trading.risk.values import Amount
+
+DIGITS, QUOTIENT_DIGITS = 60, 40
+EXACT = Context(prec=400, rounding=ROUND_DOWN, Emax=999_999, Emin=-999_999, traps=[])
+_NUMBER = Context(prec=DIGITS, rounding=ROUND_DOWN, Emax=999_999, Emin=-999_999, traps=[])
+quotient = Context(QUOTIENT_DIGITS, ROUND_DOWN, -999_999, 999_999, traps=[]).divide  # never further from zero
+quotient_up = Context(QUOTIENT_DIGITS, ROUND_UP, -999_999, 999_999, traps=[]).divide  # never nearer to zero
+
+# Prices and amounts outside this range are mistakes.
+_SMALLEST, _LARGEST = Decimal("1e-18"), Decimal("1e18")
+NAN, ZERO, ONE = Decimal("NaN"), Decimal(0), Decimal(1)
+
+
+def number(value: Amount | None) -> Decimal:
+    """The shortest decimal that means the same float; NaN for None and for what no trade can hold."""
+    if type(value) is float and 1e-18 <= value <= 1e18:  # nearly every number there is
+        return Decimal(repr(value))
+    return ZERO if value == 0 else _unusual(value)
+
+
+def _unusual(value: Amount | None) -> Decimal:
+    if value is None:
+        return NAN
+    exact = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    if not exact.is_finite() or not _SMALLEST <= abs(exact) <= _LARGEST:
+        return NAN
+    return exact if _NUMBER.plus(exact) == exact else NAN
+
+
+def on_grid(price: Decimal, increment: Decimal, rounding: str) -> Decimal:
+    """The multiple of `increment` next to `price`; `rounding` is ROUND_CEILING, ROUND_FLOOR or ROUND_DOWN."""
+    steps = price // increment  # towards zero
+    if rounding != ROUND_DOWN and steps * increment != price:
+        if rounding == ROUND_CEILING and price > 0:
+            steps += 1
+        elif rounding != ROUND_CEILING and price < 0:
+            steps -= 1
+    return steps * increment
+
+
+class ExactLimits(NamedTuple):
+    """Those limits that amounts are measured against."""
+
+    risk_per_trade: Decimal
+    position_cap: Decimal
+    asset_cap: Decimal
+    total_exposure: Decimal
+    reserve: Decimal
+    stop_distance: Decimal
+    trailing_after: Decimal
+    reward_risk: Decimal
+    leverage: Decimal
+    leverage_volatility: Decimal
+    correlated_size: Decimal
+    drawdown: Decimal
+    daily_loss: Decimal
+
+
+@lru_cache(maxsize=16)
+def exact_limits(limits: Limits) -> ExactLimits:
+    return ExactLimits(*(number(float(getattr(limits, name))) for name in ExactLimits._fields))

@@ -1,0 +1,152 @@
+"""Rules about what the order rests on: possible numbers, the right market, fresh inputs, a calm order flow."""
+
+from collections.abc import Callable
+from operator import attrgetter
+
+from trading.market import PairStatus
+from trading.orders import Side
+from trading.risk.answer import Answer
+from trading.risk.case import Case
+from trading.risk.exact import ONE, ZERO, number
+
+
+class Numbers:
+    """Numbers of a case that must all be possible in the same way; read at once, since that is quickest."""
+
+    def __init__(self, possible: Callable[..., bool], *names: str) -> None:
+        self._possible = possible
+        self._names = [name.rpartition(".")[2] for name in names]
+        self._read = attrgetter(*names) if len(names) > 1 else lambda case: (attrgetter(*names)(case),)
+
+    def wrong(self, case: Case) -> list[str]:
+        """Names of those that are not; NaN never is."""
+        values = self._read(case)
+        if all(map(self._possible, values)):
+            return []
+        return [name for name, value in zip(self._names, values, strict=True) if not self._possible(value)]
+
+
+_ENTERING = (
+    Numbers(
+        ZERO.__lt__,
+        "entry",
+        "venue.price_increment",
+        "venue.quantity_increment",
+        "venue.maximum_leverage",
+        "account.equity",
+        "account.equity_peak",
+        "account.day_opening_equity",
+        "account.quote_rate",
+    ),
+    Numbers(
+        ZERO.__le__,
+        "venue.minimum_quantity",
+        "venue.minimum_cost",
+        "venue.taker_fee",
+        "account.available_base",
+        "account.available_quote",
+        "account.position_value",
+        "account.base_exposure",
+        "account.quote_exposure",
+        "account.exposure_value",
+        "state.recent_orders",
+    ),
+)
+_CLOSING = (
+    Numbers(ZERO.__lt__, "entry", "venue.price_increment", "venue.quantity_increment"),
+    Numbers(ZERO.__le__, "venue.minimum_quantity", "venue.minimum_cost", "venue.taker_fee"),
+)
+_SPENT = {
+    Side.BUY: Numbers(ZERO.__le__, "account.available_quote"),
+    Side.SELL: Numbers(ZERO.__le__, "account.available_base"),
+}
+
+
+def numbers(case: Case) -> Answer:
+    """Every number that the order rests on is finite and possible."""
+    wrong = _closing(case) if case.proposal.reduces else _entering(case)
+    if not wrong:
+        return 0, 0, True, "all finite and possible", ()
+    return len(wrong), 0, False, "{}", (", ".join(f"{name} is {_given(case, name)}" for name in wrong),)
+
+
+def _entering(case: Case) -> list[str]:
+    market, (above_zero, not_below) = case.market, _ENTERING
+    wrong = above_zero.wrong(case) + not_below.wrong(case)
+    if market.volatility is not None and not number(market.volatility) >= ZERO:
+        wrong.append("volatility")
+    if market.btc_correlation is not None and not abs(market.btc_correlation) <= 1:
+        wrong.append("btc_correlation")
+    return wrong
+
+
+def _closing(case: Case) -> list[str]:
+    """A position can be closed without knowing what the account is worth."""
+    wrong = [name for needed in (*_CLOSING, _SPENT[case.proposal.side]) for name in needed.wrong(case)]
+    if not number(case.proposal.reduce_quantity) > ZERO:
+        wrong.append("reduce_quantity")
+    return wrong
+
+
+def _given(case: Case, name: str) -> object:
+    owners = (case.proposal, case.instrument, case.state, case.market)
+    return next(getattr(owner, name) for owner in owners if hasattr(owner, name))
+
+
+def pair(case: Case) -> Answer:
+    """The instrument is the one that the proposal speaks of."""
+    asked, known = case.proposal.pair_key, case.instrument.pair.key
+    return int(asked != known), 0, asked == known, "{} proposed, instrument of {}", (asked, known)
+
+
+def status(case: Case) -> Answer:
+    """The venue takes market orders of the pair; one that only reduces is taken in reduce-only, too."""
+    now = case.instrument.status
+    passes = now is PairStatus.ONLINE or (case.proposal.reduces and now is PairStatus.REDUCE_ONLY)
+    return int(not passes), 0, passes, "{} is {}", (case.instrument.pair, now)
+
+
+def clock_skew(case: Case) -> Answer:
+    """No input comes from the future, as far as clocks can tell."""
+    skew, limit = case.ages.clock_skew_seconds, case.limits.clock_skew_seconds
+    return (
+        skew,
+        limit,
+        0 <= skew <= limit,
+        "{:.1f} s ahead of the decision's clock, at most {:g}",
+        (skew, limit),
+    )
+
+
+def candle_age(case: Case) -> Answer:
+    return _age(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
+
+
+def feature_age(case: Case) -> Answer:
+    return _age(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
+
+
+def balance_age(case: Case) -> Answer:
+    words = "oldest order without an outcome {:.1f} candles ago, at most {:g}"
+    return _age(case.ages.balance, case.limits.balance_age, words)
+
+
+def policy_age(case: Case) -> Answer:
+    return _age(case.ages.policy_days, case.limits.policy_age_days, "{:.1f} days old, at most {:g}")
+
+
+def sentiment_age(case: Case) -> Answer:
+    return _age(case.ages.sentiment_hours, case.limits.sentiment_age_hours, "{:.1f} hours old, at most {:g}")
+
+
+def _age(age: float | None, limit: float, words: str) -> Answer:
+    if age is None:
+        return 0, limit, True, "not used", ()
+    # A negative age is a clock that disagrees, not a fresh input.
+    return age, limit, 0 <= age <= limit, words, (age, limit)
+
+
+def order_rate(case: Case) -> Answer:
+    """One more order stays within the budget of a minute."""
+    orders, limit = case.state.recent_orders + 1, case.limits.orders_per_minute
+    return orders, limit, ONE <= orders <= limit, "{} in a minute with this one, at most {}", (orders, limit)

@@ -1,0 +1,69 @@
+"""Halts and equity peaks, inside the caller's transaction."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from trading.halts import Halt, HaltKind, Resume
+from trading.stores.bookkeeping import not_paused
+from trading.stores.postgres.connection import Connection, insert
+
+
+def raise_peak(connection: Connection, account: str, equity: Decimal) -> Decimal:
+    """Processes that meet here both see the higher one."""
+    row = connection.execute(
+        "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) ON CONFLICT (account) DO UPDATE "
+        "SET equity = greatest(equity_peaks.equity, excluded.equity) RETURNING equity",
+        (account, equity),
+    ).fetchone()
+    assert row is not None
+    peak: Decimal = row["equity"]
+    return peak
+
+
+def peak(connection: Connection, account: str) -> Decimal | None:
+    row = connection.execute("SELECT equity FROM equity_peaks WHERE account = %s", (account,)).fetchone()
+    return row["equity"] if row else None
+
+
+def begin(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
+    for halt in halts:
+        insert(connection, "halts", _row(account, halt), "ON CONFLICT DO NOTHING")
+
+
+def all_of(connection: Connection, account: str) -> list[Halt]:
+    rows = connection.execute("SELECT * FROM halts WHERE account = %s ORDER BY since", (account,))
+    return [_halt(row) for row in rows]
+
+
+def resume(connection: Connection, account: str, resume: Resume) -> Halt:
+    """Ends the pause and forgets the peak, or NotStored."""
+    row = connection.execute(
+        "UPDATE halts SET resumed_at = %s, resumed_by = %s, resume_reason = %s "
+        "WHERE account = %s AND until IS NULL AND resumed_at IS NULL RETURNING *",
+        (resume.at, resume.by, resume.reason, account),
+    ).fetchone()
+    if row is None:
+        raise not_paused(account)
+    connection.execute("DELETE FROM equity_peaks WHERE account = %s", (account,))
+    return _halt(row)
+
+
+def _row(account: str, halt: Halt) -> dict[str, Any]:
+    ended = halt.resume
+    return {
+        "account": account,
+        "kind": halt.kind.value,
+        "since": halt.since,
+        "until": halt.until,
+        "reason": halt.reason,
+        "resumed_at": ended and ended.at,
+        "resumed_by": ended and ended.by,
+        "resume_reason": ended and ended.reason,
+    }
+
+
+def _halt(row: dict[str, Any]) -> Halt:
+    at = row["resumed_at"]
+    ended = None if at is None else Resume(at, row["resumed_by"], row["resume_reason"])
+    return Halt(HaltKind(row["kind"]), row["since"], row["until"], row["reason"], ended)

@@ -1,0 +1,60 @@
+"""What balances are worth in one asset: equity, allocation, drawdown."""
+
+from collections.abc import Mapping
+from decimal import ROUND_FLOOR, Decimal, localcontext
+
+from trading.errors import InvalidValue
+from trading.exact import SPLITTING, divided, exactly
+from trading.market import Pair
+from trading.rates import rate
+
+SHARES = Decimal(10**12)  # allocation counts in shares of 1e-12
+
+
+def equity(balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
+    """Value of all balances in `quote`; a debt (below zero) counts against it.
+
+    An asset of which nothing is left needs no price. NotStored names a missing one; InvalidValue a balance that
+    is no number.
+    """
+    with exactly():
+        return sum(_values(balances, quote, prices).values(), Decimal(0))
+
+
+def allocation(
+    balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]
+) -> dict[str, Decimal]:
+    """Each asset's share of the equity, to 12 places, adding up to exactly 1.
+
+    What rounding down leaves goes to the largest remainders. All 0 when there is no equity to share.
+    """
+    total = equity(balances, quote, prices)
+    if total <= 0:
+        return dict.fromkeys(balances, Decimal(0))
+    with localcontext(SPLITTING):
+        exact = {asset: value * SHARES / total for asset, value in _values(balances, quote, prices).items()}
+        whole = {asset: count.to_integral_value(ROUND_FLOOR) for asset, count in exact.items()}
+        left = int(SHARES - sum(whole.values()))
+        for asset in sorted(exact, key=lambda name: (whole[name] - exact[name], name))[:left]:
+            whole[asset] += 1
+        return {asset: count / SHARES for asset, count in whole.items()}
+
+
+def drawdown(value: Decimal, peak: Decimal) -> Decimal:
+    """Share of the highest equity so far that is lost; 0 at the peak, and before there was any equity."""
+    if peak <= 0 or value >= peak:
+        return Decimal(0)
+    with exactly():
+        return divided(peak - value, peak)
+
+
+def _values(
+    balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]
+) -> dict[str, Decimal]:
+    for asset, amount in balances.items():
+        if not amount.is_finite():
+            raise InvalidValue(f"balance of {asset} is {amount}: a number is wanted")
+    return {
+        asset: amount * rate(asset, quote, prices) if amount else Decimal(0)
+        for asset, amount in balances.items()
+    }
