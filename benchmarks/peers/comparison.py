@@ -14,6 +14,7 @@ SAME = 1e-9  # prices that differ by less differ by rounding
 @dataclass(frozen=True, slots=True)
 class Agreement:
     trades: int  # theirs
+    missing: int  # trades of ours that they did not enter
     equal: int  # entered and left in the same candles at the same prices
     gapped: int  # of the others: the market opened beyond the stop
     equity: float  # largest relative difference after a trade that both entered in the same candle
@@ -21,6 +22,8 @@ class Agreement:
     def why(self, explanation: str) -> str:
         """In words; an explanation is only needed where there is something to explain."""
         unequal = self.trades - self.equal
+        if self.missing:
+            return f"{self.missing} of our trades are missing, {unequal} are others"
         if not unequal:
             return "same trades"
         gaps = f"{self.gapped} of {unequal} opened beyond the stop" if self.gapped else f"{unequal} trades"
@@ -38,6 +41,7 @@ def compare(ours: Ours, theirs: Ledger) -> Agreement:
     difference = np.abs(theirs.equity[right] / mine.equity[left] - 1.0)
     return Agreement(
         trades=theirs.entry_time.size,
+        missing=mine.entry_time.size - left.size,
         equal=int(equal.sum()),
         gapped=int(ours.gapped[left][~equal].sum()),
         equity=float(difference.max()) if difference.size else float("inf"),

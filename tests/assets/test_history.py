@@ -8,13 +8,20 @@ import polars as pl
 import pytest
 
 import assets.features
-from assets.features import features, features_are_finite_after_warm_up, features_see_no_future
+from assets.features import (
+    features,
+    features_are_finite_after_warm_up,
+    features_forget_their_start,
+    features_see_no_future,
+)
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv
+from assets.partitions import PAIR_MONTHS
 from streaming.bus import CANDLE_CLOSED
 from streaming.bus.memory import MemoryBus
 from trading.errors import InvalidCandles, NotStored
-from trading.indicators import FEATURE_NAMES, feature_table
-from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
+from trading.fills import Costs
+from trading.indicators import FEATURE_NAMES, FEATURE_SCHEMA, Companions, feature_table
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import Quote
 from trading.simulation.market import SimulatedMarket
 from trading.stores.memory import MemoryTable
@@ -25,7 +32,8 @@ MARKET = SimulatedMarket(
     (PAIR,), Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
 )
 HISTORY = [ohlcv, features, candles_keep_their_invariants, gaps_are_classified]
-CHECKS = [features_are_finite_after_warm_up, features_see_no_future]
+CHECKS = [features_are_finite_after_warm_up, features_see_no_future, features_forget_their_start]
+COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
 
 
 class World:
@@ -33,6 +41,7 @@ class World:
         self.candles, self.features, self.bus = MemoryTable(CANDLE_SCHEMA), MemoryTable(None), MemoryBus()
         self.resources = {
             "universe": UNIVERSE,
+            "costs": COSTS,
             "candle_source": source,
             "candle_store": self.candles,
             "feature_store": self.features,
@@ -86,6 +95,7 @@ def test_all_checks_pass_on_an_honest_market(done: tuple[World, Any]) -> None:
         "gaps_are_classified": True,
         "features_are_finite_after_warm_up": True,
         "features_see_no_future": True,
+        "features_forget_their_start": True,
     }
 
 
@@ -138,9 +148,9 @@ def test_a_candle_that_vanished_from_the_store_without_a_gap_being_found_fails_t
 
 
 def test_a_planted_look_ahead_is_caught_and_its_column_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def peeking(candles: pl.DataFrame) -> pl.DataFrame:
+    def peeking(candles: pl.DataFrame, timeframe: Timeframe, companions: Companions) -> pl.DataFrame:
         """Centred smoothing: the classic mistake."""
-        honest = feature_table(candles)
+        honest = feature_table(candles, timeframe, companions)
         return honest.with_columns(rsi_14=pl.col("rsi_14").rolling_mean(5, center=True, min_samples=1))
 
     monkeypatch.setattr(assets.features, "feature_table", peeking)
@@ -149,6 +159,38 @@ def test_a_planted_look_ahead_is_caught_and_its_column_named(monkeypatch: pytest
     assert not evaluation.passed
     moved = evaluation.metadata["columns_that_moved"].value
     assert {column for columns in moved.values() for column in columns} == {"rsi_14"}
+    verdicts = {row.data["column"]: row.data["verdict"] for row in evaluation.metadata["verdicts"].records}
+    assert {name for name, verdict in verdicts.items() if verdict != "passed"} == {"rsi_14"}
+    assert list(verdicts) == FEATURE_SCHEMA.names()
+    assert evaluation.metadata["cuts_checked"].value > 0
+
+
+def test_a_planted_look_back_that_is_too_short_is_caught_and_its_column_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forgetful(candles: pl.DataFrame, timeframe: Timeframe, companions: Companions) -> pl.DataFrame:
+        """An average that takes several times the look-back to forget its start."""
+        honest = feature_table(candles, timeframe, companions)
+        return honest.with_columns(adx_14=candles["close"].ewm_mean(span=1500, adjust=False))
+
+    monkeypatch.setattr(assets.features, "feature_table", forgetful)
+    result = World().run(ohlcv, features, features_forget_their_start)
+    [evaluation] = result.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert set(evaluation.metadata["columns_that_remember"].value[str(PAIR)]) == {"adx_14"}
+    assert evaluation.metadata["starts_checked"].value > 0
+
+
+def test_rows_that_no_candles_give_any_more_are_caught_and_their_columns_named() -> None:
+    world = World()
+    world.run(ohlcv, features)
+    newest = world.features.months(PAIR)[-1]
+    table = world.features.read(PAIR, newest)
+    world.features.write(PAIR, newest, table.with_columns(obv_z=pl.col("obv_z") + 1e-6))
+    result: Any = features_see_no_future(
+        universe=UNIVERSE, costs=COSTS, candle_store=world.candles, feature_store=world.features
+    )
+    assert set(result.metadata["columns_that_moved"].value[str(PAIR)]) == {"obv_z"}
 
 
 def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
@@ -169,3 +211,68 @@ def test_features_of_one_month_alone_equal_those_of_the_whole_range(done: tuple[
     world.run(features, first="2024-03-01")
     assert world.features.read(PAIR, date(2024, 3, 1)).equals(whole)
     assert set(FEATURE_NAMES) <= set(whole.columns)
+
+
+THREE = (PAIR, Pair("XRP", "USDT"), Pair("XRP", "BTC"))
+
+
+def three_pairs(*assets: Any, stored: tuple[Pair, ...] = THREE) -> tuple[World, dg.ExecuteInProcessResult]:
+    """January and February of three pairs, of which only `stored` have candles before features are made."""
+    world = World(
+        SimulatedMarket(
+            THREE, Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
+        )
+    )
+    world.resources |= {
+        "universe": Universe(THREE, "USDT", Timeframe.H1, "simulated"),
+        "costs": dict.fromkeys(THREE, COSTS[PAIR]),
+    }
+    source: Any = world.resources["candle_source"]
+    for pair in stored:
+        for month in (date(2024, 1, 1), date(2024, 2, 1)):
+            world.candles.write(
+                pair, month, source.candles(pair, month_start(month), month_start(next_month(month)))
+            )
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("pair", [pair.key for pair in THREE])
+        span = {
+            "dagster/asset_partition_range_start": f"2024-01-01|{THREE[0].key}",
+            "dagster/asset_partition_range_end": f"2024-02-01|{THREE[-1].key}",
+        }
+        chosen = [*assets, features]
+        if len(stored) < len(THREE):
+            span["dagster/asset_partition_range_end"] = f"2024-02-01|{THREE[0].key}"
+        return world, dg.materialize(chosen, instance=instance, tags=span, resources=world.resources)
+
+
+def test_features_compare_the_pairs_of_the_universe() -> None:
+    world, result = three_pairs(*CHECKS)
+    assert all(verdicts(result).values())
+    cross = world.features.read(THREE[2], date(2024, 2, 1))
+    assert cross["btc_correlation"].is_between(-0.999, 0.999).all()
+    assert cross["triangle_deviation"].abs().max() < 0.001
+    assert cross["triangle_deviation"].n_unique() > 100
+
+
+def test_a_pair_that_is_not_stored_leaves_what_compares_with_it_unknown_and_is_reported() -> None:
+    world, result = three_pairs(stored=THREE[:1])
+    own = world.features.read(PAIR, date(2024, 2, 1))
+    assert own["triangle_deviation"].null_count() == own.height
+    assert own["btc_correlation"].unique().to_list() == [1.0]
+    assert own["regime"].null_count() == 0
+    events = {event.partition: event for event in result.asset_materializations_for_node("features")}
+    february = events[f"2024-02-01|{PAIR.key}"]
+    assert february.metadata["rows_without_companions"].value == own.height
+
+
+def test_a_month_of_features_comes_after_the_candles_of_all_pairs_in_it_and_before() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("pair", [pair.key for pair in THREE])
+        keys = assets.features.ALL_PAIRS.get_upstream_mapped_partitions_result_for_partitions(
+            PAIR_MONTHS.subset_with_partition_keys([f"2024-03-01|{PAIR.key}"]),
+            PAIR_MONTHS,
+            PAIR_MONTHS,
+            dynamic_partitions_store=instance,
+        ).partitions_subset.get_partition_keys()
+    months = ("2024-01-01", "2024-02-01", "2024-03-01")
+    assert set(keys) == {f"{month}|{pair.key}" for month in months for pair in THREE}

@@ -5,7 +5,7 @@ import sys
 
 import dagster as dg
 
-from assets.partitions import DAYS, PAIR_MONTHS, PAIRS
+from assets.partitions import DAYS, PAIR_MONTHS, PAIR_STRATEGIES, PAIRS
 from orchestration.definitions import defs
 
 GRAPH = {
@@ -18,6 +18,7 @@ GRAPH = {
     "ppo_policy": (PAIR_MONTHS, {"ohlcv", "features"}),
     "policy_evaluation": (PAIR_MONTHS, {"ohlcv", "features", "ppo_policy"}),
     "champion_policy": (PAIRS, {"policy_evaluation"}),
+    "backtest_report": (PAIR_STRATEGIES, {"ohlcv", "features", "ppo_policy"}),
     "model_performance": (DAYS, {"ohlcv", "features", "ppo_policy", "news_sentiment"}),
     "decision": (PAIRS, {"instruments", "ohlcv", "features", "news_sentiment", "champion_policy"}),
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
@@ -27,7 +28,9 @@ CHECKS = {
     ("ohlcv", "gaps_are_classified"),
     ("features", "features_are_finite_after_warm_up"),
     ("features", "features_see_no_future"),
+    ("features", "features_forget_their_start"),
     ("policy_evaluation", "evaluations_are_sane"),
+    ("backtest_report", "backtests_add_up"),
 }
 
 
@@ -70,6 +73,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "news",
         "learning",
         "promotion",
+        "backtest",
         "daily_performance",
         "decide",
         "daily_portfolio",

@@ -1,6 +1,7 @@
 """Higher timeframes and the UTC day: known only once closed by the clock, whatever is missing."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ def trend_at(closed: pl.DataFrame, time: datetime) -> float | None:
     closes = closed.filter(pl.col("end") <= time)["close"].tail(CHANGES + 1).to_list()
     if len(closes) <= CHANGES:
         return None
-    path = sum(abs(later - earlier) for earlier, later in zip(closes, closes[1:], strict=False))
+    path = sum(abs(later - earlier) for earlier, later in pairwise(closes))
     return float((closes[-1] - closes[0]) / path) if path else 0.0
 
 

@@ -36,9 +36,10 @@ def slow(returns: Array, blocks: int) -> tuple[float, list[float], float, float]
     )
 
 
+@pytest.mark.parametrize("strategies", [5, 20])  # five have a median, which counts as the lower half
 @pytest.mark.parametrize("blocks", [2, 4, 8])
-def test_the_paper_s_procedure_done_slowly_agrees(blocks: int) -> None:
-    returns = noise(1)
+def test_the_paper_s_procedure_done_slowly_agrees(blocks: int, strategies: int) -> None:
+    returns = noise(1, strategies=strategies)
     probability, logits, slope, loss = slow(returns, blocks)
     found = probability_of_overfitting(returns, blocks)
     assert found.probability == probability

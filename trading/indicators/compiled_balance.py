@@ -19,26 +19,23 @@ _BLOCK = 1024
 def balance_score(signed: Array, part: int, parts: int, rounding: float) -> Array:
     """(last - mean) / deviation of the running sum over each window of part x parts values; NaN before.
 
-    0 where the deviation is rounding beside the largest value of the window.
+    0 where the deviation is rounding beside the running sum itself.
     """
     length = part * parts
     result = np.full(signed.size, np.nan)
-    total, middle, spread, largest = np.empty((4, _BLOCK + length))
-    level, mean, squares, top = np.empty((4, _BLOCK))
+    total, middle, spread = np.empty((3, _BLOCK + length))
+    level, mean, squares = np.empty((3, _BLOCK))
     count = signed.size - length + 1
     for start in range(0, count, _BLOCK):
         lanes = min(_BLOCK, count - start)
         needed = lanes + length - part
-        _measure_parts(
-            signed[start:], part, total[:needed], middle[:needed], spread[:needed], largest[:needed]
-        )
-        level[:], mean[:], squares[:], top[:] = 0.0, 0.0, 0.0, 0.0
+        _measure_parts(signed[start:], part, total[:needed], middle[:needed], spread[:needed])
+        level[:], mean[:], squares[:] = 0.0, 0.0, 0.0
         for step in range(0, length, part):
-            added, inner, high = total[step:needed], middle[step:needed], largest[step:needed]
+            added, inner = total[step:needed], middle[step:needed]
             for lane in range(lanes):
                 mean[lane] += level[lane] + inner[lane]
                 level[lane] += added[lane]
-                top[lane] = max(top[lane], high[lane])
         for lane in range(lanes):
             mean[lane] /= parts
             level[lane] = 0.0
@@ -51,24 +48,21 @@ def balance_score(signed: Array, part: int, parts: int, rounding: float) -> Arra
         score = result[start + length - 1 : start + length - 1 + lanes]
         for lane in range(lanes):
             deviation = np.sqrt(squares[lane] / length)
-            moves = deviation > rounding * top[lane]
+            moves = deviation > rounding * (abs(mean[lane]) + abs(level[lane]))
             score[lane] = (level[lane] - mean[lane]) / deviation if moves else 0.0
     return result
 
 
 @compiled
-def _measure_parts(
-    signed: Array, part: int, total: Array, middle: Array, spread: Array, largest: Array
-) -> None:
-    """Of the `part` values from each start on: sum, mean and squares of the running sum, largest size."""
+def _measure_parts(signed: Array, part: int, total: Array, middle: Array, spread: Array) -> None:
+    """Of the `part` values from each start on: sum, mean and squares of the running sum."""
     needed = total.size
-    total[:], middle[:], spread[:], largest[:] = 0.0, 0.0, 0.0, 0.0
+    total[:], middle[:], spread[:] = 0.0, 0.0, 0.0
     for step in range(part):
         value = signed[step : step + needed]
         for lane in range(needed):
             total[lane] += value[lane]
             middle[lane] += total[lane]
-            largest[lane] = max(largest[lane], abs(value[lane]))
     for lane in range(needed):
         middle[lane] /= part
         total[lane] = 0.0

@@ -29,7 +29,9 @@ _KEPT_MEMORY = 32_000_000  # bytes; above 32 MiB it learns nothing
 _CHUNK = 16_384  # rows whose columns stay in the second cache
 
 Formula = Callable[[], dict[str, Array]]
-ROW = {name: row for row, name in enumerate(FEATURE_NAMES)}
+ROW = {
+    name: row for row, name in enumerate((*FEATURE_NAMES, "atr_20"))
+}  # the last is no feature: others need it
 
 
 def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float | None]:
@@ -38,8 +40,18 @@ def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float
     For whoever keeps the window as arrays: `bars` of at least `lookback` + 1 candles, or of all there are.
     """
     newest: dict[str, Array] = {}
-    for formula in _newest(bars, companions):
-        newest.update({name: values[-1:] for name, values in formula().items()})
+    few = bars.last(WINDOW)
+    for formula in _following(bars.last(MEMORY + 1)):
+        newest.update(formula())
+    shorter: list[Formula] = [
+        *_windows(few, newest["atr_20"][-few.size :]),
+        partial(timeframes.newest, bars),
+        partial(neighbours.compute, bars.last(neighbours.CORRELATION + 1), companions),
+        partial(volume.day, bars.last(volume.whole_day(bars.timeframe) + 1)),
+    ]
+    for formula in shorter:
+        newest.update(formula())
+    newest = {name: values[-1:] for name, values in newest.items()}
     newest.update(regimes.compute(newest))
     row = {name: newest[name].item() for name in FEATURE_NAMES}
     return {name: value if value == value else None for name, value in row.items()}
@@ -48,20 +60,18 @@ def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float
 def all_values(bars: Bars, companions: Companions = ALONE) -> Array:
     """(features, n) in the order of FEATURES, NaN inside the warm-up and where a companion is unknown."""
     # One large piece of memory is had far cheaper than many small ones.
-    values = np.empty((len(FEATURES), bars.size))
-    starts = range(0, bars.size, _CHUNK)
+    values = np.empty((len(ROW), bars.size))
     whole = [partial(_fill, values, bars, formula) for formula in _whole(bars, companions)]
-    pieces = [partial(_fill_piece, values, bars, start) for start in starts]
-    judgements = [partial(_judge, values, start) for start in starts]
+    pieces = [partial(_fill_piece, values, bars, start) for start in range(0, bars.size, _CHUNK)]
     if bars.size >= _WORTH_THREADS:
         np.empty(_KEPT_MEMORY // 8)
         with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(_call, whole + pieces))
-            list(threads.map(_call, judgements))
+            list(threads.map(_call, whole))
+            list(threads.map(_call, pieces))
     elif bars.size:
-        for task in whole + pieces + judgements:
+        for task in whole + pieces:
             task()
-    return values
+    return values[: len(FEATURES)]
 
 
 def _call(task: Callable[[], None]) -> None:
@@ -70,60 +80,53 @@ def _call(task: Callable[[], None]) -> None:
 
 def _fill(values: Array, bars: Bars, formula: Formula) -> None:
     for name, column in formula().items():
-        warm_up = FEATURES[ROW[name]].warm_up_for(bars.timeframe)
+        warm_up = _warm_up(name, bars)
         values[ROW[name], :warm_up] = np.nan
         values[ROW[name], warm_up:] = column[warm_up:]
 
 
 def _fill_piece(values: Array, bars: Bars, start: int) -> None:
-    """A chunk of rows of all windows, which reach no further back than WINDOW: its arrays stay in the cache."""
+    """A chunk of rows of all that reaches no further back than WINDOW: its arrays stay in the cache.
+
+    Regimes read the other features of their row, so they come last.
+    """
     first, end = max(start - WINDOW + 1, 0), min(start + _CHUNK, bars.size)
-    for formula in _windows(bars.between(first, end)):
+    rows = values[:, start:end]
+    for formula in _windows(bars.between(first, end), values[ROW["atr_20"], first:end]):
         for name, column in formula().items():
-            warm_up = FEATURES[ROW[name]].warm_up_for(bars.timeframe)
-            values[ROW[name], start:end] = column[start - first :]
-            values[ROW[name], start : max(warm_up, start)] = np.nan
-
-
-def _judge(values: Array, start: int) -> None:
-    """Regimes of a chunk of rows, which read the other features of their row."""
-    rows = values[:, start : start + _CHUNK]
+            rows[ROW[name]] = column[start - first :]
+            rows[ROW[name], : max(_warm_up(name, bars) - start, 0)] = np.nan
     for name, column in regimes.compute({name: rows[row] for name, row in ROW.items()}).items():
         rows[ROW[name]] = column
 
 
+def _warm_up(name: str, bars: Bars) -> int:
+    row = ROW[name]
+    return FEATURES[row].warm_up_for(bars.timeframe) if row < len(FEATURES) else 0
+
+
 def _whole(bars: Bars, companions: Companions) -> list[Formula]:
-    """What follows the candles from first to last."""
+    """What goes through the candles from first to last."""
     return [
-        *_averages(bars),
+        *_following(bars),
         partial(timeframes.compute, bars),
         partial(neighbours.compute, bars, companions),
         partial(volume.day, bars),
     ]
 
 
-def _newest(bars: Bars, companions: Companions) -> list[Formula]:
-    """Each with no more candles than the newest row depends on."""
-    return [
-        *_averages(bars.last(MEMORY + 1)),
-        *_windows(bars.last(WINDOW)),
-        partial(timeframes.newest, bars),
-        partial(neighbours.compute, bars.last(neighbours.CORRELATION + 1), companions),
-        partial(volume.day, bars.last(volume.whole_day(bars.timeframe) + 1)),
-    ]
-
-
-def _averages(bars: Bars) -> list[Formula]:
+def _following(bars: Bars) -> list[Formula]:
     """What remembers all of history, ever less of it."""
     return [
         partial(trend.directional_movement, bars),
-        partial(volatility.averages, bars),
         partial(trend.averages, bars),
+        partial(volatility.averages, bars),
         partial(volume.averages, bars),
         partial(momentum.averages, bars),
     ]
 
 
-def _windows(bars: Bars) -> list[Formula]:
-    """What depends on WINDOW candles at most."""
-    return [partial(module.windows, bars) for module in (trend, momentum, volatility, volume, patterns)]
+def _windows(bars: Bars, atr_20: Array) -> list[Formula]:
+    """What depends on WINDOW candles at most, once the average true range is known."""
+    modules = (trend, momentum, volatility, volume, patterns)
+    return [partial(volatility.bands, bars, atr_20), *(partial(module.windows, bars) for module in modules)]

@@ -11,6 +11,7 @@ from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after
 
 PERCENTILE_VALUES = 200
+KELTNER_WIDTH = 1.5  # average true ranges on either side
 
 _volatility = partial(Feature, family=Family.VOLATILITY)
 
@@ -93,47 +94,52 @@ FEATURES = (
 
 
 def averages(bars: Bars) -> dict[str, Array]:
-    """What remembers all of history, ever less of it: channels of the average true range."""
-    from trading.indicators.compiled_windows import (
-        deviation,
-        mean,
-    )  # compiled: only who computes waits for it
-
+    """What remembers all of history, ever less of it; `atr_20`, no feature itself, is what `bands` need."""
     high, low, close = bars.high, bars.low, bars.close
-    middle = mean(close, 20)
-    channel = 1.5 * talib.ATR(high, low, close, 20)
-    tick = ROUNDING * close
-    moves = channel > tick
-    squeeze = ratio(2 * deviation(close, middle, 20), channel, moves, otherwise=1.0)
-    squeeze[:20] = np.nan
-    lowest = talib.MIN(squeeze, 10)
-    above = close - middle
-    released = (squeeze >= 1) & (lowest < 1) & (np.abs(above) > tick)
+    average = talib.ATR(high, low, close, 20)
+    channel = KELTNER_WIDTH * average
     return {
         "atr_14_share": talib.ATR(high, low, close, 14) / close,
-        "keltner_position": ratio(close - talib.EMA(close, 20), channel, moves, otherwise=0.0),
-        "squeeze_ratio": squeeze,
-        "squeeze_lowest": lowest,
-        "squeeze_release": np.where(released, np.copysign(squeeze - lowest, above), 0.0),
+        "keltner_position": ratio(
+            close - talib.EMA(close, 20), channel, channel > ROUNDING * close, otherwise=0.0
+        ),
+        "atr_20": average,
     }
 
 
 def windows(bars: Bars) -> dict[str, Array]:
-    """What depends on a bounded number of candles.
+    """What depends on a bounded number of candles."""
+    from trading.indicators.compiled_windows import mean, rank  # compiled: only who computes waits for it
+
+    realised = np.sqrt(mean(log_return(bars.close) ** 2, 24))
+    return {
+        "realised_volatility": realised,
+        "volatility_percentile": rank(realised, PERCENTILE_VALUES, ROUNDING),
+        "parkinson": np.sqrt(mean(np.log(bars.high / bars.low) ** 2, 24) / (4 * math.log(2))),
+    }
+
+
+def bands(bars: Bars, atr_20: Array) -> dict[str, Array]:
+    """Bollinger's bands, and how they lie in Keltner's channel.
 
     TA-Lib's BBANDS runs a sum of squares: after half a million quiet candles its last digits are those of
     candles long gone.
     """
-    from trading.indicators.compiled_windows import deviation, mean, rank
+    from trading.indicators.compiled_windows import deviation, mean
 
     close = bars.close
+    tick = ROUNDING * close
     middle = mean(close, 20)
-    width = 4 * deviation(close, middle, 20)
-    realised = np.sqrt(mean(log_return(close) ** 2, 24))
+    half_width = 2 * deviation(close, middle, 20)
+    above, width, channel = close - middle, 2 * half_width, KELTNER_WIDTH * atr_20
+    squeeze = ratio(half_width, channel, channel > tick, otherwise=1.0)
+    squeeze[:20] = np.nan
+    lowest = talib.MIN(squeeze, 10)
+    released = (squeeze >= 1) & (lowest < 1) & (np.abs(above) > tick)
     return {
         "bollinger_width": width / middle,
-        "bollinger_percent_b": 0.5 + ratio(close - middle, width, width > ROUNDING * close, otherwise=0.0),
-        "realised_volatility": realised,
-        "volatility_percentile": rank(realised, PERCENTILE_VALUES, ROUNDING),
-        "parkinson": np.sqrt(mean(np.log(bars.high / bars.low) ** 2, 24) / (4 * math.log(2))),
+        "bollinger_percent_b": 0.5 + ratio(above, width, width > tick, otherwise=0.0),
+        "squeeze_ratio": squeeze,
+        "squeeze_lowest": lowest,
+        "squeeze_release": np.where(released, np.copysign(squeeze - lowest, above), 0.0),
     }

@@ -17,9 +17,7 @@ from trading.metrics.checks import Array, check_confidence, checked_numbers
 
 Statistics = Callable[[Array], Mapping[str, Array]]
 BATCH = 1 << 20  # numbers resampled at once: 8 MB per temporary array, whatever the length of the series
-SIGNIFICANT = (
-    2.0  # standard errors from which on an autocorrelation counts; Politis and White (2004), footnote c
-)
+SIGNIFICANT = 2.0  # standard errors from which on an autocorrelation counts: Politis and White, footnote c
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ METRICS = (
     ),
     Metric(
         "longest_drawdown",
-        "Longest drawdown",
+        "Longest drawdown, candles",
         Unit.CANDLES,
         "Candles in the longest run below an earlier peak, recovered or not.",
     ),
