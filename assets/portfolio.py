@@ -13,9 +13,9 @@ from assets.partitions import DAYS, days
 from assets.plots import line_plot
 from ml.knowledge import Knowledge
 from trading.account import portfolio_of, with_results
-from trading.exact import trimmed
 from trading.orders import Fill
 from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown
+from trading.portfolio.exact import trimmed
 from trading.ports import Journal
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the day's last moment

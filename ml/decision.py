@@ -19,8 +19,8 @@ from ml.receipt import receipt
 from trading.market import Pair
 from trading.orders import OrderIntent, Side
 from trading.portfolio import Position
-from trading.protection import hit_protection
 from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
+from trading.risk.protection import hit_protection
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels, technical_signal
 
 STRATEGY_VERSION = "2"

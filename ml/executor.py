@@ -9,12 +9,12 @@ from typing import Any
 from ml.decision import Rules, decide, decision_id
 from ml.knowledge import Knowledge
 from trading.errors import InvalidValue, NotStored
-from trading.halts import Standing, due_halts
-from trading.limits import Limits
 from trading.market import Pair
 from trading.orders import Order
 from trading.portfolio import closed_trades
 from trading.ports import Journal, Venue
+from trading.risk.halts import Standing, due_halts
+from trading.risk.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)

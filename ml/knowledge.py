@@ -17,13 +17,13 @@ from trading.account import Account, opening_balances, snapshot
 from trading.correlation import correlation
 from trading.errors import NotStored
 from trading.fills import Costs
-from trading.halts import active
 from trading.indicators import live_row, lookback
 from trading.indicators.companions import companion_pairs, companions_of
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, next_month
 from trading.portfolio import Position, rate
 from trading.ports import Journal, NewsStore, TableStore
 from trading.risk import AccountState, OtherPosition
+from trading.risk.halts import active
 
 NEWS_HORIZON = timedelta(days=400)  # far enough to say how old the newest article is
 RATE_WINDOW = timedelta(minutes=1)  # in which orders are counted

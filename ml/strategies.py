@@ -12,9 +12,9 @@ from ml.evaluation import decide_exposures
 from ml.registry import PolicyRegistry
 from trading.backtest import Plan
 from trading.errors import InvalidValue, NotStored
-from trading.limits import Limits
 from trading.market import Pair, month_of, month_start, next_month
 from trading.ports import TableStore
+from trading.risk.limits import Limits
 from trading.signals import SignalRules, signal_table
 from trading.strategies import exposure_plan, technical_plan
 

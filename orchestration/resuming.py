@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from orchestration.resources import World
 from orchestration.system import running_system
-from trading.halts import Resume
+from trading.risk.halts import Resume
 
 
 def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:

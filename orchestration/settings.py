@@ -307,13 +307,18 @@ def _check_universe(settings: Settings, path: Path) -> None:
         asset for pair in settings.market.pairs for asset in (pair.base, pair.quote)
     }
     owned = {*settings.venue.capital.fixed, settings.venue.capital.rest}
-    for section, assets in (("venue.capital", owned), ("rebalancing.targets", set(settings.rebalancing.targets))):
+    for section, assets in (
+        ("venue.capital", owned),
+        ("rebalancing.targets", set(settings.rebalancing.targets)),
+    ):
         if strange := sorted(assets - reachable):
             raise InvalidSettings(
                 f"{path}: [{section}] {strange[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
             )
     if missing := sorted(owned - set(settings.rebalancing.targets)):
-        raise InvalidSettings(f"{path}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it")
+        raise InvalidSettings(
+            f"{path}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it"
+        )
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

@@ -10,9 +10,9 @@ from orchestration.resources import World
 from orchestration.settings import chosen_file
 from orchestration.system import running_system
 from trading.errors import NotStored
-from trading.halts import active
 from trading.market import Pair
 from trading.orders import Fill, Order
+from trading.risk.halts import active
 
 
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:

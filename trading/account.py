@@ -6,10 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.exact import exactly, trimmed
 from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
+from trading.portfolio.exact import exactly, trimmed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trading.halts import Halt, Resume
 from trading.market import Instrument, Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
+from trading.risk.halts import Halt, Resume
 
 
 class TableStore(Protocol):

@@ -17,7 +17,16 @@ from trading.metrics import Interval, Metric, Summary, drawdowns, summarise, wit
 Array = npt.NDArray[np.float64]
 
 METRIC_COLUMNS = ("metric", "strategy", "buy and hold", "likely between")
-TRADE_COLUMNS = ("entry", "exit", "direction", "entry price", "exit price", "return", "costs of equity", "ended by")
+TRADE_COLUMNS = (
+    "entry",
+    "exit",
+    "direction",
+    "entry price",
+    "exit price",
+    "return",
+    "costs of equity",
+    "ended by",
+)
 
 
 @dataclass(frozen=True, slots=True)

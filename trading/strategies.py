@@ -6,7 +6,7 @@ import polars as pl
 
 from trading.backtest.plan import Plan
 from trading.errors import InvalidValue
-from trading.limits import Limits
+from trading.risk.limits import Limits
 
 Array = npt.NDArray[np.float64]
 

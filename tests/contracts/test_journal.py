@@ -8,9 +8,9 @@ import pytest
 
 from tests.contracts.trade import BTC, HOUR, NOON, OPENING, decided, fill, intent, opened, order, receipt
 from trading.errors import InvalidValue, NotStored
-from trading.halts import Halt, HaltKind, Resume
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
+from trading.risk.halts import Halt, HaltKind, Resume
 from trading.stores.memory import MemoryJournal
 from trading.stores.postgres import PostgresJournal
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.contracts.trade import HOUR, NOON, decided, fill, opened, order
 from trading.errors import InvalidValue, StoreUnreachable
-from trading.halts import Halt, HaltKind
 from trading.orders import OrderIntent, OrderStatus
 from trading.ports import Journal
+from trading.risk.halts import Halt, HaltKind
 from trading.stores.postgres import PostgresJournal
 
 

@@ -14,10 +14,10 @@ from ml.known import Known
 from ml.receipt import candles_digest, canonical
 from ml.sentiment import PairSentiment
 from tests.ml.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
-from trading.halts import Halt, HaltKind
 from trading.market import Pair
 from trading.orders import Side
 from trading.portfolio import Position
+from trading.risk.halts import Halt, HaltKind
 
 
 def holding(before: Known, quantity: str, stop: str, target: str, price: str = "50000") -> Known:

@@ -16,10 +16,10 @@ from tests.ml.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
 from trading.account import Account
 from trading.errors import InvalidValue, NotStored
 from trading.fills import Costs
-from trading.halts import HaltKind, Resume
 from trading.market import CANDLE_SCHEMA, Timeframe, Universe, month_of, months_between
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Quote
+from trading.risk.halts import HaltKind, Resume
 from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from trading.venues.paper import PaperVenue
 

@@ -10,10 +10,10 @@ import pytest
 from ml.knowledge import Knowledge
 from tests.ml.test_executor import ACCOUNT, COSTS, Desk
 from tests.ml.trading_day import INSTRUMENT, PAIR
-from trading.halts import Halt, HaltKind
 from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_between
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.risk import AccountState
+from trading.risk.halts import Halt, HaltKind
 from trading.stores.memory import MemoryTable
 
 CROSS = Pair("ETH", "BTC")  # sells or pays with the same BTC

@@ -14,7 +14,7 @@ from orchestration.resources import World
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from trading.errors import InvalidValue, NotStored
-from trading.halts import Halt, HaltKind
+from trading.risk.halts import Halt, HaltKind
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "equity 880 is 12.00% (limit 10.00%) below 1000, the equity peak")

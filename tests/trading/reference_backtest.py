@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from trading import margin as lending
 from trading.backtest import AccountRules, Bars, Plan
 from trading.fills import cost_share, execution_price, price_factor, traded_value
+from trading.margin import arithmetic as lending
 
 DAY = 86_400_000_000
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.trading import triangle_fills as triangle
 from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
 from trading.errors import InvalidValue, NotStored
-from trading.exact import exactly
 from trading.market import Pair
 from trading.orders import Fill, Side
 from trading.portfolio import Portfolio, equity
+from trading.portfolio.exact import exactly
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 PRICES = {BTC: Decimal(9677), XRP: Decimal("0.2739")}

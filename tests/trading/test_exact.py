@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue
-from trading.exact import divided, exactly, part, trimmed
+from trading.portfolio.exact import divided, exactly, part, trimmed
 
 AMOUNTS = st.decimals(-(10**9), 10**9, places=20)
 QUANTITIES = st.decimals("0.00000001", 10**6, places=8)

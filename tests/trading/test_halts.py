@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trading.risk_case import LIMITS
-from trading.halts import Halt, HaltKind, Resume, Standing, active, due_halts
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
+from trading.risk.halts import Halt, HaltKind, Resume, Standing, active, due_halts
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

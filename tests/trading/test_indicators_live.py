@@ -1,7 +1,5 @@
 """One row from a trailing window is the row of the whole table, for every feature."""
 
-from itertools import pairwise
-
 import numpy as np
 import polars as pl
 import pytest
@@ -19,9 +17,9 @@ from tests.trading.candle_walks import (
     values,
 )
 from trading.errors import NotStored
-from trading.indicators import FEATURE_NAMES, feature_table, live_row, lookback
+from trading.indicators import FEATURE_NAMES, feature_table, formulas, live_row, lookback
 from trading.indicators.bars import bars_of
-from trading.indicators.formulas import newest_values
+from trading.indicators.formulas import all_values, newest_values
 from trading.market import Timeframe
 
 LOOKBACK = lookback(H1)
@@ -132,9 +130,11 @@ def test_the_live_row_is_there_as_soon_as_every_feature_is() -> None:
     assert live_row(market()[:264], H1) == newest(market()[:264])
 
 
-def test_a_long_table_which_is_made_in_pieces_by_two_threads_is_the_short_one_continued() -> None:
-    frame = holed(candles(40_000, 23, timeframe=M1), 23)
-    whole = values(feature_table(frame, M1))
-    for start, end in pairwise([0, 16_384, 16_500, 19_000]):
-        part = values(feature_table(frame[:end], M1))
-        np.testing.assert_array_equal(part[start:end], whole[start:end])
+def test_a_long_table_made_in_pieces_by_two_threads_is_the_one_made_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars = bars_of(holed(candles(40_000, 23, timeframe=M1), 23), M1)
+    pieces = all_values(bars)
+    monkeypatch.setattr(formulas, "_CHUNK", bars.size)
+    monkeypatch.setattr(formulas, "_WORTH_THREADS", bars.size + 1)
+    np.testing.assert_array_equal(pieces, all_values(bars))

@@ -1,5 +1,6 @@
 """The stated warm-up is neither too short nor too long: its last row reaches back to the very first candle."""
 
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
@@ -73,6 +74,47 @@ COMPARED = {"btc_correlation", "triangle_deviation", "triangle_edge"}
 def test_a_warm_up_ends_with_the_first_row_whose_window_is_full(feature: Feature) -> None:
     """That row's window reaches back to the very first candle: change it and the row changes."""
     assert (feature.name in reached()) is (feature.name not in COMPARED)
+
+
+# These remember all of history, ever less of it; what they read is what regimes read.
+REMEMBERING = {
+    "adx_14",
+    "plus_di_14",
+    "minus_di_14",
+    "rsi_14",
+    "trix_15",
+    "atr_14_share",
+    "keltner_position",
+    "chaikin",
+}
+
+
+def remembers(name: str) -> bool:
+    return name in REMEMBERING or name.startswith(("ema_", "macd_", "squeeze_", "regime_"))
+
+
+@cache
+def leaking() -> frozenset[str]:
+    """Features of which the first row after the warm-up depends on candles before it in some of the markets."""
+    found: set[str] = set()
+    for number, frame in enumerate(markets()):
+        start = frame["open_time"][0]
+        before = candles(230, 1000 + number, start=start - timedelta(hours=230))
+        alone = feature_table(frame, H1)
+        continued = feature_table(pl.concat([before, frame]), H1)[before.height :]
+        for feature in FEATURES:
+            row = feature.warm_up_for(H1)
+            one, other = alone[feature.name][row], continued[feature.name][row]
+            if not math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12):
+                found.add(feature.name)
+    return frozenset(found)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in FEATURE_NAMES if not remembers(name) and name not in COMPARED]
+)
+def test_no_window_reaches_further_back_than_its_warm_up(name: str) -> None:
+    assert name not in leaking()
 
 
 @pytest.mark.parametrize("timeframe", [Timeframe.M15, Timeframe.M30, Timeframe.H4, Timeframe.D1])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading import margin
+from trading.margin import arithmetic as margin
 
 AMOUNTS = st.decimals("0.001", 10**6, places=3)
 QUANTITIES = st.one_of(AMOUNTS, AMOUNTS.map(lambda quantity: -quantity))

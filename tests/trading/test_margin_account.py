@@ -20,14 +20,14 @@ from tests.trading.triangle_fills import (
     fill,
     price_of,
 )  # fmt: skip
-from trading import margin
 from trading.errors import InvalidValue, NotStored
-from trading.exact import exactly
-from trading.leverage import MarginTerms
-from trading.margin_account import MarginAccount
+from trading.margin import arithmetic as margin
+from trading.margin.account import MarginAccount
+from trading.margin.terms import MarginTerms
 from trading.market import Pair
 from trading.orders import Side
-from trading.valuation import equity
+from trading.portfolio.exact import exactly
+from trading.portfolio.valuation import equity
 
 BUY, SELL = Side.BUY, Side.SELL
 TERMS = MarginTerms(

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests.trading import triangle_fills as triangle
 from trading.errors import InvalidValue, NotStored
-from trading.exact import exactly
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent, Side
 from trading.portfolio import Portfolio, Position, after_fill, cash_flows, equity, rate
+from trading.portfolio.exact import exactly
 
 BTC_USDT = Pair("BTC", "USDT")
 XRP_BTC = Pair("XRP", "BTC")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trading.market import TIME, Pair
 from trading.portfolio import Position
-from trading.protection import hit_protection
+from trading.risk.protection import hit_protection
 
 OPENED = datetime(2024, 5, 6, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.trading.triangle_fills import BTC_USDT, XRP_BTC, XRP_USDT, any_prices
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
-from trading.rates import conversion_path, rate
+from trading.portfolio.rates import conversion_path, rate
 
 ASSETS = ("BTC", "XRP", "USDT")
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue, NotStored
-from trading.exact import exactly
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Fill, Side
 from trading.portfolio import cash_flows, equity
+from trading.portfolio.exact import exactly
 from trading.rebalancing import (
     Market,
     NoRebalance,

@@ -26,12 +26,12 @@ from tests.trading.risk_case import (
     verdict,
 )
 from trading.errors import InvalidValue
-from trading.halts import Halt, HaltKind
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
 from trading.risk import ENTRY_ONLY, RULES, Ages, MarketState, Proposal
 from trading.risk.case import case_of
 from trading.risk.exact import EXACT
+from trading.risk.halts import Halt, HaltKind
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BITCOIN = replace(INSTRUMENT, pair=Pair("BTC", "USDT"))

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from tests.trading.triangle_fills import BTC_USDT, HOUR, START, XRP_BTC, XRP_USDT, fill, fills
 from trading.errors import InvalidValue, NotStored
-from trading.exact import exactly
 from trading.orders import Fill, OrderIntent, Side
 from trading.portfolio import ClosedTrade, Position, after_fill, closed_trades
-from trading.trades import Holding, booked
+from trading.portfolio.exact import exactly
+from trading.portfolio.trades import Holding, booked
 
 BUY, SELL = Side.BUY, Side.SELL
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.trading.triangle_fills import BTC_USDT, XRP_USDT, any_prices
 from trading.errors import InvalidValue
 from trading.market import Pair
-from trading.valuation import allocation, drawdown, equity
+from trading.portfolio.valuation import allocation, drawdown, equity
 
 AMOUNTS = st.decimals(0, 10**6, places=8)
 BALANCES = st.fixed_dictionaries(dict.fromkeys(("BTC", "USDT", "XRP"), AMOUNTS))

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from numba import from_dtype, types
 
 from trading import fills as fill_arithmetic
-from trading import margin as margin_arithmetic
 from trading.backtest import (
     compiling,
     kernel_borrowing,
@@ -35,6 +34,7 @@ from trading.backtest.kernel_marks import mark, new_day, rest
 from trading.backtest.kernel_orders import carry_out
 from trading.backtest.kernel_trades import average_price, close_out, record_trade
 from trading.backtest.records import Reason, Records
+from trading.margin import arithmetic as margin_arithmetic
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]

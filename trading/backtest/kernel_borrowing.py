@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trading import margin as margin_arithmetic
 from trading.backtest.compiling import inlined
 from trading.backtest.kernel_time import first_at
+from trading.margin import arithmetic as margin_arithmetic
 
 Integers = npt.NDArray[np.int64]
 Record = Any  # one element of a structured array, its fields read and written as attributes

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from trading import fills as fill_arithmetic
-from trading import margin as margin_arithmetic
 from trading.backtest.compiling import inlined
 from trading.backtest.kernel_exits import move_trail
 from trading.backtest.kernel_trades import average_price, close_out, execute, leave
 from trading.backtest.records import Reason, Records, Refusal
+from trading.margin import arithmetic as margin_arithmetic
 
 Record = Any  # one element of a structured array, its fields read and written as attributes
 

@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """Borrowing as Kraken's spot margin charges it, see trading.margin; fees are shares of the value lent."""
+    """What Kraken's spot margin charges, see trading.margin.arithmetic; fees are shares of the value lent."""
 
     opening_fee: float
     rollover_fee: float  # every `rollover_hours` that the position stays open

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-import talib
-
+from trading.indicators import plain_talib as talib
 from trading.indicators.arithmetic import Array
 from trading.indicators.bars import Bars
 from trading.indicators.feature import SHARE, Family, Feature, after

@@ -10,7 +10,7 @@ from trading.indicators import regimes
 from trading.indicators.bars import Bars, bars_of
 from trading.indicators.companions import ALONE, Companions, beside, known_since
 from trading.indicators.formulas import all_values, newest_values
-from trading.indicators.registry import FEATURE_NAMES, REGIME_WEIGHTS, lookback, slowest
+from trading.indicators.registry import FEATURE_NAMES, FEATURES, REGIME_WEIGHTS, lookback, slowest
 from trading.market import Timeframe
 
 
@@ -25,7 +25,7 @@ def feature_table(
     """
     bars = bars_of(candles, timeframe)
     values = all_values(bars, companions)
-    columns = pl.DataFrame(dict(zip(FEATURE_NAMES, values, strict=True))).fill_nan(None)
+    columns = _with_nulls(pl.DataFrame(dict(zip(FEATURE_NAMES, values, strict=True))), timeframe)
     times = candles.select("open_time", "close_time").with_columns(_known_at(candles, bars, companions))
     return times.hstack([*columns.get_columns(), regimes.label(values[REGIME_WEIGHTS])])
 
@@ -46,6 +46,14 @@ def live_row(
             "store more history before this one"
         )
     return newest_values(bars_of(candles.tail(lookback(timeframe) + 1), timeframe), companions)
+
+
+def _with_nulls(columns: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
+    """Null for NaN, sought only where it may be: in the warm-up, and later in what compares pairs."""
+    warm_up = slowest(timeframe).warm_up_for(timeframe)
+    compared = [feature.name for feature in FEATURES if feature.needs_companions]
+    warm = columns[warm_up:].with_columns(pl.col(compared).fill_nan(None))
+    return pl.concat([columns[:warm_up].fill_nan(None), warm], rechunk=False)
 
 
 def _known_at(candles: pl.DataFrame, bars: Bars, companions: Companions) -> pl.Series:

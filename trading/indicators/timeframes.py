@@ -1,5 +1,6 @@
 """Timeframes: the trend of closed higher candles beside that of the base, known only once they have closed."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -61,18 +62,23 @@ FEATURES = (
 def compute(bars: Bars) -> dict[str, Array]:
     own = _own_trend(bars)
     total = own.copy()
-    return _columns(own, _higher_trends(bars, _higher(bars.timeframe), total), total, bars.timeframe)
+    shown = _higher_trends(bars, _higher(bars.timeframe), total)
+    return _columns(own, list(shown), total, bars.timeframe)
 
 
 def newest(bars: Bars) -> dict[str, Array]:
     """The last row alone: each timeframe reads no more candles than its value depends on."""
     own = _own_trend(bars.last(CHANGES + 1))[-1:]
-    trends = [_newest_trend(bars, rung) for rung in _higher(bars.timeframe)]
-    total = np.add.accumulate([own, *trends])[-1]  # in the order of `compute`
-    return _columns(own, np.array(trends[:2]), total, bars.timeframe)
+    total = own.copy()
+    shown = []
+    for rung in _higher(bars.timeframe):
+        window = bars.last(_needed(rung, bars.timeframe))
+        shown.append(_higher_trends(window, (rung,), np.zeros(window.size))[0, -1:])
+        total += shown[-1]
+    return _columns(own, shown[:2], total, bars.timeframe)
 
 
-def _columns(own: Array, shown: Array, total: Array, timeframe: Timeframe) -> dict[str, Array]:
+def _columns(own: Array, shown: Sequence[Array], total: Array, timeframe: Timeframe) -> dict[str, Array]:
     """`shown` holds the trends of two higher timeframes, or of as many as the ladder has left."""
     return {
         "higher_trend_1": shown[0] if len(shown) else own,
@@ -87,11 +93,6 @@ def _own_trend(bars: Bars) -> Array:
 
     path = CHANGES * mean(np.abs(changes(bars.close)), CHANGES)
     return ratio(changes(bars.close, CHANGES), path, path != 0, otherwise=0.0)
-
-
-def _newest_trend(bars: Bars, rung: Timeframe) -> Array:
-    window = bars.last(_needed(rung, bars.timeframe))
-    return _higher_trends(window, (rung,), np.zeros(window.size))[0, -1:]
 
 
 def _higher_trends(bars: Bars, rungs: tuple[Timeframe, ...], total: Array) -> Array:

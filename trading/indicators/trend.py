@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-import talib
 
+from trading.indicators import plain_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, ratio
 from trading.indicators.bars import Bars, length_of
 from trading.indicators.feature import LEVEL, SHARE, Family, Feature, GapRule, after

@@ -4,8 +4,8 @@ import math
 from functools import partial
 
 import numpy as np
-import talib
 
+from trading.indicators import plain_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array, log_return, ratio
 from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after

@@ -6,9 +6,9 @@ from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from itertools import permutations
 
 from trading.errors import InvalidValue, NotStored
-from trading.exact import DIGITS, TRAPS, check_positive
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side, round_down
+from trading.portfolio.exact import DIGITS, TRAPS, check_positive
 
 # Amounts are never rounded up: what is planned can be paid for.
 DOWNWARDS = Context(prec=DIGITS, rounding=ROUND_DOWN, traps=TRAPS)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from trading.errors import InvalidValue
-from trading.exact import check_amount, exactly
 from trading.market import Pair
-from trading.rates import rate
+from trading.portfolio.exact import check_amount, exactly
+from trading.portfolio.rates import rate
 from trading.rebalancing.conversion import DOWNWARDS, Market
 from trading.regime import Regime, RegimeKind
 

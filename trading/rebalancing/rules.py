@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.errors import InvalidValue
-from trading.exact import check_amount
+from trading.portfolio.exact import check_amount
 
 _HIGHEST = {
     "drift": "1",

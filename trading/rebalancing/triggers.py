@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
-from trading.rates import rate
+from trading.portfolio.rates import rate
 from trading.rebalancing.conversion import DOWNWARDS
 from trading.rebalancing.portfolio import Holding, Situation
 from trading.rebalancing.rules import RebalancingRules

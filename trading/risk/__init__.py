@@ -11,10 +11,10 @@ from decimal import Decimal, localcontext
 from itertools import filterfalse
 from operator import attrgetter
 
-from trading.limits import Limits
 from trading.market import Instrument
 from trading.risk.case import Case, case_of
 from trading.risk.exact import EXACT, ONE
+from trading.risk.limits import Limits
 from trading.risk.rules import ENTRY_ONLY, RULES
 from trading.risk.values import (
     AccountState,

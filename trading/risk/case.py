@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from operator import itemgetter
 
-from trading.limits import Limits
 from trading.market import Instrument
 from trading.orders import Side
 from trading.risk.exact import (
@@ -30,6 +29,7 @@ from trading.risk.exact import (
     quotient,
     quotient_up,
 )
+from trading.risk.limits import Limits
 from trading.risk.values import AccountState, Ages, MarketState, Proposal
 
 BTC = "BTC"

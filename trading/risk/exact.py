@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from trading.limits import Limits
+from trading.risk.limits import Limits
 from trading.risk.values import Amount
 
 DIGITS, QUOTIENT_DIGITS = 60, 40

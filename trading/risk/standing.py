@@ -5,10 +5,10 @@ The journal keeps halts; a loss that is over its limit closes trading here even 
 
 from decimal import Decimal
 
-from trading.halts import HaltKind
 from trading.risk.answer import Answer
 from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
+from trading.risk.halts import HaltKind
 
 
 def drawdown(case: Case) -> Answer:

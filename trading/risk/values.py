@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from trading.halts import Halt
 from trading.orders import Side
+from trading.risk.halts import Halt
 
 Amount = float | Decimal
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from trading.errors import InvalidValue, NotStored
-from trading.halts import Halt, Resume
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position, after_fill, cash_flows
+from trading.risk.halts import Halt, Resume
 from trading.stores.bookkeeping import (
     FINAL,
     SHORTEST_PREFIX,

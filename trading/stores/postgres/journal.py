@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from trading.errors import NotStored
-from trading.halts import Halt, Resume
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
+from trading.risk.halts import Halt, Resume
 from trading.stores.bookkeeping import (
     SHORTEST_PREFIX,
     check_decision,

@@ -10,10 +10,10 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import takewhile
 
-from trading.exact import exactly
-from trading.limits import Limits
 from trading.market import Pair
-from trading.trades import ClosedTrade
+from trading.portfolio.exact import exactly
+from trading.portfolio.trades import ClosedTrade
+from trading.risk.limits import Limits
 
 
 class HaltKind(StrEnum):

@@ -5,8 +5,8 @@ from decimal import Decimal
 from itertools import pairwise
 
 from trading.errors import NotStored
-from trading.exact import check_positive, divided, exactly
 from trading.market import Pair
+from trading.portfolio.exact import check_positive, divided, exactly
 
 
 def rate(asset: str, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:

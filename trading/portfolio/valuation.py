@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
 from trading.errors import InvalidValue
-from trading.exact import SPLITTING, divided, exactly
 from trading.market import Pair
-from trading.rates import rate
+from trading.portfolio.exact import SPLITTING, divided, exactly
+from trading.portfolio.rates import rate
 
 SHARES = Decimal(10**12)  # allocation counts in shares of 1e-12
 

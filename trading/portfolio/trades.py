@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from trading.exact import check_amount, check_positive, divided, exactly, part
 from trading.market import Pair
 from trading.orders import Fill
-from trading.rates import rate
+from trading.portfolio.exact import check_amount, check_positive, divided, exactly, part
+from trading.portfolio.rates import rate
 
 NO_PRICES: Mapping[Pair, Decimal] = MappingProxyType({})
 

@@ -1,13 +1,13 @@
-"""What is lent on margin, and on which terms. Formulae and their sources are in `trading.margin`."""
+"""What is lent on margin, and on which terms. Formulae and their sources are in `trading.margin.arithmetic`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from trading import margin
 from trading.errors import InvalidValue
-from trading.exact import check_amount
+from trading.margin import arithmetic as margin
 from trading.market import Pair
+from trading.portfolio.exact import check_amount
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

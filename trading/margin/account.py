@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from trading import margin
 from trading.errors import InvalidValue
-from trading.exact import ROUNDED, check_amount, exactly
-from trading.leverage import MarginPosition, MarginTerms
+from trading.margin import arithmetic as margin
+from trading.margin.terms import MarginPosition, MarginTerms
 from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Profit
-from trading.rates import rate
-from trading.trades import checked
-from trading.valuation import equity
+from trading.portfolio.exact import ROUNDED, check_amount, exactly
+from trading.portfolio.rates import rate
+from trading.portfolio.trades import checked
+from trading.portfolio.valuation import equity
 
 ZERO = Decimal(0)
 STRAIGHT = Decimal("1e-30")  # bend, as a share of the values, up to which a line is straight: rounding

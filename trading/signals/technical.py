@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from trading.errors import InvalidValue
-from trading.signal_score import LARGEST, STILL, USED, Array, score, usable
+from trading.signals.score import LARGEST, STILL, USED, Array, score, usable
 
 __all__ = [
     "USED",

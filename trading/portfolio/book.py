@@ -6,17 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.errors import InvalidValue
-from trading.exact import check_amount, exactly
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
-from trading.rates import conversion_path, rate
-from trading.trades import ClosedTrade, Holding, booked, checked, closed_trades, in_order
-from trading.valuation import allocation, drawdown, equity
-
-__all__ = [
-    "ClosedTrade", "Holding", "Portfolio", "Position", "Profit", "after_fill", "allocation", "cash_flows",
-    "closed_trades", "conversion_path", "drawdown", "equity", "rate",
-]  # fmt: skip
+from trading.portfolio.exact import check_amount, exactly
+from trading.portfolio.trades import Holding, booked, checked, in_order
+from trading.portfolio.valuation import allocation, equity
 
 
 @dataclass(frozen=True, slots=True)

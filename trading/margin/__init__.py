@@ -1,0 +1,1 @@
+"""Borrowing to trade: what a venue charges for it, and when it steps in."""
