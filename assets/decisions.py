@@ -30,7 +30,7 @@ class DecisionConfig(dg.Config):
     group_name="trading",
     kinds={"postgres"},
     owners=["team:trading"],
-    code_version="1",
+    code_version="2",
     pool="account",  # limits are the whole account's: two decisions at once would both spend what is free
     deps=[
         instruments,

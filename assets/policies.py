@@ -25,7 +25,7 @@ from ml.training_job import recipe, training_data
 from ml.training_request import TrainingRequest
 from trading.errors import InvalidBundle, NotStored, TrainingFailed
 from trading.fills import Costs
-from trading.indicators import FEATURE_NAMES
+from trading.indicators import POLICY_FEATURES
 from trading.market import Pair, Universe, month_start
 from trading.ports import TableStore
 
@@ -73,7 +73,7 @@ def ppo_policy(
     with TemporaryDirectory(prefix="marketloom-training-") as folder:
         request = TrainingRequest(
             tables=(Path(folder) / "rows.parquet",),
-            feature_names=FEATURE_NAMES,
+            feature_names=POLICY_FEATURES,
             pair=pair,
             timeframe=universe.timeframe,
             dataset=universe.dataset,
@@ -99,7 +99,7 @@ def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pai
     candles = candle_store.between(pair, cut.start, cut.end).select(
         "open_time", "close_time", "open", "close"
     )
-    known = feature_store.between(pair, cut.start, cut.end).select("open_time", *FEATURE_NAMES)
+    known = feature_store.between(pair, cut.start, cut.end).select("open_time", *POLICY_FEATURES)
     return candles.join(known, on="open_time", maintain_order="left")
 
 

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks import definitions, learning
+from benchmarks import backtest, definitions, features, learning, risk
 
 Benchmark = Callable[[], Iterator[Mapping[str, Any]]]
-BENCHMARKS: dict[str, Benchmark] = {**learning.BENCHMARKS, **definitions.BENCHMARKS}
+ROOMS = (backtest, features, risk, learning, definitions)
+BENCHMARKS: dict[str, Benchmark] = {name: each for room in ROOMS for name, each in room.BENCHMARKS.items()}
 
 
 def main(wanted: list[str]) -> int:

@@ -18,7 +18,7 @@ from trading.correlation import correlation
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.indicators import live_row, lookback
-from trading.indicators.companions import companion_pairs, companions_of
+from trading.indicators.companions import companion_pairs, companions_of, reference_of
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, next_month
 from trading.portfolio import Position, rate
 from trading.ports import Journal, NewsStore, TableStore
@@ -64,6 +64,7 @@ class Knowledge:
             decided_at=decided_at,
             candles=window,
             companions=beside,
+            reference=reference_of(pair, self.universe),
             features=live_row(window, self.universe.timeframe, companions),
             policy=policy,
             policy_age_days=_policy_age_days(policy, decided_at) if policy else None,

@@ -24,9 +24,8 @@ class Known:
     timeframe: Timeframe
     decided_at: datetime  # the clock: wall time live, the newest candle's close on history
     candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
-    companions: Mapping[
-        Pair, pl.DataFrame
-    ]  # the other pairs that features compare with; empty: nothing known
+    companions: Mapping[Pair, pl.DataFrame]  # other pairs that features compare with; empty: nothing known
+    reference: Pair | None  # the companion that the size depends on, None for BTC itself
     features: Mapping[str, float | None]  # of the newest candle; None: not known
     policy: Policy | None  # the champion
     policy_age_days: float | None
@@ -48,8 +47,13 @@ class Known:
 
     @property
     def oldest_market(self) -> datetime:
-        """Newest close of the market that lags most among those behind the features."""
-        times: list[datetime] = [table["close_time"][-1] for table in self._markets]
+        """Newest close of the pair, or of the reference where that lags more and its correlation counts.
+
+        Another companion that lags makes features unknown and no more: a quiet cross rate must not halt trading.
+        """
+        times: list[datetime] = [self.candles["close_time"][-1]]
+        if self.reference is not None and self.features.get("btc_correlation") is not None:
+            times.append(self.companions[self.reference]["close_time"][-1])
         return min(times)
 
     @property

@@ -187,11 +187,20 @@ def test_a_policy_feature_that_is_not_known_makes_the_quant_abstain() -> None:
     assert "btc_correlation" in votes["quant"]["reasoning"]
 
 
-def test_a_market_behind_the_features_that_lags_is_refused_by_name() -> None:
-    before = known()
-    late = replace(before, companions={Pair("XRP", "USDT"): before.candles.head(-3)})
+def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_counts() -> None:
+    before, reference = known(), Pair("BTC", "EUR")
+    compared = {**before.features, "btc_correlation": 0.9}
+    late = replace(
+        before, features=compared, companions={reference: before.candles.head(-3)}, reference=reference
+    )
     assert "feature age" in decide(late, RULES).receipt["outcome"]
-    assert decide(replace(before, companions={Pair("XRP", "USDT"): before.candles.clear()}), RULES).intent
+    unknown = {**before.features, "btc_correlation": None}
+    assert decide(replace(late, features=unknown), RULES).intent
+
+
+def test_a_quiet_cross_rate_does_not_halt_trading() -> None:
+    before = known()
+    assert decide(replace(before, companions={Pair("XRP", "BTC"): before.candles.head(-30)}), RULES).intent
 
 
 def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:

@@ -77,6 +77,7 @@ def known(drift: float = RISING) -> Known:
         decided_at=window["close_time"][-1],
         candles=window,
         companions={},
+        reference=None,
         features=live_row(window, Timeframe.H1),
         policy=None,
         policy_age_days=None,

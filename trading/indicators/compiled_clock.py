@@ -43,9 +43,8 @@ def trends_of_closed(
         count, newest, end, pending = 0, np.nan, opens[0], False
         for row in range(close.size):
             if opens[row] >= end:
-                if (
-                    pending
-                ):  # its last base candles are missing, so nothing ended with it: its end has passed now
+                if pending:
+                    # Its last base candles are missing, so nothing ended with it: its end has passed now.
                     ended[count] = close[row - 1]
                     count += 1
                     newest = _efficiency(ended[:count], length)

@@ -1,0 +1,184 @@
+"""Back-tests through Dagster: a report per pair and strategy, its metadata, and the check that adds it up."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.backtest_page import backtest_page, month_rows
+from assets.backtests import BacktestConfig, backtest_report, backtests_add_up, question, timeframe, utc
+from assets.features import features
+from assets.market import ohlcv
+from ml.backtests import Backtester, Question
+from ml.registry import PolicyRegistry
+from ml.strategies import Library, Strategy
+from streaming.bus.memory import MemoryBus
+from tests.ml.test_strategies import finer
+from tests.ml.trading_day import LIMITS, RULES
+from trading.backtest import AccountRules
+from trading.errors import InvalidValue, NotStored
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
+from trading.reports import Resampling
+from trading.simulation.market import SimulatedMarket
+from trading.stores.memory import MemoryPromotions, MemoryTable
+
+PAIR = Pair("BTC", "USDT")
+UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H4, "simulated")
+MARKET = SimulatedMarket(
+    (PAIR,), Timeframe.H4, 5, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 20, tzinfo=UTC)
+)
+COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
+ACCOUNT_RULES = AccountRules(
+    costs=COSTS[PAIR], drawdown_pause=0.1, daily_loss=0.03, losing_streak=5, cool_down=timedelta(minutes=30),
+    trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+)  # fmt: skip
+KEY = "BTC-USDT|technical"
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.reports = folder / "reports"
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance.add_dynamic_partitions("pair", [PAIR.key])
+        candles, table = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
+        policies = PolicyRegistry(folder / "policies", MemoryPromotions())
+        library = Library(candles, table, policies, RULES.signals, LIMITS, shorts=False)
+        self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
+        self.resources = {
+            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(), "costs": COSTS,
+            "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
+        }  # fmt: skip
+        span = {
+            "dagster/asset_partition_range_start": "2024-01-01|BTC-USDT",
+            "dagster/asset_partition_range_end": "2024-05-01|BTC-USDT",
+        }
+        dg.materialize([ohlcv, features], instance=self.instance, tags=span, resources=self.resources)
+
+    def run(self, *assets: object, **config: object) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [*assets],  # type: ignore[list-item]
+            instance=self.instance,
+            partition_key=KEY,
+            resources=self.resources,
+            run_config={"ops": {"backtest_report": {"config": config}}},
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def result(world: World) -> dg.ExecuteInProcessResult:
+    return world.run(backtest_report, backtests_add_up)
+
+
+def facts(world: World) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        (world.reports / "backtest-simulated-4h-BTC-USDT-technical.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def test_the_page_the_trades_and_the_facts_lie_in_the_report_folder(
+    world: World, result: dg.ExecuteInProcessResult
+) -> None:
+    name = "backtest-simulated-4h-BTC-USDT-technical"
+    trades = pl.read_parquet(world.reports / f"{name}.parquet")
+    assert trades.height == facts(world)["trades"]
+    page = (world.reports / f"{name}.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    for word in ("Sharpe ratio", "Monthly returns", f"Trades ({trades.height})", "buy and hold", "drawdown"):
+        assert word in page
+
+
+def test_the_metadata_show_numbers_plots_and_trades(result: dg.ExecuteInProcessResult) -> None:
+    [event] = result.asset_materializations_for_node("backtest_report")
+    assert {
+        "report",
+        "total_return",
+        "buy_and_hold_return",
+        "metrics",
+        "equity",
+        "drawdown",
+        "newest_trades",
+    } <= set(event.metadata)
+
+
+def test_the_check_passes_on_what_was_made(result: dg.ExecuteInProcessResult) -> None:
+    [evaluation] = result.get_asset_check_evaluations()
+    assert evaluation.passed
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"unexplained": 0.01}, "add up"),
+        ({"fees": 0.0, "trades": 3}, "without fees"),
+        ({"total_return": -1.5}, "more than everything"),
+        ({"backward_trades": 1}, "before it opened"),
+        ({"maximum_drawdown": 1.2}, "drawdown outside"),
+    ],
+)
+def test_the_check_names_the_fault_of_a_report_that_cannot_be(
+    world: World, result: dg.ExecuteInProcessResult, tmp_path: Path, changed: dict[str, object], fault: str
+) -> None:
+    broken = json.dumps({**facts(world), **changed})
+    (tmp_path / "backtest-broken.json").write_text(broken, encoding="utf-8")
+    verdict = backtests_add_up(report_folder=tmp_path)
+    assert isinstance(verdict, dg.AssetCheckResult)
+    assert not verdict.passed
+    assert fault in str(verdict.metadata["faults"])
+
+
+def test_a_part_of_history_and_the_ignored_pause_come_from_the_run(world: World) -> None:
+    world.run(backtest_report, start="2024-02-01", end="2024-03-01", ignore_pause=True)
+    found = facts(world)
+    assert (found["from"], found["to"]) == ("2024-02-01T00:00:00+00:00", "2024-03-01T00:00:00+00:00")
+
+
+def test_a_strategy_that_has_nothing_to_show_says_what_to_materialise(world: World) -> None:
+    with pytest.raises(NotStored, match="ppo_policy"):
+        world.backtester.answer(Question(Strategy.POLICY, PAIR))
+
+
+def test_partition_keys_and_settings_become_a_question() -> None:
+    config = BacktestConfig(start="2024-01-02T03:00+02:00", end="", path="15m", ignore_pause=True)
+    asked = question(KEY, config)
+    assert asked == Question(
+        Strategy.TECHNICAL, PAIR, datetime(2024, 1, 2, 1, tzinfo=UTC), None, Timeframe.M15, ignore_pause=True
+    )
+
+
+def test_words_that_are_no_time_and_no_timeframe_are_refused_with_an_example() -> None:
+    with pytest.raises(InvalidValue, match="2020-01-31"):
+        utc("yesterday")
+    with pytest.raises(InvalidValue, match="1m, 5m"):
+        timeframe("2h")
+
+
+def test_a_year_shows_its_months_and_what_they_come_to() -> None:
+    months = pl.DataFrame({"year": [2023, 2024, 2024], "month": [12, 1, 2], "return": [0.1, 0.5, -0.5]})
+    [first, second] = list(month_rows(months))
+    assert first[0] == "2023"
+    assert first[12] == 0.1
+    assert first[1] is None
+    assert second[13] == pytest.approx(-0.25)
+
+
+def test_a_report_without_a_trade_is_a_page_too(world: World) -> None:
+    never = AccountRules(
+        **{name: getattr(ACCOUNT_RULES, name) for name in ACCOUNT_RULES.__dataclass_fields__}
+        | {"leverage": 1e-6}
+    )
+    quiet = Backtester(UNIVERSE, world.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), finer)
+    report = quiet.answer(Question(Strategy.TECHNICAL, PAIR))
+    assert report.trades.is_empty()
+    assert math.isclose(report.summary.total_return, 0.0)
+    assert "Trades (0)" in backtest_page(report)
