@@ -78,7 +78,8 @@ def chart(
     from matplotlib.figure import Figure  # half a second: only where a chart is drawn
 
     figure = Figure(figsize=(10, height))
-    axes = figure.add_axes((0.07, 0.1, 0.92, 0.8))
+    below, above = 0.35 / height, 0.3 / height  # inches for the labels, whatever the height
+    axes = figure.add_axes((0.07, below, 0.92, 1 - below - above))
     for label, values in lines.items():
         if fill:
             axes.fill_between(list(x), list(values), 0.0, alpha=0.5, linewidth=0, label=label)

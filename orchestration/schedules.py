@@ -29,14 +29,16 @@ def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Run
     """The fold whose test month has just ended, on the second day of every month: its results are complete."""
     last = context.scheduled_execution_time.date().replace(day=1) - dt.timedelta(days=1)
     for pair in _pairs(context):
-        yield dg.RunRequest(partition_key=pair_month_key(pair, last.replace(day=1)))
+        key = pair_month_key(pair, last.replace(day=1))
+        yield dg.RunRequest(run_key=key, partition_key=key)
 
 
 @dg.schedule(job=promotion, cron_schedule="0 6 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     """The gate, once the month's folds are there."""
     for pair in _pairs(context):
-        yield dg.RunRequest(partition_key=pair.key)
+        month = f"{context.scheduled_execution_time:%Y-%m}"
+        yield dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key)
 
 
 @dg.schedule(

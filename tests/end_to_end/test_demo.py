@@ -1,6 +1,7 @@
 """`marketloom demo` on a small simulated market, once for all tests of this file, and what is there afterwards."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -133,6 +134,46 @@ def test_the_report_is_one_html_file_with_every_pair(demo: Ended, world: SmallWo
     assert all(pair in page for pair in ("BTC/USDT", "XRP/USDT", "XRP/BTC"))
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_every_strategy_of_every_pair_has_its_back_test(demo: Ended, world: SmallWorld) -> None:
+    pages = {path.stem for path in (world.home / "reports").glob("backtest-*.html")}
+    pairs, strategies = ("BTC-USDT", "XRP-USDT", "XRP-BTC"), ("technical", "policy")
+    assert pages == {f"backtest-simulated-1h-{pair}-{each}" for pair in pairs for each in strategies}
+
+
+def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_the_page(
+    demo: Ended, world: SmallWorld
+) -> None:
+    asked = ("backtest", "--pair", "xrp-usdt", "--from", "2024-03-01", "--to", "2024-05-01")
+    told = world.run(*asked)
+    assert told.code == 0, told.said
+    for word in ("technical on XRP/USDT", "Sharpe ratio", "Monthly returns", "trades", "report:"):
+        assert word in told.said
+    facts = world.run(*asked, "--json").json()
+    assert (facts["from"], facts["to"]) == ("2024-03-01T00:00:00+00:00", "2024-05-01T00:00:00+00:00")
+    assert "<svg" in Path(facts["report"]).read_text(encoding="utf-8")
+    assert world.processes() == []  # no server was needed
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--strategy", "magic", "--pair", "BTC/USDT"), "there are technical, policy"),
+        (("--pair", "ETH/USDT"), "[market] pairs has"),
+        (("--pair", "BTC/USDT", "--from", "soon"), "write it like 2020-01-31"),
+        (("--pair", "BTC/USDT", "--from", "2030-01-01"), "stored are 2024-01 to 2024-06"),
+        (("--pair", "BTC/USDT", "--path", "5m"), 'only there where [market] source = "files"'),
+        (("--pair", "BTC/USDT", "--path", "4h"), "no finer"),
+    ],
+)
+def test_an_impossible_back_test_is_one_clear_line(
+    demo: Ended, world: SmallWorld, words: tuple[str, ...], said: str
+) -> None:
+    told = world.run("backtest", *words)
+    assert told.code == 1
+    assert said in told.said
+    assert "Traceback" not in told.said
 
 
 def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(
