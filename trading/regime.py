@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.errors import InvalidValue
+from trading.regime_weights import weigh
 
 Array = npt.NDArray[np.float64]
 
@@ -42,6 +43,10 @@ NEEDED = {
 CORRELATION = "btc_correlation"  # -1..1; NaN or absent: unknown, and the weights are formed without it
 
 _SLACK = 1e-9  # rounding may carry a share this far over its edge
+_RANGES = NEEDED | {CORRELATION: (-1.0, 1.0)}
+_WITHIN = {name: (lowest - _SLACK, highest + _SLACK) for name, (lowest, highest) in _RANGES.items()}
+_UNKNOWN = (math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
+_LOWEST, _HIGHEST = np.array(list(_WITHIN.values())).T.copy()
 
 
 class RegimeKind(StrEnum):
@@ -77,63 +82,32 @@ def regime_columns(values: Mapping[str, Array]) -> dict[str, Array]:
 
     NaN throughout a row whose inputs are missing or impossible. InvalidValue names an input that is not there.
     """
+    from trading.regime_kernel import walk  # compiled: only who asks for a table waits for it
+
     if absent := [name for name in NEEDED if name not in values]:
         raise InvalidValue(f"a regime takes {', '.join(NEEDED)}: {', '.join(absent)} is missing")
-    known = {name: np.asarray(values[name], dtype=np.float64) for name in NEEDED}
+    inputs = [np.asarray(values[name], dtype=np.float64) for name in NEEDED]
     correlation = values.get(CORRELATION)
-    both = (
-        np.full_like(known["adx_14"], np.nan) if correlation is None else np.asarray(correlation, np.float64)
-    )
-    usable = np.isnan(both) | _within(both, -1.0, 1.0)
-    for name, (lowest, highest) in NEEDED.items():
-        usable &= _within(known[name], lowest, highest)
-    columns = _columns({name: np.where(usable, array, np.nan) for name, array in known.items()}, both)
-    return {name: np.where(usable, column, np.nan) for name, column in columns.items()}
+    inputs.append(np.full_like(inputs[0], np.nan) if correlation is None else np.asarray(correlation, np.float64))
+    return dict(zip(REGIME_COLUMNS, walk(*inputs, _LOWEST, _HIGHEST), strict=True))
+
+
+def regime_numbers(row: Mapping[str, float | None]) -> dict[str, float]:
+    """REGIME_COLUMNS of one row, the same to the last digit as in `regime_columns`."""
+    values = {name: _number(row, name) for name in _RANGES}
+    weights = _UNKNOWN if any(_wrong(name, value) for name, value in values.items()) else weigh(*values.values())
+    return dict(zip(REGIME_COLUMNS, weights, strict=True))
 
 
 def regime(row: Mapping[str, float | None]) -> Regime:
     """The regime of one feature row, by the formulas of `regime_columns`; extra names are ignored."""
-    values = {name: _number(row, name) for name in (*NEEDED, CORRELATION)}
+    values = {name: _number(row, name) for name in _RANGES}
     if faults := _faults(values):
         return Regime(None, None, {}, faults)
-    columns = regime_columns({name: np.array([value]) for name, value in values.items()})
-    weights = {kind: float(columns[kind.column][0]) for kind in RegimeKind}
+    score, *rest = weigh(*values.values())
+    weights = dict(zip(RegimeKind, rest, strict=True))
     kind = max(weights, key=lambda each: weights[each])
-    score = float(columns["regime_score"][0])
     return Regime(kind, score, weights, (*_reasons(values, score), _verdict(kind, weights)))
-
-
-def _columns(values: Mapping[str, Array], correlation: Array) -> dict[str, Array]:
-    percentile = values["volatility_percentile"]
-    shared = np.where(np.isnan(correlation), 1.0, 0.75 + 0.25 * np.clip(correlation, 0.0, 1.0))
-    turbulence = _ramp(percentile, 0.60, 0.95) * shared
-    calm = _ramp(percentile, 0.40, 0.05)
-    score = _ramp(values["adx_14"], 0.10, 0.30) * _side(values) * (1.0 - turbulence / 2)
-    rest = 1.0 - np.abs(score)
-    return {
-        "regime_score": score + 0.0,  # no minus zero
-        RegimeKind.TRENDING_UP.column: np.maximum(score, 0.0),
-        RegimeKind.TRENDING_DOWN.column: np.maximum(-score, 0.0) + 0.0,
-        RegimeKind.RANGING.column: rest * (1.0 - turbulence - calm),
-        RegimeKind.VOLATILE.column: rest * turbulence,
-        RegimeKind.QUIET.column: rest * calm,
-    }
-
-
-def _side(values: Mapping[str, Array]) -> Array:
-    """-1..1. Directional movement below a twentieth of the range is none, so that it fades rather than jumps."""
-    plus, minus = values["plus_di_14"], values["minus_di_14"]
-    direction = (plus - minus) / np.maximum(plus + minus, 0.05) / 0.3
-    alignment = values["timeframe_alignment"] / 0.65  # a mean over timeframes: all of them rarely go one way
-    return np.asarray(0.5 * np.clip(direction, -1.0, 1.0) + 0.5 * np.clip(alignment, -1.0, 1.0))
-
-
-def _ramp(values: Array, nothing: float, full: float) -> Array:
-    return np.clip((values - nothing) / (full - nothing), 0.0, 1.0)
-
-
-def _within(values: Array, lowest: float, highest: float) -> npt.NDArray[np.bool_]:
-    return (values >= lowest - _SLACK) & (values <= highest + _SLACK)
 
 
 def _number(row: Mapping[str, float | None], name: str) -> float:
@@ -142,14 +116,17 @@ def _number(row: Mapping[str, float | None], name: str) -> float:
 
 
 def _faults(values: Mapping[str, float]) -> tuple[str, ...]:
-    ranges = dict(NEEDED)
-    if not math.isnan(values[CORRELATION]):
-        ranges[CORRELATION] = (-1.0, 1.0)
     return tuple(
-        f"no regime: {name} is {values[name]}, allowed is {lowest:g} to {highest:g}"
-        for name, (lowest, highest) in ranges.items()
-        if not lowest - _SLACK <= values[name] <= highest + _SLACK
+        "no regime: {} is {}, allowed is {:g} to {:g}".format(name, value, *_RANGES[name])
+        for name, value in values.items()
+        if _wrong(name, value)
     )
+
+
+def _wrong(name: str, value: float) -> bool:
+    """NaN is; as a correlation it is unknown and stays out of the weights."""
+    lowest, highest = _WITHIN[name]
+    return not lowest <= value <= highest and not (name == CORRELATION and value != value)
 
 
 def _reasons(values: Mapping[str, float], score: float) -> tuple[str, ...]:
