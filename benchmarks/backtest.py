@@ -22,7 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import market
-from trading.backtest import AccountRules, Backtest, Bars, CrossPlans, Margin, Plan, ema_crosses, run, sweep
+from trading.backtest import (
+    AccountRules,
+    Backtest,
+    Bars,
+    CrossPlans,
+    Decisions,
+    Margin,
+    Plan,
+    ema_crosses,
+    run,
+    sweep,
+)
 from trading.fills import Costs
 
 Array = npt.NDArray[np.float64]
@@ -87,6 +98,29 @@ def backtest_year() -> Iterator[dict[str, Any]]:
         ours_seconds * 1e3,
         ratio=ours_seconds / checked,
         target="none",
+    )
+
+
+def backtest_signals() -> Iterator[dict[str, Any]]:
+    candles, bars = _year()
+    entries, exits = candles.entries, candles.exits
+    floor = _signals_floor()
+    arguments = (candles.open, candles.low, candles.close, entries, exits, market.STOP, market.FEE)
+
+    def ours() -> Backtest:
+        return run(bars, Plan(Decisions.of_signals(entries, exits), stop=market.STOP), RULES)
+
+    _check_agreement(ours(), floor(*arguments), candles)
+    ours_seconds, floor_seconds = _best(ours), _best(lambda: floor(*arguments))
+    yield _row(
+        "backtest_signals",
+        f"the trades of backtest_year from {entries.sum() + exits.sum()} signals that are given as one flag per candle",
+        ours_seconds * 1e3,
+        "ms",
+        "floor: minimal Numba loop for the same signals",
+        floor_seconds * 1e3,
+        ratio=floor_seconds / ours_seconds,
+        target=">= 20 x vectorbt (make bench-peers)",
     )
 
 
@@ -176,6 +210,33 @@ def _floor() -> Callable[..., Any]:
     return floor  # type: ignore[no-any-return]
 
 
+def _signals_floor() -> Callable[..., Any]:
+    from numba import njit
+
+    @njit  # type: ignore[untyped-decorator]
+    def floor(opened, low, close, entries, exits, stop, fee):  # type: ignore[no-untyped-def]
+        """Final equity, worst drawdown and trades."""
+        equity = np.empty(close.size)
+        cash, quantity, level, peak, worst, trades = 1.0, 0.0, 0.0, 1.0, 0.0, 0
+        equity[0] = cash
+        for candle in range(1, close.size):
+            if entries[candle - 1] and quantity == 0.0:
+                quantity, cash = cash / (opened[candle] * (1.0 + fee)), 0.0
+                level = opened[candle] * (1.0 - stop)
+                trades += 1
+            elif exits[candle - 1] and quantity > 0.0:
+                cash, quantity = quantity * opened[candle] * (1.0 - fee), 0.0
+            if quantity > 0.0 and low[candle] <= level:
+                cash, quantity = quantity * min(opened[candle], level) * (1.0 - fee), 0.0
+            value = cash + quantity * close[candle]
+            equity[candle] = value
+            peak = max(peak, value)
+            worst = max(worst, 1.0 - value / peak)
+        return equity, worst, trades
+
+    return floor  # type: ignore[no-any-return]
+
+
 def _check_agreement(ours: Backtest, floor: tuple[Array, float, int], candles: market.Market) -> None:
     equity, worst, trades = floor
     same = np.allclose(ours.equity, equity, rtol=1e-9, atol=0.0) and math.isclose(
@@ -231,6 +292,7 @@ def _row(
 
 BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "backtest_year": backtest_year,
+    "backtest_signals": backtest_signals,
     "backtest_sweep100": backtest_sweep100,
     "backtest_cold": backtest_cold,
 }

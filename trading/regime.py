@@ -88,14 +88,18 @@ def regime_columns(values: Mapping[str, Array]) -> dict[str, Array]:
         raise InvalidValue(f"a regime takes {', '.join(NEEDED)}: {', '.join(absent)} is missing")
     inputs = [np.asarray(values[name], dtype=np.float64) for name in NEEDED]
     correlation = values.get(CORRELATION)
-    inputs.append(np.full_like(inputs[0], np.nan) if correlation is None else np.asarray(correlation, np.float64))
+    inputs.append(
+        np.full_like(inputs[0], np.nan) if correlation is None else np.asarray(correlation, np.float64)
+    )
     return dict(zip(REGIME_COLUMNS, walk(*inputs, _LOWEST, _HIGHEST), strict=True))
 
 
 def regime_numbers(row: Mapping[str, float | None]) -> dict[str, float]:
     """REGIME_COLUMNS of one row, the same to the last digit as in `regime_columns`."""
     values = {name: _number(row, name) for name in _RANGES}
-    weights = _UNKNOWN if any(_wrong(name, value) for name, value in values.items()) else weigh(*values.values())
+    weights = (
+        _UNKNOWN if any(_wrong(name, value) for name, value in values.items()) else weigh(*values.values())
+    )
     return dict(zip(REGIME_COLUMNS, weights, strict=True))
 
 

@@ -7,6 +7,7 @@ walk calls the arithmetic of another module, so the text of that is made part of
 import hashlib
 import inspect
 from collections.abc import Callable
+from typing import cast
 
 import numba
 import numpy as np
@@ -15,12 +16,13 @@ import numpy.typing as npt
 from trading import regime_weights
 
 Array = npt.NDArray[np.float64]
-Walk = Callable[[Array, Array, Array, Array, Array, Array, Array, Array], Array]
+Walk = Callable[..., Array]
+
+
+_weigh = numba.njit(error_model="numpy", nogil=True, forceinline=True)(regime_weights.weigh)
 
 
 def _walk(source: int) -> Walk:
-    weigh = numba.njit(error_model="numpy", nogil=True, forceinline=True)(regime_weights.weigh)
-
     def walk(
         adx: Array,
         plus: Array,
@@ -48,7 +50,9 @@ def _walk(source: int) -> Walk:
                     | (correlation[row] != correlation[row])
                 )
             )
-            weights = weigh(adx[row], plus[row], minus[row], alignment[row], percentile[row], correlation[row])
+            weights = _weigh(
+                adx[row], plus[row], minus[row], alignment[row], percentile[row], correlation[row]
+            )
             score[row] = weights[0] if usable else np.nan
             up[row] = weights[1] if usable else np.nan
             down[row] = weights[2] if usable else np.nan
@@ -65,4 +69,4 @@ def _fingerprint() -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-walk = numba.njit(cache=True, nogil=True, error_model="numpy")(_walk(_fingerprint()))
+walk = cast(Walk, numba.njit(cache=True, nogil=True, error_model="numpy")(_walk(_fingerprint())))

@@ -1,14 +1,27 @@
 """Our own back-test of the signals that the peers are given, with their few rules: all in, no short, one stop."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.market import FAST, SLOW
 from benchmarks.peers.protocol import Ledger, Market, best_of
-from trading.backtest import AccountRules, Backtest, Bars, CrossPlans, Plan, Sweep, ema_crosses, run, sweep
+from trading.backtest import (
+    AccountRules,
+    Backtest,
+    Bars,
+    CrossPlans,
+    Decisions,
+    Plan,
+    Sweep,
+    ema_crosses,
+    run,
+    sweep,
+)
 from trading.fills import Costs
 
 RUNS = 30
@@ -37,12 +50,32 @@ def rules(market: Market) -> AccountRules:
 
 
 def plan(entries: Flags, exits: Flags, stop: float) -> Plan:
-    return Plan(np.where(entries, 1.0, np.where(exits, 0.0, np.nan)), stop=stop)
+    return Plan(Decisions.of_signals(entries, exits), stop=stop)
+
+
+class Signalled(Sequence[Plan]):
+    """Plans of (n,) signals, each made when it is asked for: the peers' time starts with signals, so does ours."""
+
+    def __init__(self, signals: list[tuple[Flags, Flags]], stop: float) -> None:
+        self._signals, self._stop = signals, stop
+
+    def __len__(self) -> int:
+        return len(self._signals)
+
+    @overload
+    def __getitem__(self, number: int) -> Plan: ...
+    @overload
+    def __getitem__(self, number: slice) -> "Signalled": ...
+    def __getitem__(self, number: int | slice) -> "Plan | Signalled":
+        if isinstance(number, slice):
+            return Signalled(self._signals[number], self._stop)
+        return plan(*self._signals[number], self._stop)
 
 
 def backtest(market: Market) -> Ours:
-    bars, wanted, limits = bars_of(market), plan(market.entries, market.exits, market.stop), rules(market)
-    seconds, found = best_of(lambda: run(bars, wanted, limits), RUNS)
+    bars, limits = bars_of(market), rules(market)
+    signals = market.entries, market.exits, market.stop
+    seconds, found = best_of(lambda: run(bars, plan(*signals), limits), RUNS)
     from_prices, same = best_of(lambda: run(bars, crossing(market), limits), RUNS)
     assert same.totals == found.totals, "averages computed here and in the market file cross elsewhere"
     trades = found.trades.filter(found.trades["reason"] != "end")
@@ -69,7 +102,8 @@ def swept(
 ) -> tuple[float, float, Sweep]:
     """Seconds for one back-test per column of signals, then with the averages of `pairs` too; and their sums."""
     bars, limits = bars_of(market), rules(market)
-    plans = [plan(entries[:, column], exits[:, column], market.stop) for column in range(entries.shape[1])]
+    columns = [(entries[:, column].copy(), exits[:, column].copy()) for column in range(entries.shape[1])]
+    plans = Signalled(columns, market.stop)
     given, found = best_of(lambda: sweep(bars, plans, limits), SWEEPS)
     from_prices, _ = best_of(
         lambda: sweep(bars, CrossPlans(market.close, pairs, market.stop), limits), SWEEPS

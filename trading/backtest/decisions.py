@@ -8,6 +8,7 @@ import numpy.typing as npt
 from trading.errors import InvalidValue
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 
@@ -40,13 +41,27 @@ class Decisions:
 
     @classmethod
     def of(cls, target: Array) -> "Decisions":
-        """From one target per candle, NaN where nothing new is decided."""
-        known = np.flatnonzero(~np.isnan(target))
-        wanted = target[known]
-        breaks = np.flatnonzero((np.diff(known) != 1) | (wanted[1:] != wanted[:-1]))
-        begins = np.append(0, breaks + 1) if known.size else breaks
-        ends = np.append(breaks, known.size - 1) if known.size else breaks
-        return cls(known[begins], known[ends], wanted[begins], target.size)
+        """From one target per candle (n,), NaN where nothing new is decided."""
+        from trading.backtest.decision_kernel import runs_of_targets
+
+        row, until, wanted = runs_of_targets(np.ascontiguousarray(target, np.float64))
+        return cls(row, until, wanted, target.size)
+
+    @classmethod
+    def of_signals(cls, entries: Flags, exits: Flags) -> "Decisions":
+        """All in after a candle where `entries` is set, out after one where only `exits` is, both (n,).
+
+        Raises InvalidValue for anything but two arrays of flags of one length.
+        """
+        from trading.backtest.decision_kernel import runs_of_flags
+
+        if entries.ndim != 1 or entries.shape != exits.shape or not entries.dtype == exits.dtype == np.bool_:
+            raise InvalidValue(
+                f"entries {entries.dtype}{entries.shape} and exits {exits.dtype}{exits.shape} must be flags, "
+                "one of each per candle"
+            )
+        row, until, wanted = runs_of_flags(np.ascontiguousarray(entries), np.ascontiguousarray(exits))
+        return cls(row, until, wanted, entries.size)
 
     def dense(self) -> Array:
         """One target per candle, NaN where nothing new is decided."""

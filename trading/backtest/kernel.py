@@ -25,6 +25,7 @@ from trading.backtest import (
     kernel_orders,
     kernel_time,
     kernel_trades,
+    lanes,
     records,
 )
 from trading.backtest.compiling import cached_by, fingerprint, inlined
@@ -33,6 +34,7 @@ from trading.backtest.kernel_exits import first_touch, touched
 from trading.backtest.kernel_marks import mark, new_day, rest
 from trading.backtest.kernel_orders import carry_out
 from trading.backtest.kernel_trades import average_price, close_out, record_trade
+from trading.backtest.lanes import WIDE, borrowed, soon
 from trading.backtest.records import Reason, Records
 from trading.margin import arithmetic as margin_arithmetic
 
@@ -41,21 +43,32 @@ Numbers = npt.NDArray[np.float64]
 Record = Any  # one element of a structured array, its fields read and written as attributes
 
 END = int(Reason.END)
+EXECUTED, HELD = 6, 2  # decisions ahead, and
+LINES = 4  # of WIDE candles, a cache line each: measured
 
 
 @inlined
-def _gathered(decided: Integers, open_time: Integers, opened: Numbers) -> tuple[Integers, Numbers]:
-    """Time and price at which each decision can execute first.
-
-    Read here one after the other, all these far-apart places are on their way from memory at once; read where
-    they are needed, each was waited for, and that was a quarter of the walk.
-    """
-    moments, prices = np.empty(decided.size, np.int64), np.empty(decided.size)
-    for decision in range(decided.size):
-        candle = min(decided[decision] + 1, opened.size - 1)
-        moments[decision] = open_time[candle]
-        prices[decision] = opened[candle]
-    return moments, prices
+def _look_ahead(
+    decision: int,
+    open_time: Integers,
+    opened: Numbers,
+    close: Numbers,
+    row_high: Numbers,
+    row_low: Numbers,
+    first: Integers,
+    decided: Integers,
+) -> None:
+    """Ask for what the next decisions will read: places that far apart memory does not guess, and a walk waits."""
+    if decision + EXECUTED < decided.size:
+        candle = decided[decision + EXECUTED] + 1
+        soon(open_time, candle)
+        soon(opened, candle)
+    if first.size == 0 and decision + HELD < decided.size:
+        for line in range(LINES):
+            candle = decided[decision + HELD] + WIDE * line
+            soon(close, candle)
+            soon(row_high, candle)
+            soon(row_low, candle)
 
 
 @inlined
@@ -96,7 +109,6 @@ def _walk(
     daily: Numbers,
 ) -> None:
     size = opened.size
-    moments, prices = _gathered(decided, open_time, opened)
     decision = 0
     next_day = 0
     next_order = decided[0] + 1 if decided.size > 0 else size
@@ -110,12 +122,11 @@ def _walk(
             next_roll = next_rollover(open_time, candle, account, terms)
         if candle == next_order:
             target = wanted[decision]
+            _look_ahead(decision, open_time, opened, close, row_high, row_low, first, decided)
             row = candle - 1
-            ahead = row == decided[decision]
             stands = target == account.carried or (terms.by_side and target * account.quantity > 0)
             done = stands or carry_out(
-                target, prices[decision] if ahead else opened[candle],
-                moments[decision] if ahead else open_time[candle], candle,
+                target, opened[candle], open_time[candle], candle,
                 stop[row if stop.size > 1 else 0],
                 take_profit[row if take_profit.size > 1 else 0],
                 trailing[row if trailing.size > 1 else 0],
@@ -193,8 +204,11 @@ def _entry(sources: int) -> Callable[..., Any]:
     ) -> None:
         sources  # noqa: B018  part of the cache's key, see trading.backtest.compiling
         _walk(
-            open_time, opened, close, row_time, row_open, row_high, row_low, first,
-            decided, until, wanted, stop, take_profit, trailing, terms[0], account[0], fills, trades, equity, daily,
+            borrowed(open_time), borrowed(opened), borrowed(close),
+            borrowed(row_time), borrowed(row_open), borrowed(row_high), borrowed(row_low), borrowed(first),
+            borrowed(decided), borrowed(until), borrowed(wanted),
+            borrowed(stop), borrowed(take_profit), borrowed(trailing),
+            terms[0], account[0], borrowed(fills), borrowed(trades), borrowed(equity), borrowed(daily),
         )  # fmt: skip
 
     return walk
@@ -211,6 +225,7 @@ SOURCES = (
     kernel_orders,
     kernel_time,
     kernel_trades,
+    lanes,
     sys.modules[__name__],
 )
 walk = cached_by(_entry(fingerprint(*SOURCES)), _signature())

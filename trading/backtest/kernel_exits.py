@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from trading.backtest.compiling import inlined
 from trading.backtest.kernel_borrowing import liquidation_at
+from trading.backtest.lanes import WIDE, first_bit, touching
 from trading.backtest.records import Reason
 
 Numbers = npt.NDArray[np.float64]
@@ -35,17 +36,34 @@ def levels(account: Record, terms: Record) -> tuple[float, float]:
 
 
 @inlined
+def first_beyond(
+    row_high: Numbers, row_low: Numbers, begin: int, end: int, floor: float, ceiling: float
+) -> int:
+    """First row that reaches levels which do not move, `end` when none does."""
+    row = begin
+    while row < end:
+        if row + WIDE <= row_low.size:
+            reached = touching(row_low, row_high, row, floor, ceiling)
+            if reached:
+                touch: int = min(row + first_bit(reached), end)
+                return touch
+        else:
+            for late in range(row, end):
+                if row_low[late] <= floor or row_high[late] >= ceiling:
+                    return late
+        row += WIDE
+    return end
+
+
+@inlined
 def first_touch(
     row_high: Numbers, row_low: Numbers, begin: int, end: int, account: Record, terms: Record
 ) -> int:
     """First row in which a level lies, `end` when none does; the trailing level follows the rows before it."""
     floor, ceiling = levels(account, terms)
-    highs, lows = row_high[begin:end], row_low[begin:end]
     if account.trail_distance == np.inf:
-        for step in range(highs.size):
-            if lows[step] <= floor or highs[step] >= ceiling:
-                return begin + step
-        return end
+        return first_beyond(row_high, row_low, begin, end, floor, ceiling)
+    highs, lows = row_high[begin:end], row_low[begin:end]
     long = account.quantity > 0
     best = account.best
     for step in range(highs.size):

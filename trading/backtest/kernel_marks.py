@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from trading.backtest.compiling import inlined
 from trading.backtest.kernel_time import first_at
+from trading.backtest.lanes import WIDE, put, worths
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 Record = Any  # one element of a structured array, its fields read and written as attributes
 
+UNKNOWN = np.uint64(1)
 DAY = 86_400_000_000
 
 
@@ -42,27 +44,36 @@ def judge(value: float, candle: int, account: Record, terms: Record) -> None:
 @inlined
 def mark(close: Numbers, begin: int, end: int, account: Record, terms: Record, equity: Numbers) -> None:
     """Equity at each close from `begin` to `end`, its peak, its worst drawdown and the rules that watch it."""
-    closes, written = close[begin:end], equity[begin:end]
-    keep = written.size > 0
+    keep = equity.size > 0
     cash, quantity = account.cash, account.quantity
     peak, trough = account.peak, account.trough
     alarm = alarm_level(account, terms)
-    value = account.equity
-    for step in range(closes.size):
-        value = cash + quantity * closes[step]
-        if keep:
-            written[step] = value
-        trough = value if value < trough else trough
-        if value > peak:
-            account.drawdown = max(account.drawdown, 1.0 - trough / peak)
-            peak = trough = value
-            account.peak = peak
-            alarm = alarm_level(account, terms)
-        if value <= alarm:
-            judge(value, begin + step, account, terms)
-            alarm = alarm_level(account, terms)
+    row = begin
+    while row < end:
+        beyond, lowest = UNKNOWN, 0.0
+        if row + WIDE <= close.size:  # what is written beyond `end` is written again by whatever comes there
+            many = end - row
+            beyond, lowest = worths(close, row, many, cash, quantity, peak, alarm, equity, keep)
+        if beyond == 0:
+            trough = lowest if lowest < trough else trough
+            row += WIDE
+            continue
+        for candle in range(row, min(row + WIDE, end)):
+            value = cash + quantity * close[candle]
+            if keep:
+                equity[candle] = value
+            trough = value if value < trough else trough
+            if value > peak:
+                account.drawdown = max(account.drawdown, 1.0 - trough / peak)
+                peak = trough = value
+                account.peak = peak
+                alarm = alarm_level(account, terms)
+            if value <= alarm:
+                judge(value, candle, account, terms)
+                alarm = alarm_level(account, terms)
+        row += WIDE
     account.trough = trough
-    account.equity = value
+    account.equity = cash + quantity * close[end - 1]
     account.candles_held += end - begin
 
 
@@ -78,7 +89,19 @@ def rest(begin: int, end: int, account: Record, terms: Record, equity: Numbers) 
     judge(value, begin, account, terms)
     account.equity = value
     if equity.size > 0:
-        equity[begin:end] = value
+        fill(equity, begin, end, value)
+
+
+@inlined
+def fill(equity: Numbers, begin: int, end: int, value: float) -> None:
+    row = begin
+    while row < end:
+        if row + WIDE <= equity.size:  # beyond `end` as in `mark`
+            put(equity, row, value)
+        else:
+            for late in range(row, end):
+                equity[late] = value
+        row += WIDE
 
 
 @inlined

@@ -84,7 +84,7 @@ class Totals:
     @classmethod
     def of(cls, account: Records, bars: Bars, opening_equity: float) -> "Totals":
         """From the account (1,) that the kernel leaves."""
-        left = {name: account[name][0].item() for name in account.dtype.names or ()}
+        left = dict(zip(account.dtype.names or (), account[0].item(), strict=True))
         same = {name: left[name] for name in cls.__dataclass_fields__ if name in left}
         return cls(
             **same,

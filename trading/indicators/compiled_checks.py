@@ -10,6 +10,7 @@ Times = npt.NDArray[np.int64]
 
 # Numbers beyond this are nobody's prices or volumes; within it no sum or square of a window overflows.
 LARGEST = 1e30
+_BLOCK = 4096
 
 FAULTS = (
     "does not come after the one before: sort the candles and drop repeats",
@@ -30,8 +31,61 @@ def first_fault(
     duration: int,
 ) -> tuple[int, int]:
     """(row, index into FAULTS) of the first wrong candle, (-1, 0) when there is none."""
+    for start in range(0, opens.size, _BLOCK):
+        rows = slice(start, min(start + _BLOCK, opens.size))
+        before = opens[start - 1] if start else opens[0] - 1
+        if not _sound(
+            before, opens[rows], closes[rows], high[rows], low[rows], close[rows], volume[rows], duration
+        ):
+            row, fault = _first(
+                before, opens[rows], closes[rows], high[rows], low[rows], close[rows], volume[rows], duration
+            )
+            return start + row, fault
+    return -1, 0
+
+
+@compiled
+def _sound(
+    before: int,
+    opens: Times,
+    closes: Times,
+    high: Array,
+    low: Array,
+    close: Array,
+    volume: Array,
+    duration: int,
+) -> bool:
+    """Whether there is no fault. Ands without a way out, and low and high for all prices: rows go side by side."""
+    sound: bool = opens[0] > before
+    earlier, later = opens[:-1], opens[1:]
+    for row in range(later.size):
+        sound &= later[row] > earlier[row]
     for row in range(opens.size):
-        if row and opens[row] <= opens[row - 1]:
+        sound &= (
+            (closes[row] - opens[row] == duration)
+            & (low[row] >= 1 / LARGEST)
+            & (low[row] <= close[row])
+            & (close[row] <= high[row])
+            & (high[row] <= LARGEST)
+            & (volume[row] >= 0)
+            & (volume[row] <= LARGEST)
+        )
+    return sound
+
+
+@compiled
+def _first(
+    before: int,
+    opens: Times,
+    closes: Times,
+    high: Array,
+    low: Array,
+    close: Array,
+    volume: Array,
+    duration: int,
+) -> tuple[int, int]:
+    for row in range(opens.size):
+        if opens[row] <= (opens[row - 1] if row else before):
             return row, 0
         # Written so that NaN, which fails every comparison, fails these too.
         if not (

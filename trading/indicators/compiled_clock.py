@@ -1,4 +1,4 @@
-"""Compiled measures that follow the clock: the UTC day, higher timeframes, and SAR in blocks of candle lengths.
+"""Compiled measures that follow the clock: the UTC day, and SAR in blocks of candle lengths.
 
 Times are microseconds since 1970 UTC; candles ascend.
 """
@@ -13,63 +13,19 @@ Times = npt.NDArray[np.int64]
 
 
 @compiled
-def average_price_of_period(opens: Times, typical: Array, volume: Array, close: Array, period: int) -> Array:
-    """Volume-weighted average since the period began, the close where none was traded since."""
+def distance_of_period(
+    opens: Times, high: Array, low: Array, close: Array, volume: Array, period: int
+) -> Array:
+    """close / volume-weighted average of (high + low + close) / 3 since the period began - 1; 0 without volume."""
     result = np.empty(close.size)
     end, value, traded = opens[0] if opens.size else 0, 0.0, 0.0
     for row in range(close.size):
         if opens[row] >= end:
             end, value, traded = opens[row] - opens[row] % period + period, 0.0, 0.0
-        value += typical[row] * volume[row]
+        value += (high[row] + low[row] + close[row]) / 3 * volume[row]
         traded += volume[row]
-        result[row] = value / traded if traded > 0 else close[row]
+        result[row] = close[row] / (value / traded) - 1 if traded > 0 else 0.0
     return result
-
-
-@compiled
-def trends_of_closed(
-    opens: Times, closes: Times, close: Array, periods: Times, length: int, total: Array
-) -> Array:
-    """Signed efficiency ratios over `length` changes between closed higher candles, each added to `total`.
-
-    Returns those of the first two `periods`, (2, n) or fewer rows. NaN until there are `length` + 1 closed
-    candles; a row knows those that end with it or before.
-    """
-    shown = np.empty((min(periods.size, 2), close.size))
-    for rung in range(periods.size):
-        period = periods[rung]
-        # Closes of the higher candles that have ended; in the time from first to last there are no more.
-        ended = np.empty(min(close.size, (closes[-1] - opens[0]) // period + 2))
-        count, newest, end, pending = 0, np.nan, opens[0], False
-        for row in range(close.size):
-            if opens[row] >= end:
-                if pending:
-                    # Its last base candles are missing, so nothing ended with it: its end has passed now.
-                    ended[count] = close[row - 1]
-                    count += 1
-                    newest = _efficiency(ended[:count], length)
-                end, pending = opens[row] - opens[row] % period + period, True
-            if pending and closes[row] >= end:
-                ended[count] = close[row]
-                count += 1
-                newest = _efficiency(ended[:count], length)
-                pending = False
-            total[row] += newest
-            if rung < 2:
-                shown[rung, row] = newest
-    return shown
-
-
-@compiled
-def _efficiency(values: Array, length: int) -> float:
-    """Of the last `length` changes; 0 where there were none, NaN where there are fewer values."""
-    if values.size <= length:
-        return np.nan
-    recent = values[values.size - length - 1 :]
-    path = 0.0
-    for step in range(length):
-        path += abs(recent[step + 1] - recent[step])
-    return (recent[length] - recent[0]) / path if path > 0 else 0.0
 
 
 @compiled

@@ -13,7 +13,9 @@ Flags = npt.NDArray[np.bool_]
 def levels(
     high: Array, low: Array, close: Array, highest: Array, lowest: Array, wing: int, length: int
 ) -> tuple[Array, Array, Array, Array]:
-    """(newest swing high, newest swing low, support, resistance) of the last `length` candles of each row.
+    """How far (newest swing high, newest swing low, support, resistance) of each row's last `length` candles lie.
+
+    As shares of the close: the highs above it, the lows below it.
 
     A swing high is at least as high as the `wing` candles before it and higher than the `wing` after it, all of
     them among the `length`; a swing low the other way round. Support is the highest swing of either kind at or
@@ -40,19 +42,19 @@ def levels(
             bottom, bottom_row = low[middle], middle
             row_of[count], price_of[count] = middle, bottom
             count, kept = count + 1, _insert(ordered, kept, bottom)
-        swing_high[row] = top if top_row >= earliest else highest[row]
-        swing_low[row] = bottom if bottom_row >= earliest else lowest[row]
+        swing_high[row] = (top if top_row >= earliest else highest[row]) / close[row] - 1
+        swing_low[row] = 1 - (bottom if bottom_row >= earliest else lowest[row]) / close[row]
         # The close moves little from row to row, so the levels around it are found by a few steps from the last.
         place = min(place, kept)
         while place < kept and ordered[place] < close[row]:
             place += 1
         while place > 0 and ordered[place - 1] >= close[row]:
             place -= 1
-        resistance[row] = ordered[place] if place < kept else highest[row]
+        resistance[row] = (ordered[place] if place < kept else highest[row]) / close[row] - 1
         if place < kept and ordered[place] == close[row]:
-            support[row] = close[row]
+            support[row] = 0.0
         else:
-            support[row] = ordered[place - 1] if place > 0 else lowest[row]
+            support[row] = 1 - (ordered[place - 1] if place > 0 else lowest[row]) / close[row]
     return swing_high, swing_low, support, resistance
 
 

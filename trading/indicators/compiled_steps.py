@@ -25,6 +25,38 @@ def directional_moves(high: Array, low: Array, close: Array, rounding: float) ->
 
 
 @compiled
+def directional_shares(
+    true_range: Array, average_range: Array, plus: Array, minus: Array, length: int
+) -> tuple[Array, Array, Array]:
+    """Wilder's +DI, -DI and the index of them both, from averages of true range and moves; 0..1 each.
+
+    0 while nothing has moved for `length` candles, and an index of no moves is 0.
+    """
+    up, down, index = np.empty(plus.size), np.empty(plus.size), np.empty(plus.size)
+    still = length
+    for row in range(plus.size):
+        still = 0 if true_range[row] > 0 else still + 1
+        moves = (average_range[row] > 0) & (still < length)
+        up[row] = plus[row] / average_range[row] if moves else 0.0
+        down[row] = minus[row] / average_range[row] if moves else 0.0
+        both = up[row] + down[row]
+        index[row] = abs(up[row] - down[row]) / both if both > 0 else 0.0
+    return up, down, index
+
+
+@compiled
+def strength(close: Array, percent: Array, length: int) -> Array:
+    """RSI / 100; 0.5 where the last `length` changes were zero, or all since the start."""
+    result = np.empty(close.size)
+    still = length
+    for row in range(close.size):
+        moved = row > 0 and close[row] != close[row - 1]
+        still = 0 if moved else still + 1
+        result[row] = 0.5 if still >= length else percent[row] / 100
+    return result
+
+
+@compiled
 def money_flows(typical: Array, volume: Array, rounding: float) -> tuple[Array, Array]:
     """typical price x volume of each candle whose typical price rose, and of each whose rose or fell; else 0."""
     rising, moving = np.zeros(typical.size), np.zeros(typical.size)

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from trading.indicators.compiled import compiled
 
 Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 _BLOCK = 1024
 
@@ -110,35 +109,4 @@ def slope(values: Array, length: int) -> Array:
                 total[lane] += weight * (new[lane] - old[lane])
         for lane in range(lanes):
             total[lane] /= length * (length * length - 1) / 12
-    return result
-
-
-@compiled
-def rank(values: Array, length: int, rounding: float) -> Array:
-    """Where the newest of `length` values stands among the others, 0 (lowest) .. 1; equals count half.
-
-    Values closer than `rounding` of the newest are its equals.
-    """
-    result = np.full(values.size, np.nan)
-    for row in range(length - 1, values.size):
-        newest = values[row]
-        lower, upper = newest * (1 - rounding), newest * (1 + rounding)
-        others = values[row - length + 1 : row]
-        below, above = 0, 0
-        for other in range(length - 1):
-            below += others[other] < lower
-            above += others[other] > upper
-        result[row] = 0.5 + (below - above) / (2 * (length - 1))
-    return result
-
-
-@compiled
-def unmoved(changes: Array, length: int) -> Flags:
-    """True where each of the last `length` changes, or each since the start, was zero (NaN counts as zero)."""
-    result = np.empty(changes.size, np.bool_)
-    still = length
-    for row in range(changes.size):
-        moved = changes[row] == changes[row] and changes[row] != 0.0
-        still = 0 if moved else still + 1
-        result[row] = still >= length
     return result

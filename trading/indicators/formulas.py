@@ -26,11 +26,11 @@ _WORTH_THREADS = 20_000  # candles; below, starting a thread takes longer than i
 # Freeing one such piece makes glibc keep what is freed after it, up to twice as much, for the next array. Else every
 # temporary array of a long table goes back to the system and comes again page by page, an eighth of the time.
 _KEPT_MEMORY = 32_000_000  # bytes; above 32 MiB it learns nothing
-_CHUNK = 16_384  # rows whose columns stay in the second cache
+_CHUNK = 32_768  # rows: a few columns fit the second cache, and starting a piece is a small part of it
 
 Formula = Callable[[], dict[str, Array]]
 ROW = {
-    name: row for row, name in enumerate((*FEATURE_NAMES, "atr_20"))
+    name: row for row, name in enumerate((*FEATURE_NAMES, "keltner_channel"))
 }  # the last is no feature: others need it
 
 
@@ -39,22 +39,18 @@ def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float
 
     For whoever keeps the window as arrays: `bars` of at least `lookback` + 1 candles, or of all there are.
     """
+    recent, few = bars.last(MEMORY + 1), bars.last(WINDOW)
     newest: dict[str, Array] = {}
-    few = bars.last(WINDOW)
-    for formula in _following(bars.last(MEMORY + 1)):
-        newest.update(formula())
-    shorter: list[Formula] = [
-        *_windows(few, newest["atr_20"][-few.size :]),
-        partial(timeframes.newest, bars),
-        partial(neighbours.compute, bars.last(neighbours.CORRELATION + 1), companions),
-        partial(volume.day, bars.last(volume.whole_day(bars.timeframe) + 1)),
-    ]
-    for formula in shorter:
-        newest.update(formula())
-    newest = {name: values[-1:] for name, values in newest.items()}
-    newest.update(regimes.compute(newest))
-    row = {name: newest[name].item() for name in FEATURE_NAMES}
-    return {name: value if value == value else None for name, value in row.items()}
+    for formula in _following(recent):
+        newest |= formula()
+    for formula in _windows(few, newest["keltner_channel"][-few.size :]):
+        newest |= formula()
+    newest |= timeframes.newest(bars)
+    newest |= neighbours.compute(bars.last(neighbours.CORRELATION + 1), companions)
+    newest |= volume.day(bars.last(volume.whole_day(bars.timeframe) + 1))
+    row = {name: values.item(-1) for name, values in newest.items()}
+    row |= regimes.newest(row)
+    return {name: value if (value := row[name]) == value else None for name in FEATURE_NAMES}
 
 
 def all_values(bars: Bars, companions: Companions = ALONE) -> Array:
@@ -92,7 +88,7 @@ def _fill_piece(values: Array, bars: Bars, start: int) -> None:
     """
     first, end = max(start - WINDOW + 1, 0), min(start + _CHUNK, bars.size)
     rows = values[:, start:end]
-    for formula in _windows(bars.between(first, end), values[ROW["atr_20"], first:end]):
+    for formula in _windows(bars.between(first, end), values[ROW["keltner_channel"], first:end]):
         for name, column in formula().items():
             rows[ROW[name]] = column[start - first :]
             rows[ROW[name], : max(_warm_up(name, bars) - start, 0)] = np.nan
@@ -106,10 +102,10 @@ def _warm_up(name: str, bars: Bars) -> int:
 
 
 def _whole(bars: Bars, companions: Companions) -> list[Formula]:
-    """What goes through the candles from first to last."""
+    """What goes through the candles from first to last. The longest first: two threads then end together."""
     return [
-        *_following(bars),
         partial(timeframes.compute, bars),
+        *_following(bars),
         partial(neighbours.compute, bars, companions),
         partial(volume.day, bars),
     ]
@@ -126,7 +122,10 @@ def _following(bars: Bars) -> list[Formula]:
     ]
 
 
-def _windows(bars: Bars, atr_20: Array) -> list[Formula]:
+def _windows(bars: Bars, keltner_channel: Array) -> list[Formula]:
     """What depends on WINDOW candles at most, once the average true range is known."""
     modules = (trend, momentum, volatility, volume, patterns)
-    return [partial(volatility.bands, bars, atr_20), *(partial(module.windows, bars) for module in modules)]
+    return [
+        partial(volatility.bands, bars, keltner_channel),
+        *(partial(module.windows, bars) for module in modules),
+    ]

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-import numpy as np
-
+from trading.indicators import kernels
 from trading.indicators import plain_talib as talib
-from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, changes, flat, log_return, ratio
+from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, log_return
 from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, Family, Feature, after
 
@@ -73,47 +72,39 @@ FEATURES = (
 
 def averages(bars: Bars) -> dict[str, Array]:
     """What remembers all of history, ever less of it."""
-    from trading.indicators.compiled_windows import unmoved  # compiled: only who computes waits for it
-
-    unchanged = unmoved(changes(bars.close), STILL_CANDLES)
     return {
-        "rsi_14": np.where(unchanged, 0.5, talib.RSI(bars.close, 14) / 100),
+        "rsi_14": kernels.strength(bars.close, talib.RSI(bars.close, 14), STILL_CANDLES),
         "trix_15": talib.TRIX(bars.close, 15) / 100,
     }
 
 
 def windows(bars: Bars) -> dict[str, Array]:
     """What depends on a bounded number of candles."""
-    from trading.indicators.compiled_windows import mean
-
     high, low, close, typical = bars.high, bars.low, bars.close, bars.typical
-    still = flat(talib.MAX(high, 14), talib.MIN(low, 14))
-    williams = np.where(still, -0.5, talib.WILLR(high, low, close, 14) / 100)
-    stochastic_k = mean(williams + 1, 3)
+    percent = talib.WILLR(high, low, close, 14)
+    williams_r = kernels.williams(percent, talib.MAX(high, 14), talib.MIN(low, 14), ROUNDING)
+    stochastic_k = kernels.mean(williams_r + 1, 3)
     return {
         "log_return": log_return(close),
         "roc_10": talib.ROCP(close, 10),
         "stochastic_k": stochastic_k,
-        "stochastic_d": mean(stochastic_k, 3),
+        "stochastic_d": kernels.mean(stochastic_k, 3),
         "cci_20": _channel_index(typical),
-        "williams_r": williams,
+        "williams_r": williams_r,
         "mfi_14": _money_flow(typical, bars.volume),
     }
 
 
 def _channel_index(typical: Array) -> Array:
     """CCI / 100. TA-Lib's runs its sum along: a price that left the window stays in the last digits."""
-    from trading.indicators.compiled_windows import mean, mean_distance
-
-    moves = ~flat(talib.MAX(typical, 20), talib.MIN(typical, 20))
-    middle = mean(typical, 20)
-    return ratio(typical - middle, 1.5 * mean_distance(typical, middle, 20), moves, otherwise=0.0)
+    middle = kernels.mean(typical, 20)
+    distance = kernels.mean_distance(typical, middle, 20)
+    return kernels.channel_index(
+        typical, middle, distance, talib.MAX(typical, 20), talib.MIN(typical, 20), ROUNDING
+    )
 
 
 def _money_flow(typical: Array, volume: Array) -> Array:
     """MFI as a share. TA-Lib's also counts a typical price that only rounding has moved."""
-    from trading.indicators.compiled_steps import money_flows
-    from trading.indicators.compiled_windows import mean
-
-    rising, moving = (mean(flow, 14) for flow in money_flows(typical, volume, ROUNDING))
-    return ratio(rising, moving, moving > 0, otherwise=0.5)
+    rising, moving = kernels.money_flows(typical, volume, ROUNDING)
+    return kernels.quotient(kernels.mean(rising, 14), kernels.mean(moving, 14), 0.5)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from trading.indicators import kernels
 from trading.indicators import plain_talib as talib
 from trading.indicators.arithmetic import Array
 from trading.indicators.bars import Bars
@@ -44,14 +45,14 @@ FEATURES = (
 
 def windows(bars: Bars) -> dict[str, Array]:
     """What depends on a bounded number of candles."""
-    from trading.indicators.compiled_levels import levels  # compiled: only who computes waits for it
-
     high, low, close = bars.high, bars.low, bars.close
     highest, lowest = talib.MAX(high, MEMORY), talib.MIN(low, MEMORY)
-    swing_high, swing_low, support, resistance = levels(high, low, close, highest, lowest, WING, MEMORY)
+    swing_high, swing_low, support, resistance = kernels.levels(
+        high, low, close, highest, lowest, WING, MEMORY
+    )
     return {
-        "swing_high_distance": swing_high / close - 1,
-        "swing_low_distance": 1 - swing_low / close,
-        "support_distance": 1 - support / close,
-        "resistance_distance": resistance / close - 1,
+        "swing_high_distance": swing_high,
+        "swing_low_distance": swing_low,
+        "support_distance": support,
+        "resistance_distance": resistance,
     }

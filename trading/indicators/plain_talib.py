@@ -1,21 +1,18 @@
-"""TA-Lib on arrays: its functions without the wrapper around each that looks for Polars and pandas series.
+"""TA-Lib on arrays, loaded when a function is first used.
 
-On a window of a thousand candles the wrapper takes as long as an average.
+Its functions come without the wrapper around each that looks for Polars and pandas series: on a window of a
+thousand candles that takes as long as an average. And importing TA-Lib imports pandas where that is installed,
+a quarter of a second that whoever only reads the registry should not pay.
 """
 
+from collections.abc import Callable
 from inspect import unwrap
+from typing import Any
 
-import talib
 
-AROONOSC = unwrap(talib.AROONOSC)
-ATR = unwrap(talib.ATR)
-EMA = unwrap(talib.EMA)
-MACD = unwrap(talib.MACD)
-MAX = unwrap(talib.MAX)
-MIN = unwrap(talib.MIN)
-RMA = unwrap(talib.RMA)
-ROCP = unwrap(talib.ROCP)
-RSI = unwrap(talib.RSI)
-TRANGE = unwrap(talib.TRANGE)
-TRIX = unwrap(talib.TRIX)
-WILLR = unwrap(talib.WILLR)
+def __getattr__(name: str) -> Callable[..., Any]:
+    import talib
+
+    function: Callable[..., Any] = unwrap(getattr(talib, name))
+    globals()[name] = function
+    return function

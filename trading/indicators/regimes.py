@@ -5,10 +5,10 @@ from functools import partial
 
 import polars as pl
 
-from trading.indicators import timeframes, trend, volatility
+from trading.indicators import kernels, timeframes, trend, volatility
 from trading.indicators.arithmetic import Array
 from trading.indicators.feature import LEVEL, Family, Feature, GapRule, longest
-from trading.regime import NEEDED, RegimeKind, regime_columns
+from trading.regime import NEEDED, RegimeKind, regime_columns, regime_numbers
 
 _INPUTS = [
     feature
@@ -48,11 +48,14 @@ def compute(values: Mapping[str, Array]) -> dict[str, Array]:
     return regime_columns(values)
 
 
+def newest(row: Mapping[str, float]) -> dict[str, float]:
+    """Of one row."""
+    return regime_numbers(row)
+
+
 def label(weights: Array) -> pl.Series:
     """(n,) the regime with the largest of `weights` (5, n), in the order of RegimeKind and the first among equals.
 
     Null where they are NaN.
     """
-    from trading.indicators.compiled_choice import largest_row  # compiled: only who computes waits for it
-
-    return _LABELS.gather(largest_row(weights)).alias(LABEL)
+    return _LABELS.gather(kernels.largest_row(weights)).alias(LABEL)

@@ -62,5 +62,7 @@ def _known_at(candles: pl.DataFrame, bars: Bars, companions: Companions) -> pl.S
         known.append(known_since(companions.reference, beside(bars, companions.reference)))
     if (detour := companions.triangle) is not None:
         known += [known_since(leg, beside(bars, leg)) for leg in (detour.first, detour.second)]
-    latest = pl.select(pl.max_horizontal(known)).to_series()
+    latest = pl.select(pl.max_horizontal(known)).to_series() if len(known) > 1 else known[0]
+    if not latest.null_count() and latest.is_sorted():
+        return latest.alias("known_at")
     return latest.rolling_max(lookback(bars.timeframe) + 1, min_samples=1).alias("known_at")

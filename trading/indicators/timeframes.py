@@ -5,8 +5,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from trading.indicators.arithmetic import Array, changes, ratio
-from trading.indicators.bars import Bars, length_of
+from trading.indicators import kernels
+from trading.indicators.arithmetic import Array
+from trading.indicators.bars import Bars, Times, length_of
 from trading.indicators.feature import Family, Feature, GapRule, WarmUp
 from trading.market import Timeframe
 
@@ -60,22 +61,24 @@ FEATURES = (
 
 
 def compute(bars: Bars) -> dict[str, Array]:
-    own = _own_trend(bars)
+    own = _own_trend(bars.close)
     total = own.copy()
-    shown = _higher_trends(bars, _higher(bars.timeframe), total)
+    shown = kernels.trends_of_closed(
+        bars.open_time, bars.close_time, bars.close, _periods(bars.timeframe), CHANGES, total
+    )
     return _columns(own, list(shown), total, bars.timeframe)
 
 
 def newest(bars: Bars) -> dict[str, Array]:
-    """The last row alone: each timeframe reads no more candles than its value depends on."""
-    own = _own_trend(bars.last(CHANGES + 1))[-1:]
+    """The last row alone."""
+    own = _own_trend(bars.close[-CHANGES - 1 :])[-1:]
+    shown = kernels.newest_of_closed(
+        bars.open_time, bars.close_time, bars.close, _periods(bars.timeframe), CHANGES
+    )
     total = own.copy()
-    shown = []
-    for rung in _higher(bars.timeframe):
-        window = bars.last(_needed(rung, bars.timeframe))
-        shown.append(_higher_trends(window, (rung,), np.zeros(window.size))[0, -1:])
-        total += shown[-1]
-    return _columns(own, shown[:2], total, bars.timeframe)
+    for trend in shown:
+        total += trend
+    return _columns(own, [shown[:1], shown[1:2]][: shown.size], total, bars.timeframe)
 
 
 def _columns(own: Array, shown: Sequence[Array], total: Array, timeframe: Timeframe) -> dict[str, Array]:
@@ -87,16 +90,12 @@ def _columns(own: Array, shown: Sequence[Array], total: Array, timeframe: Timefr
     }
 
 
-def _own_trend(bars: Bars) -> Array:
+def _own_trend(close: Array) -> Array:
     """Every candle has just closed."""
-    from trading.indicators.compiled_windows import mean  # compiled: only who computes waits for it
-
-    path = CHANGES * mean(np.abs(changes(bars.close)), CHANGES)
-    return ratio(changes(bars.close, CHANGES), path, path != 0, otherwise=0.0)
+    return kernels.efficiency_of_rows(close, CHANGES)
 
 
-def _higher_trends(bars: Bars, rungs: tuple[Timeframe, ...], total: Array) -> Array:
-    from trading.indicators.compiled_clock import trends_of_closed
-
-    periods = np.array([length_of(rung) for rung in rungs], dtype=np.int64)
-    return trends_of_closed(bars.open_time, bars.close_time, bars.close, periods, CHANGES, total)
+@cache
+def _periods(timeframe: Timeframe) -> Times:
+    """Lengths of the higher timeframes, in microseconds."""
+    return np.array([length_of(rung) for rung in _higher(timeframe)], dtype=np.int64)

@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from trading.indicators import kernels
 from trading.indicators import plain_talib as talib
-from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, ratio
+from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array
 from trading.indicators.bars import Bars, length_of
 from trading.indicators.feature import LEVEL, SHARE, Family, Feature, GapRule, after
 
@@ -110,7 +111,7 @@ def averages(bars: Bars) -> dict[str, Array]:
     close = bars.close
     line, signal, histogram = talib.MACD(close, 12, 26, 9)
     return {
-        **{f"ema_{length}_ratio": close / talib.EMA(close, length) - 1 for length in (9, 21, 50)},
+        **{f"ema_{length}_ratio": kernels.excess(close, talib.EMA(close, length)) for length in (9, 21, 50)},
         "macd_line": line / close,
         "macd_signal": signal / close,
         "macd_histogram": histogram / close,
@@ -122,14 +123,12 @@ def windows(bars: Bars) -> dict[str, Array]:
 
     TA-Lib's SMA and slope run sums along: a price that left the window stays in their last digits.
     """
-    from trading.indicators.compiled_windows import mean, slope  # compiled: only who computes waits for it
-
     close = bars.close
     return {
-        "sma_200_ratio": close / mean(close, 200) - 1,
+        "sma_200_ratio": kernels.excess(close, kernels.mean(close, 200)),
         "aroon_25": talib.AROONOSC(bars.high, bars.low, 25) / 100,
         "sar_distance": 1 - _parabolic_sar(bars) / close,
-        "slope_14": slope(close, 14) / close,
+        "slope_14": kernels.slope(close, 14) / close,
     }
 
 
@@ -139,19 +138,11 @@ def directional_movement(bars: Bars) -> dict[str, Array]:
     TA-Lib's ADX lets rounding decide when the high rises by as many ticks as the low falls, common on a coarse
     price grid, and keeps its last value while nothing moves.
     """
-    from trading.indicators.compiled_steps import directional_moves
-    from trading.indicators.compiled_windows import unmoved
-
     true_range = talib.TRANGE(bars.high, bars.low, bars.close)
-    range_average = talib.RMA(true_range, 14)
-    moves = (range_average > 0) & ~unmoved(true_range, STILL_CANDLES)
-
-    plus, minus = (
-        ratio(talib.RMA(movement, 14), range_average, moves, otherwise=0.0)
-        for movement in directional_moves(bars.high, bars.low, bars.close, ROUNDING)
+    up, down = kernels.directional_moves(bars.high, bars.low, bars.close, ROUNDING)
+    plus, minus, index = kernels.directional_shares(
+        true_range, talib.RMA(true_range, 14), talib.RMA(up, 14), talib.RMA(down, 14), STILL_CANDLES
     )
-    both = plus + minus
-    index = ratio(np.abs(plus - minus), both, both > 0, otherwise=0.0)
     index[:14] = np.nan
     return {"adx_14": talib.RMA(index, 14), "plus_di_14": plus, "minus_di_14": minus}
 
@@ -161,7 +152,5 @@ def _parabolic_sar(bars: Bars) -> Array:
 
     TA-Lib's also lets rounding decide whether a price on a coarse grid has touched the SAR.
     """
-    from trading.indicators.compiled_clock import parabolic_sar
-
     block = SAR_BLOCK * length_of(bars.timeframe)
-    return parabolic_sar(bars.open_time, bars.high, bars.low, block, 0.02, 0.2, ROUNDING)
+    return kernels.parabolic_sar(bars.open_time, bars.high, bars.low, block, 0.02, 0.2, ROUNDING)

@@ -5,8 +5,9 @@ from functools import partial
 
 import numpy as np
 
+from trading.indicators import kernels
 from trading.indicators import plain_talib as talib
-from trading.indicators.arithmetic import ROUNDING, Array, log_return, ratio
+from trading.indicators.arithmetic import ROUNDING, Array, log_return
 from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after
 
@@ -94,52 +95,43 @@ FEATURES = (
 
 
 def averages(bars: Bars) -> dict[str, Array]:
-    """What remembers all of history, ever less of it; `atr_20`, no feature itself, is what `bands` need."""
+    """What remembers all of history, ever less of it; `keltner_channel`, no feature itself, is what `bands` need."""
     high, low, close = bars.high, bars.low, bars.close
-    average = talib.ATR(high, low, close, 20)
-    channel = KELTNER_WIDTH * average
+    channel = KELTNER_WIDTH * talib.ATR(high, low, close, 20)
     return {
         "atr_14_share": talib.ATR(high, low, close, 14) / close,
-        "keltner_position": ratio(
-            close - talib.EMA(close, 20), channel, channel > ROUNDING * close, otherwise=0.0
-        ),
-        "atr_20": average,
+        "keltner_position": kernels.distance_in_channels(close, talib.EMA(close, 20), channel, ROUNDING),
+        "keltner_channel": channel,
     }
 
 
 def windows(bars: Bars) -> dict[str, Array]:
     """What depends on a bounded number of candles."""
-    from trading.indicators.compiled_windows import mean, rank  # compiled: only who computes waits for it
-
-    realised = np.sqrt(mean(log_return(bars.close) ** 2, 24))
+    realised = np.sqrt(kernels.mean(log_return(bars.close) ** 2, 24))
     return {
         "realised_volatility": realised,
-        "volatility_percentile": rank(realised, PERCENTILE_VALUES, ROUNDING),
-        "parkinson": np.sqrt(mean(np.log(bars.high / bars.low) ** 2, 24) / (4 * math.log(2))),
+        "volatility_percentile": kernels.rank(realised, PERCENTILE_VALUES, ROUNDING),
+        "parkinson": np.sqrt(kernels.mean(np.log(bars.high / bars.low) ** 2, 24) / (4 * math.log(2))),
     }
 
 
-def bands(bars: Bars, atr_20: Array) -> dict[str, Array]:
-    """Bollinger's bands, and how they lie in Keltner's channel.
+def bands(bars: Bars, keltner_channel: Array) -> dict[str, Array]:
+    """Bollinger's bands, and how they lie in Keltner's channel, of which half the width is given.
 
     TA-Lib's BBANDS runs a sum of squares: after half a million quiet candles its last digits are those of
     candles long gone.
     """
-    from trading.indicators.compiled_windows import deviation, mean
-
     close = bars.close
-    tick = ROUNDING * close
-    middle = mean(close, 20)
-    half_width = 2 * deviation(close, middle, 20)
-    above, width, channel = close - middle, 2 * half_width, KELTNER_WIDTH * atr_20
-    squeeze = ratio(half_width, channel, channel > tick, otherwise=1.0)
+    middle = kernels.mean(close, 20)
+    width, place, squeeze = kernels.bands(
+        close, middle, kernels.deviation(close, middle, 20), keltner_channel, ROUNDING
+    )
     squeeze[:20] = np.nan
     lowest = talib.MIN(squeeze, 10)
-    released = (squeeze >= 1) & (lowest < 1) & (np.abs(above) > tick)
     return {
-        "bollinger_width": width / middle,
-        "bollinger_percent_b": 0.5 + ratio(above, width, width > tick, otherwise=0.0),
+        "bollinger_width": width,
+        "bollinger_percent_b": place,
         "squeeze_ratio": squeeze,
         "squeeze_lowest": lowest,
-        "squeeze_release": np.where(released, np.copysign(squeeze - lowest, above), 0.0),
+        "squeeze_release": kernels.release(squeeze, lowest, close, middle, ROUNDING),
     }

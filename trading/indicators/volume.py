@@ -4,8 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from trading.indicators import kernels
 from trading.indicators import plain_talib as talib
-from trading.indicators.arithmetic import ROUNDING, Array, ratio
+from trading.indicators.arithmetic import ROUNDING, Array
 from trading.indicators.bars import Bars, length_of
 from trading.indicators.feature import RATIO, SHARE, Family, Feature, GapRule, after
 from trading.market import Timeframe
@@ -55,37 +56,29 @@ FEATURES = (
 
 def averages(bars: Bars) -> dict[str, Array]:
     """What remembers all of history, ever less of it."""
-    usual = _usual(bars.volume)
-    return {"chaikin": ratio(_accumulation(bars), usual, usual > 0, otherwise=0.0)}
+    return {"chaikin": kernels.quotient(_accumulation(bars), _usual(bars.volume), 0.0)}
 
 
 def windows(bars: Bars) -> dict[str, Array]:
     """What depends on a bounded number of candles."""
-    from trading.indicators.compiled_balance import balance_score  # compiled: only who computes waits for it
-    from trading.indicators.compiled_steps import signed_volume
-
-    usual = _usual(bars.volume)
     return {
-        "obv_z": balance_score(signed_volume(bars.close, bars.volume), 5, 10, ROUNDING),
-        "volume_ratio": ratio(bars.volume, usual, usual > 0, otherwise=1.0),
+        "obv_z": kernels.balance_score(kernels.signed_volume(bars.close, bars.volume), 5, 10, ROUNDING),
+        "volume_ratio": kernels.quotient(bars.volume, _usual(bars.volume), 1.0),
     }
 
 
 def day(bars: Bars) -> dict[str, Array]:
     """The distance to the average price of the UTC day, which may hold more candles than any other window."""
-    from trading.indicators.compiled_clock import average_price_of_period
-
-    average = average_price_of_period(
-        bars.open_time, bars.typical, bars.volume, bars.close, length_of(Timeframe.D1)
+    day_length = length_of(Timeframe.D1)
+    distance = kernels.distance_of_period(
+        bars.open_time, bars.high, bars.low, bars.close, bars.volume, day_length
     )
-    return {"vwap_distance": bars.close / average - 1}
+    return {"vwap_distance": distance}
 
 
 def _usual(volume: Array) -> Array:
     """Windows, not TA-Lib's running sums: one candle of a hundred million would stay in their last digits."""
-    from trading.indicators.compiled_windows import mean
-
-    return mean(volume, 20)
+    return kernels.mean(volume, 20)
 
 
 def _accumulation(bars: Bars) -> Array:
@@ -94,7 +87,5 @@ def _accumulation(bars: Bars) -> Array:
     The distance u from a line with steps x to its EMA follows u = (1 - a)(u + x), hence u = (1 - a)/a EMA(x):
     4.5 EMA(x, 10) less 1 EMA(x, 3). The line itself grows without end and would take the digits with it.
     """
-    from trading.indicators.compiled_steps import accumulation
-
-    flow = accumulation(bars.high, bars.low, bars.close, bars.volume)
+    flow = kernels.accumulation(bars.high, bars.low, bars.close, bars.volume)
     return np.asarray(4.5 * talib.EMA(flow, 10) - talib.EMA(flow, 3))

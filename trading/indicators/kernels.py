@@ -1,0 +1,85 @@
+"""The compiled functions of this room under one roof, none of them loaded before one is asked for.
+
+Numba takes longer to import than all else: only who computes waits for it, and an import inside each formula would
+take as long as an average of a thousand candles.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trading.indicators.compiled_balance import balance_score
+    from trading.indicators.compiled_channels import (
+        bands,
+        channel_index,
+        distance_in_channels,
+        release,
+        williams,
+    )
+    from trading.indicators.compiled_choice import largest_row
+    from trading.indicators.compiled_clock import distance_of_period, parabolic_sar
+    from trading.indicators.compiled_levels import levels
+    from trading.indicators.compiled_rank import rank
+    from trading.indicators.compiled_ratios import excess, quotient
+    from trading.indicators.compiled_steps import (
+        accumulation,
+        directional_moves,
+        directional_shares,
+        money_flows,
+        signed_volume,
+        strength,
+    )
+    from trading.indicators.compiled_trends import efficiency_of_rows, newest_of_closed, trends_of_closed
+    from trading.indicators.compiled_windows import deviation, mean, mean_distance, slope
+
+__all__ = [
+    "accumulation",
+    "balance_score",
+    "bands",
+    "channel_index",
+    "deviation",
+    "directional_moves",
+    "directional_shares",
+    "distance_in_channels",
+    "distance_of_period",
+    "efficiency_of_rows",
+    "excess",
+    "largest_row",
+    "levels",
+    "mean",
+    "mean_distance",
+    "money_flows",
+    "newest_of_closed",
+    "parabolic_sar",
+    "quotient",
+    "rank",
+    "release",
+    "signed_volume",
+    "slope",
+    "strength",
+    "trends_of_closed",
+    "williams",
+]
+
+_MODULES = (
+    "compiled_balance",
+    "compiled_channels",
+    "compiled_choice",
+    "compiled_clock",
+    "compiled_levels",
+    "compiled_rank",
+    "compiled_ratios",
+    "compiled_steps",
+    "compiled_trends",
+    "compiled_windows",
+)
+
+
+def __getattr__(name: str) -> object:
+    """Asked once for each name, which is an ordinary one from then on."""
+    if name in __all__:
+        for module in _MODULES:
+            found = vars(import_module(f"trading.indicators.{module}"))
+            if name in found:
+                return globals().setdefault(name, found[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
