@@ -18,7 +18,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 def write_report(report: BacktestReport, folder: Path) -> Path:
     """Replace the page, the trades and the facts of this pair and strategy; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"backtest-{report.dataset}-{report.pair.key}-{report.strategy}"
+    name = report.name
     report.trades.write_parquet(folder / f".{name}.partial")
     os.replace(folder / f".{name}.partial", folder / f"{name}.parquet")
     _replace(folder / f"{name}.json", json.dumps(report.facts(), indent=1, default=str))

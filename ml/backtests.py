@@ -1,13 +1,13 @@
 """Back-tests of the strategies on stored candles, with the account's rules and costs that live trading has."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
 from ml.strategies import Library, Rehearsal, Strategy
-from trading.backtest import AccountRules, Bars, run
+from trading.backtest import AccountRules, Backtest, Bars, run
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import CandleSource
@@ -25,6 +25,15 @@ class Question:
     end: datetime | None = None
     path: Timeframe | None = None  # finer candles along which stops are followed; None: the base candles
     ignore_pause: bool = False  # go on after the drawdown that would pause trading until a person resumes
+
+    @property
+    def scope(self) -> str:
+        """What sets this question apart from the one about all that is stored; part of the report's name."""
+        times = [
+            f"{word}-{time:%Y%m%dT%H%M}" for word, time in (("from", self.start), ("to", self.end)) if time
+        ]
+        path = [f"path-{self.path.value}"] if self.path else []
+        return "-".join([*times, *path, *(["unpaused"] if self.ignore_pause else [])])
 
     def __post_init__(self) -> None:
         if self.start and self.end and self.start >= self.end:
@@ -52,17 +61,27 @@ class Backtester:
         rules = self._rules(question)
         bars = Bars.of(rehearsal.candles)
         path = self._path(question, rehearsal) if question.path else None
+        result = run(bars, rehearsal.plan, rules, path=path)
         free = replace(rules, drawdown_pause=float("inf"), daily_loss=float("inf"))
         return report(
             pair=question.pair,
             strategy=question.strategy.value,
             universe=self.universe,
             candles=rehearsal.candles,
-            result=run(bars, rehearsal.plan, rules, path=path),
+            result=result,
             held=run(bars, hold_plan(rehearsal.candles.height), free),
             resampling=self.resampling,
-            notes=(*rehearsal.notes, *_path_note(question)),
+            taker_fee=rules.costs.taker_fee,
+            notes=(*rehearsal.notes, *self._notes(question, result)),
+            scope=question.scope,
         )
+
+    def _notes(self, question: Question, result: Backtest) -> Iterator[str]:
+        if question.path:
+            candles = f"{result.path_candles} of {len(result.bars)} candles"
+            yield f"stops followed along {question.path.value} candles in {candles}, pessimistically in the others"
+        if self.universe.timeframe is Timeframe.D1:
+            yield "the daily loss rule refuses nothing on daily candles: each decision opens a new day"
 
     def _rules(self, question: Question) -> AccountRules:
         rules = self.rules[question.pair]
@@ -93,7 +112,3 @@ def _check_covers(finer: pl.DataFrame, candles: pl.DataFrame, question: Question
             f"inside, first {lacking['open_time'][0]:%Y-%m-%d %H:%M} UTC: import finer candles for all of that time "
             "or leave the path out"
         )
-
-
-def _path_note(question: Question) -> tuple[str, ...]:
-    return (f"stops followed along {question.path.value} candles",) if question.path else ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -12,10 +12,11 @@ from ml.evaluation import decide_exposures
 from ml.registry import PolicyRegistry
 from trading.backtest import Plan
 from trading.errors import InvalidValue, NotStored
+from trading.indicators.companions import REFERENCE_ASSET
 from trading.market import Pair, month_of, month_start, next_month
 from trading.ports import TableStore
 from trading.risk.limits import Limits
-from trading.signals import SignalRules, signal_table
+from trading.signals import USED, SignalRules, signal_table
 from trading.strategies import exposure_plan, technical_plan
 
 
@@ -77,12 +78,28 @@ class Library:
                 f"{candles.height} candles of {pair} between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M} UTC: "
                 f"stored are {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
             )
+        self._refuse_months_without_features(pair, candles)
         known = self.features.between(pair, first, last).drop("close_time", "known_at")
         return candles.join(known, on="open_time", how="left", maintain_order="left", validate="1:1")
 
     def _technical(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
         signals = signal_table(table, table["close"].to_numpy(), self.signals)
-        return Rehearsal(table, technical_plan(signals, self.limits, shorts=self.shorts), ())
+        correlation = table["btc_correlation"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        plan = technical_plan(
+            signals,
+            self.limits,
+            shorts=self.shorts,
+            btc_correlation=None if pair.base == REFERENCE_ASSET else correlation,
+        )
+        unknown = table.filter(pl.any_horizontal(pl.col(USED).is_null())).height
+        told = (f"{unknown} candles with an unknown feature: no signal there",) if unknown else ()
+        return Rehearsal(table, plan, told)
+
+    def _refuse_months_without_features(self, pair: Pair, candles: pl.DataFrame) -> None:
+        """A month that was not looked at must not read like a month without a signal."""
+        if missing := sorted(_months(candles) - set(self.features.months(pair))):
+            months = ", ".join(f"{month:%Y-%m}" for month in missing)
+            raise NotStored(f"no features of {pair} in {months}: materialise `features` for these months")
 
     def _policy(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
         """Flat in a month without a policy of its own: a policy is never shown what it has learned from."""
@@ -98,6 +115,8 @@ class Library:
         exposures = np.zeros(rows.height)
         held, undecided = 0, 0
         for month in tested:
+            if _month_before(month) not in tested:
+                held = 0  # flat through the months between
             policy = self.policies.bundle(pair, month)
             here = _in_month(rows, month_start(month), month_start(next_month(month)))
             known = rows.filter(here).select(policy.feature_names).cast(pl.Float64)
@@ -108,13 +127,20 @@ class Library:
 
 
 def _policy_notes(months: int, undecided: int) -> tuple[str, ...]:
-    told = (f"{months} months, each by the policy trained on the months before it",)
+    told = (
+        f"{months} months, each by the policy trained on the months before it",
+        "all in or all out and without a stop, as it was trained: live, risk caps and protects every position",
+    )
     return (
         (*told, f"{undecided} candles with an unknown feature: what was held was kept") if undecided else told
     )
 
 
-def _months(table: pl.DataFrame) -> set[object]:
+def _month_before(month: date) -> date:
+    return month_of(month_start(month) - timedelta(days=1))
+
+
+def _months(table: pl.DataFrame) -> set[date]:
     return {month_of(time) for time in table["open_time"].dt.truncate("1mo").unique()}
 
 

@@ -80,7 +80,7 @@ def backtest(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a strategy would have earned on stored candles, after costs and under every rule of the account."""
+    """What a strategy would have earned on stored candles, after costs, with the account's halts and sizes."""
     from orchestration.backtests import facts, run_backtest, show
 
     report, page = run_backtest(strategy, pair, start, end, path, ignore_pause)

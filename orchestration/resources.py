@@ -159,7 +159,7 @@ class World:
             policies=self.policies,
             signals=settings.signals,
             limits=settings.risk,
-            shorts=settings.backtest.shorts,
+            shorts=settings.backtest.shorts != "never",
         )
         return Backtester(
             universe=settings.market.universe,

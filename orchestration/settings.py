@@ -109,8 +109,7 @@ class Embeddings(Section):
 
 
 class BacktestSettings(Section):
-    leverage: float = Field(ge=1, le=3)
-    shorts: bool
+    shorts: Literal["never", "inventory", "borrow"]
     resamples: int = Field(ge=100, le=100_000)
     confidence: float = Field(gt=0.5, lt=1)
     seed: int = Field(ge=0)
@@ -149,7 +148,6 @@ class Settings(Section):
 
     def account_rules(self, pair: Pair) -> AccountRules:
         """What back-tests of the pair obey: the costs and the rules of the account that trades."""
-        borrows = self.backtest.shorts or self.backtest.leverage > 1
         return AccountRules(
             costs=self.costs(pair),
             drawdown_pause=self.risk.drawdown,
@@ -157,9 +155,9 @@ class Settings(Section):
             losing_streak=self.risk.losing_streak,
             cool_down=dt.timedelta(minutes=self.risk.cool_down_minutes),
             trailing_after=self.risk.trailing_after,
-            leverage=min(self.backtest.leverage, self.risk.leverage),
-            shorts=self.backtest.shorts,
-            margin=self.margin if borrows else None,
+            leverage=1.0,  # no strategy asks for more than the account has
+            shorts=self.backtest.shorts != "never",
+            margin=self.margin if self.backtest.shorts == "borrow" else None,
         )
 
     @property

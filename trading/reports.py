@@ -24,7 +24,7 @@ TRADE_COLUMNS = (
     "entry price",
     "exit price",
     "return",
-    "costs of equity",
+    "costs",
     "ended by",
 )
 
@@ -59,7 +59,15 @@ class BacktestReport:
     curves: pl.DataFrame  # close_time, close, equity, holding, drawdown; one row per candle
     months: pl.DataFrame  # year, month, return
     resampling: Resampling
+    taker_fee: float
     notes: tuple[str, ...]
+    scope: str  # which part of the history, on which terms; empty: all that is stored
+
+    @property
+    def name(self) -> str:
+        """A file name that other questions do not share."""
+        parts = ("backtest", self.dataset, self.pair.key, self.strategy, self.scope)
+        return "-".join(part for part in parts if part)
 
     @property
     def trades(self) -> pl.DataFrame:
@@ -103,7 +111,7 @@ class BacktestReport:
     def trade_rows(self, most: int) -> Iterator[tuple[str, ...]]:
         """The newest trades as text, newest first."""
         for trade in reversed(self.trades.tail(most).to_dicts()):
-            fees = trade["entry_fee"] + trade["exit_fee"] + trade["margin_cost"]
+            costs = trade["entry_fee"] + trade["exit_fee"] + trade["margin_cost"]
             yield (
                 f"{trade['entry_time']:%Y-%m-%d %H:%M}",
                 f"{trade['exit_time']:%Y-%m-%d %H:%M}",
@@ -111,7 +119,7 @@ class BacktestReport:
                 f"{trade['entry_price']:.8g}",
                 f"{trade['exit_price']:.8g}",
                 f"{trade['return']:+.2%}",
-                f"{fees:.3%}",
+                f"{costs / (trade['quantity'] * trade['entry_price']):.2%}",
                 trade["reason"].replace("_", " "),
             )
 
@@ -139,6 +147,7 @@ class BacktestReport:
             "buy_and_hold": self.holding.as_json(),
             "trades": self.trades.height,
             "fees": totals.fees,
+            "taker_fee": self.taker_fee,
             "margin_costs": totals.margin_costs,
             "refused": totals.refused,
             "paused_at": totals.paused_at.isoformat() if totals.paused_at else None,
@@ -157,7 +166,9 @@ def report(
     result: Backtest,
     held: Backtest,
     resampling: Resampling,
+    taker_fee: float,
     notes: tuple[str, ...],
+    scope: str = "",
 ) -> BacktestReport:
     """`result` and `held` opened with an equity of 1 and ran over `candles`."""
     per_year = universe.timeframe.per_year
@@ -191,7 +202,9 @@ def report(
         ),
         months=monthly_returns(candles["close_time"], result.equity),
         resampling=resampling,
+        taker_fee=taker_fee,
         notes=notes,
+        scope=scope,
     )
 
 

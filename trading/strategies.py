@@ -11,10 +11,13 @@ from trading.risk.limits import Limits
 Array = npt.NDArray[np.float64]
 
 
-def technical_plan(signals: pl.DataFrame, limits: Limits, *, shorts: bool) -> Plan:
+def technical_plan(
+    signals: pl.DataFrame, limits: Limits, *, shorts: bool, btc_correlation: Array | None = None
+) -> Plan:
     """The technical agent alone, sized by the risk rules; `signals` as `trading.signals.signal_table` gives them.
 
-    Each signal asks for the exposure at which its stop loses `risk_per_trade`, at most `position_cap`. A signal
+    Each signal asks for the exposure at which its stop loses `risk_per_trade`, within the caps on one position,
+    and for `correlated_size` of that where `btc_correlation` (n,) is too high or NaN; None for BTC itself. A signal
     for what is held changes nothing, nor does none at all; a short signal closes what is held unless `shorts`.
     A signal whose stop is further away, or whose reward is smaller, than the limits allow asks for nothing, as
     risk would refuse it. Stops trail at their first distance.
@@ -22,7 +25,7 @@ def technical_plan(signals: pl.DataFrame, limits: Limits, *, shorts: bool) -> Pl
     direction = signals["direction"].to_numpy().astype(np.float64)
     stop = _column(signals, "stop_distance")
     target = _column(signals, "target_distance")
-    size = exposure(stop, limits)
+    size = exposure(stop, limits) * _share_beside_btc(btc_correlation, limits)
     allowed = (stop <= limits.stop_distance) & (target >= limits.reward_risk * stop)
     wanted = np.where(direction > 0, size, -size if shorts else 0.0)
     opens = (direction > 0) | ((direction < 0) & shorts)
@@ -37,10 +40,17 @@ def technical_plan(signals: pl.DataFrame, limits: Limits, *, shorts: bool) -> Pl
 
 
 def exposure(stop: Array, limits: Limits) -> Array:
-    """Share of equity at which a stop this far away loses `risk_per_trade`, within every cap."""
+    """Share of equity at which a stop this far away loses `risk_per_trade`, within the caps on one position."""
     with np.errstate(divide="ignore", invalid="ignore"):
         by_risk = limits.risk_per_trade / stop
-    return np.minimum(by_risk, min(limits.position_cap, limits.total_exposure))
+    return np.minimum(by_risk, min(limits.position_cap, limits.asset_cap, limits.total_exposure))
+
+
+def _share_beside_btc(correlation: Array | None, limits: Limits) -> Array | float:
+    """As risk has it: a correlation that is not known counts as high."""
+    if correlation is None:
+        return 1.0
+    return np.where(np.abs(correlation) <= limits.correlated_above, 1.0, limits.correlated_size)
 
 
 def hold_plan(candles: int) -> Plan:

@@ -139,8 +139,10 @@ def test_the_check_names_the_fault_of_a_report_that_cannot_be(
 
 def test_a_part_of_history_and_the_ignored_pause_come_from_the_run(world: World) -> None:
     world.run(backtest_report, start="2024-02-01", end="2024-03-01", ignore_pause=True)
-    found = facts(world)
+    name = "backtest-simulated-4h-BTC-USDT-technical-from-20240201T0000-to-20240301T0000-unpaused.json"
+    found = json.loads((world.reports / name).read_text(encoding="utf-8"))
     assert (found["from"], found["to"]) == ("2024-02-01T00:00:00+00:00", "2024-03-01T00:00:00+00:00")
+    assert facts(world)["from"] == "2024-01-01T00:00:00+00:00"  # the whole history's report is still there
 
 
 def test_a_strategy_that_has_nothing_to_show_says_what_to_materialise(world: World) -> None:

@@ -1,6 +1,7 @@
 """What each strategy would have done: from stored candles and features to a plan, and to an answered question."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -131,6 +132,50 @@ def test_holding_is_measured_without_the_rules_that_would_keep_it_from_holding(l
     assert report.holding.trades == 1
 
 
+def test_a_month_whose_features_were_never_computed_is_not_a_month_without_a_signal(library: Library) -> None:
+    lacking = MemoryTable(None)
+    for month in (date(2021, 1, 1), date(2021, 3, 1)):
+        lacking.write(PAIR, month, library.features.read(PAIR, month))
+    blind = replace(library, features=lacking)
+    with pytest.raises(NotStored, match=r"no features of BTC/USDT in 2021-02"):
+        blind.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+
+
+def test_candles_that_could_not_be_judged_are_told(library: Library) -> None:
+    assert (
+        "49 candles with an unknown feature"
+        in library.rehearse(Strategy.TECHNICAL, PAIR, None, None).notes[0]
+    )
+
+
+def test_a_policy_never_carries_a_position_through_a_month_it_was_flat_in(
+    library: Library, tmp_path: Path
+) -> None:
+    class Clinging:
+        """Opens in January and keeps whatever it is told that it holds."""
+
+        feature_names = NAMES
+
+        def __init__(self, month: date) -> None:
+            self.month = month
+
+        def long_probabilities(self, features: np.ndarray, held: float) -> np.ndarray:  # type: ignore[type-arg]
+            return np.full(len(features), 1.0 if self.month.month == 1 else held)
+
+    class Registry:
+        def months(self, pair: Pair) -> list[date]:
+            return [date(2021, 1, 1), date(2021, 3, 1)]
+
+        def bundle(self, pair: Pair, month: date) -> Clinging:
+            return Clinging(month)
+
+    made = replace(library, policies=Registry()).rehearse(Strategy.POLICY, PAIR, None, None)  # type: ignore[arg-type]
+    exposures = pl.Series(np.asarray(made.plan.target))
+    months = made.candles["open_time"].dt.month()
+    assert exposures.filter(months == 1).to_list()[-1] == 1.0
+    assert exposures.filter(months > 1).sum() == 0.0
+
+
 def test_nothing_stored_and_nothing_tested_say_what_to_materialise(library: Library, tmp_path: Path) -> None:
     with pytest.raises(NotStored, match="materialise `ohlcv`"):
         library.rehearse(Strategy.TECHNICAL, Pair("XRP", "USDT"), None, None)
@@ -192,7 +237,7 @@ def with_path(library: Library, source: Halves) -> Backtester:
 def test_stops_can_be_followed_along_finer_candles(library: Library) -> None:
     report = with_path(library, Halves()).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))
     assert report.result.path_candles == report.candles
-    assert "30m candles" in report.notes[-1]
+    assert f"30m candles in {report.candles} of {report.candles}" in report.notes[-1]
 
 
 def test_a_path_that_does_not_cover_every_candle_is_refused(library: Library) -> None:

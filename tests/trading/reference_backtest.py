@@ -1,6 +1,6 @@
 """The back-test as one would explain it: candle after candle, rule after rule, slow. The kernel must equal it.
 
-Only the arithmetic of single fills and of margin is shared with the kernel; it has its own tests.
+Nothing of the kernel is shared: the arithmetic of fills and of margin is written out once more below.
 """
 
 import math
@@ -10,10 +10,30 @@ from typing import Any
 import numpy as np
 
 from trading.backtest import AccountRules, Bars, Plan
-from trading.fills import cost_share, execution_price, price_factor, traded_value
-from trading.margin import arithmetic as lending
 
 DAY = 86_400_000_000
+
+
+def worse(side: float, half_spread: float, slippage: float) -> float:
+    """What one unit of the venue's price becomes: more for a buyer, less for a seller."""
+    return 1.0 + side * (half_spread + slippage)
+
+
+def lost_per_unit(side: float, factor: float, fee: float) -> float:
+    """A buyer pays price and fee for something worth 1, a seller receives less than the 1 that it is worth."""
+    return side * (factor * (1.0 + side * fee) - 1.0)
+
+
+def value_to_trade(equity: float, held: float, target: float, side: float, lost: float) -> float:
+    """So much that target x (equity - costs) is held afterwards."""
+    return abs(target * equity - held) / (1.0 + side * target * lost)
+
+
+def liquidated_at(cash: float, quantity: float, entry: float, leverage: float, level: float) -> float:
+    """Where what is left is `level` of the margin: a long's is fixed at the entry, a short's grows with the price."""
+    if quantity > 0:
+        return max(level * entry / leverage - cash / quantity, 0.0)
+    return max(cash / (-quantity * (1 + level / leverage)), 0.0)
 
 
 @dataclass
@@ -167,12 +187,12 @@ class Reference:
         self, target: float, equity: float, held: float, price: float, side: float, time: int, row: int
     ) -> None:
         costs, margin = self.rules.costs, self.rules.margin
-        factor = price_factor(side, costs.half_spread, costs.slippage)
-        lost = cost_share(side, factor, costs.taker_fee)
+        factor = worse(side, costs.half_spread, costs.slippage)
+        lost = lost_per_unit(side, factor, costs.taker_fee)
         lends = margin if target < 0 or target > 1 else None
         if lends is not None:
-            lost += lending.opening_cost(factor, lends.opening_fee)
-        value = traded_value(equity, held, target, side, lost)
+            lost += factor * lends.opening_fee
+        value = value_to_trade(equity, held, target, side, lost)
         opens = self.position is None
         position = self.position = self.position or Position(side, time)
         bought = value / price
@@ -185,7 +205,7 @@ class Reference:
         position.entered += bought
         position.entry_fee += fee
         if lends is not None:
-            self._charge(position, lending.opening_cost(bought * paid, lends.opening_fee))
+            self._charge(position, bought * paid * lends.opening_fee)
             if position.lent == 0.0:
                 position.borrowed_at, position.rollovers = time, 0
             position.lent += bought * paid
@@ -217,9 +237,9 @@ class Reference:
         self, target: float, equity: float, held: float, price: float, side: float, time: int
     ) -> None:
         costs = self.rules.costs
-        factor = price_factor(-side, costs.half_spread, costs.slippage)
-        lost = cost_share(-side, factor, costs.taker_fee)
-        sold = traded_value(equity, held, target, -side, lost) / price
+        factor = worse(-side, costs.half_spread, costs.slippage)
+        lost = lost_per_unit(-side, factor, costs.taker_fee)
+        sold = value_to_trade(equity, held, target, -side, lost) / price
         if sold >= abs(self.quantity):
             self._close(price, "signal", time, time)
         elif sold > 0:
@@ -274,7 +294,7 @@ class Reference:
         if position.lent == 0.0 or margin is None:
             return math.nan
         entry = position.lent / self.quantity if self.quantity > 0 else 0.0
-        return lending.liquidation_price(
+        return liquidated_at(
             self.cash, self.quantity, entry, float(self.rules.leverage), margin.liquidation_level
         )
 
@@ -308,10 +328,11 @@ class Reference:
         position.left += quantity
 
     def _fill(self, quantity: float, reference: float, reason: str, time: int) -> tuple[float, float]:
+        costs = self.rules.costs
         equity = self.cash + self.quantity * reference
         if equity > 0:
             self.turnover += abs(quantity) * reference / equity
-        price = execution_price(reference, 1.0 if quantity > 0 else -1.0, self.rules.costs)
+        price = reference * worse(1.0 if quantity > 0 else -1.0, costs.half_spread, costs.slippage)
         fee = abs(quantity) * price * self.rules.costs.taker_fee
         self.cash -= quantity * price + fee
         self.quantity += quantity
@@ -349,10 +370,10 @@ class Reference:
         if position is None or margin is None or position.lent == 0.0:
             return
         period = round(margin.rollover_hours * 3600 * 1e6)
-        periods = lending.rollover_periods(position.borrowed_at, time, period)
+        periods = max((time - position.borrowed_at) // period, 0)
         if periods > position.rollovers:
             due = periods - position.rollovers
-            self._charge(position, lending.rollover_cost(position.lent, margin.rollover_fee, due))
+            self._charge(position, position.lent * margin.rollover_fee * due)
             position.rollovers = periods
 
 

@@ -85,12 +85,18 @@ def test_whatever_passes_the_check_is_a_market(prices: np.ndarray) -> None:
     try:
         found = Bars(np.arange(5) * HOUR, *prices)
     except InvalidCandles:
-        sound = np.isfinite(prices).all() and (prices > 0).all()
+        sound = ((prices >= 1e-18) & (prices <= 1e18)).all()
         assert not (sound and (prices[1] >= prices.max(0)).all() and (prices[2] <= prices.min(0)).all())
         return
-    assert np.isfinite(prices).all()
-    assert (found.low > 0).all()
+    assert (found.low >= 1e-18).all()
+    assert (found.high <= 1e18).all()
     assert (found.high >= prices.max(0)).all()
+
+
+@pytest.mark.parametrize("price", [5e-324, 1e-310, 1e-19, 1e19, 1e300])
+def test_a_price_beyond_all_prices_is_refused_and_named(price: float) -> None:
+    with pytest.raises(InvalidCandles, match="no price of anything"):
+        Bars(np.arange(2) * HOUR, *np.full((4, 2), price))
 
 
 def test_trades_of_one_moment_are_one_row() -> None:

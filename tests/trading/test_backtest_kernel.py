@@ -386,6 +386,20 @@ def test_one_candle_decides_and_never_trades() -> None:
     assert (result.equity.tolist(), result.totals.fills, result.trades.height) == ([1.0], 0, 0)
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("touched", [50.0, 150.0])
+@pytest.mark.parametrize("at", range(1, 20))
+def test_a_level_that_is_met_exactly_ends_the_trade_at_any_place_among_its_candles(
+    at: int, touched: float, side: float
+) -> None:
+    candles = [(100.0, 100.0, 100.0, 100.0)] * 20
+    candles[at] = (100.0, max(touched, 100.0), min(touched, 100.0), 100.0)
+    wanted = plan(side, *[NAN] * 19, stop=0.5, take_profit=0.5)
+    result = run(bars(*candles), wanted, rules(shorts=True))
+    assert result.trades["exit_price"].to_list() == [touched]
+    assert result.fill_records["candle"].tolist() == [1, at]
+
+
 def test_decisions_in_runs_and_as_an_array_are_the_same_plan() -> None:
     for seed in SOME:
         case = random_case(seed)

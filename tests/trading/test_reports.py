@@ -58,6 +58,7 @@ def made() -> BacktestReport:
         result=run(bars, Plan(target, stop=0.01), RULES),
         held=run(bars, hold_plan(table.height), RULES),
         resampling=Resampling(200, 0.9, 1),
+        taker_fee=0.0026,
         notes=("a note",),
     )
 

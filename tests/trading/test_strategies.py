@@ -13,7 +13,15 @@ from trading.errors import InvalidValue
 from trading.strategies import exposure, hold_plan, technical_plan
 
 ROOMY = replace(
-    LIMITS, risk_per_trade=0.01, position_cap=0.5, total_exposure=0.8, stop_distance=0.05, reward_risk=1.5
+    LIMITS,
+    risk_per_trade=0.01,
+    position_cap=0.5,
+    asset_cap=0.7,
+    total_exposure=0.8,
+    stop_distance=0.05,
+    reward_risk=1.5,
+    correlated_above=0.8,
+    correlated_size=0.5,
 )
 
 
@@ -60,11 +68,24 @@ def test_a_short_signal_closes_even_where_risk_would_refuse_to_open() -> None:
     assert targets((-1, 0.06, 0.2)) == [0.0]
 
 
+def test_no_cap_of_one_position_is_exceeded() -> None:
+    for cap in ("position_cap", "asset_cap", "total_exposure"):
+        [size] = exposure(np.array([0.001]), replace(ROOMY, **{cap: 0.05}))
+        assert size == 0.05
+
+
+def test_what_moves_with_btc_and_what_is_not_known_gets_its_part_of_the_size() -> None:
+    rows = signals(*[(1, 0.04, 0.08)] * 4)
+    correlation = np.array([0.5, 0.9, -0.9, np.nan])
+    plan = technical_plan(rows, ROOMY, shorts=False, btc_correlation=correlation)
+    assert np.asarray(plan.target).tolist() == [0.25, 0.125, 0.125, 0.125]
+
+
 @given(st.floats(1e-6, 0.1), st.floats(0.001, 0.05), st.floats(0.01, 0.5), st.floats(0.01, 1.0))
 def test_the_exposure_never_risks_more_than_allowed_nor_exceeds_a_cap(
     stop: float, risk: float, cap: float, total: float
 ) -> None:
-    limits = replace(LIMITS, risk_per_trade=risk, position_cap=cap, total_exposure=total)
+    limits = replace(LIMITS, risk_per_trade=risk, position_cap=cap, asset_cap=1.0, total_exposure=total)
     [size] = exposure(np.array([stop]), limits)
     assert 0 < size <= min(cap, total)
     assert size * stop <= risk * (1 + 1e-12)

@@ -14,6 +14,7 @@ Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+SMALLEST, LARGEST = 1e-18, 1e18  # as risk has it: beyond them products overflow
 PRICES = ("open", "high", "low", "close")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,8 +111,8 @@ def _check_order(times: Times, distances: Times) -> None:
 def _check_prices(bars: Bars) -> None:
     """One look at all of them first: the rows are searched only when something is wrong."""
     if bool(
-        (bars.low > 0).all()
-        & (bars.high < np.inf).all()
+        (bars.low >= SMALLEST).all()
+        & (bars.high <= LARGEST).all()
         & (bars.low <= np.minimum(bars.open, bars.close)).all()
         & (bars.high >= np.maximum(bars.open, bars.close)).all()
     ):
@@ -128,6 +129,7 @@ def _impossibilities(bars: Bars) -> Mapping[str, Mask]:
     return {
         "a price is not a finite number": ~np.isfinite(prices).all(axis=0),
         "a price is not above zero": (prices <= 0).any(axis=0),
+        "a price is no price of anything": ((prices < SMALLEST) | (prices > LARGEST)).any(axis=0),
         "the high is below another price": bars.high < prices.max(axis=0),
         "the low is above another price": bars.low > prices.min(axis=0),
     }

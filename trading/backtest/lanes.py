@@ -11,7 +11,7 @@ elements as are read or written from `row` on: whoever calls does.
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]  # what Numba itself writes its code with
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
