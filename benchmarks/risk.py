@@ -37,6 +37,7 @@ LIMITS = Limits(
     candle_age=2.0,
     feature_age=2.0,
     balance_age=2.0,
+    price_age=24.0,
     sentiment_age_hours=72.0,
     policy_age_days=62.0,
     clock_skew_seconds=2.0,
@@ -79,7 +80,14 @@ STATE = AccountState(
 )
 MARKET = MarketState(volatility=0.6123, btc_correlation=0.83)
 AGES = Ages(
-    candle=0.02, features=0.02, balance=0.0, policy_days=11.3, sentiment_hours=2.7, clock_skew_seconds=0.0
+    candle=0.02,
+    features=0.02,
+    balance=0.0,
+    prices=0.1,
+    oldest_price="BTC-USDT",
+    policy_days=11.3,
+    sentiment_hours=2.7,
+    clock_skew_seconds=0.0,
 )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from trading.fills import Costs
 from trading.market import Instrument, Pair
 from trading.orders import OrderIntent, Side
-from trading.portfolio import Position, rate
+from trading.portfolio import Position, conversion_path, rate
 
 MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is the venue's to refuse
 
@@ -72,6 +73,16 @@ class Commitments:
             return pair.base, -quantity
         share = self.instruments[pair].taker_fee + Decimal(repr(self.concession(pair)))
         return pair.quote, quantity * self.prices[pair] * (1 + share)
+
+    def valued_by(self, pair: Pair) -> set[Pair]:
+        """The pairs whose prices value the balances, the positions, waiting orders, and an order in `pair`."""
+        held = {asset for asset, amount in self.balances.items() if amount}
+        traded = {each.pair.base for each in self.positions} | {each.pair.base for each in self.unsettled}
+        return {
+            step if (step := Pair(first, second)) in self.prices else Pair(second, first)
+            for asset in held | traded | {pair.quote}
+            for first, second in pairwise(conversion_path(asset, self.quote, self.prices))
+        }
 
     def concession(self, pair: Pair) -> float:
         """What a market order may pay above the last close: spread, slippage, and a small move until it fills."""

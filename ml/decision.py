@@ -24,6 +24,9 @@ from trading.risk.protection import hit_protection
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels, technical_signal
 
 STRATEGY_VERSION = "2"
+_UNASKED = Consensus(
+    Action.HOLD, 0.0, 0.0, {}, (), ("nobody was asked: the open position's protection was hit",)
+)
 SPOT = 1.0  # no agent asks for borrowed money
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
 
@@ -50,13 +53,34 @@ def decision_id(account: str, pair: Pair, candle_close_time: datetime) -> str:
 
 def decide(known: Known, rules: Rules) -> Decision:
     """Ask every agent, form a consensus, let risk have the last word, and write down why."""
-    identity = decision_id(known.account, known.pair, known.candle_close_time)
     signal = technical_signal(known.features, known.close, rules.signals)
     opinions = _opinions(known, signal, rules)
     agreed = consensus(opinions, rules.consensus)
     action, why = _action(known, agreed, rules.limits)
     proposal = _proposal(known, action, signal, rules.signals)
-    assessment = _assessed(known, proposal, opinions, rules.limits)
+    return _concluded(known, opinions, agreed, action, why, proposal, rules.limits)
+
+
+def protective_exit(known: Known, rules: Rules) -> Decision | None:
+    """Close a position whose stop or target was hit; nobody is asked. None when there is nothing of the kind."""
+    position = _held(known)
+    if position is None:
+        return None
+    why = hit_protection(position, known.since_opened, rules.limits.trailing_after)
+    return _concluded(known, (), _UNASKED, Action.CLOSE, why, _closing(known), rules.limits) if why else None
+
+
+def _concluded(
+    known: Known,
+    opinions: tuple[Opinion, ...],
+    agreed: Consensus,
+    action: Action,
+    why: str,
+    proposal: Proposal | None,
+    limits: Limits,
+) -> Decision:
+    identity = decision_id(known.account, known.pair, known.candle_close_time)
+    assessment = _assessed(known, proposal, opinions, limits)
     intent = _intent(identity, known, proposal, assessment)
     return Decision(
         identity,
@@ -149,11 +173,13 @@ def _ages(known: Known, opinions: tuple[Opinion, ...]) -> Ages:
     """Ages of the inputs that were used: an agent that abstained has used none."""
     voted = {opinion.agent for opinion in opinions if opinion.action is not None}
     heard = known.sentiment if "analyst" in voted else None
-    now, candle = known.decided_at, known.timeframe.duration
+    now, candle, oldest = known.decided_at, known.timeframe.duration, known.oldest_price
     return Ages(
         candle=(now - known.candle_close_time) / candle,
         features=(now - known.oldest_market) / candle,
         balance=known.waiting / candle,
+        prices=(now - oldest.close_time) / candle if oldest else None,
+        oldest_price=oldest.pair.key if oldest else "",
         policy_days=known.policy_age_days if "quant" in voted else None,
         sentiment_hours=(now - heard.newest_known_at) / timedelta(hours=1) if heard else None,
         clock_skew_seconds=max((known.newest_input - now) / timedelta(seconds=1), 0.0),

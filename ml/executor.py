@@ -1,12 +1,13 @@
 """Carries a decision out: settle, decide, commit, then place. Nothing leaves the process before it is committed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from ml.decision import Rules, decide, decision_id
+from ml.decision import Decision, Rules, decide, decision_id, protective_exit
 from ml.knowledge import Knowledge
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
@@ -29,6 +30,9 @@ def execute(
 ) -> Executed:
     """One decision for the newest candle known at `as_of`; the same candle again changes nothing.
 
+    A position whose stop or target was hit is closed from the journal and the pair's own candles alone, before
+    anything else is read: a lost champion or another pair's bad candle must not keep it open.
+
     Raises InvalidValue when the account has already decided on a later candle: an account's history has one direction.
     """
     watch = Stopwatch()
@@ -38,18 +42,38 @@ def execute(
         return Executed(earlier, _place(identity, journal, venue), repeated=True)
     _refuse_the_past(knowledge.account.name, at, journal)
     knowledge.ensure_account(at)
-    venue.settle(knowledge.account.name)
+    unfinished = Unfinished()
+    with unfinished.step("settle"):
+        venue.settle(knowledge.account.name)
     watch.lap("settle")
-    begin_halts(knowledge, rules.limits, at, journal)
+    with unfinished.step("halts"):
+        begin_halts(knowledge, rules.limits, at, journal)
     watch.lap("halts")
+    held = knowledge.holding(pair, at)
+    leaving = protective_exit(held, rules) if held else None
+    decided = leaving or _asked(pair, at, knowledge, rules, unfinished, watch)
+    watch.lap("decide")
+    facts = {"timings_ms": watch.milliseconds} | (
+        {"unfinished": unfinished.words} if unfinished.words else {}
+    )
+    first = journal.record_decision(decided.receipt | facts, decided.intent)
+    order = _place(identity, journal, venue)
+    try:
+        journal.save_snapshot(knowledge.account.name, at.date(), knowledge.snapshot(at))
+    except Exception:
+        if not leaving:  # an exit was made without the prices of other pairs; the next decision tells of them
+            raise
+    return Executed(journal.decision(identity), order, repeated=not first)
+
+
+def _asked(
+    pair: Pair, at: datetime, knowledge: Knowledge, rules: Rules, unfinished: "Unfinished", watch: "Stopwatch"
+) -> Decision:
+    """Everything gathered, everyone asked. What could not be finished stops here."""
+    unfinished.stop()
     known = knowledge.at(pair, at)
     watch.lap("gather")
-    decided = decide(known, rules)
-    watch.lap("decide")
-    first = journal.record_decision(decided.receipt | {"timings_ms": watch.milliseconds}, decided.intent)
-    order = _place(identity, journal, venue)
-    journal.save_snapshot(known.account, known.decided_at.date(), knowledge.snapshot(known.decided_at))
-    return Executed(journal.decision(identity), order, repeated=not first)
+    return decide(known, rules)
 
 
 def begin_halts(knowledge: Knowledge, limits: Limits, at: datetime, journal: Journal) -> None:
@@ -85,6 +109,28 @@ def _refuse_the_past(account: str, at: datetime, journal: Journal) -> None:
             f"account {account} has decided at {newest[0]['decided_at']}: it cannot decide as of "
             f"{at.isoformat()} any more; use another [venue] account to try the past again"
         )
+
+
+class Unfinished:
+    """Errors of steps that must not keep a position open whose protection was hit; any other decision stops."""
+
+    def __init__(self) -> None:
+        self._errors: list[tuple[str, Exception]] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._errors.append((name, error))
+
+    def stop(self) -> None:
+        for _, error in self._errors:
+            raise error
+
+    @property
+    def words(self) -> list[str]:
+        return [f"{name}: {type(error).__name__}: {error}" for name, error in self._errors]
 
 
 class Stopwatch:

@@ -1,6 +1,7 @@
 """A receipt as plain text that a person reads from top to bottom."""
 
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from trading.orders import Fill, Order
@@ -21,6 +22,8 @@ def explain(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill] |
 
 def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield f"{receipt['pair']} at {receipt['decided_at']}: {receipt['outcome']}"
+    for words in receipt.get("unfinished", ()):
+        yield f"could not be done first: {words}"
     yield f"decision {receipt['decision_id']}, account {receipt['account']}, data {receipt['dataset']}"
 
 
@@ -41,7 +44,12 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
             f"  sentiment  {sentiment['score']:+.2f} by {sentiment['model']}, "
             f"newest article known {sentiment['newest_known_at']}"
         )
-    yield f"  account    equity {inputs['account']['equity']:.2f}, peak {inputs['account']['equity_peak']:.2f}"
+    equity, peak = (float(inputs["account"][name]) for name in ("equity", "equity_peak"))
+    yield (
+        f"  account    equity {equity:.2f}, peak {peak:.2f}"
+        if isfinite(equity)
+        else "  account    not valued"
+    )
     for halt in inputs["account"].get("halts", ()):
         yield f"  halted     {halt['kind']} since {halt['since']}, until {halt['until'] or 'a person resumes'}"
     yield f"  position   {_position(inputs['position'])}"
@@ -57,6 +65,8 @@ def _position(position: Mapping[str, Any] | None) -> str:
 def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Votes"
+    if not receipt["opinions"]:
+        yield "  nobody was asked"
     for opinion in receipt["opinions"]:
         vote = f"{opinion['action']} {opinion['confidence']:.2f}" if opinion["action"] else "abstains"
         yield f"  {opinion['agent']:<10} {vote:<12} {opinion['model']}: {opinion['reasoning']}"

@@ -1,7 +1,9 @@
 """Gathers what one decision may see: everything known at its clock, nothing later."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from ml.commitments import Commitments, exposure
-from ml.known import Known
+from ml.known import Known, OldestPrice
 from ml.policy import Policy
 from ml.registry import PolicyRegistry
 from ml.sentiment import PairSentiment, pair_sentiment, quote_is_crypto
@@ -20,14 +22,31 @@ from trading.fills import Costs
 from trading.indicators import live_row, lookback
 from trading.indicators.companions import companion_pairs, companions_of, reference_of
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, next_month
-from trading.portfolio import Position, rate
+from trading.portfolio import Position, equity, rate
 from trading.ports import Journal, NewsStore, TableStore
 from trading.risk import AccountState, OtherPosition
 from trading.risk.halts import active
 
 NEWS_HORIZON = timedelta(days=400)  # far enough to say how old the newest article is
+RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds
 RATE_WINDOW = timedelta(minutes=1)  # in which orders are counted
 CORRELATION_RETURNS = 100  # as many as the feature `btc_correlation`
+
+_UNREAD = AccountState(
+    equity=math.nan,
+    equity_peak=math.nan,
+    day_opening_equity=math.nan,
+    position_value=math.nan,
+    base_exposure=math.nan,
+    quote_exposure=math.nan,
+    exposure_value=math.nan,
+    available_base=math.nan,
+    available_quote=math.nan,
+    quote_rate=math.nan,
+    recent_orders=0,
+    others=(),
+    halts=(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +92,52 @@ class Knowledge:
             since_opened=self._since(position, decided_at),
             state=self.state(pair, commitments, decided_at),
             waiting=commitments.waiting(decided_at),
+            oldest_price=self._oldest_price(commitments.valued_by(pair), decided_at),
+            instrument=self.instruments[pair],
+        )
+
+    def holding(self, pair: Pair, decided_at: datetime) -> Known | None:
+        """What closing the open position must know, and nothing else: the pair's own candles and the balances.
+
+        What is not read is empty or NaN. None without a position, or while an order of the pair has no outcome.
+        """
+        position = self.journal.position(self.account.name, pair)
+        waiting = self.journal.unsettled(self.account.name)
+        if position is None or any(order.pair == pair for order in waiting):
+            return None
+        return Known(
+            account=self.account.name,
+            dataset=self.universe.dataset,
+            pair=pair,
+            timeframe=self.universe.timeframe,
+            decided_at=decided_at,
+            candles=self._window(pair, decided_at, 1),
+            companions={},
+            reference=None,
+            features={},
+            policy=None,
+            policy_age_days=None,
+            sentiment=None,
+            position=position,
+            since_opened=self._since(position, decided_at),
+            state=self._balances_alone(pair, decided_at),
+            waiting=timedelta(0),
+            oldest_price=None,
             instrument=self.instruments[pair],
         )
 
     def now(self) -> datetime:
         """The clock: wall time where one was given, else the close of the newest stored candle of any pair.
 
-        One clock for all pairs: a pair that lags behind is late, it does not turn time back.
+        One clock for all pairs: a pair that lags behind, or has no candle, is late; it does not turn time back.
         """
-        return self.clock() if self.clock else max(map(self.newest_close, self.universe.pairs))
+        if self.clock:
+            return self.clock()
+        closes = []
+        for pair in self.universe.pairs:
+            with suppress(Exception):  # what is unreadable stops whoever needs it, not the time
+                closes.append(self.newest_close(pair))
+        return max(closes) if closes else self.newest_close(self.universe.pairs[0])
 
     def closed_by(self, pair: Pair, at: datetime) -> datetime:
         """Close of the newest candle that had closed by then."""
@@ -90,18 +146,26 @@ class Knowledge:
 
     def newest_close(self, pair: Pair) -> datetime:
         """Close of the newest stored candle."""
-        months = self.candles.months(pair)
-        newest = self.candles.read(pair, months[-1])["close_time"].max() if months else None
-        if not isinstance(newest, datetime):
-            raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
-        return newest
+        for month in reversed(self.candles.months(pair)):
+            newest = self.candles.read(pair, month)["close_time"].max()
+            if isinstance(newest, datetime):  # a month that was written empty says nothing
+                return newest
+        raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
 
     def prices(self, at: datetime) -> dict[Pair, Decimal]:
         """Last close of every pair that was known at `at`."""
         return {pair: Decimal(str(self._window(pair, at, 1)["close"][-1])) for pair in self.universe.pairs}
 
     def ensure_account(self, at: datetime) -> None:
-        """Book the opening balances once, at the prices of the account's first decision."""
+        """Book the opening balances once, at the prices of the account's first decision.
+
+        An account that is open asks for no price: one that cannot be read must not keep a position open.
+        """
+        try:
+            self.journal.balances(self.account.name)
+            return
+        except NotStored:
+            pass
         self.journal.open_account(self.account.name, opening_balances(self.account, self.prices(at)), at)
 
     def snapshot(self, at: datetime) -> dict[str, Any]:
@@ -110,17 +174,67 @@ class Knowledge:
         balances = self.journal.balances(name, at)
         if not balances:
             raise NotStored(f"account {name} had not opened by {at:%Y-%m-%d %H:%M} UTC: choose a later day")
-        return snapshot(self.journal.snapshots(name), at, balances, self.account.quote, self.prices(at))
+        return snapshot(
+            self.journal.snapshots(name),
+            at,
+            balances,
+            self.account.quote,
+            self.prices(at),
+            self._midnight(at),
+        )
+
+    def _midnight(self, at: datetime) -> Decimal | None:
+        """Equity with which the UTC day began, before any fill; None without the account or a price."""
+        midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
+        balances = self.journal.balances(self.account.name, midnight - RESOLUTION)
+        if not balances:
+            return None
+        try:
+            return equity(balances, self.account.quote, self.prices(midnight))
+        except NotStored:
+            return None
+
+    def _oldest_price(self, pairs: Iterable[Pair], at: datetime) -> OldestPrice | None:
+        closes = [OldestPrice(pair, self.closed_by(pair, at)) for pair in sorted(pairs)]
+        return min(closes, key=lambda price: price.close_time, default=None)
+
+    def _balances_alone(self, pair: Pair, at: datetime) -> AccountState:
+        """What is free to close `pair` with. Other pairs whose price cannot be read bind nothing, all else is NaN."""
+        prices = self._readable_prices(at)
+        whole = self._commitments(prices)
+        free = replace(
+            whole,
+            positions=tuple(each for each in whole.positions if each.pair in prices),
+            unsettled=tuple(each for each in whole.unsettled if each.pair in prices),
+        ).free(pair)
+        move = 1 + Decimal(repr(whole.concession(pair)))
+        return replace(
+            _UNREAD,
+            available_base=free.get(pair.base, Decimal(0)),
+            available_quote=free.get(pair.quote, Decimal(0)) / move,
+        )
+
+    def _readable_prices(self, at: datetime) -> dict[Pair, Decimal]:
+        prices = {}
+        for pair in self.universe.pairs:
+            with suppress(Exception):  # whatever is wrong with another pair, this one must be closed
+                price = Decimal(str(self._window(pair, at, 1)["close"][-1]))
+                if price.is_finite() and price > 0:
+                    prices[pair] = price
+        return prices
 
     def commitments(self, at: datetime) -> Commitments:
         """Positions and unfilled orders as they stand, at the prices of `at`."""
+        return self._commitments(self.prices(at))
+
+    def _commitments(self, prices: Mapping[Pair, Decimal]) -> Commitments:
         name = self.account.name
         return Commitments(
             quote=self.account.quote,
             balances=self.journal.balances(name),
             positions=tuple(self.journal.positions(name)),
             unsettled=tuple(self.journal.unsettled(name)),
-            prices=self.prices(at),
+            prices=prices,
             instruments=self.instruments,
             costs=self.costs,
         )

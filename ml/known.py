@@ -15,6 +15,14 @@ from trading.risk import AccountState, MarketState
 
 
 @dataclass(frozen=True, slots=True)
+class OldestPrice:
+    """Of those that the account and the order are valued with."""
+
+    pair: Pair
+    close_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """Everything that one decision may see. All of it was known at `decided_at`."""
 
@@ -34,6 +42,7 @@ class Known:
     since_opened: pl.DataFrame  # candles since the position opened, CANDLE_SCHEMA; empty without one
     state: AccountState
     waiting: timedelta  # since the oldest order without an outcome was decided; zero without one
+    oldest_price: OldestPrice | None  # None: nothing of the account needs one
     instrument: Instrument
 
     @property

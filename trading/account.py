@@ -38,10 +38,12 @@ def snapshot(
     balances: Mapping[str, Decimal],
     quote: str,
     prices: Mapping[Pair, Decimal],
+    midnight: Decimal | None,
 ) -> dict[str, Any]:
     """The account at `at`, given the snapshots of earlier days and perhaps of this one.
 
-    The day opens with the newest equity of an earlier day; the very first day opens with its own first value.
+    The day opens with `midnight`, the equity with which it began. Where that is None, as on the day of the first
+    decision, it opens with its own first value, or with the newest equity of an earlier day.
     """
     now = equity(balances, quote, prices)
     return {
@@ -49,7 +51,7 @@ def snapshot(
         "at": at,
         "quote": quote,
         "equity": now,
-        "opening_equity": _opening(history, at.date(), now),
+        "opening_equity": _opening(history, at.date(), now) if midnight is None else midnight,
         "peak_equity": max(
             [now, *(Decimal(row["peak_equity"]) for row in history if row["day"] <= at.date())]
         ),

@@ -129,7 +129,7 @@ class Journal(Protocol):
         """
 
     def peak(self, account: str) -> Decimal | None:
-        """What `raise_peak` last answered; None before its first call and right after a resume."""
+        """What `raise_peak` last answered, or the equity at a later resume; None before either."""
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
         """Commit halts that begin. One that is known by kind and beginning, or a second pause, changes nothing."""
@@ -137,10 +137,10 @@ class Journal(Protocol):
     def halts(self, account: str) -> list[Halt]:
         """All halts there ever were, oldest first."""
 
-    def resume(self, account: str, resume: Resume) -> Halt:
-        """End the account's pause and forget its equity peak, so that the drawdown counts from now on.
+    def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
+        """End the account's pause and make `equity` its peak, whatever it was: drawdowns count from it on.
 
-        Raises NotStored when the account is not paused.
+        Raises NotStored when the account is not paused, InvalidValue for an equity that is not a number.
         """
 
 

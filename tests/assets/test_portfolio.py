@@ -1,5 +1,6 @@
 """The day's portfolio snapshot through Dagster: what is stored, what a person sees, what older snapshots allow."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -129,6 +130,37 @@ def test_the_stored_snapshot_holds_the_results_exactly(world: World) -> None:
     assert {name: Decimal(stored[name]) for name in ("realised_pnl", "unrealised_pnl", "fees", "net_pnl")} == {
         "realised_pnl": 5, "unrealised_pnl": 0, "fees": 2, "net_pnl": 3,
     }  # fmt: skip
+
+
+def test_a_day_after_days_without_a_snapshot_opens_with_its_own_midnight(world: World) -> None:
+    world.materialise("2024-01-01")
+    wednesday = world.knowledge.snapshot(MONDAY + 60 * HOUR)
+    assert wednesday["equity"] == 1110
+    assert wednesday["opening_equity"] == 1121  # Tuesday's 110, not Monday's 1103
+
+
+def test_the_candle_that_closes_at_midnight_is_yesterdays(world: World) -> None:
+    tuesday = world.knowledge.snapshot(MONDAY + 24 * HOUR)
+    assert tuesday["opening_equity"] == tuesday["equity"] == 1103
+
+
+def test_what_is_filled_at_midnight_is_charged_to_the_new_day(world: World) -> None:
+    world.filled(4, Side.BUY, "1", "120", MONDAY + 24 * HOUR)
+    assert world.knowledge.snapshot(MONDAY + 24 * HOUR)["opening_equity"] == 1103
+
+
+def test_the_day_on_which_the_account_opened_opens_with_its_first_value(world: World) -> None:
+    first = world.knowledge.snapshot(MONDAY + HOUR)
+    world.journal.save_snapshot("paper", MONDAY.date(), first)
+    assert world.knowledge.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
+
+
+def test_a_midnight_without_a_price_falls_back_to_the_newest_snapshot(world: World) -> None:
+    table = MemoryTable(CANDLE_SCHEMA)
+    table.write(PAIR, date(2024, 1, 1), candles().tail(40))
+    world.materialise("2024-01-01")
+    late = replace(world.knowledge, candles=table).snapshot(MONDAY + 40 * HOUR)
+    assert late["opening_equity"] == 1103
 
 
 def test_a_snapshot_from_before_results_were_kept_is_still_read(world: World) -> None:

@@ -288,26 +288,27 @@ class JournalContract:
         journal.begin_halts("paper", [pause, replace(pause, since=NOON + HOUR)])
         assert journal.halts("paper") == [pause]
 
-    def test_resuming_ends_the_pause_and_forgets_the_peak_of_that_account_alone(
+    def test_resuming_ends_the_pause_and_lowers_the_peak_of_that_account_alone(
         self, journal: Journal
     ) -> None:
         pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
         for account in ("paper", "another"):
             journal.begin_halts(account, [pause])
             journal.raise_peak(account, Decimal(1000))
-        assert journal.resume("paper", RESUME) == replace(pause, resume=RESUME)
+        assert journal.resume("paper", RESUME, Decimal(850)) == replace(pause, resume=RESUME)
         assert journal.halts("paper") == [replace(pause, resume=RESUME)]
-        assert journal.peak("paper") is None
+        assert journal.peak("paper") == 850
+        assert journal.raise_peak("paper", Decimal(800)) == 850
         assert journal.halts("another") == [pause]
         assert journal.peak("another") == 1000
 
     def test_a_resumed_account_can_be_paused_and_resumed_again(self, journal: Journal) -> None:
         first, second = (Halt(HaltKind.DRAWDOWN, NOON + n * HOUR, None, "10 % lost") for n in (0, 1))
         journal.begin_halts("paper", [first])
-        journal.resume("paper", RESUME)
+        journal.resume("paper", RESUME, Decimal(850))
         journal.begin_halts("paper", [first, second])
         assert journal.halts("paper") == [replace(first, resume=RESUME), second]
-        journal.resume("paper", RESUME)
+        journal.resume("paper", RESUME, Decimal(850))
         assert journal.halts("paper")[1].resume == RESUME
 
     def test_an_account_that_no_person_must_resume_is_not_paused(self, journal: Journal) -> None:
@@ -315,15 +316,27 @@ class JournalContract:
         journal.raise_peak("paper", Decimal(1000))
         for account in ("paper", "someone"):
             with pytest.raises(NotStored, match=f"account {account} is not paused"):
-                journal.resume(account, RESUME)
+                journal.resume(account, RESUME, Decimal(850))
         assert journal.peak("paper") == 1000
 
     @pytest.mark.parametrize("name", ["by", "reason"])
     def test_nobody_resumes_without_a_name_and_a_reason(self, journal: Journal, name: str) -> None:
         journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
         with pytest.raises(InvalidValue, match=f"{name} is empty"):
-            journal.resume("paper", replace(RESUME, **{name: " "}))
+            journal.resume("paper", replace(RESUME, **{name: " "}), Decimal(850))
         assert journal.halts("paper")[0].resume is None
+
+    def test_a_resume_is_the_peak_of_an_account_that_had_none(self, journal: Journal) -> None:
+        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        journal.resume("paper", RESUME, Decimal(850))
+        assert journal.peak("paper") == 850
+
+    def test_nobody_resumes_at_an_equity_that_is_no_number(self, journal: Journal) -> None:
+        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        with pytest.raises(InvalidValue, match="no number"):
+            journal.resume("paper", RESUME, Decimal("NaN"))
+        assert journal.halts("paper")[0].resume is None
+        assert journal.peak("paper") is None
 
     def test_two_threads_apply_one_fill_once(self, journal: Journal) -> None:
         wanted = decided(opened(journal))

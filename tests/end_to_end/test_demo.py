@@ -139,7 +139,7 @@ def test_the_report_is_one_html_file_with_every_pair(demo: Ended, world: SmallWo
 def test_every_strategy_of_every_pair_has_its_back_test(demo: Ended, world: SmallWorld) -> None:
     pages = {path.stem for path in (world.home / "reports").glob("backtest-*.html")}
     pairs, strategies = ("BTC-USDT", "XRP-USDT", "XRP-BTC"), ("technical", "policy")
-    assert pages == {f"backtest-simulated-1h-{pair}-{each}" for pair in pairs for each in strategies}
+    assert pages >= {f"backtest-simulated-1h-{pair}-{each}" for pair in pairs for each in strategies}
 
 
 def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_the_page(

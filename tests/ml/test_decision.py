@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.decision import decide, decision_id
+from ml.decision import decide, decision_id, protective_exit
 from ml.explanation import explain
-from ml.known import Known
+from ml.known import Known, OldestPrice
 from ml.receipt import candles_digest, canonical
 from ml.sentiment import PairSentiment
 from tests.ml.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
@@ -201,6 +201,28 @@ def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_c
 def test_a_quiet_cross_rate_does_not_halt_trading() -> None:
     before = known()
     assert decide(replace(before, companions={Pair("XRP", "BTC"): before.candles.head(-30)}), RULES).intent
+
+
+def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> None:
+    before, other = known(), Pair("XRP", "USDT")
+    old = OldestPrice(other, before.decided_at - timedelta(hours=25))
+    outcome = decide(replace(before, oldest_price=old), RULES).receipt["outcome"]
+    assert "price age: 25.0 candles old, at most 24: XRP-USDT" in outcome
+    fresh = OldestPrice(other, before.decided_at - timedelta(hours=24))
+    assert decide(replace(before, oldest_price=fresh), RULES).intent
+
+
+def test_a_hit_stop_needs_nothing_but_the_pair_and_dust_is_left_alone() -> None:
+    held = holding(known(RISING), "0.001", "61000", "9999999")
+    bare = replace(held, features={}, state=replace(held.state, equity=float("nan")))
+    leaving = protective_exit(bare, RULES)
+    assert leaving is not None
+    assert leaving.intent is not None
+    assert (leaving.intent.side, leaving.intent.reduces) == (Side.SELL, True)
+    assert leaving.decision_id == decide(held, RULES).decision_id
+    assert protective_exit(holding(known(RISING), "0.00005", "61000", "9999999"), RULES) is None
+    assert protective_exit(holding(known(RISING), "0.001", "1", "9999999"), RULES) is None
+    assert protective_exit(known(RISING), RULES) is None
 
 
 def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:

@@ -10,13 +10,14 @@ import polars as pl
 import pytest
 
 from ml.executor import Stopwatch, execute
+from ml.explanation import explain
 from ml.knowledge import Knowledge
 from ml.registry import PolicyRegistry
 from tests.ml.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
 from trading.account import Account
 from trading.errors import InvalidValue, NotStored
 from trading.fills import Costs
-from trading.market import CANDLE_SCHEMA, Timeframe, Universe, month_of, months_between
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_of, months_between
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Quote
 from trading.risk.halts import HaltKind, Resume
@@ -50,6 +51,8 @@ class Desk:
     """Everything one executor needs; `hidden` candles are known to the exchange alone."""
 
     def __init__(self, folder: Path, hidden: int = 1, journal: MemoryJournal | None = None) -> None:
+        self.folder = folder
+        self.halting_journal: Any = None
         self.tape = candles(RISING, rows=1003)
         known = self.tape.head(self.tape.height - hidden)
         self.table = MemoryTable(CANDLE_SCHEMA)
@@ -230,7 +233,7 @@ def test_the_pause_outlives_the_process_and_a_recovery(tmp_path: Path) -> None:
 def test_after_a_resume_trading_goes_on_although_the_old_peak_is_far_away(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     paused(desk)
-    desk.journal.resume(ACCOUNT.name, Resume(datetime.now(UTC), "ada", "checked by hand"))
+    desk.journal.resume(ACCOUNT.name, Resume(datetime.now(UTC), "ada", "checked by hand"), Decimal(2100))
     done = desk.execute()
     assert done.order is not None
     assert done.order.status is OrderStatus.FILLED
@@ -296,3 +299,195 @@ def round_trip(desk: Desk, number: int, at: datetime) -> None:
             name, name, ACCOUNT.name, PAIR, side, Decimal(price), Decimal("0.001"), Decimal(0), "USDT", when
         )
         desk.journal.record_order(Order(name, OrderStatus.FILLED, "", when), [fill])
+
+
+CROSS = Pair("XRP", "BTC")  # another pair of the same account
+
+
+class Unreadable:
+    """Any store: `fails` says which calls of it raise."""
+
+    def __init__(self, inner: Any, fails: Any) -> None:
+        self._inner, self._fails = inner, fails
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self._fails(name, arguments):
+                raise OSError(f"{name} cannot be read")
+            return method(*arguments, **named)
+
+        return call
+
+
+def stopped(desk: Desk, stop: str = "999999") -> datetime:
+    """A position opened two candles ago whose stop has been touched since, or `stop` says otherwise."""
+    opened = desk.newest - timedelta(hours=2)
+    desk.knowledge.ensure_account(opened)
+    intent = OrderIntent(
+        "held", "held", ACCOUNT.name, PAIR, Side.BUY, Decimal("0.001"), False, Decimal(stop), None, opened
+    )
+    receipt = {
+        "decision_id": "held", "account": ACCOUNT.name, "pair": str(PAIR), "decided_at": opened.isoformat(),
+        "action": "LONG", "confidence": 1.0, "opinions": [],
+    }  # fmt: skip
+    desk.journal.record_decision(receipt, intent)
+    fill = Fill(
+        "held",
+        "held",
+        ACCOUNT.name,
+        PAIR,
+        Side.BUY,
+        Decimal(60000),
+        Decimal("0.001"),
+        Decimal(0),
+        "USDT",
+        opened,
+    )
+    desk.journal.record_order(Order("held", OrderStatus.FILLED, "", opened), [fill])
+    return desk.newest
+
+
+def lost_champion(desk: Desk) -> None:
+    promotions = MemoryPromotions()
+    promotions.record(PAIR, "lost", True, {}, desk.newest)
+    desk.knowledge = replace(desk.knowledge, policies=PolicyRegistry(desk.folder, promotions))
+
+
+def news_store_down(desk: Desk) -> None:
+    news: Any = Unreadable(MemoryNews(), lambda name, given: True)
+    desk.knowledge = replace(desk.knowledge, news=news)
+
+
+def with_cross(desk: Desk, fails: Any) -> None:
+    """The account trades two more pairs, with the same candles; calls about CROSS fail as told."""
+    pairs = (PAIR, CROSS, Pair("XRP", "USDT"))
+    for pair in pairs[1:]:
+        for month in desk.table.months(PAIR):
+            desk.table.write(pair, month, desk.table.read(PAIR, month))
+    candles: Any = Unreadable(desk.table, lambda name, given: given[0] == CROSS and fails(name, given))
+    desk.knowledge = replace(
+        desk.knowledge,
+        universe=Universe(pairs, "USDT", Timeframe.H1, "test"),
+        candles=candles,
+        instruments={pair: replace(INSTRUMENT, pair=pair) for pair in pairs},
+        costs=dict.fromkeys(pairs, COSTS),
+    )
+
+
+def companion_unreadable(desk: Desk) -> None:
+    with_cross(desk, lambda name, given: name == "tail" and given[2] > 200)
+
+
+def price_of_another_pair_unreadable(desk: Desk) -> None:
+    with_cross(desk, lambda name, given: name == "tail")
+
+
+def other_pair_unreadable(desk: Desk) -> None:
+    with_cross(desk, lambda name, given: True)
+
+
+def own_window_for_features_unreadable(desk: Desk) -> None:
+    candles: Any = Unreadable(desk.table, lambda name, given: name == "tail" and given[2] > 200)
+    desk.knowledge = replace(desk.knowledge, candles=candles)
+
+
+def halts_unwritable(desk: Desk) -> None:
+    journal: Any = Unreadable(desk.journal, lambda name, given: name == "begin_halts")
+    desk.halting_journal = journal
+
+
+def venue_cannot_settle(desk: Desk) -> None:
+    venue: Any = Unreadable(desk.venue, lambda name, given: name == "settle")
+    desk.venue = venue
+
+
+BROKEN = [
+    lost_champion,
+    news_store_down,
+    companion_unreadable,
+    price_of_another_pair_unreadable,
+    other_pair_unreadable,
+    own_window_for_features_unreadable,
+    halts_unwritable,
+    venue_cannot_settle,
+]
+
+
+def carry_out(desk: Desk, at: datetime) -> Any:
+    journal = desk.halting_journal or desk.journal
+    return execute(PAIR, at, desk.knowledge, RULES, journal, desk.venue)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_hit_stop_closes_whatever_else_is_broken(tmp_path: Path, broken: Any) -> None:
+    desk = Desk(tmp_path)
+    at = stopped(desk)
+    broken(desk)
+    done = carry_out(desk, at)
+    assert done.order is not None
+    assert done.order.status is OrderStatus.FILLED
+    assert desk.journal.positions(ACCOUNT.name) == []
+    assert carry_out(desk, at).repeated
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_the_same_breakage_stops_a_decision_where_nothing_was_hit(tmp_path: Path, broken: Any) -> None:
+    desk = Desk(tmp_path)
+    at = stopped(desk, stop="1")
+    broken(desk)
+    with pytest.raises((OSError, NotStored)):
+        carry_out(desk, at)
+    assert len(desk.journal.decisions(ACCOUNT.name)) == 1
+    assert len(desk.journal.positions(ACCOUNT.name)) == 1
+
+
+def test_the_clock_goes_on_where_another_pair_cannot_be_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    at = stopped(desk)
+    other_pair_unreadable(desk)
+    done = execute(PAIR, None, desk.knowledge, RULES, desk.journal, desk.venue)
+    assert done.receipt["decided_at"] == at.isoformat()
+    assert desk.journal.positions(ACCOUNT.name) == []
+
+
+def test_the_receipt_of_such_an_exit_says_that_nobody_was_asked_and_what_failed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    at = stopped(desk)
+    price_of_another_pair_unreadable(desk)
+    done = carry_out(desk, at)
+    assert (done.receipt["opinions"], done.receipt["action"]) == ([], "CLOSE")
+    assert done.receipt["why"].startswith("stop-loss")
+    assert done.receipt["unfinished"] == ["halts: OSError: tail cannot be read"]
+    text = explain(done.receipt, done.order)
+    assert "nobody was asked" in text
+    assert "could not be done first: halts" in text
+
+
+def test_an_exit_that_waits_for_its_outcome_is_not_sent_twice_while_the_venue_cannot_be_asked(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    at = stopped(desk)
+    waiting = OrderIntent(
+        "out",
+        "out",
+        ACCOUNT.name,
+        PAIR,
+        Side.SELL,
+        Decimal("0.001"),
+        True,
+        None,
+        None,
+        at - timedelta(hours=1),
+    )
+    receipt = {
+        "decision_id": "out", "account": ACCOUNT.name, "pair": str(PAIR),
+        "decided_at": waiting.created_at.isoformat(), "action": "CLOSE", "confidence": 0.0, "opinions": [],
+    }  # fmt: skip
+    desk.journal.record_decision(receipt, waiting)
+    venue_cannot_settle(desk)
+    with pytest.raises(OSError, match="settle"):
+        carry_out(desk, at)
+    assert [intent.intent_id for intent in desk.journal.unsettled(ACCOUNT.name)] == ["out"]

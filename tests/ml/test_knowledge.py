@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from ml.knowledge import Knowledge
+from ml.known import OldestPrice
 from tests.ml.test_executor import ACCOUNT, COSTS, Desk
 from tests.ml.trading_day import INSTRUMENT, PAIR
-from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_between
+from trading.errors import NotStored
+from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_between, next_month
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.risk import AccountState
 from trading.risk.halts import Halt, HaltKind
@@ -190,3 +192,55 @@ def test_the_other_pairs_behind_the_features_come_with_them(tmp_path: Path) -> N
     assert known.features["btc_correlation"] == pytest.approx(1.0)
     lagging = shared(desk, lag=2).at(CROSS, desk.newest)
     assert lagging.oldest_market == desk.newest - timedelta(hours=2)
+
+
+def test_a_newest_month_without_candles_does_not_hide_the_ones_before(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    newest, now = knowledge.newest_close(CROSS), knowledge.now()
+    after = next_month(month_of(newest))
+    knowledge.candles.write(CROSS, after, desk.tape.clear())
+    assert (knowledge.newest_close(CROSS), knowledge.now()) == (newest, now)
+
+
+def test_a_pair_without_any_candle_does_not_stop_the_clock(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    universe = replace(knowledge.universe, pairs=(Pair("XRP", "USDT"), PAIR))
+    assert replace(knowledge, universe=universe).now() == desk.newest
+
+
+def test_without_any_candle_the_clock_names_what_to_materialise(tmp_path: Path) -> None:
+    knowledge = replace(shared(Desk(tmp_path)), candles=MemoryTable(CANDLE_SCHEMA))
+    with pytest.raises(NotStored, match="ohlcv"):
+        knowledge.now()
+
+
+def test_the_oldest_price_is_that_of_what_the_account_holds(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    knowledge = shared(desk, lag=30)
+    knowledge.ensure_account(desk.newest)
+    assert knowledge.at(PAIR, desk.newest).oldest_price == OldestPrice(PAIR, desk.newest)  # holds no ETH
+    buy(desk, CROSS, Side.BUY, "0.0000001", "60000")
+    late = OldestPrice(CROSS, desk.newest - timedelta(hours=30))
+    assert knowledge.at(PAIR, desk.newest).oldest_price == late
+
+
+def test_an_order_that_waits_needs_a_price_as_a_position_does(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    knowledge = shared(desk, lag=30)
+    knowledge.ensure_account(desk.newest)
+    wait(desk, CROSS, Side.BUY, "0.001")
+    assert knowledge.commitments(desk.newest).valued_by(PAIR) == {PAIR, CROSS}
+
+
+def test_an_account_of_nothing_but_its_quote_needs_no_price(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    cash = replace(knowledge.commitments(desk.newest), balances={"USDT": Decimal(5), "BTC": Decimal(0)})
+    assert cash.valued_by(PAIR) == set()
+    assert cash.valued_by(CROSS) == {PAIR}  # an order in BTC is valued with it
+
+
+def test_an_open_account_is_not_priced_again(tmp_path: Path) -> None:
+    desk, knowledge = opened(tmp_path)
+    before = desk.journal.balances(ACCOUNT.name)
+    replace(knowledge, candles=MemoryTable(CANDLE_SCHEMA)).ensure_account(desk.newest)
+    assert desk.journal.balances(ACCOUNT.name) == before

@@ -38,6 +38,7 @@ LIMITS = Limits(
     candle_age=2.0,
     feature_age=2.0,
     balance_age=2.0,
+    price_age=24.0,
     sentiment_age_hours=72.0,
     policy_age_days=62.0,
     clock_skew_seconds=2.0,
@@ -85,7 +86,14 @@ CLOSE = replace(LONG, side=Side.SELL, stop=None, take_profit=None, reduces=True,
 BUY_BACK = replace(CLOSE, side=Side.BUY)
 BORROWING = replace(LONG, leverage=3.0, live_record=True)
 FRESH = Ages(
-    candle=0.1, features=0.1, balance=0.0, policy_days=10.0, sentiment_hours=1.0, clock_skew_seconds=0.0
+    candle=0.1,
+    features=0.1,
+    balance=0.0,
+    prices=0.1,
+    oldest_price="BTC-USDT",
+    policy_days=10.0,
+    sentiment_hours=1.0,
+    clock_skew_seconds=0.0,
 )
 
 

@@ -44,8 +44,10 @@ def test_without_a_price_for_the_rest_asset_nothing_is_opened() -> None:
         opening_balances(ACCOUNT, {XRP: Decimal(1)})
 
 
-def at(history: list[dict[str, object]], when: datetime, usdt: int) -> dict[str, object]:
-    return snapshot(history, when, {"USDT": Decimal(usdt)}, "USDT", PRICES)
+def at(
+    history: list[dict[str, object]], when: datetime, usdt: int, midnight: Decimal | None = None
+) -> dict[str, object]:
+    return snapshot(history, when, {"USDT": Decimal(usdt)}, "USDT", PRICES, midnight)
 
 
 def test_the_first_day_opens_with_its_own_first_value() -> None:
@@ -59,7 +61,12 @@ def test_later_on_the_same_day_the_opening_stays_and_the_peak_only_rises() -> No
     assert (evening["opening_equity"], evening["peak_equity"], evening["equity"]) == (2100, 2100, 1900)
 
 
-def test_the_next_day_opens_with_the_newest_equity_before_it() -> None:
+def test_a_day_opens_with_the_equity_of_its_midnight_whatever_earlier_snapshots_say() -> None:
+    days_ago, today = at([], NOON - timedelta(days=5), 2000), at([], NOON, 2050)
+    assert at([days_ago, today], NOON, 2110, Decimal(2200))["opening_equity"] == 2200
+
+
+def test_a_midnight_that_nobody_can_value_is_replaced_by_the_newest_equity_before_it() -> None:
     history = [at([], NOON - timedelta(days=2), 2300), at([], NOON - timedelta(days=1), 2000)]
     today = at(history, NOON, 1990)
     assert (today["opening_equity"], today["peak_equity"]) == (2000, 2300)
@@ -71,12 +78,12 @@ def test_what_happened_later_is_not_part_of_an_earlier_days_peak() -> None:
 
 
 def test_the_allocation_adds_up_to_one() -> None:
-    now = snapshot([], NOON, opening_balances(ACCOUNT, PRICES), "USDT", PRICES)
+    now = snapshot([], NOON, opening_balances(ACCOUNT, PRICES), "USDT", PRICES, None)
     assert sum(now["allocation"].values()) == pytest.approx(1)
 
 
 def test_an_empty_account_has_no_allocation_instead_of_a_division_by_zero() -> None:
-    assert snapshot([], NOON, {"USDT": Decimal(0)}, "USDT", PRICES)["allocation"] == {"USDT": 0.0}
+    assert snapshot([], NOON, {"USDT": Decimal(0)}, "USDT", PRICES, None)["allocation"] == {"USDT": 0.0}
 
 
 @given(triangle.fills())
@@ -103,7 +110,7 @@ TAKEN = triangle.START + triangle.HOUR  # the second fill is in, the third is no
 
 def taken() -> dict[str, object]:
     balances = Portfolio.of({"USDT": Decimal(1000)}, TRADES[:2]).balances
-    return with_results(snapshot([], TAKEN, balances, "USDT", PRICES), TRADES, PRICES)
+    return with_results(snapshot([], TAKEN, balances, "USDT", PRICES, None), TRADES, PRICES)
 
 
 def test_results_are_those_of_the_fills_known_by_then() -> None:
@@ -121,7 +128,7 @@ def test_results_are_those_of_the_fills_known_by_then() -> None:
 def test_results_leave_the_snapshot_as_it_was() -> None:
     results = taken()
     balances = Portfolio.of({"USDT": Decimal(1000)}, TRADES[:2]).balances
-    before = snapshot([], TAKEN, balances, "USDT", PRICES)
+    before = snapshot([], TAKEN, balances, "USDT", PRICES, None)
     assert results.items() >= before.items()
 
 
@@ -133,10 +140,10 @@ def test_the_results_of_a_snapshot_explain_its_equity() -> None:
 
 def test_the_drawdown_of_a_snapshot_is_below_its_peak() -> None:
     earlier = {"day": date(2023, 12, 31), "equity": "2000", "opening_equity": "2000", "peak_equity": "2000"}
-    now = snapshot([earlier], TAKEN, {"USDT": Decimal(1500)}, "USDT", PRICES)
+    now = snapshot([earlier], TAKEN, {"USDT": Decimal(1500)}, "USDT", PRICES, None)
     assert with_results(now, [], PRICES)["drawdown"] == Decimal("0.25")
 
 
 def test_the_shares_of_an_allocation_are_exact_before_they_are_doubles() -> None:
-    now = snapshot([], NOON, {"USDT": Decimal(3), "XRP": Decimal(1)}, "USDT", {XRP: Decimal(1)})
+    now = snapshot([], NOON, {"USDT": Decimal(3), "XRP": Decimal(1)}, "USDT", {XRP: Decimal(1)}, None)
     assert now["allocation"] == {"USDT": 0.75, "XRP": 0.25}

@@ -4,7 +4,9 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ml.receipt import plain
@@ -200,6 +202,13 @@ def test_a_candle_that_is_too_old_or_from_the_future_is_refused(old: float) -> N
     assert refused_by(decide(ages=replace(FRESH, candle=old)), "candle age")
 
 
+@pytest.mark.parametrize("old", [24.01, -0.01, math.nan, math.inf])
+def test_a_price_of_the_account_that_is_too_old_is_refused_and_named(old: float) -> None:
+    assessment = decide(ages=replace(FRESH, prices=old, oldest_price="XRP-USDT"))
+    assert refused_by(assessment, "price age")
+    assert "XRP-USDT" in assessment.rejection_reason
+
+
 @pytest.mark.parametrize("old", [62.1, -1.0, math.nan])
 def test_a_policy_that_is_too_old_is_refused(old: float) -> None:
     assert refused_by(decide(ages=replace(FRESH, policy_days=old)), "policy age")
@@ -211,7 +220,7 @@ def test_sentiment_that_is_too_old_is_refused(old: float) -> None:
 
 
 def test_an_input_that_was_not_used_has_no_age() -> None:
-    assessment = decide(ages=Ages(0.0, 0.0, 0.0, None, None, 0.0))
+    assessment = decide(ages=Ages(0.0, 0.0, 0.0, None, "", None, None, 0.0))
     assert assessment.approved
     assert verdict(assessment, "policy age").note == verdict(assessment, "sentiment age").note == "not used"
 
@@ -273,7 +282,7 @@ def test_closing_takes_the_quantity_that_is_asked_without_prices() -> None:
 
 def test_closing_goes_on_after_a_drawdown_with_old_opinions_and_a_broken_equity() -> None:
     lost = replace(STATE, equity=1.0, position_value=9e9, exposure_value=math.nan, available_quote=math.nan)
-    assert decide(CLOSE, lost, Ages(0.0, 999.0, 999.0, 999.0, 999.0, 999.0)).approved
+    assert decide(CLOSE, lost, Ages(0.0, 999.0, 999.0, 999.0, "XRP-USDT", 999.0, 999.0, 999.0)).approved
 
 
 def test_buying_back_does_not_need_to_know_the_base_balance() -> None:
@@ -529,3 +538,73 @@ def test_a_size_that_nobody_bounded_is_caught_by_its_rule(rule: str, size: str) 
         case = case_of(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
         assert RULES[rule](case)[2]
         assert not RULES[rule](replace(case, size=Decimal(size)))[2]
+
+
+@pytest.mark.parametrize("entry", [np.float32(100), np.float64(100), np.int64(100), 100, Decimal(100)])
+def test_every_kind_of_number_means_the_same(entry: Any) -> None:
+    assert decide(replace(LONG, entry=entry)) == decide()
+
+
+@pytest.mark.parametrize("wrong", ["100", True, None, b"100", [100.0], np.array([100.0]), np.bool_(True), 1j])
+def test_what_is_no_number_is_refused_by_name(wrong: Any) -> None:
+    assert "entry is" in decide(replace(LONG, entry=wrong)).rejection_reason
+    assert refused_by(decide(replace(LONG, stop=wrong)), "stop-loss")
+    assert refused_by(decide(state=replace(STATE, equity=wrong)), "numbers")
+
+
+@pytest.mark.parametrize("wrong", [None, math.nan, "0.1", True])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("candle", "candle age"),
+        ("features", "feature age"),
+        ("balance", "balance age"),
+        ("clock_skew_seconds", "clock skew"),
+    ],
+)
+def test_an_age_that_every_decision_needs_and_nobody_knows_is_refused(
+    name: str, rule: str, wrong: Any
+) -> None:
+    assessment = decide(ages=replace(FRESH, **{name: wrong}))
+    assert refused_by(assessment, rule)
+    assert ("nan" if isinstance(wrong, float) else "not known") in assessment.rejection_reason
+
+
+@pytest.mark.parametrize("wrong", [None, math.nan, "3", -1])
+def test_an_order_count_that_nobody_knows_is_refused(wrong: Any) -> None:
+    assessment = decide(state=replace(STATE, recent_orders=wrong))
+    assert refused_by(assessment, "numbers")
+    assert not verdict(assessment, "order rate").passes
+
+
+def test_an_order_count_of_numpy_counts() -> None:
+    assert decide(state=replace(STATE, recent_orders=np.int64(19))).approved
+    assert refused_by(decide(state=replace(STATE, recent_orders=np.int64(20))), "order rate")
+
+
+@pytest.mark.parametrize("proposal", [LONG, SHORT, CLOSE, BUY_BACK])
+def test_without_a_side_nothing_is_ordered(proposal: Proposal) -> None:
+    assessment = decide(replace(proposal, side=None))  # type: ignore[arg-type]
+    assert refused_by(assessment, "numbers")
+    assert "side is None" in assessment.rejection_reason
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("proposal", LONG), ("proposal", CLOSE), ("state", STATE), ("ages", FRESH), ("market", CALM)],
+)
+def test_no_missing_field_raises(part: str, value: Any) -> None:
+    optional = {"policy_days", "sentiment_hours", "prices", "volatility", "btc_correlation", "oldest_price"}
+    for field in fields(value):
+        assessment = decide(**{part: replace(value, **{field.name: None})})
+        assessment.facts()
+        if assessment.approved:
+            needless = {"reduce_quantity", "live_record", "reduces"} | (
+                {"stop", "take_profit", "leverage"} if value is CLOSE else set()
+            )
+            assert field.name in optional | needless, field.name
+
+
+def test_a_position_on_no_side_or_with_no_known_correlation_counts_as_correlated() -> None:
+    for unknown in (other(None), other("0.1"), other(0.9, None), other(-0.9, None)):  # type: ignore[arg-type]
+        assert refused_by(decide(state=replace(STATE, others=(unknown, unknown))), "correlated positions")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
-from trading.portfolio.exact import check_amount, exactly
+from trading.portfolio.exact import check_amount, divided, exactly
 from trading.portfolio.trades import Holding, booked, checked, in_order
 from trading.portfolio.valuation import allocation, equity
 
@@ -23,7 +23,9 @@ class Position:
     entry_price: Decimal  # average, quote per base, fees apart
     stop_loss: Decimal | None
     take_profit: Decimal | None
-    opened_at: datetime
+    opened_at: (
+        datetime  # since when these levels hold: a fill that grows the position with others begins anew
+    )
 
 
 def cash_flows(fill: Fill) -> dict[str, Decimal]:
@@ -39,23 +41,30 @@ def cash_flows(fill: Fill) -> dict[str, Decimal]:
 
 def after_fill(position: Position | None, fill: Fill, intent: OrderIntent) -> Position | None:
     """The position once `fill` is in: opened, grown at the average price, shrunk, turned, or gone (None)."""
-    change = fill.side.sign * fill.quantity
-    if position is None:
-        return _opened(change, fill, intent)
-    total = position.quantity + change
-    if total == 0:
-        return None
-    if (total > 0) != (position.quantity > 0):
-        return _opened(total, fill, intent)
-    if abs(total) < abs(position.quantity):
-        return replace(position, quantity=total)
-    average = (position.quantity * position.entry_price + change * fill.price) / total
-    return replace(
-        position,
-        quantity=total,
-        entry_price=average,
-        stop_loss=intent.stop_loss,
-        take_profit=intent.take_profit,
+    with exactly():
+        change = fill.side.sign * fill.quantity
+        total = change if position is None else position.quantity + change
+        if total == 0:
+            return None
+        if position is None or (total > 0) != (position.quantity > 0):
+            return _opened(total, fill, intent)
+        if abs(total) < abs(position.quantity):
+            return replace(position, quantity=total)
+        return _grown(position, total, fill, intent)
+
+
+def _grown(position: Position, total: Decimal, fill: Fill, intent: OrderIntent) -> Position:
+    """At the average price. Prices from before its levels were set touch none of them."""
+    levels = (intent.stop_loss, intent.take_profit)
+    kept = levels == (position.stop_loss, position.take_profit)  # as by the parts of one order
+    cost = position.quantity * position.entry_price + fill.side.sign * fill.quantity * fill.price
+    return Position(
+        position.account,
+        position.pair,
+        total,
+        divided(cost, total),
+        *levels,
+        position.opened_at if kept else fill.filled_at,
     )
 
 

@@ -20,6 +20,7 @@ from operator import itemgetter
 from trading.market import Instrument
 from trading.orders import Side
 from trading.risk.exact import (
+    NAN,
     ONE,
     ZERO,
     ExactLimits,
@@ -30,7 +31,7 @@ from trading.risk.exact import (
     quotient_up,
 )
 from trading.risk.limits import Limits
-from trading.risk.values import AccountState, Ages, MarketState, Proposal
+from trading.risk.values import AccountState, Ages, MarketState, OtherPosition, Proposal
 
 BTC = "BTC"
 LEVERAGE_STEP = Decimal("0.01")
@@ -204,11 +205,18 @@ def _spendable(proposal: Proposal, exact: ExactLimits, account: Account, unit_va
 
 def _correlated(proposal: Proposal, state: AccountState, limits: Limits) -> int:
     """A position on the other side of a market that moves the other way loses together with this one, too."""
-    sign, above = proposal.side.sign, limits.correlated_above
     return 1 + sum(
-        other.correlation is None or not sign * other.side.sign * other.correlation <= above
-        for other in state.others
+        not _together(proposal.side, other) <= limits.correlated_above for other in state.others or ()
     )
+
+
+def _together(side: Side, other: OtherPosition) -> Decimal:
+    """Correlation of the gains; NaN while it is not known."""
+    correlation = number(other.correlation)
+    given: object = other.side
+    if not isinstance(given, Side):
+        return NAN
+    return correlation if given is side else -correlation
 
 
 def _correlated_share(
@@ -218,7 +226,7 @@ def _correlated_share(
     correlation = market.btc_correlation
     if instrument.pair.base == BTC:
         return ONE
-    close = correlation is None or not abs(correlation) <= limits.correlated_above
+    close = not abs(number(correlation)) <= limits.correlated_above
     return exact.correlated_size if close else ONE
 
 

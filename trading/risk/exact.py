@@ -6,10 +6,10 @@ digits and the longest product five factors, so that 400 digits are never needed
 
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_UP, Context, Decimal
 from functools import lru_cache
+from numbers import Integral, Rational, Real
 from typing import NamedTuple
 
 from trading.risk.limits import Limits
-from trading.risk.values import Amount
 
 DIGITS, QUOTIENT_DIGITS = 60, 40
 EXACT = Context(prec=400, rounding=ROUND_DOWN, Emax=999_999, Emin=-999_999, traps=[])
@@ -22,20 +22,31 @@ _SMALLEST, _LARGEST = Decimal("1e-18"), Decimal("1e18")
 NAN, ZERO, ONE = Decimal("NaN"), Decimal(0), Decimal(1)
 
 
-def number(value: Amount | None) -> Decimal:
-    """The shortest decimal that means the same float; NaN for None and for what no trade can hold."""
+def number(value: object) -> Decimal:
+    """The shortest decimal that means the same float; NaN for what is no number and for what no trade can hold."""
     if type(value) is float and 1e-18 <= value <= 1e18:  # nearly every number there is
         return Decimal(repr(value))
-    return ZERO if value == 0 else _unusual(value)
+    exact = _converted(value)
+    if not exact.is_finite():
+        return NAN
+    if not exact:
+        return ZERO
+    return exact if _SMALLEST <= abs(exact) <= _LARGEST and _NUMBER.plus(exact) == exact else NAN
 
 
-def _unusual(value: Amount | None) -> Decimal:
-    if value is None:
+def _converted(value: object) -> Decimal:
+    """Scalars of numpy are numbers; truth values and digits in a text are not."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, float):
+        return Decimal(repr(float(value)))
+    if isinstance(value, bool):
         return NAN
-    exact = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
-    if not exact.is_finite() or not _SMALLEST <= abs(exact) <= _LARGEST:
+    if isinstance(value, int | Integral):
+        return Decimal(int(value))
+    if isinstance(value, Rational) or not isinstance(value, Real):
         return NAN
-    return exact if _NUMBER.plus(exact) == exact else NAN
+    return Decimal(repr(float(value)))
 
 
 def on_grid(price: Decimal, increment: Decimal, rounding: str) -> Decimal:

@@ -1,6 +1,7 @@
 """Rules about what the order rests on: possible numbers, the right market, fresh inputs, a calm order flow."""
 
 from collections.abc import Callable
+from math import isnan
 from operator import attrgetter
 
 from trading.market import PairStatus
@@ -49,7 +50,6 @@ _ENTERING = (
         "account.base_exposure",
         "account.quote_exposure",
         "account.exposure_value",
-        "state.recent_orders",
     ),
 )
 _CLOSING = (
@@ -75,14 +75,26 @@ def _entering(case: Case) -> list[str]:
     wrong = above_zero.wrong(case) + not_below.wrong(case)
     if market.volatility is not None and not number(market.volatility) >= ZERO:
         wrong.append("volatility")
-    if market.btc_correlation is not None and not abs(market.btc_correlation) <= 1:
+    if market.btc_correlation is not None and not abs(number(market.btc_correlation)) <= 1:
         wrong.append("btc_correlation")
-    return wrong
+    if not number(case.state.recent_orders) >= ZERO:
+        wrong.append("recent_orders")
+    return wrong + _missing(case)
+
+
+def _missing(case: Case) -> list[str]:
+    """Names of what is no number and still must be there."""
+    state, side = case.state, case.proposal.side
+    wrong = [name for name in ("others", "halts") if getattr(state, name) is None]
+    return wrong if isinstance(side, Side) else ["side", *wrong]
 
 
 def _closing(case: Case) -> list[str]:
     """A position can be closed without knowing what the account is worth."""
-    wrong = [name for needed in (*_CLOSING, _SPENT[case.proposal.side]) for name in needed.wrong(case)]
+    side: object = case.proposal.side
+    if not isinstance(side, Side):
+        return ["side"]
+    wrong = [name for needed in (*_CLOSING, _SPENT[side]) for name in needed.wrong(case)]
     if not number(case.proposal.reduce_quantity) > ZERO:
         wrong.append("reduce_quantity")
     return wrong
@@ -108,27 +120,28 @@ def status(case: Case) -> Answer:
 
 def clock_skew(case: Case) -> Answer:
     """No input comes from the future, as far as clocks can tell."""
-    skew, limit = case.ages.clock_skew_seconds, case.limits.clock_skew_seconds
-    return (
-        skew,
-        limit,
-        0 <= skew <= limit,
-        "{:.1f} s ahead of the decision's clock, at most {:g}",
-        (skew, limit),
-    )
+    words = "{:.1f} s ahead of the decision's clock, at most {:g}"
+    return _needed(case.ages.clock_skew_seconds, case.limits.clock_skew_seconds, words)
 
 
 def candle_age(case: Case) -> Answer:
-    return _age(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
+    return _needed(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
 
 
 def feature_age(case: Case) -> Answer:
-    return _age(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
+    return _needed(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
 
 
 def balance_age(case: Case) -> Answer:
     words = "oldest order without an outcome {:.1f} candles ago, at most {:g}"
-    return _age(case.ages.balance, case.limits.balance_age, words)
+    return _needed(case.ages.balance, case.limits.balance_age, words)
+
+
+def price_age(case: Case) -> Answer:
+    """Equity and every cap rest on prices that are not too old."""
+    age, limit, pair = case.ages.prices, case.limits.price_age, case.ages.oldest_price
+    measured, against, passes, words, parts = _age(age, limit, "{:.1f} candles old, at most {:g}: {}")
+    return measured, against, passes, words, (*parts, pair) if parts else parts
 
 
 def policy_age(case: Case) -> Answer:
@@ -142,11 +155,19 @@ def sentiment_age(case: Case) -> Answer:
 def _age(age: float | None, limit: float, words: str) -> Answer:
     if age is None:
         return 0, limit, True, "not used", ()
+    return _needed(age, limit, words)
+
+
+def _needed(age: float | None, limit: float, words: str) -> Answer:
+    """An age that is not known is too old: no decision does without that input."""
+    known = age if type(age) is float else float(number(age))
+    if isnan(known) and known is not age:
+        return known, limit, False, "not known, at most {:g}", (limit,)
     # A negative age is a clock that disagrees, not a fresh input.
-    return age, limit, 0 <= age <= limit, words, (age, limit)
+    return known, limit, 0 <= known <= limit, words, (known, limit)
 
 
 def order_rate(case: Case) -> Answer:
     """One more order stays within the budget of a minute."""
-    orders, limit = case.state.recent_orders + 1, case.limits.orders_per_minute
+    orders, limit = number(case.state.recent_orders) + ONE, case.limits.orders_per_minute
     return orders, limit, ONE <= orders <= limit, "{} in a minute with this one, at most {}", (orders, limit)

@@ -21,6 +21,7 @@ _HIGHEST = {
     "candle_age": 100.0,
     "feature_age": 100.0,
     "balance_age": 100.0,
+    "price_age": 1000.0,
     "sentiment_age_hours": 8760.0,
     "policy_age_days": 3650.0,
     "clock_skew_seconds": 60.0,
@@ -56,8 +57,9 @@ class Limits:
     losing_streak: int  # losses in a row that cause a cool-down
     cool_down_minutes: float
     candle_age: float  # in candles
-    feature_age: float  # in candles: the oldest market that the features were computed from
+    feature_age: float  # in candles: the pair's market, or that of BTC where its correlation counts
     balance_age: float  # in candles: the oldest order whose outcome is not known yet
+    price_age: float  # in candles: the oldest price that values something of the account
     sentiment_age_hours: float
     policy_age_days: float
     clock_skew_seconds: float  # an input may claim to come from this far in the future

@@ -17,6 +17,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "policy age": inputs.policy_age,
         "sentiment age": inputs.sentiment_age,
         "balance age": inputs.balance_age,
+        "price age": inputs.price_age,
         "order rate": inputs.order_rate,
         "drawdown": standing.drawdown,
         "daily loss": standing.daily_loss,

@@ -41,7 +41,7 @@ def _loss(case: Case, kind: HaltKind, before: Decimal, limit: Decimal, words: st
 
 def _halted(case: Case, kind: HaltKind) -> str:
     """Why this halt holds; empty when it does not."""
-    for halt in case.state.halts:
+    for halt in case.state.halts or ():
         if halt.kind is kind:
             end = f"until {halt.until:%Y-%m-%d %H:%M} UTC" if halt.until else "until a person resumes"
             return f"halted since {halt.since:%Y-%m-%d %H:%M} UTC {end}: {halt.reason}"

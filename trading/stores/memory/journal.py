@@ -192,14 +192,15 @@ class MemoryJournal:
     def halts(self, account: str) -> list[Halt]:
         return sorted(self._halts.get(account, []), key=lambda halt: halt.since)
 
-    def resume(self, account: str, resume: Resume) -> Halt:
+    def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
         check_resume(resume)
+        check_equity(account, equity)
         with self._turn:
             known = self._halts.get(account, [])
             for place, halt in enumerate(known):
                 if halt.waits:
                     known[place] = replace(halt, resume=resume)
-                    self._peaks.pop(account, None)
+                    self._peaks[account] = equity
                     return known[place]
         raise not_paused(account)
 

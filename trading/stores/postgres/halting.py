@@ -36,8 +36,8 @@ def all_of(connection: Connection, account: str) -> list[Halt]:
     return [_halt(row) for row in rows]
 
 
-def resume(connection: Connection, account: str, resume: Resume) -> Halt:
-    """Ends the pause and forgets the peak, or NotStored."""
+def resume(connection: Connection, account: str, resume: Resume, equity: Decimal) -> Halt:
+    """Ends the pause and replaces the peak, or NotStored."""
     row = connection.execute(
         "UPDATE halts SET resumed_at = %s, resumed_by = %s, resume_reason = %s "
         "WHERE account = %s AND until IS NULL AND resumed_at IS NULL RETURNING *",
@@ -45,7 +45,11 @@ def resume(connection: Connection, account: str, resume: Resume) -> Halt:
     ).fetchone()
     if row is None:
         raise not_paused(account)
-    connection.execute("DELETE FROM equity_peaks WHERE account = %s", (account,))
+    connection.execute(
+        "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) "
+        "ON CONFLICT (account) DO UPDATE SET equity = excluded.equity",
+        (account, equity),
+    )
     return _halt(row)
 
 

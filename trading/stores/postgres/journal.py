@@ -199,10 +199,11 @@ class PostgresJournal:
         with self._database.transaction() as connection:
             return halting.all_of(connection, account)
 
-    def resume(self, account: str, resume: Resume) -> Halt:
+    def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
         check_resume(resume)
+        check_equity(account, equity)
         with self._database.transaction() as connection:
-            return halting.resume(connection, account, resume)
+            return halting.resume(connection, account, resume, equity)
 
 
 def _one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:
