@@ -9,11 +9,17 @@ MarketloomError
 │   ├── NotStored          nothing is stored under that name yet
 │   ├── InvalidBundle      a policy whose files do not match their manifest
 │   ├── InvalidModel       model weights that are not the published ones
-│   └── UnusableHome       the home folder cannot be created, read or written
+│   ├── UnusableHome       the home folder cannot be created, read or written
+│   ├── InvalidMessage     a frame or answer of a venue that is not what its protocol says
+│   ├── VenueRefused       the venue understood and said no
+│   └── NotAuthorised      the venue does not accept the key, or the key may not do this
 └── Transient              the same call may succeed later
     ├── StoreUnreachable   PostgreSQL does not answer
     ├── ModelUnreachable   a language model does not answer
-    └── TrainingFailed     the training process ended without a policy
+    ├── TrainingFailed     the training process ended without a policy
+    ├── VenueUnreachable   the venue does not answer, or is down for maintenance
+    ├── RateLimited        the venue wants fewer requests
+    └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """
 
 
@@ -75,3 +81,35 @@ class ModelUnreachable(Transient):
 
 class TrainingFailed(Transient):
     """Carries the end of the training process's output."""
+
+
+class InvalidMessage(Permanent):
+    """A frame or answer that cannot be what the venue's protocol says; nothing of it was believed.
+
+    `channel` is empty where even that could not be read.
+    """
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(f"{channel or 'unknown channel'}: {reason}")
+        self.channel = channel
+        self.reason = reason
+
+
+class VenueRefused(Permanent):
+    """The venue's own words, and what they mean."""
+
+
+class NotAuthorised(Permanent):
+    """Names the variable that holds the key and the permission that is missing."""
+
+
+class VenueUnreachable(Transient):
+    """Nothing was changed at the venue."""
+
+
+class RateLimited(Transient):
+    """Says how long to wait where the venue's budget is known."""
+
+
+class OutcomeUnknown(Transient):
+    """Repeating blindly could do it twice; retrying means looking it up first."""

@@ -1,0 +1,184 @@
+"""What a venue's stream says, in our words: the same values whoever sent them. Times are UTC.
+
+Analysis reads float64; the levels of a book and everything about our own orders and money are exact decimals.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from trading.market import Instrument, Pair, Timeframe
+from trading.orders import Side
+
+
+class Channel(StrEnum):
+    """What can be subscribed to; each venue's feed knows its own word for it."""
+
+    INSTRUMENT = "instrument"
+    TICKER = "ticker"
+    TRADE = "trade"
+    CANDLE = "candle"
+    BOOK = "book"
+    EXECUTIONS = "executions"  # private: our own orders and fills
+    BALANCES = "balances"  # private: our own money
+
+
+PRIVATE = frozenset({Channel.EXECUTIONS, Channel.BALANCES})
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One channel for some pairs (none for channels that have no pairs)."""
+
+    channel: Channel
+    pairs: tuple[Pair, ...] = ()
+    depth: int = 10  # of a book
+    timeframe: Timeframe = Timeframe.M1  # of candles
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    pair: Pair
+    trade_id: int | None  # the venue's sequence number, None where it gives none
+    side: Side | None  # of the taker, None where the venue does not know it
+    price: float
+    quantity: float  # base currency
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """A candle as it stands: it is closed by the clock alone, as no message says so."""
+
+    pair: Pair
+    timeframe: Timeframe
+    open_time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float  # base currency
+    trades: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """`None` where the venue has not said it yet."""
+
+    pair: Pair
+    bid: float | None
+    bid_quantity: float | None
+    ask: float | None
+    ask_quantity: float | None
+    last: float | None
+    volume: float | None  # base currency, 24 hours
+    at: datetime | None
+
+
+Level = tuple[Decimal, Decimal]  # price, quantity; quantity 0 takes the level away
+
+
+@dataclass(frozen=True, slots=True)
+class BookChange:
+    """Levels in the order they have to be applied; a snapshot replaces the book."""
+
+    pair: Pair
+    snapshot: bool
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    checksum: int | None  # CRC-32 of the top of the book after this change, None where the venue sends none
+    sequence: int | None  # rises by one where the venue counts its changes
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How the venue lists a pair right now. Fees are not part of the stream: they are zero here."""
+
+    instrument: Instrument
+    price_decimals: int
+    quantity_decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What happened to one of our orders; `snapshot` when it repeats what was known before."""
+
+    sequence: int
+    snapshot: bool
+    order_id: str
+    client_order_id: str
+    pair: Pair | None  # the venue leaves out what has not changed
+    kind: str  # the venue's word: new, trade, filled, canceled ...
+    status: str  # the venue's word for the order's state, empty when left out
+    side: Side | None
+    quantity: Decimal | None
+    filled: Decimal | None  # so far
+    average_price: Decimal | None
+    fill_id: str  # empty when this is not a fill
+    fill_price: Decimal | None
+    fill_quantity: Decimal | None
+    fees: tuple[tuple[str, Decimal], ...]  # asset and amount of this fill
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    sequence: int
+    snapshot: bool
+    asset: str
+    amount: Decimal
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class VenueStatus:
+    """The venue as a whole: `online`, `maintenance`, `cancel_only`, `post_only` ..., as it says it."""
+
+    status: str
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The connection lives; says nothing about any channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The answer to one request, for one pair where the venue answers each pair apart."""
+
+    request_id: int | None
+    method: str
+    channel: Channel | None
+    pair: Pair | None
+    success: bool
+    error: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """From `since` to `until` the channel may have said things that were not heard: nothing fills that in."""
+
+    channel: Channel
+    pair: Pair | None
+    since: datetime
+    until: datetime
+    reason: str
+
+
+Event = (
+    Trade
+    | Candle
+    | Ticker
+    | BookChange
+    | Listed
+    | Execution
+    | Balance
+    | VenueStatus
+    | Heartbeat
+    | Acknowledged
+)
