@@ -9,7 +9,7 @@ import dagster as dg
 
 from assets.backtest_page import write_report
 from assets.features import features
-from assets.market import ohlcv
+from assets.market import OHLCV
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
 from assets.plots import line_plot
 from assets.policies import ppo_policy
@@ -37,7 +37,7 @@ class BacktestConfig(dg.Config):
     code_version="1",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
-        dg.AssetDep(ohlcv, partition_mapping=SAME_PAIR),
+        dg.AssetDep(OHLCV, partition_mapping=SAME_PAIR),
         dg.AssetDep(features, partition_mapping=SAME_PAIR),
         dg.AssetDep(ppo_policy, partition_mapping=SAME_PAIR),
     ],

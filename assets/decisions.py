@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.features import features
-from assets.market import instruments, ohlcv
+from assets.market import OHLCV, instruments
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
@@ -34,7 +34,7 @@ class DecisionConfig(dg.Config):
     pool="account",  # limits are the whole account's: two decisions at once would both spend what is free
     deps=[
         instruments,
-        dg.AssetDep(ohlcv, partition_mapping=PAIR_OF_MONTHS),
+        dg.AssetDep(OHLCV, partition_mapping=PAIR_OF_MONTHS),
         dg.AssetDep(features, partition_mapping=PAIR_OF_MONTHS),
         dg.AssetDep(news_sentiment, partition_mapping=dg.LastPartitionMapping()),
         champion_policy,

@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.market import ohlcv
-from assets.partitions import PAIR_MONTHS, pair_months
+from assets.market import OHLCV
+from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.schema import column_schema
 from trading.errors import NotStored
 from trading.fills import Costs
@@ -56,8 +56,8 @@ DESCRIPTIONS = {
     kinds={"polars", "talib", "numba"},
     owners=["team:research"],
     code_version="2",
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[dg.AssetDep(ohlcv, partition_mapping=ALL_PAIRS)],
+    backfill_policy=dg.BackfillPolicy.multi_run(MONTHS_PER_RUN),  # a job wants one policy for all
+    deps=[dg.AssetDep(OHLCV, partition_mapping=ALL_PAIRS)],
     metadata=column_schema(FEATURE_SCHEMA, DESCRIPTIONS),
 )
 def features(

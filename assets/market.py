@@ -7,7 +7,7 @@ from itertools import groupby
 import dagster as dg
 import polars as pl
 
-from assets.partitions import PAIR_MONTHS, pair_months
+from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.plots import price_plot
 from assets.schema import column_schema
 from streaming.bus import CANDLE_CLOSED, candle_closed
@@ -35,31 +35,46 @@ def instruments(
     )
 
 
-@dg.asset(
-    partitions_def=PAIR_MONTHS,
-    group_name="market",
-    kinds={"polars", "parquet"},
-    owners=["team:market"],
-    code_version="1",
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    metadata=column_schema(CANDLE_SCHEMA),
-)
-def ohlcv(
-    context: dg.AssetExecutionContext,
-    universe: dg.ResourceParam[Universe],
-    candle_source: dg.ResourceParam[CandleSource],
-    candle_store: dg.ResourceParam[TableStore],
-    bus: dg.ResourceParam[Bus],
-) -> None:
-    """Closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
-    for pair, parts in groupby(pair_months(context.partition_keys), key=lambda part: part[1]):
-        for key, _, month in parts:
-            candles = closed_candles(candle_source, pair, month, universe)
-            candle_store.write(pair, month, candles)
-            context.add_asset_metadata(_candle_metadata(candles, pair, month, universe), partition_key=key)
-        newest = candle_source.span(pair)[1]
-        context.log.info(f"{pair}: candles up to {newest:%Y-%m-%d %H:%M} stored from {candle_source.origin}")
-        announce(bus, universe, pair, candle_store)
+OHLCV = dg.AssetKey("ohlcv")
+
+
+def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
+    """The asset `ohlcv`; its runs share `pool`, which keeps a venue's request budget in one hand."""
+
+    @dg.asset(
+        key=OHLCV,
+        partitions_def=PAIR_MONTHS,
+        group_name="market",
+        kinds={"polars", "parquet"},
+        owners=["team:market"],
+        code_version="1",
+        backfill_policy=dg.BackfillPolicy.multi_run(MONTHS_PER_RUN),
+        metadata=column_schema(CANDLE_SCHEMA),
+        pool=pool,
+    )
+    def ohlcv(
+        context: dg.AssetExecutionContext,
+        universe: dg.ResourceParam[Universe],
+        candle_source: dg.ResourceParam[CandleSource],
+        candle_store: dg.ResourceParam[TableStore],
+        bus: dg.ResourceParam[Bus],
+    ) -> None:
+        """Closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
+        parts = pair_months(context.partition_keys)
+        done = 0
+        for pair, months in groupby(parts, key=lambda part: part[1]):
+            for done, (key, _, month) in enumerate(months, done + 1):  # noqa: B020 goes on counting
+                candles = closed_candles(candle_source, pair, month, universe)
+                candle_store.write(pair, month, candles)
+                context.add_asset_metadata(
+                    _candle_metadata(candles, pair, month, universe), partition_key=key
+                )
+                context.log.info(
+                    f"{pair} {month:%Y-%m}: {candles.height} candles; month {done} of {len(parts)}"
+                )
+            announce(bus, universe, pair, candle_store)
+
+    return ohlcv
 
 
 def closed_candles(source: CandleSource, pair: Pair, month: date, universe: Universe) -> pl.DataFrame:
@@ -129,7 +144,7 @@ def _gap_record(gap: Gap) -> dg.TableRecord:
 
 
 @dg.asset_check(
-    asset=ohlcv,
+    asset=OHLCV,
     description="High is highest, low is lowest, prices positive, opens on the grid, no duplicate.",
 )
 def candles_keep_their_invariants(
@@ -144,7 +159,7 @@ def candles_keep_their_invariants(
 
 
 @dg.asset_check(
-    asset=ohlcv, description="Every candle that the grid expects is there or lies in a classified gap."
+    asset=OHLCV, description="Every candle that the grid expects is there or lies in a classified gap."
 )
 def gaps_are_classified(
     universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]

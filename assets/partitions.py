@@ -14,6 +14,7 @@ PAIRS = dg.DynamicPartitionsDefinition(name="pair")
 # end_offset=1: the running month and day are partitions too, rewritten as they grow.
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2013-01-01", end_offset=1)
 DAYS = dg.DailyPartitionsDefinition(start_date="2012-01-01", end_offset=1)
+MONTHS_PER_RUN = 12  # of a backfill: a run that fails is retried without the months of all others
 PAIR_MONTHS = dg.MultiPartitionsDefinition({"pair": PAIRS, "month": MONTHS})
 STRATEGIES = dg.StaticPartitionsDefinition([str(strategy) for strategy in Strategy])
 PAIR_STRATEGIES = dg.MultiPartitionsDefinition({"pair": PAIRS, "strategy": STRATEGIES})

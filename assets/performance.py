@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 
 from assets.features import features
-from assets.market import ohlcv
+from assets.market import OHLCV
 from assets.news import news_sentiment
 from assets.partitions import DAYS, days
 from assets.policies import ppo_policy
@@ -32,7 +32,7 @@ ONE_DAY = timedelta(days=1)
     code_version="1",
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[
-        dg.AssetDep(ohlcv, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(OHLCV, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(features, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(ppo_policy, partition_mapping=dg.AllPartitionMapping()),
         news_sentiment,

@@ -12,7 +12,7 @@ import polars as pl
 from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.features import features
-from assets.market import ohlcv
+from assets.market import OHLCV
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
 from assets.plots import line_plot
 from ml.evaluation import Evaluation, evaluate
@@ -50,7 +50,7 @@ class PolicyConfig(dg.Config):
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(features, partition_mapping=earlier_months(LONGEST_TRAINING)),
-        dg.AssetDep(ohlcv, partition_mapping=earlier_months(LONGEST_TRAINING)),
+        dg.AssetDep(OHLCV, partition_mapping=earlier_months(LONGEST_TRAINING)),
     ],
 )
 def ppo_policy(
@@ -158,7 +158,7 @@ def _policy_metadata(policy: Policy) -> dict[str, Any]:
     owners=["team:research"],
     code_version="1",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
-    deps=[ppo_policy, features, ohlcv],
+    deps=[ppo_policy, features, OHLCV],
 )
 def policy_evaluation(
     context: dg.AssetExecutionContext,

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.decisions import decision
-from assets.market import ohlcv
+from assets.market import OHLCV
 from assets.partitions import DAYS, days
 from assets.plots import line_plot
 from ml.knowledge import Knowledge
@@ -32,7 +32,7 @@ LISTED = 20  # newest closed trades in the metadata; the journal has them all
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(decision, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(ohlcv, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(OHLCV, partition_mapping=dg.AllPartitionMapping()),
     ],
 )
 def portfolio_snapshots(

@@ -1,24 +1,35 @@
-"""Everything Dagster shows, from explicit lists. Loading this reads no settings and opens no connection."""
+"""Everything Dagster shows, from explicit lists. Importing this reads no settings and opens no connection."""
 
 import dagster as dg
 
 from assets import backtests, decisions, features, market, news, performance, policies, portfolio
+from assets.market import ohlcv_from
 from orchestration.jobs import JOBS
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
 from orchestration.schedules import SCHEDULES
+from orchestration.settings import Settings, load_settings
 from sensors.decisions import decision_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
 
-defs = dg.Definitions(
-    assets=dg.load_assets_from_modules(MODULES),
-    asset_checks=dg.load_asset_checks_from_modules(MODULES),
-    jobs=JOBS,
-    schedules=SCHEDULES,
-    sensors=[decision_sensor],
-    resources=RESOURCES,
-    # A process per step would cost two seconds each; what is long, training, starts its own.
-    executor=dg.in_process_executor,
-    loggers={"console": dg.colored_console_logger, "progress": progress},
-)
+
+def definitions(settings: Settings) -> dg.Definitions:
+    """The whole graph; of the settings it needs the candle source alone, whose name is its pool's."""
+    return dg.Definitions(
+        assets=[ohlcv_from(settings.market.pool), *dg.load_assets_from_modules(MODULES)],
+        asset_checks=dg.load_asset_checks_from_modules(MODULES),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[decision_sensor],
+        resources=RESOURCES,
+        # A process per step would cost two seconds each; what is long, training, starts its own.
+        executor=dg.in_process_executor,
+        loggers={"console": dg.colored_console_logger, "progress": progress},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster calls when it loads this location; a wrong setting shows there as its message."""
+    return definitions(load_settings())

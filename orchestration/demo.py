@@ -75,9 +75,9 @@ class Runner:
     """Runs jobs of the definitions in this process, on the shared instance, so that the UI shows every run."""
 
     def __init__(self, instance: dg.DagsterInstance, out: Console) -> None:
-        from orchestration.definitions import defs
+        from orchestration.definitions import definitions
 
-        self._defs, self._instance, self._out = defs, instance, out
+        self._defs, self._instance, self._out = definitions(load_settings()), instance, out
 
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
         with stage(self._out, f"Candles and features: {len(pairs)} pairs, {len(months)} months"):

@@ -11,7 +11,7 @@ market_setup = dg.define_asset_job(
 )
 history = dg.define_asset_job(
     "history",
-    selection=dg.AssetSelection.assets(market.ohlcv, features.features),
+    selection=dg.AssetSelection.assets(market.OHLCV, features.features),
     description="Candles and features of the chosen pairs and months.",
 )
 news_of_days = dg.define_asset_job(

@@ -40,7 +40,7 @@ class Market(Section):
     pairs: tuple[PairName, ...] = Field(min_length=1)
     quote: str = Field(pattern="^[A-Z0-9]+$")
     timeframe: Timeframe
-    source: Literal["simulator", "files"]
+    source: str = Field(pattern="^(simulator|files|sandbox|kraken|cryptocompare|ccxt:[a-z0-9_]+)$")
     venue: str = Field(pattern="^[a-z0-9]+$")
     until: Annotated[
         dt.datetime | None,
@@ -50,7 +50,21 @@ class Market(Section):
 
     @property
     def origin(self) -> str:
-        return "simulated" if self.source == "simulator" else self.venue
+        """Who published the candles."""
+        match self.source:
+            case "simulator":
+                return "simulated"
+            case "files":
+                return self.venue
+            case source:
+                return source.removeprefix("ccxt:")
+
+    @property
+    def pool(self) -> str | None:
+        """Runs that ask the same venue go one at a time; what lies on this machine needs no turn."""
+        if self.source in ("simulator", "files"):
+            return None
+        return self.source.replace(":", "-")
 
     @property
     def universe(self) -> Universe:

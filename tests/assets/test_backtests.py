@@ -12,7 +12,7 @@ import pytest
 from assets.backtest_page import backtest_page, month_rows
 from assets.backtests import BacktestConfig, backtest_report, backtests_add_up, question, timeframe, utc
 from assets.features import features
-from assets.market import ohlcv
+from assets.market import ohlcv_from
 from ml.backtests import Backtester, Question
 from ml.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
@@ -27,6 +27,7 @@ from trading.reports import Resampling
 from trading.simulation.market import SimulatedMarket
 from trading.stores.memory import MemoryPromotions, MemoryTable
 
+ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H4, "simulated")
 MARKET = SimulatedMarket(

@@ -14,7 +14,7 @@ from assets.features import (
     features_forget_their_start,
     features_see_no_future,
 )
-from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv
+from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from streaming.bus import CANDLE_CLOSED
 from streaming.bus.memory import MemoryBus
@@ -26,6 +26,7 @@ from trading.ports import Quote
 from trading.simulation.market import SimulatedMarket
 from trading.stores.memory import MemoryTable
 
+ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
 MARKET = SimulatedMarket(

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets.features import features
-from assets.market import ohlcv
+from assets.market import ohlcv_from
 from assets.performance import model_performance
 from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
 from ml.knowledge import Knowledge
@@ -23,6 +23,7 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.simulation.market import SimulatedMarket
 from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 
+ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H4, "simulated")
 MARKET = SimulatedMarket(

@@ -55,7 +55,9 @@ def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: 
 def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorld) -> None:
     statuses, checks = world.python(
         "import dagster as dg\n"
-        "from orchestration.definitions import defs\n"
+        "from orchestration.definitions import definitions\n"
+        "from orchestration.settings import load_settings\n"
+        "defs = definitions(load_settings())\n"
         "storage, results = instance.event_log_storage, {}\n"
         "for key in defs.resolve_asset_graph().asset_check_keys:\n"
         "    found = storage.get_latest_asset_check_execution_by_key([key])\n"
@@ -69,7 +71,9 @@ def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorl
 
 def test_every_asset_was_materialised(demo: Ended, world: SmallWorld) -> None:
     missing = world.python(
-        "from orchestration.definitions import defs\n"
+        "from orchestration.definitions import definitions\n"
+        "from orchestration.settings import load_settings\n"
+        "defs = definitions(load_settings())\n"
         "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
         "missing = [key for key in keys if not instance.get_latest_materialization_event(key)]\n"
         "print(json.dumps([key.to_user_string() for key in missing]))"

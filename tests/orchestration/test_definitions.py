@@ -6,7 +6,10 @@ import sys
 import dagster as dg
 
 from assets.partitions import DAYS, PAIR_MONTHS, PAIR_STRATEGIES, PAIRS
-from orchestration.definitions import defs
+from orchestration.definitions import definitions
+from orchestration.settings import load_settings
+
+defs = definitions(load_settings({}))
 
 GRAPH = {
     "instruments": (None, set()),

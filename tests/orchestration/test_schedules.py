@@ -7,9 +7,12 @@ import dagster as dg
 import pytest
 
 from assets.partitions import PAIR_MONTHS
-from orchestration.definitions import defs
+from orchestration.definitions import definitions
 from orchestration.schedules import SCHEDULES
+from orchestration.settings import load_settings
 from trading.errors import NotStored
+
+REPOSITORY = definitions(load_settings({})).get_repository_def()
 
 PAIRS = ["BTC-USDT", "XRP-USDT", "XRP-BTC"]
 JUST_AFTER_MIDNIGHT = datetime(2024, 5, 1, 0, 5, tzinfo=UTC)
@@ -23,12 +26,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def requests(name: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     [schedule] = [each for each in SCHEDULES if each.name == name]
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(  # left properly: its instance stays the process's current one otherwise
         instance=instance,
         scheduled_execution_time=JUST_AFTER_MIDNIGHT,
-        repository_def=defs.get_repository_def(),
-    )
-    return list(schedule.evaluate_tick(context).run_requests or [])
+        repository_def=REPOSITORY,
+    ) as context:
+        return list(schedule.evaluate_tick(context).run_requests or [])
 
 
 def test_one_run_refreshes_every_pair_of_the_month_that_has_just_ended(instance: dg.DagsterInstance) -> None:
