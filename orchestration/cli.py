@@ -127,6 +127,47 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+sandbox = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+app.add_typer(sandbox, name="sandbox")
+
+
+@sandbox.callback()
+def run_sandbox(
+    context: typer.Context,
+    port: Annotated[int | None, typer.Option(help="0: any free one.")] = None,
+    candles: Annotated[str | None, typer.Option(help="Candle file or folder to replay.")] = None,
+    trades: Annotated[str | None, typer.Option(help="Trade file or folder to replay.")] = None,
+    start: Annotated[str | None, typer.Option(help="UTC time at which a replay begins.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Market seconds per second; 0: only the admin endpoint moves time.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew; the old books are moved aside.")
+    ] = False,
+) -> None:
+    """An exchange on this machine that speaks Kraken's REST and WebSocket v2, until Ctrl-C ([sandbox] in the settings)."""
+    if context.invoked_subcommand:
+        return
+    from orchestration.sandbox import serve
+
+    said = {"port": port, "candles": candles, "trades": trades, "start": start, "speed": speed}
+    serve({name: value for name, value in said.items() if value is not None}, fresh, out)
+
+
+@sandbox.command("export")
+def export_sandbox(
+    folder: Annotated[Path | None, typer.Argument(help="Where to write; without, JSON is printed.")] = None,
+) -> None:
+    """The sandbox's orders, fills and balances, exact: the truth that others are compared with."""
+    from orchestration.sandbox import export_books
+
+    books = export_books(folder)
+    if folder is None:
+        _print_json(books)
+    else:
+        out.print(f"{len(books['orders'])} orders and {len(books['fills'])} fills written to {folder}")
+
+
 @app.command("sql")
 def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ml.registry import PolicyRegistry
 from ml.simulated_news import SimulatedNews, returns_of_candles
 from ml.strategies import Library
 from orchestration.settings import Settings, home_folder, lake_folder, load_settings
+from orchestration.sources import candle_source, machine_time
 from orchestration.system import POSTGRES
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
@@ -28,7 +28,6 @@ from trading.fills import Costs
 from trading.importers.landing import Landing
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
 from trading.ports import CandleSource, NewsStore
-from trading.simulation.market import SimulatedMarket
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
 from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
@@ -68,12 +67,7 @@ class World:
 
     @cached_property
     def candle_source(self) -> CandleSource:
-        market = self.settings.market
-        if market.source == "files":
-            return self.landing.source(market.venue, market.timeframe, market.known_until)
-        simulator = self.settings.simulator
-        start, end = _midnight(simulator.start), _midnight(simulator.end)
-        return SimulatedMarket(market.pairs, market.timeframe, simulator.seed, start, end)
+        return candle_source(self.settings, self.home)
 
     @cached_property
     def candle_store(self) -> LakeTable:
@@ -144,6 +138,7 @@ class World:
             instruments=self.instrument_file.read(),
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
+            clock=machine_time(None) if self.settings.market.is_live else None,
         )
 
     @property
@@ -189,10 +184,6 @@ class World:
         return Rules(settings.signals, analyst, settings.consensus, settings.risk)
 
 
-def _midnight(day: Any) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
 def provided(build: Callable[[World], Any], description: str) -> dg.ResourceDefinition:
     """A plain object for `dg.ResourceParam`: assets know our types, not Dagster's configuration."""
     return dg.ResourceDefinition(lambda _: build(World.current()), description=description)
@@ -204,7 +195,7 @@ RESOURCES: dict[str, Any] = {
         lambda world: world.known_instruments, "instruments as the venue names them"
     ),
     "instrument_file": provided(lambda world: world.instrument_file, "instruments as they were last stored"),
-    "candle_source": provided(lambda world: world.candle_source, "imported files or the simulator"),
+    "candle_source": provided(lambda world: world.candle_source, "what [market] source names"),
     "candle_store": provided(lambda world: world.candle_store, "Parquet lake, table ohlcv"),
     "feature_store": provided(lambda world: world.feature_store, "Parquet lake, table features"),
     "bus": provided(lambda world: PostgresBus(world.dsn), "event log in PostgreSQL"),

@@ -15,6 +15,7 @@ from ml.agents.client import OllamaSettings
 from ml.agents.consensus import ConsensusRules
 from ml.registry import PromotionRules
 from ml.training import TrainingConfig
+from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
 from trading.errors import InvalidSettings
 from trading.fills import Costs
@@ -26,6 +27,7 @@ from trading.signals import SignalRules
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREFIX = "MARKETLOOM__"
+CRYPTOCOMPARE_MARKET = "cadli"  # the vendor's own index, where the source names no market
 
 PairName = Annotated[Pair, BeforeValidator(lambda text: Pair.parse(text) if isinstance(text, str) else text)]
 Share = Annotated[float, Field(ge=0, lt=0.1)]
@@ -40,7 +42,9 @@ class Market(Section):
     pairs: tuple[PairName, ...] = Field(min_length=1)
     quote: str = Field(pattern="^[A-Z0-9]+$")
     timeframe: Timeframe
-    source: str = Field(pattern="^(simulator|files|sandbox|kraken|cryptocompare|ccxt:[a-z0-9_]+)$")
+    source: str = Field(
+        pattern="^(simulator|files|sandbox|kraken|cryptocompare(:[a-z0-9]+)?|ccxt:[a-z0-9_]+)$"
+    )
     venue: str = Field(pattern="^[a-z0-9]+$")
     until: Annotated[
         dt.datetime | None,
@@ -56,8 +60,15 @@ class Market(Section):
                 return "simulated"
             case "files":
                 return self.venue
+            case "cryptocompare":
+                return f"cryptocompare-{CRYPTOCOMPARE_MARKET}"
             case source:
-                return source.removeprefix("ccxt:")
+                return source.removeprefix("ccxt:").replace(":", "-")
+
+    @property
+    def is_live(self) -> bool:
+        """New candles close as the machine's clock goes on."""
+        return self.source not in ("simulator", "files", "sandbox") and not self.until
 
     @property
     def pool(self) -> str | None:
@@ -129,6 +140,12 @@ class BacktestSettings(Section):
     seed: int = Field(ge=0)
 
 
+class KrakenSettings(Section):
+    rest_url: str = Field(pattern="^https?://")
+    websocket_url: str = Field(pattern="^wss?://")
+    tier: Literal["starter", "intermediate", "pro"]
+
+
 class DagsterSettings(Section):
     host: str
     port: int = Field(ge=1, le=65535)
@@ -150,6 +167,8 @@ class Settings(Section):
     embeddings: Embeddings
     ollama: OllamaSettings
     consensus: ConsensusRules
+    kraken: KrakenSettings
+    sandbox: SandboxConfig
     dagster: DagsterSettings
 
     @property

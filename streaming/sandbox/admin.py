@@ -1,0 +1,179 @@
+"""What no real exchange has: endpoints to look behind the sandbox, to move its time, and to break it on purpose."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from aiohttp import web
+
+from streaming.sandbox.exchange import Exchange
+from streaming.sandbox.exchange.export import exported
+from streaming.sandbox.faults import Faults, from_json
+from streaming.sandbox.keys import Keys
+from streaming.sandbox.market import Player
+from streaming.sandbox.model import Refused
+from trading.errors import InvalidValue, MarketloomError
+from trading.market import Pair, PairStatus
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+HEADER = "X-Sandbox-Admin"  # a web page elsewhere cannot send it: what changes something asks for it
+
+
+class Admin:
+    """Routes under /admin; all of them speak JSON, errors as {"error": what to do}."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        keys: Keys,
+        faults: Faults,
+        player: Player,
+        speed: float,
+        server: Callable[[], float],
+    ) -> None:
+        self._exchange = exchange
+        self._keys = keys
+        self._faults = faults
+        self._player = player
+        self._speed = speed
+        self._server = server
+
+    def mount(self, application: web.Application) -> None:
+        application.add_routes(
+            [
+                web.get("/admin/status", _explained(self._show)),
+                web.post("/admin/status", _explained(self._set_status)),
+                web.get("/admin/faults", _explained(self._list_faults)),
+                web.post("/admin/faults", _explained(self._arm)),
+                web.delete("/admin/faults", _explained(self._clear)),
+                web.delete("/admin/faults/{number}", _explained(self._disarm)),
+                web.post("/admin/advance", _explained(self._advance)),
+                web.post("/admin/accounts", _explained(self._open_account)),
+                web.get("/admin/export", _explained(self._export)),
+            ]
+        )
+
+    async def _show(self, request: web.Request) -> Any:
+        exchange = self._exchange
+        return {
+            "market_time": exchange.market_now().isoformat(),
+            "server_time": datetime.fromtimestamp(self._server(), UTC).isoformat(),
+            "speed": self._speed,
+            "status": exchange.system_status.value,
+            "pairs": {str(pair): self._pair(pair) for pair in exchange.listings},
+            "accounts": exchange.accounts(),
+            "faults": len(self._faults.listed()),
+        }
+
+    def _pair(self, pair: Pair) -> dict[str, str | None]:
+        last = self._exchange.tape(pair).last_price
+        return {"status": self._exchange.status(pair).value, "last": None if last is None else str(last)}
+
+    async def _set_status(self, request: web.Request) -> Any:
+        """{"status": "cancel_only", "pair": "BTC/USDT"}; without a pair the exchange as a whole."""
+        asked = await _body(request, {"status", "pair"})
+        pair = _listed(self._exchange, asked["pair"]) if asked.get("pair") else None
+        try:
+            status = PairStatus(asked.get("status", ""))
+        except ValueError:
+            raise InvalidValue(
+                f"status is {asked.get('status')!r}: allowed are {', '.join(PairStatus)}"
+            ) from None
+        self._exchange.set_status(pair, status)
+        return {"status": status.value}
+
+    async def _list_faults(self, request: web.Request) -> Any:
+        return self._faults.listed()
+
+    async def _arm(self, request: web.Request) -> Any:
+        return {"id": self._faults.arm(from_json(await _body(request, None)))}
+
+    async def _clear(self, request: web.Request) -> Any:
+        _checked(request)
+        self._faults.clear()
+        return {"armed": 0}
+
+    async def _disarm(self, request: web.Request) -> Any:
+        _checked(request)
+        number = request.match_info["number"]
+        if not (number.isdecimal() and self._faults.disarm(int(number))):
+            raise InvalidValue(f"no fault {number} is armed: GET /admin/faults lists them")
+        return {"disarmed": int(number)}
+
+    async def _advance(self, request: web.Request) -> Any:
+        """{"seconds": 60} or {"until": "2023-11-18T00:00:00Z"}: only where time stands still otherwise."""
+        asked = await _body(request, {"seconds", "until"})
+        played = await self._player.advance(self._target(asked))
+        return {"ticks": played, "market_time": self._exchange.market_now().isoformat()}
+
+    def _target(self, asked: dict[str, Any]) -> datetime:
+        try:
+            if "until" in asked:
+                time = datetime.fromisoformat(asked["until"])
+                return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+            return self._exchange.market_now() + timedelta(seconds=asked["seconds"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise InvalidValue('say {"seconds": 60} or {"until": "2023-11-18T00:00:00Z"}') from None
+
+    async def _open_account(self, request: web.Request) -> Any:
+        """{"account": "bob", "balances": {"USDT": "1000"}}: opens it if it is new, and issues a key for it."""
+        asked = await _body(request, {"account", "balances"})
+        name = asked.get("account")
+        if not isinstance(name, str) or not name:
+            raise InvalidValue('account is missing: say {"account": "bob", "balances": {"USDT": "1000"}}')
+        self._exchange.open_account(name, _amounts(asked.get("balances", {})))
+        key = self._keys.issue(name)
+        return {"account": name, "key": key.key, "secret": key.secret}
+
+    async def _export(self, request: web.Request) -> Any:
+        return exported(self._exchange)
+
+
+def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            return web.json_response(await answer(request))
+        except (MarketloomError, Refused) as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    return handler
+
+
+async def _body(request: web.Request, known: set[str] | None) -> dict[str, Any]:
+    _checked(request)
+    try:
+        asked = json.loads(await request.text())
+    except ValueError as error:
+        raise InvalidValue(f"the body is not JSON: {error}") from None
+    if not isinstance(asked, dict):
+        raise InvalidValue("the body is not a JSON object")
+    if known is not None and (strange := sorted(asked.keys() - known)):
+        raise InvalidValue(f"{strange[0]!r} is not known here: allowed are {', '.join(sorted(known))}")
+    return asked
+
+
+def _checked(request: web.Request) -> None:
+    if HEADER not in request.headers:
+        raise InvalidValue(
+            f"the header {HEADER} is missing: send it with any value, e.g. `curl -H '{HEADER}: 1'`"
+        )
+
+
+def _listed(exchange: Exchange, text: object) -> Pair:
+    pair = Pair.parse(str(text))
+    if pair not in exchange.listings:
+        raise InvalidValue(f"{pair} is not listed: {', '.join(map(str, exchange.listings))} are")
+    return pair
+
+
+def _amounts(given: object) -> dict[str, Decimal]:
+    try:
+        amounts = {str(asset): Decimal(str(amount)) for asset, amount in dict(given).items()}  # type: ignore[call-overload]
+    except (InvalidOperation, TypeError, ValueError):
+        raise InvalidValue('balances are amounts by asset, such as {"USDT": "1000"}') from None
+    for asset, amount in amounts.items():
+        if not (amount.is_finite() and amount >= 0):
+            raise InvalidValue(f"balance of {asset} is {amount}: it must be zero or more")
+    return amounts

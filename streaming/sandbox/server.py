@@ -1,0 +1,151 @@
+"""One running sandbox: exchange, market, keys and faults behind one port, until it is told to stop."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+from aiohttp import web
+
+from streaming.sandbox.admin import Admin
+from streaming.sandbox.config import SandboxConfig
+from streaming.sandbox.desk import Desk
+from streaming.sandbox.exchange import Exchange, ExchangeStore
+from streaming.sandbox.faults import Faults, from_json
+from streaming.sandbox.keys import ApiKey, Keys
+from streaming.sandbox.market import MarketClock, Player, TickSource
+from streaming.sandbox.model import Listing
+from streaming.sandbox.rates import TIERS, Rates
+from streaming.sandbox.rest import routes
+from streaming.sandbox.websocket import WebSocketFace
+from trading.errors import InvalidSettings
+from trading.margin.terms import MarginTerms
+from trading.market import Pair
+
+LOG = logging.getLogger("marketloom.sandbox")
+ACCOUNT = "demo"  # the one that a new sandbox opens
+EXCHANGE_FILE, KEYS_FILE = "exchange.sqlite", "keys.sqlite"
+GRACE = 1.0  # seconds that open requests have when it stops
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a sandbox shows, and what it begins with."""
+
+    source: TickSource
+    start: datetime  # market time of a new sandbox
+    resumes: bool  # a replay goes on where it stopped; a simulated market has gone on meanwhile
+    listings: Mapping[Pair, Listing]
+    quote: str  # margin is counted in it
+    terms: MarginTerms
+    balances: Callable[
+        [Mapping[Pair, Decimal]], Mapping[str, Decimal]
+    ]  # of the first account, at these prices
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a user needs to know of a sandbox that listens."""
+
+    url: str
+    key: ApiKey
+    exchange: Exchange
+    faults: Faults
+    player: Player
+
+
+class SandboxServer:
+    """Everything that it must not forget lies in `folder`."""
+
+    def __init__(self, config: SandboxConfig, opening: Opening, folder: Path) -> None:
+        self._config = config
+        self._opening = opening
+        self._folder = folder
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[Running], None]) -> None:
+        """Until `stop` is set. InvalidSettings when it cannot listen; an error of the market ends it."""
+        with self._stores() as (store, keys):
+            exchange, clock = self._exchange(store)
+            self._open_first_account(exchange)
+            key = next(iter(keys.keys(ACCOUNT)), None) or keys.issue(ACCOUNT)
+            faults = self._faults()
+            player = Player(self._opening.source, clock, exchange.apply, exchange.elapse)
+            application = self._application(exchange, keys, faults, player)
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
+            await runner.setup()
+            try:
+                url = await self._listen(runner)
+                ready(Running(url, key, exchange, faults, player))
+                await player.play(stop)
+            finally:
+                await runner.cleanup()
+
+    @contextmanager
+    def _stores(self) -> Iterator[tuple[ExchangeStore, Keys]]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        store = ExchangeStore(self._folder / EXCHANGE_FILE)
+        try:
+            keys = Keys(self._folder / KEYS_FILE, time.time)
+            try:
+                yield store, keys
+            finally:
+                keys.close()
+        finally:
+            store.close()
+
+    def _exchange(self, store: ExchangeStore) -> tuple[Exchange, MarketClock]:
+        opening = self._opening
+        saved = store.market_time()
+        start = saved if saved and (opening.resumes or saved > opening.start) else opening.start
+        clock = MarketClock(start, self._config.speed, time.time)
+        exchange = Exchange(
+            opening.listings, opening.terms, opening.quote, store, clock, time.time, opening.source
+        )
+        return exchange, clock
+
+    def _open_first_account(self, exchange: Exchange) -> None:
+        if exchange.accounts():
+            return
+        prices = {
+            pair: last for pair in exchange.listings if (last := exchange.tape(pair).last_price) is not None
+        }
+        exchange.open_account(ACCOUNT, self._opening.balances(prices))
+
+    def _faults(self) -> Faults:
+        faults = Faults(time.time)
+        for entry in self._config.faults:
+            faults.arm(from_json(entry))
+        return faults
+
+    def _application(self, exchange: Exchange, keys: Keys, faults: Faults, player: Player) -> web.Application:
+        config, opening = self._config, self._opening
+        chance = random.Random(config.seed)
+
+        def latency() -> float:
+            return (config.latency_ms + chance.random() * config.latency_jitter_ms) / 1000
+
+        desk = Desk(exchange, Rates(TIERS[config.tier], time.time), faults, latency, time.time)
+        application = web.Application()
+        application.add_routes(routes(desk, keys, faults, opening.terms, opening.quote, time.time))
+        WebSocketFace(exchange, desk, keys, faults, time.time).mount(application)
+        Admin(exchange, keys, faults, player, config.speed, time.time).mount(application)
+        return application
+
+    async def _listen(self, runner: web.AppRunner) -> str:
+        host, port = self._config.host, self._config.port
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise InvalidSettings(
+                f"cannot listen on {host}:{port}: {error.strerror}; is another sandbox running? Stop it, or choose "
+                "another port with --port or [sandbox] port"
+            ) from None
+        address = runner.addresses[0]
+        return f"http://{address[0]}:{address[1]}"
