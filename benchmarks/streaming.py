@@ -1,0 +1,233 @@
+"""Streams: frames of Kraken to events, and books verified at every change, each beside other ways to do it.
+
+All ways read the same frames in one process, in turns; medians count. Book frames are recorded ones where the recording
+is there; of the other channels no session was found to record, their frames have the recorded shape and a random walk.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.peers import ccxt_stream, json_stream, typed_stream
+from benchmarks.peers.plain_book import PlainBook
+from streaming.book import Book
+from streaming.events import BookChange
+from streaming.feeds.kraken import KrakenFeed
+from trading.market import Pair
+
+RECORDING = Path(__file__).parents[1] / "../shared/data/ws/kraken_v2_book_BTC-USD.jsonl"
+FRAMES = 2_000
+ROUNDS = 21
+DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS = 25, 1, 8
+START = datetime(2026, 8, 2, tzinfo=UTC)
+
+
+def stream_decode() -> Iterator[dict[str, Any]]:
+    feed = KrakenFeed()
+    for channel, frames, what in _channels():
+        peer = ccxt_stream.Reader(DEPTH)
+        seconds = _in_turns(
+            {
+                "ours": partial(_each, feed.decode, frames),
+                "bare": partial(_each, typed_stream.decode, frames),
+                "typed": partial(_each, typed_stream.normalised, frames),
+                "json": partial(_each, json_stream.decode, frames),
+                "ccxt": partial(_each, peer.read, frames),
+            }
+        )
+        for name, way, target in (
+            (
+                "typed",
+                "typed msgspec, normalised to the same events by their constructors, unchecked",
+                ">= 0.8 x peer",
+            ),
+            ("bare", "typed msgspec alone, nothing normalised", ">= 0.8 x peer"),
+            ("json", "json and dictionaries to the same events, unchecked", ">= 2 x peer"),
+            ("ccxt", "ccxt.pro's handle_message after orjson, no checksum", "> 1 x peer"),
+        ):
+            yield _row(
+                "stream_decode",
+                f"{channel}: {what}, to checked events",
+                len(frames) / seconds["ours"],
+                "messages/s",
+                way,
+                len(frames) / seconds[name],
+                target=target,
+            )
+
+
+def book_checksum() -> Iterator[dict[str, Any]]:
+    frames, what = _book_frames()
+    feed = KrakenFeed()
+    changes = [event for frame in frames for event in feed.decode(frame) if isinstance(event, BookChange)]
+    ways = {"ours": partial(_kept, changes), "plain": partial(_kept_plainly, changes)}
+    seconds = _in_turns(ways, rounds=ROUNDS // 2)
+    levels = sum(len(change.bids) + len(change.asks) for change in changes)
+    yield _row(
+        "book_checksum",
+        f"{what}: {len(changes):,} changes, {levels:,} levels, depth {DEPTH}, every checksum verified",
+        len(changes) / seconds["ours"],
+        "verified changes/s",
+        "a dictionary per side, sorted and formatted at every change, every checksum verified",
+        len(changes) / seconds["plain"],
+        target="> 1 x peer",
+    )
+    peer = ccxt_stream.Reader(DEPTH)
+    ways = {"ours": partial(_kept_from_frames, frames), "ccxt": partial(_each, peer.read, frames)}
+    seconds = _in_turns(ways, rounds=ROUNDS // 2)
+    yield _row(
+        "book_checksum",
+        f"{what}: decoded, applied and verified, depth {DEPTH}",
+        len(frames) / seconds["ours"],
+        "verified messages/s",
+        "ccxt.pro's order book from the same frames: floats, no checksum (its own is switched off)",
+        len(frames) / seconds["ccxt"],
+        target="> 1 x peer",
+    )
+
+
+def _channels() -> Iterator[tuple[str, list[str], str]]:
+    chance = random.Random(0)
+    yield "trade", [_trade_frame(chance, number) for number in range(FRAMES)], "frames of 1 to 8 trades"
+    yield "ticker", [_ticker_frame(chance, number) for number in range(FRAMES)], "frames of one ticker"
+    yield "ohlc", [_candle_frame(chance, number) for number in range(FRAMES)], "frames of one candle"
+    frames, what = _book_frames()
+    yield "book", frames, what
+
+
+def _trade_frame(chance: random.Random, number: int) -> str:
+    rows = ",".join(
+        f'{{"symbol":"BTC/USD","side":"{chance.choice(("buy", "sell"))}","price":{_price(chance):.1f},'
+        f'"qty":{chance.expovariate(5) + 1e-8:.8f},"ord_type":"limit","trade_id":{8 * number + row},'
+        f'"timestamp":"{_time(number)}"}}'
+        for row in range(chance.choice((1, 1, 1, 1, 2, 2, 3, 8)))
+    )
+    return f'{{"channel":"trade","type":"update","data":[{rows}]}}'
+
+
+def _ticker_frame(chance: random.Random, number: int) -> str:
+    bid = _price(chance)
+    return (
+        f'{{"channel":"ticker","type":"update","data":[{{"symbol":"BTC/USD","bid":{bid:.1f},"bid_qty":0.13000000,'
+        f'"ask":{bid + 0.1:.1f},"ask_qty":0.00850000,"last":{bid:.1f},"volume":144.45700000,"vwap":79709.8,'
+        f'"low":78700.0,"high":80536.3,"change":-525.8,"change_pct":-0.66,"trades":4461,"timestamp":"{_time(number)}"}}]}}'
+    )
+
+
+def _candle_frame(chance: random.Random, number: int) -> str:
+    low, high = _price(chance), _price(chance) + 1_000
+    begin = (START + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
+    end = (START + timedelta(minutes=number + 1)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    return (
+        f'{{"channel":"ohlc","type":"update","timestamp":"{_time(number)}","data":[{{"symbol":"BTC/USD",'
+        f'"open":{low:.1f},"high":{high:.1f},"low":{low:.1f},"close":{high:.1f},"trades":15,"volume":0.25302078,'
+        f'"vwap":{low:.1f},"interval_begin":"{begin}","interval":1,"timestamp":"{end}"}}]}}'
+    )
+
+
+def _price(chance: random.Random) -> float:
+    return 79_000 + chance.random() * 1_000
+
+
+def _time(number: int) -> str:
+    return (START + timedelta(milliseconds=25 * number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _book_frames() -> tuple[list[str], str]:
+    if not RECORDING.exists():
+        return _simulated_book(random.Random(0)), "simulated frames of a book"
+    lines = RECORDING.read_text().splitlines()
+    frames = [line.split('"frame": ', 1)[1][:-1] for line in lines if '"channel":"book","type"' in line]
+    return frames, "recorded frames of a book"
+
+
+def _simulated_book(chance: random.Random) -> list[str]:
+    book, frames = PlainBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS), []
+    for number in range(FRAMES):
+        count = DEPTH if number == 0 else 1
+        bids = {Decimal(790_000 - chance.randrange(60)).scaleb(-1): _quantity(chance) for _ in range(count)}
+        asks = {Decimal(790_001 + chance.randrange(60)).scaleb(-1): _quantity(chance) for _ in range(count)}
+        book.apply(
+            BookChange(Pair("BTC", "USD"), number == 0, (*bids.items(),), (*asks.items(),), 0, None, None)
+        )
+        frames.append(
+            f'{{"channel":"book","type":"{"update" if number else "snapshot"}","data":[{{"symbol":"BTC/USD",'
+            f'"bids":[{_rows(bids)}],"asks":[{_rows(asks)}],"checksum":{book.checksum()},'
+            f'"timestamp":"{_time(number)}"}}]}}'
+        )
+    return frames
+
+
+def _quantity(chance: random.Random) -> Decimal:
+    return Decimal(chance.choice((0, chance.randrange(1, 10**9)))).scaleb(-8)
+
+
+def _rows(levels: Mapping[Decimal, Decimal]) -> str:
+    return ",".join(f'{{"price":{price},"qty":{quantity:f}}}' for price, quantity in levels.items())
+
+
+def _each(call: Callable[[str], object], frames: Sequence[str]) -> None:
+    for frame in frames:
+        call(frame)
+
+
+def _kept(changes: Sequence[BookChange]) -> None:
+    book = Book(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
+    for change in changes:
+        book.apply(change)
+
+
+def _kept_plainly(changes: Sequence[BookChange]) -> None:
+    book = PlainBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
+    for change in changes:
+        book.apply(change)
+        if book.checksum() != change.checksum:
+            raise ArithmeticError("the plain book is wrong")
+
+
+def _kept_from_frames(frames: Sequence[str]) -> None:
+    feed, book = KrakenFeed(), Book(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
+    for frame in frames:
+        for event in feed.decode(frame):
+            if isinstance(event, BookChange):
+                book.apply(event)
+
+
+def _in_turns(ways: Mapping[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median seconds of each way; the first round, which warms up, does not count."""
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            spent[name].append(time.perf_counter() - begin)
+    return {name: median(seconds[1:]) for name, seconds in spent.items()}
+
+
+def _row(
+    identity: str, what: str, value: float, unit: str, peer: str, peer_value: float, *, target: str
+) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "what": what,
+        "value": value,
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "ratio": value / peer_value,
+        "target": target,
+        "versions": {name: version(name) for name in ("msgspec", "ccxt", "orjson")},
+    }
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "stream_decode": stream_decode,
+    "book_checksum": book_checksum,
+}
