@@ -1,0 +1,227 @@
+"""Kraken's history as candles: its own for the newest 720, built from its trades for everything older.
+
+Kraken gives out no candle older than its newest 720, whatever one asks for; all trades since a pair's first can be
+asked for, a thousand at a time (docs.kraken.com, get-ohlc-data and get-recent-trades). Trades are kept on a shelf, so
+that a download which is killed goes on where it stopped.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from trading.candles import complete, opening_between
+from trading.errors import InvalidMessage, NotStored, VenueUnreachable
+from trading.history.progress import report
+from trading.history.shelf import Pages, PageShelf
+from trading.history.trade_candles import candles_from_trades
+from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
+from trading.ports import Quote
+from trading.venues.kraken import KrakenClient
+from trading.venues.kraken.answers import EPOCH, nanoseconds
+from trading.venues.kraken.client import MOST_TRADES, TradesPage
+from trading.venues.kraken.market_answers import OhlcRow, TradeRow
+
+NEWEST = 720  # candles that OHLC gives, the unfinished one not counted
+DECIMALS = 8  # of a quantity: Kraken counts no asset finer
+TRADE_SCHEMA = pl.Schema(
+    {"time": TIME, "trade_id": pl.Int64(), "price": pl.Float64(), "quantity": pl.Decimal(38, DECIMALS)}
+)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class KrakenHistory:
+    """A CandleSource. Like Kraken's own streams it has no candle where nothing traded."""
+
+    def __init__(
+        self,
+        client: KrakenClient,
+        timeframe: Timeframe,
+        shelf: PageShelf,
+        origin: str = "kraken",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`origin` names what `client` talks to; `clock` is the time of its market."""
+        self._client = client
+        self._timeframe = timeframe
+        self._shelf = shelf
+        self._origin = origin
+        self._clock = clock
+        self._firsts: dict[Pair, datetime] = {}
+
+    @property
+    def origin(self) -> str:
+        return self._origin
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        """From the first trade that is given out to the last candle that has closed by the clock."""
+        if pair not in self._firsts:
+            row = self._first_trade(pair)
+            self._firsts[pair] = _whole_from(_time(row), row.trade_id, self._timeframe)
+        return self._firsts[pair], max(self._closed(), self._firsts[pair])
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        closed = self._closed()
+        end = min(end, closed)
+        if start >= end:
+            return CANDLE_SCHEMA.to_frame()
+        recent, since = self._recent(pair, end, closed)
+        parts = [opening_between(recent, max(start, since), end)]
+        if start < since:
+            older = self._built(pair, _grid(start, self._timeframe), min(end, since))
+            parts.insert(0, opening_between(older, start, min(end, since)))
+        return pl.concat(parts)
+
+    def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
+        """The first trade at or after `time`."""
+        rows = self._client.trades(pair, _before(time), count=10).rows
+        later = (row for row in rows if _time(row) >= time)
+        row = next(later, None)
+        return Quote(float(row.price), _time(row)) if row else None
+
+    def _closed(self) -> datetime:
+        """Close time of the newest closed candle."""
+        return _grid(self._clock(), self._timeframe)
+
+    def _recent(self, pair: Pair, end: datetime, closed: datetime) -> tuple[pl.DataFrame, datetime]:
+        """Kraken's own closed candles, and the time from which on none of them is missing."""
+        if end <= closed - NEWEST * self._timeframe.duration:
+            return CANDLE_SCHEMA.to_frame(), end
+        rows = self._client.ohlc(pair, self._timeframe)
+        if not rows:
+            return CANDLE_SCHEMA.to_frame(), end
+        unfinished = EPOCH + timedelta(seconds=rows[-1].open_time)
+        if unfinished < end:
+            raise VenueUnreachable(
+                f"{self._origin} has not closed the {self._timeframe.value} candle of {pair} that opened at "
+                f"{unfinished:%Y-%m-%d %H:%M} yet: ask again in a moment"
+            )
+        first = EPOCH + timedelta(seconds=rows[0].open_time)
+        return _candles(rows, self._timeframe, self._origin), first
+
+    def _built(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        """From trades. Both times lie in the past, beyond the newest candles."""
+        end = _grid(end + self._timeframe.duration - MICROSECOND, self._timeframe)
+        pages = self._shelf.pages(self._origin, pair.key, "trades")
+        with pages.locked():
+            if missing := pages.missing(start, end):
+                first = _time(self._first_trade(pair))
+                for hole in missing:
+                    self._fill(pair, pages, first, *hole)
+            begin, trades = _kept(pages, start, end)
+        candles = candles_from_trades(trades, self._timeframe, self._origin)
+        if begin == start or trades.is_empty():
+            return candles
+        return opening_between(candles, _whole_from(begin, trades["trade_id"][0], self._timeframe), end)
+
+    def _fill(self, pair: Pair, pages: Pages, first: datetime, start: datetime, end: datetime) -> None:
+        """Nothing traded before the first trade that is given out, unless trades of before are on the shelf."""
+        if start < first and any(begin < start for begin, _ in pages.covered()):
+            raise NotStored(
+                f"{self._origin} gives out no trades of {pair} before {first:%Y-%m-%d %H:%M:%S} any more: what "
+                f"traded from {start:%Y-%m-%d %H:%M:%S} until then cannot be known"
+            )
+        if first < end:
+            self._download(pair, pages, max(start, first), end)
+
+    def _first_trade(self, pair: Pair) -> TradeRow:
+        rows = self._client.trades(pair, 0, count=1).rows
+        if not rows:
+            raise NotStored(f"{self._origin} lists {pair}, which never traded: there is no candle of it")
+        return rows[0]
+
+    def _download(self, pair: Pair, pages: Pages, start: datetime, end: datetime) -> None:
+        """Each page ends at its newest moment, which is asked for again: more trades of it may follow."""
+        reached = start
+        while reached < end:
+            rows, complete_until = self._page(pair, reached)
+            if reached > start and not (rows and _time(rows[0]) == reached):
+                raise InvalidMessage("Kraken Trades", f"{pair}: trades of {reached} were there and are gone")
+            until = min(complete_until or end, end)
+            frame = _trades(rows).filter(pl.col("time") >= reached, pl.col("time") < until)
+            pages.append(frame, reached, until, str(_before(until)))
+            reached = until
+            report(f"{self._origin} {pair} trades", reached, start, end, (reached - start) / (end - start))
+
+    def _page(self, pair: Pair, reached: datetime) -> tuple[list[TradeRow], datetime | None]:
+        """Trades from `reached` on and the time before which none is missing; None when these are the last."""
+        page = self._client.trades(pair, _before(reached))
+        rows = page.rows
+        while len(page.rows) >= MOST_TRADES and _time(rows[-1]) <= reached:
+            page = self._client.trades(pair, page.last - 1)
+            rows = [*rows, *_unknown(pair, page, {row.trade_id for row in rows})]
+        newest = _time(rows[-1]) if rows else reached
+        return rows, newest if newest > reached else None
+
+
+def _unknown(pair: Pair, page: TradesPage, known: set[int]) -> list[TradeRow]:
+    """Trades can share their very nanosecond, at which the page before may have ended: it was asked for again."""
+    new = [row for row in page.rows if row.trade_id not in known]
+    if page.rows and len(page.rows) >= MOST_TRADES and not new:
+        raise InvalidMessage("Kraken Trades", f"{pair}: the cursor {page.last} does not move")
+    return new
+
+
+def _kept(pages: Pages, start: datetime, end: datetime) -> tuple[datetime, pl.DataFrame]:
+    """The trades on the shelf, and from when on: only what lies before the first trade of all may be missing."""
+    missing = pages.missing(start, end)
+    begin = missing[0][1] if missing and missing[0][0] == start else start
+    return begin, pages.read(begin, end) if begin < end else TRADE_SCHEMA.to_frame()
+
+
+def _whole_from(first: datetime, trade_id: int, timeframe: Timeframe) -> datetime:
+    """Open time of the first candle that is known whole, when `first` is the oldest trade that is given out.
+
+    Trades are counted from 1. An exchange that forgets old ones, as the sandbox does, may have had more in the
+    candle of its oldest.
+    """
+    opened = _grid(first, timeframe)
+    return opened if trade_id <= 1 or opened == first else opened + timeframe.duration
+
+
+def _grid(time: datetime, timeframe: Timeframe) -> datetime:
+    """The open time of the candle that `time` lies in."""
+    return time - (time - EPOCH) % timeframe.duration
+
+
+def _before(time: datetime) -> int:
+    """The cursor with which Trades answers everything from `time` on: it begins after its cursor."""
+    return max((time - EPOCH) // MICROSECOND * 1000 - 1, 0)
+
+
+def _time(row: TradeRow) -> datetime:
+    return EPOCH + timedelta(microseconds=nanoseconds("Trades", row.time) // 1000)
+
+
+def _candles(rows: list[OhlcRow], timeframe: Timeframe, origin: str) -> pl.DataFrame:
+    """Rows without a trade repeat the last price: they are no candles."""
+    traded = [row for row in rows if row.trades]
+    frame = pl.DataFrame(
+        {
+            "open_time": pl.Series([row.open_time * 1_000_000 for row in traded], dtype=pl.Int64).cast(TIME),
+            **{
+                name: pl.Series([float(getattr(row, name)) for row in traded], dtype=pl.Float64)
+                for name in ("open", "high", "low", "close", "volume")
+            },
+        }
+    )
+    return complete(frame, timeframe, origin)
+
+
+def _trades(rows: list[TradeRow]) -> pl.DataFrame:
+    """InvalidMessage for what cannot be a trade, and for trades out of the order of time."""
+    for row in rows:
+        if row.price <= 0 or row.quantity < 0 or row.quantity != round(row.quantity, DECIMALS):
+            raise InvalidMessage("Kraken Trades", f"trade {row.trade_id} is {row.quantity} at {row.price}")
+    columns = {
+        "time": [_time(row) for row in rows],
+        "trade_id": [row.trade_id for row in rows],
+        "price": [float(row.price) for row in rows],
+        "quantity": [row.quantity for row in rows],
+    }
+    frame = pl.DataFrame(columns, schema=TRADE_SCHEMA)
+    if not frame["time"].is_sorted():
+        raise InvalidMessage(
+            "Kraken Trades", f"trades from {rows[0].trade_id} on are not in the order of time"
+        )
+    return frame

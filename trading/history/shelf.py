@@ -1,0 +1,269 @@
+"""Pages of a long download on disk: what is complete stays, what a kill cut off is asked for again.
+
+A page is one Parquet file. Its name holds the range that it covers and the CRC-32 of its bytes, its metadata the
+cursor to go on from: one rename makes all of them true at once.
+"""
+
+import fcntl
+import io
+import itertools
+import logging
+import os
+import re
+import threading
+import zlib
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from trading.errors import InvalidValue, NotStored, UnreadableFile
+from trading.market import TIME
+
+LOG = logging.getLogger("marketloom.history")
+Range = tuple[datetime, datetime]  # [start, end)
+
+PAGE = ".parquet"
+WRITING = ".writing"
+CURSOR = "cursor"
+STAMP = "%Y%m%dT%H%M%S.%f"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Page:
+    start: datetime
+    end: datetime
+    checksum: int = field(compare=False)
+    path: Path = field(compare=False)
+
+
+class PageShelf:
+    """Downloads under root, each under its own key; key parts become folders."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def pages(self, *key: str) -> "Pages":
+        """Such as ("kraken", "BTC-USDT", "trades"). InvalidValue for a part that is no plain folder name."""
+        for part in key:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", part):
+                raise InvalidValue(
+                    f"{part!r} cannot be part of a download's name: use letters, digits, . _ -"
+                )
+        if not key:
+            raise InvalidValue("a download needs a name: venue, pair and kind of data")
+        return Pages(self._root.joinpath(*key))
+
+
+class Pages:
+    """The pages of one key. The first column of every frame is its time, of type `trading.market.TIME`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._known: list[_Page] | None = None  # trusted only while this object holds the file lock
+
+    def covered(self) -> list[Range]:
+        """Disjoint, ascending ranges that are complete; pages that touch are one range."""
+        ranges: list[Range] = []
+        for page in self._pages():
+            if ranges and ranges[-1][1] == page.start:
+                ranges[-1] = (ranges[-1][0], page.end)
+            else:
+                ranges.append((page.start, page.end))
+        return ranges
+
+    def missing(self, start: datetime, end: datetime) -> list[Range]:
+        """The parts of [start, end) that no page covers, ascending."""
+        holes, reached = [], _utc(start)
+        for page in _overlapping(self._pages(), reached, _utc(end)):
+            if page.start > reached:
+                holes.append((reached, page.start))
+            reached = page.end
+        return [*holes, (reached, _utc(end))] if reached < end else holes
+
+    def cursor(self, start: datetime) -> str | None:
+        """Where a download that covers from `start` on would continue; None when `start` is not covered."""
+        last = None
+        for page in _overlapping(self._pages(), _utc(start), datetime.max.replace(tzinfo=UTC)):
+            if page.start > (last.end if last else _utc(start)):
+                break
+            last = page
+        return _cursor(last) if last else None
+
+    def append(self, frame: pl.DataFrame, start: datetime, end: datetime, cursor: str) -> None:
+        """Keep `frame`, which has every row of [start, end), sorted by its first column; durable on return.
+
+        What is covered already stays as it is: repeating a page changes nothing. A page whose source may hold more
+        rows of its last instant must end at that instant and leave its rows to the next page. An empty frame says
+        that there is nothing in the range. InvalidValue, changing nothing, for rows outside it, not sorted, or of
+        other columns than the pages before.
+        """
+        start, end = _utc(start), _utc(end)
+        _check(frame, start, end)
+        with self.locked():
+            self._check_columns(frame)
+            for hole in self.missing(start, end):
+                self._write(_between(frame, *hole), hole, cursor)
+
+    def read(self, start: datetime, end: datetime) -> pl.DataFrame:
+        """Rows of [start, end), sorted. NotStored unless all of it is covered; UnreadableFile for a damaged page."""
+        if holes := self.missing(start, end):
+            raise NotStored(
+                f"{self._folder} lacks {holes[0][0]:%Y-%m-%d %H:%M:%S} to {holes[0][1]:%Y-%m-%d %H:%M:%S} (UTC): "
+                "the download has not come that far"
+            )
+        pages = _overlapping(self._pages(), _utc(start), _utc(end)) or self._pages()[:1]
+        if not pages:
+            raise NotStored(f"{self._folder} has no page yet: nothing was downloaded")
+        return _between(_joined(pages), _utc(start), _utc(end))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only this object downloads the key meanwhile; others wait, in this process and in all others.
+
+        May be nested. One thread must not take it through two objects of the same key: it would wait for itself.
+        """
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / ".lock").open("a") as lock:
+                _wait_for(lock.fileno(), self._folder)
+                try:
+                    self._depth, self._known = 1, None
+                    self._sweep()
+                    yield
+                finally:
+                    self._depth, self._known = 0, None
+
+    def _pages(self) -> list[_Page]:
+        if self._known is not None:
+            return self._known
+        pages = sorted(_page(path) for path in self._folder.glob(f"*{PAGE}"))
+        for one, other in itertools.pairwise(pages):
+            if other.start < one.end:
+                raise UnreadableFile(f"{other.path} overlaps {one.path.name}: remove one of them")
+        if self._depth:
+            self._known = pages
+        return pages
+
+    def _check_columns(self, frame: pl.DataFrame) -> None:
+        pages = self._pages()
+        if pages and (schema := _read(pages[0]).schema) != frame.schema:
+            raise InvalidValue(
+                f"{self._folder} holds pages with the columns {dict(schema)}, this one has {dict(frame.schema)}"
+            )
+
+    def _write(self, frame: pl.DataFrame, covered: Range, cursor: str) -> None:
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, metadata={CURSOR: cursor})
+        content = buffer.getbuffer()
+        checksum = zlib.crc32(content)
+        path = self._folder / f"{covered[0]:{STAMP}}_{covered[1]:{STAMP}}_{checksum:08x}{PAGE}"
+        temporary = path.with_suffix(WRITING)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(self._folder)
+        insort(self._pages(), _Page(*covered, checksum, path))
+
+    def _sweep(self) -> None:
+        """What a killed writer left: nobody else writes while the lock is held."""
+        for leftover in self._folder.glob(f"*{WRITING}"):
+            leftover.unlink()
+
+
+def _wait_for(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        LOG.info("%s: waiting for another download of the same data to finish", folder)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise InvalidValue(f"{time} has no time zone: times are UTC")
+    return time.astimezone(UTC)
+
+
+def _page(path: Path) -> _Page:
+    try:
+        start, end, checksum = path.stem.split("_")
+        page = _Page(_stamp(start), _stamp(end), int(checksum, 16), path)
+    except ValueError:
+        raise UnreadableFile(f"{path} is not named like a page of a download: remove it") from None
+    if page.start >= page.end:
+        raise UnreadableFile(f"{path} covers no time: remove it")
+    return page
+
+
+def _stamp(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _overlapping(pages: list[_Page], start: datetime, end: datetime) -> list[_Page]:
+    first = bisect_left(pages, start, key=lambda page: page.end)
+    after = bisect_left(pages, end, key=lambda page: page.start)
+    return [page for page in pages[first:after] if page.end > start]
+
+
+def _check(frame: pl.DataFrame, start: datetime, end: datetime) -> None:
+    if start >= end:
+        raise InvalidValue(f"a page from {start} to {end} covers no time")
+    if not frame.columns or frame.dtypes[0] != TIME:
+        raise InvalidValue(f"the first column of a page is its time, of type {TIME}, not {frame.schema}")
+    times = frame.to_series(0)
+    if times.null_count() or not times.is_sorted():
+        raise InvalidValue(f"the rows of the page from {start} to {end} are not sorted by {times.name}")
+    if frame.height and not (times[0] >= start and times[-1] < end):
+        raise InvalidValue(f"rows from {times[0]} to {times[-1]} lie outside the page from {start} to {end}")
+
+
+def _between(frame: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
+    return frame.filter((pl.first() >= start) & (pl.first() < end))
+
+
+def _joined(pages: list[_Page]) -> pl.DataFrame:
+    frames = [_read(page) for page in pages]
+    for page, frame in zip(pages, frames, strict=True):
+        if frame.schema != frames[0].schema:
+            raise UnreadableFile(f"{page.path} has other columns than the pages before it: remove it")
+    return pl.concat(frames)
+
+
+def _read(page: _Page) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(_content(page)))
+
+
+def _cursor(page: _Page) -> str:
+    return pl.read_parquet_metadata(io.BytesIO(_content(page)))[CURSOR]
+
+
+def _content(page: _Page) -> bytes:
+    """The page's bytes as they were written; the checksum in its name is trusted, so no parser meets other bytes."""
+    try:
+        content = page.path.read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"{page.path} cannot be read ({error}): remove it and download again") from error
+    if zlib.crc32(content) != page.checksum:
+        raise UnreadableFile(f"{page.path} is damaged: remove it and download again")
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without it the name of the page may be lost in a power cut although its bytes are not."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
