@@ -145,7 +145,7 @@ def run_sandbox(
         bool, typer.Option("--fresh", help="Begin anew; the old books are moved aside.")
     ] = False,
 ) -> None:
-    """An exchange on this machine that speaks Kraken's REST and WebSocket v2, until Ctrl-C ([sandbox] in the settings)."""
+    """An exchange on this machine that speaks Kraken's REST and WebSocket v2, until Ctrl-C."""
     if context.invoked_subcommand:
         return
     from orchestration.sandbox import serve
@@ -157,15 +157,16 @@ def run_sandbox(
 @sandbox.command("export")
 def export_sandbox(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; without, JSON is printed.")] = None,
+    form: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
 ) -> None:
     """The sandbox's orders, fills and balances, exact: the truth that others are compared with."""
-    from orchestration.sandbox import export_books
+    from orchestration.sandbox import books, parse_form, write_books
 
-    books = export_books(folder)
     if folder is None:
-        _print_json(books)
-    else:
-        out.print(f"{len(books['orders'])} orders and {len(books['fills'])} fills written to {folder}")
+        _print_json(books())
+        return
+    rows = write_books(folder, parse_form(form))
+    out.print(f"{', '.join(f'{count} {name}' for name, count in rows.items())} written to {folder}")
 
 
 @app.command("sql")

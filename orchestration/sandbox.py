@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from streaming.sandbox.exchange.export import export
 
 from orchestration.embedded import prepare_home
 from orchestration.settings import Settings, home_folder, load_settings
 from streaming.sandbox.config import SandboxConfig
+from streaming.sandbox.exchange.export import Form, export, write_export
 from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay
 from streaming.sandbox.model import Listing
 from streaming.sandbox.server import EXCHANGE_FILE, Opening, Running, SandboxServer
 from trading.account import Account, opening_balances
-from trading.errors import InvalidSettings, NotStored, UnreadableFile
+from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
 from trading.importers import import_path
 from trading.importers.coverage import longest_common_window
 from trading.importers.landing import Landing
@@ -56,14 +56,30 @@ def serve(changes: Mapping[str, Any], fresh: bool, out: Console) -> None:
         asyncio.run(_run(SandboxServer(config, opening, folder), out))
 
 
-def export_books(target: Path | None) -> dict[str, Any]:
-    """Orders, fills and balances of the sandbox of this home, running or not; written to `target` when given."""
+def books() -> dict[str, list[dict[str, Any]]]:
+    """Orders, fills, balances and what led to them, of the sandbox of this home, whether it runs or not."""
+    return export(_store())
+
+
+def write_books(folder: Path, form: Form) -> dict[str, int]:
+    """The same as one file per table; rows of each."""
+    return write_export(_store(), folder, form)
+
+
+def parse_form(text: str) -> Form:
+    try:
+        return Form(text)
+    except ValueError:
+        raise InvalidValue(f"{text!r} is no format: choose one of {', '.join(Form)}") from None
+
+
+def _store() -> Path:
     store = sandbox_folder(home_folder()) / EXCHANGE_FILE
     if not store.exists():
         raise NotStored(
             f"{store} is not there: no sandbox has run with this home, start `marketloom sandbox`"
         )
-    return export(store, target)
+    return store
 
 
 async def _run(server: SandboxServer, out: Console) -> None:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from streaming.sandbox.exchange import Exchange
-from streaming.sandbox.exchange.export import exported
+from streaming.sandbox.exchange.exchange import Exchange
+from streaming.sandbox.exchange.export import export
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.market import Player
@@ -27,6 +28,7 @@ class Admin:
     def __init__(
         self,
         exchange: Exchange,
+        store: Path,
         keys: Keys,
         faults: Faults,
         player: Player,
@@ -34,6 +36,7 @@ class Admin:
         server: Callable[[], float],
     ) -> None:
         self._exchange = exchange
+        self._store = store
         self._keys = keys
         self._faults = faults
         self._player = player
@@ -111,9 +114,9 @@ class Admin:
     def _target(self, asked: dict[str, Any]) -> datetime:
         try:
             if "until" in asked:
-                time = datetime.fromisoformat(asked["until"])
+                time: datetime = datetime.fromisoformat(asked["until"])
                 return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-            return self._exchange.market_now() + timedelta(seconds=asked["seconds"])
+            return self._exchange.market_now() + timedelta(seconds=float(asked["seconds"]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InvalidValue('say {"seconds": 60} or {"until": "2023-11-18T00:00:00Z"}') from None
 
@@ -128,7 +131,7 @@ class Admin:
         return {"account": name, "key": key.key, "secret": key.secret}
 
     async def _export(self, request: web.Request) -> Any:
-        return exported(self._exchange)
+        return export(self._store)
 
 
 def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:

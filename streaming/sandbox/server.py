@@ -16,7 +16,8 @@ from aiohttp import web
 from streaming.sandbox.admin import Admin
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.desk import Desk
-from streaming.sandbox.exchange import Exchange, ExchangeStore
+from streaming.sandbox.exchange.exchange import Exchange
+from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import ApiKey, Keys
 from streaming.sandbox.market import MarketClock, Player, TickSource
@@ -101,12 +102,14 @@ class SandboxServer:
 
     def _exchange(self, store: ExchangeStore) -> tuple[Exchange, MarketClock]:
         opening = self._opening
-        saved = store.market_time()
-        start = saved if saved and (opening.resumes or saved > opening.start) else opening.start
-        clock = MarketClock(start, self._config.speed, time.time)
+        clock = MarketClock(opening.start, self._config.speed, time.time)
+        if opening.resumes and (saved := store.position()):
+            clock.rebase(saved)
         exchange = Exchange(
             opening.listings, opening.terms, opening.quote, store, clock, time.time, opening.source
         )
+        if opening.resumes and (goes_on := exchange.resume_from):
+            clock.rebase(goes_on)
         return exchange, clock
 
     def _open_first_account(self, exchange: Exchange) -> None:
@@ -134,7 +137,8 @@ class SandboxServer:
         application = web.Application()
         application.add_routes(routes(desk, keys, faults, opening.terms, opening.quote, time.time))
         WebSocketFace(exchange, desk, keys, faults, time.time).mount(application)
-        Admin(exchange, keys, faults, player, config.speed, time.time).mount(application)
+        store = self._folder / EXCHANGE_FILE
+        Admin(exchange, store, keys, faults, player, config.speed, time.time).mount(application)
         return application
 
     async def _listen(self, runner: web.AppRunner) -> str:

@@ -1,0 +1,194 @@
+"""The way of an order from either face into the trading engine: rate counters, latency, deadline, market status."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.exchange.exchange import Exchange
+from streaming.sandbox.faults import Faults
+from streaming.sandbox.model import NewOrder, Order, PriceTerm, Refused
+from streaming.sandbox.rates import OrderCall, Rates
+from trading.market import Pair, PairStatus
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineWindow:
+    """How far from now a deadline may lie, in seconds of server time."""
+
+    shortest: float
+    longest: float
+
+
+REST_WINDOW = DeadlineWindow(2.0, 60.0)  # docs.kraken.com, Add Order
+WEBSOCKET_WINDOW = DeadlineWindow(0.5, 60.0)  # docs.kraken.com, add_order
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What is to be different about an order; None leaves it as it is. One of the two ids names the order."""
+
+    order_id: str = ""
+    client_order_id: str = ""
+    quantity: Decimal | None = None
+    limit: PriceTerm | None = None
+    trigger: PriceTerm | None = None
+    post_only: bool | None = None
+    deadline: datetime | None = None  # server time
+
+
+class Desk:
+    """All calls raise Refused with Kraken's words; what was counted stays counted, also when it is refused later."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        rates: Rates,
+        faults: Faults,
+        latency: Callable[[], float],
+        server: Callable[[], float],
+    ) -> None:
+        """`latency`: how many seconds the next call takes to reach the engine."""
+        self.exchange = exchange
+        self.rates = rates
+        self._faults = faults
+        self._latency = latency
+        self._server = server
+
+    async def add(
+        self,
+        account: str,
+        order: NewOrder,
+        deadline: datetime | None = None,
+        validate: bool = False,
+        window: DeadlineWindow = REST_WINDOW,
+    ) -> Order:
+        """With `validate` everything is checked and nothing placed: the order that is returned does not exist."""
+        self.rates.order(account, order.pair, "add")
+        await self._travel(deadline, window)
+        self._check_market(order.pair, order.post_only)
+        return self.exchange.add(account, order, validate)
+
+    async def add_batch(
+        self,
+        account: str,
+        orders: Sequence[NewOrder],
+        deadline: datetime | None = None,
+        validate: bool = False,
+        window: DeadlineWindow = REST_WINDOW,
+    ) -> list[Order | Refused]:
+        """Orders of one pair, in their order; one that the engine refuses does not keep out the others."""
+        self.rates.batch(account, orders[0].pair, len(orders))
+        await self._travel(deadline, window)
+        return [self._add_one(account, order, validate) for order in orders]
+
+    async def amend(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
+        """Keeps the order's id, and its place in the queue where possible."""
+        await self._before_change(account, amendment, "amend", window)
+        return self.exchange.amend(account, **_changes(amendment))
+
+    async def edit(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
+        """Cancels the order and places it anew: the order that is returned has another id."""
+        await self._before_change(account, amendment, "edit", window)
+        return self.exchange.edit(account, **_changes(amendment))
+
+    async def cancel(self, account: str, reference: str) -> list[Order]:
+        """`reference`: an order id, a client order id, or a user reference in decimal digits."""
+        for order in self.referenced(account, reference):
+            self.rates.order(account, order.request.pair, "cancel", self._age(order))
+        await self._travel()
+        self._check_open()
+        return self.exchange.cancel(account, reference)
+
+    async def cancel_all(self, account: str) -> int:
+        """How many were cancelled."""
+        await self._travel()
+        self._check_open()
+        return self.exchange.cancel_all(account)
+
+    async def cancel_all_after(self, account: str, seconds: float) -> float | None:
+        """Server time at which everything is cancelled unless this is called again; None after 0 seconds."""
+        await self._travel()
+        self._check_open()
+        return self.exchange.cancel_all_after(account, seconds)
+
+    def referenced(self, account: str, reference: str) -> list[Order]:
+        """The open orders that `reference` names."""
+        return [order for order in self.exchange.open_orders(account) if reference in _references(order)]
+
+    def named(self, account: str, order_id: str, client_order_id: str = "") -> Order:
+        """The open order of one of these ids. Refused when there is none."""
+        for order in self.exchange.open_orders(account):
+            if order_id == order.order_id:
+                return order
+            if client_order_id and client_order_id == order.request.client_order_id:
+                return order
+        raise Refused("EOrder:Unknown order")
+
+    def _add_one(self, account: str, order: NewOrder, validate: bool) -> Order | Refused:
+        try:
+            self._check_market(order.pair, order.post_only)
+            return self.exchange.add(account, order, validate)
+        except Refused as refusal:
+            return refusal
+
+    async def _before_change(
+        self, account: str, amendment: Amendment, call: OrderCall, window: DeadlineWindow
+    ) -> None:
+        order = self.named(account, amendment.order_id, amendment.client_order_id)
+        self.rates.order(account, order.request.pair, call, self._age(order))
+        await self._travel(amendment.deadline, window)
+        post_only = order.request.post_only if amendment.post_only is None else amendment.post_only
+        self._check_market(order.request.pair, post_only)
+
+    async def _travel(self, deadline: datetime | None = None, window: DeadlineWindow = REST_WINDOW) -> None:
+        """Arrive at the engine, or be refused there for having taken too long."""
+        if deadline is not None:
+            ahead = deadline.timestamp() - self._server()
+            if not window.shortest <= ahead <= window.longest:
+                raise Refused("EGeneral:Invalid arguments:deadline")
+        if (seconds := self._latency()) > 0:
+            await asyncio.sleep(seconds)
+        if deadline is not None and self._server() > deadline.timestamp():
+            raise Refused("EService:Deadline elapsed")
+
+    def _check_market(self, pair: Pair, post_only: bool) -> None:
+        """What an armed fault forbids; the exchange itself checks its own status."""
+        status = self._faults.status(pair)
+        if status is PairStatus.MAINTENANCE:
+            raise Refused("EService:Unavailable")
+        if status is PairStatus.CANCEL_ONLY:
+            raise Refused("EService:Market in cancel_only mode")
+        if status is PairStatus.POST_ONLY and not post_only:
+            raise Refused("EService:Market in post_only mode")
+
+    def _check_open(self) -> None:
+        if self._faults.status() is PairStatus.MAINTENANCE:
+            raise Refused("EService:Unavailable")
+
+    def _age(self, order: Order) -> float:
+        return max(0.0, self._server() - order.entered)
+
+
+def utc(seconds: float) -> datetime:
+    """Server time as a time of day."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _references(order: Order) -> tuple[str, ...]:
+    request = order.request
+    names = (order.order_id, request.client_order_id, str(request.user_reference or ""))
+    return tuple(name for name in names if name)
+
+
+def _changes(amendment: Amendment) -> dict[str, Any]:
+    return {
+        "order_id": amendment.order_id,
+        "client_order_id": amendment.client_order_id,
+        "quantity": amendment.quantity,
+        "limit": amendment.limit,
+        "trigger": amendment.trigger,
+        "post_only": amendment.post_only,
+    }

@@ -1,0 +1,109 @@
+"""Changing an order in force: amended in place under its own id, or edited into a new one."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from streaming.sandbox.exchange import checks
+from streaming.sandbox.exchange.entry import arm, checked, fire, place, trailed
+from streaming.sandbox.exchange.execution import execute
+from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.prices import absolute, check_number
+from streaming.sandbox.exchange.working import TRAILING, Working
+from streaming.sandbox.model import Change, NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
+
+BELOW_FILLED = "Amended to no more than was filled"
+REPLACED = "Order replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What shall be different; None leaves it."""
+
+    quantity: Decimal | None = None  # of the whole order, what is filled included
+    limit: PriceTerm | None = None
+    trigger: PriceTerm | None = None
+    post_only: bool | None = None
+
+    def of(self, request: NewOrder) -> NewOrder:
+        """Refused for a price that the order type does not have."""
+        if (self.limit is not None and request.limit is None) or (
+            self.trigger is not None and request.trigger is None
+        ):
+            raise Refused(f"{checks.ARGUMENT}price")
+        return replace(
+            request,
+            quantity=request.quantity if self.quantity is None else self.quantity,
+            limit=self.limit or request.limit,
+            trigger=self.trigger or request.trigger,
+            post_only=request.post_only if self.post_only is None else self.post_only,
+        )
+
+
+def amend(floor: Floor, working: Working, wanted: Wanted) -> Order:
+    """Same ids; the same place in the queue when nothing but the quantity falls.
+
+    A quantity that is already filled cancels the rest (docs.kraken.com/exchange/api-reference/unified-ws/amend_order).
+    """
+    request = wanted.of(working.order.request)
+    market = floor.market(request.pair)
+    checks.check_status(floor.status(request.pair), request)
+    quantity = check_number(request.quantity, f"{checks.ARGUMENT}volume")
+    if 0 < quantity <= working.order.filled:
+        floor.end(working, OrderState.CANCELED, BELOW_FILLED)
+        return working.order
+    checks.check_quantity(quantity, market.instrument)
+    if request.post_only and request.order_type is not OrderType.LIMIT:
+        raise Refused(f"{checks.ARGUMENT}post_only")
+    amended = _repriced(floor, working, request, wanted)
+    checks.check_cost(amended, market.last, market.instrument)
+    if working.is_resting and amended.limit_price != working.order.limit_price:
+        checks.check_post_only(floor, amended)
+    checks.check_means(floor, floor.accounts[amended.account], amended, amended.order_id)
+    _put(floor, working, amended)
+    return working.order
+
+
+def edit(floor: Floor, working: Working, wanted: Wanted) -> Order:
+    """The old order is cancelled and a new one takes its place, for what was left unless a quantity is given.
+
+    Nothing changes when the new one is refused.
+    """
+    old = working.order
+    request = wanted.of(replace(old.request, quantity=old.remaining))
+    draft = checked(floor, old.account, request, replaced=working)
+    floor.end(working, OrderState.CANCELED, REPLACED)
+    return place(floor, draft).order
+
+
+def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Wanted) -> Order:
+    order, market = working.order, floor.market(request.pair)
+    limit, trigger = order.limit_price, order.trigger_price
+    if wanted.trigger is not None and not working.is_armed:
+        raise Refused(f"{checks.ARGUMENT}the order has been triggered")
+    if request.order_type in TRAILING and working.is_armed:
+        assert working.peak is not None
+        trigger, limit = trailed(request, working.peak, market.instrument)
+        return replace(order, request=request, limit_price=limit, trigger_price=trigger)
+    if wanted.limit is not None:
+        limit = absolute(wanted.limit, market.last, market.instrument)
+    if wanted.trigger is not None:
+        trigger = absolute(wanted.trigger, market.last, market.instrument)
+    return replace(order, request=request, limit_price=limit, trigger_price=trigger)
+
+
+def _put(floor: Floor, working: Working, amended: Order) -> None:
+    """The amended order in the place of the old one."""
+    old, market = working.order, floor.market(amended.request.pair)
+    if working.is_armed:
+        floor.update(working, amended, Change.AMENDED)
+        arm(market, working)
+        fire(floor, market)
+    elif amended.limit_price == old.limit_price and amended.remaining <= old.remaining:
+        market.queues[old.request.side].shrink(working, old.remaining - amended.remaining)
+        market.touch(working)
+        floor.update(working, amended, Change.AMENDED)
+    else:
+        market.unrest(working)
+        floor.note_level(old)
+        floor.update(working, amended, Change.AMENDED)
+        execute(floor, working)

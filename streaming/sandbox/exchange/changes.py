@@ -1,0 +1,36 @@
+"""What one request or tick has changed so far: rows for the store and events for the listeners."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import BalanceChanged, ExchangeEvent, Execution, Print
+from trading.market import Pair, PairStatus
+from trading.orders import Side
+
+
+@dataclass(slots=True)
+class Changes:
+    orders: dict[str, Working] = field(default_factory=dict)
+    executions: list[Execution] = field(default_factory=list)
+    entries: list[BalanceChanged] = field(default_factory=list)
+    accounts: dict[str, None] = field(default_factory=dict)
+    house: bool = False  # what the market maker and the till of fees hold
+    markets: dict[Pair, None] = field(default_factory=dict)
+    prints: dict[Pair, list[Print]] = field(default_factory=dict)
+    levels: dict[tuple[Pair, Side, Decimal], None] = field(default_factory=dict)
+    switches: dict[str, float | None] = field(default_factory=dict)
+    statuses: dict[Pair | None, PairStatus] = field(default_factory=dict)
+    events: list[ExchangeEvent] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.orders
+            or self.entries
+            or self.accounts
+            or self.markets
+            or self.prints
+            or self.levels
+            or self.switches
+            or self.statuses
+        )

@@ -1,0 +1,217 @@
+"""The trading floor: accounts, orders in force and markets, and the steps by which they change.
+
+Every step notes in `changes` what the store has to keep and what listeners have to hear.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from streaming.sandbox.exchange.changes import Changes
+from streaming.sandbox.exchange.ledger import Account, hold_of
+from streaming.sandbox.exchange.pair_market import PairMarket
+from streaming.sandbox.exchange.settlement import balance_changes, fee_changes
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import (
+    FINAL,
+    BalanceChanged,
+    Change,
+    Execution,
+    Order,
+    OrderChanged,
+    OrderState,
+    Print,
+    Refused,
+)
+from trading.margin.account import MarginAccount
+from trading.margin.terms import MarginTerms
+from trading.market import Pair, PairStatus
+from trading.orders import Side
+
+ZERO = Decimal(0)
+MATCHING = frozenset({PairStatus.ONLINE, PairStatus.LIMIT_ONLY, PairStatus.REDUCE_ONLY})
+
+
+@dataclass(slots=True)
+class Counters:
+    """The last number given of each kind."""
+
+    orders: int = 0
+    executions: int = 0
+    priorities: int = 0
+
+
+class Floor:
+    def __init__(
+        self,
+        markets: Mapping[Pair, PairMarket],
+        terms: MarginTerms,
+        quote: str,
+        now: Callable[[], datetime],
+        server: Callable[[], float],
+    ) -> None:
+        self.markets = markets
+        self.terms = terms
+        self.quote = quote
+        self.now = now
+        self.server = server
+        self.accounts: dict[str, Account] = {}
+        self.borrowers: dict[str, Account] = {}  # with an open position
+        self.working: dict[str, Working] = {}  # by order id
+        self.counters = Counters()
+        self.market_maker: dict[str, Decimal] = {}  # what it has won of each asset, or given
+        self.fees: dict[str, Decimal] = {}  # collected
+        self.switches: dict[str, float] = {}  # dead man's: account to the server time at which it fires
+        self.expiries: list[tuple[float, str]] = []  # heap of server times and order ids
+        self.closes: list[tuple[Order, Decimal]] = []  # fills whose close orders have yet to be placed
+        self.prices: dict[Pair, Decimal] = {}  # last price of every pair that has one
+        self.system_status = PairStatus.ONLINE
+        self.statuses: dict[Pair, PairStatus] = {
+            pair: market.instrument.status for pair, market in markets.items()
+        }
+        self.changes = Changes()
+
+    # --- looking up --------------------------------------------------------------------------------------------
+
+    def account(self, name: str) -> Account:
+        try:
+            return self.accounts[name]
+        except KeyError:
+            raise Refused("EAPI:Invalid key") from None
+
+    def market(self, pair: Pair) -> PairMarket:
+        try:
+            return self.markets[pair]
+        except KeyError:
+            raise Refused("EQuery:Unknown asset pair") from None
+
+    def status(self, pair: Pair) -> PairStatus:
+        """The pair's, unless the whole exchange is in something other than normal order."""
+        return self.system_status if self.system_status is not PairStatus.ONLINE else self.statuses[pair]
+
+    def matches(self, pair: Pair) -> bool:
+        return self.status(pair) in MATCHING
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def accept(self, order: Order) -> Working:
+        """In force from now on."""
+        working = Working(order, self.counters.orders)
+        account = self.accounts[order.account]
+        self.working[order.order_id] = working
+        account.orders[order.order_id] = working
+        if order.request.client_order_id:
+            account.client_ids[order.request.client_order_id] = order.order_id
+        self._note(working, Change.PENDING_NEW)
+        return working
+
+    def update(self, working: Working, order: Order, change: Change | None) -> None:
+        """Replace the order. It must not be resting at another price or with another quantity."""
+        working.order = order
+        if order.state in FINAL:
+            self._forget(working)
+        else:
+            hold = hold_of(order, self.markets[order.request.pair].instrument)
+            self.accounts[order.account].hold(order.order_id, hold)
+        self._note(working, change)
+
+    def end(self, working: Working, state: OrderState, reason: str) -> None:
+        """Off the book and out of force."""
+        market = self.markets[working.order.request.pair]
+        if working.is_resting:
+            market.unrest(working)
+            self.note_level(working.order)
+        if working.is_armed and working in market.triggers:
+            market.triggers.disarm(working)
+        ended = replace(working.order, state=state, reason=reason, closed_at=self.now())
+        self.update(working, ended, Change.EXPIRED if state is OrderState.EXPIRED else Change.CANCELED)
+
+    def rest(self, working: Working) -> None:
+        self.counters.priorities += 1
+        self.markets[working.order.request.pair].rest(working, self.counters.priorities)
+        self.note_level(working.order)
+        self.changes.orders[working.order.order_id] = working
+
+    def filled(self, working: Working, execution: Execution) -> None:
+        """One fill more: of what is on the book when it rests there."""
+        order, market = working.order, self.markets[working.order.request.pair]
+        grown = replace(
+            order,
+            filled=order.filled + execution.quantity,
+            cost=order.cost + execution.cost,
+            fee=order.fee + execution.fee,
+        )
+        done = not grown.remaining
+        if working.is_resting:
+            if done:
+                market.unrest(working)
+            else:
+                market.queues[execution.side].shrink(working, execution.quantity)
+                market.touch(working)
+            self.note_level(order)
+        if done:
+            grown = replace(grown, state=OrderState.CLOSED, closed_at=execution.at)
+        self.changes.executions.append(execution)
+        self.update(working, grown, None)
+        self.changes.events.append(OrderChanged(grown, Change.TRADE, execution))
+        if done:
+            self.changes.events.append(OrderChanged(grown, Change.FILLED, None))
+        if order.request.close is not None:
+            self.closes.append((grown, execution.quantity))
+
+    def note_level(self, order: Order) -> None:
+        """How much has traded before the orders at this price belongs to what is stored."""
+        assert order.limit_price is not None
+        self.changes.levels[(order.request.pair, order.request.side, order.limit_price)] = None
+
+    # --- money -------------------------------------------------------------------------------------------------
+
+    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
+        state = MarginAccount.of(self.terms, self.quote, balances)
+        self.accounts[name] = Account(name, replace(state, balances={}))
+        self.settle(self.accounts[name], state, "deposit", name)
+
+    def settle(self, account: Account, state: MarginAccount, kind: str, reference: str) -> None:
+        """The account's new state. What it gains and what it pays in fees comes from, and goes to, somebody."""
+        before, account.state = account.state, state
+        paid = fee_changes(before, state)
+        for asset, change in balance_changes(before, state).items():
+            if kind != "deposit":
+                self.market_maker[asset] = self.market_maker.get(asset, ZERO) - change - paid.get(asset, ZERO)
+            balance = state.balances[asset]
+            entry = BalanceChanged(account.name, asset, change, balance, kind, reference, self.now())
+            self.changes.entries.append(entry)
+            self.changes.events.append(entry)
+        for asset, fee in paid.items():
+            self.fees[asset] = self.fees.get(asset, ZERO) + fee
+        self.changes.house = True
+        self.changes.accounts[account.name] = None
+        if state.positions:
+            self.borrowers[account.name] = account
+        else:
+            self.borrowers.pop(account.name, None)
+
+    def printed(self, pair: Pair, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
+        """A client's trade, on the tape."""
+        print_ = self.markets[pair].tape.add(self.now(), price, quantity, side, order_type)
+        self.note_print(print_)
+        return print_
+
+    def note_print(self, print_: Print) -> None:
+        self.changes.prints.setdefault(print_.pair, []).append(print_)
+        self.changes.markets[print_.pair] = None
+
+    def _forget(self, working: Working) -> None:
+        order = working.order
+        account = self.accounts[order.account]
+        account.hold(order.order_id, None)
+        del account.orders[order.order_id]
+        del self.working[order.order_id]
+        if order.request.client_order_id:
+            del account.client_ids[order.request.client_order_id]
+
+    def _note(self, working: Working, change: Change | None) -> None:
+        self.changes.orders[working.order.order_id] = working
+        if change is not None:
+            self.changes.events.append(OrderChanged(working.order, change, None))

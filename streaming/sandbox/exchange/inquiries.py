@@ -1,0 +1,160 @@
+"""What may be asked of the exchange at any time; nothing here changes anything."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.ledger import TradeBalance, trade_balance
+from streaming.sandbox.exchange.running import Listener, Running
+from streaming.sandbox.exchange.store import ExchangeStore
+from streaming.sandbox.market import MarketClock, Tape, TickSource
+from streaming.sandbox.model import BookView, Execution, Listing, Order, Refused, Summary
+from trading.errors import NotStored
+from trading.margin.terms import MarginPosition, MarginTerms
+from trading.market import Pair, PairStatus
+from trading.orders import Side
+from trading.portfolio.exact import exactly
+
+UNKNOWN_ORDER = "EOrder:Unknown order"
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Inquiries:
+    def __init__(
+        self,
+        listings: Mapping[Pair, Listing],
+        terms: MarginTerms,
+        quote: str,
+        store: ExchangeStore,
+        clock: MarketClock,
+        server: Callable[[], float],
+        preload: TickSource | None = None,
+    ) -> None:
+        """Goes on where the store stopped. `preload` gives the tape its past; `server` is seconds since 1970."""
+        self.listings = dict(listings)
+        self._quote = quote
+        self._store = store
+        self._running = Running(self.listings, terms, quote, store, clock, server, preload)
+
+    # --- the market --------------------------------------------------------------------------------------------
+
+    @property
+    def system_status(self) -> PairStatus:
+        return self._floor.system_status
+
+    def status(self, pair: Pair) -> PairStatus:
+        """What holds for the pair: the whole exchange's status where that is not `online`."""
+        self._floor.market(pair)
+        return self._floor.status(pair)
+
+    def market_now(self) -> datetime:
+        """Market time: the clock's, and never before what has already happened."""
+        return self._running.now()
+
+    @property
+    def resume_from(self) -> datetime | None:
+        """Where a source has to be read from (`ticks(after)`) to go on; None before the first tick.
+
+        The last ticks may come once more: they are recognised.
+        """
+        times = [market.at for market in self._floor.markets.values() if market.at is not None]
+        return max(times) - MICROSECOND if times else None
+
+    def book(self, pair: Pair, depth: int) -> BookView:
+        """The market maker's quotes and the client orders together."""
+        return self._floor.market(pair).book(depth)
+
+    def tape(self, pair: Pair) -> Tape:
+        return self._floor.market(pair).tape
+
+    def summary(self, pair: Pair) -> Summary:
+        market = self._floor.market(pair)
+        bid, ask = (market.display(side).best for side in Side)
+        return market.tape.summary(self.market_now(), bid, ask)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Called after each commit: prints first, then orders and balances as they happened, then books."""
+        return self._running.listen(listener)
+
+    # --- accounts ----------------------------------------------------------------------------------------------
+
+    def accounts(self) -> list[str]:
+        return list(self._floor.accounts)
+
+    def balances(self, account: str) -> dict[str, Decimal]:
+        return dict(self._floor.account(account).state.balances)
+
+    def held(self, account: str) -> dict[str, Decimal]:
+        """What open spot orders have reserved, fees included."""
+        return {asset: amount for asset, amount in self._floor.account(account).held.items() if amount}
+
+    def positions(self, account: str) -> tuple[MarginPosition, ...]:
+        """Oldest first."""
+        return self._floor.account(account).state.positions
+
+    def trade_balance(self, account: str, asset: str) -> TradeBalance:
+        """Refused for an asset that is not traded here, and while a price that it takes is missing."""
+        if asset not in {self._quote, *(each for pair in self.listings for each in (pair.base, pair.quote))}:
+            raise Refused("EQuery:Unknown asset")
+        try:
+            with exactly():
+                return trade_balance(self._floor.account(account).state, asset, self._floor.prices)
+        except NotStored:
+            raise Refused("EService:Unavailable") from None
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def open_orders(self, account: str) -> list[Order]:
+        """In the order of acceptance, those that wait for a trigger included."""
+        return [working.order for working in self._floor.account(account).orders.values()]
+
+    def orders(self, account: str, ids: Sequence[str]) -> list[Order]:
+        """In the order of the ids, open or not. Refused when one is none of the account's."""
+        return [self._order(account, each) for each in ids]
+
+    def closed_orders(
+        self,
+        account: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[Order], int]:
+        """Those that ended in start < closed_at <= end (market time), newest first, and how many there are."""
+        self._floor.account(account)
+        return self._store.closed_orders(account, start, end, offset, limit)
+
+    def order_by_client_id(self, account: str, client_order_id: str) -> Order | None:
+        """The open one, else the newest that bore it; None when there never was one."""
+        order_id = self._floor.account(account).client_ids.get(client_order_id)
+        if order_id is not None:
+            return self._floor.working[order_id].order
+        return self._store.newest_by_client_id(account, client_order_id)
+
+    def executions(
+        self,
+        account: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[Execution], int]:
+        """Fills in start < at <= end (market time), newest first, and how many there are."""
+        self._floor.account(account)
+        return self._store.executions(account, start, end, offset, limit)
+
+    def executions_of(self, order_id: str) -> list[Execution]:
+        """Oldest first."""
+        return self._store.executions_of(order_id)
+
+    @property
+    def _floor(self) -> Floor:
+        return self._running.floor
+
+    def _order(self, account: str, order_id: str) -> Order:
+        open_order = self._floor.account(account).orders.get(order_id)
+        order = open_order.order if open_order else self._store.order(account, order_id)
+        if order is None:
+            raise Refused(UNKNOWN_ORDER)
+        return order

@@ -1,0 +1,139 @@
+"""Who owns what: balances, what open orders hold of them, and borrowed positions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import Order
+from trading.errors import NotStored
+from trading.margin.account import MarginAccount
+from trading.market import Instrument, Pair
+from trading.orders import Side
+from trading.portfolio import rate
+from trading.portfolio.valuation import equity
+
+ZERO = Decimal(0)
+Hold = tuple[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class TradeBalance:
+    """An account's margin at today's prices, in the asset that was asked for."""
+
+    equivalent: Decimal  # all balances
+    trade: Decimal  # balances that count as collateral: all of them
+    margin: Decimal  # tied up by open positions
+    unrealised: Decimal  # profit of open positions
+    cost: Decimal  # what open positions were opened for
+    valuation: Decimal  # what they are worth
+    equity: Decimal  # trade balance and unrealised profit
+    free: Decimal  # equity that is not tied up
+    level: Decimal | None  # equity in percent of the margin (100: all of it), None without a position
+
+
+@dataclass(slots=True)
+class Account:
+    """The state is replaced as a whole; holds follow the orders in force."""
+
+    name: str
+    state: MarginAccount
+    orders: dict[str, Working] = field(default_factory=dict)  # in force, in the order of acceptance
+    client_ids: dict[str, str] = field(
+        default_factory=dict
+    )  # of orders in force: client order id to order id
+    held: dict[str, Decimal] = field(default_factory=dict)
+    _holds: dict[str, Hold] = field(default_factory=dict)
+
+    def balance(self, asset: str) -> Decimal:
+        return self.state.balances.get(asset, ZERO)
+
+    def available(self, asset: str) -> Decimal:
+        """What a new order may use."""
+        return self.balance(asset) - self.held.get(asset, ZERO)
+
+    def own_hold(self, order_id: str, asset: str) -> Decimal:
+        held_asset, amount = self._holds.get(order_id, ("", ZERO))
+        return amount if held_asset == asset else ZERO
+
+    def hold(self, order_id: str, hold: Hold | None) -> None:
+        """In place of what the order held before."""
+        if order_id in self._holds:
+            asset, amount = self._holds.pop(order_id)
+            self.held[asset] -= amount
+        if hold is not None:
+            asset, amount = hold
+            self._holds[order_id] = hold
+            self.held[asset] = self.held.get(asset, ZERO) + amount
+
+    @property
+    def borrows(self) -> bool:
+        return bool(self.state.positions)
+
+    def open_quantity(self, pair: Pair, side: Side) -> Decimal:
+        """Base currency that an order on `side` would close before it opened anything."""
+        return sum(
+            (
+                abs(each.quantity)
+                for each in self.state.positions
+                if each.pair == pair and each.quantity * side.sign < 0
+            ),
+            ZERO,
+        )
+
+
+def hold_of(order: Order, instrument: Instrument) -> Hold | None:
+    """The most that the rest of a spot order can cost, fee included; None for orders on margin.
+
+    A stop that will buy at the market is held for at its trigger: should the market then ask for more, what is
+    free has to cover it.
+    """
+    request = order.request
+    if request.leverage > 1:
+        return None
+    if request.side is Side.SELL:
+        return request.pair.base, order.remaining
+    price = order.limit_price or order.trigger_price or ZERO
+    return request.pair.quote, order.remaining * price * (1 + highest_fee(instrument))
+
+
+def highest_fee(instrument: Instrument) -> Decimal:
+    return max(instrument.taker_fee, instrument.maker_fee)
+
+
+def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decimal]) -> TradeBalance:
+    """To be called where sums are exact. NotStored when a price is missing."""
+    counted = replace(state, quote=asset)
+    total, whole = equity(state.balances, asset, prices), counted.equity(prices)
+    level = counted.margin_level(prices)
+    cost = valuation = ZERO
+    for each in state.positions:
+        worth = rate(each.pair.quote, asset, prices)
+        cost += each.value * worth
+        valuation += abs(each.quantity) * rate(each.pair.base, each.pair.quote, prices) * worth
+    return TradeBalance(
+        equivalent=total,
+        trade=total,
+        margin=counted.used_margin(prices),
+        unrealised=whole - total,
+        cost=cost,
+        valuation=valuation,
+        equity=whole,
+        free=counted.free_margin(prices),
+        level=None if level is None else level * 100,
+    )
+
+
+def is_liquidated(state: MarginAccount, prices: Mapping[Pair, Decimal]) -> bool:
+    """False while a price is missing: nobody is closed out on a guess."""
+    try:
+        return state.is_liquidated(prices)
+    except NotStored:
+        return False
+
+
+def next_rollover(state: MarginAccount) -> datetime | None:
+    """When the next rollover fee is due, None without a position."""
+    every = state.terms.rollover_every
+    return min((each.opened_at + every * (each.rolled + 1) for each in state.positions), default=None)

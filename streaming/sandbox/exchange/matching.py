@@ -1,0 +1,81 @@
+"""Who trades with an order that takes: the book's best price first, and at one price the longest waiting first."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from heapq import merge
+
+from streaming.sandbox.exchange.resting import Level, Queue
+from streaming.sandbox.exchange.working import Working
+from trading.orders import Side
+
+ZERO = Decimal(0)
+Quote = tuple[Decimal, Decimal]  # price and quantity of the market maker
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    price: Decimal
+    quantity: Decimal
+    maker: Working | None  # None: the market maker
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What would trade, in order."""
+
+    steps: tuple[Step, ...]
+    unfilled: Decimal
+    meets_itself: bool  # stopped before an order of the same account
+
+    @property
+    def cost(self) -> Decimal:
+        return sum((step.price * step.quantity for step in self.steps), ZERO)
+
+
+def matched(
+    side: Side, limit: Decimal | None, quantity: Decimal, account: str, quotes: Iterable[Quote], queue: Queue
+) -> Match:
+    """A taker on `side` against the market maker's quotes and the resting orders of the other side, best first."""
+    steps: list[Step] = []
+    left = quantity
+    for step in _standing(side, quotes, queue):
+        if not left or (limit is not None and (step.price - limit) * side.sign > 0):
+            break
+        if step.maker is not None and step.maker.order.account == account:
+            return Match(tuple(steps), left, True)
+        traded = min(left, step.quantity)
+        steps.append(Step(step.price, traded, step.maker))
+        left -= traded
+    return Match(tuple(steps), left, False)
+
+
+def _standing(taker: Side, quotes: Iterable[Quote], queue: Queue) -> Iterator[Step]:
+    """All that stands on the book, in the order in which a taker meets it."""
+    quoted = ((price * taker.sign, Level(price, quantity=quantity), True) for price, quantity in quotes)
+    resting = ((level.price * taker.sign, level, False) for level in queue)
+    displayed: tuple[Decimal, Decimal] | None = None  # quote whose price may have resting orders as well
+    for _, level, is_quote in merge(quoted, resting, key=lambda each: (each[0], not each[2])):
+        if displayed is not None and (is_quote or level.price != displayed[0]):
+            yield Step(*displayed, None)
+            displayed = None
+        if is_quote:
+            displayed = (level.price, level.quantity)
+        else:
+            yield from _one_price(level, displayed[1] if displayed is not None else ZERO)
+            displayed = None
+    if displayed is not None:
+        yield Step(*displayed, None)
+
+
+def _one_price(level: Level, displayed: Decimal) -> Iterator[Step]:
+    """The market maker's quantity before each order that came after it, and what came after all of them last."""
+    passed, left = level.passed, displayed
+    for working in level.orders.values():
+        before = min(left, working.place - passed)
+        if before > 0:
+            yield Step(level.price, before, None)
+            passed, left = passed + before, left - before
+        yield Step(level.price, working.order.remaining, working)
+    if left > 0:
+        yield Step(level.price, left, None)

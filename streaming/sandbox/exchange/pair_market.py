@@ -1,0 +1,136 @@
+"""One pair's market: its tape, the market maker's quotes, the client orders on the book and those that wait."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from streaming.sandbox.exchange.display import Display
+from streaming.sandbox.exchange.matching import Match, matched
+from streaming.sandbox.exchange.resting import Queue
+from streaming.sandbox.exchange.triggers import Triggers
+from streaming.sandbox.exchange.working import Working, opposite
+from streaming.sandbox.market import Ladder, Tape, Tick
+from streaming.sandbox.model import BookChanged, BookView, Listing, Print
+from trading.market import Pair
+from trading.orders import Side
+
+ZERO = Decimal(0)
+
+
+class PairMarket:
+    """What happens here happens to the book; accounts are settled elsewhere."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.instrument = listing.instrument
+        self.pair: Pair = listing.instrument.pair
+        self.tape = Tape(listing.instrument)
+        self.ladder = Ladder(listing)
+        self.queues = {side: Queue(side) for side in Side}
+        self.triggers = Triggers()
+        self.last: Decimal | None = None  # of the market's own trades: clients do not move what is quoted
+        self.at: datetime | None = None  # of the newest tick
+        self.ticks_at = 0  # ticks that bore this very time: a replay goes on behind them
+        self.taken: list[tuple[Side, Decimal, Decimal]] = []  # from the ladder since it last quoted
+        self._display = {side: Display(side, self._quantity_at(side)) for side in Side}
+
+    def preload(self, past: Iterable[Tick], prints: Iterable[Print], last_id: int | None) -> None:
+        """The tape up to now: trades of the past and, after them, the prints that were kept."""
+        self.tape.preload(past, last_id)
+        for each in prints:
+            self.tape.add(each.at, each.price, each.quantity, each.side, each.order_type)
+
+    def resume(self, last: Decimal, taken: Iterable[tuple[Side, Decimal, Decimal]]) -> None:
+        """The market maker quotes anew, less what was taken of its last quotes."""
+        self.requote(last)
+        for taker, limit, quantity in taken:
+            self.take_quotes(taker, limit, quantity)
+
+    def moved(self, tick: Tick) -> Print:
+        """Another trade of the market itself. The quotes stay until `requote`."""
+        self.missed(tick)
+        return self.tape.add(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+
+    def missed(self, tick: Tick) -> None:
+        """The source is behind this tick, whether it became a trade or not."""
+        self.ticks_at = self.ticks_at + 1 if tick.at == self.at else 1
+        self.at = tick.at
+
+    def requote(self, last: Decimal) -> None:
+        self.last = last
+        self.taken.clear()
+        changes = self.ladder.requote(last)
+        self._display[Side.BUY].touch(price for price, _ in changes.bids)
+        self._display[Side.SELL].touch(price for price, _ in changes.asks)
+
+    def take_quotes(self, taker: Side, limit: Decimal, quantity: Decimal) -> Decimal:
+        """Consume the market maker's quotes up to `limit`; how much there was."""
+        taken = self.ladder.take(taker, limit, quantity)
+        total = sum((amount for _, amount in taken), ZERO)
+        if taken:
+            self.taken.append((taker, limit, total))
+            self._display[opposite(taker)].touch(price for price, _ in taken)
+        return total
+
+    def match(self, working: Working, quantity: Decimal) -> Match:
+        """What so much of the order would meet on the book now."""
+        order = working.order
+        return self.match_terms(order.request.side, order.limit_price, quantity, order.account)
+
+    def match_terms(self, side: Side, limit: Decimal | None, quantity: Decimal, account: str) -> Match:
+        other = opposite(side)
+        return matched(side, limit, quantity, account, self.ladder.levels(other), self.queues[other])
+
+    def would_take(self, side: Side, limit: Decimal) -> bool:
+        best = self.best(opposite(side))
+        return best is not None and (best - limit) * side.sign <= 0
+
+    def best(self, side: Side) -> Decimal | None:
+        """The best price on that side of the book, whoever offers it."""
+        level, quote = self.queues[side].best, self.ladder.best(side)
+        prices = ([level.price] if level else []) + ([quote[0]] if quote else [])
+        if not prices:
+            return None
+        return max(prices) if side is Side.BUY else min(prices)
+
+    def rest(self, working: Working, priority: int) -> None:
+        """To the end of the queue at its limit price."""
+        side, price = working.order.request.side, working.order.limit_price
+        assert price is not None
+        self.queues[side].enter(working, priority, self.ladder.quantity_at(side, price))
+        self.touch(working)
+
+    def unrest(self, working: Working) -> None:
+        """Off the book, with the quantity that it still has."""
+        self.queues[working.order.request.side].leave(working)
+        self.touch(working)
+
+    def touch(self, working: Working) -> None:
+        if working.order.limit_price is not None:
+            self._display[working.order.request.side].touch((working.order.limit_price,))
+
+    def quotes_reach(self, side: Side) -> Working | None:
+        """The resting order on `side` that the market maker's newest quotes meet first."""
+        quote = self.ladder.best(opposite(side))
+        level = self.queues[side].reaches(quote[0]) if quote else None
+        return next(iter(level.orders.values())) if level else None
+
+    def book_changed(self, at: datetime) -> BookChanged | None:
+        """What is different on the book since this was last asked."""
+        bids, asks = self._display[Side.BUY].settle(at), self._display[Side.SELL].settle(at)
+        return BookChanged(self.pair, bids, asks) if bids or asks else None
+
+    def book(self, depth: int) -> BookView:
+        return BookView(*(self._display[side].top(depth) for side in Side))
+
+    def display(self, side: Side) -> Display:
+        return self._display[side]
+
+    def _quantity_at(self, side: Side) -> Callable[[Decimal], Decimal]:
+        queue, ladder = self.queues[side], self.ladder
+
+        def quantity(price: Decimal) -> Decimal:
+            level = queue.at(price)
+            return ladder.quantity_at(side, price) + (level.quantity if level else ZERO)
+
+        return quantity

@@ -1,0 +1,76 @@
+"""Prices on the pair's increments: what a trader's price term means, and where a trailing stop stands."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from streaming.sandbox.model import PriceTerm, Refused, Unit
+from trading.market import Instrument
+from trading.orders import Side
+
+LARGEST = 15  # digits before the point of any price or quantity
+FINEST = 20  # digits after it
+
+
+def check_number(value: object, refusal: str) -> Decimal:
+    """The value, when it is a decimal that arithmetic here keeps exactly. Refused otherwise."""
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise Refused(refusal)
+    exponent = value.as_tuple().exponent
+    if value.adjusted() >= LARGEST or not isinstance(exponent, int) or exponent < -FINEST:
+        raise Refused(refusal)
+    return value
+
+
+def absolute(term: PriceTerm, reference: Decimal | None, instrument: Instrument) -> Decimal:
+    """The price that `term` means when the last price is `reference`.
+
+    Refused for a price that is not above zero or between two increments, and for a relative one without a last
+    price to start from. Relative prices become the nearest multiple of the increment.
+    """
+    value = check_number(term.value, "EOrder:Invalid price")
+    if term.unit is not Unit.ABSOLUTE:
+        if reference is None:
+            raise Refused("EService:Unavailable")
+        value = _nearest(reference + distance(term, reference), instrument.price_increment)
+    if value <= 0:
+        raise Refused("EOrder:Invalid price")
+    if value % instrument.price_increment:
+        raise Refused("EOrder:Tick size check failed")
+    return value
+
+
+def distance(term: PriceTerm, reference: Decimal) -> Decimal:
+    """Quote currency, signed as the term is."""
+    return reference * term.value.scaleb(-2) if term.unit is Unit.PERCENT else term.value
+
+
+def trailing_trigger(term: PriceTerm, peak: Decimal, side: Side, instrument: Instrument) -> Decimal:
+    """Behind the best price by the distance, on the increment that is further away from it.
+
+    Refused when the distance is not above zero or reaches below a price of zero.
+    """
+    behind = distance(PriceTerm(check_number(term.value, "EOrder:Invalid price"), term.unit), peak)
+    if behind <= 0:
+        raise Refused("EOrder:Invalid price")
+    increments, rest = divmod(peak + side.sign * behind, instrument.price_increment)
+    if rest and side is Side.BUY:
+        increments += 1
+    if increments <= 0:
+        raise Refused("EOrder:Invalid price")
+    return increments * instrument.price_increment
+
+
+def _nearest(price: Decimal, increment: Decimal) -> Decimal:
+    """Without a division that would have to round."""
+    increments, rest = divmod(price, increment)
+    half = rest + rest
+    up = half > increment or (half == increment and increments % 2)
+    return (increments + 1 if up else increments) * increment
+
+
+def whole(quantity: Decimal, increment: Decimal) -> Decimal:
+    """The largest multiple of `increment` that is not above a quantity of 0 or more."""
+    return quantity // increment * increment
+
+
+def to_ten_places(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("1e-10"), ROUND_HALF_EVEN)

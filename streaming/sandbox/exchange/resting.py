@@ -1,0 +1,98 @@
+"""Client orders that wait on the book: by price, and at one price by their time of arrival.
+
+The market maker's quantity at a price counts as one queue with theirs. What it displayed when an order arrived
+stands before that order, so a level counts how much of the market maker's quantity has traded there.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from streaming.sandbox.exchange.working import Working
+from trading.orders import Side
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Level:
+    """All orders at one price, the oldest first."""
+
+    price: Decimal
+    orders: dict[str, Working] = field(default_factory=dict)
+    quantity: Decimal = ZERO  # what is left of them
+    passed: Decimal = ZERO  # market maker's quantity that has traded here while orders waited
+
+
+class Queue:
+    """One side of one pair."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self._levels: dict[Decimal, Level] = {}
+        self._keys: list[Decimal] = []  # best first: prices of sells, negated prices of buys
+
+    def __iter__(self) -> Iterator[Level]:
+        """Levels, best first. The queue must not change meanwhile."""
+        return (self._levels[abs(key)] for key in self._keys)
+
+    @property
+    def best(self) -> Level | None:
+        return self._levels[abs(self._keys[0])] if self._keys else None
+
+    def at(self, price: Decimal) -> Level | None:
+        return self._levels.get(price)
+
+    def reaches(self, price: Decimal) -> Level | None:
+        """The best level, when an order on the other side with this limit would trade with it."""
+        if not self._keys or self._keys[0] > self._key(price):
+            return None
+        return self.best
+
+    def enter(self, working: Working, priority: int, displayed: Decimal) -> None:
+        """To the end of its price's queue, behind the `displayed` quantity of the market maker."""
+        level = self._level(working)
+        working.priority = priority
+        working.place = level.passed + displayed
+        self._append(level, working)
+
+    def resume(self, working: Working, passed: Decimal) -> None:
+        """As it was stored; the oldest has to come first."""
+        level = self._level(working)
+        level.passed = passed
+        self._append(level, working)
+
+    def leave(self, working: Working) -> None:
+        """Before the order changes: it goes with the quantity that it has now."""
+        level = self._levels[self._price(working)]
+        del level.orders[working.order.order_id]
+        level.quantity -= working.order.remaining
+        working.priority = 0
+        if not level.orders:
+            del self._levels[level.price]
+            del self._keys[bisect_left(self._keys, self._key(level.price))]
+
+    def shrink(self, working: Working, quantity: Decimal) -> None:
+        """So much of the order is gone; its place stays."""
+        self._levels[self._price(working)].quantity -= quantity
+
+    def _append(self, level: Level, working: Working) -> None:
+        level.orders[working.order.order_id] = working
+        level.quantity += working.order.remaining
+
+    def _level(self, working: Working) -> Level:
+        price = self._price(working)
+        if price not in self._levels:
+            self._levels[price] = Level(price)
+            insort(self._keys, self._key(price))
+        return self._levels[price]
+
+    def _key(self, price: Decimal) -> Decimal:
+        return price if self.side is Side.SELL else price.copy_negate()
+
+    @staticmethod
+    def _price(working: Working) -> Decimal:
+        price = working.order.limit_price
+        assert price is not None, f"{working.order.order_id} rests without a limit price"
+        return price

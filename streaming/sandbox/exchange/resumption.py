@@ -1,0 +1,166 @@
+"""The floor as its store says: a new exchange and one that goes on after its process was killed start the same way."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from heapq import heapify
+
+from streaming.sandbox.exchange.floor import Counters, Floor
+from streaming.sandbox.exchange.ledger import Account, hold_of
+from streaming.sandbox.exchange.pair_market import PairMarket
+from streaming.sandbox.exchange.rows import print_of, time_of, working_of
+from streaming.sandbox.exchange.store import WHOLE_EXCHANGE, ExchangeStore
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.market import Tick, TickSource
+from streaming.sandbox.model import OrderState, Print
+from trading.errors import InvalidSettings
+from trading.margin.account import MarginAccount
+from trading.margin.terms import MarginPosition
+from trading.market import Pair, PairStatus
+from trading.orders import Side
+
+PRELOADED = 50_000  # ticks of the past per pair
+MICROSECOND = timedelta(microseconds=1)
+
+
+def resume(floor: Floor, store: ExchangeStore, source: TickSource | None) -> None:
+    """Fill an empty floor. InvalidSettings when orders are open on a pair that is no longer listed."""
+    for pair, market in floor.markets.items():
+        _resume_market(floor, store, market, source)
+        if market.last is not None:
+            floor.prices[pair] = market.last
+    _resume_standing(floor, store)
+    for (name,) in store.rows("SELECT account FROM accounts ORDER BY rowid"):
+        floor.accounts[name] = Account(name, _state(floor, store, name))
+        if floor.accounts[name].borrows:
+            floor.borrowers[name] = floor.accounts[name]
+    _resume_orders(floor, store)
+    for market in floor.markets.values():
+        market.book_changed(floor.now())
+
+
+def _resume_market(floor: Floor, store: ExchangeStore, market: PairMarket, source: TickSource | None) -> None:
+    key = market.pair.key
+    prints = [
+        print_of(row) for row in store.rows("SELECT * FROM prints WHERE pair = ? ORDER BY trade_id", key)
+    ]
+    stored = store.rows("SELECT last, at, ticks_at, last_id, taken FROM markets WHERE pair = ?", key)
+    past = _past(source, market.pair, floor.now(), prints, stored[0][3] if stored else None)
+    if not stored:
+        market.preload(past, (), None)
+        if past:
+            market.requote(past[-1].price)
+        return
+    [(last, at, ticks_at, last_id, taken)] = stored
+    market.preload(past, prints, prints[0].trade_id - 1 if prints else last_id)
+    market.at = time_of(at) if at is not None else None
+    market.ticks_at = ticks_at
+    if last is not None:
+        (lambda last, taken: market.requote(last))(
+            Decimal(last),
+            [(Side(side), Decimal(limit), Decimal(amount)) for side, limit, amount in json.loads(taken)],
+        )
+
+
+def _past(
+    source: TickSource | None, pair: Pair, now: datetime, prints: list[Print], last_id: int | None
+) -> list[Tick]:
+    """What traded before the prints that were kept."""
+    if source is None:
+        return []
+    if prints:
+        now, last_id = prints[0].at - MICROSECOND, prints[0].trade_id - 1
+    count = PRELOADED if last_id is None else min(PRELOADED, last_id)
+    return source.history(pair, now, count) if count else []
+
+
+def _resume_standing(floor: Floor, store: ExchangeStore) -> None:
+    for orders, executions, priorities in store.rows("SELECT orders, executions, priorities FROM counters"):
+        floor.counters = Counters(orders, executions, priorities)
+    for asset, market_maker, fees in store.rows("SELECT * FROM house"):
+        floor.market_maker[asset], floor.fees[asset] = Decimal(market_maker), Decimal(fees)
+    floor.switches.update(store.rows("SELECT account, due FROM switches"))
+    for pair, status in store.rows("SELECT pair, status FROM statuses"):
+        if pair == WHOLE_EXCHANGE:
+            floor.system_status = PairStatus(status)
+        elif Pair.parse(pair) in floor.markets:
+            floor.statuses[Pair.parse(pair)] = PairStatus(status)
+
+
+def _state(floor: Floor, store: ExchangeStore, name: str) -> MarginAccount:
+    columns: tuple[dict[str, Decimal], ...] = ({}, {}, {}, {})
+    rows = store.rows("SELECT asset, opening, amount, realised, fees FROM balances WHERE account = ?", name)
+    for asset, *amounts in rows:
+        for column, amount in zip(columns, amounts, strict=True):
+            column[asset] = Decimal(amount)
+    opening, balances, realised, fees = columns
+    state = MarginAccount.of(floor.terms, floor.quote, opening)
+    positions = store.rows(
+        "SELECT pair, quantity, entry_price, leverage, opened_at, rolled FROM positions "
+        "WHERE account = ? ORDER BY place",
+        name,
+    )
+    return replace(
+        state,
+        balances=balances,
+        realised=realised,
+        fees=fees,
+        positions=tuple(_position(*row) for row in positions),
+    )
+
+
+def _position(
+    pair: str, quantity: str, entry_price: str, leverage: str, opened_at: int, rolled: int
+) -> MarginPosition:
+    return MarginPosition(
+        Pair.parse(pair),
+        Decimal(quantity),
+        Decimal(entry_price),
+        Decimal(leverage),
+        time_of(opened_at),
+        rolled,
+    )
+
+
+def _resume_orders(floor: Floor, store: ExchangeStore) -> None:
+    rows = store.rows("SELECT * FROM orders WHERE state IN ('pending', 'open') ORDER BY number")
+    in_force = [working_of(row) for row in rows]
+    for working in in_force:
+        _resume_order(floor, working)
+    passed = {
+        (pair, side, Decimal(price)): Decimal(amount)
+        for pair, side, price, amount in store.rows("SELECT * FROM levels")
+    }
+    for working in sorted(in_force, key=lambda each: each.priority):
+        _resume_place(floor, working, passed)
+    heapify(floor.expiries)
+
+
+def _resume_order(floor: Floor, working: Working) -> None:
+    order, request = working.order, working.order.request
+    if request.pair not in floor.markets:
+        raise InvalidSettings(
+            f"the sandbox's store has open orders on {request.pair}, which is no longer listed: list it again, or "
+            "name another store"
+        )
+    account = floor.accounts[order.account]
+    floor.working[order.order_id] = working
+    account.orders[order.order_id] = working
+    account.hold(order.order_id, hold_of(order, floor.markets[request.pair].instrument))
+    if request.client_order_id:
+        account.client_ids[request.client_order_id] = order.order_id
+    if request.expires_at is not None:
+        floor.expiries.append((request.expires_at.timestamp(), order.order_id))
+
+
+def _resume_place(floor: Floor, working: Working, passed: Mapping[tuple[str, str, Decimal], Decimal]) -> None:
+    request = working.order.request
+    market = floor.markets[request.pair]
+    if working.order.state is OrderState.PENDING:
+        market.triggers.arm(working)
+    elif working.order.limit_price is not None:
+        key = (request.pair.key, request.side.value, working.order.limit_price)
+        market.queues[request.side].resume(working, passed[key])
+        market.touch(working)

@@ -1,0 +1,122 @@
+"""The floor while it runs: market time, one transaction per change, and those who listen."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from streaming.sandbox.exchange.changes import Changes
+from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.pair_market import PairMarket
+from streaming.sandbox.exchange.resumption import resume
+from streaming.sandbox.exchange.store import ExchangeStore
+from streaming.sandbox.market import MarketClock, Tick, TickSource
+from streaming.sandbox.model import ExchangeEvent, Listing, Printed, Refused
+from trading.margin.terms import MarginTerms
+from trading.market import Pair
+from trading.portfolio.exact import exactly
+
+Listener = Callable[[ExchangeEvent], None]
+
+
+class Running:
+    floor: Floor
+
+    def __init__(
+        self,
+        listings: Mapping[Pair, Listing],
+        terms: MarginTerms,
+        quote: str,
+        store: ExchangeStore,
+        clock: MarketClock,
+        server: Callable[[], float],
+        source: TickSource | None,
+    ) -> None:
+        self._listings = listings
+        self._terms = terms
+        self._quote = quote
+        self._store = store
+        self._clock = clock
+        self._server = server
+        self._source = source
+        self._listeners: list[Listener] = []
+        self._moment: datetime | None = None
+        self._newest: datetime = store.position() or clock.now()
+        self._resume()
+        self._repeats = {
+            pair: (market.at, market.ticks_at)
+            for pair, market in self.floor.markets.items()
+            if market.at is not None
+        }
+
+    def now(self) -> datetime:
+        return self._moment or max(self._clock.now(), self._newest)
+
+    @contextmanager
+    def at(self, time: datetime) -> Iterator[None]:
+        """Everything inside happens at this market time, or at that of the newest change when it is later."""
+        outer, self._moment = self._moment, max(time, self._newest)
+        try:
+            yield
+        finally:
+            self._moment = outer
+
+    @contextmanager
+    def changing(self) -> Iterator[Floor]:
+        """One transaction, at one market time. Refused: nothing has changed; failed: the floor is what is stored."""
+        floor = self.floor
+        floor.changes = changes = Changes()
+        try:
+            with self.at(self.now()), exactly():
+                yield floor
+                _note_books(floor)
+                if changes:
+                    self._store.commit(changes, floor)
+                    self._newest = self.now()
+        except BaseException as error:
+            if changes or not isinstance(error, Refused):
+                self._resume()
+            raise
+        self._tell(changes)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+
+        def leave() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return leave
+
+    def is_repeated(self, tick: Tick) -> bool:
+        """Whether the tick was applied before the store was opened."""
+        if tick.pair not in self._repeats:
+            return False
+        at, count = self._repeats[tick.pair]
+        if tick.at < at:
+            return True
+        if tick.at > at or not count:
+            del self._repeats[tick.pair]
+            return False
+        self._repeats[tick.pair] = at, count - 1
+        return True
+
+    def _resume(self) -> None:
+        """The floor from the store: at the start, and after a change that could not be finished."""
+        self._newest = self._store.position() or self._newest
+        markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
+        self.floor = Floor(markets, self._terms, self._quote, self.now, self._server)
+        with exactly():
+            resume(self.floor, self._store, self._source)
+
+    def _tell(self, changes: Changes) -> None:
+        prints = [Printed(pair, tuple(each)) for pair, each in changes.prints.items()]
+        for event in (*prints, *changes.events):
+            for listener in tuple(self._listeners):
+                listener(event)
+
+
+def _note_books(floor: Floor) -> None:
+    now = floor.now()
+    for market in floor.markets.values():
+        if (changed := market.book_changed(now)) is not None:
+            floor.changes.events.append(changed)

@@ -1,0 +1,120 @@
+"""What one fill does to one account, worked out before anything is changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+from streaming.sandbox.exchange.ledger import Account
+from streaming.sandbox.exchange.prices import to_ten_places
+from streaming.sandbox.exchange.working import Working
+from trading.errors import InvalidValue, NotStored
+from trading.margin.account import MarginAccount
+from trading.market import Instrument, Pair
+from trading.orders import Fill
+from trading.portfolio import cash_flows
+from trading.portfolio.exact import ROUNDED
+
+ZERO = Decimal(0)
+INSUFFICIENT_FUNDS = "Insufficient funds"
+INSUFFICIENT_MARGIN = "Insufficient margin"
+POSITION_CLOSED = "Reduce only:Position is closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    state: MarginAccount
+    cost: Decimal
+    fee: Decimal
+    margin: Decimal  # of what the fill opened
+
+
+def capacity(account: Account, working: Working) -> Decimal:
+    """How much of the order may still be filled."""
+    order = working.order
+    if not order.request.reduce_only:
+        return order.remaining
+    return min(order.remaining, account.open_quantity(order.request.pair, order.request.side))
+
+
+def settled(
+    account: Account,
+    working: Working,
+    instrument: Instrument,
+    price: Decimal,
+    quantity: Decimal,
+    maker: bool,
+    at: datetime,
+    prices: Mapping[Pair, Decimal],
+) -> Settled | str:
+    """Or why the account cannot take the fill: its order ends with that."""
+    request = working.order.request
+    rate = instrument.maker_fee if maker else instrument.taker_fee
+    fill = Fill(
+        fill_id=working.order.order_id,
+        intent_id=working.order.order_id,
+        account=account.name,
+        pair=request.pair,
+        side=request.side,
+        price=price,
+        quantity=quantity,
+        fee=price * quantity * rate,
+        fee_asset=request.pair.quote,
+        filled_at=at,
+    )
+    if request.leverage > 1:
+        return _borrowed(account, fill, request.leverage, rate, prices)
+    return _paid(account, fill)
+
+
+def _paid(account: Account, fill: Fill) -> Settled | str:
+    state, flows = account.state, cash_flows(fill)
+    for asset, change in flows.items():
+        own = account.own_hold(fill.intent_id, asset)
+        if change < 0 and account.available(asset) + own + change < 0:
+            return INSUFFICIENT_FUNDS
+    balances, fees = dict(state.balances), dict(state.fees)
+    for asset, change in flows.items():
+        balances[asset] = balances.get(asset, ZERO) + change
+    fees[fill.fee_asset] = fees.get(fill.fee_asset, ZERO) + fill.fee
+    return Settled(replace(state, balances=balances, fees=fees), fill.price * fill.quantity, fill.fee, ZERO)
+
+
+def _borrowed(
+    account: Account, fill: Fill, leverage: int, fee_rate: Decimal, prices: Mapping[Pair, Decimal]
+) -> Settled | str:
+    """Close what is open on the other side, then open with the rest."""
+    state = account.state
+    closing = min(fill.quantity, account.open_quantity(fill.pair, fill.side))
+    opening = fill.quantity - closing
+    if closing:
+        state = state.closed(_share(fill, closing, fee_rate))
+    if opening:
+        try:
+            state = state.opened(_share(fill, opening, fee_rate), Decimal(leverage), prices)
+        except (InvalidValue, NotStored):  # no free margin, or no price to reckon it with
+            return INSUFFICIENT_MARGIN
+    with localcontext(ROUNDED):
+        margin = to_ten_places(opening * fill.price / leverage)
+    return Settled(state, fill.price * fill.quantity, fill.fee, margin)
+
+
+def _share(fill: Fill, quantity: Decimal, fee_rate: Decimal) -> Fill:
+    return replace(fill, quantity=quantity, fee=fill.price * quantity * fee_rate)
+
+
+def balance_changes(before: MarginAccount, after: MarginAccount) -> dict[str, Decimal]:
+    """Assets whose balance is different, and by how much."""
+    return {
+        asset: amount - before.balances.get(asset, ZERO)
+        for asset, amount in after.balances.items()
+        if amount != before.balances.get(asset, ZERO)
+    }
+
+
+def fee_changes(before: MarginAccount, after: MarginAccount) -> dict[str, Decimal]:
+    return {
+        asset: amount - before.fees.get(asset, ZERO)
+        for asset, amount in after.fees.items()
+        if amount != before.fees.get(asset, ZERO)
+    }

@@ -1,0 +1,43 @@
+"""An order in force, with what only the exchange has to know of it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from streaming.sandbox.model import Order, OrderState, OrderType
+from trading.orders import Side
+
+STOPS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
+PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
+TRIGGERED = STOPS | PROFITS | TRAILING
+LIMITED = frozenset(
+    {
+        OrderType.LIMIT,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
+)
+
+
+@dataclass(slots=True, eq=False)
+class Working:
+    """The order is replaced, this record lives from acceptance to the order's end."""
+
+    order: Order
+    number: int  # rises with every order accepted
+    priority: int = 0  # rises with every arrival at the end of a queue; 0: in none
+    place: Decimal = Decimal(0)  # `Level.passed` at which the market maker's quantity before it has traded
+    peak: Decimal | None = None  # of a trailing stop: the best last price since it was placed
+
+    @property
+    def is_resting(self) -> bool:
+        return self.priority > 0
+
+    @property
+    def is_armed(self) -> bool:
+        return self.order.state is OrderState.PENDING
+
+
+def opposite(side: Side) -> Side:
+    return Side.SELL if side is Side.BUY else Side.BUY

@@ -1,0 +1,23 @@
+"""The sandbox's market: what others trade there, the public tape of it, and the market maker's quotes."""
+
+from streaming.sandbox.market.candles import CandleReplay
+from streaming.sandbox.market.clock import MarketClock
+from streaming.sandbox.market.driver import Player, play
+from streaming.sandbox.market.ladder import Ladder, LadderChanges
+from streaming.sandbox.market.source import Rebased, Tick, TickSource
+from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.trades import TradeReplay
+
+__all__ = [
+    "CandleReplay",
+    "Ladder",
+    "LadderChanges",
+    "MarketClock",
+    "Player",
+    "Rebased",
+    "Tape",
+    "Tick",
+    "TickSource",
+    "TradeReplay",
+    "play",
+]

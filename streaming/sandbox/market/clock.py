@@ -1,0 +1,74 @@
+"""Server time and market time: how fast the market runs, and how long until something on it is due."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from trading.errors import InvalidValue
+
+FASTEST = 1_000_000.0  # eleven days of market a second; beyond that no exchange could follow
+END = datetime(2262, 1, 1, tzinfo=UTC)  # market time stops here: nanoseconds in 64 bits end soon after
+
+
+class MarketClock:
+    """`speed` market seconds pass each server second; at speed 0 only `advance_to` moves it.
+
+    `server` tells the server's time in seconds (since whenever); only its differences count.
+    """
+
+    def __init__(self, start: datetime, speed: float, server: Callable[[], float]) -> None:
+        """`start` is the market time now: that of the first tick, the one saved at the last stop, or today's."""
+        if not (math.isfinite(speed) and 0 <= speed <= FASTEST):
+            raise InvalidValue(
+                f"speed is {speed}: allowed is a factor from 0 (only by hand) to {FASTEST:.0f}"
+            )
+        self._speed = float(speed)
+        self._server = server
+        self._base, self._since = _in_utc(start), server()
+        self._told = self._base
+        self._limit: datetime | None = None
+
+    @property
+    def speed(self) -> float:
+        return self._speed
+
+    def now(self) -> datetime:
+        """Market time. It never falls, whatever the server's clock does, and stops where it is held."""
+        time = self._free()
+        self._told = max(self._told, time if self._limit is None else min(time, self._limit))
+        return self._told
+
+    def hold(self, limit: datetime | None) -> None:
+        """Let the market not pass `limit`, as something then has still to happen; None lets it catch up."""
+        self._limit = limit
+
+    def delay_until(self, time: datetime) -> float | None:
+        """Server seconds until market time is `time`; 0 when it has passed, None when waiting will not help."""
+        left = (time - self.now()).total_seconds()
+        if left <= 0:
+            return 0.0
+        return left / self._speed if self._speed else None
+
+    def advance_to(self, time: datetime) -> None:
+        """Move a clock of speed 0 by hand; an earlier time changes nothing. InvalidValue at any other speed."""
+        if self._speed:
+            raise InvalidValue(
+                f"the market runs at speed {self._speed:g}: only a clock of speed 0 is moved by hand"
+            )
+        self.rebase(max(time, self.now()))
+
+    def rebase(self, time: datetime) -> None:
+        """It is `time` on the market now, also when that is earlier than it was."""
+        self._base, self._since = _in_utc(time), self._server()
+        self._told = self._base
+
+    def _free(self) -> datetime:
+        passed = (self._server() - self._since) * self._speed
+        room = (END - self._base).total_seconds()
+        return END if passed >= room else self._base + timedelta(seconds=max(passed, 0.0))
+
+
+def _in_utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise InvalidValue(f"market time {time} needs a time zone: give it in UTC")
+    return min(time.astimezone(UTC), END)

@@ -1,0 +1,190 @@
+"""The public tape of one pair: its prints, its bars and its last 24 hours, in bounded memory."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from streaming.sandbox.market.bars import BarSeries, Running
+from streaming.sandbox.market.clock import END
+from streaming.sandbox.market.increments import Increments
+from streaming.sandbox.market.prints import Prints
+from streaming.sandbox.market.source import Tick
+from streaming.sandbox.market.summary import RollingDay
+from streaming.sandbox.model import Bar, BookLevel, Print, Summary
+from trading.errors import InvalidValue
+from trading.market import Instrument
+from trading.orders import Side
+
+INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)  # minutes, those of Kraken
+DAY_MINUTES = 1440
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+KINDS = tuple((side, order_type) for side in Side for order_type in ("market", "limit"))
+
+
+class Tape:
+    """Prices and quantities must be multiples of the instrument's increments (InvalidValue).
+
+    Time never goes back: a print that comes late carries the time of the one before it.
+    """
+
+    def __init__(self, instrument: Instrument, capacity: int = 1_000_000) -> None:
+        self._pair = instrument.pair
+        self._prices = Increments(instrument.price_increment, f"{instrument.pair} price")
+        self._quantities = Increments(instrument.quantity_increment, f"{instrument.pair} quantity")
+        self._prints = Prints(capacity)
+        self._series = {minutes: BarSeries(minutes) for minutes in INTERVALS}
+        self._day = RollingDay(self._prints)
+        self._first_id = 1  # of print number 0
+
+    def preload(self, ticks: Iterable[Tick], last_id: int | None = None) -> None:
+        """Begin with trades of the past. `last_id` numbers the newest of them; without it ids begin at 1.
+
+        InvalidValue when something was printed already, or where there are more ticks than ids.
+        """
+        if self._prints.total:
+            raise InvalidValue(f"the tape of {self._pair} has prints already: preload comes first")
+        for tick in ticks:
+            self._append(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+        if last_id is not None:
+            if last_id < self._prints.total:
+                raise InvalidValue(
+                    f"{self._prints.total} prints of {self._pair} cannot end with id {last_id}"
+                )
+            self._first_id = last_id - self._prints.total + 1
+
+    def add(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
+        """One trade, whoever traded; `side` and `order_type` ("market" or "limit") are the taker's."""
+        return self._print(self._append(at, price, quantity, side, order_type))
+
+    @property
+    def last_price(self) -> Decimal | None:
+        last = self._prints.total - 1
+        return self._prices.amount(self._prints.price(last)) if last >= 0 else None
+
+    @property
+    def last_id(self) -> int:
+        """Of the newest print; one below that of the next."""
+        return self._first_id + self._prints.total - 1
+
+    def since(self, cursor: int, count: int = 1000) -> tuple[list[Print], int]:
+        """The oldest prints after `cursor` (nanoseconds since 1970, exclusive), and the cursor that follows them.
+
+        The cursor stays as it is when there are none.
+        """
+        first = self._prints.after(cursor)
+        last = min(first + count, self._prints.total)
+        following = self._prints.time(last - 1) if last > first else cursor
+        return [self._print(number) for number in range(first, last)], following
+
+    def newest(self, count: int) -> list[Print]:
+        """The last `count` prints, ascending; `cursor` follows them."""
+        total = self._prints.total
+        return [self._print(number) for number in range(max(self._prints.oldest, total - count), total)]
+
+    @property
+    def cursor(self) -> int:
+        """Of the newest print, for `since`; 0 before the first."""
+        total = self._prints.total
+        return self._prints.time(total - 1) if total else 0
+
+    def bars(self, interval: int, since: datetime | None = None) -> list[Bar]:
+        """At most 721 bars in which something traded, with open_time > `since`: what the WebSocket tells."""
+        floor = _microseconds(since) if since else -1
+        return [self._bar(bar) for bar in self._of(interval).traded() if bar.opened > floor]
+
+    def filled_bars(self, interval: int, now: datetime, since: datetime | None = None) -> list[Bar]:
+        """The last 721 intervals up to `now` with open_time > `since`, and always the newest: what REST tells.
+
+        Where nothing traded the last close is repeated, with volume, vwap and trades 0.
+        """
+        rows = list(self._of(interval).filled(_microseconds(now)))
+        floor = min(_microseconds(since), rows[-1].opened - 1) if since and rows else -1
+        return [self._bar(bar) for bar in rows if bar.opened > floor]
+
+    def summary(self, now: datetime, bid: BookLevel | None, ask: BookLevel | None) -> Summary:
+        """The 24 hours and the UTC day that `now` ends; prices are 0 and `last` None before the first trade."""
+        self._day.expire(_microseconds(now) * 1000)
+        day, today, price, quantity = self._day, self._today(now), self._prices, self._quantities
+        last = self._prints.total - 1
+        return Summary(
+            bid=bid,
+            ask=ask,
+            last=self.last_price,
+            last_quantity=quantity.amount(self._prints.quantity(last) if last >= 0 else 0),
+            open_today=price.amount(today.open),
+            open=price.amount(day.open),
+            high=price.amount(day.high),
+            high_today=price.amount(today.high),
+            low=price.amount(day.low),
+            low_today=price.amount(today.low),
+            volume=quantity.amount(day.volume),
+            volume_today=quantity.amount(today.volume),
+            vwap=price.mean(day.cost, day.volume),
+            vwap_today=price.mean(today.cost, today.volume),
+            trades=day.trades,
+            trades_today=today.trades,
+        )
+
+    def _today(self, now: datetime) -> Running:
+        """The UTC day of `now` so far; the last price all through where nothing has traded yet."""
+        series, time = self._series[DAY_MINUTES], _microseconds(now)
+        midnight = time - time % series.length
+        newest = series.newest()
+        if newest is None:
+            return Running(midnight, 0, 0, 0, 0, 0, 0, 0)
+        if newest.opened >= midnight:
+            return newest
+        return Running(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
+
+    def _append(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> int:
+        if (side, order_type) not in KINDS:
+            raise InvalidValue(
+                f"a print of {side!r} {order_type!r}: allowed are buy and sell, market and limit"
+            )
+        if not EPOCH <= at <= END:
+            raise InvalidValue(f"a print of {self._pair} at {at}: allowed is {EPOCH:%Y} to {END:%Y}")
+        counts = self._prices.count(price), self._quantities.count(quantity)
+        self._day.make_room()
+        number = self._prints.append(_microseconds(at) * 1000, *counts, KINDS.index((side, order_type)))
+        self._day.add(number)
+        time = self._prints.time(number) // 1000
+        for series in self._series.values():
+            series.add(time, *counts)
+        return number
+
+    def _print(self, number: int) -> Print:
+        side, order_type = KINDS[self._prints.kind(number)]
+        return Print(
+            pair=self._pair,
+            trade_id=self._first_id + number,
+            price=self._prices.amount(self._prints.price(number)),
+            quantity=self._quantities.amount(self._prints.quantity(number)),
+            side=side,
+            order_type=order_type,
+            at=EPOCH + timedelta(microseconds=self._prints.time(number) // 1000),
+        )
+
+    def _of(self, interval: int) -> BarSeries:
+        try:
+            return self._series[interval]
+        except KeyError:
+            allowed = ", ".join(map(str, INTERVALS))
+            raise InvalidValue(f"interval {interval!r}: allowed are {allowed} minutes") from None
+
+    def _bar(self, bar: Running) -> Bar:
+        price = self._prices.amount
+        return Bar(
+            open_time=EPOCH + timedelta(microseconds=bar.opened),
+            open=price(bar.open),
+            high=price(bar.high),
+            low=price(bar.low),
+            close=price(bar.close),
+            vwap=self._prices.mean(bar.cost, bar.volume),
+            volume=self._quantities.amount(bar.volume),
+            trades=bar.trades,
+        )
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - EPOCH) // MICROSECOND

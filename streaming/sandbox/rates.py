@@ -1,0 +1,113 @@
+"""How much one may ask: Kraken's counters for orders (per pair), private calls and public calls. Server time.
+
+Figures: docs.kraken.com/api/docs/guides/spot-ratelimits, spot-rest-ratelimits and support article 360045239571.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from streaming.sandbox.model import Refused
+from trading.market import Pair
+
+OrderCall = Literal["add", "amend", "edit", "cancel"]
+
+# What a call costs at once, and what it costs on top while the order is younger than so many seconds.
+FIXED: dict[OrderCall, int] = {"add": 1, "amend": 1, "edit": 1, "cancel": 0}
+YOUNG: dict[OrderCall, tuple[tuple[float, int], ...]] = {
+    "add": (),
+    "amend": ((5, 3), (10, 2), (15, 1)),
+    "edit": ((5, 6), (10, 5), (15, 4), (45, 2), (90, 1)),
+    "cancel": ((5, 8), (10, 6), (15, 5), (45, 4), (90, 2), (300, 1)),
+}
+FORGOTTEN_AT = 1000  # callers remembered before those whose counter is back at zero are dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A counter that may rise to `maximum` and falls by `decay` each second."""
+
+    maximum: float
+    decay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    name: str
+    orders: Allowance  # per account and pair, shared by REST and WebSocket
+    private: Allowance  # REST, per account
+
+
+STARTER = Tier("starter", Allowance(60, 1), Allowance(15, 0.33))
+INTERMEDIATE = Tier("intermediate", Allowance(125, 2.34), Allowance(20, 0.5))
+PRO = Tier("pro", Allowance(180, 3.75), Allowance(20, 1))
+TIERS = {tier.name: tier for tier in (STARTER, INTERMEDIATE, PRO)}
+GENEROUS = Allowance(300, 60)  # public calls of one address; the real venue bears about one each second
+
+
+def order_cost(call: OrderCall, age_seconds: float) -> int:
+    """What one call adds to the counter of its pair; `age_seconds` since the order was made or amended."""
+    return FIXED[call] + next((extra for limit, extra in YOUNG[call] if age_seconds < limit), 0)
+
+
+class Counters:
+    """One counter per caller, all with the same allowance."""
+
+    def __init__(self, allowance: Allowance, server: Callable[[], float]) -> None:
+        self._allowance = allowance
+        self._server = server
+        self._counted: dict[object, tuple[float, float]] = {}  # value and when it was that
+
+    def value(self, caller: object) -> float:
+        value, since = self._counted.get(caller, (0.0, 0.0))
+        # A clock that is set back must not lock anybody out, nor forgive anything.
+        return max(0.0, value - self._allowance.decay * max(0.0, self._server() - since))
+
+    def take(self, caller: object, cost: float) -> bool:
+        """Count `cost`, or refuse, counting nothing, when the counter would rise above its maximum."""
+        value = self.value(caller) + cost
+        if value > self._allowance.maximum:
+            return False
+        self._counted[caller] = (value, self._server())
+        if len(self._counted) > FORGOTTEN_AT:
+            self._counted = {known: self._counted[known] for known in self._busy()}
+        return True
+
+    def _busy(self) -> Iterator[object]:
+        return (caller for caller in list(self._counted) if self.value(caller) > 0)
+
+
+class Rates:
+    """Every counter of the exchange. Refused carries Kraken's words."""
+
+    def __init__(self, tier: Tier, server: Callable[[], float], public: Allowance = GENEROUS) -> None:
+        self._tier = tier
+        self._orders = Counters(tier.orders, server)
+        self._private = Counters(tier.private, server)
+        self._public = Counters(public, server)
+
+    @property
+    def maximum(self) -> int:
+        """Of an account's counter of one pair: `maxratecount`."""
+        return int(self._tier.orders.maximum)
+
+    def counter(self, account: str, pair: Pair) -> float:
+        return self._orders.value((account, pair))
+
+    def order(self, account: str, pair: Pair, call: OrderCall, age_seconds: float = 0.0) -> None:
+        """Count a call of the trading engine, before anything else is checked: a bad order costs as much."""
+        if not self._orders.take((account, pair), order_cost(call, age_seconds)):
+            raise Refused("EOrder:Rate limit exceeded")
+
+    def batch(self, account: str, pair: Pair, orders: int) -> None:
+        """Count orders that arrive together: half of what they cost one by one."""
+        if not self._orders.take((account, pair), orders * FIXED["add"] / 2):
+            raise Refused("EOrder:Rate limit exceeded")
+
+    def rest(self, account: str, cost: float = 1) -> None:
+        if not self._private.take(account, cost):
+            raise Refused("EAPI:Rate limit exceeded")
+
+    def public(self, address: str) -> None:
+        if not self._public.take(address, 1):
+            raise Refused("EGeneral:Too many requests")

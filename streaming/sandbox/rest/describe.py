@@ -1,0 +1,91 @@
+"""Orders in words, as Kraken writes them: `buy 0.01000000 XBTUSDT @ limit 30000.0`."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from streaming.sandbox.model import CloseOrder, Order, OrderType, PriceTerm, Unit
+from streaming.sandbox.rest.names import altname, price_decimals, quantity_decimals
+from streaming.sandbox.rest.spelling import fixed
+from trading.market import Instrument
+
+WORDS = {
+    OrderType.STOP_LOSS: "stop loss",
+    OrderType.STOP_LOSS_LIMIT: "stop loss",
+    OrderType.TAKE_PROFIT: "take profit",
+    OrderType.TAKE_PROFIT_LIMIT: "take profit",
+    OrderType.TRAILING_STOP: "trailing stop",
+    OrderType.TRAILING_STOP_LIMIT: "trailing stop",
+}
+TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
+NONE = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The two prices as Kraken calls them, and what they say together."""
+
+    price: str
+    price2: str
+    order: str
+    close: str
+
+
+def describe(order: Order, instrument: Instrument) -> Description:
+    request = order.request
+    limit, trigger = _limit(order, instrument), _trigger(order, instrument)
+    quantity = fixed(request.quantity, quantity_decimals(instrument))
+    text = f"{request.side} {quantity} {altname(request.pair)} @ {_words(request.order_type, limit, trigger)}"
+    if request.leverage > 1:
+        text += f" with {leverage(request.leverage)} leverage"
+    price, price2 = (trigger, limit) if trigger else (limit, "")
+    return Description(price or NONE, price2 or NONE, text, _close(request.close, instrument))
+
+
+def leverage(times: int) -> str:
+    return f"{times}:1" if times > 1 else "none"
+
+
+def _words(order_type: OrderType, limit: str, trigger: str) -> str:
+    if order_type is OrderType.MARKET:
+        return "market"
+    if order_type is OrderType.LIMIT:
+        return f"limit {limit}"
+    return f"{WORDS[order_type]} {trigger}" + (f" -> limit {limit}" if limit else "")
+
+
+def _limit(order: Order, instrument: Instrument) -> str:
+    """Absolute as the exchange made it; of a trailing stop, the distance that was asked for."""
+    term = order.request.limit
+    if term is None:
+        return ""
+    trails = order.request.order_type in TRAILING
+    return _term(term if trails else _absolute(order.limit_price, term), instrument)
+
+
+def _trigger(order: Order, instrument: Instrument) -> str:
+    term = order.request.trigger
+    if term is None:
+        return ""
+    trails = order.request.order_type in TRAILING
+    return _term(term if trails else _absolute(order.trigger_price, term), instrument)
+
+
+def _absolute(price: Decimal | None, asked: PriceTerm) -> PriceTerm:
+    return asked if price is None else PriceTerm(price)
+
+
+def _close(close: CloseOrder | None, instrument: Instrument) -> str:
+    if close is None:
+        return ""
+    limit, trigger = (_term(term, instrument) if term else "" for term in (close.limit, close.trigger))
+    return f"close position @ {_words(close.order_type, limit, trigger)}"
+
+
+def _term(term: PriceTerm, instrument: Instrument) -> str:
+    decimals = price_decimals(instrument)
+    if term.unit is Unit.ABSOLUTE:
+        return fixed(term.value, decimals)
+    sign = "-" if term.value < 0 else "+"
+    if term.unit is Unit.PERCENT:
+        return f"{sign}{fixed(abs(term.value), 4)}%"
+    return f"{sign}{fixed(abs(term.value), decimals)}"

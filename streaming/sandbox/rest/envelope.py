@@ -1,0 +1,154 @@
+"""From a request to Kraken's answer: {"error": [], "result": ...}, always with HTTP 200, unless a fault strikes."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from streaming.sandbox.faults import FaultKind
+from streaming.sandbox.keys import Permission
+from streaming.sandbox.model import Refused
+from streaming.sandbox.rest.face import Face
+from streaming.sandbox.rest.parameters import Parameters
+from trading.market import PairStatus
+
+BROKEN = 520  # what Cloudflare answers when the exchange behind it does not make sense
+BROKEN_PAGE = (
+    "<html><head><title>api.kraken.com | 520: Web server is returning an unknown error</title></head></html>"
+)
+ALWAYS_ANSWERED = frozenset({"Time", "SystemStatus"})  # also during maintenance
+
+Call = TypeVar("Call")
+PublicCall = Callable[[Face, Parameters], Any]
+PrivateCall = Callable[[Face, str, Parameters], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """A private method: what it does, what a key must be allowed to, and what it adds to the REST counter."""
+
+    call: PrivateCall
+    permissions: tuple[Permission, ...]  # any one of them is enough
+    cost: float = 1.0
+
+
+def public_handler(
+    face: Face, calls: Mapping[str, PublicCall]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+
+        async def work() -> Any:
+            call = _known(calls, method)
+            _strike_before(face, method)
+            face.desk.rates.public(request.remote or "")
+            return call(face, await _public_parameters(request))
+
+        return await _answered(face, request, method, work)
+
+    return handle
+
+
+def private_handler(
+    face: Face, calls: Mapping[str, Private]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+
+        async def work() -> Any:
+            known = _known(calls, method)
+            _strike_before(face, method, known)
+            body = await request.read()
+            given = Parameters.of_body(body, _is_json(request, body))
+            account = _account(face, request, body, given, known)
+            if known.cost:
+                face.desk.rates.rest(account, known.cost)
+            return await known.call(face, account, given)
+
+        return await _answered(face, request, method, work)
+
+    return handle
+
+
+def _known(calls: Mapping[str, Call], method: str) -> Call:
+    try:
+        return calls[method]
+    except KeyError:
+        raise Refused("EGeneral:Unknown method") from None
+
+
+async def _answered(
+    face: Face, request: web.Request, method: str, work: Callable[[], Awaitable[Any]]
+) -> web.StreamResponse:
+    if face.faults.strikes(FaultKind.DISCONNECT, method=method):
+        _hang_up(request)
+        return web.Response()
+    try:
+        answer: dict[str, Any] = {"error": [], "result": await work()}
+    except Refused as refusal:
+        answer = {"error": [str(refusal)]}
+    return await _sent(face, request, method, json.dumps(answer).encode())
+
+
+async def _sent(face: Face, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
+    """What has happened has happened; only its telling goes wrong here."""
+    faults = face.faults
+    if fault := faults.strikes(FaultKind.SLOW_ACK, method=method):
+        await asyncio.sleep(fault.seconds)
+    if faults.strikes(FaultKind.LOST_ACK, method=method):
+        _hang_up(request)
+    elif faults.strikes(FaultKind.ACCEPTED_THEN_5XX, method=method):
+        return web.Response(status=BROKEN, text=BROKEN_PAGE, content_type="text/html")
+    elif fault := faults.strikes(FaultKind.SLOW_LORIS, method=method):
+        return await _dribbled(request, body, fault.seconds)
+    return web.Response(body=body, content_type="application/json")
+
+
+def _hang_up(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+async def _dribbled(request: web.Request, body: bytes, pause: float) -> web.StreamResponse:
+    """Byte by byte, until all is sent or the client has had enough."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    response.content_length = len(body)
+    await response.prepare(request)
+    for position in range(len(body)):
+        if request.transport is None or request.transport.is_closing():
+            break
+        await response.write(body[position : position + 1])
+        await asyncio.sleep(pause)
+    return response
+
+
+def _strike_before(face: Face, method: str, private: Private | None = None) -> None:
+    if face.faults.strikes(FaultKind.RATE_LIMIT, method=method):
+        places_orders = private is not None and not private.cost
+        raise Refused("EOrder:Rate limit exceeded" if places_orders else "EAPI:Rate limit exceeded")
+    if private is not None and face.faults.strikes(FaultKind.NONCE_ERROR, method=method):
+        raise Refused("EAPI:Invalid nonce")
+    if method not in ALWAYS_ANSWERED and face.system_status() is PairStatus.MAINTENANCE:
+        raise Refused("EService:Unavailable")
+
+
+def _account(face: Face, request: web.Request, body: bytes, given: Parameters, called: Private) -> str:
+    key, signed = request.headers.get("API-Key", ""), request.headers.get("API-Sign", "")
+    return face.keys.authenticate(
+        request.raw_path.partition("?")[0], key, signed, body, given.text("nonce"), called.permissions
+    )
+
+
+async def _public_parameters(request: web.Request) -> Parameters:
+    if request.method != "POST":
+        return Parameters.of_query(request.rel_url.raw_query_string)
+    body = await request.read()
+    return Parameters.of_body(body, _is_json(request, body))
+
+
+def _is_json(request: web.Request, body: bytes) -> bool:
+    return request.content_type == "application/json" or body.lstrip()[:1] == b"{"

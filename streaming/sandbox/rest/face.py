@@ -1,0 +1,59 @@
+"""What every REST handler works with: the desk, the keys, the armed faults and the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from streaming.sandbox.desk import Desk, utc
+from streaming.sandbox.exchange.exchange import Exchange
+from streaming.sandbox.faults import Faults
+from streaming.sandbox.keys import Keys
+from streaming.sandbox.model import Listing
+from streaming.sandbox.rest.names import Names
+from trading.margin.terms import MarginTerms
+from trading.market import Instrument, Pair, PairStatus
+
+SEVERITY = (PairStatus.MAINTENANCE, PairStatus.CANCEL_ONLY, PairStatus.POST_ONLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """`quote`: the asset that TradeBalance and TradeVolume count in when the request names none."""
+
+    desk: Desk
+    keys: Keys
+    faults: Faults
+    terms: MarginTerms
+    quote: str
+    server: Callable[[], float]
+    names: Names = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", Names(self.exchange.listings))
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.desk.exchange
+
+    def listing(self, pair: Pair) -> Listing:
+        return self.exchange.listings[pair]
+
+    def instrument(self, pair: Pair) -> Instrument:
+        return self.listing(pair).instrument
+
+    def told_time(self, time: float | None = None) -> datetime:
+        """Server time (now, or another) as the exchange tells it; a clock fault makes it wrong."""
+        return utc((self.server() if time is None else time) + self.faults.skew())
+
+    def now(self) -> datetime:
+        return utc(self.server())
+
+    def system_status(self) -> PairStatus:
+        return self._worse(self.exchange.system_status, self.faults.status())
+
+    def pair_status(self, pair: Pair) -> PairStatus:
+        return self._worse(self.exchange.status(pair), self.faults.status(pair))
+
+    @staticmethod
+    def _worse(own: PairStatus, armed: PairStatus | None) -> PairStatus:
+        return next((status for status in SEVERITY if status in (own, armed)), armed or own)

@@ -1,0 +1,132 @@
+"""Private methods about money: balances, margin, positions, fees (docs.kraken.com, Account Data)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from streaming.sandbox.keys import Permission
+from streaming.sandbox.model import Execution, Refused
+from streaming.sandbox.rest import statements
+from streaming.sandbox.rest.envelope import Private
+from streaming.sandbox.rest.face import Face
+from streaming.sandbox.rest.names import asset_name, pair_key
+from streaming.sandbox.rest.parameters import Parameters
+from streaming.sandbox.rest.spelling import fixed
+from streaming.sandbox.rest.statements import OpenPosition
+from trading.errors import NotStored
+from trading.margin.terms import MarginPosition
+from trading.portfolio.rates import rate
+
+VOLUME_PERIOD = timedelta(days=30)
+INSTANT = timedelta(microseconds=1)
+BULK = 1000
+MOST_POSITIONS = 20
+
+
+async def balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
+    return statements.balances(face.exchange.balances(name))
+
+
+async def extended_balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
+    return statements.extended_balances(face.exchange.balances(name), face.exchange.held(name))
+
+
+async def trade_balance(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    asset = face.names.asset(given.text("asset", asset_name(face.quote).key))
+    return statements.trade_balance(face.exchange.trade_balance(name, asset), asset)
+
+
+async def trade_volume(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    """Fees are told of the pairs that are asked for. The volume is that of 30 days of market time."""
+    pairs = face.names.pairs(given.text("pair")) if "pair" in given else ()
+    answer: dict[str, Any] = {
+        "currency": asset_name(face.quote).key,
+        "volume": fixed(_volume(face, name), statements.RATE_DECIMALS),
+    }
+    if pairs:
+        rules = {pair_key(pair): face.instrument(pair) for pair in pairs}
+        answer["fees"] = {key: statements.fee_tier(it.taker_fee) for key, it in rules.items()}
+        answer["fees_maker"] = {key: statements.fee_tier(it.maker_fee) for key, it in rules.items()}
+    return answer
+
+
+async def open_positions(face: Face, name: str, given: Parameters) -> Any:
+    ids = given.ids("txid", MOST_POSITIONS)
+    with_profit = given.flag("docalcs")
+    together = given.one_of("consolidation", ("", "market"), "") == "market"
+    known = [it for it in _positions(face, name) if not ids or it.position_id in ids]
+    if together:
+        ordered = sorted(known, key=_market)
+        return [
+            statements.market_position(list(group), with_profit) for _, group in groupby(ordered, _market)
+        ]
+    return {it.position_id: statements.position_info(it, face.terms, with_profit) for it in known}
+
+
+FUNDS = (Permission.QUERY_FUNDS,)
+CALLS: Mapping[str, Private] = {
+    "Balance": Private(balance, FUNDS),
+    "BalanceEx": Private(extended_balance, FUNDS),
+    "TradeBalance": Private(trade_balance, FUNDS),
+    "TradeVolume": Private(trade_volume, FUNDS),
+    "OpenPositions": Private(open_positions, (Permission.QUERY_OPEN,)),
+}
+
+
+def _market(known: OpenPosition) -> tuple[str, bool]:
+    return pair_key(known.position.pair), known.position.quantity > 0
+
+
+def _positions(face: Face, name: str) -> list[OpenPosition]:
+    taken: set[str] = set()
+    return [
+        _position(face, position, _opening_fill(face, name, position, taken), number)
+        for number, position in enumerate(face.exchange.positions(name))
+    ]
+
+
+def _position(face: Face, position: MarginPosition, fill: Execution | None, number: int) -> OpenPosition:
+    """A position is called by the fill that opened it."""
+    instrument = face.instrument(position.pair)
+    return OpenPosition(
+        position_id=fill.execution_id if fill else f"T00000-00000-{number:06d}",
+        position=position,
+        instrument=instrument,
+        price=face.exchange.tape(position.pair).last_price or position.entry_price,
+        opened_by=fill,
+        rolls_over_at=position.opened_at + face.terms.rollover_every * (position.rolled + 1),
+    )
+
+
+def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[str]) -> Execution | None:
+    """Of the fills at that instant, the first that is not another position's."""
+    fills, _ = face.exchange.executions(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
+    for fill in reversed(fills):
+        same = fill.pair == position.pair and fill.margin > 0 and fill.price == position.entry_price
+        if same and fill.at == position.opened_at and fill.execution_id not in taken:
+            taken.add(fill.execution_id)
+            return fill
+    return None
+
+
+def _volume(face: Face, name: str) -> Decimal:
+    traded: dict[str, Decimal] = {}
+    for fill in _recent_fills(face, name):
+        traded[fill.pair.quote] = traded.get(fill.pair.quote, Decimal(0)) + fill.cost
+    prices = {
+        pair: price for pair in face.exchange.listings if (price := face.exchange.tape(pair).last_price)
+    }
+    try:
+        return sum((cost * rate(asset, face.quote, prices) for asset, cost in traded.items()), Decimal(0))
+    except NotStored:
+        raise Refused("EService:Unavailable") from None  # a market without a price: nothing can be counted
+
+
+def _recent_fills(face: Face, name: str) -> Iterable[Execution]:
+    start, offset, total = face.exchange.market_now() - VOLUME_PERIOD, 0, 1
+    while offset < total:
+        page, total = face.exchange.executions(name, start, None, offset, BULK)
+        yield from page
+        offset += BULK

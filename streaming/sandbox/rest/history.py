@@ -1,0 +1,192 @@
+"""Private methods about orders and fills, open and past (docs.kraken.com, Account Data)."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from streaming.sandbox.keys import Permission
+from streaming.sandbox.model import Execution, Order, Refused
+from streaming.sandbox.rest import statements
+from streaming.sandbox.rest.envelope import Private
+from streaming.sandbox.rest.face import Face
+from streaming.sandbox.rest.orders import USER_REFERENCE, client_id
+from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
+
+PAGE = 50  # results of one answer, by Kraken's rules
+MOST_ORDERS = 50  # of QueryOrders
+MOST_FILLS = 20  # of QueryTrades
+BULK = 1000  # what is looked through at a time
+FARTHEST = 10**9  # offset
+ORDER_ID = re.compile(r"O[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
+FILL_ID = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
+Wanted = Callable[[Order], bool]
+
+
+async def open_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    wanted = _referenced(given)
+    found = [order for order in face.exchange.open_orders(name) if wanted(order)]
+    return {"open": _infos(face, found, given)}
+
+
+async def closed_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    offset = given.whole("ofs", 0, FARTHEST, 0)
+    counted_by = given.one_of("closetime", ("open", "close", "both"), "both")
+    start, end = (_moment_of_order(face, name, given, field) for field in ("start", "end"))
+    referenced = _referenced(given)
+
+    def wanted(order: Order) -> bool:
+        return referenced(order) and _in_time(order, counted_by, start, end)
+
+    if counted_by == "close" and {"userref", "cl_ord_id"}.isdisjoint(given):
+        page, total = face.exchange.closed_orders(name, start, end, offset, PAGE)
+    elif {"start", "end", "userref", "cl_ord_id"}.isdisjoint(given):
+        page, total = face.exchange.closed_orders(name, None, None, offset, PAGE)
+    else:
+        found = [order for order in _all_closed(face, name) if wanted(order)]
+        page, total = found[offset : offset + PAGE], len(found)
+    return _counted({"closed": _infos(face, page, given)}, total, given)
+
+
+async def query_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    """What is not known is left out; what cannot be an id is refused."""
+    ids = given.ids("txid", MOST_ORDERS)
+    if not ids and "cl_ord_id" in given:
+        order = face.exchange.order_by_client_id(name, client_id(given))
+        return _infos(face, [order] if order else [], given)
+    if not ids:
+        raise invalid("txid")
+    if not all(ORDER_ID.fullmatch(one) for one in ids):
+        raise Refused("EOrder:Invalid order")
+    wanted = _referenced(given)
+    return _infos(face, [order for order in _known(face, name, ids) if wanted(order)], given)
+
+
+async def trades_history(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    offset = given.whole("ofs", 0, FARTHEST, 0)
+    kind = given.one_of("type", ("all", "any position", "no position"), "all")
+    start, end = (_moment_of_fill(face, name, given, field) for field in ("start", "end"))
+    if kind == "all":
+        page, total = face.exchange.executions(name, start, end, offset, PAGE)
+    else:
+        borrowed = kind == "any position"
+        found = [fill for fill in _all_fills(face, name, start, end) if (fill.margin > 0) is borrowed]
+        page, total = found[offset : offset + PAGE], len(found)
+    return _counted({"trades": _fills(face, page)}, total, given)
+
+
+async def query_trades(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    ids = given.ids("txid", MOST_FILLS)
+    if not ids:
+        raise invalid("txid")
+    if not all(FILL_ID.fullmatch(one) for one in ids):
+        raise Refused("EQuery:Unknown trade")
+    return _fills(face, _found_fills(face, name, ids))
+
+
+QUERY_BOTH = (Permission.QUERY_OPEN, Permission.QUERY_CLOSED)
+CALLS: Mapping[str, Private] = {
+    "OpenOrders": Private(open_orders, (Permission.QUERY_OPEN,)),
+    "ClosedOrders": Private(closed_orders, (Permission.QUERY_CLOSED,)),
+    "QueryOrders": Private(query_orders, QUERY_BOTH),
+    "TradesHistory": Private(trades_history, (Permission.QUERY_CLOSED,), cost=2),
+    "QueryTrades": Private(query_trades, (Permission.QUERY_CLOSED,)),
+}
+
+
+def _infos(face: Face, found: Iterable[Order], given: Parameters) -> dict[str, Any]:
+    with_fills = given.flag("trades")
+    return {
+        order.order_id: statements.order_info(
+            order,
+            face.instrument(order.request.pair),
+            face.exchange.executions_of(order.order_id) if with_fills else None,
+        )
+        for order in found
+    }
+
+
+def _fills(face: Face, fills: Iterable[Execution]) -> dict[str, Any]:
+    return {fill.execution_id: statements.fill_info(fill, face.instrument(fill.pair)) for fill in fills}
+
+
+def _counted(result: dict[str, Any], total: int, given: Parameters) -> dict[str, Any]:
+    return result if given.flag("without_count") else {**result, "count": total}
+
+
+def _referenced(given: Parameters) -> Wanted:
+    """Orders of the user reference or client id that was asked for; all when neither was."""
+    reference = given.whole("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0) if "userref" in given else None
+    client_order_id = client_id(given)
+
+    def wanted(order: Order) -> bool:
+        request = order.request
+        return (reference is None or request.user_reference == reference) and (
+            not client_order_id or request.client_order_id == client_order_id
+        )
+
+    return wanted
+
+
+def _in_time(order: Order, counted_by: str, start: datetime | None, end: datetime | None) -> bool:
+    """After `start` and not after `end`."""
+    times = {"open": (order.opened_at,), "close": (order.closed_at,)}
+    counted = times.get(counted_by, (order.opened_at, order.closed_at))
+    return any(
+        time is not None and (start is None or time > start) and (end is None or time <= end)
+        for time in counted
+    )
+
+
+def _moment_of_order(face: Face, name: str, given: Parameters, field: str) -> datetime | None:
+    """Seconds since 1970, or an order id: then when it was opened."""
+    text = given.text(field)
+    if not ORDER_ID.fullmatch(text):
+        return moment(exact(text, field), field) if text else None
+    for known in _known(face, name, (text,)):
+        return known.opened_at
+    raise invalid(field)
+
+
+def _moment_of_fill(face: Face, name: str, given: Parameters, field: str) -> datetime | None:
+    text = given.text(field)
+    if not FILL_ID.fullmatch(text):
+        return moment(exact(text, field), field) if text else None
+    known = _found_fills(face, name, (text,))
+    if not known:
+        raise invalid(field)
+    return known[0].at
+
+
+def _known(face: Face, name: str, ids: Iterable[str]) -> Iterator[Order]:
+    for one in ids:
+        try:
+            yield from face.exchange.orders(name, [one])
+        except Refused:
+            continue  # the account never had it
+
+
+def _found_fills(face: Face, name: str, ids: tuple[str, ...]) -> list[Execution]:
+    found: dict[str, Execution] = {}
+    for fill in _all_fills(face, name, None, None):
+        if fill.execution_id in ids:
+            found[fill.execution_id] = fill
+        if len(found) == len(ids):
+            break
+    return [found[one] for one in ids if one in found]
+
+
+def _all_closed(face: Face, name: str) -> Iterator[Order]:
+    offset, total = 0, 1
+    while offset < total:
+        page, total = face.exchange.closed_orders(name, None, None, offset, BULK)
+        yield from page
+        offset += BULK
+
+
+def _all_fills(face: Face, name: str, start: datetime | None, end: datetime | None) -> Iterator[Execution]:
+    offset, total = 0, 1
+    while offset < total:
+        page, total = face.exchange.executions(name, start, end, offset, BULK)
+        yield from page
+        offset += BULK

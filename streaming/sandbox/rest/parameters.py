@@ -1,0 +1,184 @@
+"""What a request says, field by field: every value is of its type, or the request is refused in Kraken's words.
+
+Form-encoded and JSON bodies read alike: `close[price]` of the one is {"close": {"price": ...}} of the other.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from streaming.sandbox.model import Refused
+
+Word = TypeVar("Word", bound=StrEnum)
+
+LARGEST = Decimal(10) ** 15  # no price or quantity comes near; more would only cost memory to write out
+MOST_DIGITS = 18  # after the point, more than any increment has
+LONGEST = 4000  # characters of one value: fifty ids
+_NUMBER = re.compile(r"[+-]?(\d{1,16}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+_YES, _NO = frozenset({"true", "1"}), frozenset({"false", "0", ""})
+
+
+def invalid(name: str) -> Refused:
+    return Refused(f"EGeneral:Invalid arguments:{name[:40]}")
+
+
+class Parameters:
+    """Fields by name. Asking for one that is there but cannot be what is asked for is refused."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    @classmethod
+    def of_query(cls, query: str) -> "Parameters":
+        return cls(_form(query))
+
+    @classmethod
+    def of_body(cls, body: bytes, is_json: bool) -> "Parameters":
+        """Refused for bytes that are not UTF-8 or not JSON, and for lists and objects where none belong."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise Refused("EGeneral:Invalid arguments") from None
+        return cls(_flat(_parsed(text)) if is_json else _form(text))
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the fields that are given."""
+        return (name for name, value in self._values.items() if value)
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._values.get(name))
+
+    def text(self, name: str, default: str = "") -> str:
+        """An empty value counts as not given."""
+        value = self._values.get(name) or default
+        if len(value) > LONGEST or "\x00" in value:
+            raise invalid(name)
+        return value
+
+    def required(self, name: str) -> str:
+        if not (value := self.text(name)):
+            raise invalid(name)
+        return value
+
+    def choice(self, name: str, allowed: type[Word], default: Word | None = None) -> Word:
+        value = self.text(name)
+        if not value and default is not None:
+            return default
+        for word in allowed:
+            if value.lower() == word.value.lower():
+                return word
+        raise invalid(name)
+
+    def one_of(self, name: str, allowed: Iterable[str], default: str) -> str:
+        value = self.text(name, default)
+        if value not in allowed:
+            raise invalid(name)
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self._values.get(name, str(default)).lower()
+        if value not in _YES | _NO:
+            raise invalid(name)
+        return value in _YES
+
+    def whole(self, name: str, least: int, most: int, default: int | None = None) -> int:
+        value = self.text(name)
+        if not value and default is not None:
+            return default
+        if not _WHOLE.fullmatch(value) or not least <= int(value) <= most:
+            raise invalid(name)
+        return int(value)
+
+    def number(self, name: str) -> Decimal | None:
+        """None when it is not given."""
+        return exact(value, name) if (value := self.text(name)) else None
+
+    def time(self, name: str) -> datetime | None:
+        """RFC 3339, UTC where no zone is given; digits beyond microseconds are cut off. None when not given."""
+        if not (value := self.text(name)):
+            return None
+        if not _TIME.fullmatch(value):
+            raise invalid(name)
+        try:
+            time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value))
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise invalid(name) from None
+
+    def moment(self, name: str) -> datetime | None:
+        """Seconds since 1970. None when not given."""
+        seconds = self.number(name)
+        return None if seconds is None else moment(seconds, name)
+
+    def ids(self, name: str, most: int) -> tuple[str, ...]:
+        """Comma separated, each once; empty when not given."""
+        found = tuple(dict.fromkeys(one.strip() for one in self.text(name).split(",") if one.strip()))
+        if len(found) > most:
+            raise invalid(name)
+        return found
+
+
+def exact(text: str, name: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise invalid(name)
+    amount = Decimal(text)
+    exponent = int(amount.normalize().as_tuple().exponent)
+    if exponent < -MOST_DIGITS or abs(amount) > LARGEST:
+        raise invalid(name)
+    return amount
+
+
+def moment(seconds: Decimal, name: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise invalid(name) from None
+
+
+def _form(text: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
+    except ValueError:  # a broken escape, or far too many fields
+        raise Refused("EGeneral:Invalid arguments") from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        # Numbers stay as they are written: 0.1 is 0.1, and a nonce keeps all its digits.
+        value = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise Refused("EGeneral:Invalid arguments") from None
+    if not isinstance(value, dict):
+        raise Refused("EGeneral:Invalid arguments")
+    return value
+
+
+def _refuse_constant(_: str) -> str:
+    raise Refused("EGeneral:Invalid arguments")  # NaN and Infinity are no JSON
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}[{inner}]": _scalar(inner, it) for inner, it in value.items()})
+        else:
+            flat[name] = _scalar(name, value)
+    return flat
+
+
+def _scalar(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str) or not value.isprintable():
+        raise invalid(name)
+    return value

@@ -1,0 +1,120 @@
+"""The private methods that change something: orders, the dead man's switch, tokens (docs.kraken.com, Trading)."""
+
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from streaming.sandbox.keys import TOKEN_SECONDS, Permission
+from streaming.sandbox.model import Order
+from streaming.sandbox.rest import funds, history, orders
+from streaming.sandbox.rest.describe import Description, describe
+from streaming.sandbox.rest.envelope import Private
+from streaming.sandbox.rest.face import Face
+from streaming.sandbox.rest.names import quantity_decimals
+from streaming.sandbox.rest.parameters import Parameters, invalid
+from streaming.sandbox.rest.spelling import fixed, rfc3339
+
+LONGEST_TIMEOUT = 86_399  # seconds; the docs say less than a day
+ID_LETTERS = string.ascii_uppercase + string.digits
+
+
+async def add_order(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    wanted = orders.new_order(given, face.names, face.now())
+    validate = given.flag("validate")
+    order = await face.desk.add(name, wanted, given.time("deadline"), validate)
+    told = {"descr": _in_words(_describe(face, order))}
+    return told if validate else {**told, "txid": [order.order_id]}
+
+
+async def amend_order(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    if ("txid" in given) == ("cl_ord_id" in given):
+        raise invalid("txid")
+    known = face.desk.named(name, given.text("txid"), orders.client_id(given))
+    await face.desk.amend(name, orders.amendment(given, known.request.side))
+    return {"amend_id": _new_id("T")}
+
+
+async def edit_order(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    pair = face.names.pair(given.required("pair"))
+    if given.flag("validate"):
+        raise invalid("validate")  # the engine cannot try an edit without doing it
+    known = _editable(face, name, given.required("txid"))
+    if known.request.pair != pair:
+        raise invalid("pair")
+    amendment = orders.edit(given, known.request.order_type, known.request.side)
+    order = await face.desk.edit(name, replace(amendment, order_id=known.order_id))
+    words = _describe(face, order)
+    return {
+        "status": "ok",
+        "descr": {"order": words.order},
+        "txid": order.order_id,
+        "originaltxid": known.order_id,
+        "volume": fixed(order.request.quantity, quantity_decimals(face.instrument(pair))),
+        "price": words.price,
+        "price2": words.price2,
+        "orders_cancelled": 1,
+    }
+
+
+async def cancel_order(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    if ("txid" in given) == ("cl_ord_id" in given):
+        raise invalid("txid")
+    cancelled = await face.desk.cancel(name, given.text("txid") or orders.client_id(given))
+    return {"count": len(cancelled)}
+
+
+async def cancel_all(face: Face, name: str, _: Parameters) -> dict[str, Any]:
+    return {"count": await face.desk.cancel_all(name)}
+
+
+async def cancel_all_after(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+    timeout = given.whole("timeout", 0, LONGEST_TIMEOUT)
+    now = face.told_time()
+    trigger = await face.desk.cancel_all_after(name, timeout)
+    return {
+        "currentTime": rfc3339(now),
+        "triggerTime": rfc3339(face.told_time(trigger)) if trigger is not None else "0",
+    }
+
+
+async def websockets_token(face: Face, name: str, _: Parameters) -> dict[str, Any]:
+    return {"token": face.keys.token(name), "expires": int(TOKEN_SECONDS)}
+
+
+MODIFY, CANCEL = Permission.MODIFY, Permission.CANCEL
+CALLS: Mapping[str, Private] = {
+    **funds.CALLS,
+    **history.CALLS,
+    # The trading engine counts these by itself, per pair.
+    "AddOrder": Private(add_order, (MODIFY,), cost=0),
+    "AmendOrder": Private(amend_order, (MODIFY, CANCEL), cost=0),
+    "EditOrder": Private(edit_order, (MODIFY,), cost=0),
+    "CancelOrder": Private(cancel_order, (MODIFY, CANCEL), cost=0),
+    "CancelAll": Private(cancel_all, (MODIFY, CANCEL)),
+    "CancelAllOrdersAfter": Private(cancel_all_after, (MODIFY, CANCEL)),
+    "GetWebSocketsToken": Private(websockets_token, (Permission.WEBSOCKET,)),
+}
+
+
+def _editable(face: Face, name: str, reference: str) -> Order:
+    """By order id, or by a user reference that only one open order has."""
+    known = face.desk.referenced(name, reference)
+    if len(known) > 1:
+        raise invalid("txid")
+    return known[0] if known else face.desk.named(name, reference)
+
+
+def _describe(face: Face, order: Order) -> Description:
+    return describe(order, face.instrument(order.request.pair))
+
+
+def _in_words(words: Description) -> dict[str, str]:
+    return {"order": words.order, **({"close": words.close} if words.close else {})}
+
+
+def _new_id(letter: str) -> str:
+    """TXXXXX-XXXXX-XXXXXX, as Kraken's ids look; nothing can be asked by this one."""
+    drawn = letter + "".join(secrets.choice(ID_LETTERS) for _ in range(15))
+    return f"{drawn[:6]}-{drawn[6:11]}-{drawn[11:]}"

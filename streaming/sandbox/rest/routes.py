@@ -1,0 +1,29 @@
+"""Where the REST face hangs in a web application."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from streaming.sandbox.desk import Desk
+from streaming.sandbox.faults import Faults
+from streaming.sandbox.keys import Keys
+from streaming.sandbox.rest import private, public
+from streaming.sandbox.rest.envelope import private_handler, public_handler
+from streaming.sandbox.rest.face import Face
+from trading.margin.terms import MarginTerms
+
+
+def routes(
+    desk: Desk,
+    keys: Keys,
+    faults: Faults,
+    terms: MarginTerms,
+    quote: str,
+    server: Callable[[], float],
+) -> list[web.RouteDef]:
+    """Everything under /0/. `terms` and `quote` are those of the exchange, `server` tells server time."""
+    face = Face(desk, keys, faults, terms, quote, server)
+    return [
+        web.route("*", "/0/public/{method}", public_handler(face, public.CALLS)),
+        web.route("*", "/0/private/{method}", private_handler(face, private.CALLS)),
+    ]

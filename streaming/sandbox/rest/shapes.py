@@ -1,0 +1,161 @@
+"""Our market as Kraken's JSON. Recorded answers are the measure: tests compare field by field."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.model import Bar, BookLevel, BookView, Listing, Print, Refused, Summary
+from streaming.sandbox.rest.names import (
+    altname,
+    asset_name,
+    cost_decimals,
+    pair_key,
+    price_decimals,
+    quantity_decimals,
+    wsname,
+)
+from streaming.sandbox.rest.spelling import (
+    book_quantity,
+    fixed,
+    plain,
+    seconds,
+    whole_lots,
+)
+from trading.margin.terms import MarginTerms
+from trading.market import Instrument, PairStatus
+from trading.orders import Side
+
+POSITION_LIMIT = 10**9  # base currency: the sandbox lends as much as the collateral carries
+FEE_VOLUME_CURRENCY = "ZUSD"
+PERCENT = Decimal(100)
+
+
+def asset(name: str) -> dict[str, Any]:
+    known = asset_name(name)
+    return {
+        "aclass": "currency",
+        "altname": known.altname,
+        "decimals": known.decimals,
+        "display_decimals": known.display_decimals,
+        "collateral_value": 1,
+        "status": "enabled",
+    }
+
+
+def asset_pair(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict[str, Any]:
+    instrument = listing.instrument
+    limits = (
+        {"long_position_limit": POSITION_LIMIT, "short_position_limit": POSITION_LIMIT}
+        if _leverages(instrument)
+        else {}
+    )
+    return {
+        "altname": altname(instrument.pair),
+        "wsname": wsname(instrument.pair),
+        "aclass_base": "currency",
+        "base": asset_name(instrument.pair.base).key,
+        "aclass_quote": "currency",
+        "quote": asset_name(instrument.pair.quote).key,
+        "lot": "unit",
+        "cost_decimals": cost_decimals(instrument),
+        "pair_decimals": price_decimals(instrument),
+        "lot_decimals": quantity_decimals(instrument),
+        "lot_multiplier": 1,
+        **pair_leverage(listing),
+        **pair_fees(listing),
+        **pair_margin(terms),
+        "ordermin": plain(instrument.minimum_quantity),
+        "costmin": plain(instrument.minimum_cost),
+        "tick_size": plain(instrument.price_increment),
+        "status": status.value,
+        **limits,
+    }
+
+
+def pair_leverage(listing: Listing) -> dict[str, Any]:
+    leverages = _leverages(listing.instrument)
+    return {"leverage_buy": leverages, "leverage_sell": leverages}
+
+
+def pair_fees(listing: Listing) -> dict[str, Any]:
+    """One step each: the sandbox charges the same whatever the volume."""
+    instrument = listing.instrument
+    return {
+        "fees": [[0, float(instrument.taker_fee * PERCENT)]],
+        "fees_maker": [[0, float(instrument.maker_fee * PERCENT)]],
+        "fee_volume_currency": FEE_VOLUME_CURRENCY,
+    }
+
+
+def pair_margin(terms: MarginTerms) -> dict[str, Any]:
+    return {
+        "margin_call": int(terms.call_level * PERCENT),
+        "margin_stop": int(terms.liquidation_level * PERCENT),
+    }
+
+
+def ticker(instrument: Instrument, summary: Summary) -> dict[str, Any]:
+    """Refused while nothing was ever traded: no price is not a price of zero."""
+    if summary.last is None or summary.bid is None or summary.ask is None:
+        raise Refused("EService:Unavailable")
+    price, lot = cost_decimals(instrument), quantity_decimals(instrument)
+
+    def prices(*values: Decimal) -> list[str]:
+        return [fixed(value, price) for value in values]
+
+    def lots(*values: Decimal) -> list[str]:
+        return [fixed(value, lot) for value in values]
+
+    return {
+        "a": [*prices(summary.ask.price), *whole_lots(summary.ask.quantity)],
+        "b": [*prices(summary.bid.price), *whole_lots(summary.bid.quantity)],
+        "c": [*prices(summary.last), *lots(summary.last_quantity)],
+        "v": lots(summary.volume_today, summary.volume),
+        "p": prices(summary.vwap_today, summary.vwap),
+        "t": [summary.trades_today, summary.trades],
+        "l": prices(summary.low_today, summary.low),
+        "h": prices(summary.high_today, summary.high),
+        "o": fixed(summary.open_today, price),
+    }
+
+
+def candle(instrument: Instrument, bar: Bar) -> list[Any]:
+    price = price_decimals(instrument)
+    return [
+        int(seconds(bar.open_time)),
+        *(fixed(value, price) for value in (bar.open, bar.high, bar.low, bar.close, bar.vwap)),
+        fixed(bar.volume, quantity_decimals(instrument)),
+        bar.trades,
+    ]
+
+
+def trade(instrument: Instrument, print_: Print) -> list[Any]:
+    return [
+        fixed(print_.price, cost_decimals(instrument)),
+        fixed(print_.quantity, quantity_decimals(instrument)),
+        seconds(print_.at),
+        "b" if print_.side is Side.BUY else "s",
+        "l" if print_.order_type == "limit" else "m",
+        "",
+        print_.trade_id,
+    ]
+
+
+def trades(instrument: Instrument, prints: Sequence[Print], last: int) -> dict[str, Any]:
+    """`last`: nanoseconds since 1970, the `since` of the next request."""
+    return {
+        pair_key(instrument.pair): [trade(instrument, print_) for print_ in prints],
+        "last": str(last),
+    }
+
+
+def depth(instrument: Instrument, book: BookView) -> dict[str, Any]:
+    def levels(side: Sequence[BookLevel]) -> list[list[Any]]:
+        price = cost_decimals(instrument)
+        return [[fixed(it.price, price), book_quantity(it.quantity), int(seconds(it.at))] for it in side]
+
+    return {pair_key(instrument.pair): {"asks": levels(book.asks), "bids": levels(book.bids)}}
+
+
+def _leverages(instrument: Instrument) -> list[int]:
+    return list(range(2, int(instrument.maximum_leverage) + 1))

@@ -1,0 +1,233 @@
+"""An account's orders, fills, balances and positions as Kraken's JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.exchange.ledger import TradeBalance
+from streaming.sandbox.model import FINAL, Execution, Order, OrderType
+from streaming.sandbox.rest.describe import describe, leverage
+from streaming.sandbox.rest.names import (
+    altname,
+    asset_name,
+    cost_decimals,
+    pair_key,
+    price_decimals,
+    quantity_decimals,
+)
+from streaming.sandbox.rest.spelling import fixed, plain, seconds, signed
+from trading.margin.terms import MarginPosition, MarginTerms
+from trading.market import Instrument
+from trading.orders import Side
+
+PERCENT = Decimal(100)
+UNTRIGGERED = frozenset({OrderType.MARKET, OrderType.LIMIT})
+TAKE_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+RATE_DECIMALS = 4  # of fees in percent, and of money that TradeVolume counts
+
+
+def order_info(order: Order, instrument: Instrument, fills: Sequence[Execution] | None) -> dict[str, Any]:
+    """`fills` None: nobody asked for them."""
+    request = order.request
+    cost, lot = cost_decimals(instrument), quantity_decimals(instrument)
+    words = describe(order, instrument)
+    info: dict[str, Any] = {
+        "refid": order.parent_id or None,
+        "userref": request.user_reference or None,
+        **({"cl_ord_id": request.client_order_id} if request.client_order_id else {}),
+        "status": order.state.value,
+        "opentm": seconds(order.opened_at),
+        "starttm": 0,
+        "expiretm": seconds(request.expires_at) if request.expires_at else 0,
+        "descr": {
+            "pair": altname(request.pair),
+            "aclass": "forex",
+            "type": request.side.value,
+            "ordertype": request.order_type.value,
+            "price": words.price,
+            "price2": words.price2,
+            "leverage": leverage(request.leverage),
+            "order": words.order,
+            "close": words.close,
+        },
+        "vol": fixed(request.quantity, lot),
+        "vol_exec": fixed(order.filled, lot),
+        "cost": fixed(order.cost, cost),
+        "fee": fixed(order.fee, cost),
+        "price": _average(order, instrument),
+        "stopprice": fixed(order.trigger_price or Decimal(0), cost),
+        "limitprice": _limit(order, cost),
+        "misc": _misc(order),
+        "oflags": "fciq,post" if request.post_only else "fciq",
+    }
+    if request.reduce_only:
+        info["reduce_only"] = True
+    if request.order_type not in UNTRIGGERED:
+        info["trigger"] = "last"
+    if fills is not None and fills:
+        info["trades"] = [fill.execution_id for fill in fills]
+    if order.state in FINAL:
+        info["reason"] = order.reason or None
+        info["closetm"] = seconds(order.closed_at or order.opened_at)
+    return info
+
+
+def fill_info(fill: Execution, instrument: Instrument) -> dict[str, Any]:
+    cost = cost_decimals(instrument)
+    borrowed = fill.margin > 0
+    return {
+        "ordertxid": fill.order_id,
+        "postxid": fill.execution_id,
+        "pair": pair_key(fill.pair),
+        "aclass": "forex",
+        "time": seconds(fill.at),
+        "type": fill.side.value,
+        "ordertype": fill.order_type.value,
+        "price": fixed(fill.price, cost),
+        "cost": fixed(fill.cost, cost),
+        "fee": fixed(fill.fee, cost),
+        "vol": fixed(fill.quantity, quantity_decimals(instrument)),
+        "margin": fixed(fill.margin, cost),
+        "leverage": str(round(fill.cost / fill.margin)) if borrowed else "0",
+        "misc": "",
+        "trade_id": fill.trade_id,
+        "maker": fill.maker,
+    }
+
+
+def balances(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {
+        asset_name(asset).key: fixed(amount, asset_name(asset).decimals)
+        for asset, amount in sorted(amounts.items())
+    }
+
+
+def extended_balances(amounts: Mapping[str, Decimal], held: Mapping[str, Decimal]) -> dict[str, Any]:
+    reserved = balances({asset: held.get(asset, Decimal(0)) for asset in amounts})
+    return {
+        key: {"balance": amount, "hold_trade": reserved[key]} for key, amount in balances(amounts).items()
+    }
+
+
+def trade_balance(summary: TradeBalance, asset: str) -> dict[str, str]:
+    decimals = asset_name(asset).decimals
+    amounts = {
+        "eb": summary.equivalent,
+        "tb": summary.trade,
+        "m": summary.margin,
+        "uv": Decimal(0),  # of orders that are not filled: nothing is borrowed for them yet
+        "n": summary.unrealised,
+        "c": summary.cost,
+        "v": summary.valuation,
+        "e": summary.equity,
+        "mf": summary.free,
+    }
+    told = {name: fixed(amount, decimals) for name, amount in amounts.items()}
+    return told if summary.level is None else {**told, "ml": fixed(summary.level, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """One margin position, where its market stands, and what is known of the fill that opened it."""
+
+    position_id: str
+    position: MarginPosition
+    instrument: Instrument
+    price: Decimal  # last
+    opened_by: Execution | None
+    rolls_over_at: datetime
+
+
+def position_info(known: OpenPosition, terms: MarginTerms, with_profit: bool) -> dict[str, Any]:
+    position, fill = known.position, known.opened_by
+    cost, lot = cost_decimals(known.instrument), quantity_decimals(known.instrument)
+    hours = plain(Decimal(terms.rollover_every.total_seconds()) / 3600)
+    closed = max(fill.quantity - abs(position.quantity), Decimal(0)) if fill else Decimal(0)
+    profit = _profit(known, cost) if with_profit else {}
+    return {
+        "ordertxid": fill.order_id if fill else "",
+        "posstatus": "open",
+        "pair": pair_key(position.pair),
+        "time": seconds(position.opened_at),
+        "type": _side(position).value,
+        "ordertype": fill.order_type.value if fill else OrderType.MARKET.value,
+        "cost": fixed(position.value, cost),
+        "fee": fixed(fill.fee if fill else Decimal(0), cost),
+        "vol": fixed(abs(position.quantity) + closed, lot),
+        "vol_closed": fixed(closed, lot),
+        "margin": fixed(position.value / position.leverage, cost),
+        **profit,
+        "terms": f"{fixed(terms.rollover_fee * PERCENT, RATE_DECIMALS)}% per {hours} hours",
+        "rollovertm": str(int(seconds(known.rolls_over_at))),
+        "misc": "",
+        "oflags": "",
+    }
+
+
+def market_position(group: Sequence[OpenPosition], with_profit: bool) -> dict[str, Any]:
+    """All positions of one pair and side together (`consolidation=market`)."""
+    first = group[0]
+    cost, lot = cost_decimals(first.instrument), quantity_decimals(first.instrument)
+    value = sum((it.position.value for it in group), Decimal(0))
+    margin = sum((it.position.value / it.position.leverage for it in group), Decimal(0))
+    profits = [_profit_of(it) for it in group]
+    told = {"value": fixed(sum((v for v, _ in profits), Decimal(0)), cost)}
+    told["net"] = signed(sum((net for _, net in profits), Decimal(0)), RATE_DECIMALS)
+    return {
+        "pair": pair_key(first.position.pair),
+        "positions": str(len(group)),
+        "type": _side(first.position).value,
+        "leverage": fixed(value / margin, 5),
+        "cost": fixed(value, cost),
+        "fee": fixed(sum((it.opened_by.fee for it in group if it.opened_by), Decimal(0)), cost),
+        "vol": fixed(sum((abs(it.position.quantity) for it in group), Decimal(0)), lot),
+        "vol_closed": fixed(Decimal(0), lot),
+        "margin": fixed(margin, cost),
+        **(told if with_profit else {}),
+    }
+
+
+def fee_tier(share: Decimal) -> dict[str, Any]:
+    """The sandbox has one step: what is charged now is the least and the most."""
+    percent = fixed(share * PERCENT, RATE_DECIMALS)
+    return {
+        "fee": percent,
+        "minfee": percent,
+        "maxfee": percent,
+        "nextfee": None,
+        "nextvolume": None,
+        "tiervolume": fixed(Decimal(0), RATE_DECIMALS),
+    }
+
+
+def _profit(known: OpenPosition, decimals: int) -> dict[str, str]:
+    value, net = _profit_of(known)
+    return {"value": fixed(value, decimals), "net": signed(net, RATE_DECIMALS)}
+
+
+def _profit_of(known: OpenPosition) -> tuple[Decimal, Decimal]:
+    return abs(known.position.quantity) * known.price, known.position.profit(known.price)
+
+
+def _side(position: MarginPosition) -> Side:
+    return Side.BUY if position.quantity > 0 else Side.SELL
+
+
+def _average(order: Order, instrument: Instrument) -> str:
+    if not order.filled:
+        return fixed(Decimal(0), cost_decimals(instrument))
+    return fixed(order.average_price, price_decimals(instrument))
+
+
+def _limit(order: Order, decimals: int) -> str:
+    """Zero for plain limit orders, whose price is in `descr`; what a triggered order turns into otherwise."""
+    shown = order.limit_price if order.request.order_type not in UNTRIGGERED else None
+    return fixed(shown or Decimal(0), decimals)
+
+
+def _misc(order: Order) -> str:
+    if not order.triggered:
+        return ""
+    return "touched" if order.request.order_type in TAKE_PROFIT else "stopped"

@@ -1,0 +1,5 @@
+"""The WebSocket v2 face of the sandbox exchange."""
+
+from streaming.sandbox.websocket.face import WebSocketFace
+
+__all__ = ["WebSocketFace"]

@@ -1,0 +1,42 @@
+"""Answers to requests: acknowledgements and refusals, their keys in alphabetical order as Kraken sends them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from streaming.sandbox.websocket.spelling import told
+
+INVALID_SESSION = "ESession:Invalid session"
+EXCEEDED = "Exceeded msg rate"
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def accepted(
+    method: str,
+    request_id: int | None,
+    result: Mapping[str, Any] | list[Any],
+    time_in: float,
+    time_out: float,
+) -> bytes:
+    return _answer(method, request_id, time_in, time_out, result=result, success=True)
+
+
+def refused(
+    method: str, request_id: int | None, error: str, time_in: float, time_out: float, **where: str
+) -> bytes:
+    """`where`: the symbol or channel that it is about, as Kraken names it."""
+    return _answer(method, request_id, time_in, time_out, error=error, success=False, **where)
+
+
+def pong(request_id: int | None, time_in: float, time_out: float) -> bytes:
+    return _answer("pong", request_id, time_in, time_out)
+
+
+def _answer(method: str, request_id: int | None, time_in: float, time_out: float, **more: Any) -> bytes:
+    answer = {"time_in": told(time_in), "time_out": told(time_out), **more}
+    if method:
+        answer["method"] = method
+    if request_id is not None:
+        answer["req_id"] = request_id
+    return _encode(answer)

@@ -1,0 +1,95 @@
+"""One connection as the hub knows it, and the last step of every frame: through the faults, onto the wire."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from streaming.sandbox.faults import FaultKind, Faults, Line
+from streaming.sandbox.websocket.framing import framed
+from trading.market import Pair
+
+
+class Outlet(Protocol):
+    """The way to one client. Never blocks; what the client does not read is bounded."""
+
+    def write(self, wire: bytes) -> None:
+        """Whole WebSocket frames, ready to be sent."""
+
+    def dribble(self, payload: bytes, seconds: float) -> None:
+        """One message, byte by byte; whatever is written later waits for it."""
+
+    def sever(self, reason: str) -> None:
+        """Cut the connection off at once."""
+
+
+class Topic(NamedTuple):
+    """What public subscribers share: `variant` is the depth, the interval or the trigger."""
+
+    channel: str
+    pair: Pair | None
+    variant: int | str = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """One client's subscription to a private channel."""
+
+    account: str
+    channel: str
+    token: str
+    all_changes: bool = True  # False: only new, trade, filled, canceled, expired
+    rate_counter: bool = False
+    sequence: int = 0  # of the last message
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    number: int
+    outlet: Outlet
+    line: Line = field(default_factory=Line)
+    topics: dict[Topic, None] = field(default_factory=dict)
+    watches: dict[str, Watch] = field(default_factory=dict)  # by channel
+    beats_at: float = 0.0  # server time of the next heartbeat
+
+    @property
+    def subscribed(self) -> bool:
+        return bool(self.topics or self.watches)
+
+
+class Delivery:
+    """Frames are encoded once; without a fault in force every subscriber is written the same bytes."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self.sent = 0  # frames, to all clients together
+
+    def share(self, clients: Iterable[Client], channel: str, symbol: str, payload: bytes) -> None:
+        wire = framed(payload)
+        for client in clients:
+            self._send(client, channel, symbol, payload, wire)
+
+    def send(
+        self, client: Client, channel: str, payload: bytes, *, symbol: str = "", method: str = ""
+    ) -> None:
+        """`method` instead of a channel: the answer to a request."""
+        self._send(client, channel, symbol, payload, framed(payload), method)
+
+    def skipped(self, channel: str, symbol: str) -> bool:
+        """Whether a number is to be left out of a private channel's sequence."""
+        return self._faults.strikes(FaultKind.SEQUENCE_GAP, channel=channel, symbol=symbol) is not None
+
+    def _send(
+        self, client: Client, channel: str, symbol: str, payload: bytes, wire: bytes, method: str = ""
+    ) -> None:
+        self.sent += 1
+        line = client.line
+        if not self._faults.touch_frames and not line.held:
+            client.outlet.write(wire)
+            return
+        for frame in self._faults.outgoing(channel, symbol, payload, line, method):
+            if line.dribble:
+                client.outlet.dribble(frame, line.dribble)
+            else:
+                client.outlet.write(wire if frame is payload else framed(frame))
+        if line.severed:
+            client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {channel or method}")

@@ -1,0 +1,145 @@
+"""One client's requests and their answers, with what the faults do to both."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from streaming.sandbox.faults import FaultKind
+from streaming.sandbox.model import Refused
+from streaming.sandbox.websocket import answers
+from streaming.sandbox.websocket.clients import Client, Outlet
+from streaming.sandbox.websocket.hub import Hub
+from streaming.sandbox.websocket.order_requests import OrderRequest
+from streaming.sandbox.websocket.orders import OrderEntry
+from streaming.sandbox.websocket.requests import Ping, Refusal, Request, Subscription, parse
+from streaming.sandbox.websocket.subscriptions import Answer, subscribe, unsubscribe
+
+log = logging.getLogger(__name__)
+MOST_PENDING = 1000  # order requests of one connection on their way to the engine
+INTERNAL = "EGeneral:Internal error"
+
+
+class Conversation:
+    """Needs a running event loop: orders take their time, and answers may be late."""
+
+    def __init__(self, hub: Hub, orders: OrderEntry, outlet: Outlet, server: Callable[[], float]) -> None:
+        self.client: Client = hub.attach(outlet)
+        self._hub = hub
+        self._faults = hub.faults
+        self._orders = orders
+        self._server = server
+        self._pending: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.TimerHandle] = set()
+
+    def take(self, frame: str | bytes) -> None:
+        """Answer one frame, now or when the engine has; nothing that it holds can end the connection."""
+        time_in = self._told()
+        request = parse(frame)
+        method = request.method
+        if method and self._faults.strikes(FaultKind.DISCONNECT, method=method):
+            self.client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {method}")
+            return
+        if isinstance(request, Refusal):
+            self._refuse(method, request.request_id, request.error, time_in, {})
+            return
+        body = request.body
+        if isinstance(body, Ping):
+            self._send("ping", answers.pong(request.request_id, time_in, self._told()))
+        elif isinstance(body, Subscription):
+            steps = subscribe if method == "subscribe" else unsubscribe
+            self._answer_subscription(request, steps(self._hub, self.client, body), time_in)
+        else:
+            self._take_order(request, body, time_in)
+
+    async def end(self) -> None:
+        """The connection is over. Orders on their way arrive all the same, as they do on the real venue."""
+        self._hub.detach(self.client)
+        for handle in self._late:
+            handle.cancel()
+        if self._pending:
+            await asyncio.wait(self._pending)
+
+    def _answer_subscription(self, request: Request, steps: Iterator[Answer], time_in: float) -> None:
+        for result, named, follow in steps:
+            if isinstance(result, Refused):
+                self._refuse(request.method, request.request_id, str(result), time_in, named)
+            else:
+                self._accept(request, result, time_in, named.get("symbol", ""))
+            if follow is not None:
+                follow()
+
+    def _take_order(self, request: Request, body: OrderRequest, time_in: float) -> None:
+        method, symbol = request.method, _symbol(body)
+        if self._faults.strikes(FaultKind.RATE_LIMIT, method=method, symbol=symbol):
+            error = "EOrder:Rate limit exceeded"
+        elif self._faults.strikes(FaultKind.TOKEN_EXPIRY, method=method):
+            error = answers.INVALID_SESSION
+        elif len(self._pending) >= MOST_PENDING:
+            error = answers.EXCEEDED
+        else:
+            task = asyncio.create_task(self._carry_out(request, body, time_in))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
+            return
+        self._refuse(method, request.request_id, error, time_in, {})
+
+    async def _carry_out(self, request: Request, body: OrderRequest, time_in: float) -> None:
+        try:
+            account = self._hub.tokens.account_of(body.token)
+            async for result in self._orders.answers(account, request.method, body):
+                if isinstance(result, Refused):
+                    self._refuse(request.method, request.request_id, str(result), time_in, {}, _symbol(body))
+                else:
+                    self._accept(request, result, time_in, _symbol(body))
+        except Refused as refusal:
+            self._refuse(request.method, request.request_id, str(refusal), time_in, {})
+        except Exception:  # a fault of the sandbox itself: said aloud, and the client learns that it is one
+            log.exception("sandbox: %s failed", request.method)
+            self._refuse(request.method, request.request_id, INTERNAL, time_in, {})
+
+    def _accept(
+        self, request: Request, result: Mapping[str, Any] | list[Any], time_in: float, symbol: str
+    ) -> None:
+        frame = answers.accepted(request.method, request.request_id, result, time_in, self._told())
+        if self._faults.strikes(FaultKind.LOST_ACK, method=request.method, symbol=symbol):
+            return
+        slow = self._faults.strikes(FaultKind.SLOW_ACK, method=request.method, symbol=symbol)
+        if slow is None:
+            self._send(request.method, frame, symbol)
+        else:
+            self._send_late(slow.seconds, request.method, frame, symbol)
+
+    def _refuse(
+        self,
+        method: str,
+        request_id: int | None,
+        error: str,
+        time_in: float,
+        named: dict[str, str],
+        symbol: str = "",
+    ) -> None:
+        frame = answers.refused(method, request_id, error, time_in, self._told(), **named)
+        self._send(method, frame, symbol)
+
+    def _send(self, method: str, frame: bytes, symbol: str = "") -> None:
+        self._hub.delivery.send(self.client, "", frame, symbol=symbol, method=method)
+
+    def _send_late(self, seconds: float, method: str, frame: bytes, symbol: str) -> None:
+        def send() -> None:
+            self._late.discard(handle)
+            self._send(method, frame, symbol)
+
+        handle = asyncio.get_running_loop().call_later(seconds, send)
+        self._late.add(handle)
+
+    def _told(self) -> float:
+        """Server time as it is told: a clock fault makes it wrong."""
+        return self._server() + self._faults.skew()
+
+
+def _symbol(body: OrderRequest) -> str:
+    """The pair that a request names, empty where it names none."""
+    order = getattr(body, "order", None)
+    pair = order.pair if order is not None else getattr(body, "pair", None)
+    return "" if pair is None else str(pair)

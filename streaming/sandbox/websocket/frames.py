@@ -1,0 +1,118 @@
+"""Public data as Kraken v2 frames, in the order of keys of the recorded ones. Shapes: ws recordings of 2026."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from streaming.sandbox.model import Bar, BookLevel, Print, Summary
+from streaming.sandbox.websocket.spelling import Decimals, microseconds, nanoseconds, number
+from trading.market import Pair
+
+SNAPSHOT = "snapshot"
+UPDATE = "update"
+HEARTBEAT = b'{"channel":"heartbeat"}'
+VERSION = "2.0.10"  # of the recorded frames
+
+_HUNDRED = Decimal(100)
+encode = msgspec.json.Encoder().encode
+
+
+def message(channel: str, kind: str, data: Any) -> bytes:
+    return encode({"channel": channel, "type": kind, "data": data})
+
+
+def status(system: str, connection: int) -> bytes:
+    return message(
+        "status",
+        UPDATE,
+        [
+            {
+                "version": VERSION,
+                "system": system,
+                "api_version": "v2",
+                "connection_id": connection,
+                "upcoming_maintenance": [],
+                "emergency": [],
+            }
+        ],
+    )
+
+
+def trades(kind: str, decimals: Decimals, prints: Iterable[Print]) -> bytes:
+    return message("trade", kind, [_trade(decimals, printed) for printed in prints])
+
+
+def ticker(kind: str, pair: Pair, decimals: Decimals, summary: Summary, at: datetime) -> bytes:
+    """Sides without a level are told as zero. `change` counts from the price of 24 hours ago."""
+    change = (summary.last or Decimal(0)) - summary.open
+    share = change / summary.open * _HUNDRED if summary.open else Decimal(0)
+    return message(
+        "ticker",
+        kind,
+        [
+            {
+                "symbol": str(pair),
+                **_best("bid", decimals, summary.bid),
+                **_best("ask", decimals, summary.ask),
+                "last": decimals.spell_price(summary.last or Decimal(0)),
+                "volume": decimals.spell_quantity(summary.volume),
+                "vwap": decimals.spell_price(summary.vwap),
+                "low": decimals.spell_price(summary.low),
+                "high": decimals.spell_price(summary.high),
+                "change": decimals.spell_price(change),
+                "change_pct": number(share, 2),
+                "trades": summary.trades,
+                "timestamp": microseconds(at),
+            }
+        ],
+    )
+
+
+def candles(
+    kind: str, pair: Pair, decimals: Decimals, interval: int, bars: Sequence[Bar], at: datetime
+) -> bytes:
+    """`interval` in minutes; the deprecated `timestamp` of a candle is its end."""
+    return encode(
+        {
+            "channel": "ohlc",
+            "type": kind,
+            "timestamp": nanoseconds(at),
+            "data": [_candle(pair, decimals, interval, bar) for bar in bars],
+        }
+    )
+
+
+def _trade(decimals: Decimals, printed: Print) -> dict[str, Any]:
+    return {
+        "symbol": str(printed.pair),
+        "side": printed.side.value,
+        "price": decimals.spell_price(printed.price),
+        "qty": decimals.spell_quantity(printed.quantity),
+        "ord_type": printed.order_type,
+        "trade_id": printed.trade_id,
+        "timestamp": microseconds(printed.at),
+    }
+
+
+def _best(name: str, decimals: Decimals, level: BookLevel | None) -> dict[str, Any]:
+    price, quantity = (level.price, level.quantity) if level else (Decimal(0), Decimal(0))
+    return {name: decimals.spell_price(price), f"{name}_qty": decimals.spell_quantity(quantity)}
+
+
+def _candle(pair: Pair, decimals: Decimals, interval: int, bar: Bar) -> dict[str, Any]:
+    return {
+        "symbol": str(pair),
+        "open": decimals.spell_price(bar.open),
+        "high": decimals.spell_price(bar.high),
+        "low": decimals.spell_price(bar.low),
+        "close": decimals.spell_price(bar.close),
+        "trades": bar.trades,
+        "volume": decimals.spell_quantity(bar.volume),
+        "vwap": decimals.spell_price(bar.vwap),
+        "interval_begin": nanoseconds(bar.open_time),
+        "interval": interval,
+        "timestamp": microseconds(bar.open_time + timedelta(minutes=interval)),
+    }

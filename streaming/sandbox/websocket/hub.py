@@ -1,0 +1,125 @@
+"""Everything that is told to clients without being asked: market data, private data, status and heartbeats."""
+
+import hashlib
+from collections.abc import Callable
+from typing import assert_never
+
+from streaming.sandbox.fault import STATUSES
+from streaming.sandbox.faults import Faults
+from streaming.sandbox.model import (
+    BalanceChanged,
+    BookChanged,
+    ExchangeEvent,
+    OrderChanged,
+    Printed,
+    StatusChanged,
+)
+from streaming.sandbox.websocket import frames
+from streaming.sandbox.websocket.clients import Client, Delivery, Outlet, Topic
+from streaming.sandbox.websocket.instruments import CHANNEL, instruments
+from streaming.sandbox.websocket.market import Counters, Market, Tokens
+from streaming.sandbox.websocket.private import PrivateData
+from streaming.sandbox.websocket.public import PublicData
+from trading.market import Pair, PairStatus
+
+HEARTBEAT_SECONDS = 1.0  # recorded: every second, whatever else is sent
+INSTRUMENTS = Topic(CHANNEL, None)
+
+
+class Hub:
+    """Pure but for the outlets of its clients; `server` gives server time in seconds since 1970."""
+
+    def __init__(
+        self,
+        market: Market,
+        counters: Counters,
+        tokens: Tokens,
+        faults: Faults,
+        server: Callable[[], float],
+    ) -> None:
+        self.market = market
+        self.faults = faults
+        self.tokens = tokens
+        self.delivery = Delivery(faults)
+        self.public = PublicData(market, self.delivery)
+        self.private = PrivateData(market, self.delivery, counters, tokens)
+        self.clients: dict[Client, None] = {}
+        self._server = server
+        self._connections = 0
+        self._told = self._statuses()
+
+    def attach(self, outlet: Outlet) -> Client:
+        """A new connection; the first thing that it hears is the exchange's status."""
+        self._connections += 1
+        seed = f"{self._connections} {self._server()}".encode()
+        number = int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "big")
+        client = Client(number, outlet)
+        self.clients[client] = None
+        self._tell_status(client)
+        return client
+
+    def detach(self, client: Client) -> None:
+        """The connection is gone. Repeating it changes nothing."""
+        for topic in list(client.topics):
+            self.public.remove(client, topic)
+        for channel in list(client.watches):
+            self.private.remove(client, channel)
+        self.clients.pop(client, None)
+
+    def hear(self, event: ExchangeEvent) -> None:
+        """To be given every event of the exchange, in order."""
+        match event:
+            case Printed():
+                self.public.printed(event)
+            case BookChanged():
+                self.public.changed(event)
+            case OrderChanged():
+                self.private.order_changed(event)
+            case BalanceChanged():
+                self.private.balance_changed(event)
+            case StatusChanged():
+                self._tell_statuses()
+            case _:
+                assert_never(event)
+
+    def beat(self) -> None:
+        """To be called several times a second: heartbeats, faults that begin or end by the clock."""
+        if self.faults.disconnect_due():
+            for client in list(self.clients):
+                client.outlet.sever("fault: disconnect")
+        self._tell_statuses()
+        now = self._server()
+        for client in list(self.clients):
+            if client.subscribed and now >= client.beats_at:
+                client.beats_at = now + HEARTBEAT_SECONDS
+                self.delivery.send(client, "heartbeat", frames.HEARTBEAT)
+
+    def instruments(self) -> bytes:
+        return instruments(frames.SNAPSHOT, self.market.listings.values(), self._status)
+
+    def _status(self, pair: Pair) -> PairStatus:
+        return _strictest(self.market.status(pair), self.faults.status(pair))
+
+    def _statuses(self) -> dict[Pair | None, PairStatus]:
+        """Of the exchange as a whole (None) and of each pair, as they are to be told now."""
+        pairs: dict[Pair | None, PairStatus] = {pair: self._status(pair) for pair in self.market.listings}
+        return {None: _strictest(self.market.system_status, self.faults.status()), **pairs}
+
+    def _tell_statuses(self) -> None:
+        statuses = self._statuses()
+        different = [pair for pair, status in statuses.items() if self._told[pair] is not status]
+        self._told = statuses
+        if None in different:
+            for client in list(self.clients):
+                self._tell_status(client)
+        listings = [self.market.listings[pair] for pair in different if pair is not None]
+        if listings and (subscribers := self.public.subscribers(INSTRUMENTS)):
+            frame = instruments(frames.UPDATE, listings, self._status)
+            self.delivery.share(subscribers, CHANNEL, "", frame)
+
+    def _tell_status(self, client: Client) -> None:
+        self.delivery.send(client, "status", frames.status(self._told[None].value, client.number))
+
+
+def _strictest(own: PairStatus, armed: PairStatus | None) -> PairStatus:
+    return next((status for status in STATUSES.values() if status in (own, armed)), own)

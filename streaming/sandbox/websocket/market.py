@@ -1,0 +1,82 @@
+"""What this face asks of the exchange, of the keys and of the rate counters."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from streaming.sandbox.model import (
+    Bar,
+    BookView,
+    ExchangeEvent,
+    Execution,
+    Listing,
+    Order,
+    Print,
+    Summary,
+)
+from trading.market import Pair, PairStatus
+
+
+class Tape(Protocol):
+    """The public tape of one pair."""
+
+    def newest(self, count: int) -> Sequence[Print]:
+        """Ascending."""
+
+    def bars(self, interval: int, since: datetime | None = None) -> Sequence[Bar]:
+        """Of so many minutes, ascending; those that open after `since` where it is given."""
+
+
+class Market(Protocol):
+    """The exchange as far as it is told about; orders go through the desk."""
+
+    @property
+    def listings(self) -> Mapping[Pair, Listing]: ...
+
+    @property
+    def system_status(self) -> PairStatus: ...
+
+    def status(self, pair: Pair) -> PairStatus: ...
+
+    def market_now(self) -> datetime: ...
+
+    def listen(self, listener: Callable[[ExchangeEvent], None]) -> Callable[[], None]: ...
+
+    def book(self, pair: Pair, depth: int) -> BookView: ...
+
+    def tape(self, pair: Pair) -> Tape: ...
+
+    def summary(self, pair: Pair) -> Summary: ...
+
+    def open_orders(self, account: str) -> list[Order]: ...
+
+    def orders(self, account: str, ids: Sequence[str]) -> list[Order]: ...
+
+    def executions(
+        self,
+        account: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[Execution], int]: ...
+
+    def balances(self, account: str) -> dict[str, Decimal]: ...
+
+
+class Tokens(Protocol):
+    """Tokens of the WebSocket. Refused for one that is not valid."""
+
+    def account_of(self, token: str) -> str: ...
+
+    def hold(self, token: str) -> None: ...
+
+    def release(self, token: str) -> None: ...
+
+
+class Counters(Protocol):
+    @property
+    def maximum(self) -> int: ...
+
+    def counter(self, account: str, pair: Pair) -> float: ...

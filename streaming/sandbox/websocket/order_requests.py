@@ -1,0 +1,70 @@
+"""What can be asked of the trading engine over WebSocket v2, as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from streaming.sandbox.model import NewOrder, PriceTerm
+from trading.market import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class AddOrder:
+    """`margin` without `leverage`: the most that the pair allows."""
+
+    token: str
+    order: NewOrder
+    margin: bool = False
+    deadline: datetime | None = None
+    validate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAdd:
+    token: str
+    orders: tuple[AddOrder, ...]
+    deadline: datetime | None
+    validate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOrder:
+    """amend_order and edit_order; None leaves a thing as it is."""
+
+    token: str
+    order_id: str
+    client_order_id: str
+    quantity: Decimal | None
+    limit: PriceTerm | None
+    trigger: PriceTerm | None
+    post_only: bool | None
+    deadline: datetime | None
+    pair: Pair | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Every reference gets its own answer."""
+
+    token: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCancel:
+    token: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAll:
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllAfter:
+    token: str
+    seconds: int
+
+
+OrderRequest = AddOrder | BatchAdd | ChangeOrder | CancelOrder | BatchCancel | CancelAll | CancelAllAfter

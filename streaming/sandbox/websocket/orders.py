@@ -1,0 +1,153 @@
+"""Order requests on their way to the desk, and what Kraken answers to each."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
+from streaming.sandbox.model import NewOrder, Order, Refused
+from streaming.sandbox.websocket.fields import invalid
+from streaming.sandbox.websocket.market import Market
+from streaming.sandbox.websocket.order_requests import (
+    AddOrder,
+    BatchAdd,
+    BatchCancel,
+    CancelAll,
+    CancelAllAfter,
+    CancelOrder,
+    ChangeOrder,
+    OrderRequest,
+)
+from streaming.sandbox.websocket.order_terms import unsupported
+from streaming.sandbox.websocket.reports import identifier
+from streaming.sandbox.websocket.spelling import told
+
+Result = dict[str, Any] | list[dict[str, Any]]
+
+
+class OrderEntry:
+    """`server` is server time as it is told, in seconds since 1970."""
+
+    def __init__(self, desk: Desk, market: Market, server: Callable[[], float]) -> None:
+        self._desk = desk
+        self._market = market
+        self._server = server
+        self._amends = count(1)
+
+    async def answers(
+        self, account: str, method: str, request: OrderRequest
+    ) -> AsyncIterator[Result | Refused]:
+        """One answer, or one per order of a cancel_order. Never raises Refused."""
+        try:
+            match request:
+                case CancelOrder():
+                    async for answer in self._cancel(account, request.references):
+                        yield answer
+                case AddOrder():
+                    yield await self._add(account, request)
+                case BatchAdd():
+                    yield await self._batch_add(account, request)
+                case ChangeOrder():
+                    yield await self._change(account, method, request)
+                case BatchCancel():
+                    yield await self._batch_cancel(account, request.references)
+                case CancelAll():
+                    yield {"count": await self._desk.cancel_all(account)}
+                case CancelAllAfter():
+                    yield await self._cancel_all_after(account, request.seconds)
+        except Refused as refusal:
+            yield refusal
+
+    async def _add(self, account: str, request: AddOrder) -> dict[str, Any]:
+        order = self._with_leverage(request)
+        placed = await self._desk.add(account, order, request.deadline, request.validate, WEBSOCKET_WINDOW)
+        return _outcome(order, placed, request.validate)
+
+    async def _batch_add(self, account: str, request: BatchAdd) -> list[dict[str, Any]]:
+        """The docs: one order that cannot be right refuses all; one that cannot be paid refuses only itself."""
+        orders = [self._with_leverage(one) for one in request.orders]
+        outcomes = await self._desk.add_batch(
+            account, orders, request.deadline, request.validate, WEBSOCKET_WINDOW
+        )
+        return [_outcome(one, placed, request.validate) for one, placed in zip(orders, outcomes, strict=True)]
+
+    async def _change(self, account: str, method: str, request: ChangeOrder) -> dict[str, Any]:
+        amendment = Amendment(
+            order_id=request.order_id,
+            client_order_id=request.client_order_id,
+            quantity=request.quantity,
+            limit=request.limit,
+            trigger=request.trigger,
+            post_only=request.post_only,
+            deadline=request.deadline,
+        )
+        if method == "amend_order":
+            order = await self._desk.amend(account, amendment, WEBSOCKET_WINDOW)
+            named = (
+                {"order_id": request.order_id} if request.order_id else {"cl_ord_id": request.client_order_id}
+            )
+            return {"amend_id": identifier("T", order.order_id, next(self._amends), self._server())} | named
+        known = self._market.orders(account, [request.order_id])
+        if known and known[0].request.pair != request.pair:
+            raise invalid("symbol")
+        order = await self._desk.edit(account, amendment, WEBSOCKET_WINDOW)
+        return {"order_id": order.order_id, "original_order_id": request.order_id}
+
+    async def _cancel(self, account: str, references: Sequence[str]) -> AsyncIterator[Result | Refused]:
+        for reference in references:
+            try:
+                cancelled = await self._desk.cancel(account, reference)
+            except Refused as refusal:
+                yield refusal
+                continue
+            for order in cancelled:
+                yield _cancelled(order)
+
+    async def _batch_cancel(self, account: str, references: Sequence[str]) -> dict[str, Any]:
+        """Counts what it could cancel; refused when that is nothing."""
+        orders: list[Order] = []
+        refusals: list[Refused] = []
+        for reference in references:
+            try:
+                orders += await self._desk.cancel(account, reference)
+            except Refused as refusal:
+                refusals.append(refusal)
+        if not orders and refusals:
+            raise refusals[0]
+        return {"count": len(orders)}
+
+    async def _cancel_all_after(self, account: str, seconds: int) -> dict[str, Any]:
+        trigger = await self._desk.cancel_all_after(account, seconds)
+        now = self._server()
+        return {"currentTime": told(now), "triggerTime": "0" if trigger is None else told(now + seconds)}
+
+    def _with_leverage(self, request: AddOrder) -> NewOrder:
+        order = request.order
+        listing = self._market.listings.get(order.pair)
+        if listing is None:
+            raise unsupported(str(order.pair))
+        if not request.margin:
+            return order
+        most = int(listing.instrument.maximum_leverage)
+        if most < 2:
+            raise invalid("margin")
+        return replace(order, leverage=most)
+
+
+def _outcome(order: NewOrder, placed: Order | Refused, validate: bool) -> dict[str, Any]:
+    """An order that was only validated has no id."""
+    if isinstance(placed, Refused):
+        return {"error": str(placed)} | _named(order)
+    return ({} if validate else {"order_id": placed.order_id}) | _named(order)
+
+
+def _named(order: NewOrder) -> dict[str, Any]:
+    if order.client_order_id:
+        return {"cl_ord_id": order.client_order_id}
+    return {"order_userref": order.user_reference} if order.user_reference else {}
+
+
+def _cancelled(order: Order) -> dict[str, Any]:
+    client = order.request.client_order_id
+    return {"order_id": order.order_id} | ({"cl_ord_id": client} if client else {})

@@ -1,0 +1,110 @@
+"""Private channels: an account's orders, fills and balances, each message with the next number of its subscription."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.model import BalanceChanged, OrderChanged
+from streaming.sandbox.websocket import reports
+from streaming.sandbox.websocket.clients import Client, Delivery, Watch
+from streaming.sandbox.websocket.frames import SNAPSHOT, UPDATE, message
+from streaming.sandbox.websocket.market import Counters, Market, Tokens
+from streaming.sandbox.websocket.spelling import Decimals
+from trading.market import Pair
+
+SNAPSHOT_FILLS = 50
+DOLLARS = ("USD", "USDT", "USDC")  # counted as one dollar each
+EXECUTIONS = "executions"
+BALANCES = "balances"
+
+
+class PrivateData:
+    def __init__(self, market: Market, delivery: Delivery, counters: Counters, tokens: Tokens) -> None:
+        self._market = market
+        self._delivery = delivery
+        self._counters = counters
+        self._tokens = tokens
+        self._watchers: dict[tuple[str, str], dict[Client, Watch]] = {}  # by account and channel
+        self._decimals = {pair: Decimals.of(listing) for pair, listing in market.listings.items()}
+
+    @property
+    def maximum_rate(self) -> int:
+        return self._counters.maximum
+
+    def add(self, client: Client, watch: Watch) -> None:
+        self._tokens.hold(watch.token)
+        client.watches[watch.channel] = watch
+        self._watchers.setdefault((watch.account, watch.channel), {})[client] = watch
+
+    def remove(self, client: Client, channel: str) -> None:
+        watch = client.watches.pop(channel)
+        watchers = self._watchers[watch.account, channel]
+        del watchers[client]
+        if not watchers:
+            del self._watchers[watch.account, channel]
+        self._tokens.release(watch.token)
+
+    def tell_orders(self, client: Client, watch: Watch, orders: bool, fills: bool) -> None:
+        """The snapshot: open orders, then the last fills in the order in which they happened."""
+        rows: list[reports.Row] = []
+        if orders:
+            rows += [
+                reports.open_order_report(order, self._decimals[order.request.pair], self._dollars)
+                for order in self._market.open_orders(watch.account)
+            ]
+        if fills:
+            rows += self._last_fills(watch.account)
+        self._tell(client, watch, message(EXECUTIONS, SNAPSHOT, rows))
+
+    def tell_balances(self, client: Client, watch: Watch) -> None:
+        balances = self._market.balances(watch.account)
+        rows = [reports.balance_row(asset, amount) for asset, amount in sorted(balances.items())]
+        self._tell(client, watch, message(BALANCES, SNAPSHOT, rows))
+
+    def order_changed(self, event: OrderChanged) -> None:
+        order = event.order
+        watchers = self._watchers.get((order.account, EXECUTIONS))
+        if not watchers:
+            return
+        pair = order.request.pair
+        at = event.execution.at if event.execution else (order.closed_at or self._market.market_now())
+        row = reports.order_report(event, self._decimals[pair], self._dollars, at)
+        plain = message(EXECUTIONS, UPDATE, [row])
+        for client, watch in watchers.items():
+            if not watch.all_changes and event.change not in reports.BRIEF:
+                continue
+            frame = self._with_counter(row, watch, pair) if watch.rate_counter else plain
+            self._tell(client, watch, frame, str(pair))
+
+    def balance_changed(self, event: BalanceChanged) -> None:
+        watchers = self._watchers.get((event.account, BALANCES))
+        if watchers:
+            frame = message(BALANCES, UPDATE, [reports.ledger_row(event)])
+            for client, watch in watchers.items():
+                self._tell(client, watch, frame)
+
+    def _with_counter(self, row: reports.Row, watch: Watch, pair: Pair) -> bytes:
+        counted = row | {"ratecount": round(self._counters.counter(watch.account, pair))}
+        return message(EXECUTIONS, UPDATE, [counted])
+
+    def _tell(self, client: Client, watch: Watch, frame: bytes, symbol: str = "") -> None:
+        watch.sequence += 2 if self._delivery.skipped(watch.channel, symbol) else 1
+        numbered = b'%b,"sequence":%d}' % (frame[:-1], watch.sequence)
+        self._delivery.send(client, watch.channel, numbered, symbol=symbol)
+
+    def _last_fills(self, account: str) -> Iterable[dict[str, Any]]:
+        fills, _ = self._market.executions(account, limit=SNAPSHOT_FILLS)
+        fills = sorted(fills, key=lambda fill: (fill.at, fill.trade_id))
+        known = {order.order_id: order for order in self._market.orders(account, [f.order_id for f in fills])}
+        return [
+            reports.fill_report(fill, known[fill.order_id], self._decimals[fill.pair], self._dollars)
+            for fill in fills
+        ]
+
+    def _dollars(self, asset: str) -> Decimal | None:
+        if asset in DOLLARS:
+            return Decimal(1)
+        priced = next(
+            (pair for name in DOLLARS if (pair := Pair(asset, name)) in self._market.listings), None
+        )
+        return None if priced is None else self._market.summary(priced).last

@@ -1,0 +1,205 @@
+"""Orders, fills and balances of an account as Kraken's private channels report them.
+
+Shapes: docs.kraken.com, websocket-v2 executions and balances (schema and examples of 2026).
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.model import (
+    BalanceChanged,
+    Change,
+    Execution,
+    Order,
+    OrderChanged,
+    OrderState,
+    OrderType,
+    PriceTerm,
+    Unit,
+)
+from streaming.sandbox.websocket.spelling import Decimals, exact, microseconds, number
+
+Row = dict[str, Any]
+AVERAGE_DECIMALS = 4  # of an average price beyond those of the pair
+SPARSE = frozenset({Change.NEW, Change.FILLED, Change.CANCELED, Change.EXPIRED, Change.STATUS})
+BRIEF = frozenset({Change.NEW, Change.TRADE, Change.FILLED, Change.CANCELED, Change.EXPIRED})
+_UNITS = {Unit.ABSOLUTE: "static", Unit.DISTANCE: "quote", Unit.PERCENT: "pct"}
+_TRAILING = (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
+_CATEGORIES = {"margin": "margin-trade", "rollover": "marginrollover", "settled": "margin-settle"}
+Dollars = Callable[[str], Decimal | None]  # what one of the asset is worth, None where nobody knows
+
+
+def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: datetime) -> Row:
+    """One row of an update. Kraken repeats the terms of an order only where they are new."""
+    order, change = event.order, event.change
+    if change is Change.TRADE and event.execution is not None:
+        return fill_report(event.execution, order, decimals, dollars)
+    row = _identity(order) | {
+        "exec_type": change.value,
+        "order_status": _status(order, change),
+        "timestamp": microseconds(at),
+    }
+    if change not in SPARSE:
+        row |= _terms(order, decimals)
+    if change is not Change.NEW:
+        row |= _progress(order, decimals, dollars)
+    if change in (Change.AMENDED, Change.RESTATED):
+        row["amended"] = True
+    if order.trigger_price is not None and change is Change.STATUS:
+        row["triggers"] = _triggers(order, decimals)
+    if change in (Change.CANCELED, Change.EXPIRED, Change.RESTATED) and order.reason:
+        row |= {"cancel_reason": order.reason, "reason": order.reason}
+    return row
+
+
+def open_order_report(order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+    """One row of a snapshot."""
+    return (
+        _identity(order)
+        | {
+            "exec_type": Change.NEW.value,
+            "order_status": _status(order, Change.NEW),
+            "timestamp": microseconds(order.opened_at),
+        }
+        | _terms(order, decimals)
+        | _progress(order, decimals, dollars)
+    )
+
+
+def fill_report(fill: Execution, order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+    """The docs: a fill says `partially_filled` even when nothing is left; `filled` follows by itself."""
+    return (
+        _identity(order)
+        | {
+            "exec_id": fill.execution_id,
+            "exec_type": Change.TRADE.value,
+            "trade_id": fill.trade_id,
+            "symbol": str(fill.pair),
+            "side": fill.side.value,
+            "last_qty": decimals.spell_quantity(fill.quantity),
+            "last_price": decimals.spell_price(fill.price),
+            "liquidity_ind": "m" if fill.maker else "t",
+            "cost": exact(fill.cost),
+            "order_type": fill.order_type.value,
+            "timestamp": microseconds(fill.at),
+            "order_status": "partially_filled",
+        }
+        | _progress(order, decimals, dollars)
+        | {"fees": [{"asset": fill.pair.quote, "qty": exact(fill.fee)}]}
+        | ({"margin_borrow": True} if fill.margin else {})
+    )
+
+
+def balance_row(asset: str, amount: Decimal) -> Row:
+    """One row of a snapshot: everything lies in the spot wallet."""
+    return {
+        "asset": asset,
+        "asset_class": "currency",
+        "balance": exact(amount),
+        "wallets": [{"type": "spot", "id": "main", "balance": exact(amount)}],
+    }
+
+
+def ledger_row(event: BalanceChanged) -> Row:
+    """One row of an update. `amount` is what the balance changed by, so that no fee comes off it again."""
+    return {
+        "ledger_id": identifier("L", event.account, event.asset, event.kind, event.reference, event.balance),
+        "ref_id": event.reference,
+        "timestamp": microseconds(event.at),
+        "type": event.kind,
+        "asset": event.asset,
+        "asset_class": "currency",
+        "category": _CATEGORIES.get(event.kind, event.kind),
+        "wallet_type": "spot",
+        "wallet_id": "main",
+        "amount": exact(event.amount),
+        "fee": exact(Decimal(0)),
+        "balance": exact(event.balance),
+    }
+
+
+def identifier(first: str, *parts: object) -> str:
+    """An id of Kraken's form, LXXXXX-XXXXX-XXXXXX, the same for the same parts."""
+    digest = hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=10).digest()
+    letters = base64.b32encode(digest).decode()
+    return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
+
+
+def _identity(order: Order) -> Row:
+    request = order.request
+    row: Row = {"order_id": order.order_id}
+    if request.client_order_id:
+        return row | {"cl_ord_id": request.client_order_id}
+    return row | {"order_userref": request.user_reference}
+
+
+def _status(order: Order, change: Change) -> str:
+    if change is Change.PENDING_NEW:
+        return "pending_new"
+    ended = {OrderState.CLOSED: "filled", OrderState.CANCELED: "canceled", OrderState.EXPIRED: "expired"}
+    return ended.get(order.state) or ("partially_filled" if order.filled else "new")
+
+
+def _progress(order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+    row: Row = {
+        "cum_qty": decimals.spell_quantity(order.filled),
+        "cum_cost": exact(order.cost),
+        "avg_price": number(order.average_price, decimals.price + AVERAGE_DECIMALS),
+    }
+    worth = dollars(order.request.pair.quote)
+    return row | ({} if worth is None else {"fee_usd_equiv": number(order.fee * worth, 4)})
+
+
+def _terms(order: Order, decimals: Decimals) -> Row:
+    request = order.request
+    row: Row = {
+        "symbol": str(request.pair),
+        "order_qty": decimals.spell_quantity(request.quantity),
+        "time_in_force": request.time_in_force.value,
+        "side": request.side.value,
+        "order_type": request.order_type.value,
+        "fee_ccy_pref": "fciq",
+        "margin": request.leverage > 1,
+        "post_only": request.post_only,
+        "reduce_only": request.reduce_only,
+    }
+    if order.limit_price is not None:
+        row |= {"limit_price_type": "static", "limit_price": decimals.spell_price(order.limit_price)}
+    if order.trigger_price is not None:
+        row |= {
+            "stop_price": decimals.spell_price(order.trigger_price),
+            "triggers": _triggers(order, decimals),
+        }
+    if request.expires_at is not None:
+        row["expire_time"] = microseconds(request.expires_at)
+    if request.close is not None:
+        row["contingent"] = _contingent(order)
+    return row | ({"ord_ref_id": order.parent_id} if order.parent_id else {})
+
+
+def _triggers(order: Order, decimals: Decimals) -> Row:
+    asked = order.request.trigger
+    assert order.trigger_price is not None
+    price, unit = (asked.value, asked.unit) if asked else (order.trigger_price, Unit.ABSOLUTE)
+    return {
+        "reference": "last",
+        "price": exact(price),
+        "price_type": _UNITS[unit],
+        "actual_price": decimals.spell_price(order.trigger_price),
+        "status": "triggered" if order.triggered else "untriggered",
+    }
+
+
+def _contingent(order: Order) -> Row:
+    close = order.request.close
+    assert close is not None
+    row: Row = {"order_type": close.order_type.value}
+    return row | _term("trigger_price", close.trigger) | _term("limit_price", close.limit)
+
+
+def _term(name: str, term: PriceTerm | None) -> Row:
+    return {} if term is None else {name: exact(term.value), f"{name}_type": _UNITS[term.unit]}

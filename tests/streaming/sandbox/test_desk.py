@@ -1,0 +1,292 @@
+"""An order pays its rate, takes its time, and is refused when it comes too late or the market is shut."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
+from streaming.sandbox.faults import Fault, FaultKind, Faults
+from streaming.sandbox.model import NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
+from streaming.sandbox.rates import STARTER, Rates
+from trading.market import Pair
+from trading.orders import Side
+
+BTC = Pair("BTC", "USDT")
+NOW = 1_700_000_000.0
+LIMIT = NewOrder(BTC, Side.BUY, OrderType.LIMIT, Decimal("0.5"), limit=PriceTerm(Decimal(30000)))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Engine:
+    """Takes every order and remembers what it was asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.asked: list[tuple] = []
+        self.open: list[Order] = []
+        self.refusal = ""
+
+    def add(self, account: str, order: NewOrder, validate: bool) -> Order:
+        self.asked.append(("add", order, validate))
+        if self.refusal:
+            raise Refused(self.refusal)
+        number = len(self.open)
+        placed = Order(
+            order_id=f"O00000-00000-{number:06d}",
+            account=account,
+            request=order,
+            limit_price=None,
+            trigger_price=None,
+            state=OrderState.OPEN,
+            reason="",
+            triggered=False,
+            opened_at=datetime(2023, 11, 18, tzinfo=UTC),
+            closed_at=None,
+            entered=self.clock(),
+        )
+        self.open.append(placed)
+        return placed
+
+    def open_orders(self, account: str) -> list[Order]:
+        return [order for order in self.open if order.account == account]
+
+    def amend(self, account: str, **changes) -> Order:
+        self.asked.append(("amend", changes))
+        return self.open[0]
+
+    def edit(self, account: str, **changes) -> Order:
+        self.asked.append(("edit", changes))
+        return self.open[0]
+
+    def cancel(self, account: str, reference: str) -> list[Order]:
+        self.asked.append(("cancel", reference))
+        return []
+
+    def cancel_all(self, account: str) -> int:
+        self.asked.append(("cancel_all",))
+        return len(self.open)
+
+    def cancel_all_after(self, account: str, seconds: float) -> float | None:
+        self.asked.append(("cancel_all_after", seconds))
+        return self.clock() + seconds if seconds else None
+
+
+class Bench:
+    """A desk whose way to the engine takes as long as `latency` says, without anybody waiting for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = Clock()
+        self.engine = Engine(self.clock)
+        self.faults = Faults(self.clock)
+        self.rates = Rates(STARTER, self.clock)
+        self.latency = 0.0
+        self.desk = Desk(self.engine, self.rates, self.faults, lambda: self.latency, self.clock)  # type: ignore[arg-type]
+        monkeypatch.setattr("streaming.sandbox.desk.asyncio.sleep", self._pass)
+
+    async def _pass(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def add(self, order: NewOrder = LIMIT, **details) -> Order:
+        return asyncio.run(self.desk.add("ann", order, **details))
+
+    def cancel(self, reference: str) -> list[Order]:
+        return asyncio.run(self.desk.cancel("ann", reference))
+
+    def deadline(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(self.clock() + seconds, UTC)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_an_order_reaches_the_engine_after_its_latency(bench: Bench) -> None:
+    bench.latency = 0.25
+    order = bench.add(validate=True)
+    assert bench.engine.asked == [("add", LIMIT, True)]
+    assert order.entered == NOW + 0.25
+
+
+def test_a_deadline_that_passes_on_the_way_keeps_the_order_out(bench: Bench) -> None:
+    bench.latency = 3
+    with pytest.raises(Refused, match="EService:Deadline elapsed"):
+        bench.add(deadline=bench.deadline(2.5))
+    assert bench.engine.asked == []
+    bench.add(deadline=bench.deadline(3.5))
+    assert len(bench.engine.asked) == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1.9, 60.1, 3600])
+def test_a_deadline_too_near_or_too_far_is_refused(bench: Bench, seconds: float) -> None:
+    with pytest.raises(Refused, match="EGeneral:Invalid arguments:deadline"):
+        bench.add(deadline=bench.deadline(seconds))
+    assert bench.engine.asked == []
+
+
+def test_the_stream_may_set_a_nearer_deadline(bench: Bench) -> None:
+    bench.add(deadline=bench.deadline(0.6), window=WEBSOCKET_WINDOW)
+    assert len(bench.engine.asked) == 1
+
+
+def test_an_order_that_the_engine_refuses_was_counted(bench: Bench) -> None:
+    bench.engine.refusal = "EOrder:Insufficient funds"
+    with pytest.raises(Refused, match="EOrder:Insufficient funds"):
+        bench.add()
+    assert bench.rates.counter("ann", BTC) == 1
+
+
+def test_beyond_the_limit_nothing_reaches_the_engine(bench: Bench) -> None:
+    for _ in range(60):
+        bench.add()
+    with pytest.raises(Refused, match="EOrder:Rate limit exceeded"):
+        bench.add()
+    assert len(bench.engine.asked) == 60
+
+
+def test_a_cancel_pays_by_the_age_of_the_order(bench: Bench) -> None:
+    order = bench.add()
+    bench.clock.now += 12
+    before = bench.rates.counter("ann", BTC)
+    bench.cancel(order.order_id)
+    assert bench.rates.counter("ann", BTC) - before == 5
+
+
+@pytest.mark.parametrize("reference", ["O00000-00000-000000", "mine", "77"])
+def test_a_cancel_is_counted_by_whatever_name_the_order_is_called(bench: Bench, reference: str) -> None:
+    bench.add(replace(LIMIT, client_order_id="mine", user_reference=77))
+    before = bench.rates.counter("ann", BTC)
+    bench.cancel(reference)
+    assert bench.rates.counter("ann", BTC) - before == 8
+    assert bench.engine.asked[-1] == ("cancel", reference)
+
+
+def test_another_accounts_order_is_not_counted(bench: Bench) -> None:
+    order = bench.add()
+    asyncio.run(bench.desk.cancel("bob", order.order_id))
+    assert bench.rates.counter("bob", BTC) == 0
+
+
+@pytest.mark.parametrize(("call", "cost"), [("amend", 4), ("edit", 7)])
+def test_a_change_names_everything_that_is_to_be_different(bench: Bench, call: str, cost: int) -> None:
+    order = bench.add(replace(LIMIT, client_order_id="mine"))
+    before = bench.rates.counter("ann", BTC)
+    price = PriceTerm(Decimal(31000))
+    asyncio.run(getattr(bench.desk, call)("ann", Amendment(client_order_id="mine", limit=price)))
+    assert bench.rates.counter("ann", BTC) - before == cost
+    assert order.request.client_order_id == "mine"
+    assert bench.engine.asked[-1] == (
+        call,
+        {
+            "order_id": "",
+            "client_order_id": "mine",
+            "quantity": None,
+            "limit": price,
+            "trigger": None,
+            "post_only": None,
+        },
+    )
+
+
+def test_what_is_not_open_cannot_be_changed(bench: Bench) -> None:
+    for amendment in (Amendment(order_id="O00000-00000-000009"), Amendment()):
+        with pytest.raises(Refused, match="EOrder:Unknown order"):
+            asyncio.run(bench.desk.amend("ann", amendment))
+    assert bench.engine.asked == []
+
+
+def test_a_late_amendment_is_refused(bench: Bench) -> None:
+    order = bench.add()
+    bench.latency = 5
+    late = Amendment(order_id=order.order_id, deadline=bench.deadline(4))
+    with pytest.raises(Refused, match="EService:Deadline elapsed"):
+        asyncio.run(bench.desk.amend("ann", late))
+
+
+def test_in_cancel_only_mode_orders_can_only_be_cancelled(bench: Bench) -> None:
+    order = bench.add()
+    bench.faults.arm(Fault(FaultKind.CANCEL_ONLY))
+    with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
+        bench.add()
+    with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
+        asyncio.run(bench.desk.amend("ann", Amendment(order_id=order.order_id)))
+    bench.cancel(order.order_id)
+    assert bench.engine.asked[-1] == ("cancel", order.order_id)
+
+
+def test_in_post_only_mode_orders_have_to_wait_on_the_book(bench: Bench) -> None:
+    bench.faults.arm(Fault(FaultKind.POST_ONLY))
+    with pytest.raises(Refused, match="EService:Market in post_only mode"):
+        bench.add()
+    bench.add(replace(LIMIT, post_only=True))
+    assert len(bench.engine.asked) == 1
+
+
+def test_a_fault_of_one_pair_leaves_the_others_alone(bench: Bench) -> None:
+    bench.faults.arm(Fault(FaultKind.CANCEL_ONLY, symbol="XRP/USDT"))
+    bench.add()
+    assert len(bench.engine.asked) == 1
+
+
+def test_during_maintenance_nothing_is_taken(bench: Bench) -> None:
+    bench.faults.arm(Fault(FaultKind.MAINTENANCE))
+    calls = (
+        bench.desk.add("ann", LIMIT),
+        bench.desk.cancel("ann", "x"),
+        bench.desk.cancel_all("ann"),
+        bench.desk.cancel_all_after("ann", 60),
+    )
+    for call in calls:
+        with pytest.raises(Refused, match="EService:Unavailable"):
+            asyncio.run(call)
+    assert bench.engine.asked == []
+
+
+def test_the_mode_counts_that_is_in_force_when_the_order_arrives(bench: Bench) -> None:
+    bench.faults.arm(Fault(FaultKind.CANCEL_ONLY, after=1))
+    bench.latency = 2
+    with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
+        bench.add()
+
+
+def test_one_bad_order_does_not_keep_out_the_rest_of_its_batch(bench: Bench) -> None:
+    bench.faults.arm(Fault(FaultKind.POST_ONLY))
+    batch = [LIMIT, replace(LIMIT, post_only=True)]
+    first, second = asyncio.run(bench.desk.add_batch("ann", batch))
+    assert isinstance(first, Refused)
+    assert isinstance(second, Order)
+    assert bench.rates.counter("ann", BTC) == 1
+
+
+def test_the_switch_tells_when_it_will_trigger(bench: Bench) -> None:
+    assert asyncio.run(bench.desk.cancel_all_after("ann", 60)) == NOW + 60
+    assert asyncio.run(bench.desk.cancel_all_after("ann", 0)) is None
+
+
+def test_orders_of_equal_latency_arrive_as_they_were_sent() -> None:
+    clock = Clock()
+    engine = Engine(clock)
+    desk = Desk(engine, Rates(STARTER, clock), Faults(clock), lambda: 0.001, clock)  # type: ignore[arg-type]
+    orders = [replace(LIMIT, user_reference=number) for number in range(1, 30)]
+
+    async def send() -> None:
+        await asyncio.gather(*(desk.add("ann", order) for order in orders))
+
+    asyncio.run(send())
+    assert [order.request.user_reference for order in engine.open] == list(range(1, 30))
+
+
+def test_a_deadline_in_another_time_zone_is_the_same_moment(bench: Bench) -> None:
+    deadline = bench.deadline(30).astimezone(timezone(timedelta(hours=5)))
+    bench.add(deadline=deadline)
+    assert len(bench.engine.asked) == 1

@@ -1,0 +1,139 @@
+"""Borrowed positions: opened, closed, charged for and liquidated as trading.margin says."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from streaming.sandbox.model import BalanceChanged, OrderState, OrderType, Refused
+from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, TERMS, Bench, d
+from trading.margin.account import MarginAccount
+from trading.orders import Fill
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with closing(Bench(tmp_path / "exchange.db")) as bench:
+        bench.open(USD="1000")
+        bench.tick("1000.0")
+        yield bench
+
+
+def test_an_opened_and_closed_position_is_worth_what_the_margin_account_says(bench: Bench) -> None:
+    bench.add(BUY, "0.6", leverage=3)
+    bench.tick("1050.0")
+    bench.add(SELL, "0.6", leverage=3)
+    fills = sorted(bench.exchange.executions("alice")[0], key=lambda each: each.at)
+    account = MarginAccount.of(TERMS, "USD", {"USD": d(1000)})
+    opened, closed = (
+        Fill("f", "i", "alice", BTC, each.side, each.price, each.quantity, each.fee, "USD", each.at)
+        for each in fills
+    )
+    expected = account.opened(opened, d(3), {BTC: d(1000)}).closed(closed)
+    assert bench.balance("USD") == expected.balances["USD"]
+    assert bench.exchange.positions("alice") == ()
+    assert bench.balance("BTC") == 0
+
+
+def test_a_margin_fill_says_how_much_margin_it_ties_up(bench: Bench) -> None:
+    order = bench.add(BUY, "0.6", leverage=3)
+    [fill] = bench.exchange.executions_of(order.order_id)
+    assert fill.margin == d("0.6") * d("1001.0") / 3
+
+
+def test_the_trade_balance_adds_up(bench: Bench) -> None:
+    bench.add(BUY, "0.6", leverage=2)
+    bench.tick("1010.0")
+    told = bench.exchange.trade_balance("alice", "USD")
+    assert told.equity == told.trade + told.unrealised
+    assert told.unrealised == told.valuation - told.cost == d("0.6") * (d("1010.0") - d("1001.0"))
+    assert told.margin == told.cost / 2
+    assert told.free == told.equity - told.margin
+    assert told.level is not None
+    assert abs(told.level - told.equity / told.margin * 100) < d("1e-20")
+
+
+def test_the_trade_balance_of_a_short_counts_down(bench: Bench) -> None:
+    bench.add(SELL, "0.6", leverage=2)
+    bench.tick("1010.0")
+    told = bench.exchange.trade_balance("alice", "USD")
+    assert told.unrealised == d("0.6") * (d("999.0") - d("1010.0"))
+
+
+def test_without_a_position_there_is_no_margin_level(bench: Bench) -> None:
+    told = bench.exchange.trade_balance("alice", "USD")
+    assert (told.level, told.margin, told.free) == (None, 0, d(1000))
+    with pytest.raises(Refused, match="EQuery:Unknown asset"):
+        bench.exchange.trade_balance("alice", "EUR")
+
+
+def test_no_more_is_lent_than_the_free_margin_carries(bench: Bench) -> None:
+    bench.tick("10.0")
+    with pytest.raises(Refused, match="EOrder:Insufficient margin"):
+        bench.add(BUY, "310", "10.0", leverage=3)
+    bench.add(BUY, "250", "9.0", leverage=3)
+    with pytest.raises(Refused, match="EOrder:Insufficient margin"):
+        bench.add(BUY, "100", "9.0", leverage=3)
+
+
+def test_an_order_against_a_position_closes_it_before_it_opens_the_other_way(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    bench.add(SELL, "0.6", leverage=3)
+    [position] = bench.exchange.positions("alice")
+    assert position.quantity == d("-0.2")
+
+
+def test_reduce_only_closes_and_never_turns_a_position(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    order = bench.add(SELL, "0.6", leverage=3, reduce_only=True)
+    assert (order.state, order.filled) == (OrderState.CANCELED, d("0.4"))
+    assert order.reason == "Reduce only:Position is closed"
+    assert bench.exchange.positions("alice") == ()
+
+
+def test_a_resting_reduce_only_order_ends_when_the_position_is_gone(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    resting = bench.add(SELL, "0.4", "1010.0", leverage=3, reduce_only=True)
+    bench.add(SELL, "0.3", leverage=3)
+    bench.tick("1012.0", "1", side=BUY)
+    ended = bench.exchange.orders("alice", [resting.order_id])[0]
+    assert (ended.state, ended.filled) == (OrderState.CANCELED, d("0.1"))
+    assert bench.exchange.positions("alice") == ()
+
+
+def test_every_four_hours_a_rollover_is_charged_once(bench: Bench) -> None:
+    bench.add(BUY, "0.6", leverage=3)
+    before = bench.balance("USD")
+    for hours, periods in [(3, 0), (1, 1), (1, 1), (7, 3)]:
+        bench.clock.advance_to(bench.exchange.market_now() + timedelta(hours=hours))
+        bench.exchange.elapse()
+        bench.exchange.elapse()
+        assert bench.balance("USD") == before - periods * d("0.6") * d("1001.0") * TERMS.rollover_fee
+    assert {entry.kind for entry in bench.told(BalanceChanged)} == {"deposit", "margin", "rollover"}
+
+
+def test_at_the_liquidation_level_orders_end_and_the_position_is_closed_at_the_market(bench: Bench) -> None:
+    bench.add(BUY, "0.9", leverage=3)
+    bench.add(BUY, "0.1", leverage=3)
+    bench.add(SELL, "0.1", order_type=OrderType.TAKE_PROFIT, trigger="2000.0", leverage=3)
+    bench.tick("150.0", "0.01")
+    assert bench.exchange.positions("alice") != (), "the level is still above the liquidation level"
+    bench.tick("100.0", "0.01")
+    assert bench.exchange.positions("alice") == ()
+    assert bench.exchange.open_orders("alice") == []
+    newest = bench.exchange.closed_orders("alice")[0]
+    [liquidation] = [order for order in newest if order.filled and "Liquidation" in order.reason]
+    assert (liquidation.filled, liquidation.average_price) == (d(1), d("99.9"))
+
+
+def test_a_balance_below_zero_after_a_loss_keeps_spot_orders_from_filling(bench: Bench) -> None:
+    bench.open("bob", USD="100", BTC="2")
+    bench.add(BUY, "0.09", "1000.0", account="bob")
+    bench.add(BUY, "0.9", account="bob", leverage=3)
+    bench.tick("400.0", "0.0001")
+    bench.add(SELL, "0.9", account="bob", leverage=3)
+    assert bench.balance("USD", "bob") < 0
+    with pytest.raises(Refused, match="EOrder:Insufficient funds"):
+        bench.add(BUY, "0.1", account="bob")

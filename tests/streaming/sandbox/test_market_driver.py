@@ -1,0 +1,195 @@
+"""Playing a market: by the clock, by hand, and what happens at the end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from streaming.sandbox.market.clock import MarketClock
+from streaming.sandbox.market.driver import Player, play
+from streaming.sandbox.market.source import Tick
+from tests.streaming.sandbox.market_cases import BTC, START, tick
+from trading.errors import InvalidValue, UnreadableFile
+from trading.market import Pair
+
+
+class Ticks:
+    """A TickSource of a list."""
+
+    def __init__(self, ticks: list[Tick]) -> None:
+        self._ticks = ticks
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        return (each for each in self._ticks if each.at > after)
+
+    def history(self, pair: Pair, until: datetime, count: int) -> list[Tick]:
+        return [each for each in self._ticks if each.pair == pair and each.at <= until][-count:]
+
+    def first(self) -> datetime:
+        return self._ticks[0].at
+
+
+class Market:
+    """What was applied, and the market time then; stops the playing after so many."""
+
+    def __init__(self, speed: float, stop_after: int = 0) -> None:
+        self.server = 0.0
+        self.clock = MarketClock(START, speed, lambda: self.server)
+        self.applied: list[tuple[Tick, datetime]] = []
+        self.elapsed: list[datetime] = []
+        self.stop_after = stop_after
+        self.stop = asyncio.Event()
+
+    def apply(self, each: Tick) -> None:
+        self.applied.append((each, self.clock.now()))
+        if len(self.applied) == self.stop_after:
+            self.stop.set()
+
+    def elapse(self) -> None:
+        self.elapsed.append(self.clock.now())
+        self.server += 0.5  # each turn takes half a second of server time
+
+    def player(self, ticks: list[Tick]) -> Player:
+        return Player(Ticks(ticks), self.clock, self.apply, self.elapse)
+
+
+def test_ticks_are_applied_in_order_when_they_are_due_and_none_before() -> None:
+    async def run() -> Market:
+        market = Market(1000, stop_after=4)
+        ticks = [tick(second, "100.0") for second in (1, 2, 900, 1600)]
+        await play(Ticks(ticks), market.clock, market.apply, market.elapse, market.stop)
+        assert [each for each, _ in market.applied] == ticks
+        return market
+
+    market = asyncio.run(run())
+    assert all(each.at == now for each, now in market.applied)
+    assert market.elapsed[0] == START  # nothing was due in the first turn
+
+
+def test_the_clock_never_passes_a_tick_that_is_not_applied() -> None:
+    async def run() -> Market:
+        market = Market(1_000_000, stop_after=50)
+        await market.player([tick(number, "100.0") for number in range(1, 51)]).play(market.stop)
+        return market
+
+    market = asyncio.run(run())
+    assert [now for _, now in market.applied] == [each.at for each, _ in market.applied]
+
+
+def test_a_fast_replay_lets_others_have_their_turn() -> None:
+    def slow(each: Tick) -> None:
+        end = time.perf_counter() + 0.002
+        while time.perf_counter() < end:
+            pass
+        market.apply(each)
+
+    async def run() -> int:
+        turns = 0
+        playing = asyncio.create_task(
+            Player(Ticks(ticks), market.clock, slow, market.elapse).play(market.stop)
+        )
+        while not playing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    market = Market(1_000_000, stop_after=100)
+    ticks = [tick(number / 10, "100.0") for number in range(1, 101)]
+    assert asyncio.run(run()) >= 20
+
+
+def test_the_exchange_goes_on_after_the_last_tick(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> Market:
+        market = Market(1000)
+        playing = asyncio.create_task(market.player([tick(1, "100.0")]).play(market.stop))
+        while len(market.elapsed) < 5:
+            await asyncio.sleep(0.01)
+        market.stop.set()
+        await playing
+        return market
+
+    with caplog.at_level(logging.INFO):
+        market = asyncio.run(run())
+    assert len(market.applied) == 1
+    assert market.elapsed[-1] > START + timedelta(seconds=1000)
+    assert [
+        record for record in caplog.messages if "the replay ended at 2024-01-04" in record
+    ] == caplog.messages
+
+
+def test_at_speed_0_nothing_moves_but_by_hand() -> None:
+    async def run() -> None:
+        market = Market(0)
+        player = market.player([tick(second, "100.0") for second in (1, 2, 3, 50)])
+        playing = asyncio.create_task(player.play(market.stop))
+        await asyncio.sleep(0.01)
+        assert market.applied == []
+        assert market.elapsed
+        assert await player.advance(START + timedelta(seconds=10)) == 3
+        assert [now for _, now in market.applied] == [each.at for each, _ in market.applied]
+        assert market.clock.now() == market.elapsed[-1] == START + timedelta(seconds=10)
+        assert await player.advance(START) == 0
+        assert await player.advance(START + timedelta(hours=1)) == 1
+        assert market.clock.now() == START + timedelta(hours=1)
+        market.stop.set()
+        await playing
+
+    asyncio.run(run())
+
+
+def test_advances_asked_for_at_once_apply_every_tick_once() -> None:
+    async def run() -> None:
+        market = Market(0)
+        player = market.player([tick(second / 100, "100.0") for second in range(1, 2001)])
+        hours = [player.advance(START + timedelta(seconds=second)) for second in (20, 5, 10)]
+        assert sum(await asyncio.gather(*hours)) == 2000 == len(market.applied)
+
+    asyncio.run(run())
+
+
+def test_a_long_way_by_hand_lets_others_have_their_turn() -> None:
+    async def run() -> int:
+        market, turns = Market(0), 0
+        player = market.player([tick(number / 100, "100.0") for number in range(1, 20_001)])
+        moving = asyncio.create_task(player.advance(START + timedelta(hours=1)))
+        while not moving.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(run()) > 2  # more than it takes to begin and to end
+
+
+def test_playing_begins_after_the_time_of_the_clock() -> None:
+    async def run() -> None:
+        market = Market(0)
+        market.clock.advance_to(START + timedelta(seconds=2))
+        player = market.player([tick(second, "100.0") for second in (1, 2, 3)])
+        assert await player.advance(START + timedelta(seconds=9)) == 1
+
+    asyncio.run(run())
+
+
+def test_a_running_market_is_not_advanced_by_hand() -> None:
+    async def run() -> None:
+        with pytest.raises(InvalidValue, match="only a clock of speed 0"):
+            await Market(1).player([]).advance(START)
+
+    asyncio.run(run())
+
+
+def test_a_file_that_turns_out_to_be_wrong_ends_the_playing() -> None:
+    class Broken(Ticks):
+        def ticks(self, after: datetime) -> Iterator[Tick]:
+            yield tick(1, "100.0", pair=BTC)
+            raise UnreadableFile("trades.csv is not sorted")
+
+    async def run() -> None:
+        market = Market(1000)
+        with pytest.raises(UnreadableFile, match=r"trades\.csv"):
+            await Player(Broken([]), market.clock, market.apply, market.elapse).play(market.stop)
+
+    asyncio.run(run())

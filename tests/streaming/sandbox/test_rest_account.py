@@ -1,0 +1,185 @@
+"""Fills, past orders, balances and positions of an account, as Kraken would answer them."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from tests.streaming.sandbox.rest_counter import BTC, MARKET, Counter, visit
+
+
+def test_a_market_order_is_filled_and_paid(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        before = await counter.result("Balance")
+        order_id = await counter.placed(**MARKET, price="")
+        order = (await counter.result("QueryOrders", txid=order_id, trades="true"))[order_id]
+        assert (order["status"], order["vol_exec"], order["reason"]) == ("closed", "0.10000000", None)
+        [fill_id] = order["trades"]
+        fill = (await counter.result("QueryTrades", txid=fill_id))[fill_id]
+        after = await counter.result("Balance")
+        paid = Decimal(before["USDT"]) - Decimal(after["USDT"])
+        assert paid == Decimal(fill["cost"]) + Decimal(fill["fee"])
+        assert Decimal(after["XXBT"]) - Decimal(before["XXBT"]) == Decimal("0.1")
+        history = await counter.result("TradesHistory")
+        assert history == {"trades": {fill_id: fill}, "count": 1}
+        assert isinstance(fill.pop("time"), float)
+        assert isinstance(fill.pop("trade_id"), int)
+        assert fill == {
+            "ordertxid": order_id,
+            "postxid": fill_id,
+            "pair": "XBTUSDT",
+            "aclass": "forex",
+            "type": "buy",
+            "ordertype": "market",
+            "price": "36511.00000",  # 36500 made worse by 0.03 %, rounded up to the increment
+            "cost": "3651.10000",
+            "fee": "14.60440",
+            "vol": "0.10000000",
+            "margin": "0.00000",
+            "leverage": "0",
+            "misc": "",
+            "maker": False,
+        }
+        assert (order["price"], order["cost"], order["fee"]) == ("36511.0", "3651.10000", "14.60440")
+
+    visit(tmp_path, scenario)
+
+
+def test_balances_have_the_decimals_of_their_asset(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        assert await counter.result("Balance") == {
+            "XXBT": "2.0000000000",
+            "USDT": "100000.00000000",
+            "XXRP": "10000.00000000",
+        }
+        await counter.placed(oflags="post")
+        extended = await counter.result("BalanceEx")
+        assert extended["XXBT"] == {"balance": "2.0000000000", "hold_trade": "0.0000000000"}
+        held = Decimal(extended["USDT"]["hold_trade"])
+        assert Decimal(15000) <= held <= Decimal("15060")
+
+    visit(tmp_path, scenario)
+
+
+def test_margin_is_told_with_and_without_a_position(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        flat = await counter.result("TradeBalance")
+        assert set(flat) == {"eb", "tb", "m", "uv", "n", "c", "v", "e", "mf"}
+        assert flat["m"] == "0.00000000"
+        order_id = await counter.placed(**{**MARKET, "volume": "0.4", "leverage": "2", "price": ""})
+        rolls_over_at = counter.market.now().timestamp() + 4 * 3600
+        counter.trade(BTC, "36500.0")
+        level = await counter.result("TradeBalance", asset="USDT")
+        assert Decimal(7_300) < Decimal(level["m"]) < Decimal(7_304)
+        assert Decimal(level["ml"]) > 100
+        [(position_id, position)] = (await counter.result("OpenPositions", docalcs="true")).items()
+        [fill_id] = (await counter.result("QueryOrders", txid=order_id, trades="true"))[order_id]["trades"]
+        assert position_id == fill_id
+        assert isinstance(position.pop("time"), float)
+        assert int(position.pop("rollovertm")) == int(rolls_over_at)
+        assert Decimal(position["net"]) == Decimal(level["n"])
+        assert position == {
+            "ordertxid": order_id,
+            "posstatus": "open",
+            "pair": "XBTUSDT",
+            "type": "buy",
+            "ordertype": "market",
+            "cost": "14604.40000",
+            "fee": "58.41760",
+            "vol": "0.40000000",
+            "vol_closed": "0.00000000",
+            "margin": "7302.20000",
+            "value": "14600.00000",
+            "net": "-4.4000",
+            "terms": "0.0200% per 4 hours",
+            "misc": "",
+            "oflags": "",
+        }
+        [together] = await counter.result("OpenPositions", consolidation="market")
+        assert together == {
+            "pair": "XBTUSDT",
+            "positions": "1",
+            "type": "buy",
+            "leverage": "2.00000",
+            "cost": "14604.40000",
+            "fee": "58.41760",
+            "vol": "0.40000000",
+            "vol_closed": "0.00000000",
+            "margin": "7302.20000",
+        }
+        fill = (await counter.result("QueryTrades", txid=fill_id))[fill_id]
+        assert (fill["margin"], fill["leverage"]) == ("7302.20000", "2")
+        borrowed = await counter.result("TradesHistory", type="any position")
+        assert list(borrowed["trades"]) == [fill_id]
+        assert (await counter.result("TradesHistory", type="no position"))["count"] == 0
+
+    visit(tmp_path, scenario)
+
+
+def test_open_orders_are_found_by_reference(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        ours = await counter.placed(userref=5)
+        named = await counter.placed(cl_ord_id="mine")
+        await counter.placed()
+        assert list((await counter.result("OpenOrders", userref=5))["open"]) == [ours]
+        assert list((await counter.result("OpenOrders", cl_ord_id="mine"))["open"]) == [named]
+        assert list(await counter.result("QueryOrders", cl_ord_id="mine")) == [named]
+        assert await counter.result("QueryOrders", cl_ord_id="yours") == {}
+
+    visit(tmp_path, scenario)
+
+
+def test_closed_orders_come_in_pages_and_by_time(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        ids = []
+        for _ in range(55):
+            ids.append(await counter.placed(userref=len(ids) + 1))
+            await counter.result("CancelOrder", txid=ids[-1])
+            counter.pass_time(10)
+            counter.market.advance_to(counter.market.now().replace(microsecond=len(ids)))
+        first = await counter.result("ClosedOrders")
+        assert (len(first["closed"]), first["count"]) == (50, 55)
+        rest = await counter.result("ClosedOrders", ofs=50)
+        assert [*first["closed"], *rest["closed"]] == ids[::-1]
+        assert list((await counter.result("ClosedOrders", userref=3))["closed"]) == [ids[2]]
+        for closetime in ("open", "close", "both"):
+            later = await counter.result("ClosedOrders", start=ids[50], closetime=closetime)
+            assert (list(later["closed"]), later["count"]) == (ids[:50:-1], 4)
+            earlier = await counter.result("ClosedOrders", end=ids[1], closetime=closetime)
+            assert list(earlier["closed"]) == [ids[1], ids[0]]
+        assert "count" not in await counter.result("ClosedOrders", without_count="true")
+
+    visit(tmp_path, scenario)
+
+
+def test_volume_and_fees_of_a_pair_can_be_asked(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        await counter.placed(**MARKET, price="")
+        plain = await counter.result("TradeVolume")
+        assert plain == {"currency": "USDT", "volume": "3651.1000"}
+        with_fees = await counter.result("TradeVolume", pair="XBTUSDT,XRPXBT")
+        assert list(with_fees["fees"]) == ["XBTUSDT", "XXRPXXBT"]
+        assert with_fees["fees_maker"]["XBTUSDT"] == {
+            "fee": "0.2500",
+            "minfee": "0.2500",
+            "maxfee": "0.2500",
+            "nextfee": None,
+            "nextvolume": None,
+            "tiervolume": "0.0000",
+        }
+
+    visit(tmp_path, scenario)
+
+
+def test_accounts_do_not_see_each_other(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.exchange.open_account("bob", {"USDT": Decimal(10)})
+        bob = counter.keys.issue("bob")
+        order_id = await counter.placed()
+        assert (await counter.ask("OpenOrders", key=bob))["result"] == {"open": {}}
+        assert (await counter.ask("QueryOrders", key=bob, txid=order_id))["result"] == {}
+        assert (await counter.ask("CancelOrder", key=bob, txid=order_id))["error"] == ["EOrder:Unknown order"]
+        assert (await counter.ask("Balance", key=bob))["result"] == {"USDT": "10.00000000"}
+
+    visit(tmp_path, scenario)

@@ -1,0 +1,203 @@
+"""Whatever is sent, the answer is Kraken's envelope with a result or an error, and never HTTP 500."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streaming.sandbox.rates import Allowance, Tier
+from streaming.sandbox.rest import private, public
+from tests.streaming.sandbox.rest_counter import Counter, counter, visit
+
+ENDLESS = Allowance(1e9, 1e9)
+FIELDS = [
+    *("pair", "asset", "aclass", "info", "interval", "since", "count", "type", "ordertype"),
+    *("volume", "price", "price2", "leverage", "oflags", "timeinforce", "expiretm", "starttm", "deadline"),
+    *(
+        "validate",
+        "userref",
+        "cl_ord_id",
+        "txid",
+        "order_qty",
+        "limit_price",
+        "trigger_price",
+        "post_only",
+        "reduce_only",
+    ),
+    *(
+        "close[ordertype]",
+        "close[price]",
+        "close[price2]",
+        "timeout",
+        "trades",
+        "start",
+        "end",
+        "ofs",
+        "closetime",
+    ),
+    *("docalcs", "consolidation", "trigger", "displayvol", "stptype", "without_count"),
+]
+LIKELY = st.sampled_from(
+    [
+        "XBTUSDT",
+        "XRPXBT",
+        "buy",
+        "sell",
+        "limit",
+        "market",
+        "stop-loss-limit",
+        "trailing-stop",
+        "0.5",
+        "30000",
+        "+5",
+        "-5%",
+        "#1",
+        "0",
+        "-1",
+        "1e400",
+        "NaN",
+        "Infinity",
+        "9" * 30,
+        "true",
+        "OABCDE-ABCDE-ABCDEF",
+        "TABCDE-ABCDE-ABCDEF",
+        "1700000000",
+        "2025-11-21T12:00:30Z",
+        "GTD",
+        "post",
+        "2",
+        "60",
+        "market,leverage",
+        "",
+    ]
+)
+VALUES = LIKELY | st.text(max_size=20)
+REQUESTS = st.lists(
+    st.tuples(
+        st.sampled_from([*private.CALLS, *public.CALLS]),
+        st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=8),
+        st.sampled_from(["form", "json"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def is_envelope(answer: dict[str, Any]) -> bool:
+    errors = answer["error"]
+    return (list(answer) == ["error", "result"] and errors == []) or (
+        list(answer) == ["error"] and len(errors) == 1 and errors[0][0] == "E" and ":" in errors[0]
+    )
+
+
+async def answered(open_counter: Counter, method: str, fields: dict[str, Any], form: str) -> dict[str, Any]:
+    if method in public.CALLS:
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in fields.items())
+        async with open_counter.client.get(f"/0/public/{method}?{query}") as answer:
+            assert answer.status == 200
+            return await answer.json()
+    open_counter.nonce += 1
+    nonce = str(open_counter.nonce)
+    if form == "json":
+        body = json.dumps({"nonce": nonce, **fields}).encode()
+        return await open_counter.send(method, body, nonce, content_type="application/json")
+    return await open_counter.send(method, urlencode({"nonce": nonce, **fields}).encode(), nonce)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(REQUESTS)
+def test_any_request_is_answered_in_krakens_words(tmp_path_factory, requests: list[tuple]) -> None:
+    async def scenario(opened: Counter) -> None:
+        for method, fields, form in requests:
+            assert is_envelope(await answered(opened, method, fields, form))
+
+    visit(
+        tmp_path_factory.mktemp("counter"), scenario, tier=Tier("endless", ENDLESS, ENDLESS), public=ENDLESS
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ODD, max_size=5), max_size=8))
+def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: list[dict]) -> None:
+    async def scenario(opened: Counter) -> None:
+        for body in bodies:
+            assert is_envelope(await answered(opened, "AddOrder", body, "json"))
+
+    visit(tmp_path_factory.mktemp("counter"), scenario, tier=Tier("endless", ENDLESS, ENDLESS))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"nonce=1&volume=%ff%fe",
+        b"&&&===&",
+        b"nonce",
+        b"{",
+        b'{"nonce": 1',
+        b"[" * 50_000,
+        b'{"nonce": {"nonce": {"nonce": 1}}}',
+        b'{"nonce": [1]}',
+        b'{"nonce": NaN}',
+        b'{"nonce": "\\ud800"}',
+        b"nonce=" + b"9" * 100_000,
+        b"a=1&" * 10_000,
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
+def test_bytes_that_mean_nothing_are_refused(tmp_path: Path, body: bytes, kind: str) -> None:
+    async def scenario(opened: Counter) -> None:
+        answer = await opened.send("Balance", body, "1", content_type=kind)
+        assert is_envelope(answer)
+        assert answer["error"]
+
+    visit(tmp_path, scenario)
+
+
+def test_headers_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    async def scenario(opened: Counter) -> None:
+        reader, writer = await asyncio.open_connection(opened.client.host, opened.client.port)
+        writer.write(
+            b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nAPI-Key: \xff\xfe\r\nAPI-Sign: \xe9\r\n"
+            b"Content-Length: 7\r\nConnection: close\r\n\r\nnonce=1"
+        )
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b'{"error": ["EAPI:Invalid key"]}')
+
+    visit(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/0/public/", "/0/public/%00", "/0/private/..%2fBalance", "/0/public/ü"])
+def test_a_method_that_is_none_is_unknown(tmp_path: Path, path: str) -> None:
+    async def scenario(opened: Counter) -> None:
+        async with opened.client.get(path) as answer:
+            assert answer.status in (200, 404)
+            if answer.status == 200:
+                assert await answer.json() == {"error": ["EGeneral:Unknown method"]}
+
+    visit(tmp_path, scenario)
+
+
+def test_an_order_of_a_stranger_s_json_does_not_reach_the_book(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with counter(tmp_path) as opened:
+            body = {"pair": ["XBTUSDT"], "type": "buy", "ordertype": "limit", "volume": True, "price": {}}
+            answer = await opened.ask_json("AddOrder", **body)
+            assert answer == {"error": ["EGeneral:Invalid arguments:pair"]}
+            assert opened.exchange.open_orders("ann") == []
+
+    asyncio.run(run())

@@ -1,0 +1,307 @@
+"""The WebSocket endpoint over real sockets on loopback."""
+
+import asyncio
+import json
+import socket as plain_socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streaming.sandbox.desk import Desk
+from streaming.sandbox.faults import Fault, FaultKind, Faults
+from streaming.sandbox.rates import PRO, Rates
+from streaming.sandbox.websocket import WebSocketFace
+from streaming.sandbox.websocket.framing import fragments, framed
+from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
+
+ORDER = {
+    "order_type": "limit",
+    "side": "buy",
+    "order_qty": 0.1,
+    "limit_price": 100,
+    "symbol": "BTC/USDT",
+    "token": "good",
+}
+BOOK = {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USDT"]}}
+
+
+class Sandbox:
+    """The face on a server of its own, with a client to talk to it."""
+
+    def __init__(self, unread_limit: int = 16 << 20) -> None:
+        self.clock = Clock()
+        self.exchange = FakeExchange()
+        self.exchange.quote(BTC, {"100.0": "1"}, {"100.1": "3"})
+        self.faults = Faults(self.clock)
+        desk = Desk(self.exchange, Rates(PRO, self.clock), self.faults, lambda: 0.0, self.clock)  # type: ignore[arg-type]
+        self.face = WebSocketFace(self.exchange, desk, Tokens(), self.faults, self.clock, unread_limit)
+        self.url = ""
+        self.session: ClientSession
+
+    def connect(self, path: str = "/v2") -> Any:
+        return self.session.ws_connect(self.url + path)
+
+
+@asynccontextmanager
+async def sandbox(unread_limit: int = 16 << 20) -> AsyncIterator[Sandbox]:
+    running = Sandbox(unread_limit)
+    application = web.Application()
+    running.face.mount(application)
+    async with TestServer(application) as server, ClientSession() as running.session:
+        running.url = str(server.make_url("")).rstrip("/")
+        yield running
+
+
+def story(told: Callable[[Sandbox], Awaitable[None]], **options: int) -> None:
+    async def run() -> None:
+        async with sandbox(**options) as running:
+            await told(running)
+
+    asyncio.run(run())
+
+
+async def hear(socket: ClientWebSocketResponse) -> Any:
+    return json.loads(await socket.receive_str(timeout=5))
+
+
+async def hear_method(socket: ClientWebSocketResponse, method: str) -> Any:
+    while (message := await hear(socket)).get("method") != method:
+        pass
+    return message
+
+
+async def say(socket: ClientWebSocketResponse, request: object) -> None:
+    await socket.send_str(json.dumps(request))
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/private"])
+def test_both_paths_take_public_and_private_requests(path: str) -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect(path) as socket:
+            assert (await hear(socket))["channel"] == "status"
+            await say(socket, BOOK)
+            assert (await hear(socket))["result"]["depth"] == 10
+            assert (await hear(socket))["type"] == "snapshot"
+            await say(socket, {"method": "add_order", "req_id": 3, "params": ORDER})
+            answer = await hear_method(socket, "add_order")
+            assert (answer["req_id"], answer["success"]) == (3, True)
+
+    story(told)
+
+
+def test_what_happens_on_the_exchange_arrives() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await say(socket, BOOK)
+            for _ in range(3):
+                await hear(socket)
+            running.exchange.quote(BTC, {"99.5": "2"}, {})
+            update = await hear(socket)
+            while update["channel"] == "heartbeat":
+                update = await hear(socket)
+            assert update["data"][0]["bids"] == [{"price": 99.5, "qty": 2}]
+
+    story(told)
+
+
+def test_nonsense_is_answered_and_the_connection_goes_on() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await hear(socket)
+            for nonsense in ("", "{", "[1,2]", '{"req_id":5}', '{"method":"subscribe","params":7}'):
+                await socket.send_str(nonsense)
+                assert (await hear(socket))["success"] is False
+            await socket.send_bytes(b"\xff\xfe")
+            assert (await hear(socket))["error"] == "Malformed request"
+            await say(socket, {"method": "ping", "req_id": 1})
+            assert (await hear(socket))["method"] == "pong"
+
+    story(told)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=10))
+def test_any_frames_are_each_answered_on_a_living_connection(frames: list[str | bytes]) -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await hear(socket)
+            for frame in frames:
+                await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
+            await say(socket, {"method": "ping", "req_id": 77})
+            answers = 0
+            while (await hear(socket)).get("req_id") != 77:
+                answers += 1
+            assert answers == len(frames)
+
+    story(told)
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def told(running: Sandbox) -> None:
+        _, writer = await mute_subscriber(running)
+        async with running.connect() as socket:
+            await say(socket, BOOK)
+            for _ in range(3):
+                await hear(socket)
+            heard = 0
+            for number in range(1, 100_000):
+                running.exchange.quote(BTC, {"99.5": str(number)}, {})
+                while heard < number:  # the one that reads is never behind
+                    heard += (await hear(socket))["channel"] == "book"
+                if len(running.face.hub.clients) == 1:
+                    break
+            await say(socket, {"method": "ping", "req_id": 1})
+            await hear_method(socket, "pong")
+        writer.close()
+
+    story(told, unread_limit=1 << 16)
+    assert "does not read them" in caplog.text
+
+
+def test_a_disconnect_by_the_clock_cuts_everybody_off_abruptly() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as first, running.connect() as second:
+            await hear(first)
+            await hear(second)
+            running.faults.arm(Fault(FaultKind.DISCONNECT, count=1))
+            for socket in (first, second):
+                message = await socket.receive(timeout=5)
+                assert message.type in (WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR)
+                assert socket.close_code == 1006
+        async with running.connect() as again:
+            assert (await hear(again))["channel"] == "status"
+
+    story(told)
+
+
+def test_garbage_arrives_and_so_does_what_follows_it() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await say(socket, BOOK)
+            for _ in range(3):
+                await hear(socket)
+            running.faults.arm(Fault(FaultKind.GARBAGE_FRAME, channel="book", count=5))
+            kinds, whole = set(), 0
+            for number in range(5):
+                running.exchange.quote(BTC, {"99.5": str(number + 1)}, {})
+            while whole < 5:
+                message = await socket.receive(timeout=5)
+                kinds.add(message.type)
+                whole += _is_update(message.data)
+            assert kinds == {WSMsgType.TEXT, WSMsgType.BINARY}
+
+    story(told)
+
+
+def _is_update(frame: str | bytes) -> bool:
+    try:
+        message = json.loads(frame)
+        return bool(message["channel"] == "book" and message["data"][0]["checksum"] >= 0)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False
+
+
+def test_a_dribbled_frame_arrives_whole_and_later_ones_wait_for_it() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await say(socket, BOOK)
+            for _ in range(3):
+                await hear(socket)
+            running.faults.arm(Fault(FaultKind.SLOW_LORIS, channel="book", seconds=0.0005, count=1))
+            running.exchange.quote(BTC, {"99.5": "1"}, {})
+            running.exchange.quote(BTC, {"99.5": "2"}, {})
+            await socket.ping()
+            quantities: list[int] = []
+            while len(quantities) < 2:
+                message = await hear(socket)
+                if message["channel"] == "book":
+                    quantities.append(message["data"][0]["bids"][0]["qty"])
+            assert quantities == [1, 2]
+
+    story(told)
+
+
+def test_a_producer_waits_until_a_slow_client_has_taken_what_there_was() -> None:
+    async def told(running: Sandbox) -> None:
+        reader, writer = await mute_subscriber(running)
+        fall_behind(running)
+        waiting = asyncio.create_task(running.face.drained())
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        while not waiting.done():
+            assert await asyncio.wait_for(reader.read(1 << 20), 5)
+        writer.close()
+
+    story(told, unread_limit=64 << 20)
+
+
+def test_a_client_that_stays_behind_is_cut_off_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    async def told(running: Sandbox) -> None:
+        _, writer = await mute_subscriber(running)
+        fall_behind(running)
+        waiting = asyncio.create_task(running.face.drained())
+        await asyncio.sleep(0.02)
+        running.clock.now += 6
+        await asyncio.wait_for(waiting, 5)
+        writer.close()
+
+    story(told, unread_limit=64 << 20)
+    assert "have waited for it for 5 s" in caplog.text
+
+
+async def mute_subscriber(running: Sandbox) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A subscriber of a whole book that reads nothing by itself, not even into its own buffers."""
+    raw = plain_socket.socket()
+    raw.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", int(running.url.rsplit(":", 1)[1])))
+    reader, writer = await asyncio.open_connection(sock=raw)
+    writer.write(
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    request = json.dumps(BOOK).replace("}}", ', "depth": 1000}}').encode()
+    writer.write(bytes((0x81, 0x80 | len(request))) + bytes(4) + request)  # masked with zeros
+    while not any(client.subscribed for client in running.face.hub.clients):
+        await asyncio.sleep(0.001)
+    return reader, writer
+
+
+def fall_behind(running: Sandbox) -> None:
+    """Some 20 MB at once, more than the buffers of the operating system take."""
+    prices = [f"{50 + number / 10:.1f}" for number in range(450)]
+    for number in range(1, 1200):
+        running.exchange.quote(BTC, dict.fromkeys(prices, str(number)), {})
+
+
+def test_a_request_that_is_no_websocket_is_refused() -> None:
+    async def told(running: Sandbox) -> None:
+        async with running.session.get(running.url + "/v2") as answer:
+            assert answer.status == 400
+
+    story(told)
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_a_frame_holds_its_payload(payload: bytes) -> None:
+    assert unframed(framed(payload)) == payload
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 100_000])
+def test_frames_of_every_length_are_well_formed(size: int) -> None:
+    assert unframed(framed(b"x" * size)) == b"x" * size
+
+
+def test_the_fragments_of_a_message_are_one_message() -> None:
+    first, *middle, last = fragments(b"abcd")
+    assert (first, last) == (b"\x01\x01a", b"\x80\x01d")
+    assert middle == [b"\x00\x01b", b"\x00\x01c"]

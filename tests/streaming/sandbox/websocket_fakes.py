@@ -1,0 +1,332 @@
+"""An exchange of the same methods as the real one that does what a test says, and clients that only listen."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.model import (
+    BalanceChanged,
+    BookChanged,
+    BookLevel,
+    BookView,
+    Change,
+    ExchangeEvent,
+    Execution,
+    Listing,
+    NewOrder,
+    Order,
+    OrderChanged,
+    OrderState,
+    PriceTerm,
+    Printed,
+    Refused,
+    StatusChanged,
+    Summary,
+)
+from trading.fills import Costs
+from trading.market import Instrument, Pair, PairStatus
+from trading.orders import Side
+
+BTC = Pair("BTC", "USDT")
+XRP = Pair("XRP", "BTC")
+NOON = datetime(2026, 9, 10, 12, 0, tzinfo=UTC)
+ACCOUNT = "demo"
+
+
+def listing(pair: Pair, price: str, quantity: str = "0.00000001", leverage: int = 3) -> Listing:
+    instrument = Instrument(
+        pair=pair,
+        price_increment=Decimal(price),
+        quantity_increment=Decimal(quantity),
+        minimum_quantity=Decimal("0.0001"),
+        minimum_cost=Decimal("0.5000"),
+        taker_fee=Decimal("0.004"),
+        maker_fee=Decimal("0.0025"),
+        maximum_leverage=Decimal(leverage),
+    )
+    return Listing(instrument, Costs(0.004, 0.0005, 0.0005), Decimal(10_000), 10)
+
+
+LISTINGS = {BTC: listing(BTC, "0.1"), XRP: listing(XRP, "0.00000001", leverage=1)}
+
+
+class FakeExchange:
+    """Orders rest until `fill` is called; the market moves when a test moves it."""
+
+    def __init__(self, listings: Mapping[Pair, Listing] | None = None) -> None:
+        self.listings = listings or LISTINGS
+        self.now = NOON
+        self.system_status = PairStatus.ONLINE
+        self.statuses = dict.fromkeys(self.listings, PairStatus.ONLINE)
+        self.tapes = {pair: Tape(it.instrument) for pair, it in self.listings.items()}
+        self.levels: dict[Pair, tuple[dict[Decimal, BookLevel], dict[Decimal, BookLevel]]] = {
+            pair: ({}, {}) for pair in self.listings
+        }
+        self.known: dict[str, Order] = {}
+        self.fills: list[Execution] = []
+        self.money: dict[str, Decimal] = {"BTC": Decimal("1.5"), "USDT": Decimal("10000.25")}
+        self.refusal = ""
+        self._listeners: list[Callable[[ExchangeEvent], None]] = []
+
+    # --- what the faces ask ---
+
+    def listen(self, listener: Callable[[ExchangeEvent], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def market_now(self) -> datetime:
+        return self.now
+
+    def status(self, pair: Pair) -> PairStatus:
+        return self.statuses[pair]
+
+    def book(self, pair: Pair, depth: int) -> BookView:
+        bids, asks = self.levels[pair]
+        return BookView(
+            tuple(bids[price] for price in sorted(bids, reverse=True)[:depth]),
+            tuple(asks[price] for price in sorted(asks)[:depth]),
+        )
+
+    def tape(self, pair: Pair) -> Tape:
+        return self.tapes[pair]
+
+    def summary(self, pair: Pair) -> Summary:
+        best = self.book(pair, 1)
+        bid, ask = next(iter(best.bids), None), next(iter(best.asks), None)
+        return self.tapes[pair].summary(self.now, bid, ask)
+
+    def open_orders(self, account: str) -> list[Order]:
+        return [it for it in self.known.values() if it.account == account and it.closed_at is None]
+
+    def orders(self, account: str, ids: Sequence[str]) -> list[Order]:
+        if not set(ids) <= set(self.known):
+            raise Refused("EOrder:Unknown order")
+        return [self.known[it] for it in ids]
+
+    def executions(
+        self,
+        account: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 50,
+    ) -> tuple[list[Execution], int]:
+        mine = [fill for fill in reversed(self.fills) if fill.account == account]
+        return mine[offset : offset + limit], len(mine)
+
+    def balances(self, account: str) -> dict[str, Decimal]:
+        return dict(self.money)
+
+    # --- what the desk asks ---
+
+    def add(self, account: str, order: NewOrder, validate: bool = False) -> Order:
+        if self.refusal:
+            raise Refused(self.refusal)
+        order_id = f"O{len(self.known) + 1:05}-AAAAA-BBBBBB"
+        limit = order.limit.value if order.limit else None
+        trigger = order.trigger.value if order.trigger else None
+        state = OrderState.PENDING if trigger else OrderState.OPEN
+        new = Order(order_id, account, order, limit, trigger, state, "", False, self.now, None, 0.0)
+        if not validate:
+            self._set(new, Change.PENDING_NEW)
+            self._set(new, Change.NEW)
+        return new
+
+    def amend(
+        self,
+        account: str,
+        order_id: str = "",
+        client_order_id: str = "",
+        quantity: Decimal | None = None,
+        limit: PriceTerm | None = None,
+        trigger: PriceTerm | None = None,
+        post_only: bool | None = None,
+    ) -> Order:
+        order = next(
+            it
+            for it in self.open_orders(account)
+            if it.order_id == order_id or (client_order_id and it.request.client_order_id == client_order_id)
+        )
+        request = replace(order.request, quantity=quantity or order.request.quantity)
+        amended = replace(order, request=request, limit_price=limit.value if limit else order.limit_price)
+        self._set(amended, Change.AMENDED)
+        return amended
+
+    def edit(self, account: str, order_id: str = "", **changes: Any) -> Order:
+        [old] = self.cancel(account, order_id)
+        return self.add(account, replace(old.request, quantity=changes["quantity"] or old.request.quantity))
+
+    def cancel(self, account: str, reference: str) -> list[Order]:
+        found = [
+            it
+            for it in self.open_orders(account)
+            if reference in (it.order_id, it.request.client_order_id, str(it.request.user_reference))
+        ]
+        if not found:
+            raise Refused("EOrder:Unknown order")
+        ended = [
+            replace(it, state=OrderState.CANCELED, reason="User requested", closed_at=self.now)
+            for it in found
+        ]
+        for order in ended:
+            self._set(order, Change.CANCELED)
+        return ended
+
+    def cancel_all(self, account: str) -> int:
+        return len([self.cancel(account, order.order_id) for order in self.open_orders(account)])
+
+    def cancel_all_after(self, account: str, seconds: float) -> float | None:
+        return seconds or None
+
+    # --- what a test does ---
+
+    def tell(self, event: ExchangeEvent) -> None:
+        for listener in list(self._listeners):
+            listener(event)
+
+    def trade(self, pair: Pair, *trades: tuple[str, str], at: datetime | None = None) -> None:
+        """Trades of others, price and quantity each, as one market event."""
+        self.now = at or self.now
+        prints = tuple(
+            self.tapes[pair].add(self.now, Decimal(price), Decimal(quantity), Side.BUY, "market")
+            for price, quantity in trades
+        )
+        self.tell(Printed(pair, prints))
+
+    def quote(self, pair: Pair, bids: Mapping[str, str], asks: Mapping[str, str]) -> None:
+        """Quantities by price; 0 takes a level away."""
+        changed = []
+        for side, levels in zip(self.levels[pair], (bids, asks), strict=True):
+            new = [BookLevel(Decimal(price), Decimal(qty), self.now) for price, qty in levels.items()]
+            for level in new:
+                side[level.price] = level
+                if not level.quantity:
+                    del side[level.price]
+            changed.append(tuple(new))
+        self.tell(BookChanged(pair, *changed))
+
+    def set_status(self, pair: Pair | None, status: PairStatus) -> None:
+        if pair is None:
+            self.system_status = status
+        else:
+            self.statuses[pair] = status
+        self.tell(StatusChanged(pair, status))
+
+    def fill(self, order_id: str, quantity: str, price: str) -> None:
+        order = self.known[order_id]
+        amount, cost = Decimal(quantity), Decimal(quantity) * Decimal(price)
+        filled = replace(order, filled=order.filled + amount, cost=order.cost + cost, fee=order.fee + 1)
+        fill = Execution(
+            execution_id=f"T{len(self.fills) + 1:05}-AAAAA-BBBBBB",
+            trade_id=700 + len(self.fills),
+            order_id=order_id,
+            account=order.account,
+            pair=order.request.pair,
+            side=order.request.side,
+            order_type=order.request.order_type,
+            price=Decimal(price),
+            quantity=amount,
+            cost=cost,
+            fee=Decimal(1),
+            margin=Decimal(0),
+            maker=True,
+            at=self.now,
+        )
+        self.fills.append(fill)
+        self._set(filled, Change.TRADE, fill)
+        if not filled.remaining:
+            self._set(replace(filled, state=OrderState.CLOSED, closed_at=self.now), Change.FILLED)
+
+    def book_balance(self, asset: str, amount: str, kind: str = "trade", reference: str = "T1") -> None:
+        self.money[asset] = self.money.get(asset, Decimal(0)) + Decimal(amount)
+        self.tell(
+            BalanceChanged(ACCOUNT, asset, Decimal(amount), self.money[asset], kind, reference, self.now)
+        )
+
+    def _set(self, order: Order, change: Change, fill: Execution | None = None) -> None:
+        self.known[order.order_id] = order
+        self.tell(OrderChanged(order, change, fill))
+
+
+class Clock:
+    """Server time that a test moves."""
+
+    def __init__(self, now: float = 1_788_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Tokens:
+    """Knows one token, `good`."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def account_of(self, token: str) -> str:
+        if token != "good":
+            raise Refused("ESession:Invalid session")
+        return ACCOUNT
+
+    def hold(self, token: str) -> None:
+        self.held += 1
+
+    def release(self, token: str) -> None:
+        self.held -= 1
+
+
+class Listener:
+    """An outlet that keeps every payload that reaches it."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.wires: list[bytes] = []
+        self.dribbled: list[float] = []
+        self.severed = ""
+
+    def write(self, wire: bytes) -> None:
+        self.wires.append(wire)
+        self.payloads.append(unframed(wire))
+
+    def dribble(self, payload: bytes, seconds: float) -> None:
+        self.payloads.append(payload)
+        self.dribbled.append(seconds)
+
+    def sever(self, reason: str) -> None:
+        self.severed = reason
+
+    @property
+    def messages(self) -> list[Any]:
+        """Numbers as they are spelled."""
+        return [json.loads(payload, parse_float=str) for payload in self.payloads]
+
+    def of(self, channel: str) -> list[Any]:
+        return [message for message in self.messages if message.get("channel") == channel]
+
+    def answers(self, method: str) -> list[Any]:
+        return [message for message in self.messages if message.get("method") == method]
+
+    def clear(self) -> None:
+        self.payloads.clear()
+
+
+def unframed(wire: bytes) -> bytes:
+    """The payload of one whole, unmasked WebSocket frame."""
+    first, length = wire[0], wire[1]
+    assert first in (0x81, 0x82)
+    start = {126: 4, 127: 10}.get(length, 2)
+    size = int.from_bytes(wire[2:start], "big") if start > 2 else length
+    assert len(wire) == start + size
+    return wire[start:]
+
+
+async def settled() -> None:
+    """Everything that is ready to run has run."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -1,0 +1,54 @@
+"""A hub over the fake exchange with one listener, driven without a socket."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+from streaming.sandbox.desk import Desk
+from streaming.sandbox.faults import Faults
+from streaming.sandbox.rates import PRO, Rates
+from streaming.sandbox.websocket.conversation import Conversation
+from streaming.sandbox.websocket.hub import Hub
+from streaming.sandbox.websocket.orders import OrderEntry
+from tests.streaming.sandbox.websocket_fakes import Clock, FakeExchange, Listener, Tokens, settled
+
+
+class Rig:
+    """`say` sends one request as a client would; the listener keeps what comes back."""
+
+    def __init__(self, latency: float = 0.0) -> None:
+        self.clock = Clock()
+        self.exchange = FakeExchange()
+        self.faults = Faults(self.clock)
+        self.tokens = Tokens()
+        self.rates = Rates(PRO, self.clock)
+        self.desk = Desk(self.exchange, self.rates, self.faults, lambda: latency, self.clock)  # type: ignore[arg-type]
+        self.hub = Hub(self.exchange, self.rates, self.tokens, self.faults, self.clock)
+        self.exchange.listen(self.hub.hear)
+        self.listener, self.conversation = self.connect()
+
+    def connect(self) -> tuple[Listener, Conversation]:
+        listener = Listener()
+        entry = OrderEntry(self.desk, self.exchange, self.clock)
+        return listener, Conversation(self.hub, entry, listener, self.clock)
+
+    def say(self, method: str, params: object = None, request_id: int | None = None) -> None:
+        request = {"method": method}
+        request |= {} if params is None else {"params": params}  # type: ignore[dict-item]
+        request |= {} if request_id is None else {"req_id": request_id}  # type: ignore[dict-item]
+        self.conversation.take(json.dumps(request))
+
+    def subscribe(self, channel: str, *symbols: str, **more: object) -> None:
+        symbol = {"symbol": list(symbols)} if symbols else {}
+        self.say("subscribe", {"channel": channel, **symbol, **more})
+
+    async def ask(self, method: str, params: object = None, request_id: int | None = None) -> list[Any]:
+        """The answers that came so far."""
+        self.say(method, params, request_id)
+        await settled()
+        return self.listener.answers(method)
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(coroutine)
