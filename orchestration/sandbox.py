@@ -21,7 +21,7 @@ from orchestration.settings import Settings, home_folder, load_settings
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.exchange.export import Form, export, write_export
 from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay
-from streaming.sandbox.model import Listing
+from streaming.sandbox.model import Listing, Prices
 from streaming.sandbox.server import EXCHANGE_FILE, Opening, Running, SandboxServer
 from trading.account import Account, opening_balances
 from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
@@ -33,8 +33,10 @@ from trading.market import Instrument, Pair, Timeframe
 from trading.portfolio import rate
 from trading.simulation.market import SimulatedMarket
 
+Instruments = Mapping[Pair, Instrument]
 MARKET_FILE, LOCK_FILE = "market.json", "lock"
 CALL_LEVEL = Decimal("0.8")  # support.kraken.com 203325763
+ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 FAR = timedelta(days=3650)  # a simulated market is made as it is needed: its end only has to be far
 
 
@@ -114,13 +116,13 @@ def _opening(settings: Settings, config: SandboxConfig, folder: Path) -> Opening
         pair: replace(settings.instrument(pair), maximum_leverage=Decimal(config.leverage))
         for pair in settings.market.pairs
     }
-    source, start = _market(settings, config, instruments, folder)
+    source, start = _market(config, instruments, folder)
     prices = {pair: ticks[-1].price for pair in instruments if (ticks := source.history(pair, start, 1))}
     if not prices:
         raise NotStored(f"no pair has a price by {start:%Y-%m-%d %H:%M} UTC: choose a later [sandbox] start")
     listed = {pair: instruments[pair] for pair in prices}
-    capital, quote = settings.venue.capital, settings.market.quote
-    account = Account("", quote, capital.total, capital.fixed, capital.rest)
+    quote = settings.market.quote
+    account = _account(settings, prices)
     return Opening(
         source=source,
         start=start,
@@ -137,7 +139,15 @@ def _opening(settings: Settings, config: SandboxConfig, folder: Path) -> Opening
     )
 
 
-def _level_value(config: SandboxConfig, pair: Pair, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
+def _account(settings: Settings, prices: Prices) -> Account:
+    """The capital of the settings, as far as it can be priced here: a replay need not have every pair."""
+    capital, quote = settings.venue.capital, settings.market.quote
+    priced = {quote, *(asset for pair in prices for asset in (pair.base, pair.quote))}
+    fixed = {asset: amount for asset, amount in capital.fixed.items() if asset in priced}
+    return Account("", quote, capital.total, fixed, capital.rest if capital.rest in priced else quote)
+
+
+def _level_value(config: SandboxConfig, pair: Pair, quote: str, prices: Prices) -> Decimal:
     """In the pair's own quote currency."""
     return config.level_value / rate(pair.quote, quote, prices)
 
@@ -155,26 +165,30 @@ def _terms(settings: Settings, config: SandboxConfig) -> MarginTerms:
     )
 
 
-def _market(
-    settings: Settings, config: SandboxConfig, instruments: Mapping[Pair, Instrument], folder: Path
-) -> tuple[TickSource, datetime]:
+def _market(config: SandboxConfig, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime]:
     """What is played, and from when; the same market as before in this folder, or InvalidSettings."""
-    if config.trades:
-        _same_market(folder, {"trades": str(Path(config.trades).resolve())})
-        source: TickSource = TradeReplay.of_path(Path(config.trades).expanduser(), instruments)
-        return source, _start(source, config)
-    if config.candles:
-        _same_market(folder, {"candles": str(Path(config.candles).resolve())})
-        source = _candles(Path(config.candles).expanduser(), instruments, folder)
-        return source, _start(source, config)
-    return _simulated(config, instruments, folder)
+    if not config.is_replay:
+        return _simulated(config, instruments, folder)
+    kind, play = ("trades", _trades) if config.trades else ("candles", _candles)
+    path = Path(config.trades or config.candles).expanduser()
+    if not path.exists():
+        raise UnreadableFile(f"{path} does not exist: name a file or folder of {kind} to replay")
+    source, begins, ends = play(path, instruments, folder)
+    _same_market(folder, {kind: str(path.resolve())})
+    past = min(timedelta(days=config.history_days), (ends - begins) / 2)
+    return source, config.started_at or begins + past
 
 
-def _start(source: TickSource, config: SandboxConfig) -> datetime:
-    return config.started_at or source.first() + timedelta(days=config.history_days)
+def _trades(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
+    """And the time in which there are trades of every pair."""
+    source = TradeReplay.of_path(path, instruments)
+    begins = max(TradeReplay.of_path(path, {pair: instruments[pair]}).first() for pair in source.pairs)
+    ends = min(source.history(pair, ALWAYS, 1)[-1].at for pair in source.pairs)
+    return source, begins, ends
 
 
-def _candles(path: Path, instruments: Mapping[Pair, Instrument], folder: Path) -> TickSource:
+def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
+    """The longest time for which one venue has candles of all pairs that are there."""
     landing = Landing(folder / "candles")
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     pairs: set[Pair] = set()
@@ -183,7 +197,7 @@ def _candles(path: Path, instruments: Mapping[Pair, Instrument], folder: Path) -
         report = imported.report
         pair, venue, timeframe, last = report.pair, report.venue, report.timeframe, report.last
         if report.refused_reason:
-            refused.append(f"{report.path}: {report.refused_reason}")
+            refused.append(report.refused_reason)
         elif pair in instruments and pair and venue and timeframe and report.first and last:
             landing.add(imported)
             pairs.add(pair)
@@ -194,12 +208,11 @@ def _candles(path: Path, instruments: Mapping[Pair, Instrument], folder: Path) -
     kinds = {kind: (min(times), max(times)) for kind, times in spans.items()}
     window = longest_common_window(landing, kinds, sorted(pairs))
     candles = landing.source(window.venue, window.timeframe)
-    return CandleReplay(candles, {pair: instruments[pair] for pair in sorted(pairs)}, window.timeframe)
+    played = {pair: instruments[pair] for pair in sorted(pairs)}
+    return CandleReplay(candles, played, window.timeframe), window.start, window.end
 
 
-def _simulated(
-    config: SandboxConfig, instruments: Mapping[Pair, Instrument], folder: Path
-) -> tuple[TickSource, datetime]:
+def _simulated(config: SandboxConfig, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime]:
     """A market that goes on while nobody looks: its beginning is kept, so that it stays the same one."""
     now = datetime.now(UTC)
     midnight = datetime.combine(now.date(), time(), UTC) - timedelta(days=config.history_days)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -148,8 +149,13 @@ class SandboxServer:
             await site.start()
         except OSError as error:
             raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror}; is another sandbox running? Stop it, or choose "
+                f"cannot listen on {host}:{port}: {_reason(error)}; is another sandbox running? Stop it, or choose "
                 "another port with --port or [sandbox] port"
             ) from None
         address = runner.addresses[0]
         return f"http://{address[0]}:{address[1]}"
+
+
+def _reason(error: OSError) -> str:
+    """asyncio wraps the system's words in a sentence of its own, with the address once more."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

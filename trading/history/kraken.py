@@ -97,7 +97,7 @@ class KrakenHistory:
                 f"{unfinished:%Y-%m-%d %H:%M} yet: ask again in a moment"
             )
         first = EPOCH + timedelta(seconds=rows[0].open_time)
-        return _candles(rows, self._timeframe, self._origin), first
+        return _candles(rows[:-1], self._timeframe, self._origin), first
 
     def _built(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
         """From trades. Both times lie in the past, beyond the newest candles."""

@@ -58,7 +58,7 @@ def _resume_market(floor: Floor, store: ExchangeStore, market: PairMarket, sourc
     market.at = time_of(at) if at is not None else None
     market.ticks_at = ticks_at
     if last is not None:
-        (lambda last, taken: market.requote(last))(
+        market.resume(
             Decimal(last),
             [(Side(side), Decimal(limit), Decimal(amount)) for side, limit, amount in json.loads(taken)],
         )

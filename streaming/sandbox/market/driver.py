@@ -99,7 +99,7 @@ class Player:
         return self._next
 
     def _until_next(self) -> float:
-        tick = self._next if self._clock.speed else None
+        tick = self._peek() if self._clock.speed else None
         delay = self._clock.delay_until(tick.at) if tick else None
         return BEAT if delay is None else min(delay, BEAT)
 

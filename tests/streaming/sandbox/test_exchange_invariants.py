@@ -35,7 +35,9 @@ from trading.portfolio.exact import exactly
 SPOT = ("alice", "bob")
 ACCOUNTS = (*SPOT, "carol")  # only carol borrows
 OPENING = {"USD": "5000", "BTC": "5"}
-PRICES = st.integers(9900, 10100).map(lambda tenths: Decimal(tenths) / 10)
+PRICES = st.integers(1994, 2006).map(
+    lambda halves: Decimal(halves) / 2
+)  # few, so that orders meet at one price
 QUANTITIES = st.integers(10, 20000).map(lambda each: Decimal(each) / 10000)
 DISTANCES = st.integers(1, 60).map(lambda tenths: Decimal(tenths) / 10)
 
@@ -147,11 +149,11 @@ class Trading(RuleBasedStateMachine):
         told = export(self.bench.path)
         with exactly():
             for asset in ("USD", "BTC"):
-                owned = sum(Decimal(row["amount"]) for row in told["balances"] if row["asset"] == asset)
+                owned = [Decimal(row["amount"]) for row in told["balances"] if row["asset"] == asset]
                 house = [row for row in told["house"] if row["asset"] == asset]
-                owned += sum(Decimal(row["market_maker"]) + Decimal(row["fees"]) for row in house)
-                assert owned == len(self.bench.exchange.accounts()) * d(OPENING[asset])
-                fees = sum(Decimal(row["fee"]) for row in told["fills"])
+                owned += [Decimal(row[owner]) for row in house for owner in ("market_maker", "fees")]
+                assert sum(owned) == len(self.bench.exchange.accounts()) * d(OPENING[asset])
+                fees = sum((Decimal(row["fee"]) for row in told["fills"]), Decimal(0))
                 spot_only = all(Decimal(row["margin"]) == 0 for row in told["fills"])
                 if asset == "USD" and spot_only:
                     assert sum(Decimal(row["fees"]) for row in house) == fees
@@ -203,6 +205,27 @@ class Trading(RuleBasedStateMachine):
             }
         if book.bids and book.asks:
             assert book.bids[0].price < book.asks[0].price
+
+    @invariant()
+    def the_book_shows_the_market_maker_and_every_order_that_rests(self) -> None:
+        floor = self.bench.exchange._running.floor
+        book, ladder = self.bench.exchange.book(BTC, 1000), floor.markets[BTC].ladder
+        for side, levels in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
+            expected = dict(ladder.levels(side))
+            for each in floor.working.values():
+                if each.is_resting and each.order.request.side is side:
+                    assert each.order.limit_price is not None
+                    offered = expected.get(each.order.limit_price, Decimal(0))
+                    expected[each.order.limit_price] = offered + each.order.remaining
+            assert {level.price: level.quantity for level in levels} == expected
+            assert [level.price for level in levels] == sorted(expected, reverse=side is Side.BUY)
+
+    @invariant()
+    def the_store_keeps_what_traded_before_the_queues_and_no_others(self) -> None:
+        queues = self.bench.exchange._running.floor.markets[BTC].queues
+        live = {(side.value, level.price, level.passed) for side, queue in queues.items() for level in queue}
+        rows = self.bench.store.rows("SELECT side, price, passed FROM levels")
+        assert {(side, Decimal(price), Decimal(passed)) for side, price, passed in rows} == live
 
     @invariant()
     def who_waited_longer_is_filled_first(self) -> None:

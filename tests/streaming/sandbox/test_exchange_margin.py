@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streaming.sandbox.model import BalanceChanged, OrderState, OrderType, Refused
-from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, TERMS, Bench, d
+from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, TERMS, XRP, Bench, d
 from trading.margin.account import MarginAccount
 from trading.orders import Fill
 
@@ -64,7 +64,7 @@ def test_the_trade_balance_of_a_short_counts_down(bench: Bench) -> None:
 
 def test_without_a_position_there_is_no_margin_level(bench: Bench) -> None:
     told = bench.exchange.trade_balance("alice", "USD")
-    assert (told.level, told.margin, told.free) == (None, 0, d(1000))
+    assert (told.level, told.margin, told.free) == (None, d(0), d(1000))
     with pytest.raises(Refused, match="EQuery:Unknown asset"):
         bench.exchange.trade_balance("alice", "EUR")
 
@@ -137,3 +137,19 @@ def test_a_balance_below_zero_after_a_loss_keeps_spot_orders_from_filling(bench:
     assert bench.balance("USD", "bob") < 0
     with pytest.raises(Refused, match="EOrder:Insufficient funds"):
         bench.add(BUY, "0.1", account="bob")
+
+
+def test_a_resting_order_that_cannot_pay_ends_and_the_taker_goes_on_behind_it(bench: Bench) -> None:
+    bench.open("bob", USD="1000", BTC="2")
+    bench.open("carol", BTC="2")
+    bench.tick("1.0000", pair=XRP)
+    resting = bench.add(BUY, "0.9", "999.5", account="bob")
+    bench.add(BUY, "900", account="bob", leverage=3, pair=XRP)
+    bench.tick("0.5000", pair=XRP)
+    bench.add(SELL, "900", account="bob", leverage=3, pair=XRP)
+    assert 0 < bench.balance("USD", "bob") < d(599)
+    order = bench.add(SELL, "0.6", account="carol")
+    ended = bench.exchange.orders("bob", [resting.order_id])[0]
+    assert (ended.state, ended.filled, ended.reason) == (OrderState.CANCELED, d(0), "Insufficient funds")
+    [fill] = bench.exchange.executions_of(order.order_id)
+    assert (fill.price, fill.quantity) == (d("999.0"), d("0.6"))

@@ -128,7 +128,7 @@ def test_immediate_or_cancel_takes_what_is_there_and_ends(bench: Bench) -> None:
 def test_fill_or_kill_takes_all_or_nothing(bench: Bench) -> None:
     best = bench.exchange.book(BTC, 1).asks[0]
     killed = bench.add(BUY, str(best.quantity + 1), "1001.0", time_in_force=TimeInForce.FOK)
-    assert (killed.state, killed.filled) == (OrderState.CANCELED, 0)
+    assert (killed.state, killed.filled) == (OrderState.CANCELED, d(0))
     filled = bench.add(BUY, str(best.quantity), "1001.0", time_in_force=TimeInForce.FOK)
     assert filled.state is OrderState.CLOSED
 
@@ -136,7 +136,7 @@ def test_fill_or_kill_takes_all_or_nothing(bench: Bench) -> None:
 def test_an_account_never_trades_with_itself_and_the_newer_order_says_why_it_ended(bench: Bench) -> None:
     resting = bench.add(SELL, "0.4", "1000.5")
     order = bench.add(BUY, "0.6")
-    assert (order.state, order.filled) == (OrderState.CANCELED, 0)
+    assert (order.state, order.filled) == (OrderState.CANCELED, d(0))
     assert "Self trade" in order.reason
     assert bench.exchange.orders("alice", [resting.order_id])[0].state is OrderState.OPEN
 

@@ -54,6 +54,14 @@ def test_at_its_price_an_order_waits_until_what_stood_before_it_has_traded(bench
     assert now(bench, order).filled == d("0.3")
 
 
+def test_what_other_clients_take_from_the_market_maker_brings_the_queue_forward(bench: Bench) -> None:
+    best = bench.exchange.book(BTC, 1).bids[0]
+    order = bench.add(BUY, "1", str(best.price))
+    bench.add(SELL, str(best.quantity - d("0.2")), account="bob")
+    bench.tick(str(best.price), "0.5")
+    assert now(bench, order).filled == d("0.3")
+
+
 def test_a_trade_of_buyers_does_not_bring_the_queue_of_buyers_forward(bench: Bench) -> None:
     order = bench.add(BUY, "1", "999.5")
     bench.tick("999.5", "50", side=BUY)
@@ -118,3 +126,19 @@ def test_a_trade_of_the_market_is_printed_even_when_it_fills_nobody(bench: Bench
     bench.tick("1000.2", "0.7")
     [printed] = bench.exchange.tape(BTC).newest(1)
     assert (printed.trade_id, printed.price, printed.quantity) == (before + 1, d("1000.2"), d("0.7"))
+
+
+def test_the_book_shows_what_is_left_when_one_of_several_orders_leaves_a_price(bench: Bench) -> None:
+    first = bench.add(BUY, "1", "999.5")
+    bench.add(BUY, "0.4", "999.5", account="bob")
+    bench.exchange.cancel("alice", first.order_id)
+    best = bench.exchange.book(BTC, 1).bids[0]
+    assert (best.price, best.quantity) == (d("999.5"), d("0.4"))
+
+
+def test_the_store_forgets_a_price_when_nobody_waits_there_any_more(bench: Bench) -> None:
+    order = bench.add(BUY, "1", "999.5")
+    bench.exchange.amend("alice", order.order_id, limit=PriceTerm(d("999.4")))
+    assert bench.store.rows("SELECT price FROM levels") == [("999.4",)]
+    bench.exchange.cancel("alice", order.order_id)
+    assert bench.store.rows("SELECT price FROM levels") == []

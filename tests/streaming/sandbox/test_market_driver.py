@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from streaming.sandbox.market import driver
 from streaming.sandbox.market.clock import MarketClock
 from streaming.sandbox.market.driver import Player, play
 from streaming.sandbox.market.source import Tick
@@ -99,6 +100,25 @@ def test_a_fast_replay_lets_others_have_their_turn() -> None:
     market = Market(1_000_000, stop_after=100)
     ticks = [tick(number / 10, "100.0") for number in range(1, 101)]
     assert asyncio.run(run()) >= 20
+
+
+def test_a_replay_that_is_behind_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def noted(stop: asyncio.Event, seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    async def run() -> None:
+        market = Market(1_000_000, stop_after=20)
+        market.server += 1.0
+        ticks = [tick(number / 10, "100.0") for number in range(1, 21)]
+        await market.player(ticks).play(market.stop)
+
+    monkeypatch.setattr(driver, "TURN", 0.0)  # every tick takes a whole turn
+    monkeypatch.setattr(driver, "_pause", noted)
+    asyncio.run(run())
+    assert waits[:-1] == [0.0] * 19
 
 
 def test_the_exchange_goes_on_after_the_last_tick(caplog: pytest.LogCaptureFixture) -> None:

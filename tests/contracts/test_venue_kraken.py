@@ -1,0 +1,602 @@
+"""Kraken as a Venue: what holds at any exchange that speaks its protocol, and what must hold when it misbehaves.
+
+The contract needs no more than an address, a key and a secret.
+"""
+
+import datetime as dt
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.trade import BTC, NOON, OPENING, decided, intent, opened, receipt
+from tests.trading.kraken_double import (
+    CREDENTIALS,
+    Fault,
+    KrakenDouble,
+    answering,
+    html_520_after,
+    html_520_before,
+    lost_after,
+    lost_before,
+    running,
+    saying,
+    truncated_after,
+    untouched,
+    wrong_type_after,
+)
+from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, NotStored
+from trading.market import Pair, PairStatus
+from trading.orders import Order, OrderIntent, OrderStatus, Side
+from trading.ports import Journal
+from trading.stores.memory import MemoryJournal
+from trading.stores.postgres import PostgresJournal
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken.notes import held, undecided, void_after
+from trading.venues.kraken.reports import client_order_id
+from trading.venues.kraken.venue import NEVER_TAKEN, KrakenVenue
+
+FAST = Allowance(Limit(10_000, 1000), Limit(10_000, 1000))
+OPEN = Limit(10_000, 1000)
+QUANTITY = Decimal("0.01")
+TAKEN_AND_LOST = [lost_after, html_520_after, truncated_after, wrong_type_after]
+NEVER_ARRIVED = [
+    lost_before,
+    html_520_before,
+    saying("EService:Unavailable"),
+    saying("EService:Deadline elapsed"),
+]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """All that the contract knows of what it talks to."""
+
+    url: str
+    credentials: Credentials
+    allowance: Allowance = FAST
+    public: Limit = OPEN
+
+
+class Time:
+    """Passes only when somebody sleeps, so that deadlines pass at once."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def asked(journal: Journal, **changes: Any) -> OrderIntent:
+    identity = str(uuid.uuid4())
+    values = {"intent_id": identity, "quantity": QUANTITY, **changes}
+    return decided(opened(journal), f"decision-{identity}", **values)
+
+
+class KrakenVenueContract:
+    """Every exchange that speaks Kraken's protocol lets the venue keep these promises."""
+
+    @pytest.fixture
+    def exchange(self) -> Exchange:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def journal(self) -> Journal:
+        return MemoryJournal()
+
+    @pytest.fixture
+    def client(self, exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KrakenClient]:
+        folder = (
+            tmp_path_factory.getbasetemp() / f"key-{exchange.credentials.fingerprint}"
+        )  # one budget for all
+        with KrakenClient(
+            folder, exchange.credentials, exchange.url, exchange.allowance, exchange.public
+        ) as client:
+            yield client
+
+    @pytest.fixture
+    def venue(self, client: KrakenClient, journal: Journal) -> KrakenVenue:
+        return KrakenVenue(client, journal, "paper")
+
+    def test_a_market_order_is_filled_and_booked_as_the_venue_says(
+        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
+    ) -> None:
+        wanted = asked(journal)
+        order = venue.place(wanted)
+        assert (order.status, order.reason) == (OrderStatus.FILLED, "")
+        assert journal.order(wanted.intent_id) == order
+        fills = journal.fills("paper")
+        assert sum(fill.quantity for fill in fills) == QUANTITY
+        (told,) = client.closed_orders(wanted.intent_id).closed.values()
+        assert sum(fill.fee for fill in fills) == told.fee > 0
+        assert {fill.fee_asset for fill in fills} == {"USDT"}
+        spent = sum(fill.quantity * fill.price + fill.fee for fill in fills)
+        assert journal.balances("paper")["USDT"] == OPENING["USDT"] - spent
+
+    def test_what_was_bought_can_be_sold(self, venue: KrakenVenue, journal: Journal) -> None:
+        venue.place(asked(journal))
+        sold = venue.place(asked(journal, side=Side.SELL, reduces=True))
+        assert sold.status is OrderStatus.FILLED
+        assert journal.position("paper", BTC) is None
+
+    def test_placing_again_or_settling_places_nothing_more(
+        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
+    ) -> None:
+        wanted = asked(journal)
+        first = venue.place(wanted)
+        assert venue.place(wanted) == first
+        assert venue.settle("paper") == []
+        assert len(client.closed_orders(wanted.intent_id).closed) == 1
+
+    def test_a_journal_that_forgot_the_order_finds_it_at_the_venue(
+        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
+    ) -> None:
+        wanted = asked(journal)
+        venue.place(wanted)
+        other = MemoryJournal()
+        opened(other).record_decision(receipt(wanted.decision_id), wanted)
+        assert KrakenVenue(client, other, "paper").place(wanted).status is OrderStatus.FILLED
+        assert other.fills("paper") == journal.fills("paper")
+        assert len(client.closed_orders(wanted.intent_id).closed) == 1
+
+    def test_an_intent_that_never_reached_the_venue_is_placed_once_by_settling(
+        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
+    ) -> None:
+        wanted = asked(journal)
+        for _ in range(2):
+            venue.settle("paper")
+        assert len(client.closed_orders(wanted.intent_id).closed) == 1
+        assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+
+    def test_settling_leaves_other_accounts_alone(self, venue: KrakenVenue, journal: Journal) -> None:
+        asked(journal)
+        assert venue.settle("someone") == []
+        assert journal.fills("paper") == []
+
+    def test_an_order_of_another_account_is_not_placed_with_this_key(
+        self, client: KrakenClient, journal: Journal
+    ) -> None:
+        with pytest.raises(InvalidValue, match="trades account live"):
+            KrakenVenue(client, journal, "live").place(asked(journal))
+
+    def test_a_refusal_is_final_and_in_the_venues_words(self, venue: KrakenVenue, journal: Journal) -> None:
+        wanted = asked(journal, quantity=Decimal(1_000_000))
+        order = venue.place(wanted)
+        assert order.status is OrderStatus.REJECTED
+        assert "EOrder:Insufficient funds" in order.reason
+        assert venue.place(wanted) == order
+        assert journal.balances("paper") == OPENING
+
+    def test_a_pair_that_is_not_traded_is_refused(self, venue: KrakenVenue, journal: Journal) -> None:
+        order = venue.place(asked(journal, pair=Pair("NOT", "THERE")))
+        assert order.status is OrderStatus.REJECTED
+        assert "does not trade NOT/THERE" in order.reason
+
+    def test_an_instrument_is_known_or_an_error(self, venue: KrakenVenue) -> None:
+        found = venue.instrument(BTC)
+        assert (found.pair, found.status) == (BTC, PairStatus.ONLINE)
+        assert found.taker_fee > 0
+        with pytest.raises(NotStored, match="NOT/THERE"):
+            venue.instrument(Pair("NOT", "THERE"))
+
+
+@pytest.fixture(scope="module")
+def one_double() -> Iterator[KrakenDouble]:
+    with running(KrakenDouble()) as kraken:
+        yield kraken
+
+
+class TestKrakenVenueOnTheDouble(KrakenVenueContract):
+    @pytest.fixture
+    def exchange(self, one_double: KrakenDouble) -> Exchange:
+        return Exchange(one_double.url, CREDENTIALS)
+
+
+class TestKrakenVenueOnPostgres(TestKrakenVenueOnTheDouble):
+    @pytest.fixture
+    def journal(self, dsn: str) -> Journal:
+        return PostgresJournal(dsn)
+
+
+# --- an exchange that misbehaves
+
+
+@pytest.fixture
+def double() -> Iterator[KrakenDouble]:
+    with running(KrakenDouble()) as kraken:
+        yield kraken
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return MemoryJournal()
+
+
+@pytest.fixture
+def passing() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def client(double: KrakenDouble, tmp_path: Path) -> Iterator[KrakenClient]:
+    with KrakenClient(
+        tmp_path, CREDENTIALS, double.url, FAST, OPEN, total=5.0, sleep=lambda seconds: None
+    ) as kraken:
+        yield kraken
+
+
+@pytest.fixture
+def venue(client: KrakenClient, journal: Journal, passing: Time) -> KrakenVenue:
+    return KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+
+
+def state(order: Order) -> tuple[OrderStatus, str]:
+    return order.status, order.reason
+
+
+@pytest.mark.parametrize("fault", TAKEN_AND_LOST)
+def test_an_order_that_was_taken_although_its_answer_was_lost_is_filled_once(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, fault: Fault
+) -> None:
+    double.faults["AddOrder"] = [fault]
+    order = venue.place(asked(journal))
+    assert state(order) == (OrderStatus.FILLED, "")
+    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
+    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+
+
+@pytest.mark.parametrize("fault", NEVER_ARRIVED)
+def test_an_order_that_never_arrived_is_known_as_such_once_its_deadline_has_passed_and_is_placed_later(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, passing: Time, fault: Fault
+) -> None:
+    double.faults["AddOrder"] = [fault]
+    order = venue.place(asked(journal))
+    assert state(order) == (OrderStatus.PENDING, NEVER_TAKEN)
+    assert passing.now > 13  # deadline and margin
+    assert double.orders == {}
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+def test_an_order_whose_fate_cannot_be_asked_stays_unknown_until_it_can(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.faults["AddOrder"] = [lost_after]
+    double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
+    wanted = asked(journal)
+    order = venue.place(wanted)
+    assert order.status is OrderStatus.UNKNOWN
+    assert "HTTP 520" in order.reason
+    assert journal.order(wanted.intent_id) == order
+    double.faults["OpenOrders"].clear()
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+def test_an_order_that_appears_late_is_found_before_it_would_be_placed_again(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.faults["AddOrder"] = [lost_after]
+    nothing = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
+    double.faults["ClosedOrders"] = [nothing] * 4
+    assert venue.place(asked(journal)).status is OrderStatus.FILLED
+    assert len(double.orders) == 1
+
+
+def test_a_closed_order_is_found_although_the_venue_does_not_find_it_by_its_client_order_id(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.finds_closed = False
+    double.faults["AddOrder"] = [lost_after]
+    assert venue.place(asked(journal)).status is OrderStatus.FILLED
+    assert venue.settle("paper") == []
+    assert len(double.orders) == 1
+    read = [
+        fields for method, fields in double.calls if method == "ClosedOrders" and "cl_ord_id" not in fields
+    ]
+    assert [int(fields["end"]) - int(fields["start"]) for fields in read] == [240]
+    assert int(read[0]["start"]) < time.time() < int(read[0]["end"])
+
+
+def test_orders_of_others_in_the_answer_mean_that_nothing_was_looked_up(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    venue.place(asked(journal))
+    unfiltered = double.ClosedOrders({})
+    double.ClosedOrders = lambda fields: unfiltered  # type: ignore[method-assign]
+    with pytest.raises(InvalidMessage, match="asked for client order id"):
+        venue.place(asked(journal))
+    assert len(double.orders) == 1
+
+
+def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, client: KrakenClient, passing: Time
+) -> None:
+    def killed(act: Any) -> Any:
+        act()
+        raise SystemExit
+
+    wanted = asked(journal)
+    client_add = client.add_order
+    client.add_order = lambda request: killed(lambda: client_add(request))  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        venue.place(wanted)
+    note = journal.order(wanted.intent_id)
+    assert note is not None
+    assert (note.status, void_after(note) is not None) == (OrderStatus.PENDING, True)
+    client.add_order = client_add  # type: ignore[method-assign]
+    again = KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+    assert [each.status for each in again.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, passing: Time
+) -> None:
+    wanted = asked(journal)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8)
+    journal.record_order(Order(wanted.intent_id, OrderStatus.PENDING, undecided("sent", until), NOON), [])
+    assert state(venue.place(wanted)) == (OrderStatus.PENDING, NEVER_TAKEN)
+    assert passing.now > 12
+    assert "AddOrder" not in double.methods()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded", "EService:Market in cancel_only mode",
+     "EGeneral:Invalid arguments:deadline", "EGeneral:Temporary lockout"],
+)  # fmt: skip
+def test_not_now_is_no_rejection(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
+) -> None:
+    double.faults["AddOrder"] = [saying(words)]
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.PENDING
+    assert words in order.reason
+    assert void_after(order) is None
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+
+
+def test_a_venue_that_is_away_leaves_the_intent_to_settle(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.faults["OpenOrders"] = [saying("EService:Unavailable")] * 5
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.PENDING
+    assert "EService:Unavailable" in order.reason
+    assert "AddOrder" not in double.methods()
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+
+
+@pytest.mark.parametrize("words", ["EAPI:Invalid key", "EGeneral:Permission denied"])
+def test_a_key_that_may_not_trade_rejects_nothing(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
+) -> None:
+    double.faults["AddOrder"] = [saying(words)]
+    wanted = asked(journal)
+    with pytest.raises(NotAuthorised, match=words):
+        venue.place(wanted)
+    assert [each.intent_id for each in journal.unsettled("paper")] == [wanted.intent_id]
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+
+
+def test_several_fills_are_booked_one_by_one(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.shares = [Decimal("0.03")] * 30 + [Decimal("0.1")]
+    wanted = asked(journal)
+    assert state(venue.place(wanted)) == (OrderStatus.FILLED, "")
+    fills = journal.fills("paper")
+    assert len(fills) == 31
+    assert sum(fill.quantity for fill in fills) == QUANTITY
+    assert (fills[0].fee, fills[0].filled_at.microsecond) == (Decimal("0.01200"), 123456)
+
+
+def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, client: KrakenClient, passing: Time
+) -> None:
+    double.shares = [Decimal("0.4")]
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.ACCEPTED
+    assert "open, 0.004 of 0.01 are filled" in order.reason
+    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY * Decimal("0.4")
+    double.finds_closed = False  # its own id is enough
+    (key,) = double.orders
+    double.fill(key, QUANTITY * Decimal("0.6"))
+    again = KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+    assert [state(each) for each in again.settle("paper")] == [(OrderStatus.FILLED, "")]
+    assert [fill.quantity for fill in journal.fills("paper")] == [Decimal("0.0040"), Decimal("0.0060")]
+    assert len(double.orders) == 1
+
+
+def test_an_order_that_was_canceled_after_a_part_is_final_and_says_what_is_missing(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.shares, double.ended = [Decimal("0.4")], "canceled"
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.FILLED
+    assert order.reason.endswith("canceled: Market price protection, after 0.004 of 0.01 BTC")
+    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY * Decimal("0.4")
+    assert venue.settle("paper") == []
+
+
+def test_an_order_that_was_canceled_without_a_fill_is_rejected(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.shares, double.ended = [Decimal(0)], "expired"
+    double.fill = lambda key, quantity: double.orders[key].update(status="expired", closetm=1.0)  # type: ignore[method-assign]
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.REJECTED
+    assert order.reason.endswith("expired")
+    assert journal.balances("paper") == OPENING
+
+
+def test_an_order_is_not_final_before_all_its_fills_are_listed(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.shares = [Decimal("0.5"), Decimal("0.5")]
+    truth = double.QueryOrders
+
+    def without_the_last(fields: dict[str, str]) -> Any:
+        return {key: {**each, "trades": each["trades"][:-1]} for key, each in truth(fields).items()}
+
+    double.QueryOrders = without_the_last  # type: ignore[method-assign]
+    order = venue.place(asked(journal))
+    assert order.status is OrderStatus.ACCEPTED
+    assert "0.005 BTC of its fills are not listed yet" in order.reason
+    double.QueryOrders = truth  # type: ignore[method-assign]
+    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.FILLED, "")]
+    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+
+
+def test_an_accepted_order_that_cannot_be_asked_for_is_found_by_its_own_id_later(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.faults["QueryOrders"] = [html_520_before] * 10
+    order = venue.place(asked(journal))
+    (key,) = double.orders
+    assert order.status is OrderStatus.ACCEPTED
+    assert order.reason.startswith(held(key, "Kraken QueryOrders: HTTP 520"))
+    assert [each.status for each in venue.settle("paper")] == [order.status]
+    double.faults["QueryOrders"].clear()
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"vol": "0.02"}, "is buy 0.02 XBTUSDT"),
+        ({"cl_ord_id": "another"}, "asked for client order id"),
+        ({"oflags": "fcib"}, "its fee is in BTC"),
+        ({"vol_exec": "0.009"}, "closed with 0.009"),
+        ({"vol_exec": "0.011"}, "0.011 of 0.01"),
+    ],
+)
+def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, wrong: dict[str, str], named: str
+) -> None:
+    wanted = asked(journal)
+    venue.place(wanted)
+    next(iter(double.orders.values())).update(wrong)
+    other = MemoryJournal()
+    opened(other).record_decision(receipt(wanted.decision_id), wanted)
+    double.finds_closed = True
+    double._named = lambda fields: iter(double.orders.items())  # type: ignore[method-assign]
+    with pytest.raises(InvalidMessage, match=named):
+        KrakenVenue(venue._client, other, "paper").place(wanted)
+    assert other.fills("paper") == []
+    assert len(double.orders) == 1
+
+
+def test_a_failure_holds_up_no_other_intent_and_is_raised_in_the_end(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    asked(journal)
+    asked(journal, created_at=NOON + dt.timedelta(minutes=1))
+    double.faults["AddOrder"] = [saying("EAPI:Invalid key")]
+    with pytest.raises(NotAuthorised):
+        venue.settle("paper")
+    assert len(double.orders) == 1
+    assert len(journal.unsettled("paper")) == 1
+
+
+def test_two_threads_that_place_the_same_intent_place_one_order(
+    client: KrakenClient, journal: Journal, double: KrakenDouble
+) -> None:
+    wanted = asked(journal)
+    venues = [KrakenVenue(client, journal, "paper") for _ in range(4)]
+    threads = [threading.Thread(target=each.place, args=(wanted,)) for each in venues]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(double.orders) == 1
+    assert len(journal.fills("paper")) == 1
+
+
+PROGRAM = """
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from tests.contracts.trade import decided, opened
+from trading.stores.memory import MemoryJournal
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken.venue import KrakenVenue
+folder, url, key, secret, identity = sys.argv[1:]
+many = Limit(10_000, 1000)
+journal = opened(MemoryJournal())
+intent = decided(journal, "d", intent_id=identity)
+with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many) as client:
+    print(KrakenVenue(client, journal, "paper").place(intent).status.value, len(journal.fills("paper")))
+"""
+
+
+def test_two_processes_that_place_the_same_intent_place_one_order(
+    double: KrakenDouble, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable, "-c", PROGRAM, str(tmp_path), double.url, CREDENTIALS.key, CREDENTIALS.secret,
+        str(uuid.uuid4()),
+    ]  # fmt: skip
+    programs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [program.communicate(timeout=120) for program in programs]
+    assert [output for output, _ in said] == ["filled 1\n", "filled 1\n"], said
+    assert len(double.orders) == 1
+
+
+def test_an_order_carries_its_identity_its_deadline_and_where_its_fee_is_taken(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    wanted = asked(journal)
+    venue.place(wanted)
+    sent = next(fields for method, fields in double.calls if method == "AddOrder")
+    deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
+    assert (sent["cl_ord_id"], sent["ordertype"], sent["oflags"]) == (wanted.intent_id, "market", "fciq")
+    assert 2 < deadline <= 9
+
+
+def test_the_deadline_is_on_the_venues_clock(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    double.skew = 3600
+    venue.place(asked(journal))
+    sent = next(fields for method, fields in double.calls if method == "AddOrder")
+    deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
+    assert 3602 < deadline <= 3609
+
+
+def test_an_intent_that_is_no_uuid_gets_one_that_follows_from_it() -> None:
+    assert client_order_id("intent-of-decision-1") == client_order_id("intent-of-decision-1")
+    assert client_order_id("intent-of-decision-1") != client_order_id("intent-of-decision-2")
+    assert uuid.UUID(client_order_id("intent-of-decision-1"))
+
+
+def test_an_unknown_order_without_a_note_is_undecided_for_the_longest_deadline() -> None:
+    order = Order(intent().intent_id, OrderStatus.UNKNOWN, "somebody else wrote this", NOON)
+    assert void_after(order) == NOON + dt.timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("seconds", [1, 61])
+def test_a_deadline_that_kraken_does_not_take_is_refused(
+    client: KrakenClient, journal: Journal, seconds: int
+) -> None:
+    with pytest.raises(InvalidValue, match="Kraken takes 2 to 60 s"):
+        KrakenVenue(client, journal, "paper", deadline=dt.timedelta(seconds=seconds))

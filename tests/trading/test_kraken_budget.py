@@ -1,0 +1,180 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.errors import InvalidValue, RateLimited, UnreadableFile
+from trading.venues.kraken.budget import HEADROOM, Budget
+from trading.venues.kraken.counters import (
+    Counter,
+    Limit,
+    OrderAction,
+    Tier,
+    charged,
+    delay,
+    exhausted,
+    level,
+    order_cost,
+)
+
+LIMITS = st.builds(Limit, st.floats(5, 200), st.floats(0.1, 10))
+STARTER = Tier.STARTER.allowance
+SPENDING = """
+import sys
+from pathlib import Path
+from trading.errors import RateLimited
+from trading.venues.kraken.budget import Budget
+from trading.venues.kraken.counters import Limit
+budget, limit, spent = Budget(Path(sys.argv[1]), patience=0), Limit(1501, 0.000001), 0
+while True:
+    try:
+        budget.spend("calls", limit, 1)
+    except RateLimited:
+        break
+    spent += 1
+print(spent)
+"""
+
+
+class Clock:
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def budget(folder: Path, clock: Clock, patience: float = 100.0) -> Budget:
+    return Budget(folder / "budget", patience, clock, clock.sleep)
+
+
+# --- arithmetic
+
+
+@given(LIMITS, st.lists(st.tuples(st.floats(0, 30), st.sampled_from([1.0, 2.0, 5.0])), max_size=30))
+def test_whoever_waits_as_told_never_passes_the_maximum(
+    limit: Limit, calls: list[tuple[float, float]]
+) -> None:
+    counter, now, spent, began = Counter(), 0.0, 0.0, 0.0
+    for pause, cost in calls:
+        now += pause
+        now += delay(counter, limit, cost, now)
+        counter = charged(counter, limit, cost, now)
+        spent += cost
+        assert 0 <= counter.level <= limit.maximum + 1e-4
+    assert spent <= limit.maximum + limit.decay * (now - began) + 1e-3
+
+
+@given(LIMITS, st.floats(0, 100), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_a_clock_that_goes_back_takes_nothing_off_a_counter(
+    limit: Limit, at: float, now: float, height: float
+) -> None:
+    counter = Counter(height, at)
+    assert level(counter, limit, min(now, at)) == height
+    assert 0 <= level(counter, limit, now) <= height
+
+
+@given(LIMITS, st.floats(0, 5))
+def test_a_full_counter_is_waited_for_no_longer_than_needed(limit: Limit, cost: float) -> None:
+    wait = delay(exhausted(limit, 7.0), limit, cost, 7.0)
+    assert wait == pytest.approx(cost / limit.decay, abs=2e-6)
+
+
+def test_a_cost_that_never_fits_is_no_endless_wait() -> None:
+    with pytest.raises(InvalidValue, match="never fits"):
+        delay(Counter(), Limit(5, 1), 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("action", "age", "cost"),
+    [
+        (OrderAction.ADD, 0, 1), (OrderAction.ADD, 999, 1),
+        (OrderAction.AMEND, 0, 4), (OrderAction.AMEND, 5, 3), (OrderAction.AMEND, 14.9, 2), (OrderAction.AMEND, 15, 1),
+        (OrderAction.EDIT, 4.9, 7), (OrderAction.EDIT, 5, 6), (OrderAction.EDIT, 10, 5), (OrderAction.EDIT, 44, 3),
+        (OrderAction.EDIT, 89, 2), (OrderAction.EDIT, 90, 1),
+        (OrderAction.CANCEL, 0, 8), (OrderAction.CANCEL, 5, 6), (OrderAction.CANCEL, 14, 5),
+        (OrderAction.CANCEL, 44, 4), (OrderAction.CANCEL, 89, 2), (OrderAction.CANCEL, 299, 1),
+        (OrderAction.CANCEL, 300, 0),
+    ],
+)  # fmt: skip
+def test_orders_cost_what_krakens_table_says(action: OrderAction, age: float, cost: float) -> None:
+    assert order_cost(action, age) == cost
+
+
+@pytest.mark.parametrize(
+    ("tier", "calls", "orders"),
+    [
+        ("starter", (15, 0.33), (60, 1.0)),
+        ("intermediate", (20, 0.5), (125, 2.34)),
+        ("pro", (20, 1.0), (180, 3.75)),
+    ],
+)
+def test_tiers_have_krakens_counters(
+    tier: str, calls: tuple[float, float], orders: tuple[float, float]
+) -> None:
+    allowance = Tier(tier).allowance
+    assert (allowance.calls, allowance.orders) == (Limit(*calls), Limit(*orders))
+
+
+# --- shared
+
+
+def test_calls_go_out_at_once_until_the_budget_is_spent_and_then_as_it_recovers(tmp_path: Path) -> None:
+    clock = Clock()
+    spender = budget(tmp_path, clock)
+    for _ in range(14):
+        spender.spend("calls", STARTER.calls, 1)
+    assert clock.slept == []
+    spender.spend("calls", STARTER.calls, 1)
+    assert sum(clock.slept) == pytest.approx(1 / 0.33, rel=1e-3)
+
+
+def test_a_wait_beyond_patience_says_how_long_it_would_be_and_spends_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    spender = budget(tmp_path, clock, patience=5)
+    spender.exhaust("calls", STARTER.calls)
+    for _ in range(2):
+        with pytest.raises(RateLimited, match=r"budget for calls is spent: 9\.1 s"):
+            spender.spend("calls", STARTER.calls, 2)
+    assert clock.slept == []
+
+
+def test_what_one_spent_the_other_knows_also_after_a_restart(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(14):
+        budget(tmp_path, clock).spend("calls", STARTER.calls, 1)
+    with pytest.raises(RateLimited):
+        budget(tmp_path, clock, patience=1).spend("calls", STARTER.calls, 1)
+
+
+def test_pairs_have_counters_of_their_own(tmp_path: Path) -> None:
+    clock = Clock()
+    spender = budget(tmp_path, clock, patience=0)
+    spender.exhaust("orders of XBTUSDT", STARTER.orders)
+    spender.spend("orders of XRPXBT", STARTER.orders, 8)
+    with pytest.raises(RateLimited, match="orders of XBTUSDT"):
+        spender.spend("orders of XBTUSDT", STARTER.orders, 8)
+
+
+def test_two_processes_together_spend_the_budget_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SPENDING, str(tmp_path / "budget")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    spent = [int(process.communicate(timeout=60)[0]) for process in running]
+    assert sum(spent) == 1501 - HEADROOM
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"calls": 5}', '{"calls": [NaN, 0]}', '{"calls": ["x", 1]}', "{"]
+)
+def test_a_damaged_budget_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "budget").write_text(text, encoding="utf-8")
+    with pytest.raises(UnreadableFile, match="budget"):
+        budget(tmp_path, Clock()).spend("calls", STARTER.calls, 1)

@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.errors import (
+    MarketloomError,
+    NotAuthorised,
+    OutcomeUnknown,
+    RateLimited,
+    VenueRefused,
+    VenueUnreachable,
+)
+from trading.venues.kraken.errors import error_from
+
+
+@pytest.mark.parametrize(
+    ("words", "read", "change"),
+    [
+        ("EAPI:Rate limit exceeded", RateLimited, RateLimited),
+        ("EOrder:Rate limit exceeded", RateLimited, RateLimited),
+        ("EGeneral:Too many requests", RateLimited, RateLimited),
+        ("EService:Throttled: 1700000000", RateLimited, RateLimited),
+        ("EGeneral:Temporary lockout", RateLimited, RateLimited),
+        ("EAPI:Invalid nonce", VenueUnreachable, VenueUnreachable),
+        ("EService:Unavailable", VenueUnreachable, OutcomeUnknown),
+        ("EService:Busy", VenueUnreachable, OutcomeUnknown),
+        ("EService:Timeout", VenueUnreachable, OutcomeUnknown),
+        ("EService:Deadline elapsed", VenueUnreachable, OutcomeUnknown),
+        ("EGeneral:Internal error:17", VenueUnreachable, OutcomeUnknown),
+        ("EService:Market in cancel_only mode", VenueUnreachable, VenueUnreachable),
+        ("EService:Market in post_only mode", VenueUnreachable, VenueUnreachable),
+        ("EGeneral:Invalid arguments:deadline", VenueUnreachable, VenueUnreachable),
+        ("EAPI:Invalid key", NotAuthorised, NotAuthorised),
+        ("EAPI:Invalid signature", NotAuthorised, NotAuthorised),
+        ("EGeneral:Permission denied", NotAuthorised, NotAuthorised),
+        ("ESession:Invalid session", NotAuthorised, NotAuthorised),
+        ("EOrder:Insufficient funds", VenueRefused, VenueRefused),
+        ("EOrder:Order minimum not met", VenueRefused, VenueRefused),
+        ("EQuery:Unknown asset pair", VenueRefused, VenueRefused),
+        ("EGeneral:Invalid arguments:volume", VenueRefused, VenueRefused),
+        ("ESomething:Nobody has seen before", VenueRefused, VenueRefused),
+    ],
+)
+def test_each_string_says_whether_to_try_again(
+    words: str, read: type[MarketloomError], change: type[MarketloomError]
+) -> None:
+    for changes, wanted in ((False, read), (True, change)):
+        error = error_from("AddOrder", [words], changes)
+        assert type(error) is wanted
+        assert words in str(error)
+        assert "AddOrder" in str(error)
+
+
+def test_the_least_certain_of_several_strings_decides() -> None:
+    error = error_from("AddOrder", ["EOrder:Insufficient funds", "EService:Busy"], changes=True)
+    assert isinstance(error, OutcomeUnknown)
+    assert "EOrder:Insufficient funds; EService:Busy" in str(error)
+
+
+@given(st.lists(st.text(), min_size=1), st.booleans())
+def test_any_words_become_an_error_of_ours(words: list[str], changes: bool) -> None:
+    error = error_from("AddOrder", words, changes)
+    assert isinstance(error, MarketloomError)
+    assert len(str(error)) < 1000

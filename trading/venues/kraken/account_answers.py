@@ -1,0 +1,117 @@
+"""What Kraken's private calls answer. Fields that nobody here reads are left out; unknown ones are ignored."""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+Status = Literal["pending", "open", "closed", "canceled", "expired"]
+
+
+class TradeBalance(
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "equivalent": "eb", "trade": "tb", "margin": "m", "unrealised": "n", "cost": "c", "valuation": "v",
+        "equity": "e", "free": "mf", "level": "ml",
+    },
+):  # fmt: skip
+    """In the asset that was asked for."""
+
+    equivalent: Decimal  # of all currencies
+    trade: Decimal  # of those that count as collateral
+    margin: Decimal  # bound by open positions
+    unrealised: Decimal
+    cost: Decimal  # of open positions
+    valuation: Decimal  # of open positions
+    equity: Decimal  # trade balance and unrealised profit
+    free: Decimal  # equity less margin
+    level: Decimal | None = None  # equity in percent of margin, only while a position is open
+
+
+class Description(msgspec.Struct, frozen=True):
+    pair: str
+    type: Literal["buy", "sell"]
+    ordertype: str
+    order: str = ""
+
+
+class OrderInfo(msgspec.Struct, frozen=True):
+    status: Status
+    opentm: Decimal
+    descr: Description
+    vol: Decimal
+    vol_exec: Decimal
+    cost: Decimal
+    fee: Decimal
+    price: Decimal  # average
+    closetm: Decimal | None = None
+    cl_ord_id: str | None = None
+    reason: str | None = None
+    oflags: str = ""
+    trades: list[str] = []
+
+
+class OpenOrdersAnswer(msgspec.Struct, frozen=True):
+    open: dict[str, OrderInfo]
+
+
+class ClosedOrdersAnswer(msgspec.Struct, frozen=True):
+    closed: dict[str, OrderInfo]
+    count: int | None = None
+
+
+class TradeInfo(msgspec.Struct, frozen=True):
+    ordertxid: str
+    pair: str
+    time: Decimal
+    type: Literal["buy", "sell"]
+    price: Decimal
+    cost: Decimal  # quote currency
+    fee: Decimal  # quote currency
+    vol: Decimal
+    margin: Decimal = Decimal(0)
+
+
+class TradesHistoryAnswer(msgspec.Struct, frozen=True):
+    trades: dict[str, TradeInfo]
+    count: int | None = None
+
+
+class AddedDescription(msgspec.Struct, frozen=True):
+    order: str
+    close: str = ""
+
+
+class Added(msgspec.Struct, frozen=True):
+    descr: AddedDescription
+    txid: list[str] = []  # none when the order was only validated
+
+
+class Amended(msgspec.Struct, frozen=True):
+    amend_id: str
+
+
+class Edited(msgspec.Struct, frozen=True):
+    txid: str
+    originaltxid: str | None = None
+
+
+class Canceled(msgspec.Struct, frozen=True):
+    count: int
+    pending: bool = False
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """The dead man's switch; `trigger` is "0" when it is off."""
+
+    current: str = msgspec.field(name="currentTime")
+    trigger: str = msgspec.field(name="triggerTime")
+
+
+class Token(msgspec.Struct, frozen=True):
+    token: str
+    expires: int  # seconds; not while a private subscription lives
+
+    def __repr__(self) -> str:
+        return f"Token(expires={self.expires})"

@@ -1,0 +1,51 @@
+"""One small text that several processes read and replace, one at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trading.errors import UnreadableFile, UnusableHome
+
+
+class LockedFile:
+    """A kill at any moment leaves the text before or the text after, never half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Threads and processes wait here for each other. UnusableHome when the folder cannot be written."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UnusableHome(f"{self._path.parent} cannot be written: {error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def read(self) -> str | None:
+        """None while it was never written."""
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnreadableFile(f"{self._path} cannot be read: {error}") from error
+
+    def replace(self, text: str) -> None:
+        temporary = self._path.with_name(f"{self._path.name}.writing")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise UnusableHome(f"{self._path} cannot be written: {error}") from error

@@ -1,0 +1,123 @@
+"""Kraken's names for assets and pairs, and ours. They are known nowhere else."""
+
+import logging
+from collections.abc import Mapping
+from decimal import Decimal
+
+from trading.errors import InvalidMessage, NotStored
+from trading.market import Instrument, Pair, PairStatus
+from trading.venues.kraken.market_answers import AssetPair
+
+LOG = logging.getLogger("marketloom.kraken")
+
+_OURS = {"XBT": "BTC", "XDG": "DOGE"}  # where Kraken's alternative name is not everybody's
+_KRAKENS = {ours: theirs for theirs, ours in _OURS.items()}
+NOTHING_LENT = Decimal(1)
+PERCENT = Decimal(100)
+
+
+def asset_name(alternative: str) -> str:
+    """From Kraken's alternative name (`XBT`, `USD`, `XBT.F`); what stands after a dot (staked, earning) stays."""
+    name, dot, kind = alternative.partition(".")
+    return _OURS.get(name, name) + dot + kind
+
+
+def kraken_asset(asset: str) -> str:
+    return _KRAKENS.get(asset, asset)
+
+
+class Listings:
+    """One answer of AssetPairs: what Kraken trades, by our pair."""
+
+    def __init__(self, listed: Mapping[str, AssetPair]) -> None:
+        self._keys: dict[Pair, str] = {}
+        self._listed = listed
+        for key, each in listed.items():
+            pair = _pair(each)
+            if pair is None:
+                continue
+            if pair in self._keys:
+                LOG.warning(
+                    "Kraken lists %s twice, as %s and %s: the first is used", pair, self._keys[pair], key
+                )
+                continue
+            self._keys[pair] = key
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple(self._keys)
+
+    def key(self, pair: Pair) -> str:
+        """Its name in results (XXBTZUSD). NotStored when Kraken does not trade it."""
+        if pair not in self._keys:
+            raise NotStored(f"Kraken does not trade {pair}: `AssetPairs` does not list it")
+        return self._keys[pair]
+
+    def listing(self, pair: Pair) -> AssetPair:
+        return self._listed[self.key(pair)]
+
+    def names(self, pair: Pair) -> frozenset[str]:
+        """Whatever Kraken may call it in an answer."""
+        each = self.listing(pair)
+        return frozenset({self.key(pair), each.altname, each.wsname})
+
+    def instrument(self, pair: Pair) -> Instrument:
+        """Fees are those of the first volume tier, the dearest. InvalidMessage for rules that nobody can keep."""
+        return instrument(pair, self.listing(pair))
+
+
+def _pair(listed: AssetPair) -> Pair | None:
+    """None for what has no stream name: Kraken's dark pools, which nobody can trade any more."""
+    base, _, quote = listed.wsname.partition("/")
+    return Pair(asset_name(base), asset_name(quote)) if base and quote else None
+
+
+def instrument(pair: Pair, listed: AssetPair) -> Instrument:
+    for name in ("pair_decimals", "lot_decimals"):
+        if not 0 <= getattr(listed, name) <= 18:
+            raise InvalidMessage("Kraken AssetPairs", f"{pair}: {name} is {getattr(listed, name)}")
+    tick = listed.tick_size if listed.tick_size is not None else _increment(listed.pair_decimals)
+    step = _increment(listed.lot_decimals)
+    taker = _first_tier(pair, listed.fees)
+    amounts = {
+        "tick_size": tick, "ordermin": listed.ordermin or step, "costmin": listed.costmin or Decimal(0),
+        "fees": taker, "fees_maker": _first_tier(pair, listed.fees_maker or listed.fees),
+    }  # fmt: skip
+    for name, amount in amounts.items():
+        if amount < 0 or (amount == 0 and name in ("tick_size", "ordermin")):
+            raise InvalidMessage("Kraken AssetPairs", f"{pair}: {name} is {amount}")
+    return Instrument(
+        pair=pair,
+        price_increment=tick,
+        quantity_increment=step,
+        minimum_quantity=amounts["ordermin"],
+        minimum_cost=amounts["costmin"],
+        taker_fee=taker / PERCENT,
+        maker_fee=amounts["fees_maker"] / PERCENT,
+        status=_status(pair, listed.status),
+        maximum_leverage=_leverage(listed),
+    )
+
+
+def _increment(decimals: int) -> Decimal:
+    return Decimal(1).scaleb(-decimals)
+
+
+def _first_tier(pair: Pair, fees: list[tuple[Decimal, Decimal]]) -> Decimal:
+    if not fees:
+        raise InvalidMessage("Kraken AssetPairs", f"{pair} has no fees")
+    return fees[0][1]
+
+
+def _status(pair: Pair, status: str) -> PairStatus:
+    try:
+        return PairStatus(status)
+    except ValueError:
+        raise InvalidMessage("Kraken AssetPairs", f"{pair} has the unknown status {status[:40]!r}") from None
+
+
+def _leverage(listed: AssetPair) -> Decimal:
+    """What is lent on both sides."""
+    return min(
+        max(map(Decimal, side), default=NOTHING_LENT) for side in (listed.leverage_buy, listed.leverage_sell)
+    )

@@ -1,0 +1,97 @@
+"""HTTP that ends: a server that sends one byte now and then cannot hold a request beyond its total time."""
+
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+
+import httpcore
+import httpx
+
+LARGEST = 32 * 1024 * 1024  # bytes of one answer; all pairs of Kraken together are below 2 MB
+
+
+class _Deadline(threading.local):
+    """When the request that this thread is waiting for has to be over, on the monotonic clock."""
+
+    at = float("inf")
+
+    def cut(self, timeout: float | None) -> float:
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the answer took longer than the whole request may")
+        return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.cut(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.cut(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.cut(timeout))
+        return _Stream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(stream, self._deadline)
+
+
+class BoundedTransport(httpx.HTTPTransport):
+    """Reads the whole answer; `total` seconds for everything after the connection stands."""
+
+    def __init__(self, total: float) -> None:
+        super().__init__()
+        self._total = total
+        self._deadline = _Deadline()
+        self._pool.close()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            network_backend=_Backend(self._deadline),
+            keepalive_expiry=5.0,
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Whatever breaks is an httpx.TransportError; a ConnectError or ConnectTimeout: the request never left."""
+        self._deadline.at = time.monotonic() + self._total
+        response = super().handle_request(request)
+        try:
+            body = _body(response)
+        finally:
+            response.close()
+        return httpx.Response(response.status_code, headers=response.headers, content=body, request=request)
+
+
+def _body(response: httpx.Response) -> bytes:
+    body = bytearray()
+    for part in response.iter_raw():
+        body += part
+        if len(body) > LARGEST:
+            raise httpx.ReadError(f"the answer is longer than {LARGEST} bytes")
+    return bytes(body)
