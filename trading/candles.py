@@ -16,7 +16,8 @@ from trading.ports import Quote
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 
-TRADED_CANDLES_ONLY = frozenset({"kraken"})  # these venues publish no candle for a window without a trade
+# These sources have no candle for a window without a trade; of `cryptocompare-kraken` the first word counts.
+TRADED_CANDLES_ONLY = frozenset({"kraken", "sandbox", "cryptocompare"})
 
 # A silence above this is not believed to be a quiet market. Kraken's stop of January 2018 lasted 23 and
 # 19 hours; its BTC/USD was never quiet for 12 hours after 2015. In thinner markets a long quiet counts
@@ -130,7 +131,7 @@ def gaps(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> list[Gap]:
 
 
 def _kind(silence: timedelta, origin: str) -> GapKind:
-    quiet = origin in TRADED_CANDLES_ONLY and silence <= QUIET_LIMIT
+    quiet = origin.partition("-")[0] in TRADED_CANDLES_ONLY and silence <= QUIET_LIMIT
     return GapKind.NO_TRADE if quiet else GapKind.OUTAGE
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from streaming.sandbox.decimals import price_decimals, quantity_decimals
 from streaming.sandbox.model import CloseOrder, Order, OrderType, PriceTerm, Unit
-from streaming.sandbox.rest.names import altname, price_decimals, quantity_decimals
+from streaming.sandbox.rest.names import altname
 from streaming.sandbox.rest.spelling import fixed
 from trading.market import Instrument
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streaming.sandbox.model import Listing, Refused
-from trading.market import Instrument, Pair
+from trading.market import Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,6 @@ _LEGACY_QUOTES = {
     "ZEC": ("XBT", "EUR", "USD"),
 }
 
-# How many decimals prices, costs and fees have where Kraken is exact; 5 or those of the price for other pairs.
-_COST_DECIMALS = {"ETH/BTC": 10, "XRP/BTC": 9, "XRP/USDT": 8, "XRP/USD": 8, "XRP/EUR": 8, "XRP/ETH": 10}
-
 
 def asset_name(asset: str) -> AssetName:
     if asset in _MONEY:
@@ -71,19 +68,6 @@ def pair_key(pair: Pair) -> str:
     base, quote = asset_name(pair.base), asset_name(pair.quote)
     legacy = quote.altname in _LEGACY_QUOTES.get(base.altname, ())
     return base.key + quote.key if legacy else base.altname + quote.altname
-
-
-def price_decimals(instrument: Instrument) -> int:
-    return max(0, -int(instrument.price_increment.normalize().as_tuple().exponent))
-
-
-def quantity_decimals(instrument: Instrument) -> int:
-    return max(0, -int(instrument.quantity_increment.normalize().as_tuple().exponent))
-
-
-def cost_decimals(instrument: Instrument) -> int:
-    known = _COST_DECIMALS.get(str(instrument.pair), 5)
-    return max(known, price_decimals(instrument))
 
 
 class Names:

@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.model import Bar, BookLevel, BookView, Listing, Print, Refused, Summary
-from streaming.sandbox.rest.names import (
-    altname,
-    asset_name,
-    cost_decimals,
-    pair_key,
-    price_decimals,
-    quantity_decimals,
-    wsname,
-)
+from streaming.sandbox.rest.names import altname, asset_name, pair_key, wsname
 from streaming.sandbox.rest.spelling import (
     book_quantity,
     fixed,

@@ -6,17 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.exchange.ledger import TradeBalance
 from streaming.sandbox.model import FINAL, Execution, Order, OrderType
 from streaming.sandbox.rest.describe import describe, leverage
-from streaming.sandbox.rest.names import (
-    altname,
-    asset_name,
-    cost_decimals,
-    pair_key,
-    price_decimals,
-    quantity_decimals,
-)
+from streaming.sandbox.rest.names import altname, asset_name, pair_key
 from streaming.sandbox.rest.spelling import fixed, plain, seconds, signed
 from trading.margin.terms import MarginPosition, MarginTerms
 from trading.market import Instrument

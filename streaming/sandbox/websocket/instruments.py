@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.decimals import cost_decimals
 from streaming.sandbox.model import Listing
 from streaming.sandbox.websocket.frames import message
 from streaming.sandbox.websocket.spelling import Decimals, number, plain
@@ -85,7 +86,7 @@ def _pair(listing: Listing, status: PairStatus) -> dict[str, Any]:
         "qty_precision": decimals.quantity,
         "qty_increment": plain(instrument.quantity_increment),
         "price_precision": decimals.price,
-        "cost_precision": min(decimals.price + 4, _KNOWN.get(pair.quote, _OTHER).precision),
+        "cost_precision": cost_decimals(instrument),
         "marginable": _marginable(listing),
         "has_index": True,
         "cost_min": plain(instrument.minimum_cost),

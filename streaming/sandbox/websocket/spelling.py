@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
+from streaming.sandbox.decimals import price_decimals, quantity_decimals
 from streaming.sandbox.model import Listing
 
 
@@ -19,19 +20,13 @@ class Decimals:
     @classmethod
     def of(cls, listing: Listing) -> "Decimals":
         instrument = listing.instrument
-        return cls(places(instrument.price_increment), places(instrument.quantity_increment))
+        return cls(price_decimals(instrument), quantity_decimals(instrument))
 
     def spell_price(self, price: Decimal) -> msgspec.Raw:
         return number(price, self.price)
 
     def spell_quantity(self, quantity: Decimal) -> msgspec.Raw:
         return number(quantity, self.quantity)
-
-
-def places(increment: Decimal) -> int:
-    """Decimals of an increment: 0.10 has one, 5 has none."""
-    exponent = increment.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def number(value: Decimal, decimals: int) -> msgspec.Raw:
