@@ -63,6 +63,9 @@ class Knowledge:
     costs: Mapping[Pair, Costs]
     sentiment_half_life_hours: float
     clock: Callable[[], datetime] | None = None
+    held: Callable[[], Mapping[str, Decimal]] | None = (
+        None  # what the venue says that a new account opens with
+    )
 
     def at(self, pair: Pair, decided_at: datetime) -> Known:
         """Everything known at `decided_at`. NotStored says which asset to materialise."""
@@ -157,7 +160,7 @@ class Knowledge:
         return {pair: Decimal(str(self._window(pair, at, 1)["close"][-1])) for pair in self.universe.pairs}
 
     def ensure_account(self, at: datetime) -> None:
-        """Book the opening balances once, at the prices of the account's first decision.
+        """Book the opening balances once: what the venue holds, or the capital at the first decision's prices.
 
         An account that is open asks for no price: one that cannot be read must not keep a position open.
         """
@@ -166,7 +169,8 @@ class Knowledge:
             return
         except NotStored:
             pass
-        self.journal.open_account(self.account.name, opening_balances(self.account, self.prices(at)), at)
+        opening = self.held() if self.held else opening_balances(self.account, self.prices(at))
+        self.journal.open_account(self.account.name, opening, at)
 
     def snapshot(self, at: datetime) -> dict[str, Any]:
         """The account as it stands, with the day's opening and the peak so far."""

@@ -1,8 +1,9 @@
 """What assets and sensors ask for, built when a run starts: the only place that knows concrete classes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,17 @@ from ml.strategies import Library
 from orchestration.settings import Settings, home_folder, lake_folder, load_settings
 from orchestration.sources import candle_source, machine_time
 from orchestration.system import POSTGRES
+from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.fills import Costs
 from trading.importers.landing import Landing
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
-from trading.ports import CandleSource, NewsStore
+from trading.ports import CandleSource, NewsStore, Venue
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
 from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
-from trading.venues.paper import PaperVenue
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,10 @@ class World:
         return Account(self.settings.account, market.quote, capital.total, capital.fixed, capital.rest)
 
     @property
-    def venue(self) -> PaperVenue:
-        return PaperVenue(self.journal, self.candle_source, self.instrument_file.read(), self.costs)
+    def venue(self) -> Venue:
+        if self.settings.venue.mode == "sandbox":
+            return sandbox_venue(self.settings, self.home, self.journal)
+        return paper_venue(self.settings, self.journal, self.candle_source, self.instrument_file.read())
 
     @property
     def costs(self) -> dict[Pair, Costs]:
@@ -139,7 +142,11 @@ class World:
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
             clock=machine_time(None) if self.settings.market.is_live else None,
+            held=self.held if self.settings.venue.mode == "sandbox" else None,
         )
+
+    def held(self) -> Mapping[str, Decimal]:
+        return sandbox_balances(self.settings, self.home)
 
     @property
     def report_folder(self) -> Path:
@@ -210,7 +217,9 @@ RESOURCES: dict[str, Any] = {
         "Ollama when it answers, else the packaged all-MiniLM-L6-v2",
     ),
     "journal": provided(lambda world: world.journal, "decisions, orders, fills and balances in PostgreSQL"),
-    "venue": provided(lambda world: world.venue, "the paper exchange"),
+    "venue": provided(
+        lambda world: world.venue, "the paper exchange, or the sandbox through Kraken's protocol"
+    ),
     "account": provided(lambda world: world.account, "whose money, and what it opens with"),
     "policies": provided(lambda world: world.policies, "policy bundles and the promotion log"),
     "performance_store": provided(

@@ -106,7 +106,7 @@ class Capital(BaseModel):
 
 
 class VenueSettings(Section):
-    mode: Literal["paper"]
+    mode: Literal["paper", "sandbox"]
     account: str = Field(pattern="^[a-z0-9-]+$")
     half_spread: Share
     slippage: Share
@@ -173,8 +173,9 @@ class Settings(Section):
 
     @property
     def account(self) -> str:
-        """One account per dataset: a paper account never sees prices of another market."""
-        return f"{self.venue.account}-{self.market.universe.dataset}"
+        """One per dataset and mode: an account never sees prices of another market, or fills of another venue."""
+        name = f"{self.venue.account}-{self.market.universe.dataset}"
+        return name if self.venue.mode == "paper" else f"{name}-{self.venue.mode}"
 
     def instrument(self, pair: Pair) -> Instrument:
         return Instrument(pair=pair, **self.instruments[pair].model_dump())
@@ -332,6 +333,10 @@ def _check_universe(settings: Settings, path: Path) -> None:
             raise InvalidSettings(
                 f'{path}: [market] pairs names {pair}, but there is no [instruments."{pair}"]'
             )
+    if settings.venue.mode == "sandbox" and settings.market.source != "sandbox":
+        raise InvalidSettings(
+            f'{path}: [venue] mode = "sandbox" trades at the sandbox\'s prices: set [market] source = "sandbox" too'
+        )
     if settings.simulator.end <= settings.simulator.start:
         raise InvalidSettings(f"{path}: [simulator] end must be later than start")
     reachable = {settings.market.quote} | {

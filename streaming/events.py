@@ -131,6 +131,7 @@ class Balance:
     asset: str
     amount: Decimal
     at: datetime | None
+    wallet: str = "spot"  # what orders are paid from; what lies elsewhere cannot be spent
 
 
 @dataclass(frozen=True, slots=True)

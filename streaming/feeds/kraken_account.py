@@ -40,8 +40,11 @@ def _execution(data: wire.ExecutionData, sequence: int, snapshot: bool, pairs: P
     )
 
 
+SPOT, MAIN = "spot", "main"  # the wallet that orders are paid from
+
+
 def balances(message: wire.Balance, pairs: Pairs) -> list[Event]:
-    """Of the spot wallet alone, which orders are paid from: what was lent out to earn cannot be spent."""
+    """Of a snapshot the spot wallet alone; updates name their wallet, and each message keeps its number."""
     snapshot = message.type == "snapshot"
     return [
         events.Balance(
@@ -50,15 +53,20 @@ def balances(message: wire.Balance, pairs: Pairs) -> list[Event]:
             each.asset,
             _spendable(each),
             None if each.timestamp is None else utc(each.timestamp),
+            _wallet(each),
         )
         for each in message.data
-        if each.wallet_type in (None, "spot") and each.wallet_id in (None, "main")
     ]
+
+
+def _wallet(data: wire.BalanceData) -> str:
+    kind, name = data.wallet_type or SPOT, data.wallet_id or MAIN
+    return kind if name == MAIN else f"{kind}/{name}"
 
 
 def _spendable(data: wire.BalanceData) -> Decimal:
     total = exact(data.balance, "balance")
     if not data.wallets:
         return total
-    spot = (each.balance for each in data.wallets if each.type == "spot" and each.id == "main")
+    spot = (each.balance for each in data.wallets if each.type == SPOT and each.id == MAIN)
     return exact(next(spot, ZERO), "balance")

@@ -42,14 +42,14 @@ def _which(subscription: Subscription) -> dict[str, Any]:
         parameters["depth"] = subscription.depth
     if channel is Channel.CANDLE:
         parameters["interval"] = MINUTES[subscription.timeframe]
+    if channel is Channel.TICKER:
+        parameters["event_trigger"] = "bbo"  # otherwise bid and ask come only with trades
     return parameters
 
 
 def _how(channel: Channel) -> dict[str, Any]:
     if channel is Channel.EXECUTIONS:
         return {"snap_orders": True, "snap_trades": True}  # the fills that a lost connection missed
-    if channel is Channel.TICKER:
-        return {"snapshot": True, "event_trigger": "bbo"}  # otherwise bid and ask come only with trades
     return {"snapshot": True}
 
 

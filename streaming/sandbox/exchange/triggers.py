@@ -5,11 +5,12 @@ a sell stop and a buy profit when it falls to their trigger, the others when it 
 """
 
 from decimal import Decimal
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from streaming.sandbox.exchange.working import PROFITS, Working
 from trading.orders import Side
 
+SLACK = 100  # outdated entries that are not worth the work
 Entry = tuple[Decimal, int, str]  # signed price, acceptance number, order id
 
 
@@ -33,6 +34,8 @@ class Triggers:
         _push(self._firing[move], order.trigger_price, move, working)
         if working.peak is not None:
             _push(self._trailing[-move], working.peak, -move, working)
+        self._tidy(self._firing[move], "trigger")
+        self._tidy(self._trailing[-move], "peak")
 
     def disarm(self, working: Working) -> None:
         del self._armed[working.order.order_id]
@@ -56,6 +59,12 @@ class Triggers:
                 if (working := self._current(heappop(heap), "peak")) is not None:
                     beaten.append(working)
         return beaten
+
+    def _tidy(self, heap: list[Entry], what: str) -> None:
+        """Outdated entries far from the top would stay for ever."""
+        if len(heap) > SLACK + 2 * len(self._armed):
+            heap[:] = {entry for entry in heap if self._current(entry, what) is not None}
+            heapify(heap)
 
     def _current(self, entry: Entry, what: str) -> Working | None:
         working = self._armed.get(entry[2])

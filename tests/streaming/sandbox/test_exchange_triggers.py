@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.exchange.prices import absolute, trailing_trigger
-from streaming.sandbox.exchange.triggers import Triggers
 from streaming.sandbox.model import (
     Change,
+    NewOrder,
     Order,
     OrderChanged,
     OrderState,
@@ -145,9 +145,7 @@ def test_a_trailing_distance_that_leaves_no_price_is_refused(bench: Bench) -> No
             bench.add(SELL, "0.1", order_type=OrderType.TRAILING_STOP, trigger=value)
 
 
-def _trailing_limit(limit: PriceTerm) -> Any:
-    from streaming.sandbox.model import NewOrder
-
+def _trailing_limit(limit: PriceTerm) -> NewOrder:
     return NewOrder(
         BTC, SELL, OrderType.TRAILING_STOP_LIMIT, d("0.1"), limit=limit, trigger=PriceTerm(d("10.0"))
     )
@@ -182,6 +180,11 @@ def test_a_relative_price_is_the_nearest_on_the_grid(last: Decimal, distance: De
     assert abs(price - (last + distance)) <= INSTRUMENT.price_increment / 2
 
 
-def test_triggers_keep_no_memory_of_orders_that_left() -> None:
-    assert Triggers().due(d(1)) is None
-    assert Triggers().outrun(d(1)) == []
+def test_a_stop_that_trails_for_long_does_not_fill_the_memory(bench: Bench) -> None:
+    bench.add(SELL, "0.1", order_type=OrderType.TRAILING_STOP, trigger="10.0")
+    for tenths in range(10_001, 10_600):
+        bench.tick(f"{tenths // 10}.{tenths % 10}", "0.01", side=BUY)
+    triggers: Any = bench.exchange._running.floor.markets[BTC].triggers
+    assert sum(len(heap) for heap in triggers._firing.values()) < 200
+    bench.tick("1049.9", "0.01")
+    assert bench.exchange.open_orders("alice") == []

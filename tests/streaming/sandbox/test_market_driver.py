@@ -111,9 +111,9 @@ def test_a_replay_that_is_behind_does_not_wait(monkeypatch: pytest.MonkeyPatch) 
 
     async def run() -> None:
         market = Market(1_000_000, stop_after=20)
+        player = market.player([tick(number / 10, "100.0") for number in range(1, 21)])
         market.server += 1.0
-        ticks = [tick(number / 10, "100.0") for number in range(1, 21)]
-        await market.player(ticks).play(market.stop)
+        await player.play(market.stop)
 
     monkeypatch.setattr(driver, "TURN", 0.0)  # every tick takes a whole turn
     monkeypatch.setattr(driver, "_pause", noted)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -86,6 +87,7 @@ class KrakenClient:
         """
         self.folder = folder
         self._calls = Calls(folder, base_url, credentials, allowance, public, total, patience, sleep)
+        self._close = weakref.finalize(self, self._calls.close)  # also of one that is only dropped
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._listings: Listings | None = None
@@ -101,7 +103,7 @@ class KrakenClient:
         self.close()
 
     def close(self) -> None:
-        self._calls.close()
+        self._close()
 
     # --- the market --------------------------------------------------------------------------------------------
 

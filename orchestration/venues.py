@@ -1,0 +1,55 @@
+"""Where orders go: [venue] mode, built."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.settings import Settings
+from trading.errors import NotAuthorised
+from trading.fills import Costs
+from trading.market import Instrument, Pair
+from trading.ports import CandleSource, Journal, Venue
+from trading.venues.paper import PaperVenue
+
+if TYPE_CHECKING:
+    from trading.venues.kraken import KrakenClient
+
+
+def paper_venue(
+    settings: Settings, journal: Journal, source: CandleSource, instruments: Mapping[Pair, Instrument]
+) -> Venue:
+    costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.market.pairs}
+    return PaperVenue(journal, source, instruments, costs)
+
+
+def sandbox_venue(settings: Settings, home: Path, journal: Journal) -> Venue:
+    """The client that trades on Kraken, with the sandbox's address and key."""
+    from trading.venues.kraken.venue import KrakenVenue
+
+    return KrakenVenue(sandbox_client(settings, home), journal, settings.account)
+
+
+def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:
+    """What the sandbox's account holds right now."""
+    with sandbox_client(settings, home) as client:
+        return client.balance()
+
+
+def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
+    """NotAuthorised when no sandbox has run with this home: its key is not there."""
+    from streaming.sandbox.keys import Keys
+    from streaming.sandbox.server import ACCOUNT, KEYS_FILE
+    from trading.venues.kraken import Credentials, KrakenClient, Limit, Tier
+
+    store = home / "sandbox" / KEYS_FILE
+    keys = Keys(store).keys(ACCOUNT) if store.exists() else ()
+    if not keys:
+        raise NotAuthorised(f"{store} has no key: start `marketloom sandbox` with this home first")
+    return KrakenClient(
+        home / "sandbox" / "client",
+        Credentials(keys[0].key, keys[0].secret),
+        settings.sandbox.url,
+        Tier(settings.sandbox.tier).allowance,
+        Limit(60, 30.0),
+    )

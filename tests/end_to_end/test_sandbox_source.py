@@ -1,0 +1,116 @@
+"""Candles and orders of the whole graph against a running sandbox, as the settings wire them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
+from orchestration.settings import Settings, load_settings
+from orchestration.sources import candle_source
+from orchestration.venues import sandbox_balances, sandbox_venue
+from streaming.bus import CANDLE_CLOSED
+from streaming.bus.memory import MemoryBus
+from tests.contracts.trade import intent, receipt
+from tests.streaming.sandbox.running import BALANCES, BTC, MARKET, STARTS, Sandbox, sandbox
+from trading.errors import NotAuthorised
+from trading.market import CANDLE_SCHEMA
+from trading.orders import OrderStatus
+from trading.stores.memory import MemoryJournal, MemoryTable
+
+MONTH = "2024-03-01|BTC-USDT"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def exchange(home: Path) -> Iterator[Sandbox]:
+    with sandbox(home / "sandbox") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(home: Path, exchange: Sandbox) -> Settings:
+    return load_settings(
+        {
+            "MARKETLOOM_HOME": str(home),
+            "MARKETLOOM__MARKET__SOURCE": "sandbox",
+            "MARKETLOOM__MARKET__TIMEFRAME": "1m",
+            "MARKETLOOM__VENUE__MODE": "sandbox",
+            "MARKETLOOM__SANDBOX__PORT": exchange.url.rpartition(":")[2],
+        }
+    )
+
+
+def materialised(settings: Settings, home: Path, instance: dg.DagsterInstance) -> tuple[Any, ...]:
+    store, bus = MemoryTable(CANDLE_SCHEMA), MemoryBus()
+    instance.add_dynamic_partitions("pair", [BTC.key])
+    result = dg.materialize(
+        [ohlcv_from(settings.market.pool), candles_keep_their_invariants, gaps_are_classified],
+        partition_key=MONTH,
+        instance=instance,
+        resources={
+            "universe": settings.market.universe,
+            "candle_source": candle_source(settings, home),
+            "candle_store": store,
+            "bus": bus,
+        },
+    )
+    return result, store, bus
+
+
+def test_the_month_that_is_stored_is_the_market_that_the_sandbox_plays(
+    settings: Settings, home: Path, exchange: Sandbox
+) -> None:
+    exchange.advance(1800)
+    logs = {"python_logs": {"managed_python_loggers": ["marketloom"], "python_log_level": "INFO"}}
+    with dg.instance_for_test(overrides=logs) as instance:
+        result, store, bus = materialised(settings, home, instance)
+        said = [record.user_message for record in instance.all_logs(result.run_id)]
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    stored = store.read(BTC, STARTS.date().replace(day=1))
+    played = MARKET.candles(BTC, stored["open_time"][0], STARTS + timedelta(seconds=1800))
+    traded = played.filter(pl.col("volume") >= 1e-8)
+    assert stored["open_time"].to_list() == traded["open_time"].to_list()
+    for name, within in (
+        ("open", 0.051),
+        ("high", 0.051),
+        ("low", 0.051),
+        ("close", 0.051),
+        ("volume", 3e-8),
+    ):
+        assert (stored[name] - traded[name]).abs().max() <= within, name
+    [event] = bus.read(CANDLE_CLOSED, 0)
+    assert event.payload["close_time"] == stored["close_time"][-1].isoformat()
+    assert any("sandbox BTC/USDT trades" in line and "%" in line for line in said)
+
+
+def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
+    settings: Settings, home: Path, exchange: Sandbox
+) -> None:
+    journal = MemoryJournal()
+    opening = sandbox_balances(settings, home)
+    assert dict(opening) == BALANCES
+    journal.open_account(settings.account, opening, STARTS)
+    wanted = intent("decision-1", account=settings.account, intent_id="8c7b0cb5-0f55-5a53-9a35-8b6f3ec5c7f1")
+    journal.record_decision(receipt("decision-1") | {"account": settings.account}, wanted)
+    order = sandbox_venue(settings, home, journal).place(wanted)
+    assert order.status is OrderStatus.FILLED, order
+    [fill] = journal.fills(settings.account)
+    assert (fill.quantity, fill.side) == (wanted.quantity, wanted.side)
+    booked, held = journal.balances(settings.account), sandbox_balances(settings, home)
+    assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + wanted.quantity
+    assert abs(booked["USDT"] - held["USDT"]) < Decimal("0.0001")
+
+
+def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(NotAuthorised, match="marketloom sandbox"):
+        sandbox_balances(settings, tmp_path)

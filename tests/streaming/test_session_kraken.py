@@ -1,0 +1,119 @@
+"""Kraken's recorded book through a session, over a real connection on which one frame is lost."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+
+from streaming.book import Book
+from streaming.connection import run
+from streaming.events import BookChange, Channel, Level, Subscription, Unknown
+from streaming.feeds.kraken import KrakenFeed
+from streaming.outcomes import BestOffers, Heard, Interrupted, Restored
+from streaming.session import Session
+from tests.streaming.kraken_recordings import book_frame, frames, recorded
+from tests.streaming.session_fakes import XRP
+from tests.streaming.stream_server import BOUND, QUICK, Kept, Patient, venue
+
+RECORDING = "kraken_v2_book_XRP-USD.jsonl"
+DECIMALS = (5, 8)
+LISTING = json.dumps(
+    {
+        "channel": "instrument",
+        "type": "snapshot",
+        "data": {
+            "assets": [],
+            "pairs": [
+                {
+                    "symbol": "XRP/USD",
+                    "status": "online",
+                    "price_increment": 0.00001,
+                    "price_precision": 5,
+                    "qty_increment": 0.00000001,
+                    "qty_precision": 8,
+                    "qty_min": 2,
+                    "cost_min": 0.5,
+                }
+            ],
+        },
+    }
+)
+
+
+class RecordedVenue:
+    """Plays the recording to whoever subscribes, without one frame, and gives a fresh snapshot when asked again."""
+
+    def __init__(self) -> None:
+        self.book = Book(25, *DECIMALS)
+        self.requests: list[tuple[str, str]] = []
+        [self.snapshot, *self.updates] = [frame for frame in frames(RECORDING) if '"book","type"' in frame]
+        checksums = [json.loads(frame)["data"][0]["checksum"] for frame in self.updates]
+        middle = len(self.updates) // 2
+        self.lost = next(n for n in range(middle, len(checksums)) if checksums[n] != checksums[n - 1])
+
+    async def talk(self, connection: ServerConnection) -> None:
+        for channel in ("instrument", "book"):
+            await self._answered(connection, "subscribe", channel)
+            await self._play(connection, LISTING if channel == "instrument" else self.snapshot)
+        for number, frame in enumerate(self.updates[: self.lost + 5]):
+            await self._play(connection, frame, lost=number == self.lost)
+        await self._answered(connection, "unsubscribe", "book")
+        await self._answered(connection, "subscribe", "book")
+        await connection.send(
+            book_frame(
+                _rows(self.book.bids()), _rows(self.book.asks()), self.book.checksum(), symbol="XRP/USD"
+            )
+        )
+        for frame in self.updates[self.lost + 5 :]:
+            await self._play(connection, frame)
+        await connection.wait_closed()
+
+    async def _answered(self, connection: ServerConnection, method: str, channel: str) -> None:
+        request = json.loads(await connection.recv())
+        self.requests.append((request["method"], request["params"]["channel"]))
+        assert self.requests[-1] == (method, channel)
+        result = (
+            {"channel": channel} if channel == "instrument" else {"channel": channel, "symbol": "XRP/USD"}
+        )
+        answer = {"method": method, "result": result, "success": True, "req_id": request["req_id"]}
+        await connection.send(json.dumps(answer))
+
+    async def _play(self, connection: ServerConnection, frame: str, lost: bool = False) -> None:
+        if '"book"' in frame:
+            [change] = KrakenFeed().decode(frame)
+            assert isinstance(change, BookChange)
+            self.book.apply(change)
+        if not lost:
+            await connection.send(frame)
+
+
+def _rows(levels: Sequence[Level]) -> str:
+    return ", ".join(f"{price:f} {quantity:f}" for price, quantity in levels)
+
+
+@recorded
+def test_a_lost_frame_of_the_recording_costs_one_subscription_and_one_unknown_interval() -> None:
+    async def scene() -> None:
+        recording, heard, stop = RecordedVenue(), list[Any](), asyncio.Event()
+        last = KrakenFeed().decode(recording.updates[-1])[0]
+
+        async def hear(each: Heard) -> None:
+            heard.append(each)
+            if each == last:
+                assert session.books[XRP].bids() == recording.book.bids()
+                assert session.books[XRP].asks() == recording.book.asks()
+                stop.set()
+
+        async with venue(recording.talk) as address:
+            session = Session(KrakenFeed(address), [Subscription(Channel.BOOK, (XRP,), depth=25)])
+            async with asyncio.timeout(BOUND):
+                await run(session, hear, stop, quarantine=Kept(), attempts=Patient(), wire=QUICK)
+        assert recording.requests[2:] == [("unsubscribe", "book"), ("subscribe", "book")]
+        signals = [type(each) for each in heard if type(each) not in (BookChange, BestOffers)]
+        assert signals == [Interrupted, Unknown, Restored]
+        changes = [each for each in heard if type(each) is BookChange]
+        assert len(changes) == 1 + recording.lost + 1 + len(recording.updates) - recording.lost - 5
+
+    asyncio.run(scene())
