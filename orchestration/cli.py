@@ -169,6 +169,25 @@ def export_sandbox(
     out.print(f"{', '.join(f'{count} {name}' for name, count in rows.items())} written to {folder}")
 
 
+@app.command()
+def watch(
+    pairs: Annotated[
+        list[str] | None, typer.Argument(help="e.g. BTC/USDT; all of the settings without.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(help="trade book ticker candle instrument executions balances; repeat for several."),
+    ] = None,
+    source: Annotated[str, typer.Option(help="sandbox | kraken | cryptocompare[:market]")] = "sandbox",
+    depth: Annotated[int, typer.Option(help="of the book: 10 25 100 500 1000")] = 10,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so long; without, at Ctrl-C.")] = None,
+) -> None:
+    """What a venue's stream says, every checksum verified; what may have been missed is said loudly."""
+    from orchestration.watching import watch_stream
+
+    watch_stream(pairs or [], channel or [], source, depth, seconds, out)
+
+
 @app.command("sql")
 def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],

@@ -1,220 +1,225 @@
-import datetime as dt
-import re
-from collections.abc import Mapping
-from dataclasses import replace
-from decimal import Decimal
+"""What every venue promises, on paper and at an exchange, whatever journal it books in."""
+
+import threading
+from collections.abc import Iterator
+from decimal import ROUND_FLOOR, Decimal
+from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.contracts.trade import BTC, HOUR, NOON, OPENING, intent, receipt
-from trading.errors import InvalidValue, NotStored
-from trading.fills import Costs
-from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
-from trading.orders import OrderIntent, OrderStatus, Side
-from trading.ports import Journal, Quote, Venue
+from tests.contracts.trade import NOON, OPENING, intent, opened
+from tests.contracts.venues import LISTED, PaperWorld, SandboxWorld, World, asked, paid
+from tests.streaming.sandbox.running import BTC, UNHURRIED, XRP, Sandbox, sandbox
+from trading.errors import NotStored
+from trading.market import Pair, PairStatus
+from trading.orders import Order, OrderIntent, OrderStatus, Side
+from trading.ports import Journal
 from trading.stores.memory import MemoryJournal
 from trading.stores.postgres import PostgresJournal
-from trading.venues.paper import PaperVenue, rounded_against
 
-COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
-INSTRUMENT = Instrument(
-    pair=BTC,
-    price_increment=Decimal("0.1"),
-    quantity_increment=Decimal("0.0001"),
-    minimum_quantity=Decimal("0.001"),
-    minimum_cost=Decimal(5),
-    taker_fee=Decimal("0.0026"),
-    maker_fee=Decimal("0.0016"),
-)
+NOT_THERE = Pair("NOT", "THERE")
+SMALLEST = Decimal("0.00000001")
+FEE = Decimal("0.0026")
 
 
-class Market:
-    """A candle source that is asked for quotes alone; the test says when the next price is there."""
-
-    origin = "test"
-
-    def __init__(self) -> None:
-        self.price: float | None = 10_000.0
-
-    def span(self, pair: Pair) -> tuple[dt.datetime, dt.datetime]:
-        return NOON, NOON + HOUR
-
-    def candles(self, pair: Pair, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
-        return CANDLE_SCHEMA.to_frame()
-
-    def quote_after(self, pair: Pair, time: dt.datetime) -> Quote | None:
-        return None if self.price is None else Quote(self.price, time + HOUR)
-
-
-def venue_on(journal: Journal, market: Market, instruments: Mapping[Pair, Instrument] | None = None) -> Venue:
-    return PaperVenue(journal, market, instruments or {BTC: INSTRUMENT}, {BTC: COSTS})
-
-
-def wanted(journal: Journal, decision_id: str = "decision-1", **changes: Any) -> OrderIntent:
-    each = intent(decision_id, **changes)
-    journal.open_account("paper", OPENING, NOON - HOUR)
-    journal.record_decision(receipt(decision_id), each)
-    return each
-
-
-class PaperVenueContract:
-    """The paper venue keeps these promises on every journal."""
+class VenueContract:
+    """Every venue keeps these promises on every journal; each test class only makes its world."""
 
     @pytest.fixture
     def journal(self) -> Journal:
+        return opened(MemoryJournal())
+
+    @pytest.fixture
+    def world(self) -> World:
         raise NotImplementedError
 
-    @pytest.fixture
-    def market(self) -> Market:
-        return Market()
+    # --- a market order is filled
 
-    def test_a_buyer_pays_more_than_the_quote_and_the_fee(self, journal: Journal, market: Market) -> None:
-        order = venue_on(journal, market).place(wanted(journal))
-        (fill,) = journal.fills("paper")
-        assert (order.status, order.reason, order.updated_at) == (OrderStatus.FILLED, "", NOON + HOUR)
-        assert (fill.price, fill.quantity) == (Decimal("10003.0"), Decimal("0.01"))
-        assert (fill.fee, fill.fee_asset) == (Decimal("0.2600780"), "USDT")
-        assert journal.balances("paper")["USDT"] == Decimal(1000) - Decimal("100.03") - Decimal("0.260078")
-
-    def test_a_seller_gets_less_than_the_quote(self, journal: Journal, market: Market) -> None:
-        market.price = 10_000.06
-        venue_on(journal, market).place(wanted(journal, side=Side.SELL))
-        assert journal.fills("paper")[0].price == Decimal("9997.0")
-
-    def test_placing_twice_fills_once(self, journal: Journal, market: Market) -> None:
-        venue, order = venue_on(journal, market), wanted(journal)
-        first = venue.place(order)
-        market.price = 11_000.0
-        assert venue_on(journal, market).place(order) == first
-        assert venue.settle("paper") == []
-        assert len(journal.fills("paper")) == 1
-
-    def test_a_rejected_order_stays_rejected(self, journal: Journal, market: Market) -> None:
-        order = wanted(journal, quantity=Decimal(1))
-        first = venue_on(journal, market).place(order)
-        market.price = 10.0
-        assert first.status is OrderStatus.REJECTED
-        assert venue_on(journal, market).place(order) == first
-
-    def test_without_a_next_price_the_order_waits_and_is_settled_later(
-        self, journal: Journal, market: Market
+    @pytest.mark.parametrize("side", Side)
+    def test_a_market_order_pays_the_price_of_the_fill_model_and_the_fee(
+        self, world: World, side: Side
     ) -> None:
-        market.price = None
-        venue, order = venue_on(journal, market), wanted(journal)
-        answer = venue.place(order)
-        assert (answer.status, answer.reason) == (OrderStatus.ACCEPTED, "waits for the next candle's open")
-        assert venue.settle("paper") == [answer]
-        market.price = 10_000.0
-        assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-        assert venue.settle("paper") == []
-        assert len(journal.fills("paper")) == 1
+        wanted, price = asked(world.journal, side=side), paid(world.last(BTC), side, LISTED[BTC])
+        order = world.venue().place(wanted)
+        assert (order.intent_id, order.status, order.reason) == (wanted.intent_id, OrderStatus.FILLED, "")
+        (fill,) = world.journal.fills("paper")
+        assert (fill.intent_id, fill.pair, fill.side) == (wanted.intent_id, BTC, side)
+        assert (fill.price, fill.quantity, fill.fee_asset) == (price, wanted.quantity, "USDT")
+        assert abs(fill.fee - price * wanted.quantity * FEE) <= Decimal("0.000005")  # as it is told
+        assert world.journal.balances("paper") == {
+            "USDT": OPENING["USDT"] - side.sign * price * wanted.quantity - fill.fee,
+            "BTC": OPENING["BTC"] + side.sign * wanted.quantity,
+        }
 
-    def test_an_intent_that_never_reached_the_venue_is_filled_exactly_once(
-        self, journal: Journal, market: Market
+    def test_the_answer_is_in_the_journal(self, world: World) -> None:
+        wanted = asked(world.journal)
+        assert world.venue().place(wanted) == world.journal.order(wanted.intent_id)
+        assert world.journal.unsettled("paper") == []
+
+    def test_what_was_bought_can_be_sold(self, world: World) -> None:
+        world.venue().place(asked(world.journal))
+        position = world.journal.position("paper", BTC)
+        assert position is not None
+        sold = world.venue().place(asked(world.journal, side=Side.SELL, reduces=True))
+        assert sold.status is OrderStatus.FILLED
+        assert world.journal.position("paper", BTC) is None
+
+    def test_the_most_that_money_can_pay_is_filled(self, world: World) -> None:
+        wanted = asked(world.journal, quantity=affordable(world, Decimal(1000) / (1 + FEE)))
+        assert world.venue().place(wanted).status is OrderStatus.FILLED
+        assert 0 <= world.journal.balances("paper")["USDT"] < 1
+
+    # --- once
+
+    def test_placing_twice_fills_once(self, world: World) -> None:
+        wanted = asked(world.journal)
+        first = world.venue().place(wanted)
+        world.move()
+        assert world.venue().place(wanted) == first
+        assert world.venue().settle("paper") == []
+        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
+
+    def test_an_intent_that_never_reached_the_venue_is_filled_exactly_once(self, world: World) -> None:
+        wanted = asked(world.journal)
+        settled = [world.venue().settle("paper") for _ in range(2)]
+        assert [[each.status for each in orders] for orders in settled] == [[OrderStatus.FILLED], []]
+        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
+
+    def test_threads_that_place_the_same_intent_place_one_order(self, world: World) -> None:
+        wanted, answers = asked(world.journal), list[Order]()
+        venues = [world.venue() for _ in range(3)]
+        threads = [
+            threading.Thread(target=lambda each=venue: answers.append(each.place(wanted))) for venue in venues
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [each.status for each in answers] == [OrderStatus.FILLED] * 3
+        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
+
+    def test_settling_places_what_waits_oldest_first_and_leaves_other_accounts_alone(
+        self, world: World
     ) -> None:
-        wanted(journal)
-        for _ in range(2):
-            venue_on(journal, market).settle("paper")
-        assert len(journal.fills("paper")) == 1
+        waiting = [
+            asked(world.journal, created_at=NOON.replace(minute=number), quantity=quantity)
+            for number, quantity in enumerate((Decimal("0.01"), Decimal(9), Decimal("0.002")))
+        ]
+        assert world.venue().settle("someone") == []
+        assert world.journal.fills("paper") == []
+        settled = world.venue().settle("paper")
+        assert [each.intent_id for each in settled] == [each.intent_id for each in waiting]
+        assert [each.status.value for each in settled] == ["filled", "rejected", "filled"]
+        assert [world.orders(each) for each in waiting] == [1, 0, 1]
 
-    def test_settling_leaves_other_accounts_alone(self, journal: Journal, market: Market) -> None:
-        wanted(journal)
-        assert venue_on(journal, market).settle("someone") == []
-        assert journal.fills("paper") == []
+    # --- what is not filled
 
     @pytest.mark.parametrize(
-        ("changes", "reason"),
+        "changes",
         [
-            ({"quantity": Decimal("0.0005")}, r"0\.0005 BTC is below the minimum of 0\.001"),
-            ({"quantity": Decimal("0.01005")}, r"0\.01005 is not a multiple of 0\.0001"),
-            ({"quantity": Decimal("0.2")}, r"needs .* USDT, the account has 1000"),
-            ({"quantity": Decimal("0.06"), "side": Side.SELL}, r"needs 0\.06 BTC, the account has 0\.05"),
-            ({"pair": Pair("XRP", "USDT")}, "does not trade XRP/USDT"),
+            pytest.param({"quantity": Decimal("0.00004")}, id="below the least quantity"),
+            pytest.param({"quantity": Decimal("0.0001")}, id="below the least cost"),
+            pytest.param({"quantity": Decimal("0.010000005")}, id="between two increments"),
+            pytest.param({"quantity": Decimal("0.2")}, id="more than the money"),
+            pytest.param({"quantity": Decimal("0.05") + SMALLEST, "side": Side.SELL}, id="more than is there"),
+            pytest.param({"pair": XRP, "side": Side.SELL, "quantity": Decimal(10)}, id="nothing of it"),
+            pytest.param({"pair": NOT_THERE}, id="not traded"),
         ],
     )
-    def test_an_order_that_cannot_be_filled_is_rejected_with_its_numbers(
-        self, journal: Journal, market: Market, changes: dict[str, Any], reason: str
+    def test_an_order_that_cannot_be_filled_is_rejected_and_changes_nothing(
+        self, world: World, changes: dict[str, Any]
     ) -> None:
-        order = venue_on(journal, market).place(wanted(journal, **changes))
-        assert order.status is OrderStatus.REJECTED
-        assert re.search(reason, order.reason)
-        assert journal.balances("paper") == OPENING
-        assert journal.order(order.intent_id) == order
+        self.is_rejected(world, asked(world.journal, **changes))
 
-    def test_a_cost_below_the_minimum_is_rejected(self, journal: Journal, market: Market) -> None:
-        market.price = 100.0
-        order = venue_on(journal, market).place(wanted(journal))
-        assert (order.status, order.reason.split(" is ")[1]) == (
-            OrderStatus.REJECTED,
-            "below the minimum of 5",
-        )
+    def test_the_fee_counts_when_money_is_just_enough_for_the_price(self, world: World) -> None:
+        self.is_rejected(world, asked(world.journal, quantity=affordable(world, Decimal(1000))))
 
-    def test_the_fee_counts_when_money_is_just_enough_for_the_price(
-        self, journal: Journal, market: Market
-    ) -> None:
-        market.price = 9_997.0  # 0.1 BTC cost 1000.0 with spread and slippage, and the fee comes on top
-        order = venue_on(journal, market).place(wanted(journal, quantity=Decimal("0.1")))
+    def is_rejected(self, world: World, wanted: OrderIntent) -> None:
+        order = world.venue().place(wanted)
         assert order.status is OrderStatus.REJECTED
+        assert order.reason
+        assert world.journal.order(wanted.intent_id) == order
+        assert world.journal.balances("paper") == OPENING
+        assert world.journal.unsettled("paper") == []
+        assert world.orders(wanted) == 0
+
+    def test_a_rejected_order_stays_rejected_when_it_could_be_filled_later(self, world: World) -> None:
+        dear = asked(world.journal, quantity=affordable(world, Decimal(1500)))
+        first = world.venue().place(dear)
+        assert first.status is OrderStatus.REJECTED
+        sold = world.venue().place(asked(world.journal, side=Side.SELL, quantity=Decimal("0.04")))
+        assert sold.status is OrderStatus.FILLED
+        assert world.journal.balances("paper")["USDT"] > 2000
+        assert world.venue().place(dear) == first
+        assert world.venue().settle("paper") == []
+        assert world.orders(dear) == 0
 
     @pytest.mark.parametrize("status", [each for each in PairStatus if each is not PairStatus.ONLINE])
-    def test_a_pair_that_is_not_online_takes_no_order(
-        self, journal: Journal, market: Market, status: PairStatus
-    ) -> None:
-        venue = venue_on(journal, market, {BTC: replace(INSTRUMENT, status=status)})
-        order = venue.place(wanted(journal))
-        assert (order.status, status.value in order.reason) == (OrderStatus.REJECTED, True)
+    def test_a_pair_that_is_not_online_takes_no_market_order(self, world: World, status: PairStatus) -> None:
+        world.restrict(BTC, status)
+        wanted = asked(world.journal)
+        assert world.venue().place(wanted).status in (OrderStatus.REJECTED, OrderStatus.PENDING)
+        assert world.orders(wanted) == 0
+        assert world.journal.balances("paper") == OPENING
+        xrp = world.venue().place(asked(world.journal, pair=XRP, quantity=Decimal(100)))
+        assert xrp.status is OrderStatus.FILLED
 
-    def test_a_pair_that_only_reduces_takes_the_order_that_closes(
-        self, journal: Journal, market: Market
-    ) -> None:
-        venue = venue_on(journal, market, {BTC: replace(INSTRUMENT, status=PairStatus.REDUCE_ONLY)})
-        order = venue.place(wanted(journal, side=Side.SELL, reduces=True))
-        assert order.status is OrderStatus.FILLED
+    def test_an_intent_that_the_journal_does_not_know_is_not_placed(self, world: World) -> None:
+        unheard = intent(intent_id="9b3ae1a4-8f55-4b3b-9d2f-3f2f8b7f3a51")
+        with pytest.raises(NotStored, match="record the decision"):
+            world.venue().place(unheard)
+        assert world.orders(unheard) == 0
 
-    def test_an_instrument_is_known_or_an_error(self, journal: Journal, market: Market) -> None:
-        venue = venue_on(journal, market)
-        assert venue.instrument(BTC) == INSTRUMENT
-        with pytest.raises(NotStored, match="XRP/USDT"):
-            venue.instrument(Pair("XRP", "USDT"))
+    # --- what is traded
 
-    @pytest.mark.parametrize("price", [float("nan"), 0.0, float("inf")])
-    def test_an_impossible_quote_fills_nothing(self, journal: Journal, market: Market, price: float) -> None:
-        market.price = price
-        with pytest.raises(InvalidValue, match="quotes"):
-            venue_on(journal, market).place(wanted(journal))
-        assert journal.balances("paper") == OPENING
+    def test_an_instrument_is_known_or_an_error(self, world: World) -> None:
+        for pair, listed in LISTED.items():
+            assert world.venue().instrument(pair) == listed
+        with pytest.raises(NotStored, match="NOT/THERE"):
+            world.venue().instrument(NOT_THERE)
+
+    def test_an_instrument_tells_that_its_pair_is_not_online(self, world: World) -> None:
+        world.restrict(BTC, PairStatus.CANCEL_ONLY)
+        assert world.venue().instrument(BTC).status is PairStatus.CANCEL_ONLY
+        assert world.venue().instrument(XRP).status is PairStatus.ONLINE
 
 
-class TestPaperVenueOnMemory(PaperVenueContract):
+def affordable(world: World, money: Decimal) -> Decimal:
+    """As much BTC as this buys at the market, before fees."""
+    price = paid(world.last(BTC), Side.BUY, LISTED[BTC])
+    return (money / price).quantize(SMALLEST, ROUND_FLOOR)
+
+
+class TestPaperVenueOnMemory(VenueContract):
     @pytest.fixture
-    def journal(self) -> Journal:
-        return MemoryJournal()
+    def world(self, journal: Journal) -> World:
+        return PaperWorld(journal)
 
 
-class TestPaperVenueOnPostgres(PaperVenueContract):
+class TestPaperVenueOnPostgres(TestPaperVenueOnMemory):
     @pytest.fixture
     def journal(self, dsn: str) -> Journal:
-        return PostgresJournal(dsn)
+        return opened(PostgresJournal(dsn))
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    st.floats(1e-6, 1e6),
-    st.sampled_from(Side),
-    st.sampled_from([Decimal("0.1"), Decimal("0.00001"), Decimal("0.00000001")]),
-)
-def test_rounding_never_favours_the_trader_and_moves_less_than_one_increment(
-    price: float, side: Side, increment: Decimal
-) -> None:
-    rounded = rounded_against(price, side, increment)
-    exact = Decimal(format(price, ".15g"))
-    assert rounded % increment == 0
-    assert 0 <= side.sign * (rounded - exact) < increment
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox(tmp_path_factory.mktemp("sandbox"), LISTED, tier=UNHURRIED.name) as running:
+        yield running
 
 
-def test_a_price_on_the_grid_is_not_moved_by_the_noise_of_a_double() -> None:
-    assert rounded_against(0.1 + 0.2, Side.BUY, Decimal("0.1")) == Decimal("0.3")
+class TestKrakenVenueOnMemory(VenueContract):
+    """Against the sandbox, through Kraken's protocol."""
+
+    @pytest.fixture
+    def world(self, exchange: Sandbox, journal: Journal, tmp_path: Path) -> Iterator[World]:
+        world = SandboxWorld(exchange, journal, tmp_path)
+        yield world
+        world.close()
+
+
+class TestKrakenVenueOnPostgres(TestKrakenVenueOnMemory):
+    @pytest.fixture
+    def journal(self, dsn: str) -> Journal:
+        return opened(PostgresJournal(dsn))

@@ -43,8 +43,8 @@ class MarketClock:
         self._limit = limit
 
     def delay_until(self, time: datetime) -> float | None:
-        """Server seconds until market time is `time`; 0 when it has passed, None when waiting will not help."""
-        left = (time - self.now()).total_seconds()
+        """Server seconds until it is `time` on a market that nothing holds; None when waiting will not help."""
+        left = (time - max(self._free(), self._told)).total_seconds()
         if left <= 0:
             return 0.0
         return left / self._speed if self._speed else None

@@ -15,6 +15,7 @@ import httpx
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.market import CandleReplay
 from streaming.sandbox.model import Listing
+from streaming.sandbox.rates import TIERS, Allowance, Tier
 from streaming.sandbox.server import Opening, Running, SandboxServer
 from trading.fills import Costs
 from trading.margin.terms import MarginTerms
@@ -66,17 +67,20 @@ INSTRUMENTS = {
     XRP: instrument(XRP, "0.00001", "2", "0.5"),
     CROSS: instrument(CROSS, "0.00000001", "2", "0.00002"),
 }
+PLENTY = Allowance(1_000_000, 10_000)
+UNHURRIED = Tier("unhurried", PLENTY, PLENTY)  # no venue's: for tests of something else than rates
+TIERS[UNHURRIED.name] = UNHURRIED
 LEVEL_VALUES = {BTC: Decimal(25_000), XRP: Decimal(25_000), CROSS: Decimal(1)}
 
 
-def opening() -> Opening:
+def opening(instruments: Mapping[Pair, Instrument] = INSTRUMENTS) -> Opening:
     return Opening(
-        source=CandleReplay(MARKET, INSTRUMENTS, Timeframe.M1),
+        source=CandleReplay(MARKET, instruments, Timeframe.M1),
         start=STARTS,
         resumes=True,
         listings={
             pair: Listing(each, COSTS, LEVEL_VALUES[pair], CONFIG.levels)
-            for pair, each in INSTRUMENTS.items()
+            for pair, each in instruments.items()
         },
         quote="USDT",
         terms=TERMS,
@@ -113,11 +117,26 @@ class Sandbox:
     def disarm(self) -> None:
         self.admin("faults", method="DELETE")
 
+    def open_account(self, name: str, balances: Mapping[str, Decimal]) -> "Sandbox":
+        """The same sandbox with the key of another account."""
+        asked = {"account": name, "balances": {asset: str(amount) for asset, amount in balances.items()}}
+        issued = self.admin("accounts", asked)
+        return replace(self, key=issued["key"], secret=issued["secret"])
+
+    def export(self) -> dict[str, list[dict[str, Any]]]:
+        tables: dict[str, list[dict[str, Any]]] = self.admin("export", method="GET")
+        return tables
+
+    def last(self, pair: Pair) -> Decimal:
+        return Decimal(self.admin("status", method="GET")["pairs"][str(pair)]["last"])
+
 
 @contextmanager
-def sandbox(folder: Path, **changes: Any) -> Iterator[Sandbox]:
+def sandbox(
+    folder: Path, instruments: Mapping[Pair, Instrument] = INSTRUMENTS, **changes: Any
+) -> Iterator[Sandbox]:
     """Market time stands still at STARTS until `advance`, unless `speed` says otherwise."""
-    server = SandboxServer(replace(CONFIG, **changes), opening(), folder)
+    server = SandboxServer(replace(CONFIG, **changes), opening(instruments), folder)
     started = threading.Event()
     told: list[Running] = []
     failed: list[BaseException] = []

@@ -80,7 +80,7 @@ def test_a_held_market_stops_there_and_catches_up_when_it_is_let_go() -> None:
     market.hold(START + timedelta(seconds=3))
     server.time += 10
     assert market.now() == START + timedelta(seconds=3)
-    assert market.delay_until(START + timedelta(seconds=3)) == 0.0
+    assert market.delay_until(START + timedelta(seconds=9)) == 0.0
     market.hold(None)
     assert market.now() == START + timedelta(seconds=10)
 
