@@ -178,7 +178,7 @@ def watch(
         list[str] | None,
         typer.Option(help="trade book ticker candle instrument executions balances; repeat for several."),
     ] = None,
-    source: Annotated[str, typer.Option(help="sandbox | kraken | cryptocompare[:market]")] = "sandbox",
+    source: Annotated[str, typer.Option(help="sandbox | kraken | cryptocompare:<market>")] = "sandbox",
     depth: Annotated[int, typer.Option(help="of the book: 10 25 100 500 1000")] = 10,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long; without, at Ctrl-C.")] = None,
 ) -> None:

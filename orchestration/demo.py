@@ -20,7 +20,8 @@ from ml.strategies import Strategy
 from orchestration.choice import Choice, choose_files, choose_simulator
 from orchestration.report import print_summary, summarise, write_report
 from orchestration.resources import World
-from orchestration.settings import Settings, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import load_settings
 from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
 from trading.market import Pair, month_start, months_between
 

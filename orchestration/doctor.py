@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from orchestration.embedded import prepare_home
-from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import PROJECT, home_folder, load_settings
 from trading.errors import MarketloomError
 
 NEEDED_BYTES = 2 * 10**9

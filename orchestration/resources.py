@@ -19,7 +19,8 @@ from ml.news_files import NewsFiles, NewsSource
 from ml.registry import PolicyRegistry
 from ml.simulated_news import SimulatedNews, returns_of_candles
 from ml.strategies import Library
-from orchestration.settings import Settings, home_folder, lake_folder, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.sources import candle_source, machine_time
 from orchestration.system import POSTGRES
 from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue

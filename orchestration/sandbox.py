@@ -17,7 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from orchestration.embedded import prepare_home
-from orchestration.settings import Settings, home_folder, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import home_folder, load_settings
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.exchange.export import Form, export, write_export
 from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay

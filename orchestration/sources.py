@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-from orchestration.settings import CRYPTOCOMPARE_MARKET, Settings
+from orchestration.sections import CRYPTOCOMPARE_MARKET, Settings
 from trading.errors import InvalidMessage, VenueUnreachable
 from trading.importers.landing import Landing
 from trading.ports import CandleSource

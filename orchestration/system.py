@@ -11,7 +11,8 @@ import dagster as dg
 import psutil
 
 from orchestration.embedded import EmbeddedPostgres, prepare_home
-from orchestration.settings import PROJECT, Settings, home_folder, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import PROJECT, home_folder, load_settings
 from trading.errors import InvalidSettings
 from trading.stores.postgres import migrate
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.settings import Settings
+from orchestration.sections import Settings
 from trading.errors import NotAuthorised
 from trading.fills import Costs
 from trading.market import Instrument, Pair

@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestration.embedded import prepare_home
-from orchestration.settings import CRYPTOCOMPARE_MARKET, Settings, home_folder, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import home_folder, load_settings
 from orchestration.sources import CRYPTOCOMPARE_KEY
 from orchestration.venues import sandbox_client
 from streaming.attempts import budget_of
@@ -37,7 +38,7 @@ def watch_stream(
     logging.getLogger("streaming").setLevel(logging.ERROR)  # what it warns of stands on the screen already
     asked = [_channel(name) for name in channels or ["trade", "book"]]
     wanted = [Pair.parse(name) for name in pairs] or list(settings.market.pairs)
-    feed = _feed(settings, home, source, any(channel in PRIVATE for channel in asked))
+    feed = _feed(settings, home, source, _private(asked, source))
     subscriptions = [_subscription(channel, wanted, depth, settings.market.timeframe) for channel in asked]
     books = Books.WHOLE if source.startswith("cryptocompare") else Books.LISTED
     quarantine = Quarantine(home / "quarantine" / feed.venue)
@@ -59,6 +60,16 @@ def watch_stream(
     asyncio.run(run())
     if quarantine.kept:
         out.print(f"{quarantine.kept} unreadable messages are kept in {home / 'quarantine' / feed.venue}")
+
+
+def _private(asked: Sequence[Channel], source: str) -> bool:
+    """Kraken has private channels at an address of their own, without any other; the sandbox has all at one."""
+    private = [channel for channel in asked if channel in PRIVATE]
+    if source == "kraken" and private and len(private) < len(asked):
+        raise InvalidValue(
+            f"{', '.join(private)} need a `watch` of their own: Kraken has them at another address"
+        )
+    return bool(private)
 
 
 def _channel(name: str) -> Channel:
@@ -87,15 +98,16 @@ def _feed(settings: Settings, home: Path, source: str, private: bool) -> Feed:
             if not private:
                 return KrakenFeed(settings.kraken.websocket_url)
             credentials = Credentials.from_environment()
-            return KrakenFeed(
-                token=_token(KrakenClient(home / "kraken", credentials, settings.kraken.rest_url))
-            )
-        case ["cryptocompare", *chosen]:
+            client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url)
+            return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
+        case ["cryptocompare", market] if market:
             from streaming.feeds.cryptocompare import CryptoCompareFeed
 
-            market = "".join(chosen) or CRYPTOCOMPARE_MARKET
             return CryptoCompareFeed(market, os.environ.get(CRYPTOCOMPARE_KEY, ""))
-    raise InvalidValue(f"{source!r} has no stream here: choose sandbox, kraken or cryptocompare[:market]")
+    raise InvalidValue(
+        f"{source!r} has no stream here: choose sandbox, kraken, or cryptocompare with a market, "
+        "such as cryptocompare:kraken (its index CCCAGG has a ticker alone)"
+    )
 
 
 def _token(client: KrakenClient) -> Callable[[], str]:

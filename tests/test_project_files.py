@@ -29,7 +29,19 @@ def test_every_command_that_the_readme_names_exists() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "orchestration.cli", "--help"], capture_output=True, text=True, check=True
     )
-    assert named == {"demo", "dev", "import", "status", "sql", "why", "resume", "doctor", "backtest"}
+    assert named == {
+        "demo",
+        "dev",
+        "import",
+        "status",
+        "sql",
+        "why",
+        "resume",
+        "doctor",
+        "backtest",
+        "sandbox",
+        "watch",
+    }
     assert all(re.search(rf"\b{name}\b", told.stdout) for name in named)
 
 

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
-from orchestration.settings import Settings, load_settings
+from orchestration.sections import Settings
+from orchestration.settings import load_settings
 from orchestration.sources import candle_source
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED

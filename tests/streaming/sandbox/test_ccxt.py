@@ -26,7 +26,9 @@ def asked(exchange: Sandbox, question: Callable[[Any], Awaitable[Answer]]) -> An
     """What ccxt's own code makes of the sandbox's answers."""
 
     async def ask() -> Answer:
-        client = ccxt.pro.kraken({"apiKey": exchange.key, "secret": exchange.secret})
+        client = ccxt.pro.kraken(
+            {"apiKey": exchange.key, "secret": exchange.secret, "enableRateLimit": False}
+        )
         addresses = client.urls["api"]
         addresses.update(public=exchange.url, private=exchange.url)
         addresses["ws"] = dict.fromkeys(addresses["ws"], exchange.websocket)

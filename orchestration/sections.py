@@ -1,0 +1,205 @@
+"""What marketloom.toml may say: one class per section, and what follows from it."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ml.agents.client import OllamaSettings
+from ml.agents.consensus import ConsensusRules
+from ml.registry import PromotionRules
+from ml.training import TrainingConfig
+from streaming.sandbox.config import SandboxConfig
+from trading.backtest import AccountRules, Margin
+from trading.fills import Costs
+from trading.market import Instrument, Pair, Timeframe, Universe
+from trading.rebalancing import RebalancingRules
+from trading.reports import Resampling
+from trading.risk import Limits
+from trading.signals import SignalRules
+
+CRYPTOCOMPARE_MARKET = "cadli"  # the vendor's own index, where the source names no market
+
+PairName = Annotated[Pair, BeforeValidator(lambda text: Pair.parse(text) if isinstance(text, str) else text)]
+Share = Annotated[float, Field(ge=0, lt=0.1)]
+Positive = Annotated[Decimal, Field(gt=0)]
+
+
+def _no_pretence(venue: str) -> str:
+    if venue in ("simulated", "sandbox"):
+        raise ValueError(f"{venue} is no venue: its candles would mix with those made on this machine")
+    return venue
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Market(Section):
+    pairs: tuple[PairName, ...] = Field(min_length=1)
+    quote: str = Field(pattern="^[A-Z0-9]+$")
+    timeframe: Timeframe
+    source: str = Field(
+        pattern="^(simulator|files|sandbox|kraken|cryptocompare(:[a-z0-9]+)?|ccxt:[a-z0-9_]+)$"
+    )
+    venue: Annotated[str, AfterValidator(_no_pretence)] = Field(pattern="^[a-z0-9]+$")
+    until: Annotated[
+        dt.datetime | None,
+        BeforeValidator(lambda text: dt.datetime.fromisoformat(str(text)) if text else None),
+    ]
+    news: str
+
+    @property
+    def origin(self) -> str:
+        """Who published the candles."""
+        match self.source:
+            case "simulator":
+                return "simulated"
+            case "files":
+                return self.venue
+            case "cryptocompare":
+                return f"cryptocompare-{CRYPTOCOMPARE_MARKET}"
+            case source:
+                return source.removeprefix("ccxt:").replace(":", "-")
+
+    @property
+    def is_live(self) -> bool:
+        """New candles close as the machine's clock goes on."""
+        return self.source not in ("simulator", "files", "sandbox") and not self.until
+
+    @property
+    def pool(self) -> str | None:
+        """Runs that ask the same venue go one at a time; what lies on this machine needs no turn."""
+        if self.source in ("simulator", "files"):
+            return None
+        return self.source.replace(":", "-")
+
+    @property
+    def universe(self) -> Universe:
+        return Universe(self.pairs, self.quote, self.timeframe, self.origin)
+
+    @property
+    def known_until(self) -> dt.datetime | None:
+        return _utc(self.until) if self.until else None
+
+
+class Simulator(Section):
+    seed: int = Field(ge=0)
+    start: dt.date
+    end: dt.date
+
+
+class Capital(BaseModel):
+    """Opening balances per asset beside the total and the asset that takes the rest."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Positive]
+    total: Positive
+    rest: str = Field(pattern="^[A-Z0-9]+$")
+
+    @property
+    def fixed(self) -> dict[str, Decimal]:
+        return dict(self.__pydantic_extra__)
+
+
+class VenueSettings(Section):
+    mode: Literal["paper", "sandbox"]
+    account: str = Field(pattern="^[a-z0-9-]+$")
+    half_spread: Share
+    slippage: Share
+    capital: Capital
+
+
+class InstrumentSettings(Section):
+    price_increment: Positive
+    quantity_increment: Positive
+    minimum_quantity: Positive
+    minimum_cost: Positive
+    taker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
+    maker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
+
+
+class Sentiment(Section):
+    model: Literal["auto", "ollama", "lexicon"]
+    half_life_hours: float = Field(gt=0)
+    minimum_articles: int = Field(ge=1)
+    threshold: float = Field(gt=0, lt=1)
+
+
+class Embeddings(Section):
+    model: Literal["auto", "ollama", "packaged"]
+
+
+class BacktestSettings(Section):
+    shorts: Literal["never", "inventory", "borrow"]
+    resamples: int = Field(ge=100, le=100_000)
+    confidence: float = Field(gt=0.5, lt=1)
+    seed: int = Field(ge=0)
+
+
+class KrakenSettings(Section):
+    rest_url: str = Field(pattern="^https?://")
+    websocket_url: str = Field(pattern="^wss?://")
+    private_websocket_url: str = Field(pattern="^wss?://")
+    tier: Literal["starter", "intermediate", "pro"]
+
+
+class DagsterSettings(Section):
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
+class Settings(Section):
+    market: Market
+    simulator: Simulator
+    venue: VenueSettings
+    instruments: dict[PairName, InstrumentSettings]
+    signals: SignalRules
+    risk: Limits
+    backtest: BacktestSettings
+    margin: Margin
+    rebalancing: RebalancingRules
+    policy: TrainingConfig
+    promotion: PromotionRules
+    sentiment: Sentiment
+    embeddings: Embeddings
+    ollama: OllamaSettings
+    consensus: ConsensusRules
+    kraken: KrakenSettings
+    sandbox: SandboxConfig
+    dagster: DagsterSettings
+
+    @property
+    def account(self) -> str:
+        """One per dataset and mode: an account never sees prices of another market, or fills of another venue."""
+        name = f"{self.venue.account}-{self.market.universe.dataset}"
+        return name if self.venue.mode == "paper" else f"{name}-{self.venue.mode}"
+
+    def instrument(self, pair: Pair) -> Instrument:
+        return Instrument(pair=pair, **self.instruments[pair].model_dump())
+
+    def account_rules(self, pair: Pair) -> AccountRules:
+        """What back-tests of the pair obey: the costs and the rules of the account that trades."""
+        return AccountRules(
+            costs=self.costs(pair),
+            drawdown_pause=self.risk.drawdown,
+            daily_loss=self.risk.daily_loss,
+            losing_streak=self.risk.losing_streak,
+            cool_down=dt.timedelta(minutes=self.risk.cool_down_minutes),
+            trailing_after=self.risk.trailing_after,
+            leverage=1.0,  # no strategy asks for more than the account has
+            shorts=self.backtest.shorts != "never",
+            margin=self.margin if self.backtest.shorts == "borrow" else None,
+        )
+
+    @property
+    def resampling(self) -> Resampling:
+        return Resampling(self.backtest.resamples, self.backtest.confidence, self.backtest.seed)
+
+    def costs(self, pair: Pair) -> Costs:
+        return Costs(float(self.instruments[pair].taker_fee), self.venue.half_spread, self.venue.slippage)
+
+
+def _utc(time: dt.datetime) -> dt.datetime:
+    return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
