@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +9,21 @@ from types import FrameType
 
 from rich.console import Console
 
+from orchestration.listening import refuse_a_used_port
 from orchestration.settings import PROJECT
 from orchestration.system import dagster_instance, only_server, running_system
-from trading.errors import InvalidSettings
+
+PORT_IN_USE = (
+    "stop what uses it, or choose another port with [dagster] port in marketloom.toml or "
+    "MARKETLOOM__DAGSTER__PORT=3001"
+)
 
 
 def serve(out: Console) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code of `dagster dev`, 0 when a person stopped it."""
     with running_system() as system, only_server(system.home):
         host, port = system.settings.dagster.host, system.settings.dagster.port
-        _refuse_a_used_port(host, port)
+        refuse_a_used_port(host, port, PORT_IN_USE)
         dagster_instance(system.settings).dispose()
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")
@@ -31,18 +35,6 @@ def _command(host: str, port: int) -> list[str]:
     quiet = ["-W", "ignore:Function `dev_command` is superseded"]
     workspace = ["--workspace", str(PROJECT / "workspace.yaml"), "--log-level", "warning"]
     return [sys.executable, *quiet, "-m", "dagster", "dev", *workspace, "--host", host, "--port", str(port)]
-
-
-def _refuse_a_used_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise InvalidSettings(
-                f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it, or choose another port "
-                "with [dagster] port in marketloom.toml or MARKETLOOM__DAGSTER__PORT=3001"
-            ) from None
 
 
 def _run_group(command: list[str], folder: Path) -> int:

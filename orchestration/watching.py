@@ -58,8 +58,9 @@ def watch_stream(
         await watch(feed, subscriptions, show, stop, quarantine=quarantine, budget=budget, settings=chosen)
 
     asyncio.run(run())
-    if quarantine.kept:
-        out.print(f"{quarantine.kept} unreadable messages are kept in {home / 'quarantine' / feed.venue}")
+    if quarantine.kept or quarantine.lost:
+        counted = f"{quarantine.kept} unreadable messages were kept in {home / 'quarantine' / feed.venue}"
+        out.print(f"{counted}, {quarantine.lost} lost by the disk, {quarantine.dropped} older ones dropped")
 
 
 def _private(asked: Sequence[Channel], source: str) -> bool:

@@ -1,0 +1,177 @@
+"""The market and the terms of a sandbox, from the settings: a replay of candles or trades, or a simulated market."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from orchestration.sections import Settings
+from streaming.sandbox.config import SandboxConfig
+from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay
+from streaming.sandbox.model import Listing, Prices
+from streaming.sandbox.server import Opening
+from trading.account import Account, opening_balances
+from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
+from trading.importers import import_path
+from trading.importers.coverage import longest_common_window
+from trading.importers.landing import Landing
+from trading.margin.terms import MarginTerms
+from trading.market import Instrument, Pair, Timeframe
+from trading.portfolio import rate
+from trading.simulation.market import SimulatedMarket
+
+Instruments = Mapping[Pair, Instrument]
+Identity = Mapping[str, Any]
+MARKET_FILE = "market.json"
+CALL_LEVEL = Decimal("0.8")  # support.kraken.com 203325763
+ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
+FAR = timedelta(days=3650)  # a simulated market is made as it is needed: its end only has to be far
+
+
+def opening_of(settings: Settings, config: SandboxConfig, folder: Path) -> Opening:
+    instruments = {
+        pair: replace(settings.instrument(pair), maximum_leverage=Decimal(config.leverage))
+        for pair in settings.market.pairs
+    }
+    source, start, identity = _market(config, instruments, folder)
+    prices = {pair: ticks[-1].price for pair in instruments if (ticks := source.history(pair, start, 1))}
+    if not prices:
+        raise NotStored(f"no pair has a price by {start:%Y-%m-%d %H:%M} UTC: choose a later [sandbox] start")
+    listed = {pair: instruments[pair] for pair in prices}
+    quote = settings.market.quote
+    account = _account(settings, prices)
+    _note_market(folder, identity)
+    return Opening(
+        source=source,
+        start=start,
+        resumes=config.is_replay,
+        listings={
+            pair: Listing(
+                instrument, settings.costs(pair), _level_value(config, pair, quote, prices), config.levels
+            )
+            for pair, instrument in listed.items()
+        },
+        quote=quote,
+        terms=_terms(settings, config),
+        balances=lambda now: opening_balances(account, {**prices, **now}),
+    )
+
+
+def _account(settings: Settings, prices: Prices) -> Account:
+    """The capital of the settings, as far as it can be priced here: a replay need not have every pair."""
+    capital, quote = settings.venue.capital, settings.market.quote
+    priced = {quote, *(asset for pair in prices for asset in (pair.base, pair.quote))}
+    fixed = {asset: amount for asset, amount in capital.fixed.items() if asset in priced}
+    return Account("", quote, capital.total, fixed, capital.rest if capital.rest in priced else quote)
+
+
+def _level_value(config: SandboxConfig, pair: Pair, quote: str, prices: Prices) -> Decimal:
+    """In the pair's own quote currency."""
+    return config.level_value / rate(pair.quote, quote, prices)
+
+
+def _terms(settings: Settings, config: SandboxConfig) -> MarginTerms:
+    margin = settings.margin
+    liquidation = Decimal(str(margin.liquidation_level))
+    return MarginTerms(
+        opening_fee=Decimal(str(margin.opening_fee)),
+        rollover_fee=Decimal(str(margin.rollover_fee)),
+        rollover_every=timedelta(hours=margin.rollover_hours),
+        call_level=max(CALL_LEVEL, liquidation),
+        liquidation_level=liquidation,
+        leverage=Decimal(config.leverage),
+    )
+
+
+def _market(
+    config: SandboxConfig, instruments: Instruments, folder: Path
+) -> tuple[TickSource, datetime, Identity]:
+    """What is played, from when, and its name; the same market as before in this folder, or InvalidSettings."""
+    if not config.is_replay:
+        return _simulated(config, instruments, folder)
+    kind, play = ("trades", _trades) if config.trades else ("candles", _candles)
+    path = Path(config.trades or config.candles).expanduser()
+    if not path.exists():
+        raise UnreadableFile(f"{path} does not exist: name a file or folder of {kind} to replay")
+    identity = {kind: str(path.resolve())}
+    _refuse_another_market(folder, identity)
+    source, begins, ends = play(path, instruments, folder)
+    start = config.started_at or begins + min(timedelta(days=config.history_days), (ends - begins) / 2)
+    if not begins <= start < ends:
+        raise InvalidValue(
+            f"start is {start:%Y-%m-%d %H:%M} UTC: {path} can be played from {begins:%Y-%m-%d %H:%M} "
+            f"to {ends:%Y-%m-%d %H:%M} UTC"
+        )
+    return source, start, identity
+
+
+def _trades(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
+    """And the time in which there are trades of every pair."""
+    source = TradeReplay.of_path(path, instruments)
+    begins = max(TradeReplay.of_path(path, {pair: instruments[pair]}).first() for pair in source.pairs)
+    ends = min(source.history(pair, ALWAYS, 1)[-1].at for pair in source.pairs)
+    return source, begins, ends
+
+
+def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
+    """The longest time for which one venue has candles of all pairs that are there."""
+    landing = Landing(folder / "candles")
+    spans: dict[tuple[str, Timeframe], list[datetime]] = {}
+    pairs: set[Pair] = set()
+    refused = []
+    for imported in import_path(path):
+        report = imported.report
+        pair, venue, timeframe, last = report.pair, report.venue, report.timeframe, report.last
+        if report.refused_reason:
+            refused.append(report.refused_reason)
+        elif pair in instruments and pair and venue and timeframe and report.first and last:
+            landing.add(imported)
+            pairs.add(pair)
+            spans.setdefault((venue, timeframe), []).extend((report.first, last + timeframe.duration))
+    if not pairs:
+        names = ", ".join(map(str, instruments))
+        raise UnreadableFile("\n".join([f"{path} has no candles of {names}", *refused]))
+    kinds = {kind: (min(times), max(times)) for kind, times in spans.items()}
+    window = longest_common_window(landing, kinds, sorted(pairs))
+    candles = landing.source(window.venue, window.timeframe)
+    played = {pair: instruments[pair] for pair in sorted(pairs)}
+    return CandleReplay(candles, played, window.timeframe), window.start, window.end
+
+
+def _simulated(
+    config: SandboxConfig, instruments: Instruments, folder: Path
+) -> tuple[TickSource, datetime, Identity]:
+    """A market that goes on while nobody looks: its beginning is kept, so that it stays the same one."""
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date(), time(), UTC) - timedelta(days=config.history_days)
+    known = _refuse_another_market(folder, {"seed": config.seed})
+    begins = datetime.fromisoformat(known.get("begins", midnight.isoformat()))
+    market = SimulatedMarket(tuple(instruments), Timeframe.M1, config.seed, begins, now + FAR)
+    identity = {"seed": config.seed, "begins": begins.isoformat()}
+    return CandleReplay(market, instruments, Timeframe.M1), now, identity
+
+
+def _refuse_another_market(folder: Path, identity: Identity) -> Identity:
+    """What was noted when this sandbox began, empty before; InvalidSettings when that was another market."""
+    noted = folder / MARKET_FILE
+    known: Identity = json.loads(noted.read_text()) if noted.exists() else {}
+    if known and {key: known.get(key) for key in identity} != dict(identity):
+        raise InvalidSettings(
+            f"the sandbox in {folder} has traded on another market ({_words(known)}): start this one "
+            f"({_words(identity)}) with --fresh, which moves the old one aside, or set MARKETLOOM_HOME elsewhere"
+        )
+    return known
+
+
+def _note_market(folder: Path, identity: Identity) -> None:
+    draft = folder / f"{MARKET_FILE}.writing"
+    draft.write_text(json.dumps(identity))
+    os.replace(draft, folder / MARKET_FILE)
+
+
+def _words(market: Identity) -> str:
+    return ", ".join(f"{key} {value}" for key, value in market.items())
