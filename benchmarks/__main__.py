@@ -2,13 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
-from benchmarks import backtest, definitions, features, learning, risk
+from benchmarks import backtest, definitions, features, learning, risk, sandbox, streaming
+from benchmarks.row import Benchmark
 
-Benchmark = Callable[[], Iterator[Mapping[str, Any]]]
-ROOMS = (backtest, features, risk, learning, definitions)
+ROOMS = (backtest, features, risk, learning, definitions, streaming, sandbox)
 BENCHMARKS: dict[str, Benchmark] = {name: each for room in ROOMS for name, each in room.BENCHMARKS.items()}
 
 

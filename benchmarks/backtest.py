@@ -11,17 +11,16 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks import market
+from benchmarks.row import Benchmark, Row, best, row
 from trading.backtest import (
     AccountRules,
     Backtest,
@@ -52,6 +51,7 @@ RULES = AccountRules(
 )
 PAIRS = list(itertools.product(range(5, 15), range(20, 60, 4)))  # 100 combinations
 ROUNDS = 15
+PACKAGES = ("numpy", "numba", "TA-Lib")
 FIRST_CALL = """
 import time
 begin = time.perf_counter()
@@ -67,7 +67,7 @@ print(time.perf_counter() - begin)
 IMPORT = "import time; begin = time.perf_counter(); import numba; print(time.perf_counter() - begin)"
 
 
-def backtest_year() -> Iterator[dict[str, Any]]:
+def backtest_year() -> Iterator[Row]:
     candles, bars = _year()
     floor = _floor()
     arguments = (candles.open, candles.low, candles.close, market.FAST, market.SLOW, market.STOP, market.FEE)
@@ -76,8 +76,8 @@ def backtest_year() -> Iterator[dict[str, Any]]:
         return run(bars, Plan(ema_crosses(bars.close, market.FAST, market.SLOW), stop=market.STOP), RULES)
 
     _check_agreement(ours(), floor(*arguments), candles)
-    ours_seconds, floor_seconds = _best(ours), _best(lambda: floor(*arguments))
-    yield _row(
+    ours_seconds, floor_seconds = best(ours, ROUNDS), best(lambda: floor(*arguments), ROUNDS)
+    yield row(
         "backtest_year",
         f"{bars.close.size} one-minute candles checked once before: averages, {ours().totals.trades} trades with "
         "2 % stop and 0.26 % fee, every fill and trade recorded, all account rules looked at",
@@ -85,23 +85,23 @@ def backtest_year() -> Iterator[dict[str, Any]]:
         "ms",
         "floor: minimal Numba loop for the same trades",
         floor_seconds * 1e3,
-        ratio=floor_seconds / ours_seconds,
         target=">= 0.4 (at most 2.5 x the floor); promise: 10 ms",
+        packages=PACKAGES,
     )
-    checked = _best(lambda: Bars(bars.open_time, bars.open, bars.high, bars.low, bars.close))
-    yield _row(
+    checked = best(lambda: Bars(bars.open_time, bars.open, bars.high, bars.low, bars.close), ROUNDS)
+    yield row(
         "backtest_check",
         "looking at every price and time of these candles once, when their bars are made",
         checked * 1e3,
         "ms",
         "backtest_year",
         ours_seconds * 1e3,
-        ratio=ours_seconds / checked,
         target="none",
+        packages=PACKAGES,
     )
 
 
-def backtest_signals() -> Iterator[dict[str, Any]]:
+def backtest_signals() -> Iterator[Row]:
     candles, bars = _year()
     entries, exits = candles.entries, candles.exits
     floor = _signals_floor()
@@ -111,20 +111,20 @@ def backtest_signals() -> Iterator[dict[str, Any]]:
         return run(bars, Plan(Decisions.of_signals(entries, exits), stop=market.STOP), RULES)
 
     _check_agreement(ours(), floor(*arguments), candles)
-    ours_seconds, floor_seconds = _best(ours), _best(lambda: floor(*arguments))
-    yield _row(
+    ours_seconds, floor_seconds = best(ours, ROUNDS), best(lambda: floor(*arguments), ROUNDS)
+    yield row(
         "backtest_signals",
         f"the trades of backtest_year from {entries.sum() + exits.sum()} signals that are given as one flag per candle",
         ours_seconds * 1e3,
         "ms",
         "floor: minimal Numba loop for the same signals",
         floor_seconds * 1e3,
-        ratio=floor_seconds / ours_seconds,
         target=">= 20 x vectorbt (make bench-peers)",
+        packages=PACKAGES,
     )
 
 
-def backtest_sweep100() -> Iterator[dict[str, Any]]:
+def backtest_sweep100() -> Iterator[Row]:
     bars = _year()[1]
 
     def ours() -> Any:
@@ -136,32 +136,32 @@ def backtest_sweep100() -> Iterator[dict[str, Any]]:
     finals = [one.totals.final_equity for one in singly()]
     if ours().totals["final_equity"].to_list() != finals:
         raise AssertionError("a sweep differs from its single runs: no time is worth telling")
-    together, alone = _best(ours, 5), _best(singly, 2)
-    yield _row(
+    together, alone = best(ours, 5), best(singly, 2)
+    yield row(
         "backtest_sweep100",
         f"{len(PAIRS)} pairs of averages over the year, {os.cpu_count()} threads, each its single run to the bit",
         together * 1e3,
         "ms",
         "single runs one after the other",
         alone * 1e3,
-        ratio=alone / together,
         target=">= 40 x vectorbt (make bench-peers); stretch 150 x",
+        packages=PACKAGES,
     )
 
 
-def backtest_cold() -> Iterator[dict[str, Any]]:
+def backtest_cold() -> Iterator[Row]:
     _in_new_process(FIRST_CALL)  # puts the compiled code on disk where it is not there yet
     ours = min(_in_new_process(FIRST_CALL) for _ in range(3))
     numba = min(_in_new_process(IMPORT) for _ in range(3))
-    yield _row(
+    yield row(
         "backtest_cold",
         "first back-test of a new process, from before the first import to its result, compiled code on disk",
         ours,
         "s",
         "importing Numba alone",
         numba,
-        ratio=numba / ours,
         target="< 1 s",
+        packages=PACKAGES,
     )
 
 
@@ -249,48 +249,12 @@ def _check_agreement(ours: Backtest, floor: tuple[Array, float, int], candles: m
         )
 
 
-def _best(call: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The others measure what else the machine was doing."""
-    call()
-    return min(_seconds(call) for _ in range(rounds))
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
 def _in_new_process(program: str) -> float:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
-def _row(
-    identity: str,
-    what: str,
-    value: float,
-    unit: str,
-    peer: str,
-    peer_value: float,
-    *,
-    ratio: float,
-    target: str,
-) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "what": what,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": ratio,
-        "target": target,
-        "versions": {name: version(name) for name in ("numpy", "numba", "TA-Lib")},
-    }
-
-
-BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "backtest_year": backtest_year,
     "backtest_signals": backtest_signals,
     "backtest_sweep100": backtest_sweep100,

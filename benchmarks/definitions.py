@@ -1,40 +1,33 @@
 """How long a fresh process needs to load the definitions, against importing Dagster alone."""
 
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from importlib.metadata import version
-from typing import Any
+from functools import partial
+
+from benchmarks.row import Benchmark, Row, medians, row
 
 RUNS = 5
+OURS = "from orchestration.definitions import *; definitions(load_settings())"
 
 
-def definitions_load() -> Iterator[dict[str, Any]]:
+def definitions_load() -> Iterator[Row]:
     """Whole processes in turn, medians; the value is what our code adds to `import dagster`."""
-    floor, ours = [], []
-    for _ in range(RUNS):
-        floor.append(_seconds("import dagster"))
-        ours.append(_seconds("from orchestration.definitions import *; definitions(load_settings())"))
-    beyond = statistics.median(ours) - statistics.median(floor)
-    yield {
-        "id": "definitions_load",
-        "what": "loading the definitions beyond `import dagster`, fresh process",
-        "value": round(beyond, 3),
-        "unit": "s",
-        "peer": "import dagster",
-        "peer_value": round(statistics.median(floor), 3),
-        "ratio": round(statistics.median(floor) / beyond, 2),
-        "target": "<= 1.0 s",
-        "versions": {"dagster": version("dagster")},
-    }
+    spent = medians({"floor": partial(_run, "import dagster"), "ours": partial(_run, OURS)}, RUNS)
+    yield row(
+        "definitions_load",
+        "loading the definitions beyond `import dagster`, fresh process",
+        spent["ours"] - spent["floor"],
+        "s",
+        "import dagster",
+        spent["floor"],
+        target="<= 1.0 s",
+        packages=("dagster",),
+    )
 
 
-def _seconds(code: str) -> float:
-    began = time.perf_counter()
+def _run(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    return time.perf_counter() - began
 
 
-BENCHMARKS = {"definitions_load": definitions_load}
+BENCHMARKS: dict[str, Benchmark] = {"definitions_load": definitions_load}

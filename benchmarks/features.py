@@ -4,10 +4,8 @@ Both sides of a comparison run in the same process on the same candles; the best
 the others measure what else the machine was doing.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import talib
 
+from benchmarks.row import Benchmark, Call, Row, best, row
 from trading.candles import complete
 from trading.indicators import FEATURES, feature_table, live_row, lookback
 from trading.indicators.bars import bars_of
@@ -23,15 +22,16 @@ from trading.market import TIME, Timeframe
 
 CANDLES = 525_600
 ROUNDS = 8
+PACKAGES = ("numpy", "polars", "numba", "TA-Lib")
 Array = npt.NDArray[np.float64]
 
 
-def features_year() -> Iterator[dict[str, Any]]:
+def features_year() -> Iterator[Row]:
     candles = _walk(CANDLES, Timeframe.M1)
     prices = _prices(candles)
-    ours = _seconds(lambda: feature_table(candles, Timeframe.M1))
-    peer = _seconds(lambda: _talib(*prices))
-    yield _row(
+    ours = best(lambda: feature_table(candles, Timeframe.M1), ROUNDS)
+    peer = best(lambda: _talib(*prices), ROUNDS)
+    yield row(
         "features_year",
         f"table of {len(FEATURES)} features and the regime over {CANDLES:,} one-minute candles: checks, formulas on "
         "two threads, Polars columns",
@@ -40,12 +40,12 @@ def features_year() -> Iterator[dict[str, Any]]:
         f"TA-Lib's calls for the indicators that it has of these, one after the other: {len(_talib(*prices))} "
         "arrays, nothing else",
         peer * 1e3,
-        ratio=peer / ours,
         target=">= 1 x peer",
+        packages=PACKAGES,
     )
 
 
-def feature_row_live() -> Iterator[dict[str, Any]]:
+def feature_row_live() -> Iterator[Row]:
     for timeframe in (Timeframe.H1, Timeframe.M1):
         window = _walk(lookback(timeframe) + 1, timeframe)
         prices = _prices(window.tail(1001))
@@ -56,15 +56,15 @@ def feature_row_live() -> Iterator[dict[str, Any]]:
             ("from checked arrays that a warm process keeps", lambda bars=bars: newest_values(bars)),
         ):
             ours = _microseconds(call)
-            yield _row(
+            yield row(
                 "feature_row_live",
                 f"newest row of {len(FEATURES)} features at {timeframe.value}, window of {bars.size:,} candles, {what}",
                 ours,
                 "us",
                 "TA-Lib's calls for the indicators that it has of these, over 1,001 candles",
                 peer,
-                ratio=peer / ours,
                 target="microseconds: < 500 us",
+                packages=PACKAGES,
             )
 
 
@@ -130,49 +130,15 @@ def _prices(candles: pl.DataFrame) -> tuple[Array, ...]:
     return tuple(candles[name].to_numpy() for name in ("high", "low", "close", "volume"))
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    call()  # compiles, or loads what was compiled before
-    rounds = []
-    for _ in range(ROUNDS):
-        begin = time.perf_counter()
-        call()
-        rounds.append(time.perf_counter() - begin)
-    return min(rounds)
-
-
-def _microseconds(call: Callable[[], object], calls: int = 100) -> float:
+def _microseconds(call: Call, calls: int = 100) -> float:
     def repeat() -> None:
         for _ in range(calls):
             call()
 
-    return _seconds(repeat) / calls * 1e6
+    return best(repeat, ROUNDS) / calls * 1e6
 
 
-def _row(
-    identity: str,
-    what: str,
-    value: float,
-    unit: str,
-    peer: str,
-    peer_value: float,
-    *,
-    ratio: float,
-    target: str,
-) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "what": what,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": ratio,
-        "target": target,
-        "versions": {name: version(name) for name in ("numpy", "polars", "numba", "TA-Lib")},
-    }
-
-
-BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "features_year": features_year,
     "feature_row_live": feature_row_live,
 }

@@ -4,14 +4,13 @@ Both sides of a comparison run in the same process on the same rows, with torch 
 """
 
 import itertools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.row import Benchmark, Call, Row, best, row, seconds
 from ml.env import Market, TradingEnv
 from ml.manifest import Manifest
 from ml.observation import Normaliser
@@ -22,6 +21,7 @@ from trading.fills import Costs
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+PACKAGES = ("numpy", "torch", "stable-baselines3", "gymnasium")
 ROWS, FEATURES, EPISODE = 8760, 40, 336  # a year of hours, two weeks each
 CONFIG = TrainingConfig(
     total_timesteps=200_000,
@@ -42,45 +42,45 @@ CONFIG = TrainingConfig(
 )
 
 
-def ppo_frames() -> Iterator[dict[str, Any]]:
+def ppo_frames() -> Iterator[Row]:
     from stable_baselines3 import PPO
 
     rows = _rows()
     ours = train(rows, CONFIG, lambda progress: None).frames_per_second
     peer = PPO("MlpPolicy", _dummy(_market(rows), 8), device="cpu", seed=1)
     frames = 8 * peer.n_steps
-    seconds = _seconds(lambda: peer.learn(frames))
-    yield _row(
+    peers = frames / seconds(lambda: peer.learn(frames))
+    yield row(
         "ppo_frames",
         f"PPO from rollout to update, {FEATURES} features, 64x64 tanh, batched environments, batch 4096, 4 epochs",
         ours,
         "frames/s",
         "stable-baselines3 defaults: 8 environments in DummyVecEnv, batch 64, 10 epochs",
-        frames / seconds,
-        ratio=ours * seconds / frames,
+        peers,
         target=">= 60 x peer, > 40000",
+        packages=PACKAGES,
     )
 
 
-def env_steps() -> Iterator[dict[str, Any]]:
+def env_steps() -> Iterator[Row]:
     from ml.vector_env import BatchedTradingEnv
 
     market = _market(_rows())
     ours = _steps_per_second(BatchedTradingEnv(market, CONFIG.environments, seed=1), 20_000)
     peer = _steps_per_second(_dummy(market, CONFIG.environments), 1_000)
-    yield _row(
+    yield row(
         "env_steps",
         f"environment steps, {CONFIG.environments} at once, random actions",
         ours,
         "steps/s",
         "the same environment in DummyVecEnv",
         peer,
-        ratio=ours / peer,
         target=">= 40 x peer",
+        packages=PACKAGES,
     )
 
 
-def policy_inference() -> Iterator[dict[str, Any]]:
+def policy_inference() -> Iterator[Row]:
     import torch
     from torch import nn
 
@@ -94,19 +94,19 @@ def policy_inference() -> Iterator[dict[str, Any]]:
         modules += [linear, nn.Tanh()]
     network = nn.Sequential(*modules[:-1])
     observation = torch.zeros(1, FEATURES + 1)
-    row = rows.features[0]
-    ours = _microseconds(lambda: policy.act(row, 1.0))
+    observed = rows.features[0]
+    ours = _microseconds(lambda: policy.act(observed, 1.0))
     with torch.no_grad():
         peer = _microseconds(lambda: network(observation))
-    yield _row(
+    yield row(
         "policy_inference",
         f"one decision from a feature row to an exposure: check {FEATURES} features, normalise, network, probability",
         ours,
         "us",
         "forward pass of the same network in torch, observation ready",
         peer,
-        ratio=peer / ours,
         target="<= 10 us",
+        packages=PACKAGES,
     )
 
 
@@ -157,57 +157,25 @@ def _steps_per_second(environments: "VecEnv", steps: int) -> float:
         for action in actions:
             environments.step(action)
 
-    return steps * environments.num_envs / _seconds(walk)
+    return steps * environments.num_envs / seconds(walk)
 
 
-def _microseconds(call: Callable[[], object], calls: int = 5_000) -> float:
-    """Best of five rounds: the others measure what else the machine was doing."""
-
+def _microseconds(call: Call, calls: int = 5_000) -> float:
     def repeat() -> None:
         for _ in range(calls):
             call()
 
-    return min(_seconds(repeat) for _ in range(5)) / calls * 1e6
+    return best(repeat, 5) / calls * 1e6
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def _row(
-    identity: str,
-    what: str,
-    value: float,
-    unit: str,
-    peer: str,
-    peer_value: float,
-    *,
-    ratio: float,
-    target: str,
-) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "what": what,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": ratio,
-        "target": target,
-        "versions": {name: version(name) for name in ("numpy", "torch", "stable-baselines3", "gymnasium")},
-    }
-
-
-BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "ppo_frames": ppo_frames,
     "env_steps": env_steps,
     "policy_inference": policy_inference,
 }
 
 
-def run() -> Iterator[dict[str, Any]]:
+def run() -> Iterator[Row]:
     """One JSON-able row per number; a ratio above 1 means faster than the peer."""
     for benchmark in BENCHMARKS.values():
         yield from benchmark()

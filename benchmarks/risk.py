@@ -4,13 +4,10 @@ There is no other library to compare with: what others call a risk check is a fe
 what exact decimals, a verdict for every rule and a refusal for every impossible number cost.
 """
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from platform import python_version
-from typing import Any
 
+from benchmarks.row import Benchmark, Row, medians, row
 from trading.market import Instrument, Pair
 from trading.orders import Side
 from trading.risk import RULES, AccountState, Ages, Limits, MarketState, OtherPosition, Proposal, assess
@@ -91,26 +88,32 @@ AGES = Ages(
 )
 
 
-def risk_assessment() -> Iterator[dict[str, Any]]:
+def risk_assessment() -> Iterator[Row]:
     approved = assess(PROPOSAL, STATE, MARKET, AGES, INSTRUMENT, LIMITS)
     assert approved.approved, (
         approved.rejection_reason
     )  # a refusal would be measured on the same path, but say so
-    ours, floats = _medians(
-        lambda: assess(PROPOSAL, STATE, MARKET, AGES, INSTRUMENT, LIMITS),
-        lambda: sized_in_floats(PROPOSAL, STATE, LIMITS),
+    ways = {"ours": _assessments, "floats": _sizes}
+    spent = {name: seconds / CALLS * 1e6 for name, seconds in medians(ways, BATCHES).items()}
+    yield row(
+        "risk_assessment",
+        f"one entry through all {len(RULES)} rules, approved: exact size, a verdict and its numbers for each",
+        spent["ours"],
+        "us",
+        "its five bounds of the size alone, in floats: no rule, no verdict, nothing exact",
+        spent["floats"],
+        target="< 50 us",
     )
-    yield {
-        "id": "risk_assessment",
-        "what": f"one entry through all {len(RULES)} rules, approved: exact size, a verdict and its numbers for each",
-        "value": ours,
-        "unit": "us",
-        "peer": "its five bounds of the size alone, in floats: no rule, no verdict, nothing exact",
-        "peer_value": floats,
-        "ratio": floats / ours,
-        "target": "< 50 us",
-        "versions": {"python": python_version()},
-    }
+
+
+def _assessments() -> None:
+    for _ in range(CALLS):
+        assess(PROPOSAL, STATE, MARKET, AGES, INSTRUMENT, LIMITS)
+
+
+def _sizes() -> None:
+    for _ in range(CALLS):
+        sized_in_floats(PROPOSAL, STATE, LIMITS)
 
 
 def sized_in_floats(proposal: Proposal, state: AccountState, limits: Limits) -> float:
@@ -128,16 +131,4 @@ def sized_in_floats(proposal: Proposal, state: AccountState, limits: Limits) -> 
     )
 
 
-def _medians(*calls: Callable[[], object]) -> list[float]:
-    """Microseconds per call, the median of batches that take turns: what else the machine does meets them all."""
-    seconds: list[list[float]] = [[] for _ in calls]
-    for _ in range(BATCHES):
-        for call, taken in zip(calls, seconds, strict=True):
-            began = time.perf_counter()
-            for _ in range(CALLS):
-                call()
-            taken.append(time.perf_counter() - began)
-    return [statistics.median(taken) / CALLS * 1e6 for taken in seconds]
-
-
-BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {"risk_assessment": risk_assessment}
+BENCHMARKS: dict[str, Benchmark] = {"risk_assessment": risk_assessment}

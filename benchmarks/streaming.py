@@ -5,42 +5,41 @@ is there; of the other channels no session was found to record, their frames hav
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from benchmarks.peers import ccxt_stream, json_stream, typed_stream
-from benchmarks.peers.plain_book import PlainBook
+from benchmarks.readers import ccxt_stream, json_stream, typed_stream
+from benchmarks.readers.plain_book import PlainBook
+from benchmarks.row import Benchmark, Row, medians, row
 from streaming.book import Book
 from streaming.events import BookChange
 from streaming.feeds.kraken import KrakenFeed
 from trading.market import Pair
 
 RECORDING = Path(__file__).parents[1] / "../shared/data/ws/kraken_v2_book_BTC-USD.jsonl"
+PACKAGES = ("msgspec", "ccxt", "orjson")
 FRAMES = 2_000
 ROUNDS = 21
 DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS = 25, 1, 8
 START = datetime(2026, 8, 2, tzinfo=UTC)
 
 
-def stream_decode() -> Iterator[dict[str, Any]]:
+def stream_decode() -> Iterator[Row]:
     feed = KrakenFeed()
     for channel, frames, what in _channels():
         peer = ccxt_stream.Reader(DEPTH)
-        seconds = _in_turns(
+        seconds = medians(
             {
                 "ours": partial(_each, feed.decode, frames),
                 "bare": partial(_each, typed_stream.decode, frames),
                 "typed": partial(_each, typed_stream.normalised, frames),
                 "json": partial(_each, json_stream.decode, frames),
                 "ccxt": partial(_each, peer.read, frames),
-            }
+            },
+            ROUNDS,
         )
         for name, way, target in (
             (
@@ -52,7 +51,7 @@ def stream_decode() -> Iterator[dict[str, Any]]:
             ("json", "json and dictionaries to the same events, unchecked", ">= 2 x peer"),
             ("ccxt", "ccxt.pro's handle_message after orjson, no checksum", "> 1 x peer"),
         ):
-            yield _row(
+            yield row(
                 "stream_decode",
                 f"{channel}: {what}, to checked events",
                 len(frames) / seconds["ours"],
@@ -60,17 +59,18 @@ def stream_decode() -> Iterator[dict[str, Any]]:
                 way,
                 len(frames) / seconds[name],
                 target=target,
+                packages=PACKAGES,
             )
 
 
-def book_checksum() -> Iterator[dict[str, Any]]:
+def book_checksum() -> Iterator[Row]:
     frames, what = _book_frames()
     feed = KrakenFeed()
     changes = [event for frame in frames for event in feed.decode(frame) if isinstance(event, BookChange)]
     ways = {"ours": partial(_kept, changes), "plain": partial(_kept_plainly, changes)}
-    seconds = _in_turns(ways, rounds=ROUNDS // 2)
+    seconds = medians(ways, ROUNDS // 2)
     levels = sum(len(change.bids) + len(change.asks) for change in changes)
-    yield _row(
+    yield row(
         "book_checksum",
         f"{what}: {len(changes):,} changes, {levels:,} levels, depth {DEPTH}, every checksum verified",
         len(changes) / seconds["ours"],
@@ -78,11 +78,12 @@ def book_checksum() -> Iterator[dict[str, Any]]:
         "a dictionary per side, sorted and formatted at every change, every checksum verified",
         len(changes) / seconds["plain"],
         target="> 1 x peer",
+        packages=PACKAGES,
     )
     peer = ccxt_stream.Reader(DEPTH)
     ways = {"ours": partial(_kept_from_frames, frames), "ccxt": partial(_each, peer.read, frames)}
-    seconds = _in_turns(ways, rounds=ROUNDS // 2)
-    yield _row(
+    seconds = medians(ways, ROUNDS // 2)
+    yield row(
         "book_checksum",
         f"{what}: decoded, applied and verified, depth {DEPTH}",
         len(frames) / seconds["ours"],
@@ -90,6 +91,7 @@ def book_checksum() -> Iterator[dict[str, Any]]:
         "ccxt.pro's order book from the same frames: floats, no checksum (its own is switched off)",
         len(frames) / seconds["ccxt"],
         target="> 1 x peer",
+        packages=PACKAGES,
     )
 
 
@@ -200,34 +202,7 @@ def _kept_from_frames(frames: Sequence[str]) -> None:
                 book.apply(event)
 
 
-def _in_turns(ways: Mapping[str, Callable[[], None]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Median seconds of each way; the first round, which warms up, does not count."""
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds + 1):
-        for name, way in ways.items():
-            begin = time.perf_counter()
-            way()
-            spent[name].append(time.perf_counter() - begin)
-    return {name: median(seconds[1:]) for name, seconds in spent.items()}
-
-
-def _row(
-    identity: str, what: str, value: float, unit: str, peer: str, peer_value: float, *, target: str
-) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "what": what,
-        "value": value,
-        "unit": unit,
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": value / peer_value,
-        "target": target,
-        "versions": {name: version(name) for name in ("msgspec", "ccxt", "orjson")},
-    }
-
-
-BENCHMARKS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+BENCHMARKS: dict[str, Benchmark] = {
     "stream_decode": stream_decode,
     "book_checksum": book_checksum,
 }

@@ -51,7 +51,11 @@ def opening_of(settings: Settings, config: SandboxConfig, folder: Path) -> Openi
         resumes=config.is_replay,
         listings={
             pair: Listing(
-                instrument, settings.costs(pair), _level_value(config, pair, quote, prices), config.levels
+                instrument,
+                settings.costs(pair),
+                _level_value(config, pair, quote, prices),
+                config.levels,
+                config.seed,
             )
             for pair, instrument in listed.items()
         },

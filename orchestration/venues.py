@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.sections import Settings
+from orchestration.sources import sandbox_time
 from trading.errors import NotAuthorised
 from trading.fills import Costs
 from trading.market import Instrument, Pair
@@ -27,7 +28,13 @@ def sandbox_venue(settings: Settings, home: Path, journal: Journal) -> Venue:
     """The client that trades on Kraken, with the sandbox's address and key."""
     from trading.venues.kraken.venue import KrakenVenue
 
-    return KrakenVenue(sandbox_client(settings, home), journal, settings.account)
+    return KrakenVenue(
+        sandbox_client(settings, home),
+        journal,
+        settings.account,
+        entry_age=settings.risk.candle_age * settings.market.timeframe.duration,
+        market_now=sandbox_time(settings.sandbox.url, None),
+    )
 
 
 def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:

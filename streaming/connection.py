@@ -20,12 +20,13 @@ from streaming.attempts import Attempts, Ending
 from streaming.opening import NotOpened, Wire, opened
 from streaming.outcomes import Close, End, Heard, Moment, Output, Reconnecting
 from streaming.session import Session
-from trading.errors import NotAuthorised, Transient, VenueRefused
+from trading.errors import InvalidMessage, NotAuthorised, Transient, VenueRefused, VenueUnreachable
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Heard], Awaitable[None]]
 STOPPED = "stopped"
+MOST_ABSENCES = 5  # attempts on an address of this machine at which nothing has ever listened
 
 
 class Keeper(Protocol):
@@ -46,7 +47,8 @@ async def run(
     """Until `stop` is set, tell `handler` what is heard, one after the other; what it raises ends everything.
 
     NotAuthorised, VenueRefused and InvalidValue when no further attempt can help; VenueUnreachable when no stream has
-    ever been at the address; UnusableHome when attempts cannot be counted. Everything else is retried.
+    ever been at the address, or nothing at one of this machine; UnusableHome when attempts cannot be counted.
+    Everything else is retried.
     """
     await _Lifetime(session, handler, stop, quarantine, attempts, wire or Wire()).run()
 
@@ -74,6 +76,7 @@ class _Lifetime:
         self._wire = wire
         self._busy = 0.0  # seconds that the consumer took, in which nobody listened
         self._known = False  # there was a connection once
+        self._absences = 0  # in a row
 
     async def run(self) -> None:
         while not self._stop.is_set():
@@ -91,16 +94,25 @@ class _Lifetime:
 
     async def _attempt(self) -> tuple[str, Ending]:
         """Why it ended, and how."""
+        # A stream that ran outlives a garbled answer; before the first connection that is a wrong address.
+        passing = (Transient, InvalidMessage) if self._known else Transient
         try:
             await asyncio.to_thread(self._feed.prepare)
-        except Transient as error:
+        except passing as error:
             return str(error), Ending(False, maintenance=self._session.maintenance)
         await self._within_budget()
         try:
             connection = await self._opened()
         except NotOpened as error:
+            self._expect_to_meet(error)
             return str(error), Ending(False, maintenance=self._session.maintenance, least=error.least)
         return (STOPPED, Ending(False)) if connection is None else await self._live(connection)
+
+    def _expect_to_meet(self, error: NotOpened) -> None:
+        """VenueUnreachable where a person has to start something first."""
+        self._absences = self._absences + 1 if error.absent and not self._known else 0
+        if self._absences >= MOST_ABSENCES:
+            raise VenueUnreachable(f"{error}: is it running? start it (`marketloom sandbox`)") from error
 
     async def _within_budget(self) -> None:
         while not self._stop.is_set():

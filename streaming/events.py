@@ -102,6 +102,16 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of a message that could not be believed, while the rest was; `pair` where at least that could be read."""
+
+    channel: str
+    pair: Pair | None
+    reason: str
+    part: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """What happened to one of our orders; `snapshot` when it repeats what was known before."""
 
@@ -177,6 +187,7 @@ Event = (
     | Ticker
     | BookChange
     | Listed
+    | Unreadable
     | Execution
     | Balance
     | VenueStatus

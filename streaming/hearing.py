@@ -18,10 +18,11 @@ from streaming.events import (
     Ticker,
     Trade,
     Unknown,
+    Unreadable,
     VenueStatus,
 )
 from streaming.kept_book import KeptBook
-from streaming.outcomes import Interrupted, Moment, Output, Restored, SessionSettings
+from streaming.outcomes import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
 from streaming.streams import Break, Key, State, Stream
 from trading.errors import InvalidMessage
 from trading.market import Pair
@@ -36,6 +37,7 @@ class Hearing:
         self._orders: dict[Pair, TradeOrder] = {}
         self._streams = streams
         self._numbers = {channel: MessageNumbers() for channel in PRIVATE}
+        self._odd: dict[Pair | None, str] = {}
         self._frame = 0
         self._answers: list[Acknowledged] = []
         self._broken: list[tuple[Stream, str]] = []
@@ -46,6 +48,7 @@ class Hearing:
             Ticker: self._quote,
             Candle: self._quote,
             Listed: self._listing,
+            Unreadable: self._unreadable,
             Execution: self._account,
             Balance: self._account,
             VenueStatus: self._venue_status,
@@ -90,12 +93,29 @@ class Hearing:
         taken, self._unrequested = self._unrequested, None
         return taken
 
+    def odd(self, pair: Pair | None) -> str:
+        """Why the listing of a pair could not be read on this connection; empty when that did not happen."""
+        return self._odd.get(pair) or self._odd.get(None, "")
+
+    def connected(self) -> None:
+        self._odd.clear()
+
+    def miss(self, streams: Sequence[Stream], reason: str, now: Moment, out: Output) -> None:
+        """A message of one of them could not be read. What is being left misses nothing that it would tell."""
+        for stream in streams:
+            if stream.state in (State.ASKED, State.LIVE):
+                self._break(stream, reason, now, out)
+
+    def begin_anew(self, stream: Stream) -> None:
+        """The messages of its next subscription are numbered anew."""
+        if stream.channel in self._numbers:
+            self._numbers[stream.channel].forget()
+
     def interrupt(self, stream: Stream, reason: str, now: Moment, out: Output) -> None:
         """What is interrupted already stays so, since when it was."""
         if stream.channel is Channel.BOOK and stream.pair is not None:
             self.books[stream.pair].forget()
-        if stream.channel in self._numbers:
-            self._numbers[stream.channel].forget()
+        self.begin_anew(stream)
         if stream.broken is None:
             stream.broken = Break(now.at if stream.heard is None else stream.heard.at, reason)
             if stream.wanted:
@@ -185,7 +205,7 @@ class Hearing:
         if stream is None:
             self._nobody_asked(channel, channel.value)
             return
-        if stream.state in (State.ASKED, State.LIVE):
+        if stream.broken is None or stream.state in (State.ASKED, State.LIVE):
             numbers = self._numbers[channel]
             last, step = numbers.last, numbers.step(said.sequence, said.snapshot, self._frame)
             if step is Step.REPEATED:
@@ -205,14 +225,26 @@ class Hearing:
         if stream.wanted:
             out.heard.append(listed)
         pair = listed.instrument.pair
+        self._odd.pop(pair, None)
         kept = self.books.get(pair)
         if kept is None or not kept.list_as(listed.price_decimals, listed.quantity_decimals):
             return
         book = self._streams[Channel.BOOK, pair]
-        if book.state is State.UNLISTED:
+        if book.state in (State.UNLISTED, State.REFUSED):
             self._listed.append(book)
         elif book.state in (State.ASKED, State.LIVE):
             self._break(book, "the venue lists it with other decimals", now, out)
+
+    def _unreadable(self, unreadable: Unreadable, now: Moment, out: Output) -> None:
+        """A listing that was left out of the others."""
+        out.undecodable.append(Undecodable(unreadable.part, unreadable.channel, unreadable.reason))
+        stream = self._streams.get((Channel.INSTRUMENT, None))
+        if stream is None:
+            return
+        self._odd[unreadable.pair] = unreadable.reason
+        self._speaks(stream, now, out)
+        if stream.wanted:
+            out.heard.append(unreadable)
 
     def _venue_status(self, status: VenueStatus, now: Moment, out: Output) -> None:
         self.status = status.status

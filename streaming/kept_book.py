@@ -44,7 +44,8 @@ class KeptBook:
     def apply(self, change: BookChange, frame: int) -> bool:
         """Whether it was applied: changes before the snapshot, repeated and older ones are not.
 
-        InvalidMessage when one is missing or the checksum differs; the book is then unknown.
+        InvalidMessage when one is missing, the checksum differs or, without one, the sides cross; the book is then
+        unknown.
         """
         if self._book is None or not (change.snapshot or self._book.known):
             return False
@@ -57,6 +58,12 @@ class KeptBook:
                 raise InvalidMessage("book", f"{change.pair}: message {change.sequence} came after {last}")
         if step is Step.NEXT:
             self._book.apply(change)
+            if (
+                change.checksum is None and self._book.crossed
+            ):  # nothing else would show that a change was wrong
+                bid, ask = self._book.best_bid, self._book.best_ask
+                self.forget()
+                raise InvalidMessage("book", f"{change.pair}: bid {bid} is not below ask {ask}")
         return step is Step.NEXT
 
     def new_best(self, change: BookChange) -> BestOffers | None:

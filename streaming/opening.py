@@ -2,6 +2,8 @@
 
 import ssl
 from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
@@ -22,17 +24,21 @@ class Wire:
     open_timeout: float = 10.0  # name, TCP, TLS and handshake together
     close_timeout: float = 2.0  # for the other side's good-bye: a dead one says none
     send_timeout: float = 5.0  # until a frame has left us
-    largest: int = 16 * 2**20  # of one message; Kraken lists its 1,500 pairs in about 1 MB
+    largest: int = 16 * 2**20  # of one message; 1,500 listings of pairs are about 1 MB
     buffered: int = 64  # messages that wait for us; then reading stops
     tick: float = 0.25  # between two looks at the clock
 
 
 class NotOpened(Exception):
-    """Another attempt may do better, not before `least` seconds have passed."""
+    """Another attempt may do better, not before `least` seconds have passed.
 
-    def __init__(self, reason: str, least: float = 0.0) -> None:
+    `absent`: nothing on this machine listens at the address.
+    """
+
+    def __init__(self, reason: str, least: float = 0.0, absent: bool = False) -> None:
         super().__init__(reason)
         self.least = least
+        self.absent = absent
 
 
 async def opened(feed: Feed, wire: Wire, known: bool) -> ClientConnection:
@@ -41,7 +47,7 @@ async def opened(feed: Feed, wire: Wire, known: bool) -> ClientConnection:
     A stream that was there once (`known`) is only away for now. TLS is the library's default: certificates and host
     names are checked.
     """
-    where = f"{feed.venue} at {_address(feed)}"
+    where = f"{_address(feed)} ({feed.venue})"
     try:
         return await _connected(feed, wire)
     except (InvalidURI, InvalidProxy, ValueError, OverflowError) as error:
@@ -56,12 +62,21 @@ async def opened(feed: Feed, wire: Wire, known: bool) -> ClientConnection:
             f"{where}: no secure connection ({error}): check the clock and the certificates"
         ) from error
     except (OSError, InvalidHandshake, EOFError) as error:
-        raise NotOpened(f"{where} cannot be reached: {str(error) or type(error).__name__}") from error
+        reason = f"{where} cannot be reached: {str(error) or type(error).__name__}"
+        raise NotOpened(reason, absent=isinstance(error, OSError) and _loopback(feed)) from error
 
 
 def _address(feed: Feed) -> str:
     """Without the query, where some venues want the key."""
     return feed.url.partition("?")[0]
+
+
+def _loopback(feed: Feed) -> bool:
+    host = urlsplit(feed.url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _connected(feed: Feed, wire: Wire) -> ClientConnection:

@@ -37,7 +37,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRefused:
-    """The venue does not give this; it is asked again on the next connection only."""
+    """The venue does not give this now; it is asked again after a while, and told again if it still refuses."""
 
     channel: Channel
     pair: Pair | None
@@ -117,13 +117,17 @@ SILENCE = {
 class SessionSettings:
     """How long a session waits and how much it bears. Quiet markets exist: channels without trades are no faults.
 
-    A channel that `silence` does not name may be silent for ever, as our own orders and money are.
+    Our own orders, our money and listings may be silent for ever, so that a dead subscription looks like a quiet one:
+    after `renewal` without a word they are subscribed to again. That calls nothing unknown, as the snapshot repeats
+    all that stands, the last fills included; only a gap in the numbers of their messages does.
     """
 
     silence: dict[Channel, timedelta] = field(default_factory=lambda: dict(SILENCE))
     answer: timedelta = timedelta(
         seconds=10
     )  # for the answer to a request, and for a first snapshot or listing
+    renewal: timedelta = timedelta(minutes=15)
+    refused: timedelta = timedelta(minutes=5)  # until what was refused is asked for again
     asks: int = 3  # in a row without an answer or a message: the connection is closed
     in_flight: int = 20  # requests without an answer: venues limit how many messages they take
     patience: timedelta = timedelta(seconds=2)  # for trades that overtook others

@@ -1,7 +1,8 @@
 """Messages that nobody could read, kept for a person: JSON lines in a folder that never outgrows its bounds.
 
 They lie in a few shelves, files of which the oldest is thrown away as a whole when there is too much. One writer per
-folder. A disk that refuses costs the message, not the process.
+folder. A disk that refuses costs the message, not the process. They may hold orders and money: nobody but the owner
+can read them.
 """
 
 import json
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SHELVES = 8  # so that at least seven eighths of the bounds are in use before anything is dropped
 LONGEST = 65_536  # bytes or characters kept of one frame
+OWNER_FOLDER, OWNER_FILE = 0o700, 0o600
 LONGEST_LINE = 16 * LONGEST  # an escaped character takes up to twelve bytes
 
 
@@ -91,6 +93,7 @@ class Quarantine:
             self._add(shelves)
         shelf = shelves[-1]
         shelf.torn, torn = True, shelf.torn
+        shelf.path.touch(OWNER_FILE)
         with shelf.path.open("ab") as file:
             file.write(b"\n" + line if torn else line)
         shelf.count, shelf.size, shelf.torn = shelf.count + 1, shelf.size + len(line), False
@@ -98,6 +101,7 @@ class Quarantine:
     def _opened(self) -> list[_Shelf]:
         if self._shelves is None:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.chmod(OWNER_FOLDER)  # also one that was there before
             self._shelves = [_counted(path) for path in _paths(self._folder)]
         return self._shelves
 
@@ -126,6 +130,7 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _counted(path: Path) -> _Shelf:
+    path.chmod(OWNER_FILE)
     text = path.read_bytes()
     return _Shelf(path, text.count(b"\n"), len(text), torn=text[-1:] not in (b"", b"\n"))
 

@@ -23,7 +23,15 @@ from streaming.outcomes import (
     Undecodable,
 )
 from streaming.requests import Method, Request, Requests
-from streaming.streams import State, Stream, confirmed_by_answer, single_streams, too_many
+from streaming.streams import (
+    RENEWED,
+    State,
+    Stream,
+    concerned,
+    confirmed_by_answer,
+    single_streams,
+    too_many,
+)
 from trading.errors import InvalidMessage
 from trading.market import Pair
 
@@ -74,6 +82,7 @@ class Session:
     def connected(self, now: Moment) -> Output:
         out = self._begin(now)
         self._feed.restart()
+        self._hearing.connected()
         self._connected, self._last_frame = True, now.seconds
         for stream in self._streams.values():
             if stream.channel is Channel.BOOK and not self._book(stream).listed:
@@ -88,9 +97,12 @@ class Session:
         try:
             heard = self._feed.decode(frame)
         except InvalidMessage as error:
-            self._undecodable(frame, error.channel, error.reason, now)
-            return out
+            self._missed(frame, error, now)
+            return self._finish(out, now)
+        offline = self.maintenance
         self._hearing.hear(heard, now, out)
+        if offline and not self.maintenance:
+            self._ask_refused(now.seconds)
         for answer in self._hearing.answers():
             self._answered(answer, now)
         if (wrong := self._hearing.unrequested()) is not None:
@@ -115,6 +127,9 @@ class Session:
             if self._silent(stream, now.seconds):
                 self._hearing.interrupt(stream, "the channel fell silent", now, out)
                 self._ask_again(stream, "no message")
+            elif self._quiet(stream, now.seconds):
+                self._requests.ask_again(stream)
+        self._ask_refused(now.seconds - self._settings.refused.total_seconds())
         self._refuse_unlisted(now.seconds)
         self._hearing.release_trades(now, out)
         return self._finish(out, now)
@@ -160,11 +175,15 @@ class Session:
         if request is None:
             self._stray(answer)
         elif request.method is Method.UNSUBSCRIBE:  # also when refused: there was nothing to leave
-            self._requests.left(request.stream)
+            self._left(request.stream)
         elif answer.success:
             self._confirmed(request.stream, now)
         else:
-            self._refused(request.stream, answer.error)
+            self._refused(request.stream, answer.error, now.seconds)
+
+    def _left(self, stream: Stream) -> None:
+        self._hearing.begin_anew(stream)
+        self._requests.left(stream)
 
     def _stray(self, answer: Acknowledged) -> None:
         if answer.success or self._requests.ours(answer):
@@ -183,24 +202,37 @@ class Session:
         if confirmed_by_answer(stream.channel):
             self._hearing.restore(stream, now, self._out)
 
-    def _refused(self, stream: Stream, error: str) -> None:
+    def _refused(self, stream: Stream, error: str, now: float) -> None:
         """What was heard before may be given again to a new connection, with a new token: that is tried once."""
         stream.refusals += 1
         if stream.heard is not None and stream.refusals == 1:
             self._close(f"{self._feed.venue} no longer gives {stream}: {error}")
             return
-        stream.state = State.REFUSED
+        stream.state, stream.refused = State.REFUSED, now
         self._out.heard.append(SubscriptionRefused(stream.channel, stream.pair, error))
         wanted = [each for each in self._streams.values() if each.wanted]
         if all(each.state is State.REFUSED for each in wanted):
-            never = not self.maintenance and all(each.heard is None for each in wanted)
+            may_change = self.maintenance or any(self._hearing.odd(each.pair) for each in wanted)
+            never = not may_change and all(each.heard is None for each in wanted)
             reason = f"{self._feed.venue} gives nothing of what was asked for; {stream}: {error}"
             self._close(reason, End.REFUSED if never else End.RETRY)
+
+    def _ask_refused(self, refused_until: float) -> None:
+        """What may be given by now. For a book that was not listed the listings are asked for again."""
+        for stream in self._streams.values():
+            if stream.state is not State.REFUSED or stream.refused > refused_until:
+                continue
+            if stream.channel is not Channel.BOOK or self._book(stream).listed:
+                self._requests.ask(stream)
+                continue
+            stream.state = State.UNLISTED
+            if self._listings is not None and self._listings.state is State.LIVE:
+                self._requests.ask_again(self._listings)
 
     def _unanswered(self, request: Request) -> None:
         stream = request.stream
         if request.method is Method.UNSUBSCRIBE:
-            self._requests.left(stream)
+            self._left(stream)
         elif stream.state is State.ASKED:  # otherwise its messages answered
             self._ask_again(stream, "no answer")
 
@@ -213,6 +245,12 @@ class Session:
         if stream.channel is Channel.BOOK and not self._book(stream).known:
             allowed = self._settings.answer  # its snapshot should have come with the answer
         return allowed is not None and now - stream.heard.seconds > allowed.total_seconds()
+
+    def _quiet(self, stream: Stream, now: float) -> bool:
+        """Alive or dead: only a new subscription tells."""
+        if stream.channel not in RENEWED or stream.state is not State.LIVE or stream.heard is None:
+            return False
+        return now - stream.heard.seconds > self._settings.renewal.total_seconds()
 
     def _ask_again(self, stream: Stream, missing: str) -> None:
         stream.unanswered += 1
@@ -227,6 +265,13 @@ class Session:
             self._close(f"{stream} broke {len(stream.breaks)} times in {period:g} seconds, last: {reason}")
         else:
             self._requests.ask_again(stream)
+
+    def _missed(self, frame: str | bytes, error: InvalidMessage, now: Moment) -> None:
+        self._undecodable(frame, error.channel, error.reason, now)
+        streams = concerned(self._streams.values(), error.channel, frame)
+        self._hearing.miss(streams, f"a message could not be read: {error.reason}", now, self._out)
+        for stream, reason in self._hearing.broken():
+            self._broken(stream, reason, now)
 
     def _undecodable(self, frame: str | bytes, channel: str, reason: str, now: Moment) -> None:
         self._out.undecodable.append(Undecodable(frame, channel, reason))
@@ -244,4 +289,9 @@ class Session:
         if told:
             for stream in self._streams.values():
                 if stream.state is State.UNLISTED:
-                    self._refused(stream, f"{self._feed.venue} does not list {stream.pair}")
+                    self._refused(stream, self._unlisted(stream.pair), now)
+
+    def _unlisted(self, pair: Pair | None) -> str:
+        if odd := self._hearing.odd(pair):
+            return f"{self._feed.venue}'s listing of {pair} cannot be read: {odd}"
+        return f"{self._feed.venue} does not list {pair}"

@@ -1,5 +1,6 @@
 """One channel of one pair over all connections: where it stands, and since when it is not known."""
 
+import json
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,15 @@ from trading.errors import InvalidValue
 from trading.market import Pair
 
 Key = tuple[Channel, Pair | None]
+NAMES = {
+    channel.value: channel for channel in Channel
+} | {  # in refusals of messages: ours and the venues' own
+    "ohlc": Channel.CANDLE,
+    "index": Channel.TICKER,
+    "top of book": Channel.TICKER,
+    "book snapshot": Channel.BOOK,
+}
+RENEWED = PRIVATE | {Channel.INSTRUMENT}
 
 
 class State(Enum):
@@ -40,6 +50,7 @@ class Stream:
     broken: Break | None = None
     unanswered: int = 0  # requests in a row that brought neither answer nor message
     refusals: int = 0  # in a row
+    refused: float = 0.0  # when, last
     breaks: deque[float] = field(default_factory=deque)
 
     @property
@@ -70,6 +81,25 @@ def single_streams(subscriptions: Iterable[Subscription]) -> dict[Key, Stream]:
     if not streams:
         raise InvalidValue("a session without subscriptions hears nothing: name at least one")
     return streams
+
+
+def concerned(streams: Iterable[Stream], channel: str, frame: str | bytes) -> list[Stream]:
+    """Those to which an unreadable message may have belonged: of its channel all, or those that a whole frame names."""
+    candidates = [stream for stream in streams if stream.channel is NAMES.get(channel)]
+    if len(candidates) < 2:
+        return candidates
+    try:
+        text = frame if isinstance(frame, str) else frame.decode()
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return candidates
+    return [stream for stream in candidates if _names(text, stream.pair)] or candidates
+
+
+def _names(text: str, pair: Pair | None) -> bool:
+    if pair is None:
+        return False
+    return f'"{pair}"' in text or (f'"{pair.base}"' in text and f'"{pair.quote}"' in text)
 
 
 def confirmed_by_answer(channel: Channel) -> bool:

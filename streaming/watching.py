@@ -10,7 +10,7 @@ from random import Random
 from streaming import events, outcomes
 from streaming.attempts import Attempts, Budget
 from streaming.connection import Keeper, run
-from streaming.events import Channel, Level, Subscription
+from streaming.events import Channel, Level, Subscription, Unreadable
 from streaming.feeds import Feed
 from streaming.opening import Wire
 from streaming.outcomes import Heard, SessionSettings
@@ -18,6 +18,18 @@ from streaming.session import Session
 from trading.market import Pair
 
 logger = logging.getLogger(__name__)
+
+
+class Shown:
+    """Unreadable messages on the screen as they come, and kept."""
+
+    def __init__(self, show: Callable[[Heard], None], kept: Keeper) -> None:
+        self._show = show
+        self._kept = kept
+
+    def keep(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+        self._kept.keep(frame, venue, channel, reason)
+        self._show(Unreadable(channel, None, reason, frame))
 
 
 class Logged:
@@ -41,13 +53,14 @@ async def watch(
     """Show everything that is heard until `stop`. Raises as `streaming.connection.run` does."""
 
     async def shown(heard: Heard) -> None:
-        show(heard)
+        if not isinstance(heard, Unreadable):  # shown when it was kept
+            show(heard)
 
     await run(
         Session(feed, subscriptions, settings),
         shown,
         stop,
-        quarantine=quarantine or Logged(),
+        quarantine=Shown(show, quarantine or Logged()),
         attempts=Attempts(feed.rules, Random(), budget),
         wire=wire,
     )
@@ -119,6 +132,8 @@ def _connection(heard: Heard) -> str:
             return _loud("REFUSED", heard.channel, heard.pair, heard.reason)
         case outcomes.Reconnecting():
             return f"!!! NO CONNECTION  {heard.reason}; next attempt in {heard.pause:.1f} s"
+        case Unreadable():
+            return f"!!! UNREADABLE  {heard.channel or 'message'}  {ascii(heard.reason)[1:-1]}"
         case events.VenueStatus():
             return _row(None, "venue", None, heard.status)
         case events.Acknowledged():

@@ -10,6 +10,7 @@ import polars as pl
 from trading.errors import InvalidValue
 
 TIME = pl.Datetime("us", "UTC")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CANDLE_SCHEMA = pl.Schema(
     {
@@ -62,6 +63,14 @@ class Timeframe(Enum):
     def duration(self) -> timedelta:
         count, unit = int(self.value[:-1]), self.value[-1]
         return count * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit]
+
+    def floor(self, time: datetime) -> datetime:
+        """The open time of the candle that `time` lies in."""
+        return time - (time - EPOCH) % self.duration
+
+    def ceil(self, time: datetime) -> datetime:
+        """The first open time that is not before `time`."""
+        return time + (EPOCH - time) % self.duration
 
     @property
     def per_year(self) -> float:

@@ -41,7 +41,10 @@ class Feed(Protocol):
     def unsubscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]: ...
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
-        """Events in the order of the frame. InvalidMessage, changing nothing, when any part of it is wrong."""
+        """Events in the order of the frame. InvalidMessage, changing nothing, when any part of it is wrong.
+
+        Of listings, which come by the thousand, an odd one is left out and told as `Unreadable`.
+        """
 
     def restart(self) -> None:
         """Forget what the last connection taught (partial frames that are merged): a new one begins."""

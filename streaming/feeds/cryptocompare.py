@@ -29,7 +29,6 @@ from trading.errors import InvalidValue, NotAuthorised
 from trading.market import Pair, Timeframe
 
 URL = "wss://streamer.cryptocompare.com/v2"
-KEY_VARIABLE = "CRYPTOCOMPARE_API_KEY"
 INDEX = "CCCAGG"
 CONNECTION_FAILURES = ("RATE_LIMIT", "TOO_MANY_SOCKETS", "FORCE_DISCONNECT")
 CHANNELS = {
@@ -65,6 +64,7 @@ class CryptoCompareFeed:
         self._key = key
         self._top_of_book = top_of_book
         self._url = url
+        self._trades = Trades()
         self.restart()
 
     @property
@@ -83,13 +83,13 @@ class CryptoCompareFeed:
         if not self._key:
             raise NotAuthorised(
                 "CryptoCompare's streamer needs a key: get one at https://developers.coindesk.com/settings/api-keys "
-                f"and put it into the environment variable {KEY_VARIABLE}"
+                "and put it into the environment variable CRYPTOCOMPARE_API_KEY"
             )
 
     def restart(self) -> None:
-        """What was merged and asked for is forgotten; the 20 trades that come again count as new."""
+        """What was merged and asked for is forgotten; the 20 trades that come again are known."""
         self._requested: dict[tuple[str, str], int] = {}
-        self._trades, self._tickers, self._tops, self._candles = Trades(), Tickers(), Tops(), Candles()
+        self._tickers, self._tops, self._candles = Tickers(), Tops(), Candles()
 
     def subscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
         """A book comes whole, whatever its depth."""

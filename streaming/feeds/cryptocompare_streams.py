@@ -29,7 +29,7 @@ Fields = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """New trades: one that was told before (by its ID) is not told again."""
+    """Trades without a number are told once, over all connections; those with one are told apart by it."""
 
     known: dict[Pair, OrderedDict[str, None]] = field(default_factory=dict)
 
@@ -43,6 +43,8 @@ class Trades:
             quantity=check.price("Q", frame.Q),
             at=check.time("TS", frame.TS, frame.TSNS),
         )
+        if trade.trade_id is not None:
+            return trade
         known = self.known.setdefault(pair, OrderedDict())
         if frame.ID in known:
             return None

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from msgspec import MsgspecError
-
 from streaming.events import Event, Subscription
 from streaming.feeds import ConnectionRules
 from streaming.feeds import kraken_account as account
 from streaming.feeds import kraken_market as market
 from streaming.feeds import kraken_messages as wire
+from streaming.feeds.kraken_refusals import UNREADABLE, printable, reason_of
 from streaming.feeds.kraken_requests import acknowledged, request
 from streaming.feeds.kraken_words import Pairs
 from trading.errors import InvalidMessage, InvalidValue
@@ -37,11 +36,7 @@ EVENTS: dict[type[wire.Message], Callable[[Any, Pairs], Sequence[Event]]] = {
     wire.Execution: account.executions,
     wire.Balance: account.balances,
 }
-# JSON that msgspec cannot read: wrong types and syntax, lone surrogates and invalid UTF-8, nesting without end,
-# exponents that no decimal has.
-UNREADABLE = (MsgspecError, InvalidValue, UnicodeError, RecursionError, ArithmeticError)
 CHANNEL = re.compile(r'"channel"\s*:\s*"([^"\\]{1,40})"')
-LONGEST_REASON = 300
 
 
 class KrakenFeed:
@@ -88,14 +83,14 @@ class KrakenFeed:
         """Nothing is carried from frame to frame."""
 
     def _answer(self, frame: str | bytes, error: Exception) -> Sequence[Event]:
-        """The answer to a request, which names no channel of its own; else the refusal that `error` gives."""
+        """The answer to a request, which names its method; else the refusal that `error` gives."""
         answer = _envelope(frame)
-        if answer is None or answer.channel is not None:
-            raise InvalidMessage(_channel(frame, answer), _reason(error)) from error
+        if answer is None or (answer.channel is not None and answer.method is None):
+            raise InvalidMessage(_channel(frame, answer), reason_of(error)) from error
         try:
             return (acknowledged(answer, self._pairs),)
         except InvalidValue as wrong:
-            raise InvalidMessage("", _reason(wrong)) from error
+            raise InvalidMessage(printable((answer.channel or "")[:40]), reason_of(wrong)) from error
 
 
 def _envelope(frame: str | bytes) -> wire.Answer | None:
@@ -108,16 +103,7 @@ def _envelope(frame: str | bytes) -> wire.Answer | None:
 def _channel(frame: str | bytes, answer: wire.Answer | None) -> str:
     """As the frame names it, even where the rest of it cannot be read."""
     if answer is not None and answer.channel is not None:
-        return _printable(answer.channel[:40])
+        return printable(answer.channel[:40])
     text = frame if isinstance(frame, str) else str(frame, "utf-8", "replace")
     match = CHANNEL.search(text)
-    return _printable(match[1]) if match else ""
-
-
-def _reason(error: Exception) -> str:
-    return _printable(str(error))[:LONGEST_REASON] or type(error).__name__
-
-
-def _printable(text: str) -> str:
-    """What a venue sends ends up in logs: it cannot begin a new line there."""
-    return text.encode("unicode_escape").decode()
+    return printable(match[1]) if match else ""

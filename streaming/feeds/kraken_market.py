@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC
 from decimal import ROUND_FLOOR, Decimal
 
+from msgspec import Raw
+
 from streaming import events
-from streaming.events import Event, Level
+from streaming.events import Channel, Event, Level
 from streaming.feeds import kraken_messages as wire
 from streaming.feeds.kraken_numbers import LEAST, MOST, ZERO, exact, not_negative, positive, utc
+from streaming.feeds.kraken_refusals import UNREADABLE, reason_of
 from streaming.feeds.kraken_words import STATUSES, TIMEFRAMES, Pairs
 from streaming.feeds.making import maker
 from trading.errors import InvalidValue
@@ -96,10 +99,27 @@ def _levels(data: Sequence[wire.LevelData]) -> tuple[Level, ...]:
 
 
 def listings(message: wire.Instrument, pairs: Pairs) -> list[Event]:
-    return [_listed(each, pairs[each.symbol]) for each in message.data.pairs]
+    return [_listed(each, pairs) for each in message.data.pairs]
 
 
-def _listed(data: wire.PairData, pair: Pair) -> Event:
+def _listed(raw: Raw, pairs: Pairs) -> Event:
+    """A status that is not known cannot be traded in: such a pair is left out, too."""
+    try:
+        data = wire.PAIRS.decode(raw)
+        return _listing(data, pairs[data.symbol])
+    except UNREADABLE as error:
+        part = bytes(raw).decode(errors="backslashreplace")
+        return events.Unreadable(Channel.INSTRUMENT.value, _named(raw, pairs), reason_of(error), part)
+
+
+def _named(raw: Raw, pairs: Pairs) -> Pair | None:
+    try:
+        return pairs[wire.PAIR_NAMES.decode(raw).symbol]
+    except UNREADABLE:
+        return None
+
+
+def _listing(data: wire.PairData, pair: Pair) -> events.Listed:
     if data.status not in STATUSES:
         known = ", ".join(STATUSES)
         raise InvalidValue(f"the status of {pair} is {ascii(data.status)[:60]}: known are {known}")

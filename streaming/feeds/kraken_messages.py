@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from trading.orders import Side
@@ -109,8 +109,12 @@ class PairData(Struct, gc=False):
     margin_initial: Exact = None
 
 
+class PairName(Struct, gc=False):
+    symbol: str
+
+
 class InstrumentData(Struct, gc=False):
-    pairs: list[PairData] = []
+    pairs: list[Raw] = []  # each is a PairData, read alone: one odd pair must not cost the others
 
 
 class Instrument(Message, tag="instrument"):
@@ -188,7 +192,7 @@ class AnswerResult(Struct, gc=False):
 
 
 class Answer(Struct, gc=False):
-    """A frame without a known channel: the answer to a request, or an error that belongs to none."""
+    """The answer to a request, or an error that belongs to none. Private channels are named where they are refused."""
 
     channel: str | None = None
     method: str | None = None
@@ -204,4 +208,6 @@ CHANNELS = Decoder(
     Trade | Book | Ticker | Candle | Instrument | Execution | Balance | Status | Heartbeat,
     float_hook=Decimal,
 )
+PAIRS = Decoder(PairData, float_hook=Decimal)
+PAIR_NAMES = Decoder(PairName)
 ANSWERS = Decoder(Answer)

@@ -67,7 +67,7 @@ def acknowledged(answer: wire.Answer, pairs: Pairs) -> Acknowledged:
     return Acknowledged(
         request_id=answer.req_id,
         method=answer.method or "",
-        channel=CHANNELS.get(result.channel or ""),
+        channel=CHANNELS.get(result.channel or answer.channel or ""),  # refusals name it beside the error
         pair=_pair(result.symbol or answer.symbol, success, pairs),
         success=success,
         error=answer.error or "",

@@ -1,6 +1,9 @@
 """What no real exchange has: endpoints to look behind the sandbox, to move its time, and to break it on purpose."""
 
+import asyncio
 import json
+import logging
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -8,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.export import export
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import Keys
+from streaming.sandbox.limits import LARGEST, MOST_DECIMALS, is_amount
 from streaming.sandbox.market import Player
-from streaming.sandbox.model import Refused
-from trading.errors import InvalidValue, MarketloomError
+from trading.errors import InvalidValue, Permanent
 from trading.market import Pair, PairStatus
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+log = logging.getLogger(__name__)
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")  # of an account
+NUMBER = re.compile(r"[0-9]{1,18}")  # of a fault
 HEADER = "X-Sandbox-Admin"  # a web page elsewhere cannot send it: what changes something asks for it
 
 
@@ -101,8 +108,8 @@ class Admin:
     async def _disarm(self, request: web.Request) -> Any:
         _checked(request)
         number = request.match_info["number"]
-        if not (number.isdecimal() and self._faults.disarm(int(number))):
-            raise InvalidValue(f"no fault {number} is armed: GET /admin/faults lists them")
+        if not (NUMBER.fullmatch(number) and self._faults.disarm(int(number))):
+            raise InvalidValue(f"no fault {number[:20]} is armed: GET /admin/faults lists them")
         return {"disarmed": int(number)}
 
     async def _advance(self, request: web.Request) -> Any:
@@ -124,22 +131,35 @@ class Admin:
         """{"account": "bob", "balances": {"USDT": "1000"}}: opens it if it is new, and issues a key for it."""
         asked = await _body(request, {"account", "balances"})
         name = asked.get("account")
-        if not isinstance(name, str) or not name:
-            raise InvalidValue('account is missing: say {"account": "bob", "balances": {"USDT": "1000"}}')
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InvalidValue(
+                f'account is {repr(name)[:60]}: say {{"account": "bob", "balances": {{"USDT": "1000"}}}}, '
+                "a name has 1 to 40 letters, digits, dots, dashes and underscores"
+            )
         self._exchange.open_account(name, _amounts(asked.get("balances", {})))
         key = self._keys.issue(name)
         return {"account": name, "key": key.key, "secret": key.secret}
 
     async def _export(self, request: web.Request) -> Any:
-        return export(self._store)
+        """In a thread, so that the exchange goes on meanwhile: a long history takes seconds."""
+        told = await asyncio.to_thread(lambda: json.dumps(export(self._store)))
+        return web.Response(text=told, content_type="application/json")
 
 
 def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
-            return web.json_response(await answer(request))
-        except (MarketloomError, Refused) as error:
+            told = await answer(request)
+            return told if isinstance(told, web.StreamResponse) else web.json_response(told)
+        except web.HTTPException:
+            raise  # a body that is too large
+        except Permanent as error:
             return web.json_response({"error": str(error)}, status=400)
+        except (
+            Exception
+        ) as error:  # a fault of the sandbox itself: said aloud, and the caller learns that it is one
+            log.exception("sandbox: %s %s failed", request.method, request.path)
+            return web.json_response({"error": f"the sandbox failed: {error!r}"}, status=500)
 
     return handler
 
@@ -147,8 +167,8 @@ def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
 async def _body(request: web.Request, known: set[str] | None) -> dict[str, Any]:
     _checked(request)
     try:
-        asked = json.loads(await request.text())
-    except ValueError as error:
+        asked = json.loads(await request.read())
+    except (ValueError, RecursionError, RequestPayloadError) as error:
         raise InvalidValue(f"the body is not JSON: {error}") from None
     if not isinstance(asked, dict):
         raise InvalidValue("the body is not a JSON object")
@@ -177,6 +197,9 @@ def _amounts(given: object) -> dict[str, Decimal]:
     except (InvalidOperation, TypeError, ValueError):
         raise InvalidValue('balances are amounts by asset, such as {"USDT": "1000"}') from None
     for asset, amount in amounts.items():
-        if not (amount.is_finite() and amount >= 0):
-            raise InvalidValue(f"balance of {asset} is {amount}: it must be zero or more")
+        if not (is_amount(amount) and amount >= 0):
+            raise InvalidValue(
+                f"balance of {asset[:20]} is {str(amount)[:40]}: allowed is 0 to {LARGEST:f}, with at most "
+                f"{MOST_DECIMALS} decimals"
+            )
     return amounts

@@ -9,8 +9,9 @@ from typing import Any
 
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.model import NewOrder, Order, PriceTerm, Refused
+from streaming.sandbox.model import NewOrder, Order, OrderState, PriceTerm, Refused
 from streaming.sandbox.rates import OrderCall, Rates
+from streaming.sandbox.references import Reference
 from trading.market import Pair, PairStatus
 
 
@@ -85,22 +86,29 @@ class Desk:
         return [self._add_one(account, order, validate) for order in orders]
 
     async def amend(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
-        """Keeps the order's id, and its place in the queue where possible."""
-        await self._before_change(account, amendment, "amend", window)
-        return self.exchange.amend(account, **_changes(amendment))
+        """Keeps the order's id, and its place in the queue where possible.
+
+        An order that ends by it costs what a cancel costs besides (docs.kraken.com/api/docs/guides/spot-amends).
+        """
+        order = await self._before_change(account, amendment, "amend", window)
+        amended = self.exchange.amend(account, **_changes(amendment))
+        if amended.state is OrderState.CANCELED:
+            self.rates.charge(account, order.request.pair, "cancel", self._age(order))
+        return amended
 
     async def edit(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
         """Cancels the order and places it anew: the order that is returned has another id."""
-        await self._before_change(account, amendment, "edit", window)
+        order = await self._before_change(account, amendment, "edit", window)
+        _check_editable(order, amendment.quantity)
         return self.exchange.edit(account, **_changes(amendment))
 
-    async def cancel(self, account: str, reference: str) -> list[Order]:
-        """`reference`: an order id, a client order id, or a user reference in decimal digits."""
+    async def cancel(self, account: str, reference: Reference) -> list[Order]:
+        """Every order that bears the reference."""
         for order in self.referenced(account, reference):
             self.rates.order(account, order.request.pair, "cancel", self._age(order))
         await self._travel()
         self._check_open()
-        return self.exchange.cancel(account, reference)
+        return self.exchange.cancel(account, reference.name, reference.kinds)
 
     async def cancel_all(self, account: str) -> int:
         """How many were cancelled."""
@@ -114,9 +122,9 @@ class Desk:
         self._check_open()
         return self.exchange.cancel_all_after(account, seconds)
 
-    def referenced(self, account: str, reference: str) -> list[Order]:
+    def referenced(self, account: str, reference: Reference) -> list[Order]:
         """The open orders that `reference` names."""
-        return [order for order in self.exchange.open_orders(account) if reference in _references(order)]
+        return reference.among(self.exchange.open_orders(account))
 
     def named(self, account: str, order_id: str, client_order_id: str = "") -> Order:
         """The open order of one of these ids. Refused when there is none."""
@@ -136,12 +144,14 @@ class Desk:
 
     async def _before_change(
         self, account: str, amendment: Amendment, call: OrderCall, window: DeadlineWindow
-    ) -> None:
+    ) -> Order:
+        """The order as it stands when the request arrives."""
         order = self.named(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
         await self._travel(amendment.deadline, window)
         post_only = order.request.post_only if amendment.post_only is None else amendment.post_only
         self._check_market(order.request.pair, post_only)
+        return self.named(account, order.order_id)
 
     async def _travel(self, deadline: datetime | None = None, window: DeadlineWindow = REST_WINDOW) -> None:
         """Arrive at the engine, or be refused there for having taken too long."""
@@ -177,10 +187,13 @@ def utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _references(order: Order) -> tuple[str, ...]:
+def _check_editable(order: Order, quantity: Decimal | None) -> None:
+    """What an edit does not support and an amend does (docs.kraken.com, Edit Order: caveats)."""
     request = order.request
-    names = (order.order_id, request.client_order_id, str(request.user_reference or ""))
-    return tuple(name for name in names if name)
+    if order.triggered or request.close is not None or request.client_order_id:
+        raise Refused("EOrder:Order not editable")
+    if quantity is not None and quantity < order.filled:
+        raise Refused("EOrder:Not enough leaves qty")
 
 
 def _changes(amendment: Amendment) -> dict[str, Any]:

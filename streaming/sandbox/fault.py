@@ -3,7 +3,6 @@
 Times are seconds of server time, counted from when the fault was armed.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -42,6 +41,7 @@ STATUSES = {  # strictest first
     FaultKind.CANCEL_ONLY: PairStatus.CANCEL_ONLY,
     FaultKind.POST_ONLY: PairStatus.POST_ONLY,
 }
+MOST_SECONDS = 10 * 366 * 86_400.0  # ten years: a clock that is farther off has no date to tell
 LASTING = frozenset({*STATUSES, FaultKind.CLOCK_SKEW})  # in force for a time; strikes are not counted
 NEED_SECONDS = frozenset({FaultKind.SLOW_ACK, FaultKind.SLOW_LORIS, FaultKind.CLOCK_SKEW})
 OF_FRAMES = frozenset(
@@ -146,9 +146,12 @@ def _check_place(fault: Fault) -> None:
 
 
 def _check_number(name: str, value: object, least: float | None) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or (least is not None and value < least):  # type: ignore[arg-type, operator]
-        raise InvalidValue(f"{name} is {value!r}: allowed are seconds{'' if least is None else ' from 0'}")
+    lowest = -MOST_SECONDS if least is None else least
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not lowest <= value <= MOST_SECONDS:  # type: ignore[operator]
+        raise InvalidValue(
+            f"{name} is {repr(value)[:40]}: allowed are seconds from {lowest:.0f} to {MOST_SECONDS:.0f}"
+        )
 
 
 def _check_count(name: str, value: object) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streaming.sandbox.fault import OF_FRAMES, STATUSES, Fault, FaultKind, from_json
+from streaming.sandbox.fault import MOST_SECONDS, OF_FRAMES, STATUSES, Fault, FaultKind, from_json
 from streaming.sandbox.garbage import broken_checksum, garbage
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
@@ -149,7 +149,8 @@ class Faults:
 
     def skew(self) -> float:
         """Seconds to add to every server time that is told."""
-        return sum(armed.fault.seconds for armed in self._in_force(FaultKind.CLOCK_SKEW))
+        together = sum(armed.fault.seconds for armed in self._in_force(FaultKind.CLOCK_SKEW))
+        return max(-MOST_SECONDS, min(MOST_SECONDS, together))
 
     def disconnect_due(self) -> bool:
         """Whether the clock says to cut off all connections now; to be asked often. Counted when it does."""

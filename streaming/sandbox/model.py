@@ -31,11 +31,21 @@ class OrderType(StrEnum):
     TRAILING_STOP_LIMIT = "trailing-stop-limit"
 
 
+UNTRIGGERED = frozenset({OrderType.MARKET, OrderType.LIMIT})
+TRIGGERED = frozenset(OrderType) - UNTRIGGERED
+LIMITED = frozenset(each for each in OrderType if each.value.endswith("limit"))
+TAKE_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
+
+
 class TimeInForce(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
     GTD = "GTD"
+
+
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})  # never rest
 
 
 class OrderState(StrEnum):
@@ -139,6 +149,7 @@ class Execution:
     margin: Decimal  # quote currency; 0 on spot
     maker: bool
     at: datetime  # market time
+    leverage: int = 1  # of the order, also where the fill only closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +224,7 @@ class Listing:
     costs: Costs  # the fill model: best bid and ask lie half_spread + slippage from the last price
     level_value: Decimal  # quote currency on offer at each level
     levels: int  # per side
+    seed: int = 0  # of the quantities that it quotes
 
 
 # --- what listeners hear ---------------------------------------------------------------------------------------
@@ -245,7 +257,6 @@ class Change(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     AMENDED = "amended"
-    RESTATED = "restated"
     STATUS = "status"  # triggered, or its trailing trigger moved
 
 
@@ -262,7 +273,7 @@ class BalanceChanged:
     asset: str
     amount: Decimal  # of the change
     balance: Decimal  # after it
-    kind: str  # trade, margin, rollover, settled, deposit
+    kind: str  # trade, margin, rollover, deposit
     reference: str  # execution or order id
     at: datetime  # market time
 

@@ -65,13 +65,16 @@ class Counters:
 
     def take(self, caller: object, cost: float) -> bool:
         """Count `cost`, or refuse, counting nothing, when the counter would rise above its maximum."""
-        value = self.value(caller) + cost
-        if value > self._allowance.maximum:
+        if self.value(caller) + cost > self._allowance.maximum:
             return False
-        self._counted[caller] = (value, self._server())
+        self.add(caller, cost)
+        return True
+
+    def add(self, caller: object, cost: float) -> None:
+        """Count `cost`, whatever the maximum is."""
+        self._counted[caller] = (self.value(caller) + cost, self._server())
         if len(self._counted) > FORGOTTEN_AT:
             self._counted = {known: self._counted[known] for known in self._busy()}
-        return True
 
     def _busy(self) -> Iterator[object]:
         return (caller for caller in list(self._counted) if self.value(caller) > 0)
@@ -98,6 +101,10 @@ class Rates:
         """Count a call of the trading engine, before anything else is checked: a bad order costs as much."""
         if not self._orders.take((account, pair), order_cost(call, age_seconds)):
             raise Refused("EOrder:Rate limit exceeded")
+
+    def charge(self, account: str, pair: Pair, call: OrderCall, age_seconds: float) -> None:
+        """Count what has happened already: nothing is refused, though the counter may rise above its maximum."""
+        self._orders.add((account, pair), order_cost(call, age_seconds))
 
     def batch(self, account: str, pair: Pair, orders: int) -> None:
         """Count orders that arrive together: half of what they cost one by one."""

@@ -102,14 +102,21 @@ class SandboxServer:
             store.close()
 
     def _exchange(self, store: ExchangeStore) -> tuple[Exchange, MarketClock]:
-        opening = self._opening
-        clock = MarketClock(opening.start, self._config.speed, time.time)
-        if opening.resumes and (saved := store.position()):
+        """A market that has gone on meanwhile is caught up with; any other goes on where it stopped.
+
+        So does one that stands still, and one that ran ahead of the time at which it would begin now.
+        """
+        opening, speed, saved = self._opening, self._config.speed, store.position()
+        clock = MarketClock(opening.start, speed, time.time)
+        resumes = saved is not None and (opening.resumes or not speed or saved > opening.start)
+        if resumes and saved:
             clock.rebase(saved)
         exchange = Exchange(
             opening.listings, opening.terms, opening.quote, store, clock, time.time, opening.source
         )
-        if opening.resumes and (goes_on := exchange.resume_from):
+        if not resumes:
+            exchange.catch_up()
+        elif goes_on := exchange.resume_from:
             clock.rebase(goes_on)
         return exchange, clock
 

@@ -122,7 +122,9 @@ class VenueContract:
             pytest.param({"quantity": Decimal("0.0001")}, id="below the least cost"),
             pytest.param({"quantity": Decimal("0.010000005")}, id="between two increments"),
             pytest.param({"quantity": Decimal("0.2")}, id="more than the money"),
-            pytest.param({"quantity": Decimal("0.05") + SMALLEST, "side": Side.SELL}, id="more than is there"),
+            pytest.param(
+                {"quantity": Decimal("0.05") + SMALLEST, "side": Side.SELL}, id="more than is there"
+            ),
             pytest.param({"pair": XRP, "side": Side.SELL, "quantity": Decimal(10)}, id="nothing of it"),
             pytest.param({"pair": NOT_THERE}, id="not traded"),
         ],

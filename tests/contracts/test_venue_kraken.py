@@ -1,4 +1,4 @@
-"""Kraken as a Venue: what holds at any exchange that speaks its protocol, and what must hold when it misbehaves.
+"""Kraken as a Venue, beyond what every venue promises: in its own words, and when it misbehaves.
 
 The contract needs no more than an address, a key and a secret.
 """
@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +18,14 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.trade import BTC, NOON, OPENING, decided, intent, opened, receipt
+from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
+from tests.contracts.venues import MANY, Time, asked, kraken_venue
+from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from tests.trading.kraken_double import (
     CREDENTIALS,
     Fault,
     KrakenDouble,
+    Reply,
     answering,
     html_520_after,
     html_520_before,
@@ -33,21 +37,20 @@ from tests.trading.kraken_double import (
     untouched,
     wrong_type_after,
 )
-from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, NotStored
-from trading.market import Pair, PairStatus
-from trading.orders import Order, OrderIntent, OrderStatus, Side
+from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnreachable
+from trading.market import Pair
+from trading.orders import Order, OrderStatus
 from trading.ports import Journal
 from trading.stores.memory import MemoryJournal
-from trading.stores.postgres import PostgresJournal
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
-from trading.venues.kraken.notes import held, undecided, void_after
+from trading.venues.kraken import Allowance, Credentials, KrakenClient
+from trading.venues.kraken.notes import NEVER_TAKEN, held, undecided, void_after
 from trading.venues.kraken.reports import client_order_id
-from trading.venues.kraken.venue import NEVER_TAKEN, KrakenVenue
+from trading.venues.kraken.venue import KrakenVenue
 
-FAST = Allowance(Limit(10_000, 1000), Limit(10_000, 1000))
-OPEN = Limit(10_000, 1000)
+FAST, OPEN = Allowance(MANY, MANY), MANY
 QUANTITY = Decimal("0.01")
 TAKEN_AND_LOST = [lost_after, html_520_after, truncated_after, wrong_type_after]
+NOTHING_CLOSED = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
 NEVER_ARRIVED = [
     lost_before,
     html_520_before,
@@ -62,29 +65,6 @@ class Exchange:
 
     url: str
     credentials: Credentials
-    allowance: Allowance = FAST
-    public: Limit = OPEN
-
-
-class Time:
-    """Passes only when somebody sleeps, so that deadlines pass at once."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def asked(journal: Journal, **changes: Any) -> OrderIntent:
-    identity = str(uuid.uuid4())
-    values = {"intent_id": identity, "quantity": QUANTITY, **changes}
-    return decided(opened(journal), f"decision-{identity}", **values)
 
 
 class KrakenVenueContract:
@@ -100,17 +80,13 @@ class KrakenVenueContract:
 
     @pytest.fixture
     def client(self, exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KrakenClient]:
-        folder = (
-            tmp_path_factory.getbasetemp() / f"key-{exchange.credentials.fingerprint}"
-        )  # one budget for all
-        with KrakenClient(
-            folder, exchange.credentials, exchange.url, exchange.allowance, exchange.public
-        ) as client:
+        folder = tmp_path_factory.getbasetemp() / f"key-{exchange.credentials.fingerprint}"  # one budget
+        with KrakenClient(folder, exchange.credentials, exchange.url, FAST, OPEN) as client:
             yield client
 
     @pytest.fixture
     def venue(self, client: KrakenClient, journal: Journal) -> KrakenVenue:
-        return KrakenVenue(client, journal, "paper")
+        return kraken_venue(client, journal)
 
     def test_a_market_order_is_filled_and_booked_as_the_venue_says(
         self, venue: KrakenVenue, client: KrakenClient, journal: Journal
@@ -127,21 +103,6 @@ class KrakenVenueContract:
         spent = sum(fill.quantity * fill.price + fill.fee for fill in fills)
         assert journal.balances("paper")["USDT"] == OPENING["USDT"] - spent
 
-    def test_what_was_bought_can_be_sold(self, venue: KrakenVenue, journal: Journal) -> None:
-        venue.place(asked(journal))
-        sold = venue.place(asked(journal, side=Side.SELL, reduces=True))
-        assert sold.status is OrderStatus.FILLED
-        assert journal.position("paper", BTC) is None
-
-    def test_placing_again_or_settling_places_nothing_more(
-        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
-    ) -> None:
-        wanted = asked(journal)
-        first = venue.place(wanted)
-        assert venue.place(wanted) == first
-        assert venue.settle("paper") == []
-        assert len(client.closed_orders(wanted.intent_id).closed) == 1
-
     def test_a_journal_that_forgot_the_order_finds_it_at_the_venue(
         self, venue: KrakenVenue, client: KrakenClient, journal: Journal
     ) -> None:
@@ -149,29 +110,15 @@ class KrakenVenueContract:
         venue.place(wanted)
         other = MemoryJournal()
         opened(other).record_decision(receipt(wanted.decision_id), wanted)
-        assert KrakenVenue(client, other, "paper").place(wanted).status is OrderStatus.FILLED
+        assert kraken_venue(client, other).place(wanted).status is OrderStatus.FILLED
         assert other.fills("paper") == journal.fills("paper")
         assert len(client.closed_orders(wanted.intent_id).closed) == 1
-
-    def test_an_intent_that_never_reached_the_venue_is_placed_once_by_settling(
-        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
-    ) -> None:
-        wanted = asked(journal)
-        for _ in range(2):
-            venue.settle("paper")
-        assert len(client.closed_orders(wanted.intent_id).closed) == 1
-        assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
-
-    def test_settling_leaves_other_accounts_alone(self, venue: KrakenVenue, journal: Journal) -> None:
-        asked(journal)
-        assert venue.settle("someone") == []
-        assert journal.fills("paper") == []
 
     def test_an_order_of_another_account_is_not_placed_with_this_key(
         self, client: KrakenClient, journal: Journal
     ) -> None:
         with pytest.raises(InvalidValue, match="trades account live"):
-            KrakenVenue(client, journal, "live").place(asked(journal))
+            kraken_venue(client, journal, "live").place(asked(journal))
 
     def test_a_refusal_is_final_and_in_the_venues_words(self, venue: KrakenVenue, journal: Journal) -> None:
         wanted = asked(journal, quantity=Decimal(1_000_000))
@@ -186,13 +133,6 @@ class KrakenVenueContract:
         assert order.status is OrderStatus.REJECTED
         assert "does not trade NOT/THERE" in order.reason
 
-    def test_an_instrument_is_known_or_an_error(self, venue: KrakenVenue) -> None:
-        found = venue.instrument(BTC)
-        assert (found.pair, found.status) == (BTC, PairStatus.ONLINE)
-        assert found.taker_fee > 0
-        with pytest.raises(NotStored, match="NOT/THERE"):
-            venue.instrument(Pair("NOT", "THERE"))
-
 
 @pytest.fixture(scope="module")
 def one_double() -> Iterator[KrakenDouble]:
@@ -206,10 +146,16 @@ class TestKrakenVenueOnTheDouble(KrakenVenueContract):
         return Exchange(one_double.url, CREDENTIALS)
 
 
-class TestKrakenVenueOnPostgres(TestKrakenVenueOnTheDouble):
+@pytest.fixture(scope="module")
+def one_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox(tmp_path_factory.mktemp("sandbox"), tier=UNHURRIED.name) as exchange:
+        yield exchange
+
+
+class TestKrakenVenueOnTheSandbox(KrakenVenueContract):
     @pytest.fixture
-    def journal(self, dsn: str) -> Journal:
-        return PostgresJournal(dsn)
+    def exchange(self, one_sandbox: Sandbox) -> Exchange:
+        return Exchange(one_sandbox.url, Credentials(one_sandbox.key, one_sandbox.secret))
 
 
 # --- an exchange that misbehaves
@@ -241,7 +187,7 @@ def client(double: KrakenDouble, tmp_path: Path) -> Iterator[KrakenClient]:
 
 @pytest.fixture
 def venue(client: KrakenClient, journal: Journal, passing: Time) -> KrakenVenue:
-    return KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+    return kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
 
 
 def state(order: Order) -> tuple[OrderStatus, str]:
@@ -265,7 +211,8 @@ def test_an_order_that_never_arrived_is_known_as_such_once_its_deadline_has_pass
 ) -> None:
     double.faults["AddOrder"] = [fault]
     order = venue.place(asked(journal))
-    assert state(order) == (OrderStatus.PENDING, NEVER_TAKEN)
+    assert order.status is OrderStatus.PENDING
+    assert order.reason.startswith(NEVER_TAKEN)
     assert passing.now > 13  # deadline and margin
     assert double.orders == {}
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
@@ -291,8 +238,156 @@ def test_an_order_that_appears_late_is_found_before_it_would_be_placed_again(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble
 ) -> None:
     double.faults["AddOrder"] = [lost_after]
-    nothing = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
-    double.faults["ClosedOrders"] = [nothing] * 4
+    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 4
+    assert venue.place(asked(journal)).status is OrderStatus.FILLED
+    assert len(double.orders) == 1
+
+
+def test_an_order_that_is_given_up_and_turns_up_later_is_not_placed_again(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble
+) -> None:
+    """However it turns up: no later try trusts that closed orders are found by client order id."""
+    double.finds_closed = False
+    double.faults["AddOrder"] = [lost_after]
+    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
+    wanted = asked(journal)
+    assert venue.place(wanted).reason.startswith(NEVER_TAKEN)
+    double.faults["ClosedOrders"].clear()
+    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.FILLED, "")]
+    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
+    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+
+
+@pytest.mark.parametrize(
+    ("method", "failures"),
+    [
+        ("AddOrder", [saying("EOrder:Rate limit exceeded")]),
+        ("AddOrder", [saying("EAPI:Invalid key")]),
+        ("OpenOrders", [html_520_before] * 5),
+    ],
+)
+def test_an_order_that_is_given_up_is_looked_for_again_also_after_a_try_that_came_to_nothing(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, method: str, failures: list[Fault]
+) -> None:
+    double.finds_closed = False
+    double.faults["AddOrder"] = [lost_after]
+    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
+    wanted = asked(journal)
+    given_up = void_after(venue.place(wanted))
+    double.faults[method] = list(failures)
+    with suppress(NotAuthorised):
+        venue.settle("paper")
+    note = journal.order(wanted.intent_id)
+    assert note is not None
+    assert (note.status, void_after(note)) == (OrderStatus.PENDING, given_up)
+    double.faults["ClosedOrders"].clear()
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+def test_nobody_waits_for_the_margin_and_nothing_is_sent_before_it_has_passed(
+    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
+) -> None:
+    venue = KrakenVenue(
+        client, journal, "paper", entry_age=dt.timedelta.max, monotonic=passing, sleep=passing.sleep
+    )
+    double.faults["AddOrder"] = [lost_before]
+    wanted = asked(journal)
+    order = venue.place(wanted)
+    assert order.status is OrderStatus.UNKNOWN
+    assert "does not show it yet" in order.reason
+    assert passing.now < 15  # deadline and patience
+    double.skew = 60
+    slept = passing.now
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.UNKNOWN]
+    assert passing.now == slept
+    assert double.methods().count("AddOrder") == 1
+    double.skew = 75
+    given_up = undecided(NEVER_TAKEN, void_after(order) or NOON)
+    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.PENDING, given_up)]
+    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+# --- how old an entry may be
+
+
+def entries(client: KrakenClient, journal: Journal, age: dt.timedelta, passing: Time) -> KrakenVenue:
+    """The market is so much later than the decision."""
+    return kraken_venue(
+        client, journal, entry_age=dt.timedelta(hours=2), market_now=lambda: NOON + age,
+        monotonic=passing, sleep=passing.sleep,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hours", "reduces", "status"),
+    [
+        (2.0, False, OrderStatus.FILLED),
+        (2.5, False, OrderStatus.REJECTED),
+        (500.0, True, OrderStatus.FILLED),
+    ],
+)
+def test_an_entry_is_placed_while_it_is_young_and_an_exit_always(
+    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time,
+    hours: float, reduces: bool, status: OrderStatus,
+) -> None:  # fmt: skip
+    venue = entries(client, journal, dt.timedelta(hours=hours), passing)
+    wanted = asked(journal, reduces=reduces)
+    order = venue.place(wanted)
+    assert order.status is status
+    assert len(double.orders) == (status is OrderStatus.FILLED)
+    if status is OrderStatus.REJECTED:
+        assert "decided 2:30:00 ago, 2:00:00 is allowed" in order.reason
+        assert journal.unsettled("paper") == []
+
+
+def test_an_old_entry_that_kraken_has_is_followed(
+    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
+) -> None:
+    double.faults["AddOrder"] = [lost_after]
+    double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
+    wanted = asked(journal)
+    assert entries(client, journal, dt.timedelta(0), passing).place(wanted).status is OrderStatus.UNKNOWN
+    double.faults["OpenOrders"].clear()
+    late = entries(client, journal, dt.timedelta(days=9), passing)
+    assert [each.status for each in late.settle("paper")] == [OrderStatus.FILLED]
+    assert len(double.orders) == 1
+
+
+def test_an_old_entry_whose_answer_was_lost_is_rejected_only_once_kraken_surely_does_not_have_it(
+    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
+) -> None:
+    double.faults["AddOrder"] = [lost_before]
+    wanted = asked(journal)
+    order = entries(client, journal, dt.timedelta(0), passing).place(wanted)
+    assert order.reason.startswith(NEVER_TAKEN)
+    late = entries(client, journal, dt.timedelta(hours=3), passing)
+    assert [each.status for each in late.settle("paper")] == [OrderStatus.REJECTED]
+    assert double.orders == {}
+
+
+def test_a_market_whose_time_is_not_known_postpones_entries_and_no_exits(
+    client: KrakenClient, journal: Journal, double: KrakenDouble
+) -> None:
+    def unknown() -> dt.datetime:
+        raise VenueUnreachable("nobody tells the time")
+
+    venue = kraken_venue(client, journal, market_now=unknown)
+    assert venue.place(asked(journal)).status is OrderStatus.PENDING
+    assert venue.place(asked(journal, reduces=True)).status is OrderStatus.FILLED
+    assert len(double.orders) == 1
+
+
+@pytest.mark.parametrize("words", ["EService:Connection lost", "EOrder:Client order id not unique"])
+def test_words_that_are_no_certain_refusal_are_followed_by_a_look(
+    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
+) -> None:
+    def taken_but_saying(act: Callable[[], bytes]) -> Reply:
+        act()
+        return saying(words)(act)
+
+    double.faults["AddOrder"] = [taken_but_saying]
     assert venue.place(asked(journal)).status is OrderStatus.FILLED
     assert len(double.orders) == 1
 
@@ -339,7 +434,7 @@ def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(
     assert note is not None
     assert (note.status, void_after(note) is not None) == (OrderStatus.PENDING, True)
     client.add_order = client_add  # type: ignore[method-assign]
-    again = KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+    again = kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
     assert [each.status for each in again.settle("paper")] == [OrderStatus.FILLED]
     assert len(double.orders) == 1
 
@@ -350,7 +445,7 @@ def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline
     wanted = asked(journal)
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8)
     journal.record_order(Order(wanted.intent_id, OrderStatus.PENDING, undecided("sent", until), NOON), [])
-    assert state(venue.place(wanted)) == (OrderStatus.PENDING, NEVER_TAKEN)
+    assert state(venue.place(wanted)) == (OrderStatus.PENDING, undecided(NEVER_TAKEN, until))
     assert passing.now > 12
     assert "AddOrder" not in double.methods()
 
@@ -417,7 +512,7 @@ def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(
     double.finds_closed = False  # its own id is enough
     (key,) = double.orders
     double.fill(key, QUANTITY * Decimal("0.6"))
-    again = KrakenVenue(client, journal, "paper", monotonic=passing, sleep=passing.sleep)
+    again = kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
     assert [state(each) for each in again.settle("paper")] == [(OrderStatus.FILLED, "")]
     assert [fill.quantity for fill in journal.fills("paper")] == [Decimal("0.0040"), Decimal("0.0060")]
     assert len(double.orders) == 1
@@ -470,7 +565,7 @@ def test_an_accepted_order_that_cannot_be_asked_for_is_found_by_its_own_id_later
     order = venue.place(asked(journal))
     (key,) = double.orders
     assert order.status is OrderStatus.ACCEPTED
-    assert order.reason.startswith(held(key, "Kraken QueryOrders: HTTP 520"))
+    assert order.reason.startswith(held(key, f"Kraken QueryOrders at {double.url}: HTTP 520"))
     assert [each.status for each in venue.settle("paper")] == [order.status]
     double.faults["QueryOrders"].clear()
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
@@ -498,7 +593,7 @@ def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
     double.finds_closed = True
     double._named = lambda fields: iter(double.orders.items())  # type: ignore[method-assign]
     with pytest.raises(InvalidMessage, match=named):
-        KrakenVenue(venue._client, other, "paper").place(wanted)
+        kraken_venue(venue._client, other).place(wanted)
     assert other.fills("paper") == []
     assert len(double.orders) == 1
 
@@ -519,7 +614,7 @@ def test_two_threads_that_place_the_same_intent_place_one_order(
     client: KrakenClient, journal: Journal, double: KrakenDouble
 ) -> None:
     wanted = asked(journal)
-    venues = [KrakenVenue(client, journal, "paper") for _ in range(4)]
+    venues = [kraken_venue(client, journal) for _ in range(4)]
     threads = [threading.Thread(target=each.place, args=(wanted,)) for each in venues]
     for thread in threads:
         thread.start()
@@ -535,15 +630,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tests.contracts.trade import decided, opened
+from tests.contracts.venues import kraken_venue
 from trading.stores.memory import MemoryJournal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
-from trading.venues.kraken.venue import KrakenVenue
 folder, url, key, secret, identity = sys.argv[1:]
 many = Limit(10_000, 1000)
 journal = opened(MemoryJournal())
 intent = decided(journal, "d", intent_id=identity)
 with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many) as client:
-    print(KrakenVenue(client, journal, "paper").place(intent).status.value, len(journal.fills("paper")))
+    print(kraken_venue(client, journal).place(intent).status.value, len(journal.fills("paper")))
 """
 
 
@@ -594,9 +689,9 @@ def test_an_unknown_order_without_a_note_is_undecided_for_the_longest_deadline()
     assert void_after(order) == NOON + dt.timedelta(seconds=60)
 
 
-@pytest.mark.parametrize("seconds", [1, 61])
-def test_a_deadline_that_kraken_does_not_take_is_refused(
-    client: KrakenClient, journal: Journal, seconds: int
+@pytest.mark.parametrize("seconds", [1, 2, 3.9, 61])
+def test_a_deadline_that_kraken_might_not_take_is_refused(
+    client: KrakenClient, journal: Journal, seconds: float
 ) -> None:
     with pytest.raises(InvalidValue, match="Kraken takes 2 to 60 s"):
-        KrakenVenue(client, journal, "paper", deadline=dt.timedelta(seconds=seconds))
+        kraken_venue(client, journal, deadline=dt.timedelta(seconds=seconds))

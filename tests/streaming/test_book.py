@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.peers.plain_book import PlainBook
+from benchmarks.readers.plain_book import PlainBook
 from streaming.book import Book
 from streaming.events import BookChange
 from tests.streaming.kraken_recordings import (

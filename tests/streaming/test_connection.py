@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from streaming.connection import MOST_ABSENCES
 from streaming.events import Channel, Subscription, Ticker, Unknown
 from streaming.outcomes import Interrupted, Reconnecting, Restored, SubscriptionRefused
 from tests.streaming.session_fakes import BTC, XRP, ticker
@@ -23,7 +24,7 @@ from tests.streaming.stream_server import (
     talk,
     venue,
 )
-from trading.errors import InvalidValue, NotAuthorised, VenueRefused, VenueUnreachable
+from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueRefused, VenueUnreachable
 
 Handshake = Callable[[ServerConnection, Request], Response | None]
 
@@ -233,7 +234,7 @@ def test_a_name_that_nobody_knows_is_retried() -> None:
     async def scene() -> None:
         listener = Listener(WordFeed("ws://nobody.invalid/?api_key=hush"), lambda heard: len(heard) > 1)
         heard = await listener.listen()
-        assert heard[0].reason.startswith("fake at ws://nobody.invalid/ ")
+        assert heard[0].reason.startswith("ws://nobody.invalid/ (fake) ")
 
     played(scene())
 
@@ -431,6 +432,49 @@ def test_a_stop_without_a_connection_tells_what_is_still_unknown() -> None:
             listener = Listener(WordFeed(address), lambda heard: type(heard[-1]) is Reconnecting)
             await listener.listen()
         assert [type(each) for each in listener.heard] == [Ticker, Interrupted, Reconnecting, Unknown]
+
+    played(scene())
+
+
+def test_a_garbled_token_ends_what_never_ran_and_not_what_runs() -> None:
+    async def scene() -> None:
+        answers: list[Exception | None] = [None, InvalidMessage("rest", "<html>"), None]
+
+        def prepare() -> None:
+            if answers and (error := answers.pop(0)) is not None:
+                raise error
+
+        async with venue(talk("last 101", then_close=True), talk("last 102")) as address:
+            feed = WordFeed(address)
+            feed.prepare = prepare  # type: ignore[method-assign]
+            listener = Listener(feed, last_is(102))
+            await listener.listen()
+            assert "rest: <html>" in [each.reason for each in listener.of(Reconnecting)]
+            answers[:] = [InvalidMessage("rest", "<html>")]
+            with pytest.raises(InvalidMessage, match="<html>"):
+                await Listener(feed, last_is(102)).listen()
+
+    played(scene())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_nothing_on_this_machine_is_not_waited_for_without_end(host: str) -> None:
+    async def scene() -> None:
+        listener = Listener(WordFeed(f"ws://{host}:{free_port()}/v2"), lambda heard: False)
+        with pytest.raises(VenueUnreachable, match=r"^ws://.*/v2 \(fake\) .* is it running\? start it"):
+            await listener.listen()
+        assert len(listener.of(Reconnecting)) == MOST_ABSENCES - 1
+
+    played(scene())
+
+
+def test_what_answers_on_this_machine_is_waited_for() -> None:
+    async def scene() -> None:
+        unavailable = answering(*[HTTPStatus.SERVICE_UNAVAILABLE] * (MOST_ABSENCES + 1))
+        async with venue(talk("last 101"), process_request=unavailable) as address:
+            listener = Listener(WordFeed(address), last_is(101))
+            await listener.listen()
+        assert len(listener.of(Reconnecting)) == MOST_ABSENCES + 1
 
     played(scene())
 

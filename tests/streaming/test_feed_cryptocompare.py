@@ -202,13 +202,26 @@ def test_the_side_is_read_from_the_bits(feed: Feed, flags: str, side: Side | Non
     assert trade.side is side
 
 
-def test_trades_that_are_sent_again_are_told_once_until_a_new_connection(feed: Feed) -> None:
-    trades = [TRADE | {"ID": str(number), "CCSEQ": number} for number in range(20)]
-    assert len(told(feed, *trades, *trades, TRADE)) == 21
-    assert told(feed, *reversed(trades)) == []
-    assert len(told(feed, TRADE | {"FSYM": "XRP"})) == 1
+def test_trades_without_a_number_are_told_once_over_all_connections(feed: Feed) -> None:
+    plain = {name: value for name, value in TRADE.items() if name != "CCSEQ"}
+    trades = [plain | {"ID": str(number)} for number in range(20)]
+    assert len(told(feed, *trades, *trades, plain)) == 21
+    assert len(told(feed, plain | {"FSYM": "XRP"})) == 1
     feed.restart()
-    assert len(told(feed, *trades)) == 20
+    assert told(feed, *reversed(trades), plain) == []
+
+
+def test_numbered_trades_are_told_as_often_as_they_are_sent(feed: Feed) -> None:
+    assert (
+        len(told(feed, TRADE, TRADE)) == 2
+    )  # their numbers tell, and that they come again proves a connection
+
+
+def test_no_more_trades_are_remembered_than_can_come_again(feed: Feed) -> None:
+    plain = {name: value for name, value in TRADE.items() if name != "CCSEQ"}
+    trades = [plain | {"ID": str(number)} for number in range(201)]
+    told(feed, *trades)
+    assert len(told(feed, trades[0])) == 1
 
 
 def test_a_trade_without_a_number_of_the_streamer_has_none(feed: Feed) -> None:

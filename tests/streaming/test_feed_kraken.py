@@ -21,6 +21,7 @@ from streaming.events import (
     Subscription,
     Ticker,
     Trade,
+    Unreadable,
     VenueStatus,
 )
 from streaming.feeds import Feed
@@ -181,6 +182,22 @@ def test_a_refused_subscription_carries_the_error() -> None:
     assert only(frame) == Acknowledged(4, "subscribe", None, Pair("XBT", "USDT"), False, error)
 
 
+def test_a_refused_private_subscription_names_its_channel_beside_the_error() -> None:
+    frame = (
+        '{"channel":"executions","error":"ESession:Invalid session","method":"subscribe","req_id":5,'
+        '"status":"error","success":false,"time_in":"2026-09-25T17:58:09.493462Z",'
+        '"time_out":"2026-09-25T17:58:09.493897Z"}'
+    )
+    error = "ESession:Invalid session"
+    assert only(frame) == Acknowledged(5, "subscribe", Channel.EXECUTIONS, None, False, error)
+
+
+def test_an_answer_that_makes_no_sense_names_its_channel() -> None:
+    with pytest.raises(InvalidMessage, match="success is True, the error") as caught:
+        KrakenFeed().decode('{"channel":"balances","method":"subscribe","success":true,"error":"no"}')
+    assert caught.value.channel == "balances"
+
+
 def test_a_refused_symbol_may_be_no_pair_at_all() -> None:
     frame = '{"method":"subscribe","success":false,"symbol":"foo","error":"Currency pair not in ISO form"}'
     assert only(frame) == Acknowledged(None, "subscribe", None, None, False, "Currency pair not in ISO form")
@@ -297,6 +314,37 @@ def test_an_instrument_says_what_may_be_ordered_and_for_how_much() -> None:
     assert instrument.price_increment == instrument.quantity_increment == Decimal("1e-8")
     assert (instrument.minimum_quantity, instrument.minimum_cost) == (Decimal(2), Decimal("0.00002"))
     assert (instrument.status, instrument.maximum_leverage) == (PairStatus.POST_ONLY, Decimal(3))
+
+
+ONLINE = (
+    '{"symbol":"%s","status":"online","qty_precision":8,"qty_increment":1e-8,"price_precision":8,'
+    '"price_increment":0.00000001,"qty_min":2,"cost_min":0.00002,"marginable":true,"margin_initial":0.33}'
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pair", "reason"),
+    [
+        (ONLINE.replace("online", "sideways") % "XRP/BTC", XRP_BTC, "status of XRP/BTC is 'sideways'"),
+        (ONLINE.replace("0.33", "33") % "XRP/BTC", XRP_BTC, "margin_initial is 33"),
+        (ONLINE.replace('"qty_min":2', '"qty_min":"2"') % "XRP/BTC", XRP_BTC, "qty_min is '2'"),
+        (ONLINE.replace("1e-8", "1e999999999999999999999") % "XRP/BTC", XRP_BTC, ""),
+        (ONLINE % "XRP", None, "'XRP' is not a pair"),
+        ('"foo"', None, "Expected `object`"),
+    ],
+)
+def test_an_odd_pair_among_the_listings_costs_that_pair_alone(
+    wrong: str, pair: Pair | None, reason: str
+) -> None:
+    pairs = ",".join((ONLINE % "ETH/USD", wrong, ONLINE % "BTC/USD"))
+    frame = f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[],"pairs":[{pairs}]}}}}'
+    before, odd, after = KrakenFeed().decode(frame)
+    assert isinstance(before, Listed)
+    assert isinstance(after, Listed)
+    assert after.instrument.pair == BTC_USD
+    assert isinstance(odd, Unreadable)
+    assert (odd.channel, odd.pair, odd.part) == ("instrument", pair, wrong)
+    assert reason in odd.reason
 
 
 # --- our own orders and money -----------------------------------------------------------------------------------

@@ -131,6 +131,20 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path: Path, caplog: pytest.
     assert "cannot be written" in caplog.text
 
 
+def test_nobody_but_the_owner_can_read_what_may_be_orders_and_money(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "quarantine"
+    folder.mkdir(parents=True, mode=0o755)
+    (folder / "000000001.jsonl").touch(0o644)
+    (folder / "000000001.jsonl").chmod(0o644)
+    quarantine = opened(folder, count=SHELVES)
+    for _ in range(3):
+        quarantine.keep("fill", "venue", "executions", "wrong")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+    assert modes.pop("quarantine") == 0o700
+    assert len(modes) == 3
+    assert set(modes.values()) == {0o600}
+
+
 @pytest.mark.parametrize(("count", "size"), [(0, SMALLEST), (SHELVES, 1000)])
 def test_bounds_that_hold_nothing_are_refused(tmp_path: Path, count: int, size: int) -> None:
     with pytest.raises(InvalidValue):

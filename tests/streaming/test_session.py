@@ -17,6 +17,7 @@ from streaming.events import (
     Ticker,
     Trade,
     Unknown,
+    Unreadable,
     VenueStatus,
 )
 from streaming.outcomes import (
@@ -44,7 +45,7 @@ from tests.streaming.session_fakes import (
     trade,
 )
 from trading.errors import InvalidValue
-from trading.market import Timeframe
+from trading.market import Pair, Timeframe
 
 TICKERS = Subscription(Channel.TICKER, (BTC, XRP))
 ONE_TICKER = Subscription(Channel.TICKER, (BTC,))
@@ -99,6 +100,37 @@ def test_a_refused_subscription_is_told_and_not_asked_for_again() -> None:
     assert stage.heard == [SubscriptionRefused(Channel.TICKER, XRP, "Currency pair not supported")]
     assert len(stage.sent) == 2
     assert stage.close is None
+
+
+def test_what_was_refused_is_asked_for_again_after_some_minutes() -> None:
+    stage = Stage(TICKERS, refused=timedelta(minutes=5), silence={})
+    stage.connect(answered=False)
+    stage.answer(stage.sent[1], error="no")
+    stage.answer(stage.sent[0])
+    stage.wait(299, step=1)
+    assert len(stage.sent) == 2
+    stage.wait(2)
+    assert stage.sent[2:] == ["subscribe ticker XRP/USD #3"]
+    stage.answer(stage.sent[2], error="still no")
+    assert [each.reason for each in stage.of(SubscriptionRefused)] == ["no", "still no"]
+    stage.wait(301, step=1)
+    stage.accept()
+    stage.say(ticker(pair=XRP))
+    assert stage.of(Ticker) == [ticker(pair=XRP)]
+
+
+def test_what_a_venue_in_maintenance_refused_is_asked_for_once_it_is_online() -> None:
+    stage = Stage(TICKERS)
+    stage.connect(answered=False)
+    stage.answer(stage.sent[0])
+    stage.say(VenueStatus("maintenance", ""))
+    stage.answer(stage.sent[1], error="EService:Unavailable")
+    stage.say(VenueStatus("post_only", ""))
+    assert len(stage.sent) == 2
+    stage.say(VenueStatus("online", ""))
+    assert stage.sent[2:] == ["subscribe ticker XRP/USD #3"]
+    stage.say(VenueStatus("online", ""))
+    assert len(stage.sent) == 3
 
 
 def test_a_new_connection_asks_again_for_what_was_refused() -> None:
@@ -263,11 +295,47 @@ def test_a_channel_that_stays_silent_although_it_is_asked_for_again_closes_the_c
     assert stage.close.reason == "no message of ticker BTC/USD after asking 3 times"
 
 
-def test_a_channel_of_our_own_orders_may_be_silent_for_ever() -> None:
-    stage = connected(EXECUTIONS)
-    stage.wait(4_000, step=7)
+ACCOUNT = [EXECUTIONS, Subscription(Channel.BALANCES), Subscription(Channel.INSTRUMENT)]
+
+
+@pytest.mark.parametrize("subscription", ACCOUNT, ids=lambda each: each.channel)
+def test_what_may_be_silent_for_ever_is_asked_again_and_nothing_of_it_is_unknown(
+    subscription: Subscription,
+) -> None:
+    stage = connected(subscription)
+    for _ in range(5):
+        stage.wait(900.5, step=5)
+        stage.accept()
+    assert stage.asked("subscribe", subscription.channel) == 6
     assert stage.heard == []
     assert stage.close is None
+
+
+def test_a_subscription_of_our_orders_that_died_is_noticed_by_its_renewal() -> None:
+    stage = connected(EXECUTIONS, renewal=timedelta(seconds=60))
+    stage.say(execution(1, snapshot=True), execution(1, snapshot=True, order="O2"))
+    stage.wait(60.5)
+    stage.say(execution(2))  # it lives after all, and is in order
+    stage.accept()
+    stage.say(execution(2, order="O3"))  # the empty snapshot said nothing
+    assert [each.sequence for each in stage.of(Execution)] == [1, 1, 2, 2]
+    assert stage.of(Interrupted) == []
+
+
+def test_a_gap_that_is_seen_while_our_orders_are_asked_again_is_unknown() -> None:
+    stage = connected(EXECUTIONS, renewal=timedelta(seconds=60))
+    stage.say(execution(1, snapshot=True))
+    stage.wait(60.5)
+    stage.say(execution(3))
+    stage.accept()
+    assert stage.of(Unknown) == [Unknown(Channel.EXECUTIONS, None, at(0), at(60.5), "message 3 came after 1")]
+
+
+def test_our_orders_that_nobody_gives_again_close_the_connection() -> None:
+    stage = connected(EXECUTIONS, renewal=timedelta(seconds=60))
+    stage.wait(150)
+    assert stage.close is not None
+    assert stage.close.reason == "no answer of executions after asking 3 times"
 
 
 def test_a_quiet_market_loses_no_trades_when_it_is_asked_again() -> None:
@@ -436,6 +504,63 @@ def test_a_book_of_a_pair_that_is_not_listed_is_refused() -> None:
     ]
 
 
+def test_a_book_that_is_listed_later_is_asked_for_then() -> None:
+    stage = connected(BOOK, ONE_TICKER)
+    stage.say(listed(XRP))
+    stage.wait(10.5)
+    assert len(stage.of(SubscriptionRefused)) == 1
+    stage.say(listed(BTC))
+    assert stage.sent[-1] == "subscribe book BTC/USD #3"
+
+
+def test_listings_are_asked_for_again_for_a_book_that_was_not_among_them() -> None:
+    stage = connected(BOOK, ONE_TICKER, refused=timedelta(seconds=30))
+    stage.say(listed(XRP))
+    stage.wait(41)
+    stage.accept()
+    assert stage.asked("subscribe", "instrument") == 2
+    stage.say(listed(XRP))
+    stage.wait(10.5)
+    assert [each.channel for each in stage.of(SubscriptionRefused)] == [Channel.BOOK] * 2
+    assert stage.of(Interrupted) == []
+
+
+def odd(pair: Pair | None) -> Unreadable:
+    return Unreadable("instrument", pair, "status is 'sideways'", "{...}")
+
+
+@pytest.mark.parametrize("pair", [BTC, None])
+def test_a_wanted_pair_with_an_odd_listing_is_left_for_another_connection(pair: Pair | None) -> None:
+    stage = connected(BOOK)
+    stage.say(listed(XRP), odd(pair))
+    assert [(each.frame, each.channel) for each in stage.undecodable] == [("{...}", "instrument")]
+    stage.wait(10.5)
+    assert stage.of(SubscriptionRefused)[0].reason == (
+        "fake's listing of BTC/USD cannot be read: status is 'sideways'"
+    )
+    assert stage.close is not None
+    assert stage.close.end is End.RETRY
+    assert "cannot be read" in stage.close.reason
+
+
+def test_an_odd_listing_of_another_pair_changes_nothing() -> None:
+    stage = connected(BOOK)
+    stage.say(odd(XRP), listed(BTC))
+    assert stage.sent[1:] == ["subscribe book BTC/USD #2"]
+    stage = connected(BOOK)
+    stage.say(odd(XRP))
+    stage.wait(10.5)
+    assert stage.close is not None
+    assert stage.close.end is End.REFUSED
+
+
+def test_an_odd_listing_is_told_to_those_who_want_listings() -> None:
+    stage = connected(Subscription(Channel.INSTRUMENT))
+    stage.say(odd(BTC))
+    assert stage.heard == [odd(BTC)]
+    assert stage.close is None
+
+
 def test_books_are_refused_when_listings_are() -> None:
     stage = Stage(BOOK, ONE_TICKER)
     stage.connect(answered=False)
@@ -557,6 +682,16 @@ def test_a_book_without_checksums_is_followed_by_its_numbers() -> None:
     assert stage.asked("subscribe", "instrument") == 0
 
 
+def test_a_book_without_checksums_is_not_believed_once_its_sides_cross() -> None:
+    stage = connected(BOOK, books=Books.WHOLE)
+    stage.say(BookChange(BTC, True, levels("99.0 1"), levels("100.0 1"), None, 1, None))
+    stage.say(BookChange(BTC, False, levels("100.0 1"), (), None, 2, None))
+    assert "is not below ask" in stage.of(Interrupted)[0].reason
+    assert stage.session.books == {}
+    assert len(stage.of(BestOffers)) == 1
+    assert stage.sent[-1] == "unsubscribe book BTC/USD #2"
+
+
 def test_a_whole_book_is_not_cut_to_a_depth() -> None:
     stage = connected(replace(BOOK, depth=10), books=Books.WHOLE)
     bids = ", ".join(f"{90 - n}.5 0.00000000{n + 1}" for n in range(15))
@@ -620,6 +755,67 @@ def test_an_unreadable_message_is_put_aside_and_the_connection_goes_on() -> None
     assert [(each.frame, each.channel) for each in stage.undecodable] == [(b"\xff garbage", "trade")]
     assert stage.of(Ticker) == [ticker()]
     assert stage.close is None
+
+
+CANDLES = Subscription(Channel.CANDLE, (BTC, XRP))
+
+
+@pytest.mark.parametrize(
+    ("subscription", "frame", "pairs"),
+    [
+        (CANDLES, '{"channel":"ohlc","data":[{"symbol":"BTC/USD"}]}', [BTC]),
+        (CANDLES, '{"channel":"candle","FROMSYMBOL":"XRP","TOSYMBOL":"USD"}', [XRP]),
+        (CANDLES, b'{"channel":"ohlc","data":[{"symbol":"BTC/USD"}]}', [BTC]),
+        (CANDLES, '{"channel":"ohlc","data":[{"symbol":"BTC/USDT"}]}', [BTC, XRP]),
+        (CANDLES, '{"channel":"ohlc","data":[{"symbol":"BTC/USD"},', [BTC, XRP]),
+        (CANDLES, b'{"channel":"ohlc","data":"\xff"}', [BTC, XRP]),
+        (CANDLES, '{"channel":"ticker","data":[{"symbol":"BTC/USD"}]}', []),
+        (CANDLES, '{"channel":"nonsense"}', []),
+        (EXECUTIONS, '{"channel":"executions","data":[', [None]),
+        (Subscription(Channel.BOOK, (BTC,)), '{"channel":"book snapshot"}', [BTC]),
+    ],
+)
+def test_an_unreadable_message_interrupts_what_it_may_have_belonged_to(
+    subscription: Subscription, frame: str | bytes, pairs: list[Pair | None]
+) -> None:
+    stage = connected(subscription, books=Books.WHOLE)
+    stage.wait(1)
+    stage.receive(frame)
+    assert [each.pair for each in stage.of(Interrupted)] == pairs
+    assert len(stage.undecodable) == 1
+    assert stage.asked("unsubscribe", subscription.channel) == len(pairs)
+
+
+def test_an_unreadable_fill_leaves_our_orders_unknown_until_they_are_told_again() -> None:
+    stage = connected(EXECUTIONS)
+    stage.say(execution(1))
+    stage.wait(1)
+    stage.receive('{"channel":"executions","data":"spoilt"}')
+    stage.wait(1)
+    stage.accept()
+    [unknown] = stage.of(Unknown)
+    assert (unknown.channel, unknown.since, unknown.until) == (Channel.EXECUTIONS, at(0), at(2))
+    assert unknown.reason.startswith("a message could not be read: what is")
+    assert stage.asked("subscribe", "executions") == 2
+    stage.say(execution(1, snapshot=True))
+    assert stage.of(Execution) == [execution(1), execution(1, snapshot=True)]
+
+
+def test_what_is_unreadable_while_a_stream_is_left_does_not_break_it_once_more() -> None:
+    stage = connected(EXECUTIONS, breaks=1)
+    for _ in range(3):
+        stage.receive('{"channel":"executions"}')
+    assert stage.close is None
+    assert stage.asked("unsubscribe", "executions") == 1
+
+
+def test_a_stream_that_is_unreadable_again_and_again_closes_the_connection() -> None:
+    stage = connected(EXECUTIONS, breaks=3)
+    for _ in range(4):
+        stage.receive('{"channel":"executions"}')
+        stage.accept()
+    assert stage.close is not None
+    assert stage.close.reason.startswith("executions broke 4 times in 60 seconds")
 
 
 def test_a_flood_of_unreadable_messages_closes_the_connection() -> None:

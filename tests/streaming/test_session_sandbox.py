@@ -130,9 +130,15 @@ def test_trades_that_come_twice_or_in_another_order_are_told_once_and_in_order(
 
 
 def test_garbage_is_put_aside_and_everything_goes_on(exchange: Sandbox) -> None:
-    story = told(exchange, lambda: exchange.arm("garbage_frame", channel="trade", count=3))
+    """In turn: half a frame of trades, bytes that say nothing of their channel, and nonsense of a book."""
+    story = told(
+        exchange,
+        lambda: exchange.arm("garbage_frame", channel="trade", count=3),
+        lambda heard: restored(Channel.TRADE, 2)(heard) and restored(Channel.BOOK, 2)(heard),
+    )
     assert len(story.kept) == 3
-    assert story.signals() == []
+    assert {each.channel for each in story.of(Interrupted)} == {Channel.TRADE, Channel.BOOK}
+    assert story.of(Reconnecting) == []
 
 
 def test_a_cut_connection_is_whole_again_with_no_trade_lost(exchange: Sandbox) -> None:

@@ -14,13 +14,14 @@ from streaming.events import (
     Channel,
     Heartbeat,
     Unknown,
+    Unreadable,
     VenueStatus,
 )
 from streaming.outcomes import BestOffers, Heard, Interrupted, Reconnecting, Restored, SubscriptionRefused
 from streaming.watching import line, watch
 from tests.streaming.kraken_recordings import levels
 from tests.streaming.session_fakes import BTC, START, at, execution, listed, ticker, trade
-from tests.streaming.stream_server import BOUND, ONE_TICKER, QUICK, WordFeed, talk, venue
+from tests.streaming.stream_server import BOUND, ONE_TICKER, QUICK, Kept, WordFeed, talk, venue
 from trading.market import Timeframe
 
 [BID], [ASK] = levels("99.50 1.00"), levels("100.00 0.00000001")
@@ -47,6 +48,7 @@ LINES: list[tuple[Any, str]] = [
     (execution(1), "12:00:00.000  order     BTC/USD     O1 new"),
     (Balance(1, False, "BTC", Decimal("1E-8"), START), "12:00:00.000  balance               0.00000001 BTC"),
     (VenueStatus("cancel_only", ""), "              venue                 cancel_only"),
+    (Unreadable("ohlc", None, "no\ncandle", b"?"), "!!! UNREADABLE  ohlc  no\\ncandle"),
     (Heartbeat(), "              alive"),
     (Acknowledged(None, "", None, None, False, "Exceeded msg rate"), "!!! venue: Exceeded msg rate"),
     (
@@ -74,14 +76,16 @@ def test_no_kind_of_event_was_forgotten() -> None:
 
 def test_what_the_venue_says_is_shown_until_it_is_stopped() -> None:
     async def scene() -> None:
-        shown, stop = list[Heard](), asyncio.Event()
+        shown, stop, kept = list[Heard](), asyncio.Event(), Kept()
 
         def show(heard: Heard) -> None:
             shown.append(heard)
-            stop.set()
+            if len(shown) == 2:
+                stop.set()
 
         async with venue(talk("garbage", "last 101")) as address, asyncio.timeout(BOUND):
-            await watch(WordFeed(address), [ONE_TICKER], show, stop, wire=QUICK)
-        assert shown == [ticker(101)]
+            await watch(WordFeed(address), [ONE_TICKER], show, stop, quarantine=kept, wire=QUICK)
+        assert shown == [Unreadable("", None, "what is 'garbage'", "garbage"), ticker(101)]
+        assert kept.frames == ["garbage"]
 
     asyncio.run(scene())

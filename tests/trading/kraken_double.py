@@ -180,12 +180,14 @@ class KrakenDouble:
         return self.pairs
 
     def Trades(self, fields: dict[str, str]) -> Any:
-        since, most = int(fields["since"]), int(fields.get("count", PAGE))
+        """Without `since` the newest ones."""
+        since, most = int(fields.get("since", 0)), int(fields.get("count", PAGE))
         later = [
             (number, each)
             for number, each in enumerate(self.tape, 1)
             if each[2] > since and number > self.forgotten
-        ][:most]
+        ]
+        later = later[:most] if "since" in fields else later[-most:]
         rows = [
             [f"{price}", f"{quantity}", float_text(ns), "b", "m", "", number]
             for number, (price, quantity, ns) in later

@@ -124,7 +124,7 @@ def test_what_was_fetched_is_not_asked_for_again_and_a_killed_download_goes_on(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     end = NOW - 60 * MINUTE
-    pages_until_the_end = iter(range(3))  # one is spent on finding the first candle
+    pages_until_the_end = iter(range(4))  # one finds the first candle, one a later candle than the end
 
     def dies(path: str, query: Query) -> Reply:
         if query["interval"] == "1m" and next(pages_until_the_end, None) is None:

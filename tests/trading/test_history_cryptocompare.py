@@ -144,7 +144,7 @@ def test_what_was_fetched_is_not_asked_for_again_and_a_killed_download_goes_on(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     end = NOW - 60 * MINUTE
-    pages_until_the_end = iter(range(2))
+    pages_until_the_end = iter(range(3))  # one finds a later candle than the end
 
     def dies(path: str, query: Query) -> Reply:
         probes = path.endswith("days") or query["limit"] == "1440"
@@ -235,6 +235,7 @@ LEGACY_LIMIT = {"Response": "Error", "Message": "You are over your rate limit pl
         (failure(403, 1, "no"), NotAuthorised, "subscription"),
         (failure(404, 1, "no such instrument"), NotStored, "no such instrument"),
         (failure(400, 1, "bad parameter"), VenueRefused, "bad parameter"),
+        (failure(400, 1, "the market is closed"), VenueRefused, "the market is closed"),
         (failure(200, 1, "instrument BTC-XYZ does not exist on kraken"), NotStored, "BTC-XYZ"),
         (Reply(b"<html>gateway</html>", 302), VenueRefused, "HTTP 302"),
         (Reply(b"<html>hello</html>"), InvalidMessage, "not an answer"),
@@ -251,6 +252,59 @@ def test_each_refusal_is_one_typed_error_and_is_not_repeated(
         opened().span(BTC)
     assert len(server.asked) == 1
     assert KEY not in str(raised.value)
+
+
+def refused_after_a_page(market: Market, reply: Reply) -> Callable[[str, Query], Reply]:
+    """The newest days are answered for; what is asked of older ones gets `reply`."""
+
+    def answer(path: str, query: Query) -> Reply:
+        newest = int(query["to_ts"]) >= seconds(FIRST)
+        return market.modern(path, query) if newest else reply
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        failure(404, 1, "not found"),
+        failure(404, 1, "no such instrument"),
+        failure(400, 1, "the market parameter is wrong"),
+        failure(200, 1, "instrument BTC-USDT does not exist on kraken"),
+        failure(200, 1, "no data: we are working on it"),
+    ],
+)
+def test_a_refusal_in_the_middle_of_the_search_is_no_beginning_of_the_history(
+    opened: Open, server: PageServer, market: Market, reply: Reply
+) -> None:
+    server.answer = refused_after_a_page(market, reply)
+    with pytest.raises(
+        VenueRefused, match=r"candles from 2023-11-01 on were there|'the market parameter is wrong'"
+    ):
+        opened().span(BTC)
+
+
+def test_data_that_the_subscription_leaves_out_is_no_beginning_of_the_history(
+    opened: Open, server: PageServer, market: Market
+) -> None:
+    server.answer = refused_after_a_page(market, failure(400, 1, "No data before 2023 in your subscription"))
+    with pytest.raises(NotAuthorised, match="subscription that includes this data"):
+        opened().span(BTC)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "There is no data available before 1698796800",
+        "No historical data for BTC-USDT earlier than 2023-11-01",
+        "to_ts lies before the first candle",
+    ],
+)
+def test_a_refusal_that_says_that_nothing_is_older_is_the_beginning(
+    opened: Open, server: PageServer, market: Market, words: str
+) -> None:
+    server.answer = refused_after_a_page(market, failure(404, 1, words))
+    assert opened().span(BTC)[0] == FIRST
 
 
 @pytest.mark.parametrize(

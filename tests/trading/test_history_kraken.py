@@ -123,8 +123,8 @@ def history(
 
 
 def pages_asked(double: KrakenDouble) -> int:
-    """Questions for the pair's first trade not counted."""
-    return sum(method == "Trades" and fields["since"] != "0" for method, fields in double.calls)
+    """Questions for the pair's first and newest trades not counted."""
+    return sum(method == "Trades" and fields.get("since", "0") != "0" for method, fields in double.calls)
 
 
 def asked(double: KrakenDouble, method: str) -> int:
@@ -267,7 +267,7 @@ def test_a_download_that_was_killed_goes_on_where_it_stopped(
     double.tape = tape(prints)
     truth, calls = client.trades, list[int]()
 
-    def killed(pair: Pair, since: int, count: int = 1000) -> Any:
+    def killed(pair: Pair, since: int | None, count: int = 1000) -> Any:
         if since and len(calls) == killed_after:
             raise KeyboardInterrupt
         calls.extend([since] if since else [])
@@ -331,6 +331,82 @@ def test_trades_that_are_forgotten_during_a_download_end_it(
         return Reply(body)
 
     double.faults["Trades"] = [untouched, forgetting]
+    with pytest.raises(InvalidMessage, match="were there and are gone"):
+        history(client, tmp_path, START + 30 * DAY).candles(BTC, START, START + DAY)
+
+
+def no_trades(after: int) -> list[Any]:
+    """Answers to Trades: the first ones as they are, then one that has no trade in it."""
+    body = msgspec.json.encode({"error": [], "result": {"XBTUSDT": [], "last": "0"}})
+    return [untouched] * after + [answering(body)]
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_an_answer_without_trades_is_no_quiet_market_while_later_trades_exist(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path, after: int
+) -> None:
+    prints = steady(2500, dt.timedelta(seconds=20))
+    double.tape = tape(prints)
+    double.faults["Trades"] = no_trades(after)
+    source = history(client, tmp_path, START + 30 * DAY)
+    with pytest.raises(VenueUnreachable, match="yet it traded later"):
+        source.candles(BTC, START, START + DAY)
+    assert rows_of(source.candles(BTC, START, START + DAY)) == naive_candles(prints, Timeframe.M1)
+
+
+def test_a_range_in_the_middle_without_trades_is_no_quiet_market_while_later_trades_exist(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path
+) -> None:
+    double.tape = tape(steady(600, MINUTE))
+    double.faults["Trades"] = no_trades(1)
+    source = history(client, tmp_path, START + 30 * DAY)
+    with pytest.raises(VenueUnreachable, match="yet it traded later"):
+        source.candles(BTC, START + 100 * MINUTE, START + 200 * MINUTE)
+    assert source.candles(BTC, START + 100 * MINUTE, START + 200 * MINUTE).height == 100
+
+
+def test_a_venue_whose_newest_trades_are_missing_too_is_not_believed(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path
+) -> None:
+    double.tape = tape(steady(100, MINUTE))
+    double.faults["Trades"] = [*no_trades(1), *no_trades(0)]
+    with pytest.raises(VenueUnreachable, match="yet it traded later"):
+        history(client, tmp_path, START + 30 * DAY).candles(BTC, START + 50 * MINUTE, START + DAY)
+
+
+def test_a_market_that_stopped_trading_is_quiet_from_its_last_trade_on(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path
+) -> None:
+    double.tape = tape(steady(100, MINUTE))
+    source = history(client, tmp_path, START + 30 * DAY)
+    assert source.candles(BTC, START + 10 * DAY, START + 11 * DAY).is_empty()
+    assert source.candles(BTC, START, START + DAY).height == 100
+
+
+def test_hours_that_have_not_come_yet_are_not_kept_as_quiet_ones(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path
+) -> None:
+    prints = steady(100, MINUTE)
+    double.tape, double.rows = tape(prints), ohlc_rows(prints, Timeframe.M1, START + 100 * MINUTE)
+    ahead = history(client, tmp_path, START + 30 * DAY)
+    with pytest.raises(VenueUnreachable, match="has not closed the 1m candle"):
+        ahead.candles(BTC, START, START + DAY)
+    prints = steady(200, MINUTE)
+    double.tape, double.rows = tape(prints), ohlc_rows(prints, Timeframe.M1, START + 30 * DAY)
+    assert rows_of(ahead.candles(BTC, START, START + DAY)) == naive_candles(prints, Timeframe.M1)
+
+
+def test_first_trades_that_are_forgotten_before_their_page_comes_end_it(
+    client: KrakenClient, double: KrakenDouble, tmp_path: Path
+) -> None:
+    double.tape = tape(steady(200, MINUTE))
+
+    def forgetting(act: Any) -> Reply:
+        body = act()
+        double.forgotten = 50
+        return Reply(body)
+
+    double.faults["Trades"] = [forgetting]
     with pytest.raises(InvalidMessage, match="were there and are gone"):
         history(client, tmp_path, START + 30 * DAY).candles(BTC, START, START + DAY)
 

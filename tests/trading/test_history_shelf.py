@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.errors import InvalidValue, NotStored, UnreadableFile
+from trading.errors import InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.history.progress import report
 from trading.history.shelf import Pages, PageShelf
 from trading.market import TIME
@@ -48,8 +49,8 @@ def pages(tmp_path: Path) -> Pages:
     return PageShelf(tmp_path).pages(*KEY)
 
 
-def append(pages: Pages, first: int, last: int, cursor: str = "") -> None:
-    pages.append(rows(first, last), at(first), at(last), cursor or f"after {last}")
+def append(pages: Pages, first: int, last: int) -> None:
+    pages.append(rows(first, last), at(first), at(last))
 
 
 def test_what_was_appended_is_read_back_in_order_whatever_the_order_of_appending(pages: Pages) -> None:
@@ -68,17 +69,8 @@ def test_pages_that_touch_are_one_covered_range_and_others_are_not(pages: Pages)
     assert pages.missing(at(31), at(39)) == []
 
 
-def test_a_download_goes_on_with_the_cursor_of_the_last_page_that_touches(tmp_path: Path) -> None:
-    pages = PageShelf(tmp_path).pages(*KEY)
-    append(pages, 0, 10, "a")
-    append(pages, 10, 20, "b")
-    append(pages, 30, 40, "c")
-    again = PageShelf(tmp_path).pages(*KEY)
-    assert [again.cursor(at(minute)) for minute in (-1, 0, 15, 20, 30)] == [None, "b", "b", None, "c"]
-
-
 def test_an_empty_page_says_that_there_is_nothing_and_reads_as_no_rows(pages: Pages) -> None:
-    pages.append(rows(0, 0), at(0), at(10), "x")
+    pages.append(rows(0, 0), at(0), at(10))
     assert pages.read(at(0), at(10)).is_empty()
     assert pages.read(at(0), at(10)).schema == rows(0, 0).schema
 
@@ -94,15 +86,13 @@ def test_nothing_downloaded_is_said_to_be_so(pages: Pages) -> None:
     with pytest.raises(NotStored, match="lacks"):
         pages.read(at(0), at(1))
     assert pages.covered() == []
-    assert pages.cursor(at(0)) is None
 
 
 def test_a_page_that_overlaps_others_fills_only_what_they_lack(pages: Pages) -> None:
-    append(pages, 10, 20, "first")
-    pages.append(rows(0, 30).with_columns(pl.col("price") + 1000), at(0), at(30), "second")
+    append(pages, 10, 20)
+    pages.append(rows(0, 30).with_columns(pl.col("price") + 1000), at(0), at(30))
     read = minutes(pages.read(at(0), at(30)))
     assert read == [*range(1000, 1010), *range(10, 20), *range(1020, 1030)]
-    assert pages.cursor(at(0)) == "second"
 
 
 @pytest.mark.parametrize(
@@ -120,14 +110,14 @@ def test_a_page_that_is_not_what_it_says_is_refused_and_changes_nothing(
     pages: Pages, frame: pl.DataFrame, start: datetime, end: datetime, words: str
 ) -> None:
     with pytest.raises(InvalidValue, match=words):
-        pages.append(frame, start, end, "")
+        pages.append(frame, start, end)
     assert pages.covered() == []
 
 
 def test_a_page_of_other_columns_is_refused(pages: Pages) -> None:
     append(pages, 0, 10)
     with pytest.raises(InvalidValue, match="holds pages with the columns"):
-        pages.append(rows(10, 20).with_columns(size=1.0), at(10), at(20), "")
+        pages.append(rows(10, 20).with_columns(size=1.0), at(10), at(20))
 
 
 @pytest.mark.parametrize("part", ["..", "", "a/b", ".hidden", "a b"])
@@ -211,9 +201,31 @@ def test_a_kill_before_the_rename_leaves_no_page_and_the_next_writer_sweeps_up(t
     assert pages.covered() == [(at(0), at(10))]
     assert len(list(tmp_path.rglob("*.writing"))) == 1
     again = PageShelf(tmp_path).pages(*KEY)
-    append(again, 10, 20, "another file name")
+    append(again, 10, 15)  # another file name
+    append(again, 15, 20)
     assert minutes(again.read(at(0), at(20))) == list(range(20))
     assert list(tmp_path.rglob("*.writing")) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path, call: str) -> None:
+    pages = PageShelf(tmp_path).pages(*KEY)
+    append(pages, 0, 10)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with (
+        mock.patch(f"trading.history.shelf.os.{call}", side_effect=full),
+        pytest.raises(UnusableHome, match=r"cannot be written \(No space left on device\): free space"),
+    ):
+        append(pages, 10, 20)
+    assert minutes(pages.read(at(0), at(10))) == list(range(10))
+    append(pages, 10, 20)
+    assert minutes(pages.read(at(0), at(20))) == list(range(20))
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kraken").write_text("a file in the way")
+    with pytest.raises(UnusableHome, match="BTC-USDT/trades cannot be written"):
+        append(PageShelf(tmp_path).pages(*KEY), 0, 10)
 
 
 Step = tuple[int, int, int | None]  # first minute, count of minutes, renames until a kill

@@ -155,6 +155,18 @@ def test_what_one_spent_the_other_knows_also_after_a_restart(tmp_path: Path) -> 
         budget(tmp_path, clock, patience=1).spend("calls", STARTER.calls, 1)
 
 
+@pytest.mark.parametrize("back", [30.0, 900.0])
+def test_a_clock_that_is_set_back_delays_no_call_longer_than_the_counter_itself(
+    tmp_path: Path, back: float
+) -> None:
+    clock = Clock(2000.0)
+    spender = budget(tmp_path, clock)
+    spender.exhaust("calls", STARTER.calls)
+    clock.now -= back
+    spender.spend("calls", STARTER.calls, 1)
+    assert sum(clock.slept) == pytest.approx(2 / 0.33, rel=1e-3)
+
+
 def test_pairs_have_counters_of_their_own(tmp_path: Path) -> None:
     clock = Clock()
     spender = budget(tmp_path, clock, patience=0)

@@ -1,4 +1,5 @@
 import base64
+import re
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.trading.kraken_double import (
@@ -44,6 +46,7 @@ from trading.market import Pair, Timeframe
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
 from trading.venues.kraken.order_request import OrderRequest
+from trading.venues.kraken.transport import BoundedTransport
 
 BTC = Pair("BTC", "USDT")
 GENEROUS = Allowance(Limit(1000, 100), Limit(1000, 100))
@@ -168,7 +171,7 @@ def test_a_read_that_was_lost_is_asked_again(client: KrakenClient, double: Krake
 
 def test_a_read_that_stays_lost_ends_in_one_error(client: KrakenClient, double: KrakenDouble) -> None:
     double.faults["Time"] = [html_520_before] * 50
-    with pytest.raises(VenueUnreachable, match="Time: HTTP 520 without a complete answer"):
+    with pytest.raises(VenueUnreachable, match=r"Time at http:\S+: HTTP 520 without a complete answer"):
         client.server_time()
     assert double.methods() == ["Time"] * 5
 
@@ -242,8 +245,28 @@ def test_an_answer_without_end_is_not_read_to_the_end(
 def test_nobody_there_means_that_nothing_was_changed(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with client_of(tmp_path, url) as client, pytest.raises(VenueUnreachable, match="no connection"):
+    told = re.escape(f"Kraken CancelAll at {url}: no connection")
+    with client_of(tmp_path, url) as client, pytest.raises(VenueUnreachable, match=told):
         client.cancel_all()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://api.kraken.com", "Kraken Time: no connection"),
+        ("http://user:password@localhost:8750", "Kraken Time at http://localhost:8750: no connection"),
+    ],
+)
+def test_an_address_that_is_not_krakens_own_is_told_without_what_is_secret_in_it(
+    tmp_path: Path, url: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(BoundedTransport, "handle_request", unreachable)
+    with client_of(tmp_path, url) as client, pytest.raises(VenueUnreachable) as failed:
+        client.server_time()
+    assert str(failed.value) == f"{told} (refused)"
 
 
 def test_a_wrong_type_in_a_read_is_no_reason_to_ask_again(client: KrakenClient, double: KrakenDouble) -> None:

@@ -38,7 +38,16 @@ from trading.venues.kraken.errors import error_from
         ("EOrder:Order minimum not met", VenueRefused, VenueRefused),
         ("EQuery:Unknown asset pair", VenueRefused, VenueRefused),
         ("EGeneral:Invalid arguments:volume", VenueRefused, VenueRefused),
-        ("ESomething:Nobody has seen before", VenueRefused, VenueRefused),
+        ("EGeneral:Unknown method", VenueRefused, VenueRefused),
+        ("EOrder:Tick size check failed", VenueRefused, VenueRefused),
+        ("EOrder:Unknown order", VenueRefused, VenueRefused),
+        ("EDatabase:Internal error", VenueUnreachable, OutcomeUnknown),
+        ("EService:Connection lost", VenueRefused, OutcomeUnknown),
+        ("EGeneral:Unknown error", VenueRefused, OutcomeUnknown),
+        ("EQuery:Timeout", VenueRefused, OutcomeUnknown),
+        ("EOrder:Client order id not unique", VenueRefused, OutcomeUnknown),
+        ("EGeneral:Invalid arguments:cl_ord_id not unique", VenueRefused, OutcomeUnknown),
+        ("ESomething:Nobody has seen before", VenueRefused, OutcomeUnknown),
     ],
 )
 def test_each_string_says_whether_to_try_again(
@@ -55,6 +64,11 @@ def test_the_least_certain_of_several_strings_decides() -> None:
     error = error_from("AddOrder", ["EOrder:Insufficient funds", "EService:Busy"], changes=True)
     assert isinstance(error, OutcomeUnknown)
     assert "EOrder:Insufficient funds; EService:Busy" in str(error)
+
+
+def test_words_that_nobody_knows_leave_a_change_undecided_beside_any_that_say_no() -> None:
+    for no in ("EOrder:Insufficient funds", "EAPI:Rate limit exceeded", "EAPI:Invalid key"):
+        assert isinstance(error_from("AddOrder", [no, "ENew:Words"], changes=True), OutcomeUnknown)
 
 
 @given(st.lists(st.text(), min_size=1), st.booleans())

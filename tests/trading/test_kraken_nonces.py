@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -56,6 +57,25 @@ def test_threads_of_one_process_never_get_the_same_nonce(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert sorted(given_out) == list(range(5, 205))
+
+
+def test_a_power_cut_after_the_rename_finds_the_whole_nonce(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, renamed = list[str](), os.replace
+
+    def synced(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        done.append(f"{path.name} {path.read_text() if path.is_file() else ''}".strip())
+
+    def replaced(source: Path, target: Path) -> None:
+        renamed(source, target)
+        done.append(f"renamed to {target.name}")
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", replaced)
+    Nonces(tmp_path, "key", clock=lambda: 9).next()
+    assert done == ["key.nonce.writing 9", "renamed to key.nonce", tmp_path.name]
 
 
 def test_keys_do_not_share_nonces(tmp_path: Path) -> None:

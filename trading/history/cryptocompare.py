@@ -19,12 +19,13 @@ from trading.errors import (
     MarketloomError,
     NotAuthorised,
     NotStored,
+    VenueRefused,
     VenueUnreachable,
 )
 from trading.history.attempts import repeated
 from trading.history.cryptocompare_answers import (
-    KEY_VARIABLE,
     Answered,
+    NoEarlier,
     error_of,
     legacy_candles,
     modern_candles,
@@ -139,14 +140,19 @@ class _CryptoCompare:
         return CandlePage(candles.filter(candles["open_time"] >= covered), covered, end)
 
     def _first_day(self, pair: Pair) -> datetime:
+        """Once a page has come, only an answer without candles, or a refusal that says so, is the beginning."""
         before, first = self._clock() + timedelta(seconds=1), None
         while True:
             try:
                 answer = self._ask(pair, STEPS[Timeframe.D1], before, MOST_POINTS)
-            except NotStored:
+            except NotStored as error:
                 if first is None:
                     raise
-                return first
+                if isinstance(error, NoEarlier):
+                    return first
+                raise VenueRefused(
+                    f"{error}: candles from {first:%Y-%m-%d} on were there, when they begin is not known; run it again"
+                ) from error
             if not answer.candles:
                 break
             first = before = _utc(min(candle[0] for candle in answer.candles) // 1_000_000)
@@ -194,7 +200,7 @@ class _CryptoCompare:
         if not self._key:
             raise NotAuthorised(
                 f"{what}: a key is needed since May 2026; get one at https://developers.coindesk.com/settings/api-keys "
-                f"and put it into the environment variable {KEY_VARIABLE}"
+                "and put it into the environment variable CRYPTOCOMPARE_API_KEY"
             )
         try:
             response = self._http.get(

@@ -5,6 +5,7 @@ and a window without a trade is seen to be one. The legacy one (min-api, `histom
 with the last price and no volume, and opens a candle with the trade before it.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,12 @@ from trading.errors import (
 from trading.history.attempts import Throttled
 from trading.history.rows import Row
 
-KEY_VARIABLE = "CRYPTOCOMPARE_API_KEY"
-ABSENT = ("does not exist", "not found", "no data", "not available", "not integrated", "instrument", "market")
+ABSENT = ("does not exist", "not found", "no data", "not available", "not integrated")
+NO_EARLIER = re.compile(r"no (historical )?data\b.*\b(before|prior to|earlier than)\b|\bbefore the first\b")
+
+
+class NoEarlier(NotStored):
+    """The vendor says in so many words that nothing is older than what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +138,17 @@ def refusal(
     """What a refusal means. `kind` is the vendor's own number: 99 is the legacy rate limit, 2 a missing key."""
     said = f"{what}: {message[:300]!r} (HTTP {status}, type {kind})"
     words = message.lower()
-    if status in (401, 403) or "api key" in words or "auth key" in words:
-        return NotAuthorised(
-            f"{said}; {KEY_VARIABLE} must hold a key of a subscription that includes this data: "
-            "https://developers.coindesk.com/settings/api-keys"
-        )
     if status == 429 or kind == 99 or "rate limit" in words:
         return Throttled(said, wait)
+    if status in (401, 403) or any(named in words for named in ("api key", "auth key", "subscription")):
+        return NotAuthorised(
+            f"{said}; CRYPTOCOMPARE_API_KEY must hold a key of a subscription that includes this data: "
+            "https://developers.coindesk.com/settings/api-keys"
+        )
     if status >= 500 or status == 408:
         return VenueUnreachable(said)
+    if NO_EARLIER.search(words):
+        return NoEarlier(f"{said}; choose a later beginning")
     if status == 404 or any(word in words for word in ABSENT):
         return NotStored(f"{said}; choose a market and a pair that CryptoCompare has")
     return VenueRefused(said)

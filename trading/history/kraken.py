@@ -15,10 +15,10 @@ from trading.errors import InvalidMessage, NotStored, VenueUnreachable
 from trading.history.progress import report
 from trading.history.shelf import Pages, PageShelf
 from trading.history.trade_candles import candles_from_trades
-from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
+from trading.market import CANDLE_SCHEMA, EPOCH, TIME, Pair, Timeframe
 from trading.ports import Quote
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.answers import EPOCH, nanoseconds
+from trading.venues.kraken.answers import nanoseconds
 from trading.venues.kraken.client import MOST_TRADES, TradesPage
 from trading.venues.kraken.market_answers import OhlcRow, TradeRow
 
@@ -55,10 +55,11 @@ class KrakenHistory:
 
     def span(self, pair: Pair) -> tuple[datetime, datetime]:
         """From the first trade that is given out to the last candle that has closed by the clock."""
+        closed = self._closed()
         if pair not in self._firsts:
             row = self._first_trade(pair)
             self._firsts[pair] = _whole_from(_time(row), row.trade_id, self._timeframe)
-        return self._firsts[pair], max(self._closed(), self._firsts[pair])
+        return self._firsts[pair], max(closed, self._firsts[pair])
 
     def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
         closed = self._closed()
@@ -68,7 +69,7 @@ class KrakenHistory:
         recent, since = self._recent(pair, end, closed)
         parts = [opening_between(recent, max(start, since), end)]
         if start < since:
-            older = self._built(pair, _grid(start, self._timeframe), min(end, since))
+            older = self._built(pair, self._timeframe.floor(start), min(end, since))
             parts.insert(0, opening_between(older, start, min(end, since)))
         return pl.concat(parts)
 
@@ -81,7 +82,7 @@ class KrakenHistory:
 
     def _closed(self) -> datetime:
         """Close time of the newest closed candle."""
-        return _grid(self._clock(), self._timeframe)
+        return self._timeframe.floor(self._clock())
 
     def _recent(self, pair: Pair, end: datetime, closed: datetime) -> tuple[pl.DataFrame, datetime]:
         """Kraken's own closed candles, and the time from which on none of them is missing."""
@@ -90,18 +91,22 @@ class KrakenHistory:
         rows = self._client.ohlc(pair, self._timeframe)
         if not rows:
             return CANDLE_SCHEMA.to_frame(), end
+        self._check_closed(pair, rows, end)
+        first = EPOCH + timedelta(seconds=rows[0].open_time)
+        return _candles(rows[:-1], self._timeframe, self._origin), first
+
+    def _check_closed(self, pair: Pair, rows: list[OhlcRow], end: datetime) -> None:
+        """The clock may be ahead of the venue: what has not come there yet is no quiet market."""
         unfinished = EPOCH + timedelta(seconds=rows[-1].open_time)
         if unfinished < end:
             raise VenueUnreachable(
                 f"{self._origin} has not closed the {self._timeframe.value} candle of {pair} that opened at "
                 f"{unfinished:%Y-%m-%d %H:%M} yet: ask again in a moment"
             )
-        first = EPOCH + timedelta(seconds=rows[0].open_time)
-        return _candles(rows[:-1], self._timeframe, self._origin), first
 
     def _built(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
         """From trades. Both times lie in the past, beyond the newest candles."""
-        end = _grid(end + self._timeframe.duration - MICROSECOND, self._timeframe)
+        end = self._timeframe.ceil(end)
         pages = self._shelf.pages(self._origin, pair.key, "trades")
         with pages.locked():
             if missing := pages.missing(start, end):
@@ -122,7 +127,7 @@ class KrakenHistory:
                 f"traded from {start:%Y-%m-%d %H:%M:%S} until then cannot be known"
             )
         if first < end:
-            self._download(pair, pages, max(start, first), end)
+            self._download(pair, pages, first, max(start, first), end)
 
     def _first_trade(self, pair: Pair) -> TradeRow:
         rows = self._client.trades(pair, 0, count=1).rows
@@ -130,18 +135,32 @@ class KrakenHistory:
             raise NotStored(f"{self._origin} lists {pair}, which never traded: there is no candle of it")
         return rows[0]
 
-    def _download(self, pair: Pair, pages: Pages, start: datetime, end: datetime) -> None:
+    def _download(self, pair: Pair, pages: Pages, first: datetime, start: datetime, end: datetime) -> None:
         """Each page ends at its newest moment, which is asked for again: more trades of it may follow."""
         reached = start
         while reached < end:
             rows, complete_until = self._page(pair, reached)
-            if reached > start and not (rows and _time(rows[0]) == reached):
+            trades = _trades(rows)
+            if complete_until is None:
+                self._check_last(pair, rows, reached, end)
+            if (reached > start or reached == first) and not (rows and _time(rows[0]) == reached):
                 raise InvalidMessage("Kraken Trades", f"{pair}: trades of {reached} were there and are gone")
             until = min(complete_until or end, end)
-            frame = _trades(rows).filter(pl.col("time") >= reached, pl.col("time") < until)
-            pages.append(frame, reached, until, str(_before(until)))
+            frame = trades.filter(pl.col("time") >= reached, pl.col("time") < until)
+            pages.append(frame, reached, until)
             reached = until
             report(f"{self._origin} {pair} trades", reached, start, end, (reached - start) / (end - start))
+
+    def _check_last(self, pair: Pair, rows: list[TradeRow], reached: datetime, end: datetime) -> None:
+        """An answer without a later trade is believed only when the venue's newest trades are among its rows."""
+        newest, known = self._client.trades(pair, None).rows, {row.trade_id for row in rows}
+        if not newest or any(_time(row) >= reached and row.trade_id not in known for row in newest):
+            raise VenueUnreachable(
+                f"{self._origin} gave no trade of {pair} after {reached:%Y-%m-%d %H:%M:%S}, yet it traded later: "
+                "ask again in a moment"
+            )
+        if candles := self._client.ohlc(pair, self._timeframe):
+            self._check_closed(pair, candles, end)
 
     def _page(self, pair: Pair, reached: datetime) -> tuple[list[TradeRow], datetime | None]:
         """Trades from `reached` on and the time before which none is missing; None when these are the last."""
@@ -175,13 +194,8 @@ def _whole_from(first: datetime, trade_id: int, timeframe: Timeframe) -> datetim
     Trades are counted from 1. An exchange that forgets old ones, as the sandbox does, may have had more in the
     candle of its oldest.
     """
-    opened = _grid(first, timeframe)
+    opened = timeframe.floor(first)
     return opened if trade_id <= 1 or opened == first else opened + timeframe.duration
-
-
-def _grid(time: datetime, timeframe: Timeframe) -> datetime:
-    """The open time of the candle that `time` lies in."""
-    return time - (time - EPOCH) % timeframe.duration
 
 
 def _before(time: datetime) -> int:

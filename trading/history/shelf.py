@@ -1,7 +1,7 @@
 """Pages of a long download on disk: what is complete stays, what a kill cut off is asked for again.
 
-A page is one Parquet file. Its name holds the range that it covers and the CRC-32 of its bytes, its metadata the
-cursor to go on from: one rename makes all of them true at once.
+A page is one Parquet file. Its name holds the range that it covers and the CRC-32 of its bytes: one rename makes
+both of them true at once.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trading.errors import InvalidValue, NotStored, UnreadableFile
+from trading.errors import InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.market import TIME
 
 LOG = logging.getLogger("marketloom.history")
@@ -29,7 +29,6 @@ Range = tuple[datetime, datetime]  # [start, end)
 
 PAGE = ".parquet"
 WRITING = ".writing"
-CURSOR = "cursor"
 STAMP = "%Y%m%dT%H%M%S.%f"
 
 
@@ -87,29 +86,20 @@ class Pages:
             reached = page.end
         return [*holes, (reached, _utc(end))] if reached < end else holes
 
-    def cursor(self, start: datetime) -> str | None:
-        """Where a download that covers from `start` on would continue; None when `start` is not covered."""
-        last = None
-        for page in _overlapping(self._pages(), _utc(start), datetime.max.replace(tzinfo=UTC)):
-            if page.start > (last.end if last else _utc(start)):
-                break
-            last = page
-        return _cursor(last) if last else None
-
-    def append(self, frame: pl.DataFrame, start: datetime, end: datetime, cursor: str) -> None:
+    def append(self, frame: pl.DataFrame, start: datetime, end: datetime) -> None:
         """Keep `frame`, which has every row of [start, end), sorted by its first column; durable on return.
 
         What is covered already stays as it is: repeating a page changes nothing. A page whose source may hold more
         rows of its last instant must end at that instant and leave its rows to the next page. An empty frame says
         that there is nothing in the range. InvalidValue, changing nothing, for rows outside it, not sorted, or of
-        other columns than the pages before.
+        other columns than the pages before; UnusableHome when the disk takes no more.
         """
         start, end = _utc(start), _utc(end)
         _check(frame, start, end)
         with self.locked():
             self._check_columns(frame)
             for hole in self.missing(start, end):
-                self._write(_between(frame, *hole), hole, cursor)
+                self._write(_between(frame, *hole), hole)
 
     def read(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Rows of [start, end), sorted. NotStored unless all of it is covered; UnreadableFile for a damaged page."""
@@ -133,8 +123,10 @@ class Pages:
             if self._depth:
                 yield
                 return
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with (self._folder / ".lock").open("a") as lock:
+            with _writable(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = (self._folder / ".lock").open("a")
+            with lock:
                 _wait_for(lock.fileno(), self._folder)
                 try:
                     self._depth, self._known = 1, None
@@ -161,25 +153,21 @@ class Pages:
                 f"{self._folder} holds pages with the columns {dict(schema)}, this one has {dict(frame.schema)}"
             )
 
-    def _write(self, frame: pl.DataFrame, covered: Range, cursor: str) -> None:
+    def _write(self, frame: pl.DataFrame, covered: Range) -> None:
         buffer = io.BytesIO()
-        frame.write_parquet(buffer, metadata={CURSOR: cursor})
+        frame.write_parquet(buffer)
         content = buffer.getbuffer()
         checksum = zlib.crc32(content)
         path = self._folder / f"{covered[0]:{STAMP}}_{covered[1]:{STAMP}}_{checksum:08x}{PAGE}"
-        temporary = path.with_suffix(WRITING)
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync_folder(self._folder)
+        with _writable(self._folder):
+            _put(content, path)
         insort(self._pages(), _Page(*covered, checksum, path))
 
     def _sweep(self) -> None:
         """What a killed writer left: nobody else writes while the lock is held."""
-        for leftover in self._folder.glob(f"*{WRITING}"):
-            leftover.unlink()
+        with _writable(self._folder):
+            for leftover in self._folder.glob(f"*{WRITING}"):
+                leftover.unlink()
 
 
 def _wait_for(lock: int, folder: Path) -> None:
@@ -188,6 +176,27 @@ def _wait_for(lock: int, folder: Path) -> None:
     except BlockingIOError:
         LOG.info("%s: waiting for another download of the same data to finish", folder)
         fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnusableHome(
+            f"{folder} cannot be written ({error.strerror or error}): free space or mend the permissions, then run "
+            "the month again; what was downloaded is kept"
+        ) from error
+
+
+def _put(content: memoryview, path: Path) -> None:
+    temporary = path.with_suffix(WRITING)
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
 
 
 def _utc(time: datetime) -> datetime:
@@ -243,10 +252,6 @@ def _joined(pages: list[_Page]) -> pl.DataFrame:
 
 def _read(page: _Page) -> pl.DataFrame:
     return pl.read_parquet(io.BytesIO(_content(page)))
-
-
-def _cursor(page: _Page) -> str:
-    return pl.read_parquet_metadata(io.BytesIO(_content(page)))[CURSOR]
 
 
 def _content(page: _Page) -> bytes:

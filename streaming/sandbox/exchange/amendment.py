@@ -8,8 +8,17 @@ from streaming.sandbox.exchange.entry import arm, checked, fire, place, trailed
 from streaming.sandbox.exchange.execution import execute
 from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.prices import absolute, check_number
-from streaming.sandbox.exchange.working import TRAILING, Working
-from streaming.sandbox.model import Change, NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import (
+    TRAILING,
+    Change,
+    NewOrder,
+    Order,
+    OrderState,
+    OrderType,
+    PriceTerm,
+    Refused,
+)
 
 BELOW_FILLED = "Amended to no more than was filled"
 REPLACED = "Order replaced"
@@ -39,7 +48,7 @@ class Wanted:
         )
 
 
-def amend(floor: Floor, working: Working, wanted: Wanted) -> Order:
+def amend(floor: Floor, working: Working, wanted: Wanted) -> None:
     """Same ids; the same place in the queue when nothing but the quantity falls.
 
     A quantity that is already filled cancels the rest (docs.kraken.com/exchange/api-reference/unified-ws/amend_order).
@@ -50,7 +59,7 @@ def amend(floor: Floor, working: Working, wanted: Wanted) -> Order:
     quantity = check_number(request.quantity, f"{checks.ARGUMENT}volume")
     if 0 < quantity <= working.order.filled:
         floor.end(working, OrderState.CANCELED, BELOW_FILLED)
-        return working.order
+        return
     checks.check_quantity(quantity, market.instrument)
     if request.post_only and request.order_type is not OrderType.LIMIT:
         raise Refused(f"{checks.ARGUMENT}post_only")
@@ -60,10 +69,9 @@ def amend(floor: Floor, working: Working, wanted: Wanted) -> Order:
         checks.check_post_only(floor, amended)
     checks.check_means(floor, floor.accounts[amended.account], amended, amended.order_id)
     _put(floor, working, amended)
-    return working.order
 
 
-def edit(floor: Floor, working: Working, wanted: Wanted) -> Order:
+def edit(floor: Floor, working: Working, wanted: Wanted) -> Working:
     """The old order is cancelled and a new one takes its place, for what was left unless a quantity is given.
 
     Nothing changes when the new one is refused.
@@ -72,23 +80,23 @@ def edit(floor: Floor, working: Working, wanted: Wanted) -> Order:
     request = wanted.of(replace(old.request, quantity=old.remaining))
     draft = checked(floor, old.account, request, replaced=working)
     floor.end(working, OrderState.CANCELED, REPLACED)
-    return place(floor, draft).order
+    return place(floor, draft)
 
 
 def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Wanted) -> Order:
     order, market = working.order, floor.market(request.pair)
-    limit, trigger = order.limit_price, order.trigger_price
+    limit, trigger, now = order.limit_price, order.trigger_price, floor.server()
     if wanted.trigger is not None and not working.is_armed:
         raise Refused(f"{checks.ARGUMENT}the order has been triggered")
     if request.order_type in TRAILING and working.is_armed:
         assert working.peak is not None
         trigger, limit = trailed(request, working.peak, market.instrument)
-        return replace(order, request=request, limit_price=limit, trigger_price=trigger)
+        return replace(order, request=request, limit_price=limit, trigger_price=trigger, entered=now)
     if wanted.limit is not None:
         limit = absolute(wanted.limit, market.last, market.instrument)
     if wanted.trigger is not None:
         trigger = absolute(wanted.trigger, market.last, market.instrument)
-    return replace(order, request=request, limit_price=limit, trigger_price=trigger)
+    return replace(order, request=request, limit_price=limit, trigger_price=trigger, entered=now)
 
 
 def _put(floor: Floor, working: Working, amended: Order) -> None:

@@ -7,8 +7,16 @@ from math import isfinite
 from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.ledger import Account, highest_fee, hold_of
 from streaming.sandbox.exchange.prices import check_number
-from streaming.sandbox.exchange.working import LIMITED, TRIGGERED
-from streaming.sandbox.model import NewOrder, Order, OrderType, Refused, TimeInForce
+from streaming.sandbox.model import (
+    AT_ONCE,
+    LIMITED,
+    TRIGGERED,
+    NewOrder,
+    Order,
+    OrderType,
+    Refused,
+    TimeInForce,
+)
 from trading.errors import NotStored
 from trading.market import Instrument, Pair, PairStatus
 from trading.portfolio import rate
@@ -43,8 +51,7 @@ def check_request(
         raise Refused(f"{ARGUMENT}{'limit price missing' if kind in LIMITED else 'limit price'}")
     if (request.trigger is not None) != (kind in TRIGGERED):
         raise Refused(f"{ARGUMENT}{'trigger price missing' if kind in TRIGGERED else 'trigger price'}")
-    at_once = request.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
-    if request.post_only and (kind is not OrderType.LIMIT or at_once):
+    if request.post_only and (kind is not OrderType.LIMIT or request.time_in_force in AT_ONCE):
         raise Refused(f"{ARGUMENT}post_only")
     if kind is OrderType.MARKET and request.time_in_force is TimeInForce.GTD:
         raise Refused(f"{ARGUMENT}timeinforce")

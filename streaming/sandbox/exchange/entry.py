@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from heapq import heappush
 
 from streaming.sandbox.exchange import checks
 from streaming.sandbox.exchange.execution import execute, triggered
 from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ids import order_id
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.prices import absolute, trailing_trigger
-from streaming.sandbox.exchange.working import TRAILING, TRIGGERED, Working, opposite
+from streaming.sandbox.exchange.working import Working, opposite
 from streaming.sandbox.model import (
+    TRAILING,
+    TRIGGERED,
     Change,
     CloseOrder,
     NewOrder,
@@ -38,9 +38,19 @@ def checked(floor: Floor, account_name: str, request: NewOrder, replaced: Workin
         checks.check_count(account, request.pair, MOST_OPEN)
     order = drafted(floor, account_name, request)
     checks.check_cost(order, market.last, market.instrument)
+    if request.close is not None:
+        _check_close(floor, order, request.close)
     checks.check_post_only(floor, order)
     checks.check_means(floor, account, order, replaced.order.order_id if replaced else "")
     return order
+
+
+def _check_close(floor: Floor, order: Order, close: CloseOrder) -> None:
+    """What would be refused when the order fills, and leave its position without protection, is refused now."""
+    request = _closing(order, close, order.request.quantity)
+    market = floor.market(request.pair)
+    checks.check_request(request, market.instrument, floor.terms.leverage, floor.server())
+    checks.check_cost(drafted(floor, order.account, request), market.last, market.instrument)
 
 
 def drafted(floor: Floor, account: str, request: NewOrder, parent_id: str = "") -> Order:
@@ -79,10 +89,8 @@ def _prices(request: NewOrder, market: PairMarket) -> tuple[Decimal | None, Deci
 def place(floor: Floor, draft: Order) -> Working:
     """Accept a draft that was checked; it may be over when this returns."""
     floor.counters.orders += 1
-    working = floor.accept(replace(draft, order_id=order_id(floor.counters.orders)))
+    working = floor.accept(replace(draft, order_id=floor.ids.order(floor.counters.orders)))
     request = draft.request
-    if request.expires_at is not None:
-        heappush(floor.expiries, (request.expires_at.timestamp(), working.order.order_id))
     market = floor.market(request.pair)
     if request.order_type in TRIGGERED:
         floor.update(working, working.order, Change.NEW)
@@ -142,16 +150,7 @@ def place_closes(floor: Floor) -> None:
 
 
 def _place_close(floor: Floor, parent: Order, close: CloseOrder, quantity: Decimal) -> None:
-    request = NewOrder(
-        pair=parent.request.pair,
-        side=opposite(parent.request.side),
-        order_type=close.order_type,
-        quantity=quantity,
-        limit=close.limit,
-        trigger=close.trigger,
-        leverage=parent.request.leverage,
-        user_reference=parent.request.user_reference,
-    )
+    request = _closing(parent, close, quantity)
     try:
         draft = drafted(floor, parent.account, request, parent.order_id)
         checks.check_means(floor, floor.account(parent.account), draft)
@@ -161,10 +160,23 @@ def _place_close(floor: Floor, parent: Order, close: CloseOrder, quantity: Decim
         place(floor, draft)
 
 
+def _closing(parent: Order, close: CloseOrder, quantity: Decimal) -> NewOrder:
+    return NewOrder(
+        pair=parent.request.pair,
+        side=opposite(parent.request.side),
+        order_type=close.order_type,
+        quantity=quantity,
+        limit=close.limit,
+        trigger=close.trigger,
+        leverage=parent.request.leverage,
+        user_reference=parent.request.user_reference,
+    )
+
+
 def _record_refused(floor: Floor, request: NewOrder, parent: Order, reason: str) -> None:
     floor.counters.orders += 1
     order = Order(
-        order_id=order_id(floor.counters.orders),
+        order_id=floor.ids.order(floor.counters.orders),
         account=parent.account,
         request=request,
         limit_price=None,

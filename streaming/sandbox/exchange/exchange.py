@@ -10,10 +10,11 @@ from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.inquiries import UNKNOWN_ORDER, Inquiries
 from streaming.sandbox.exchange.ledger import TradeBalance
 from streaming.sandbox.exchange.store import ExchangeStore
-from streaming.sandbox.exchange.ticks import moved, requoted
+from streaming.sandbox.exchange.ticks import caught_up, moved, requoted
 from streaming.sandbox.exchange.working import Working
 from streaming.sandbox.market import Tick
 from streaming.sandbox.model import NewOrder, Order, PriceTerm, Refused, StatusChanged
+from streaming.sandbox.references import EVERY_KIND, Kind, Reference
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
 from trading.portfolio.exact import check_amount, exactly
@@ -52,12 +53,22 @@ class Exchange(Inquiries):
         market = self._floor.market(tick.pair)
         if self._running.is_repeated(tick):
             return
-        with self._running.at(tick.at), self._changing() as floor:
+        with self._running.changing(tick.at) as floor:
             if floor.matches(tick.pair):
                 moved(floor, market, tick)
             else:
                 market.missed(tick)
                 floor.changes.markets[tick.pair] = None
+
+    def catch_up(self) -> None:
+        """Once, before anybody listens: the market went on while the exchange was closed.
+
+        What its source says has traded until now is printed on the tape; then the exchange opens, as after a halt.
+        """
+        with self._changing() as floor:
+            for pair, ticks in self._running.unseen().items():
+                caught_up(floor, floor.market(pair), ticks)
+            entry.place_closes(floor)
 
     def elapse(self) -> None:
         """Time passed: orders expire, dead man's switches fire, rollovers are charged."""
@@ -108,9 +119,9 @@ class Exchange(Inquiries):
         self.elapse()
         with self._changing() as floor:
             working = self._find(account, order_id, client_order_id)
-            order = amendment.amend(floor, working, Wanted(quantity, limit, trigger, post_only))
+            amendment.amend(floor, working, Wanted(quantity, limit, trigger, post_only))
             entry.place_closes(floor)
-        return order
+        return working.order
 
     def edit(
         self,
@@ -126,15 +137,15 @@ class Exchange(Inquiries):
         self.elapse()
         with self._changing() as floor:
             working = self._find(account, order_id, client_order_id)
-            order = amendment.edit(floor, working, Wanted(quantity, limit, trigger, post_only))
+            new = amendment.edit(floor, working, Wanted(quantity, limit, trigger, post_only))
             entry.place_closes(floor)
-        return order
+        return new.order
 
-    def cancel(self, account: str, reference: str) -> list[Order]:
-        """By order id, client order id or user reference; a reference cancels every order that bears it."""
+    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND) -> list[Order]:
+        """By order id, client order id or user reference, as `kinds` allow; it cancels every order that bears it."""
         self.elapse()
         with self._changing() as floor:
-            found = self._referenced(account, reference)
+            found = self._referenced(account, Reference(reference, kinds))
             if any(floor.status(each.order.request.pair) in checks.DOWN for each in found):
                 raise Refused("EService:Unavailable")
             return [timing.cancelled(floor, working, USER_REQUESTED) for working in found]
@@ -170,16 +181,9 @@ class Exchange(Inquiries):
             raise Refused(UNKNOWN_ORDER)
         return working
 
-    def _referenced(self, account_name: str, reference: str) -> list[Working]:
-        account = self._floor.account(account_name)
-        order_id = reference if reference in account.orders else account.client_ids.get(reference)
-        if order_id is not None:
-            return [account.orders[order_id]]
-        found = [
-            working
-            for working in account.orders.values()
-            if working.order.request.user_reference and str(working.order.request.user_reference) == reference
-        ]
+    def _referenced(self, account_name: str, reference: Reference) -> list[Working]:
+        orders = self._floor.account(account_name).orders
+        found = reference.among(working.order for working in orders.values())
         if not found:
             raise Refused(UNKNOWN_ORDER)
-        return found
+        return [orders[order.order_id] for order in found]

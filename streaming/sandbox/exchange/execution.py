@@ -4,11 +4,21 @@ from dataclasses import replace
 from decimal import Decimal
 
 from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ids import execution_id
 from streaming.sandbox.exchange.matching import Match, Step
+from streaming.sandbox.exchange.rehearsal import fills_whole
 from streaming.sandbox.exchange.settlement import POSITION_CLOSED, Settled, capacity, settled
-from streaming.sandbox.exchange.working import LIMITED, Working, opposite
-from streaming.sandbox.model import FINAL, Change, Execution, OrderState, OrderType, Print, TimeInForce
+from streaming.sandbox.exchange.working import Working, opposite
+from streaming.sandbox.model import (
+    AT_ONCE,
+    FINAL,
+    LIMITED,
+    Change,
+    Execution,
+    OrderState,
+    OrderType,
+    Print,
+    TimeInForce,
+)
 from trading.market import Pair
 from trading.orders import Side
 
@@ -22,7 +32,7 @@ NOT_AT_ONCE = "Immediate or cancel: the rest was not filled"
 def execute(floor: Floor, working: Working) -> None:
     """Take what the limit allows; what is left rests, or ends where it must not."""
     order = working.order
-    if order.request.time_in_force is TimeInForce.FOK and not _fills_whole(floor, working):
+    if order.request.time_in_force is TimeInForce.FOK and not fills_whole(floor, working):
         floor.end(working, OrderState.CANCELED, NOT_WHOLE)
         return
     match = _take(floor, working)
@@ -34,18 +44,10 @@ def execute(floor: Floor, working: Working) -> None:
         floor.end(working, OrderState.CANCELED, POSITION_CLOSED)
     elif order.limit_price is None:
         floor.end(working, OrderState.CANCELED, NO_MORE)
-    elif order.request.time_in_force is TimeInForce.IOC:
+    elif order.request.time_in_force in AT_ONCE:
         floor.end(working, OrderState.CANCELED, NOT_AT_ONCE)
     else:
         floor.rest(working)
-
-
-def _fills_whole(floor: Floor, working: Working) -> bool:
-    order = working.order
-    if capacity(floor.accounts[order.account], working) < order.remaining:
-        return False
-    match = floor.market(order.request.pair).match(working, order.remaining)
-    return not match.unfilled
 
 
 def _take(floor: Floor, working: Working) -> Match:
@@ -152,7 +154,7 @@ def _booked(floor: Floor, working: Working, outcome: Settled, print_: Print, mak
     request = order.request
     floor.counters.executions += 1
     execution = Execution(
-        execution_id=execution_id(floor.counters.executions),
+        execution_id=floor.ids.execution(floor.counters.executions),
         trade_id=print_.trade_id,
         order_id=order.order_id,
         account=order.account,
@@ -166,6 +168,7 @@ def _booked(floor: Floor, working: Working, outcome: Settled, print_: Print, mak
         margin=outcome.margin,
         maker=maker,
         at=print_.at,
+        leverage=request.leverage,
     )
     account = floor.accounts[order.account]
     kind = "margin" if request.leverage > 1 else "trade"

@@ -14,7 +14,7 @@ from typing import Any
 
 from streaming.sandbox.exchange import schema
 from streaming.sandbox.exchange.rows import ENTRY_COLUMNS, EXECUTION_COLUMNS, ORDER_COLUMNS, time_of
-from trading.errors import UnreadableFile
+from trading.errors import UnreadableFile, UnusableHome
 
 INSIDE = frozenset({"priority", "place", "peak"})  # of an order: only the exchange itself needs them
 ORDERS = tuple(name for name in ORDER_COLUMNS if name not in INSIDE)
@@ -47,13 +47,21 @@ def export(store: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dict[str, int]:
-    """One file per table in `folder`, replaced where it exists; how many rows each has."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """One file per table in `folder`, replaced where it exists; how many rows each has.
+
+    UnusableHome when the folder cannot be made or written.
+    """
     with closing(schema.read_only(Path(store))) as connection:
-        return {
-            name: WRITERS[form](folder / f"{name}.{form.value}", columns, rows)
-            for name, columns, rows in _tables(connection, store)
-        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return {
+                name: WRITERS[form](folder / f"{name}.{form.value}", columns, rows)
+                for name, columns, rows in _tables(connection, store)
+            }
+        except OSError as error:
+            raise UnusableHome(
+                f"{error.filename or folder} cannot be written: {error.strerror}; name another folder"
+            ) from error
 
 
 def _tables(

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from heapq import heapify, heappush
 
 from streaming.sandbox.exchange.changes import Changes
+from streaming.sandbox.exchange.ids import Ids
 from streaming.sandbox.exchange.ledger import Account, hold_of
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import balance_changes, fee_changes
@@ -30,6 +32,7 @@ from trading.market import Pair, PairStatus
 from trading.orders import Side
 
 ZERO = Decimal(0)
+SLACK = 100  # orders that ended before they expired: so many are not worth the work
 MATCHING = frozenset({PairStatus.ONLINE, PairStatus.LIMIT_ONLY, PairStatus.REDUCE_ONLY})
 
 
@@ -50,12 +53,14 @@ class Floor:
         quote: str,
         now: Callable[[], datetime],
         server: Callable[[], float],
+        ids: Ids,
     ) -> None:
         self.markets = markets
         self.terms = terms
         self.quote = quote
         self.now = now
         self.server = server
+        self.ids = ids
         self.accounts: dict[str, Account] = {}
         self.borrowers: dict[str, Account] = {}  # with an open position
         self.working: dict[str, Working] = {}  # by order id
@@ -103,6 +108,8 @@ class Floor:
         account.orders[order.order_id] = working
         if order.request.client_order_id:
             account.client_ids[order.request.client_order_id] = order.order_id
+        if order.request.expires_at is not None:
+            self._expire(order, order.request.expires_at)
         self._note(working, Change.PENDING_NEW)
         return working
 
@@ -201,6 +208,13 @@ class Floor:
     def note_print(self, print_: Print) -> None:
         self.changes.prints.setdefault(print_.pair, []).append(print_)
         self.changes.markets[print_.pair] = None
+
+    def _expire(self, order: Order, at: datetime) -> None:
+        """Orders that ended long before they would expire do not stay in the heap for ever."""
+        heappush(self.expiries, (at.timestamp(), order.order_id))
+        if len(self.expiries) > SLACK + 2 * len(self.working):
+            self.expiries[:] = [each for each in self.expiries if each[1] in self.working]
+            heapify(self.expiries)
 
     def _forget(self, working: Working) -> None:
         order = working.order

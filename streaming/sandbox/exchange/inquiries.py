@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from streaming.sandbox.exchange import past
 from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.ledger import TradeBalance, trade_balance
+from streaming.sandbox.exchange.past import Counted, FillKind
 from streaming.sandbox.exchange.running import Listener, Running
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, Tape, TickSource
@@ -120,10 +122,15 @@ class Inquiries:
         end: datetime | None = None,
         offset: int = 0,
         limit: int = 50,
+        counted: Counted = Counted.CLOSE,
+        user_reference: int | None = None,
+        client_order_id: str = "",
     ) -> tuple[list[Order], int]:
-        """Those that ended in start < closed_at <= end (market time), newest first, and how many there are."""
+        """Those with start < time <= end (market time), the one that ended last first, and how many there are."""
         self._floor.account(account)
-        return self._store.closed_orders(account, start, end, offset, limit)
+        return past.closed_orders(
+            self._store, account, start, end, offset, limit, counted, user_reference, client_order_id
+        )
 
     def order_by_client_id(self, account: str, client_order_id: str) -> Order | None:
         """The open one, else the newest that bore it; None when there never was one."""
@@ -139,14 +146,24 @@ class Inquiries:
         end: datetime | None = None,
         offset: int = 0,
         limit: int = 50,
+        kind: FillKind = FillKind.ALL,
     ) -> tuple[list[Execution], int]:
         """Fills in start < at <= end (market time), newest first, and how many there are."""
         self._floor.account(account)
-        return self._store.executions(account, start, end, offset, limit)
+        return past.executions(self._store, account, start, end, offset, limit, kind)
 
     def executions_of(self, order_id: str) -> list[Execution]:
         """Oldest first."""
-        return self._store.executions_of(order_id)
+        return past.executions_of(self._store, order_id)
+
+    def executions_by_id(self, account: str, ids: Sequence[str]) -> list[Execution]:
+        """In the order of the ids; those that are none of the account's are left out."""
+        return past.executions_by_id(self._store, account, ids)
+
+    def traded(self, account: str, after: datetime) -> dict[Pair, Decimal]:
+        """What the account's fills since then cost, by pair in its quote currency."""
+        with exactly():
+            return past.traded(self._store, account, after)
 
     @property
     def _floor(self) -> Floor:

@@ -46,6 +46,10 @@ class Account:
     held: dict[str, Decimal] = field(default_factory=dict)
     _holds: dict[str, Hold] = field(default_factory=dict)
 
+    def copy(self) -> "Account":
+        """To try something on: what it owns and holds may change without the account's."""
+        return replace(self, held=dict(self.held), _holds=dict(self._holds))
+
     def balance(self, asset: str) -> Decimal:
         return self.state.balances.get(asset, ZERO)
 

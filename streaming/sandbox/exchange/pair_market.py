@@ -1,6 +1,6 @@
 """One pair's market: its tape, the market maker's quotes, the client orders on the book and those that wait."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +15,7 @@ from trading.market import Pair
 from trading.orders import Side
 
 ZERO = Decimal(0)
+KEPT_PRINTS = 250_000  # per pair, in memory and in the store: more than Kraken's busiest pair prints in a day
 
 
 class PairMarket:
@@ -24,27 +25,28 @@ class PairMarket:
         self.listing = listing
         self.instrument = listing.instrument
         self.pair: Pair = listing.instrument.pair
-        self.tape = Tape(listing.instrument)
-        self.ladder = Ladder(listing)
+        self.tape = Tape(listing.instrument, KEPT_PRINTS)
+        self.ladder = Ladder(listing, listing.seed)
         self.queues = {side: Queue(side) for side in Side}
         self.triggers = Triggers()
         self.last: Decimal | None = None  # of the market's own trades: clients do not move what is quoted
         self.at: datetime | None = None  # of the newest tick
         self.ticks_at = 0  # ticks that bore this very time: a replay goes on behind them
-        self.taken: list[tuple[Side, Decimal, Decimal]] = []  # from the ladder since it last quoted
+        self.taken: dict[Side, Decimal] = {}  # from the ladder since it last quoted, by taker
         self._display = {side: Display(side, self._quantity_at(side)) for side in Side}
 
-    def preload(self, past: Iterable[Tick], prints: Iterable[Print], last_id: int | None) -> None:
-        """The tape up to now: trades of the past and, after them, the prints that were kept."""
-        self.tape.preload(past, last_id)
-        for each in prints:
-            self.tape.add(each.at, each.price, each.quantity, each.side, each.order_type)
+    @property
+    def newest(self) -> datetime | None:
+        """Up to when the source has been played: the newest tick or print, None before the first."""
+        times = [each.at for each in self.tape.newest(1)] + ([self.at] if self.at else [])
+        return max(times, default=None)
 
-    def resume(self, last: Decimal, taken: Iterable[tuple[Side, Decimal, Decimal]]) -> None:
-        """The market maker quotes anew, less what was taken of its last quotes."""
+    def resume(self, last: Decimal, step: int, taken: Mapping[Side, Decimal]) -> None:
+        """The market maker quotes as it did, less what was taken of its last quotes."""
+        self.ladder.resume(step)
         self.requote(last)
-        for taker, limit, quantity in taken:
-            self.take_quotes(taker, limit, quantity)
+        for taker, quantity in taken.items():
+            self.take_quotes(taker, None, quantity)
 
     def moved(self, tick: Tick) -> Print:
         """Another trade of the market itself. The quotes stay until `requote`."""
@@ -63,12 +65,12 @@ class PairMarket:
         self._display[Side.BUY].touch(price for price, _ in changes.bids)
         self._display[Side.SELL].touch(price for price, _ in changes.asks)
 
-    def take_quotes(self, taker: Side, limit: Decimal, quantity: Decimal) -> Decimal:
-        """Consume the market maker's quotes up to `limit`; how much there was."""
+    def take_quotes(self, taker: Side, limit: Decimal | None, quantity: Decimal) -> Decimal:
+        """Consume the market maker's quotes, best first, up to `limit`; how much there was."""
         taken = self.ladder.take(taker, limit, quantity)
         total = sum((amount for _, amount in taken), ZERO)
         if taken:
-            self.taken.append((taker, limit, total))
+            self.taken[taker] = self.taken.get(taker, ZERO) + total
             self._display[opposite(taker)].touch(price for price, _ in taken)
         return total
 

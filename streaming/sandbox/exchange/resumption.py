@@ -10,11 +10,11 @@ from heapq import heapify
 from streaming.sandbox.exchange.floor import Counters, Floor
 from streaming.sandbox.exchange.ledger import Account, hold_of
 from streaming.sandbox.exchange.pair_market import PairMarket
-from streaming.sandbox.exchange.rows import print_of, time_of, working_of
+from streaming.sandbox.exchange.rows import printed_of, time_of, working_of
 from streaming.sandbox.exchange.store import WHOLE_EXCHANGE, ExchangeStore
 from streaming.sandbox.exchange.working import Working
 from streaming.sandbox.market import Tick, TickSource
-from streaming.sandbox.model import OrderState, Print
+from streaming.sandbox.model import OrderState
 from trading.errors import InvalidSettings
 from trading.margin.account import MarginAccount
 from trading.margin.terms import MarginPosition
@@ -42,38 +42,38 @@ def resume(floor: Floor, store: ExchangeStore, source: TickSource | None) -> Non
 
 
 def _resume_market(floor: Floor, store: ExchangeStore, market: PairMarket, source: TickSource | None) -> None:
-    key = market.pair.key
-    prints = [
-        print_of(row) for row in store.rows("SELECT * FROM prints WHERE pair = ? ORDER BY trade_id", key)
-    ]
-    stored = store.rows("SELECT last, at, ticks_at, last_id, taken FROM markets WHERE pair = ?", key)
-    past = _past(source, market.pair, floor.now(), prints, stored[0][3] if stored else None)
+    stored = store.rows(
+        "SELECT last, at, ticks_at, last_id, taken, step FROM markets WHERE pair = ?", market.pair.key
+    )
     if not stored:
-        market.preload(past, (), None)
+        past = source.history(market.pair, floor.now(), PRELOADED) if source else []
+        market.tape.preload(past)
         if past:
             market.requote(past[-1].price)
         return
-    [(last, at, ticks_at, last_id, taken)] = stored
-    market.preload(past, prints, prints[0].trade_id - 1 if prints else last_id)
+    [(last, at, ticks_at, last_id, taken, step)] = stored
+    prints = _prints(store, market.pair)
+    past = _past(source, market.pair, prints[0].at if prints else floor.now(), last_id - len(prints))
+    market.tape.preload((*past, *prints), last_id)
     market.at = time_of(at) if at is not None else None
     market.ticks_at = ticks_at
     if last is not None:
-        market.resume(
-            Decimal(last),
-            [(Side(side), Decimal(limit), Decimal(amount)) for side, limit, amount in json.loads(taken)],
-        )
+        amounts = {Side(side): Decimal(amount) for side, amount in json.loads(taken).items()}
+        market.resume(Decimal(last), step, amounts)
 
 
-def _past(
-    source: TickSource | None, pair: Pair, now: datetime, prints: list[Print], last_id: int | None
-) -> list[Tick]:
-    """What traded before the prints that were kept."""
-    if source is None:
-        return []
-    if prints:
-        now, last_id = prints[0].at - MICROSECOND, prints[0].trade_id - 1
-    count = PRELOADED if last_id is None else min(PRELOADED, last_id)
-    return source.history(pair, now, count) if count else []
+def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
+    """What was printed since the exchange was new, as far as it is kept; their ids have no gaps."""
+    rows = store.rows(
+        "SELECT at, price, quantity, side, order_type FROM prints WHERE pair = ? ORDER BY trade_id", pair.key
+    )
+    return [printed_of(pair, row) for row in rows]
+
+
+def _past(source: TickSource | None, pair: Pair, until: datetime, last_id: int) -> list[Tick]:
+    """What traded before the prints that were kept, the first of which happened at `until`."""
+    count = min(PRELOADED, last_id)
+    return source.history(pair, until - MICROSECOND, count) if source and count else []
 
 
 def _resume_standing(floor: Floor, store: ExchangeStore) -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.market import Tick
 from streaming.sandbox.model import (
     BalanceChanged,
     CloseOrder,
@@ -23,6 +24,7 @@ from trading.orders import Side
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+SIDES = {side.value: side for side in Side}  # a quarter of a million prints are read with it
 
 ORDER_COLUMNS = (
     "number", "order_id", "account", "pair", "side", "order_type", "quantity", "limit_term", "trigger_term",
@@ -32,7 +34,7 @@ ORDER_COLUMNS = (
 )  # fmt: skip
 EXECUTION_COLUMNS = (
     "execution_id", "trade_id", "order_id", "account", "pair", "side", "order_type", "price", "quantity", "cost",
-    "fee", "margin", "maker", "at",
+    "fee", "margin", "maker", "at", "leverage",
 )  # fmt: skip
 ENTRY_COLUMNS = ("account", "asset", "amount", "balance", "kind", "reference", "at")
 PRINT_COLUMNS = ("pair", "trade_id", "price", "quantity", "side", "order_type", "at")
@@ -155,6 +157,7 @@ def execution_row(each: Execution) -> tuple[Any, ...]:
         text(each.margin),
         each.maker,
         microseconds(each.at),
+        each.leverage,
     )
 
 
@@ -171,6 +174,7 @@ def execution_of(row: tuple[Any, ...]) -> Execution:
         order_type=OrderType(value["order_type"]),
         maker=bool(value["maker"]),
         at=time_of(value["at"]),
+        leverage=value["leverage"],
         **amounts,
     )
 
@@ -185,11 +189,10 @@ def print_row(each: Print) -> tuple[Any, ...]:
     return each.pair.key, each.trade_id, *amounts, each.side.value, each.order_type, microseconds(each.at)
 
 
-def print_of(row: tuple[Any, ...]) -> Print:
-    pair, trade_id, price, quantity, side, order_type, at = row
-    return Print(
-        Pair.parse(pair), trade_id, Decimal(price), Decimal(quantity), Side(side), order_type, time_of(at)
-    )
+def printed_of(pair: Pair, row: tuple[Any, ...]) -> Tick:
+    """A print as a tape takes it: at, price, quantity, side and order type of one pair's."""
+    at, price, quantity, side, order_type = row
+    return Tick(pair, time_of(at), Decimal(price), Decimal(quantity), SIDES[side], order_type)
 
 
 def _term_text(term: PriceTerm | None) -> str | None:

@@ -1,12 +1,16 @@
 """The floor while it runs: market time, one transaction per change, and those who listen."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import takewhile
 
 from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.ids import Ids
 from streaming.sandbox.exchange.pair_market import PairMarket
+from streaming.sandbox.exchange.reductions import reduce_to_positions
 from streaming.sandbox.exchange.resumption import resume
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, Tick, TickSource
@@ -61,13 +65,14 @@ class Running:
             self._moment = outer
 
     @contextmanager
-    def changing(self) -> Iterator[Floor]:
+    def changing(self, time: datetime | None = None) -> Iterator[Floor]:
         """One transaction, at one market time. Refused: nothing has changed; failed: the floor is what is stored."""
         floor = self.floor
         floor.changes = changes = Changes()
         try:
-            with self.at(self.now()), exactly():
+            with self.at(time or self.now()), exactly():
                 yield floor
+                reduce_to_positions(floor)
                 _note_books(floor)
                 if changes:
                     self._store.commit(changes, floor)
@@ -100,11 +105,23 @@ class Running:
         self._repeats[tick.pair] = at, count - 1
         return True
 
+    def unseen(self) -> dict[Pair, Sequence[Tick]]:
+        """What the source says has traded between the newest of each tape and now; as much as a tape keeps."""
+        newest = {pair: at for pair, market in self.floor.markets.items() if (at := market.newest)}
+        found = {pair: deque[Tick](maxlen=self.floor.markets[pair].tape.capacity) for pair in newest}
+        if self._source is None or not newest:
+            return {}
+        now = self.now()
+        for tick in takewhile(lambda tick: tick.at <= now, self._source.ticks(min(newest.values()))):
+            if tick.pair in newest and tick.at > newest[tick.pair]:
+                found[tick.pair].append(tick)
+        return {pair: ticks for pair, ticks in found.items() if ticks}
+
     def _resume(self) -> None:
         """The floor from the store: at the start, and after a change that could not be finished."""
         self._newest = self._store.position() or self._newest
         markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
-        self.floor = Floor(markets, self._terms, self._quote, self.now, self._server)
+        self.floor = Floor(markets, self._terms, self._quote, self.now, self._server, Ids(self._store.salt))
         with exactly():
             resume(self.floor, self._store, self._source)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from streaming.sandbox.exchange.rows import ENTRY_COLUMNS, EXECUTION_COLUMNS, ORDER_COLUMNS, PRINT_COLUMNS
 from trading.errors import UnreadableFile, UnusableHome
 
-VERSION = 1
+VERSION = 2
 CHECKPOINT_PAGES = 8000  # 32 MB: each checkpoint waits for the disk
 BUSY_SECONDS = 10.0  # another connection may be writing keys to the same file
 
@@ -16,6 +16,7 @@ def _columns(names: tuple[str, ...]) -> str:
 
 
 TABLES = f"""
+CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL);
 CREATE TABLE accounts (account TEXT PRIMARY KEY, opened_at INTEGER NOT NULL);
 CREATE TABLE balances (
     account TEXT NOT NULL, asset TEXT NOT NULL, opening TEXT NOT NULL, amount TEXT NOT NULL, realised TEXT NOT NULL,
@@ -34,11 +35,12 @@ CREATE INDEX orders_by_client_id ON orders (account, client_order_id) WHERE clie
 CREATE TABLE executions (number INTEGER PRIMARY KEY, {_columns(EXECUTION_COLUMNS)});
 CREATE INDEX executions_by_account ON executions (account, at);
 CREATE INDEX executions_by_order ON executions (order_id);
+CREATE INDEX executions_by_id ON executions (execution_id);
 CREATE TABLE entries (number INTEGER PRIMARY KEY, {_columns(ENTRY_COLUMNS)});
 CREATE TABLE house (asset TEXT PRIMARY KEY, market_maker TEXT NOT NULL, fees TEXT NOT NULL);
 CREATE TABLE markets (
     pair TEXT PRIMARY KEY, last TEXT, at INTEGER, ticks_at INTEGER NOT NULL, last_id INTEGER NOT NULL,
-    taken TEXT NOT NULL
+    taken TEXT NOT NULL, step INTEGER NOT NULL
 );
 CREATE TABLE prints ({_columns(PRINT_COLUMNS)}, PRIMARY KEY (pair, trade_id)) WITHOUT ROWID;
 CREATE TABLE levels (
@@ -53,8 +55,11 @@ CREATE TABLE counters (
 """
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """With all tables there. UnreadableFile when the file is something else, UnusableHome when it cannot be used."""
+def opened(path: Path, salt: bytes) -> sqlite3.Connection:
+    """With all tables there; `salt` is what a new store keeps for its ids.
+
+    UnreadableFile when the file is something else, UnusableHome when it cannot be used.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(
@@ -63,7 +68,7 @@ def opened(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.OperationalError) as error:
         raise UnusableHome(f"the sandbox's store {path} cannot be opened: {error}") from error
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, salt)
     except sqlite3.OperationalError as error:
         connection.close()
         raise UnusableHome(f"the sandbox's store {path} cannot be written: {error}") from error
@@ -94,20 +99,22 @@ def read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, salt: bytes) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # what is committed survives a kill of the process
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     if not _tables(connection):
         connection.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version = {VERSION};COMMIT;")
     _check_version(connection, path)
+    connection.execute("INSERT OR IGNORE INTO identity VALUES (1, ?)", (salt,))
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION or not _tables(connection):
         raise UnreadableFile(
-            f"{path} is no store of this version of the sandbox exchange ({version}, not {VERSION}): name another file"
+            f"{path} is no store of this version of the sandbox exchange ({version}, not {VERSION}): "
+            "name another file, or move it aside with --fresh"
         )
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ from streaming.sandbox.exchange.rows import (
     EXECUTION_COLUMNS,
     ORDER_COLUMNS,
     entry_row,
-    execution_of,
     execution_row,
     microseconds,
     order_row,
@@ -29,12 +29,12 @@ from streaming.sandbox.exchange.rows import (
     time_of,
     working_of,
 )
-from streaming.sandbox.model import Execution, Order
+from streaming.sandbox.model import Order
 from trading.errors import StoreUnreachable, UnusableHome
 
 ZERO = Decimal(0)
-KEPT_PRINTS = 2000  # per pair; older ones come back from the market's source after a restart
-TRIMMED_EVERY = 500
+TRIMMED_EVERY = 500  # prints
+SALT_BYTES = 16
 WHOLE_EXCHANGE = ""  # among the pairs of `statuses`
 Row = tuple[Any, ...]
 
@@ -47,16 +47,24 @@ UPSERT_ORDER = _insert("orders", len(ORDER_COLUMNS), "INSERT OR REPLACE")
 INSERT_EXECUTION = _insert("executions", len(EXECUTION_COLUMNS) + 1)
 INSERT_ENTRY = _insert("entries", len(ENTRY_COLUMNS) + 1)
 INSERT_PRINT = _insert("prints", 7)
+# Every tick writes its market: one that is replaced would be written to the table's index as well.
+UPSERT_MARKET = _insert("markets", 7) + (
+    " ON CONFLICT (pair) DO UPDATE SET last = excluded.last, at = excluded.at, ticks_at = excluded.ticks_at, "
+    "last_id = excluded.last_id, taken = excluded.taken, step = excluded.step"
+)
 
 
 class ExchangeStore:
-    """One process at a time writes it (UnusableHome for the second); others may read it meanwhile."""
+    """One process at a time writes it (UnusableHome for the second); others may read it meanwhile.
 
-    def __init__(self, path: Path) -> None:
+    A new one draws the salt of its ids, so that no two exchanges give the same, unless one is given.
+    """
+
+    def __init__(self, path: Path, salt: bytes | None = None) -> None:
         self.path = Path(path)
         self._lock = _locked(self.path)
         try:
-            self._connection = schema.opened(self.path)
+            self._connection = schema.opened(self.path, salt or secrets.token_bytes(SALT_BYTES))
         except BaseException:
             self._lock.close()
             raise
@@ -81,7 +89,7 @@ class ExchangeStore:
             _write_levels(connection, changes, floor)
             for pair in changes.markets:
                 _write_market(connection, floor.markets[pair])
-            _write_prints(connection, changes)
+            _write_prints(connection, changes, floor)
             _write_standing(connection, changes, floor)
 
     @contextmanager
@@ -104,6 +112,12 @@ class ExchangeStore:
     def rows(self, query: str, *values: object) -> list[Row]:
         return self._connection.execute(query, values).fetchall()
 
+    @property
+    def salt(self) -> bytes:
+        """Of this exchange's ids."""
+        [(salt,)] = self.rows("SELECT salt FROM identity")
+        return bytes(salt)
+
     def position(self) -> datetime | None:
         """Market time of the newest change, None before the first: where a market clock goes on."""
         found = self.rows("SELECT market_at FROM counters")
@@ -121,51 +135,6 @@ class ExchangeStore:
             client_order_id,
         )
         return working_of(found[0]).order if found else None
-
-    def closed_orders(
-        self, account: str, start: datetime | None, end: datetime | None, offset: int, limit: int
-    ) -> tuple[list[Order], int]:
-        """Newest end first, and how many there are; start < closed_at <= end."""
-        where, values = _between("closed_at", account, start, end)
-        rows = self.rows(
-            f"SELECT * FROM orders WHERE {where} ORDER BY closed_at DESC, number DESC LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            offset,
-        )
-        [(count,)] = self.rows(f"SELECT COUNT(*) FROM orders WHERE {where}", *values)
-        return [working_of(row).order for row in rows], count
-
-    def executions(
-        self, account: str, start: datetime | None, end: datetime | None, offset: int, limit: int
-    ) -> tuple[list[Execution], int]:
-        """Newest first, and how many there are; start < at <= end."""
-        where, values = _between("at", account, start, end)
-        rows = self.rows(
-            f"SELECT * FROM executions WHERE {where} ORDER BY at DESC, number DESC LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            offset,
-        )
-        [(count,)] = self.rows(f"SELECT COUNT(*) FROM executions WHERE {where}", *values)
-        return [execution_of(row[1:]) for row in rows], count
-
-    def executions_of(self, order_id: str) -> list[Execution]:
-        """Oldest first."""
-        rows = self.rows("SELECT * FROM executions WHERE order_id = ? ORDER BY number", order_id)
-        return [execution_of(row[1:]) for row in rows]
-
-
-def _between(
-    column: str, account: str, start: datetime | None, end: datetime | None
-) -> tuple[str, list[object]]:
-    where, values = f"account = ? AND {column} IS NOT NULL", [account]
-    bounds: list[object] = list(values)
-    for sign, bound in ((">", start), ("<=", end)):
-        if bound is not None:
-            where += f" AND {column} {sign} ?"
-            bounds.append(microseconds(bound))
-    return where, bounds
 
 
 def _write_executions(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
@@ -227,26 +196,28 @@ def _write_levels(connection: sqlite3.Connection, changes: Changes, floor: Floor
 
 
 def _write_market(connection: sqlite3.Connection, market: PairMarket) -> None:
-    taken = [(side.value, text(limit), text(quantity)) for side, limit, quantity in market.taken]
+    taken = {side.value: text(quantity) for side, quantity in market.taken.items()}
     connection.execute(
-        "INSERT OR REPLACE INTO markets VALUES (?, ?, ?, ?, ?, ?)",
+        UPSERT_MARKET,
         (
             market.pair.key,
             text(market.last) if market.last is not None else None,
             microseconds(market.at) if market.at is not None else None,
             market.ticks_at,
             market.tape.last_id,
-            json.dumps(taken),
+            json.dumps(taken) if taken else "{}",
+            market.ladder.step,
         ),
     )
 
 
-def _write_prints(connection: sqlite3.Connection, changes: Changes) -> None:
+def _write_prints(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
+    """As long as the tape keeps them: the source cannot tell them again, where clients have traded as well."""
     for pair, prints in changes.prints.items():
         connection.executemany(INSERT_PRINT, [print_row(each) for each in prints])
         newest = prints[-1].trade_id
         if newest // TRIMMED_EVERY > (prints[0].trade_id - 1) // TRIMMED_EVERY:
-            oldest = newest - KEPT_PRINTS
+            oldest = newest - floor.markets[pair].tape.capacity
             connection.execute("DELETE FROM prints WHERE pair = ? AND trade_id <= ?", (pair.key, oldest))
 
 

@@ -9,6 +9,7 @@
 6. accounts at the liquidation level are closed out.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from streaming.sandbox.exchange.entry import fire, follow, place_closes
@@ -35,6 +36,18 @@ def moved(floor: Floor, market: PairMarket, tick: Tick) -> None:
     place_closes(floor)
     liquidate(floor)
     place_closes(floor)
+
+
+def caught_up(floor: Floor, market: PairMarket, ticks: Sequence[Tick]) -> None:
+    """What traded elsewhere while this exchange was closed: no order fills by it, but by the quotes that follow."""
+    if not floor.matches(market.pair):
+        return
+    for tick in ticks:
+        floor.note_print(market.moved(tick))
+    floor.prices[market.pair] = ticks[-1].price
+    requoted(floor, market, ticks[-1].price)
+    follow(floor, market)
+    fire(floor, market)
 
 
 def requoted(floor: Floor, market: PairMarket, last: Decimal) -> None:

@@ -7,7 +7,8 @@ a sell stop and a buy profit when it falls to their trigger, the others when it 
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 
-from streaming.sandbox.exchange.working import PROFITS, Working
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import TAKE_PROFIT
 from trading.orders import Side
 
 SLACK = 100  # outdated entries that are not worth the work
@@ -82,4 +83,4 @@ def _fires_on(working: Working) -> int:
     """+1: a rise to the trigger, -1: a fall to it."""
     request = working.order.request
     sign = -1 if request.side is Side.SELL else 1
-    return -sign if request.order_type in PROFITS else sign
+    return -sign if request.order_type in TAKE_PROFIT else sign

@@ -3,21 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from streaming.sandbox.model import Order, OrderState, OrderType
+from streaming.sandbox.model import Order, OrderState
 from trading.orders import Side
-
-STOPS = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
-PROFITS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
-TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
-TRIGGERED = STOPS | PROFITS | TRAILING
-LIMITED = frozenset(
-    {
-        OrderType.LIMIT,
-        OrderType.STOP_LOSS_LIMIT,
-        OrderType.TAKE_PROFIT_LIMIT,
-        OrderType.TRAILING_STOP_LIMIT,
-    }
-)
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from streaming.sandbox.market.candles import CandleReplay
 from streaming.sandbox.market.clock import MarketClock
 from streaming.sandbox.market.driver import Player, play
 from streaming.sandbox.market.ladder import Ladder, LadderChanges
-from streaming.sandbox.market.source import Rebased, Tick, TickSource
+from streaming.sandbox.market.source import Tick, TickSource
 from streaming.sandbox.market.tape import Tape
 from streaming.sandbox.market.trades import TradeReplay
 
@@ -14,7 +14,6 @@ __all__ = [
     "LadderChanges",
     "MarketClock",
     "Player",
-    "Rebased",
     "Tape",
     "Tick",
     "TickSource",

@@ -1,7 +1,8 @@
 """Candles of the tape, one series per interval, kept up to date print by print in whole increments."""
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 KEPT = 721  # per series: Kraken's REST tells the newest 720 and the one that is not committed yet
@@ -45,6 +46,22 @@ class BarSeries:
         bar.cost += price * quantity
         bar.volume += quantity
         bar.trades += 1
+
+    def begin(
+        self, times: Sequence[int], prices: Sequence[int], quantities: Sequence[int], costs: Sequence[int]
+    ) -> None:
+        """With the first prints of all at once: what `add` would have kept of them, from the newest backwards."""
+        end = len(times)
+        self._ends = times[-1] - times[-1] % self.length + self.length if times else 0
+        while end and len(self._kept) < KEPT:
+            opened = times[end - 1] - times[end - 1] % self.length
+            first = bisect_left(times, opened, 0, end)
+            inside = slice(first, end)
+            high, low = max(prices[inside]), min(prices[inside])
+            cost, volume = sum(costs[inside]), sum(quantities[inside])
+            bar = Running(opened, prices[first], high, low, prices[end - 1], cost, volume, end - first)
+            self._kept.appendleft(bar)
+            end = first
 
     def newest(self) -> Running | None:
         return self._kept[-1] if self._kept else None

@@ -1,9 +1,9 @@
 """Candles played as trades: what prints between open and close, so that its aggregate is the candle again."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import merge
+from typing import NamedTuple
 from zlib import crc32
 
 import polars as pl
@@ -96,8 +96,7 @@ class CandleReplay:
             yield from path.ticks(row)
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
+class _Visit(NamedTuple):
     """A price on the way through a candle."""
 
     at: datetime
@@ -110,12 +109,13 @@ class _Path:
     def __init__(self, instrument: Instrument, timeframe: Timeframe) -> None:
         self._pair = instrument.pair
         self._timeframe = timeframe
+        self._length = timeframe.duration
         self._prices = Increments(instrument.price_increment, f"{instrument.pair} price")
         self._quantities = Increments(instrument.quantity_increment, f"{instrument.pair} volume")
 
     def ticks(self, row: Row) -> Iterator[Tick]:
-        opened, closed = (EPOCH + timedelta(microseconds=time) for time in row[:2])
-        if closed - opened != self._timeframe.duration:
+        opened, closed = EPOCH + timedelta(microseconds=row[0]), EPOCH + timedelta(microseconds=row[1])
+        if closed - opened != self._length:
             raise InvalidCandles(f"candle of {self._pair} at {opened} is not one of {self._timeframe.value}")
         try:
             prices, volume = [self._prices.nearest(price) for price in row[2:6]], self._volume(row[6])
@@ -159,8 +159,12 @@ def _visits(opened: datetime, closed: datetime, prices: list[int], low_first: bo
     first, high, low, last = prices
     extremes = (low, high) if low_first else (high, low)
     length = closed - opened
-    times = (opened, opened + length / 4, opened + length / 2, closed - LAST_MOMENT)
-    return [_Visit(at, price) for at, price in zip(times, (first, *extremes, last), strict=True)]
+    return [
+        _Visit(opened, first),
+        _Visit(opened + length / 4, extremes[0]),
+        _Visit(opened + length / 2, extremes[1]),
+        _Visit(closed - LAST_MOMENT, last),
+    ]
 
 
 def _needed(visits: list[_Visit]) -> list[_Visit]:

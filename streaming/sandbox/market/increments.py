@@ -1,10 +1,15 @@
 """Prices and quantities as whole numbers of a pair's increments: exact, small, and quick to compare."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from math import nan
 
 from trading.errors import InvalidValue
 
 LARGEST = 10**18  # increments: fits into 64 bits, and its decimals into the context's 28 digits
+# A quotient of doubles is off by at most three roundings of 2**-53 each: below SURE that is less than 0.006, so that
+# what lies closer than NOT_TIED to a whole number is rounded to it by exact arithmetic as well.
+SURE, NOT_TIED = 2.0**44, 0.49
+TINY = Decimal("1e-300")  # increments that are not, as doubles, what they are
 
 
 class Increments:
@@ -18,11 +23,13 @@ class Increments:
         assert isinstance(exponent, int)  # of a finite number
         self.decimals = max(-exponent, 0)
         self._numerator = int(step.scaleb(self.decimals))  # increments in units of the last decimal
+        self._largest = step * LARGEST
+        self._rough = float(step) if step > TINY else nan
         self._what = what
 
     def count(self, amount: Decimal) -> int:
         """InvalidValue unless `amount` is a multiple of the increment above zero."""
-        if not (amount.is_finite() and 0 < amount <= self.step * LARGEST):
+        if not (amount.is_finite() and 0 < amount <= self._largest):
             raise InvalidValue(
                 f"{self._what} {amount}: it must be above zero and at most {LARGEST} increments"
             )
@@ -33,8 +40,12 @@ class Increments:
 
     def nearest(self, amount: Decimal | float) -> int:
         """The nearest count, ties to even; may be 0. InvalidValue for what is not a number or too large."""
+        if isinstance(amount, float):
+            count = amount / self._rough
+            if 0 <= count < SURE and abs(count - (whole := round(count))) < NOT_TIED:
+                return whole
         exact = amount if isinstance(amount, Decimal) else Decimal(repr(amount))
-        if not (exact.is_finite() and 0 <= exact <= self.step * LARGEST):
+        if not (exact.is_finite() and 0 <= exact <= self._largest):
             raise InvalidValue(f"{self._what} {amount}: it must be from zero to {LARGEST} increments")
         return int((exact / self.step).to_integral_value(ROUND_HALF_EVEN))
 

@@ -1,8 +1,9 @@
 """The market maker's quotes of one pair: what an order meets where no other trader is in its way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain, islice
 from zlib import crc32
 
 from streaming.events import Level
@@ -17,6 +18,7 @@ MOST_LEVELS = 1000  # per side: the deepest book that Kraken's stream shows
 LEAST_SPREAD = 1e-9  # share of the price: below, both sides round to the last price and the book is crossed
 LARGEST_PRICE = 10**15  # increments: a double keeps every one of them
 SPACING = 2_500  # the grid's step is about the last price divided by this: two to four basis points
+NOTHING = Decimal(0)
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 
@@ -33,7 +35,8 @@ class Ladder:
 
     The best level is the price that the fill model gives a market order, so an order that fits into it pays what
     it pays on paper. The others lie on a fixed grid: a move of the price changes those at both ends and no more.
-    Quantities depend on the seed and on the prices quoted so far, and on nothing else.
+    Quantities depend on the seed and the price alone, so that what `step` remembers is all that it takes to quote
+    the same again.
     """
 
     def __init__(self, listing: Listing, seed: int = 0) -> None:
@@ -42,8 +45,11 @@ class Ladder:
         self._increment = listing.instrument.price_increment
         self._prices = Increments(self._increment, f"{listing.instrument.pair} price")
         self._sides = {side: _Quotes(side, listing, seed) for side in Side}
-        self._step = 0  # of the grid, in increments
-        self._epoch = 0  # requotes so far
+        self.step = 0  # of the grid, in increments: it follows the price late, see `_step`
+
+    def resume(self, step: int) -> None:
+        """Before it quotes: the grid as it was."""
+        self.step = step
 
     def requote(self, last: Decimal) -> LadderChanges:
         """Quote around `last` with full levels. InvalidValue unless it is a multiple of the increment above zero."""
@@ -52,16 +58,14 @@ class Ladder:
             raise InvalidValue(
                 f"{self._listing.instrument.pair} trades at {last}: the increment is too small for that"
             )
-        self._epoch += 1
-        self._step = _step(count, self._step)
+        self.step = _step(count, self.step)
         bids, asks = (
-            self._sides[side].requote(self._best(last, side), self._step, self._epoch)
-            for side in (Side.BUY, Side.SELL)
+            self._sides[side].requote(self._best(last, side), self.step) for side in (Side.BUY, Side.SELL)
         )
         return LadderChanges(bids, asks)
 
     def best(self, side: Side) -> Level | None:
-        return next(iter(self._sides[side].levels(1)), None)
+        return self._sides[side].best()
 
     def levels(self, side: Side, depth: int | None = None) -> Sequence[Level]:
         """Best first, at most `depth`. Bids end where prices would not be above zero."""
@@ -97,69 +101,92 @@ class _Quotes:
         self._quantities = Increments(instrument.quantity_increment, f"{instrument.pair} quantity")
         per_increments = listing.level_value / (instrument.price_increment * instrument.quantity_increment)
         self._value = int(per_increments)  # price times quantity of a level, both in increments
-        self._order: list[int] = []  # prices, best first
+        self._best = 0  # price of the best level, which need not be on the grid; 0: no level at all
+        self._grid = range(0)  # prices of the others, best first
         self._quoted: dict[int, Level] = {}
+        self._offered: dict[Decimal, Decimal] = {}  # the same by price, for those who do not count increments
         self._stale: set[int] = set()  # taken from, or no longer of the size that their place asks for
 
-    def requote(self, best: int, step: int, epoch: int) -> tuple[Level, ...]:
-        order = self._wanted(best, step)
-        if order[:1] != self._order[:1]:
-            self._stale.update(self._order[:1], order[:1])
-        wanted = set(order)
-        gone = [price for price in self._quoted if price not in wanted]
-        fresh = [price for price in order if price not in self._quoted or price in self._stale]
-        changes = {price: (self._quoted.pop(price)[0], Decimal(0)) for price in gone}
-        for price in fresh:
-            level = self._level(price, epoch, price == best)
-            if level != self._quoted.get(price):
-                changes[price] = self._quoted[price] = level
-        self._order = order
-        self._stale.clear()
-        return tuple(changes[price] for price in sorted(changes, reverse=self._side is Side.BUY))
+    def requote(self, best: int, step: int) -> tuple[Level, ...]:
+        before, self._grid = self._grid, self._wanted(best, step)
+        if best != self._best:
+            self._stale.update((self._best, best))
+            self._best = best
+        touched, self._stale = self._stale, set()
+        if self._grid != before:
+            touched.update([price for price in before if price not in self._grid])
+            touched.update([price for price in self._grid if price not in before])
+        order = sorted(touched, reverse=self._side is Side.BUY)
+        changes = (self._put(price, self._level(price)) for price in order)
+        return tuple(changed for changed in changes if changed is not None)
+
+    def best(self) -> Level | None:
+        return next(self._standing(), None)
 
     def levels(self, depth: int | None) -> Sequence[Level]:
-        standing = [self._quoted[price] for price in self._order if price in self._quoted]
-        return standing if depth is None else standing[:depth]
+        return list(islice(self._standing(), depth))
 
     def quantity_at(self, price: Decimal) -> Decimal:
-        level = self._quoted.get(self._prices.nearest(price))
-        return level[1] if level and level[0] == price else Decimal(0)
+        return self._offered.get(price, NOTHING)
 
     def take(self, limit: Decimal | None, quantity: Decimal) -> list[Level]:
         self._quantities.count(quantity)
         taken: list[Level] = []
-        for count in self._order:
-            price, offered = self._quoted.get(count, (Decimal(0), Decimal(0)))
-            if not quantity or (limit is not None and offered and self._is_worse(price, limit)):
+        for count in self._places():
+            if not quantity:
                 break
-            if part := min(offered, quantity):
-                taken.append((price, part))
-                quantity -= part
-                self._reduce(count, offered - part)
+            if (level := self._quoted.get(count)) is None:
+                continue
+            price, offered = level
+            if limit is not None and self._is_worse(price, limit):
+                break
+            part = min(offered, quantity)
+            taken.append((price, part))
+            quantity -= part
+            self._stale.add(count)
+            self._put(count, (price, offered - part) if offered > part else None)
         return taken
 
-    def _reduce(self, count: int, rest: Decimal) -> None:
-        price, _ = self._quoted.pop(count)
-        self._stale.add(count)
-        if rest:
-            self._quoted[count] = price, rest
+    def _places(self) -> Iterator[int]:
+        return chain((self._best,), self._grid)
+
+    def _standing(self) -> Iterator[Level]:
+        return (self._quoted[count] for count in self._places() if count in self._quoted)
+
+    def _put(self, count: int, level: Level | None) -> Level | None:
+        """Quote this at that place, or nothing: what is different now."""
+        before = self._quoted.get(count)
+        if level is None:
+            if before is None:
+                return None
+            del self._quoted[count], self._offered[before[0]]
+            return before[0], NOTHING
+        if level == before:
+            return None
+        self._quoted[count] = level
+        self._offered[level[0]] = level[1]
+        return level
 
     def _is_worse(self, price: Decimal, limit: Decimal) -> bool:
         return price < limit if self._side is Side.BUY else price > limit
 
-    def _wanted(self, best: int, step: int) -> list[int]:
+    def _wanted(self, best: int, step: int) -> range:
         if best <= 0:
-            return []
+            return range(0)
         if self._side is Side.SELL:
             first = best // step * step + step
-            return [best, *range(first, first + (self._depth - 1) * step, step)]
+            return range(first, first + (self._depth - 1) * step, step)
         first = (best - 1) // step * step
-        return [best, *range(first, max(first - (self._depth - 1) * step, 0), -step)]
+        return range(first, max(first - (self._depth - 1) * step, 0), -step)
 
-    def _level(self, price: int, epoch: int, is_best: bool) -> Level:
-        """The best level is worth `level_value`, the others half to one and a half of it."""
-        noise = crc32(b"%d %d %d %d" % (self._seed, self._side.sign, price, epoch))
-        share = 1000 if is_best else 500 + noise % 1001
+    def _level(self, price: int) -> Level | None:
+        """The best level is worth `level_value`, the others half to one and a half of it; None where none is."""
+        if price == self._best and price > 0:
+            share = 1000
+        elif price in self._grid:
+            share = 500 + crc32(b"%d %d %d" % (self._seed, self._side.sign, price)) % 1001
+        else:
+            return None
         quantity = -(-self._value * share // (price * 1000))
         return self._prices.amount(price), self._quantities.amount(max(quantity, 1))
 

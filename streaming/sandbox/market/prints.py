@@ -2,6 +2,8 @@
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from trading.errors import InvalidValue
 
@@ -37,15 +39,27 @@ class Prints:
         """Returns the print's number. A time that is not above the last one is taken for the instant after it."""
         if self.total:
             time = max(time, self.time(self.total - 1) + 1)
-        place = self.total % self.capacity
-        columns = (self._times, self._prices, self._quantities, self._kinds)
-        for column, value in zip(columns, (time, price, quantity, kind), strict=True):
-            if self.full:
-                column[place] = value
-            else:
-                column.append(value)
+        if self.full:
+            place = self.total % self.capacity
+            self._times[place], self._prices[place] = time, price
+            self._quantities[place], self._kinds[place] = quantity, kind
+        else:
+            self._times.append(time)
+            self._prices.append(price)
+            self._quantities.append(quantity)
+            self._kinds.append(kind)
         self.total += 1
         return self.total - 1
+
+    def begin(
+        self, times: Iterable[int], prices: Sequence[int], quantities: Sequence[int], kinds: Sequence[int]
+    ) -> None:
+        """With the first prints of all at once, at most `capacity`: as `append` would, one after the other."""
+        self._times.extend(accumulate(times, lambda before, time: max(before + 1, time)))
+        self._prices.extend(prices)
+        self._quantities.extend(quantities)
+        self._kinds.extend(kinds)
+        self.total = len(self._times)
 
     def time(self, number: int) -> int:
         return self._times[number % self.capacity]

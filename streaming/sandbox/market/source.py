@@ -1,8 +1,8 @@
 """What the market does by itself: trades of others, recorded or simulated. Times are market time, UTC."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -33,26 +33,3 @@ class TickSource(Protocol):
 
     def first(self) -> datetime:
         """When the first tick of all happens. NotStored when there is none."""
-
-
-class Rebased:
-    """The ticks of another source at other times, so that a recording may run today.
-
-    A shift by whole days keeps every candle up to a day whole, one by a multiple of 105 days all nine intervals.
-    """
-
-    def __init__(self, source: TickSource, shift: timedelta) -> None:
-        self._source = source
-        self._shift = shift
-
-    def ticks(self, after: datetime) -> Iterator[Tick]:
-        return (self._moved(tick) for tick in self._source.ticks(after - self._shift))
-
-    def history(self, pair: Pair, until: datetime, count: int) -> list[Tick]:
-        return [self._moved(tick) for tick in self._source.history(pair, until - self._shift, count)]
-
-    def first(self) -> datetime:
-        return self._source.first() + self._shift
-
-    def _moved(self, tick: Tick) -> Tick:
-        return replace(tick, at=tick.at + self._shift)

@@ -1,8 +1,10 @@
 """The public tape of one pair: its prints, its bars and its last 24 hours, in bounded memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
+from operator import mul
 
 from streaming.sandbox.market.bars import BarSeries, Running
 from streaming.sandbox.market.clock import END
@@ -20,6 +22,7 @@ DAY_MINUTES = 1440
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 KINDS = tuple((side, order_type) for side in Side for order_type in ("market", "limit"))
+KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 
 
 class Tape:
@@ -44,7 +47,9 @@ class Tape:
         """
         if self._prints.total:
             raise InvalidValue(f"the tape of {self._pair} has prints already: preload comes first")
-        for tick in ticks:
+        rest = iter(ticks)
+        self._begin(list(islice(rest, self._prints.capacity)))
+        for tick in rest:
             self._append(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
         if last_id is not None:
             if last_id < self._prints.total:
@@ -56,6 +61,11 @@ class Tape:
     def add(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
         """One trade, whoever traded; `side` and `order_type` ("market" or "limit") are the taker's."""
         return self._print(self._append(at, price, quantity, side, order_type))
+
+    @property
+    def capacity(self) -> int:
+        """Prints that it keeps."""
+        return self._prints.capacity
 
     @property
     def last_price(self) -> Decimal | None:
@@ -138,20 +148,42 @@ class Tape:
         return Running(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
 
     def _append(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> int:
-        if (side, order_type) not in KINDS:
+        time, price_count, quantity_count, kind = self._counted(at, price, quantity, side, order_type)
+        self._day.make_room()
+        number = self._prints.append(time, price_count, quantity_count, kind)
+        self._day.add(number)
+        time = self._prints.time(number) // 1000
+        for series in self._series.values():
+            series.add(time, price_count, quantity_count)
+        return number
+
+    def _begin(self, ticks: Sequence[Tick]) -> None:
+        """As `_append` for one after the other, but many times faster: a sandbox begins with a week of them."""
+        counted = [
+            self._counted(tick.at, tick.price, tick.quantity, tick.side, tick.order_type) for tick in ticks
+        ]
+        if not counted:
+            return
+        times, prices, quantities, kinds = zip(*counted, strict=True)
+        self._prints.begin(times, prices, quantities, kinds)
+        self._day.begin()
+        moments = [self._prints.time(number) // 1000 for number in range(self._prints.total)]
+        costs = list(map(mul, prices, quantities))
+        for series in self._series.values():
+            series.begin(moments, prices, quantities, costs)
+
+    def _counted(
+        self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str
+    ) -> tuple[int, int, int, int]:
+        """As `Prints` keeps it. InvalidValue for what no tape could print."""
+        kind = KIND_NUMBERS.get((side, order_type))
+        if kind is None:
             raise InvalidValue(
                 f"a print of {side!r} {order_type!r}: allowed are buy and sell, market and limit"
             )
         if not EPOCH <= at <= END:
             raise InvalidValue(f"a print of {self._pair} at {at}: allowed is {EPOCH:%Y} to {END:%Y}")
-        counts = self._prices.count(price), self._quantities.count(quantity)
-        self._day.make_room()
-        number = self._prints.append(_microseconds(at) * 1000, *counts, KINDS.index((side, order_type)))
-        self._day.add(number)
-        time = self._prints.time(number) // 1000
-        for series in self._series.values():
-            series.add(time, *counts)
-        return number
+        return _microseconds(at) * 1000, self._prices.count(price), self._quantities.count(quantity), kind
 
     def _print(self, number: int) -> Print:
         side, order_type = KINDS[self._prints.kind(number)]

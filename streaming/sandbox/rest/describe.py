@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from streaming.sandbox.decimals import price_decimals, quantity_decimals
-from streaming.sandbox.model import CloseOrder, Order, OrderType, PriceTerm, Unit
+from streaming.sandbox.model import TRAILING, CloseOrder, Order, OrderType, PriceTerm, Unit
 from streaming.sandbox.rest.names import altname
 from streaming.sandbox.rest.spelling import fixed
 from trading.market import Instrument
@@ -17,7 +17,6 @@ WORDS = {
     OrderType.TRAILING_STOP: "trailing stop",
     OrderType.TRAILING_STOP_LIMIT: "trailing stop",
 }
-TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
 NONE = "0"
 
 

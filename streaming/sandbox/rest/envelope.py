@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from streaming.sandbox.faults import FaultKind
 from streaming.sandbox.keys import Permission
+from streaming.sandbox.limits import INTERNAL_ERROR
 from streaming.sandbox.model import Refused
 from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.parameters import Parameters
 from trading.market import PairStatus
 
+log = logging.getLogger(__name__)
 BROKEN = 520  # what Cloudflare answers when the exchange behind it does not make sense
 BROKEN_PAGE = (
     "<html><head><title>api.kraken.com | 520: Web server is returning an unknown error</title></head></html>"
@@ -61,7 +65,7 @@ def private_handler(
         async def work() -> Any:
             known = _known(calls, method)
             _strike_before(face, method, known)
-            body = await request.read()
+            body = await _body(request)
             given = Parameters.of_body(body, _is_json(request, body))
             account = _account(face, request, body, given, known)
             if known.cost:
@@ -90,6 +94,11 @@ async def _answered(
         answer: dict[str, Any] = {"error": [], "result": await work()}
     except Refused as refusal:
         answer = {"error": [str(refusal)]}
+    except web.HTTPException:
+        raise  # a body that is too large
+    except Exception:  # a fault of the sandbox itself: said aloud, and the client learns that it is one
+        log.exception("sandbox: %s failed", method)
+        answer = {"error": [INTERNAL_ERROR]}
     return await _sent(face, request, method, json.dumps(answer).encode())
 
 
@@ -146,8 +155,15 @@ def _account(face: Face, request: web.Request, body: bytes, given: Parameters, c
 async def _public_parameters(request: web.Request) -> Parameters:
     if request.method != "POST":
         return Parameters.of_query(request.rel_url.raw_query_string)
-    body = await request.read()
+    body = await _body(request)
     return Parameters.of_body(body, _is_json(request, body))
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except RequestPayloadError:  # compressed, or so it says
+        raise Refused("EGeneral:Invalid arguments") from None
 
 
 def _is_json(request: web.Request, body: bytes) -> bool:

@@ -1,6 +1,6 @@
 """Private methods about money: balances, margin, positions, fees (docs.kraken.com, Account Data)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -112,21 +112,11 @@ def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[st
 
 
 def _volume(face: Face, name: str) -> Decimal:
-    traded: dict[str, Decimal] = {}
-    for fill in _recent_fills(face, name):
-        traded[fill.pair.quote] = traded.get(fill.pair.quote, Decimal(0)) + fill.cost
+    traded = face.exchange.traded(name, face.exchange.market_now() - VOLUME_PERIOD)
     prices = {
         pair: price for pair in face.exchange.listings if (price := face.exchange.tape(pair).last_price)
     }
     try:
-        return sum((cost * rate(asset, face.quote, prices) for asset, cost in traded.items()), Decimal(0))
+        return sum((cost * rate(pair.quote, face.quote, prices) for pair, cost in traded.items()), Decimal(0))
     except NotStored:
         raise Refused("EService:Unavailable") from None  # a market without a price: nothing can be counted
-
-
-def _recent_fills(face: Face, name: str) -> Iterable[Execution]:
-    start, offset, total = face.exchange.market_now() - VOLUME_PERIOD, 0, 1
-    while offset < total:
-        page, total = face.exchange.executions(name, start, None, offset, BULK)
-        yield from page
-        offset += BULK

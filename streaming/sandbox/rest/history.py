@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from streaming.sandbox.exchange.past import Counted, FillKind
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import Execution, Order, Refused
 from streaming.sandbox.rest import statements
@@ -16,7 +17,6 @@ from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
 PAGE = 50  # results of one answer, by Kraken's rules
 MOST_ORDERS = 50  # of QueryOrders
 MOST_FILLS = 20  # of QueryTrades
-BULK = 1000  # what is looked through at a time
 FARTHEST = 10**9  # offset
 ORDER_ID = re.compile(r"O[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 FILL_ID = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
@@ -31,20 +31,12 @@ async def open_orders(face: Face, name: str, given: Parameters) -> dict[str, Any
 
 async def closed_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
     offset = given.whole("ofs", 0, FARTHEST, 0)
-    counted_by = given.one_of("closetime", ("open", "close", "both"), "both")
+    counted = given.choice("closetime", Counted, Counted.BOTH)
     start, end = (_moment_of_order(face, name, given, field) for field in ("start", "end"))
-    referenced = _referenced(given)
-
-    def wanted(order: Order) -> bool:
-        return referenced(order) and _in_time(order, counted_by, start, end)
-
-    if counted_by == "close" and {"userref", "cl_ord_id"}.isdisjoint(given):
-        page, total = face.exchange.closed_orders(name, start, end, offset, PAGE)
-    elif {"start", "end", "userref", "cl_ord_id"}.isdisjoint(given):
-        page, total = face.exchange.closed_orders(name, None, None, offset, PAGE)
-    else:
-        found = [order for order in _all_closed(face, name) if wanted(order)]
-        page, total = found[offset : offset + PAGE], len(found)
+    reference, client_order_id = _reference(given), client_id(given)
+    page, total = face.exchange.closed_orders(
+        name, start, end, offset, PAGE, counted, reference, client_order_id
+    )
     return _counted({"closed": _infos(face, page, given)}, total, given)
 
 
@@ -64,14 +56,9 @@ async def query_orders(face: Face, name: str, given: Parameters) -> dict[str, An
 
 async def trades_history(face: Face, name: str, given: Parameters) -> dict[str, Any]:
     offset = given.whole("ofs", 0, FARTHEST, 0)
-    kind = given.one_of("type", ("all", "any position", "no position"), "all")
+    kind = given.choice("type", FillKind, FillKind.ALL)
     start, end = (_moment_of_fill(face, name, given, field) for field in ("start", "end"))
-    if kind == "all":
-        page, total = face.exchange.executions(name, start, end, offset, PAGE)
-    else:
-        borrowed = kind == "any position"
-        found = [fill for fill in _all_fills(face, name, start, end) if (fill.margin > 0) is borrowed]
-        page, total = found[offset : offset + PAGE], len(found)
+    page, total = face.exchange.executions(name, start, end, offset, PAGE, kind)
     return _counted({"trades": _fills(face, page)}, total, given)
 
 
@@ -81,7 +68,7 @@ async def query_trades(face: Face, name: str, given: Parameters) -> dict[str, An
         raise invalid("txid")
     if not all(FILL_ID.fullmatch(one) for one in ids):
         raise Refused("EQuery:Unknown trade")
-    return _fills(face, _found_fills(face, name, ids))
+    return _fills(face, face.exchange.executions_by_id(name, ids))
 
 
 QUERY_BOTH = (Permission.QUERY_OPEN, Permission.QUERY_CLOSED)
@@ -116,8 +103,7 @@ def _counted(result: dict[str, Any], total: int, given: Parameters) -> dict[str,
 
 def _referenced(given: Parameters) -> Wanted:
     """Orders of the user reference or client id that was asked for; all when neither was."""
-    reference = given.whole("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0) if "userref" in given else None
-    client_order_id = client_id(given)
+    reference, client_order_id = _reference(given), client_id(given)
 
     def wanted(order: Order) -> bool:
         request = order.request
@@ -128,14 +114,8 @@ def _referenced(given: Parameters) -> Wanted:
     return wanted
 
 
-def _in_time(order: Order, counted_by: str, start: datetime | None, end: datetime | None) -> bool:
-    """After `start` and not after `end`."""
-    times = {"open": (order.opened_at,), "close": (order.closed_at,)}
-    counted = times.get(counted_by, (order.opened_at, order.closed_at))
-    return any(
-        time is not None and (start is None or time > start) and (end is None or time <= end)
-        for time in counted
-    )
+def _reference(given: Parameters) -> int | None:
+    return given.whole("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0) if "userref" in given else None
 
 
 def _moment_of_order(face: Face, name: str, given: Parameters, field: str) -> datetime | None:
@@ -152,7 +132,7 @@ def _moment_of_fill(face: Face, name: str, given: Parameters, field: str) -> dat
     text = given.text(field)
     if not FILL_ID.fullmatch(text):
         return moment(exact(text, field), field) if text else None
-    known = _found_fills(face, name, (text,))
+    known = face.exchange.executions_by_id(name, (text,))
     if not known:
         raise invalid(field)
     return known[0].at
@@ -164,29 +144,3 @@ def _known(face: Face, name: str, ids: Iterable[str]) -> Iterator[Order]:
             yield from face.exchange.orders(name, [one])
         except Refused:
             continue  # the account never had it
-
-
-def _found_fills(face: Face, name: str, ids: tuple[str, ...]) -> list[Execution]:
-    found: dict[str, Execution] = {}
-    for fill in _all_fills(face, name, None, None):
-        if fill.execution_id in ids:
-            found[fill.execution_id] = fill
-        if len(found) == len(ids):
-            break
-    return [found[one] for one in ids if one in found]
-
-
-def _all_closed(face: Face, name: str) -> Iterator[Order]:
-    offset, total = 0, 1
-    while offset < total:
-        page, total = face.exchange.closed_orders(name, None, None, offset, BULK)
-        yield from page
-        offset += BULK
-
-
-def _all_fills(face: Face, name: str, start: datetime | None, end: datetime | None) -> Iterator[Execution]:
-    offset, total = 0, 1
-    while offset < total:
-        page, total = face.exchange.executions(name, start, end, offset, BULK)
-        yield from page
-        offset += BULK

@@ -9,25 +9,30 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from streaming.sandbox.desk import Amendment
-from streaming.sandbox.model import CloseOrder, NewOrder, OrderType, PriceTerm, TimeInForce, Unit
+from streaming.sandbox.limits import is_client_order_id
+from streaming.sandbox.model import (
+    LIMITED,
+    TAKE_PROFIT,
+    TRAILING,
+    TRIGGERED,
+    UNTRIGGERED,
+    CloseOrder,
+    NewOrder,
+    OrderType,
+    PriceTerm,
+    TimeInForce,
+    Unit,
+)
 from streaming.sandbox.rest.names import Names
 from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
 from trading.orders import Side
 
-UNTRIGGERED = frozenset({OrderType.MARKET, OrderType.LIMIT})
-TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
-TWO_PRICES = frozenset(
-    {OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT, OrderType.TRAILING_STOP_LIMIT}
-)
-TAKE_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+TWO_PRICES = LIMITED & TRIGGERED
 FLAGS = frozenset({"post", "fciq", "nompp"})  # of oflags; Kraken ignores nompp
 IMPOSSIBLE = ("displayvol", "display_qty")
 USER_REFERENCE = 2**31 - 1
 LARGEST_LEVERAGE = 100  # what a number may be; what a pair allows is for the exchange to say
 
-_LONG_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_SHORT_UUID = re.compile(r"[0-9a-fA-F]{32}")
-_FREE_TEXT = re.compile(r"[\x21-\x7e]{1,18}")
 _PRICE = re.compile(r"([+#-]?)(\d[\d.]*)(%?)", re.ASCII)
 _LEVERAGE = re.compile(r"(\d{1,3})(:1)?", re.ASCII)
 
@@ -97,9 +102,9 @@ def edit(given: Parameters, order_type: OrderType, side: Side) -> Amendment:
 
 
 def client_id(given: Parameters) -> str:
-    """Empty when not given (docs.kraken.com, spot-clordid: long UUID, short UUID, or text of up to 18)."""
+    """Empty when not given."""
     value = given.text("cl_ord_id")
-    if value and not any(form.fullmatch(value) for form in (_LONG_UUID, _SHORT_UUID, _FREE_TEXT)):
+    if value and not is_client_order_id(value):
         raise invalid("cl_ord_id")
     return value
 

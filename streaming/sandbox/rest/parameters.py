@@ -12,12 +12,11 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+from streaming.sandbox.limits import is_amount
 from streaming.sandbox.model import Refused
 
 Word = TypeVar("Word", bound=StrEnum)
 
-LARGEST = Decimal(10) ** 15  # no price or quantity comes near; more would only cost memory to write out
-MOST_DIGITS = 18  # after the point, more than any increment has
 LONGEST = 4000  # characters of one value: fifty ids
 _NUMBER = re.compile(r"[+-]?(\d{1,16}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -129,8 +128,7 @@ def exact(text: str, name: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise invalid(name)
     amount = Decimal(text)
-    exponent = int(amount.normalize().as_tuple().exponent)
-    if exponent < -MOST_DIGITS or abs(amount) > LARGEST:
+    if not is_amount(amount):
         raise invalid(name)
     return amount
 

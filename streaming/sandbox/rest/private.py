@@ -8,7 +8,9 @@ from typing import Any
 
 from streaming.sandbox.decimals import quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
+from streaming.sandbox.limits import LONGEST_TIMEOUT
 from streaming.sandbox.model import Order
+from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.rest import funds, history, orders
 from streaming.sandbox.rest.describe import Description, describe
 from streaming.sandbox.rest.envelope import Private
@@ -16,7 +18,6 @@ from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.parameters import Parameters, invalid
 from streaming.sandbox.rest.spelling import fixed, rfc3339
 
-LONGEST_TIMEOUT = 86_399  # seconds; the docs say less than a day
 ID_LETTERS = string.ascii_uppercase + string.digits
 
 
@@ -61,7 +62,11 @@ async def edit_order(face: Face, name: str, given: Parameters) -> dict[str, Any]
 async def cancel_order(face: Face, name: str, given: Parameters) -> dict[str, Any]:
     if ("txid" in given) == ("cl_ord_id" in given):
         raise invalid("txid")
-    cancelled = await face.desk.cancel(name, given.text("txid") or orders.client_id(given))
+    client_id = orders.client_id(given)
+    reference = (
+        Reference(client_id, (Kind.CLIENT_ORDER_ID,)) if client_id else Reference(given.text("txid"), TXID)
+    )
+    cancelled = await face.desk.cancel(name, reference)
     return {"count": len(cancelled)}
 
 
@@ -100,7 +105,7 @@ CALLS: Mapping[str, Private] = {
 
 def _editable(face: Face, name: str, reference: str) -> Order:
     """By order id, or by a user reference that only one open order has."""
-    known = face.desk.referenced(name, reference)
+    known = face.desk.referenced(name, Reference(reference, TXID))
     if len(known) > 1:
         raise invalid("txid")
     return known[0] if known else face.desk.named(name, reference)

@@ -8,7 +8,7 @@ from typing import Any
 
 from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.exchange.ledger import TradeBalance
-from streaming.sandbox.model import FINAL, Execution, Order, OrderType
+from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, Execution, Order, OrderType
 from streaming.sandbox.rest.describe import describe, leverage
 from streaming.sandbox.rest.names import altname, asset_name, pair_key
 from streaming.sandbox.rest.spelling import fixed, plain, seconds, signed
@@ -17,8 +17,6 @@ from trading.market import Instrument
 from trading.orders import Side
 
 PERCENT = Decimal(100)
-UNTRIGGERED = frozenset({OrderType.MARKET, OrderType.LIMIT})
-TAKE_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 RATE_DECIMALS = 4  # of fees in percent, and of money that TradeVolume counts
 
 

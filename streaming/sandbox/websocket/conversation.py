@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streaming.sandbox.faults import FaultKind
+from streaming.sandbox.limits import INTERNAL_ERROR
 from streaming.sandbox.model import Refused
 from streaming.sandbox.websocket import answers
 from streaming.sandbox.websocket.clients import Client, Outlet
@@ -17,7 +18,6 @@ from streaming.sandbox.websocket.subscriptions import Answer, subscribe, unsubsc
 
 log = logging.getLogger(__name__)
 MOST_PENDING = 1000  # order requests of one connection on their way to the engine
-INTERNAL = "EGeneral:Internal error"
 
 
 class Conversation:
@@ -33,9 +33,16 @@ class Conversation:
         self._late: set[asyncio.TimerHandle] = set()
 
     def take(self, frame: str | bytes) -> None:
-        """Answer one frame, now or when the engine has; nothing that it holds can end the connection."""
+        """Answer one frame, now or when the engine has; neither what it holds nor an error of ours ends anything."""
         time_in = self._told()
         request = parse(frame)
+        try:
+            self._take(request, time_in)
+        except Exception:
+            log.exception("sandbox: %s failed", request.method)
+            self._refuse(request.method, request.request_id, INTERNAL_ERROR, time_in, {})
+
+    def _take(self, request: Request | Refusal, time_in: float) -> None:
         method = request.method
         if method and self._faults.strikes(FaultKind.DISCONNECT, method=method):
             self.client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {method}")
@@ -96,7 +103,7 @@ class Conversation:
             self._refuse(request.method, request.request_id, str(refusal), time_in, {})
         except Exception:  # a fault of the sandbox itself: said aloud, and the client learns that it is one
             log.exception("sandbox: %s failed", request.method)
-            self._refuse(request.method, request.request_id, INTERNAL, time_in, {})
+            self._refuse(request.method, request.request_id, INTERNAL_ERROR, time_in, {})
 
     def _accept(
         self, request: Request, result: Mapping[str, Any] | list[Any], time_in: float, symbol: str

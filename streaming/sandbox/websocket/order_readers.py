@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from streaming.sandbox.limits import LONGEST_TIMEOUT
+from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.websocket import fields
 from streaming.sandbox.websocket.order_requests import (
     AddOrder,
@@ -28,7 +30,6 @@ from trading.market import Pair
 
 SMALLEST_BATCH, LARGEST_BATCH = 2, 15
 MOST_CANCELLED = 50  # of one batch
-LONGEST_TIMEOUT = 86_399  # seconds; the docs say less than a day
 
 
 def _add(params: fields.Params) -> AddOrder:
@@ -113,21 +114,24 @@ def _change(params: fields.Params) -> ChangeOrder:
 
 def _cancel(params: fields.Params) -> CancelOrder:
     fields.known(params, ("order_id", "cl_ord_id", "order_userref", "token"), "cancel order")
-    named = fields.texts(params, "order_id", MOST_CANCELLED) + fields.texts(
-        params, "cl_ord_id", MOST_CANCELLED
+    references = (
+        *_references(params, "order_id", Kind.ORDER_ID),
+        *_references(params, "cl_ord_id", Kind.CLIENT_ORDER_ID),
+        *_user_references(params),
     )
-    references = (*named, *_user_references(params))
-    if not references or not all(references):
+    if not references or not all(each.name for each in references):
         raise fields.invalid("order_id")
     return CancelOrder(fields.text(params, "token"), references)
 
 
 def _batch_cancel(params: fields.Params) -> BatchCancel:
     fields.known(params, ("orders", "cl_ord_id", "token"), "batch cancel")
-    references = fields.texts(params, "orders", MOST_CANCELLED) + fields.texts(
-        params, "cl_ord_id", MOST_CANCELLED
+    references = (
+        *_references(params, "orders", *TXID),
+        *_references(params, "cl_ord_id", Kind.CLIENT_ORDER_ID),
     )
-    if not SMALLEST_BATCH <= len(references) <= MOST_CANCELLED or not all(references):
+    named = all(each.name for each in references)
+    if not SMALLEST_BATCH <= len(references) <= MOST_CANCELLED or not named:
         raise fields.invalid("orders")
     return BatchCancel(fields.text(params, "token"), references)
 
@@ -143,11 +147,16 @@ def _cancel_all_after(params: fields.Params) -> CancelAllAfter:
     return CancelAllAfter(fields.text(params, "token"), seconds)
 
 
-def _user_references(params: fields.Params) -> tuple[str, ...]:
+def _references(params: fields.Params, name: str, *kinds: Kind) -> tuple[Reference, ...]:
+    return tuple(Reference(each, kinds) for each in fields.texts(params, name, MOST_CANCELLED))
+
+
+def _user_references(params: fields.Params) -> tuple[Reference, ...]:
     value = params.get("order_userref", [])
     if not isinstance(value, list) or len(value) > MOST_CANCELLED:
         raise fields.invalid("order_userref")
-    return tuple(str(user_reference({"order_userref": one})) for one in value)
+    numbers = [user_reference({"order_userref": one}) for one in value]
+    return tuple(Reference(str(number), (Kind.USER_REFERENCE,)) for number in numbers)
 
 
 ORDER_METHODS: dict[str, Callable[[fields.Params], OrderRequest]] = {

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from streaming.sandbox.model import NewOrder, PriceTerm
+from streaming.sandbox.references import Reference
 from trading.market import Pair
 
 
@@ -47,13 +48,13 @@ class CancelOrder:
     """Every reference gets its own answer."""
 
     token: str
-    references: tuple[str, ...]
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCancel:
     token: str
-    references: tuple[str, ...]
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)

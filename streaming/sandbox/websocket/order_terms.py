@@ -6,7 +6,18 @@ not do something else than what was asked for.
 
 from decimal import Decimal
 
-from streaming.sandbox.model import CloseOrder, NewOrder, OrderType, PriceTerm, Refused, TimeInForce, Unit
+from streaming.sandbox.model import (
+    LIMITED,
+    TRAILING,
+    UNTRIGGERED,
+    CloseOrder,
+    NewOrder,
+    OrderType,
+    PriceTerm,
+    Refused,
+    TimeInForce,
+    Unit,
+)
 from streaming.sandbox.websocket import fields
 from streaming.sandbox.websocket.order_requests import AddOrder
 from trading.errors import InvalidValue
@@ -14,14 +25,6 @@ from trading.market import Pair
 from trading.orders import Side
 
 UNITS = {"static": Unit.ABSOLUTE, "quote": Unit.DISTANCE, "pct": Unit.PERCENT}
-TRAILING = (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
-LIMITED = (
-    OrderType.LIMIT,
-    OrderType.STOP_LOSS_LIMIT,
-    OrderType.TAKE_PROFIT_LIMIT,
-    OrderType.TRAILING_STOP_LIMIT,
-)
-UNTRIGGERED = (OrderType.MARKET, OrderType.LIMIT)
 _32_BITS = 2**31
 
 IGNORED = (

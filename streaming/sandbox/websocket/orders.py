@@ -7,6 +7,7 @@ from typing import Any
 
 from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
 from streaming.sandbox.model import NewOrder, Order, Refused
+from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.fields import invalid
 from streaming.sandbox.websocket.market import Market
 from streaming.sandbox.websocket.order_requests import (
@@ -94,7 +95,7 @@ class OrderEntry:
         order = await self._desk.edit(account, amendment, WEBSOCKET_WINDOW)
         return {"order_id": order.order_id, "original_order_id": request.order_id}
 
-    async def _cancel(self, account: str, references: Sequence[str]) -> AsyncIterator[Result | Refused]:
+    async def _cancel(self, account: str, references: Sequence[Reference]) -> AsyncIterator[Result | Refused]:
         for reference in references:
             try:
                 cancelled = await self._desk.cancel(account, reference)
@@ -104,7 +105,7 @@ class OrderEntry:
             for order in cancelled:
                 yield _cancelled(order)
 
-    async def _batch_cancel(self, account: str, references: Sequence[str]) -> dict[str, Any]:
+    async def _batch_cancel(self, account: str, references: Sequence[Reference]) -> dict[str, Any]:
         """Counts what it could cancel; refused when that is nothing."""
         orders: list[Order] = []
         refusals: list[Refused] = []

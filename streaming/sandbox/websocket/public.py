@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import BookChanged, BookLevel, Printed
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.books import DEPTHS, PairBook
 from streaming.sandbox.websocket.clients import Client, Delivery, Topic
 from streaming.sandbox.websocket.market import Market
-from streaming.sandbox.websocket.requests import INTERVALS
 from streaming.sandbox.websocket.spelling import Decimals
 from trading.market import Pair
 

@@ -17,7 +17,6 @@ from streaming.sandbox.model import (
     Order,
     OrderChanged,
     OrderState,
-    OrderType,
     PriceTerm,
     Unit,
 )
@@ -28,8 +27,7 @@ AVERAGE_DECIMALS = 4  # of an average price beyond those of the pair
 SPARSE = frozenset({Change.NEW, Change.FILLED, Change.CANCELED, Change.EXPIRED, Change.STATUS})
 BRIEF = frozenset({Change.NEW, Change.TRADE, Change.FILLED, Change.CANCELED, Change.EXPIRED})
 _UNITS = {Unit.ABSOLUTE: "static", Unit.DISTANCE: "quote", Unit.PERCENT: "pct"}
-_TRAILING = (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
-_CATEGORIES = {"margin": "margin-trade", "rollover": "marginrollover", "settled": "margin-settle"}
+_CATEGORIES = {"margin": "margin-trade", "rollover": "marginrollover"}
 Dollars = Callable[[str], Decimal | None]  # what one of the asset is worth, None where nobody knows
 
 
@@ -47,11 +45,11 @@ def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: 
         row |= _terms(order, decimals)
     if change is not Change.NEW:
         row |= _progress(order, decimals, dollars)
-    if change in (Change.AMENDED, Change.RESTATED):
+    if change is Change.AMENDED:
         row["amended"] = True
     if order.trigger_price is not None and change is Change.STATUS:
         row["triggers"] = _triggers(order, decimals)
-    if change in (Change.CANCELED, Change.EXPIRED, Change.RESTATED) and order.reason:
+    if change in (Change.CANCELED, Change.EXPIRED) and order.reason:
         row |= {"cancel_reason": order.reason, "reason": order.reason}
     return row
 

@@ -1,5 +1,6 @@
 """What a client's frame asks for. Total: any bytes at all give a request or the words to refuse it with."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -7,13 +8,15 @@ from typing import Any
 
 import msgspec
 
+from streaming.sandbox.limits import INTERNAL_ERROR
+from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import Refused
 from streaming.sandbox.websocket import fields
 from streaming.sandbox.websocket.books import DEPTHS
 from streaming.sandbox.websocket.order_readers import ORDER_METHODS
 from streaming.sandbox.websocket.order_requests import OrderRequest
 
-INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)  # minutes
+log = logging.getLogger(__name__)
 PRIVATE_CHANNELS = ("executions", "balances")
 PAIR_CHANNELS = ("ticker", "trade", "ohlc", "book")
 TRIGGERS = ("trades", "bbo")
@@ -79,7 +82,7 @@ class Refusal:
 
 
 def parse(frame: str | bytes) -> Request | Refusal:
-    """The request in a frame, or why it is none; never raises."""
+    """The request in a frame, or why it is none; never raises. An error of ours is logged and told as one."""
     message = _decoded(frame)
     if not isinstance(message, Mapping):
         return Refusal("", None, "Malformed request")
@@ -91,6 +94,9 @@ def parse(frame: str | bytes) -> Request | Refusal:
         return Request(method, request_id, _body(method, message))
     except Refused as refusal:
         return Refusal(method, request_id, str(refusal))
+    except Exception:
+        log.exception("sandbox: %s cannot be read", method)
+        return Refusal(method, request_id, INTERNAL_ERROR)
 
 
 def _decoded(frame: str | bytes) -> Any:

@@ -9,8 +9,9 @@ import pytest
 
 from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
 from streaming.sandbox.faults import Fault, FaultKind, Faults
-from streaming.sandbox.model import NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
+from streaming.sandbox.model import CloseOrder, NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
 from streaming.sandbox.rates import STARTER, Rates
+from streaming.sandbox.references import EVERY_KIND, TXID, Kind, Reference
 from trading.market import Pair
 from trading.orders import Side
 
@@ -68,7 +69,7 @@ class Engine:
         self.asked.append(("edit", changes))
         return self.open[0]
 
-    def cancel(self, account: str, reference: str) -> list[Order]:
+    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...]) -> list[Order]:
         self.asked.append(("cancel", reference))
         return []
 
@@ -99,8 +100,8 @@ class Bench:
     def add(self, order: NewOrder = LIMIT, **details) -> Order:
         return asyncio.run(self.desk.add("ann", order, **details))
 
-    def cancel(self, reference: str) -> list[Order]:
-        return asyncio.run(self.desk.cancel("ann", reference))
+    def cancel(self, reference: str, *kinds: Kind) -> list[Order]:
+        return asyncio.run(self.desk.cancel("ann", Reference(reference, kinds or EVERY_KIND)))
 
     def deadline(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(self.clock() + seconds, UTC)
@@ -173,29 +174,81 @@ def test_a_cancel_is_counted_by_whatever_name_the_order_is_called(bench: Bench, 
 
 def test_another_accounts_order_is_not_counted(bench: Bench) -> None:
     order = bench.add()
-    asyncio.run(bench.desk.cancel("bob", order.order_id))
+    asyncio.run(bench.desk.cancel("bob", Reference(order.order_id)))
     assert bench.rates.counter("bob", BTC) == 0
 
 
 @pytest.mark.parametrize(("call", "cost"), [("amend", 4), ("edit", 7)])
 def test_a_change_names_everything_that_is_to_be_different(bench: Bench, call: str, cost: int) -> None:
-    order = bench.add(replace(LIMIT, client_order_id="mine"))
+    order = bench.add()
     before = bench.rates.counter("ann", BTC)
     price = PriceTerm(Decimal(31000))
-    asyncio.run(getattr(bench.desk, call)("ann", Amendment(client_order_id="mine", limit=price)))
+    asyncio.run(getattr(bench.desk, call)("ann", Amendment(order_id=order.order_id, limit=price)))
     assert bench.rates.counter("ann", BTC) - before == cost
-    assert order.request.client_order_id == "mine"
     assert bench.engine.asked[-1] == (
         call,
         {
-            "order_id": "",
-            "client_order_id": "mine",
+            "order_id": order.order_id,
+            "client_order_id": "",
             "quantity": None,
             "limit": price,
             "trigger": None,
             "post_only": None,
         },
     )
+
+
+def test_an_amend_finds_its_order_by_the_clients_own_id(bench: Bench) -> None:
+    bench.add(replace(LIMIT, client_order_id="mine"))
+    asyncio.run(bench.desk.amend("ann", Amendment(client_order_id="mine", quantity=Decimal(1))))
+    assert bench.engine.asked[-1][1]["client_order_id"] == "mine"
+
+
+def test_an_amend_that_ends_its_order_costs_a_cancel_besides(bench: Bench) -> None:
+    order = bench.add()
+    ended = replace(order, state=OrderState.CANCELED)
+    bench.engine.amend = lambda account, **changes: ended  # type: ignore[method-assign]
+    before = bench.rates.counter("ann", BTC)
+    asyncio.run(bench.desk.amend("ann", Amendment(order_id=order.order_id, quantity=Decimal("0.1"))))
+    assert bench.rates.counter("ann", BTC) - before == (1 + 3) + 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"triggered": True}, "EOrder:Order not editable"),
+        ({"request": replace(LIMIT, client_order_id="mine")}, "EOrder:Order not editable"),
+        (
+            {"request": replace(LIMIT, close=CloseOrder(OrderType.LIMIT, LIMIT.limit, None))},
+            "EOrder:Order not editable",
+        ),
+        ({"filled": Decimal("0.3")}, "EOrder:Not enough leaves qty"),
+    ],
+)
+def test_what_an_edit_does_not_support_is_refused_and_an_amend_takes_it(
+    bench: Bench, changes: dict, words: str
+) -> None:
+    order = bench.add()
+    bench.engine.open = [replace(order, **changes)]
+    amendment = Amendment(order_id=order.order_id, quantity=Decimal("0.2"))
+    with pytest.raises(Refused, match=words):
+        asyncio.run(bench.desk.edit("ann", amendment))
+    asyncio.run(bench.desk.amend("ann", amendment))
+    assert [asked[0] for asked in bench.engine.asked] == ["add", "amend"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "counted"),
+    [((Kind.ORDER_ID,), 0), ((Kind.CLIENT_ORDER_ID,), 8), ((Kind.USER_REFERENCE,), 16), (TXID, 16)],
+)
+def test_a_name_is_only_looked_up_among_names_of_its_kind(
+    bench: Bench, kinds: tuple[Kind, ...], counted: int
+) -> None:
+    for order in (replace(LIMIT, client_order_id="42"), *[replace(LIMIT, user_reference=42)] * 2):
+        bench.add(order)
+    before = bench.rates.counter("ann", BTC)
+    bench.cancel("42", *kinds)
+    assert bench.rates.counter("ann", BTC) - before == counted
 
 
 def test_what_is_not_open_cannot_be_changed(bench: Bench) -> None:
@@ -242,7 +295,7 @@ def test_during_maintenance_nothing_is_taken(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.MAINTENANCE))
     calls = (
         bench.desk.add("ann", LIMIT),
-        bench.desk.cancel("ann", "x"),
+        bench.desk.cancel("ann", Reference("x")),
         bench.desk.cancel_all("ann"),
         bench.desk.cancel_all_after("ann", 60),
     )

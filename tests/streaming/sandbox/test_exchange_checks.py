@@ -255,11 +255,36 @@ def test_each_fill_places_a_close_order_for_its_quantity(bench: Bench) -> None:
 
 
 def test_a_close_order_that_cannot_be_placed_is_on_record_with_the_reason(bench: Bench) -> None:
-    close = CloseOrder(OrderType.LIMIT, PriceTerm(d("1100.05")), None)
-    parent = bench.add(BUY, "0.1", close=close)
+    close = CloseOrder(OrderType.LIMIT, PriceTerm(d("200000.0")), None)
+    parent = bench.add(SELL, "0.1", close=close)
     orders, _ = bench.exchange.closed_orders("alice")
     [child] = [order for order in orders if order.parent_id == parent.order_id]
-    assert (child.state, child.reason) == (OrderState.CANCELED, "EOrder:Tick size check failed")
+    assert (child.state, child.reason) == (OrderState.CANCELED, "EOrder:Insufficient funds")
+
+
+PERCENT_BELOW = PriceTerm(d("100"), Unit.PERCENT)
+
+
+@pytest.mark.parametrize("validate", [False, True])
+@pytest.mark.parametrize(
+    ("close", "refusal"),
+    [
+        (CloseOrder(OrderType.LIMIT, PriceTerm(d("1100.05")), None), "EOrder:Tick size check failed"),
+        (CloseOrder(OrderType.LIMIT, PriceTerm(d("-1")), None), "EOrder:Invalid price"),
+        (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("990.01"))), "EOrder:Tick size check failed"),
+        (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("0.1"))), "EOrder:Cost minimum not met"),
+        (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("-100"), Unit.PERCENT)), "EOrder:Invalid price"),
+        (CloseOrder(OrderType.TRAILING_STOP, None, PERCENT_BELOW), "EOrder:Invalid price"),
+        (CloseOrder(OrderType.STOP_LOSS, None, None), "EGeneral:Invalid arguments:trigger price missing"),
+        (CloseOrder(OrderType.LIMIT, None, None), "EGeneral:Invalid arguments:limit price missing"),
+    ],
+)
+def test_a_close_that_could_never_stand_is_refused_with_its_order(
+    bench: Bench, close: CloseOrder, refusal: str, validate: bool
+) -> None:
+    with pytest.raises(Refused, match=refusal):
+        bench.exchange.add("alice", new(BUY, "0.1", close=close), validate)
+    assert bench.exchange.executions("alice") == ([], 0)
 
 
 def test_an_account_of_assets_that_nothing_prices_is_not_opened(bench: Bench) -> None:

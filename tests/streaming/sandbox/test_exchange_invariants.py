@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streaming.sandbox.exchange.export import export
-from streaming.sandbox.exchange.working import LIMITED, TRAILING, TRIGGERED
 from streaming.sandbox.model import (
+    AT_ONCE,
+    LIMITED,
+    TRAILING,
+    TRIGGERED,
     BookChanged,
     CloseOrder,
     Execution,
@@ -66,7 +69,7 @@ def requests(draw: st.DrawFn) -> NewOrder:
 
 
 class Trading(RuleBasedStateMachine):
-    """One level a side, so that the market maker's quotes are the same after a restart."""
+    """One level a side: what rests here is mostly the clients'."""
 
     levels = 1
 
@@ -137,7 +140,6 @@ class Trading(RuleBasedStateMachine):
         self.bench.server += passed
         self.bench.exchange.elapse()
 
-    @precondition(lambda self: self.levels == 1)
     @rule()
     def restart(self) -> None:
         before = self.everything()
@@ -191,6 +193,25 @@ class Trading(RuleBasedStateMachine):
                 assert (order.filled, order.cost, order.fee) == _sums(fills)
                 assert (order.state is OrderState.CLOSED) == (not order.remaining)
                 assert all(_is_of(order, fill) for fill in fills)
+
+    @invariant()
+    def fill_or_kill_is_whole_or_nothing_and_never_rests(self) -> None:
+        for account in self.bench.exchange.accounts():
+            closed, _ = self.bench.exchange.closed_orders(account, limit=100_000)
+            for order in closed:
+                if order.request.time_in_force is TimeInForce.FOK:
+                    assert order.filled in (0, order.request.quantity)
+            for order in self.bench.exchange.open_orders(account):
+                assert order.request.time_in_force not in AT_ONCE or order.state is OrderState.PENDING
+
+    @invariant()
+    def no_reduce_only_order_stands_for_more_than_its_position(self) -> None:
+        for account in self.bench.exchange._running.floor.accounts.values():
+            for each in account.orders.values():
+                if each.order.request.reduce_only:
+                    carried = account.open_quantity(BTC, each.order.request.side)
+                    assert carried > 0
+                    assert not each.is_resting or each.order.remaining <= carried
 
     @invariant()
     def the_book_is_what_its_events_say_and_never_crossed(self) -> None:
@@ -318,7 +339,7 @@ def _is_of(order: Order, fill: Execution) -> bool:
 
 
 class DeepBook(Trading):
-    """Deeper levels get other quantities after a restart, so this one never restarts."""
+    """Orders walk up the market maker's quotes."""
 
     levels = 5
 

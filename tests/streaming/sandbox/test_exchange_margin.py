@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.model import BalanceChanged, OrderState, OrderType, Refused
+from streaming.sandbox.model import (
+    BalanceChanged,
+    Change,
+    OrderChanged,
+    OrderState,
+    OrderType,
+    Refused,
+)
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, TERMS, XRP, Bench, d
 from trading.margin.account import MarginAccount
 from trading.orders import Fill
@@ -93,14 +100,48 @@ def test_reduce_only_closes_and_never_turns_a_position(bench: Bench) -> None:
     assert bench.exchange.positions("alice") == ()
 
 
-def test_a_resting_reduce_only_order_ends_when_the_position_is_gone(bench: Bench) -> None:
+def test_a_resting_reduce_only_order_shrinks_with_the_position(bench: Bench) -> None:
     bench.add(BUY, "0.4", leverage=3)
-    resting = bench.add(SELL, "0.4", "1010.0", leverage=3, reduce_only=True)
+    resting = bench.add(SELL, "0.4", "1000.9", leverage=3, reduce_only=True)
     bench.add(SELL, "0.3", leverage=3)
+    [ask] = bench.exchange.book(BTC, 1).asks
+    assert (ask.price, ask.quantity) == (d("1000.9"), d("0.1"))
+    shrunk = bench.told(OrderChanged)[-1]
+    assert (shrunk.change, shrunk.order.request.quantity) == (Change.AMENDED, d("0.1"))
     bench.tick("1012.0", "1", side=BUY)
     ended = bench.exchange.orders("alice", [resting.order_id])[0]
-    assert (ended.state, ended.filled) == (OrderState.CANCELED, d("0.1"))
+    assert (ended.state, ended.filled) == (OrderState.CLOSED, d("0.1"))
     assert bench.exchange.positions("alice") == ()
+
+
+def test_reduce_only_orders_end_with_their_position_and_say_so(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    resting = bench.add(SELL, "0.4", "1000.9", leverage=3, reduce_only=True)
+    stop = bench.add(
+        SELL, "0.4", order_type=OrderType.STOP_LOSS, trigger="900.0", leverage=3, reduce_only=True
+    )
+    bench.add(SELL, "0.4", leverage=3)
+    ended = bench.exchange.orders("alice", [resting.order_id, stop.order_id])
+    assert [(each.state, each.reason) for each in ended] == [
+        (OrderState.CANCELED, "Reduce only:Position is closed")
+    ] * 2
+    assert bench.exchange.book(BTC, 1).asks[0].price == d("1001.0")
+    assert bench.exchange.open_orders("alice") == []
+
+
+def test_a_reduce_only_order_never_stands_for_more_than_the_position(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    order = bench.add(SELL, "0.7", "1000.9", leverage=3, reduce_only=True)
+    assert order.remaining == bench.exchange.book(BTC, 1).asks[0].quantity == d("0.4")
+    amended = bench.exchange.amend("alice", order.order_id, quantity=d("0.6"))
+    assert amended.remaining == bench.exchange.book(BTC, 1).asks[0].quantity == d("0.4")
+
+
+def test_a_fill_that_closes_remembers_the_leverage_of_its_order(bench: Bench) -> None:
+    bench.add(BUY, "0.4", leverage=3)
+    closing = bench.add(SELL, "0.4", leverage=2)
+    [fill] = bench.exchange.executions_of(closing.order_id)
+    assert (fill.margin, fill.leverage) == (d(0), 2)
 
 
 def test_every_four_hours_a_rollover_is_charged_once(bench: Bench) -> None:

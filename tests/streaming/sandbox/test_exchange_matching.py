@@ -133,6 +133,36 @@ def test_fill_or_kill_takes_all_or_nothing(bench: Bench) -> None:
     assert filled.state is OrderState.CLOSED
 
 
+def owing(bench: Bench) -> str:
+    """Bob has two reduce-only orders, each for his whole position of 0.4: together 0.8 asked, 0.4 behind it."""
+    bench.open("bob2", USD="100000")
+    bench.add(BUY, "0.4", account="bob2", leverage=3)
+    for limit in ("1000.5", "1000.6"):
+        bench.add(SELL, "0.4", limit, account="bob2", leverage=3, reduce_only=True)
+    return "bob2"
+
+
+@pytest.mark.parametrize("limit", [None, "1000.9"])
+def test_fill_or_kill_counts_of_an_order_only_what_it_could_settle(bench: Bench, limit: str | None) -> None:
+    maker = owing(bench)
+    asked = (
+        "0.8" if limit else str(d("0.8") + sum(ask.quantity for ask in bench.exchange.book(BTC, 9).asks[2:]))
+    )
+    killed = bench.add(BUY, asked, limit, time_in_force=TimeInForce.FOK)
+    assert (killed.state, killed.filled) == (OrderState.CANCELED, d(0))
+    assert killed.reason == "Fill or kill: not enough on the book"
+    assert len(bench.exchange.open_orders(maker)) == 2
+    filled = bench.add(BUY, str(d(asked) - d("0.4")), limit, time_in_force=TimeInForce.FOK)
+    assert filled.state is OrderState.CLOSED
+
+
+def test_fill_or_kill_goes_on_behind_an_order_that_cannot_settle(bench: Bench) -> None:
+    owing(bench)
+    order = bench.add(BUY, "0.9", time_in_force=TimeInForce.FOK)
+    assert order.state is OrderState.CLOSED
+    assert [fill.price for fill in bench.exchange.executions_of(order.order_id)] == [d("1000.5"), d("1001.0")]
+
+
 def test_an_account_never_trades_with_itself_and_the_newer_order_says_why_it_ended(bench: Bench) -> None:
     resting = bench.add(SELL, "0.4", "1000.5")
     order = bench.add(BUY, "0.6")

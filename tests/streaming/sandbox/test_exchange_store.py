@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,9 +18,17 @@ import pytest
 
 from streaming.sandbox.exchange.exchange import ExchangeStore
 from streaming.sandbox.exchange.export import Form, export, write_export
-from streaming.sandbox.exchange.store import KEPT_PRINTS, TRIMMED_EVERY
+from streaming.sandbox.exchange.store import TRIMMED_EVERY
 from streaming.sandbox.market import Tick
-from streaming.sandbox.model import CloseOrder, OrderState, OrderType, PriceTerm, Refused, TimeInForce
+from streaming.sandbox.model import (
+    BookChanged,
+    CloseOrder,
+    OrderState,
+    OrderType,
+    PriceTerm,
+    Refused,
+    TimeInForce,
+)
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, XRP, Bench, d, listing
 from trading.errors import InvalidSettings, StoreUnreachable, UnreadableFile, UnusableHome
 from trading.market import PairStatus
@@ -48,7 +57,12 @@ def seen(bench: Bench) -> dict[str, Any]:
             exchange.executions(account),
         )
         for account in exchange.accounts()
-    } | {"now": exchange.market_now(), "prints": exchange.tape(BTC).newest(100)}
+    } | {"now": exchange.market_now(), "prints": exchange.tape(BTC).newest(100), "book": book(bench)}
+
+
+def book(bench: Bench) -> list[tuple[Decimal, Decimal]]:
+    told = bench.exchange.book(BTC, 1000)
+    return [(level.price, level.quantity) for level in (*told.bids, *told.asks)]
 
 
 def test_a_restart_changes_nothing_that_an_account_can_see(bench: Bench) -> None:
@@ -68,6 +82,36 @@ def test_a_restart_changes_nothing_that_an_account_can_see(bench: Bench) -> None
     before = seen(bench)
     bench.restart()
     assert seen(bench) == before
+
+
+@pytest.mark.parametrize("order", ["0.5", "2.5"])
+def test_the_whole_book_is_the_same_after_a_restart(bench: Bench, order: str) -> None:
+    bench.listings = {BTC: listing(BTC, 25), XRP: listing(XRP)}
+    bench.restart()
+    for price in (
+        "1000.0",
+        "2400.0",
+        "2600.0",
+        "2400.0",
+        "1999.9",
+    ):  # the grid's step depends on the way here
+        bench.tick(price)
+    bench.add(BUY, order)
+    bench.add(SELL, order, account="bob")
+    bench.add(BUY, order)
+    before = book(bench)
+    bench.restart()
+    assert book(bench) == before
+    bench.tick("1999.5")
+    assert len(bench.told(BookChanged)[-1].bids) < 10
+
+
+def test_the_seed_of_a_listing_is_that_of_its_quotes(bench: Bench) -> None:
+    before = book(bench)
+    bench.listings = {pair: replace(each, seed=7) for pair, each in bench.listings.items()}
+    bench.restart()
+    assert [price for price, _ in book(bench)] == [price for price, _ in before]
+    assert book(bench) != before
 
 
 def test_the_queue_keeps_its_order_and_what_stood_before_it(bench: Bench) -> None:
@@ -104,6 +148,16 @@ def test_what_was_taken_from_the_quotes_is_not_there_again_after_a_restart(bench
     bench.add(BUY, str(best.quantity - d("0.1")))
     bench.restart()
     assert bench.exchange.book(BTC, 1).asks[0].quantity == d("0.1")
+
+
+def test_what_was_taken_is_one_entry_however_many_orders_took_it(bench: Bench) -> None:
+    best = bench.exchange.book(BTC, 1).asks[0]
+    for _ in range(20):
+        bench.add(BUY, "0.01")
+    [(taken,)] = bench.store.rows("SELECT taken FROM markets WHERE pair = ?", BTC.key)
+    assert json.loads(taken) == {"buy": "0.20"}
+    bench.restart()
+    assert bench.exchange.book(BTC, 1).asks[0].quantity == best.quantity - d("0.2")
 
 
 def test_ids_go_on_where_they_stopped(bench: Bench) -> None:
@@ -146,6 +200,9 @@ def test_nothing_is_told_before_it_is_in_the_store(bench: Bench) -> None:
 
 
 def test_a_change_that_the_store_does_not_take_has_not_happened(bench: Bench) -> None:
+    for price in ("1003.0", "1000.2"):
+        bench.tick(price)
+    bench.add(BUY, "0.3")
     bench.add(BUY, "2", "999.5")
     before, told = seen(bench), len(bench.events)
     with closing(sqlite3.connect(bench.path)) as other:
@@ -245,9 +302,36 @@ def test_the_export_is_written_as_one_file_per_table(bench: Bench, tmp_path: Pat
     assert (Decimal(row["quantity"]), row["price"]) == (d("0.1"), "1001.0")
 
 
-def test_prints_of_long_ago_leave_the_store(bench: Bench) -> None:
-    for _ in range(KEPT_PRINTS + 2 * TRIMMED_EVERY):
-        bench.tick("1000.0", "0.01")
-    with closing(sqlite3.connect(bench.path)) as other:
-        count = other.execute("SELECT COUNT(*) FROM prints").fetchone()[0]
-    assert KEPT_PRINTS <= count <= KEPT_PRINTS + TRIMMED_EVERY
+def test_prints_leave_the_store_when_they_leave_the_tape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.sandbox.exchange.pair_market.KEPT_PRINTS", 40)
+    with closing(Bench(tmp_path / "exchange.db")) as bench:
+        for _ in range(2 * TRIMMED_EVERY):
+            bench.tick("1000.0", "0.01")
+        before = bench.exchange.tape(BTC).newest(100)
+        [(count,)] = bench.store.rows("SELECT COUNT(*) FROM prints")
+        assert count == len(before) == 40
+        bench.restart()
+        assert bench.exchange.tape(BTC).newest(100) == before
+
+
+def test_every_exchange_has_ids_of_its_own(tmp_path: Path) -> None:
+    ids = [given(tmp_path / name) for name in ("one.db", "two.db")]
+    assert len({each for given in ids for each in given}) == 4
+
+
+def test_ids_are_known_beforehand_when_the_salt_is(tmp_path: Path) -> None:
+    one, two = (given(tmp_path / name, b"known") for name in ("one.db", "two.db"))
+    assert one == two
+
+
+def given(path: Path, salt: bytes | None = None) -> list[str]:
+    """Order and execution id of the first fill."""
+    if salt is not None:
+        ExchangeStore(path, salt).close()
+    with closing(Bench(path)) as bench:
+        bench.open(USD="1000")
+        bench.tick("1000.0")
+        order = bench.add(BUY, "0.1").order_id
+        return [order, bench.exchange.executions_of(order)[0].execution_id]

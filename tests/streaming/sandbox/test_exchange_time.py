@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streaming.sandbox.exchange.floor import SLACK
 from streaming.sandbox.model import Change, OrderChanged, OrderState, Refused, TimeInForce
 from tests.streaming.sandbox.exchange_setup import BUY, START, Bench, d
 
@@ -73,6 +74,27 @@ def test_an_order_expires_at_its_server_time(bench: Bench) -> None:
     ended = bench.exchange.orders("alice", [order.order_id])[0]
     assert ended.state is OrderState.EXPIRED
     assert bench.told(OrderChanged)[-1].change is Change.EXPIRED
+
+
+def test_an_amended_order_is_young_again(bench: Bench) -> None:
+    order = bench.add(BUY, "0.5", "990.0")
+    bench.server += 60
+    assert bench.exchange.amend("alice", order.order_id, quantity=d("0.4")).entered == bench.server
+    bench.server += 60
+    bench.restart()
+    assert bench.exchange.open_orders("alice")[0].entered == bench.server - 60
+
+
+def test_orders_that_ended_long_before_they_would_expire_are_forgotten(bench: Bench) -> None:
+    later = datetime.fromtimestamp(bench.server + 1_000_000, UTC)
+    kept = bench.add(BUY, "0.01", "980.0", time_in_force=TimeInForce.GTD, expires_at=later)
+    for _ in range(3 * SLACK):
+        order = bench.add(BUY, "0.01", "990.0", time_in_force=TimeInForce.GTD, expires_at=later)
+        bench.exchange.cancel("alice", order.order_id)
+    assert len(bench.exchange._running.floor.expiries) <= SLACK + 2
+    bench.server += 1_000_001
+    bench.exchange.elapse()
+    assert bench.exchange.orders("alice", [kept.order_id])[0].state is OrderState.EXPIRED
 
 
 def test_fills_bear_market_time_and_orders_the_server_time_of_their_arrival(bench: Bench) -> None:

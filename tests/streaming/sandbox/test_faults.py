@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.sandbox.fault import MOST_SECONDS
 from streaming.sandbox.faults import Fault, FaultKind, Faults, Line, from_json
 from tests.streaming.sandbox.websocket_fakes import BTC, XRP, Clock
 from trading.errors import InvalidValue
@@ -255,3 +256,18 @@ def test_faults_are_not_armed_without_end(faults: Faults) -> None:
         faults.arm(Fault(FaultKind.LOST_ACK))
     with pytest.raises(InvalidValue, match="1000 faults are armed already"):
         faults.arm(Fault(FaultKind.LOST_ACK))
+
+
+@pytest.mark.parametrize("field", ["seconds", "after", "lasts"])
+@pytest.mark.parametrize("value", [1e300, -1e300, 10**400, 4e8, float("inf"), float("nan"), True, "1"])
+def test_a_time_that_no_clock_could_tell_is_refused(field: str, value: object) -> None:
+    with pytest.raises(InvalidValue, match=f"{field} is .*: allowed are seconds from"):
+        from_json({"kind": "clock_skew", "seconds": 5, field: value})
+
+
+def test_skews_that_add_up_still_leave_a_time_to_tell(faults: Faults) -> None:
+    for sign in (1, -1):
+        faults.clear()
+        for _ in range(900):
+            faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=sign * MOST_SECONDS))
+        assert faults.skew() == sign * MOST_SECONDS

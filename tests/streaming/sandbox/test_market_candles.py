@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.market.candles import CandleReplay
-from streaming.sandbox.market.source import Rebased
 from streaming.sandbox.market.tape import Tape
 from streaming.sandbox.model import Bar
 from tests.streaming.sandbox.market_cases import (
@@ -245,14 +244,3 @@ def test_a_candle_that_cannot_be_printed_is_named(row: Row, complaint: str) -> N
 def test_candles_of_another_length_are_refused() -> None:
     with pytest.raises(InvalidCandles, match="is not one of 1m"):
         list(replay(candles([(10, 12, 9, 11, 4)], H1), instrument()).ticks(BEFORE))
-
-
-def test_a_rebased_recording_runs_at_another_time() -> None:
-    source = replay(candles([(10, 12, 9, 11, 4)] * 3, M1), instrument())
-    shift = timedelta(days=105)
-    moved = Rebased(source, shift)
-    assert moved.first() == START + shift
-    assert [tick.at - shift for tick in moved.ticks(START + shift)] == [
-        tick.at for tick in source.ticks(START)
-    ]
-    assert moved.history(BTC, START + shift, 9)[0].at == START + shift

@@ -207,6 +207,16 @@ def test_the_same_seed_and_prices_give_the_same_quotes(prices: list[int], seed: 
         assert one.requote(count * Decimal("0.1")) == other.requote(count * Decimal("0.1"))
 
 
+@given(st.lists(counts, min_size=1, max_size=5))
+def test_a_ladder_that_knows_the_step_quotes_the_same_whatever_was_quoted_before(prices: list[int]) -> None:
+    ladder, later = Ladder(listing()), Ladder(listing())
+    for count in prices:
+        ladder.requote(count * Decimal("0.1"))
+    later.resume(ladder.step)
+    later.requote(prices[-1] * Decimal("0.1"))
+    assert quoted(later) == quoted(ladder)
+
+
 def test_another_seed_gives_other_quantities_at_the_same_prices() -> None:
     books = []
     for seed in (1, 2):

@@ -176,6 +176,41 @@ def test_preloaded_trades_end_with_the_given_id_and_the_next_follows() -> None:
     )
 
 
+@given(trades(), st.sampled_from([1, 3, 7, 1000]))
+def test_a_preloaded_tape_is_the_one_that_was_printed_one_by_one(ticks: list[Tick], capacity: int) -> None:
+    preloaded, other = tape(capacity), tape(capacity)
+    preloaded.preload(ticks)
+    printed(other, ticks)
+    later = Tick(BTC, ticks[-1].at + timedelta(seconds=1), Decimal(5), Decimal(1), Side.BUY, "market")
+    for market in (preloaded, other):
+        printed(market, [later])
+    now = later.at + timedelta(hours=1)
+    assert preloaded.newest(100) == other.newest(100)
+    assert [preloaded.since(0, count) for count in range(1, 9)] == [
+        other.since(0, count) for count in range(1, 9)
+    ]
+    assert preloaded.summary(now, None, None) == other.summary(now, None, None)
+    for interval in INTERVALS:
+        assert preloaded.filled_bars(interval, now) == other.filled_bars(interval, now)
+
+
+def test_of_more_bars_than_are_kept_a_preloaded_tape_has_the_newest() -> None:
+    preloaded, other = tape(), tape()
+    minutes = [tick(60 * number, "100.0") for number in range(900)]
+    preloaded.preload(minutes)
+    printed(other, minutes)
+    assert len(preloaded.bars(1)) == 721
+    assert preloaded.bars(1) == other.bars(1)
+
+
+def test_a_preload_that_holds_what_cannot_be_printed_leaves_the_tape_empty() -> None:
+    market = tape()
+    with pytest.raises(InvalidValue, match="multiple of its increment"):
+        market.preload([tick(0, "100.0"), tick(1, "100.05")])
+    assert market.last_price is None
+    assert market.bars(1) == []
+
+
 def test_preload_comes_before_the_first_print() -> None:
     market = tape()
     printed(market, [tick(0, "100.0")])

@@ -1,5 +1,6 @@
 """Fills, past orders, balances and positions of an account, as Kraken would answer them."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -181,5 +182,79 @@ def test_accounts_do_not_see_each_other(tmp_path: Path) -> None:
         assert (await counter.ask("QueryOrders", key=bob, txid=order_id))["result"] == {}
         assert (await counter.ask("CancelOrder", key=bob, txid=order_id))["error"] == ["EOrder:Unknown order"]
         assert (await counter.ask("Balance", key=bob))["result"] == {"USDT": "10.00000000"}
+
+    visit(tmp_path, scenario)
+
+
+def test_fills_are_found_by_what_they_did_to_a_position(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        trades = [("buy", "0.3", "2"), ("sell", "0.1", "2"), ("sell", "0.4", "2"), ("buy", "0.1", "none")]
+        ids: list[list[str]] = []
+        for side, volume, leverage in trades:
+            given = {**MARKET, "type": side, "volume": volume, "leverage": leverage, "price": ""}
+            order_id = await counter.placed(**given)
+            order = (await counter.result("QueryOrders", txid=order_id, trades="true"))[order_id]
+            ids.append(order["trades"])
+            counter.trade(BTC, "36500.0")
+        opening, closing, both, paid = ids
+        expected = {
+            "all": [*opening, *closing, *both, *paid],
+            "any position": [*opening, *closing, *both],
+            "closing position": [*closing, *both],
+            "no position": paid,
+        }
+        for kind, wanted in expected.items():
+            told = await counter.result("TradesHistory", type=kind)
+            assert set(told["trades"]) == set(wanted)
+            assert told["count"] == len(wanted)
+        assert await counter.refusal("TradesHistory", type="closed position") == (
+            "EGeneral:Invalid arguments:type"
+        )
+
+    visit(tmp_path, scenario)
+
+
+def test_fills_are_asked_by_id_in_the_order_of_the_ids(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        for _ in range(3):
+            await counter.placed(**MARKET, price="")
+            counter.trade(BTC, "36500.0")
+        newest, middle, oldest = (await counter.result("TradesHistory"))["trades"]
+        asked = f"{oldest},TAAAAA-AAAAA-AAAAAA,{newest}"
+        assert list(await counter.result("QueryTrades", txid=asked)) == [oldest, newest]
+        later = await counter.result("TradesHistory", start=oldest, end=middle)
+        assert (list(later["trades"]), later["count"]) == ([middle], 1)
+
+    visit(tmp_path, scenario)
+
+
+def test_the_volume_forgets_what_was_traded_more_than_thirty_days_ago(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        counter.trade(BTC, "36500.0")
+        await counter.placed(**MARKET, price="")
+        counter.market.advance_to(counter.market.now() + timedelta(days=29))
+        counter.trade(BTC, "36500.0")
+        await counter.placed(**MARKET, price="")
+        assert (await counter.result("TradeVolume"))["volume"] == "7302.2000"
+        counter.market.advance_to(counter.market.now() + timedelta(days=2))
+        counter.trade(BTC, "36500.0")
+        assert (await counter.result("TradeVolume"))["volume"] == "3651.1000"
+
+    visit(tmp_path, scenario)
+
+
+def test_closed_orders_are_found_by_client_id_within_a_time(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        ids = []
+        for _ in range(3):
+            ids.append(await counter.placed(cl_ord_id="mine"))
+            await counter.result("CancelOrder", cl_ord_id="mine")
+            counter.market.advance_to(counter.market.now() + timedelta(minutes=1))
+        other = await counter.placed(userref=9)
+        await counter.result("CancelOrder", txid=other)
+        found = await counter.result("ClosedOrders", cl_ord_id="mine", start=ids[0])
+        assert (list(found["closed"]), found["count"]) == ([ids[2], ids[1]], 2)
 
     visit(tmp_path, scenario)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -179,6 +179,60 @@ def test_headers_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         assert answer.endswith(b'{"error": ["EAPI:Invalid key"]}')
 
     visit(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/0/private/Balance", "/0/public/Time"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Content-Encoding": "gzip"},
+        {"Content-Type": "application/json; charset=nonsense"},
+        {"Content-Type": ";;;"},
+    ],
+)
+def test_a_body_that_is_not_what_its_header_says_is_refused(
+    tmp_path: Path, path: str, header: dict[str, str]
+) -> None:
+    async def scenario(opened: Counter) -> None:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in header.items())
+        status, answer = await spoken(opened, f"POST {path}", headers, b"{garbage")
+        assert status == 200
+        assert answer == {"error": ["EGeneral:Invalid arguments"]}
+
+    visit(tmp_path, scenario)
+
+
+def test_a_fault_of_our_own_is_told_as_one_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise ZeroDivisionError("ours")
+
+    async def scenario(opened: Counter) -> None:
+        monkeypatch.setattr(opened.exchange, "balances", broken)
+        monkeypatch.setattr(opened.exchange, "book", broken)
+        assert await opened.refusal("Balance") == "EGeneral:Internal error"
+        assert await opened.get("Depth", pair="XBTUSDT") == {"error": ["EGeneral:Internal error"]}
+        assert (await opened.get("Time"))["error"] == []
+
+    visit(tmp_path, scenario)
+    assert [record.message for record in caplog.records] == [
+        "sandbox: Balance failed",
+        "sandbox: Depth failed",
+    ]
+    assert "ZeroDivisionError: ours" in caplog.text
+
+
+async def spoken(opened: Counter, what: str, headers: str, body: bytes) -> tuple[int, Any]:
+    """HTTP as no client library would write it."""
+    reader, writer = await asyncio.open_connection(opened.client.host, opened.client.port)
+    head = f"{what} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
+    writer.write(head.encode() + body)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    first, _, rest = answer.partition(b"\r\n")
+    return int(first.split()[1]), json.loads(rest.partition(b"\r\n\r\n")[2])
 
 
 @pytest.mark.parametrize("path", ["/0/public/", "/0/public/%00", "/0/private/..%2fBalance", "/0/public/ü"])

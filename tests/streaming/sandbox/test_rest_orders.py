@@ -223,3 +223,29 @@ def test_an_order_must_arrive_before_its_deadline(tmp_path: Path) -> None:
         await counter.result("AddOrder", **LIMIT, deadline="2025-11-21T12:00:05Z")
 
     visit(tmp_path, scenario)
+
+
+def test_a_cancel_by_one_kind_of_name_leaves_the_orders_of_another(tmp_path: Path) -> None:
+    async def scenario(counter: Counter) -> None:
+        numbered = await counter.placed(userref=42)
+        named = await counter.placed(cl_ord_id="43")
+        assert await counter.refusal("CancelOrder", cl_ord_id="42") == "EOrder:Unknown order"
+        assert await counter.refusal("CancelOrder", txid="43") == "EOrder:Unknown order"
+        assert list((await counter.result("OpenOrders"))["open"]) == [numbered, named]
+        assert await counter.result("CancelOrder", cl_ord_id="43") == {"count": 1}
+        assert await counter.result("CancelOrder", txid="42") == {"count": 1}
+
+    visit(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "given", [{"cl_ord_id": "mine"}, {"close__ordertype": "limit", "close__price": "31000"}]
+)
+def test_an_order_that_kraken_would_not_edit_stays_as_it_is(tmp_path: Path, given: dict) -> None:
+    async def scenario(counter: Counter) -> None:
+        order_id = await counter.placed(**given)
+        asked = {"txid": order_id, "pair": "XBTUSDT", "price": "30500"}
+        assert await counter.refusal("EditOrder", **asked) == "EOrder:Order not editable"
+        assert (await opened(counter, order_id))["descr"]["price"] == "30000.0"
+
+    visit(tmp_path, scenario)

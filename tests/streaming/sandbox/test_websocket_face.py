@@ -5,7 +5,7 @@ import json
 import socket as plain_socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
@@ -18,6 +18,7 @@ from streaming.sandbox.faults import Fault, FaultKind, Faults
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket import WebSocketFace
 from streaming.sandbox.websocket.framing import fragments, framed
+from streaming.sandbox.websocket.order_readers import ORDER_METHODS
 from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
 
 ORDER = {
@@ -123,6 +124,32 @@ def test_nonsense_is_answered_and_the_connection_goes_on() -> None:
             assert (await hear(socket))["method"] == "pong"
 
     story(told)
+
+
+def test_a_fault_of_our_own_is_told_logged_and_outlived(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise ZeroDivisionError("ours")
+
+    async def told(running: Sandbox) -> None:
+        async with running.connect() as socket:
+            await hear(socket)
+            monkeypatch.setattr("streaming.sandbox.websocket.conversation.subscribe", broken)
+            await say(socket, {**BOOK, "req_id": 5})
+            answer = await hear(socket)
+            assert (answer["req_id"], answer["method"]) == (5, "subscribe")
+            assert answer["error"] == "EGeneral:Internal error"
+            monkeypatch.setitem(ORDER_METHODS, "add_order", broken)
+            await say(socket, {"method": "add_order", "req_id": 6, "params": ORDER})
+            answer = await hear(socket)
+            assert (answer["req_id"], answer["error"]) == (6, "EGeneral:Internal error")
+            await say(socket, {"method": "ping", "req_id": 1})
+            assert (await hear(socket))["method"] == "pong"
+
+    story(told)
+    assert len(caplog.records) == 2
+    assert caplog.text.count("ZeroDivisionError: ours") == 2
 
 
 @settings(max_examples=20, deadline=None)

@@ -290,10 +290,13 @@ def test_amend_keeps_the_id_and_edit_gives_a_new_one() -> None:
         )
         assert by_client["result"]["cl_ord_id"] == "mine"
         edit = {"order_id": order_id, "order_qty": 0.3, "symbol": "BTC/USDT", "token": "good"}
-        [edited] = await rig.ask("edit_order", edit)
-        assert edited["result"] == {"order_id": "O00002-AAAAA-BBBBBB", "original_order_id": order_id}
+        [named] = await rig.ask("edit_order", edit)
+        assert named["error"] == "EOrder:Order not editable"
+        edit["order_id"] = order_id = await placed(rig)
+        [_, edited] = await rig.ask("edit_order", edit)
+        assert edited["result"] == {"order_id": "O00003-AAAAA-BBBBBB", "original_order_id": order_id}
         *_, wrong = await rig.ask(
-            "edit_order", {**edit, "order_id": "O00002-AAAAA-BBBBBB", "symbol": "XRP/BTC"}
+            "edit_order", {**edit, "order_id": "O00003-AAAAA-BBBBBB", "symbol": "XRP/BTC"}
         )
         assert wrong["error"] == "EGeneral:Invalid arguments:symbol"
 
@@ -457,7 +460,7 @@ def test_a_failure_of_the_sandbox_itself_is_logged_and_answered(caplog: pytest.L
 
 def test_requests_on_their_way_are_bounded() -> None:
     async def story() -> None:
-        rig = Rig(latency=0.2)
+        rig = Rig(latency=1.0)
         for _ in range(1001):
             rig.say("cancel_all", {"token": "good"})
         await settled()

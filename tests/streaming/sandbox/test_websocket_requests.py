@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.model import CloseOrder, NewOrder, OrderType, PriceTerm, TimeInForce, Unit
+from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.websocket.order_requests import (
     AddOrder,
     BatchAdd,
@@ -200,7 +201,14 @@ def test_the_other_order_methods_are_read() -> None:
     edit = body("edit_order", {"order_id": "O1", "order_qty": 2, "symbol": "BTC/USDT", "token": "t"})
     assert (edit.pair, edit.quantity, edit.limit) == (BTC, Decimal(2), None)
     cancel = {"order_id": ["O1", "O1"], "cl_ord_id": ["mine"], "order_userref": [7], "token": "t"}
-    assert body("cancel_order", cancel) == CancelOrder("t", ("O1", "mine", "7"))
+    assert body("cancel_order", cancel) == CancelOrder(
+        "t",
+        (
+            Reference("O1", (Kind.ORDER_ID,)),
+            Reference("mine", (Kind.CLIENT_ORDER_ID,)),
+            Reference("7", (Kind.USER_REFERENCE,)),
+        ),
+    )
     assert body("cancel_all", {"token": "t"}) == CancelAll("t")
     assert body("cancel_all_orders_after", {"timeout": 60, "token": "t"}) == CancelAllAfter("t", 60)
     order = {name: value for name, value in LIMIT.items() if name not in ("symbol", "token")}
@@ -255,9 +263,34 @@ def test_the_request_id_is_known_wherever_the_frame_can_be_read() -> None:
     assert parse('{"req_id":7,"method":"dance"}') == Refusal("", 7, "Method not supported")
     assert parse('{"req_id":7,"method":["ping"]}') == Refusal("", 7, "Method not supported")
     far = '{"req_id":7,"method":"add_order","params":{"symbol":"BTC/USDT","order_type":"limit","side":"buy",'
-    for number in ("1e999999999999999999999", "1e-999999999", "1e400"):
+    for number in (
+        "1e999999999999999999999",
+        "1e-999999999",
+        "1e400",
+        "1E+9999999",
+        "-1E+9999999",
+        "0E+9999999",
+    ):
         answer = parse(f'{far}"order_qty":{number},"limit_price":1}}}}')
         assert answer == Refusal("add_order", 7, "EGeneral:Invalid arguments:order_qty")
+
+
+@pytest.mark.parametrize("method", ["add_order", "amend_order"])
+@pytest.mark.parametrize("field", ["order_qty", "limit_price"])
+def test_an_amount_that_no_arithmetic_bears_is_refused_by_name(method: str, field: str) -> None:
+    params = LIMIT if method == "add_order" else {"order_id": "O1", "token": "good"}
+    frame = json.dumps({"method": method, "req_id": 7, "params": {**params, field: "HUGE"}})
+    answer = parse(frame.replace('"HUGE"', "1E+9999999"))
+    assert answer == Refusal(method, 7, f"{INVALID}{field}")
+
+
+def test_a_batch_of_orders_is_cancelled_by_order_id_or_user_reference() -> None:
+    batch = {"orders": ["O1", "7"], "cl_ord_id": ["mine"], "token": "t"}
+    assert body("batch_cancel", batch).references == (
+        Reference("O1", TXID),
+        Reference("7", TXID),
+        Reference("mine", (Kind.CLIENT_ORDER_ID,)),
+    )
 
 
 json_values = st.recursive(

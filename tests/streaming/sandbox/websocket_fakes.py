@@ -28,6 +28,7 @@ from streaming.sandbox.model import (
     StatusChanged,
     Summary,
 )
+from streaming.sandbox.references import EVERY_KIND, Kind, Reference
 from trading.fills import Costs
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
@@ -161,12 +162,8 @@ class FakeExchange:
         [old] = self.cancel(account, order_id)
         return self.add(account, replace(old.request, quantity=changes["quantity"] or old.request.quantity))
 
-    def cancel(self, account: str, reference: str) -> list[Order]:
-        found = [
-            it
-            for it in self.open_orders(account)
-            if reference in (it.order_id, it.request.client_order_id, str(it.request.user_reference))
-        ]
+    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND) -> list[Order]:
+        found = Reference(reference, kinds).among(self.open_orders(account))
         if not found:
             raise Refused("EOrder:Unknown order")
         ended = [

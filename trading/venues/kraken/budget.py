@@ -53,8 +53,8 @@ class Budget:
             counters = self._read()
             counter = counters.get(name, Counter())
             wait = delay(counter, room, cost, now)
-            if not wait:
-                self._write({**counters, name: charged(counter, limit, cost, now)})
+            # Written while waiting too: where the clock was set back, the counter goes down from there on.
+            self._write({**counters, name: charged(counter, limit, 0.0 if wait else cost, now)})
         return wait
 
     def _read(self) -> dict[str, Counter]:

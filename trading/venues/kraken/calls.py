@@ -41,7 +41,7 @@ PRIVATE = "private calls"
 ATTEMPTS = 5
 NONCES = 6  # tries of one call: nonces of other processes may overtake it on the way
 TOO_MANY = 429
-EXAMPLE = "https://api.kraken.com"
+URL = "https://api.kraken.com"
 
 
 class Calls:
@@ -62,7 +62,9 @@ class Calls:
         self._allowance = allowance
         self._public = public
         self._sleep = sleep
-        host = _host(base_url)
+        url = _address(base_url)
+        host = f"{url.host}-{url.port}" if url.port else url.host
+        self._where = "" if url.host == httpx.URL(URL).host else f" at {url.scheme}://{url.netloc.decode()}"
         self._http = _http(base_url, total)
         name = credentials.fingerprint if credentials else "public"
         self._shared = Budget(folder / f"{host}.public", patience, sleep=sleep)
@@ -84,7 +86,7 @@ class Calls:
             except RateLimited:
                 self._shared.exhaust("public calls", self._public)
                 raise
-            return answer(method, said.result, kind)
+            return answer(method + self._where, said.result, kind)
 
         return self._repeated(VenueUnreachable, RateLimited)(once)
 
@@ -98,7 +100,7 @@ class Calls:
             except RateLimited:
                 self._own.exhaust(PRIVATE, self._allowance.calls)
                 raise
-            return answer(method, said.result, kind)
+            return answer(method + self._where, said.result, kind)
 
         return self._repeated(VenueUnreachable)(once)
 
@@ -123,7 +125,7 @@ class Calls:
             self._own.exhaust(counter, limit)
             raise
         try:
-            return answer(method, said.result, kind)
+            return answer(method + self._where, said.result, kind)
         except InvalidMessage as error:
             raise OutcomeUnknown(f"{error}: Kraken took it, and its answer cannot be read") from error
 
@@ -138,13 +140,14 @@ class Calls:
 
     def _private(self, method: str, fields: Mapping[str, str], changes: bool) -> Envelope:
         """A refused nonce changed nothing: the call goes out again with a newer one, whatever it is."""
+        named = method + self._where
         for attempt in range(NONCES):
-            said = self._told(method, lambda: self._signed(method, fields), changes)
+            said = self._told(named, lambda: self._signed(method, fields), changes)
             if STALE_NONCE not in said.errors:
                 break
-            LOG.warning("Kraken %s: nonce refused, trying a newer one", method)
+            LOG.warning("Kraken %s: nonce refused, trying a newer one", named)
             self._sleep(0.02 * 2**attempt)
-        return _accepted(method, said, changes)
+        return _accepted(named, said, changes)
 
     def _signed(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
         if self._credentials is None:
@@ -159,9 +162,11 @@ class Calls:
         return self._http.post(path, content=body, headers=headers)
 
     def _understood(self, method: str, send: Callable[[], httpx.Response]) -> Envelope:
-        return _accepted(method, self._told(method, send, changes=False), changes=False)
+        named = method + self._where
+        return _accepted(named, self._told(named, send, changes=False), changes=False)
 
-    def _told(self, method: str, send: Callable[[], httpx.Response], changes: bool) -> Envelope:
+    @staticmethod
+    def _told(method: str, send: Callable[[], httpx.Response], changes: bool) -> Envelope:
         """The answer, whatever it says."""
         lost = OutcomeUnknown if changes else VenueUnreachable
         try:
@@ -197,12 +202,12 @@ def _http(base_url: str, total: float) -> httpx.Client:
     )
 
 
-def _host(base_url: str) -> str:
-    """Names the exchange in files. InvalidSettings for what is no address."""
+def _address(base_url: str) -> httpx.URL:
+    """InvalidSettings for what is no address."""
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, ValueError) as error:
         raise InvalidSettings(f"{base_url!r} is not the address of an exchange: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise InvalidSettings(f"{base_url!r} is not the address of an exchange: write it like {EXAMPLE}")
-    return f"{url.host}-{url.port}" if url.port else url.host
+        raise InvalidSettings(f"{base_url!r} is not the address of an exchange: write it like {URL}")
+    return url

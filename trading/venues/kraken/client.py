@@ -30,7 +30,7 @@ from trading.venues.kraken.account_answers import (
     TradesHistoryAnswer,
 )
 from trading.venues.kraken.answers import answer
-from trading.venues.kraken.calls import Calls
+from trading.venues.kraken.calls import URL, Calls
 from trading.venues.kraken.counters import HISTORY, PUBLIC, Allowance, Limit, OrderAction, Tier, order_cost
 from trading.venues.kraken.credentials import Credentials
 from trading.venues.kraken.market_answers import (
@@ -46,7 +46,6 @@ from trading.venues.kraken.market_answers import (
 from trading.venues.kraken.names import Listings, asset_name, kraken_asset
 from trading.venues.kraken.order_request import Fields, OrderRequest, amount, checked_id, present, rfc3339
 
-URL = "https://api.kraken.com"
 MOST_TRADES = 1000  # of one public Trades answer
 MOST_ORDERS = 50  # of one QueryOrders call
 MOST_FILLS = 20  # of one QueryTrades call
@@ -137,8 +136,8 @@ class KrakenClient:
         minutes = timeframe.duration // timedelta(minutes=1)
         return self._of_pair("OHLC", pair, list[OhlcRow], {"interval": minutes, "since": since})
 
-    def trades(self, pair: Pair, since: int, count: int = MOST_TRADES) -> TradesPage:
-        """Trades later than `since` (nanoseconds since 1970), oldest first."""
+    def trades(self, pair: Pair, since: int | None, count: int = MOST_TRADES) -> TradesPage:
+        """Trades later than `since` (nanoseconds since 1970), oldest first; None: the newest ones."""
         fields = {"since": since, "count": None if count == MOST_TRADES else count}
         found = self._result("Trades", pair, fields)
         rows = answer("Trades", found["pair"], list[TradeRow])

@@ -31,7 +31,7 @@ class Counter:
 
 
 def level(counter: Counter, limit: Limit, now: float) -> float:
-    """A clock that went back takes nothing away."""
+    """A clock that went back takes nothing away, until something is charged on it."""
     return max(0.0, counter.level - limit.decay * max(0.0, now - counter.at))
 
 

@@ -10,7 +10,7 @@ from trading.errors import UnreadableFile, UnusableHome
 
 
 class LockedFile:
-    """A kill at any moment leaves the text before or the text after, never half of one."""
+    """A kill or a power cut at any moment leaves the text before or the text after, never half of one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +45,19 @@ class LockedFile:
     def replace(self, text: str) -> None:
         temporary = self._path.with_name(f"{self._path.name}.writing")
         try:
-            temporary.write_text(text, encoding="utf-8")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # a rename that survives a power cut must not point at an empty file
             os.replace(temporary, self._path)
+            _sync_folder(self._path.parent)
         except OSError as error:
             raise UnusableHome(f"{self._path} cannot be written: {error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from trading.orders import Order, OrderStatus
 from trading.venues.kraken.order_request import rfc3339
 
+NEVER_TAKEN = "Kraken never took it: it may be placed again"
 LONGEST_DEADLINE = timedelta(seconds=60)  # that Kraken takes
 _HELD = re.compile(r"Kraken order (O[A-Z0-9-]{3,40}): ")
 _OPEN = re.compile(r"; void after (\S+)$")
@@ -24,6 +25,17 @@ def held_order(order: Order | None) -> str | None:
 def undecided(reason: str, until: datetime) -> str:
     """It was sent: until then the engine may still take it."""
     return f"{reason}; void after {rfc3339(until)}"
+
+
+def not_done(reason: str, known: Order | None) -> str:
+    """A try that surely changed nothing. What is noted of an earlier one stays: every later one looks for it too."""
+    until = void_after(known)
+    return undecided(f"{NEVER_TAKEN} ({reason})", until) if until else reason
+
+
+def undecided_until(known: Order | None) -> datetime | None:
+    """`void_after` of an order that may still turn up; None also when it was looked for long enough."""
+    return None if known and known.reason.startswith(NEVER_TAKEN) else void_after(known)
 
 
 def void_after(order: Order | None) -> datetime | None:

@@ -2,8 +2,8 @@
 
 Before an order leaves, the journal says that it is sent and until when the engine may take it (its deadline). When
 the answer is lost, Kraken is asked until it shows the order, or until the deadline is so far gone that an order which
-is not there was never taken. Client order ids are unique at Kraken among open orders only, so nothing but this keeps
-a market order from being done twice.
+is not there was never taken. An exit is then placed again, an entry only while its decision is young. Client order
+ids are unique at Kraken among open orders only, so nothing but this keeps a market order from being done twice.
 """
 
 import time
@@ -28,14 +28,25 @@ from trading.stores.bookkeeping import FINAL
 from trading.venues.kraken.client import KrakenClient
 from trading.venues.kraken.locked_file import LockedFile
 from trading.venues.kraken.lookup import Lookup
-from trading.venues.kraken.notes import held, held_order, undecided, void_after
+from trading.venues.kraken.notes import (
+    LONGEST_DEADLINE,
+    NEVER_TAKEN,
+    held,
+    held_order,
+    not_done,
+    undecided,
+    undecided_until,
+    void_after,
+)
 from trading.venues.kraken.order_request import OrderRequest
 from trading.venues.kraken.reports import client_order_id, report
 from trading.venues.kraken.server_clock import ServerClock
 
-NEVER_TAKEN = "Kraken never took it: it may be placed again"
 QUOTE_FEE = "fciq"  # the fee in quote currency, also for sales, where Kraken's default is the base currency
 NOT_NOW = (VenueUnreachable, RateLimited)
+# Kraken refuses one that is less than 2 s ahead when the order arrives: its clock is known to a second, and another
+# one is for the way.
+SHORTEST_DEADLINE = timedelta(seconds=4)
 
 
 class KrakenVenue:
@@ -46,21 +57,32 @@ class KrakenVenue:
         client: KrakenClient,
         journal: Journal,
         account: str,
+        *,
+        entry_age: timedelta,
+        market_now: Callable[[], datetime] = lambda: datetime.now(UTC),
         deadline: timedelta = timedelta(seconds=8),
-        margin: timedelta = timedelta(seconds=5),
+        margin: timedelta = timedelta(seconds=60),
         patience: timedelta = timedelta(seconds=5),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`deadline` (2 to 60 s): how late the engine may take an order. `margin`: how long after it an order that
-        was taken may be missing from Kraken's lists. `patience`: how long to wait for a market order's fills.
+        """`entry_age`: an entry that was decided longer ago, by `market_now`, is not placed any more.
+
+        `deadline` (4 to 60 s): how late the engine may take an order. `margin`: how long after it an order that was
+        taken may be missing from Kraken's lists. `patience`: how long to wait for a market order's fills, and after
+        its deadline for one whose answer was lost.
         """
-        if not timedelta(seconds=2) <= deadline <= timedelta(seconds=60):
-            raise InvalidValue(f"a deadline of {deadline.total_seconds():g} s: Kraken takes 2 to 60 s")
+        if not SHORTEST_DEADLINE <= deadline <= LONGEST_DEADLINE:
+            raise InvalidValue(
+                f"a deadline of {deadline.total_seconds():g} s: Kraken takes 2 to 60 s and tells its time in whole "
+                f"seconds, so {SHORTEST_DEADLINE.total_seconds():g} to 60 s can be kept"
+            )
         self._client = client
         self._journal = journal
         self._account = account
+        self._entry_age = entry_age
+        self._market_now = market_now
         self._deadline = deadline
         self._margin = margin
         self._patience = patience
@@ -74,7 +96,7 @@ class KrakenVenue:
         return self._client.listings().instrument(pair)
 
     def place(self, intent: OrderIntent) -> Order:
-        """May last as long as deadline and margin together. NotAuthorised when the key may not trade.
+        """May last as long as deadline and patience together. NotAuthorised when the key may not trade.
 
         PENDING: the venue does not have it, `settle` tries again. UNKNOWN: it may have it, `settle` asks again.
         """
@@ -103,31 +125,43 @@ class KrakenVenue:
     # --- one order ---------------------------------------------------------------------------------------------
 
     def _placed(self, intent: OrderIntent, known: Order | None) -> Order:
-        until = void_after(known)
+        until = undecided_until(known)
         try:
             self._client.listings().listing(intent.pair)
-            order_id = held_order(known) or self._lookup.by_intent(intent, until)
+            order_id = held_order(known)
+            if order_id is None and until is None:
+                order_id = self._lookup.by_intent(intent, void_after(known))
             if order_id is None:
                 clock = ServerClock(self._client.server_time, self._monotonic)
+                too_old = self._too_old(intent)
         except NotStored as error:
             return self._recorded(intent, OrderStatus.REJECTED, str(error))
         except NOT_NOW as error:
-            return self._postponed(intent, known, until, error)
+            return self._postponed(intent, known, error)
         if order_id is not None:
             return self._followed(intent, order_id)
-        return self._sent(intent, clock) if until is None else self._resolved(intent, until, clock)
+        if until is not None:
+            return self._resolved(intent, until, clock)
+        if too_old:
+            return self._recorded(intent, OrderStatus.REJECTED, too_old)
+        return self._sent(intent, known, clock)
 
-    def _postponed(
-        self, intent: OrderIntent, known: Order | None, until: datetime | None, error: MarketloomError
-    ) -> Order:
+    def _too_old(self, intent: OrderIntent) -> str:
+        """Why it is not placed any more; empty when it is. What closes a position is placed however late."""
+        age = timedelta(0) if intent.reduces else self._market_now() - intent.created_at
+        if age <= self._entry_age:
+            return ""
+        return f"not placed: the entry was decided {age} ago, {self._entry_age} is allowed; Kraken does not have it"
+
+    def _postponed(self, intent: OrderIntent, known: Order | None, error: MarketloomError) -> Order:
         """Could not look: what was known stays known."""
         if known is not None and held_order(known):
             return known
-        if until is not None:
+        if until := undecided_until(known):
             return self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
-        return self._recorded(intent, OrderStatus.PENDING, str(error))
+        return self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
 
-    def _sent(self, intent: OrderIntent, clock: ServerClock) -> Order:
+    def _sent(self, intent: OrderIntent, known: Order | None, clock: ServerClock) -> Order:
         until = clock.earliest() + self._deadline
         self._recorded(intent, OrderStatus.PENDING, undecided("sent to Kraken", until))
         try:
@@ -135,9 +169,9 @@ class KrakenVenue:
         except VenueRefused as error:
             return self._recorded(intent, OrderStatus.REJECTED, str(error))
         except NOT_NOW as error:
-            return self._recorded(intent, OrderStatus.PENDING, str(error))
+            return self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
         except NotAuthorised as error:
-            self._recorded(intent, OrderStatus.PENDING, str(error))
+            self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
             raise
         except OutcomeUnknown as error:
             self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
@@ -160,23 +194,27 @@ class KrakenVenue:
         return added.txid[0]
 
     def _resolved(self, intent: OrderIntent, until: datetime, clock: ServerClock) -> Order:
-        """Look until it is there, or surely never will be. Deadlines are judged before looking, not after."""
-        for pause in _pauses():
-            decided = clock.earliest() > until + self._margin
-            try:
-                order_id = self._lookup.by_intent(intent, until if decided else None)
-            except NOT_NOW as error:
-                order = self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
-                if decided:
-                    return order
-            else:
-                if order_id is not None:
-                    return self._followed(intent, order_id)
-                if decided:
-                    break
-            left = until + self._margin - clock.earliest()
-            self._sleep(max(min(pause, left.total_seconds() + 0.05), 0.05))
-        return self._recorded(intent, OrderStatus.PENDING, NEVER_TAKEN)
+        """Look until it is there, surely never will be, or patience ends. Time is judged before looking, not after."""
+        end = until + min(self._patience, self._margin)
+        pauses = _pauses()
+        while True:
+            now = clock.earliest()
+            order = self._searched(intent, until, now, thoroughly=now > end)
+            if order.status is not OrderStatus.UNKNOWN or now > end:
+                return order
+            left = (end - clock.earliest()).total_seconds()
+            self._sleep(max(min(next(pauses), left + 0.05), 0.05))
+
+    def _searched(self, intent: OrderIntent, until: datetime, now: datetime, thoroughly: bool) -> Order:
+        try:
+            order_id = self._lookup.by_intent(intent, until if thoroughly else None)
+        except NOT_NOW as error:
+            return self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
+        if order_id is not None:
+            return self._followed(intent, order_id)
+        if now > until + self._margin:
+            return self._recorded(intent, OrderStatus.PENDING, undecided(NEVER_TAKEN, until))
+        return self._recorded(intent, OrderStatus.UNKNOWN, undecided("Kraken does not show it yet", until))
 
     def _followed(self, intent: OrderIntent, order_id: str) -> Order:
         """Until it is final or patience ends; what is filled is booked at once."""

@@ -1,0 +1,128 @@
+"""What an account has behind it: ended orders and fills, found by the store's indexes instead of by looking at all."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from streaming.sandbox.exchange.rows import execution_of, microseconds, working_of
+from streaming.sandbox.exchange.store import ExchangeStore
+from streaming.sandbox.model import Execution, Order
+from trading.market import Pair
+
+
+class Counted(StrEnum):
+    """By which of its times an order lies within a period."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    BOTH = "both"  # either of them
+
+
+class FillKind(StrEnum):
+    """Which fills a trader asks for, in Kraken's words."""
+
+    ALL = "all"
+    ANY_POSITION = "any position"  # on margin
+    CLOSING = "closing position"  # on margin, and something of a position was closed by it
+    NO_POSITION = "no position"  # paid in full
+
+
+_TIMES: Mapping[Counted, tuple[str, ...]] = {
+    Counted.OPEN: ("opened_at",),
+    Counted.CLOSE: ("closed_at",),
+    Counted.BOTH: ("opened_at", "closed_at"),
+}
+# What a fill opens ties up its cost through the leverage; a billionth is more than these floats are wrong by.
+_FILLS: Mapping[FillKind, str] = {
+    FillKind.ALL: "",
+    FillKind.ANY_POSITION: " AND leverage > 1",
+    FillKind.CLOSING: (
+        " AND leverage > 1 AND CAST(margin AS REAL) < CAST(cost AS REAL) / leverage * 0.999999999 - 1e-9"
+    ),
+    FillKind.NO_POSITION: " AND leverage = 1",
+}
+
+
+def closed_orders(
+    store: ExchangeStore,
+    account: str,
+    start: datetime | None,
+    end: datetime | None,
+    offset: int,
+    limit: int,
+    counted: Counted = Counted.CLOSE,
+    user_reference: int | None = None,
+    client_order_id: str = "",
+) -> tuple[list[Order], int]:
+    """Newest end first, and how many there are; start < time <= end."""
+    where, values = "account = ? AND closed_at IS NOT NULL", [account]
+    bounds: list[object] = list(values)
+    if start is not None or end is not None:
+        periods = [_within(time, start, end) for time in _TIMES[counted]]
+        where += f" AND ({' OR '.join(period for period, _ in periods)})"
+        bounds += [bound for _, each in periods for bound in each]
+    if user_reference is not None:
+        where += " AND user_reference = ?"
+        bounds.append(user_reference)
+    if client_order_id:
+        where += " AND client_order_id = ? AND client_order_id != ''"
+        bounds.append(client_order_id)
+    rows = store.rows(
+        f"SELECT * FROM orders WHERE {where} ORDER BY closed_at DESC, number DESC LIMIT ? OFFSET ?",
+        *bounds,
+        limit,
+        offset,
+    )
+    [(count,)] = store.rows(f"SELECT COUNT(*) FROM orders WHERE {where}", *bounds)
+    return [working_of(row).order for row in rows], count
+
+
+def executions(
+    store: ExchangeStore,
+    account: str,
+    start: datetime | None,
+    end: datetime | None,
+    offset: int,
+    limit: int,
+    kind: FillKind = FillKind.ALL,
+) -> tuple[list[Execution], int]:
+    """Newest first, and how many there are; start < at <= end."""
+    period, bounds = _within("at", start, end)
+    where = f"account = ? AND {period}{_FILLS[kind]}"
+    rows = store.rows(
+        f"SELECT * FROM executions WHERE {where} ORDER BY at DESC, number DESC LIMIT ? OFFSET ?",
+        account,
+        *bounds,
+        limit,
+        offset,
+    )
+    [(count,)] = store.rows(f"SELECT COUNT(*) FROM executions WHERE {where}", account, *bounds)
+    return [execution_of(row[1:]) for row in rows], count
+
+
+def executions_of(store: ExchangeStore, order_id: str) -> list[Execution]:
+    """Oldest first."""
+    rows = store.rows("SELECT * FROM executions WHERE order_id = ? ORDER BY number", order_id)
+    return [execution_of(row[1:]) for row in rows]
+
+
+def executions_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[Execution]:
+    """In the order of the ids; those that are none of the account's are left out."""
+    query = "SELECT * FROM executions WHERE execution_id = ? AND account = ?"
+    return [execution_of(row[1:]) for each in ids for row in store.rows(query, each, account)]
+
+
+def traded(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:
+    """What the account's fills cost, by pair in its quote currency."""
+    query = "SELECT pair, cost FROM executions WHERE account = ? AND at > ?"
+    costs: dict[str, Decimal] = {}
+    for pair, cost in store.rows(query, account, microseconds(after)):
+        costs[pair] = costs.get(pair, Decimal(0)) + Decimal(cost)
+    return {Pair.parse(pair): cost for pair, cost in costs.items()}
+
+
+def _within(time: str, start: datetime | None, end: datetime | None) -> tuple[str, list[object]]:
+    bounds = [(sign, bound) for sign, bound in ((">", start), ("<=", end)) if bound is not None]
+    period = " AND ".join(f"{time} {sign} ?" for sign, _ in bounds)
+    return period or f"{time} IS NOT NULL", [microseconds(bound) for _, bound in bounds]

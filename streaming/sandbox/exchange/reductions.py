@@ -1,0 +1,31 @@
+"""Reduce-only orders promise no more than their account's position carries: what stands for more is not there."""
+
+from dataclasses import replace
+
+from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.ledger import Account
+from streaming.sandbox.exchange.settlement import POSITION_CLOSED, capacity
+from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.model import Change, OrderState
+
+
+def reduce_to_positions(floor: Floor) -> None:
+    """Of every account that this request or tick has touched: orders without a position end, others shrink to it."""
+    touched = dict.fromkeys(working.order.account for working in floor.changes.orders.values())
+    for name in {**touched, **floor.changes.accounts}:
+        account = floor.accounts[name]
+        for working in [each for each in account.orders.values() if each.order.request.reduce_only]:
+            _reduce(floor, account, working)
+
+
+def _reduce(floor: Floor, account: Account, working: Working) -> None:
+    """An order that still waits for its trigger only ends: its position may have grown again when it is reached."""
+    order, carried = working.order, capacity(account, working)
+    if not carried:
+        floor.end(working, OrderState.CANCELED, POSITION_CLOSED)
+    elif working.is_resting and carried < order.remaining:
+        market = floor.market(order.request.pair)
+        market.queues[order.request.side].shrink(working, order.remaining - carried)
+        market.touch(working)
+        request = replace(order.request, quantity=order.filled + carried)
+        floor.update(working, replace(order, request=request), Change.AMENDED)

@@ -1,0 +1,57 @@
+"""Whether an order would be filled to its last bit now: its trades, settled on copies of the accounts."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.ledger import Account, hold_of
+from streaming.sandbox.exchange.matching import Step
+from streaming.sandbox.exchange.settlement import capacity, settled
+from streaming.sandbox.exchange.working import Working
+
+WITHOUT_END = Decimal("Infinity")
+
+
+def fills_whole(floor: Floor, taker: Working) -> bool:
+    """Counts of every order on the book what its account could settle, and nothing beyond the taker's own order."""
+    rehearsal, left = _Rehearsal(floor), taker
+    for step in floor.market(taker.order.request.pair).match(taker, WITHOUT_END).steps:
+        after = rehearsal.traded(left, step)
+        if after is None or not after.order.remaining:
+            return after is not None
+        left = after
+    return False
+
+
+class _Rehearsal:
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._accounts: dict[str, Account] = {}
+
+    def traded(self, taker: Working, step: Step) -> Working | None:
+        """The taker afterwards: as it was where the maker could not settle it, None where it could not itself."""
+        quantity = min(step.quantity, capacity(self._account(taker), taker))
+        if not quantity:
+            return None
+        if step.maker is not None:
+            quantity = min(quantity, capacity(self._account(step.maker), step.maker))
+            if not quantity or self._fill(step.maker, step.price, quantity, True) is None:
+                return taker
+        return self._fill(taker, step.price, quantity, False)
+
+    def _fill(self, working: Working, price: Decimal, quantity: Decimal, maker: bool) -> Working | None:
+        floor, account, order = self._floor, self._account(working), working.order
+        instrument = floor.market(order.request.pair).instrument
+        outcome = settled(account, working, instrument, price, quantity, maker, floor.now(), floor.prices)
+        if isinstance(outcome, str):
+            return None
+        filled = replace(order, filled=order.filled + quantity)
+        account.state = outcome.state
+        account.hold(order.order_id, hold_of(filled, instrument))
+        return replace(working, order=filled)
+
+    def _account(self, working: Working) -> Account:
+        name = working.order.account
+        if name not in self._accounts:
+            self._accounts[name] = self._floor.accounts[name].copy()
+        return self._accounts[name]

@@ -1,0 +1,42 @@
+"""What open orders are called by: each kind of name is looked up among names of its kind only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from streaming.sandbox.model import Order
+
+
+class Kind(Enum):
+    ORDER_ID = auto()
+    CLIENT_ORDER_ID = auto()
+    USER_REFERENCE = auto()  # in decimal digits
+
+
+EVERY_KIND = tuple(Kind)
+TXID = (
+    Kind.ORDER_ID,
+    Kind.USER_REFERENCE,
+)  # docs.kraken.com: `txid`, and `orders` of batch_cancel, take both
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    name: str
+    kinds: tuple[Kind, ...] = EVERY_KIND
+
+    def among(self, orders: Iterable[Order]) -> list[Order]:
+        """Those that bear the name; of several kinds, the first by which there is any."""
+        known = list(orders)
+        for kind in self.kinds:
+            if found := [order for order in known if self.name and self.name == _name(order, kind)]:
+                return found
+        return []
+
+
+def _name(order: Order, kind: Kind) -> str:
+    if kind is Kind.ORDER_ID:
+        return order.order_id
+    if kind is Kind.CLIENT_ORDER_ID:
+        return order.request.client_order_id
+    return str(order.request.user_reference or "")

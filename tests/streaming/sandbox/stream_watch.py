@@ -1,0 +1,190 @@
+"""Our streaming client beside a sandbox whose market the test moves by hand (tests only)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streaming.connection import run
+from streaming.events import Balance, Candle, Channel, Execution, Subscription, Ticker, Trade, Unknown
+from streaming.feeds.kraken import KrakenFeed
+from streaming.outcomes import Heard, Interrupted, Reconnecting, SessionSettings
+from streaming.quarantine import Kept, Quarantine
+from streaming.sandbox.model import BookLevel, Print
+from streaming.session import Session
+from tests.contracts.venues import kraken_client
+from tests.streaming.sandbox.running import BTC, XRP, Sandbox
+from tests.streaming.stream_server import BOUND, QUICK, Patient
+from trading.market import Pair
+from trading.orders import Side
+from trading.venues.kraken.order_request import OrderRequest, OrderType
+
+PAIRS = (BTC, XRP)
+DEPTHS = {BTC: 10, XRP: 25}
+MARKET_DATA = [
+    *(Subscription(Channel.BOOK, (pair,), depth=depth) for pair, depth in DEPTHS.items()),
+    Subscription(Channel.TRADE, PAIRS),
+    Subscription(Channel.CANDLE, PAIRS),
+    Subscription(Channel.TICKER, PAIRS),
+]
+ACCOUNT_DATA = [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)]
+Kind = TypeVar("Kind")
+
+
+@dataclass
+class Watch:
+    """Two connections, as at the venue: one for the market, one for the account. What they heard is in `heard`."""
+
+    exchange: Sandbox
+    account: str
+    folder: Path
+    settings: SessionSettings
+    heard: list[Heard] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.client = kraken_client(self.exchange, self.folder / "client")
+        self.quarantine = Quarantine(self.folder / "quarantine")
+        self.orders = 0
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["Watch"]:
+        """In the end both sessions have ended without an error."""
+        stop = asyncio.Event()
+        feeds = (
+            (KrakenFeed(self.exchange.websocket), MARKET_DATA),
+            (KrakenFeed(self.exchange.websocket, lambda: self.client.websockets_token().token), ACCOUNT_DATA),
+        )
+        self.sessions = [Session(feed, wanted, self.settings) for feed, wanted in feeds]
+        tasks = [
+            asyncio.create_task(
+                run(each, self._hear, stop, quarantine=self.quarantine, attempts=Patient(), wire=QUICK)
+            )
+            for each in self.sessions
+        ]
+        try:
+            async with asyncio.timeout(BOUND):
+                yield self
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+            self.client.close()
+
+    async def _hear(self, heard: Heard) -> None:
+        self.heard.append(heard)
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [each for each in self.heard if type(each) is kind]
+
+    def kept(self) -> list[Kept]:
+        return list(self.quarantine.messages())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await asyncio.sleep(0.005)
+
+    # --- the market moves, and we trade
+
+    async def play(self, minutes: float, step: float = 10.0) -> None:
+        """In small steps, so that every channel has something to say again and again."""
+        for _ in range(round(minutes * 60 / step)):
+            await asyncio.to_thread(self.exchange.advance, step)
+
+    async def trade(self) -> None:
+        """A market order that fills at once, and a limit order that rests."""
+        self.orders += 1
+        last = await asyncio.to_thread(self.exchange.last, XRP)
+        far = (last * Decimal("0.8")).quantize(Decimal("0.00001"))
+        for order in (
+            OrderRequest(BTC, Side.BUY, Decimal("0.001") * self.orders),
+            OrderRequest(XRP, Side.BUY, Decimal(10), OrderType.LIMIT, price=far),
+        ):
+            await asyncio.to_thread(self.client.add_order, order)
+
+    # --- what is true
+
+    async def begin(self) -> None:
+        """Trade, and wait until every channel has spoken."""
+        await self.trade()
+        await self.until(
+            lambda: (
+                set(self.sessions[0].books) == set(PAIRS)
+                and {Trade, Candle, Ticker, Execution, Balance} <= {type(each) for each in self.heard}
+            )
+        )
+
+    def is_level(self) -> bool:
+        """Books, trades, fills and balances have arrived at what the exchange has."""
+        return (
+            all(self.book(pair) == self.book_there(pair) for pair in PAIRS)
+            and all(
+                self.newest_trade(pair) == self.exchange.running.exchange.tape(pair).last_id for pair in PAIRS
+            )
+            and self.fills().keys() >= self.fills_there().keys()
+            and self.balances() == self.exchange.running.exchange.balances(self.account)
+        )
+
+    def book(self, pair: Pair) -> Any:
+        book = self.sessions[0].books.get(pair)
+        return book and (book.bids(), book.asks())
+
+    def book_there(self, pair: Pair) -> Any:
+        view = self.exchange.running.exchange.book(pair, DEPTHS[pair])
+        return _levels(view.bids), _levels(view.asks)
+
+    def newest_trade(self, pair: Pair) -> int | None:
+        return max((each.trade_id or 0 for each in self.of(Trade) if each.pair == pair), default=None)
+
+    def prints(self, pair: Pair, first: int) -> dict[int, Print]:
+        tape = self.exchange.running.exchange.tape(pair)
+        return {each.trade_id: each for each in tape.newest(tape.last_id - first + 1)}
+
+    def balances(self) -> dict[str, Decimal]:
+        return {each.asset: each.amount for each in self.of(Balance)}
+
+    def fills(self) -> dict[str, Execution]:
+        return {each.fill_id: each for each in self.of(Execution) if each.fill_id}
+
+    def fills_there(self) -> dict[str, Any]:
+        fills, _ = self.exchange.running.exchange.executions(self.account, limit=1000)
+        return {each.execution_id: each for each in fills}
+
+    # --- what must hold, whatever happened
+
+    def trades_are_told_once_or_unknown(self) -> None:
+        for pair in PAIRS:
+            told = [each for each in self.of(Trade) if each.pair == pair]
+            ids = [each.trade_id or 0 for each in told]
+            assert ids == sorted(set(ids)), f"{pair}: told twice or out of order"
+            there = self.prints(pair, ids[0])
+            for trade in told:
+                print_ = there.pop(trade.trade_id or 0)
+                assert (trade.price, trade.quantity) == (float(print_.price), float(print_.quantity))
+                assert (trade.side, trade.at) == (print_.side, print_.at)
+            for missing in there.values():
+                assert any(
+                    each.channel is Channel.TRADE
+                    and each.pair == pair
+                    and each.since <= missing.at <= each.until
+                    for each in self.of(Unknown)
+                ), f"{pair}: trade {missing.trade_id} was neither told nor unknown"
+
+    def fills_add_up(self) -> None:
+        ours, theirs = self.fills(), self.fills_there()
+        assert ours.keys() == theirs.keys()
+        for number, fill in ours.items():
+            there = theirs[number]
+            assert (fill.fill_price, fill.fill_quantity) == (there.price, there.quantity)
+            assert fill.fees == ((there.pair.quote, there.fee),)
+            assert (fill.order_id, fill.side) == (there.order_id, there.side)
+
+    def nothing_was_missed(self) -> None:
+        assert [each for each in self.heard if isinstance(each, Unknown | Interrupted | Reconnecting)] == []
+        assert self.kept() == []
+
+
+def _levels(levels: tuple[BookLevel, ...]) -> tuple[tuple[Decimal, Decimal], ...]:
+    return tuple((each.price, each.quantity) for each in levels)
