@@ -32,7 +32,7 @@ OFTEN = {
 MARKET, ACCOUNT = {"book", "ohlc", "ticker"}, {"executions", "balances"}  # lost with each connection
 CUT: dict[str, Any] = {"kind": "disconnect", "channel": "book", "count": 1}
 CUT_OFF: dict[str, Any] = {"kind": "disconnect", "channel": "executions", "count": 1}
-SHORT = timedelta(seconds=0.6)
+SHORT = timedelta(seconds=1.2)  # long enough for a busy machine
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def test_after_a_fault_it_knows_what_is_true_and_what_it_missed(
         assert {each.channel for each in kept} == {"book"}
         assert len(kept) <= fault["struck"]  # what comes while a book is being left is not looked at
         assert all("checksum" in each.reason for each in kept)
-    elif not case.unknown:
+    elif not case.unknown | case.perhaps:
         assert kept == []
 
 
