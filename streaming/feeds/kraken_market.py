@@ -12,14 +12,9 @@ from streaming.feeds import kraken_messages as wire
 from streaming.feeds.kraken_numbers import LEAST, MOST, ZERO, exact, not_negative, positive, utc
 from streaming.feeds.kraken_refusals import UNREADABLE, reason_of
 from streaming.feeds.kraken_words import STATUSES, TIMEFRAMES, Pairs
-from streaming.feeds.making import maker
 from trading.errors import InvalidValue
 from trading.market import Instrument, Pair
 
-make_trade = maker(events.Trade)
-make_ticker = maker(events.Ticker)
-make_candle = maker(events.Candle)
-make_change = maker(events.BookChange)
 HEARTBEATS = (events.Heartbeat(),)
 
 
@@ -29,7 +24,7 @@ def trades(message: wire.Trade, pairs: Pairs) -> list[Event]:
         at = each.timestamp
         if at.tzinfo is not UTC:
             utc(at)
-        made.append(make_trade(pairs[each.symbol], each.trade_id, each.side, each.price, each.qty, at))
+        made.append(events.Trade(pairs[each.symbol], each.trade_id, each.side, each.price, each.qty, at))
     return made
 
 
@@ -41,7 +36,7 @@ def tickers(message: wire.Ticker, pairs: Pairs) -> list[Event]:
             utc(at)
         bid, ask = each.bid, each.ask
         pair, last = pairs[each.symbol], each.last
-        made.append(make_ticker(pair, bid, each.bid_qty, ask, each.ask_qty, last, each.volume, at))
+        made.append(events.Ticker(pair, bid, each.bid_qty, ask, each.ask_qty, last, each.volume, at))
     return made
 
 
@@ -63,7 +58,7 @@ def _candle(data: wire.CandleData, pair: Pair) -> Event:
         raise InvalidValue(f"no candle of {timeframe.value} begins at {begin.isoformat()}")
     if end is not None and end <= begin:
         raise InvalidValue(f"the candle that begins at {begin.isoformat()} ends at {end.isoformat()}")
-    return make_candle(pair, timeframe, begin, opened, high, low, close, data.volume, data.trades)
+    return events.Candle(pair, timeframe, begin, opened, high, low, close, data.volume, data.trades)
 
 
 def books(message: wire.Book, pairs: Pairs) -> list[Event]:
@@ -75,7 +70,7 @@ def books(message: wire.Book, pairs: Pairs) -> list[Event]:
             utc(at)
         bids = _levels(each.bids) if each.bids else ()
         asks = _levels(each.asks) if each.asks else ()
-        made.append(make_change(pairs[each.symbol], snapshot, bids, asks, each.checksum, None, at))
+        made.append(events.BookChange(pairs[each.symbol], snapshot, bids, asks, each.checksum, None, at))
     return made
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -126,9 +127,14 @@ def _heard(frame: str | bytes) -> tuple[list[Event], InvalidMessage | None]:
 
 
 def _check_numbers(value: object) -> None:
-    if is_dataclass(value):
-        for each in fields(value):
-            _check_numbers(getattr(value, each.name))
+    if is_dataclass(value) or isinstance(value, msgspec.Struct):
+        names = (
+            value.__struct_fields__
+            if isinstance(value, msgspec.Struct)
+            else [each.name for each in fields(value)]
+        )
+        for name in names:
+            _check_numbers(getattr(value, name))
     elif isinstance(value, tuple):
         for part in value:
             _check_numbers(part)

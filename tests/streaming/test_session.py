@@ -1,9 +1,10 @@
 """A session told what a connection did, in made-up time: what it says, sends and asks to be closed."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from streaming.events import (
     Acknowledged,
@@ -693,7 +694,7 @@ def test_a_book_without_checksums_is_not_believed_once_its_sides_cross() -> None
 
 
 def test_a_whole_book_is_not_cut_to_a_depth() -> None:
-    stage = connected(replace(BOOK, depth=10), books=Books.WHOLE)
+    stage = connected(dataclasses.replace(BOOK, depth=10), books=Books.WHOLE)
     bids = ", ".join(f"{90 - n}.5 0.00000000{n + 1}" for n in range(15))
     stage.say(BookChange(BTC, True, levels(bids), (), None, 1, None))
     assert len(stage.session.books[BTC].bids()) == 15
