@@ -14,15 +14,14 @@ from ml.training import Progress, TrainedPolicy, TrainingData, train
 from ml.training_request import TrainingRequest
 from trading.errors import UnreadableFile
 
-TELLINGS = 10  # progress reports per training: each becomes an event in the run's log
+TELLINGS = 10  # progress reports per training after the first: each becomes an event in the run's log
 LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
 
 
 def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Reports {"event": "progress", ...} about ten times and {"event": "bundle", ...} at the end."""
+    """Reports {"event": "progress"} after the first rollout, then at each tenth; {"event": "bundle"} at the end."""
     data = training_data(request)
-
-    told = 0
+    told = -1
 
     def on_progress(progress: Progress) -> None:
         nonlocal told

@@ -31,13 +31,13 @@ class Extent:
     """How much of the graph one demo materialises."""
 
     folds: int  # test months per pair, the newest ones
-    frames: int  # training frames per fold; 0: as the settings say
+    frames: int | None  # training frames per fold, at most; None: as many as the settings say
     news_days: int
     scored_days: int
     watched_candles: int  # at most so many decisions lead up to the newest one
 
 
-FULL = Extent(folds=3, frames=0, news_days=400, scored_days=30, watched_candles=48)
+FULL = Extent(folds=3, frames=None, news_days=400, scored_days=30, watched_candles=48)
 QUICK = Extent(folds=1, frames=50_000, news_days=45, scored_days=5, watched_candles=24)
 
 
@@ -65,7 +65,10 @@ def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent
     months = months_between(choice.first_month, choice.last_month)
     runner.history(pairs, months)
     runner.news(choice.news_days(extent.news_days))
-    runner.learning(pairs, tested_months(months, choice.end, load_settings())[-extent.folds :], extent.frames)
+    settings = load_settings()
+    frames = settings.policy.total_timesteps
+    frames = min(extent.frames or frames, frames)
+    runner.learning(pairs, tested_months(months, choice.end, settings)[-extent.folds :], frames)
     runner.backtests(pairs)
     runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
     runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))

@@ -22,7 +22,28 @@ def world() -> Iterator[SmallWorld]:
         yield each
 
 
-def test_ctrl_c_during_training_leaves_no_policy_and_the_next_run_works(world: SmallWorld) -> None:
+def test_killed_then_stopped_it_says_so_and_the_next_run_works(world: SmallWorld) -> None:
+    _postgres_is_killed_among_the_features(world)
+    _ctrl_c_in_the_middle_of_a_training(world)
+    finished = world.run("demo", "--quick", **SMALL_RUN)
+    assert finished.code == 0, finished.said
+    assert len(receipts(world)) >= 3
+    assert _unfinished_runs(world) == []
+
+
+def _postgres_is_killed_among_the_features(world: SmallWorld) -> None:
+    demo = world.start("demo", "--quick", **SMALL_RUN)
+    demo.wait_for("features of")
+    os.kill(int((world.home / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    ended = demo.end()
+    assert ended.code == 1, ended.said
+    assert "PostgreSQL" in ended.said
+    assert "run the same command again" in ended.said or "nothing committed is lost" in ended.said
+    assert "Traceback" not in ended.said
+
+
+def _ctrl_c_in_the_middle_of_a_training(world: SmallWorld) -> None:
+    """Which is the run after a killed server: it gets this far."""
     endless = world.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
     endless.wait_for("frames, mean reward")
     endless.interrupt()
@@ -32,27 +53,13 @@ def test_ctrl_c_during_training_leaves_no_policy_and_the_next_run_works(world: S
     assert "Traceback" not in ended.said
     assert list((world.home / "policies").rglob("manifest.json")) == []
     assert world.processes() == []
-    assert world.run("demo", "--quick", **SMALL_RUN).code == 0
-    assert len(receipts(world)) >= 3
 
 
-def test_postgres_killed_in_the_middle_of_a_run_is_explained_and_the_next_run_works(
-    world: SmallWorld,
-) -> None:
-    demo = world.start("demo", "--quick", **SMALL_RUN)
-    demo.wait_for("features of")
-    os.kill(int((world.home / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-    ended = demo.end()
-    assert ended.code == 1, ended.said
-    assert "PostgreSQL" in ended.said
-    assert "run the same command again" in ended.said or "nothing committed is lost" in ended.said
-    assert "Traceback" not in ended.said
-    again = world.run("demo", "--quick", **SMALL_RUN)
-    assert again.code == 0, again.said
-    unfinished = world.python(
+def _unfinished_runs(world: SmallWorld) -> list[str]:
+    unfinished: list[str] = world.python(
         "print(json.dumps([r.run_id for r in instance.get_runs() if not r.is_finished]))"
     )
-    assert unfinished == []
+    return unfinished
 
 
 def test_dev_serves_the_ui_and_leaves_nothing_behind(world: SmallWorld) -> None:
