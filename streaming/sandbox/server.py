@@ -5,8 +5,8 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -69,6 +69,7 @@ class SandboxServer:
         self._config = config
         self._opening = opening
         self._folder = folder
+        self._exchange_file = folder / EXCHANGE_FILE
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Running], None]) -> None:
         """Until `stop` is set. InvalidSettings when it cannot listen; an error of the market ends it."""
@@ -77,21 +78,24 @@ class SandboxServer:
             self._open_first_account(exchange)
             key = next(iter(keys.keys(ACCOUNT)), None) or keys.issue(ACCOUNT)
             faults = self._faults()
-            player = Player(self._opening.source, clock, exchange.apply, exchange.elapse)
-            application = self._application(exchange, keys, faults, player)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
-            await runner.setup()
-            try:
-                url = await self._listen(runner)
+            desk = self._desk(exchange, faults)
+            face = WebSocketFace(exchange, desk, keys, faults, time.time)
+            player = Player(self._opening.source, clock, exchange.apply, exchange.elapse, face.drained)
+            admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
+            application = web.Application()
+            application.add_routes(
+                routes(desk, keys, faults, self._opening.terms, self._opening.quote, time.time)
+            )
+            face.mount(application)
+            admin.mount(application)
+            async with self._listening(application) as url:
                 ready(Running(url, key, exchange, faults, player))
                 await player.play(stop)
-            finally:
-                await runner.cleanup()
 
     @contextmanager
     def _stores(self) -> Iterator[tuple[ExchangeStore, Keys]]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        store = ExchangeStore(self._folder / EXCHANGE_FILE)
+        store = ExchangeStore(self._exchange_file)
         try:
             keys = Keys(self._folder / KEYS_FILE, time.time)
             try:
@@ -134,20 +138,24 @@ class SandboxServer:
             faults.arm(from_json(entry))
         return faults
 
-    def _application(self, exchange: Exchange, keys: Keys, faults: Faults, player: Player) -> web.Application:
-        config, opening = self._config, self._opening
+    def _desk(self, exchange: Exchange, faults: Faults) -> Desk:
+        config = self._config
         chance = random.Random(config.seed)
 
         def latency() -> float:
             return (config.latency_ms + chance.random() * config.latency_jitter_ms) / 1000
 
-        desk = Desk(exchange, Rates(TIERS[config.tier], time.time), faults, latency, time.time)
-        application = web.Application()
-        application.add_routes(routes(desk, keys, faults, opening.terms, opening.quote, time.time))
-        WebSocketFace(exchange, desk, keys, faults, time.time).mount(application)
-        store = self._folder / EXCHANGE_FILE
-        Admin(exchange, store, keys, faults, player, config.speed, time.time).mount(application)
-        return application
+        return Desk(exchange, Rates(TIERS[config.tier], time.time), faults, latency, time.time)
+
+    @asynccontextmanager
+    async def _listening(self, application: web.Application) -> AsyncIterator[str]:
+        """Yields the URL."""
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
+        await runner.setup()
+        try:
+            yield await self._listen(runner)
+        finally:
+            await runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> str:
         host, port = self._config.host, self._config.port

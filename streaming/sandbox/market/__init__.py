@@ -2,7 +2,7 @@
 
 from streaming.sandbox.market.candles import CandleReplay
 from streaming.sandbox.market.clock import MarketClock
-from streaming.sandbox.market.driver import Player, play
+from streaming.sandbox.market.driver import Player
 from streaming.sandbox.market.ladder import Ladder, LadderChanges
 from streaming.sandbox.market.source import Tick, TickSource
 from streaming.sandbox.market.tape import Tape
@@ -18,5 +18,4 @@ __all__ = [
     "Tick",
     "TickSource",
     "TradeReplay",
-    "play",
 ]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 
 from streaming.sandbox.market.clock import MarketClock
@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 class Player:
     """Ticks of a source into `apply`, from the clock's time on; `elapse` whenever time passed without any.
 
-    The clock never passes a tick that is not applied: where ticks come faster than they can be, the market is slower.
+    The clock never passes a tick that is not applied: where ticks come faster than they can be, the market is slower,
+    and waits after each turn until the listeners have `taken` what it made: nobody keeps pace with it otherwise.
     At speed 0 nothing happens but `advance`. Errors of the source and of `apply` end the playing: they are raised.
     """
 
@@ -29,10 +30,12 @@ class Player:
         clock: MarketClock,
         apply: Callable[[Tick], None],
         elapse: Callable[[], None],
+        taken: Callable[[], Awaitable[None]],
     ) -> None:
         self._clock = clock
         self._apply = apply
         self._elapse = elapse
+        self._taken = taken
         self._ticks: Iterator[Tick] = iter(source.ticks(clock.now()))
         self._next: Tick | None = None
         self._ended = False
@@ -42,8 +45,8 @@ class Player:
     async def play(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. After the last tick the exchange goes on with the last price."""
         while not stop.is_set():
-            if self._clock.speed:
-                self._turn()
+            if self._clock.speed and self._turn():
+                await self._taken()
             self._elapse()
             await _pause(stop, self._until_next())
 
@@ -63,17 +66,18 @@ class Player:
             self._elapse()
             return self._applied - before
 
-    def _turn(self) -> None:
-        """Apply what is due, for as long as one turn may take."""
+    def _turn(self) -> bool:
+        """Apply what is due, for as long as one turn may take; True when that was too short."""
         end = time.monotonic() + TURN
         while (tick := self._peek()) is not None:
             self._clock.hold(tick.at)
             if self._clock.now() < tick.at:
-                return
+                return False
             self._take(tick)
             if time.monotonic() > end:
-                return
+                return True
         self._clock.hold(None)
+        return False
 
     def _turn_by_hand(self, until: datetime) -> bool:
         """True when there is more to do."""
@@ -102,17 +106,6 @@ class Player:
         tick = self._peek() if self._clock.speed else None
         delay = self._clock.delay_until(tick.at) if tick else None
         return BEAT if delay is None else min(delay, BEAT)
-
-
-async def play(
-    source: TickSource,
-    clock: MarketClock,
-    apply: Callable[[Tick], None],
-    elapse: Callable[[], None],
-    stop: asyncio.Event,
-) -> None:
-    """Play a source that nobody moves by hand."""
-    await Player(source, clock, apply, elapse).play(stop)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

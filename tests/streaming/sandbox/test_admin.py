@@ -27,6 +27,10 @@ from trading.errors import UnusableHome
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
 
+async def at_once() -> None:
+    """Nobody listens."""
+
+
 def visit(folder: Path, scenario: Callable[[Ask, Exchange], Awaitable[None]]) -> None:
     async def run() -> None:
         clock, recorded = Clock(), Recorded(60)
@@ -37,7 +41,7 @@ def visit(folder: Path, scenario: Callable[[Ask, Exchange], Awaitable[None]]) ->
             closing(Keys(folder / "keys.sqlite", clock)) as keys,
         ):
             exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, recorded)
-            player = Player(recorded, market, exchange.apply, exchange.elapse)
+            player = Player(recorded, market, exchange.apply, exchange.elapse, at_once)
             application = web.Application()
             Admin(exchange, path, keys, Faults(clock), player, 0, clock).mount(application)
             async with TestClient(TestServer(application)) as client:

@@ -10,7 +10,7 @@ import pytest
 
 from streaming.sandbox.market import driver
 from streaming.sandbox.market.clock import MarketClock
-from streaming.sandbox.market.driver import Player, play
+from streaming.sandbox.market.driver import Player
 from streaming.sandbox.market.source import Tick
 from tests.streaming.sandbox.market_cases import BTC, START, tick
 from trading.errors import InvalidValue, UnreadableFile
@@ -43,6 +43,7 @@ class Market:
         self.elapsed: list[datetime] = []
         self.stop_after = stop_after
         self.stop = asyncio.Event()
+        self.waits = 0  # for listeners, by a market that goes as fast as it can
 
     def apply(self, each: Tick) -> None:
         self.applied.append((each, self.clock.now()))
@@ -54,20 +55,24 @@ class Market:
         self.server += 0.5  # each turn takes half a second of server time
 
     def player(self, ticks: list[Tick]) -> Player:
-        return Player(Ticks(ticks), self.clock, self.apply, self.elapse)
+        return Player(Ticks(ticks), self.clock, self.apply, self.elapse, self.taken)
+
+    async def taken(self) -> None:
+        self.waits += 1
 
 
 def test_ticks_are_applied_in_order_when_they_are_due_and_none_before() -> None:
     async def run() -> Market:
         market = Market(1000, stop_after=4)
         ticks = [tick(second, "100.0") for second in (1, 2, 900, 1600)]
-        await play(Ticks(ticks), market.clock, market.apply, market.elapse, market.stop)
+        await market.player(ticks).play(market.stop)
         assert [each for each, _ in market.applied] == ticks
         return market
 
     market = asyncio.run(run())
     assert all(each.at == now for each, now in market.applied)
     assert market.elapsed[0] == START  # nothing was due in the first turn
+    assert market.waits == 0
 
 
 def test_the_clock_never_passes_a_tick_that_is_not_applied() -> None:
@@ -90,7 +95,7 @@ def test_a_fast_replay_lets_others_have_their_turn() -> None:
     async def run() -> int:
         turns = 0
         playing = asyncio.create_task(
-            Player(Ticks(ticks), market.clock, slow, market.elapse).play(market.stop)
+            Player(Ticks(ticks), market.clock, slow, market.elapse, market.taken).play(market.stop)
         )
         while not playing.done():
             await asyncio.sleep(0)
@@ -100,6 +105,7 @@ def test_a_fast_replay_lets_others_have_their_turn() -> None:
     market = Market(1_000_000, stop_after=100)
     ticks = [tick(number / 10, "100.0") for number in range(1, 101)]
     assert asyncio.run(run()) >= 20
+    assert market.waits >= 20
 
 
 def test_a_replay_that_is_behind_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +216,8 @@ def test_a_file_that_turns_out_to_be_wrong_ends_the_playing() -> None:
     async def run() -> None:
         market = Market(1000)
         with pytest.raises(UnreadableFile, match=r"trades\.csv"):
-            await Player(Broken([]), market.clock, market.apply, market.elapse).play(market.stop)
+            await Player(Broken([]), market.clock, market.apply, market.elapse, market.taken).play(
+                market.stop
+            )
 
     asyncio.run(run())
