@@ -14,11 +14,11 @@ from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
 from orchestration.sources import CRYPTOCOMPARE_KEY
 from orchestration.venues import sandbox_client
-from streaming.attempts import budget_of
+from streaming.connection.attempts import budget_of
 from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
 from streaming.feeds import Feed
-from streaming.outcomes import Books, Heard, SessionSettings
 from streaming.quarantine import Quarantine
+from streaming.session.outcomes import Books, Heard, SessionSettings
 from streaming.watching import line, watch
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe

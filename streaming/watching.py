@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 
-from streaming import events, outcomes
-from streaming.attempts import Attempts, Budget
-from streaming.connection import Keeper, run
+from streaming import events
+from streaming.connection.attempts import Attempts, Budget
+from streaming.connection.lifetime import Keeper, run
+from streaming.connection.opening import Wire
 from streaming.events import Channel, Level, Subscription, Unreadable
 from streaming.feeds import Feed
-from streaming.opening import Wire
-from streaming.outcomes import Heard, SessionSettings
-from streaming.session import Session
+from streaming.session import Session, outcomes
+from streaming.session.outcomes import Heard, SessionSettings
 from trading.market import Pair
 
 logger = logging.getLogger(__name__)

@@ -17,11 +17,18 @@ from streaming.events import (
     Unreadable,
     VenueStatus,
 )
-from streaming.outcomes import BestOffers, Heard, Interrupted, Reconnecting, Restored, SubscriptionRefused
+from streaming.session.outcomes import (
+    BestOffers,
+    Heard,
+    Interrupted,
+    Reconnecting,
+    Restored,
+    SubscriptionRefused,
+)
 from streaming.watching import line, watch
+from tests.streaming.connection.stream_server import BOUND, ONE_TICKER, QUICK, Kept, WordFeed, talk, venue
 from tests.streaming.kraken_recordings import levels
-from tests.streaming.session_fakes import BTC, START, at, execution, listed, ticker, trade
-from tests.streaming.stream_server import BOUND, ONE_TICKER, QUICK, Kept, WordFeed, talk, venue
+from tests.streaming.session.session_fakes import BTC, START, at, execution, listed, ticker, trade
 from trading.market import Timeframe
 
 [BID], [ASK] = levels("99.50 1.00"), levels("100.00 0.00000001")

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from streaming.connection import run
 from streaming.events import Balance, Candle, Channel, Execution, Subscription, Ticker, Trade, Unknown
 from streaming.feeds.kraken import KrakenFeed
-from streaming.outcomes import Heard, Interrupted, Reconnecting, SessionSettings
 from streaming.quarantine import Kept, Quarantine
 from streaming.sandbox.model import BookLevel, Print
 from streaming.session import Session
+from streaming.session.outcomes import Heard, Interrupted, Reconnecting, SessionSettings
 from tests.contracts.venues import kraken_client
+from tests.streaming.connection.stream_server import BOUND, QUICK, Patient
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox
-from tests.streaming.stream_server import BOUND, QUICK, Patient
 from trading.market import Pair
 from trading.orders import Side
 from trading.venues.kraken.order_request import OrderRequest, OrderType

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.continuity import MessageNumbers, Step, TradeOrder
 from streaming.events import Channel, Trade, Unknown
-from tests.streaming.session_fakes import BTC, at, trade
+from streaming.session.continuity import MessageNumbers, Step, TradeOrder
+from tests.streaming.session.session_fakes import BTC, at, trade
 
 PATIENCE = 2.0
 

@@ -11,13 +11,13 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from streaming.attempts import Attempts, Ending
 from streaming.connection import run
+from streaming.connection.attempts import Attempts, Ending
+from streaming.connection.opening import Wire
 from streaming.events import Acknowledged, Channel, Event, Heartbeat, Subscription
-from streaming.opening import Wire
-from streaming.outcomes import Heard, SessionSettings
 from streaming.session import Session
-from tests.streaming.session_fakes import BTC, RULES, XRP, FakeFeed, ticker
+from streaming.session.outcomes import Heard, SessionSettings
+from tests.streaming.session.session_fakes import BTC, RULES, XRP, FakeFeed, ticker
 from trading.errors import InvalidMessage
 
 QUICK = Wire(open_timeout=5, close_timeout=0.5, send_timeout=5, tick=0.02)

@@ -23,8 +23,8 @@ from streaming.events import (
     Trade,
 )
 from streaming.feeds import ConnectionRules
-from streaming.outcomes import Close, Moment, Output, SessionSettings, Undecodable
 from streaming.session import Session
+from streaming.session.outcomes import Close, Moment, Output, SessionSettings, Undecodable
 from tests.streaming.kraken_recordings import levels
 from trading.errors import InvalidMessage
 from trading.market import Instrument, Pair

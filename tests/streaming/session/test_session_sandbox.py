@@ -13,10 +13,10 @@ import pytest
 from streaming.connection import run
 from streaming.events import Balance, BookChange, Channel, Execution, Subscription, Ticker, Trade, Unknown
 from streaming.feeds.kraken import KrakenFeed
-from streaming.outcomes import Heard, Interrupted, Reconnecting, Restored, SessionSettings
 from streaming.session import Session
+from streaming.session.outcomes import Heard, Interrupted, Reconnecting, Restored, SessionSettings
+from tests.streaming.connection.stream_server import BOUND, QUICK, Kept, Patient
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox, sandbox
-from tests.streaming.stream_server import BOUND, QUICK, Kept, Patient
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
 from trading.venues.kraken.order_request import OrderRequest

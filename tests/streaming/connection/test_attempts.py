@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.attempts import INSTANT, Attempts, Budget, Ending, budget_of
-from tests.streaming.session_fakes import RULES, FakeFeed
+from streaming.connection.attempts import INSTANT, Attempts, Budget, Ending, budget_of
+from tests.streaming.session.session_fakes import RULES, FakeFeed
 from trading.errors import InvalidValue, UnusableHome
 
 TEN = replace(RULES, attempts=10, window=timedelta(seconds=100))  # 8 of which are ours

@@ -11,11 +11,11 @@ from streaming.book import Book
 from streaming.connection import run
 from streaming.events import BookChange, Channel, Level, Subscription, Unknown
 from streaming.feeds.kraken import KrakenFeed
-from streaming.outcomes import BestOffers, Heard, Interrupted, Restored
 from streaming.session import Session
+from streaming.session.outcomes import BestOffers, Heard, Interrupted, Restored
+from tests.streaming.connection.stream_server import BOUND, QUICK, Kept, Patient, venue
 from tests.streaming.kraken_recordings import book_frame, frames, recorded
-from tests.streaming.session_fakes import XRP
-from tests.streaming.stream_server import BOUND, QUICK, Kept, Patient, venue
+from tests.streaming.session.session_fakes import XRP
 
 RECORDING = "kraken_v2_book_XRP-USD.jsonl"
 DECIMALS = (5, 8)

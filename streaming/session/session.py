@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from streaming.book import Book
 from streaming.events import Acknowledged, Channel, Subscription
 from streaming.feeds import Feed
-from streaming.hearing import Hearing
-from streaming.kept_book import KeptBook
-from streaming.outcomes import (
+from streaming.session.hearing import Hearing
+from streaming.session.kept_book import KeptBook
+from streaming.session.outcomes import (
     Books,
     Close,
     End,
@@ -22,8 +22,8 @@ from streaming.outcomes import (
     SubscriptionRefused,
     Undecodable,
 )
-from streaming.requests import Method, Request, Requests
-from streaming.streams import (
+from streaming.session.requests import Method, Request, Requests
+from streaming.session.streams import (
     RENEWED,
     State,
     Stream,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from streaming.continuity import MessageNumbers, Step, TradeOrder
 from streaming.events import (
     PRIVATE,
     Acknowledged,
@@ -21,9 +20,10 @@ from streaming.events import (
     Unreadable,
     VenueStatus,
 )
-from streaming.kept_book import KeptBook
-from streaming.outcomes import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
-from streaming.streams import Break, Key, State, Stream
+from streaming.session.continuity import MessageNumbers, Step, TradeOrder
+from streaming.session.kept_book import KeptBook
+from streaming.session.outcomes import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
+from streaming.session.streams import Break, Key, State, Stream
 from trading.errors import InvalidMessage
 from trading.market import Pair
 

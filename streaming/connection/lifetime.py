@@ -16,10 +16,10 @@ from typing import Protocol
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from streaming.attempts import Attempts, Ending
-from streaming.opening import NotOpened, Wire, opened
-from streaming.outcomes import Close, End, Heard, Moment, Output, Reconnecting
-from streaming.session import Session
+from streaming.connection.attempts import Attempts, Ending
+from streaming.connection.opening import NotOpened, Wire, opened
+from streaming.session.outcomes import Close, End, Heard, Moment, Output, Reconnecting
+from streaming.session.session import Session
 from trading.errors import InvalidMessage, NotAuthorised, Transient, VenueRefused, VenueUnreachable
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from streaming.connection import MOST_ABSENCES
+from streaming.connection.lifetime import MOST_ABSENCES
 from streaming.events import Channel, Subscription, Ticker, Unknown
-from streaming.outcomes import Interrupted, Reconnecting, Restored, SubscriptionRefused
-from tests.streaming.session_fakes import BTC, XRP, ticker
-from tests.streaming.stream_server import (
+from streaming.session.outcomes import Interrupted, Reconnecting, Restored, SubscriptionRefused
+from tests.streaming.connection.stream_server import (
     BOUND,
     Listener,
     WordFeed,
@@ -24,6 +23,7 @@ from tests.streaming.stream_server import (
     talk,
     venue,
 )
+from tests.streaming.session.session_fakes import BTC, XRP, ticker
 from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueRefused, VenueUnreachable
 
 Handshake = Callable[[ServerConnection, Request], Response | None]

@@ -21,7 +21,8 @@ from streaming.events import (
     Unreadable,
     VenueStatus,
 )
-from streaming.outcomes import (
+from streaming.session import Session
+from streaming.session.outcomes import (
     BestOffers,
     Books,
     End,
@@ -30,9 +31,8 @@ from streaming.outcomes import (
     SessionSettings,
     SubscriptionRefused,
 )
-from streaming.session import Session
 from tests.streaming.kraken_recordings import levels
-from tests.streaming.session_fakes import (
+from tests.streaming.session.session_fakes import (
     BTC,
     XRP,
     FakeFeed,

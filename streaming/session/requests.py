@@ -6,7 +6,7 @@ from enum import Enum
 
 from streaming.events import Acknowledged
 from streaming.feeds import Feed
-from streaming.streams import State, Stream
+from streaming.session.streams import State, Stream
 
 
 class Method(Enum):
