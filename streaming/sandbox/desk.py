@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.model import NewOrder, Order, OrderState, PriceTerm, Refused
+from streaming.sandbox.model import Amendment, NewOrder, Order, OrderState, Refused
 from streaming.sandbox.rates import OrderCall, Rates
 from streaming.sandbox.references import Reference
 from trading.market import Pair, PairStatus
@@ -25,19 +24,6 @@ class DeadlineWindow:
 
 REST_WINDOW = DeadlineWindow(2.0, 60.0)  # docs.kraken.com, Add Order
 WEBSOCKET_WINDOW = DeadlineWindow(0.5, 60.0)  # docs.kraken.com, add_order
-
-
-@dataclass(frozen=True, slots=True)
-class Amendment:
-    """What is to be different about an order; None leaves it as it is. One of the two ids names the order."""
-
-    order_id: str = ""
-    client_order_id: str = ""
-    quantity: Decimal | None = None
-    limit: PriceTerm | None = None
-    trigger: PriceTerm | None = None
-    post_only: bool | None = None
-    deadline: datetime | None = None  # server time
 
 
 class Desk:
@@ -85,22 +71,34 @@ class Desk:
         await self._travel(deadline, window)
         return [self._add_one(account, order, validate) for order in orders]
 
-    async def amend(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
+    async def amend(
+        self,
+        account: str,
+        amendment: Amendment,
+        deadline: datetime | None = None,
+        window: DeadlineWindow = REST_WINDOW,
+    ) -> Order:
         """Keeps the order's id, and its place in the queue where possible.
 
         An order that ends by it costs what a cancel costs besides (docs.kraken.com/api/docs/guides/spot-amends).
         """
-        order = await self._before_change(account, amendment, "amend", window)
-        amended = self.exchange.amend(account, **_changes(amendment))
+        order = await self._before_change(account, amendment, "amend", deadline, window)
+        amended = self.exchange.amend(account, amendment)
         if amended.state is OrderState.CANCELED:
             self.rates.charge(account, order.request.pair, "cancel", self._age(order))
         return amended
 
-    async def edit(self, account: str, amendment: Amendment, window: DeadlineWindow = REST_WINDOW) -> Order:
+    async def edit(
+        self,
+        account: str,
+        amendment: Amendment,
+        deadline: datetime | None = None,
+        window: DeadlineWindow = REST_WINDOW,
+    ) -> Order:
         """Cancels the order and places it anew: the order that is returned has another id."""
-        order = await self._before_change(account, amendment, "edit", window)
+        order = await self._before_change(account, amendment, "edit", deadline, window)
         _check_editable(order, amendment.quantity)
-        return self.exchange.edit(account, **_changes(amendment))
+        return self.exchange.edit(account, amendment)
 
     async def cancel(self, account: str, reference: Reference) -> list[Order]:
         """Every order that bears the reference."""
@@ -143,12 +141,17 @@ class Desk:
             return refusal
 
     async def _before_change(
-        self, account: str, amendment: Amendment, call: OrderCall, window: DeadlineWindow
+        self,
+        account: str,
+        amendment: Amendment,
+        call: OrderCall,
+        deadline: datetime | None,
+        window: DeadlineWindow,
     ) -> Order:
         """The order as it stands when the request arrives."""
         order = self.named(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
-        await self._travel(amendment.deadline, window)
+        await self._travel(deadline, window)
         post_only = order.request.post_only if amendment.post_only is None else amendment.post_only
         self._check_market(order.request.pair, post_only)
         return self.named(account, order.order_id)
@@ -194,14 +197,3 @@ def _check_editable(order: Order, quantity: Decimal | None) -> None:
         raise Refused("EOrder:Order not editable")
     if quantity is not None and quantity < order.filled:
         raise Refused("EOrder:Not enough leaves qty")
-
-
-def _changes(amendment: Amendment) -> dict[str, Any]:
-    return {
-        "order_id": amendment.order_id,
-        "client_order_id": amendment.client_order_id,
-        "quantity": amendment.quantity,
-        "limit": amendment.limit,
-        "trigger": amendment.trigger,
-        "post_only": amendment.post_only,
-    }

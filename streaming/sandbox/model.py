@@ -74,6 +74,18 @@ class PriceTerm:
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """What is to be different about an order; None leaves it as it is. One of the two ids names the order."""
+
+    order_id: str = ""
+    client_order_id: str = ""
+    quantity: Decimal | None = None  # of the whole order, what is filled included
+    limit: PriceTerm | None = None
+    trigger: PriceTerm | None = None
+    post_only: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CloseOrder:
     """The order that is placed with every fill of its parent, on the other side, for the quantity filled."""
 

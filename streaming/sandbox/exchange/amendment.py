@@ -1,7 +1,6 @@
 """Changing an order in force: amended in place under its own id, or edited into a new one."""
 
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 
 from streaming.sandbox.exchange import checks
 from streaming.sandbox.exchange.entry import arm, checked, fire, place, trailed
@@ -11,12 +10,12 @@ from streaming.sandbox.exchange.prices import absolute, check_number
 from streaming.sandbox.exchange.working import Working
 from streaming.sandbox.model import (
     TRAILING,
+    Amendment,
     Change,
     NewOrder,
     Order,
     OrderState,
     OrderType,
-    PriceTerm,
     Refused,
 )
 
@@ -24,36 +23,12 @@ BELOW_FILLED = "Amended to no more than was filled"
 REPLACED = "Order replaced"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What shall be different; None leaves it."""
-
-    quantity: Decimal | None = None  # of the whole order, what is filled included
-    limit: PriceTerm | None = None
-    trigger: PriceTerm | None = None
-    post_only: bool | None = None
-
-    def of(self, request: NewOrder) -> NewOrder:
-        """Refused for a price that the order type does not have."""
-        if (self.limit is not None and request.limit is None) or (
-            self.trigger is not None and request.trigger is None
-        ):
-            raise Refused(f"{checks.ARGUMENT}price")
-        return replace(
-            request,
-            quantity=request.quantity if self.quantity is None else self.quantity,
-            limit=self.limit or request.limit,
-            trigger=self.trigger or request.trigger,
-            post_only=request.post_only if self.post_only is None else self.post_only,
-        )
-
-
-def amend(floor: Floor, working: Working, wanted: Wanted) -> None:
+def amend(floor: Floor, working: Working, wanted: Amendment) -> None:
     """Same ids; the same place in the queue when nothing but the quantity falls.
 
     A quantity that is already filled cancels the rest (docs.kraken.com/exchange/api-reference/unified-ws/amend_order).
     """
-    request = wanted.of(working.order.request)
+    request = _amended(working.order.request, wanted)
     market = floor.market(request.pair)
     checks.check_status(floor.status(request.pair), request)
     quantity = check_number(request.quantity, f"{checks.ARGUMENT}volume")
@@ -71,19 +46,32 @@ def amend(floor: Floor, working: Working, wanted: Wanted) -> None:
     _put(floor, working, amended)
 
 
-def edit(floor: Floor, working: Working, wanted: Wanted) -> Working:
+def edit(floor: Floor, working: Working, wanted: Amendment) -> Working:
     """The old order is cancelled and a new one takes its place, for what was left unless a quantity is given.
 
     Nothing changes when the new one is refused.
     """
     old = working.order
-    request = wanted.of(replace(old.request, quantity=old.remaining))
+    request = _amended(replace(old.request, quantity=old.remaining), wanted)
     draft = checked(floor, old.account, request, replaced=working)
     floor.end(working, OrderState.CANCELED, REPLACED)
     return place(floor, draft)
 
 
-def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Wanted) -> Order:
+def _amended(request: NewOrder, wanted: Amendment) -> NewOrder:
+    """Refused for a price that the order type does not have."""
+    if (wanted.limit and not request.limit) or (wanted.trigger and not request.trigger):
+        raise Refused(f"{checks.ARGUMENT}price")
+    return replace(
+        request,
+        quantity=request.quantity if wanted.quantity is None else wanted.quantity,
+        limit=wanted.limit or request.limit,
+        trigger=wanted.trigger or request.trigger,
+        post_only=request.post_only if wanted.post_only is None else wanted.post_only,
+    )
+
+
+def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Amendment) -> Order:
     order, market = working.order, floor.market(request.pair)
     limit, trigger, now = order.limit_price, order.trigger_price, floor.server()
     if wanted.trigger is not None and not working.is_armed:

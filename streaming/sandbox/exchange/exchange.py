@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 
 from streaming.sandbox.exchange import amendment, checks, entry, timing
-from streaming.sandbox.exchange.amendment import Wanted
 from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.inquiries import UNKNOWN_ORDER, Inquiries
 from streaming.sandbox.exchange.ledger import TradeBalance
@@ -13,7 +12,7 @@ from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.exchange.ticks import caught_up, moved, requoted
 from streaming.sandbox.exchange.working import Working
 from streaming.sandbox.market import Tick
-from streaming.sandbox.model import NewOrder, Order, PriceTerm, Refused, StatusChanged
+from streaming.sandbox.model import Amendment, NewOrder, Order, Refused, StatusChanged
 from streaming.sandbox.references import EVERY_KIND, Kind, Reference
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
@@ -105,39 +104,21 @@ class Exchange(Inquiries):
             entry.place_closes(floor)
         return working.order
 
-    def amend(
-        self,
-        account: str,
-        order_id: str = "",
-        client_order_id: str = "",
-        quantity: Decimal | None = None,
-        limit: PriceTerm | None = None,
-        trigger: PriceTerm | None = None,
-        post_only: bool | None = None,
-    ) -> Order:
+    def amend(self, account: str, wanted: Amendment) -> Order:
         """Same id; `quantity` is the whole order's. The place in the queue stays when only the quantity falls."""
         self.elapse()
         with self._changing() as floor:
-            working = self._find(account, order_id, client_order_id)
-            amendment.amend(floor, working, Wanted(quantity, limit, trigger, post_only))
+            working = self._find(account, wanted.order_id, wanted.client_order_id)
+            amendment.amend(floor, working, wanted)
             entry.place_closes(floor)
         return working.order
 
-    def edit(
-        self,
-        account: str,
-        order_id: str = "",
-        client_order_id: str = "",
-        quantity: Decimal | None = None,
-        limit: PriceTerm | None = None,
-        trigger: PriceTerm | None = None,
-        post_only: bool | None = None,
-    ) -> Order:
+    def edit(self, account: str, wanted: Amendment) -> Order:
         """A new order, with a new id, instead of the old one; without `quantity` for what was left of it."""
         self.elapse()
         with self._changing() as floor:
-            working = self._find(account, order_id, client_order_id)
-            new = amendment.edit(floor, working, Wanted(quantity, limit, trigger, post_only))
+            working = self._find(account, wanted.order_id, wanted.client_order_id)
+            new = amendment.edit(floor, working, wanted)
             entry.place_closes(floor)
         return new.order
 

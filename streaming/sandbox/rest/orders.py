@@ -8,7 +8,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from streaming.sandbox.desk import Amendment
 from streaming.sandbox.limits import is_client_order_id
 from streaming.sandbox.model import (
     LIMITED,
@@ -16,6 +15,7 @@ from streaming.sandbox.model import (
     TRAILING,
     TRIGGERED,
     UNTRIGGERED,
+    Amendment,
     CloseOrder,
     NewOrder,
     OrderType,
@@ -79,7 +79,6 @@ def amendment(given: Parameters, side: Side) -> Amendment:
         limit=price_term(limit, "limit_price", _toward_fill(side, -1)) if limit else None,
         trigger=price_term(trigger, "trigger_price", side.sign) if trigger else None,
         post_only=given.flag("post_only") if "post_only" in given else None,
-        deadline=given.time("deadline"),
     )
 
 
@@ -97,7 +96,6 @@ def edit(given: Parameters, order_type: OrderType, side: Side) -> Amendment:
         limit=_limit_term(limit_text, order_type, side) if limit_text else None,
         trigger=_trigger_term(trigger_text, "price", order_type, side) if trigger_text else None,
         post_only="post" in order_flags(given) if "oflags" in given else None,
-        deadline=given.time("deadline"),
     )
 
 

@@ -33,7 +33,7 @@ async def amend_order(face: Face, name: str, given: Parameters) -> dict[str, Any
     if ("txid" in given) == ("cl_ord_id" in given):
         raise invalid("txid")
     known = face.desk.named(name, given.text("txid"), orders.client_id(given))
-    await face.desk.amend(name, orders.amendment(given, known.request.side))
+    await face.desk.amend(name, orders.amendment(given, known.request.side), given.time("deadline"))
     return {"amend_id": _new_id("T")}
 
 
@@ -45,7 +45,7 @@ async def edit_order(face: Face, name: str, given: Parameters) -> dict[str, Any]
     if known.request.pair != pair:
         raise invalid("pair")
     amendment = orders.edit(given, known.request.order_type, known.request.side)
-    order = await face.desk.edit(name, replace(amendment, order_id=known.order_id))
+    order = await face.desk.edit(name, replace(amendment, order_id=known.order_id), given.time("deadline"))
     words = _describe(face, order)
     return {
         "status": "ok",

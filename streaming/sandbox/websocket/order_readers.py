@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from streaming.sandbox.limits import LONGEST_TIMEOUT
+from streaming.sandbox.model import Amendment
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.websocket import fields
 from streaming.sandbox.websocket.order_requests import (
@@ -66,7 +67,7 @@ def _batched(entry: object, pair: Pair) -> AddOrder:
 def _amend(params: fields.Params) -> ChangeOrder:
     fields.known(params, (*_CHANGE, "cl_ord_id"), "amend order")
     change = _change(params)
-    if bool(change.order_id) == bool(change.client_order_id):
+    if bool(change.wanted.order_id) == bool(change.wanted.client_order_id):
         raise fields.invalid("order_id")
     return change
 
@@ -77,12 +78,11 @@ def _edit(params: fields.Params) -> ChangeOrder:
     for name in ("reduce_only", "order_userref", "validate", "fee_preference"):
         if params.get(name):
             raise fields.invalid(name)
-    change = replace(
-        _change(params), pair=listed_pair(params), trigger=price_term(object_of(params, "triggers"), "price")
-    )
-    if not change.order_id:
+    change = _change(params)
+    if not change.wanted.order_id:
         raise fields.invalid("order_id")
-    return change
+    trigger = price_term(object_of(params, "triggers"), "price")
+    return replace(change, pair=listed_pair(params), wanted=replace(change.wanted, trigger=trigger))
 
 
 _CHANGE = (
@@ -102,12 +102,14 @@ _CHANGE = (
 def _change(params: fields.Params) -> ChangeOrder:
     return ChangeOrder(
         token=fields.text(params, "token"),
-        order_id=fields.text(params, "order_id"),
-        client_order_id=fields.client_order_id(params),
-        quantity=positive(params, "order_qty") if "order_qty" in params else None,
-        limit=price_term(params, "limit_price"),
-        trigger=price_term(params, "trigger_price"),
-        post_only=fields.flag(params, "post_only") if "post_only" in params else None,
+        wanted=Amendment(
+            order_id=fields.text(params, "order_id"),
+            client_order_id=fields.client_order_id(params),
+            quantity=positive(params, "order_qty") if "order_qty" in params else None,
+            limit=price_term(params, "limit_price"),
+            trigger=price_term(params, "trigger_price"),
+            post_only=fields.flag(params, "post_only") if "post_only" in params else None,
+        ),
         deadline=fields.time(params, "deadline"),
     )
 

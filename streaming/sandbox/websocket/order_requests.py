@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
-from streaming.sandbox.model import NewOrder, PriceTerm
+from streaming.sandbox.model import Amendment, NewOrder
 from streaming.sandbox.references import Reference
 from trading.market import Pair
 
@@ -30,15 +29,10 @@ class BatchAdd:
 
 @dataclass(frozen=True, slots=True)
 class ChangeOrder:
-    """amend_order and edit_order; None leaves a thing as it is."""
+    """amend_order and edit_order."""
 
     token: str
-    order_id: str
-    client_order_id: str
-    quantity: Decimal | None
-    limit: PriceTerm | None
-    trigger: PriceTerm | None
-    post_only: bool | None
+    wanted: Amendment
     deadline: datetime | None
     pair: Pair | None = None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
+from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.model import NewOrder, Order, Refused
 from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.fields import invalid
@@ -74,26 +74,18 @@ class OrderEntry:
         return [_outcome(one, placed, request.validate) for one, placed in zip(orders, outcomes, strict=True)]
 
     async def _change(self, account: str, method: str, request: ChangeOrder) -> dict[str, Any]:
-        amendment = Amendment(
-            order_id=request.order_id,
-            client_order_id=request.client_order_id,
-            quantity=request.quantity,
-            limit=request.limit,
-            trigger=request.trigger,
-            post_only=request.post_only,
-            deadline=request.deadline,
-        )
+        wanted = request.wanted
         if method == "amend_order":
-            order = await self._desk.amend(account, amendment, WEBSOCKET_WINDOW)
+            order = await self._desk.amend(account, wanted, request.deadline, WEBSOCKET_WINDOW)
             named = (
-                {"order_id": request.order_id} if request.order_id else {"cl_ord_id": request.client_order_id}
+                {"order_id": wanted.order_id} if wanted.order_id else {"cl_ord_id": wanted.client_order_id}
             )
             return {"amend_id": identifier("T", order.order_id, next(self._amends), self._server())} | named
-        known = self._market.orders(account, [request.order_id])
+        known = self._market.orders(account, [wanted.order_id])
         if known and known[0].request.pair != request.pair:
             raise invalid("symbol")
-        order = await self._desk.edit(account, amendment, WEBSOCKET_WINDOW)
-        return {"order_id": order.order_id, "original_order_id": request.order_id}
+        order = await self._desk.edit(account, wanted, request.deadline, WEBSOCKET_WINDOW)
+        return {"order_id": order.order_id, "original_order_id": wanted.order_id}
 
     async def _cancel(self, account: str, references: Sequence[Reference]) -> AsyncIterator[Result | Refused]:
         for reference in references:

@@ -7,9 +7,18 @@ from decimal import Decimal
 
 import pytest
 
-from streaming.sandbox.desk import WEBSOCKET_WINDOW, Amendment, Desk
+from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.faults import Fault, FaultKind, Faults
-from streaming.sandbox.model import CloseOrder, NewOrder, Order, OrderState, OrderType, PriceTerm, Refused
+from streaming.sandbox.model import (
+    Amendment,
+    CloseOrder,
+    NewOrder,
+    Order,
+    OrderState,
+    OrderType,
+    PriceTerm,
+    Refused,
+)
 from streaming.sandbox.rates import STARTER, Rates
 from streaming.sandbox.references import EVERY_KIND, TXID, Kind, Reference
 from trading.market import Pair
@@ -61,12 +70,12 @@ class Engine:
     def open_orders(self, account: str) -> list[Order]:
         return [order for order in self.open if order.account == account]
 
-    def amend(self, account: str, **changes) -> Order:
-        self.asked.append(("amend", changes))
+    def amend(self, account: str, wanted: Amendment) -> Order:
+        self.asked.append(("amend", wanted))
         return self.open[0]
 
-    def edit(self, account: str, **changes) -> Order:
-        self.asked.append(("edit", changes))
+    def edit(self, account: str, wanted: Amendment) -> Order:
+        self.asked.append(("edit", wanted))
         return self.open[0]
 
     def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...]) -> list[Order]:
@@ -183,31 +192,22 @@ def test_a_change_names_everything_that_is_to_be_different(bench: Bench, call: s
     order = bench.add()
     before = bench.rates.counter("ann", BTC)
     price = PriceTerm(Decimal(31000))
-    asyncio.run(getattr(bench.desk, call)("ann", Amendment(order_id=order.order_id, limit=price)))
+    wanted = Amendment(order_id=order.order_id, limit=price)
+    asyncio.run(getattr(bench.desk, call)("ann", wanted))
     assert bench.rates.counter("ann", BTC) - before == cost
-    assert bench.engine.asked[-1] == (
-        call,
-        {
-            "order_id": order.order_id,
-            "client_order_id": "",
-            "quantity": None,
-            "limit": price,
-            "trigger": None,
-            "post_only": None,
-        },
-    )
+    assert bench.engine.asked[-1] == (call, wanted)
 
 
 def test_an_amend_finds_its_order_by_the_clients_own_id(bench: Bench) -> None:
     bench.add(replace(LIMIT, client_order_id="mine"))
     asyncio.run(bench.desk.amend("ann", Amendment(client_order_id="mine", quantity=Decimal(1))))
-    assert bench.engine.asked[-1][1]["client_order_id"] == "mine"
+    assert bench.engine.asked[-1][1].client_order_id == "mine"
 
 
 def test_an_amend_that_ends_its_order_costs_a_cancel_besides(bench: Bench) -> None:
     order = bench.add()
     ended = replace(order, state=OrderState.CANCELED)
-    bench.engine.amend = lambda account, **changes: ended  # type: ignore[method-assign]
+    bench.engine.amend = lambda account, wanted: ended  # type: ignore[method-assign]
     before = bench.rates.counter("ann", BTC)
     asyncio.run(bench.desk.amend("ann", Amendment(order_id=order.order_id, quantity=Decimal("0.1"))))
     assert bench.rates.counter("ann", BTC) - before == (1 + 3) + 8
@@ -261,9 +261,9 @@ def test_what_is_not_open_cannot_be_changed(bench: Bench) -> None:
 def test_a_late_amendment_is_refused(bench: Bench) -> None:
     order = bench.add()
     bench.latency = 5
-    late = Amendment(order_id=order.order_id, deadline=bench.deadline(4))
+    late = Amendment(order_id=order.order_id)
     with pytest.raises(Refused, match="EService:Deadline elapsed"):
-        asyncio.run(bench.desk.amend("ann", late))
+        asyncio.run(bench.desk.amend("ann", late, bench.deadline(4)))
 
 
 def test_in_cancel_only_mode_orders_can_only_be_cancelled(bench: Bench) -> None:

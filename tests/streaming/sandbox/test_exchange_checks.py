@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.model import (
+    Amendment,
     CloseOrder,
     NewOrder,
     OrderState,
@@ -199,7 +200,7 @@ def test_a_halted_market_neither_trades_nor_fires_triggers(bench: Bench) -> None
 
 def test_an_edit_is_a_new_order_in_place_of_the_old_one(bench: Bench) -> None:
     old = bench.add(BUY, "9", "990.0", client_order_id="mine")
-    edited = bench.exchange.edit("alice", old.order_id, limit=PriceTerm(d("995.0")))
+    edited = bench.exchange.edit("alice", Amendment(old.order_id, limit=PriceTerm(d("995.0"))))
     assert edited.order_id != old.order_id
     assert (edited.limit_price, edited.request.client_order_id) == (d("995.0"), "mine")
     assert bench.exchange.open_orders("alice") == [edited]
@@ -209,23 +210,24 @@ def test_an_edit_is_a_new_order_in_place_of_the_old_one(bench: Bench) -> None:
 def test_an_edit_that_is_refused_leaves_the_old_order(bench: Bench) -> None:
     old = bench.add(BUY, "9", "990.0")
     with pytest.raises(Refused, match="EOrder:Insufficient funds"):
-        bench.exchange.edit("alice", old.order_id, quantity=d(12))
+        bench.exchange.edit("alice", Amendment(old.order_id, quantity=d(12)))
     assert bench.exchange.open_orders("alice") == [old]
 
 
 def test_an_amendment_to_what_is_filled_cancels_the_rest(bench: Bench) -> None:
     order = bench.add(BUY, "2", "999.5")
     bench.tick("999.2", "0.5")
-    amended = bench.exchange.amend("alice", order.order_id, quantity=d("0.5"))
+    amended = bench.exchange.amend("alice", Amendment(order.order_id, quantity=d("0.5")))
     assert (amended.state, amended.filled) == (OrderState.CANCELED, d("0.5"))
 
 
 def test_an_amended_price_that_crosses_takes_unless_it_is_post_only(bench: Bench) -> None:
     order = bench.add(BUY, "0.5", "990.0")
     with pytest.raises(Refused, match="EOrder:Post only order"):
-        bench.exchange.amend("alice", order.order_id, limit=PriceTerm(d("1001.0")), post_only=True)
+        bench.exchange.amend("alice", Amendment(order.order_id, limit=PriceTerm(d("1001.0")), post_only=True))
     assert (
-        bench.exchange.amend("alice", order.order_id, limit=PriceTerm(d("1001.0"))).state is OrderState.CLOSED
+        bench.exchange.amend("alice", Amendment(order.order_id, limit=PriceTerm(d("1001.0")))).state
+        is OrderState.CLOSED
     )
 
 
@@ -237,7 +239,7 @@ def test_an_amendment_that_is_refused_changes_nothing(bench: Bench, changes: dic
     order = bench.add(BUY, "0.5", "990.0")
     held = bench.exchange.held("alice")
     with pytest.raises(Refused):
-        bench.exchange.amend("alice", order.order_id, **changes)
+        bench.exchange.amend("alice", Amendment(order.order_id, **changes))
     assert bench.exchange.open_orders("alice") == [order]
     assert bench.exchange.held("alice") == held
 

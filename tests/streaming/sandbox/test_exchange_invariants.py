@@ -17,6 +17,7 @@ from streaming.sandbox.model import (
     LIMITED,
     TRAILING,
     TRIGGERED,
+    Amendment,
     BookChanged,
     CloseOrder,
     Execution,
@@ -126,7 +127,7 @@ class Trading(RuleBasedStateMachine):
         change = self.bench.exchange.edit if edits else self.bench.exchange.amend
         term = None if limit is None or order.request.limit is None else PriceTerm(limit)
         with suppress(Refused):
-            change(order.account, order.order_id, quantity=quantity, limit=term)
+            change(order.account, Amendment(order.order_id, quantity=quantity, limit=term))
 
     @precondition(lambda self: self.open_orders())
     @rule(data=st.data())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streaming.sandbox.model import (
+    Amendment,
     BalanceChanged,
     Change,
     OrderChanged,
@@ -133,7 +134,7 @@ def test_a_reduce_only_order_never_stands_for_more_than_the_position(bench: Benc
     bench.add(BUY, "0.4", leverage=3)
     order = bench.add(SELL, "0.7", "1000.9", leverage=3, reduce_only=True)
     assert order.remaining == bench.exchange.book(BTC, 1).asks[0].quantity == d("0.4")
-    amended = bench.exchange.amend("alice", order.order_id, quantity=d("0.6"))
+    amended = bench.exchange.amend("alice", Amendment(order.order_id, quantity=d("0.6")))
     assert amended.remaining == bench.exchange.book(BTC, 1).asks[0].quantity == d("0.4")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.model import BookChanged, Order, OrderState, PriceTerm
+from streaming.sandbox.model import Amendment, BookChanged, Order, OrderState, PriceTerm
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, Bench, d
 
 
@@ -84,7 +84,7 @@ def test_quotes_that_come_to_the_price_fill_at_the_limit_up_to_their_quantity(be
 def test_a_smaller_quantity_keeps_the_place_in_the_queue(bench: Bench) -> None:
     first = bench.add(BUY, "1", "999.5")
     second = bench.add(BUY, "1", "999.5", account="bob")
-    bench.exchange.amend("alice", first.order_id, quantity=d("0.6"))
+    bench.exchange.amend("alice", Amendment(first.order_id, quantity=d("0.6")))
     bench.tick("999.2", "0.6")
     assert now(bench, first).state is OrderState.CLOSED
     assert now(bench, second).filled == 0
@@ -96,7 +96,7 @@ def test_a_larger_quantity_or_another_price_goes_to_the_end_of_the_queue(
 ) -> None:
     first = bench.add(BUY, "1", "999.5")
     second = bench.add(BUY, "1", str(change["limit"].value if "limit" in change else "999.5"), account="bob")  # type: ignore[attr-defined]
-    bench.exchange.amend("alice", first.order_id, **change)  # type: ignore[arg-type]
+    bench.exchange.amend("alice", Amendment(first.order_id, **change))  # type: ignore[arg-type]
     bench.tick("999.2", "1")
     assert now(bench, second).state is OrderState.CLOSED
     assert now(bench, first).filled == 0
@@ -138,7 +138,7 @@ def test_the_book_shows_what_is_left_when_one_of_several_orders_leaves_a_price(b
 
 def test_the_store_forgets_a_price_when_nobody_waits_there_any_more(bench: Bench) -> None:
     order = bench.add(BUY, "1", "999.5")
-    bench.exchange.amend("alice", order.order_id, limit=PriceTerm(d("999.4")))
+    bench.exchange.amend("alice", Amendment(order.order_id, limit=PriceTerm(d("999.4"))))
     assert bench.store.rows("SELECT price FROM levels") == [("999.4",)]
     bench.exchange.cancel("alice", order.order_id)
     assert bench.store.rows("SELECT price FROM levels") == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streaming.sandbox.exchange.floor import SLACK
-from streaming.sandbox.model import Change, OrderChanged, OrderState, Refused, TimeInForce
+from streaming.sandbox.model import Amendment, Change, OrderChanged, OrderState, Refused, TimeInForce
 from tests.streaming.sandbox.exchange_setup import BUY, START, Bench, d
 
 
@@ -79,7 +79,7 @@ def test_an_order_expires_at_its_server_time(bench: Bench) -> None:
 def test_an_amended_order_is_young_again(bench: Bench) -> None:
     order = bench.add(BUY, "0.5", "990.0")
     bench.server += 60
-    assert bench.exchange.amend("alice", order.order_id, quantity=d("0.4")).entered == bench.server
+    assert bench.exchange.amend("alice", Amendment(order.order_id, quantity=d("0.4"))).entered == bench.server
     bench.server += 60
     bench.restart()
     assert bench.exchange.open_orders("alice")[0].entered == bench.server - 60

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.exchange.prices import absolute, trailing_trigger
 from streaming.sandbox.model import (
+    Amendment,
     Change,
     NewOrder,
     Order,
@@ -125,7 +126,7 @@ def test_the_relative_limit_of_a_trailing_stop_moves_with_its_trigger(bench: Ben
 
 def test_an_amended_trigger_is_the_one_that_fires(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
-    bench.exchange.amend("alice", order.order_id, trigger=PriceTerm(d("980.0")))
+    bench.exchange.amend("alice", Amendment(order.order_id, trigger=PriceTerm(d("980.0"))))
     bench.tick("985.0", "0.01")
     assert now(bench, order).state is OrderState.PENDING
     bench.tick("980.0", "0.01")

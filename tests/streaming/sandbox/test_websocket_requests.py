@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.sandbox.model import CloseOrder, NewOrder, OrderType, PriceTerm, TimeInForce, Unit
+from streaming.sandbox.model import Amendment, CloseOrder, NewOrder, OrderType, PriceTerm, TimeInForce, Unit
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.websocket.order_requests import (
     AddOrder,
@@ -197,9 +197,11 @@ def test_a_trailing_stop_needs_a_distance() -> None:
 def test_the_other_order_methods_are_read() -> None:
     amend = {"order_id": "O1", "order_qty": 2, "limit_price": 3.5, "post_only": True, "token": "t"}
     terms = PriceTerm(Decimal("3.5"))
-    assert body("amend_order", amend) == ChangeOrder("t", "O1", "", Decimal(2), terms, None, True, None)
+    assert body("amend_order", amend) == ChangeOrder(
+        "t", Amendment("O1", "", Decimal(2), terms, None, True), None
+    )
     edit = body("edit_order", {"order_id": "O1", "order_qty": 2, "symbol": "BTC/USDT", "token": "t"})
-    assert (edit.pair, edit.quantity, edit.limit) == (BTC, Decimal(2), None)
+    assert (edit.pair, edit.wanted.quantity, edit.wanted.limit) == (BTC, Decimal(2), None)
     cancel = {"order_id": ["O1", "O1"], "cl_ord_id": ["mine"], "order_userref": [7], "token": "t"}
     assert body("cancel_order", cancel) == CancelOrder(
         "t",

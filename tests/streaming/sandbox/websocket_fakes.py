@@ -10,6 +10,7 @@ from typing import Any
 
 from streaming.sandbox.market.tape import Tape
 from streaming.sandbox.model import (
+    Amendment,
     BalanceChanged,
     BookChanged,
     BookLevel,
@@ -22,7 +23,6 @@ from streaming.sandbox.model import (
     Order,
     OrderChanged,
     OrderState,
-    PriceTerm,
     Printed,
     Refused,
     StatusChanged,
@@ -138,29 +138,22 @@ class FakeExchange:
             self._set(new, Change.NEW)
         return new
 
-    def amend(
-        self,
-        account: str,
-        order_id: str = "",
-        client_order_id: str = "",
-        quantity: Decimal | None = None,
-        limit: PriceTerm | None = None,
-        trigger: PriceTerm | None = None,
-        post_only: bool | None = None,
-    ) -> Order:
+    def amend(self, account: str, wanted: Amendment) -> Order:
         order = next(
             it
             for it in self.open_orders(account)
-            if it.order_id == order_id or (client_order_id and it.request.client_order_id == client_order_id)
+            if it.order_id == wanted.order_id
+            or (wanted.client_order_id and it.request.client_order_id == wanted.client_order_id)
         )
-        request = replace(order.request, quantity=quantity or order.request.quantity)
-        amended = replace(order, request=request, limit_price=limit.value if limit else order.limit_price)
+        request = replace(order.request, quantity=wanted.quantity or order.request.quantity)
+        limit = wanted.limit.value if wanted.limit else order.limit_price
+        amended = replace(order, request=request, limit_price=limit)
         self._set(amended, Change.AMENDED)
         return amended
 
-    def edit(self, account: str, order_id: str = "", **changes: Any) -> Order:
-        [old] = self.cancel(account, order_id)
-        return self.add(account, replace(old.request, quantity=changes["quantity"] or old.request.quantity))
+    def edit(self, account: str, wanted: Amendment) -> Order:
+        [old] = self.cancel(account, wanted.order_id)
+        return self.add(account, replace(old.request, quantity=wanted.quantity or old.request.quantity))
 
     def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND) -> list[Order]:
         found = Reference(reference, kinds).among(self.open_orders(account))
