@@ -41,24 +41,22 @@ def tickers(message: wire.Ticker, pairs: Pairs) -> list[Event]:
 
 
 def candles(message: wire.Candle, pairs: Pairs) -> list[Event]:
-    return [_candle(each, pairs[each.symbol]) for each in message.data]
-
-
-def _candle(data: wire.CandleData, pair: Pair) -> Event:
-    opened, high, low, close = data.open, data.high, data.low, data.close
-    if not (low <= opened <= high and low <= close <= high):
-        raise InvalidValue(f"open {opened} or close {close} lies outside low {low} to high {high}")
-    timeframe = TIMEFRAMES.get(data.interval)
-    if timeframe is None:
-        raise InvalidValue(f"interval is {data.interval} minutes: none of {', '.join(map(str, TIMEFRAMES))}")
-    begin, end = data.interval_begin, data.timestamp
-    if begin.tzinfo is not UTC or begin.second or begin.microsecond:
-        raise InvalidValue(f"interval_begin is {begin.isoformat()}: a full minute of UTC is expected")
-    if (begin.hour * 60 + begin.minute) % data.interval:
-        raise InvalidValue(f"no candle of {timeframe.value} begins at {begin.isoformat()}")
-    if end is not None and end <= begin:
-        raise InvalidValue(f"the candle that begins at {begin.isoformat()} ends at {end.isoformat()}")
-    return events.Candle(pair, timeframe, begin, opened, high, low, close, data.volume, data.trades)
+    made: list[Event] = []
+    for each in message.data:
+        opened, high, low, close = each.open, each.high, each.low, each.close
+        if not (low <= opened <= high and low <= close <= high):
+            raise InvalidValue(f"open {opened} or close {close} lies outside low {low} to high {high}")
+        begin, minutes = each.interval_begin, each.interval
+        timeframe = TIMEFRAMES.get(minutes)
+        if timeframe is None:
+            raise InvalidValue(f"interval is {minutes} minutes: none of {', '.join(map(str, TIMEFRAMES))}")
+        if begin.tzinfo is not UTC or begin.second or begin.microsecond:
+            raise InvalidValue(f"interval_begin is {begin.isoformat()}: a full minute of UTC is expected")
+        if (begin.hour * 60 + begin.minute) % minutes:
+            raise InvalidValue(f"no candle of {timeframe.value} begins at {begin.isoformat()}")
+        pair = pairs[each.symbol]
+        made.append(events.Candle(pair, timeframe, begin, opened, high, low, close, each.volume, each.trades))
+    return made
 
 
 def books(message: wire.Book, pairs: Pairs) -> list[Event]:

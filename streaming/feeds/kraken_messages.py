@@ -70,7 +70,6 @@ class CandleData(Struct, gc=False):
     trades: Count
     interval: int  # minutes
     interval_begin: Time
-    timestamp: Time | None = None  # the end; deprecated
 
 
 class Candle(Message, tag="ohlc"):
