@@ -182,6 +182,7 @@ def train(
 def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) -> "PPO":
     """stable-baselines3's PPO with these settings, on the CPU: a network of this size is faster there."""
     from stable_baselines3 import PPO
+    from stable_baselines3.common.logger import Logger
     from torch import nn
 
     algorithm = PPO(
@@ -199,6 +200,7 @@ def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) 
         seed=config.seed,
         device="cpu",
     )
+    algorithm.set_logger(Logger(folder=None, output_formats=[]))  # else each leaves a folder under /tmp
     # Growth per candle is about 0.001, what a random head says of it about 1: that noise hides every advantage
     # until it is unlearnt. From zero, a perfectly predictive feature is learnt in about a third of the frames.
     value_head: nn.Linear = algorithm.policy.value_net

@@ -1,3 +1,4 @@
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_progress_is_told_after_every_rollout_and_its_rewards_are_the_curve() ->
     assert [progress.frames for progress in told] == [256, 512]
     assert tuple(progress.mean_reward for progress in told) == trained.reward_curve
     assert trained.frames == TINY.frames == 512
+
+
+def test_a_training_leaves_nothing_in_the_folder_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    train(data(), TINY, lambda _: None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whatever_the_listener_raises_ends_the_training() -> None:
