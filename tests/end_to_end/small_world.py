@@ -49,6 +49,7 @@ class SmallWorld:
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
+        self._started: list[subprocess.Popen[str]] = []
         self.config = folder / "marketloom.toml"
         text = (PROJECT / "marketloom.toml").read_text(encoding="utf-8")
         for pattern, replacement in SMALL.items():
@@ -72,16 +73,24 @@ class SmallWorld:
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **more: str) -> "Started":
-        return Started(
-            subprocess.Popen(
-                [*COMMAND, *arguments],
-                env=self.environment(**more),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            env=self.environment(**more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
+        self._started.append(process)
+        return Started(process)
+
+    def close(self) -> None:
+        """End whatever a test that failed left running, so that no later test hears of it."""
+        for process in self.processes():
+            process.kill()
+        for started in self._started:
+            with started:  # waits, and closes the pipes
+                started.kill()
 
     def python(self, code: str) -> Any:
         """Run code inside the system (PostgreSQL up, `world` and `instance` at hand); the JSON that it prints last."""
@@ -154,8 +163,7 @@ def small_world() -> Iterator[SmallWorld]:
         try:
             yield world
         finally:
-            for process in world.processes():
-                process.kill()
+            world.close()
 
 
 def receipts(world: SmallWorld) -> list[Mapping[str, Any]]:

@@ -2,8 +2,11 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,6 +19,7 @@ from tests.ml.learning import TINY, bundle, request, table
 from trading.errors import InvalidValue, NotStored, UnreadableFile
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 300  # seconds: a training is polite, and waits for whoever else wants the processor
 ENDLESS = replace(TINY, total_timesteps=10_000_000)
 
 
@@ -28,39 +32,52 @@ def ask(folder: Path, config: TrainingConfig) -> Path:
     return path
 
 
-def start(path: Path) -> subprocess.Popen[str]:
+@contextmanager
+def start(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The training process; nothing is left of it afterwards."""
     command = [sys.executable, "-m", "ml.train_process", str(path)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def finished(path: Path) -> tuple[list[dict[str, Any]], str, int]:
+    """Events, complaint and exit code of a training that ends by itself."""
+    with start(path) as process:
+        lines, complaint = process.communicate(timeout=PATIENCE)
+    return [json.loads(line) for line in lines.splitlines()], complaint, process.returncode
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
     tmp_path: Path, stop: signal.Signals
 ) -> None:
-    process = start(ask(tmp_path, ENDLESS))
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["event"] == "progress"
-    process.send_signal(stop)
-    _, complaint = process.communicate(timeout=30)
+    with start(ask(tmp_path, ENDLESS)) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "progress"
+        process.send_signal(stop)
+        _, complaint = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + stop
     assert complaint == f"training stopped by {stop.name}: no new policy\n"
     with pytest.raises(NotStored):
         current_bundle(tmp_path / "fold")
     if stop is signal.SIGINT:
-        lines, complaint = start(ask(tmp_path, TINY)).communicate(timeout=60)
-        assert complaint == ""
-        last = json.loads(lines.splitlines()[-1])
-        assert last["event"] == "bundle"
-        assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == last["policy_id"]
-        assert last["policy_id"] == bundle(tmp_path / "same").name  # another process, the same bytes
+        events, complaint, code = finished(ask(tmp_path, TINY))
+        assert (complaint, code) == ("", 0)
+        assert events[-1]["event"] == "bundle"
+        assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == events[-1]["policy_id"]
+        # another process, the same bytes
+        assert events[-1]["policy_id"] == bundle(tmp_path / "same").name
 
 
 def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
     path = tmp_path / "request.json"
     request(TINY, (tmp_path / "nothing.parquet",), tmp_path / "fold").write(path)
-    process = start(path)
-    _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 2
+    _, complaint, code = finished(path)
+    assert code == 2
     assert complaint.startswith("UnreadableFile: ")
     assert complaint.count("\n") == 1
     assert not (tmp_path / "fold").exists()
