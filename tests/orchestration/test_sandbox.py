@@ -11,8 +11,10 @@ import pytest
 from orchestration.sandbox_market import MARKET_FILE, opening_of
 from orchestration.sections import Settings
 from orchestration.settings import load_settings
+from streaming.sandbox.exchange.resumption import PRELOADED
 from streaming.sandbox.server import Opening
 from trading.errors import InvalidSettings, InvalidValue, UnreadableFile
+from trading.indicators import FEATURES
 from trading.market import Pair, Timeframe
 from trading.simulation.market import SimulatedMarket
 
@@ -80,6 +82,16 @@ def test_a_simulated_market_begins_once_and_goes_on(settings: Settings, tmp_path
     assert not first.resumes
     with pytest.raises(InvalidSettings, match="seed 2"):
         opened(settings, tmp_path, seed=2)
+
+
+def test_a_new_sandbox_remembers_enough_to_decide_on_candles_of_a_minute(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Its trades are all that a history older than 720 candles is built from."""
+    opening = opened(settings, tmp_path)
+    needed = max(feature.warm_up_for(Timeframe.M1) for feature in FEATURES)
+    remembered = opening.source.history(BTC, opening.start, PRELOADED)
+    assert len({Timeframe.M1.floor(tick.at) for tick in remembered}) > needed + 1440
 
 
 def test_a_file_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
