@@ -10,10 +10,10 @@ from assets.market import OHLCV, instruments
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
-from ml.decision import Rules
-from ml.executor import Executed, execute
-from ml.explanation import explain
-from ml.knowledge import Knowledge
+from ml.decision.decide import Rules
+from ml.decision.execute import Executed, execute
+from ml.decision.explanation import explain
+from ml.decision.reader import Knowledge
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import Journal, Venue

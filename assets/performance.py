@@ -12,9 +12,9 @@ from assets.market import OHLCV
 from assets.news import news_sentiment
 from assets.partitions import DAYS, days
 from assets.policies import ppo_policy
-from ml.decision import Rules
-from ml.knowledge import Knowledge
-from ml.registry import PolicyRegistry
+from ml.decision.decide import Rules
+from ml.decision.reader import Knowledge
+from ml.learning.registry import PolicyRegistry
 from ml.scoring import Day, Score, analyst_votes, known_outcomes, policy_votes, score, technical_votes
 from trading.errors import NotStored
 from trading.fills import Costs

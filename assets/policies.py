@@ -15,14 +15,14 @@ from assets.features import features
 from assets.market import OHLCV
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
 from assets.plots import line_plot
-from ml.evaluation import Evaluation, evaluate
-from ml.evaluations import EvaluationFiles
-from ml.folds import Fold, fold
-from ml.policy import Policy
-from ml.registry import PolicyRegistry, PromotionRules, judge
-from ml.training import TrainingConfig
-from ml.training_job import recipe, training_data
-from ml.training_request import TrainingRequest
+from ml.learning.evaluation import Evaluation, evaluate
+from ml.learning.evaluations import EvaluationFiles
+from ml.learning.folds import Fold, fold
+from ml.learning.policy import Policy
+from ml.learning.registry import PolicyRegistry, PromotionRules, judge
+from ml.learning.training import TrainingConfig
+from ml.learning.training_job import recipe, training_data
+from ml.learning.training_request import TrainingRequest
 from trading.errors import InvalidBundle, NotStored, TrainingFailed
 from trading.fills import Costs
 from trading.indicators import POLICY_FEATURES
@@ -122,7 +122,7 @@ def train_in_own_process(
         f"{request.pair} {request.fold.test_month:%Y-%m}: training {request.config.frames:,} frames"
     )
     request.write(folder / "request.json")
-    command = [sys.executable, "-m", "ml.train_process", str(folder / "request.json")]
+    command = [sys.executable, "-m", "ml.learning.train_process", str(folder / "request.json")]
     try:
         pipes.run(command=command, context=context, cwd=str(PROJECT))
     except DagsterPipesExecutionError as error:

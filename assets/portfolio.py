@@ -11,7 +11,7 @@ from assets.decisions import decision
 from assets.market import OHLCV
 from assets.partitions import DAYS, days
 from assets.plots import line_plot
-from ml.knowledge import Knowledge
+from ml.decision.reader import Knowledge
 from trading.account import portfolio_of, with_results
 from trading.orders import Fill
 from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.row import Benchmark, Call, Row, best, row, seconds
-from ml.env import Market, TradingEnv
-from ml.manifest import Manifest
-from ml.observation import Normaliser
-from ml.policy import Policy
-from ml.training import TrainingConfig, TrainingData, train
+from ml.learning.env import Market, TradingEnv
+from ml.learning.manifest import Manifest
+from ml.learning.observation import Normaliser
+from ml.learning.policy import Policy
+from ml.learning.training import TrainingConfig, TrainingData, train
 from trading.fills import Costs
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def ppo_frames() -> Iterator[Row]:
 
 
 def env_steps() -> Iterator[Row]:
-    from ml.vector_env import BatchedTradingEnv
+    from ml.learning.vector_env import BatchedTradingEnv
 
     market = _market(_rows())
     ours = _steps_per_second(BatchedTradingEnv(market, CONFIG.environments, seed=1), 20_000)

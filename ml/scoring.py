@@ -10,8 +10,8 @@ import polars as pl
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.opinions import Action
-from ml.policy import Policy
-from ml.sentiment import PairSentiment
+from ml.learning.policy import Policy
+from ml.sentiment.pair import PairSentiment
 from trading.fills import Costs
 from trading.indicators import FEATURE_NAMES, POLICY_FEATURES
 from trading.signals import SignalRules, technical_signal

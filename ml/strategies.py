@@ -8,8 +8,8 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
-from ml.evaluation import decide_exposures
-from ml.registry import PolicyRegistry
+from ml.learning.evaluation import decide_exposures
+from ml.learning.registry import PolicyRegistry
 from trading.backtest import Plan
 from trading.errors import InvalidValue, NotStored
 from trading.indicators.companions import REFERENCE_ASSET

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orchestration.failures import INTERRUPTED, explained, interrupted
+from orchestration.commands.failures import INTERRUPTED, explained, interrupted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +32,7 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer folds and frames: under 90 seconds.")] = False,
 ) -> None:
     """The whole graph once: candles to features, policies, scores and one explained paper order per pair."""
-    from orchestration.demo import run_demo
+    from orchestration.commands.demo import run_demo
 
     run_demo(data, quick, out)
 
@@ -40,7 +40,7 @@ def demo(
 @app.command()
 def dev() -> None:
     """PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
-    from orchestration.dev_server import serve
+    from orchestration.commands.dev_server import serve
 
     raise typer.Exit(serve(out))
 
@@ -54,7 +54,7 @@ def import_candles(
     as_json: AsJson = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
-    from orchestration.imports import import_files, left_out, show
+    from orchestration.commands.imports import import_files, left_out, show
 
     reports = import_files(path, venue, pair, timeframe)
     if as_json:
@@ -81,7 +81,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """What a strategy would have earned on stored candles, after costs, with the account's halts and sizes."""
-    from orchestration.backtests import facts, run_backtest, show
+    from orchestration.commands.backtests import facts, run_backtest, show
 
     report, page = run_backtest(strategy, pair, start, end, path, ignore_pause)
     if as_json:
@@ -93,7 +93,7 @@ def backtest(
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What is stored: candles, features, folds, champion, decisions, balances."""
-    from orchestration.status import read_status, show
+    from orchestration.commands.status import read_status, show
 
     facts = read_status()
     _print_json(facts) if as_json else show(facts, out)
@@ -107,7 +107,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """End the pause after a drawdown; from then on the drawdown is counted from the equity of that moment."""
-    from orchestration.resuming import resume_trading, show
+    from orchestration.commands.resuming import resume_trading, show
 
     facts = resume_trading(reason, account, by)
     _print_json(facts) if as_json else show(facts, out)
@@ -116,7 +116,7 @@ def resume(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check everything Marketloom needs and say what to do where something is missing."""
-    from orchestration.doctor import examine, show
+    from orchestration.commands.doctor import examine, show
 
     findings = examine()
     if as_json:
@@ -148,7 +148,7 @@ def run_sandbox(
     """An exchange on this machine that speaks Kraken's REST and WebSocket v2, until Ctrl-C."""
     if context.invoked_subcommand:
         return
-    from orchestration.sandbox import serve
+    from orchestration.commands.sandbox import serve
 
     said = {"port": port, "candles": candles, "trades": trades, "start": start, "speed": speed}
     serve({name: value for name, value in said.items() if value is not None}, fresh, out)
@@ -160,7 +160,7 @@ def export_sandbox(
     form: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
 ) -> None:
     """The sandbox's orders, fills and balances, exact: the truth that others are compared with."""
-    from orchestration.sandbox import books, parse_form, write_books
+    from orchestration.commands.sandbox import books, parse_form, write_books
 
     if folder is None:
         _print_json(books())
@@ -183,7 +183,7 @@ def watch(
     seconds: Annotated[float | None, typer.Option(help="Stop after so long; without, at Ctrl-C.")] = None,
 ) -> None:
     """What a venue's stream says, every checksum verified; what may have been missed is said loudly."""
-    from orchestration.watching import watch_stream
+    from orchestration.commands.watching import watch_stream
 
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
 
@@ -210,8 +210,8 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Why a decision was made: what was known, who voted what, which rule decided, what was filled."""
-    from ml.explanation import explain
-    from orchestration.status import read_decision
+    from ml.decision.explanation import explain
+    from orchestration.commands.status import read_decision
 
     receipt, order, fills = read_decision(decision_id)
     if as_json:

@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 
 from ml.agents.analyst import AnalystRules
-from ml.agents.client import choose_embedder, choose_sentiment_model
 from ml.backtests import Backtester
-from ml.decision import Rules
-from ml.knowledge import Knowledge
-from ml.news_files import NewsFiles, NewsSource
-from ml.registry import PolicyRegistry
-from ml.simulated_news import SimulatedNews, returns_of_candles
+from ml.decision.decide import Rules
+from ml.decision.reader import Knowledge
+from ml.learning.registry import PolicyRegistry
+from ml.models.ollama import choose_embedder, choose_sentiment_model
+from ml.news.files import NewsFiles, NewsSource
+from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.strategies import Library
 from orchestration.sections import Settings
 from orchestration.settings import home_folder, lake_folder, load_settings

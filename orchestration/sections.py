@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ml.agents.client import OllamaSettings
 from ml.agents.consensus import ConsensusRules
-from ml.registry import PromotionRules
-from ml.training import TrainingConfig
+from ml.learning.registry import PromotionRules
+from ml.learning.training import TrainingConfig
+from ml.models.ollama import OllamaSettings
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
 from trading.fills import Costs

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
-from orchestration.embedded import EmbeddedPostgres, prepare_home
+from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.sections import Settings
 from orchestration.settings import PROJECT, home_folder, load_settings
 from trading.errors import InvalidSettings

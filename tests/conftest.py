@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.embedded import EmbeddedPostgres
+from orchestration.postgres.embedded import EmbeddedPostgres
 from trading.stores.postgres import migrate
 
 

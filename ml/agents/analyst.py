@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ml.agents.opinions import Action, Opinion, abstain
-from ml.sentiment import PairSentiment
+from ml.sentiment.pair import PairSentiment
 from trading.errors import InvalidValue
 
 AGENT = "analyst"

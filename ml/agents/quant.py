@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ml.agents.opinions import Action, Opinion, abstain
-from ml.policy import Policy
+from ml.learning.policy import Policy
 from trading.portfolio import Position
 
 

@@ -14,11 +14,11 @@ from assets.backtests import BacktestConfig, backtest_report, backtests_add_up, 
 from assets.features import features
 from assets.market import ohlcv_from
 from ml.backtests import Backtester, Question
-from ml.registry import PolicyRegistry
+from ml.learning.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
 from streaming.bus.memory import MemoryBus
+from tests.ml.decision.trading_day import LIMITS, RULES
 from tests.ml.test_strategies import finer
-from tests.ml.trading_day import LIMITS, RULES
 from trading.backtest import AccountRules
 from trading.errors import InvalidValue, NotStored
 from trading.fills import Costs

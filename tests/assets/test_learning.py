@@ -11,12 +11,12 @@ from assets.features import features
 from assets.market import ohlcv_from
 from assets.performance import model_performance
 from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
-from ml.knowledge import Knowledge
-from ml.registry import PolicyRegistry, PromotionRules
-from ml.training import TrainingConfig
+from ml.decision.reader import Knowledge
+from ml.learning.registry import PolicyRegistry, PromotionRules
+from ml.learning.training import TrainingConfig
 from streaming.bus.memory import MemoryBus
-from tests.ml.test_executor import ACCOUNT
-from tests.ml.trading_day import INSTRUMENT, RULES
+from tests.ml.decision.test_execute import ACCOUNT
+from tests.ml.decision.trading_day import INSTRUMENT, RULES
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from assets.news import news_articles, news_embeddings, news_sentiment
-from ml.lexicon_sentiment import LexiconSentiment
-from ml.sentiment import Sentiment
+from ml.sentiment.lexicon import LexiconSentiment
+from ml.sentiment.pair import Sentiment
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA
 from trading.stores.memory import MemoryNews

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from assets.portfolio import holdings_table, portfolio_snapshots, trades_table
-from ml.knowledge import Knowledge
-from ml.registry import PolicyRegistry
-from tests.ml.trading_day import INSTRUMENT, PAIR
+from ml.decision.reader import Knowledge
+from ml.learning.registry import PolicyRegistry
+from tests.ml.decision.trading_day import INSTRUMENT, PAIR
 from trading.account import Account
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Timeframe, Universe

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestration.embedded import EmbeddedPostgres
+from orchestration.postgres.embedded import EmbeddedPostgres
 from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
 from trading.market import Pair
 from trading.stores.postgres import PostgresJournal, PostgresPromotions, migrate

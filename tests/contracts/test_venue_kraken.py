@@ -21,7 +21,7 @@ import pytest
 from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
 from tests.contracts.venues import MANY, Time, asked, kraken_venue
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
-from tests.trading.kraken_double import (
+from tests.trading.venues.kraken.kraken_double import (
     CREDENTIALS,
     Fault,
     KrakenDouble,

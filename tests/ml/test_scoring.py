@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ml.scoring import Day, analyst_votes, known_outcomes, score, technical_votes
-from ml.sentiment import PairSentiment
-from tests.ml.trading_day import RISING, RULES, candles
+from ml.sentiment.pair import PairSentiment
+from tests.ml.decision.trading_day import RISING, RULES, candles
 from trading.fills import Costs
 from trading.indicators import feature_table
 from trading.market import Timeframe

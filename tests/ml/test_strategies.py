@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from ml.backtests import Backtester, Question
-from ml.evaluation import evaluate
-from ml.registry import PolicyRegistry
+from ml.learning.evaluation import evaluate
+from ml.learning.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
-from tests.ml.learning import COSTS, NAMES, bundle, table
-from tests.ml.trading_day import LIMITS, RULES
+from tests.ml.decision.trading_day import LIMITS, RULES
+from tests.ml.learning.folds_of_candles import COSTS, NAMES, bundle, table
 from trading.backtest import AccountRules
 from trading.candles import complete
 from trading.errors import InvalidValue, NotStored
@@ -35,7 +35,7 @@ FREE = AccountRules(
 
 
 def candles() -> pl.DataFrame:
-    """The months of tests.ml.learning as whole candles."""
+    """The months of tests.ml.learning.folds_of_candles as whole candles."""
     frame = (
         table()
         .select("open_time", "open", "close")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ml.trading_day import LIMITS
+from tests.ml.decision.trading_day import LIMITS
 from trading.errors import InvalidValue
 from trading.strategies import exposure, hold_plan, technical_plan
 

@@ -11,7 +11,7 @@ from trading.metrics.activity import (
 )
 from trading.metrics.bootstrap import Interval, block_length_of, bootstrap, percentile_interval
 from trading.metrics.catalogue import BY_NAME, METRICS, Metric, Unit
-from trading.metrics.overfitting import Overfitting, probability_of_overfitting
+from trading.metrics.pbo import Overfitting, probability_of_overfitting
 from trading.metrics.performance import (
     annualised_sharpe,
     annualised_volatility,
@@ -25,7 +25,7 @@ from trading.metrics.performance import (
     tail_ratio,
     total_return,
 )
-from trading.metrics.significance import (
+from trading.metrics.sharpe_tests import (
     TrackRecord,
     deflated_sharpe_ratio,
     expected_maximum_sharpe,

@@ -11,7 +11,7 @@ from trading.metrics import activity, formulas, performance
 from trading.metrics.bootstrap import Interval, bootstrap, percentile_interval
 from trading.metrics.catalogue import METRICS, Metric
 from trading.metrics.checks import Array, check_confidence, check_per_year, checked_numbers, ruined_at_zero
-from trading.metrics.significance import TrackRecord, probabilistic_sharpe_ratio
+from trading.metrics.sharpe_tests import TrackRecord, probabilistic_sharpe_ratio
 
 
 @dataclass(frozen=True, slots=True)

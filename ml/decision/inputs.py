@@ -1,0 +1,85 @@
+"""Everything that one decision may see, as plain values."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from ml.learning.policy import Policy
+from ml.sentiment.pair import PairSentiment
+from trading.market import Instrument, Pair, Timeframe
+from trading.portfolio import Position
+from trading.risk import AccountState, MarketState
+
+
+@dataclass(frozen=True, slots=True)
+class OldestPrice:
+    """Of those that the account and the order are valued with."""
+
+    pair: Pair
+    close_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything that one decision may see. All of it was known at `decided_at`."""
+
+    account: str
+    dataset: str
+    pair: Pair
+    timeframe: Timeframe
+    decided_at: datetime  # the clock: wall time live, the newest candle's close on history
+    candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
+    companions: Mapping[Pair, pl.DataFrame]  # other pairs that features compare with; empty: nothing known
+    reference: Pair | None  # the companion that the size depends on, None for BTC itself
+    features: Mapping[str, float | None]  # of the newest candle; None: not known
+    policy: Policy | None  # the champion
+    policy_age_days: float | None
+    sentiment: PairSentiment | None
+    position: Position | None
+    since_opened: pl.DataFrame  # candles since the position opened, CANDLE_SCHEMA; empty without one
+    state: AccountState
+    waiting: timedelta  # since the oldest order without an outcome was decided; zero without one
+    oldest_price: OldestPrice | None  # None: nothing of the account needs one
+    instrument: Instrument
+
+    @property
+    def candle_close_time(self) -> datetime:
+        time: datetime = self.candles["close_time"][-1]
+        return time
+
+    @property
+    def close(self) -> float:
+        return float(self.candles["close"][-1])
+
+    @property
+    def oldest_market(self) -> datetime:
+        """Newest close of the pair, or of the reference where that lags more and its correlation counts.
+
+        Another companion that lags makes features unknown and no more: a quiet cross rate must not halt trading.
+        """
+        times: list[datetime] = [self.candles["close_time"][-1]]
+        if self.reference is not None and self.features.get("btc_correlation") is not None:
+            times.append(self.companions[self.reference]["close_time"][-1])
+        return min(times)
+
+    @property
+    def newest_input(self) -> datetime:
+        """When the last of the inputs claims to have become known; after `decided_at` where clocks disagree."""
+        times: list[datetime] = [table["known_at"][-1] for table in self._markets]
+        return max([*times, self.sentiment.newest_known_at] if self.sentiment else times)
+
+    @property
+    def _markets(self) -> list[pl.DataFrame]:
+        return [self.candles, *(table for table in self.companions.values() if not table.is_empty())]
+
+    @property
+    def market(self) -> MarketState:
+        """What the size depends on beside prices: `realised_volatility` is of one candle, here it is of a year."""
+        volatility = self.features.get("realised_volatility")
+        return MarketState(
+            volatility=None if volatility is None else volatility * math.sqrt(self.timeframe.per_year),
+            btc_correlation=self.features.get("btc_correlation"),
+        )

@@ -1,0 +1,113 @@
+"""Writing policy bundles: a whole one or none, and never over one that may be trading.
+
+month folder / <policy id> / manifest.json + weights.npz      every policy that was trained for the month
+month folder / current                                        id of the one trained last
+"""
+
+import json
+import os
+import shutil
+import uuid
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from ml.learning.manifest import Manifest, digest
+from ml.learning.policy import MANIFEST, WEIGHTS, Layers, load_bundle
+from trading.errors import InvalidBundle, NotStored
+
+CURRENT = "current"
+PARTIAL = ".partial-"
+
+
+def write_bundle(folder: Path, manifest: Manifest, layers: Layers) -> Path:
+    """Write layers and manifest (its `policy_id` and `files` are filled in here) below the month's `folder`.
+
+    Returns the bundle's own folder. Both steps are renames: a killed writer leaves no bundle, and its
+    leftovers are removed by the next one. The same policy written twice is one bundle.
+    """
+    remove_leftovers(folder)
+    weights = _weights(layers)
+    manifest = replace(manifest, files={WEIGHTS: digest(weights)})
+    manifest = replace(manifest, policy_id=manifest.identity())
+    bundle = folder / manifest.policy_id
+    partial = _partial(folder)
+    try:
+        partial.mkdir(parents=True)
+        _write(partial / WEIGHTS, weights)
+        _write(partial / MANIFEST, json.dumps(manifest.as_json(), indent=1).encode())
+        if not _intact(bundle):
+            shutil.rmtree(bundle, ignore_errors=True)
+            partial.replace(bundle)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _point(folder, manifest.policy_id)
+    return bundle
+
+
+def current_bundle(folder: Path) -> Path:
+    """The bundle trained last for a month's folder. NotStored when there is none."""
+    try:
+        return folder / (folder / CURRENT).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotStored(f"no policy was trained in {folder}: materialise ppo_policy first") from None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what writers that no longer run have left half done."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        if not _runs(int(partial.name.removeprefix(PARTIAL).split("-")[0])):
+            _remove(partial)
+
+
+def _partial(folder: Path) -> Path:
+    return folder / f"{PARTIAL}{os.getpid()}-{uuid.uuid4().hex}"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _intact(bundle: Path) -> bool:
+    try:
+        load_bundle(bundle)
+    except (NotStored, InvalidBundle):
+        return False
+    return True
+
+
+def _weights(layers: Layers) -> bytes:
+    content = BytesIO()
+    arrays = {}
+    for index, (weight, bias) in enumerate(layers):
+        arrays[f"weight_{index}"], arrays[f"bias_{index}"] = weight, bias
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def _point(folder: Path, policy_id: str) -> None:
+    partial = _partial(folder)
+    _write(partial, policy_id.encode())
+    partial.replace(folder / CURRENT)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a rename that survives a power cut must not point at empty files

@@ -1,0 +1,166 @@
+"""How a policy does in the month that it has never seen, against doing nothing and against holding."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ml.learning.folds import month_rows
+from ml.learning.policy import Policy
+from trading.backtest import BacktestResult, run_exposures
+from trading.errors import InvalidValue
+from trading.fills import Costs
+from trading.metrics import annualised_sharpe, maximum_drawdown, total_return
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """After costs. Returns, drawdown, fees and exposure are shares (0.1 = 10 %); see trading.metrics."""
+
+    total_return: float
+    annualised_sharpe: float  # 0 where it does not exist: returns that do not vary
+    maximum_drawdown: float
+    turnover: float  # traded value in multiples of equity
+    fees: float  # of the opening equity
+    trades: int
+    exposure: float  # mean target exposure of the decisions that could be executed
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One fold out of sample. Curves start at 1.0 and flat; what is held at the end is marked, not sold."""
+
+    policy_id: str
+    recipe: str  # of the policy: what was chosen apart from the data
+    pair: str
+    timeframe: str
+    dataset: str
+    test_month: date
+    known_at: datetime  # close of the last candle tested on: nothing here was known before
+    candles: int
+    undecided: int  # candles with an unknown feature: the policy kept what it held
+    policy: Performance
+    buy_and_hold: Performance
+    cash: Performance
+    market_return: float  # of the price over the same time, no costs
+    curves: pl.DataFrame | None = field(default=None, compare=False, repr=False)
+    """close_time, close, policy, buy_and_hold, cash, exposure; None when it was read back from JSON."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the curves, as plain JSON values."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
+        performances = {name: asdict(plain[name]) for name in ("policy", "buy_and_hold", "cash")}
+        times = {name: plain[name].isoformat() for name in ("test_month", "known_at")}
+        return {**plain, **performances, **times}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Evaluation":
+        performances = {name: Performance(**values[name]) for name in ("policy", "buy_and_hold", "cash")}
+        times = {
+            "test_month": date.fromisoformat(values["test_month"]),
+            "known_at": datetime.fromisoformat(values["known_at"]),
+        }
+        return cls(**{**values, **performances, **times})
+
+
+def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, costs: Costs) -> Evaluation:
+    """Let the policy decide on every candle of its own test month, and on nothing else in the tables.
+
+    `features` has open_time and the policy's features, `candles` open_time, close_time, open and close.
+    Raises InvalidValue when no candle of the month can be decided on.
+    """
+    month = policy.manifest.test_month
+    rows = _joined(policy, features, month_rows(candles, month))
+    opens, closes = rows["open"].to_numpy(), rows["close"].to_numpy()
+    exposures, undecided = decide_exposures(
+        policy, rows.select(policy.feature_names).cast(pl.Float64).to_numpy()
+    )
+    runs = {
+        "policy": (exposures, run_exposures(exposures, opens, closes, costs)),
+        "buy_and_hold": _constant(1.0, opens, closes, costs),
+        "cash": _constant(0.0, opens, closes, costs),
+    }
+    per_year = policy.timeframe.per_year
+    return Evaluation(
+        policy_id=policy.policy_id,
+        recipe=policy.manifest.recipe,
+        pair=policy.manifest.pair,
+        timeframe=policy.manifest.timeframe,
+        dataset=policy.manifest.dataset,
+        test_month=month,
+        known_at=rows["close_time"][-1],
+        candles=rows.height,
+        undecided=undecided,
+        **{name: performance(*run, per_year) for name, run in runs.items()},
+        market_return=float(closes[-1] / opens[0] - 1.0),
+        curves=rows.select(
+            "close_time",
+            "close",
+            **{name: pl.Series(result.equity) for name, (_, result) in runs.items()},
+            exposure=pl.Series(exposures),
+        ),
+    )
+
+
+def decide_exposures(policy: Policy, features: Array, held: int = 0) -> tuple[Array, int]:
+    """Exposure after each row of features (n, f), `held` before, and how many rows could not be decided on.
+
+    A row with an unknown feature keeps the exposure, as the live agent does when it abstains.
+    """
+    known = np.isfinite(features).all(axis=1)
+    wanted = np.empty((len(features), 2))
+    # What is held is one of two values, so both answers are known before walking through time.
+    for before in (0, 1):
+        wanted[:, before] = before
+        wanted[known, before] = policy.long_probabilities(features[known], float(before)) > 0.5
+    exposures = np.empty(len(features))
+    for row, choices in enumerate(wanted.astype(int).tolist()):
+        held = choices[held]
+        exposures[row] = held
+    return exposures, int((~known).sum())
+
+
+def performance(exposures: Array, result: BacktestResult, per_year: float) -> Performance:
+    return Performance(
+        total_return=total_return(result.equity),
+        annualised_sharpe=annualised_sharpe(result.growth - 1.0, per_year) or 0.0,
+        maximum_drawdown=maximum_drawdown(result.equity),
+        turnover=result.turnover,
+        fees=result.fees,
+        trades=result.trades,
+        exposure=float(exposures[:-1].mean()),
+    )
+
+
+def _constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, BacktestResult]:
+    exposures = np.full_like(opens, exposure)
+    return exposures, run_exposures(exposures, opens, closes, costs)
+
+
+def _joined(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame) -> pl.DataFrame:
+    """The month's candles with their features; a candle without a feature row has unknown ones."""
+    month = f"{policy.manifest.pair} in {policy.manifest.test_month:%Y-%m}"
+    names = list(policy.feature_names)
+    if missing := [name for name in names if name not in features.columns]:
+        raise InvalidValue(
+            f"the features of {month} lack {', '.join(missing)}, which policy {policy.policy_id} reads"
+        )
+    rows = candles.select("open_time", "close_time", "open", "close").join(
+        features.select("open_time", *names),
+        on="open_time",
+        how="left",
+        maintain_order="left",
+        validate="1:1",
+    )
+    known = rows.filter(pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in names))
+    if rows.height < 2 or known.is_empty():
+        raise InvalidValue(
+            f"{month} has {rows.height} candles, {known.height} with all features: nothing to test on"
+        )
+    return rows

@@ -1,0 +1,148 @@
+"""A trained policy as a folder that proves itself, and how it acts. NumPy only: acting needs no torch."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.learning.manifest import Manifest, digest
+from ml.learning.observation import Normaliser, Observations, observe
+from trading.errors import InvalidBundle, NotStored
+from trading.market import Pair, Timeframe
+
+WEIGHTS = "weights.npz"
+MANIFEST = "manifest.json"
+Layers = Sequence[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAction:
+    """Target exposure, 0 or 1, and the probability that the policy gives to it (0.5 .. 1)."""
+
+    exposure: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """Tanh network from observation to one logit per target exposure; `act` is deterministic."""
+
+    manifest: Manifest
+    normaliser: Normaliser
+    layers: Layers  # (weight (inputs, outputs), bias (outputs,)) from the observation to the logits
+
+    @property
+    def policy_id(self) -> str:
+        return self.manifest.policy_id
+
+    @property
+    def pair(self) -> Pair:
+        return Pair.parse(self.manifest.pair)
+
+    @property
+    def timeframe(self) -> Timeframe:
+        return Timeframe(self.manifest.timeframe)
+
+    @property
+    def test_month(self) -> date:
+        return self.manifest.test_month
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.manifest.feature_names
+
+    def act(self, features: Mapping[str, float] | npt.NDArray[np.float64], exposure: float) -> PolicyAction:
+        """Target exposure after a closed candle with these features, while `exposure` (0..1) is held.
+
+        An array must be in the order of `feature_names`. Raises InvalidBundle when the policy was made for
+        other features, InvalidValue when one of its features is not a finite number.
+        """
+        observation = observe(self._row(features), exposure, self.normaliser)
+        flat, long = self._logits(observation)[0]
+        probability = 1.0 / (1.0 + math.exp(-abs(float(long) - float(flat))))
+        return PolicyAction(1.0 if long > flat else 0.0, probability)
+
+    def long_probabilities(
+        self, features: npt.NDArray[np.float64], exposure: npt.NDArray[np.float64] | float
+    ) -> npt.NDArray[np.float64]:
+        """Probability (n,) of being long after each row of features (n, f); `act` is long above one half."""
+        logits = self._logits(observe(features, exposure, self.normaliser)).astype(np.float64)
+        return np.asarray(1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1])))
+
+    def _logits(self, observations: Observations) -> npt.NDArray[np.float32]:
+        activations = observations  # `dot` and not `@`, which takes twice as long on one row
+        for weight, bias in self.layers[:-1]:
+            activations = np.tanh(activations.dot(weight) + bias)
+        weight, bias = self.layers[-1]
+        logits: npt.NDArray[np.float32] = activations.dot(weight) + bias
+        return logits
+
+    def _row(self, features: Mapping[str, float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        names = self.manifest.feature_names
+        if isinstance(features, np.ndarray):
+            if features.shape != (len(names),):
+                raise InvalidBundle(
+                    f"policy {self.policy_id} reads {len(names)} features, got shape {features.shape}"
+                )
+            return features[np.newaxis]
+        if missing := [name for name in names if name not in features]:
+            raise InvalidBundle(
+                f"policy {self.policy_id} was trained on features that are not there: {', '.join(missing)}; "
+                "train and promote a policy on the current features"
+            )
+        values = [features[name] for name in names]
+        return np.array(
+            [values], dtype=np.float64
+        )  # an unknown (None) becomes NaN, which `observe` refuses by name
+
+
+def load_bundle(folder: Path) -> Policy:
+    """The policy in `folder`, after checking digests and shapes.
+
+    Raises NotStored when there is no bundle, InvalidBundle saying what differs.
+    """
+    manifest = _read_manifest(folder)
+    try:
+        return _policy(manifest, _verified(folder, manifest))
+    except InvalidBundle as error:
+        raise InvalidBundle(f"{folder}: {error}; train this fold again") from None
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest.from_json(json.loads((folder / MANIFEST).read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotStored(f"no policy bundle in {folder}: materialise ppo_policy first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, InvalidBundle, AttributeError, TypeError) as error:
+        raise InvalidBundle(f"{folder / MANIFEST}: {error}; train this fold again") from None
+
+
+def _verified(folder: Path, manifest: Manifest) -> bytes:
+    if set(manifest.files) != {WEIGHTS}:
+        raise InvalidBundle(f"the manifest lists {sorted(manifest.files)}, a policy has {WEIGHTS} alone")
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+    except FileNotFoundError:
+        raise InvalidBundle(f"{WEIGHTS} is missing") from None
+    if (found := digest(content)) != manifest.files[WEIGHTS]:
+        raise InvalidBundle(f"{WEIGHTS} has SHA-256 {found}, the manifest says {manifest.files[WEIGHTS]}")
+    return content
+
+
+def _policy(manifest: Manifest, content: bytes) -> Policy:
+    names = manifest.feature_names
+    normaliser = Normaliser(names, np.array(manifest.mean), np.array(manifest.std))
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
+        layers = [(arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(len(arrays.files) // 2)]
+    sizes = (len(names) + 1, *manifest.hidden_sizes, 2)
+    expected = [((inputs, outputs), (outputs,)) for inputs, outputs in pairwise(sizes)]
+    if (shapes := [(weight.shape, bias.shape) for weight, bias in layers]) != expected:
+        raise InvalidBundle(f"{WEIGHTS} has layers {shapes}, the manifest describes {expected}")
+    return Policy(manifest, normaliser, layers)

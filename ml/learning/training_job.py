@@ -1,0 +1,104 @@
+"""From a training request to a bundle: read the fold's rows, train, describe, write."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import polars as pl
+
+from ml.learning.bundle import write_bundle
+from ml.learning.manifest import Manifest, canonical, digest
+from ml.learning.training import Progress, TrainedPolicy, TrainingData, train
+from ml.learning.training_request import TrainingRequest
+from trading.errors import UnreadableFile
+
+TELLINGS = 10  # progress reports per training after the first: each becomes an event in the run's log
+LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
+
+
+def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
+    """Reports {"event": "progress"} after the first rollout, then at each tenth; {"event": "bundle"} at the end."""
+    data = training_data(request)
+    told = -1
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal told
+        tenth = TELLINGS * progress.frames // progress.total_frames
+        if tenth > told:
+            told = tenth
+            report({"event": "progress", **asdict(progress)})
+
+    trained = train(data, request.config, on_progress)
+    bundle = write_bundle(request.output, manifest(request, data, trained), trained.layers)
+    report(
+        {
+            "event": "bundle",
+            "folder": str(bundle),
+            "policy_id": bundle.name,
+            "frames": trained.frames,
+            "frames_per_second": trained.frames_per_second,
+        }
+    )
+
+
+def training_data(request: TrainingRequest) -> TrainingData:
+    """The fold's rows, read from the request's tables. UnreadableFile when one is missing, corrupt or incomplete."""
+    return TrainingData.of(_read(request), request.feature_names, request.costs)
+
+
+def manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolicy) -> Manifest:
+    """Everything but the id and the digests of the files, which writing fills in."""
+    return Manifest(
+        policy_id="",
+        pair=str(request.pair),
+        timeframe=request.timeframe.value,
+        dataset=request.dataset,
+        feature_names=request.feature_names,
+        mean=tuple(trained.normaliser.mean.tolist()),
+        std=tuple(trained.normaliser.std.tolist()),
+        hidden_sizes=request.config.hidden_sizes,
+        config=asdict(request.config),
+        costs=asdict(request.costs),
+        training_start=data.start,
+        training_end=data.end,
+        training_rows=len(data.features),
+        dropped_rows=data.dropped_rows,
+        embargo_candles=request.config.embargo_candles,
+        test_month=request.fold.test_month,
+        seed=request.config.seed,
+        frames=trained.frames,
+        frames_per_second=trained.frames_per_second,
+        reward_curve=trained.reward_curve,
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        inputs_hash=data.digest(),
+        recipe=recipe(request),
+        files={},
+    )
+
+
+def recipe(request: TrainingRequest) -> str:
+    """Digest of what was chosen, apart from the data: folds of one recipe can be judged together."""
+    chosen = {
+        "config": asdict(request.config),
+        "feature_names": request.feature_names,
+        "timeframe": request.timeframe.value,
+        "costs": asdict(request.costs),
+    }
+    return digest(canonical(chosen))[:16]
+
+
+def _read(request: TrainingRequest) -> pl.DataFrame:
+    columns = ["open_time", "close_time", "open", "close", *request.feature_names]
+    tables = []
+    for path in request.tables:
+        try:
+            tables.append(pl.read_parquet(path, columns=columns))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise UnreadableFile(
+                f"{path}: {str(error).splitlines()[0]}; a training table has {', '.join(columns)}"
+            ) from None
+    if not tables:
+        raise UnreadableFile("the training request names no tables")
+    return request.fold.training_rows(pl.concat(tables))

@@ -1,0 +1,42 @@
+"""The embedded default: VADER's rules over a finance lexicon. No network, no weights, always the same."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from ml.sentiment.finance_lexicon import NEUTRAL, WORDS
+from ml.sentiment.finance_reading import VALENCES, marked
+from ml.sentiment.pair import Sentiment
+
+# One weak word (valence 0.9 gives 0.23) is no judgement. Macro-F1 on both labelled sets moves by at most 0.025 for
+# bands from 0.25 to 0.4; the band was chosen on those sets.
+NEUTRAL_BAND = 0.25
+# A rough line, not a calibration: on the labelled sets 24 % to 67 % of the judgements with a score of 0.2 to 0.4
+# were right, 73 % or more above 0.7.
+_CONFIDENCE_OF_A_WEAK_WORD = 0.5
+_CONFIDENCE_PER_SCORE = 0.4
+
+
+class LexiconSentiment:
+    """Scores inside the neutral band are exactly 0: the sign of the score is the label."""
+
+    name = "vader-finance-lexicon/1"
+
+    def score(self, texts: Sequence[str]) -> list[Sentiment]:
+        return [self._judge(text) for text in texts]
+
+    def _judge(self, text: str) -> Sentiment:
+        compound = float(self._vader.polarity_scores(marked(text))["compound"])
+        if abs(compound) < NEUTRAL_BAND:
+            return Sentiment(0.0, _CONFIDENCE_OF_A_WEAK_WORD)
+        return Sentiment(compound, _CONFIDENCE_OF_A_WEAK_WORD + _CONFIDENCE_PER_SCORE * abs(compound))
+
+    @cached_property
+    def _vader(self) -> Any:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+        analyzer = SentimentIntensityAnalyzer()
+        for word in NEUTRAL:
+            analyzer.lexicon.pop(word, None)
+        analyzer.lexicon.update(WORDS | VALENCES)
+        return analyzer

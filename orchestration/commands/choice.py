@@ -1,0 +1,141 @@
+"""What a demo works on: real files or the simulator, written down so that the UI afterwards sees the same."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ml.news.files import NewsFiles
+from orchestration.commands.imports import import_files, show
+from orchestration.settings import chosen_file
+from orchestration.system import System
+from trading.errors import NotStored, UnreadableFile
+from trading.importers.coverage import Window, longest_common_window
+from trading.importers.landing import Landing
+from trading.market import Timeframe, month_of
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Candles with start <= open time, closing by `end`, and the days that news exist for."""
+
+    label: str
+    start: datetime
+    end: datetime
+    news: tuple[date, date] | None  # first and last day on which an article became known
+
+    @property
+    def first_month(self) -> date:
+        return month_of(self.start)
+
+    @property
+    def last_month(self) -> date:
+        return month_of(self.end - timedelta(microseconds=1))
+
+    @property
+    def last_day(self) -> date:
+        return (self.end - timedelta(microseconds=1)).date()
+
+    def news_days(self, count: int) -> tuple[date, date] | None:
+        """The last `count` days with news that the candles' time covers."""
+        if self.news is None:
+            return None
+        last = min(self.news[1], self.last_day)
+        return max(self.news[0], self.start.date(), last - timedelta(days=count - 1)), last
+
+
+def choose_files(system: System, data: Path, out: Console) -> Choice:
+    """Import the candle files under `data` and take the longest time that covers all pairs.
+
+    The last candle stays unknown to everybody but the paper exchange: it holds the price that orders fill at.
+    """
+    candles, news = _folders(data)
+    reports = [row for row in import_files(candles, None, None, None) if _concerns(row, system)]
+    refused = [row for row in reports if row["refused_reason"]]
+    window = _window(system, reports, refused)
+    show([*(row for row in reports if _used(row, window)), *refused], out)
+    for reason in _refused_news(news):
+        out.print(f"[red]refused[/red] {reason}", soft_wrap=True)
+    end = window.end - window.timeframe.duration
+    _write(system.home, _files_overlay(window, end, news))
+    label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
+    return Choice(label, window.start, end, _news_span(news, window.start, end))
+
+
+def choose_simulator(system: System) -> Choice:
+    """The seeded simulator of the settings, labelled as such."""
+    simulator = system.settings.simulator
+    _write(system.home, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n')
+    start, end = (_midnight(day) for day in (simulator.start, simulator.end))
+    label = (
+        f"SIMULATED market, seed {simulator.seed}, from {simulator.start} to {simulator.end}: not real prices"
+    )
+    return Choice(label, start, end, (simulator.start, simulator.end))
+
+
+def _folders(data: Path) -> tuple[Path, Path | None]:
+    """Candles in `ohlcv` below the folder, or in the folder itself; news in `news` when that is there."""
+    if not data.is_dir():
+        raise UnreadableFile(f"{data} is not a folder: name one that holds candle files, or leave DATA out")
+    candles, news = data / "ohlcv", data / "news"
+    return (candles if candles.is_dir() else data), (news.resolve() if news.is_dir() else None)
+
+
+def _concerns(row: dict[str, Any], system: System) -> bool:
+    """Files that are known to hold another pair are not looked at; one that cannot be read might hold ours."""
+    return row["pair"] is None or row["pair"] in {str(pair) for pair in system.settings.market.pairs}
+
+
+def _window(system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]) -> Window:
+    """The longest common time among these files; NotStored names what was refused."""
+    spans: dict[tuple[str, Timeframe], list[datetime]] = {}
+    for row in reports:
+        if not row["refused_reason"]:
+            times = [datetime.fromisoformat(row[name]) for name in ("first", "last")]
+            spans.setdefault((row["venue"], Timeframe(row["timeframe"])), []).extend(times)
+    kinds = {kind: (min(times), max(times) + kind[1].duration) for kind, times in spans.items()}
+    try:
+        return longest_common_window(Landing(system.home / "landing"), kinds, system.settings.market.pairs)
+    except NotStored as error:
+        reasons = "".join(f"\nrefused {row['path']}: {row['refused_reason']}" for row in refused)
+        raise NotStored(f"{error}{reasons}") from None
+
+
+def _refused_news(news: Path | None) -> list[str]:
+    return list(NewsFiles(news).refused) if news else []
+
+
+def _used(row: dict[str, Any], window: Window) -> bool:
+    same = (row["venue"], row["timeframe"]) == (window.venue, window.timeframe.value)
+    return same and not row["refused_reason"]
+
+
+def _news_span(news: Path | None, start: datetime, end: datetime) -> tuple[date, date] | None:
+    """First and last day in the candles' time on which an article became known."""
+    if news is None:
+        return None
+    known = NewsFiles(news).articles(start, end)["known_at"]
+    return (known[0].date(), known[-1].date()) if len(known) else None
+
+
+def _files_overlay(window: Window, until: datetime, news: Path | None) -> str:
+    return (
+        f'[market]\nsource = "files"\nvenue = "{window.venue}"\ntimeframe = "{window.timeframe.value}"\n'
+        f'until = "{until.isoformat()}"\nnews = {json.dumps(str(news or ""))}\n'
+    )
+
+
+def _write(home: Path, text: str) -> None:
+    draft = chosen_file(home).with_suffix(".partial")
+    draft.write_text(
+        f"# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml.\n{text}"
+    )
+    os.replace(draft, chosen_file(home))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

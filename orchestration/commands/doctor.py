@@ -1,0 +1,169 @@
+"""`marketloom doctor`: every dependency looked at, and what to do where one is missing."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from rich.console import Console
+
+from orchestration.postgres.embedded import prepare_home
+from orchestration.sections import Settings
+from orchestration.settings import PROJECT, home_folder, load_settings
+from trading.errors import MarketloomError
+
+NEEDED_BYTES = 2 * 10**9
+
+
+class Health(StrEnum):
+    OK = "ok"
+    NOTE = "note"  # works without it
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    health: Health
+    detail: str  # what was found, and what to do unless it is ok
+
+    @property
+    def blocks(self) -> bool:
+        return self.health is Health.BROKEN
+
+    def as_json(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+def examine() -> list[Finding]:
+    """Look at everything; one broken thing does not hide the next."""
+    findings = [_python(), _packages(), *_settings_and_what_follows()]
+    return [*findings, _examined("embedding model", _embedding_model)]
+
+
+def _settings_and_what_follows() -> Iterator[Finding]:
+    try:
+        settings = load_settings()
+    except MarketloomError as error:
+        yield Finding("settings", Health.BROKEN, str(error))
+        return
+    yield Finding(
+        "settings", Health.OK, f"{PROJECT / 'marketloom.toml'}, data {settings.market.universe.dataset}"
+    )
+    yield _examined("home folder", lambda: _home(home_folder()))
+    yield _examined("PostgreSQL", lambda: _postgres(home_folder()))
+    yield _port(settings)
+    yield _ollama(settings)
+
+
+def _examined(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, Health.OK, look())
+    except MarketloomError as error:
+        return Finding(what, Health.BROKEN, str(error))
+
+
+def _python() -> Finding:
+    found = sys.version.split()[0]
+    right = sys.version_info[:2] == (3, 11)
+    return Finding(
+        "Python", Health.OK if right else Health.BROKEN, found if right else f"{found}: install Python 3.11"
+    )
+
+
+def _packages() -> Finding:
+    """Every dependency of pyproject.toml, against the versions it allows."""
+    needed = [Requirement(text) for text in requires("marketloom") or ()]
+    wrong = [fault for each in needed if not each.marker and (fault := _fault(each))]
+    if wrong:
+        return Finding("packages", Health.BROKEN, f"{'; '.join(wrong)}: run `make install`")
+    return Finding("packages", Health.OK, f"all {len(needed)} at allowed versions, torch {version('torch')}")
+
+
+def _fault(needed: Requirement) -> str:
+    try:
+        found = version(needed.name)
+    except PackageNotFoundError:
+        return f"{needed.name} is missing"
+    return (
+        ""
+        if needed.specifier.contains(found, prereleases=True)
+        else f"{needed.name} is {found}, not {needed}"
+    )
+
+
+def _home(home: Path) -> str:
+    free = shutil.disk_usage(prepare_home(home)).free
+    if free < NEEDED_BYTES:
+        raise MarketloomError(
+            f"{home}: {free / 1e9:.1f} GB free; make room for 2 GB or set MARKETLOOM_HOME elsewhere"
+        )
+    return f"{home}, {free / 1e9:.0f} GB free"
+
+
+def _postgres(home: Path) -> str:
+    from orchestration.system import postgres_addresses
+    from trading.stores.postgres import Database, migrate
+
+    with postgres_addresses(home) as (dsn, _):
+        migrate(dsn)
+        with Database(dsn).transaction() as connection:
+            found = connection.execute(
+                "select current_setting('server_version') as server, "
+                "(select extversion from pg_extension where extname = 'vector') as vector"
+            ).fetchone()
+    assert found is not None
+    return f"PostgreSQL {found['server']}, pgvector {found['vector']}"
+
+
+def _embedding_model() -> str:
+    from ml.news.embeddings import MINILM_SHA256, packaged_folder, verify
+
+    verify(packaged_folder() / "model.safetensors")
+    return f"all-MiniLM-L6-v2, weights are the published ones (SHA-256 {MINILM_SHA256[:12]})"
+
+
+def _port(settings: Settings) -> Finding:
+    host, port = settings.dagster.host, settings.dagster.port
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        used = probe.connect_ex((host, port)) == 0
+    if not used:
+        return Finding("UI port", Health.OK, f"{host}:{port} is free")
+    return Finding(
+        "UI port",
+        Health.NOTE,
+        f"{host}:{port} is in use: the UI runs already, or choose another with MARKETLOOM__DAGSTER__PORT",
+    )
+
+
+def _ollama(settings: Settings) -> Finding:
+    from ml.models.ollama import ollama_answers
+
+    url = settings.ollama.base_url
+    if ollama_answers(url, 0.5):
+        return Finding("Ollama", Health.OK, f"answers at {url}")
+    return Finding(
+        "Ollama",
+        Health.NOTE,
+        f"does not answer at {url}: the finance lexicon and the packaged embedding model serve; "
+        "start it with `ollama serve` to use local language models",
+    )
+
+
+MARKS = {
+    Health.OK: "[green]ok[/green]    ",
+    Health.NOTE: "[yellow]note[/yellow]  ",
+    Health.BROKEN: "[red]broken[/red]",
+}
+
+
+def show(findings: list[Finding], out: Console) -> None:
+    for finding in findings:
+        out.print(f"{MARKS[finding.health]}  [bold]{finding.what}[/bold]", end="  ")
+        out.print(finding.detail, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,77 @@
+"""`marketloom import`: candle files into the landing area, each with its report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.postgres.embedded import prepare_home
+from orchestration.settings import home_folder
+from trading.errors import InvalidCandles, InvalidValue
+from trading.importers import ImportedFile, import_path
+from trading.importers.landing import Landing
+from trading.market import Pair, Timeframe
+
+
+def import_files(
+    path: Path, venue: str | None, pair: str | None, timeframe: str | None
+) -> list[dict[str, Any]]:
+    """One report per file, as JSON values; a refused file stores nothing and does not stop the others."""
+    landing = Landing(prepare_home(home_folder()) / "landing")
+    return [
+        _land(imported, landing)
+        for imported in import_path(
+            path,
+            venue=venue,
+            pair=Pair.parse(pair) if pair else None,
+            timeframe=parse_timeframe(timeframe) if timeframe else None,
+        )
+    ]
+
+
+def parse_timeframe(text: str) -> Timeframe:
+    try:
+        return Timeframe(text)
+    except ValueError:
+        raise InvalidValue(
+            f"{text!r} is not a timeframe: choose one of {', '.join(each.value for each in Timeframe)}"
+        ) from None
+
+
+def _land(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
+    report = imported.report.as_json()
+    if report["refused_reason"]:
+        return report
+    try:
+        landing.add(imported)
+    except InvalidCandles as error:
+        return report | {"rows_stored": 0, "refused_reason": str(error)}
+    return report
+
+
+def left_out(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for every imported series that disagrees with a longer one of the same pair and is not read."""
+    landing = Landing(home_folder() / "landing")
+    stored = {(row["venue"], row["timeframe"], row["pair"]) for row in reports if row["rows_stored"]}
+    for venue, timeframe, pair in sorted(stored):
+        for shelf in landing.source(venue, Timeframe(timeframe)).left_out(Pair.parse(pair)):
+            yield f"{venue} {pair} {timeframe}: the {shelf} series disagrees with a longer one and is not read"
+
+
+def show(reports: list[dict[str, Any]], out: Console) -> None:
+    table = Table(
+        "file", "format", "pair", "tf", "read", "stored", "dup", "bad", "missing", "gaps", "from", "to"
+    )
+    for row in reports:
+        bad = (row["impossible"] or 0) + (row["misaligned"] or 0)
+        cells = [Path(row["path"]).name, row["format"], row["pair"], row["timeframe"], row["rows_read"],
+                 row["rows_stored"], row["duplicates_dropped"], bad, row["missing"], row["gaps"],
+                 str(row["first"] or "")[:10], str(row["last"] or "")[:10]]  # fmt: skip
+        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+    out.print(table)
+    for row in reports:
+        if row["refused_reason"]:
+            out.print(f"[red]refused[/red] {row['path']}: ", end="")
+            out.print(row["refused_reason"], markup=False, highlight=False)

@@ -1,0 +1,115 @@
+"""`marketloom watch`: what a venue's stream says, as lines on the screen."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestration.postgres.embedded import prepare_home
+from orchestration.sections import Settings
+from orchestration.settings import home_folder, load_settings
+from orchestration.sources import CRYPTOCOMPARE_KEY
+from orchestration.venues import sandbox_client
+from streaming.connection.attempts import budget_of
+from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
+from streaming.feeds import Feed
+from streaming.quarantine import Quarantine
+from streaming.session.outcomes import Books, Heard, SessionSettings
+from streaming.watching import line, watch
+from trading.errors import InvalidValue
+from trading.market import Pair, Timeframe
+from trading.venues.kraken import Credentials, KrakenClient
+
+
+def watch_stream(
+    pairs: Sequence[str],
+    channels: Sequence[str],
+    source: str,
+    depth: int,
+    seconds: float | None,
+    out: Console,
+) -> None:
+    """Until Ctrl-C, or for so many seconds."""
+    settings, home = load_settings(), prepare_home(home_folder())
+    logging.getLogger("streaming").setLevel(logging.ERROR)  # what it warns of stands on the screen already
+    asked = [_channel(name) for name in channels or ["trade", "book"]]
+    wanted = [Pair.parse(name) for name in pairs] or list(settings.market.pairs)
+    feed = _feed(settings, home, source, _private(asked, source))
+    subscriptions = [_subscription(channel, wanted, depth, settings.market.timeframe) for channel in asked]
+    books = Books.WHOLE if source.startswith("cryptocompare") else Books.LISTED
+    quarantine = Quarantine(home / "quarantine" / feed.venue)
+
+    def show(heard: Heard) -> None:
+        if not isinstance(heard, Heartbeat):
+            out.print(line(heard), markup=False, highlight=False, soft_wrap=True)
+
+    async def run() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        if seconds is not None:
+            loop.call_later(seconds, stop.set)
+        budget = budget_of(feed, home / "connections")
+        chosen = SessionSettings(books=books)
+        await watch(feed, subscriptions, show, stop, quarantine=quarantine, budget=budget, settings=chosen)
+
+    asyncio.run(run())
+    if quarantine.kept or quarantine.lost:
+        counted = f"{quarantine.kept} unreadable messages were kept in {home / 'quarantine' / feed.venue}"
+        out.print(f"{counted}, {quarantine.lost} lost by the disk, {quarantine.dropped} older ones dropped")
+
+
+def _private(asked: Sequence[Channel], source: str) -> bool:
+    """Kraken has private channels at an address of their own, without any other; the sandbox has all at one."""
+    private = [channel for channel in asked if channel in PRIVATE]
+    if source == "kraken" and private and len(private) < len(asked):
+        raise InvalidValue(
+            f"{', '.join(private)} need a `watch` of their own: Kraken has them at another address"
+        )
+    return bool(private)
+
+
+def _channel(name: str) -> Channel:
+    try:
+        return Channel(name)
+    except ValueError:
+        raise InvalidValue(f"{name!r} is no channel: choose among {', '.join(Channel)}") from None
+
+
+def _subscription(channel: Channel, pairs: list[Pair], depth: int, timeframe: Timeframe) -> Subscription:
+    if channel in (*PRIVATE, Channel.INSTRUMENT):
+        return Subscription(channel)
+    return Subscription(channel, tuple(pairs), depth, timeframe)
+
+
+def _feed(settings: Settings, home: Path, source: str, private: bool) -> Feed:
+    match source.split(":"):
+        case ["sandbox"]:
+            from streaming.feeds.kraken import KrakenFeed
+
+            url = f"ws{settings.sandbox.url.removeprefix('http')}/v2"
+            return KrakenFeed(url, _token(sandbox_client(settings, home)) if private else None)
+        case ["kraken"]:
+            from streaming.feeds.kraken import KrakenFeed
+
+            if not private:
+                return KrakenFeed(settings.kraken.websocket_url)
+            credentials = Credentials.from_environment()
+            client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url)
+            return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
+        case ["cryptocompare", market] if market:
+            from streaming.feeds.cryptocompare import CryptoCompareFeed
+
+            return CryptoCompareFeed(market, os.environ.get(CRYPTOCOMPARE_KEY, ""))
+    raise InvalidValue(
+        f"{source!r} has no stream here: choose sandbox, kraken, or cryptocompare with a market, "
+        "such as cryptocompare:kraken (its index CCCAGG has a ticker alone)"
+    )
+
+
+def _token(client: KrakenClient) -> Callable[[], str]:
+    return lambda: client.websockets_token().token

@@ -1,0 +1,282 @@
+import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ml.decision.decide import decide, decision_id, protective_exit
+from ml.decision.explanation import explain
+from ml.decision.inputs import Known, OldestPrice
+from ml.decision.receipt import candles_digest, canonical
+from ml.sentiment.pair import PairSentiment
+from tests.ml.decision.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
+from trading.market import Pair
+from trading.orders import Side
+from trading.portfolio import Position
+from trading.risk.halts import Halt, HaltKind
+
+
+def holding(before: Known, quantity: str, stop: str, target: str, price: str = "50000") -> Known:
+    """With a position that opened three candles ago."""
+    opened = before.candles["open_time"][-3]
+    position = Position(
+        before.account, PAIR, Decimal(quantity), Decimal(price), Decimal(stop), Decimal(target), opened
+    )
+    return replace(before, position=position, since_opened=before.candles.tail(3))
+
+
+def test_a_clean_rise_becomes_a_buy_within_every_limit() -> None:
+    before = known(RISING)
+    decided = decide(before, RULES)
+    intent = decided.intent
+    assert intent is not None
+    assert intent.side is Side.BUY
+    assert intent.stop_loss is not None
+    assert intent.stop_loss < Decimal(before.close) < (intent.take_profit or 0)
+    assert float(intent.quantity) * before.close <= LIMITS.position_cap * before.state.equity
+    assert (
+        float(intent.quantity) * (before.close - float(intent.stop_loss))
+        <= LIMITS.risk_per_trade * 2100 * 1.001
+    )
+
+
+def test_a_clean_fall_sells_inventory_and_never_more_than_there_is() -> None:
+    before = known(FALLING)
+    intent = decide(before, RULES).intent
+    assert intent is not None
+    assert intent.side is Side.SELL
+    assert intent.quantity <= Decimal("0.02")
+    assert intent.stop_loss is not None
+    assert intent.stop_loss > Decimal(before.close)
+
+
+def test_the_same_inputs_give_the_same_receipt_to_the_byte() -> None:
+    assert canonical(decide(known(), RULES).receipt) == canonical(decide(known(), RULES).receipt)
+
+
+def test_the_receipt_is_json_and_names_every_input_vote_and_rule() -> None:
+    receipt = json.loads(canonical(decide(known(), RULES).receipt))
+    assert {opinion["agent"] for opinion in receipt["opinions"]} == {"technical", "quant", "analyst"}
+    assert receipt["inputs"]["candles"]["sha256"] == candles_digest(known().candles)
+    assert {"drawdown", "daily loss", "position cap", "stop-loss"} <= {
+        verdict["rule"] for verdict in receipt["risk"]["verdicts"]
+    }
+
+
+def test_one_changed_digit_of_one_candle_changes_the_digest() -> None:
+    before = known().candles
+    after = before.with_columns(
+        pl.when(pl.col("open_time") == START)
+        .then(pl.col("volume") + 1e-9)
+        .otherwise(pl.col("volume"))
+        .alias("volume")
+    )
+    assert candles_digest(before) != candles_digest(after)
+
+
+def test_the_id_depends_on_account_pair_and_candle_alone() -> None:
+    before = known()
+    other = replace(
+        before, state=replace(before.state, equity=5.0), decided_at=before.decided_at + timedelta(minutes=3)
+    )
+    assert decide(before, RULES).decision_id == decide(other, RULES).decision_id
+    assert decision_id("another", PAIR, before.candle_close_time) != decide(before, RULES).decision_id
+
+
+def test_quant_without_champion_and_analyst_without_news_abstain_and_say_so() -> None:
+    votes = {opinion["agent"]: opinion for opinion in decide(known(), RULES).receipt["opinions"]}
+    assert votes["quant"]["action"] is None
+    assert "no champion" in votes["quant"]["reasoning"]
+    assert votes["analyst"]["action"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"equity_peak": 2400.0}, "drawdown"),
+        ({"day_opening_equity": 2200.0}, "daily loss"),
+        ({"available_quote": 0.0}, "balance"),
+        ({"equity": float("nan")}, "numbers"),
+    ],
+)
+def test_risk_has_the_last_word_and_its_reason_is_the_outcome(changes: dict[str, float], rule: str) -> None:
+    decided = decide(with_equity(known(), **changes), RULES)
+    assert decided.intent is None
+    assert rule in decided.receipt["outcome"]
+
+
+def test_an_old_candle_is_refused_by_name() -> None:
+    late = replace(known(), decided_at=known().decided_at + timedelta(hours=3))
+    decided = decide(late, RULES)
+    assert decided.intent is None
+    assert "candle age" in decided.receipt["outcome"]
+
+
+def test_stale_news_that_nobody_used_does_not_block_an_order() -> None:
+    old = PairSentiment(0.5, 0.7, 3, known().decided_at - timedelta(days=200), "lexicon")
+    decided = decide(replace(known(), sentiment=old), RULES)
+    assert decided.intent is not None
+    assert (
+        "200" in decided.receipt["opinions"][2]["reasoning"]
+        or "months" in decided.receipt["opinions"][2]["reasoning"]
+    )
+
+
+def test_a_position_that_agrees_with_the_consensus_is_kept() -> None:
+    before = known(RISING)
+    held = holding(before, "0.001", "1", "9999999")
+    assert decide(held, RULES).intent is None
+    assert "already LONG" in decide(held, RULES).receipt["outcome"]
+
+
+def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() -> None:
+    before = known(FALLING)
+    held = holding(before, "0.001", "1", "9999999")
+    intent = decide(held, RULES).intent
+    assert intent is not None
+    assert (intent.side, intent.quantity, intent.reduces) == (Side.SELL, Decimal("0.001"), True)
+    assert (intent.stop_loss, intent.take_profit) == (None, None)
+
+
+def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
+    before = known(RISING)
+    held = holding(before, "0.001", "61000", "9999999")
+    decided = decide(held, RULES)
+    assert decided.intent is not None
+    assert decided.intent.reduces
+    assert "stop-loss" in decided.receipt["outcome"]
+
+
+def test_the_stop_that_trails_the_best_price_since_the_opening_closes() -> None:
+    before = known(RISING)
+    story = before.candles.tail(2).with_columns(
+        low=pl.Series([49_900.0, 50_400.0]),
+        high=pl.Series([51_600.0, 51_000.0]),
+        close=pl.Series([51_000.0] * 2),
+    )
+    held = replace(holding(before, "0.001", "49000", "9999999"), since_opened=story)
+    assert "trailing stop 50600" in decide(held, RULES).receipt["outcome"]
+    later = replace(RULES, limits=replace(LIMITS, trailing_after=1.7))
+    assert "already LONG" in decide(held, later).receipt["outcome"]
+
+
+def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
+    before = known(RISING)
+    dust = holding(before, "0.00005", "1", "9999999")
+    intent = decide(dust, RULES).intent
+    assert intent is not None
+    assert not intent.reduces
+
+
+def test_a_policy_feature_that_is_not_known_makes_the_quant_abstain() -> None:
+    class Champion:
+        policy_id = "champion"
+        feature_names = ("rsi_14", "btc_correlation")
+
+        def act(self, features: object, exposure: float) -> None:
+            raise AssertionError("must not be asked")
+
+    before = known()
+    blind = replace(before, features={**before.features, "btc_correlation": None}, policy=Champion())  # type: ignore[arg-type]
+    votes = {opinion["agent"]: opinion for opinion in decide(blind, RULES).receipt["opinions"]}
+    assert votes["quant"]["action"] is None
+    assert "btc_correlation" in votes["quant"]["reasoning"]
+
+
+def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_counts() -> None:
+    before, reference = known(), Pair("BTC", "EUR")
+    compared = {**before.features, "btc_correlation": 0.9}
+    late = replace(
+        before, features=compared, companions={reference: before.candles.head(-3)}, reference=reference
+    )
+    assert "feature age" in decide(late, RULES).receipt["outcome"]
+    unknown = {**before.features, "btc_correlation": None}
+    assert decide(replace(late, features=unknown), RULES).intent
+
+
+def test_a_quiet_cross_rate_does_not_halt_trading() -> None:
+    before = known()
+    assert decide(replace(before, companions={Pair("XRP", "BTC"): before.candles.head(-30)}), RULES).intent
+
+
+def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> None:
+    before, other = known(), Pair("XRP", "USDT")
+    old = OldestPrice(other, before.decided_at - timedelta(hours=25))
+    outcome = decide(replace(before, oldest_price=old), RULES).receipt["outcome"]
+    assert "price age: 25.0 candles old, at most 24: XRP-USDT" in outcome
+    fresh = OldestPrice(other, before.decided_at - timedelta(hours=24))
+    assert decide(replace(before, oldest_price=fresh), RULES).intent
+
+
+def test_a_hit_stop_needs_nothing_but_the_pair_and_dust_is_left_alone() -> None:
+    held = holding(known(RISING), "0.001", "61000", "9999999")
+    bare = replace(held, features={}, state=replace(held.state, equity=float("nan")))
+    leaving = protective_exit(bare, RULES)
+    assert leaving is not None
+    assert leaving.intent is not None
+    assert (leaving.intent.side, leaving.intent.reduces) == (Side.SELL, True)
+    assert leaving.decision_id == decide(held, RULES).decision_id
+    assert protective_exit(holding(known(RISING), "0.00005", "61000", "9999999"), RULES) is None
+    assert protective_exit(holding(known(RISING), "0.001", "1", "9999999"), RULES) is None
+    assert protective_exit(known(RISING), RULES) is None
+
+
+def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:
+    before = known()
+    ahead = before.candles.with_columns(pl.col("known_at") + pl.duration(seconds=3))
+    assert "clock skew" in decide(replace(before, candles=ahead), RULES).receipt["outcome"]
+
+
+def test_an_order_that_waits_too_long_for_its_outcome_is_refused_by_name() -> None:
+    assert "balance age" in decide(replace(known(), waiting=timedelta(hours=3)), RULES).receipt["outcome"]
+
+
+def test_a_halt_of_the_account_is_the_outcome_and_does_not_keep_a_position() -> None:
+    before = known(FALLING)
+    halt = Halt(
+        HaltKind.DRAWDOWN, before.decided_at, None, "equity 1800 is 14.00% below 2100, the equity peak"
+    )
+    halted = replace(before, state=replace(before.state, halts=(halt,)))
+    decided = decide(halted, RULES)
+    assert decided.intent is None
+    assert "drawdown: halted since" in decided.receipt["outcome"]
+    assert "until a person resumes" in explain(decided.receipt, None)
+    held = decide(holding(halted, "0.001", "1", "9999999"), RULES).intent
+    assert held is not None
+    assert held.reduces
+
+
+KNOWN = {drift: known(drift) for drift in (RISING, FALLING)}
+FEATURES = sorted(name for name, value in KNOWN[RISING].features.items() if value is not None)
+numbers = st.floats() | st.floats(-2, 2) | st.none()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    wrong=st.dictionaries(st.sampled_from(FEATURES), numbers, max_size=4),
+    amounts=st.dictionaries(
+        st.sampled_from(["equity", "equity_peak", "available_quote", "available_base", "exposure_value"]),
+        st.floats() | st.floats(0, 5000),
+        max_size=2,
+    ),
+    score=st.floats(-1, 1),
+    drift=st.sampled_from([RISING, FALLING]),
+)
+def test_no_opinion_however_absurd_becomes_an_order_beyond_a_limit(
+    wrong: dict[str, float | None], amounts: dict[str, float], score: float, drift: float
+) -> None:
+    before = KNOWN[drift]
+    news = PairSentiment(score, 0.9, 5, before.decided_at - timedelta(hours=1), "lexicon")
+    absurd = replace(with_equity(before, **amounts), features={**before.features, **wrong}, sentiment=news)
+    decided = decide(absurd, RULES)
+    json.loads(canonical(decided.receipt))
+    if decided.intent is not None:
+        quantity, price, state = decided.intent.quantity, Decimal(repr(before.close)), absurd.state
+        assert decided.intent.stop_loss is not None
+        assert quantity * price <= Decimal("0.2") * Decimal(state.equity)
+        assert quantity * abs(price - decided.intent.stop_loss) <= Decimal("0.01") * Decimal(state.equity)
+        assert abs(price - decided.intent.stop_loss) <= Decimal("0.02") * price

@@ -1,0 +1,99 @@
+"""A small known world for decision tests: a rising or falling market and everything a decision may see of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+
+from ml.agents.analyst import AnalystRules
+from ml.agents.consensus import ConsensusRules
+from ml.decision.decide import Rules
+from ml.decision.inputs import Known
+from trading.candles import complete
+from trading.indicators import live_row, lookback
+from trading.market import Instrument, Pair, Timeframe
+from trading.risk import AccountState, Limits
+from trading.signals import SignalRules
+
+PAIR = Pair("BTC", "USDT")
+WINDOW = lookback(Timeframe.H1) + 1
+START = datetime(2024, 1, 1, tzinfo=UTC)
+INSTRUMENT = Instrument(
+    PAIR,
+    Decimal("0.1"),
+    Decimal("0.00001"),
+    Decimal("0.0001"),
+    Decimal("5"),
+    Decimal("0.0026"),
+    Decimal("0.0016"),
+)
+LIMITS = Limits(
+    risk_per_trade=0.01, position_cap=0.2, asset_cap=0.4, total_exposure=0.6, reserve=0.05, stop_distance=0.02,
+    trailing_after=1.5, reward_risk=1.5, leverage=3.0, leverage_volatility=0.5, correlated_positions=2,
+    correlated_above=0.8, correlated_size=0.5, drawdown=0.1, daily_loss=0.03, losing_streak=5,
+    cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, price_age=24.0, sentiment_age_hours=72.0,
+    policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
+)  # fmt: skip
+RULES = Rules(
+    signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
+    analyst=AnalystRules(72.0, 1, 0.15),
+    consensus=ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1),
+    limits=LIMITS,
+)
+
+
+def candles(drift: float, rows: int = WINDOW, seed: int = 1) -> pl.DataFrame:
+    """Hourly candles around 50,000 whose last 120 hours drift by `drift` per hour; noise keeps them real."""
+    random = np.random.default_rng(seed)
+    steps = random.normal(0, 0.002, rows)
+    steps[-120:] += drift
+    close = 50_000 * np.exp(np.cumsum(steps))
+    opened = np.concatenate([[50_000.0], close[:-1]])
+    frame = pl.DataFrame(
+        {
+            "open_time": [START + timedelta(hours=hour) for hour in range(rows)],
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.0015,
+            "low": np.minimum(opened, close) * 0.9985,
+            "close": close,
+            "volume": random.uniform(5, 15, rows),
+        }
+    ).with_columns(pl.col("open_time").cast(pl.Datetime("us", "UTC")))
+    return complete(frame, Timeframe.H1, "test")
+
+
+RISING, FALLING = 0.0025, -0.0025
+
+
+def known(drift: float = RISING) -> Known:
+    window = candles(drift)
+    return Known(
+        account="paper-test",
+        dataset="test-1h",
+        pair=PAIR,
+        timeframe=Timeframe.H1,
+        decided_at=window["close_time"][-1],
+        candles=window,
+        companions={},
+        reference=None,
+        features=live_row(window, Timeframe.H1),
+        policy=None,
+        policy_age_days=None,
+        sentiment=None,
+        position=None,
+        since_opened=window.clear(),
+        state=AccountState(
+            equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0, base_exposure=0.0,
+            quote_exposure=0.0, exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
+            recent_orders=0, others=(), halts=(),
+        ),
+        waiting=timedelta(0),
+        oldest_price=None,
+        instrument=INSTRUMENT,
+    )  # fmt: skip
+
+
+def with_equity(before: Known, **changes: float) -> Known:
+    return replace(before, state=replace(before.state, **changes))

@@ -1,0 +1,87 @@
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ml.learning.evaluation import Evaluation, decide_exposures, evaluate
+from ml.learning.policy import load_bundle
+from tests.ml.learning.folds_of_candles import COSTS, NAMES, bundle, policy, table
+from trading.backtest import run_exposures
+from trading.errors import InvalidValue
+from trading.fills import Costs
+
+TEST_MONTH = pl.col("open_time").dt.date() >= date(2021, 3, 1)
+
+
+def test_only_the_test_month_counts(tmp_path: Path) -> None:
+    loaded = policy(tmp_path)
+    whole = evaluate(loaded, table(), table(), COSTS)
+    alone = evaluate(loaded, table().filter(TEST_MONTH), table().filter(TEST_MONTH), COSTS)
+    assert whole == alone
+    assert whole.candles == 31 * 24
+    assert whole.curves is not None
+    assert whole.curves["close_time"][0] == table().filter(TEST_MONTH)["close_time"][0]
+
+
+def test_the_batch_of_decisions_is_what_acting_candle_by_candle_decides(tmp_path: Path) -> None:
+    loaded = policy(tmp_path)
+    rows = table().filter(TEST_MONTH).select(NAMES).to_numpy()
+    held, one_by_one = 0.0, []
+    for row in rows:
+        held = loaded.act(row, held).exposure
+        one_by_one.append(held)
+    exposures, undecided = decide_exposures(loaded, rows)
+    assert (exposures.tolist(), undecided) == (one_by_one, 0)
+
+
+def test_curves_and_numbers_are_those_of_the_back_test(tmp_path: Path) -> None:
+    result = evaluate(policy(tmp_path), table(), table(), COSTS)
+    month = table().filter(TEST_MONTH)
+    assert result.curves is not None
+    rerun = run_exposures(
+        result.curves["exposure"].to_numpy(), month["open"].to_numpy(), month["close"].to_numpy(), COSTS
+    )
+    assert result.curves["policy"].to_numpy().tolist() == rerun.equity.tolist()
+    assert result.policy.total_return == rerun.equity[-1] - 1
+    assert (result.policy.trades, result.policy.turnover) == (rerun.trades, rerun.turnover)
+
+
+def test_holding_pays_its_entry_and_cash_earns_nothing(tmp_path: Path) -> None:
+    result = evaluate(policy(tmp_path), table(), table(), COSTS)
+    assert result.buy_and_hold.trades == 1
+    entry = (1 + COSTS.half_spread + COSTS.slippage) * (1 + COSTS.taker_fee)
+    opens, last = table()["open"], 1 + result.market_return
+    bought = opens[1] / opens[0]  # a decision on the first close buys at the second open
+    assert 1 + result.buy_and_hold.total_return == pytest.approx(last / bought / entry)
+    assert (result.cash.total_return, result.cash.annualised_sharpe, result.cash.exposure) == (0.0, 0.0, 0.0)
+
+
+def test_a_candle_with_an_unknown_feature_keeps_what_was_held_and_is_counted(tmp_path: Path) -> None:
+    loaded = policy(tmp_path)
+    rows = table().filter(TEST_MONTH).select(NAMES).to_numpy().copy()
+    rows[5:9, 1] = np.nan
+    exposures, undecided = decide_exposures(loaded, rows)
+    assert undecided == 4
+    assert (exposures[5:9] == exposures[4]).all()
+    features = table().filter(pl.col("open_time") != table().filter(TEST_MONTH)["open_time"][7])
+    assert evaluate(loaded, features, table(), COSTS).undecided == 1
+
+
+def test_json_keeps_everything_but_the_curves(tmp_path: Path) -> None:
+    result = evaluate(policy(tmp_path), table(), table(), COSTS)
+    read = Evaluation.from_json(json.loads(json.dumps(result.as_json(), allow_nan=False)))
+    assert read == result
+    assert read.curves is None
+
+
+def test_a_month_without_candles_or_features_is_an_error_not_a_zero_return(tmp_path: Path) -> None:
+    loaded = load_bundle(bundle(tmp_path))
+    with pytest.raises(InvalidValue, match="nothing to test on"):
+        evaluate(loaded, table(), table().filter(~TEST_MONTH), COSTS)
+    with pytest.raises(InvalidValue, match="nothing to test on"):
+        evaluate(loaded, table().filter(~TEST_MONTH), table(), Costs(0.0, 0.0, 0.0))
+    with pytest.raises(InvalidValue, match="lack noise"):
+        evaluate(loaded, table().drop("noise"), table(), COSTS)

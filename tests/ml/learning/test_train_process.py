@@ -1,0 +1,121 @@
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml.learning.bundle import current_bundle
+from ml.learning.policy import load_bundle
+from ml.learning.training import TrainingConfig
+from ml.learning.training_request import TrainingRequest
+from tests.ml.learning.folds_of_candles import TINY, bundle, request, table
+from trading.errors import InvalidValue, NotStored, UnreadableFile
+
+ROOT = Path(__file__).parents[3]
+PATIENCE = 300  # seconds: a training is polite, and waits for whoever else wants the processor
+ENDLESS = replace(TINY, total_timesteps=10_000_000)
+
+
+def ask(folder: Path, config: TrainingConfig) -> Path:
+    """Write a training request whose rows lie in `folder`; its policy goes to `folder`/fold."""
+    rows = folder / "rows.parquet"
+    table().write_parquet(rows)
+    path = folder / "request.json"
+    request(config, (rows,), folder / "fold").write(path)
+    return path
+
+
+@contextmanager
+def start(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The training process; nothing is left of it afterwards."""
+    command = [sys.executable, "-m", "ml.learning.train_process", str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def finished(path: Path) -> tuple[list[dict[str, Any]], str, int]:
+    """Events, complaint and exit code of a training that ends by itself."""
+    with start(path) as process:
+        lines, complaint = process.communicate(timeout=PATIENCE)
+    return [json.loads(line) for line in lines.splitlines()], complaint, process.returncode
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
+    with start(ask(tmp_path, ENDLESS)) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "progress"
+        process.send_signal(stop)
+        _, complaint = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + stop
+    assert complaint == f"training stopped by {stop.name}: no new policy\n"
+    with pytest.raises(NotStored):
+        current_bundle(tmp_path / "fold")
+    if stop is signal.SIGINT:
+        events, complaint, code = finished(ask(tmp_path, TINY))
+        assert (complaint, code) == ("", 0)
+        assert events[-1]["event"] == "bundle"
+        assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == events[-1]["policy_id"]
+        # another process, the same bytes
+        assert events[-1]["policy_id"] == bundle(tmp_path / "same").name
+
+
+def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    request(TINY, (tmp_path / "nothing.parquet",), tmp_path / "fold").write(path)
+    _, complaint, code = finished(path)
+    assert code == 2
+    assert complaint.startswith("UnreadableFile: ")
+    assert complaint.count("\n") == 1
+    assert not (tmp_path / "fold").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster reads its own deprecated properties
+def test_inside_dagster_progress_and_policy_arrive_through_pipes(tmp_path: Path) -> None:
+    path = ask(tmp_path, TINY)
+    messages: list[dict[str, str]] = []
+
+    @dg.asset
+    def trained(
+        context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient
+    ) -> dg.MaterializeResult[None]:
+        command = [sys.executable, "-m", "ml.learning.train_process", str(path)]
+        messages.extend(pipes.run(command=command, context=context, cwd=str(ROOT)).get_custom_messages())
+        return dg.MaterializeResult()
+
+    with dg.instance_for_test() as instance:
+        client = dg.PipesSubprocessClient()
+        result = dg.materialize([trained], resources={"pipes": client}, instance=instance)
+        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert messages[0]["event"] == "bundle"
+    assert current_bundle(tmp_path / "fold").name == messages[0]["policy_id"]
+    assert any("512 of 512 frames, mean reward" in message for message in said)
+
+
+def test_a_request_survives_the_way_through_its_file(tmp_path: Path) -> None:
+    asked = request(TINY, (Path("a.parquet"), Path("b.parquet")), Path("fold"))
+    asked.write(tmp_path / "request.json")
+    assert TrainingRequest.read(tmp_path / "request.json") == asked
+
+
+def test_a_request_that_lacks_something_says_what(tmp_path: Path) -> None:
+    values = request().as_json()
+    with pytest.raises(InvalidValue, match="pair is missing"):
+        TrainingRequest.from_json({name: value for name, value in values.items() if name != "pair"})
+    with pytest.raises(InvalidValue, match="batch_size is 1"):
+        TrainingRequest.from_json({**values, "config": {**values["config"], "batch_size": 1}})
+    with pytest.raises(UnreadableFile, match=r"none\.json"):
+        TrainingRequest.read(tmp_path / "none.json")

@@ -1,0 +1,205 @@
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from langchain_ollama import ChatOllama
+
+from ml.models.ollama import (
+    OllamaSettings,
+    chat_model,
+    choose_embedder,
+    choose_sentiment_model,
+    embedding_model,
+    ollama_answers,
+)
+from ml.news.embeddings import OllamaEmbedder, PackagedMiniLM
+from ml.sentiment.language_model import LOCAL, LanguageModelSentiment, SentimentAnswer
+from ml.sentiment.lexicon import LexiconSentiment
+from ml.sentiment.pair import Sentiment
+from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH
+from trading.errors import InvalidValue, ModelUnreachable
+
+from .ollama_double import OllamaDouble, serving
+
+GOOD = '{"score": -0.5, "confidence": 0.75}'
+
+
+@pytest.fixture
+def ollama() -> Iterator[OllamaDouble]:
+    with serving(OllamaDouble(chat_answers=[GOOD])) as double:
+        yield double
+
+
+def settings_for(url: str, timeout: float = 5.0) -> OllamaSettings:
+    return OllamaSettings(url, "chatty:7b", "vectors", timeout)
+
+
+@pytest.fixture
+def nobody() -> OllamaSettings:
+    """An address where nothing listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return settings_for(f"http://127.0.0.1:{taken.getsockname()[1]}")
+
+
+def language_model(settings: OllamaSettings) -> LanguageModelSentiment:
+    return LanguageModelSentiment(chat_model(settings, SentimentAnswer.model_json_schema()), "double", LOCAL)
+
+
+def test_one_look_tells_whether_ollama_answers(ollama: OllamaDouble, nobody: OllamaSettings) -> None:
+    assert ollama_answers(ollama.url, 5.0)
+    assert not ollama_answers(nobody.base_url, 5.0)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"models": [{}]}', b'{"models": null}'])
+def test_something_else_on_the_port_is_not_ollama(ollama: OllamaDouble, body: bytes) -> None:
+    ollama.raw_body = body
+    assert not ollama_answers(ollama.url, 5.0)
+
+
+def test_a_server_that_keeps_silent_does_not_answer(ollama: OllamaDouble) -> None:
+    ollama.silent.set()
+    assert not ollama_answers(ollama.url, 0.05)
+
+
+def test_auto_takes_ollama_where_it_has_the_models(ollama: OllamaDouble) -> None:
+    settings = settings_for(ollama.url)
+    assert choose_sentiment_model(settings, "auto").name == "ollama/chatty:7b"
+    assert choose_embedder(settings, "auto").name == "ollama/vectors"
+
+
+def test_auto_takes_the_embedded_models_where_ollama_lacks_its_own(ollama: OllamaDouble) -> None:
+    ollama.models = ("chatty:70b",)
+    settings = settings_for(ollama.url)
+    assert isinstance(choose_sentiment_model(settings, "auto"), LexiconSentiment)
+    assert isinstance(choose_embedder(settings, "auto"), PackagedMiniLM)
+
+
+def test_auto_takes_the_embedded_models_where_nobody_answers(nobody: OllamaSettings) -> None:
+    assert isinstance(choose_sentiment_model(nobody, "auto"), LexiconSentiment)
+    assert isinstance(choose_embedder(nobody, "auto"), PackagedMiniLM)
+
+
+def test_the_embedded_models_are_taken_by_name_without_a_look(ollama: OllamaDouble) -> None:
+    settings = settings_for(ollama.url)
+    assert isinstance(choose_sentiment_model(settings, "lexicon"), LexiconSentiment)
+    assert isinstance(choose_embedder(settings, "packaged"), PackagedMiniLM)
+    assert ollama.asked == []
+
+
+def test_ollama_by_name_where_nobody_answers_says_how_to_start_it(nobody: OllamaSettings) -> None:
+    with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull chatty:7b`"):
+        choose_sentiment_model(nobody, "ollama")
+    with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull vectors`"):
+        choose_embedder(nobody, "ollama")
+
+
+def test_ollama_by_name_without_the_model_says_how_to_get_it(ollama: OllamaDouble) -> None:
+    ollama.models = ()
+    with pytest.raises(ModelUnreachable, match="does not have chatty:7b: `ollama pull chatty:7b`"):
+        choose_sentiment_model(settings_for(ollama.url), "ollama")
+
+
+def test_a_chat_gives_sentiment_tokens_and_no_cost(ollama: OllamaDouble) -> None:
+    model = choose_sentiment_model(settings_for(ollama.url), "ollama")
+    assert model.score(["Bitcoin falls"]) == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
+
+
+def test_a_chat_asks_for_the_schema_without_chance_and_in_one_piece(ollama: OllamaDouble) -> None:
+    language_model(settings_for(ollama.url)).score(["Bitcoin falls"])
+    ((path, question),) = ollama.asked
+    assert path == "/api/chat"
+    assert question["format"] == SentimentAnswer.model_json_schema()
+    assert question["options"]["temperature"] == 0
+    assert question["stream"] is False
+    assert [message["role"] for message in question["messages"]] == ["system", "user"]
+
+
+def test_a_streamed_chat_gives_the_same_sentiment(ollama: OllamaDouble) -> None:
+    chat = ChatOllama(model="chatty:7b", base_url=ollama.url)
+    answer = LanguageModelSentiment(chat, "double", LOCAL).score(["Bitcoin falls"])
+    assert answer == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
+    assert ollama.asked[0][1]["stream"] is True
+
+
+def test_prose_is_asked_again_once_and_then_abstained_from(ollama: OllamaDouble) -> None:
+    ollama.chat_answers = ["It is bad news."]
+    assert language_model(settings_for(ollama.url)).score(["Bitcoin falls"]) == [None]
+    assert len(ollama.asked) == 2
+
+
+def test_prose_followed_by_an_answer_that_holds_is_that_answer(ollama: OllamaDouble) -> None:
+    ollama.chat_answers = ["It is bad news.", GOOD]
+    (answer,) = language_model(settings_for(ollama.url)).score(["Bitcoin falls"])
+    assert answer is not None
+    assert answer.score == -0.5
+    assert answer.tokens == 270
+
+
+Failure = Literal["refused", "silent", "unknown model", "broken body", "empty body"]
+
+
+@pytest.fixture(params=["refused", "silent", "unknown model", "broken body", "empty body"])
+def failing(request: pytest.FixtureRequest, ollama: OllamaDouble, nobody: OllamaSettings) -> OllamaSettings:
+    failure: Failure = request.param
+    settings = settings_for(ollama.url)
+    match failure:
+        case "refused":
+            return nobody
+        case "silent":
+            ollama.silent.set()
+            return replace(settings, timeout_seconds=0.05)
+        case "unknown model":
+            return replace(settings, chat_model="stranger", embedding_model="stranger")
+        case "broken body":
+            ollama.raw_body = b'{"message": '
+        case "empty body":
+            ollama.raw_body = b"{}"
+    return settings
+
+
+def test_a_chat_that_fails_is_unreachable_and_never_neutral(failing: OllamaSettings) -> None:
+    with pytest.raises(ModelUnreachable, match="double did not answer"):
+        language_model(failing).score(["Bitcoin falls"])
+
+
+def test_vectors_that_fail_are_unreachable(failing: OllamaSettings) -> None:
+    with pytest.raises(ModelUnreachable):
+        OllamaEmbedder(embedding_model(failing), "double").embed(["Bitcoin falls"])
+
+
+def test_vectors_of_ollama_come_at_unit_length(ollama: OllamaDouble) -> None:
+    embedder = choose_embedder(settings_for(ollama.url), "ollama")
+    np.testing.assert_allclose(embedder.embed(["a", "b"]), [[0.6, 0.8]] * 2, rtol=1e-6)
+    assert embedder.dimensions == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"base_url": "localhost:11434"}, "base_url"),
+        ({"chat_model": " "}, "chat_model"),
+        ({"embedding_model": ""}, "embedding_model"),
+        ({"timeout_seconds": 0.0}, "timeout_seconds"),
+        ({"timeout_seconds": float("nan")}, "timeout_seconds"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidValue, match=field):
+        replace(settings_for("http://127.0.0.1:11434"), **change)
+
+
+def test_what_the_live_path_imports_loads_no_model_library() -> None:
+    modules = (
+        "ml.models.ollama, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, ml.sentiment.lexicon"
+    )
+    heavy = (
+        "{'torch', 'langchain_core', 'langchain_ollama', 'sentence_transformers', 'vaderSentiment', 'httpx'}"
+    )
+    code = f"import sys, {modules}; sys.exit(' '.join({heavy} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr.strip() == ""

@@ -1,0 +1,179 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trading.risk.risk_case import LIMITS
+from trading.market import Pair
+from trading.portfolio import ClosedTrade
+from trading.risk.halts import Halt, HaltKind, Resume, Standing, active, due_halts
+
+NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+EVEN = Standing(Decimal(1000), Decimal(1000), Decimal(1000))
+RESUMED = Resume(NOON, "ada", "the feed was wrong")
+
+
+def trades(*gains: str, until: datetime = NOON) -> list[ClosedTrade]:
+    """One closed each minute, the last of them at `until`."""
+    return [
+        trade(gain, until - (len(gains) - 1 - place) * MINUTE, number=place)
+        for place, gain in enumerate(gains)
+    ]
+
+
+def trade(gain: str, closed_at: datetime, number: int = 0) -> ClosedTrade:
+    opened_at = closed_at - timedelta(hours=1) + number * timedelta(seconds=1)
+    return ClosedTrade(
+        pair=Pair("BTC", "USDT"),
+        opened_at=opened_at,
+        closed_at=closed_at,
+        quantity=Decimal(1),
+        entry_price=Decimal(100),
+        exit_price=Decimal(99),
+        fees=Decimal(0),
+        pnl=Decimal(gain),
+    )
+
+
+def due(
+    standing: Standing = EVEN,
+    closed: list[ClosedTrade] | None = None,
+    existing: list[Halt] | None = None,
+    now: datetime = NOON,
+) -> list[Halt]:
+    return due_halts(standing, closed or [], existing or [], LIMITS, now)
+
+
+def kinds(halts: list[Halt]) -> list[HaltKind]:
+    return [halt.kind for halt in halts]
+
+
+def test_nothing_is_due_while_nothing_is_lost() -> None:
+    assert due() == []
+    assert due(Standing(Decimal(1200), Decimal(1000), Decimal(1000))) == []
+
+
+@pytest.mark.parametrize(("equity", "paused"), [("900.01", False), ("900", True), ("1", True), ("-5", True)])
+def test_a_drawdown_of_the_limit_pauses_until_a_person_resumes(equity: str, paused: bool) -> None:
+    halts = due(Standing(Decimal(equity), Decimal(1000), Decimal(equity)))
+    assert kinds(halts) == ([HaltKind.DRAWDOWN] if paused else [])
+    assert all((halt.since, halt.until) == (NOON, None) for halt in halts)
+
+
+def test_the_reason_names_what_was_measured_and_the_limit() -> None:
+    [halt] = due(Standing(Decimal(880), Decimal(1000), Decimal(880)))
+    assert halt.reason == "equity 880 is 12.00% (limit 10.00%) below 1000, the equity peak"
+
+
+@pytest.mark.parametrize(("equity", "closed"), [("970.01", False), ("970", True)])
+def test_a_lost_day_closes_until_the_next_utc_midnight(equity: str, closed: bool) -> None:
+    halts = due(Standing(Decimal(equity), Decimal(1000), Decimal(1000)))
+    assert kinds(halts) == ([HaltKind.DAILY_LOSS] if closed else [])
+    assert all(halt.until == datetime(2024, 5, 7, tzinfo=UTC) for halt in halts)
+
+
+def test_a_lost_day_is_over_at_midnight_and_not_a_moment_before() -> None:
+    [halt] = due(Standing(Decimal(970), Decimal(1000), Decimal(1000)))
+    midnight = datetime(2024, 5, 7, tzinfo=UTC)
+    assert halt.active(midnight - timedelta(microseconds=1))
+    assert not halt.active(midnight)
+
+
+def test_a_time_of_another_zone_ends_with_the_utc_day() -> None:
+    tokyo = datetime.fromisoformat("2024-05-07T02:00:00+09:00")  # still the 6th in UTC
+    [halt] = due(Standing(Decimal(970), Decimal(1000), Decimal(1000)), now=tokyo)
+    assert halt.until == datetime(2024, 5, 7, tzinfo=UTC)
+
+
+def test_a_halt_that_holds_does_not_begin_again() -> None:
+    lost = Standing(Decimal(800), Decimal(1000), Decimal(1000))
+    first = due(lost)
+    assert kinds(first) == [HaltKind.DRAWDOWN, HaltKind.DAILY_LOSS]
+    assert due(lost, existing=first, now=NOON + MINUTE) == []
+
+
+def test_the_next_day_can_be_lost_again() -> None:
+    lost = Standing(Decimal(970), Decimal(1000), Decimal(1000))
+    tomorrow = NOON + timedelta(days=1)
+    [again] = due(lost, existing=due(lost), now=tomorrow)
+    assert again.since == tomorrow
+
+
+def test_after_a_resume_the_account_can_be_paused_again() -> None:
+    lost = Standing(Decimal(800), Decimal(1000), Decimal(800))
+    [paused] = due(lost)
+    ended = replace(paused, resume=RESUMED)
+    assert not ended.active(NOON)
+    assert kinds(due(lost, existing=[ended])) == [HaltKind.DRAWDOWN]
+
+
+def test_five_losses_in_a_row_cool_down_for_half_an_hour_from_the_last() -> None:
+    [halt] = due(closed=trades(*["-1"] * 5), now=NOON + 10 * MINUTE)
+    assert (halt.kind, halt.since, halt.until) == (HaltKind.LOSING_STREAK, NOON, NOON + 30 * MINUTE)
+    assert "5 losses in a row" in halt.reason
+
+
+@pytest.mark.parametrize(
+    "gains", [["-1"] * 4, ["-1"] * 4 + ["0"], ["-1", "-1", "1", "-1", "-1", "-1"], ["1"] * 9]
+)
+def test_four_losses_or_a_win_between_cause_no_cool_down(gains: list[str]) -> None:
+    assert due(closed=trades(*gains)) == []
+
+
+def test_a_cool_down_that_is_over_when_it_is_noticed_does_not_begin() -> None:
+    losses = trades(*["-1"] * 5)
+    assert due(closed=losses, now=NOON + 30 * MINUTE) == []
+    assert len(due(closed=losses, now=NOON + 30 * MINUTE - timedelta(microseconds=1))) == 1
+
+
+def test_losses_that_led_to_a_cool_down_are_not_counted_again() -> None:
+    losses = trades(*["-1"] * 5)
+    existing = due(closed=losses)
+    later = NOON + timedelta(hours=2)
+    for more, expected in ((4, 0), (5, 1)):
+        assert (
+            len(due(closed=losses + trades(*["-1"] * more, until=later), existing=existing, now=later))
+            == expected
+        )
+
+
+def test_a_trade_closed_later_is_not_known_yet() -> None:
+    assert due(closed=trades(*["-1"] * 5), now=NOON - MINUTE) == []
+    win = trades("5", until=NOON + MINUTE)
+    assert len(due(closed=trades(*["-1"] * 5) + win)) == 1
+
+
+def test_a_position_closed_in_parts_is_one_loss() -> None:
+    parts = [replace(trade("-1", NOON), closed_at=NOON + n * MINUTE) for n in range(5)]
+    assert due(closed=parts, now=NOON + 10 * MINUTE) == []
+
+
+def test_a_loss_of_one_part_and_a_larger_gain_of_the_other_is_a_win() -> None:
+    losses = trades(*["-1"] * 4)
+    mixed = [
+        trade("-1", NOON + MINUTE, 99),
+        replace(trade("3", NOON + MINUTE, 99), closed_at=NOON + 2 * MINUTE),
+    ]
+    assert due(closed=losses + mixed, now=NOON + 3 * MINUTE) == []
+
+
+def test_a_halt_of_later_does_not_hold_now() -> None:
+    later = Halt(HaltKind.DRAWDOWN, NOON, None, "x")
+    assert active([later], NOON - MINUTE) == ()
+    assert active([later], NOON) == (later,)
+
+
+amounts = st.decimals(1, 10**6, places=4)
+
+
+@given(amounts, amounts, amounts)
+def test_equity_below_a_limit_always_halts_and_above_it_never(
+    equity: Decimal, peak: Decimal, opening: Decimal
+) -> None:
+    found = kinds(due(Standing(equity, peak, opening)))
+    assert (HaltKind.DRAWDOWN in found) is (equity * 10 <= peak * 9)
+    assert (HaltKind.DAILY_LOSS in found) is (equity * 100 <= opening * 97)
