@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL per test process; every test that asks for its database finds the tables empty."""
+"""One embedded PostgreSQL per test process, its tables empty for every test; asynchronous tests run on asyncio."""
 
 import shutil
 import tempfile
@@ -37,3 +37,9 @@ def dsn(postgres_server: EmbeddedPostgres) -> str:
         ).fetchone()
         connection.execute(f"TRUNCATE {names and names[0]} RESTART IDENTITY CASCADE".encode())
     return postgres_server.dsn
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run tests marked `anyio`, and their asynchronous fixtures, on asyncio alone."""
+    return "asyncio"
