@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from assets import pages
+from assets import html_page
 from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
 
 POINTS = 1500  # more cannot be told apart on a page
@@ -35,29 +35,29 @@ def _replace(path: Path, text: str) -> None:
 def backtest_page(report: BacktestReport) -> str:
     thin = report.curves.gather_every(max(1, report.curves.height // POINTS))
     times = thin["close_time"].to_list()
-    return pages.page(
+    return html_page.page(
         f"{report.strategy} on {report.pair}",
         [
-            pages.paragraph(report.headline),
-            *(pages.paragraph(note, note=True) for note in report.notes),
-            pages.chart(
+            html_page.paragraph(report.headline),
+            *(html_page.paragraph(note, note=True) for note in report.notes),
+            html_page.chart(
                 "Equity, counted in what it opened with",
                 times,
                 {report.strategy: thin["equity"].to_list(), "buy and hold": thin["holding"].to_list()},
             ),
-            pages.chart(
+            html_page.chart(
                 "Below the highest equity so far",
                 times,
                 {"drawdown": (-thin["drawdown"]).to_list()},
                 fill=True,
                 height=1.8,
             ),
-            pages.heading("Metrics"),
-            pages.table(METRIC_COLUMNS, report.metric_rows()),
-            *(pages.paragraph(line, note=True) for line in report.explanations),
-            pages.heading("Monthly returns, percent"),
-            pages.shaded_table(("year", *MONTHS, "year"), list(month_rows(report.months)), 0.2),
-            pages.heading(f"Trades ({report.trades.height})"),
+            html_page.heading("Metrics"),
+            html_page.table(METRIC_COLUMNS, report.metric_rows()),
+            *(html_page.paragraph(line, note=True) for line in report.explanations),
+            html_page.heading("Monthly returns, percent"),
+            html_page.shaded_table(("year", *MONTHS, "year"), list(month_rows(report.months)), 0.2),
+            html_page.heading(f"Trades ({report.trades.height})"),
             *_trades(report),
         ],
     )
@@ -73,12 +73,14 @@ def month_rows(months: pl.DataFrame) -> Iterator[list[float | str | None]]:
 
 def _trades(report: BacktestReport) -> list[str]:
     if report.trades.is_empty():
-        return [pages.paragraph("none")]
+        return [html_page.paragraph("none")]
     rows = list(report.trade_rows(SHOWN_TRADES))
-    table = pages.table(TRADE_COLUMNS, rows, scrolls=True)
+    table = html_page.table(TRADE_COLUMNS, rows, scrolls=True)
     if len(rows) == report.trades.height:
         return [table]
     return [
         table,
-        pages.paragraph(f"the newest {len(rows)}; all are in the Parquet file beside this page", note=True),
+        html_page.paragraph(
+            f"the newest {len(rows)}; all are in the Parquet file beside this page", note=True
+        ),
     ]

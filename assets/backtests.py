@@ -10,8 +10,8 @@ import dagster as dg
 from assets.backtest_page import write_report
 from assets.features import features
 from assets.market import OHLCV
+from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
-from assets.plots import line_plot
 from assets.policies import ppo_policy
 from ml.backtests import Backtester, Question
 from ml.strategies import Strategy

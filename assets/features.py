@@ -9,8 +9,8 @@ import dagster as dg
 import polars as pl
 
 from assets.market import OHLCV
+from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
-from assets.schema import column_schema
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.indicators import (

@@ -7,9 +7,9 @@ from itertools import groupby
 import dagster as dg
 import polars as pl
 
+from assets.metadata_plots import price_plot
+from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
-from assets.plots import price_plot
-from assets.schema import column_schema
 from streaming.bus import CANDLE_CLOSED, candle_closed
 from trading.candles import Gap, gaps, quality, violations
 from trading.errors import InvalidCandles, NotStored

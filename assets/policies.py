@@ -13,8 +13,8 @@ from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.features import features
 from assets.market import OHLCV
+from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
-from assets.plots import line_plot
 from ml.learning.evaluation import Evaluation, evaluate
 from ml.learning.evaluations import EvaluationFiles
 from ml.learning.folds import Fold, fold

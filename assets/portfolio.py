@@ -9,8 +9,8 @@ import dagster as dg
 
 from assets.decisions import decision
 from assets.market import OHLCV
+from assets.metadata_plots import line_plot
 from assets.partitions import DAYS, days
-from assets.plots import line_plot
 from ml.decision.reader import Knowledge
 from trading.account import portfolio_of, with_results
 from trading.orders import Fill

@@ -40,7 +40,7 @@ def demo(
 @app.command()
 def dev() -> None:
     """PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
-    from orchestration.commands.dev_server import serve
+    from orchestration.commands.dev import serve
 
     raise typer.Exit(serve(out))
 
@@ -54,7 +54,7 @@ def import_candles(
     as_json: AsJson = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
-    from orchestration.commands.imports import import_files, left_out, show
+    from orchestration.commands.import_candles import import_files, left_out, show
 
     reports = import_files(path, venue, pair, timeframe)
     if as_json:
@@ -81,7 +81,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """What a strategy would have earned on stored candles, after costs, with the account's halts and sizes."""
-    from orchestration.commands.backtests import facts, run_backtest, show
+    from orchestration.commands.backtest import facts, run_backtest, show
 
     report, page = run_backtest(strategy, pair, start, end, path, ignore_pause)
     if as_json:
@@ -107,7 +107,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """End the pause after a drawdown; from then on the drawdown is counted from the equity of that moment."""
-    from orchestration.commands.resuming import resume_trading, show
+    from orchestration.commands.resume import resume_trading, show
 
     facts = resume_trading(reason, account, by)
     _print_json(facts) if as_json else show(facts, out)
@@ -183,7 +183,7 @@ def watch(
     seconds: Annotated[float | None, typer.Option(help="Stop after so long; without, at Ctrl-C.")] = None,
 ) -> None:
     """What a venue's stream says, every checksum verified; what may have been missed is said loudly."""
-    from orchestration.commands.watching import watch_stream
+    from orchestration.commands.watch import watch_stream
 
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
 

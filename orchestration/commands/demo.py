@@ -17,8 +17,8 @@ from assets.partitions import all_pairs
 from ml.decision.recent_signal import Walk, shortest_walk
 from ml.learning.folds import testable_months
 from ml.strategies import Strategy
-from orchestration.commands.choice import Choice, choose_files, choose_simulator
-from orchestration.commands.report import print_summary, summarise, write_report
+from orchestration.commands.demo_data import Choice, choose_files, choose_simulator
+from orchestration.commands.demo_report import print_summary, summarise, write_report
 from orchestration.resources import World
 from orchestration.sections import Settings
 from orchestration.settings import load_settings

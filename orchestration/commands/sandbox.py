@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestration.commands.port import refuse_a_used_port
 from orchestration.commands.sandbox_market import opening_of
 from orchestration.postgres.embedded import prepare_home
-from orchestration.postgres.listening import refuse_a_used_port
 from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
 from streaming.sandbox.config import SandboxConfig

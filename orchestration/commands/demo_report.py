@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from assets import pages
+from assets import html_page
 from ml.decision.explanation import explain
 from ml.learning.evaluation import Evaluation
 from ml.learning.evaluations import EvaluationFiles
-from orchestration.commands.choice import Choice
+from orchestration.commands.demo_data import Choice
 from orchestration.resources import World
 from trading.candles import quality
 from trading.indicators import FEATURE_NAMES
@@ -190,26 +190,26 @@ def _page(summary: Summary) -> str:
         for each in summary.pairs
     ]
     balances = ", ".join(f"{amount} {asset}" for asset, amount in summary.balances.items())
-    return pages.page(
+    return html_page.page(
         "Marketloom demo",
         [
-            pages.paragraph(summary.label),
-            pages.heading("Candles"),
-            pages.table(("pair", "candles", "missing", "gaps", "longest gap"), data),
-            pages.heading("Policies out of sample, after costs"),
-            pages.table(FOLD_COLUMNS, list(_fold_rows(summary))),
-            pages.heading("Promotion gate"),
+            html_page.paragraph(summary.label),
+            html_page.heading("Candles"),
+            html_page.table(("pair", "candles", "missing", "gaps", "longest gap"), data),
+            html_page.heading("Policies out of sample, after costs"),
+            html_page.table(FOLD_COLUMNS, list(_fold_rows(summary))),
+            html_page.heading("Promotion gate"),
             *(part for each in summary.pairs for part in _gate(each)),
-            pages.heading("Newest decisions, on paper"),
-            *(pages.paragraph(f"{each.pair}: {each.newest['outcome']}") for each in summary.pairs),
-            pages.heading("Orders, newest first"),
-            *(pages.preformatted(each.text) for each in reversed(summary.orders)),
-            *([] if summary.orders else [pages.paragraph("none")]),
-            pages.paragraph(f"equity {summary.equity}; {balances}"),
+            html_page.heading("Newest decisions, on paper"),
+            *(html_page.paragraph(f"{each.pair}: {each.newest['outcome']}") for each in summary.pairs),
+            html_page.heading("Orders, newest first"),
+            *(html_page.preformatted(each.text) for each in reversed(summary.orders)),
+            *([] if summary.orders else [html_page.paragraph("none")]),
+            html_page.paragraph(f"equity {summary.equity}; {balances}"),
         ],
     )
 
 
 def _gate(pair: PairSummary) -> tuple[str, str]:
     champion = pair.champion or "none, the quant agent abstains"
-    return pages.paragraph(f"{pair.pair}: champion {champion}"), pages.bullets(pair.gate)
+    return html_page.paragraph(f"{pair.pair}: champion {champion}"), html_page.bullets(pair.gate)

@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from orchestration.postgres.listening import refuse_a_used_port
+from orchestration.commands.port import refuse_a_used_port
 from orchestration.settings import PROJECT
 from orchestration.system import dagster_instance, only_server, running_system
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from ml.news.files import NewsFiles
-from orchestration.commands.imports import import_files, show
+from orchestration.commands.import_candles import import_files, show
 from orchestration.settings import chosen_file
 from orchestration.system import System
 from trading.errors import NotStored, UnreadableFile

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from assets import pages
+from assets import html_page
 
 NASTY = "<script>alert('x')</script> & \"quotes\""
 
@@ -28,16 +28,16 @@ def seen(html: str) -> Seen:
 
 
 def whole() -> str:
-    chart = pages.chart(NASTY, [1, 2, 3], {NASTY: [1.0, 2.0, 1.5], "b": [1.0, 1.0, 1.0]})
-    return pages.page(
+    chart = html_page.chart(NASTY, [1, 2, 3], {NASTY: [1.0, 2.0, 1.5], "b": [1.0, 1.0, 1.0]})
+    return html_page.page(
         NASTY,
         [
-            pages.heading(NASTY),
-            pages.paragraph(NASTY, note=True),
-            pages.bullets([NASTY]),
-            pages.preformatted(NASTY),
-            pages.table([NASTY], [[NASTY]], scrolls=True),
-            pages.shaded_table(["month", NASTY], [["2020", 0.1], [NASTY, None]], 0.1),
+            html_page.heading(NASTY),
+            html_page.paragraph(NASTY, note=True),
+            html_page.bullets([NASTY]),
+            html_page.preformatted(NASTY),
+            html_page.table([NASTY], [[NASTY]], scrolls=True),
+            html_page.shaded_table(["month", NASTY], [["2020", 0.1], [NASTY, None]], 0.1),
             chart,
         ],
     )
@@ -54,12 +54,12 @@ def test_a_page_refers_to_nothing_outside_itself() -> None:
 
 
 def test_the_same_chart_is_the_same_bytes() -> None:
-    draw = [pages.chart("equity", [1, 2, 3], {"a": [1.0, 2.0, 1.0]}, fill=True) for _ in range(2)]
+    draw = [html_page.chart("equity", [1, 2, 3], {"a": [1.0, 2.0, 1.0]}, fill=True) for _ in range(2)]
     assert draw[0] == draw[1]
 
 
 def test_gains_are_green_losses_red_and_nothing_is_blank() -> None:
-    html = pages.shaded_table(["year", "a", "b", "c"], [["2020", 0.05, -0.2, None]], 0.1)
+    html = html_page.shaded_table(["year", "a", "b", "c"], [["2020", 0.05, -0.2, None]], 0.1)
     assert "rgba(46,160,67,0.30)" in html
     assert "rgba(218,54,51,0.60)" in html
     assert "+5.0" in html
