@@ -10,9 +10,9 @@ from statistics import median
 from benchmarks.row import Row, row
 from benchmarks.sandbox_clients import Rest, Socket, process, rest, sockets
 from benchmarks.sandbox_process import PAIR, Listening
-from streaming.book import Book
 from streaming.events import BookChange
 from streaming.feeds.kraken import KrakenFeed
+from streaming.order_book import Book
 
 PACKAGES = ("aiohttp", "msgspec")
 CLIENTS, DEPTH = 10, 10

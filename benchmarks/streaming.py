@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.readers import ccxt_stream, json_stream, typed_stream
 from benchmarks.readers.plain_book import PlainBook
 from benchmarks.row import Benchmark, Row, medians, row
-from streaming.book import Book
 from streaming.events import BookChange
 from streaming.feeds.kraken import KrakenFeed
+from streaming.order_book import Book
 from trading.market import Pair
 
 RECORDING = Path(__file__).parents[1] / "../shared/data/ws/kraken_v2_book_BTC-USD.jsonl"

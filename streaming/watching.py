@@ -9,12 +9,12 @@ from random import Random
 
 from streaming import events
 from streaming.connection.attempts import Attempts, Budget
-from streaming.connection.lifetime import Keeper, run
 from streaming.connection.opening import Wire
+from streaming.connection.runner import Keeper, run
 from streaming.events import Channel, Level, Subscription, Unreadable
 from streaming.feeds import Feed
-from streaming.session import Session, outcomes
-from streaming.session.outcomes import Heard, SessionSettings
+from streaming.session import Session, output
+from streaming.session.output import Heard, SessionSettings
 from trading.market import Pair
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def line(heard: Heard) -> str:
             bid = _side(heard.bid, heard.bid_quantity)
             ask = _side(heard.ask, heard.ask_quantity)
             return _row(heard.at, "ticker", heard.pair, f"bid {bid}, ask {ask}, last {_text(heard.last)}")
-        case outcomes.BestOffers():
+        case output.BestOffers():
             return _row(heard.at, "best", heard.pair, f"bid {_level(heard.bid)}, ask {_level(heard.ask)}")
         case events.BookChange():
             kind = "snapshot" if heard.snapshot else "change"
@@ -122,15 +122,15 @@ def _connection(heard: Heard) -> str:
         case events.Unknown():
             span = f"{_clock(heard.since)} to {_clock(heard.until)}"
             return _loud("UNKNOWN", heard.channel, heard.pair, f"from {span}: {heard.reason}")
-        case outcomes.Interrupted():
+        case output.Interrupted():
             return _loud(
                 "INTERRUPTED", heard.channel, heard.pair, f"since {_clock(heard.since)}: {heard.reason}"
             )
-        case outcomes.Restored():
+        case output.Restored():
             return _row(heard.at, "restored", heard.pair, heard.channel.value)
-        case outcomes.SubscriptionRefused():
+        case output.SubscriptionRefused():
             return _loud("REFUSED", heard.channel, heard.pair, heard.reason)
-        case outcomes.Reconnecting():
+        case output.Reconnecting():
             return f"!!! NO CONNECTION  {heard.reason}; next attempt in {heard.pause:.1f} s"
         case Unreadable():
             return f"!!! UNREADABLE  {heard.channel or 'message'}  {ascii(heard.reason)[1:-1]}"

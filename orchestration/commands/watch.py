@@ -18,7 +18,7 @@ from streaming.connection.attempts import budget_of
 from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
 from streaming.feeds import Feed
 from streaming.quarantine import Quarantine
-from streaming.session.outcomes import Books, Heard, SessionSettings
+from streaming.session.output import Books, Heard, SessionSettings
 from streaming.watching import line, watch
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe

@@ -1,5 +1,5 @@
 """A session on a real socket: attempts within the venue's budget, opening, listening, and what comes after each end."""
 
-from streaming.connection.lifetime import run
+from streaming.connection.runner import run
 
 __all__ = ["run"]

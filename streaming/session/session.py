@@ -7,12 +7,11 @@ two messages is a test. What was not heard is told as `Unknown`, never filled in
 from collections import deque
 from collections.abc import Iterable
 
-from streaming.book import Book
 from streaming.events import Acknowledged, Channel, Subscription
 from streaming.feeds import Feed
-from streaming.session.hearing import Hearing
-from streaming.session.kept_book import KeptBook
-from streaming.session.outcomes import (
+from streaming.order_book import Book
+from streaming.session.event_processor import Hearing
+from streaming.session.output import (
     Books,
     Close,
     End,
@@ -32,6 +31,7 @@ from streaming.session.streams import (
     single_streams,
     too_many,
 )
+from streaming.session.verified_book import KeptBook
 from trading.errors import InvalidMessage
 from trading.market import Pair
 

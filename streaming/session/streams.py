@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from streaming.events import PRIVATE, Channel, Subscription
-from streaming.session.outcomes import Moment
+from streaming.session.output import Moment
 from trading.errors import InvalidValue
 from trading.market import Pair
 

@@ -16,7 +16,7 @@ from assets.market import ohlcv_from
 from ml.backtests import Backtester, Question
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
-from streaming.bus.memory import MemoryBus
+from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import LIMITS, RULES
 from tests.ml.test_strategies import finer
 from trading.backtest import AccountRules

@@ -14,7 +14,7 @@ from assets.policies import champion_policy, evaluations_are_sane, policy_evalua
 from ml.decision.reader import Knowledge
 from ml.learning.registry import PolicyRegistry, PromotionRules
 from ml.learning.training import TrainingConfig
-from streaming.bus.memory import MemoryBus
+from tests.memory_bus import MemoryBus
 from tests.ml.decision.test_execute import ACCOUNT
 from tests.ml.decision.trading_day import INSTRUMENT, RULES
 from trading.errors import NotStored

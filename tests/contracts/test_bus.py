@@ -1,8 +1,8 @@
 import psycopg
 import pytest
 
-from streaming.bus.memory import MemoryBus
 from streaming.bus.postgres import CHANNEL, PostgresBus, append
+from tests.memory_bus import MemoryBus
 from trading.errors import InvalidValue
 from trading.ports import Bus
 from trading.stores.postgres.connection import connect

@@ -16,8 +16,8 @@ from orchestration.settings import load_settings
 from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED
-from streaming.bus.memory import MemoryBus
 from tests.contracts.trade import intent, receipt
+from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import BALANCES, BTC, MARKET, STARTS, Sandbox, sandbox
 from trading.errors import NotAuthorised
 from trading.market import CANDLE_SCHEMA

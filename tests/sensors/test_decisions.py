@@ -9,7 +9,7 @@ import dagster as dg
 from ml.decision.decide import decision_id
 from sensors.decisions import decision_sensor
 from streaming.bus import CANDLE_CLOSED, candle_closed
-from streaming.bus.memory import MemoryBus
+from tests.memory_bus import MemoryBus
 from trading.account import Account
 from trading.market import Pair, Timeframe, Universe
 

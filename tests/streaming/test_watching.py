@@ -17,7 +17,7 @@ from streaming.events import (
     Unreadable,
     VenueStatus,
 )
-from streaming.session.outcomes import (
+from streaming.session.output import (
     BestOffers,
     Heard,
     Interrupted,

@@ -16,7 +16,7 @@ from streaming.connection.attempts import Attempts, Ending
 from streaming.connection.opening import Wire
 from streaming.events import Acknowledged, Channel, Event, Heartbeat, Subscription
 from streaming.session import Session
-from streaming.session.outcomes import Heard, SessionSettings
+from streaming.session.output import Heard, SessionSettings
 from tests.streaming.session.session_fakes import BTC, RULES, XRP, FakeFeed, ticker
 from trading.errors import InvalidMessage
 

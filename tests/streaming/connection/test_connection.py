@@ -12,9 +12,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from streaming.connection.lifetime import MOST_ABSENCES
+from streaming.connection.runner import MOST_ABSENCES
 from streaming.events import Channel, Subscription, Ticker, Unknown
-from streaming.session.outcomes import Interrupted, Reconnecting, Restored, SubscriptionRefused
+from streaming.session.output import Interrupted, Reconnecting, Restored, SubscriptionRefused
 from tests.streaming.connection.stream_server import (
     BOUND,
     Listener,

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from streaming.book import Book
 from streaming.events import (
     Acknowledged,
     Balance,
@@ -26,6 +25,7 @@ from streaming.events import (
 )
 from streaming.feeds import Feed
 from streaming.feeds.kraken import PRIVATE_URL, PUBLIC_URL, KrakenFeed
+from streaming.order_book import Book
 from tests.streaming.kraken_recordings import (
     PUBLISHED_ASKS,
     PUBLISHED_BIDS,

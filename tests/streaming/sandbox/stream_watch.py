@@ -14,7 +14,7 @@ from streaming.feeds.kraken import KrakenFeed
 from streaming.quarantine import Kept, Quarantine
 from streaming.sandbox.model import BookLevel, Print
 from streaming.session import Session
-from streaming.session.outcomes import Heard, Interrupted, Reconnecting, SessionSettings
+from streaming.session.output import Heard, Interrupted, Reconnecting, SessionSettings
 from tests.contracts.venues import kraken_client
 from tests.streaming.connection.stream_server import BOUND, QUICK, Patient
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox

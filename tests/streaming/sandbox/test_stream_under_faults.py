@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from streaming.events import Candle, Channel, Ticker, Unknown
-from streaming.session.outcomes import Interrupted, SessionSettings, SubscriptionRefused
+from streaming.session.output import Interrupted, SessionSettings, SubscriptionRefused
 from tests.contracts.trade import OPENING
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from tests.streaming.sandbox.stream_watch import PAIRS, Watch

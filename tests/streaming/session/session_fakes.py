@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from streaming.book import Book
 from streaming.events import (
     Acknowledged,
     BookChange,
@@ -23,8 +22,9 @@ from streaming.events import (
     Trade,
 )
 from streaming.feeds import ConnectionRules
+from streaming.order_book import Book
 from streaming.session import Session
-from streaming.session.outcomes import Close, Moment, Output, SessionSettings, Undecodable
+from streaming.session.output import Close, Moment, Output, SessionSettings, Undecodable
 from tests.streaming.kraken_recordings import levels
 from trading.errors import InvalidMessage
 from trading.market import Instrument, Pair

@@ -22,7 +22,7 @@ from streaming.events import (
     VenueStatus,
 )
 from streaming.session import Session
-from streaming.session.outcomes import (
+from streaming.session.output import (
     BestOffers,
     Books,
     End,

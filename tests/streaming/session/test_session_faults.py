@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.events import BookChange, Channel, Subscription, Trade, Unknown
-from streaming.session.outcomes import Interrupted, Restored
+from streaming.session.output import Interrupted, Restored
 from tests.streaming.session.session_fakes import BTC, Stage, VenueBook, at, listed, ticker, trade
 
 SUBSCRIPTIONS = [Subscription(channel, (BTC,)) for channel in (Channel.TICKER, Channel.TRADE, Channel.BOOK)]

@@ -7,12 +7,12 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from streaming.book import Book
 from streaming.connection import run
 from streaming.events import BookChange, Channel, Level, Subscription, Unknown
 from streaming.feeds.kraken import KrakenFeed
+from streaming.order_book import Book
 from streaming.session import Session
-from streaming.session.outcomes import BestOffers, Heard, Interrupted, Restored
+from streaming.session.output import BestOffers, Heard, Interrupted, Restored
 from tests.streaming.connection.stream_server import BOUND, QUICK, Kept, Patient, venue
 from tests.streaming.kraken_recordings import book_frame, frames, recorded
 from tests.streaming.session.session_fakes import XRP

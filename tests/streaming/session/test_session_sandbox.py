@@ -14,7 +14,7 @@ from streaming.connection import run
 from streaming.events import Balance, BookChange, Channel, Execution, Subscription, Ticker, Trade, Unknown
 from streaming.feeds.kraken import KrakenFeed
 from streaming.session import Session
-from streaming.session.outcomes import Heard, Interrupted, Reconnecting, Restored, SessionSettings
+from streaming.session.output import Heard, Interrupted, Reconnecting, Restored, SessionSettings
 from tests.streaming.connection.stream_server import BOUND, QUICK, Kept, Patient
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox, sandbox
 from trading.orders import Side

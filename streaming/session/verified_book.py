@@ -1,9 +1,9 @@
 """The order book of one pair as a session keeps it: with the decimals that were listed, and every change verified."""
 
-from streaming.book import Book
 from streaming.events import BookChange, Level, Subscription
-from streaming.session.continuity import MessageNumbers, Step
-from streaming.session.outcomes import BestOffers, Books
+from streaming.order_book import Book
+from streaming.session.gaps import MessageNumbers, Step
+from streaming.session.output import BestOffers, Books
 from trading.errors import InvalidMessage
 
 ANY_DECIMALS = (18, 18)

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import TypeVar
 
 from streaming.events import BookChange, Candle, Level, Ticker, Trade
-from streaming.feeds import cryptocompare_frames as frames
-from streaming.feeds.cryptocompare_checks import Checks, side_of
+from streaming.feeds.cryptocompare import frames
+from streaming.feeds.cryptocompare.checks import Checks, side_of
 from trading.errors import InvalidMessage
 from trading.market import Pair, Timeframe
 

@@ -8,10 +8,10 @@ from msgspec import Raw
 
 from streaming import events
 from streaming.events import Channel, Event, Level
-from streaming.feeds import kraken_messages as wire
-from streaming.feeds.kraken_numbers import LEAST, MOST, ZERO, exact, not_negative, positive, utc
-from streaming.feeds.kraken_refusals import UNREADABLE, reason_of
-from streaming.feeds.kraken_words import STATUSES, TIMEFRAMES, Pairs
+from streaming.feeds.kraken import messages as wire
+from streaming.feeds.kraken.decode_errors import UNREADABLE, reason_of
+from streaming.feeds.kraken.names import STATUSES, TIMEFRAMES, Pairs
+from streaming.feeds.kraken.numbers import LEAST, MOST, ZERO, exact, not_negative, positive, utc
 from trading.errors import InvalidValue
 from trading.market import Instrument, Pair
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.events import Channel, Trade, Unknown
-from streaming.session.continuity import MessageNumbers, Step, TradeOrder
+from streaming.session.gaps import MessageNumbers, Step, TradeOrder
 from tests.streaming.session.session_fakes import BTC, at, trade
 
 PATIENCE = 2.0

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from streaming.events import Acknowledged, Channel, Event, Heartbeat, Subscription, VenueStatus
 from streaming.feeds import ConnectionRules
-from streaming.feeds import cryptocompare_frames as frames
-from streaming.feeds.cryptocompare_checks import Checks, pair_of
-from streaming.feeds.cryptocompare_streams import (
+from streaming.feeds.cryptocompare import frames
+from streaming.feeds.cryptocompare.checks import Checks, pair_of
+from streaming.feeds.cryptocompare.market import (
     TIMEFRAMES,
     Candles,
     Tickers,

@@ -20,10 +20,10 @@ from streaming.events import (
     Unreadable,
     VenueStatus,
 )
-from streaming.session.continuity import MessageNumbers, Step, TradeOrder
-from streaming.session.kept_book import KeptBook
-from streaming.session.outcomes import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
+from streaming.session.gaps import MessageNumbers, Step, TradeOrder
+from streaming.session.output import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
 from streaming.session.streams import Break, Key, State, Stream
+from streaming.session.verified_book import KeptBook
 from trading.errors import InvalidMessage
 from trading.market import Pair
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from streaming.connection.attempts import Attempts, Ending
 from streaming.connection.opening import NotOpened, Wire, opened
-from streaming.session.outcomes import Close, End, Heard, Moment, Output, Reconnecting
+from streaming.session.output import Close, End, Heard, Moment, Output, Reconnecting
 from streaming.session.session import Session
 from trading.errors import InvalidMessage, NotAuthorised, Transient, VenueRefused, VenueUnreachable
 

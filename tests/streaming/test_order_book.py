@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.readers.plain_book import PlainBook
-from streaming.book import Book
 from streaming.events import BookChange
+from streaming.order_book import Book
 from tests.streaming.kraken_recordings import (
     PUBLISHED_ASKS,
     PUBLISHED_BIDS,

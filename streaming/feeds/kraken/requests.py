@@ -5,8 +5,8 @@ from typing import Any
 from msgspec.json import encode
 
 from streaming.events import PRIVATE, Acknowledged, Channel, Subscription
-from streaming.feeds import kraken_messages as wire
-from streaming.feeds.kraken_words import CHANNEL_NAMES, CHANNELS, MINUTES, Pairs
+from streaming.feeds.kraken import messages as wire
+from streaming.feeds.kraken.names import CHANNEL_NAMES, CHANNELS, MINUTES, Pairs
 from trading.errors import InvalidValue
 from trading.market import Pair
 

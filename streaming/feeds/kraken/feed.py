@@ -7,12 +7,11 @@ from typing import Any
 
 from streaming.events import Event, Subscription
 from streaming.feeds import ConnectionRules
-from streaming.feeds import kraken_account as account
-from streaming.feeds import kraken_market as market
-from streaming.feeds import kraken_messages as wire
-from streaming.feeds.kraken_refusals import UNREADABLE, printable, reason_of
-from streaming.feeds.kraken_requests import acknowledged, request
-from streaming.feeds.kraken_words import Pairs
+from streaming.feeds.kraken import account, market
+from streaming.feeds.kraken import messages as wire
+from streaming.feeds.kraken.decode_errors import UNREADABLE, printable, reason_of
+from streaming.feeds.kraken.names import Pairs
+from streaming.feeds.kraken.requests import acknowledged, request
 from trading.errors import InvalidMessage, InvalidValue
 
 PUBLIC_URL = "wss://ws.kraken.com/v2"

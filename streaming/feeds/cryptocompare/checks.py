@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import isfinite
 
 from streaming.events import Level
-from streaming.feeds.cryptocompare_frames import PricedFrame
+from streaming.feeds.cryptocompare.frames import PricedFrame
 from trading.errors import InvalidMessage, InvalidValue
 from trading.market import Pair
 from trading.orders import Side

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 from streaming import events
 from streaming.events import Event
-from streaming.feeds import kraken_messages as wire
-from streaming.feeds.kraken_numbers import ZERO, exact, given, not_negative, positive, utc
-from streaming.feeds.kraken_words import Pairs
+from streaming.feeds.kraken import messages as wire
+from streaming.feeds.kraken.names import Pairs
+from streaming.feeds.kraken.numbers import ZERO, exact, given, not_negative, positive, utc
 from trading.errors import InvalidValue
 
 
