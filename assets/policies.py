@@ -19,7 +19,8 @@ from ml.learning.evaluation import Evaluation, evaluate
 from ml.learning.evaluations import EvaluationFiles
 from ml.learning.folds import Fold, fold
 from ml.learning.policy import Policy
-from ml.learning.registry import PolicyRegistry, PromotionRules, judge
+from ml.learning.promotion import PromotionRules, judge_promotion
+from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
 from ml.learning.training_job import recipe, training_data
 from ml.learning.training_request import TrainingRequest
@@ -254,7 +255,7 @@ def champion_policy(
     folds = EvaluationFiles(policies).newest_run(pair)
     if not folds:
         raise NotStored(f"no evaluated fold of {pair}: materialise ppo_policy and policy_evaluation first")
-    verdict = judge(folds, promotion)
+    verdict = judge_promotion(folds, promotion)
     policies.record(pair, folds[-1].policy_id, verdict, folds[-1].known_at)
     champion = policies.champion(pair)
     context.log.info(

@@ -15,9 +15,10 @@ from ml.backtests import Backtester
 from ml.decision.decide import Rules
 from ml.decision.reader import Knowledge
 from ml.learning.registry import PolicyRegistry
-from ml.models.ollama import choose_embedder, choose_sentiment_model
 from ml.news.files import NewsFiles, NewsSource
+from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
+from ml.sentiment.select import choose_sentiment_model
 from ml.strategies import Library
 from orchestration.sections import Settings
 from orchestration.settings import home_folder, lake_folder, load_settings

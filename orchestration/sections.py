@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ml.agents.consensus import ConsensusRules
-from ml.learning.registry import PromotionRules
+from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
 from ml.models.ollama import OllamaSettings
 from streaming.sandbox.config import SandboxConfig

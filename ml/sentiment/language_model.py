@@ -1,4 +1,4 @@
-"""Sentiment from a language model whose answers are checked, and thrown away when they do not hold."""
+"""Sentiment from a language model; an answer that is not the requested JSON is discarded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ml.models.reachable import answering
+from ml.models.errors import translate_client_errors
 from ml.sentiment.pair import Sentiment
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH, sentiment_messages
 
@@ -29,15 +29,15 @@ class SentimentAnswer(BaseModel):
 class TokenPrice:
     """USD per million tokens; both 0 for a local model."""
 
-    read: float
-    written: float
+    input: float
+    output: float
 
 
-LOCAL = TokenPrice(read=0.0, written=0.0)
+LOCAL_PRICE = TokenPrice(input=0.0, output=0.0)
 
 
 class LanguageModelSentiment:
-    """Asks once per text, once more when the answer is not the JSON that was asked for, then abstains (None).
+    """Asks once per text, once more when the answer is not the requested JSON, then abstains (None).
 
     Any LangChain chat model will do, best at temperature 0. ModelUnreachable when it does not answer.
     """
@@ -53,22 +53,26 @@ class LanguageModelSentiment:
         return [self._judge(text) for text in texts]
 
     def _judge(self, text: str) -> Sentiment | None:
-        read = written = 0
+        input_tokens = output_tokens = 0
         for _ in range(_ATTEMPTS):
-            with answering(self.name):
+            with translate_client_errors(self.name):
                 message = self._chat_model.invoke(sentiment_messages(text))
             usage: Any = getattr(message, "usage_metadata", None) or {}
-            read += usage.get("input_tokens", 0)
-            written += usage.get("output_tokens", 0)
-            if answer := _parsed(message):
-                cost = (read * self._price.read + written * self._price.written) / 1e6
+            input_tokens += usage.get("input_tokens", 0)
+            output_tokens += usage.get("output_tokens", 0)
+            if answer := _parse_answer(message):
+                cost = (input_tokens * self._price.input + output_tokens * self._price.output) / 1e6
                 return Sentiment(
-                    answer.score, answer.confidence, SENTIMENT_PROMPT_HASH, cost, tokens=read + written
+                    answer.score,
+                    answer.confidence,
+                    prompt_hash=SENTIMENT_PROMPT_HASH,
+                    cost_usd=cost,
+                    tokens=input_tokens + output_tokens,
                 )
         return None
 
 
-def _parsed(message: BaseMessage) -> SentimentAnswer | None:
+def _parse_answer(message: BaseMessage) -> SentimentAnswer | None:
     try:
         return SentimentAnswer.model_validate_json(str(message.content))
     except ValidationError:

@@ -122,9 +122,9 @@ def _postgres(home: Path) -> str:
 
 
 def _embedding_model() -> str:
-    from ml.news.embeddings import MINILM_SHA256, packaged_folder, verify
+    from ml.news.minilm import MINILM_SHA256, packaged_model_folder, verify_weights
 
-    verify(packaged_folder() / "model.safetensors")
+    verify_weights(packaged_model_folder() / "model.safetensors")
     return f"all-MiniLM-L6-v2, weights are the published ones (SHA-256 {MINILM_SHA256[:12]})"
 
 
@@ -143,10 +143,10 @@ def _port(settings: Settings) -> Finding:
 
 
 def _ollama(settings: Settings) -> Finding:
-    from ml.models.ollama import ollama_answers
+    from ml.models.ollama import ollama_is_running
 
     url = settings.ollama.base_url
-    if ollama_answers(url, 0.5):
+    if ollama_is_running(url, 0.5):
         return Finding("Ollama", Health.OK, f"answers at {url}")
     return Finding(
         "Ollama",

@@ -12,7 +12,8 @@ from assets.market import ohlcv_from
 from assets.performance import model_performance
 from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
 from ml.decision.reader import Knowledge
-from ml.learning.registry import PolicyRegistry, PromotionRules
+from ml.learning.promotion import PromotionRules
+from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.test_execute import ACCOUNT

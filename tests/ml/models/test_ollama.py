@@ -12,16 +12,17 @@ from langchain_ollama import ChatOllama
 from ml.models.ollama import (
     OllamaSettings,
     chat_model,
-    choose_embedder,
-    choose_sentiment_model,
     embedding_model,
-    ollama_answers,
+    ollama_is_running,
 )
-from ml.news.embeddings import OllamaEmbedder, PackagedMiniLM
-from ml.sentiment.language_model import LOCAL, LanguageModelSentiment, SentimentAnswer
+from ml.news.embeddings import OllamaEmbedder
+from ml.news.minilm import PackagedMiniLM
+from ml.news.select import choose_embedder
+from ml.sentiment.language_model import LOCAL_PRICE, LanguageModelSentiment, SentimentAnswer
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH
+from ml.sentiment.select import choose_sentiment_model
 from trading.errors import InvalidValue, ModelUnreachable
 
 from .ollama_double import OllamaDouble, serving
@@ -48,23 +49,25 @@ def nobody() -> OllamaSettings:
 
 
 def language_model(settings: OllamaSettings) -> LanguageModelSentiment:
-    return LanguageModelSentiment(chat_model(settings, SentimentAnswer.model_json_schema()), "double", LOCAL)
+    return LanguageModelSentiment(
+        chat_model(settings, SentimentAnswer.model_json_schema()), "double", LOCAL_PRICE
+    )
 
 
-def test_one_look_tells_whether_ollama_answers(ollama: OllamaDouble, nobody: OllamaSettings) -> None:
-    assert ollama_answers(ollama.url, 5.0)
-    assert not ollama_answers(nobody.base_url, 5.0)
+def test_one_look_tells_whether_ollama_is_running(ollama: OllamaDouble, nobody: OllamaSettings) -> None:
+    assert ollama_is_running(ollama.url, 5.0)
+    assert not ollama_is_running(nobody.base_url, 5.0)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"models": [{}]}', b'{"models": null}'])
 def test_something_else_on_the_port_is_not_ollama(ollama: OllamaDouble, body: bytes) -> None:
     ollama.raw_body = body
-    assert not ollama_answers(ollama.url, 5.0)
+    assert not ollama_is_running(ollama.url, 5.0)
 
 
 def test_a_server_that_keeps_silent_does_not_answer(ollama: OllamaDouble) -> None:
     ollama.silent.set()
-    assert not ollama_answers(ollama.url, 0.05)
+    assert not ollama_is_running(ollama.url, 0.05)
 
 
 def test_auto_takes_ollama_where_it_has_the_models(ollama: OllamaDouble) -> None:
@@ -122,7 +125,7 @@ def test_a_chat_asks_for_the_schema_without_chance_and_in_one_piece(ollama: Olla
 
 def test_a_streamed_chat_gives_the_same_sentiment(ollama: OllamaDouble) -> None:
     chat = ChatOllama(model="chatty:7b", base_url=ollama.url)
-    answer = LanguageModelSentiment(chat, "double", LOCAL).score(["Bitcoin falls"])
+    answer = LanguageModelSentiment(chat, "double", LOCAL_PRICE).score(["Bitcoin falls"])
     assert answer == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
     assert ollama.asked[0][1]["stream"] is True
 
@@ -196,7 +199,8 @@ def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: 
 
 def test_what_the_live_path_imports_loads_no_model_library() -> None:
     modules = (
-        "ml.models.ollama, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, ml.sentiment.lexicon"
+        "ml.models.ollama, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, ml.sentiment.lexicon, "
+        "ml.sentiment.select, ml.news.select"
     )
     heavy = (
         "{'torch', 'langchain_core', 'langchain_ollama', 'sentence_transformers', 'vaderSentiment', 'httpx'}"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from ml.news.embeddings import MINILM_SHA256, OllamaEmbedder, PackagedMiniLM, packaged_folder, verify
+from ml.news.embeddings import OllamaEmbedder
+from ml.news.minilm import MINILM_SHA256, PackagedMiniLM, packaged_model_folder, verify_weights
 from trading.errors import InvalidModel, ModelUnreachable
 
 TEXTS = [
@@ -71,7 +72,7 @@ def test_no_text_gives_no_row_and_loads_nothing(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_the_published_ones_are_refused_before_they_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(packaged_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    shutil.copytree(packaged_model_folder(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InvalidModel, match=f"expected SHA-256 {MINILM_SHA256}, found [0-9a-f]{{64}}"):
         PackagedMiniLM(folder).embed(TEXTS)
@@ -79,7 +80,7 @@ def test_weights_that_are_not_the_published_ones_are_refused_before_they_are_rea
 
 def test_missing_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidModel, match="is missing"):
-        verify(tmp_path / "model.safetensors")
+        verify_weights(tmp_path / "model.safetensors")
 
 
 def test_loading_runs_on_one_thread_without_warnings_and_without_the_network(

@@ -14,7 +14,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from ml.sentiment.finance_lexicon import NEUTRAL, PHRASES, WORDS
 from ml.sentiment.finance_reading import marked
-from ml.sentiment.language_model import LOCAL, LanguageModelSentiment, TokenPrice
+from ml.sentiment.language_model import LOCAL_PRICE, LanguageModelSentiment, TokenPrice
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import (
     PairSentiment,
@@ -179,7 +179,7 @@ def used(content: str, read: int, written: int) -> AIMessage:
 
 
 def test_an_answer_that_holds_becomes_a_sentiment_with_its_prompt_hash() -> None:
-    model = LanguageModelSentiment(chat('{"score": -0.5, "confidence": 1}'), "fake", LOCAL)
+    model = LanguageModelSentiment(chat('{"score": -0.5, "confidence": 1}'), "fake", LOCAL_PRICE)
     assert model.score(["text"]) == [Sentiment(-0.5, 1.0, SENTIMENT_PROMPT_HASH, 0.0)]
 
 
@@ -199,13 +199,13 @@ def test_an_answer_that_holds_becomes_a_sentiment_with_its_prompt_hash() -> None
 )
 def test_a_broken_answer_is_asked_again_and_then_abstained_from(broken: str) -> None:
     good = '{"score": 0.5, "confidence": 0.5}'
-    assert LanguageModelSentiment(chat(broken, broken), "fake", LOCAL).score(["text"]) == [None]
-    assert LanguageModelSentiment(chat(broken, good), "fake", LOCAL).score(["text"])[0] is not None
+    assert LanguageModelSentiment(chat(broken, broken), "fake", LOCAL_PRICE).score(["text"]) == [None]
+    assert LanguageModelSentiment(chat(broken, good), "fake", LOCAL_PRICE).score(["text"])[0] is not None
 
 
 def test_tokens_and_cost_of_the_failed_attempt_are_counted_too() -> None:
     answers = chat(used("what?", 100, 10), used('{"score": 0, "confidence": 0.5}', 200, 20))
-    answer = LanguageModelSentiment(answers, "fake", TokenPrice(read=3.0, written=15.0)).score(["text"])[0]
+    answer = LanguageModelSentiment(answers, "fake", TokenPrice(input=3.0, output=15.0)).score(["text"])[0]
     assert answer is not None
     assert answer.tokens == 330
     assert answer.cost_usd == pytest.approx((300 * 3 + 30 * 15) / 1e6)

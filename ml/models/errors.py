@@ -1,4 +1,4 @@
-"""One place where the errors of model clients become ours."""
+"""Errors of model clients, translated into the project's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from trading.errors import ModelUnreachable
 
 
 @contextmanager
-def answering(model: str) -> Iterator[None]:
-    """ModelUnreachable in place of what a client raises: refused, timed out, model unknown, broken answer.
+def translate_client_errors(model: str) -> Iterator[None]:
+    """Raise ModelUnreachable in place of a client's error: refused, timed out, model unknown, broken response.
 
-    Wrap the call alone: any ValueError inside (broken JSON, an answer of the wrong shape) counts as that.
+    Wrap the call alone: any ValueError inside (broken JSON, a response of the wrong shape) counts as that.
     """
     import httpx
     import ollama
