@@ -64,7 +64,7 @@ def backtest_page(report: BacktestReport) -> str:
 
 
 def month_rows(months: pl.DataFrame) -> Iterator[list[float | str | None]]:
-    """A row per year: its twelve months and the whole of it."""
+    """Yield a row per year: its twelve months and the whole year."""
     for (year,), rows in months.group_by("year", maintain_order=True):
         known = dict(rows.select("month", "return").iter_rows())
         whole = (1 + rows["return"]).product() - 1

@@ -11,6 +11,7 @@ from assets.backtest_page import write_report
 from assets.features import features
 from assets.market import OHLCV
 from assets.metadata_plots import line_plot
+from assets.metadata_tables import markdown_table
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
 from assets.policies import ppo_policy
 from ml.backtests import Backtester, Question
@@ -21,7 +22,7 @@ from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
 
 
 class BacktestConfig(dg.Config):
-    """Which part of the stored history, and how closely stops are followed."""
+    """The part of the stored history to test on, and how closely stops are followed."""
 
     start: str = ""  # UTC day or time; empty: from the first stored candle
     end: str = ""  # exclusive; empty: to the newest stored candle
@@ -48,7 +49,7 @@ def backtest_report(
     backtester: dg.ResourceParam[Backtester],
     report_folder: dg.ResourceParam[Path],
 ) -> dg.MaterializeResult[None]:
-    """Equity, drawdown, months, metrics with their doubts, every trade: after costs, under the account's rules."""
+    """Back-test a strategy after costs, under the account's rules: equity, drawdown, months, metrics, every trade."""
     report = backtester.answer(question(context.partition_key, config))
     path = write_report(report, report_folder)
     context.log.info(report.headline)
@@ -56,20 +57,20 @@ def backtest_report(
 
 
 def question(partition_key: str, config: BacktestConfig) -> Question:
-    """Keys read `BTC-USDT|technical`: dimensions in alphabetical order."""
+    """Return the question of a partition key such as `BTC-USDT|technical` (dimensions in alphabetical order)."""
     pair, strategy = partition_key.split("|")
     return Question(
         strategy=Strategy.parse(strategy),
         pair=Pair.parse(pair),
-        start=utc(config.start),
-        end=utc(config.end),
-        path=timeframe(config.path),
+        start=parse_utc(config.start),
+        end=parse_utc(config.end),
+        path=parse_timeframe(config.path),
         ignore_pause=config.ignore_pause,
     )
 
 
-def utc(text: str) -> datetime | None:
-    """A day or a time as people write it, UTC unless it says otherwise; None for nothing."""
+def parse_utc(text: str) -> datetime | None:
+    """Parse a day or a time as people write it, UTC unless it says otherwise; None for an empty text."""
     if not text:
         return None
     try:
@@ -79,7 +80,7 @@ def utc(text: str) -> datetime | None:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def timeframe(text: str) -> Timeframe | None:
+def parse_timeframe(text: str) -> Timeframe | None:
     if not text:
         return None
     try:
@@ -98,16 +99,11 @@ def _metadata(report: BacktestReport, path: Path) -> dict[str, Any]:
         "dagster/row_count": report.candles,
         "trades": report.trades.height,
         **report.headline_numbers(),
-        "metrics": dg.MetadataValue.md(_markdown(METRIC_COLUMNS, report.metric_rows())),
+        "metrics": dg.MetadataValue.md(markdown_table(METRIC_COLUMNS, report.metric_rows())),
         "equity": line_plot(f"{report.strategy} on {report.pair}", times, equity),
         "drawdown": line_plot("Drawdown", times, {"drawdown": (-thin["drawdown"]).to_list()}),
-        "newest_trades": dg.MetadataValue.md(_markdown(TRADE_COLUMNS, list(report.trade_rows(20)))),
+        "newest_trades": dg.MetadataValue.md(markdown_table(TRADE_COLUMNS, list(report.trade_rows(20)))),
     }
-
-
-def _markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 @dg.asset_check(

@@ -48,15 +48,15 @@ def decision(
     journal: dg.ResourceParam[Journal],
     venue: dg.ResourceParam[Venue],
 ) -> dg.MaterializeResult[None]:
-    """Newest candles, champion and sentiment in; consensus, risk, receipt, intent and order out."""
+    """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
     pair = Pair.parse(context.partition_key)
-    done = execute(pair, clock(config.as_of), knowledge, rules, journal, venue)
+    done = execute(pair, parse_clock(config.as_of), knowledge, rules, journal, venue)
     context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
     return dg.MaterializeResult(metadata=_metadata(done))
 
 
-def clock(text: str) -> datetime | None:
-    """The configured time in UTC, None when it is left to the newest candle."""
+def parse_clock(text: str) -> datetime | None:
+    """Parse the configured time as UTC; None when it is left to the newest candle."""
     if not text:
         return None
     try:

@@ -67,7 +67,7 @@ def features(
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> None:
-    """Indicators of every candle in the month, computed from the candles before it; look-ahead is impossible."""
+    """Compute the indicators of every candle in the month from the candles before it; look-ahead is impossible."""
     wanted = pair_months(context.partition_keys)
     for key, pair, month in wanted:
         table = month_features(candle_store, universe, costs, pair, month)
@@ -80,21 +80,21 @@ def features(
 def month_features(
     store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, month: date
 ) -> pl.DataFrame:
-    """The month's rows; what reaches back comes from the candles before the month, as far as they exist."""
-    candles = _reaching_back(store, pair, month, lookback(universe.timeframe))
+    """Compute the month's rows; windows that reach back use the candles before the month, as far as they exist."""
+    candles = _candles_with_history(store, pair, month, lookback(universe.timeframe))
     companions = stored_companions(store, universe, costs, pair, candles)
     table = feature_table(candles, universe.timeframe, companions)
     return table.filter(pl.col("open_time") >= month_start(month))
 
 
-def _reaching_back(store: TableStore, pair: Pair, month: date, rows: int) -> pl.DataFrame:
+def _candles_with_history(store: TableStore, pair: Pair, month: date, rows: int) -> pl.DataFrame:
     return pl.concat([store.tail(pair, month_start(month), rows), store.read(pair, month)])
 
 
 def stored_companions(
     store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, candles: pl.DataFrame
 ) -> Companions:
-    """What `candles` of the pair are compared with; a pair of which nothing is stored is one that is not known."""
+    """Read the other pairs that `candles` are compared with; a pair without stored candles counts as not known."""
 
     def read(other: Pair) -> pl.DataFrame:
         margin = (STALE_AFTER + 1) * universe.timeframe.duration
@@ -162,15 +162,15 @@ def features_see_no_future(
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    """A sample of cuts spread over the newest month of each pair; the verdict is by column."""
+    """Check a sample of cuts spread over the newest month of each pair; the verdict is by column."""
     moved: dict[str, dict[str, str]] = {}
     cuts_checked = 0
     for pair in universe.pairs:
         for month in feature_store.months(pair)[-1:]:
             stored = feature_store.read(pair, month)
-            candles = _reaching_back(candle_store, pair, month, lookback(universe.timeframe))
-            cuts = _spread(candles.height - stored.height + 1, candles.height)
-            compute = partial(_recomputed, candle_store, universe, costs, pair)
+            candles = _candles_with_history(candle_store, pair, month, lookback(universe.timeframe))
+            cuts = _evenly_spaced(candles.height - stored.height + 1, candles.height)
+            compute = partial(_recompute, candle_store, universe, costs, pair)
             cuts_checked += len(cuts)
             if found := moved_columns(compute, candles, cuts, stored):
                 moved[str(pair)] = {name: f"{time:%Y-%m-%d %H:%M}" for name, time in found.items()}
@@ -194,15 +194,15 @@ def features_forget_their_start(
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    """A sample of starts within the newest months of each pair; the verdict is by column."""
+    """Check a sample of starts within the newest months of each pair; the verdict is by column."""
     reach = lookback(universe.timeframe)
     worst: dict[str, dict[str, float]] = {}
     starts_checked = 0
     for pair in universe.pairs:
         for month in feature_store.months(pair)[-1:]:
-            candles = _reaching_back(candle_store, pair, month, 2 * reach)
-            starts = _spread(1, candles.height - reach - 1)
-            compute = partial(_recomputed, candle_store, universe, costs, pair)
+            candles = _candles_with_history(candle_store, pair, month, 2 * reach)
+            starts = _evenly_spaced(1, candles.height - reach - 1)
+            compute = partial(_recompute, candle_store, universe, costs, pair)
             starts_checked += len(starts)
             bias = recursive_bias(compute, candles, starts, reach)
             if found := {name: value for name, value in bias.items() if value > TOLERANCE}:
@@ -217,14 +217,14 @@ def features_forget_their_start(
     )
 
 
-def _recomputed(
+def _recompute(
     store: TableStore, universe: Universe, costs: Mapping[Pair, Costs], pair: Pair, candles: pl.DataFrame
 ) -> pl.DataFrame:
     companions = stored_companions(store, universe, costs, pair, candles)
     return feature_table(candles, universe.timeframe, companions)
 
 
-def _spread(first: int, last: int) -> list[int]:
+def _evenly_spaced(first: int, last: int) -> list[int]:
     """Whole numbers from first to last, both included, evenly; empty when there are none."""
     if last < first:
         return []

@@ -17,7 +17,7 @@ figure{margin:0 0 1rem}svg{max-width:100%;height:auto}.note{color:#5a6b7b}
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """`parts` are HTML already; the title is not."""
+    """Assemble a page; `parts` are HTML already, the title is not."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
@@ -50,13 +50,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, scrolls: bool =
 
 
 def shaded_table(head: Sequence[str], rows: Sequence[Sequence[float | str | None]], scale: float) -> str:
-    """Shares as percent on green or red; `scale` is the share at which the colour is full."""
+    """Render shares as percent on green or red; `scale` is the share at which the colour is full."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(_shaded(value, scale) for value in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(_shaded_cell(value, scale) for value in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _shaded(value: float | str | None, scale: float) -> str:
+def _shaded_cell(value: float | str | None, scale: float) -> str:
     if value is None:
         return "<td></td>"
     if isinstance(value, str):
@@ -74,7 +74,7 @@ def chart(
     fill: bool = False,
     height: float = 3.0,
 ) -> str:
-    """Lines over time as inline SVG; `fill` paints the area to zero, as drawdowns are drawn."""
+    """Draw lines over time as inline SVG; `fill` paints the area to zero, as drawdowns are drawn."""
     from matplotlib.figure import Figure  # half a second: only where a chart is drawn
 
     figure = Figure(figsize=(10, height))

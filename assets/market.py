@@ -1,4 +1,4 @@
-"""What the market did: instruments and closed candles."""
+"""Market assets: instruments and closed candles."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -23,7 +23,7 @@ def instruments(
     known_instruments: dg.ResourceParam[Mapping[Pair, Instrument]],
     instrument_file: dg.ResourceParam[InstrumentFile],
 ) -> dg.MaterializeResult[None]:
-    """How the venue lets each pair be traded: increments, minimums, fees and status."""
+    """Store how the venue lets each pair be traded: increments, minimums, fees and status."""
     instrument_file.write(list(known_instruments.values()))
     rows = [
         dg.TableRecord({"pair": str(pair), "price_increment": str(each.price_increment), "status": each.status.value,
@@ -39,7 +39,7 @@ OHLCV = dg.AssetKey("ohlcv")
 
 
 def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
-    """The asset `ohlcv`; its runs share `pool`, which keeps a venue's request budget in one hand."""
+    """Build the asset `ohlcv`; its runs share `pool`, so that one run at a time spends a venue's request budget."""
 
     @dg.asset(
         key=OHLCV,
@@ -59,12 +59,12 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         candle_store: dg.ResourceParam[TableStore],
         bus: dg.ResourceParam[Bus],
     ) -> None:
-        """Closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
+        """Store closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
         parts = pair_months(context.partition_keys)
         done = 0
         for pair, months in groupby(parts, key=lambda part: part[1]):
             for done, (key, _, month) in enumerate(months, done + 1):  # noqa: B020 goes on counting
-                candles = closed_candles(candle_source, pair, month, universe)
+                candles = read_closed_candles(candle_source, pair, month, universe)
                 candle_store.write(pair, month, candles)
                 context.add_asset_metadata(
                     _candle_metadata(candles, pair, month, universe), partition_key=key
@@ -72,13 +72,13 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
                 context.log.info(
                     f"{pair} {month:%Y-%m}: {candles.height} candles; month {done} of {len(parts)}"
                 )
-            announce(bus, universe, pair, candle_store)
+            publish_newest_candle(bus, universe, pair, candle_store)
 
     return ohlcv
 
 
-def closed_candles(source: CandleSource, pair: Pair, month: date, universe: Universe) -> pl.DataFrame:
-    """The month's candles as the source has them.
+def read_closed_candles(source: CandleSource, pair: Pair, month: date, universe: Universe) -> pl.DataFrame:
+    """Read the month's candles from the source.
 
     Raises NotStored outside the source's span and InvalidCandles naming the first broken candle.
     """
@@ -98,7 +98,7 @@ def closed_candles(source: CandleSource, pair: Pair, month: date, universe: Univ
     return candles
 
 
-def announce(bus: Bus, universe: Universe, pair: Pair, store: TableStore) -> None:
+def publish_newest_candle(bus: Bus, universe: Universe, pair: Pair, store: TableStore) -> None:
     """Put the newest stored candle on the bus unless that candle, or a newer one, is there already."""
     months = store.months(pair)
     newest = store.read(pair, months[-1])["close_time"].max() if months else None
@@ -151,7 +151,8 @@ def candles_keep_their_invariants(
     universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
 ) -> dg.AssetCheckResult:
     broken = {
-        str(pair): violations(_all(candle_store, pair), universe.timeframe).height for pair in universe.pairs
+        str(pair): violations(_stored_candles(candle_store, pair), universe.timeframe).height
+        for pair in universe.pairs
     }
     return dg.AssetCheckResult(
         passed=not any(broken.values()), metadata={"broken": dg.MetadataValue.json(broken)}
@@ -164,12 +165,14 @@ def candles_keep_their_invariants(
 def gaps_are_classified(
     universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
 ) -> dg.AssetCheckResult:
-    """Counts the grid itself, so that a gap finder that overlooks one is caught."""
+    """Count the grid independently, so that a gap finder that overlooks a gap is caught."""
     unexplained, kinds = {}, {}
     for pair in universe.pairs:
-        candles = _all(candle_store, pair)
+        candles = _stored_candles(candle_store, pair)
         found = gaps(candles, universe.timeframe, universe.origin)
-        unexplained[str(pair)] = _expected(candles) - candles.height - sum(gap.candles for gap in found)
+        unexplained[str(pair)] = (
+            _expected_candles(candles) - candles.height - sum(gap.candles for gap in found)
+        )
         kinds[str(pair)] = dict(
             pl.Series([gap.kind.value for gap in found], dtype=pl.String).value_counts().rows()
         )
@@ -182,7 +185,7 @@ def gaps_are_classified(
     )
 
 
-def _all(store: TableStore, pair: Pair) -> pl.DataFrame:
+def _stored_candles(store: TableStore, pair: Pair) -> pl.DataFrame:
     """Every stored candle of the pair; empty when none is stored yet."""
     months = store.months(pair)
     if not months:
@@ -190,7 +193,7 @@ def _all(store: TableStore, pair: Pair) -> pl.DataFrame:
     return store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
 
 
-def _expected(candles: pl.DataFrame) -> int:
+def _expected_candles(candles: pl.DataFrame) -> int:
     if candles.is_empty():
         return 0
     first, last = candles.row(0, named=True), candles.row(-1, named=True)

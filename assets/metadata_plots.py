@@ -19,7 +19,7 @@ def line_plot(
     *,
     shaded: Sequence[tuple[Any, Any]] = (),
 ) -> dg.MarkdownMetadataValue:
-    """One chart; `shaded` marks stretches of x, such as gaps."""
+    """Draw one chart; `shaded` marks stretches of x, such as gaps."""
     from matplotlib.figure import Figure  # half a second: only where a plot is drawn
 
     figure = Figure(figsize=(6, 2.4), dpi=80)
@@ -40,7 +40,7 @@ def line_plot(
 def price_plot(
     title: str, candles: pl.DataFrame, gaps: Sequence[tuple[datetime, datetime]]
 ) -> dg.MarkdownMetadataValue:
-    """Closes over time, gaps in red."""
+    """Draw closes over time, gaps in red."""
     thin = candles.gather_every(max(1, candles.height // POINTS))
     return line_plot(title, thin["open_time"].to_list(), {"close": thin["close"].to_list()}, shaded=gaps)
 

@@ -1,4 +1,4 @@
-"""What was written: articles, their vectors, and their tone per asset. A day holds what became known on it."""
+"""News assets: articles, their vectors, and their tone per asset. A day holds what became known on it."""
 
 from datetime import datetime
 
@@ -27,7 +27,7 @@ def news_articles(
     news_source: dg.ResourceParam[NewsSource],
     news_store: dg.ResourceParam[NewsStore],
 ) -> dg.MaterializeResult[None]:
-    """Articles that became known on these days; one without a clock time becomes known at the next midnight."""
+    """Store articles that became known on these days; one without a clock time becomes known at the next midnight."""
     start, end = days(context.partition_keys)
     articles = news_source.articles(start, end)
     for reason in news_source.refused:
@@ -61,7 +61,7 @@ def news_embeddings(
     news_store: dg.ResourceParam[NewsStore],
     embedder: dg.ResourceParam[Embedder],
 ) -> dg.MaterializeResult[None]:
-    """One vector per article and embedding model; articles that have one are not embedded again."""
+    """Embed each article once per embedding model; articles that have a vector are not embedded again."""
     articles = news_store.articles(*days(context.partition_keys))
     known = news_store.embedded(embedder.name, articles["article_id"].to_list())
     new = articles.filter(~pl.col("article_id").is_in(list(known)))
@@ -94,19 +94,19 @@ def news_sentiment(
     news_store: dg.ResourceParam[NewsStore],
     sentiment_model: dg.ResourceParam[SentimentModel],
 ) -> dg.MaterializeResult[None]:
-    """Tone of each article towards each asset it speaks of, with the model that judged it and what that cost."""
+    """Score each article's tone towards each asset it names, with the model that judged it and what that cost."""
     start, end = days(context.partition_keys)
     assets = sorted(
         {asset for pair in universe.pairs for asset in (pair.base, pair.quote)} - {universe.quote}
     )
-    judged = _judged(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
-    unread = news_store.articles(start, end).join(judged, on="article_id", how="anti")
+    known = _read_tones(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
+    unread = news_store.articles(start, end).join(known, on="article_id", how="anti")
     new = score_articles(unread, assets, sentiment_model)
     news_store.put_sentiment(new)
     context.log.info(
-        f"{new.height} article tones judged by {sentiment_model.name}, {judged.height} were known"
+        f"{new.height} article tones judged by {sentiment_model.name}, {known.height} were known"
     )
-    rows = _judged(news_store, assets, start, end)
+    rows = _read_tones(news_store, assets, start, end)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.height,
@@ -120,5 +120,5 @@ def news_sentiment(
     )
 
 
-def _judged(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
+def _read_tones(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
     return pl.concat([store.sentiment(asset, start, end) for asset in assets])

@@ -1,4 +1,4 @@
-"""How assets are cut: pairs come from the settings at run time, months and days from the calendar."""
+"""Partitions of assets: pairs come from the settings at run time, months and days from the calendar."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_n
 
 
 def earlier_months(count: int, up_to: int = -1) -> dg.MultiPartitionMapping:
-    """The same pair's months from `count` before to `up_to` (0 = the month itself)."""
+    """Map a month to the same pair's months from `count` before to `up_to` (0 = the month itself)."""
     return dg.MultiPartitionMapping(
         {
             "pair": dg.DimensionPartitionMapping("pair", dg.IdentityPartitionMapping()),
@@ -46,7 +46,7 @@ def pair_month_key(pair: Pair, month: date) -> str:
 
 
 def all_pairs(instance: dg.DagsterInstance, first: date, last: date) -> tuple[str, str]:
-    """First and last key of a range that holds every pair from month to month.
+    """Return the first and last key of a range that holds every pair from month to month.
 
     Some features compare pairs, so candles of all of them come first: one run, not one for each.
     """
@@ -57,7 +57,7 @@ def all_pairs(instance: dg.DagsterInstance, first: date, last: date) -> tuple[st
 
 
 def pair_months(keys: Iterable[str]) -> list[tuple[str, Pair, date]]:
-    """(partition key, pair, month) of every key, sorted by pair and month."""
+    """Parse keys to (partition key, pair, month), sorted by pair and month."""
     split = [(key, *key.split("|")) for key in keys]
     return sorted(
         ((key, Pair.parse(pair), date.fromisoformat(month)) for key, month, pair in split),
@@ -66,7 +66,7 @@ def pair_months(keys: Iterable[str]) -> list[tuple[str, Pair, date]]:
 
 
 def days(keys: Sequence[str]) -> tuple[datetime, datetime]:
-    """Start of the first day and end of the last (exclusive)."""
+    """Return the start of the first day and the end of the last (exclusive), UTC."""
     first, last = date.fromisoformat(min(keys)), date.fromisoformat(max(keys))
     return _midnight(first), _midnight(last + timedelta(days=1))
 

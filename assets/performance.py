@@ -9,6 +9,7 @@ import numpy as np
 
 from assets.features import features
 from assets.market import OHLCV
+from assets.metadata_tables import markdown_table
 from assets.news import news_sentiment
 from assets.partitions import DAYS, days
 from assets.policies import ppo_policy
@@ -47,22 +48,22 @@ def model_performance(
     policies: dg.ResourceParam[PolicyRegistry],
     performance_store: dg.ResourceParam[PerformanceStore],
 ) -> None:
-    """One row per model, pair and day: votes, hit rate, return and cost, in the shadow (no order was placed)."""
-    desk = Desk(knowledge, feature_store, policies, rules)
+    """Score every model per pair and day: votes, hit rate, return and cost, in shadow mode (no order is placed)."""
+    scorer = ShadowScorer(knowledge, feature_store, policies, rules)
     for key in sorted(context.partition_keys):
         start, end = days([key])
         rows = [
             {"pair": str(pair), "mode": "shadow", **asdict(each)}
             for pair in knowledge.universe.pairs
-            for each in desk.scores(pair, start, end, costs[pair])
+            for each in scorer.scores(pair, start, end, costs[pair])
         ]
         performance_store.replace_day(start.date(), rows)
         context.add_asset_metadata(_metadata(rows), partition_key=key)
     context.log.info(f"scored {len(context.partition_keys)} days")
 
 
-class Desk:
-    """Lets every model vote on the candles of a day that has passed."""
+class ShadowScorer:
+    """Scores the votes of every model on the candles of a past day; no order is placed."""
 
     def __init__(
         self, knowledge: Knowledge, feature_store: TableStore, policies: PolicyRegistry, rules: Rules
@@ -75,8 +76,8 @@ class Desk:
         )
 
     def scores(self, pair: Pair, start: datetime, end: datetime, costs: Costs) -> Iterator[Score]:
-        """One score per model; none when no candle of the day has a known outcome."""
-        day = self._day(pair, start, end)
+        """Yield one score per model; none when no candle of the day has a known outcome."""
+        day = self._day_of_outcomes(pair, start, end)
         if day.rows.is_empty():
             return
         yield score("technical", technical_votes(day, self._rules.signals), day.returns, costs)
@@ -93,7 +94,7 @@ class Desk:
             return  # no fold tests on this month: a policy is only scored where it has not learned
         yield score(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
 
-    def _day(self, pair: Pair, start: datetime, end: datetime) -> Day:
+    def _day_of_outcomes(self, pair: Pair, start: datetime, end: datetime) -> Day:
         candles = self._knowledge.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
         return known_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
 
@@ -102,14 +103,10 @@ def _metadata(rows: list[dict[str, object]]) -> dict[str, object]:
     columns = ("model", "pair", "votes", "hit_rate", "pnl")
     return {
         "dagster/row_count": len(rows),
-        "scores": dg.MetadataValue.md(_markdown(rows, columns)),
+        "scores": dg.MetadataValue.md(
+            markdown_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
+        ),
     }
-
-
-def _markdown(rows: list[dict[str, object]], columns: tuple[str, ...]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in columns) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def _cell(value: object) -> str:

@@ -31,11 +31,11 @@ from trading.market import Pair, Universe, month_start
 from trading.ports import TableStore
 
 PROJECT = Path(__file__).resolve().parents[1]
-LONGEST_TRAINING = 36  # months of features that a fold may reach back, for lineage
+MAX_TRAINING_MONTHS = 36  # months of features that a fold may reach back, for lineage
 
 
 class PolicyConfig(dg.Config):
-    """What differs from the settings in this run."""
+    """Settings of this run that differ from marketloom.toml."""
 
     total_timesteps: int = 0  # frames; 0: as the settings say
     again: bool = False  # train even when the same inputs have been trained on already
@@ -50,8 +50,8 @@ class PolicyConfig(dg.Config):
     pool="training",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
-        dg.AssetDep(features, partition_mapping=earlier_months(LONGEST_TRAINING)),
-        dg.AssetDep(OHLCV, partition_mapping=earlier_months(LONGEST_TRAINING)),
+        dg.AssetDep(features, partition_mapping=earlier_months(MAX_TRAINING_MONTHS)),
+        dg.AssetDep(OHLCV, partition_mapping=earlier_months(MAX_TRAINING_MONTHS)),
     ],
 )
 def ppo_policy(
@@ -65,7 +65,7 @@ def ppo_policy(
     policies: dg.ResourceParam[PolicyRegistry],
     pipes: dg.PipesSubprocessClient,
 ) -> dg.MaterializeResult[None]:
-    """Trained on the months before, an embargo between, to be tested on this month; in a process of its own."""
+    """Train on the months before, with an embargo between, to be tested on this month; in a process of its own."""
     [(_, pair, month)] = pair_months([context.partition_key])
     chosen = replace(training, total_timesteps=config.total_timesteps) if config.total_timesteps else training
     cut = fold(
@@ -84,7 +84,7 @@ def ppo_policy(
             output=policies.folder(pair, month),
         )
         training_rows(candle_store, feature_store, pair, cut).write_parquet(request.tables[0])
-        policy = None if config.again else trained_before(policies, request)
+        policy = None if config.again else find_identical_policy(policies, request)
         if policy is None:
             train_in_own_process(context, pipes, request, Path(folder))
             policy = policies.bundle(pair, month)
@@ -96,7 +96,7 @@ def ppo_policy(
 
 
 def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pair, cut: Fold) -> pl.DataFrame:
-    """Opens, closes and features of the fold's training candles."""
+    """Read opens, closes and features of the fold's training candles."""
     candles = candle_store.between(pair, cut.start, cut.end).select(
         "open_time", "close_time", "open", "close"
     )
@@ -104,8 +104,8 @@ def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pai
     return candles.join(known, on="open_time", maintain_order="left")
 
 
-def trained_before(policies: PolicyRegistry, request: TrainingRequest) -> Policy | None:
-    """The fold's policy if exactly this request made it: training is deterministic, so it would come out again."""
+def find_identical_policy(policies: PolicyRegistry, request: TrainingRequest) -> Policy | None:
+    """Find the fold's policy if exactly this request made it: training is deterministic and would repeat it."""
     try:
         policy = policies.bundle(request.pair, request.fold.test_month)
     except (NotStored, InvalidBundle):
@@ -118,7 +118,7 @@ def trained_before(policies: PolicyRegistry, request: TrainingRequest) -> Policy
 def train_in_own_process(
     context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, request: TrainingRequest, folder: Path
 ) -> None:
-    """Raises TrainingFailed when the process ends without a policy; what it said is in the run's logs."""
+    """Train in a child process. TrainingFailed when it ends without a policy; its output is in the run's logs."""
     context.log.info(
         f"{request.pair} {request.fold.test_month:%Y-%m}: training {request.config.frames:,} frames"
     )
@@ -134,21 +134,21 @@ def train_in_own_process(
 
 
 def _policy_metadata(policy: Policy) -> dict[str, Any]:
-    told = policy.manifest
-    curve = list(told.reward_curve)
+    manifest = policy.manifest
+    curve = list(manifest.reward_curve)
     return {
-        "policy_id": told.policy_id,
-        "frames": told.frames,
-        "frames_per_second": round(told.frames_per_second),
-        "training_rows": told.training_rows,
-        "training_window": f"{told.training_start:%Y-%m-%d %H:%M} to {told.training_end:%Y-%m-%d %H:%M} UTC",
-        "embargo_candles": told.embargo_candles,
+        "policy_id": manifest.policy_id,
+        "frames": manifest.frames,
+        "frames_per_second": round(manifest.frames_per_second),
+        "training_rows": manifest.training_rows,
+        "training_window": f"{manifest.training_start:%Y-%m-%d %H:%M} to {manifest.training_end:%Y-%m-%d %H:%M} UTC",
+        "embargo_candles": manifest.embargo_candles,
         "reward_curve": line_plot(
-            f"Mean log growth per candle and rollout, {told.pair} {told.test_month:%Y-%m}",
+            f"Mean log growth per candle and rollout, {manifest.pair} {manifest.test_month:%Y-%m}",
             list(range(1, len(curve) + 1)),
             {"reward": curve},
         ),
-        "manifest": dg.MetadataValue.json(told.as_json()),
+        "manifest": dg.MetadataValue.json(manifest.as_json()),
     }
 
 
@@ -168,7 +168,7 @@ def policy_evaluation(
     feature_store: dg.ResourceParam[TableStore],
     policies: dg.ResourceParam[PolicyRegistry],
 ) -> dg.MaterializeResult[None]:
-    """The fold's policy in the month it has never seen, after costs, against cash and buy-and-hold."""
+    """Evaluate the fold's policy on the month it has never seen, after costs, against cash and buy-and-hold."""
     [(_, pair, month)] = pair_months([context.partition_key])
     policy = policies.bundle(pair, month)
     evaluation = evaluate(
@@ -250,7 +250,7 @@ def champion_policy(
     promotion: dg.ResourceParam[PromotionRules],
     policies: dg.ResourceParam[PolicyRegistry],
 ) -> dg.MaterializeResult[None]:
-    """The policy that trades. Moves only when the challenger beats cash and buy-and-hold out of sample after costs."""
+    """Promote the policy that trades, only when it beats cash and buy-and-hold out of sample after costs."""
     pair = Pair.parse(context.partition_key)
     folds = EvaluationFiles(policies).newest_run(pair)
     if not folds:

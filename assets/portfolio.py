@@ -1,4 +1,4 @@
-"""What the account is worth and what trading earned: equity, allocation, profit and drawdown, day by day."""
+"""Portfolio snapshots: equity, allocation, profit and drawdown of the account, day by day."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ import dagster as dg
 from assets.decisions import decision
 from assets.market import OHLCV
 from assets.metadata_plots import line_plot
+from assets.metadata_tables import markdown_table
 from assets.partitions import DAYS, days
 from ml.decision.reader import Knowledge
 from trading.account import portfolio_of, with_results
@@ -20,7 +21,7 @@ from trading.ports import Journal
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the day's last moment
 FIGURES = ("equity", "drawdown", "realised_pnl", "unrealised_pnl", "fees", "net_pnl")
-LISTED = 20  # newest closed trades in the metadata; the journal has them all
+SHOWN_TRADES = 20  # newest closed trades in the metadata; the journal has them all
 
 
 @dg.asset(
@@ -40,7 +41,7 @@ def portfolio_snapshots(
     knowledge: dg.ResourceParam[Knowledge],
     journal: dg.ResourceParam[Journal],
 ) -> dg.MaterializeResult[None]:
-    """Balances priced with the last closes known by the end of the day, or by the newest candle while the day runs.
+    """Value the balances at the last closes known by the end of the day, or by the newest candle while the day runs.
 
     Profits and fees are sums since the account opened, in its quote asset at those prices.
     """
@@ -48,7 +49,7 @@ def portfolio_snapshots(
     newest = max(knowledge.newest_close(pair) for pair in knowledge.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))
     name, prices = knowledge.account.name, knowledge.prices(at)
-    snapshot, fills = _of_one_moment(knowledge, journal, at)
+    snapshot, fills = _consistent_snapshot(knowledge, journal, at)
     snapshot = with_results(snapshot, fills, prices)
     journal.save_snapshot(name, at.date(), snapshot)
     context.log.info(f"{name}: equity {snapshot['equity']:.2f} {knowledge.account.quote} on {at:%Y-%m-%d}")
@@ -60,14 +61,16 @@ def portfolio_snapshots(
             "closed_trades": snapshot["closed_trades"],
             "winning_trades": snapshot["winning_trades"],
             "open": dg.MetadataValue.md(holdings_table(list(holdings.values()))),
-            "last_closed": dg.MetadataValue.md(trades_table(closed_trades(fills, prices)[-LISTED:])),
-            **_by_day(name, journal.snapshots(name)),
+            "last_closed": dg.MetadataValue.md(trades_table(closed_trades(fills, prices)[-SHOWN_TRADES:])),
+            **_daily_plots(name, journal.snapshots(name)),
         }
     )
 
 
-def _of_one_moment(knowledge: Knowledge, journal: Journal, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
-    """The account and its fills up to `at`; an order filled between the two reads makes both be read again."""
+def _consistent_snapshot(
+    knowledge: Knowledge, journal: Journal, at: datetime
+) -> tuple[dict[str, Any], list[Fill]]:
+    """Read the account and its fills up to `at`; when an order fills between the two reads, read both again."""
     while True:
         fills = journal.fills(knowledge.account.name)
         snapshot = knowledge.snapshot(at)
@@ -75,15 +78,15 @@ def _of_one_moment(knowledge: Knowledge, journal: Journal, at: datetime) -> tupl
             return snapshot, [fill for fill in fills if fill.filled_at <= at]
 
 
-def _by_day(name: str, history: Sequence[dict[str, Any]]) -> dict[str, dg.MarkdownMetadataValue]:
+def _daily_plots(name: str, history: Sequence[dict[str, Any]]) -> dict[str, dg.MarkdownMetadataValue]:
     """Snapshots written before results were kept have equity and peak all the same."""
     time = [row["day"] for row in history]
-    fallen = [-float(drawdown(row["equity"], Decimal(row["peak_equity"]))) for row in history]
+    drawdowns = [-float(drawdown(row["equity"], Decimal(row["peak_equity"]))) for row in history]
     return {
         "equity_by_day": line_plot(
             f"Equity of {name}", time, {"equity": [float(row["equity"]) for row in history]}
         ),
-        "drawdown_by_day": line_plot(f"Drawdown of {name}", time, {"below the peak": fallen}),
+        "drawdown_by_day": line_plot(f"Drawdown of {name}", time, {"below the peak": drawdowns}),
     }
 
 
@@ -103,7 +106,7 @@ def holdings_table(holdings: Sequence[Holding]) -> str:
 
 
 def trades_table(trades: Sequence[ClosedTrade]) -> str:
-    """Newest first."""
+    """Render closed trades as a table, newest first."""
     return _table(
         ("closed", "pair", "quantity", "entry", "exit", "fees", "profit after fees"),
         [
@@ -122,7 +125,4 @@ def trades_table(trades: Sequence[ClosedTrade]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "none"
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])
+    return markdown_table(head, rows) if rows else "none"

@@ -1,4 +1,4 @@
-"""The `marketloom` command. Every command is a few lines; the work is elsewhere."""
+"""The `marketloom` command line. Every command is a few lines; the work is in `orchestration.commands`."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from orchestration.commands.failures import INTERRUPTED, explained, interrupted
+from orchestration.commands.failures import INTERRUPTED, failure_message, is_interrupt
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +31,7 @@ def demo(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer folds and frames: under 90 seconds.")] = False,
 ) -> None:
-    """The whole graph once: candles to features, policies, scores and one explained paper order per pair."""
+    """Run the whole graph once: candles to features, policies, scores and one explained paper order per pair."""
     from orchestration.commands.demo import run_demo
 
     run_demo(data, quick, out)
@@ -39,7 +39,7 @@ def demo(
 
 @app.command()
 def dev() -> None:
-    """PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
+    """Run PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
     from orchestration.commands.dev import serve
 
     raise typer.Exit(serve(out))
@@ -54,7 +54,7 @@ def import_candles(
     as_json: AsJson = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
-    from orchestration.commands.import_candles import import_files, left_out, show
+    from orchestration.commands.import_candles import ignored_series, import_files, show
 
     reports = import_files(path, venue, pair, timeframe)
     if as_json:
@@ -62,7 +62,7 @@ def import_candles(
             _print_json(report)
     else:
         show(reports, out)
-    for note in left_out(reports):
+    for note in ignored_series(reports):
         errors.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     if any(report["refused_reason"] for report in reports):
         raise typer.Exit(1)
@@ -80,7 +80,7 @@ def backtest(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a strategy would have earned on stored candles, after costs, with the account's halts and sizes."""
+    """Back-test a strategy on stored candles, after costs, with the account's halts and sizes."""
     from orchestration.commands.backtest import facts, run_backtest, show
 
     report, page = run_backtest(strategy, pair, start, end, path, ignore_pause)
@@ -92,7 +92,7 @@ def backtest(
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What is stored: candles, features, folds, champion, decisions, balances."""
+    """Show what is stored: candles, features, folds, champion, decisions, balances."""
     from orchestration.commands.status import read_status, show
 
     facts = read_status()
@@ -145,13 +145,13 @@ def run_sandbox(
         bool, typer.Option("--fresh", help="Begin anew; the old books are moved aside.")
     ] = False,
 ) -> None:
-    """An exchange on this machine that speaks Kraken's REST and WebSocket v2, until Ctrl-C."""
+    """Run an exchange on this machine with Kraken's REST and WebSocket v2 API, until Ctrl-C."""
     if context.invoked_subcommand:
         return
     from orchestration.commands.sandbox import serve
 
-    said = {"port": port, "candles": candles, "trades": trades, "start": start, "speed": speed}
-    serve({name: value for name, value in said.items() if value is not None}, fresh, out)
+    options = {"port": port, "candles": candles, "trades": trades, "start": start, "speed": speed}
+    serve({name: value for name, value in options.items() if value is not None}, fresh, out)
 
 
 @sandbox.command("export")
@@ -159,11 +159,11 @@ def export_sandbox(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; without, JSON is printed.")] = None,
     form: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
 ) -> None:
-    """The sandbox's orders, fills and balances, exact: the truth that others are compared with."""
-    from orchestration.commands.sandbox import books, parse_form, write_books
+    """Export the sandbox's orders, fills and balances, exact: the reference that others are compared with."""
+    from orchestration.commands.sandbox import export_books, parse_form, write_books
 
     if folder is None:
-        _print_json(books())
+        _print_json(export_books())
         return
     rows = write_books(folder, parse_form(form))
     out.print(f"{', '.join(f'{count} {name}' for name, count in rows.items())} written to {folder}")
@@ -182,7 +182,7 @@ def watch(
     depth: Annotated[int, typer.Option(help="of the book: 10 25 100 500 1000")] = 10,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long; without, at Ctrl-C.")] = None,
 ) -> None:
-    """What a venue's stream says, every checksum verified; what may have been missed is said loudly."""
+    """Show a venue's stream, every checksum verified; messages that may have been missed are marked."""
     from orchestration.commands.watch import watch_stream
 
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
@@ -209,7 +209,7 @@ def why(
     decision_id: Annotated[str, typer.Argument(help="The id, or its first eight characters.")],
     as_json: AsJson = False,
 ) -> None:
-    """Why a decision was made: what was known, who voted what, which rule decided, what was filled."""
+    """Explain a decision: what was known, who voted what, which rule decided, what was filled."""
     from ml.decision.explanation import explain
     from orchestration.commands.status import read_decision
 
@@ -221,7 +221,7 @@ def why(
 
 
 def main() -> None:
-    """Entry point: what can be expected to go wrong is one message and a non-zero exit code, never a stack trace."""
+    """Run the command; an expected failure is one message and a non-zero exit code, never a stack trace."""
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except SystemExit:
@@ -230,10 +230,10 @@ def main() -> None:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # words that the command does not know
             error.show()
             sys.exit(error.exit_code)
-        if (message := explained(error)) is None:
+        if (message := failure_message(error)) is None:
             raise
         errors.print(f"[red]error:[/red] {_plain(message)}", highlight=False, soft_wrap=True)
-        sys.exit(INTERRUPTED if interrupted(error) else 1)
+        sys.exit(INTERRUPTED if is_interrupt(error) else 1)
 
 
 def _plain(message: str) -> str:

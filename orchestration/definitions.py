@@ -1,4 +1,4 @@
-"""Everything Dagster shows, from explicit lists. Importing this reads no settings and opens no connection."""
+"""All Dagster definitions, from explicit lists. Importing this reads no settings and opens no connection."""
 
 import dagster as dg
 
@@ -16,7 +16,7 @@ MODULES = [market, features, news, policies, backtests, performance, decisions, 
 
 
 def definitions(settings: Settings) -> dg.Definitions:
-    """The whole graph; of the settings it needs the candle source alone, whose name is its pool's."""
+    """Build the whole graph; of the settings it needs only the candle source, which names the pool."""
     return dg.Definitions(
         assets=[ohlcv_from(settings.market.pool), *dg.load_assets_from_modules(MODULES)],
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
@@ -32,5 +32,5 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What Dagster calls when it loads this location; a wrong setting shows there as its message."""
+    """Load the definitions for Dagster; a wrong setting shows there as its message."""
     return definitions(load_settings())

@@ -1,14 +1,14 @@
-"""A Dagster logger that tells a person at a terminal what the assets say, and nothing of the machinery."""
+"""A Dagster logger that prints the messages of assets at a terminal, without Dagster's own events."""
 
 import logging
 
 import dagster as dg
 
 
-class _AssetWords(logging.Filter):
-    """Keeps what asset code logs itself; Dagster's own events carry `dagster_event` in their metadata.
+class _AssetMessages(logging.Filter):
+    """Passes what asset code logs itself; Dagster's own events carry `dagster_event` in their metadata.
 
-    A failure is told once, by the command itself.
+    The command itself reports a failure, once.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -30,7 +30,7 @@ def _progress(_: dg.InitLoggerContext) -> logging.Logger:
     logger.propagate = False
     if not logger.handlers:
         handler = logging.StreamHandler()
-        handler.addFilter(_AssetWords())
+        handler.addFilter(_AssetMessages())
         handler.setFormatter(_Line())
         logger.addHandler(handler)
     return logger

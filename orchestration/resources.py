@@ -1,4 +1,4 @@
-"""What assets and sensors ask for, built when a run starts: the only place that knows concrete classes."""
+"""Resources of assets and sensors, built when a run starts: the only place that names concrete classes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -38,16 +38,16 @@ from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerfo
 
 
 @dataclass(frozen=True)
-class World:
-    """Settings, home folder and PostgreSQL address of this process, and what is built from them."""
+class Services:
+    """Stores, venues, models and rules, built from the settings, home folder and PostgreSQL address of this process."""
 
     settings: Settings
     home: Path
     dsn: str
 
     @classmethod
-    def current(cls) -> "World":
-        """Raises InvalidSettings when no PostgreSQL address is known."""
+    def current(cls) -> "Services":
+        """Build from the environment. Raises InvalidSettings when no PostgreSQL address is known."""
         dsn = os.environ.get(POSTGRES)
         if not dsn:
             raise InvalidSettings(
@@ -174,7 +174,7 @@ class World:
         )
 
     def finer_candles(self, timeframe: Timeframe) -> CandleSource:
-        """Imported candles of the same venue in another timeframe; a simulated market has none."""
+        """Return imported candles of the same venue in another timeframe; a simulated market has none."""
         market = self.settings.market
         if market.source != "files":
             raise InvalidSettings(
@@ -193,46 +193,57 @@ class World:
         return Rules(settings.signals, analyst, settings.consensus, settings.risk)
 
 
-def provided(build: Callable[[World], Any], description: str) -> dg.ResourceDefinition:
-    """A plain object for `dg.ResourceParam`: assets know our types, not Dagster's configuration."""
-    return dg.ResourceDefinition(lambda _: build(World.current()), description=description)
+def as_resource(build: Callable[[Services], Any], description: str) -> dg.ResourceDefinition:
+    """Wrap a plain object for `dg.ResourceParam`: assets know our types, not Dagster's configuration."""
+    return dg.ResourceDefinition(lambda _: build(Services.current()), description=description)
 
 
 RESOURCES: dict[str, Any] = {
-    "universe": provided(lambda world: world.settings.market.universe, "pairs, base timeframe, origin"),
-    "known_instruments": provided(
-        lambda world: world.known_instruments, "instruments as the venue names them"
+    "universe": as_resource(
+        lambda services: services.settings.market.universe, "pairs, base timeframe, origin"
     ),
-    "instrument_file": provided(lambda world: world.instrument_file, "instruments as they were last stored"),
-    "candle_source": provided(lambda world: world.candle_source, "what [market] source names"),
-    "candle_store": provided(lambda world: world.candle_store, "Parquet lake, table ohlcv"),
-    "feature_store": provided(lambda world: world.feature_store, "Parquet lake, table features"),
-    "bus": provided(lambda world: PostgresBus(world.dsn), "event log in PostgreSQL"),
-    "news_source": provided(lambda world: world.news_source, "news files, or simulated headlines"),
-    "news_store": provided(lambda world: world.news_store, "articles, vectors and tones in PostgreSQL"),
-    "sentiment_model": provided(
-        lambda world: choose_sentiment_model(world.settings.ollama, world.settings.sentiment.model),
+    "known_instruments": as_resource(
+        lambda services: services.known_instruments, "instruments as the venue names them"
+    ),
+    "instrument_file": as_resource(
+        lambda services: services.instrument_file, "instruments as they were last stored"
+    ),
+    "candle_source": as_resource(lambda services: services.candle_source, "what [market] source names"),
+    "candle_store": as_resource(lambda services: services.candle_store, "Parquet lake, table ohlcv"),
+    "feature_store": as_resource(lambda services: services.feature_store, "Parquet lake, table features"),
+    "bus": as_resource(lambda services: PostgresBus(services.dsn), "event log in PostgreSQL"),
+    "news_source": as_resource(lambda services: services.news_source, "news files, or simulated headlines"),
+    "news_store": as_resource(
+        lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"
+    ),
+    "sentiment_model": as_resource(
+        lambda services: choose_sentiment_model(services.settings.ollama, services.settings.sentiment.model),
         "Ollama when it answers, else the finance lexicon",
     ),
-    "embedder": provided(
-        lambda world: choose_embedder(world.settings.ollama, world.settings.embeddings.model),
+    "embedder": as_resource(
+        lambda services: choose_embedder(services.settings.ollama, services.settings.embeddings.model),
         "Ollama when it answers, else the packaged all-MiniLM-L6-v2",
     ),
-    "journal": provided(lambda world: world.journal, "decisions, orders, fills and balances in PostgreSQL"),
-    "venue": provided(
-        lambda world: world.venue, "the paper exchange, or the sandbox through Kraken's protocol"
+    "journal": as_resource(
+        lambda services: services.journal, "decisions, orders, fills and balances in PostgreSQL"
     ),
-    "account": provided(lambda world: world.account, "whose money, and what it opens with"),
-    "policies": provided(lambda world: world.policies, "policy bundles and the promotion log"),
-    "performance_store": provided(
-        lambda world: PostgresPerformance(world.dsn, world.dataset), "scores per model and day in PostgreSQL"
+    "venue": as_resource(
+        lambda services: services.venue, "the paper exchange, or the sandbox through Kraken's protocol"
     ),
-    "training": provided(lambda world: world.settings.policy, "PPO settings"),
-    "promotion": provided(lambda world: world.settings.promotion, "the gate's rules"),
-    "costs": provided(lambda world: world.costs, "fee, spread and slippage per pair"),
-    "knowledge": provided(lambda world: world.knowledge, "everything a decision may see"),
-    "rules": provided(lambda world: world.rules, "signals, analyst, consensus and risk limits"),
-    "backtester": provided(lambda world: world.backtester, "strategies, account rules and stored candles"),
-    "report_folder": provided(lambda world: world.report_folder, "where HTML reports are written"),
+    "account": as_resource(lambda services: services.account, "whose money, and what it opens with"),
+    "policies": as_resource(lambda services: services.policies, "policy bundles and the promotion log"),
+    "performance_store": as_resource(
+        lambda services: PostgresPerformance(services.dsn, services.dataset),
+        "scores per model and day in PostgreSQL",
+    ),
+    "training": as_resource(lambda services: services.settings.policy, "PPO settings"),
+    "promotion": as_resource(lambda services: services.settings.promotion, "the gate's rules"),
+    "costs": as_resource(lambda services: services.costs, "fee, spread and slippage per pair"),
+    "knowledge": as_resource(lambda services: services.knowledge, "everything a decision may see"),
+    "rules": as_resource(lambda services: services.rules, "signals, analyst, consensus and risk limits"),
+    "backtester": as_resource(
+        lambda services: services.backtester, "strategies, account rules and stored candles"
+    ),
+    "report_folder": as_resource(lambda services: services.report_folder, "where HTML reports are written"),
     "pipes": dg.PipesSubprocessClient(),
 }

@@ -1,4 +1,4 @@
-"""What runs by itself. Everything is off until a person switches it on in the UI."""
+"""Schedules. All are off until a person switches them on in the UI."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def _pairs(context: dg.ScheduleEvaluationContext) -> list[Pair]:
 
 @dg.schedule(job=history, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def hourly_history(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Candles and features of the month that an hour ago lies in: just after midnight, the one that has ended."""
+    """Refresh the month that an hour ago lies in: just after midnight, the one that has ended."""
     month = (context.scheduled_execution_time - dt.timedelta(hours=1)).date().replace(day=1)
     first, last = all_pairs(context.instance, month, month)
     return dg.RunRequest(
@@ -26,7 +26,7 @@ def hourly_history(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 @dg.schedule(job=learning, cron_schedule="30 1 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """The fold whose test month has just ended, on the second day of every month: its results are complete."""
+    """Train the fold whose test month has just ended, on the second day of every month: its results are complete."""
     last = context.scheduled_execution_time.date().replace(day=1) - dt.timedelta(days=1)
     for pair in _pairs(context):
         key = pair_month_key(pair, last.replace(day=1))
@@ -35,7 +35,7 @@ def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Iterator[dg.Run
 
 @dg.schedule(job=promotion, cron_schedule="0 6 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """The gate, once the month's folds are there."""
+    """Run the promotion gate, once the month's folds are there."""
     for pair in _pairs(context):
         month = f"{context.scheduled_execution_time:%Y-%m}"
         yield dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key)
@@ -45,7 +45,7 @@ def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunR
     job=daily_performance, cron_schedule="15 1 * * *", default_status=dg.DefaultScheduleStatus.STOPPED
 )
 def nightly_performance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Scores of the day that has ended."""
+    """Score every model on the day that has ended."""
     day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
     return dg.RunRequest(partition_key=day.isoformat())
 

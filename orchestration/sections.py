@@ -1,4 +1,4 @@
-"""What marketloom.toml may say: one class per section, and what follows from it."""
+"""The sections of marketloom.toml: one class each, and the values derived from it."""
 
 import datetime as dt
 from decimal import Decimal
@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0, lt=0.1)]
 Positive = Annotated[Decimal, Field(gt=0)]
 
 
-def _no_pretence(venue: str) -> str:
+def _refuse_local_venue(venue: str) -> str:
     if venue in ("simulated", "sandbox"):
         raise ValueError(f"{venue} is no venue: its candles would mix with those made on this machine")
     return venue
@@ -36,14 +36,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class Market(Section):
+class MarketSettings(Section):
     pairs: tuple[PairName, ...] = Field(min_length=1)
     quote: str = Field(pattern="^[A-Z0-9]+$")
     timeframe: Timeframe
     source: str = Field(
         pattern="^(simulator|files|sandbox|kraken|cryptocompare(:[a-z0-9]+)?|ccxt:[a-z0-9_]+)$"
     )
-    venue: Annotated[str, AfterValidator(_no_pretence)] = Field(pattern="^[a-z0-9]+$")
+    venue: Annotated[str, AfterValidator(_refuse_local_venue)] = Field(pattern="^[a-z0-9]+$")
     until: Annotated[
         dt.datetime | None,
         BeforeValidator(lambda text: dt.datetime.fromisoformat(str(text)) if text else None),
@@ -52,7 +52,7 @@ class Market(Section):
 
     @property
     def origin(self) -> str:
-        """Who published the candles."""
+        """Publisher of the candles."""
         match self.source:
             case "simulator":
                 return "simulated"
@@ -84,13 +84,13 @@ class Market(Section):
         return _utc(self.until) if self.until else None
 
 
-class Simulator(Section):
+class SimulatorSettings(Section):
     seed: int = Field(ge=0)
     start: dt.date
     end: dt.date
 
 
-class Capital(BaseModel):
+class CapitalSettings(BaseModel):
     """Opening balances per asset beside the total and the asset that takes the rest."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -108,7 +108,7 @@ class VenueSettings(Section):
     account: str = Field(pattern="^[a-z0-9-]+$")
     half_spread: Share
     slippage: Share
-    capital: Capital
+    capital: CapitalSettings
 
 
 class InstrumentSettings(Section):
@@ -120,14 +120,14 @@ class InstrumentSettings(Section):
     maker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
 
 
-class Sentiment(Section):
+class SentimentSettings(Section):
     model: Literal["auto", "ollama", "lexicon"]
     half_life_hours: float = Field(gt=0)
     minimum_articles: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
 
 
-class Embeddings(Section):
+class EmbeddingSettings(Section):
     model: Literal["auto", "ollama", "packaged"]
 
 
@@ -151,8 +151,8 @@ class DagsterSettings(Section):
 
 
 class Settings(Section):
-    market: Market
-    simulator: Simulator
+    market: MarketSettings
+    simulator: SimulatorSettings
     venue: VenueSettings
     instruments: dict[PairName, InstrumentSettings]
     signals: SignalRules
@@ -162,8 +162,8 @@ class Settings(Section):
     rebalancing: RebalancingRules
     policy: TrainingConfig
     promotion: PromotionRules
-    sentiment: Sentiment
-    embeddings: Embeddings
+    sentiment: SentimentSettings
+    embeddings: EmbeddingSettings
     ollama: OllamaSettings
     consensus: ConsensusRules
     kraken: KrakenSettings
@@ -180,7 +180,7 @@ class Settings(Section):
         return Instrument(pair=pair, **self.instruments[pair].model_dump())
 
     def account_rules(self, pair: Pair) -> AccountRules:
-        """What back-tests of the pair obey: the costs and the rules of the account that trades."""
+        """Return the costs and account rules that back-tests of the pair use: those of the account that trades."""
         return AccountRules(
             costs=self.costs(pair),
             drawdown_pause=self.risk.drawdown,

@@ -1,4 +1,4 @@
-"""marketloom.toml and the environment, read once into frozen objects; whatever is wrong is one clear message."""
+"""Settings from marketloom.toml and the environment, as frozen objects; a mistake is one clear message."""
 
 import datetime as dt
 import json
@@ -18,7 +18,7 @@ PREFIX = "MARKETLOOM__"
 
 
 def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where all data lies: MARKETLOOM_HOME, or `.marketloom` beside the project's own files."""
+    """Return the folder of all data: MARKETLOOM_HOME, or `.marketloom` beside the project's own files."""
     return Path(environment.get("MARKETLOOM_HOME") or PROJECT / ".marketloom").expanduser().absolute()
 
 
@@ -27,24 +27,24 @@ def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def chosen_file(home: Path) -> Path:
-    """What the last demo chose ([market] source, venue ...), so that the UI afterwards sees the same data."""
+    """Return the file of the last demo's choice ([market] source, venue ...), so that the UI uses the same data."""
     return home / "chosen.toml"
 
 
 def lake_folder(home: Path, settings: "Settings") -> Path:
-    """The tables of the chosen dataset."""
+    """Return the folder of the chosen dataset's tables."""
     return home / "lake" / settings.market.universe.dataset
 
 
 def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings file, then the home's chosen.toml, then MARKETLOOM__SECTION__KEY variables; the last one wins.
+    """Read marketloom.toml, then the home's chosen.toml, then MARKETLOOM__SECTION__KEY variables; the last one wins.
 
     Raises InvalidSettings naming source, key and what is allowed; every problem found is listed.
     """
     path = settings_file(environment)
-    values = _read(path)
+    values = _read_toml(path)
     if (chosen := chosen_file(home_folder(environment))).exists():
-        _merge(values, _read(chosen))
+        _merge(values, _read_toml(chosen))
     variables = _override(values, environment)
     try:
         settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
@@ -54,7 +54,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -77,19 +77,19 @@ def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[st
         section, path = values, []
         *sections, key = name.removeprefix(PREFIX).split("__")
         for part in sections:
-            path.append(_matched(section, part))
+            path.append(_find_key(section, part))
             if not isinstance(section.setdefault(path[-1], {}), dict):
                 raise InvalidSettings(
                     f"environment variable {name}: {'.'.join(path)} is a value, not a section"
                 )
             section = section[path[-1]]
-        path.append(_matched(section, key))
+        path.append(_find_key(section, key))
         section[path[-1]] = _toml_value(text)
         names[".".join(path)] = name
     return names
 
 
-def _matched(section: Mapping[str, Any], word: str) -> str:
+def _find_key(section: Mapping[str, Any], word: str) -> str:
     return next((key for key in section if key.lower() == word.lower()), word.lower())
 
 
@@ -163,9 +163,9 @@ def _check_universe(settings: Settings, path: Path) -> None:
         ("venue.capital", owned),
         ("rebalancing.targets", set(settings.rebalancing.targets)),
     ):
-        if strange := sorted(assets - reachable):
+        if unknown := sorted(assets - reachable):
             raise InvalidSettings(
-                f"{path}: [{section}] {strange[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
+                f"{path}: [{section}] {unknown[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
             )
     if missing := sorted(owned - set(settings.rebalancing.targets)):
         raise InvalidSettings(

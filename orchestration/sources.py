@@ -1,4 +1,4 @@
-"""Where candles come from: [market] source, built. Each kind is imported when chosen: ccxt alone takes seconds."""
+"""Candle sources, built from [market] source. Each kind is imported when chosen: ccxt alone takes seconds."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ PATIENCE = 5.0  # seconds until a sandbox on this machine counts as not running
 
 
 def candle_source(settings: Settings, home: Path) -> CandleSource:
-    """Opens no connection. Candles that close after [market] until stay unknown, whatever the source."""
+    """Build the candle source; opens no connection. Candles that close after [market] until stay unknown."""
     market = settings.market
     match market.source.split(":"):
         case ["simulator"]:
@@ -37,7 +37,7 @@ def candle_source(settings: Settings, home: Path) -> CandleSource:
 
 
 def machine_time(until: datetime | None) -> Clock:
-    """Now, or `until` once that has passed."""
+    """Return a clock of this machine that stops at `until`."""
 
     def clock() -> datetime:
         now = datetime.now(UTC)
@@ -47,7 +47,7 @@ def machine_time(until: datetime | None) -> Clock:
 
 
 def sandbox_time(url: str, until: datetime | None) -> Clock:
-    """The sandbox's market time, asked each time: its speed may be any."""
+    """Return a clock that asks the sandbox for its market time each time: its speed may be any."""
 
     def clock() -> datetime:
         now = _market_time(url)

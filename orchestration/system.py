@@ -1,4 +1,4 @@
-"""The running system: settings, home folder, PostgreSQL and Dagster instance, ready or explained."""
+"""The running system: settings, home folder, PostgreSQL and Dagster instance."""
 
 import fcntl
 import os
@@ -46,13 +46,13 @@ def running_system() -> Iterator[System]:
     home = prepare_home(home_folder())
     with postgres_addresses(home) as (dsn, dagster_url):
         migrate(dsn)
-        with _environment({POSTGRES: dsn, DAGSTER_POSTGRES: dagster_url, **_dagster_home(home)}):
+        with _exported_environment({POSTGRES: dsn, DAGSTER_POSTGRES: dagster_url, **_dagster_home(home)}):
             yield System(settings, home, dsn)
 
 
 @contextmanager
-def only_server(home: Path) -> Iterator[None]:
-    """One UI and daemon per home: only then are unfinished runs known to be nobody's. InvalidSettings otherwise."""
+def single_server(home: Path) -> Iterator[None]:
+    """Allow one UI and daemon per home, so that unfinished runs are abandoned ones. InvalidSettings otherwise."""
     with (home / "serving.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,16 +64,16 @@ def only_server(home: Path) -> Iterator[None]:
 
 
 def dagster_instance(settings: Settings, config: str = SERVING) -> dg.DagsterInstance:
-    """The instance that DAGSTER_HOME names, with the pairs of the settings as partitions and dead runs closed."""
+    """Open the instance that DAGSTER_HOME names, add the pairs of the settings as partitions and close dead runs."""
     instance = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], config)
     instance.add_dynamic_partitions("pair", [pair.key for pair in settings.market.pairs])
-    _close_abandoned(instance, serving=config == SERVING)
+    _close_abandoned_runs(instance, serving=config == SERVING)
     return instance
 
 
 @contextmanager
 def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
-    """Our address and Dagster's: of the configured server, or of the embedded one for as long as somebody holds it."""
+    """Yield our address and Dagster's: of the configured server, or of the embedded one while it is in use."""
     if configured := os.environ.get(POSTGRES):
         yield configured, os.environ.get(DAGSTER_POSTGRES) or _psycopg2(configured)
         return
@@ -101,8 +101,8 @@ def _dagster_home(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Child processes (runs, the webserver, the daemon) find everything through these variables."""
+def _exported_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Export variables through which child processes (runs, the webserver, the daemon) find everything."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -112,8 +112,8 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _close_abandoned(instance: dg.DagsterInstance, serving: bool) -> None:
-    """Runs whose process is gone would stay "started" for ever and keep their slot: nobody else watches them.
+def _close_abandoned_runs(instance: dg.DagsterInstance, serving: bool) -> None:
+    """Close runs whose process is gone: they would stay "started" for ever and keep their slot.
 
     A demo's runs name their process. The others belong to a server, and the one that starts now is the only one.
     """

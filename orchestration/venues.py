@@ -1,4 +1,4 @@
-"""Where orders go: [venue] mode, built."""
+"""Venues that orders go to, built from [venue] mode."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -25,7 +25,7 @@ def paper_venue(
 
 
 def sandbox_venue(settings: Settings, home: Path, journal: Journal) -> Venue:
-    """The client that trades on Kraken, with the sandbox's address and key."""
+    """Build the client that trades on Kraken, with the sandbox's address and key."""
     from trading.venues.kraken.venue import KrakenVenue
 
     return KrakenVenue(
@@ -38,13 +38,13 @@ def sandbox_venue(settings: Settings, home: Path, journal: Journal) -> Venue:
 
 
 def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:
-    """What the sandbox's account holds right now."""
+    """Read the present balances of the sandbox's account."""
     with sandbox_client(settings, home) as client:
         return client.balance()
 
 
 def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
-    """NotAuthorised when no sandbox has run with this home: its key is not there."""
+    """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
     from streaming.sandbox.keys import Keys
     from streaming.sandbox.server import ACCOUNT, KEYS_FILE
     from trading.venues.kraken import Credentials, KrakenClient, Limit, Tier

@@ -1,4 +1,4 @@
-"""A closed candle asks for a decision."""
+"""The sensor that requests a decision run for every closed candle."""
 
 import datetime as dt
 
@@ -13,19 +13,19 @@ from trading.ports import Bus, Event
 NO_OFFSET = 0
 
 
-def requests(events: list[Event], universe: Universe, account: Account) -> list[dg.RunRequest]:
-    """One request per pair: the newest closed candle of this dataset; an older one is no longer news."""
+def run_requests(events: list[Event], universe: Universe, account: Account) -> list[dg.RunRequest]:
+    """Return one request per pair, for its newest closed candle of this dataset; older ones are out of date."""
     newest = {
         event.payload["pair"]: event for event in events if event.payload["dataset"] == universe.dataset
     }
     return [
-        _request(event, account)
+        _run_request(event, account)
         for event in newest.values()
         if Pair.parse(event.payload["pair"]) in universe.pairs
     ]
 
 
-def _request(event: Event, account: Account) -> dg.RunRequest:
+def _run_request(event: Event, account: Account) -> dg.RunRequest:
     pair = Pair.parse(event.payload["pair"])
     closed = dt.datetime.fromisoformat(event.payload["close_time"])
     return dg.RunRequest(
@@ -47,9 +47,11 @@ def decision_sensor(
     universe: dg.ResourceParam[Universe],
     account: dg.ResourceParam[Account],
 ) -> dg.SensorResult:
-    """The cursor is the bus offset; the run key is the decision's id, so a repeat asks for nothing new."""
+    """Request runs; the cursor is the bus offset, the run key the decision's id, so that a repeat starts no run."""
     after = int(context.cursor or NO_OFFSET)
     events = bus.read(CANDLE_CLOSED, after)
     if not events:
         return dg.SensorResult(skip_reason=f"no candle closed since offset {after}", cursor=str(after))
-    return dg.SensorResult(run_requests=requests(events, universe, account), cursor=str(events[-1].offset))
+    return dg.SensorResult(
+        run_requests=run_requests(events, universe, account), cursor=str(events[-1].offset)
+    )

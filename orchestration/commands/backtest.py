@@ -1,4 +1,4 @@
-"""`marketloom backtest`: one question, answered on the stored candles, printed and written as a page."""
+"""`marketloom backtest`: a back-test on the stored candles, printed and written as a page."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.backtest_page import MONTHS, month_rows, write_report
-from assets.backtests import timeframe, utc
+from assets.backtests import parse_timeframe, parse_utc
 from ml.backtests import Question
 from ml.strategies import Strategy
-from orchestration.resources import World
+from orchestration.resources import Services
 from orchestration.settings import home_folder, load_settings
 from trading.market import Pair
 from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
@@ -21,18 +21,18 @@ SHOWN_TRADES = 10
 def run_backtest(
     strategy: str, pair: str, start: str, end: str, path: str, ignore_pause: bool
 ) -> tuple[BacktestReport, Path]:
-    """The report and where its page was written. Needs no server: everything is read from the home folder."""
+    """Return the report and its page's path. Needs no server: everything is read from the home folder."""
     question = Question(
         strategy=Strategy.parse(strategy),
         pair=Pair.parse(pair),
-        start=utc(start),
-        end=utc(end),
-        path=timeframe(path),
+        start=parse_utc(start),
+        end=parse_utc(end),
+        path=parse_timeframe(path),
         ignore_pause=ignore_pause,
     )
-    world = World(load_settings(), home_folder(), dsn="")
-    report = world.backtester.answer(question)
-    return report, write_report(report, world.report_folder)
+    services = Services(load_settings(), home_folder(), dsn="")
+    report = services.backtester.answer(question)
+    return report, write_report(report, services.report_folder)
 
 
 def facts(report: BacktestReport, page: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`marketloom demo`: the whole graph once, through Dagster, with every step told as it happens."""
+"""`marketloom demo`: the whole graph once, through Dagster, with every step printed as it happens."""
 
 import os
 import time
@@ -17,9 +17,9 @@ from assets.partitions import all_pairs
 from ml.decision.recent_signal import Walk, shortest_walk
 from ml.learning.folds import testable_months
 from ml.strategies import Strategy
-from orchestration.commands.demo_data import Choice, choose_files, choose_simulator
+from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator
 from orchestration.commands.demo_report import print_summary, summarise, write_report
-from orchestration.resources import World
+from orchestration.resources import Services
 from orchestration.sections import Settings
 from orchestration.settings import load_settings
 from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
@@ -27,7 +27,7 @@ from trading.market import Pair, month_start, months_between
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class DemoSize:
     """How much of the graph one demo materialises."""
 
     folds: int  # test months per pair, the newest ones
@@ -37,45 +37,45 @@ class Extent:
     watched_candles: int  # at most so many decisions lead up to the newest one
 
 
-FULL = Extent(folds=3, frames=None, news_days=400, scored_days=30, watched_candles=48)
-QUICK = Extent(folds=1, frames=50_000, news_days=45, scored_days=5, watched_candles=24)
+FULL = DemoSize(folds=3, frames=None, news_days=400, scored_days=30, watched_candles=48)
+QUICK = DemoSize(folds=1, frames=50_000, news_days=45, scored_days=5, watched_candles=24)
 
 
 def run_demo(data: Path | None, quick: bool, out: Console) -> None:
     """Choose the market, materialise everything, print what came out. Running it again changes nothing."""
-    extent = QUICK if quick else FULL
+    size = QUICK if quick else FULL
     began = time.monotonic()
     with stage(out, "PostgreSQL and home folder"), running_system() as system:
         with stage(out, "Market"):
-            choice = choose_files(system, data, out) if data else choose_simulator(system)
-            out.print(f"    {choice.label}")
+            chosen = choose_files(system, data, out) if data else choose_simulator(system)
+            out.print(f"    {chosen.label}")
         settings = load_settings()
         instance = dagster_instance(settings, IN_PROCESS)
         try:
-            _materialise(Runner(instance, out), choice, settings.market.pairs, extent)
+            _materialise(JobRunner(instance, out), chosen, settings.market.pairs, size)
         finally:
             instance.dispose()
-        summary = summarise(World.current(), choice, extent.folds)
+        summary = summarise(Services.current(), chosen, size.folds)
         print_summary(summary, out)
         out.print(f"\nreport: {write_report(summary, system.home)}", soft_wrap=True)
         out.print(f"`make dev` opens the Dagster UI with everything above ({time.monotonic() - began:.0f} s)")
 
 
-def _materialise(runner: "Runner", choice: Choice, pairs: Sequence[Pair], extent: Extent) -> None:
-    months = months_between(choice.first_month, choice.last_month)
+def _materialise(runner: "JobRunner", data: DemoData, pairs: Sequence[Pair], size: DemoSize) -> None:
+    months = months_between(data.first_month, data.last_month)
     runner.history(pairs, months)
-    runner.news(choice.news_days(extent.news_days))
+    runner.news(data.news_days(size.news_days))
     settings = load_settings()
     frames = settings.policy.total_timesteps
-    frames = min(extent.frames or frames, frames)
-    runner.learning(pairs, tested_months(months, choice.end, settings)[-extent.folds :], frames)
+    frames = min(size.frames or frames, frames)
+    runner.learning(pairs, tested_months(months, data.end, settings)[-size.folds :], frames)
     runner.backtests(pairs)
-    runner.scores(choice.last_day - timedelta(days=extent.scored_days), choice.last_day)
-    runner.decisions(pairs, recent_walk(World.current(), extent.watched_candles))
-    runner.portfolio(choice.end.date())
+    runner.scores(data.last_day - timedelta(days=size.scored_days), data.last_day)
+    runner.decisions(pairs, recent_walk(Services.current(), size.watched_candles))
+    runner.portfolio(data.end.date())
 
 
-class Runner:
+class JobRunner:
     """Runs jobs of the definitions in this process, on the shared instance, so that the UI shows every run."""
 
     def __init__(self, instance: dg.DagsterInstance, out: Console) -> None:
@@ -114,7 +114,7 @@ class Runner:
         with stage(self._out, "Back-tests of every strategy, after costs and under the account's rules"):
             for pair in pairs:
                 for strategy in Strategy:
-                    if strategy is Strategy.POLICY and not World.current().policies.months(pair):
+                    if strategy is Strategy.POLICY and not Services.current().policies.months(pair):
                         continue
                     self._run("backtest", key=f"{pair.key}|{strategy}")
 
@@ -128,11 +128,11 @@ class Runner:
             if walk:
                 since = f"since its last clear signal at {walk.closes[0]:%Y-%m-%d %H:%M} UTC"
                 self._out.print(f"    {walk.pair} is watched candle by candle {since}")
-                self._watch(walk)
+                self._replay_walk(walk)
             for pair in pairs:
                 self._run("decide", key=pair.key)
 
-    def _watch(self, walk: Walk) -> None:
+    def _replay_walk(self, walk: Walk) -> None:
         for close in walk.closes[:-1]:
             config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
             self._run("decide", key=walk.pair.key, config=config)
@@ -164,31 +164,33 @@ class Runner:
 
 
 def tested_months(months: Sequence[date], end: datetime, settings: Settings) -> list[date]:
-    """Months with enough months before them to train on and at least a week of candles to test on."""
+    """Return months with enough months before them to train on and at least a week of candles to test on."""
     trained = testable_months(months, settings.policy.train_months)
     return [month for month in trained if end - month_start(month) >= timedelta(days=7)]
 
 
-def recent_walk(world: World, longest: int) -> Walk | None:
-    """None when no pair had a clear signal in the last candles, or the account has decided later already."""
-    rules = world.rules
-    tables = {pair: _newest_rows(world, pair, longest) for pair in world.settings.market.pairs}
-    walk = shortest_walk(tables, rules.signals, rules.consensus.minimum_confidence, longest)
-    earlier = world.journal.decisions(world.account.name, limit=1)
+def recent_walk(services: Services, maximum: int) -> Walk | None:
+    """Find the shortest walk since a clear signal; None without one, or when the account has decided later already."""
+    rules = services.rules
+    tables = {pair: _newest_rows(services, pair, maximum) for pair in services.settings.market.pairs}
+    walk = shortest_walk(tables, rules.signals, rules.consensus.minimum_confidence, maximum)
+    earlier = services.journal.decisions(services.account.name, limit=1)
     if walk and earlier and datetime.fromisoformat(earlier[0]["decided_at"]) >= walk.closes[-1]:
         return None
     return walk
 
 
-def _newest_rows(world: World, pair: Pair, count: int) -> pl.DataFrame:
-    newest = world.knowledge.newest_close(pair)
-    closes = world.candle_store.tail(pair, newest, count).select("open_time", "close")
-    return world.feature_store.tail(pair, newest, count).join(closes, on="open_time", maintain_order="left")
+def _newest_rows(services: Services, pair: Pair, count: int) -> pl.DataFrame:
+    newest = services.knowledge.newest_close(pair)
+    closes = services.candle_store.tail(pair, newest, count).select("open_time", "close")
+    return services.feature_store.tail(pair, newest, count).join(
+        closes, on="open_time", maintain_order="left"
+    )
 
 
 @contextmanager
 def stage(out: Console, title: str) -> Iterator[None]:
-    """A line before, the seconds after; a failure leaves the title standing above the error."""
+    """Print the title before and the seconds after; on failure the title stands above the error."""
     out.print(f"[cyan]•[/cyan] {title}")
     began = time.monotonic()
     yield

@@ -1,4 +1,4 @@
-"""What a demo works on: real files or the simulator, written down so that the UI afterwards sees the same."""
+"""The market data of a demo: real files or the simulator, stored in chosen.toml so that the UI uses the same."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from trading.market import Timeframe, month_of
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Candles with start <= open time, closing by `end`, and the days that news exist for."""
+class DemoData:
+    """The candles (start <= open time, closed by `end`) and news days that a demo uses."""
 
     label: str
     start: datetime
@@ -41,56 +41,56 @@ class Choice:
         return (self.end - timedelta(microseconds=1)).date()
 
     def news_days(self, count: int) -> tuple[date, date] | None:
-        """The last `count` days with news that the candles' time covers."""
+        """Return the last `count` days with news that the candles' time covers."""
         if self.news is None:
             return None
         last = min(self.news[1], self.last_day)
         return max(self.news[0], self.start.date(), last - timedelta(days=count - 1)), last
 
 
-def choose_files(system: System, data: Path, out: Console) -> Choice:
+def choose_files(system: System, data: Path, out: Console) -> DemoData:
     """Import the candle files under `data` and take the longest time that covers all pairs.
 
     The last candle stays unknown to everybody but the paper exchange: it holds the price that orders fill at.
     """
     candles, news = _folders(data)
-    reports = [row for row in import_files(candles, None, None, None) if _concerns(row, system)]
+    reports = [row for row in import_files(candles, None, None, None) if _may_hold_our_pair(row, system)]
     refused = [row for row in reports if row["refused_reason"]]
-    window = _window(system, reports, refused)
-    show([*(row for row in reports if _used(row, window)), *refused], out)
+    window = _common_window(system, reports, refused)
+    show([*(row for row in reports if _is_in_window(row, window)), *refused], out)
     for reason in _refused_news(news):
         out.print(f"[red]refused[/red] {reason}", soft_wrap=True)
     end = window.end - window.timeframe.duration
-    _write(system.home, _files_overlay(window, end, news))
+    _write_chosen(system.home, _files_overlay(window, end, news))
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
-    return Choice(label, window.start, end, _news_span(news, window.start, end))
+    return DemoData(label, window.start, end, _news_span(news, window.start, end))
 
 
-def choose_simulator(system: System) -> Choice:
-    """The seeded simulator of the settings, labelled as such."""
+def choose_simulator(system: System) -> DemoData:
+    """Choose the seeded simulator of the settings, labelled as such."""
     simulator = system.settings.simulator
-    _write(system.home, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n')
+    _write_chosen(system.home, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n')
     start, end = (_midnight(day) for day in (simulator.start, simulator.end))
     label = (
         f"SIMULATED market, seed {simulator.seed}, from {simulator.start} to {simulator.end}: not real prices"
     )
-    return Choice(label, start, end, (simulator.start, simulator.end))
+    return DemoData(label, start, end, (simulator.start, simulator.end))
 
 
 def _folders(data: Path) -> tuple[Path, Path | None]:
-    """Candles in `ohlcv` below the folder, or in the folder itself; news in `news` when that is there."""
+    """Find the folders: candles in `ohlcv` or the folder itself, news in `news` when that is there."""
     if not data.is_dir():
         raise UnreadableFile(f"{data} is not a folder: name one that holds candle files, or leave DATA out")
     candles, news = data / "ohlcv", data / "news"
     return (candles if candles.is_dir() else data), (news.resolve() if news.is_dir() else None)
 
 
-def _concerns(row: dict[str, Any], system: System) -> bool:
-    """Files that are known to hold another pair are not looked at; one that cannot be read might hold ours."""
+def _may_hold_our_pair(row: dict[str, Any], system: System) -> bool:
+    """Leave out files known to hold another pair; one that cannot be read might hold ours."""
     return row["pair"] is None or row["pair"] in {str(pair) for pair in system.settings.market.pairs}
 
 
-def _window(system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]) -> Window:
+def _common_window(system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]) -> Window:
     """The longest common time among these files; NotStored names what was refused."""
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     for row in reports:
@@ -109,7 +109,7 @@ def _refused_news(news: Path | None) -> list[str]:
     return list(NewsFiles(news).refused) if news else []
 
 
-def _used(row: dict[str, Any], window: Window) -> bool:
+def _is_in_window(row: dict[str, Any], window: Window) -> bool:
     same = (row["venue"], row["timeframe"]) == (window.venue, window.timeframe.value)
     return same and not row["refused_reason"]
 
@@ -129,7 +129,7 @@ def _files_overlay(window: Window, until: datetime, news: Path | None) -> str:
     )
 
 
-def _write(home: Path, text: str) -> None:
+def _write_chosen(home: Path, text: str) -> None:
     draft = chosen_file(home).with_suffix(".partial")
     draft.write_text(
         f"# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml.\n{text}"

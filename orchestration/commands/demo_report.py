@@ -1,4 +1,4 @@
-"""The demo's summary: facts read back from the stores, printed, and kept as one self-contained HTML page."""
+"""The demo's summary: facts read back from the stores, printed, and written as one self-contained HTML page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from assets import html_page
 from ml.decision.explanation import explain
 from ml.learning.evaluation import Evaluation
 from ml.learning.evaluations import EvaluationFiles
-from orchestration.commands.demo_data import Choice
-from orchestration.resources import World
+from orchestration.commands.demo_data import DemoData
+from orchestration.resources import Services
 from trading.candles import quality
 from trading.indicators import FEATURE_NAMES
 from trading.market import Pair, month_start, next_month
@@ -35,12 +35,12 @@ class PairSummary:
     folds: list[Evaluation]
     frames_per_second: list[float]  # per fold
     champion: str | None
-    gate: tuple[str, ...]  # what the promotion gate said
+    gate: tuple[str, ...]  # reasons of the promotion gate
     newest: dict[str, Any]  # receipt of the newest decision
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedOrder:
     """A decision that led to an order."""
 
     receipt: dict[str, Any]
@@ -53,38 +53,40 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DemoSummary:
     label: str
     dataset: str
     pairs: list[PairSummary]
-    orders: list[Explained]  # newest last
+    orders: list[ExplainedOrder]  # newest last
     balances: dict[str, str]
     equity: str
 
 
-def summarise(world: World, choice: Choice, folds: int) -> Summary:
-    """Everything that a stranger wants to see once, from what was stored."""
-    account = world.account.name
-    snapshot = world.journal.snapshots(account)[-1]
-    return Summary(
-        label=choice.label,
-        dataset=world.dataset,
-        pairs=[_pair(world, pair, folds) for pair in world.settings.market.pairs],
-        orders=_orders(world),
-        balances={asset: f"{amount:f}" for asset, amount in sorted(world.journal.balances(account).items())},
-        equity=f"{float(snapshot['equity']):.2f} {world.account.quote}",
+def summarise(services: Services, data: DemoData, folds: int) -> DemoSummary:
+    """Collect the demo's results from the stores."""
+    account = services.account.name
+    snapshot = services.journal.snapshots(account)[-1]
+    return DemoSummary(
+        label=data.label,
+        dataset=services.dataset,
+        pairs=[_pair(services, pair, folds) for pair in services.settings.market.pairs],
+        orders=_orders(services),
+        balances={
+            asset: f"{amount:f}" for asset, amount in sorted(services.journal.balances(account).items())
+        },
+        equity=f"{float(snapshot['equity']):.2f} {services.account.quote}",
     )
 
 
-def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
-    months = world.candle_store.months(pair)
-    candles = world.candle_store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
-    market = world.settings.market
+def _pair(services: Services, pair: Pair, folds: int) -> PairSummary:
+    months = services.candle_store.months(pair)
+    candles = services.candle_store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
+    market = services.settings.market
     counted = quality(candles, market.timeframe, market.origin)
-    evaluations = EvaluationFiles(world.policies).newest_run(pair)
-    champion = world.policies.champion(pair)
-    decisions = world.journal.decisions(world.account.name, limit=RECENT)
-    verdicts = world.promotions.history(pair)
+    evaluations = EvaluationFiles(services.policies).newest_run(pair)
+    champion = services.policies.champion(pair)
+    decisions = services.journal.decisions(services.account.name, limit=RECENT)
+    verdicts = services.promotions.history(pair)
     return PairSummary(
         pair=pair,
         candles=counted.rows,
@@ -93,7 +95,7 @@ def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
         longest_gap=counted.longest_gap,
         folds=evaluations[-folds:],
         frames_per_second=[
-            world.policies.by_id(pair, fold.policy_id).manifest.frames_per_second
+            services.policies.by_id(pair, fold.policy_id).manifest.frames_per_second
             for fold in evaluations[-folds:]
         ],
         champion=champion.policy_id if champion else None,
@@ -102,22 +104,22 @@ def _pair(world: World, pair: Pair, folds: int) -> PairSummary:
     )
 
 
-def _orders(world: World) -> list[Explained]:
+def _orders(services: Services) -> list[ExplainedOrder]:
     """Recent decisions with an order, oldest first."""
-    account = world.account.name
-    fills = world.journal.fills(account)
+    account = services.account.name
+    fills = services.journal.fills(account)
     return [
-        Explained(
+        ExplainedOrder(
             receipt,
-            world.journal.order(receipt["intent"]["intent_id"]),
+            services.journal.order(receipt["intent"]["intent_id"]),
             [fill for fill in fills if fill.intent_id == receipt["intent"]["intent_id"]],
         )
-        for receipt in reversed(world.journal.decisions(account, limit=RECENT))
+        for receipt in reversed(services.journal.decisions(account, limit=RECENT))
         if receipt["intent"]
     ]
 
 
-def print_summary(summary: Summary, out: Console) -> None:
+def print_summary(summary: DemoSummary, out: Console) -> None:
     out.print(f"\n[bold]{summary.label}[/bold]")
     out.print(_data_table(summary))
     out.print(_fold_table(summary))
@@ -133,7 +135,7 @@ def print_summary(summary: Summary, out: Console) -> None:
     out.print(f"\nequity {summary.equity}: " + ", ".join(f"{v} {k}" for k, v in summary.balances.items()))
 
 
-def _print_orders(summary: Summary, out: Console) -> None:
+def _print_orders(summary: DemoSummary, out: Console) -> None:
     if not summary.orders:
         out.print("\nNo order: no signal was clear enough, or risk refused it")
         return
@@ -142,7 +144,7 @@ def _print_orders(summary: Summary, out: Console) -> None:
     out.print(entries[-1].text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _data_table(summary: Summary) -> Table:
+def _data_table(summary: DemoSummary) -> Table:
     table = Table(
         "pair", "candles", "missing", "gaps", "longest gap", "features", title="Candles and features"
     )
@@ -152,14 +154,14 @@ def _data_table(summary: Summary) -> Table:
     return table
 
 
-def _fold_table(summary: Summary) -> Table:
+def _fold_table(summary: DemoSummary) -> Table:
     table = Table(*FOLD_COLUMNS, title="Out of sample, after costs")
     for row in _fold_rows(summary):
         table.add_row(*row)
     return table
 
 
-def _fold_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
+def _fold_rows(summary: DemoSummary) -> Iterator[tuple[str, ...]]:
     for each in summary.pairs:
         for fold, speed in zip(each.folds, each.frames_per_second, strict=True):
             yield (
@@ -175,8 +177,8 @@ def _fold_rows(summary: Summary) -> Iterator[tuple[str, ...]]:
             )
 
 
-def write_report(summary: Summary, home: Path) -> Path:
-    """One HTML file without scripts or outside references; returns its path."""
+def write_report(summary: DemoSummary, home: Path) -> Path:
+    """Write one HTML file without scripts or outside references; return its path."""
     folder = home / "reports"
     folder.mkdir(exist_ok=True)
     path = folder / f"demo-{summary.dataset}.html"
@@ -184,7 +186,7 @@ def write_report(summary: Summary, home: Path) -> Path:
     return path
 
 
-def _page(summary: Summary) -> str:
+def _page(summary: DemoSummary) -> str:
     data = [
         (str(each.pair), str(each.candles), str(each.missing), str(each.gaps), str(each.longest_gap))
         for each in summary.pairs

@@ -1,4 +1,4 @@
-"""`marketloom dev`: the UI and the daemon as children of this process, gone when it is gone."""
+"""`marketloom dev`: run the UI and the daemon as child processes that end with this one."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from types import FrameType
 
 from rich.console import Console
 
-from orchestration.commands.port import refuse_a_used_port
+from orchestration.commands.port import check_port_is_free
 from orchestration.settings import PROJECT
-from orchestration.system import dagster_instance, only_server, running_system
+from orchestration.system import dagster_instance, running_system, single_server
 
 PORT_IN_USE = (
     "stop what uses it, or choose another port with [dagster] port in marketloom.toml or "
@@ -21,9 +21,9 @@ PORT_IN_USE = (
 
 def serve(out: Console) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code of `dagster dev`, 0 when a person stopped it."""
-    with running_system() as system, only_server(system.home):
+    with running_system() as system, single_server(system.home):
         host, port = system.settings.dagster.host, system.settings.dagster.port
-        refuse_a_used_port(host, port, PORT_IN_USE)
+        check_port_is_free(host, port, PORT_IN_USE)
         dagster_instance(system.settings).dispose()
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")

@@ -1,4 +1,4 @@
-"""`marketloom doctor`: every dependency looked at, and what to do where one is missing."""
+"""`marketloom doctor`: check every dependency, and say what to do where one is missing."""
 
 import shutil
 import socket
@@ -42,11 +42,11 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; one broken thing does not hide the next."""
-    findings = [_python(), _packages(), *_settings_and_what_follows()]
-    return [*findings, _examined("embedding model", _embedding_model)]
+    findings = [_python(), _packages(), *_settings_findings()]
+    return [*findings, _finding("embedding model", _embedding_model)]
 
 
-def _settings_and_what_follows() -> Iterator[Finding]:
+def _settings_findings() -> Iterator[Finding]:
     try:
         settings = load_settings()
     except MarketloomError as error:
@@ -55,13 +55,13 @@ def _settings_and_what_follows() -> Iterator[Finding]:
     yield Finding(
         "settings", Health.OK, f"{PROJECT / 'marketloom.toml'}, data {settings.market.universe.dataset}"
     )
-    yield _examined("home folder", lambda: _home(home_folder()))
-    yield _examined("PostgreSQL", lambda: _postgres(home_folder()))
+    yield _finding("home folder", lambda: _home(home_folder()))
+    yield _finding("PostgreSQL", lambda: _postgres(home_folder()))
     yield _port(settings)
     yield _ollama(settings)
 
 
-def _examined(what: str, look: Callable[[], str]) -> Finding:
+def _finding(what: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(what, Health.OK, look())
     except MarketloomError as error:

@@ -1,4 +1,4 @@
-"""What a person is told when a command ends early."""
+"""Messages for a command that fails or is interrupted."""
 
 import sys
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 _DATABASE = ("psycopg", "psycopg2", "sqlalchemy", "dagster_postgres")
 
 
-def explained(error: BaseException) -> str | None:
-    """The message for a failure that can be expected; None for one that is a mistake of ours."""
+def failure_message(error: BaseException) -> str | None:
+    """Return the message of an expected failure; None for a bug."""
     if isinstance(error, MarketloomError):
         return str(error)
-    if interrupted(error):
+    if is_interrupt(error):
         return "stopped; nothing half-written is left, run the same command again to go on"
-    if any(_from_the_database(each) for each in _chain(error)):
+    if any(_is_database_error(each) for each in _error_chain(error)):
         return (
             "PostgreSQL went away in the middle of the work; nothing that was committed is lost: run the same "
             "command again, it starts the embedded server (`marketloom doctor` checks a server of your own)"
@@ -23,14 +23,14 @@ def explained(error: BaseException) -> str | None:
     return None
 
 
-def interrupted(error: BaseException) -> bool:
-    """Ctrl-C, as Python or as Dagster reports it."""
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether this is Ctrl-C, as Python or as Dagster reports it."""
     dagster = sys.modules.get("dagster")
     kinds = (KeyboardInterrupt, *((dagster.DagsterExecutionInterruptedError,) if dagster else ()))
-    return any(isinstance(each, kinds) for each in _chain(error)) or type(error).__name__ == "Abort"
+    return any(isinstance(each, kinds) for each in _error_chain(error)) or type(error).__name__ == "Abort"
 
 
-def _from_the_database(error: BaseException) -> bool:
+def _is_database_error(error: BaseException) -> bool:
     module = type(error).__module__.split(".")[0]
     return module in _DATABASE and type(error).__name__ in (
         "OperationalError",
@@ -41,7 +41,7 @@ def _from_the_database(error: BaseException) -> bool:
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
     """The error, what caused it, and what was being handled when it came."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]

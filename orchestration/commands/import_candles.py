@@ -18,10 +18,10 @@ from trading.market import Pair, Timeframe
 def import_files(
     path: Path, venue: str | None, pair: str | None, timeframe: str | None
 ) -> list[dict[str, Any]]:
-    """One report per file, as JSON values; a refused file stores nothing and does not stop the others."""
+    """Import files and return one report each, as JSON values; a refused file stores nothing and stops no other."""
     landing = Landing(prepare_home(home_folder()) / "landing")
     return [
-        _land(imported, landing)
+        _store(imported, landing)
         for imported in import_path(
             path,
             venue=venue,
@@ -40,7 +40,7 @@ def parse_timeframe(text: str) -> Timeframe:
         ) from None
 
 
-def _land(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
+def _store(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
     report = imported.report.as_json()
     if report["refused_reason"]:
         return report
@@ -51,8 +51,8 @@ def _land(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
     return report
 
 
-def left_out(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One line for every imported series that disagrees with a longer one of the same pair and is not read."""
+def ignored_series(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for every imported series that disagrees with a longer one of the same pair and is not read."""
     landing = Landing(home_folder() / "landing")
     stored = {(row["venue"], row["timeframe"], row["pair"]) for row in reports if row["rows_stored"]}
     for venue, timeframe, pair in sorted(stored):

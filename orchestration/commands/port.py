@@ -1,4 +1,4 @@
-"""Is the port free? Said before anything else is done."""
+"""Check that the port is free before anything starts."""
 
 import os
 import socket
@@ -6,8 +6,8 @@ import socket
 from trading.errors import InvalidSettings
 
 
-def refuse_a_used_port(host: str, port: int, way_out: str) -> None:
-    """InvalidSettings with `way_out` when nothing can listen there; port 0 always can."""
+def check_port_is_free(host: str, port: int, way_out: str) -> None:
+    """Raise InvalidSettings with `way_out` when nothing can listen there; port 0 is always free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

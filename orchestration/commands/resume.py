@@ -1,4 +1,4 @@
-"""A person ends the pause after a drawdown: who, when and why are kept."""
+"""`marketloom resume`: a person ends the pause after a drawdown; who, when and why are stored."""
 
 import getpass
 from datetime import UTC, datetime
@@ -8,22 +8,22 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from orchestration.resources import World
+from orchestration.resources import Services
 from orchestration.system import running_system
 from trading.errors import NotStored
 from trading.risk.halts import Resume
 
 
 def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
-    """What was resumed; from here on the drawdown is counted from what the account is worth now.
+    """End the pause and return its facts; from now on the drawdown is counted from the present equity.
 
     Raises NotStored when the account is not paused or cannot be valued, InvalidValue without a reason.
     """
     with running_system():
-        world = World.current()
-        name = account or world.settings.account
+        services = Services.current()
+        name = account or services.settings.account
         resume = Resume(datetime.now(UTC), by or getpass.getuser(), reason)
-        halt = world.journal.resume(name, resume, _equity(world, name))
+        halt = services.journal.resume(name, resume, _equity(services, name))
     return {
         "account": name,
         "paused_since": halt.since,
@@ -33,12 +33,12 @@ def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
     }
 
 
-def _equity(world: World, name: str) -> Decimal:
-    """At the prices of the account's clock; another data set's account was last valued by its newest snapshot."""
-    if name == world.account.name:
-        snapshots = [world.knowledge.snapshot(world.knowledge.now())]
+def _equity(services: Services, name: str) -> Decimal:
+    """Value the account at its clock's prices; an account of another data set by its newest snapshot."""
+    if name == services.account.name:
+        snapshots = [services.knowledge.snapshot(services.knowledge.now())]
     else:
-        snapshots = world.journal.snapshots(name)
+        snapshots = services.journal.snapshots(name)
     if not snapshots:
         raise NotStored(f"account {name} was never valued: choose its data set and resume it there")
     return Decimal(snapshots[-1]["equity"])

@@ -1,4 +1,4 @@
-"""`marketloom sandbox`: the exchange of the settings on this machine, and what it has in its books."""
+"""`marketloom sandbox`: run the exchange of the settings on this machine, and export its books."""
 
 import asyncio
 import fcntl
@@ -15,8 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestration.commands.port import refuse_a_used_port
-from orchestration.commands.sandbox_market import opening_of
+from orchestration.commands.port import check_port_is_free
+from orchestration.commands.sandbox_market import sandbox_opening
 from orchestration.postgres.embedded import prepare_home
 from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
@@ -40,25 +40,25 @@ def serve(changes: Mapping[str, Any], fresh: bool, out: Console) -> None:
     config = replace(settings.sandbox, **changes)
     home = prepare_home(home_folder())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with _alone(home):
-        refuse_a_used_port(config.host, config.port, PORT_IN_USE)
+    with _single_sandbox(home):
+        check_port_is_free(config.host, config.port, PORT_IN_USE)
         if fresh:
-            _begin_anew(settings, config, home)
+            _move_old_books_aside(settings, config, home)
         folder = sandbox_folder(home)
         folder.mkdir(exist_ok=True)
         if changes.get("start"):
-            _refuse_to_jump(folder)
-        opening = opening_of(settings, config, folder)
+            _check_start_is_free(folder)
+        opening = sandbox_opening(settings, config, folder)
         asyncio.run(_run(SandboxServer(config, opening, folder), out))
 
 
-def books() -> dict[str, list[dict[str, Any]]]:
-    """Orders, fills, balances and what led to them, of the sandbox of this home, whether it runs or not."""
+def export_books() -> dict[str, list[dict[str, Any]]]:
+    """Export orders, fills, balances and what led to them, of this home's sandbox, running or not."""
     return export(_store())
 
 
 def write_books(folder: Path, form: Form) -> dict[str, int]:
-    """The same as one file per table; rows of each."""
+    """Write the same as one file per table; return the rows of each."""
     return write_export(_store(), folder, form)
 
 
@@ -83,10 +83,10 @@ async def _run(server: SandboxServer, out: Console) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await server.run(stop, lambda running: _greet(running, out))
+    await server.run(stop, lambda running: _print_greeting(running, out))
 
 
-def _greet(running: Running, out: Console) -> None:
+def _print_greeting(running: Running, out: Console) -> None:
     exchange = running.exchange
     out.print(f"sandbox exchange on {running.url}, WebSocket v2 on ws{running.url.removeprefix('http')}/v2")
     out.print(
@@ -103,7 +103,7 @@ def _amounts(balances: Mapping[str, Decimal]) -> str:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def _single_sandbox(home: Path) -> Iterator[None]:
     with (home / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,15 +114,15 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _begin_anew(settings: Settings, config: SandboxConfig, home: Path) -> None:
+def _move_old_books_aside(settings: Settings, config: SandboxConfig, home: Path) -> None:
     """Move the old books aside, in one step and only when the new sandbox is sure to open."""
     with tempfile.TemporaryDirectory(dir=home) as trial:
-        opening_of(settings, config, Path(trial))
+        sandbox_opening(settings, config, Path(trial))
     if sandbox_folder(home).exists():
         sandbox_folder(home).rename(home / f"sandbox-before-{datetime.now(UTC):%Y%m%dT%H%M%S}")
 
 
-def _refuse_to_jump(folder: Path) -> None:
+def _check_start_is_free(folder: Path) -> None:
     if not (folder / EXCHANGE_FILE).exists():
         return
     with closing(ExchangeStore(folder / EXCHANGE_FILE)) as store:

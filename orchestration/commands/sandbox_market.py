@@ -1,4 +1,4 @@
-"""The market and the terms of a sandbox, from the settings: a replay of candles or trades, or a simulated market."""
+"""The market of a sandbox, from the settings: a replay of candles or trades, or a simulated market; and its terms."""
 
 import json
 import os
@@ -32,7 +32,7 @@ ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 FAR = timedelta(days=3650)  # a simulated market is made as it is needed: its end only has to be far
 
 
-def opening_of(settings: Settings, config: SandboxConfig, folder: Path) -> Opening:
+def sandbox_opening(settings: Settings, config: SandboxConfig, folder: Path) -> Opening:
     instruments = {
         pair: replace(settings.instrument(pair), maximum_leverage=Decimal(config.leverage))
         for pair in settings.market.pairs
@@ -44,7 +44,7 @@ def opening_of(settings: Settings, config: SandboxConfig, folder: Path) -> Openi
     listed = {pair: instruments[pair] for pair in prices}
     quote = settings.market.quote
     account = _account(settings, prices)
-    _note_market(folder, identity)
+    _store_identity(folder, identity)
     return Opening(
         source=source,
         start=start,
@@ -96,13 +96,13 @@ def _market(
 ) -> tuple[TickSource, datetime, Identity]:
     """What is played, from when, and its name; the same market as before in this folder, or InvalidSettings."""
     if not config.is_replay:
-        return _simulated(config, instruments, folder)
+        return _simulator(config, instruments, folder)
     kind, play = ("trades", _trades) if config.trades else ("candles", _candles)
     path = Path(config.trades or config.candles).expanduser()
     if not path.exists():
         raise UnreadableFile(f"{path} does not exist: name a file or folder of {kind} to replay")
     identity = {kind: str(path.resolve())}
-    _refuse_another_market(folder, identity)
+    _check_same_market(folder, identity)
     source, begins, ends = play(path, instruments, folder)
     start = config.started_at or begins + min(timedelta(days=config.history_days), (ends - begins) / 2)
     if not begins <= start < ends:
@@ -146,36 +146,36 @@ def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSo
     return CandleReplay(candles, played, window.timeframe), window.start, window.end
 
 
-def _simulated(
+def _simulator(
     config: SandboxConfig, instruments: Instruments, folder: Path
 ) -> tuple[TickSource, datetime, Identity]:
     """A market that goes on while nobody looks: its beginning is kept, so that it stays the same one."""
     now = datetime.now(UTC)
     midnight = datetime.combine(now.date(), time(), UTC) - timedelta(days=config.history_days)
-    known = _refuse_another_market(folder, {"seed": config.seed})
+    known = _check_same_market(folder, {"seed": config.seed})
     begins = datetime.fromisoformat(known.get("begins", midnight.isoformat()))
     market = SimulatedMarket(tuple(instruments), Timeframe.M1, config.seed, begins, now + FAR)
     identity = {"seed": config.seed, "begins": begins.isoformat()}
     return CandleReplay(market, instruments, Timeframe.M1), now, identity
 
 
-def _refuse_another_market(folder: Path, identity: Identity) -> Identity:
+def _check_same_market(folder: Path, identity: Identity) -> Identity:
     """What was noted when this sandbox began, empty before; InvalidSettings when that was another market."""
     noted = folder / MARKET_FILE
     known: Identity = json.loads(noted.read_text()) if noted.exists() else {}
     if known and {key: known.get(key) for key in identity} != dict(identity):
         raise InvalidSettings(
-            f"the sandbox in {folder} has traded on another market ({_words(known)}): start this one "
-            f"({_words(identity)}) with --fresh, which moves the old one aside, or set MARKETLOOM_HOME elsewhere"
+            f"the sandbox in {folder} has traded on another market ({_describe(known)}): start this one "
+            f"({_describe(identity)}) with --fresh, which moves the old one aside, or set MARKETLOOM_HOME elsewhere"
         )
     return known
 
 
-def _note_market(folder: Path, identity: Identity) -> None:
+def _store_identity(folder: Path, identity: Identity) -> None:
     draft = folder / f"{MARKET_FILE}.writing"
     draft.write_text(json.dumps(identity))
     os.replace(draft, folder / MARKET_FILE)
 
 
-def _words(market: Identity) -> str:
+def _describe(market: Identity) -> str:
     return ", ".join(f"{key} {value}" for key, value in market.items())

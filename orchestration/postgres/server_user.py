@@ -1,4 +1,4 @@
-"""Who the embedded PostgreSQL runs as: it refuses to run as root."""
+"""The system user that the embedded PostgreSQL runs as: it refuses to run as root."""
 
 import os
 import pwd
@@ -25,13 +25,13 @@ class ServerUser:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def adopt(self, folder: Path) -> None:
-        """Own the folder and be able to reach it: the folders above it become passable, not readable, for others."""
+        """Take ownership of the folder; the folders above it become traversable, not readable, for others."""
         os.chown(folder, self.uid, self.gid)
-        let_pass(folder)
+        make_parents_traversable(folder)
 
 
 def choose_user(data: Path) -> ServerUser | None:
-    """None: this process's own user. For root, the user that owns the data folder, else one made for this."""
+    """Choose the user: None for this process's own; for root the owner of the data folder, else a system user."""
     if os.geteuid() != 0:
         return None
     if data.exists() and (owner := data.stat()).st_uid != 0:
@@ -39,18 +39,18 @@ def choose_user(data: Path) -> ServerUser | None:
     try:
         entry = pwd.getpwnam(NAME)
     except KeyError:
-        entry = _created()
+        entry = _create_user()
     return ServerUser(entry.pw_uid, entry.pw_gid)
 
 
-def let_pass(folder: Path) -> None:
+def make_parents_traversable(folder: Path) -> None:
     for above in folder.parents:
         mode = above.stat().st_mode
         if not mode & stat.S_IXOTH:
             above.chmod(mode | stat.S_IXOTH)
 
 
-def _created() -> pwd.struct_passwd:
+def _create_user() -> pwd.struct_passwd:
     try:
         subprocess.run(["useradd", "--system", NAME], check=True, capture_output=True)
         return pwd.getpwnam(NAME)

@@ -10,7 +10,14 @@ import polars as pl
 import pytest
 
 from assets.backtest_page import backtest_page, month_rows
-from assets.backtests import BacktestConfig, backtest_report, backtests_add_up, question, timeframe, utc
+from assets.backtests import (
+    BacktestConfig,
+    backtest_report,
+    backtests_add_up,
+    parse_timeframe,
+    parse_utc,
+    question,
+)
 from assets.features import features
 from assets.market import ohlcv_from
 from ml.backtests import Backtester, Question
@@ -161,9 +168,9 @@ def test_partition_keys_and_settings_become_a_question() -> None:
 
 def test_words_that_are_no_time_and_no_timeframe_are_refused_with_an_example() -> None:
     with pytest.raises(InvalidValue, match="2020-01-31"):
-        utc("yesterday")
+        parse_utc("yesterday")
     with pytest.raises(InvalidValue, match="1m, 5m"):
-        timeframe("2h")
+        parse_timeframe("2h")
 
 
 def test_a_year_shows_its_months_and_what_they_come_to() -> None:

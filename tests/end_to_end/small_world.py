@@ -113,10 +113,10 @@ class SmallWorld:
 
 PROLOGUE = """
 import json
-from orchestration.resources import World
+from orchestration.resources import Services
 from orchestration.system import dagster_instance, running_system
 with running_system() as system:
-    world, instance = World.current(), dagster_instance(system.settings)
+    world, instance = Services.current(), dagster_instance(system.settings)
 """
 
 

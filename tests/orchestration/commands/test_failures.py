@@ -4,18 +4,18 @@ import psycopg2
 import pytest
 import sqlalchemy.exc
 
-from orchestration.commands.failures import explained, interrupted
+from orchestration.commands.failures import failure_message, is_interrupt
 from trading.errors import NotStored
 
 
 def test_an_error_of_ours_speaks_for_itself() -> None:
-    assert explained(NotStored("materialise `ohlcv` first")) == "materialise `ohlcv` first"
+    assert failure_message(NotStored("materialise `ohlcv` first")) == "materialise `ohlcv` first"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
 def test_ctrl_c_is_recognised_however_it_arrives(error: BaseException) -> None:
-    assert interrupted(error)
-    assert "run the same command again" in (explained(error) or "")
+    assert is_interrupt(error)
+    assert "run the same command again" in (failure_message(error) or "")
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ def test_ctrl_c_is_recognised_however_it_arrives(error: BaseException) -> None:
 def test_a_database_that_went_away_is_explained_also_from_deep_inside(error: Exception) -> None:
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = error
-    assert "nothing that was committed is lost" in (explained(wrapped) or "")
-    assert not interrupted(wrapped)
+    assert "nothing that was committed is lost" in (failure_message(wrapped) or "")
+    assert not is_interrupt(wrapped)
 
 
 def test_a_mistake_of_ours_is_not_explained_away() -> None:
-    assert explained(ZeroDivisionError()) is None
-    assert explained(psycopg.errors.UndefinedColumn("ours")) is None
+    assert failure_message(ZeroDivisionError()) is None
+    assert failure_message(psycopg.errors.UndefinedColumn("ours")) is None

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from orchestration.commands import resuming, status
-from orchestration.resources import World
+from orchestration.commands import resume, status
+from orchestration.resources import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from trading.candles import complete
@@ -24,7 +24,7 @@ PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "equity 880 is 12.00% (limit 10.00%)
 
 
 @pytest.fixture
-def world(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def services(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
     """The commands find this database running already."""
 
     @contextmanager
@@ -33,82 +33,82 @@ def world(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setenv(POSTGRES, dsn)
     monkeypatch.setenv("MARKETLOOM_HOME", str(tmp_path))
-    monkeypatch.setattr(resuming, "running_system", running)
-    return World(load_settings(), tmp_path, dsn)
+    monkeypatch.setattr(resume, "running_system", running)
+    return Services(load_settings(), tmp_path, dsn)
 
 
-def opened(world: World) -> None:
+def opened(services: Services) -> None:
     """850 of cash; one candle of every pair gives the account its clock."""
-    world.journal.open_account(world.account.name, {world.account.quote: Decimal(850)}, NOON)
-    world.instrument_file.write(list(world.known_instruments.values()))
+    services.journal.open_account(services.account.name, {services.account.quote: Decimal(850)}, NOON)
+    services.instrument_file.write(list(services.known_instruments.values()))
     numbers = {name: [1.0] for name in ("open", "high", "low", "close", "volume")}
     frame = pl.DataFrame(
         {"open_time": [NOON], **numbers}, {"open_time": TIME, **dict.fromkeys(numbers, pl.Float64)}
     )
-    rows = complete(frame, world.settings.market.universe.timeframe, "test")
-    for pair in world.settings.market.pairs:
-        world.candle_store.write(pair, month_of(NOON), rows)
+    rows = complete(frame, services.settings.market.universe.timeframe, "test")
+    for pair in services.settings.market.pairs:
+        services.candle_store.write(pair, month_of(NOON), rows)
 
 
 def printed(facts: dict[str, object]) -> str:
     out = Console(width=400, record=True, quiet=False)
-    resuming.show(facts, out)
+    resume.show(facts, out)
     return out.export_text()
 
 
-def test_a_person_resumes_the_account_of_the_chosen_data(world: World) -> None:
-    name = world.account.name
-    world.journal.begin_halts(name, [PAUSE])
-    world.journal.raise_peak(name, Decimal(1000))
-    opened(world)
+def test_a_person_resumes_the_account_of_the_chosen_data(services: Services) -> None:
+    name = services.account.name
+    services.journal.begin_halts(name, [PAUSE])
+    services.journal.raise_peak(name, Decimal(1000))
+    opened(services)
     before = datetime.now(UTC)
-    facts = resuming.resume_trading("checked by hand", "", "ada")
-    [halt] = world.journal.halts(name)
+    facts = resume.resume_trading("checked by hand", "", "ada")
+    [halt] = services.journal.halts(name)
     assert halt.resume is not None
     assert (halt.resume.by, halt.resume.reason) == ("ada", "checked by hand")
     assert before - timedelta(seconds=1) <= halt.resume.at <= datetime.now(UTC)
-    assert world.journal.peak(name) == 850
+    assert services.journal.peak(name) == 850
     assert "resumed by ada: checked by hand" in printed(facts)
     assert "12.00%" in printed(facts)
 
 
-def test_another_account_can_be_named_and_the_user_is_the_one_who_resumes(world: World) -> None:
-    world.journal.begin_halts("other", [PAUSE])
+def test_another_account_can_be_named_and_the_user_is_the_one_who_resumes(services: Services) -> None:
+    services.journal.begin_halts("other", [PAUSE])
     for day, equity in ((5, 990), (6, 880)):
         kept = {"equity": Decimal(equity), "balances": {}}
-        world.journal.save_snapshot("other", NOON.date().replace(day=day), kept)
-    facts = resuming.resume_trading("checked [by hand]", "other", "")
+        services.journal.save_snapshot("other", NOON.date().replace(day=day), kept)
+    facts = resume.resume_trading("checked [by hand]", "other", "")
     assert facts["account"] == "other"
-    assert world.journal.peak("other") == 880
+    assert services.journal.peak("other") == 880
     assert facts["resumed_by"]
     assert "checked [by hand]" in printed(facts)
 
 
-def test_an_account_that_was_never_valued_stays_paused(world: World) -> None:
-    world.journal.begin_halts("other", [PAUSE])
+def test_an_account_that_was_never_valued_stays_paused(services: Services) -> None:
+    services.journal.begin_halts("other", [PAUSE])
     with pytest.raises(NotStored, match="never valued"):
-        resuming.resume_trading("checked", "other", "ada")
-    assert world.journal.halts("other") == [PAUSE]
+        resume.resume_trading("checked", "other", "ada")
+    assert services.journal.halts("other") == [PAUSE]
 
 
-def test_an_account_that_is_not_paused_is_an_error(world: World) -> None:
-    opened(world)
+def test_an_account_that_is_not_paused_is_an_error(services: Services) -> None:
+    opened(services)
     with pytest.raises(NotStored, match="not paused"):
-        resuming.resume_trading("why not", "", "ada")
+        resume.resume_trading("why not", "", "ada")
 
 
-def test_a_resume_without_a_reason_is_an_error(world: World) -> None:
-    opened(world)
-    world.journal.begin_halts(world.account.name, [PAUSE])
+def test_a_resume_without_a_reason_is_an_error(services: Services) -> None:
+    opened(services)
+    services.journal.begin_halts(services.account.name, [PAUSE])
     with pytest.raises(InvalidValue, match="reason is empty"):
-        resuming.resume_trading("  ", "", "ada")
+        resume.resume_trading("  ", "", "ada")
 
 
-def test_status_lists_the_halts_that_hold(world: World) -> None:
+def test_status_lists_the_halts_that_hold(services: Services) -> None:
     day = Halt(
         HaltKind.DAILY_LOSS, NOON, NOON + timedelta(hours=12), "equity 960 is 4.00% (limit 3.00%) below 1000,"
     )
-    world.journal.begin_halts(world.account.name, [PAUSE, day])
-    facts = status.halts(world, NOON)
+    services.journal.begin_halts(services.account.name, [PAUSE, day])
+    facts = status.halts(services, NOON)
     assert [each["kind"] for each in facts] == ["drawdown", "daily loss"]
-    assert [each["kind"] for each in status.halts(world, NOON + timedelta(days=1))] == ["drawdown"]
+    assert [each["kind"] for each in status.halts(services, NOON + timedelta(days=1))] == ["drawdown"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.commands.sandbox_market import MARKET_FILE, opening_of
+from orchestration.commands.sandbox_market import MARKET_FILE, sandbox_opening
 from orchestration.sections import Settings
 from orchestration.settings import load_settings
 from streaming.sandbox.exchange.resumption import PRELOADED
@@ -38,7 +38,7 @@ def candles(tmp_path: Path) -> str:
 
 
 def opened(settings: Settings, folder: Path, **changes: Any) -> Opening:
-    return opening_of(settings, replace(settings.sandbox, **changes), folder)
+    return sandbox_opening(settings, replace(settings.sandbox, **changes), folder)
 
 
 def test_a_replay_begins_when_half_of_it_is_past_where_it_is_short(

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy
 
 from orchestration.postgres.cluster import SOCKET, Cluster
-from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home, reachable
-from trading.errors import InvalidSettings, StoreUnreachable, UnusableHome
+from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
+from trading.errors import StoreUnreachable, UnusableHome
 from trading.stores.postgres import PostgresJournal, migrate
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +36,14 @@ with EmbeddedPostgres(Path(sys.argv[1])) as server:
     print(server.dsn, flush=True)
     signal.pause()
 """
+
+
+def accepts_connections(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +101,11 @@ def test_a_home_that_cannot_be_used_is_named_with_the_remedy(tmp_path: Path, pla
 
 def test_the_server_runs_while_it_is_held_and_no_longer(home: Path) -> None:
     with EmbeddedPostgres(home) as server:
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
         with psycopg.connect(server.dsn) as connection:
             names = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
         assert {"marketloom", "dagster"} <= names
-    assert not reachable(server.dsn, timeout=5)
+    assert not accepts_connections(server.dsn)
 
 
 def test_dagsters_address_names_the_driver_that_dagster_postgres_speaks(home: Path) -> None:
@@ -113,10 +121,10 @@ def test_the_server_outlives_every_holder_but_the_last(home: Path) -> None:
     with holder(home) as other:
         with EmbeddedPostgres(home) as server, EmbeddedPostgres(home):
             pass
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
         other.send_signal(signal.SIGTERM)
         other.wait()
-    assert not reachable(server.dsn, timeout=5)
+    assert not accepts_connections(server.dsn)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -131,7 +139,7 @@ def test_ctrl_c_in_the_terminal_of_one_holder_leaves_the_server_to_the_others(ho
     with holder(home) as starter, EmbeddedPostgres(home) as server:
         os.killpg(starter.pid, signal.SIGINT)
         starter.wait()
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
 
 
 def test_the_server_of_a_killed_holder_is_taken_over_and_stopped(home: Path) -> None:
@@ -172,7 +180,7 @@ def test_a_process_id_that_was_given_to_somebody_else_does_not_block_the_start(h
         stale = home / "postgres" / "postmaster.pid"
         stale.write_text("\n".join([str(stranger.pid), *lines.splitlines()[1:]]) + "\n")
         with EmbeddedPostgres(home) as server:
-            assert reachable(server.dsn, timeout=5)
+            assert accepts_connections(server.dsn)
         assert stranger.poll() is None
         stranger.kill()
 
@@ -182,7 +190,7 @@ def test_an_empty_process_id_file_does_not_block_the_start(home: Path) -> None:
         pass
     (home / "postgres" / "postmaster.pid").write_text("")
     with EmbeddedPostgres(home) as server:
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
 
 
 def test_processes_that_outlived_their_server_are_cleared_away(home: Path) -> None:
@@ -191,16 +199,16 @@ def test_processes_that_outlived_their_server_are_cleared_away(home: Path) -> No
         session.suspend()  # it cannot notice that its postmaster is gone
         postmaster(home).kill()
         with EmbeddedPostgres(home):
-            assert reachable(server.dsn, timeout=5)
+            assert accepts_connections(server.dsn)
             assert not session.is_running() or session.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_server_whose_socket_was_deleted_is_started_again(home: Path) -> None:
     with EmbeddedPostgres(home) as server:
         (home / "postgres" / SOCKET).unlink()
-        assert not reachable(server.dsn, timeout=5)
+        assert not accepts_connections(server.dsn)
         with EmbeddedPostgres(home):
-            assert reachable(server.dsn, timeout=5)
+            assert accepts_connections(server.dsn)
 
 
 def test_an_interrupted_initdb_is_begun_anew(tmp_path: Path) -> None:
@@ -208,7 +216,7 @@ def test_an_interrupted_initdb_is_begun_anew(tmp_path: Path) -> None:
     partial.mkdir()
     (partial / "PG_VERSION").write_text("18\n")
     with EmbeddedPostgres(tmp_path) as server:
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
     assert not partial.exists()
 
 
@@ -216,7 +224,7 @@ def test_an_interrupted_initdb_is_begun_anew(tmp_path: Path) -> None:
 def test_a_home_whose_path_is_odd_or_too_long_for_a_socket_works(tmp_path: Path, name: str) -> None:
     home = prepare_home(tmp_path / name)
     with EmbeddedPostgres(home) as server:
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
         engine = sqlalchemy.create_engine(server.dagster_url)
         engine.connect().close()
         engine.dispose()
@@ -237,7 +245,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None
     finally:
         settings.write_text(before)
     with EmbeddedPostgres(home) as server:
-        assert reachable(server.dsn, timeout=5)
+        assert accepts_connections(server.dsn)
 
 
 def test_data_of_another_version_are_left_alone(tmp_path: Path) -> None:
@@ -245,12 +253,6 @@ def test_data_of_another_version_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
     with pytest.raises(UnusableHome, match="made by PostgreSQL 16"), EmbeddedPostgres(tmp_path):
         pass
-
-
-def test_an_address_that_is_none_is_not_called_unreachable() -> None:
-    with pytest.raises(InvalidSettings) as caught:
-        reachable("postgresql://me:secret@[half", timeout=1)
-    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.skipif(
