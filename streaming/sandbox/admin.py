@@ -17,7 +17,7 @@ from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.export import export
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import Keys
-from streaming.sandbox.limits import LARGEST, MOST_DECIMALS, is_amount
+from streaming.sandbox.limits import MAX_AMOUNT, MAX_DECIMALS, is_amount
 from streaming.sandbox.market import Player
 from trading.errors import InvalidValue, Permanent
 from trading.market import Pair, PairStatus
@@ -199,7 +199,7 @@ def _amounts(given: object) -> dict[str, Decimal]:
     for asset, amount in amounts.items():
         if not (is_amount(amount) and amount >= 0):
             raise InvalidValue(
-                f"balance of {asset[:20]} is {str(amount)[:40]}: allowed is 0 to {LARGEST:f}, with at most "
-                f"{MOST_DECIMALS} decimals"
+                f"balance of {asset[:20]} is {str(amount)[:40]}: allowed is 0 to {MAX_AMOUNT:f}, with at most "
+                f"{MAX_DECIMALS} decimals"
             )
     return amounts

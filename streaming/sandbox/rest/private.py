@@ -8,7 +8,7 @@ from typing import Any
 
 from streaming.sandbox.decimals import quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
-from streaming.sandbox.limits import LONGEST_TIMEOUT
+from streaming.sandbox.limits import MAX_TIMEOUT
 from streaming.sandbox.model import Order
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.rest import funds, history, orders
@@ -75,7 +75,7 @@ async def cancel_all(face: Face, name: str, _: Parameters) -> dict[str, Any]:
 
 
 async def cancel_all_after(face: Face, name: str, given: Parameters) -> dict[str, Any]:
-    timeout = given.whole("timeout", 0, LONGEST_TIMEOUT)
+    timeout = given.whole("timeout", 0, MAX_TIMEOUT)
     now = face.told_time()
     trigger = await face.desk.cancel_all_after(name, timeout)
     return {

@@ -13,7 +13,8 @@ from streaming.sandbox.websocket.clients import Client, Outlet
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.order_requests import OrderRequest
 from streaming.sandbox.websocket.orders import OrderEntry
-from streaming.sandbox.websocket.requests import Ping, Refusal, Request, Subscription, parse
+from streaming.sandbox.websocket.requests import Ping, RefusedRequest, Request, parse
+from streaming.sandbox.websocket.subscription_requests import Subscription
 from streaming.sandbox.websocket.subscriptions import Answer, subscribe, unsubscribe
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,12 @@ class Conversation:
             log.exception("sandbox: %s failed", request.method)
             self._refuse(request.method, request.request_id, INTERNAL_ERROR, time_in, {})
 
-    def _take(self, request: Request | Refusal, time_in: float) -> None:
+    def _take(self, request: Request | RefusedRequest, time_in: float) -> None:
         method = request.method
         if method and self._faults.strikes(FaultKind.DISCONNECT, method=method):
             self.client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {method}")
             return
-        if isinstance(request, Refusal):
+        if isinstance(request, RefusedRequest):
             self._refuse(method, request.request_id, request.error, time_in, {})
             return
         body = request.body

@@ -8,18 +8,10 @@ from typing import Any
 from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.model import NewOrder, Order, Refused
 from streaming.sandbox.references import Reference
-from streaming.sandbox.websocket.fields import invalid
+from streaming.sandbox.websocket.decoding import invalid
 from streaming.sandbox.websocket.market import Market
-from streaming.sandbox.websocket.order_requests import (
-    AddOrder,
-    BatchAdd,
-    BatchCancel,
-    CancelAll,
-    CancelAllAfter,
-    CancelOrder,
-    ChangeOrder,
-    OrderRequest,
-)
+from streaming.sandbox.websocket.order_fields import BatchCancel, CancelAll, CancelAllAfter, CancelOrder
+from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder, OrderRequest
 from streaming.sandbox.websocket.order_terms import unsupported
 from streaming.sandbox.websocket.reports import identifier
 from streaming.sandbox.websocket.spelling import told
@@ -56,7 +48,7 @@ class OrderEntry:
                 case CancelAll():
                     yield {"count": await self._desk.cancel_all(account)}
                 case CancelAllAfter():
-                    yield await self._cancel_all_after(account, request.seconds)
+                    yield await self._cancel_all_after(account, request.timeout)
         except Refused as refusal:
             yield refusal
 

@@ -11,7 +11,7 @@ from streaming.sandbox.websocket.hub import INSTRUMENTS, Hub
 from streaming.sandbox.websocket.instruments import CHANNEL
 from streaming.sandbox.websocket.order_terms import unsupported
 from streaming.sandbox.websocket.private import BALANCES, EXECUTIONS
-from streaming.sandbox.websocket.requests import PRIVATE_CHANNELS, Subscription
+from streaming.sandbox.websocket.subscription_requests import PRIVATE_CHANNELS, Subscription
 from trading.errors import InvalidValue
 from trading.market import Pair
 

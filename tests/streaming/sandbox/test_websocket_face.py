@@ -18,7 +18,7 @@ from streaming.sandbox.faults import Fault, FaultKind, Faults
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket import WebSocketFace
 from streaming.sandbox.websocket.framing import fragments, framed
-from streaming.sandbox.websocket.order_readers import ORDER_METHODS
+from streaming.sandbox.websocket.order_requests import ORDER_METHODS
 from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
 
 ORDER = {
