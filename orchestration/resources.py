@@ -29,7 +29,7 @@ from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.fills import Costs
-from trading.importers.landing import Landing
+from trading.importers.landing_area import Landing
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
 from trading.ports import CandleSource, NewsStore, Venue
 from trading.stores.instruments import InstrumentFile

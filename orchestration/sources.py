@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestration.sections import CRYPTOCOMPARE_MARKET, Settings
 from trading.errors import InvalidMessage, VenueUnreachable
-from trading.importers.landing import Landing
+from trading.importers.landing_area import Landing
 from trading.ports import CandleSource
 from trading.simulation.market import SimulatedMarket
 
@@ -64,9 +64,9 @@ def _simulator(settings: Settings) -> CandleSource:
 
 def _kraken(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
-    from trading.history.shelf import PageShelf
+    from trading.history.page_cache import PageShelf
     from trading.venues.kraken.client import KrakenClient
-    from trading.venues.kraken.counters import Tier
+    from trading.venues.kraken.rate_limits import Tier
 
     client = KrakenClient(
         home / "kraken", base_url=settings.kraken.rest_url, allowance=Tier(settings.kraken.tier).allowance
@@ -77,9 +77,9 @@ def _kraken(settings: Settings, home: Path) -> CandleSource:
 
 def _sandbox(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
-    from trading.history.shelf import PageShelf
+    from trading.history.page_cache import PageShelf
     from trading.venues.kraken.client import KrakenClient
-    from trading.venues.kraken.counters import Limit
+    from trading.venues.kraken.rate_limits import Limit
 
     url = settings.sandbox.url
     client = KrakenClient(home / "sandbox" / "client", base_url=url, public=Limit(60, 30.0))
@@ -90,7 +90,7 @@ def _sandbox(settings: Settings, home: Path) -> CandleSource:
 
 def _cryptocompare(settings: Settings, home: Path, market: str) -> CandleSource:
     from trading.history.cryptocompare import CryptoCompareCandles
-    from trading.history.shelf import PageShelf
+    from trading.history.page_cache import PageShelf
 
     clock = machine_time(settings.market.known_until)
     key = os.environ.get(CRYPTOCOMPARE_KEY, "")
@@ -98,8 +98,8 @@ def _cryptocompare(settings: Settings, home: Path, market: str) -> CandleSource:
 
 
 def _ccxt(settings: Settings, home: Path, venue: str) -> CandleSource:
-    from trading.history.ccxt_venue import CcxtCandles
-    from trading.history.shelf import PageShelf
+    from trading.history.ccxt_candles import CcxtCandles
+    from trading.history.page_cache import PageShelf
 
     clock = machine_time(settings.market.known_until)
     return CcxtCandles(venue, settings.market.timeframe, PageShelf(home / "history"), clock)

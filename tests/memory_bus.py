@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from trading.ports import Event
-from trading.stores.bookkeeping import json_text
+from trading.stores.journal_rules import json_text
 
 
 def _now() -> datetime:

@@ -14,8 +14,8 @@ from orchestration.commands.import_candles import import_files, show
 from orchestration.settings import chosen_file
 from orchestration.system import System
 from trading.errors import NotStored, UnreadableFile
-from trading.importers.coverage import Window, longest_common_window
-from trading.importers.landing import Landing
+from trading.importers.common_window import Window, longest_common_window
+from trading.importers.landing_area import Landing
 from trading.market import Timeframe, month_of
 
 

@@ -11,7 +11,7 @@ from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder
 from trading.errors import InvalidCandles, InvalidValue
 from trading.importers import ImportedFile, import_path
-from trading.importers.landing import Landing
+from trading.importers.landing_area import Landing
 from trading.market import Pair, Timeframe
 
 

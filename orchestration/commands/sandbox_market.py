@@ -17,8 +17,8 @@ from streaming.sandbox.server import Opening
 from trading.account import Account, opening_balances
 from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
 from trading.importers import import_path
-from trading.importers.coverage import longest_common_window
-from trading.importers.landing import Landing
+from trading.importers.common_window import longest_common_window
+from trading.importers.landing_area import Landing
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair, Timeframe
 from trading.portfolio import rate

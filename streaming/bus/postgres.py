@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trading.ports import Event
-from trading.stores.bookkeeping import json_text
+from trading.stores.journal_rules import json_text
 from trading.stores.postgres.connection import Connection, Database
 
 CHANNEL = "bus_event"  # the notification's payload is the topic

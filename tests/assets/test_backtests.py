@@ -23,6 +23,7 @@ from assets.market import ohlcv_from
 from ml.backtests import Backtester, Question
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
+from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import LIMITS, RULES
 from tests.ml.test_strategies import finer
@@ -32,7 +33,6 @@ from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.reports import Resampling
 from trading.simulation.market import SimulatedMarket
-from trading.stores.memory import MemoryPromotions, MemoryTable
 
 ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")

@@ -17,6 +17,7 @@ from assets.features import (
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from streaming.bus import CANDLE_CLOSED
+from tests.doubles.stores import MemoryTable
 from tests.memory_bus import MemoryBus
 from trading.errors import InvalidCandles, NotStored
 from trading.fills import Costs
@@ -24,7 +25,6 @@ from trading.indicators import FEATURE_NAMES, FEATURE_SCHEMA, Companions, featur
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import Quote
 from trading.simulation.market import SimulatedMarket
-from trading.stores.memory import MemoryTable
 
 ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")

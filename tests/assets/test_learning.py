@@ -15,6 +15,7 @@ from ml.decision.reader import Knowledge
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
+from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.test_execute import ACCOUNT
 from tests.ml.decision.trading_day import INSTRUMENT, RULES
@@ -22,7 +23,6 @@ from trading.errors import NotStored
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.simulation.market import SimulatedMarket
-from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 
 ohlcv = ohlcv_from(None)
 PAIR = Pair("BTC", "USDT")

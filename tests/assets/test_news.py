@@ -12,9 +12,9 @@ import pytest
 from assets.news import news_articles, news_embeddings, news_sentiment
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment
+from tests.doubles.stores import MemoryNews
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA
-from trading.stores.memory import MemoryNews
 
 UNIVERSE = Universe((Pair("BTC", "USDT"), Pair("XRP", "BTC")), "USDT", Timeframe.H1, "test")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

@@ -13,12 +13,12 @@ import pytest
 from assets.portfolio import holdings_table, portfolio_snapshots, trades_table
 from ml.decision.reader import Knowledge
 from ml.learning.registry import PolicyRegistry
+from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR
 from trading.account import Account
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Timeframe, Universe
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
-from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

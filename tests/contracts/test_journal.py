@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.contracts.trade import BTC, HOUR, NOON, OPENING, decided, fill, intent, opened, order, receipt
+from tests.doubles.stores import MemoryJournal
 from trading.errors import InvalidValue, NotStored
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
 from trading.risk.halts import Halt, HaltKind, Resume
-from trading.stores.memory import MemoryJournal
 from trading.stores.postgres import PostgresJournal
 
 RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.doubles.stores import MemoryNews
 from trading.errors import InvalidValue
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
-from trading.stores.memory import MemoryNews
 from trading.stores.postgres import PostgresNews
 
 MIDNIGHT = dt.datetime(2020, 2, 21, tzinfo=dt.UTC)

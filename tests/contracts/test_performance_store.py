@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.stores import MemoryPerformance
 from trading.errors import InvalidValue
 from trading.ports import PerformanceStore
-from trading.stores.memory import MemoryPerformance
 from trading.stores.postgres import PostgresPerformance
 
 DAY = dt.date(2020, 2, 21)

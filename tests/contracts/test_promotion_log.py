@@ -2,10 +2,10 @@ import datetime as dt
 
 import pytest
 
+from tests.doubles.stores import MemoryPromotions
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import PromotionLog
-from trading.stores.memory import MemoryPromotions
 from trading.stores.postgres import PostgresPromotions
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from tests.doubles.stores import MemoryTable
 from trading.errors import (
     InvalidCandles,
     InvalidValue,
@@ -21,7 +22,6 @@ from trading.market import CANDLE_SCHEMA, TIME, Pair, month_start
 from trading.ports import TableStore
 from trading.stores.lake import DRAFT, PART, LakeTable
 from trading.stores.lake_query import sql
-from trading.stores.memory import MemoryTable
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
 HOUR = dt.timedelta(hours=1)

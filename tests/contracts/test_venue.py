@@ -10,12 +10,12 @@ import pytest
 
 from tests.contracts.trade import NOON, OPENING, intent, opened
 from tests.contracts.venues import LISTED, PaperWorld, SandboxWorld, World, asked, paid
+from tests.doubles.stores import MemoryJournal
 from tests.streaming.sandbox.running import BTC, UNHURRIED, XRP, Sandbox, sandbox
 from trading.errors import NotStored
 from trading.market import Pair, PairStatus
 from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal
-from trading.stores.memory import MemoryJournal
 from trading.stores.postgres import PostgresJournal
 
 NOT_THERE = Pair("NOT", "THERE")

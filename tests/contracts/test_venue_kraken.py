@@ -20,8 +20,7 @@ import pytest
 
 from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
 from tests.contracts.venues import MANY, Time, asked, kraken_venue
-from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
-from tests.trading.venues.kraken.kraken_double import (
+from tests.doubles.kraken import (
     CREDENTIALS,
     Fault,
     KrakenDouble,
@@ -37,13 +36,14 @@ from tests.trading.venues.kraken.kraken_double import (
     untouched,
     wrong_type_after,
 )
+from tests.doubles.stores import MemoryJournal
+from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnreachable
 from trading.market import Pair
 from trading.orders import Order, OrderStatus
 from trading.ports import Journal
-from trading.stores.memory import MemoryJournal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
-from trading.venues.kraken.notes import NEVER_TAKEN, held, undecided, void_after
+from trading.venues.kraken.order_records import NEVER_TAKEN, held, undecided, void_after
 from trading.venues.kraken.reports import client_order_id
 from trading.venues.kraken.venue import KrakenVenue
 
@@ -631,7 +631,7 @@ from decimal import Decimal
 from pathlib import Path
 from tests.contracts.trade import decided, opened
 from tests.contracts.venues import kraken_venue
-from trading.stores.memory import MemoryJournal
+from tests.doubles.stores import MemoryJournal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
 folder, url, key, secret, identity = sys.argv[1:]
 many = Limit(10_000, 1000)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from streaming.sandbox.decimals import cost_decimals
 from tests.contracts.trade import NOON
 from tests.contracts.venues import LISTED, PaperWorld, asked, kraken_client, kraken_venue, paid
+from tests.doubles.stores import MemoryJournal
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent, OrderStatus, Side
 from trading.ports import Journal, Venue
-from trading.stores.memory import MemoryJournal
 
 RICH = {"USDT": Decimal(10**8), "BTC": Decimal(10**4), "XRP": Decimal(10**8)}
 WHOLE = 10**6  # shares of the first level are counted in millionths

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import polars as pl
 
 from tests.contracts.trade import HOUR, NOON, OPENING, intent, opened, receipt
+from tests.doubles.stores import MemoryJournal
 from tests.streaming.sandbox.running import BTC, COSTS, CROSS, INSTRUMENTS, XRP, Sandbox
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
 from trading.orders import OrderIntent, Side
 from trading.ports import Journal, Quote, Venue
-from trading.stores.memory import MemoryJournal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
 from trading.venues.kraken.venue import KrakenVenue
 from trading.venues.paper import PaperVenue

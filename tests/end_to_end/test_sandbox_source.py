@@ -17,12 +17,12 @@ from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED
 from tests.contracts.trade import intent, receipt
+from tests.doubles.stores import MemoryJournal, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import BALANCES, BTC, MARKET, STARTS, Sandbox, sandbox
 from trading.errors import NotAuthorised
 from trading.market import CANDLE_SCHEMA
 from trading.orders import OrderStatus
-from trading.stores.memory import MemoryJournal, MemoryTable
 
 MONTH = "2024-03-01|BTC-USDT"
 

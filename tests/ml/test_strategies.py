@@ -13,6 +13,7 @@ from ml.backtests import Backtester, Question
 from ml.learning.evaluation import evaluate
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Library, Strategy
+from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.ml.decision.trading_day import LIMITS, RULES
 from tests.ml.learning.folds_of_candles import COSTS, NAMES, bundle, table
 from trading.backtest import AccountRules
@@ -23,7 +24,6 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start
 from trading.ports import CandleSource
 from trading.reports import Resampling
 from trading.signals import signal_table
-from trading.stores.memory import MemoryPromotions, MemoryTable
 from trading.strategies import technical_plan
 
 PAIR = Pair("BTC", "USDT")

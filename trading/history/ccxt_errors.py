@@ -11,7 +11,7 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.history.attempts import Throttled
+from trading.history.retries import Throttled
 
 
 def library() -> Any:

@@ -22,8 +22,8 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.history.attempts import repeated
-from trading.history.cryptocompare_answers import (
+from trading.history.candle_rows import rows
+from trading.history.cryptocompare_responses import (
     Answered,
     NoEarlier,
     error_of,
@@ -31,9 +31,9 @@ from trading.history.cryptocompare_answers import (
     modern_candles,
     refusal,
 )
-from trading.history.paged import CandlePage, PagedCandles
-from trading.history.rows import rows
-from trading.history.shelf import PageShelf
+from trading.history.page_cache import PageShelf
+from trading.history.paged_candles import CandlePage, PagedCandles
+from trading.history.retries import repeated
 from trading.market import Pair, Timeframe
 
 MODERN = "https://data-api.cryptocompare.com"

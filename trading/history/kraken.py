@@ -12,15 +12,15 @@ import polars as pl
 
 from trading.candles import complete, opening_between
 from trading.errors import InvalidMessage, NotStored, VenueUnreachable
+from trading.history.page_cache import Pages, PageShelf
 from trading.history.progress import report
-from trading.history.shelf import Pages, PageShelf
 from trading.history.trade_candles import candles_from_trades
 from trading.market import CANDLE_SCHEMA, EPOCH, TIME, Pair, Timeframe
 from trading.ports import Quote
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.answers import nanoseconds
 from trading.venues.kraken.client import MOST_TRADES, TradesPage
-from trading.venues.kraken.market_answers import OhlcRow, TradeRow
+from trading.venues.kraken.decoding import nanoseconds
+from trading.venues.kraken.market_responses import OhlcRow, TradeRow
 
 NEWEST = 720  # candles that OHLC gives, the unfinished one not counted
 DECIMALS = 8  # of a quantity: Kraken counts no asset finer

@@ -13,8 +13,8 @@ agree.
 * A file that is no candle file at all raises UnreadableFile.
 """
 
-from trading.importers.landing import ImportedCandles, Landing
-from trading.importers.reading import import_path, read_candle_file
-from trading.importers.report import ImportedFile, ImportReport
+from trading.importers.candle_files import import_path, read_candle_file
+from trading.importers.import_report import ImportedFile, ImportReport
+from trading.importers.landing_area import ImportedCandles, Landing
 
 __all__ = ["ImportReport", "ImportedCandles", "ImportedFile", "Landing", "import_path", "read_candle_file"]

@@ -3,9 +3,9 @@
 import polars as pl
 
 from trading.candles import NUMBERS
-from trading.importers.head import Head
-from trading.importers.raw import RawCandles
-from trading.importers.stamps import open_times
+from trading.importers.file_start import Head
+from trading.importers.raw_candles import RawCandles
+from trading.importers.timestamps import open_times
 
 TIME_COLUMNS = ("timestamp", "date", "open_time")  # most vendors, freqtrade, our own candles
 SYMBOL_COLUMNS = ("symbol", "pair")

@@ -10,10 +10,10 @@ import polars as pl
 from trading.candles import PRICES
 from trading.errors import UnreadableFile
 from trading.importers.delimited import read_texts
-from trading.importers.head import Head
-from trading.importers.naming import pair_of_symbol
-from trading.importers.raw import RawCandles
-from trading.importers.stamps import epoch_time, text_time
+from trading.importers.file_names import pair_of_symbol
+from trading.importers.file_start import Head
+from trading.importers.raw_candles import RawCandles
+from trading.importers.timestamps import epoch_time, text_time
 
 NAME = "CryptoDataDownload CSV"
 VENUE: str | None = None  # it republishes many venues; only the file's name says which

@@ -6,8 +6,8 @@ from typing import cast
 import polars as pl
 
 from trading.importers.columnar import from_table, has_candle_columns
-from trading.importers.head import Head
-from trading.importers.raw import RawCandles
+from trading.importers.file_start import Head
+from trading.importers.raw_candles import RawCandles
 
 NAME = "freqtrade Feather"
 VENUE: str | None = None

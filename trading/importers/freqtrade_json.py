@@ -8,9 +8,9 @@ import polars as pl
 
 from trading.candles import NUMBERS
 from trading.errors import UnreadableFile
-from trading.importers.head import Head
-from trading.importers.raw import RawCandles
-from trading.importers.stamps import epoch_time
+from trading.importers.file_start import Head
+from trading.importers.raw_candles import RawCandles
+from trading.importers.timestamps import epoch_time
 
 NAME = "freqtrade JSON"
 VENUE: str | None = None

@@ -9,9 +9,9 @@ import polars as pl
 
 from trading.candles import NUMBERS
 from trading.importers.delimited import is_number, read_texts, unless_cut
-from trading.importers.head import Head
-from trading.importers.raw import RawCandles
-from trading.importers.stamps import open_times
+from trading.importers.file_start import Head
+from trading.importers.raw_candles import RawCandles
+from trading.importers.timestamps import open_times
 
 NAME = "Kraken OHLCVT CSV"
 VENUE: str | None = "kraken"

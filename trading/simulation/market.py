@@ -13,7 +13,7 @@ from trading.candles import closed_by, complete, first_quote, opening_between
 from trading.errors import InvalidValue, NotStored
 from trading.market import TIME, Pair, Timeframe
 from trading.ports import Quote
-from trading.simulation.paths import (
+from trading.simulation.price_paths import (
     BLOCK,
     STEPS,
     YEAR,

@@ -10,7 +10,7 @@ from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.portfolio import cash_flows
 from trading.ports import CandleSource, Journal, Quote
-from trading.stores.bookkeeping import FINAL
+from trading.stores.journal_rules import FINAL
 
 WAITING = "waits for the next candle's open"
 

@@ -13,7 +13,7 @@ from streaming.sandbox.market.parquet_pages import ParquetPages
 from streaming.sandbox.market.recordings import ACCEPTED, Pages, Recorded, Recording
 from streaming.sandbox.market.source import Tick
 from trading.errors import InvalidValue, UnreadableFile
-from trading.importers.naming import claims_of_name
+from trading.importers.file_names import claims_of_name
 from trading.market import Instrument, Pair
 from trading.orders import Side
 

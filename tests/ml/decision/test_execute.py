@@ -13,6 +13,7 @@ from ml.decision.execute import Stopwatch, execute
 from ml.decision.explanation import explain
 from ml.decision.reader import Knowledge
 from ml.learning.registry import PolicyRegistry
+from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
 from trading.account import Account
 from trading.errors import InvalidValue, NotStored
@@ -21,7 +22,6 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_of, m
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Quote
 from trading.risk.halts import HaltKind, Resume
-from trading.stores.memory import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from trading.venues.paper import PaperVenue
 
 ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")

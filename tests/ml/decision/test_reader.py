@@ -9,6 +9,7 @@ import pytest
 
 from ml.decision.inputs import OldestPrice
 from ml.decision.reader import Knowledge
+from tests.doubles.stores import MemoryTable
 from tests.ml.decision.test_execute import ACCOUNT, COSTS, Desk
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR
 from trading.errors import NotStored
@@ -16,7 +17,6 @@ from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_betwe
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.risk import AccountState
 from trading.risk.halts import Halt, HaltKind
-from trading.stores.memory import MemoryTable
 
 CROSS = Pair("ETH", "BTC")  # sells or pays with the same BTC
 

@@ -8,10 +8,10 @@ import pytest
 from ml.learning.evaluation import Evaluation, Performance
 from ml.learning.promotion import PromotionRules, judge_promotion
 from ml.learning.registry import PolicyRegistry
+from tests.doubles.stores import MemoryPromotions
 from tests.ml.learning.folds_of_candles import PAIR
 from trading.errors import InvalidValue
 from trading.market import next_month
-from trading.stores.memory import MemoryPromotions
 
 RULES = PromotionRules(minimum_folds=3, minimum_excess_return=0.01)
 NOW = datetime(2022, 1, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ import pytest
 
 from ml.learning.promotion import PromotionVerdict
 from ml.learning.registry import PolicyRegistry
+from tests.doubles.stores import MemoryPromotions
 from tests.ml.learning.folds_of_candles import PAIR, TINY, bundle
 from trading.errors import InvalidBundle, NotStored
-from trading.stores.memory import MemoryPromotions
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 

@@ -20,12 +20,12 @@ import pytest
 
 from tests.contracts.trade import NOON
 from tests.contracts.venues import MANY, asked, kraken_venue
+from tests.doubles.stores import MemoryJournal
 from trading.errors import VenueRefused
 from trading.market import Pair
 from trading.orders import OrderIntent, OrderStatus, Side
-from trading.stores.memory import MemoryJournal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
-from trading.venues.kraken.account_answers import OrderInfo
+from trading.venues.kraken.account_responses import OrderInfo
 from trading.venues.kraken.order_request import OrderRequest, OrderType
 from trading.venues.kraken.signing import signature
 

@@ -19,8 +19,8 @@ from trading.errors import MarketloomError
 from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.account_answers import Added
-from trading.venues.kraken.notes import NEVER_TAKEN
+from trading.venues.kraken.account_responses import Added
+from trading.venues.kraken.order_records import NEVER_TAKEN
 from trading.venues.kraken.order_request import OrderRequest
 from trading.venues.kraken.venue import SHORTEST_DEADLINE, KrakenVenue
 

@@ -24,9 +24,9 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
+from trading.history.ccxt_candles import CcxtCandles
 from trading.history.ccxt_errors import library
-from trading.history.ccxt_venue import CcxtCandles
-from trading.history.shelf import PageShelf
+from trading.history.page_cache import PageShelf
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
 
@@ -325,8 +325,8 @@ def test_the_venues_own_pace_is_kept_unless_a_test_says_otherwise(tmp_path: Path
 
 def test_ccxt_is_not_imported_until_a_venue_is_asked() -> None:
     code = (
-        "import sys, pathlib; from trading.history.ccxt_venue import CcxtCandles as C;"
-        "from trading.history.shelf import PageShelf as S; from trading.market import Timeframe as T;"
+        "import sys, pathlib; from trading.history.ccxt_candles import CcxtCandles as C;"
+        "from trading.history.page_cache import PageShelf as S; from trading.market import Timeframe as T;"
         "C('binance', T.M1, S(pathlib.Path('.')), lambda: None); print('ccxt' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -32,10 +32,10 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
+from trading.history.candle_rows import rows
 from trading.history.cryptocompare import CryptoCompareCandles
-from trading.history.cryptocompare_answers import Answered, legacy_candles, modern_candles
-from trading.history.rows import rows
-from trading.history.shelf import PageShelf
+from trading.history.cryptocompare_responses import Answered, legacy_candles, modern_candles
+from trading.history.page_cache import PageShelf
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
 

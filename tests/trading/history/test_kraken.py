@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trading.venues.kraken.kraken_double import (
+from tests.doubles.kraken import (
     KrakenDouble,
     Reply,
     answering,
@@ -23,12 +23,12 @@ from tests.trading.venues.kraken.kraken_double import (
 from trading.candles import violations
 from trading.errors import InvalidCandles, InvalidMessage, NotStored, VenueUnreachable
 from trading.history.kraken import NEWEST, KrakenHistory, _candles, _trades
-from trading.history.shelf import PageShelf
+from trading.history.page_cache import PageShelf
 from trading.history.trade_candles import candles_from_trades
 from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
 from trading.venues.kraken import KrakenClient, Limit
-from trading.venues.kraken.answers import answer, envelope
-from trading.venues.kraken.market_answers import OhlcRow, TradeRow
+from trading.venues.kraken.decoding import answer, envelope
+from trading.venues.kraken.market_responses import OhlcRow, TradeRow
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "rest"
 BTC = Pair("BTC", "USDT")

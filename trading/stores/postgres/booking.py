@@ -6,7 +6,7 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.portfolio import after_fill, cash_flows
-from trading.stores.bookkeeping import (
+from trading.stores.journal_rules import (
     check_balances,
     check_filled_quantity,
     check_fills,

@@ -10,7 +10,7 @@ from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
 from trading.risk.halts import Halt, Resume
-from trading.stores.bookkeeping import (
+from trading.stores.journal_rules import (
     SHORTEST_PREFIX,
     check_decision,
     check_equity,
@@ -21,9 +21,9 @@ from trading.stores.bookkeeping import (
     snapshot_text,
     the_only,
 )
-from trading.stores.postgres import halting
 from trading.stores.postgres.booking import book
 from trading.stores.postgres.connection import Connection, Database, insert
+from trading.stores.postgres.halts import end_pause, insert_halts, raise_peak, select_halts, select_peak
 from trading.stores.postgres.rows import (
     decision_row,
     fill_from,
@@ -185,25 +185,25 @@ class PostgresJournal:
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
         check_equity(account, equity)
         with self._database.transaction() as connection:
-            return halting.raise_peak(connection, account, equity)
+            return raise_peak(connection, account, equity)
 
     def peak(self, account: str) -> Decimal | None:
         with self._database.transaction() as connection:
-            return halting.peak(connection, account)
+            return select_peak(connection, account)
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
         with self._database.transaction() as connection:
-            halting.begin(connection, account, halts)
+            insert_halts(connection, account, halts)
 
     def halts(self, account: str) -> list[Halt]:
         with self._database.transaction() as connection:
-            return halting.all_of(connection, account)
+            return select_halts(connection, account)
 
     def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
         check_resume(resume)
         check_equity(account, equity)
         with self._database.transaction() as connection:
-            return halting.resume(connection, account, resume, equity)
+            return end_pause(connection, account, resume, equity)
 
 
 def _one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:

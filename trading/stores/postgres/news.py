@@ -11,7 +11,7 @@ from pgvector.psycopg import register_vector
 
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
 from trading.stores.postgres.connection import Connection, Database
-from trading.stores.tables import check_sentiment, check_vectors, conforming
+from trading.stores.store_checks import check_sentiment, check_vectors, conforming
 
 Array = npt.NDArray[np.float32]
 

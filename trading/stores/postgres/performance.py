@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from trading.stores.bookkeeping import json_text
+from trading.stores.journal_rules import json_text
 from trading.stores.postgres.connection import Database, insert
-from trading.stores.tables import SCORE_COLUMNS, check_scores
+from trading.stores.store_checks import SCORE_COLUMNS, check_scores
 
 
 class PostgresPerformance:

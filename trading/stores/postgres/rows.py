@@ -8,7 +8,7 @@ from typing import Any
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.portfolio import Position
-from trading.stores.bookkeeping import OPINION, decided_at, json_text
+from trading.stores.journal_rules import OPINION, decided_at, json_text
 
 Row = Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """Kraken spot: its REST interface and the Venue on it. Its names for assets and pairs are known in here only."""
 
+from trading.venues.kraken.authentication import Credentials
 from trading.venues.kraken.client import KrakenClient
-from trading.venues.kraken.counters import Allowance, Limit, Tier
-from trading.venues.kraken.credentials import Credentials
+from trading.venues.kraken.rate_limits import Allowance, Limit, Tier
 
 __all__ = ["Allowance", "Credentials", "KrakenClient", "Limit", "Tier"]

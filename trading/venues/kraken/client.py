@@ -15,7 +15,7 @@ import msgspec
 
 from trading.errors import InvalidMessage, InvalidValue
 from trading.market import Pair, Timeframe
-from trading.venues.kraken.account_answers import (
+from trading.venues.kraken.account_responses import (
     Added,
     Amended,
     Canceled,
@@ -29,11 +29,10 @@ from trading.venues.kraken.account_answers import (
     TradeInfo,
     TradesHistoryAnswer,
 )
-from trading.venues.kraken.answers import answer
-from trading.venues.kraken.calls import URL, Calls
-from trading.venues.kraken.counters import HISTORY, PUBLIC, Allowance, Limit, OrderAction, Tier, order_cost
-from trading.venues.kraken.credentials import Credentials
-from trading.venues.kraken.market_answers import (
+from trading.venues.kraken.authentication import Credentials
+from trading.venues.kraken.decoding import answer
+from trading.venues.kraken.instruments import Listings, asset_name, kraken_asset
+from trading.venues.kraken.market_responses import (
     Asset,
     AssetPair,
     DepthAnswer,
@@ -43,8 +42,9 @@ from trading.venues.kraken.market_answers import (
     TickerAnswer,
     TradeRow,
 )
-from trading.venues.kraken.names import Listings, asset_name, kraken_asset
 from trading.venues.kraken.order_request import Fields, OrderRequest, amount, checked_id, present, rfc3339
+from trading.venues.kraken.rate_limits import HISTORY, PUBLIC, Allowance, Limit, OrderAction, Tier, order_cost
+from trading.venues.kraken.rest_calls import URL, Calls
 
 MOST_TRADES = 1000  # of one public Trades answer
 MOST_ORDERS = 50  # of one QueryOrders call

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from trading.errors import InvalidMessage
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
-from trading.venues.kraken.account_answers import OrderInfo, TradeInfo
-from trading.venues.kraken.answers import moment
-from trading.venues.kraken.notes import held
+from trading.venues.kraken.account_responses import OrderInfo, TradeInfo
+from trading.venues.kraken.decoding import moment
+from trading.venues.kraken.order_records import held
 from trading.venues.kraken.order_request import SHORT_ID, is_uuid
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/kraken/client-order-id")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from trading.venues.kraken.answers import EPOCH
+from trading.venues.kraken.decoding import EPOCH
 
 
 class ServerClock:

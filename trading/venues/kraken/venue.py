@@ -24,11 +24,11 @@ from trading.errors import (
 from trading.market import Instrument, Pair
 from trading.orders import Order, OrderIntent, OrderStatus
 from trading.ports import Journal
-from trading.stores.bookkeeping import FINAL
+from trading.stores.journal_rules import FINAL
 from trading.venues.kraken.client import KrakenClient
 from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.lookup import Lookup
-from trading.venues.kraken.notes import (
+from trading.venues.kraken.order_lookup import Lookup
+from trading.venues.kraken.order_records import (
     LONGEST_DEADLINE,
     NEVER_TAKEN,
     held,

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.trading.venues.kraken.kraken_double import (
+from tests.doubles.kraken import (
     CREDENTIALS,
     HTML,
     KEY,

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from trading.errors import InvalidMessage
 from trading.orders import OrderIntent
-from trading.venues.kraken.account_answers import OrderInfo, TradeInfo
+from trading.venues.kraken.account_responses import OrderInfo, TradeInfo
 from trading.venues.kraken.client import MOST_FILLS, KrakenClient
-from trading.venues.kraken.notes import LONGEST_DEADLINE
+from trading.venues.kraken.order_records import LONGEST_DEADLINE
 from trading.venues.kraken.reports import check_order, client_order_id
 
 PAGE = 50  # orders of one ClosedOrders answer

@@ -18,12 +18,12 @@ from trading.importers import (
     parquet_table,
 )
 from trading.importers.delimited import is_number
-from trading.importers.head import COMPRESSED, Head
-from trading.importers.identity import Identity, identify
-from trading.importers.naming import Claims
-from trading.importers.raw import Format, RawCandles
-from trading.importers.report import ImportedFile, ImportReport
-from trading.importers.sifting import Sifted, sift
+from trading.importers.file_identity import Identity, identify
+from trading.importers.file_names import Claims
+from trading.importers.file_start import COMPRESSED, Head
+from trading.importers.import_report import ImportedFile, ImportReport
+from trading.importers.raw_candles import Format, RawCandles
+from trading.importers.row_checks import Sifted, sift
 from trading.market import Pair, Timeframe
 
 FORMATS: tuple[Format, ...] = (

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import InvalidMessage
-from trading.venues.kraken.account_answers import (
+from trading.venues.kraken.account_responses import (
     Added,
     ClosedOrdersAnswer,
     OpenOrdersAnswer,
@@ -20,8 +20,8 @@ from trading.venues.kraken.account_answers import (
     TradeBalance,
     TradeInfo,
 )
-from trading.venues.kraken.answers import answer, envelope, moment, whole
-from trading.venues.kraken.market_answers import (
+from trading.venues.kraken.decoding import answer, envelope, moment, whole
+from trading.venues.kraken.market_responses import (
     AssetPair,
     DepthAnswer,
     OhlcRow,

@@ -9,9 +9,9 @@ import polars as pl
 
 from trading.candles import complete, opening_between
 from trading.errors import InvalidMessage, NotStored
+from trading.history.candle_rows import ROWS
+from trading.history.page_cache import Pages, PageShelf, Range
 from trading.history.progress import report
-from trading.history.rows import ROWS
-from trading.history.shelf import Pages, PageShelf, Range
 from trading.market import CANDLE_SCHEMA, EPOCH, Pair, Timeframe
 from trading.ports import Quote
 

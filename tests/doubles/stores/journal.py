@@ -13,7 +13,7 @@ from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position, after_fill, cash_flows
 from trading.risk.halts import Halt, Resume
-from trading.stores.bookkeeping import (
+from trading.stores.journal_rules import (
     FINAL,
     SHORTEST_PREFIX,
     check_balances,

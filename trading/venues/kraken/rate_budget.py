@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trading.errors import RateLimited, UnreadableFile
-from trading.venues.kraken.counters import Counter, Limit, charged, delay, exhausted
 from trading.venues.kraken.locked_file import LockedFile
+from trading.venues.kraken.rate_limits import Counter, Limit, charged, delay, exhausted
 
 HEADROOM = 1.0  # Kraken counts when a call arrives and takes away in steps: the last point is not spent
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading.risk.halts import Halt, HaltKind, Resume
-from trading.stores.bookkeeping import not_paused
+from trading.stores.journal_rules import not_paused
 from trading.stores.postgres.connection import Connection, insert
 
 
@@ -21,22 +21,22 @@ def raise_peak(connection: Connection, account: str, equity: Decimal) -> Decimal
     return peak
 
 
-def peak(connection: Connection, account: str) -> Decimal | None:
+def select_peak(connection: Connection, account: str) -> Decimal | None:
     row = connection.execute("SELECT equity FROM equity_peaks WHERE account = %s", (account,)).fetchone()
     return row["equity"] if row else None
 
 
-def begin(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
+def insert_halts(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
     for halt in halts:
         insert(connection, "halts", _row(account, halt), "ON CONFLICT DO NOTHING")
 
 
-def all_of(connection: Connection, account: str) -> list[Halt]:
+def select_halts(connection: Connection, account: str) -> list[Halt]:
     rows = connection.execute("SELECT * FROM halts WHERE account = %s ORDER BY since", (account,))
     return [_halt(row) for row in rows]
 
 
-def resume(connection: Connection, account: str, resume: Resume, equity: Decimal) -> Halt:
+def end_pause(connection: Connection, account: str, resume: Resume, equity: Decimal) -> Halt:
     """Ends the pause and replaces the peak, or NotStored."""
     row = connection.execute(
         "UPDATE halts SET resumed_at = %s, resumed_by = %s, resume_reason = %s "

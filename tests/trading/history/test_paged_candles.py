@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.history.paged import CHUNK, CandlePage, PagedCandles
-from trading.history.rows import ROWS
-from trading.history.shelf import PageShelf
+from trading.history.candle_rows import ROWS
+from trading.history.page_cache import PageShelf
+from trading.history.paged_candles import CHUNK, CandlePage, PagedCandles
 from trading.market import EPOCH, Pair, Timeframe
 
 BTC = Pair("BTC", "USDT")

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.trading.venues.kraken.kraken_double import PAIRS, listed
+from tests.doubles.kraken import PAIRS, listed
 from trading.errors import InvalidMessage, NotStored
 from trading.market import Pair, PairStatus
-from trading.venues.kraken.answers import answer, envelope
-from trading.venues.kraken.market_answers import AssetPair
-from trading.venues.kraken.names import Listings, asset_name, kraken_asset
+from trading.venues.kraken.decoding import answer, envelope
+from trading.venues.kraken.instruments import Listings, asset_name, kraken_asset
+from trading.venues.kraken.market_responses import AssetPair
 
 RECORDED = Path(__file__).parents[5] / "shared" / "data" / "rest"
 BTC, CROSS = Pair("BTC", "USDT"), Pair("XRP", "BTC")

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from trading.errors import InvalidMessage, InvalidValue, MarketloomError, NotStored, VenueRefused
-from trading.history.attempts import repeated
-from trading.history.ccxt_answers import candle_rows
+from trading.history.candle_rows import Row, microseconds, rows
 from trading.history.ccxt_errors import library, translated
-from trading.history.paged import CandlePage, PagedCandles
-from trading.history.rows import Row, microseconds, rows
-from trading.history.shelf import PageShelf
+from trading.history.ccxt_responses import candle_rows
+from trading.history.page_cache import PageShelf
+from trading.history.paged_candles import CandlePage, PagedCandles
+from trading.history.retries import repeated
 from trading.market import Pair, Timeframe
 
 BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)  # Mt. Gox opened in July 2010: no venue is older

@@ -6,7 +6,7 @@ import pytest
 from tests.trading.importers.candle_files import START, parquet, rows
 from trading.errors import NotStored
 from trading.importers import Landing, read_candle_file
-from trading.importers.coverage import longest_common_window
+from trading.importers.common_window import longest_common_window
 from trading.market import Pair, Timeframe
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from trading.candles import TRADED_CANDLES_ONLY
 from trading.errors import InvalidCandles
-from trading.importers.naming import Claims, claims_of_name, pair_of_symbol, venue_of_folder
-from trading.importers.raw import Format, RawCandles
+from trading.importers.file_names import Claims, claims_of_name, pair_of_symbol, venue_of_folder
+from trading.importers.raw_candles import Format, RawCandles
 from trading.market import Pair, Timeframe
 
 Claim = TypeVar("Claim", str, Pair, Timeframe)

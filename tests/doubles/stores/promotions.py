@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from trading.market import Pair
-from trading.stores.bookkeeping import json_text
+from trading.stores.journal_rules import json_text
 
 
 class MemoryPromotions:

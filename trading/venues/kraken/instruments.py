@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from trading.errors import InvalidMessage, NotStored
 from trading.market import Instrument, Pair, PairStatus
-from trading.venues.kraken.market_answers import AssetPair
+from trading.venues.kraken.market_responses import AssetPair
 
 LOG = logging.getLogger("marketloom.kraken")
 

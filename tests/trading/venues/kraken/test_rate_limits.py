@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
-from trading.venues.kraken.budget import HEADROOM, Budget
-from trading.venues.kraken.counters import (
+from trading.venues.kraken.rate_budget import HEADROOM, Budget
+from trading.venues.kraken.rate_limits import (
     Counter,
     Limit,
     OrderAction,
@@ -26,8 +26,8 @@ SPENDING = """
 import sys
 from pathlib import Path
 from trading.errors import RateLimited
-from trading.venues.kraken.budget import Budget
-from trading.venues.kraken.counters import Limit
+from trading.venues.kraken.rate_budget import Budget
+from trading.venues.kraken.rate_limits import Limit
 budget, limit, spent = Budget(Path(sys.argv[1]), patience=0), Limit(1501, 0.000001), 0
 while True:
     try:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading.errors import NotStored
-from trading.importers.landing import Landing
+from trading.importers.landing_area import Landing
 from trading.market import Pair, Timeframe
 
 LONGEST_GAP = timedelta(days=7)  # a longer one is the end of a recording, not an outage

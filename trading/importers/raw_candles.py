@@ -7,7 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from trading.candles import NUMBERS
-from trading.importers.head import Head
+from trading.importers.file_start import Head
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import polars as pl
 
 from trading.errors import InvalidValue
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
-from trading.stores.tables import check_sentiment, check_vectors, conforming
+from trading.stores.store_checks import check_sentiment, check_vectors, conforming
 
 Array = npt.NDArray[np.float32]
 SENTIMENT_KEY = ["article_id", "asset", "model"]

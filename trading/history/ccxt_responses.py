@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from trading.errors import InvalidMessage
-from trading.history.rows import Row
+from trading.history.candle_rows import Row
 
 Parse = Callable[[Any], Any]
 

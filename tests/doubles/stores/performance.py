@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from trading.stores.bookkeeping import json_text
-from trading.stores.tables import check_scores
+from trading.stores.journal_rules import json_text
+from trading.stores.store_checks import check_scores
 
 
 class MemoryPerformance:

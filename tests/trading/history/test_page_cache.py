@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue, NotStored, UnreadableFile, UnusableHome
+from trading.history.page_cache import Pages, PageShelf
 from trading.history.progress import report
-from trading.history.shelf import Pages, PageShelf
 from trading.market import TIME
 
 START = datetime(2023, 11, 1, tzinfo=UTC)
@@ -189,7 +189,7 @@ def killed_after(renames: int) -> Iterator[None]:
             raise Killed
         source.rename(target)
 
-    with mock.patch("trading.history.shelf.os.replace", rename), suppress(Killed):
+    with mock.patch("trading.history.page_cache.os.replace", rename), suppress(Killed):
         yield
 
 
@@ -213,7 +213,7 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path, call: str) 
     append(pages, 0, 10)
     full = OSError(errno.ENOSPC, "No space left on device")
     with (
-        mock.patch(f"trading.history.shelf.os.{call}", side_effect=full),
+        mock.patch(f"trading.history.page_cache.os.{call}", side_effect=full),
         pytest.raises(UnusableHome, match=r"cannot be written \(No space left on device\): free space"),
     ):
         append(pages, 10, 20)
@@ -259,8 +259,8 @@ WRITER = """
 import sys
 from datetime import timedelta
 from pathlib import Path
-from tests.trading.history.test_shelf import KEY, append, at
-from trading.history.shelf import PageShelf
+from tests.trading.history.test_page_cache import KEY, append, at
+from trading.history.page_cache import PageShelf
 pages = PageShelf(Path(sys.argv[1])).pages(*KEY)
 with pages.locked():
     for first in range(0, 10_000, 10):
@@ -332,8 +332,8 @@ def test_a_page_is_on_the_disk_before_it_has_its_name(pages: Pages) -> None:
         source.rename(target)
 
     with (
-        mock.patch("trading.history.shelf.os.fsync", fsync),
-        mock.patch("trading.history.shelf.os.replace", rename),
+        mock.patch("trading.history.page_cache.os.fsync", fsync),
+        mock.patch("trading.history.page_cache.os.replace", rename),
     ):
         append(pages, 0, 10)
     assert calls == ["file", "rename", "folder"]

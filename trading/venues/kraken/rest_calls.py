@@ -24,12 +24,12 @@ from trading.errors import (
     RateLimited,
     VenueUnreachable,
 )
-from trading.venues.kraken.answers import Envelope, answer, envelope, whole
-from trading.venues.kraken.budget import Budget
-from trading.venues.kraken.counters import CALL, Allowance, Limit
-from trading.venues.kraken.credentials import KEY, SECRET, Credentials
+from trading.venues.kraken.authentication import KEY, SECRET, Credentials
+from trading.venues.kraken.decoding import Envelope, answer, envelope, whole
 from trading.venues.kraken.errors import STALE_NONCE, error_from
 from trading.venues.kraken.nonces import Nonces
+from trading.venues.kraken.rate_budget import Budget
+from trading.venues.kraken.rate_limits import CALL, Allowance, Limit
 from trading.venues.kraken.signing import signature
 from trading.venues.kraken.transport import BoundedTransport
 

@@ -17,8 +17,8 @@ import polars as pl
 
 from trading.candles import NUMBERS, closed_by, first_quote, opening_between
 from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
-from trading.importers.report import ImportedFile
-from trading.importers.sifting import row_text
+from trading.importers.import_report import ImportedFile
+from trading.importers.row_checks import row_text
 from trading.market import Pair, Timeframe
 from trading.ports import Quote
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from trading.candles import NUMBERS, impossibility, off_grid
-from trading.importers.raw import RawCandles
+from trading.importers.raw_candles import RawCandles
 from trading.market import Timeframe
 
 QUARANTINE_LIMIT = 0.01  # share of rows; above it the file is not trusted at all

@@ -20,8 +20,8 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.history.attempts import Throttled
-from trading.history.rows import Row
+from trading.history.candle_rows import Row
+from trading.history.retries import Throttled
 
 ABSENT = ("does not exist", "not found", "no data", "not available", "not integrated")
 NO_EARLIER = re.compile(r"no (historical )?data\b.*\b(before|prior to|earlier than)\b|\bbefore the first\b")
