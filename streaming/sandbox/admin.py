@@ -18,7 +18,7 @@ from streaming.sandbox.exchange.export import export
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.limits import MAX_AMOUNT, MAX_DECIMALS, is_amount
-from streaming.sandbox.market import Player
+from streaming.sandbox.market import TickPlayer
 from trading.errors import InvalidValue, Permanent
 from trading.market import Pair, PairStatus
 
@@ -38,7 +38,7 @@ class Admin:
         store: Path,
         keys: Keys,
         faults: Faults,
-        player: Player,
+        player: TickPlayer,
         speed: float,
         server: Callable[[], float],
     ) -> None:

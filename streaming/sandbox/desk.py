@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.model import Amendment, NewOrder, Order, OrderState, Refused
+from streaming.sandbox.model import Amendment, ExchangeOrder, NewOrder, OrderState, Refused
 from streaming.sandbox.rates import OrderCall, Rates
 from streaming.sandbox.references import Reference
 from trading.market import Pair, PairStatus
@@ -51,7 +51,7 @@ class Desk:
         deadline: datetime | None = None,
         validate: bool = False,
         window: DeadlineWindow = REST_WINDOW,
-    ) -> Order:
+    ) -> ExchangeOrder:
         """With `validate` everything is checked and nothing placed: the order that is returned does not exist."""
         self.rates.order(account, order.pair, "add")
         await self._travel(deadline, window)
@@ -65,7 +65,7 @@ class Desk:
         deadline: datetime | None = None,
         validate: bool = False,
         window: DeadlineWindow = REST_WINDOW,
-    ) -> list[Order | Refused]:
+    ) -> list[ExchangeOrder | Refused]:
         """Orders of one pair, in their order; one that the engine refuses does not keep out the others."""
         self.rates.batch(account, orders[0].pair, len(orders))
         await self._travel(deadline, window)
@@ -77,7 +77,7 @@ class Desk:
         amendment: Amendment,
         deadline: datetime | None = None,
         window: DeadlineWindow = REST_WINDOW,
-    ) -> Order:
+    ) -> ExchangeOrder:
         """Keeps the order's id, and its place in the queue where possible.
 
         An order that ends by it costs what a cancel costs besides (docs.kraken.com/api/docs/guides/spot-amends).
@@ -94,13 +94,13 @@ class Desk:
         amendment: Amendment,
         deadline: datetime | None = None,
         window: DeadlineWindow = REST_WINDOW,
-    ) -> Order:
+    ) -> ExchangeOrder:
         """Cancels the order and places it anew: the order that is returned has another id."""
         order = await self._before_change(account, amendment, "edit", deadline, window)
         _check_editable(order, amendment.quantity)
         return self.exchange.edit(account, amendment)
 
-    async def cancel(self, account: str, reference: Reference) -> list[Order]:
+    async def cancel(self, account: str, reference: Reference) -> list[ExchangeOrder]:
         """Every order that bears the reference."""
         for order in self.referenced(account, reference):
             self.rates.order(account, order.request.pair, "cancel", self._age(order))
@@ -120,11 +120,11 @@ class Desk:
         self._check_open()
         return self.exchange.cancel_all_after(account, seconds)
 
-    def referenced(self, account: str, reference: Reference) -> list[Order]:
+    def referenced(self, account: str, reference: Reference) -> list[ExchangeOrder]:
         """The open orders that `reference` names."""
         return reference.among(self.exchange.open_orders(account))
 
-    def named(self, account: str, order_id: str, client_order_id: str = "") -> Order:
+    def named(self, account: str, order_id: str, client_order_id: str = "") -> ExchangeOrder:
         """The open order of one of these ids. Refused when there is none."""
         for order in self.exchange.open_orders(account):
             if order_id == order.order_id:
@@ -133,7 +133,7 @@ class Desk:
                 return order
         raise Refused("EOrder:Unknown order")
 
-    def _add_one(self, account: str, order: NewOrder, validate: bool) -> Order | Refused:
+    def _add_one(self, account: str, order: NewOrder, validate: bool) -> ExchangeOrder | Refused:
         try:
             self._check_market(order.pair, order.post_only)
             return self.exchange.add(account, order, validate)
@@ -147,7 +147,7 @@ class Desk:
         call: OrderCall,
         deadline: datetime | None,
         window: DeadlineWindow,
-    ) -> Order:
+    ) -> ExchangeOrder:
         """The order as it stands when the request arrives."""
         order = self.named(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
@@ -181,7 +181,7 @@ class Desk:
         if self._faults.status() is PairStatus.MAINTENANCE:
             raise Refused("EService:Unavailable")
 
-    def _age(self, order: Order) -> float:
+    def _age(self, order: ExchangeOrder) -> float:
         return max(0.0, self._server() - order.entered)
 
 
@@ -190,7 +190,7 @@ def utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _check_editable(order: Order, quantity: Decimal | None) -> None:
+def _check_editable(order: ExchangeOrder, quantity: Decimal | None) -> None:
     """What an edit does not support and an amend does (docs.kraken.com, Edit Order: caveats)."""
     request = order.request
     if order.triggered or request.close is not None or request.client_order_id:

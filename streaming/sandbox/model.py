@@ -59,7 +59,7 @@ class OrderState(StrEnum):
 FINAL = frozenset({OrderState.CLOSED, OrderState.CANCELED, OrderState.EXPIRED})
 
 
-class Unit(StrEnum):
+class PriceUnit(StrEnum):
     ABSOLUTE = "absolute"  # a price
     DISTANCE = "distance"  # quote currency from the last price, signed
     PERCENT = "percent"  # of the last price, signed
@@ -70,7 +70,7 @@ class PriceTerm:
     """A price as the trader gave it; the exchange makes it absolute when it takes the order."""
 
     value: Decimal
-    unit: Unit = Unit.ABSOLUTE
+    unit: PriceUnit = PriceUnit.ABSOLUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class NewOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ExchangeOrder:
     """An order as it stands. Replaced, never changed."""
 
     order_id: str  # OXXXXX-XXXXX-XXXXXX
@@ -144,7 +144,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExchangeFill:
     """One fill of one order."""
 
     execution_id: str  # TXXXXX-XXXXX-XXXXXX
@@ -207,7 +207,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DaySummary:
     """The last 24 hours of market time, and the UTC day so far where a field says `today`."""
 
     bid: BookLevel | None
@@ -243,7 +243,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class TradesPrinted:
     """Trades of one market event, in order; all of the same pair."""
 
     pair: Pair
@@ -259,7 +259,7 @@ class BookChanged:
     asks: tuple[BookLevel, ...]
 
 
-class Change(StrEnum):
+class ExecType(StrEnum):
     """What happened to an order, in the exchange's words."""
 
     PENDING_NEW = "pending_new"
@@ -274,9 +274,9 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderChanged:
-    order: Order
-    change: Change
-    execution: Execution | None  # for TRADE
+    order: ExchangeOrder
+    exec_type: ExecType
+    fill: ExchangeFill | None  # for TRADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,5 +298,5 @@ class StatusChanged:
     status: PairStatus
 
 
-ExchangeEvent = Printed | BookChanged | OrderChanged | BalanceChanged | StatusChanged
+ExchangeEvent = TradesPrinted | BookChanged | OrderChanged | BalanceChanged | StatusChanged
 Prices = Mapping[Pair, Decimal]

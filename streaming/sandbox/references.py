@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from streaming.sandbox.model import Order
+from streaming.sandbox.model import ExchangeOrder
 
 
 class Kind(Enum):
@@ -25,7 +25,7 @@ class Reference:
     name: str
     kinds: tuple[Kind, ...] = EVERY_KIND
 
-    def among(self, orders: Iterable[Order]) -> list[Order]:
+    def among(self, orders: Iterable[ExchangeOrder]) -> list[ExchangeOrder]:
         """Those that bear the name; of several kinds, the first by which there is any."""
         known = list(orders)
         for kind in self.kinds:
@@ -34,7 +34,7 @@ class Reference:
         return []
 
 
-def _name(order: Order, kind: Kind) -> str:
+def _name(order: ExchangeOrder, kind: Kind) -> str:
     if kind is Kind.ORDER_ID:
         return order.order_id
     if kind is Kind.CLIENT_ORDER_ID:

@@ -21,7 +21,7 @@ from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import ApiKey, Keys
-from streaming.sandbox.market import MarketClock, Player, TickSource
+from streaming.sandbox.market import MarketClock, TickPlayer, TickSource
 from streaming.sandbox.model import Listing
 from streaming.sandbox.rates import TIERS, Rates
 from streaming.sandbox.rest import routes
@@ -59,7 +59,7 @@ class Running:
     key: ApiKey
     exchange: Exchange
     faults: Faults
-    player: Player
+    player: TickPlayer
 
 
 class SandboxServer:
@@ -80,7 +80,7 @@ class SandboxServer:
             faults = self._faults()
             desk = self._desk(exchange, faults)
             face = WebSocketFace(exchange, desk, keys, faults, time.time)
-            player = Player(self._opening.source, clock, exchange.apply, exchange.elapse, face.drained)
+            player = TickPlayer(self._opening.source, clock, exchange.apply, exchange.elapse, face.drained)
             admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
             application = web.Application()
             application.add_routes(

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from streaming.sandbox.exchange import checks
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.entry import arm, checked, fire, place, trailed
 from streaming.sandbox.exchange.execution import execute
-from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.prices import absolute, check_number
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import (
     TRAILING,
     Amendment,
-    Change,
+    ExchangeOrder,
+    ExecType,
     NewOrder,
-    Order,
     OrderState,
     OrderType,
     Refused,
@@ -23,7 +23,7 @@ BELOW_FILLED = "Amended to no more than was filled"
 REPLACED = "Order replaced"
 
 
-def amend(floor: Floor, working: Working, wanted: Amendment) -> None:
+def amend(floor: EngineState, working: WorkingOrder, wanted: Amendment) -> None:
     """Same ids; the same place in the queue when nothing but the quantity falls.
 
     A quantity that is already filled cancels the rest (docs.kraken.com/exchange/api-reference/unified-ws/amend_order).
@@ -46,7 +46,7 @@ def amend(floor: Floor, working: Working, wanted: Amendment) -> None:
     _put(floor, working, amended)
 
 
-def edit(floor: Floor, working: Working, wanted: Amendment) -> Working:
+def edit(floor: EngineState, working: WorkingOrder, wanted: Amendment) -> WorkingOrder:
     """The old order is cancelled and a new one takes its place, for what was left unless a quantity is given.
 
     Nothing changes when the new one is refused.
@@ -71,7 +71,9 @@ def _amended(request: NewOrder, wanted: Amendment) -> NewOrder:
     )
 
 
-def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Amendment) -> Order:
+def _repriced(
+    floor: EngineState, working: WorkingOrder, request: NewOrder, wanted: Amendment
+) -> ExchangeOrder:
     order, market = working.order, floor.market(request.pair)
     limit, trigger, now = order.limit_price, order.trigger_price, floor.server()
     if wanted.trigger is not None and not working.is_armed:
@@ -87,19 +89,19 @@ def _repriced(floor: Floor, working: Working, request: NewOrder, wanted: Amendme
     return replace(order, request=request, limit_price=limit, trigger_price=trigger, entered=now)
 
 
-def _put(floor: Floor, working: Working, amended: Order) -> None:
+def _put(floor: EngineState, working: WorkingOrder, amended: ExchangeOrder) -> None:
     """The amended order in the place of the old one."""
     old, market = working.order, floor.market(amended.request.pair)
     if working.is_armed:
-        floor.update(working, amended, Change.AMENDED)
+        floor.update(working, amended, ExecType.AMENDED)
         arm(market, working)
         fire(floor, market)
     elif amended.limit_price == old.limit_price and amended.remaining <= old.remaining:
         market.queues[old.request.side].shrink(working, old.remaining - amended.remaining)
         market.touch(working)
-        floor.update(working, amended, Change.AMENDED)
+        floor.update(working, amended, ExecType.AMENDED)
     else:
         market.unrest(working)
         floor.note_level(old)
-        floor.update(working, amended, Change.AMENDED)
+        floor.update(working, amended, ExecType.AMENDED)
         execute(floor, working)

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from streaming.sandbox.exchange.working import Working
-from streaming.sandbox.model import BalanceChanged, ExchangeEvent, Execution, Print
+from streaming.sandbox.exchange.working_order import WorkingOrder
+from streaming.sandbox.model import BalanceChanged, ExchangeEvent, ExchangeFill, Print
 from trading.market import Pair, PairStatus
 from trading.orders import Side
 
 
 @dataclass(slots=True)
 class Changes:
-    orders: dict[str, Working] = field(default_factory=dict)
-    executions: list[Execution] = field(default_factory=list)
+    orders: dict[str, WorkingOrder] = field(default_factory=dict)
+    executions: list[ExchangeFill] = field(default_factory=list)
     entries: list[BalanceChanged] = field(default_factory=list)
     accounts: dict[str, None] = field(default_factory=dict)
     house: bool = False  # what the market maker and the till of fees hold

@@ -4,15 +4,15 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from math import isfinite
 
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import Account, highest_fee, hold_of
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount, highest_fee, hold_of
 from streaming.sandbox.exchange.prices import check_number
 from streaming.sandbox.model import (
     AT_ONCE,
     LIMITED,
     TRIGGERED,
+    ExchangeOrder,
     NewOrder,
-    Order,
     OrderType,
     Refused,
     TimeInForce,
@@ -93,32 +93,34 @@ def check_quantity(quantity: Decimal, instrument: Instrument) -> None:
         raise Refused(f"{ARGUMENT}volume")
 
 
-def check_cost(order: Order, last: Decimal | None, instrument: Instrument) -> None:
+def check_cost(order: ExchangeOrder, last: Decimal | None, instrument: Instrument) -> None:
     price = order.limit_price or order.trigger_price or last
     if price is not None and price * order.request.quantity < instrument.minimum_cost:
         raise Refused("EOrder:Cost minimum not met")
 
 
-def check_client_id(account: Account, client_order_id: str) -> None:
+def check_client_id(account: ExchangeAccount, client_order_id: str) -> None:
     """Only orders in force count: a client order id is free again when its order has ended."""
     if client_order_id and client_order_id in account.client_ids:
         raise Refused(f"{ARGUMENT}cl_ord_id not unique")
 
 
-def check_count(account: Account, pair: Pair, most: int) -> None:
+def check_count(account: ExchangeAccount, pair: Pair, most: int) -> None:
     if len(account.orders) < most:
         return
     if sum(1 for working in account.orders.values() if working.order.request.pair == pair) >= most:
         raise Refused("EOrder:Orders limit exceeded")
 
 
-def check_post_only(floor: Floor, order: Order) -> None:
+def check_post_only(floor: EngineState, order: ExchangeOrder) -> None:
     request, limit = order.request, order.limit_price
     if request.post_only and limit is not None and floor.market(request.pair).would_take(request.side, limit):
         raise Refused("EOrder:Post only order")
 
 
-def check_means(floor: Floor, account: Account, order: Order, replaced: str = "") -> None:
+def check_means(
+    floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str = ""
+) -> None:
     """Funds or margin for the rest of the order; what the order `replaced` holds counts as free."""
     if order.request.leverage > 1:
         _check_margin(floor, account, order, replaced)
@@ -126,7 +128,7 @@ def check_means(floor: Floor, account: Account, order: Order, replaced: str = ""
         _check_funds(floor, account, order, replaced)
 
 
-def _check_funds(floor: Floor, account: Account, order: Order, replaced: str) -> None:
+def _check_funds(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
     market = floor.market(order.request.pair)
     needed = hold_of(order, market.instrument)
     assert needed is not None
@@ -138,7 +140,7 @@ def _check_funds(floor: Floor, account: Account, order: Order, replaced: str) ->
         raise Refused("EOrder:Insufficient funds")
 
 
-def _check_margin(floor: Floor, account: Account, order: Order, replaced: str) -> None:
+def _check_margin(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
     """What would be opened has to fit beside the positions and the other orders that would open some."""
     pair, side = order.request.pair, order.request.side
     if order.request.reduce_only:
@@ -159,7 +161,7 @@ def _check_margin(floor: Floor, account: Account, order: Order, replaced: str) -
         raise Refused("EOrder:Insufficient margin")
 
 
-def _margin_of(floor: Floor, account: Account, order: Order) -> Decimal:
+def _margin_of(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder) -> Decimal:
     """Margin and fees of what the order would open, in the account's quote currency."""
     request = order.request
     if request.leverage == 1 or request.reduce_only:

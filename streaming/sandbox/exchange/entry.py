@@ -4,18 +4,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 from streaming.sandbox.exchange import checks
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.execution import execute, triggered
-from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.prices import absolute, trailing_trigger
-from streaming.sandbox.exchange.working import Working, opposite
+from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
 from streaming.sandbox.model import (
     TRAILING,
     TRIGGERED,
-    Change,
     CloseOrder,
+    ExchangeOrder,
+    ExecType,
     NewOrder,
-    Order,
     OrderState,
     Refused,
 )
@@ -24,7 +24,9 @@ from trading.market import Instrument
 MOST_OPEN = 225  # per pair and account, Kraken's highest tier; support.kraken.com/articles/209090607
 
 
-def checked(floor: Floor, account_name: str, request: NewOrder, replaced: Working | None = None) -> Order:
+def checked(
+    floor: EngineState, account_name: str, request: NewOrder, replaced: WorkingOrder | None = None
+) -> ExchangeOrder:
     """The order that it would be. Refused with the exchange's reason.
 
     An order that it stands in for may be named: what that one holds and its client order id count as free.
@@ -45,7 +47,7 @@ def checked(floor: Floor, account_name: str, request: NewOrder, replaced: Workin
     return order
 
 
-def _check_close(floor: Floor, order: Order, close: CloseOrder) -> None:
+def _check_close(floor: EngineState, order: ExchangeOrder, close: CloseOrder) -> None:
     """What would be refused when the order fills, and leave its position without protection, is refused now."""
     request = _closing(order, close, order.request.quantity)
     market = floor.market(request.pair)
@@ -53,10 +55,10 @@ def _check_close(floor: Floor, order: Order, close: CloseOrder) -> None:
     checks.check_cost(drafted(floor, order.account, request), market.last, market.instrument)
 
 
-def drafted(floor: Floor, account: str, request: NewOrder, parent_id: str = "") -> Order:
+def drafted(floor: EngineState, account: str, request: NewOrder, parent_id: str = "") -> ExchangeOrder:
     """With absolute prices and without an id. Refused where a price makes none."""
     limit, trigger = _prices(request, floor.market(request.pair))
-    return Order(
+    return ExchangeOrder(
         order_id="",
         account=account,
         request=request,
@@ -86,30 +88,30 @@ def _prices(request: NewOrder, market: PairMarket) -> tuple[Decimal | None, Deci
     )
 
 
-def place(floor: Floor, draft: Order) -> Working:
+def place(floor: EngineState, draft: ExchangeOrder) -> WorkingOrder:
     """Accept a draft that was checked; it may be over when this returns."""
     floor.counters.orders += 1
     working = floor.accept(replace(draft, order_id=floor.ids.order(floor.counters.orders)))
     request = draft.request
     market = floor.market(request.pair)
     if request.order_type in TRIGGERED:
-        floor.update(working, working.order, Change.NEW)
+        floor.update(working, working.order, ExecType.NEW)
         arm(market, working)
         fire(floor, market)
     else:
-        floor.update(working, replace(working.order, state=OrderState.OPEN), Change.NEW)
+        floor.update(working, replace(working.order, state=OrderState.OPEN), ExecType.NEW)
         execute(floor, working)
     return working
 
 
-def arm(market: PairMarket, working: Working) -> None:
+def arm(market: PairMarket, working: WorkingOrder) -> None:
     """A trailing stop starts from the last price, unless it follows one already."""
     if working.order.request.order_type in TRAILING and working.peak is None:
         working.peak = market.last
     market.triggers.arm(working)
 
 
-def fire(floor: Floor, market: PairMarket) -> None:
+def fire(floor: EngineState, market: PairMarket) -> None:
     """Every order whose trigger the last price has reached, in the order in which it reached them."""
     while (
         market.last is not None
@@ -119,7 +121,7 @@ def fire(floor: Floor, market: PairMarket) -> None:
         triggered(floor, due)
 
 
-def follow(floor: Floor, market: PairMarket) -> None:
+def follow(floor: EngineState, market: PairMarket) -> None:
     """Trailing stops move their trigger, and a limit that is relative to it, behind a new best price."""
     assert market.last is not None
     for working in market.triggers.outrun(market.last):
@@ -129,7 +131,9 @@ def follow(floor: Floor, market: PairMarket) -> None:
         except Refused as refusal:  # a distance that no longer leaves a price above zero
             floor.end(working, OrderState.CANCELED, str(refusal))
             continue
-        floor.update(working, replace(working.order, trigger_price=trigger, limit_price=limit), Change.STATUS)
+        floor.update(
+            working, replace(working.order, trigger_price=trigger, limit_price=limit), ExecType.STATUS
+        )
         market.triggers.arm(working)
 
 
@@ -140,7 +144,7 @@ def trailed(request: NewOrder, peak: Decimal, instrument: Instrument) -> tuple[D
     return trigger, absolute(request.limit, trigger, instrument) if request.limit is not None else None
 
 
-def place_closes(floor: Floor) -> None:
+def place_closes(floor: EngineState) -> None:
     """The close orders of the fills so far. One that the exchange would refuse is on record as cancelled."""
     while floor.closes:
         parent, quantity = floor.closes.pop(0)
@@ -149,7 +153,7 @@ def place_closes(floor: Floor) -> None:
         _place_close(floor, parent, close, quantity)
 
 
-def _place_close(floor: Floor, parent: Order, close: CloseOrder, quantity: Decimal) -> None:
+def _place_close(floor: EngineState, parent: ExchangeOrder, close: CloseOrder, quantity: Decimal) -> None:
     request = _closing(parent, close, quantity)
     try:
         draft = drafted(floor, parent.account, request, parent.order_id)
@@ -160,7 +164,7 @@ def _place_close(floor: Floor, parent: Order, close: CloseOrder, quantity: Decim
         place(floor, draft)
 
 
-def _closing(parent: Order, close: CloseOrder, quantity: Decimal) -> NewOrder:
+def _closing(parent: ExchangeOrder, close: CloseOrder, quantity: Decimal) -> NewOrder:
     return NewOrder(
         pair=parent.request.pair,
         side=opposite(parent.request.side),
@@ -173,9 +177,9 @@ def _closing(parent: Order, close: CloseOrder, quantity: Decimal) -> NewOrder:
     )
 
 
-def _record_refused(floor: Floor, request: NewOrder, parent: Order, reason: str) -> None:
+def _record_refused(floor: EngineState, request: NewOrder, parent: ExchangeOrder, reason: str) -> None:
     floor.counters.orders += 1
-    order = Order(
+    order = ExchangeOrder(
         order_id=floor.ids.order(floor.counters.orders),
         account=parent.account,
         request=request,

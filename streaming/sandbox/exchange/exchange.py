@@ -5,25 +5,25 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 
 from streaming.sandbox.exchange import amendment, checks, entry, timing
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.inquiries import UNKNOWN_ORDER, Inquiries
-from streaming.sandbox.exchange.ledger import TradeBalance
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import MarginSummary
+from streaming.sandbox.exchange.queries import UNKNOWN_ORDER, ExchangeQueries
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.exchange.ticks import caught_up, moved, requoted
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick
-from streaming.sandbox.model import Amendment, NewOrder, Order, Refused, StatusChanged
+from streaming.sandbox.model import Amendment, ExchangeOrder, NewOrder, Refused, StatusChanged
 from streaming.sandbox.references import EVERY_KIND, Kind, Reference
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
 from trading.portfolio.exact import check_amount, exactly
 
-__all__ = ["Exchange", "ExchangeStore", "Refused", "TradeBalance"]
+__all__ = ["Exchange", "ExchangeStore", "MarginSummary", "Refused"]
 
 USER_REQUESTED = "User requested"
 
 
-class Exchange(Inquiries):
+class Exchange(ExchangeQueries):
     """Single-threaded: a listener may read, but must not send a request of its own.
 
     What was answered or told to a listener is in the store. A request that raises has changed nothing.
@@ -93,7 +93,7 @@ class Exchange(Inquiries):
 
     # --- requests ----------------------------------------------------------------------------------------------
 
-    def add(self, account: str, order: NewOrder, validate: bool = False) -> Order:
+    def add(self, account: str, order: NewOrder, validate: bool = False) -> ExchangeOrder:
         """The order as it stands after it has met the book. With `validate` nothing is placed and it has no id."""
         self.elapse()
         if validate:
@@ -104,7 +104,7 @@ class Exchange(Inquiries):
             entry.place_closes(floor)
         return working.order
 
-    def amend(self, account: str, wanted: Amendment) -> Order:
+    def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
         """Same id; `quantity` is the whole order's. The place in the queue stays when only the quantity falls."""
         self.elapse()
         with self._changing() as floor:
@@ -113,7 +113,7 @@ class Exchange(Inquiries):
             entry.place_closes(floor)
         return working.order
 
-    def edit(self, account: str, wanted: Amendment) -> Order:
+    def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
         """A new order, with a new id, instead of the old one; without `quantity` for what was left of it."""
         self.elapse()
         with self._changing() as floor:
@@ -122,7 +122,9 @@ class Exchange(Inquiries):
             entry.place_closes(floor)
         return new.order
 
-    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND) -> list[Order]:
+    def cancel(
+        self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND
+    ) -> list[ExchangeOrder]:
         """By order id, client order id or user reference, as `kinds` allow; it cancels every order that bears it."""
         self.elapse()
         with self._changing() as floor:
@@ -150,10 +152,10 @@ class Exchange(Inquiries):
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    def _changing(self) -> AbstractContextManager[Floor]:
+    def _changing(self) -> AbstractContextManager[EngineState]:
         return self._running.changing()
 
-    def _find(self, account_name: str, order_id: str, client_order_id: str) -> Working:
+    def _find(self, account_name: str, order_id: str, client_order_id: str) -> WorkingOrder:
         account = self._floor.account(account_name)
         if bool(order_id) == bool(client_order_id):
             raise Refused(f"{checks.ARGUMENT}exactly one of order_id and cl_ord_id is wanted")
@@ -162,7 +164,7 @@ class Exchange(Inquiries):
             raise Refused(UNKNOWN_ORDER)
         return working
 
-    def _referenced(self, account_name: str, reference: Reference) -> list[Working]:
+    def _referenced(self, account_name: str, reference: Reference) -> list[WorkingOrder]:
         orders = self._floor.account(account_name).orders
         found = reference.among(working.order for working in orders.values())
         if not found:

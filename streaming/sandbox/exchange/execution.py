@@ -3,17 +3,17 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.matching import Match, Step
-from streaming.sandbox.exchange.rehearsal import fills_whole
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.fill_or_kill import fills_whole
+from streaming.sandbox.exchange.matching import Match, MatchStep
 from streaming.sandbox.exchange.settlement import POSITION_CLOSED, Settled, capacity, settled
-from streaming.sandbox.exchange.working import Working, opposite
+from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
 from streaming.sandbox.model import (
     AT_ONCE,
     FINAL,
     LIMITED,
-    Change,
-    Execution,
+    ExchangeFill,
+    ExecType,
     OrderState,
     OrderType,
     Print,
@@ -29,7 +29,7 @@ NO_MORE = "Nothing left on the book"
 NOT_AT_ONCE = "Immediate or cancel: the rest was not filled"
 
 
-def execute(floor: Floor, working: Working) -> None:
+def execute(floor: EngineState, working: WorkingOrder) -> None:
     """Take what the limit allows; what is left rests, or ends where it must not."""
     order = working.order
     if order.request.time_in_force is TimeInForce.FOK and not fills_whole(floor, working):
@@ -50,7 +50,7 @@ def execute(floor: Floor, working: Working) -> None:
         floor.rest(working)
 
 
-def _take(floor: Floor, working: Working) -> Match:
+def _take(floor: EngineState, working: WorkingOrder) -> Match:
     """Until nothing more matches. The last look at the book, or the one that ended the order."""
     market = floor.market(working.order.request.pair)
     while True:
@@ -64,7 +64,7 @@ def _take(floor: Floor, working: Working) -> Match:
             return match
 
 
-def _trade(floor: Floor, taker: Working, step: Step) -> Decimal:
+def _trade(floor: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
     """The quantity traded; an order that cannot settle its part ends instead."""
     maker, price = step.maker, step.price
     quantity = step.quantity
@@ -87,7 +87,9 @@ def _trade(floor: Floor, taker: Working, step: Step) -> Decimal:
     return quantity
 
 
-def _passed(floor: Floor, taker: Working, maker: Working | None, price: Decimal, quantity: Decimal) -> None:
+def _passed(
+    floor: EngineState, taker: WorkingOrder, maker: WorkingOrder | None, price: Decimal, quantity: Decimal
+) -> None:
     """The market maker's part leaves its quotes, and those who wait behind it at that price move up."""
     if maker is not None:
         return
@@ -98,7 +100,7 @@ def _passed(floor: Floor, taker: Working, maker: Working | None, price: Decimal,
     passed_by(floor, request.pair, opposite(request.side), price, quantity)
 
 
-def passed_by(floor: Floor, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
+def passed_by(floor: EngineState, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
     """So much of the market's own quantity has traded where client orders on `side` may wait."""
     level = floor.market(pair).queues[side].at(price)
     if level is not None:
@@ -106,7 +108,7 @@ def passed_by(floor: Floor, pair: Pair, side: Side, price: Decimal, quantity: De
         floor.changes.levels[(pair, side, price)] = None
 
 
-def fill_resting(floor: Floor, working: Working, quantity: Decimal) -> Decimal:
+def fill_resting(floor: EngineState, working: WorkingOrder, quantity: Decimal) -> Decimal:
     """The market itself trades with a resting order, at its limit. What traded; 0 when the order ended instead."""
     order = working.order
     assert order.limit_price is not None
@@ -122,7 +124,7 @@ def fill_resting(floor: Floor, working: Working, quantity: Decimal) -> Decimal:
     return quantity
 
 
-def can_be_filled(floor: Floor, working: Working) -> bool:
+def can_be_filled(floor: EngineState, working: WorkingOrder) -> bool:
     """Whether the account could settle a fill now; an order that cannot ends."""
     order = working.order
     assert order.limit_price is not None
@@ -135,7 +137,7 @@ def can_be_filled(floor: Floor, working: Working) -> bool:
 
 
 def _settlement(
-    floor: Floor, working: Working, price: Decimal, quantity: Decimal, maker: bool
+    floor: EngineState, working: WorkingOrder, price: Decimal, quantity: Decimal, maker: bool
 ) -> Settled | str:
     if not quantity:
         return POSITION_CLOSED
@@ -144,16 +146,16 @@ def _settlement(
     return settled(account, working, instrument, price, quantity, maker, floor.now(), floor.prices)
 
 
-def _printed(floor: Floor, pair: Pair, price: Decimal, quantity: Decimal, taker: Working) -> Print:
+def _printed(floor: EngineState, pair: Pair, price: Decimal, quantity: Decimal, taker: WorkingOrder) -> Print:
     kind = "limit" if taker.order.request.order_type in LIMITED else OrderType.MARKET.value
     return floor.printed(pair, price, quantity, taker.order.request.side, kind)
 
 
-def _booked(floor: Floor, working: Working, outcome: Settled, print_: Print, maker: bool) -> None:
+def _booked(floor: EngineState, working: WorkingOrder, outcome: Settled, print_: Print, maker: bool) -> None:
     order = working.order
     request = order.request
     floor.counters.executions += 1
-    execution = Execution(
+    execution = ExchangeFill(
         execution_id=floor.ids.execution(floor.counters.executions),
         trade_id=print_.trade_id,
         order_id=order.order_id,
@@ -176,10 +178,10 @@ def _booked(floor: Floor, working: Working, outcome: Settled, print_: Print, mak
     floor.settle(account, outcome.state, kind, execution.execution_id)
 
 
-def triggered(floor: Floor, working: Working) -> None:
+def triggered(floor: EngineState, working: WorkingOrder) -> None:
     """The last price has reached the trigger: the order goes to the book."""
     market = floor.market(working.order.request.pair)
     market.triggers.disarm(working)
     fired = replace(working.order, state=OrderState.OPEN, triggered=True)
-    floor.update(working, fired, Change.STATUS)
+    floor.update(working, fired, ExecType.STATUS)
     execute(floor, working)

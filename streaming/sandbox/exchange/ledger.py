@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from streaming.sandbox.exchange.working import Working
-from streaming.sandbox.model import Order
+from streaming.sandbox.exchange.working_order import WorkingOrder
+from streaming.sandbox.model import ExchangeOrder
 from trading.errors import NotStored
 from trading.margin.account import MarginAccount
 from trading.market import Instrument, Pair
@@ -19,7 +19,7 @@ Hold = tuple[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
-class TradeBalance:
+class MarginSummary:
     """An account's margin at today's prices, in the asset that was asked for."""
 
     equivalent: Decimal  # all balances
@@ -34,19 +34,19 @@ class TradeBalance:
 
 
 @dataclass(slots=True)
-class Account:
+class ExchangeAccount:
     """The state is replaced as a whole; holds follow the orders in force."""
 
     name: str
     state: MarginAccount
-    orders: dict[str, Working] = field(default_factory=dict)  # in force, in the order of acceptance
+    orders: dict[str, WorkingOrder] = field(default_factory=dict)  # in force, in the order of acceptance
     client_ids: dict[str, str] = field(
         default_factory=dict
     )  # of orders in force: client order id to order id
     held: dict[str, Decimal] = field(default_factory=dict)
     _holds: dict[str, Hold] = field(default_factory=dict)
 
-    def copy(self) -> "Account":
+    def copy(self) -> "ExchangeAccount":
         """To try something on: what it owns and holds may change without the account's."""
         return replace(self, held=dict(self.held), _holds=dict(self._holds))
 
@@ -87,7 +87,7 @@ class Account:
         )
 
 
-def hold_of(order: Order, instrument: Instrument) -> Hold | None:
+def hold_of(order: ExchangeOrder, instrument: Instrument) -> Hold | None:
     """The most that the rest of a spot order can cost, fee included; None for orders on margin.
 
     A stop that will buy at the market is held for at its trigger: should the market then ask for more, what is
@@ -106,7 +106,7 @@ def highest_fee(instrument: Instrument) -> Decimal:
     return max(instrument.taker_fee, instrument.maker_fee)
 
 
-def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decimal]) -> TradeBalance:
+def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decimal]) -> MarginSummary:
     """To be called where sums are exact. NotStored when a price is missing."""
     counted = replace(state, quote=asset)
     total, whole = equity(state.balances, asset, prices), counted.equity(prices)
@@ -116,7 +116,7 @@ def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decima
         worth = rate(each.pair.quote, asset, prices)
         cost += each.value * worth
         valuation += abs(each.quantity) * rate(each.pair.base, each.pair.quote, prices) * worth
-    return TradeBalance(
+    return MarginSummary(
         equivalent=total,
         trade=total,
         margin=counted.used_margin(prices),

@@ -2,17 +2,17 @@
 
 from decimal import Decimal
 
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.entry import place
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import Account, is_liquidated, next_rollover
-from streaming.sandbox.model import NewOrder, Order, OrderState, OrderType
+from streaming.sandbox.exchange.ledger import ExchangeAccount, is_liquidated, next_rollover
+from streaming.sandbox.model import ExchangeOrder, NewOrder, OrderState, OrderType
 from trading.market import Pair
 from trading.orders import Side
 
 LIQUIDATION = "Liquidation: the margin level is too low"
 
 
-def charge(floor: Floor) -> None:
+def charge(floor: EngineState) -> None:
     """Every rollover that is due."""
     for account in list(floor.borrowers.values()):
         due = next_rollover(account.state)
@@ -20,19 +20,19 @@ def charge(floor: Floor) -> None:
             floor.settle(account, account.state.at(floor.now()), "rollover", account.name)
 
 
-def is_charge_due(floor: Floor) -> bool:
+def is_charge_due(floor: EngineState) -> bool:
     now = floor.now()
     return any((next_rollover(account.state) or now) <= now for account in floor.borrowers.values())
 
 
-def liquidate(floor: Floor) -> None:
+def liquidate(floor: EngineState) -> None:
     """Every account at the liquidation level; only those with a position are looked at."""
     for account in list(floor.borrowers.values()):
         if is_liquidated(account.state, floor.prices):
             _liquidate(floor, account)
 
 
-def _liquidate(floor: Floor, account: Account) -> None:
+def _liquidate(floor: EngineState, account: ExchangeAccount) -> None:
     """Cancel every order, so that none stands in the way, then sell and buy back as far as the book goes.
 
     What is left over is tried again when the market moves.
@@ -47,7 +47,7 @@ def _liquidate(floor: Floor, account: Account) -> None:
             place(floor, _closing(floor, account, pair, quantity))
 
 
-def _closing(floor: Floor, account: Account, pair: Pair, quantity: Decimal) -> Order:
+def _closing(floor: EngineState, account: ExchangeAccount, pair: Pair, quantity: Decimal) -> ExchangeOrder:
     leverage = max(each.leverage for each in account.state.positions if each.pair == pair)
     request = NewOrder(
         pair=pair,
@@ -57,7 +57,7 @@ def _closing(floor: Floor, account: Account, pair: Pair, quantity: Decimal) -> O
         leverage=int(leverage),
         reduce_only=True,
     )
-    return Order(
+    return ExchangeOrder(
         order_id="",
         account=account.name,
         request=request,

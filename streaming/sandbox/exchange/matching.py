@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from heapq import merge
 
-from streaming.sandbox.exchange.resting import Level, Queue
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.resting import Level, RestingOrders
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from trading.orders import Side
 
 ZERO = Decimal(0)
@@ -14,17 +14,17 @@ Quote = tuple[Decimal, Decimal]  # price and quantity of the market maker
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MatchStep:
     price: Decimal
     quantity: Decimal
-    maker: Working | None  # None: the market maker
+    maker: WorkingOrder | None  # None: the market maker
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """What would trade, in order."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[MatchStep, ...]
     unfilled: Decimal
     meets_itself: bool  # stopped before an order of the same account
 
@@ -34,10 +34,15 @@ class Match:
 
 
 def matched(
-    side: Side, limit: Decimal | None, quantity: Decimal, account: str, quotes: Iterable[Quote], queue: Queue
+    side: Side,
+    limit: Decimal | None,
+    quantity: Decimal,
+    account: str,
+    quotes: Iterable[Quote],
+    queue: RestingOrders,
 ) -> Match:
     """A taker on `side` against the market maker's quotes and the resting orders of the other side, best first."""
-    steps: list[Step] = []
+    steps: list[MatchStep] = []
     left = quantity
     for step in _standing(side, quotes, queue):
         if not left or (limit is not None and (step.price - limit) * side.sign > 0):
@@ -45,19 +50,19 @@ def matched(
         if step.maker is not None and step.maker.order.account == account:
             return Match(tuple(steps), left, True)
         traded = min(left, step.quantity)
-        steps.append(Step(step.price, traded, step.maker))
+        steps.append(MatchStep(step.price, traded, step.maker))
         left -= traded
     return Match(tuple(steps), left, False)
 
 
-def _standing(taker: Side, quotes: Iterable[Quote], queue: Queue) -> Iterator[Step]:
+def _standing(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Iterator[MatchStep]:
     """All that stands on the book, in the order in which a taker meets it."""
     quoted = ((price * taker.sign, Level(price, quantity=quantity), True) for price, quantity in quotes)
     resting = ((level.price * taker.sign, level, False) for level in queue)
     displayed: tuple[Decimal, Decimal] | None = None  # quote whose price may have resting orders as well
     for _, level, is_quote in merge(quoted, resting, key=lambda each: (each[0], not each[2])):
         if displayed is not None and (is_quote or level.price != displayed[0]):
-            yield Step(*displayed, None)
+            yield MatchStep(*displayed, None)
             displayed = None
         if is_quote:
             displayed = (level.price, level.quantity)
@@ -65,17 +70,17 @@ def _standing(taker: Side, quotes: Iterable[Quote], queue: Queue) -> Iterator[St
             yield from _one_price(level, displayed[1] if displayed is not None else ZERO)
             displayed = None
     if displayed is not None:
-        yield Step(*displayed, None)
+        yield MatchStep(*displayed, None)
 
 
-def _one_price(level: Level, displayed: Decimal) -> Iterator[Step]:
+def _one_price(level: Level, displayed: Decimal) -> Iterator[MatchStep]:
     """The market maker's quantity before each order that came after it, and what came after all of them last."""
     passed, left = level.passed, displayed
     for working in level.orders.values():
         before = min(left, working.place - passed)
         if before > 0:
-            yield Step(level.price, before, None)
+            yield MatchStep(level.price, before, None)
             passed, left = passed + before, left - before
-        yield Step(level.price, working.order.remaining, working)
+        yield MatchStep(level.price, working.order.remaining, working)
     if left > 0:
-        yield Step(level.price, left, None)
+        yield MatchStep(level.price, left, None)

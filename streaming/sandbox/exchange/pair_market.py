@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from streaming.sandbox.exchange.display import Display
 from streaming.sandbox.exchange.matching import Match, matched
-from streaming.sandbox.exchange.resting import Queue
+from streaming.sandbox.exchange.resting import RestingOrders
 from streaming.sandbox.exchange.triggers import Triggers
-from streaming.sandbox.exchange.working import Working, opposite
-from streaming.sandbox.market import Ladder, Tape, Tick
+from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
+from streaming.sandbox.market import Ladder, Tick, TradeTape
 from streaming.sandbox.model import BookChanged, BookView, Listing, Print
 from trading.market import Pair
 from trading.orders import Side
@@ -25,9 +25,9 @@ class PairMarket:
         self.listing = listing
         self.instrument = listing.instrument
         self.pair: Pair = listing.instrument.pair
-        self.tape = Tape(listing.instrument, KEPT_PRINTS)
+        self.tape = TradeTape(listing.instrument, KEPT_PRINTS)
         self.ladder = Ladder(listing, listing.seed)
-        self.queues = {side: Queue(side) for side in Side}
+        self.queues = {side: RestingOrders(side) for side in Side}
         self.triggers = Triggers()
         self.last: Decimal | None = None  # of the market's own trades: clients do not move what is quoted
         self.at: datetime | None = None  # of the newest tick
@@ -74,7 +74,7 @@ class PairMarket:
             self._display[opposite(taker)].touch(price for price, _ in taken)
         return total
 
-    def match(self, working: Working, quantity: Decimal) -> Match:
+    def match(self, working: WorkingOrder, quantity: Decimal) -> Match:
         """What so much of the order would meet on the book now."""
         order = working.order
         return self.match_terms(order.request.side, order.limit_price, quantity, order.account)
@@ -95,23 +95,23 @@ class PairMarket:
             return None
         return max(prices) if side is Side.BUY else min(prices)
 
-    def rest(self, working: Working, priority: int) -> None:
+    def rest(self, working: WorkingOrder, priority: int) -> None:
         """To the end of the queue at its limit price."""
         side, price = working.order.request.side, working.order.limit_price
         assert price is not None
         self.queues[side].enter(working, priority, self.ladder.quantity_at(side, price))
         self.touch(working)
 
-    def unrest(self, working: Working) -> None:
+    def unrest(self, working: WorkingOrder) -> None:
         """Off the book, with the quantity that it still has."""
         self.queues[working.order.request.side].leave(working)
         self.touch(working)
 
-    def touch(self, working: Working) -> None:
+    def touch(self, working: WorkingOrder) -> None:
         if working.order.limit_price is not None:
             self._display[working.order.request.side].touch((working.order.limit_price,))
 
-    def quotes_reach(self, side: Side) -> Working | None:
+    def quotes_reach(self, side: Side) -> WorkingOrder | None:
         """The resting order on `side` that the market maker's newest quotes meet first."""
         quote = self.ladder.best(opposite(side))
         level = self.queues[side].reaches(quote[0]) if quote else None

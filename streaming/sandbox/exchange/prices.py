@@ -2,7 +2,7 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from streaming.sandbox.model import PriceTerm, Refused, Unit
+from streaming.sandbox.model import PriceTerm, PriceUnit, Refused
 from trading.market import Instrument
 from trading.orders import Side
 
@@ -27,7 +27,7 @@ def absolute(term: PriceTerm, reference: Decimal | None, instrument: Instrument)
     price to start from. Relative prices become the nearest multiple of the increment.
     """
     value = check_number(term.value, "EOrder:Invalid price")
-    if term.unit is not Unit.ABSOLUTE:
+    if term.unit is not PriceUnit.ABSOLUTE:
         if reference is None:
             raise Refused("EService:Unavailable")
         value = _nearest(reference + distance(term, reference), instrument.price_increment)
@@ -40,7 +40,7 @@ def absolute(term: PriceTerm, reference: Decimal | None, instrument: Instrument)
 
 def distance(term: PriceTerm, reference: Decimal) -> Decimal:
     """Quote currency, signed as the term is."""
-    return reference * term.value.scaleb(-2) if term.unit is Unit.PERCENT else term.value
+    return reference * term.value.scaleb(-2) if term.unit is PriceUnit.PERCENT else term.value
 
 
 def trailing_trigger(term: PriceTerm, peak: Decimal, side: Side, instrument: Instrument) -> Decimal:

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import Account
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount
 from streaming.sandbox.exchange.settlement import POSITION_CLOSED, capacity
-from streaming.sandbox.exchange.working import Working
-from streaming.sandbox.model import Change, OrderState
+from streaming.sandbox.exchange.working_order import WorkingOrder
+from streaming.sandbox.model import ExecType, OrderState
 
 
-def reduce_to_positions(floor: Floor) -> None:
+def reduce_to_positions(floor: EngineState) -> None:
     """Of every account that this request or tick has touched: orders without a position end, others shrink to it."""
     touched = dict.fromkeys(working.order.account for working in floor.changes.orders.values())
     for name in {**touched, **floor.changes.accounts}:
@@ -18,7 +18,7 @@ def reduce_to_positions(floor: Floor) -> None:
             _reduce(floor, account, working)
 
 
-def _reduce(floor: Floor, account: Account, working: Working) -> None:
+def _reduce(floor: EngineState, account: ExchangeAccount, working: WorkingOrder) -> None:
     """An order that still waits for its trigger only ends: its position may have grown again when it is reached."""
     order, carried = working.order, capacity(account, working)
     if not carried:
@@ -28,4 +28,4 @@ def _reduce(floor: Floor, account: Account, working: Working) -> None:
         market.queues[order.request.side].shrink(working, order.remaining - carried)
         market.touch(working)
         request = replace(order.request, quantity=order.filled + carried)
-        floor.update(working, replace(order, request=request), Change.AMENDED)
+        floor.update(working, replace(order, request=request), ExecType.AMENDED)

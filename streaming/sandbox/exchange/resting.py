@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from trading.orders import Side
 
 ZERO = Decimal(0)
@@ -20,12 +20,12 @@ class Level:
     """All orders at one price, the oldest first."""
 
     price: Decimal
-    orders: dict[str, Working] = field(default_factory=dict)
+    orders: dict[str, WorkingOrder] = field(default_factory=dict)
     quantity: Decimal = ZERO  # what is left of them
     passed: Decimal = ZERO  # market maker's quantity that has traded here while orders waited
 
 
-class Queue:
+class RestingOrders:
     """One side of one pair."""
 
     def __init__(self, side: Side) -> None:
@@ -50,20 +50,20 @@ class Queue:
             return None
         return self.best
 
-    def enter(self, working: Working, priority: int, displayed: Decimal) -> None:
+    def enter(self, working: WorkingOrder, priority: int, displayed: Decimal) -> None:
         """To the end of its price's queue, behind the `displayed` quantity of the market maker."""
         level = self._level(working)
         working.priority = priority
         working.place = level.passed + displayed
         self._append(level, working)
 
-    def resume(self, working: Working, passed: Decimal) -> None:
+    def resume(self, working: WorkingOrder, passed: Decimal) -> None:
         """As it was stored; the oldest has to come first."""
         level = self._level(working)
         level.passed = passed
         self._append(level, working)
 
-    def leave(self, working: Working) -> None:
+    def leave(self, working: WorkingOrder) -> None:
         """Before the order changes: it goes with the quantity that it has now."""
         level = self._levels[self._price(working)]
         del level.orders[working.order.order_id]
@@ -73,15 +73,15 @@ class Queue:
             del self._levels[level.price]
             del self._keys[bisect_left(self._keys, self._key(level.price))]
 
-    def shrink(self, working: Working, quantity: Decimal) -> None:
+    def shrink(self, working: WorkingOrder, quantity: Decimal) -> None:
         """So much of the order is gone; its place stays."""
         self._levels[self._price(working)].quantity -= quantity
 
-    def _append(self, level: Level, working: Working) -> None:
+    def _append(self, level: Level, working: WorkingOrder) -> None:
         level.orders[working.order.order_id] = working
         level.quantity += working.order.remaining
 
-    def _level(self, working: Working) -> Level:
+    def _level(self, working: WorkingOrder) -> Level:
         price = self._price(working)
         if price not in self._levels:
             self._levels[price] = Level(price)
@@ -92,7 +92,7 @@ class Queue:
         return price if self.side is Side.SELL else price.copy_negate()
 
     @staticmethod
-    def _price(working: Working) -> Decimal:
+    def _price(working: WorkingOrder) -> Decimal:
         price = working.order.limit_price
         assert price is not None, f"{working.order.order_id} rests without a limit price"
         return price

@@ -4,20 +4,20 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick
 from streaming.sandbox.model import (
     BalanceChanged,
     CloseOrder,
-    Execution,
+    ExchangeFill,
+    ExchangeOrder,
     NewOrder,
-    Order,
     OrderState,
     OrderType,
     PriceTerm,
+    PriceUnit,
     Print,
     TimeInForce,
-    Unit,
 )
 from trading.market import Pair
 from trading.orders import Side
@@ -52,7 +52,7 @@ def time_of(value: int) -> datetime:
     return EPOCH + value * MICROSECOND
 
 
-def order_row(working: Working) -> tuple[Any, ...]:
+def order_row(working: WorkingOrder) -> tuple[Any, ...]:
     order = working.order
     request = order.request
     return (
@@ -91,9 +91,9 @@ def order_row(working: Working) -> tuple[Any, ...]:
     )
 
 
-def working_of(row: tuple[Any, ...]) -> Working:
+def working_of(row: tuple[Any, ...]) -> WorkingOrder:
     value = dict(zip(ORDER_COLUMNS, row, strict=True))
-    return Working(
+    return WorkingOrder(
         order=_order_of(value),
         number=value["number"],
         priority=value["priority"],
@@ -102,8 +102,8 @@ def working_of(row: tuple[Any, ...]) -> Working:
     )
 
 
-def _order_of(value: dict[str, Any]) -> Order:
-    return Order(
+def _order_of(value: dict[str, Any]) -> ExchangeOrder:
+    return ExchangeOrder(
         order_id=value["order_id"],
         account=value["account"],
         request=_request_of(value),
@@ -141,7 +141,7 @@ def _request_of(value: dict[str, Any]) -> NewOrder:
     )
 
 
-def execution_row(each: Execution) -> tuple[Any, ...]:
+def execution_row(each: ExchangeFill) -> tuple[Any, ...]:
     return (
         each.execution_id,
         each.trade_id,
@@ -161,10 +161,10 @@ def execution_row(each: Execution) -> tuple[Any, ...]:
     )
 
 
-def execution_of(row: tuple[Any, ...]) -> Execution:
+def execution_of(row: tuple[Any, ...]) -> ExchangeFill:
     value = dict(zip(EXECUTION_COLUMNS, row, strict=True))
     amounts = {name: Decimal(value[name]) for name in ("price", "quantity", "cost", "fee", "margin")}
-    return Execution(
+    return ExchangeFill(
         execution_id=value["execution_id"],
         trade_id=value["trade_id"],
         order_id=value["order_id"],
@@ -203,7 +203,7 @@ def _term(value: str | None) -> PriceTerm | None:
     if value is None:
         return None
     unit, amount = value.split(" ")
-    return PriceTerm(Decimal(amount), Unit(unit))
+    return PriceTerm(Decimal(amount), PriceUnit(unit))
 
 
 def _close_text(close: CloseOrder | None) -> str | None:

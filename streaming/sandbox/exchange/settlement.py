@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from streaming.sandbox.exchange.ledger import Account
+from streaming.sandbox.exchange.ledger import ExchangeAccount
 from streaming.sandbox.exchange.prices import to_ten_places
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from trading.errors import InvalidValue, NotStored
 from trading.margin.account import MarginAccount
 from trading.market import Instrument, Pair
@@ -29,7 +29,7 @@ class Settled:
     margin: Decimal  # of what the fill opened
 
 
-def capacity(account: Account, working: Working) -> Decimal:
+def capacity(account: ExchangeAccount, working: WorkingOrder) -> Decimal:
     """How much of the order may still be filled."""
     order = working.order
     if not order.request.reduce_only:
@@ -38,8 +38,8 @@ def capacity(account: Account, working: Working) -> Decimal:
 
 
 def settled(
-    account: Account,
-    working: Working,
+    account: ExchangeAccount,
+    working: WorkingOrder,
     instrument: Instrument,
     price: Decimal,
     quantity: Decimal,
@@ -67,7 +67,7 @@ def settled(
     return _paid(account, fill)
 
 
-def _paid(account: Account, fill: Fill) -> Settled | str:
+def _paid(account: ExchangeAccount, fill: Fill) -> Settled | str:
     state, flows = account.state, cash_flows(fill)
     for asset, change in flows.items():
         own = account.own_hold(fill.intent_id, asset)
@@ -81,7 +81,7 @@ def _paid(account: Account, fill: Fill) -> Settled | str:
 
 
 def _borrowed(
-    account: Account, fill: Fill, leverage: int, fee_rate: Decimal, prices: Mapping[Pair, Decimal]
+    account: ExchangeAccount, fill: Fill, leverage: int, fee_rate: Decimal, prices: Mapping[Pair, Decimal]
 ) -> Settled | str:
     """Close what is open on the other side, then open with the rest."""
     state = account.state

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 from streaming.sandbox.exchange import schema
 from streaming.sandbox.exchange.changes import Changes
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import Account
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.rows import (
     ENTRY_COLUMNS,
@@ -29,7 +29,7 @@ from streaming.sandbox.exchange.rows import (
     time_of,
     working_of,
 )
-from streaming.sandbox.model import Order
+from streaming.sandbox.model import ExchangeOrder
 from trading.errors import StoreUnreachable, UnusableHome
 
 ZERO = Decimal(0)
@@ -75,7 +75,7 @@ class ExchangeStore:
 
     # --- writing -----------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Changes, floor: Floor) -> None:
+    def commit(self, changes: Changes, floor: EngineState) -> None:
         """All of it or nothing."""
         with self._transaction() as connection:
             if changes.orders:
@@ -123,11 +123,11 @@ class ExchangeStore:
         found = self.rows("SELECT market_at FROM counters")
         return time_of(found[0][0]) if found else None
 
-    def order(self, account: str, order_id: str) -> Order | None:
+    def order(self, account: str, order_id: str) -> ExchangeOrder | None:
         found = self.rows("SELECT * FROM orders WHERE order_id = ? AND account = ?", order_id, account)
         return working_of(found[0]).order if found else None
 
-    def newest_by_client_id(self, account: str, client_order_id: str) -> Order | None:
+    def newest_by_client_id(self, account: str, client_order_id: str) -> ExchangeOrder | None:
         found = self.rows(
             "SELECT * FROM orders WHERE account = ? AND client_order_id = ? AND client_order_id != '' "
             "ORDER BY number DESC LIMIT 1",
@@ -137,13 +137,13 @@ class ExchangeStore:
         return working_of(found[0]).order if found else None
 
 
-def _write_executions(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
+def _write_executions(connection: sqlite3.Connection, changes: Changes, floor: EngineState) -> None:
     first = floor.counters.executions - len(changes.executions)
     numbered = enumerate(changes.executions, first + 1)
     connection.executemany(INSERT_EXECUTION, [(number, *execution_row(each)) for number, each in numbered])
 
 
-def _write_account(connection: sqlite3.Connection, account: Account, at: datetime) -> None:
+def _write_account(connection: sqlite3.Connection, account: ExchangeAccount, at: datetime) -> None:
     name, state = account.name, account.state
     connection.execute("INSERT OR IGNORE INTO accounts VALUES (?, ?)", (name, microseconds(at)))
     zero = "0"
@@ -182,7 +182,7 @@ def _write_account(connection: sqlite3.Connection, account: Account, at: datetim
     )
 
 
-def _write_levels(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
+def _write_levels(connection: sqlite3.Connection, changes: Changes, floor: EngineState) -> None:
     """Only prices at which somebody waits are kept."""
     for pair, side, price in changes.levels:
         key = (pair.key, side.value, text(price))
@@ -211,7 +211,7 @@ def _write_market(connection: sqlite3.Connection, market: PairMarket) -> None:
     )
 
 
-def _write_prints(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
+def _write_prints(connection: sqlite3.Connection, changes: Changes, floor: EngineState) -> None:
     """As long as the tape keeps them: the source cannot tell them again, where clients have traded as well."""
     for pair, prints in changes.prints.items():
         connection.executemany(INSERT_PRINT, [print_row(each) for each in prints])
@@ -221,7 +221,7 @@ def _write_prints(connection: sqlite3.Connection, changes: Changes, floor: Floor
             connection.execute("DELETE FROM prints WHERE pair = ? AND trade_id <= ?", (pair.key, oldest))
 
 
-def _write_standing(connection: sqlite3.Connection, changes: Changes, floor: Floor) -> None:
+def _write_standing(connection: sqlite3.Connection, changes: Changes, floor: EngineState) -> None:
     for account, due in changes.switches.items():
         connection.execute("DELETE FROM switches WHERE account = ?", (account,))
         if due is not None:

@@ -12,18 +12,18 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.entry import fire, follow, place_closes
 from streaming.sandbox.exchange.execution import can_be_filled, fill_resting, passed_by
-from streaming.sandbox.exchange.floor import Floor
 from streaming.sandbox.exchange.margin_watch import charge, liquidate
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import capacity
-from streaming.sandbox.exchange.working import opposite
+from streaming.sandbox.exchange.working_order import opposite
 from streaming.sandbox.market import Tick
 from trading.orders import Side
 
 
-def moved(floor: Floor, market: PairMarket, tick: Tick) -> None:
+def moved(floor: EngineState, market: PairMarket, tick: Tick) -> None:
     charge(floor)
     floor.note_print(market.moved(tick))
     floor.prices[market.pair] = tick.price
@@ -38,7 +38,7 @@ def moved(floor: Floor, market: PairMarket, tick: Tick) -> None:
     place_closes(floor)
 
 
-def caught_up(floor: Floor, market: PairMarket, ticks: Sequence[Tick]) -> None:
+def caught_up(floor: EngineState, market: PairMarket, ticks: Sequence[Tick]) -> None:
     """What traded elsewhere while this exchange was closed: no order fills by it, but by the quotes that follow."""
     if not floor.matches(market.pair):
         return
@@ -50,7 +50,7 @@ def caught_up(floor: Floor, market: PairMarket, ticks: Sequence[Tick]) -> None:
     fire(floor, market)
 
 
-def requoted(floor: Floor, market: PairMarket, last: Decimal) -> None:
+def requoted(floor: EngineState, market: PairMarket, last: Decimal) -> None:
     """New quotes take what rests at their price or better, at the resting order's limit."""
     market.requote(last)
     for side in Side:
@@ -63,7 +63,7 @@ def requoted(floor: Floor, market: PairMarket, last: Decimal) -> None:
             fill_resting(floor, working, market.take_quotes(side, limit, wanted))
 
 
-def _went_through(floor: Floor, market: PairMarket, tick: Tick) -> Decimal:
+def _went_through(floor: EngineState, market: PairMarket, tick: Tick) -> Decimal:
     """What the trade has left for orders at its own price."""
     left = tick.quantity
     for side in (opposite(tick.side), tick.side):
@@ -73,7 +73,7 @@ def _went_through(floor: Floor, market: PairMarket, tick: Tick) -> Decimal:
     return left
 
 
-def _traded_at(floor: Floor, market: PairMarket, tick: Tick, left: Decimal) -> None:
+def _traded_at(floor: EngineState, market: PairMarket, tick: Tick, left: Decimal) -> None:
     """Only trades that hit this side of the book bring its queue forward."""
     side = opposite(tick.side)
     level = market.queues[side].at(tick.price)

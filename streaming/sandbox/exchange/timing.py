@@ -2,16 +2,16 @@
 
 from heapq import heappop
 
-from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.margin_watch import charge, is_charge_due, liquidate
-from streaming.sandbox.exchange.working import Working
-from streaming.sandbox.model import Order, OrderState
+from streaming.sandbox.exchange.working_order import WorkingOrder
+from streaming.sandbox.model import ExchangeOrder, OrderState
 
 EXPIRED = "Expired at the time that was given"
 SWITCHED_OFF = "Dead man's switch: cancel_all_orders_after has run out"
 
 
-def elapsed(floor: Floor) -> None:
+def elapsed(floor: EngineState) -> None:
     server = floor.server()
     while floor.expiries and floor.expiries[0][0] <= server:
         working = floor.working.get(heappop(floor.expiries)[1])
@@ -25,7 +25,7 @@ def elapsed(floor: Floor) -> None:
     liquidate(floor)
 
 
-def is_due(floor: Floor) -> bool:
+def is_due(floor: EngineState) -> bool:
     """Whether the clocks alone ask for anything."""
     server = floor.server()
     return (
@@ -35,19 +35,19 @@ def is_due(floor: Floor) -> bool:
     )
 
 
-def cancel_all(floor: Floor, account: str, reason: str) -> int:
+def cancel_all(floor: EngineState, account: str, reason: str) -> int:
     working = list(floor.account(account).orders.values())
     for each in working:
         cancelled(floor, each, reason)
     return len(working)
 
 
-def cancelled(floor: Floor, working: Working, reason: str) -> Order:
+def cancelled(floor: EngineState, working: WorkingOrder, reason: str) -> ExchangeOrder:
     floor.end(working, OrderState.CANCELED, reason)
     return working.order
 
 
-def set_switch(floor: Floor, account: str, due: float | None) -> None:
+def set_switch(floor: EngineState, account: str, due: float | None) -> None:
     """None disables it."""
     if due is None:
         floor.switches.pop(account, None)

@@ -7,7 +7,7 @@ a sell stop and a buy profit when it falls to their trigger, the others when it 
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import TAKE_PROFIT
 from trading.orders import Side
 
@@ -19,14 +19,14 @@ class Triggers:
     """Heaps whose outdated entries are dropped when they come to the top."""
 
     def __init__(self) -> None:
-        self._armed: dict[str, Working] = {}
+        self._armed: dict[str, WorkingOrder] = {}
         self._firing: dict[int, list[Entry]] = {1: [], -1: []}  # by the sign of the move that fires them
         self._trailing: dict[int, list[Entry]] = {1: [], -1: []}  # by the sign of the move that they follow
 
-    def __contains__(self, working: Working) -> bool:
+    def __contains__(self, working: WorkingOrder) -> bool:
         return working.order.order_id in self._armed
 
-    def arm(self, working: Working) -> None:
+    def arm(self, working: WorkingOrder) -> None:
         """Also after its trigger or peak has changed."""
         order = working.order
         assert order.trigger_price is not None
@@ -38,10 +38,10 @@ class Triggers:
         self._tidy(self._firing[move], "trigger")
         self._tidy(self._trailing[-move], "peak")
 
-    def disarm(self, working: Working) -> None:
+    def disarm(self, working: WorkingOrder) -> None:
         del self._armed[working.order.order_id]
 
-    def due(self, last: Decimal) -> Working | None:
+    def due(self, last: Decimal) -> WorkingOrder | None:
         """The next order that this price fires: the one whose trigger the price passed first."""
         for move in (-1, 1):
             heap = self._firing[move]
@@ -51,7 +51,7 @@ class Triggers:
                 return working
         return None
 
-    def outrun(self, last: Decimal) -> list[Working]:
+    def outrun(self, last: Decimal) -> list[WorkingOrder]:
         """Trailing stops whose peak this price beats, to be armed again with their new peak."""
         beaten = []
         for move in (1, -1):
@@ -67,7 +67,7 @@ class Triggers:
             heap[:] = {entry for entry in heap if self._current(entry, what) is not None}
             heapify(heap)
 
-    def _current(self, entry: Entry, what: str) -> Working | None:
+    def _current(self, entry: Entry, what: str) -> WorkingOrder | None:
         working = self._armed.get(entry[2])
         if working is None:
             return None
@@ -75,11 +75,11 @@ class Triggers:
         return working if value == abs(entry[0]) else None
 
 
-def _push(heap: list[Entry], price: Decimal, move: int, working: Working) -> None:
+def _push(heap: list[Entry], price: Decimal, move: int, working: WorkingOrder) -> None:
     heappush(heap, (price * move, working.number, working.order.order_id))
 
 
-def _fires_on(working: Working) -> int:
+def _fires_on(working: WorkingOrder) -> int:
     """+1: a rise to the trigger, -1: a fall to it."""
     request = working.order.request
     sign = -1 if request.side is Side.SELL else 1

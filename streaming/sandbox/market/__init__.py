@@ -2,10 +2,10 @@
 
 from streaming.sandbox.market.candles import CandleReplay
 from streaming.sandbox.market.clock import MarketClock
-from streaming.sandbox.market.driver import Player
 from streaming.sandbox.market.ladder import Ladder, LadderChanges
+from streaming.sandbox.market.player import TickPlayer
 from streaming.sandbox.market.source import Tick, TickSource
-from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.tape import TradeTape
 from streaming.sandbox.market.trades import TradeReplay
 
 __all__ = [
@@ -13,9 +13,9 @@ __all__ = [
     "Ladder",
     "LadderChanges",
     "MarketClock",
-    "Player",
-    "Tape",
     "Tick",
+    "TickPlayer",
     "TickSource",
     "TradeReplay",
+    "TradeTape",
 ]

@@ -9,7 +9,7 @@ KEPT = 721  # per series: Kraken's REST tells the newest 720 and the one that is
 
 
 @dataclass(slots=True)
-class Running:
+class IncrementBar:
     """One bar in increments; `cost` is the sum of price times quantity."""
 
     opened: int  # microseconds since 1970
@@ -27,7 +27,7 @@ class BarSeries:
 
     def __init__(self, minutes: int) -> None:
         self.length = minutes * 60_000_000  # microseconds
-        self._kept: deque[Running] = deque(maxlen=KEPT)
+        self._kept: deque[IncrementBar] = deque(maxlen=KEPT)
         self._ends = 0  # of the newest bar
 
     def add(self, time: int, price: int, quantity: int) -> None:
@@ -35,7 +35,7 @@ class BarSeries:
         if time >= self._ends:
             opened = time - time % self.length
             self._ends = opened + self.length
-            self._kept.append(Running(opened, price, price, price, price, price * quantity, quantity, 1))
+            self._kept.append(IncrementBar(opened, price, price, price, price, price * quantity, quantity, 1))
             return
         bar = self._kept[-1]
         if price > bar.high:
@@ -59,18 +59,18 @@ class BarSeries:
             inside = slice(first, end)
             high, low = max(prices[inside]), min(prices[inside])
             cost, volume = sum(costs[inside]), sum(quantities[inside])
-            bar = Running(opened, prices[first], high, low, prices[end - 1], cost, volume, end - first)
+            bar = IncrementBar(opened, prices[first], high, low, prices[end - 1], cost, volume, end - first)
             self._kept.appendleft(bar)
             end = first
 
-    def newest(self) -> Running | None:
+    def newest(self) -> IncrementBar | None:
         return self._kept[-1] if self._kept else None
 
-    def traded(self) -> Iterator[Running]:
+    def traded(self) -> Iterator[IncrementBar]:
         """Bars in which something traded, oldest first."""
         return iter(self._kept)
 
-    def filled(self, now: int) -> Iterator[Running]:
+    def filled(self, now: int) -> Iterator[IncrementBar]:
         """The last 721 intervals up to that of `now`; where nothing traded the last close stands, volume 0.
 
         Begins with the first trade that is known when that is later.
@@ -79,7 +79,7 @@ class BarSeries:
             return
         current = max(now - now % self.length, self._kept[-1].opened)
         begin = current - (KEPT - 1) * self.length
-        before: Running | None = None
+        before: IncrementBar | None = None
         for bar in self._kept:
             if before is not None:
                 yield from self._still(before, begin, bar.opened)
@@ -88,8 +88,8 @@ class BarSeries:
             before = bar
         yield from self._still(self._kept[-1], begin, current + self.length)
 
-    def _still(self, bar: Running, begin: int, end: int) -> Iterator[Running]:
+    def _still(self, bar: IncrementBar, begin: int, end: int) -> Iterator[IncrementBar]:
         """Intervals without a trade that follow `bar`, from `begin` on and before `end`."""
         price = bar.close
         for opened in range(max(bar.opened + self.length, begin), end, self.length):
-            yield Running(opened, price, price, price, price, 0, 0, 0)
+            yield IncrementBar(opened, price, price, price, price, 0, 0, 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from streaming.sandbox.market.recordings import ACCEPTED, Recorded
+from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade
 from trading.errors import UnreadableFile
 
 PAGE = 65_536  # bytes: some two thousand trades
@@ -32,7 +32,7 @@ class CsvPages:
     def begins(self, page: int) -> int:
         return self._row(self._lines(page)[0]).at
 
-    def rows(self, page: int) -> Sequence[Recorded]:
+    def rows(self, page: int) -> Sequence[RecordedTrade]:
         return [self._row(line) for line in self._lines(page)]
 
     def _lines(self, page: int) -> list[bytes]:
@@ -52,7 +52,7 @@ class CsvPages:
             raise UnreadableFile(f"{self._path} has a line that is too long for a trade; {ACCEPTED}")
         return line
 
-    def _row(self, line: bytes) -> Recorded:
+    def _row(self, line: bytes) -> RecordedTrade:
         try:
             time, price, quantity = (Decimal(field) for field in line.decode("ascii").split(","))
         except (ValueError, InvalidOperation):
@@ -60,7 +60,7 @@ class CsvPages:
         numbers = (time, price, quantity)
         if not all(number.is_finite() and number > 0 for number in numbers) or time > LATEST:
             raise self._refused(line)
-        return Recorded(int(time * 1_000_000), price, quantity)
+        return RecordedTrade(int(time * 1_000_000), price, quantity)
 
     def _refused(self, line: bytes) -> UnreadableFile:
         shown = line[:80].decode("ascii", "backslashreplace")

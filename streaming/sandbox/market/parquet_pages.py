@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streaming.sandbox.market.recordings import ACCEPTED, Recorded
+from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade
 from trading.errors import UnreadableFile
 from trading.orders import Side
 
@@ -56,7 +56,7 @@ class ParquetPages:
             self._begins[group] = times.gather_every(PAGE).to_list()
         return self._begins[group][offset // PAGE]
 
-    def rows(self, page: int) -> Sequence[Recorded]:
+    def rows(self, page: int) -> Sequence[RecordedTrade]:
         group, offset = self._pages[page]
         if self._loaded is None or self._loaded[0] != group:
             self._loaded = group, self._read(group, self._columns)
@@ -110,9 +110,9 @@ def _positive(name: str, kind: pl.DataType) -> pl.Expr:
     return (column.is_finite() & (column > 0)) if kind.is_float() else column > 0
 
 
-def _recorded(row: Mapping[str, Any]) -> Recorded:
+def _recorded(row: Mapping[str, Any]) -> RecordedTrade:
     side, order_type = row.get("side"), row.get("order_type")
-    return Recorded(
+    return RecordedTrade(
         at=row["at"],
         price=_exact(row["price"]),
         quantity=_exact(row["quantity"]),

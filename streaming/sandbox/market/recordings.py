@@ -17,7 +17,7 @@ ACCEPTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedTrade:
     """A trade as its file has it; None for what the file does not know."""
 
     at: int  # microseconds since 1970
@@ -27,7 +27,7 @@ class Recorded:
     order_type: str | None = None
 
 
-class Pages(Protocol):
+class TradePages(Protocol):
     """A file in pieces that fit into memory; none is empty. UnreadableFile for a piece that is not trades."""
 
     def __len__(self) -> int: ...
@@ -35,13 +35,13 @@ class Pages(Protocol):
     def begins(self, page: int) -> int:
         """Time of its first trade, quicker than reading it."""
 
-    def rows(self, page: int) -> Sequence[Recorded]: ...
+    def rows(self, page: int) -> Sequence[RecordedTrade]: ...
 
 
 class Recording:
     """Trades of one file in their order. UnreadableFile, naming the file, where they are not sorted by time."""
 
-    def __init__(self, path: Path, pages: Pages) -> None:
+    def __init__(self, path: Path, pages: TradePages) -> None:
         if not len(pages):
             raise UnreadableFile(f"{path} holds no trade; {ACCEPTED}")
         self.path = path
@@ -56,9 +56,9 @@ class Recording:
     def ends(self) -> int:
         return self._pages.rows(len(self._pages) - 1)[-1].at
 
-    def around(self, after: int) -> Iterator[tuple[Recorded | None, Recorded]]:
+    def around(self, after: int) -> Iterator[tuple[RecordedTrade | None, RecordedTrade]]:
         """Every trade above `after`, each with the trade before it in the file."""
-        before: Recorded | None = None
+        before: RecordedTrade | None = None
         for page in range(self._page_of(after), len(self._pages)):
             for row in self._pages.rows(page):
                 if before is not None and row.at < before.at:

@@ -6,13 +6,13 @@ from decimal import Decimal
 from itertools import islice
 from operator import mul
 
-from streaming.sandbox.market.bars import BarSeries, Running
+from streaming.sandbox.market.bars import BarSeries, IncrementBar
 from streaming.sandbox.market.clock import END
 from streaming.sandbox.market.increments import Increments
 from streaming.sandbox.market.prints import Prints
+from streaming.sandbox.market.rolling_day import RollingDay
 from streaming.sandbox.market.source import Tick
-from streaming.sandbox.market.summary import RollingDay
-from streaming.sandbox.model import Bar, BookLevel, Print, Summary
+from streaming.sandbox.model import Bar, BookLevel, DaySummary, Print
 from trading.errors import InvalidValue
 from trading.market import Instrument
 from trading.orders import Side
@@ -25,7 +25,7 @@ KINDS = tuple((side, order_type) for side in Side for order_type in ("market", "
 KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 
 
-class Tape:
+class TradeTape:
     """Prices and quantities must be multiples of the instrument's increments (InvalidValue).
 
     Time never goes back: a print that comes late carries the time of the one before it.
@@ -112,12 +112,12 @@ class Tape:
         floor = min(_microseconds(since), rows[-1].opened - 1) if since and rows else -1
         return [self._bar(bar) for bar in rows if bar.opened > floor]
 
-    def summary(self, now: datetime, bid: BookLevel | None, ask: BookLevel | None) -> Summary:
+    def summary(self, now: datetime, bid: BookLevel | None, ask: BookLevel | None) -> DaySummary:
         """The 24 hours and the UTC day that `now` ends; prices are 0 and `last` None before the first trade."""
         self._day.expire(_microseconds(now) * 1000)
         day, today, price, quantity = self._day, self._today(now), self._prices, self._quantities
         last = self._prints.total - 1
-        return Summary(
+        return DaySummary(
             bid=bid,
             ask=ask,
             last=self.last_price,
@@ -136,16 +136,16 @@ class Tape:
             trades_today=today.trades,
         )
 
-    def _today(self, now: datetime) -> Running:
+    def _today(self, now: datetime) -> IncrementBar:
         """The UTC day of `now` so far; the last price all through where nothing has traded yet."""
         series, time = self._series[DAY_MINUTES], _microseconds(now)
         midnight = time - time % series.length
         newest = series.newest()
         if newest is None:
-            return Running(midnight, 0, 0, 0, 0, 0, 0, 0)
+            return IncrementBar(midnight, 0, 0, 0, 0, 0, 0, 0)
         if newest.opened >= midnight:
             return newest
-        return Running(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
+        return IncrementBar(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
 
     def _append(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> int:
         time, price_count, quantity_count, kind = self._counted(at, price, quantity, side, order_type)
@@ -204,7 +204,7 @@ class Tape:
             allowed = ", ".join(map(str, INTERVALS))
             raise InvalidValue(f"interval {interval!r}: allowed are {allowed} minutes") from None
 
-    def _bar(self, bar: Running) -> Bar:
+    def _bar(self, bar: IncrementBar) -> Bar:
         price = self._prices.amount
         return Bar(
             open_time=EPOCH + timedelta(microseconds=bar.opened),

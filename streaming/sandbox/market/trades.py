@@ -10,14 +10,14 @@ from zlib import crc32
 from streaming.sandbox.market.csv_pages import CsvPages
 from streaming.sandbox.market.increments import Increments
 from streaming.sandbox.market.parquet_pages import ParquetPages
-from streaming.sandbox.market.recordings import ACCEPTED, Pages, Recorded, Recording
+from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade, Recording, TradePages
 from streaming.sandbox.market.source import Tick
 from trading.errors import InvalidValue, UnreadableFile
 from trading.importers.file_names import claims_of_name
 from trading.market import Instrument, Pair
 from trading.orders import Side
 
-READERS: dict[str, Callable[[Path], Pages]] = {".csv": CsvPages, ".parquet": ParquetPages}
+READERS: dict[str, Callable[[Path], TradePages]] = {".csv": CsvPages, ".parquet": ParquetPages}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -127,7 +127,7 @@ class _Track:
             )
 
 
-def _side(before: Recorded | None, row: Recorded, noise: int) -> Side:
+def _side(before: RecordedTrade | None, row: RecordedTrade, noise: int) -> Side:
     if before is None or before.price == row.price:
         return Side.BUY if noise & 1 else Side.SELL
     return Side.BUY if row.price > before.price else Side.SELL

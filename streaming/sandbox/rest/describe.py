@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from streaming.sandbox.decimals import price_decimals, quantity_decimals
-from streaming.sandbox.model import TRAILING, CloseOrder, Order, OrderType, PriceTerm, Unit
+from streaming.sandbox.model import TRAILING, CloseOrder, ExchangeOrder, OrderType, PriceTerm, PriceUnit
 from streaming.sandbox.rest.names import altname
 from streaming.sandbox.rest.spelling import fixed
 from trading.market import Instrument
@@ -30,7 +30,7 @@ class Description:
     close: str
 
 
-def describe(order: Order, instrument: Instrument) -> Description:
+def describe(order: ExchangeOrder, instrument: Instrument) -> Description:
     request = order.request
     limit, trigger = _limit(order, instrument), _trigger(order, instrument)
     quantity = fixed(request.quantity, quantity_decimals(instrument))
@@ -53,7 +53,7 @@ def _words(order_type: OrderType, limit: str, trigger: str) -> str:
     return f"{WORDS[order_type]} {trigger}" + (f" -> limit {limit}" if limit else "")
 
 
-def _limit(order: Order, instrument: Instrument) -> str:
+def _limit(order: ExchangeOrder, instrument: Instrument) -> str:
     """Absolute as the exchange made it; of a trailing stop, the distance that was asked for."""
     term = order.request.limit
     if term is None:
@@ -62,7 +62,7 @@ def _limit(order: Order, instrument: Instrument) -> str:
     return _term(term if trails else _absolute(order.limit_price, term), instrument)
 
 
-def _trigger(order: Order, instrument: Instrument) -> str:
+def _trigger(order: ExchangeOrder, instrument: Instrument) -> str:
     term = order.request.trigger
     if term is None:
         return ""
@@ -83,9 +83,9 @@ def _close(close: CloseOrder | None, instrument: Instrument) -> str:
 
 def _term(term: PriceTerm, instrument: Instrument) -> str:
     decimals = price_decimals(instrument)
-    if term.unit is Unit.ABSOLUTE:
+    if term.unit is PriceUnit.ABSOLUTE:
         return fixed(term.value, decimals)
     sign = "-" if term.value < 0 else "+"
-    if term.unit is Unit.PERCENT:
+    if term.unit is PriceUnit.PERCENT:
         return f"{sign}{fixed(abs(term.value), 4)}%"
     return f"{sign}{fixed(abs(term.value), decimals)}"

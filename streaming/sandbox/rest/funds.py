@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from streaming.sandbox.keys import Permission
-from streaming.sandbox.model import Execution, Refused
+from streaming.sandbox.model import ExchangeFill, Refused
 from streaming.sandbox.rest import statements
 from streaming.sandbox.rest.envelope import Private
 from streaming.sandbox.rest.face import Face
@@ -30,7 +30,7 @@ async def balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
 
 
 async def extended_balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
-    return statements.extended_balances(face.exchange.balances(name), face.exchange.held(name))
+    return statements.extended_balances(face.exchange.balances(name), face.exchange.reserved(name))
 
 
 async def trade_balance(face: Face, name: str, given: Parameters) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _positions(face: Face, name: str) -> list[OpenPosition]:
     ]
 
 
-def _position(face: Face, position: MarginPosition, fill: Execution | None, number: int) -> OpenPosition:
+def _position(face: Face, position: MarginPosition, fill: ExchangeFill | None, number: int) -> OpenPosition:
     """A position is called by the fill that opened it."""
     instrument = face.instrument(position.pair)
     return OpenPosition(
@@ -100,9 +100,9 @@ def _position(face: Face, position: MarginPosition, fill: Execution | None, numb
     )
 
 
-def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[str]) -> Execution | None:
+def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[str]) -> ExchangeFill | None:
     """Of the fills at that instant, the first that is not another position's."""
-    fills, _ = face.exchange.executions(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
+    fills, _ = face.exchange.fills(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
     for fill in reversed(fills):
         same = fill.pair == position.pair and fill.margin > 0 and fill.price == position.entry_price
         if same and fill.at == position.opened_at and fill.execution_id not in taken:
@@ -112,7 +112,7 @@ def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[st
 
 
 def _volume(face: Face, name: str) -> Decimal:
-    traded = face.exchange.traded(name, face.exchange.market_now() - VOLUME_PERIOD)
+    traded = face.exchange.fill_costs(name, face.exchange.market_now() - VOLUME_PERIOD)
     prices = {
         pair: price for pair in face.exchange.listings if (price := face.exchange.tape(pair).last_price)
     }

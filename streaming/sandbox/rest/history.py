@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from streaming.sandbox.exchange.past import Counted, FillKind
+from streaming.sandbox.exchange.history import FillKind, SearchTime
 from streaming.sandbox.keys import Permission
-from streaming.sandbox.model import Execution, Order, Refused
+from streaming.sandbox.model import ExchangeFill, ExchangeOrder, Refused
 from streaming.sandbox.rest import statements
 from streaming.sandbox.rest.envelope import Private
 from streaming.sandbox.rest.face import Face
@@ -20,7 +20,7 @@ MOST_FILLS = 20  # of QueryTrades
 FARTHEST = 10**9  # offset
 ORDER_ID = re.compile(r"O[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 FILL_ID = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
-Wanted = Callable[[Order], bool]
+Wanted = Callable[[ExchangeOrder], bool]
 
 
 async def open_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
@@ -31,7 +31,7 @@ async def open_orders(face: Face, name: str, given: Parameters) -> dict[str, Any
 
 async def closed_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
     offset = given.whole("ofs", 0, FARTHEST, 0)
-    counted = given.choice("closetime", Counted, Counted.BOTH)
+    counted = given.choice("closetime", SearchTime, SearchTime.BOTH)
     start, end = (_moment_of_order(face, name, given, field) for field in ("start", "end"))
     reference, client_order_id = _reference(given), client_id(given)
     page, total = face.exchange.closed_orders(
@@ -58,7 +58,7 @@ async def trades_history(face: Face, name: str, given: Parameters) -> dict[str, 
     offset = given.whole("ofs", 0, FARTHEST, 0)
     kind = given.choice("type", FillKind, FillKind.ALL)
     start, end = (_moment_of_fill(face, name, given, field) for field in ("start", "end"))
-    page, total = face.exchange.executions(name, start, end, offset, PAGE, kind)
+    page, total = face.exchange.fills(name, start, end, offset, PAGE, kind)
     return _counted({"trades": _fills(face, page)}, total, given)
 
 
@@ -68,7 +68,7 @@ async def query_trades(face: Face, name: str, given: Parameters) -> dict[str, An
         raise invalid("txid")
     if not all(FILL_ID.fullmatch(one) for one in ids):
         raise Refused("EQuery:Unknown trade")
-    return _fills(face, face.exchange.executions_by_id(name, ids))
+    return _fills(face, face.exchange.fills_by_id(name, ids))
 
 
 QUERY_BOTH = (Permission.QUERY_OPEN, Permission.QUERY_CLOSED)
@@ -81,19 +81,19 @@ CALLS: Mapping[str, Private] = {
 }
 
 
-def _infos(face: Face, found: Iterable[Order], given: Parameters) -> dict[str, Any]:
+def _infos(face: Face, found: Iterable[ExchangeOrder], given: Parameters) -> dict[str, Any]:
     with_fills = given.flag("trades")
     return {
         order.order_id: statements.order_info(
             order,
             face.instrument(order.request.pair),
-            face.exchange.executions_of(order.order_id) if with_fills else None,
+            face.exchange.fills_of_order(order.order_id) if with_fills else None,
         )
         for order in found
     }
 
 
-def _fills(face: Face, fills: Iterable[Execution]) -> dict[str, Any]:
+def _fills(face: Face, fills: Iterable[ExchangeFill]) -> dict[str, Any]:
     return {fill.execution_id: statements.fill_info(fill, face.instrument(fill.pair)) for fill in fills}
 
 
@@ -105,7 +105,7 @@ def _referenced(given: Parameters) -> Wanted:
     """Orders of the user reference or client id that was asked for; all when neither was."""
     reference, client_order_id = _reference(given), client_id(given)
 
-    def wanted(order: Order) -> bool:
+    def wanted(order: ExchangeOrder) -> bool:
         request = order.request
         return (reference is None or request.user_reference == reference) and (
             not client_order_id or request.client_order_id == client_order_id
@@ -132,13 +132,13 @@ def _moment_of_fill(face: Face, name: str, given: Parameters, field: str) -> dat
     text = given.text(field)
     if not FILL_ID.fullmatch(text):
         return moment(exact(text, field), field) if text else None
-    known = face.exchange.executions_by_id(name, (text,))
+    known = face.exchange.fills_by_id(name, (text,))
     if not known:
         raise invalid(field)
     return known[0].at
 
 
-def _known(face: Face, name: str, ids: Iterable[str]) -> Iterator[Order]:
+def _known(face: Face, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:
     for one in ids:
         try:
             yield from face.exchange.orders(name, [one])

@@ -20,8 +20,8 @@ from streaming.sandbox.model import (
     NewOrder,
     OrderType,
     PriceTerm,
+    PriceUnit,
     TimeInForce,
-    Unit,
 )
 from streaming.sandbox.rest.names import Names
 from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
@@ -123,7 +123,7 @@ def price_term(text: str, name: str, automatic: int) -> PriceTerm:
     value = exact(digits, name)
     if not value > 0 or (percent and not sign):
         raise invalid(name)
-    unit = Unit.PERCENT if percent else Unit.DISTANCE if sign else Unit.ABSOLUTE
+    unit = PriceUnit.PERCENT if percent else PriceUnit.DISTANCE if sign else PriceUnit.ABSOLUTE
     downwards = sign == "-" or (sign == "#" and automatic < 0)
     return PriceTerm(-value if downwards else value, unit)
 
@@ -150,7 +150,7 @@ def _trigger_term(text: str, name: str, order_type: OrderType, side: Side) -> Pr
 def _distance(text: str, name: str) -> PriceTerm:
     """What a stop trails by: without a direction, which is the order's."""
     term = price_term(text, name, 1)
-    if term.unit is Unit.ABSOLUTE:
+    if term.unit is PriceUnit.ABSOLUTE:
         raise invalid(name)  # a distance has a sign
     return PriceTerm(abs(term.value), term.unit)
 
@@ -159,7 +159,7 @@ def _limit_term(text: str, order_type: OrderType, side: Side, name: str = "price
     if order_type is OrderType.LIMIT:
         return price_term(text, "price", -side.sign)
     term = price_term(text, name, _toward_fill(side, 1))
-    if order_type in TRAILING and term.unit is Unit.ABSOLUTE:
+    if order_type in TRAILING and term.unit is PriceUnit.ABSOLUTE:
         raise invalid(name)  # a distance has a sign
     return term
 

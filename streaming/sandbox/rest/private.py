@@ -9,7 +9,7 @@ from typing import Any
 from streaming.sandbox.decimals import quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
 from streaming.sandbox.limits import MAX_TIMEOUT
-from streaming.sandbox.model import Order
+from streaming.sandbox.model import ExchangeOrder
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.rest import funds, history, orders
 from streaming.sandbox.rest.describe import Description, describe
@@ -103,7 +103,7 @@ CALLS: Mapping[str, Private] = {
 }
 
 
-def _editable(face: Face, name: str, reference: str) -> Order:
+def _editable(face: Face, name: str, reference: str) -> ExchangeOrder:
     """By order id, or by a user reference that only one open order has."""
     known = face.desk.referenced(name, Reference(reference, TXID))
     if len(known) > 1:
@@ -111,7 +111,7 @@ def _editable(face: Face, name: str, reference: str) -> Order:
     return known[0] if known else face.desk.named(name, reference)
 
 
-def _describe(face: Face, order: Order) -> Description:
+def _describe(face: Face, order: ExchangeOrder) -> Description:
     return describe(order, face.instrument(order.request.pair))
 
 

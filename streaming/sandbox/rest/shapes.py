@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
-from streaming.sandbox.model import Bar, BookLevel, BookView, Listing, Print, Refused, Summary
+from streaming.sandbox.model import Bar, BookLevel, BookView, DaySummary, Listing, Print, Refused
 from streaming.sandbox.rest.names import altname, asset_name, pair_key, wsname
 from streaming.sandbox.rest.spelling import (
     book_quantity,
@@ -87,7 +87,7 @@ def pair_margin(terms: MarginTerms) -> dict[str, Any]:
     }
 
 
-def ticker(instrument: Instrument, summary: Summary) -> dict[str, Any]:
+def ticker(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
     """Refused while nothing was ever traded: no price is not a price of zero."""
     if summary.last is None or summary.bid is None or summary.ask is None:
         raise Refused("EService:Unavailable")

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
-from streaming.sandbox.exchange.ledger import TradeBalance
-from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, Execution, Order, OrderType
+from streaming.sandbox.exchange.ledger import MarginSummary
+from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, ExchangeFill, ExchangeOrder, OrderType
 from streaming.sandbox.rest.describe import describe, leverage
 from streaming.sandbox.rest.names import altname, asset_name, pair_key
 from streaming.sandbox.rest.spelling import fixed, plain, seconds, signed
@@ -20,7 +20,9 @@ PERCENT = Decimal(100)
 RATE_DECIMALS = 4  # of fees in percent, and of money that TradeVolume counts
 
 
-def order_info(order: Order, instrument: Instrument, fills: Sequence[Execution] | None) -> dict[str, Any]:
+def order_info(
+    order: ExchangeOrder, instrument: Instrument, fills: Sequence[ExchangeFill] | None
+) -> dict[str, Any]:
     """`fills` None: nobody asked for them."""
     request = order.request
     cost, lot = cost_decimals(instrument), quantity_decimals(instrument)
@@ -66,7 +68,7 @@ def order_info(order: Order, instrument: Instrument, fills: Sequence[Execution] 
     return info
 
 
-def fill_info(fill: Execution, instrument: Instrument) -> dict[str, Any]:
+def fill_info(fill: ExchangeFill, instrument: Instrument) -> dict[str, Any]:
     cost = cost_decimals(instrument)
     borrowed = fill.margin > 0
     return {
@@ -103,7 +105,7 @@ def extended_balances(amounts: Mapping[str, Decimal], held: Mapping[str, Decimal
     }
 
 
-def trade_balance(summary: TradeBalance, asset: str) -> dict[str, str]:
+def trade_balance(summary: MarginSummary, asset: str) -> dict[str, str]:
     decimals = asset_name(asset).decimals
     amounts = {
         "eb": summary.equivalent,
@@ -128,7 +130,7 @@ class OpenPosition:
     position: MarginPosition
     instrument: Instrument
     price: Decimal  # last
-    opened_by: Execution | None
+    opened_by: ExchangeFill | None
     rolls_over_at: datetime
 
 
@@ -207,19 +209,19 @@ def _side(position: MarginPosition) -> Side:
     return Side.BUY if position.quantity > 0 else Side.SELL
 
 
-def _average(order: Order, instrument: Instrument) -> str:
+def _average(order: ExchangeOrder, instrument: Instrument) -> str:
     if not order.filled:
         return fixed(Decimal(0), cost_decimals(instrument))
     return fixed(order.average_price, price_decimals(instrument))
 
 
-def _limit(order: Order, decimals: int) -> str:
+def _limit(order: ExchangeOrder, decimals: int) -> str:
     """Zero for plain limit orders, whose price is in `descr`; what a triggered order turns into otherwise."""
     shown = order.limit_price if order.request.order_type not in UNTRIGGERED else None
     return fixed(shown or Decimal(0), decimals)
 
 
-def _misc(order: Order) -> str:
+def _misc(order: ExchangeOrder) -> str:
     if not order.triggered:
         return ""
     return "touched" if order.request.order_type in TAKE_PROFIT else "stopped"

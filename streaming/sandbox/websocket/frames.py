@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from streaming.sandbox.model import Bar, BookLevel, Print, Summary
+from streaming.sandbox.model import Bar, BookLevel, DaySummary, Print
 from streaming.sandbox.websocket.spelling import Decimals, microseconds, nanoseconds, number
 from trading.market import Pair
 
@@ -45,7 +45,7 @@ def trades(kind: str, decimals: Decimals, prints: Iterable[Print]) -> bytes:
     return message("trade", kind, [_trade(decimals, printed) for printed in prints])
 
 
-def ticker(kind: str, pair: Pair, decimals: Decimals, summary: Summary, at: datetime) -> bytes:
+def ticker(kind: str, pair: Pair, decimals: Decimals, summary: DaySummary, at: datetime) -> bytes:
     """Sides without a level are told as zero. `change` counts from the price of 24 hours ago."""
     change = (summary.last or Decimal(0)) - summary.open
     share = change / summary.open * _HUNDRED if summary.open else Decimal(0)

@@ -11,8 +11,8 @@ from streaming.sandbox.model import (
     BookChanged,
     ExchangeEvent,
     OrderChanged,
-    Printed,
     StatusChanged,
+    TradesPrinted,
 )
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.clients import Client, Delivery, Outlet, Topic
@@ -69,7 +69,7 @@ class Hub:
     def hear(self, event: ExchangeEvent) -> None:
         """To be given every event of the exchange, in order."""
         match event:
-            case Printed():
+            case TradesPrinted():
                 self.public.printed(event)
             case BookChanged():
                 self.public.changed(event)

@@ -8,12 +8,12 @@ from typing import Protocol
 from streaming.sandbox.model import (
     Bar,
     BookView,
+    DaySummary,
     ExchangeEvent,
-    Execution,
+    ExchangeFill,
+    ExchangeOrder,
     Listing,
-    Order,
     Print,
-    Summary,
 )
 from trading.market import Pair, PairStatus
 
@@ -47,20 +47,20 @@ class Market(Protocol):
 
     def tape(self, pair: Pair) -> Tape: ...
 
-    def summary(self, pair: Pair) -> Summary: ...
+    def summary(self, pair: Pair) -> DaySummary: ...
 
-    def open_orders(self, account: str) -> list[Order]: ...
+    def open_orders(self, account: str) -> list[ExchangeOrder]: ...
 
-    def orders(self, account: str, ids: Sequence[str]) -> list[Order]: ...
+    def orders(self, account: str, ids: Sequence[str]) -> list[ExchangeOrder]: ...
 
-    def executions(
+    def fills(
         self,
         account: str,
         start: datetime | None = None,
         end: datetime | None = None,
         offset: int = 0,
         limit: int = 50,
-    ) -> tuple[list[Execution], int]: ...
+    ) -> tuple[list[ExchangeFill], int]: ...
 
     def balances(self, account: str) -> dict[str, Decimal]: ...
 

@@ -13,9 +13,9 @@ from streaming.sandbox.model import (
     NewOrder,
     OrderType,
     PriceTerm,
+    PriceUnit,
     Refused,
     TimeInForce,
-    Unit,
 )
 from streaming.sandbox.websocket.decoding import Params, decode, invalid
 from streaming.sandbox.websocket.order_fields import CloseFields, OrderFields, TriggerFields
@@ -23,7 +23,7 @@ from trading.errors import InvalidValue
 from trading.market import Pair
 
 Value = TypeVar("Value")
-UNITS = {"static": Unit.ABSOLUTE, "quote": Unit.DISTANCE, "pct": Unit.PERCENT}
+UNITS = {"static": PriceUnit.ABSOLUTE, "quote": PriceUnit.DISTANCE, "pct": PriceUnit.PERCENT}
 
 
 def new_order(fields: OrderFields, pair: Pair) -> NewOrder:
@@ -107,5 +107,5 @@ def _close(conditional: Params) -> CloseOrder | None:
 
 def _check_distance(trigger: PriceTerm | None, name: str) -> None:
     """A trailing stop follows the price at a distance above zero."""
-    if trigger is None or trigger.unit is Unit.ABSOLUTE or trigger.value <= 0:
+    if trigger is None or trigger.unit is PriceUnit.ABSOLUTE or trigger.value <= 0:
         raise invalid(name)

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
-from streaming.sandbox.model import NewOrder, Order, Refused
+from streaming.sandbox.model import ExchangeOrder, NewOrder, Refused
 from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.decoding import invalid
 from streaming.sandbox.websocket.market import Market
@@ -91,7 +91,7 @@ class OrderEntry:
 
     async def _batch_cancel(self, account: str, references: Sequence[Reference]) -> dict[str, Any]:
         """Counts what it could cancel; refused when that is nothing."""
-        orders: list[Order] = []
+        orders: list[ExchangeOrder] = []
         refusals: list[Refused] = []
         for reference in references:
             try:
@@ -120,7 +120,7 @@ class OrderEntry:
         return replace(order, leverage=most)
 
 
-def _outcome(order: NewOrder, placed: Order | Refused, validate: bool) -> dict[str, Any]:
+def _outcome(order: NewOrder, placed: ExchangeOrder | Refused, validate: bool) -> dict[str, Any]:
     """An order that was only validated has no id."""
     if isinstance(placed, Refused):
         return {"error": str(placed)} | _named(order)
@@ -133,6 +133,6 @@ def _named(order: NewOrder) -> dict[str, Any]:
     return {"order_userref": order.user_reference} if order.user_reference else {}
 
 
-def _cancelled(order: Order) -> dict[str, Any]:
+def _cancelled(order: ExchangeOrder) -> dict[str, Any]:
     client = order.request.client_order_id
     return {"order_id": order.order_id} | ({"cl_ord_id": client} if client else {})

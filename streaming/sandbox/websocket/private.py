@@ -67,11 +67,11 @@ class PrivateData:
         if not watchers:
             return
         pair = order.request.pair
-        at = event.execution.at if event.execution else (order.closed_at or self._market.market_now())
+        at = event.fill.at if event.fill else (order.closed_at or self._market.market_now())
         row = reports.order_report(event, self._decimals[pair], self._dollars, at)
         plain = message(EXECUTIONS, UPDATE, [row])
         for client, watch in watchers.items():
-            if not watch.all_changes and event.change not in reports.BRIEF:
+            if not watch.all_changes and event.exec_type not in reports.BRIEF:
                 continue
             frame = self._with_counter(row, watch, pair) if watch.rate_counter else plain
             self._tell(client, watch, frame, str(pair))
@@ -93,7 +93,7 @@ class PrivateData:
         self._delivery.send(client, watch.channel, numbered, symbol=symbol)
 
     def _last_fills(self, account: str) -> Iterable[dict[str, Any]]:
-        fills, _ = self._market.executions(account, limit=SNAPSHOT_FILLS)
+        fills, _ = self._market.fills(account, limit=SNAPSHOT_FILLS)
         fills = sorted(fills, key=lambda fill: (fill.at, fill.trade_id))
         known = {order.order_id: order for order in self._market.orders(account, [f.order_id for f in fills])}
         return [

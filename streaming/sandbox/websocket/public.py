@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from streaming.sandbox.market.tape import INTERVALS
-from streaming.sandbox.model import BookChanged, BookLevel, Printed
+from streaming.sandbox.model import BookChanged, BookLevel, TradesPrinted
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.books import DEPTHS, PairBook
 from streaming.sandbox.websocket.clients import Client, Delivery, Topic
@@ -65,7 +65,7 @@ class PublicData:
         bars = self._market.tape(pair).bars(interval, None)[-SNAPSHOT_CANDLES:]
         return frames.candles(frames.SNAPSHOT, pair, self._decimals[pair], interval, bars, now)
 
-    def printed(self, event: Printed) -> None:
+    def printed(self, event: TradesPrinted) -> None:
         pair, at = event.pair, event.prints[-1].at
         if subscribers := self.subscribers(Topic("trade", pair)):
             frame = frames.trades(frames.UPDATE, self._decimals[pair], event.prints)
@@ -90,7 +90,7 @@ class PublicData:
             self._tell_ticker(pair, "bbo", at)
 
     def _tell_candles(
-        self, subscribers: dict[Client, None], pair: Pair, interval: int, event: Printed
+        self, subscribers: dict[Client, None], pair: Pair, interval: int, event: TradesPrinted
     ) -> None:
         """The candles that these trades fell into: two of them when the event crosses an edge."""
         width = timedelta(minutes=interval)

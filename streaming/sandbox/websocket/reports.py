@@ -12,30 +12,30 @@ from typing import Any
 
 from streaming.sandbox.model import (
     BalanceChanged,
-    Change,
-    Execution,
-    Order,
+    ExchangeFill,
+    ExchangeOrder,
+    ExecType,
     OrderChanged,
     OrderState,
     PriceTerm,
-    Unit,
+    PriceUnit,
 )
 from streaming.sandbox.websocket.spelling import Decimals, exact, microseconds, number
 
 Row = dict[str, Any]
 AVERAGE_DECIMALS = 4  # of an average price beyond those of the pair
-SPARSE = frozenset({Change.NEW, Change.FILLED, Change.CANCELED, Change.EXPIRED, Change.STATUS})
-BRIEF = frozenset({Change.NEW, Change.TRADE, Change.FILLED, Change.CANCELED, Change.EXPIRED})
-_UNITS = {Unit.ABSOLUTE: "static", Unit.DISTANCE: "quote", Unit.PERCENT: "pct"}
+SPARSE = frozenset({ExecType.NEW, ExecType.FILLED, ExecType.CANCELED, ExecType.EXPIRED, ExecType.STATUS})
+BRIEF = frozenset({ExecType.NEW, ExecType.TRADE, ExecType.FILLED, ExecType.CANCELED, ExecType.EXPIRED})
+_UNITS = {PriceUnit.ABSOLUTE: "static", PriceUnit.DISTANCE: "quote", PriceUnit.PERCENT: "pct"}
 _CATEGORIES = {"margin": "margin-trade", "rollover": "marginrollover"}
 Dollars = Callable[[str], Decimal | None]  # what one of the asset is worth, None where nobody knows
 
 
 def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: datetime) -> Row:
     """One row of an update. Kraken repeats the terms of an order only where they are new."""
-    order, change = event.order, event.change
-    if change is Change.TRADE and event.execution is not None:
-        return fill_report(event.execution, order, decimals, dollars)
+    order, change = event.order, event.exec_type
+    if change is ExecType.TRADE and event.fill is not None:
+        return fill_report(event.fill, order, decimals, dollars)
     row = _identity(order) | {
         "exec_type": change.value,
         "order_status": _status(order, change),
@@ -43,24 +43,24 @@ def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: 
     }
     if change not in SPARSE:
         row |= _terms(order, decimals)
-    if change is not Change.NEW:
+    if change is not ExecType.NEW:
         row |= _progress(order, decimals, dollars)
-    if change is Change.AMENDED:
+    if change is ExecType.AMENDED:
         row["amended"] = True
-    if order.trigger_price is not None and change is Change.STATUS:
+    if order.trigger_price is not None and change is ExecType.STATUS:
         row["triggers"] = _triggers(order, decimals)
-    if change in (Change.CANCELED, Change.EXPIRED) and order.reason:
+    if change in (ExecType.CANCELED, ExecType.EXPIRED) and order.reason:
         row |= {"cancel_reason": order.reason, "reason": order.reason}
     return row
 
 
-def open_order_report(order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+def open_order_report(order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
     """One row of a snapshot."""
     return (
         _identity(order)
         | {
-            "exec_type": Change.NEW.value,
-            "order_status": _status(order, Change.NEW),
+            "exec_type": ExecType.NEW.value,
+            "order_status": _status(order, ExecType.NEW),
             "timestamp": microseconds(order.opened_at),
         }
         | _terms(order, decimals)
@@ -68,13 +68,13 @@ def open_order_report(order: Order, decimals: Decimals, dollars: Dollars) -> Row
     )
 
 
-def fill_report(fill: Execution, order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
     """The docs: a fill says `partially_filled` even when nothing is left; `filled` follows by itself."""
     return (
         _identity(order)
         | {
             "exec_id": fill.execution_id,
-            "exec_type": Change.TRADE.value,
+            "exec_type": ExecType.TRADE.value,
             "trade_id": fill.trade_id,
             "symbol": str(fill.pair),
             "side": fill.side.value,
@@ -127,7 +127,7 @@ def identifier(first: str, *parts: object) -> str:
     return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
 
 
-def _identity(order: Order) -> Row:
+def _identity(order: ExchangeOrder) -> Row:
     request = order.request
     row: Row = {"order_id": order.order_id}
     if request.client_order_id:
@@ -135,14 +135,14 @@ def _identity(order: Order) -> Row:
     return row | {"order_userref": request.user_reference}
 
 
-def _status(order: Order, change: Change) -> str:
-    if change is Change.PENDING_NEW:
+def _status(order: ExchangeOrder, change: ExecType) -> str:
+    if change is ExecType.PENDING_NEW:
         return "pending_new"
     ended = {OrderState.CLOSED: "filled", OrderState.CANCELED: "canceled", OrderState.EXPIRED: "expired"}
     return ended.get(order.state) or ("partially_filled" if order.filled else "new")
 
 
-def _progress(order: Order, decimals: Decimals, dollars: Dollars) -> Row:
+def _progress(order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
     row: Row = {
         "cum_qty": decimals.spell_quantity(order.filled),
         "cum_cost": exact(order.cost),
@@ -152,7 +152,7 @@ def _progress(order: Order, decimals: Decimals, dollars: Dollars) -> Row:
     return row | ({} if worth is None else {"fee_usd_equiv": number(order.fee * worth, 4)})
 
 
-def _terms(order: Order, decimals: Decimals) -> Row:
+def _terms(order: ExchangeOrder, decimals: Decimals) -> Row:
     request = order.request
     row: Row = {
         "symbol": str(request.pair),
@@ -179,10 +179,10 @@ def _terms(order: Order, decimals: Decimals) -> Row:
     return row | ({"ord_ref_id": order.parent_id} if order.parent_id else {})
 
 
-def _triggers(order: Order, decimals: Decimals) -> Row:
+def _triggers(order: ExchangeOrder, decimals: Decimals) -> Row:
     asked = order.request.trigger
     assert order.trigger_price is not None
-    price, unit = (asked.value, asked.unit) if asked else (order.trigger_price, Unit.ABSOLUTE)
+    price, unit = (asked.value, asked.unit) if asked else (order.trigger_price, PriceUnit.ABSOLUTE)
     return {
         "reference": "last",
         "price": exact(price),
@@ -192,7 +192,7 @@ def _triggers(order: Order, decimals: Decimals) -> Row:
     }
 
 
-def _contingent(order: Order) -> Row:
+def _contingent(order: ExchangeOrder) -> Row:
     close = order.request.close
     assert close is not None
     row: Row = {"order_type": close.order_type.value}

@@ -11,7 +11,7 @@ import pytest
 from orchestration.commands.sandbox_market import MARKET_FILE, sandbox_opening
 from orchestration.sections import Settings
 from orchestration.settings import load_settings
-from streaming.sandbox.exchange.resumption import PRELOADED
+from streaming.sandbox.exchange.recovery import PRELOADED_TICKS
 from streaming.sandbox.server import Opening
 from trading.errors import InvalidSettings, InvalidValue, UnreadableFile
 from trading.indicators import FEATURES
@@ -90,7 +90,7 @@ def test_a_new_sandbox_remembers_enough_to_decide_on_candles_of_a_minute(
     """Its trades are all that a history older than 720 candles is built from."""
     opening = opened(settings, tmp_path)
     needed = max(feature.warm_up_for(Timeframe.M1) for feature in FEATURES)
-    remembered = opening.source.history(BTC, opening.start, PRELOADED)
+    remembered = opening.source.history(BTC, opening.start, PRELOADED_TICKS)
     assert len({Timeframe.M1.floor(tick.at) for tick in remembered}) > needed + 1440
 
 

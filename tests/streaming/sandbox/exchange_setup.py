@@ -9,7 +9,7 @@ from typing import Any
 
 from streaming.sandbox.exchange.exchange import Exchange, ExchangeStore
 from streaming.sandbox.market import MarketClock, Tick
-from streaming.sandbox.model import ExchangeEvent, Listing, NewOrder, Order, OrderType, PriceTerm
+from streaming.sandbox.model import ExchangeEvent, ExchangeOrder, Listing, NewOrder, OrderType, PriceTerm
 from trading.fills import Costs
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair
@@ -83,7 +83,7 @@ class Bench:
 
     def add(
         self, side: Side, quantity: str, limit: str | None = None, account: str = "alice", **more: Any
-    ) -> Order:
+    ) -> ExchangeOrder:
         return self.exchange.add(account, new(side, quantity, limit, **more))
 
     def told(self, kind: type) -> list[Any]:

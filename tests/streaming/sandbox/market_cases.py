@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from streaming.sandbox.market.source import Tick
-from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.tape import TradeTape
 from trading.candles import closed_by, complete, first_quote, opening_between
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
 from trading.orders import Side
@@ -31,7 +31,7 @@ def tick(seconds: float, price: str, quantity: str = "1", pair: Pair = BTC) -> T
     return Tick(pair, at, Decimal(price), Decimal(quantity), Side.BUY, "market")
 
 
-def printed(tape: Tape, ticks: Iterable[Tick]) -> None:
+def printed(tape: TradeTape, ticks: Iterable[Tick]) -> None:
     for each in ticks:
         tape.add(each.at, each.price, each.quantity, each.side, each.order_type)
 

@@ -149,7 +149,7 @@ class Watch:
         return {each.fill_id: each for each in self.of(Execution) if each.fill_id}
 
     def fills_there(self) -> dict[str, Any]:
-        fills, _ = self.exchange.running.exchange.executions(self.account, limit=1000)
+        fills, _ = self.exchange.running.exchange.fills(self.account, limit=1000)
         return {each.execution_id: each for each in fills}
 
     # --- what must hold, whatever happened

@@ -20,7 +20,7 @@ from streaming.sandbox.exchange.exchange import Exchange, ExchangeStore
 from streaming.sandbox.exchange.export import export, write_export
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
-from streaming.sandbox.market import MarketClock, Player
+from streaming.sandbox.market import MarketClock, TickPlayer
 from tests.streaming.sandbox.rest_counter import LISTINGS, START, TERMS, Clock, Recorded
 from trading.errors import UnusableHome
 
@@ -41,7 +41,7 @@ def visit(folder: Path, scenario: Callable[[Ask, Exchange], Awaitable[None]]) ->
             closing(Keys(folder / "keys.sqlite", clock)) as keys,
         ):
             exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, recorded)
-            player = Player(recorded, market, exchange.apply, exchange.elapse, at_once)
+            player = TickPlayer(recorded, market, exchange.apply, exchange.elapse, at_once)
             application = web.Application()
             Admin(exchange, path, keys, Faults(clock), player, 0, clock).mount(application)
             async with TestClient(TestServer(application)) as client:

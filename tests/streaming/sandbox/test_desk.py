@@ -12,8 +12,8 @@ from streaming.sandbox.faults import Fault, FaultKind, Faults
 from streaming.sandbox.model import (
     Amendment,
     CloseOrder,
+    ExchangeOrder,
     NewOrder,
-    Order,
     OrderState,
     OrderType,
     PriceTerm,
@@ -43,15 +43,15 @@ class Engine:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.asked: list[tuple] = []
-        self.open: list[Order] = []
+        self.open: list[ExchangeOrder] = []
         self.refusal = ""
 
-    def add(self, account: str, order: NewOrder, validate: bool) -> Order:
+    def add(self, account: str, order: NewOrder, validate: bool) -> ExchangeOrder:
         self.asked.append(("add", order, validate))
         if self.refusal:
             raise Refused(self.refusal)
         number = len(self.open)
-        placed = Order(
+        placed = ExchangeOrder(
             order_id=f"O00000-00000-{number:06d}",
             account=account,
             request=order,
@@ -67,18 +67,18 @@ class Engine:
         self.open.append(placed)
         return placed
 
-    def open_orders(self, account: str) -> list[Order]:
+    def open_orders(self, account: str) -> list[ExchangeOrder]:
         return [order for order in self.open if order.account == account]
 
-    def amend(self, account: str, wanted: Amendment) -> Order:
+    def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
         self.asked.append(("amend", wanted))
         return self.open[0]
 
-    def edit(self, account: str, wanted: Amendment) -> Order:
+    def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
         self.asked.append(("edit", wanted))
         return self.open[0]
 
-    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...]) -> list[Order]:
+    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...]) -> list[ExchangeOrder]:
         self.asked.append(("cancel", reference))
         return []
 
@@ -106,10 +106,10 @@ class Bench:
     async def _pass(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    def add(self, order: NewOrder = LIMIT, **details) -> Order:
+    def add(self, order: NewOrder = LIMIT, **details) -> ExchangeOrder:
         return asyncio.run(self.desk.add("ann", order, **details))
 
-    def cancel(self, reference: str, *kinds: Kind) -> list[Order]:
+    def cancel(self, reference: str, *kinds: Kind) -> list[ExchangeOrder]:
         return asyncio.run(self.desk.cancel("ann", Reference(reference, kinds or EVERY_KIND)))
 
     def deadline(self, seconds: float) -> datetime:
@@ -317,7 +317,7 @@ def test_one_bad_order_does_not_keep_out_the_rest_of_its_batch(bench: Bench) -> 
     batch = [LIMIT, replace(LIMIT, post_only=True)]
     first, second = asyncio.run(bench.desk.add_batch("ann", batch))
     assert isinstance(first, Refused)
-    assert isinstance(second, Order)
+    assert isinstance(second, ExchangeOrder)
     assert bench.rates.counter("ann", BTC) == 1
 
 

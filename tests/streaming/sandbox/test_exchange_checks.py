@@ -19,9 +19,9 @@ from streaming.sandbox.model import (
     OrderState,
     OrderType,
     PriceTerm,
+    PriceUnit,
     Refused,
     TimeInForce,
-    Unit,
 )
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, XRP, Bench, d, new
 from trading.errors import InvalidValue
@@ -53,7 +53,7 @@ REFUSALS: list[tuple[NewOrder, str]] = [
     (replace(ORDER, limit=PriceTerm(d(0))), "EOrder:Invalid price"),
     (replace(ORDER, limit=PriceTerm(NAN)), "EOrder:Invalid price"),
     (replace(ORDER, limit=PriceTerm(HUGE)), "EOrder:Invalid price"),
-    (replace(ORDER, limit=PriceTerm(d("-200"), Unit.PERCENT)), "EOrder:Invalid price"),
+    (replace(ORDER, limit=PriceTerm(d("-200"), PriceUnit.PERCENT)), "EOrder:Invalid price"),
     (replace(ORDER, limit=None), "EGeneral:Invalid arguments:limit price missing"),
     (
         replace(ORDER, order_type=OrderType.STOP_LOSS_LIMIT),
@@ -80,11 +80,11 @@ REFUSALS: list[tuple[NewOrder, str]] = [
 
 @pytest.mark.parametrize(("order", "reason"), REFUSALS)
 def test_a_refusal_says_why_and_changes_nothing(bench: Bench, order: NewOrder, reason: str) -> None:
-    before = (bench.exchange.balances("alice"), bench.exchange.held("alice"), len(bench.events))
+    before = (bench.exchange.balances("alice"), bench.exchange.reserved("alice"), len(bench.events))
     with pytest.raises(Refused) as refused:
         bench.exchange.add("alice", order)
     assert str(refused.value).startswith(reason)
-    assert (bench.exchange.balances("alice"), bench.exchange.held("alice"), len(bench.events)) == before
+    assert (bench.exchange.balances("alice"), bench.exchange.reserved("alice"), len(bench.events)) == before
     assert bench.exchange.closed_orders("alice") == ([], 0)
 
 
@@ -104,9 +104,9 @@ def test_nobody_else_can_see_or_cancel_an_order(bench: Bench) -> None:
 
 def test_an_open_buy_holds_its_cost_and_the_highest_fee(bench: Bench) -> None:
     bench.add(BUY, "1", "990.0")
-    assert bench.exchange.held("alice") == {"USD": d(990) * d("1.004")}
+    assert bench.exchange.reserved("alice") == {"USD": d(990) * d("1.004")}
     bench.add(SELL, "0.4", "1010.0")
-    assert bench.exchange.held("alice")["BTC"] == d("0.4")
+    assert bench.exchange.reserved("alice")["BTC"] == d("0.4")
 
 
 def test_what_open_orders_hold_is_not_there_for_others(bench: Bench) -> None:
@@ -114,7 +114,7 @@ def test_what_open_orders_hold_is_not_there_for_others(bench: Bench) -> None:
     with pytest.raises(Refused, match="EOrder:Insufficient funds"):
         bench.add(BUY, "2", "990.0")
     bench.exchange.cancel_all("alice")
-    assert bench.exchange.held("alice") == {}
+    assert bench.exchange.reserved("alice") == {}
     assert bench.add(BUY, "2", "990.0").state is OrderState.OPEN
 
 
@@ -237,11 +237,11 @@ def test_an_amended_price_that_crosses_takes_unless_it_is_post_only(bench: Bench
 )
 def test_an_amendment_that_is_refused_changes_nothing(bench: Bench, changes: dict[str, Any]) -> None:
     order = bench.add(BUY, "0.5", "990.0")
-    held = bench.exchange.held("alice")
+    held = bench.exchange.reserved("alice")
     with pytest.raises(Refused):
         bench.exchange.amend("alice", Amendment(order.order_id, **changes))
     assert bench.exchange.open_orders("alice") == [order]
-    assert bench.exchange.held("alice") == held
+    assert bench.exchange.reserved("alice") == held
 
 
 def test_each_fill_places_a_close_order_for_its_quantity(bench: Bench) -> None:
@@ -264,7 +264,7 @@ def test_a_close_order_that_cannot_be_placed_is_on_record_with_the_reason(bench:
     assert (child.state, child.reason) == (OrderState.CANCELED, "EOrder:Insufficient funds")
 
 
-PERCENT_BELOW = PriceTerm(d("100"), Unit.PERCENT)
+PERCENT_BELOW = PriceTerm(d("100"), PriceUnit.PERCENT)
 
 
 @pytest.mark.parametrize("validate", [False, True])
@@ -275,7 +275,10 @@ PERCENT_BELOW = PriceTerm(d("100"), Unit.PERCENT)
         (CloseOrder(OrderType.LIMIT, PriceTerm(d("-1")), None), "EOrder:Invalid price"),
         (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("990.01"))), "EOrder:Tick size check failed"),
         (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("0.1"))), "EOrder:Cost minimum not met"),
-        (CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("-100"), Unit.PERCENT)), "EOrder:Invalid price"),
+        (
+            CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(d("-100"), PriceUnit.PERCENT)),
+            "EOrder:Invalid price",
+        ),
         (CloseOrder(OrderType.TRAILING_STOP, None, PERCENT_BELOW), "EOrder:Invalid price"),
         (CloseOrder(OrderType.STOP_LOSS, None, None), "EGeneral:Invalid arguments:trigger price missing"),
         (CloseOrder(OrderType.LIMIT, None, None), "EGeneral:Invalid arguments:limit price missing"),
@@ -286,7 +289,7 @@ def test_a_close_that_could_never_stand_is_refused_with_its_order(
 ) -> None:
     with pytest.raises(Refused, match=refusal):
         bench.exchange.add("alice", new(BUY, "0.1", close=close), validate)
-    assert bench.exchange.executions("alice") == ([], 0)
+    assert bench.exchange.fills("alice") == ([], 0)
 
 
 def test_an_account_of_assets_that_nothing_prices_is_not_opened(bench: Bench) -> None:
@@ -306,7 +309,7 @@ def test_opening_an_account_again_changes_nothing(bench: Bench) -> None:
 @given(
     quantity=st.decimals(allow_nan=True, allow_infinity=True),
     limit=st.decimals(allow_nan=True, allow_infinity=True),
-    unit=st.sampled_from(list(Unit)),
+    unit=st.sampled_from(list(PriceUnit)),
     kind=st.sampled_from(list(OrderType)),
     leverage=st.integers(-1, 4),
 )
@@ -314,7 +317,7 @@ def test_any_numbers_give_an_order_or_one_refusal(
     tmp_path_factory: pytest.TempPathFactory,
     quantity: Decimal,
     limit: Decimal,
-    unit: Unit,
+    unit: PriceUnit,
     kind: OrderType,
     leverage: int,
 ) -> None:

@@ -20,17 +20,17 @@ from streaming.sandbox.model import (
     Amendment,
     BookChanged,
     CloseOrder,
-    Execution,
+    ExchangeFill,
+    ExchangeOrder,
     NewOrder,
-    Order,
     OrderChanged,
     OrderState,
     OrderType,
     PriceTerm,
-    Printed,
+    PriceUnit,
     Refused,
     TimeInForce,
-    Unit,
+    TradesPrinted,
 )
 from tests.streaming.sandbox.exchange_setup import BTC, Bench, d, listing
 from trading.orders import Side
@@ -52,10 +52,10 @@ def requests(draw: st.DrawFn) -> NewOrder:
     limit = PriceTerm(draw(PRICES)) if kind in LIMITED else None
     trigger = PriceTerm(draw(PRICES)) if kind in TRIGGERED else None
     if kind in TRAILING:
-        trigger = PriceTerm(draw(DISTANCES), draw(st.sampled_from([Unit.DISTANCE, Unit.PERCENT])))
-        limit = PriceTerm(draw(DISTANCES), Unit.DISTANCE) if kind in LIMITED else None
+        trigger = PriceTerm(draw(DISTANCES), draw(st.sampled_from([PriceUnit.DISTANCE, PriceUnit.PERCENT])))
+        limit = PriceTerm(draw(DISTANCES), PriceUnit.DISTANCE) if kind in LIMITED else None
     in_force = draw(st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]))
-    close = CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(Decimal(-side.sign), Unit.PERCENT))
+    close = CloseOrder(OrderType.STOP_LOSS, None, PriceTerm(Decimal(-side.sign), PriceUnit.PERCENT))
     return NewOrder(
         BTC,
         side,
@@ -166,7 +166,7 @@ class Trading(RuleBasedStateMachine):
         for account in SPOT:
             if account not in self.bench.exchange.accounts():
                 continue
-            fills, _ = self.bench.exchange.executions(account, limit=100_000)
+            fills, _ = self.bench.exchange.fills(account, limit=100_000)
             with exactly():
                 base = d(OPENING["BTC"]) + sum(fill.side.sign * fill.quantity for fill in fills)
                 quote = d(OPENING["USD"]) - sum(fill.side.sign * fill.cost + fill.fee for fill in fills)
@@ -178,7 +178,7 @@ class Trading(RuleBasedStateMachine):
         for account in self.bench.exchange.accounts():
             if account not in SPOT:
                 continue
-            balances, held = self.bench.exchange.balances(account), self.bench.exchange.held(account)
+            balances, held = self.bench.exchange.balances(account), self.bench.exchange.reserved(account)
             assert all(amount >= 0 for amount in balances.values())
             assert all(0 < amount <= balances[asset] for asset, amount in held.items())
             if not self.bench.exchange.open_orders(account):
@@ -189,7 +189,7 @@ class Trading(RuleBasedStateMachine):
         for account in self.bench.exchange.accounts():
             closed, _ = self.bench.exchange.closed_orders(account, limit=100_000)
             for order in (*closed, *self.bench.exchange.open_orders(account)):
-                fills = self.bench.exchange.executions_of(order.order_id)
+                fills = self.bench.exchange.fills_of_order(order.order_id)
                 assert order.filled <= order.request.quantity
                 assert (order.filled, order.cost, order.fee) == _sums(fills)
                 assert (order.state is OrderState.CLOSED) == (not order.remaining)
@@ -261,7 +261,7 @@ class Trading(RuleBasedStateMachine):
             order_id: place for order_id, place in self.waiting.items() if resting.get(order_id) == place
         }
         for event in self.bench.events[self.heard :]:
-            if not isinstance(event, OrderChanged) or event.execution is None or not event.execution.maker:
+            if not isinstance(event, OrderChanged) or event.fill is None or not event.fill.maker:
                 continue
             if (filled := self.waiting.get(event.order.order_id)) is not None:
                 assert not any(
@@ -274,13 +274,13 @@ class Trading(RuleBasedStateMachine):
     @invariant()
     def trade_ids_have_no_gaps(self) -> None:
         for event in self.bench.events[self.heard :]:
-            if isinstance(event, Printed):
+            if isinstance(event, TradesPrinted):
                 for each in event.prints:
                     assert each.trade_id == self.last_id + 1
                     self.last_id = each.trade_id
         self.heard = len(self.bench.events)
 
-    def open_orders(self) -> list[Order]:
+    def open_orders(self) -> list[ExchangeOrder]:
         return [
             order
             for account in self.bench.exchange.accounts()
@@ -292,7 +292,7 @@ class Trading(RuleBasedStateMachine):
         accounts = [
             (
                 exchange.balances(each),
-                exchange.held(each),
+                exchange.reserved(each),
                 exchange.positions(each),
                 exchange.open_orders(each),
             )
@@ -325,7 +325,7 @@ class Trading(RuleBasedStateMachine):
         )
 
 
-def _sums(fills: list[Execution]) -> tuple[Decimal, Decimal, Decimal]:
+def _sums(fills: list[ExchangeFill]) -> tuple[Decimal, Decimal, Decimal]:
     with exactly():
         return (
             sum((fill.quantity for fill in fills), d(0)),
@@ -334,7 +334,7 @@ def _sums(fills: list[Execution]) -> tuple[Decimal, Decimal, Decimal]:
         )
 
 
-def _is_of(order: Order, fill: Execution) -> bool:
+def _is_of(order: ExchangeOrder, fill: ExchangeFill) -> bool:
     rate = d("0.0025") if fill.maker else d("0.004")
     return fill.order_id == order.order_id and fill.fee == fill.cost * rate
 

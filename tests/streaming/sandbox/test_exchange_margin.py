@@ -10,7 +10,7 @@ import pytest
 from streaming.sandbox.model import (
     Amendment,
     BalanceChanged,
-    Change,
+    ExecType,
     OrderChanged,
     OrderState,
     OrderType,
@@ -33,7 +33,7 @@ def test_an_opened_and_closed_position_is_worth_what_the_margin_account_says(ben
     bench.add(BUY, "0.6", leverage=3)
     bench.tick("1050.0")
     bench.add(SELL, "0.6", leverage=3)
-    fills = sorted(bench.exchange.executions("alice")[0], key=lambda each: each.at)
+    fills = sorted(bench.exchange.fills("alice")[0], key=lambda each: each.at)
     account = MarginAccount.of(TERMS, "USD", {"USD": d(1000)})
     opened, closed = (
         Fill("f", "i", "alice", BTC, each.side, each.price, each.quantity, each.fee, "USD", each.at)
@@ -47,7 +47,7 @@ def test_an_opened_and_closed_position_is_worth_what_the_margin_account_says(ben
 
 def test_a_margin_fill_says_how_much_margin_it_ties_up(bench: Bench) -> None:
     order = bench.add(BUY, "0.6", leverage=3)
-    [fill] = bench.exchange.executions_of(order.order_id)
+    [fill] = bench.exchange.fills_of_order(order.order_id)
     assert fill.margin == d("0.6") * d("1001.0") / 3
 
 
@@ -108,7 +108,7 @@ def test_a_resting_reduce_only_order_shrinks_with_the_position(bench: Bench) -> 
     [ask] = bench.exchange.book(BTC, 1).asks
     assert (ask.price, ask.quantity) == (d("1000.9"), d("0.1"))
     shrunk = bench.told(OrderChanged)[-1]
-    assert (shrunk.change, shrunk.order.request.quantity) == (Change.AMENDED, d("0.1"))
+    assert (shrunk.exec_type, shrunk.order.request.quantity) == (ExecType.AMENDED, d("0.1"))
     bench.tick("1012.0", "1", side=BUY)
     ended = bench.exchange.orders("alice", [resting.order_id])[0]
     assert (ended.state, ended.filled) == (OrderState.CLOSED, d("0.1"))
@@ -141,7 +141,7 @@ def test_a_reduce_only_order_never_stands_for_more_than_the_position(bench: Benc
 def test_a_fill_that_closes_remembers_the_leverage_of_its_order(bench: Bench) -> None:
     bench.add(BUY, "0.4", leverage=3)
     closing = bench.add(SELL, "0.4", leverage=2)
-    [fill] = bench.exchange.executions_of(closing.order_id)
+    [fill] = bench.exchange.fills_of_order(closing.order_id)
     assert (fill.margin, fill.leverage) == (d(0), 2)
 
 
@@ -193,5 +193,5 @@ def test_a_resting_order_that_cannot_pay_ends_and_the_taker_goes_on_behind_it(be
     order = bench.add(SELL, "0.6", account="carol")
     ended = bench.exchange.orders("bob", [resting.order_id])[0]
     assert (ended.state, ended.filled, ended.reason) == (OrderState.CANCELED, d(0), "Insufficient funds")
-    [fill] = bench.exchange.executions_of(order.order_id)
+    [fill] = bench.exchange.fills_of_order(order.order_id)
     assert (fill.price, fill.quantity) == (d("999.0"), d("0.6"))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.exchange.matching import matched
-from streaming.sandbox.exchange.resting import Queue
-from streaming.sandbox.model import Change, OrderChanged, OrderState, Printed, Refused, TimeInForce
+from streaming.sandbox.exchange.resting import RestingOrders
+from streaming.sandbox.model import ExecType, OrderChanged, OrderState, Refused, TimeInForce, TradesPrinted
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, START, Bench, d, listing, new
 from trading.orders import OrderIntent, Side
 from trading.ports import Quote
@@ -34,7 +34,7 @@ def test_a_market_order_pays_what_the_paper_venue_pays(tmp_path: Path, side: Sid
         bench.open(USD="100000", BTC="100")
         bench.tick(price)
         order = bench.add(side, "0.01" if d(price) > 1 else "10")
-        [execution] = bench.exchange.executions_of(order.order_id)
+        [execution] = bench.exchange.fills_of_order(order.order_id)
         listed = bench.listings[BTC]
     intent = OrderIntent("i", "d", "alice", BTC, side, order.filled, False, None, None, START)
     paper = fill_at(Quote(float(price), START), intent, listed.instrument, listed.costs)
@@ -45,7 +45,7 @@ def test_a_large_market_order_walks_up_the_quotes_and_pays_each_its_price(bench:
     asks = bench.exchange.book(BTC, 3).asks
     quantity = asks[0].quantity + asks[1].quantity + d("0.1")
     order = bench.add(BUY, str(quantity))
-    fills = bench.exchange.executions_of(order.order_id)
+    fills = bench.exchange.fills_of_order(order.order_id)
     assert [fill.price for fill in fills] == [ask.price for ask in asks]
     assert fills[2].quantity == d("0.1")
     assert order.cost == sum(fill.price * fill.quantity for fill in fills)
@@ -78,7 +78,7 @@ def test_a_limit_order_that_crosses_takes_and_the_rest_waits_at_its_limit(bench:
 def test_clients_trade_with_each_other_at_the_price_of_the_one_who_waited(bench: Bench) -> None:
     maker = bench.add(SELL, "0.4", "1000.5", account="bob")
     taker = bench.add(BUY, "0.4", "1000.9")
-    [sold], [bought] = (bench.exchange.executions_of(each.order_id) for each in (maker, taker))
+    [sold], [bought] = (bench.exchange.fills_of_order(each.order_id) for each in (maker, taker))
     assert sold.price == bought.price == d("1000.5")
     assert sold.trade_id == bought.trade_id
     assert (sold.maker, bought.maker) == (True, False)
@@ -122,7 +122,7 @@ def test_immediate_or_cancel_takes_what_is_there_and_ends(bench: Bench) -> None:
     best = bench.exchange.book(BTC, 1).asks[0]
     order = bench.add(BUY, str(best.quantity + 1), "1001.0", time_in_force=TimeInForce.IOC)
     assert (order.state, order.filled) == (OrderState.CANCELED, best.quantity)
-    assert bench.exchange.held("alice") == {}
+    assert bench.exchange.reserved("alice") == {}
 
 
 def test_fill_or_kill_takes_all_or_nothing(bench: Bench) -> None:
@@ -160,7 +160,10 @@ def test_fill_or_kill_goes_on_behind_an_order_that_cannot_settle(bench: Bench) -
     owing(bench)
     order = bench.add(BUY, "0.9", time_in_force=TimeInForce.FOK)
     assert order.state is OrderState.CLOSED
-    assert [fill.price for fill in bench.exchange.executions_of(order.order_id)] == [d("1000.5"), d("1001.0")]
+    assert [fill.price for fill in bench.exchange.fills_of_order(order.order_id)] == [
+        d("1000.5"),
+        d("1001.0"),
+    ]
 
 
 def test_an_account_never_trades_with_itself_and_the_newer_order_says_why_it_ended(bench: Bench) -> None:
@@ -181,7 +184,7 @@ def test_what_stands_before_the_own_order_is_still_taken(bench: Bench) -> None:
 def test_every_fill_is_printed_with_the_next_trade_id(bench: Bench) -> None:
     before = bench.exchange.tape(BTC).last_id
     bench.add(BUY, "3")
-    [printed] = [event for event in bench.told(Printed) if event.prints[0].trade_id > before]
+    [printed] = [event for event in bench.told(TradesPrinted) if event.prints[0].trade_id > before]
     count = len(printed.prints)
     assert count > 1
     assert [each.trade_id for each in printed.prints] == list(range(before + 1, before + count + 1))
@@ -190,12 +193,12 @@ def test_every_fill_is_printed_with_the_next_trade_id(bench: Bench) -> None:
 
 def test_an_order_tells_its_life_in_order(bench: Bench) -> None:
     order = bench.add(BUY, "0.1")
-    told = [(event.change, event.order.state) for event in bench.told(OrderChanged)]
+    told = [(event.exec_type, event.order.state) for event in bench.told(OrderChanged)]
     assert told == [
-        (Change.PENDING_NEW, OrderState.PENDING),
-        (Change.NEW, OrderState.OPEN),
-        (Change.TRADE, OrderState.CLOSED),
-        (Change.FILLED, OrderState.CLOSED),
+        (ExecType.PENDING_NEW, OrderState.PENDING),
+        (ExecType.NEW, OrderState.OPEN),
+        (ExecType.TRADE, OrderState.CLOSED),
+        (ExecType.FILLED, OrderState.CLOSED),
     ]
     assert bench.told(OrderChanged)[-1].order == order
 
@@ -222,7 +225,7 @@ def test_a_match_never_takes_more_than_is_there_nor_a_worse_price_than_the_limit
     ordered = sorted(((Decimal(p), Decimal(q)) for p, q in quotes), reverse=side is Side.SELL)
     bound = None if limit is None else Decimal(limit)
     other = Side.SELL if side is Side.BUY else Side.BUY
-    match = matched(side, bound, Decimal(quantity), "alice", ordered, Queue(other))
+    match = matched(side, bound, Decimal(quantity), "alice", ordered, RestingOrders(other))
     there = sum(q for p, q in ordered if bound is None or (p - bound) * side.sign <= 0)
     assert sum(step.quantity for step in match.steps) == min(Decimal(quantity), there)
     assert match.unfilled == Decimal(quantity) - sum(step.quantity for step in match.steps)

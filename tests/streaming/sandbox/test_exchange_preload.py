@@ -81,7 +81,7 @@ def test_a_restart_after_thousands_of_client_orders_renumbers_no_trade_and_chang
             exchange.apply(tick)
             for _ in range(90):
                 exchange.add("alice", new(BUY, "0.001"))
-        assert exchange.executions("alice")[1] > 2600
+        assert exchange.fills("alice")[1] > 2600
         before, summary = exchange.tape(BTC).newest(10_000), exchange.summary(BTC)
         candles = [exchange.tape(BTC).bars(minutes) for minutes in (1, 5, 60, 1440)]
     exchange, store = started(tmp_path / "exchange.db")
@@ -155,7 +155,7 @@ def test_an_order_that_meets_the_quotes_of_the_reopened_market_fills_at_its_limi
     closed_at(path, "1000.0")
     exchange, store = reopened(path, dip("990.0"), 11)
     with closing(store):
-        fills, _ = exchange.executions("alice")
+        fills, _ = exchange.fills("alice")
         assert (fills[0].price, fills[0].quantity, fills[0].maker) == (d("1000.0"), d("0.1"), True)
         assert fills[0].at == NOW + timedelta(minutes=11)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.model import Amendment, BookChanged, Order, OrderState, PriceTerm
+from streaming.sandbox.model import Amendment, BookChanged, ExchangeOrder, OrderState, PriceTerm
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, Bench, d
 
 
@@ -19,14 +19,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
-def now(bench: Bench, order: Order) -> Order:
+def now(bench: Bench, order: ExchangeOrder) -> ExchangeOrder:
     return bench.exchange.orders(order.account, [order.order_id])[0]
 
 
 def test_a_trade_through_the_price_fills_at_the_limit_no_more_than_it_traded(bench: Bench) -> None:
     order = bench.add(BUY, "2", "999.5")
     bench.tick("999.3", "0.5")
-    [fill] = bench.exchange.executions_of(order.order_id)
+    [fill] = bench.exchange.fills_of_order(order.order_id)
     assert (fill.price, fill.quantity, fill.maker) == (d("999.5"), d("0.5"), True)
     assert fill.fee == fill.cost * d("0.0025")
 
@@ -75,7 +75,7 @@ def test_quotes_that_come_to_the_price_fill_at_the_limit_up_to_their_quantity(be
     bench.tick("996.0", "0.001")
     filled = now(bench, order).filled
     assert filled > d("0.9")
-    assert {fill.price for fill in bench.exchange.executions_of(order.order_id)} == {d("999.0")}
+    assert {fill.price for fill in bench.exchange.fills_of_order(order.order_id)} == {d("999.0")}
     book = bench.exchange.book(BTC, 1)
     assert book.bids[0].price == d("999.0")
     assert not book.asks or book.asks[0].price > d("999.0")

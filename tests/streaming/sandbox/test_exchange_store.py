@@ -50,11 +50,11 @@ def seen(bench: Bench) -> dict[str, Any]:
     return {
         account: (
             exchange.balances(account),
-            exchange.held(account),
+            exchange.reserved(account),
             exchange.positions(account),
             exchange.open_orders(account),
             exchange.closed_orders(account),
-            exchange.executions(account),
+            exchange.fills(account),
         )
         for account in exchange.accounts()
     } | {"now": exchange.market_now(), "prints": exchange.tape(BTC).newest(100), "book": book(bench)}
@@ -167,7 +167,7 @@ def test_ids_go_on_where_they_stopped(bench: Bench) -> None:
     orders.append(bench.add(BUY, "0.1").order_id)
     assert len(set(orders)) == 2
     assert bench.exchange.tape(BTC).last_id == last + 1
-    fills, _ = bench.exchange.executions("alice")
+    fills, _ = bench.exchange.fills("alice")
     assert len({fill.execution_id for fill in fills}) == 2
 
 
@@ -247,7 +247,7 @@ def test_an_exchange_that_is_killed_has_kept_what_it_answered(tmp_path: Path) ->
     with closing(Bench(path)) as bench:
         assert len(bench.exchange.open_orders("alice")) == 20
         assert bench.balance("USD") == Decimal(killed.stdout.split()[-1])
-        assert bench.exchange.executions("alice")[1] == 20
+        assert bench.exchange.fills("alice")[1] == 20
 
 
 def test_two_exchanges_never_write_one_store(bench: Bench) -> None:
@@ -334,4 +334,4 @@ def given(path: Path, salt: bytes | None = None) -> list[str]:
         bench.open(USD="1000")
         bench.tick("1000.0")
         order = bench.add(BUY, "0.1").order_id
-        return [order, bench.exchange.executions_of(order)[0].execution_id]
+        return [order, bench.exchange.fills_of_order(order)[0].execution_id]

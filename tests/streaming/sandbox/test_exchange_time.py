@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.exchange.floor import SLACK
-from streaming.sandbox.model import Amendment, Change, OrderChanged, OrderState, Refused, TimeInForce
+from streaming.sandbox.exchange.engine_state import SLACK
+from streaming.sandbox.model import Amendment, ExecType, OrderChanged, OrderState, Refused, TimeInForce
 from tests.streaming.sandbox.exchange_setup import BUY, START, Bench, d
 
 
@@ -73,7 +73,7 @@ def test_an_order_expires_at_its_server_time(bench: Bench) -> None:
     bench.exchange.elapse()
     ended = bench.exchange.orders("alice", [order.order_id])[0]
     assert ended.state is OrderState.EXPIRED
-    assert bench.told(OrderChanged)[-1].change is Change.EXPIRED
+    assert bench.told(OrderChanged)[-1].exec_type is ExecType.EXPIRED
 
 
 def test_an_amended_order_is_young_again(bench: Bench) -> None:
@@ -100,7 +100,7 @@ def test_orders_that_ended_long_before_they_would_expire_are_forgotten(bench: Be
 def test_fills_bear_market_time_and_orders_the_server_time_of_their_arrival(bench: Bench) -> None:
     bench.clock.advance_to(START + timedelta(hours=2))
     order = bench.add(BUY, "0.1")
-    [fill] = bench.exchange.executions_of(order.order_id)
+    [fill] = bench.exchange.fills_of_order(order.order_id)
     assert fill.at == order.opened_at == START + timedelta(hours=2)
     assert order.entered == bench.server
 
@@ -109,10 +109,10 @@ def test_executions_are_paged_newest_first_between_two_times(bench: Bench) -> No
     for _ in range(5):
         bench.tick("1000.0")
         bench.add(BUY, "0.1")
-    everything, count = bench.exchange.executions("alice")
+    everything, count = bench.exchange.fills("alice")
     assert count == 5
     assert [each.at for each in everything] == sorted((each.at for each in everything), reverse=True)
-    page, count = bench.exchange.executions("alice", everything[3].at, everything[1].at, 1, 1)
+    page, count = bench.exchange.fills("alice", everything[3].at, everything[1].at, 1, 1)
     assert (page, count) == ([everything[2]], 2)
     closed, count = bench.exchange.closed_orders("alice", offset=4)
     assert (len(closed), count) == (1, 5)

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from streaming.sandbox.exchange.prices import absolute, trailing_trigger
 from streaming.sandbox.model import (
     Amendment,
-    Change,
+    ExchangeOrder,
+    ExecType,
     NewOrder,
-    Order,
     OrderChanged,
     OrderState,
     OrderType,
     PriceTerm,
+    PriceUnit,
     Refused,
-    Unit,
 )
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, Bench, d, listing
 from trading.orders import Side
@@ -35,7 +35,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
-def now(bench: Bench, order: Order) -> Order:
+def now(bench: Bench, order: ExchangeOrder) -> ExchangeOrder:
     return bench.exchange.orders(order.account, [order.order_id])[0]
 
 
@@ -63,7 +63,7 @@ def test_a_trigger_fires_at_its_price_and_not_before(
 def test_a_fired_stop_pays_the_fill_model_around_the_price_that_fired_it(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.tick("980.0", "0.01")
-    [fill] = bench.exchange.executions_of(order.order_id)
+    [fill] = bench.exchange.fills_of_order(order.order_id)
     assert fill.price == bench.exchange.book(BTC, 1).bids[0].price == d("979.0")
 
 
@@ -82,7 +82,9 @@ def test_a_trigger_that_is_reached_already_fires_at_once(bench: Bench) -> None:
 
 
 def test_a_trigger_relative_to_the_last_price_becomes_absolute(bench: Bench) -> None:
-    order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger=PriceTerm(d("-1.5"), Unit.PERCENT))
+    order = bench.add(
+        SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger=PriceTerm(d("-1.5"), PriceUnit.PERCENT)
+    )
     assert order.trigger_price == d("985.0")
 
 
@@ -91,7 +93,7 @@ def test_triggers_fire_in_the_order_in_which_the_price_passed_them(bench: Bench)
     high = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.events.clear()
     bench.tick("980.0", "0.01")
-    fired = [event.order.order_id for event in bench.told(OrderChanged) if event.change is Change.STATUS]
+    fired = [event.order.order_id for event in bench.told(OrderChanged) if event.exec_type is ExecType.STATUS]
     assert fired == [high.order_id, low.order_id]
 
 
@@ -106,7 +108,9 @@ def test_a_trailing_stop_follows_the_best_price_and_never_goes_back(bench: Bench
 
 
 def test_a_trailing_buy_follows_downwards_by_percent(bench: Bench) -> None:
-    order = bench.add(BUY, "0.1", order_type=OrderType.TRAILING_STOP, trigger=PriceTerm(d(1), Unit.PERCENT))
+    order = bench.add(
+        BUY, "0.1", order_type=OrderType.TRAILING_STOP, trigger=PriceTerm(d(1), PriceUnit.PERCENT)
+    )
     assert order.trigger_price == d("1010.0")
     bench.tick("900.0", "0.01")
     assert now(bench, order).trigger_price == d("909.0")
@@ -117,7 +121,7 @@ def test_a_trailing_buy_follows_downwards_by_percent(bench: Bench) -> None:
 def test_the_relative_limit_of_a_trailing_stop_moves_with_its_trigger(bench: Bench) -> None:
     order = bench.exchange.add(
         "alice",
-        _trailing_limit(PriceTerm(d("-2.0"), Unit.DISTANCE)),
+        _trailing_limit(PriceTerm(d("-2.0"), PriceUnit.DISTANCE)),
     )
     assert (order.trigger_price, order.limit_price) == (d("990.0"), d("988.0"))
     bench.tick("1010.0", "0.01", side=BUY)
@@ -167,7 +171,7 @@ def test_a_trailing_trigger_is_on_the_grid_and_no_nearer_than_its_distance(
     exact = peak * (1 + side.sign * percent / 100)
     if exact < INSTRUMENT.price_increment:
         return
-    trigger = trailing_trigger(PriceTerm(percent, Unit.PERCENT), peak, side, INSTRUMENT)
+    trigger = trailing_trigger(PriceTerm(percent, PriceUnit.PERCENT), peak, side, INSTRUMENT)
     assert trigger % INSTRUMENT.price_increment == 0
     assert 0 <= (trigger - exact) * side.sign < INSTRUMENT.price_increment
 
@@ -176,7 +180,7 @@ def test_a_trailing_trigger_is_on_the_grid_and_no_nearer_than_its_distance(
 def test_a_relative_price_is_the_nearest_on_the_grid(last: Decimal, distance: Decimal) -> None:
     if last + distance <= INSTRUMENT.price_increment:
         return
-    price = absolute(PriceTerm(distance, Unit.DISTANCE), last, INSTRUMENT)
+    price = absolute(PriceTerm(distance, PriceUnit.DISTANCE), last, INSTRUMENT)
     assert price % INSTRUMENT.price_increment == 0
     assert abs(price - (last + distance)) <= INSTRUMENT.price_increment / 2
 

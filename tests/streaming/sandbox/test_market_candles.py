@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.market.candles import CandleReplay
-from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.tape import TradeTape
 from streaming.sandbox.model import Bar
 from tests.streaming.sandbox.market_cases import (
     BTC,
@@ -76,7 +76,7 @@ def assert_is_candle(bar: Bar, row: dict[str, float], terms: Instrument) -> None
 def test_the_trades_of_a_candle_add_up_to_it(found: list[Row], price: str, quantity: str) -> None:
     terms = instrument(BTC, price, quantity)
     table = candles(found, M1).with_columns(pl.col("open", "high", "low", "close").clip(1))
-    tape = Tape(terms)
+    tape = TradeTape(terms)
     ticks = list(replay(table, terms).ticks(BEFORE))
     printed(tape, ticks)
     traded = list(table.filter(pl.col("volume") > 0).iter_rows(named=True))
@@ -103,7 +103,7 @@ def test_recorded_candles_are_played_exactly(name: str, timeframe: Timeframe, te
         ~off_grid(timeframe)
     )
     for begin in range(0, 2800, 700):  # a tape keeps 721 bars
-        part, tape = table.slice(begin, 700), Tape(terms)
+        part, tape = table.slice(begin, 700), TradeTape(terms)
         printed(tape, replay(part, terms, timeframe).ticks(datetime(2000, 1, 1, tzinfo=UTC)))
         bars, traded = (
             tape.bars(timeframe.duration // timedelta(minutes=1)),

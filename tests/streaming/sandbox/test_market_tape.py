@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.market.source import Tick
-from streaming.sandbox.market.tape import INTERVALS, Tape
+from streaming.sandbox.market.tape import INTERVALS, TradeTape
 from streaming.sandbox.model import Bar
 from tests.streaming.sandbox.market_cases import BTC, START, instrument, printed, tick
 from trading.errors import InvalidValue
@@ -18,8 +18,8 @@ from trading.orders import Side
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def tape(capacity: int = 1000) -> Tape:
-    return Tape(instrument(), capacity)
+def tape(capacity: int = 1000) -> TradeTape:
+    return TradeTape(instrument(), capacity)
 
 
 @st.composite
@@ -249,7 +249,7 @@ def test_an_interval_that_kraken_does_not_have_is_refused() -> None:
 def test_a_million_prints_need_less_than_60_megabytes() -> None:
     import tracemalloc
 
-    market = Tape(instrument(), 10_000)
+    market = TradeTape(instrument(), 10_000)
     each = tick(0, "100.0")
     tracemalloc.start()
     for number in range(10_000):

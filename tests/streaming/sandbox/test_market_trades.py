@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.market import csv_pages, parquet_pages
-from streaming.sandbox.market.recordings import Recorded
+from streaming.sandbox.market.recordings import RecordedTrade
 from streaming.sandbox.market.trades import TradeReplay
 from tests.streaming.sandbox.market_cases import BTC, SHARED, XRP, instrument, recorded
 from tests.streaming.sandbox.trade_files import ALWAYS, SECOND, TERMS, at, csv, lines, played
@@ -97,7 +97,7 @@ def test_a_large_file_is_entered_in_the_middle_without_reading_it(
     read: list[int] = []
     rows = csv_pages.CsvPages.rows
 
-    def counted(pages: csv_pages.CsvPages, page: int) -> Sequence[Recorded]:
+    def counted(pages: csv_pages.CsvPages, page: int) -> Sequence[RecordedTrade]:
         read.append(page)
         return rows(pages, page)
 

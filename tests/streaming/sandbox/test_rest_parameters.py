@@ -16,9 +16,9 @@ from streaming.sandbox.model import (
     NewOrder,
     OrderType,
     PriceTerm,
+    PriceUnit,
     Refused,
     TimeInForce,
-    Unit,
 )
 from streaming.sandbox.rest import orders
 from streaming.sandbox.rest.names import Names
@@ -96,28 +96,28 @@ def test_json_numbers_keep_every_digit() -> None:
     [
         ("market", None, None, None, None),
         ("market", "0", "0", None, None),
-        ("limit", "+5", None, PriceTerm(Decimal(5), Unit.DISTANCE), None),
-        ("limit", "-1.5%", None, PriceTerm(Decimal("-1.5"), Unit.PERCENT), None),
-        ("limit", "#5", None, PriceTerm(Decimal(-5), Unit.DISTANCE), None),
+        ("limit", "+5", None, PriceTerm(Decimal(5), PriceUnit.DISTANCE), None),
+        ("limit", "-1.5%", None, PriceTerm(Decimal("-1.5"), PriceUnit.PERCENT), None),
+        ("limit", "#5", None, PriceTerm(Decimal(-5), PriceUnit.DISTANCE), None),
         ("stop-loss", "31000", None, None, PriceTerm(Decimal(31000))),
-        ("stop-loss", "#2%", None, None, PriceTerm(Decimal(2), Unit.PERCENT)),
-        ("take-profit", "#2%", None, None, PriceTerm(Decimal(-2), Unit.PERCENT)),
+        ("stop-loss", "#2%", None, None, PriceTerm(Decimal(2), PriceUnit.PERCENT)),
+        ("take-profit", "#2%", None, None, PriceTerm(Decimal(-2), PriceUnit.PERCENT)),
         ("stop-loss-limit", "31000", "31100", PriceTerm(Decimal(31100)), PriceTerm(Decimal(31000))),
         (
             "take-profit-limit",
             "29000",
             "#10",
-            PriceTerm(Decimal(10), Unit.DISTANCE),
+            PriceTerm(Decimal(10), PriceUnit.DISTANCE),
             PriceTerm(Decimal(29000)),
         ),
-        ("trailing-stop", "+1.5%", None, None, PriceTerm(Decimal("1.5"), Unit.PERCENT)),
-        ("trailing-stop", "-100", None, None, PriceTerm(Decimal(100), Unit.DISTANCE)),
+        ("trailing-stop", "+1.5%", None, None, PriceTerm(Decimal("1.5"), PriceUnit.PERCENT)),
+        ("trailing-stop", "-100", None, None, PriceTerm(Decimal(100), PriceUnit.DISTANCE)),
         (
             "trailing-stop-limit",
             "+1.5%",
             "-0.5%",
-            PriceTerm(Decimal("-0.5"), Unit.PERCENT),
-            PriceTerm(Decimal("1.5"), Unit.PERCENT),
+            PriceTerm(Decimal("-0.5"), PriceUnit.PERCENT),
+            PriceTerm(Decimal("1.5"), PriceUnit.PERCENT),
         ),
     ],
 )
@@ -129,9 +129,9 @@ def test_every_kind_of_order_has_its_prices(
 
 
 def test_an_automatic_sign_turns_round_for_a_seller() -> None:
-    assert order(type="sell", price="#5").limit == PriceTerm(Decimal(5), Unit.DISTANCE)
+    assert order(type="sell", price="#5").limit == PriceTerm(Decimal(5), PriceUnit.DISTANCE)
     stop = order(type="sell", ordertype="stop-loss", price="#5").trigger
-    assert stop == PriceTerm(Decimal(-5), Unit.DISTANCE)
+    assert stop == PriceTerm(Decimal(-5), PriceUnit.DISTANCE)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_close_order_is_read_for_the_other_side() -> None:
         **{"close[ordertype]": "stop-loss-limit", "close[price]": "#5%", "close[price2]": "28000"}
     ).close
     assert close == CloseOrder(
-        OrderType.STOP_LOSS_LIMIT, PriceTerm(Decimal(28000)), PriceTerm(Decimal(-5), Unit.PERCENT)
+        OrderType.STOP_LOSS_LIMIT, PriceTerm(Decimal(28000)), PriceTerm(Decimal(-5), PriceUnit.PERCENT)
     )
 
 
@@ -302,7 +302,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_an_amendment_says_only_what_is_to_change() -> None:
     given = Parameters({"txid": "OABCDE", "limit_price": "#3", "order_qty": "0.5"})
     amendment = orders.amendment(given, Side.SELL)
-    assert amendment.limit == PriceTerm(Decimal(3), Unit.DISTANCE)
+    assert amendment.limit == PriceTerm(Decimal(3), PriceUnit.DISTANCE)
     assert (amendment.quantity, amendment.trigger, amendment.post_only) == (Decimal("0.5"), None, None)
 
 

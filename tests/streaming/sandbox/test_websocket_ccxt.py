@@ -157,7 +157,7 @@ def test_ccxt_hears_of_its_fills_and_of_its_money(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         placed = await client.create_order_ws(SYMBOL, "market", "buy", 0.5)
         trades = await hearing
-        fills = whole.exchange.executions_of(placed["id"])
+        fills = whole.exchange.fills_of_order(placed["id"])
         assert [(it["id"], it["price"], it["amount"]) for it in trades] == [
             (fill.execution_id, float(fill.price), float(fill.quantity)) for fill in fills
         ]

@@ -136,7 +136,7 @@ def test_what_an_account_hears_adds_up_to_what_it_has(watched: Watched) -> None:
     fills = [
         row for it in watched.listener.of(EXECUTIONS) for row in it["data"] if row["exec_type"] == "trade"
     ]
-    known, count = watched.bench.exchange.executions("demo", limit=1000)
+    known, count = watched.bench.exchange.fills("demo", limit=1000)
     assert count == len(fills) > 10
     assert {row["exec_id"]: Decimal(str(row["last_qty"])) for row in fills} == {
         fill.execution_id: fill.quantity for fill in known

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.sandbox.model import Amendment, CloseOrder, NewOrder, OrderType, PriceTerm, TimeInForce, Unit
+from streaming.sandbox.model import (
+    Amendment,
+    CloseOrder,
+    NewOrder,
+    OrderType,
+    PriceTerm,
+    PriceUnit,
+    TimeInForce,
+)
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.websocket.order_fields import CancelAll, CancelAllAfter
 from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder
@@ -109,7 +117,7 @@ def test_a_stop_order_has_its_trigger_and_its_unit() -> None:
     stop = {**LIMIT, "order_type": "stop-loss", "side": "sell", "triggers": triggers}
     del stop["limit_price"]
     order = body("add_order", stop).order
-    assert order.trigger == PriceTerm(Decimal(-2), Unit.PERCENT)
+    assert order.trigger == PriceTerm(Decimal(-2), PriceUnit.PERCENT)
     assert order.limit is None
 
 
@@ -118,8 +126,8 @@ def test_a_trailing_stop_with_a_limit_trails_and_is_offset_in_quote_currency() -
     order = body(
         "add_order", {**LIMIT, "order_type": "trailing-stop-limit", "limit_price": 0, "triggers": triggers}
     )
-    assert order.order.trigger == PriceTerm(Decimal(50), Unit.DISTANCE)
-    assert order.order.limit == PriceTerm(Decimal(0), Unit.DISTANCE)
+    assert order.order.trigger == PriceTerm(Decimal(50), PriceUnit.DISTANCE)
+    assert order.order.limit == PriceTerm(Decimal(0), PriceUnit.DISTANCE)
 
 
 def test_a_conditional_close_is_part_of_the_order() -> None:

@@ -8,25 +8,25 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.tape import TradeTape
 from streaming.sandbox.model import (
     Amendment,
     BalanceChanged,
     BookChanged,
     BookLevel,
     BookView,
-    Change,
+    DaySummary,
     ExchangeEvent,
-    Execution,
+    ExchangeFill,
+    ExchangeOrder,
+    ExecType,
     Listing,
     NewOrder,
-    Order,
     OrderChanged,
     OrderState,
-    Printed,
     Refused,
     StatusChanged,
-    Summary,
+    TradesPrinted,
 )
 from streaming.sandbox.references import EVERY_KIND, Kind, Reference
 from trading.fills import Costs
@@ -64,12 +64,12 @@ class FakeExchange:
         self.now = NOON
         self.system_status = PairStatus.ONLINE
         self.statuses = dict.fromkeys(self.listings, PairStatus.ONLINE)
-        self.tapes = {pair: Tape(it.instrument) for pair, it in self.listings.items()}
+        self.tapes = {pair: TradeTape(it.instrument) for pair, it in self.listings.items()}
         self.levels: dict[Pair, tuple[dict[Decimal, BookLevel], dict[Decimal, BookLevel]]] = {
             pair: ({}, {}) for pair in self.listings
         }
-        self.known: dict[str, Order] = {}
-        self.fills: list[Execution] = []
+        self.known: dict[str, ExchangeOrder] = {}
+        self.fills: list[ExchangeFill] = []
         self.money: dict[str, Decimal] = {"BTC": Decimal("1.5"), "USDT": Decimal("10000.25")}
         self.refusal = ""
         self._listeners: list[Callable[[ExchangeEvent], None]] = []
@@ -93,30 +93,30 @@ class FakeExchange:
             tuple(asks[price] for price in sorted(asks)[:depth]),
         )
 
-    def tape(self, pair: Pair) -> Tape:
+    def tape(self, pair: Pair) -> TradeTape:
         return self.tapes[pair]
 
-    def summary(self, pair: Pair) -> Summary:
+    def summary(self, pair: Pair) -> DaySummary:
         best = self.book(pair, 1)
         bid, ask = next(iter(best.bids), None), next(iter(best.asks), None)
         return self.tapes[pair].summary(self.now, bid, ask)
 
-    def open_orders(self, account: str) -> list[Order]:
+    def open_orders(self, account: str) -> list[ExchangeOrder]:
         return [it for it in self.known.values() if it.account == account and it.closed_at is None]
 
-    def orders(self, account: str, ids: Sequence[str]) -> list[Order]:
+    def orders(self, account: str, ids: Sequence[str]) -> list[ExchangeOrder]:
         if not set(ids) <= set(self.known):
             raise Refused("EOrder:Unknown order")
         return [self.known[it] for it in ids]
 
-    def executions(
+    def fills(
         self,
         account: str,
         start: datetime | None = None,
         end: datetime | None = None,
         offset: int = 0,
         limit: int = 50,
-    ) -> tuple[list[Execution], int]:
+    ) -> tuple[list[ExchangeFill], int]:
         mine = [fill for fill in reversed(self.fills) if fill.account == account]
         return mine[offset : offset + limit], len(mine)
 
@@ -125,20 +125,20 @@ class FakeExchange:
 
     # --- what the desk asks ---
 
-    def add(self, account: str, order: NewOrder, validate: bool = False) -> Order:
+    def add(self, account: str, order: NewOrder, validate: bool = False) -> ExchangeOrder:
         if self.refusal:
             raise Refused(self.refusal)
         order_id = f"O{len(self.known) + 1:05}-AAAAA-BBBBBB"
         limit = order.limit.value if order.limit else None
         trigger = order.trigger.value if order.trigger else None
         state = OrderState.PENDING if trigger else OrderState.OPEN
-        new = Order(order_id, account, order, limit, trigger, state, "", False, self.now, None, 0.0)
+        new = ExchangeOrder(order_id, account, order, limit, trigger, state, "", False, self.now, None, 0.0)
         if not validate:
-            self._set(new, Change.PENDING_NEW)
-            self._set(new, Change.NEW)
+            self._set(new, ExecType.PENDING_NEW)
+            self._set(new, ExecType.NEW)
         return new
 
-    def amend(self, account: str, wanted: Amendment) -> Order:
+    def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
         order = next(
             it
             for it in self.open_orders(account)
@@ -148,14 +148,16 @@ class FakeExchange:
         request = replace(order.request, quantity=wanted.quantity or order.request.quantity)
         limit = wanted.limit.value if wanted.limit else order.limit_price
         amended = replace(order, request=request, limit_price=limit)
-        self._set(amended, Change.AMENDED)
+        self._set(amended, ExecType.AMENDED)
         return amended
 
-    def edit(self, account: str, wanted: Amendment) -> Order:
+    def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
         [old] = self.cancel(account, wanted.order_id)
         return self.add(account, replace(old.request, quantity=wanted.quantity or old.request.quantity))
 
-    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND) -> list[Order]:
+    def cancel(
+        self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND
+    ) -> list[ExchangeOrder]:
         found = Reference(reference, kinds).among(self.open_orders(account))
         if not found:
             raise Refused("EOrder:Unknown order")
@@ -164,7 +166,7 @@ class FakeExchange:
             for it in found
         ]
         for order in ended:
-            self._set(order, Change.CANCELED)
+            self._set(order, ExecType.CANCELED)
         return ended
 
     def cancel_all(self, account: str) -> int:
@@ -186,7 +188,7 @@ class FakeExchange:
             self.tapes[pair].add(self.now, Decimal(price), Decimal(quantity), Side.BUY, "market")
             for price, quantity in trades
         )
-        self.tell(Printed(pair, prints))
+        self.tell(TradesPrinted(pair, prints))
 
     def quote(self, pair: Pair, bids: Mapping[str, str], asks: Mapping[str, str]) -> None:
         """Quantities by price; 0 takes a level away."""
@@ -211,7 +213,7 @@ class FakeExchange:
         order = self.known[order_id]
         amount, cost = Decimal(quantity), Decimal(quantity) * Decimal(price)
         filled = replace(order, filled=order.filled + amount, cost=order.cost + cost, fee=order.fee + 1)
-        fill = Execution(
+        fill = ExchangeFill(
             execution_id=f"T{len(self.fills) + 1:05}-AAAAA-BBBBBB",
             trade_id=700 + len(self.fills),
             order_id=order_id,
@@ -228,9 +230,9 @@ class FakeExchange:
             at=self.now,
         )
         self.fills.append(fill)
-        self._set(filled, Change.TRADE, fill)
+        self._set(filled, ExecType.TRADE, fill)
         if not filled.remaining:
-            self._set(replace(filled, state=OrderState.CLOSED, closed_at=self.now), Change.FILLED)
+            self._set(replace(filled, state=OrderState.CLOSED, closed_at=self.now), ExecType.FILLED)
 
     def book_balance(self, asset: str, amount: str, kind: str = "trade", reference: str = "T1") -> None:
         self.money[asset] = self.money.get(asset, Decimal(0)) + Decimal(amount)
@@ -238,7 +240,7 @@ class FakeExchange:
             BalanceChanged(ACCOUNT, asset, Decimal(amount), self.money[asset], kind, reference, self.now)
         )
 
-    def _set(self, order: Order, change: Change, fill: Execution | None = None) -> None:
+    def _set(self, order: ExchangeOrder, change: ExecType, fill: ExchangeFill | None = None) -> None:
         self.known[order.order_id] = order
         self.tell(OrderChanged(order, change, fill))
 

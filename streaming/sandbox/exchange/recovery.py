@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from heapq import heapify
 
-from streaming.sandbox.exchange.floor import Counters, Floor
-from streaming.sandbox.exchange.ledger import Account, hold_of
+from streaming.sandbox.exchange.engine_state import Counters, EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.rows import printed_of, time_of, working_of
 from streaming.sandbox.exchange.store import WHOLE_EXCHANGE, ExchangeStore
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick, TickSource
 from streaming.sandbox.model import OrderState
 from trading.errors import InvalidSettings
@@ -21,11 +21,11 @@ from trading.margin.terms import MarginPosition
 from trading.market import Pair, PairStatus
 from trading.orders import Side
 
-PRELOADED = 100_000  # ticks of the past per pair: at four a minute, 17 days
+PRELOADED_TICKS = 100_000  # ticks of the past per pair: at four a minute, 17 days
 MICROSECOND = timedelta(microseconds=1)
 
 
-def resume(floor: Floor, store: ExchangeStore, source: TickSource | None) -> None:
+def resume(floor: EngineState, store: ExchangeStore, source: TickSource | None) -> None:
     """Fill an empty floor. InvalidSettings when orders are open on a pair that is no longer listed."""
     for pair, market in floor.markets.items():
         _resume_market(floor, store, market, source)
@@ -33,7 +33,7 @@ def resume(floor: Floor, store: ExchangeStore, source: TickSource | None) -> Non
             floor.prices[pair] = market.last
     _resume_standing(floor, store)
     for (name,) in store.rows("SELECT account FROM accounts ORDER BY rowid"):
-        floor.accounts[name] = Account(name, _state(floor, store, name))
+        floor.accounts[name] = ExchangeAccount(name, _state(floor, store, name))
         if floor.accounts[name].borrows:
             floor.borrowers[name] = floor.accounts[name]
     _resume_orders(floor, store)
@@ -41,12 +41,14 @@ def resume(floor: Floor, store: ExchangeStore, source: TickSource | None) -> Non
         market.book_changed(floor.now())
 
 
-def _resume_market(floor: Floor, store: ExchangeStore, market: PairMarket, source: TickSource | None) -> None:
+def _resume_market(
+    floor: EngineState, store: ExchangeStore, market: PairMarket, source: TickSource | None
+) -> None:
     stored = store.rows(
         "SELECT last, at, ticks_at, last_id, taken, step FROM markets WHERE pair = ?", market.pair.key
     )
     if not stored:
-        past = source.history(market.pair, floor.now(), PRELOADED) if source else []
+        past = source.history(market.pair, floor.now(), PRELOADED_TICKS) if source else []
         market.tape.preload(past)
         if past:
             market.requote(past[-1].price)
@@ -72,11 +74,11 @@ def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
 
 def _past(source: TickSource | None, pair: Pair, until: datetime, last_id: int) -> list[Tick]:
     """What traded before the prints that were kept, the first of which happened at `until`."""
-    count = min(PRELOADED, last_id)
+    count = min(PRELOADED_TICKS, last_id)
     return source.history(pair, until - MICROSECOND, count) if source and count else []
 
 
-def _resume_standing(floor: Floor, store: ExchangeStore) -> None:
+def _resume_standing(floor: EngineState, store: ExchangeStore) -> None:
     for orders, executions, priorities in store.rows("SELECT orders, executions, priorities FROM counters"):
         floor.counters = Counters(orders, executions, priorities)
     for asset, market_maker, fees in store.rows("SELECT * FROM house"):
@@ -89,7 +91,7 @@ def _resume_standing(floor: Floor, store: ExchangeStore) -> None:
             floor.statuses[Pair.parse(pair)] = PairStatus(status)
 
 
-def _state(floor: Floor, store: ExchangeStore, name: str) -> MarginAccount:
+def _state(floor: EngineState, store: ExchangeStore, name: str) -> MarginAccount:
     columns: tuple[dict[str, Decimal], ...] = ({}, {}, {}, {})
     rows = store.rows("SELECT asset, opening, amount, realised, fees FROM balances WHERE account = ?", name)
     for asset, *amounts in rows:
@@ -124,7 +126,7 @@ def _position(
     )
 
 
-def _resume_orders(floor: Floor, store: ExchangeStore) -> None:
+def _resume_orders(floor: EngineState, store: ExchangeStore) -> None:
     rows = store.rows("SELECT * FROM orders WHERE state IN ('pending', 'open') ORDER BY number")
     in_force = [working_of(row) for row in rows]
     for working in in_force:
@@ -138,7 +140,7 @@ def _resume_orders(floor: Floor, store: ExchangeStore) -> None:
     heapify(floor.expiries)
 
 
-def _resume_order(floor: Floor, working: Working) -> None:
+def _resume_order(floor: EngineState, working: WorkingOrder) -> None:
     order, request = working.order, working.order.request
     if request.pair not in floor.markets:
         raise InvalidSettings(
@@ -155,7 +157,9 @@ def _resume_order(floor: Floor, working: Working) -> None:
         floor.expiries.append((request.expires_at.timestamp(), order.order_id))
 
 
-def _resume_place(floor: Floor, working: Working, passed: Mapping[tuple[str, str, Decimal], Decimal]) -> None:
+def _resume_place(
+    floor: EngineState, working: WorkingOrder, passed: Mapping[tuple[str, str, Decimal], Decimal]
+) -> None:
     request = working.order.request
     market = floor.markets[request.pair]
     if working.order.state is OrderState.PENDING:

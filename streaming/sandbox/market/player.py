@@ -16,7 +16,7 @@ TURN = 0.005  # seconds of applying ticks until everybody else has a turn
 log = logging.getLogger(__name__)
 
 
-class Player:
+class TickPlayer:
     """Ticks of a source into `apply`, from the clock's time on; `elapse` whenever time passed without any.
 
     The clock never passes a tick that is not applied: where ticks come faster than they can be, the market is slower,

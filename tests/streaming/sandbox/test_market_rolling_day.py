@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.market.source import Tick
-from streaming.sandbox.market.tape import Tape
+from streaming.sandbox.market.tape import TradeTape
 from streaming.sandbox.model import BookLevel
 from tests.streaming.sandbox.market_cases import BTC, START, instrument, printed, tick
 from trading.orders import Side
@@ -34,7 +34,7 @@ def mean(ticks: list[Tick]) -> Decimal:
 
 @given(days(), st.integers(0, 100_000), st.integers(1, 12))
 def test_the_24_hours_are_the_sums_of_their_prints(ticks: list[Tick], later: int, capacity: int) -> None:
-    market = Tape(instrument(), capacity)
+    market = TradeTape(instrument(), capacity)
     printed(market, ticks)
     now = ticks[-1].at + timedelta(seconds=later)
     kept = ticks[-capacity:]
@@ -55,7 +55,7 @@ def test_the_24_hours_are_the_sums_of_their_prints(ticks: list[Tick], later: int
 def test_today_is_the_utc_day_of_now_and_the_last_price_before_its_first_trade(
     ticks: list[Tick], later: int
 ) -> None:
-    market = Tape(instrument())
+    market = TradeTape(instrument())
     printed(market, ticks)
     now = ticks[-1].at + timedelta(seconds=later)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -69,7 +69,7 @@ def test_today_is_the_utc_day_of_now_and_the_last_price_before_its_first_trade(
 
 
 def test_the_day_slides_also_while_nothing_trades() -> None:
-    market = Tape(instrument())
+    market = TradeTape(instrument())
     printed(market, [tick(0, "100.0"), tick(3600, "120.0"), tick(7200, "110.0")])
     assert market.summary(START + timedelta(hours=23), None, None).high == Decimal("120.0")
     later = market.summary(START + timedelta(hours=25, minutes=30), None, None)
@@ -78,7 +78,7 @@ def test_the_day_slides_also_while_nothing_trades() -> None:
 
 def test_the_best_quotes_are_passed_on_and_an_empty_tape_has_no_last_price() -> None:
     bid, ask = (BookLevel(Decimal(price), Decimal(1), START) for price in (99, 101))
-    told = Tape(instrument()).summary(START, bid, ask)
+    told = TradeTape(instrument()).summary(START, bid, ask)
     assert (told.bid, told.ask, told.last) == (bid, ask, None)
     assert {told.open, told.high, told.low, told.volume, told.vwap} == {Decimal(0)}
     assert told.trades == 0

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import Account, hold_of
-from streaming.sandbox.exchange.matching import Step
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
+from streaming.sandbox.exchange.matching import MatchStep
 from streaming.sandbox.exchange.settlement import capacity, settled
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 
 WITHOUT_END = Decimal("Infinity")
 
 
-def fills_whole(floor: Floor, taker: Working) -> bool:
+def fills_whole(floor: EngineState, taker: WorkingOrder) -> bool:
     """Counts of every order on the book what its account could settle, and nothing beyond the taker's own order."""
     rehearsal, left = _Rehearsal(floor), taker
     for step in floor.market(taker.order.request.pair).match(taker, WITHOUT_END).steps:
@@ -24,11 +24,11 @@ def fills_whole(floor: Floor, taker: Working) -> bool:
 
 
 class _Rehearsal:
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: EngineState) -> None:
         self._floor = floor
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, ExchangeAccount] = {}
 
-    def traded(self, taker: Working, step: Step) -> Working | None:
+    def traded(self, taker: WorkingOrder, step: MatchStep) -> WorkingOrder | None:
         """The taker afterwards: as it was where the maker could not settle it, None where it could not itself."""
         quantity = min(step.quantity, capacity(self._account(taker), taker))
         if not quantity:
@@ -39,7 +39,9 @@ class _Rehearsal:
                 return taker
         return self._fill(taker, step.price, quantity, False)
 
-    def _fill(self, working: Working, price: Decimal, quantity: Decimal, maker: bool) -> Working | None:
+    def _fill(
+        self, working: WorkingOrder, price: Decimal, quantity: Decimal, maker: bool
+    ) -> WorkingOrder | None:
         floor, account, order = self._floor, self._account(working), working.order
         instrument = floor.market(order.request.pair).instrument
         outcome = settled(account, working, instrument, price, quantity, maker, floor.now(), floor.prices)
@@ -50,7 +52,7 @@ class _Rehearsal:
         account.hold(order.order_id, hold_of(filled, instrument))
         return replace(working, order=filled)
 
-    def _account(self, working: Working) -> Account:
+    def _account(self, working: WorkingOrder) -> ExchangeAccount:
         name = working.order.account
         if name not in self._accounts:
             self._accounts[name] = self._floor.accounts[name].copy()

@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from streaming.sandbox.exchange.rows import execution_of, microseconds, working_of
 from streaming.sandbox.exchange.store import ExchangeStore
-from streaming.sandbox.model import Execution, Order
+from streaming.sandbox.model import ExchangeFill, ExchangeOrder
 from trading.market import Pair
 
 
-class Counted(StrEnum):
+class SearchTime(StrEnum):
     """By which of its times an order lies within a period."""
 
     OPEN = "open"
@@ -28,10 +28,10 @@ class FillKind(StrEnum):
     NO_POSITION = "no position"  # paid in full
 
 
-_TIMES: Mapping[Counted, tuple[str, ...]] = {
-    Counted.OPEN: ("opened_at",),
-    Counted.CLOSE: ("closed_at",),
-    Counted.BOTH: ("opened_at", "closed_at"),
+_TIMES: Mapping[SearchTime, tuple[str, ...]] = {
+    SearchTime.OPEN: ("opened_at",),
+    SearchTime.CLOSE: ("closed_at",),
+    SearchTime.BOTH: ("opened_at", "closed_at"),
 }
 # What a fill opens ties up its cost through the leverage; a billionth is more than these floats are wrong by.
 _FILLS: Mapping[FillKind, str] = {
@@ -51,15 +51,15 @@ def closed_orders(
     end: datetime | None,
     offset: int,
     limit: int,
-    counted: Counted = Counted.CLOSE,
+    search_time: SearchTime = SearchTime.CLOSE,
     user_reference: int | None = None,
     client_order_id: str = "",
-) -> tuple[list[Order], int]:
+) -> tuple[list[ExchangeOrder], int]:
     """Newest end first, and how many there are; start < time <= end."""
     where, values = "account = ? AND closed_at IS NOT NULL", [account]
     bounds: list[object] = list(values)
     if start is not None or end is not None:
-        periods = [_within(time, start, end) for time in _TIMES[counted]]
+        periods = [_within(time, start, end) for time in _TIMES[search_time]]
         where += f" AND ({' OR '.join(period for period, _ in periods)})"
         bounds += [bound for _, each in periods for bound in each]
     if user_reference is not None:
@@ -78,7 +78,7 @@ def closed_orders(
     return [working_of(row).order for row in rows], count
 
 
-def executions(
+def fills(
     store: ExchangeStore,
     account: str,
     start: datetime | None,
@@ -86,7 +86,7 @@ def executions(
     offset: int,
     limit: int,
     kind: FillKind = FillKind.ALL,
-) -> tuple[list[Execution], int]:
+) -> tuple[list[ExchangeFill], int]:
     """Newest first, and how many there are; start < at <= end."""
     period, bounds = _within("at", start, end)
     where = f"account = ? AND {period}{_FILLS[kind]}"
@@ -101,19 +101,19 @@ def executions(
     return [execution_of(row[1:]) for row in rows], count
 
 
-def executions_of(store: ExchangeStore, order_id: str) -> list[Execution]:
+def fills_of_order(store: ExchangeStore, order_id: str) -> list[ExchangeFill]:
     """Oldest first."""
     rows = store.rows("SELECT * FROM executions WHERE order_id = ? ORDER BY number", order_id)
     return [execution_of(row[1:]) for row in rows]
 
 
-def executions_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[Execution]:
+def fills_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
     """In the order of the ids; those that are none of the account's are left out."""
     query = "SELECT * FROM executions WHERE execution_id = ? AND account = ?"
     return [execution_of(row[1:]) for each in ids for row in store.rows(query, each, account)]
 
 
-def traded(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:
+def fill_costs(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:
     """What the account's fills cost, by pair in its quote currency."""
     query = "SELECT pair, cost FROM executions WHERE account = ? AND at > ?"
     costs: dict[str, Decimal] = {}

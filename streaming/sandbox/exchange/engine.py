@@ -7,14 +7,14 @@ from datetime import datetime
 from itertools import takewhile
 
 from streaming.sandbox.exchange.changes import Changes
-from streaming.sandbox.exchange.floor import Floor
+from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.ids import Ids
 from streaming.sandbox.exchange.pair_market import PairMarket
+from streaming.sandbox.exchange.recovery import resume
 from streaming.sandbox.exchange.reductions import reduce_to_positions
-from streaming.sandbox.exchange.resumption import resume
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, Tick, TickSource
-from streaming.sandbox.model import ExchangeEvent, Listing, Printed, Refused
+from streaming.sandbox.model import ExchangeEvent, Listing, Refused, TradesPrinted
 from trading.margin.terms import MarginTerms
 from trading.market import Pair
 from trading.portfolio.exact import exactly
@@ -22,8 +22,8 @@ from trading.portfolio.exact import exactly
 Listener = Callable[[ExchangeEvent], None]
 
 
-class Running:
-    floor: Floor
+class Engine:
+    floor: EngineState
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Running:
             self._moment = outer
 
     @contextmanager
-    def changing(self, time: datetime | None = None) -> Iterator[Floor]:
+    def changing(self, time: datetime | None = None) -> Iterator[EngineState]:
         """One transaction, at one market time. Refused: nothing has changed; failed: the floor is what is stored."""
         floor = self.floor
         floor.changes = changes = Changes()
@@ -121,18 +121,20 @@ class Running:
         """The floor from the store: at the start, and after a change that could not be finished."""
         self._newest = self._store.position() or self._newest
         markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
-        self.floor = Floor(markets, self._terms, self._quote, self.now, self._server, Ids(self._store.salt))
+        self.floor = EngineState(
+            markets, self._terms, self._quote, self.now, self._server, Ids(self._store.salt)
+        )
         with exactly():
             resume(self.floor, self._store, self._source)
 
     def _tell(self, changes: Changes) -> None:
-        prints = [Printed(pair, tuple(each)) for pair, each in changes.prints.items()]
+        prints = [TradesPrinted(pair, tuple(each)) for pair, each in changes.prints.items()]
         for event in (*prints, *changes.events):
             for listener in tuple(self._listeners):
                 listener(event)
 
 
-def _note_books(floor: Floor) -> None:
+def _note_books(floor: EngineState) -> None:
     now = floor.now()
     for market in floor.markets.values():
         if (changed := market.book_changed(now)) is not None:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from streaming.sandbox.exchange import past
-from streaming.sandbox.exchange.floor import Floor
-from streaming.sandbox.exchange.ledger import TradeBalance, trade_balance
-from streaming.sandbox.exchange.past import Counted, FillKind
-from streaming.sandbox.exchange.running import Listener, Running
+from streaming.sandbox.exchange import history
+from streaming.sandbox.exchange.engine import Engine, Listener
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.history import FillKind, SearchTime
+from streaming.sandbox.exchange.ledger import MarginSummary, trade_balance
 from streaming.sandbox.exchange.store import ExchangeStore
-from streaming.sandbox.market import MarketClock, Tape, TickSource
-from streaming.sandbox.model import BookView, Execution, Listing, Order, Refused, Summary
+from streaming.sandbox.market import MarketClock, TickSource, TradeTape
+from streaming.sandbox.model import BookView, DaySummary, ExchangeFill, ExchangeOrder, Listing, Refused
 from trading.errors import NotStored
 from trading.margin.terms import MarginPosition, MarginTerms
 from trading.market import Pair, PairStatus
@@ -22,7 +22,7 @@ UNKNOWN_ORDER = "EOrder:Unknown order"
 MICROSECOND = timedelta(microseconds=1)
 
 
-class Inquiries:
+class ExchangeQueries:
     def __init__(
         self,
         listings: Mapping[Pair, Listing],
@@ -37,7 +37,7 @@ class Inquiries:
         self.listings = dict(listings)
         self._quote = quote
         self._store = store
-        self._running = Running(self.listings, terms, quote, store, clock, server, preload)
+        self._running = Engine(self.listings, terms, quote, store, clock, server, preload)
 
     # --- the market --------------------------------------------------------------------------------------------
 
@@ -67,10 +67,10 @@ class Inquiries:
         """The market maker's quotes and the client orders together."""
         return self._floor.market(pair).book(depth)
 
-    def tape(self, pair: Pair) -> Tape:
+    def tape(self, pair: Pair) -> TradeTape:
         return self._floor.market(pair).tape
 
-    def summary(self, pair: Pair) -> Summary:
+    def summary(self, pair: Pair) -> DaySummary:
         market = self._floor.market(pair)
         bid, ask = (market.display(side).best for side in Side)
         return market.tape.summary(self.market_now(), bid, ask)
@@ -87,7 +87,7 @@ class Inquiries:
     def balances(self, account: str) -> dict[str, Decimal]:
         return dict(self._floor.account(account).state.balances)
 
-    def held(self, account: str) -> dict[str, Decimal]:
+    def reserved(self, account: str) -> dict[str, Decimal]:
         """What open spot orders have reserved, fees included."""
         return {asset: amount for asset, amount in self._floor.account(account).held.items() if amount}
 
@@ -95,7 +95,7 @@ class Inquiries:
         """Oldest first."""
         return self._floor.account(account).state.positions
 
-    def trade_balance(self, account: str, asset: str) -> TradeBalance:
+    def trade_balance(self, account: str, asset: str) -> MarginSummary:
         """Refused for an asset that is not traded here, and while a price that it takes is missing."""
         if asset not in {self._quote, *(each for pair in self.listings for each in (pair.base, pair.quote))}:
             raise Refused("EQuery:Unknown asset")
@@ -107,11 +107,11 @@ class Inquiries:
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    def open_orders(self, account: str) -> list[Order]:
+    def open_orders(self, account: str) -> list[ExchangeOrder]:
         """In the order of acceptance, those that wait for a trigger included."""
         return [working.order for working in self._floor.account(account).orders.values()]
 
-    def orders(self, account: str, ids: Sequence[str]) -> list[Order]:
+    def orders(self, account: str, ids: Sequence[str]) -> list[ExchangeOrder]:
         """In the order of the ids, open or not. Refused when one is none of the account's."""
         return [self._order(account, each) for each in ids]
 
@@ -122,24 +122,24 @@ class Inquiries:
         end: datetime | None = None,
         offset: int = 0,
         limit: int = 50,
-        counted: Counted = Counted.CLOSE,
+        search_time: SearchTime = SearchTime.CLOSE,
         user_reference: int | None = None,
         client_order_id: str = "",
-    ) -> tuple[list[Order], int]:
+    ) -> tuple[list[ExchangeOrder], int]:
         """Those with start < time <= end (market time), the one that ended last first, and how many there are."""
         self._floor.account(account)
-        return past.closed_orders(
-            self._store, account, start, end, offset, limit, counted, user_reference, client_order_id
+        return history.closed_orders(
+            self._store, account, start, end, offset, limit, search_time, user_reference, client_order_id
         )
 
-    def order_by_client_id(self, account: str, client_order_id: str) -> Order | None:
+    def order_by_client_id(self, account: str, client_order_id: str) -> ExchangeOrder | None:
         """The open one, else the newest that bore it; None when there never was one."""
         order_id = self._floor.account(account).client_ids.get(client_order_id)
         if order_id is not None:
             return self._floor.working[order_id].order
         return self._store.newest_by_client_id(account, client_order_id)
 
-    def executions(
+    def fills(
         self,
         account: str,
         start: datetime | None = None,
@@ -147,29 +147,29 @@ class Inquiries:
         offset: int = 0,
         limit: int = 50,
         kind: FillKind = FillKind.ALL,
-    ) -> tuple[list[Execution], int]:
+    ) -> tuple[list[ExchangeFill], int]:
         """Fills in start < at <= end (market time), newest first, and how many there are."""
         self._floor.account(account)
-        return past.executions(self._store, account, start, end, offset, limit, kind)
+        return history.fills(self._store, account, start, end, offset, limit, kind)
 
-    def executions_of(self, order_id: str) -> list[Execution]:
+    def fills_of_order(self, order_id: str) -> list[ExchangeFill]:
         """Oldest first."""
-        return past.executions_of(self._store, order_id)
+        return history.fills_of_order(self._store, order_id)
 
-    def executions_by_id(self, account: str, ids: Sequence[str]) -> list[Execution]:
+    def fills_by_id(self, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
         """In the order of the ids; those that are none of the account's are left out."""
-        return past.executions_by_id(self._store, account, ids)
+        return history.fills_by_id(self._store, account, ids)
 
-    def traded(self, account: str, after: datetime) -> dict[Pair, Decimal]:
+    def fill_costs(self, account: str, after: datetime) -> dict[Pair, Decimal]:
         """What the account's fills since then cost, by pair in its quote currency."""
         with exactly():
-            return past.traded(self._store, account, after)
+            return history.fill_costs(self._store, account, after)
 
     @property
-    def _floor(self) -> Floor:
+    def _floor(self) -> EngineState:
         return self._running.floor
 
-    def _order(self, account: str, order_id: str) -> Order:
+    def _order(self, account: str, order_id: str) -> ExchangeOrder:
         open_order = self._floor.account(account).orders.get(order_id)
         order = open_order.order if open_order else self._store.order(account, order_id)
         if order is None:

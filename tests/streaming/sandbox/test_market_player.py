@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from streaming.sandbox.market import driver
+from streaming.sandbox.market import player as player_module
 from streaming.sandbox.market.clock import MarketClock
-from streaming.sandbox.market.driver import Player
+from streaming.sandbox.market.player import TickPlayer
 from streaming.sandbox.market.source import Tick
 from tests.streaming.sandbox.market_cases import BTC, START, tick
 from trading.errors import InvalidValue, UnreadableFile
@@ -54,8 +54,8 @@ class Market:
         self.elapsed.append(self.clock.now())
         self.server += 0.5  # each turn takes half a second of server time
 
-    def player(self, ticks: list[Tick]) -> Player:
-        return Player(Ticks(ticks), self.clock, self.apply, self.elapse, self.taken)
+    def player(self, ticks: list[Tick]) -> TickPlayer:
+        return TickPlayer(Ticks(ticks), self.clock, self.apply, self.elapse, self.taken)
 
     async def taken(self) -> None:
         self.waits += 1
@@ -95,7 +95,7 @@ def test_a_fast_replay_lets_others_have_their_turn() -> None:
     async def run() -> int:
         turns = 0
         playing = asyncio.create_task(
-            Player(Ticks(ticks), market.clock, slow, market.elapse, market.taken).play(market.stop)
+            TickPlayer(Ticks(ticks), market.clock, slow, market.elapse, market.taken).play(market.stop)
         )
         while not playing.done():
             await asyncio.sleep(0)
@@ -121,8 +121,8 @@ def test_a_replay_that_is_behind_does_not_wait(monkeypatch: pytest.MonkeyPatch) 
         market.server += 1.0
         await player.play(market.stop)
 
-    monkeypatch.setattr(driver, "TURN", 0.0)  # every tick takes a whole turn
-    monkeypatch.setattr(driver, "_pause", noted)
+    monkeypatch.setattr(player_module, "TURN", 0.0)  # every tick takes a whole turn
+    monkeypatch.setattr(player_module, "_pause", noted)
     asyncio.run(run())
     assert waits[:-1] == [0.0] * 19
 
@@ -216,7 +216,7 @@ def test_a_file_that_turns_out_to_be_wrong_ends_the_playing() -> None:
     async def run() -> None:
         market = Market(1000)
         with pytest.raises(UnreadableFile, match=r"trades\.csv"):
-            await Player(Broken([]), market.clock, market.apply, market.elapse, market.taken).play(
+            await TickPlayer(Broken([]), market.clock, market.apply, market.elapse, market.taken).play(
                 market.stop
             )
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from streaming.sandbox.model import Order, OrderState
+from streaming.sandbox.model import ExchangeOrder, OrderState
 from trading.orders import Side
 
 
 @dataclass(slots=True, eq=False)
-class Working:
+class WorkingOrder:
     """The order is replaced, this record lives from acceptance to the order's end."""
 
-    order: Order
+    order: ExchangeOrder
     number: int  # rises with every order accepted
     priority: int = 0  # rises with every arrival at the end of a queue; 0: in none
     place: Decimal = Decimal(0)  # `Level.passed` at which the market maker's quantity before it has traded

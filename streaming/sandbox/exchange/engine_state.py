@@ -11,16 +11,16 @@ from heapq import heapify, heappush
 
 from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.ids import Ids
-from streaming.sandbox.exchange.ledger import Account, hold_of
+from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import balance_changes, fee_changes
-from streaming.sandbox.exchange.working import Working
+from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import (
     FINAL,
     BalanceChanged,
-    Change,
-    Execution,
-    Order,
+    ExchangeFill,
+    ExchangeOrder,
+    ExecType,
     OrderChanged,
     OrderState,
     Print,
@@ -45,7 +45,7 @@ class Counters:
     priorities: int = 0
 
 
-class Floor:
+class EngineState:
     def __init__(
         self,
         markets: Mapping[Pair, PairMarket],
@@ -61,15 +61,17 @@ class Floor:
         self.now = now
         self.server = server
         self.ids = ids
-        self.accounts: dict[str, Account] = {}
-        self.borrowers: dict[str, Account] = {}  # with an open position
-        self.working: dict[str, Working] = {}  # by order id
+        self.accounts: dict[str, ExchangeAccount] = {}
+        self.borrowers: dict[str, ExchangeAccount] = {}  # with an open position
+        self.working: dict[str, WorkingOrder] = {}  # by order id
         self.counters = Counters()
         self.market_maker: dict[str, Decimal] = {}  # what it has won of each asset, or given
         self.fees: dict[str, Decimal] = {}  # collected
         self.switches: dict[str, float] = {}  # dead man's: account to the server time at which it fires
         self.expiries: list[tuple[float, str]] = []  # heap of server times and order ids
-        self.closes: list[tuple[Order, Decimal]] = []  # fills whose close orders have yet to be placed
+        self.closes: list[
+            tuple[ExchangeOrder, Decimal]
+        ] = []  # fills whose close orders have yet to be placed
         self.prices: dict[Pair, Decimal] = {}  # last price of every pair that has one
         self.system_status = PairStatus.ONLINE
         self.statuses: dict[Pair, PairStatus] = {
@@ -79,7 +81,7 @@ class Floor:
 
     # --- looking up --------------------------------------------------------------------------------------------
 
-    def account(self, name: str) -> Account:
+    def account(self, name: str) -> ExchangeAccount:
         try:
             return self.accounts[name]
         except KeyError:
@@ -100,9 +102,9 @@ class Floor:
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    def accept(self, order: Order) -> Working:
+    def accept(self, order: ExchangeOrder) -> WorkingOrder:
         """In force from now on."""
-        working = Working(order, self.counters.orders)
+        working = WorkingOrder(order, self.counters.orders)
         account = self.accounts[order.account]
         self.working[order.order_id] = working
         account.orders[order.order_id] = working
@@ -110,10 +112,10 @@ class Floor:
             account.client_ids[order.request.client_order_id] = order.order_id
         if order.request.expires_at is not None:
             self._expire(order, order.request.expires_at)
-        self._note(working, Change.PENDING_NEW)
+        self._note(working, ExecType.PENDING_NEW)
         return working
 
-    def update(self, working: Working, order: Order, change: Change | None) -> None:
+    def update(self, working: WorkingOrder, order: ExchangeOrder, change: ExecType | None) -> None:
         """Replace the order. It must not be resting at another price or with another quantity."""
         working.order = order
         if order.state in FINAL:
@@ -123,7 +125,7 @@ class Floor:
             self.accounts[order.account].hold(order.order_id, hold)
         self._note(working, change)
 
-    def end(self, working: Working, state: OrderState, reason: str) -> None:
+    def end(self, working: WorkingOrder, state: OrderState, reason: str) -> None:
         """Off the book and out of force."""
         market = self.markets[working.order.request.pair]
         if working.is_resting:
@@ -132,15 +134,15 @@ class Floor:
         if working.is_armed and working in market.triggers:
             market.triggers.disarm(working)
         ended = replace(working.order, state=state, reason=reason, closed_at=self.now())
-        self.update(working, ended, Change.EXPIRED if state is OrderState.EXPIRED else Change.CANCELED)
+        self.update(working, ended, ExecType.EXPIRED if state is OrderState.EXPIRED else ExecType.CANCELED)
 
-    def rest(self, working: Working) -> None:
+    def rest(self, working: WorkingOrder) -> None:
         self.counters.priorities += 1
         self.markets[working.order.request.pair].rest(working, self.counters.priorities)
         self.note_level(working.order)
         self.changes.orders[working.order.order_id] = working
 
-    def filled(self, working: Working, execution: Execution) -> None:
+    def filled(self, working: WorkingOrder, execution: ExchangeFill) -> None:
         """One fill more: of what is on the book when it rests there."""
         order, market = working.order, self.markets[working.order.request.pair]
         grown = replace(
@@ -161,13 +163,13 @@ class Floor:
             grown = replace(grown, state=OrderState.CLOSED, closed_at=execution.at)
         self.changes.executions.append(execution)
         self.update(working, grown, None)
-        self.changes.events.append(OrderChanged(grown, Change.TRADE, execution))
+        self.changes.events.append(OrderChanged(grown, ExecType.TRADE, execution))
         if done:
-            self.changes.events.append(OrderChanged(grown, Change.FILLED, None))
+            self.changes.events.append(OrderChanged(grown, ExecType.FILLED, None))
         if order.request.close is not None:
             self.closes.append((grown, execution.quantity))
 
-    def note_level(self, order: Order) -> None:
+    def note_level(self, order: ExchangeOrder) -> None:
         """How much has traded before the orders at this price belongs to what is stored."""
         assert order.limit_price is not None
         self.changes.levels[(order.request.pair, order.request.side, order.limit_price)] = None
@@ -176,10 +178,10 @@ class Floor:
 
     def open_account(self, name: str, balances: Mapping[str, Decimal]) -> None:
         state = MarginAccount.of(self.terms, self.quote, balances)
-        self.accounts[name] = Account(name, replace(state, balances={}))
+        self.accounts[name] = ExchangeAccount(name, replace(state, balances={}))
         self.settle(self.accounts[name], state, "deposit", name)
 
-    def settle(self, account: Account, state: MarginAccount, kind: str, reference: str) -> None:
+    def settle(self, account: ExchangeAccount, state: MarginAccount, kind: str, reference: str) -> None:
         """The account's new state. What it gains and what it pays in fees comes from, and goes to, somebody."""
         before, account.state = account.state, state
         paid = fee_changes(before, state)
@@ -209,14 +211,14 @@ class Floor:
         self.changes.prints.setdefault(print_.pair, []).append(print_)
         self.changes.markets[print_.pair] = None
 
-    def _expire(self, order: Order, at: datetime) -> None:
+    def _expire(self, order: ExchangeOrder, at: datetime) -> None:
         """Orders that ended long before they would expire do not stay in the heap for ever."""
         heappush(self.expiries, (at.timestamp(), order.order_id))
         if len(self.expiries) > SLACK + 2 * len(self.working):
             self.expiries[:] = [each for each in self.expiries if each[1] in self.working]
             heapify(self.expiries)
 
-    def _forget(self, working: Working) -> None:
+    def _forget(self, working: WorkingOrder) -> None:
         order = working.order
         account = self.accounts[order.account]
         account.hold(order.order_id, None)
@@ -225,7 +227,7 @@ class Floor:
         if order.request.client_order_id:
             del account.client_ids[order.request.client_order_id]
 
-    def _note(self, working: Working, change: Change | None) -> None:
+    def _note(self, working: WorkingOrder, change: ExecType | None) -> None:
         self.changes.orders[working.order.order_id] = working
         if change is not None:
             self.changes.events.append(OrderChanged(working.order, change, None))
