@@ -3,39 +3,39 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from trading.risk import amounts, inputs, levels, standing
+from trading.risk import correlation, freshness, halts, numbers, protection, sizing, venue
 from trading.risk.answer import Rule
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "numbers": inputs.numbers,
-        "pair": inputs.pair,
-        "status": inputs.status,
-        "candle age": inputs.candle_age,
-        "clock skew": inputs.clock_skew,
-        "feature age": inputs.feature_age,
-        "policy age": inputs.policy_age,
-        "sentiment age": inputs.sentiment_age,
-        "balance age": inputs.balance_age,
-        "price age": inputs.price_age,
-        "order rate": inputs.order_rate,
-        "drawdown": standing.drawdown,
-        "daily loss": standing.daily_loss,
-        "losing streak": standing.losing_streak,
-        "stop-loss": levels.stop_loss,
-        "trailing stop": levels.trailing_stop,
-        "take-profit": levels.take_profit,
-        "leverage": levels.leverage,
-        "correlated positions": amounts.correlated_positions,
-        "BTC correlation": amounts.btc_correlation,
-        "risk per trade": amounts.risk_per_trade,
-        "position cap": amounts.position_cap,
-        "asset cap": amounts.asset_cap,
-        "total exposure": amounts.total_exposure,
-        "balance": amounts.balance,
-        "quantity increment": amounts.quantity_increment,
-        "minimum quantity": amounts.minimum_quantity,
-        "minimum cost": amounts.minimum_cost,
+        "numbers": numbers.numbers,
+        "pair": venue.pair,
+        "status": venue.status,
+        "candle age": freshness.candle_age,
+        "clock skew": freshness.clock_skew,
+        "feature age": freshness.feature_age,
+        "policy age": freshness.policy_age,
+        "sentiment age": freshness.sentiment_age,
+        "balance age": freshness.balance_age,
+        "price age": freshness.price_age,
+        "order rate": venue.order_rate,
+        "drawdown": halts.drawdown,
+        "daily loss": halts.daily_loss,
+        "losing streak": halts.losing_streak,
+        "stop-loss": protection.stop_loss,
+        "trailing stop": protection.trailing_stop,
+        "take-profit": protection.take_profit,
+        "leverage": sizing.leverage,
+        "correlated positions": correlation.correlated_positions,
+        "BTC correlation": correlation.btc_correlation,
+        "risk per trade": sizing.risk_per_trade,
+        "position cap": sizing.position_cap,
+        "asset cap": sizing.asset_cap,
+        "total exposure": sizing.total_exposure,
+        "balance": sizing.balance,
+        "quantity increment": venue.quantity_increment,
+        "minimum quantity": venue.minimum_quantity,
+        "minimum cost": venue.minimum_cost,
     }
 )
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading.orders import Side
-from trading.risk.halts import Halt
+
+if TYPE_CHECKING:  # the rules beside it rest on these values
+    from trading.risk.halts import Halt
 
 Amount = float | Decimal
 
@@ -50,7 +52,7 @@ class AccountState:
     quote_rate: Amount  # equity currency per unit of the pair's quote
     recent_orders: int  # in the last minute
     others: tuple[OtherPosition, ...]
-    halts: tuple[Halt, ...]  # those active now
+    halts: "tuple[Halt, ...]"  # those active now
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,12 @@
-"""Rules about what the order rests on: possible numbers, the right market, fresh inputs, a calm order flow."""
+"""The rule that every number which the order rests on is finite and possible."""
 
 from collections.abc import Callable
-from math import isnan
 from operator import attrgetter
 
-from trading.market import PairStatus
 from trading.orders import Side
 from trading.risk.answer import Answer
 from trading.risk.case import Case
-from trading.risk.exact import ONE, ZERO, number
+from trading.risk.exact import ZERO, number
 
 
 class Numbers:
@@ -103,71 +101,3 @@ def _closing(case: Case) -> list[str]:
 def _given(case: Case, name: str) -> object:
     owners = (case.proposal, case.instrument, case.state, case.market)
     return next(getattr(owner, name) for owner in owners if hasattr(owner, name))
-
-
-def pair(case: Case) -> Answer:
-    """The instrument is the one that the proposal speaks of."""
-    asked, known = case.proposal.pair_key, case.instrument.pair.key
-    return int(asked != known), 0, asked == known, "{} proposed, instrument of {}", (asked, known)
-
-
-def status(case: Case) -> Answer:
-    """The venue takes market orders of the pair; one that only reduces is taken in reduce-only, too."""
-    now = case.instrument.status
-    passes = now is PairStatus.ONLINE or (case.proposal.reduces and now is PairStatus.REDUCE_ONLY)
-    return int(not passes), 0, passes, "{} is {}", (case.instrument.pair, now)
-
-
-def clock_skew(case: Case) -> Answer:
-    """No input comes from the future, as far as clocks can tell."""
-    words = "{:.1f} s ahead of the decision's clock, at most {:g}"
-    return _needed(case.ages.clock_skew_seconds, case.limits.clock_skew_seconds, words)
-
-
-def candle_age(case: Case) -> Answer:
-    return _needed(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
-
-
-def feature_age(case: Case) -> Answer:
-    return _needed(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
-
-
-def balance_age(case: Case) -> Answer:
-    words = "oldest order without an outcome {:.1f} candles ago, at most {:g}"
-    return _needed(case.ages.balance, case.limits.balance_age, words)
-
-
-def price_age(case: Case) -> Answer:
-    """Equity and every cap rest on prices that are not too old."""
-    age, limit, pair = case.ages.prices, case.limits.price_age, case.ages.oldest_price
-    measured, against, passes, words, parts = _age(age, limit, "{:.1f} candles old, at most {:g}: {}")
-    return measured, against, passes, words, (*parts, pair) if parts else parts
-
-
-def policy_age(case: Case) -> Answer:
-    return _age(case.ages.policy_days, case.limits.policy_age_days, "{:.1f} days old, at most {:g}")
-
-
-def sentiment_age(case: Case) -> Answer:
-    return _age(case.ages.sentiment_hours, case.limits.sentiment_age_hours, "{:.1f} hours old, at most {:g}")
-
-
-def _age(age: float | None, limit: float, words: str) -> Answer:
-    if age is None:
-        return 0, limit, True, "not used", ()
-    return _needed(age, limit, words)
-
-
-def _needed(age: float | None, limit: float, words: str) -> Answer:
-    """An age that is not known is too old: no decision does without that input."""
-    known = age if type(age) is float else float(number(age))
-    if isnan(known) and known is not age:
-        return known, limit, False, "not known, at most {:g}", (limit,)
-    # A negative age is a clock that disagrees, not a fresh input.
-    return known, limit, 0 <= known <= limit, words, (known, limit)
-
-
-def order_rate(case: Case) -> Answer:
-    """One more order stays within the budget of a minute."""
-    orders, limit = number(case.state.recent_orders) + ONE, case.limits.orders_per_minute
-    return orders, limit, ONE <= orders <= limit, "{} in a minute with this one, at most {}", (orders, limit)
