@@ -117,7 +117,7 @@ def _sizes() -> None:
 
 
 def sized_in_floats(proposal: Proposal, state: AccountState, limits: Limits) -> float:
-    """The same bounds as `trading.risk.case` has, with whatever rounding floats bring."""
+    """The same bounds as `trading.risk.sizing` has, with whatever rounding floats bring."""
     entry, stop = float(proposal.entry), float(proposal.stop or 0)
     equity, rate = float(state.equity), float(state.quote_rate)
     asset = max(float(state.base_exposure), float(state.quote_exposure))

@@ -14,7 +14,7 @@ from trading.market import Pair
 from trading.orders import Order
 from trading.portfolio import closed_trades
 from trading.ports import Journal, Venue
-from trading.risk.halts import Standing, due_halts
+from trading.risk.halts import EquityLevels, due_halts
 from trading.risk.limits import Limits
 
 
@@ -84,9 +84,9 @@ def begin_halts(knowledge: Knowledge, limits: Limits, at: datetime, journal: Jou
     """
     account = knowledge.account.name
     now = knowledge.snapshot(at)
-    standing = Standing(now["equity"], journal.raise_peak(account, now["equity"]), now["opening_equity"])
+    levels = EquityLevels(now["equity"], journal.raise_peak(account, now["equity"]), now["opening_equity"])
     trades = closed_trades(journal.fills(account), knowledge.prices(at))
-    journal.begin_halts(account, due_halts(standing, trades, journal.halts(account), limits, at))
+    journal.begin_halts(account, due_halts(levels, trades, journal.halts(account), limits, at))
 
 
 def _place(identity: str, journal: Journal, venue: Venue) -> Order | None:

@@ -25,7 +25,7 @@ from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, next_month
 from trading.portfolio import Position, equity, rate
 from trading.ports import Journal, NewsStore, TableStore
 from trading.risk import AccountState, OtherPosition
-from trading.risk.halts import active
+from trading.risk.halts import active_halts
 
 NEWS_HORIZON = timedelta(days=400)  # far enough to say how old the newest article is
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds
@@ -267,7 +267,7 @@ class Knowledge:
                 for bet in bets
                 if bet.pair != pair
             ),
-            halts=active(self.journal.halts(name), at),
+            halts=active_halts(self.journal.halts(name), at),
         )
 
     def correlation(self, pair: Pair, other: Pair, at: datetime) -> float | None:

@@ -12,7 +12,7 @@ from orchestration.system import running_system
 from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order
-from trading.risk.halts import active
+from trading.risk.halts import active_halts
 
 
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
@@ -76,7 +76,7 @@ def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]
         return []
     return [
         {"kind": halt.kind.value, "since": halt.since, "until": halt.until, "reason": halt.reason}
-        for halt in active(known, at or services.knowledge.now())
+        for halt in active_halts(known, at or services.knowledge.now())
     ]
 
 

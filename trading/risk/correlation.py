@@ -1,22 +1,55 @@
-"""Rules about positions that would lose together."""
+"""Positions that would lose together: how many there may be, and the smaller size of a pair that moves with BTC."""
 
-from trading.risk.answer import Answer
-from trading.risk.case import BTC, Case
+from decimal import Decimal
+
+from trading.market import Instrument
+from trading.orders import Side
+from trading.risk.case import Case
+from trading.risk.exact import NAN, ONE, ExactLimits, exceeds, number
+from trading.risk.limits import Limits
+from trading.risk.values import Answer, MarketState, OtherPosition
+
+BTC = "BTC"
 
 
 def correlated_positions(case: Case) -> Answer:
-    """Not too many positions that would lose together."""
-    count, limit = case.correlated, case.limits.correlated_positions
-    words = "{} with this one, at most {}; correlated above {:g}"
-    return count, limit, count <= limit, words, (count, limit, case.limits.correlated_above)
+    """Pass while not too many positions would lose together."""
+    side, limit, threshold = (
+        case.proposal.side,
+        case.limits.correlated_positions,
+        case.limits.correlated_above,
+    )
+    others = case.state.others or ()
+    count = 1 + sum(exceeds(_correlation_of_gains(side, other), threshold) for other in others)
+    note = "{} with this one, at most {}; correlated above {:g}", count, limit, threshold
+    return Answer(count, limit, count <= limit, note)
+
+
+def _correlation_of_gains(side: Side, other: OtherPosition) -> Decimal:
+    """NaN while it is not known. Opposite sides of two markets that move oppositely lose together."""
+    correlation = number(other.correlation)
+    other_side: object = other.side
+    if not isinstance(other_side, Side):
+        return NAN
+    return correlation if other_side is side else -correlation
 
 
 def btc_correlation(case: Case) -> Answer:
-    """A pair that moves with BTC gets a part of the size only."""
-    measured, left = case.market.btc_correlation, case.correlated_share
-    limit = case.bound * left
+    """Limit a pair that moves with BTC to a part of the size."""
+    measured, share = case.market.btc_correlation, case.correlated_share
+    limit = case.bound.quantity * share
     if case.instrument.pair.base == BTC:
-        return case.size, limit, case.size <= limit, "the pair is BTC's own", ()
+        return Answer(case.size, limit, case.size <= limit, ("the pair is BTC's own",))
     known = "not known" if measured is None else f"{measured:.2f}"
     words = "correlation {}, the whole size up to {:g}: {:g} of it is left"
-    return case.size, limit, case.size <= limit, words, (known, case.limits.correlated_above, left)
+    return Answer(case.size, limit, case.size <= limit, (words, known, case.limits.correlated_above, share))
+
+
+def correlated_size(
+    market: MarketState, instrument: Instrument, limits: Limits, exact: ExactLimits
+) -> Decimal:
+    """Return the share of the size that is left; a correlation that is not known counts as high, BTC's own as none."""
+    if instrument.pair.base == BTC:
+        return ONE
+    correlated = exceeds(abs(number(market.btc_correlation)), limits.correlated_above)
+    return exact.correlated_size if correlated else ONE

@@ -22,11 +22,20 @@ _SMALLEST, _LARGEST = Decimal("1e-18"), Decimal("1e18")
 NAN, ZERO, ONE = Decimal("NaN"), Decimal(0), Decimal(1)
 
 
+is_positive = ZERO.__lt__  # false for NaN
+is_not_negative = ZERO.__le__  # false for NaN
+
+
+def exceeds(value: Decimal, limit: float | Decimal) -> bool:
+    """Return whether `value` is above `limit` or NaN: what is not known counts as too much."""
+    return not value <= limit
+
+
 def number(value: object) -> Decimal:
-    """The shortest decimal that means the same float; NaN for what is no number and for what no trade can hold."""
+    """Return the shortest decimal of the same float; NaN for what is no number and for what no trade can hold."""
     if type(value) is float and 1e-18 <= value <= 1e18:  # nearly every number there is
         return Decimal(repr(value))
-    exact = _converted(value)
+    exact = _to_decimal(value)
     if not exact.is_finite():
         return NAN
     if not exact:
@@ -34,7 +43,7 @@ def number(value: object) -> Decimal:
     return exact if _SMALLEST <= abs(exact) <= _LARGEST and _NUMBER.plus(exact) == exact else NAN
 
 
-def _converted(value: object) -> Decimal:
+def _to_decimal(value: object) -> Decimal:
     """Scalars of numpy are numbers; truth values and digits in a text are not."""
     if isinstance(value, Decimal):
         return value
@@ -50,7 +59,7 @@ def _converted(value: object) -> Decimal:
 
 
 def on_grid(price: Decimal, increment: Decimal, rounding: str) -> Decimal:
-    """The multiple of `increment` next to `price`; `rounding` is ROUND_CEILING, ROUND_FLOOR or ROUND_DOWN."""
+    """Return the multiple of `increment` next to `price`; `rounding` is ROUND_CEILING, ROUND_FLOOR or ROUND_DOWN."""
     steps = price // increment  # towards zero
     if rounding != ROUND_DOWN and steps * increment != price:
         if rounding == ROUND_CEILING and price > 0:
@@ -61,7 +70,7 @@ def on_grid(price: Decimal, increment: Decimal, rounding: str) -> Decimal:
 
 
 class ExactLimits(NamedTuple):
-    """Those limits that amounts are measured against."""
+    """The limits that amounts are measured against."""
 
     risk_per_trade: Decimal
     position_cap: Decimal
@@ -80,4 +89,5 @@ class ExactLimits(NamedTuple):
 
 @lru_cache(maxsize=16)
 def exact_limits(limits: Limits) -> ExactLimits:
+    """Convert the limits, once for each set of them."""
     return ExactLimits(*(number(float(getattr(limits, name))) for name in ExactLimits._fields))

@@ -1,56 +1,61 @@
-"""Rules about time: how old the inputs are, and none of them from the future."""
+"""Rules about time: how old the inputs are, and that none of them comes from the future."""
 
 from math import isnan
 
-from trading.risk.answer import Answer
 from trading.risk.case import Case
 from trading.risk.exact import number
+from trading.risk.values import Answer
 
 
 def clock_skew(case: Case) -> Answer:
-    """No input comes from the future, as far as clocks can tell."""
+    """Pass when no input comes from the future, as far as clocks can tell."""
     words = "{:.1f} s ahead of the decision's clock, at most {:g}"
-    return _needed(case.ages.clock_skew_seconds, case.limits.clock_skew_seconds, words)
+    return _age_of_needed(case.ages.clock_skew_seconds, case.limits.clock_skew_seconds, words)
 
 
 def candle_age(case: Case) -> Answer:
-    return _needed(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
+    """Limit the age of the newest candle."""
+    return _age_of_needed(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
 
 
 def feature_age(case: Case) -> Answer:
-    return _needed(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
+    """Limit the age of the markets behind the features."""
+    return _age_of_needed(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
 
 
 def balance_age(case: Case) -> Answer:
+    """Limit the age of the oldest order without a known outcome."""
     words = "oldest order without an outcome {:.1f} candles ago, at most {:g}"
-    return _needed(case.ages.balance, case.limits.balance_age, words)
+    return _age_of_needed(case.ages.balance, case.limits.balance_age, words)
 
 
 def price_age(case: Case) -> Answer:
-    """Equity and every cap rest on prices that are not too old."""
-    age, limit, pair = case.ages.prices, case.limits.price_age, case.ages.oldest_price
-    measured, against, passes, words, parts = _age(age, limit, "{:.1f} candles old, at most {:g}: {}")
-    return measured, against, passes, words, (*parts, pair) if parts else parts
+    """Limit the age of the prices that equity and every cap rest on."""
+    ages, limit = case.ages, case.limits.price_age
+    return _age_if_used(ages.prices, limit, "{:.1f} candles old, at most {:g}: {}", ages.oldest_price)
 
 
 def policy_age(case: Case) -> Answer:
-    return _age(case.ages.policy_days, case.limits.policy_age_days, "{:.1f} days old, at most {:g}")
+    """Limit the age of the champion, if it voted."""
+    return _age_if_used(case.ages.policy_days, case.limits.policy_age_days, "{:.1f} days old, at most {:g}")
 
 
 def sentiment_age(case: Case) -> Answer:
-    return _age(case.ages.sentiment_hours, case.limits.sentiment_age_hours, "{:.1f} hours old, at most {:g}")
+    """Limit the age of the newest article, if the analyst voted."""
+    words = "{:.1f} hours old, at most {:g}"
+    return _age_if_used(case.ages.sentiment_hours, case.limits.sentiment_age_hours, words)
 
 
-def _age(age: float | None, limit: float, words: str) -> Answer:
+def _age_if_used(age: float | None, limit: float, words: str, *details: str) -> Answer:
     if age is None:
-        return 0, limit, True, "not used", ()
-    return _needed(age, limit, words)
+        return Answer(0, limit, True, ("not used",))
+    return _age_of_needed(age, limit, words, *details)
 
 
-def _needed(age: float | None, limit: float, words: str) -> Answer:
+def _age_of_needed(age: float | None, limit: float, words: str, *details: str) -> Answer:
     """An age that is not known is too old: no decision does without that input."""
     known = age if type(age) is float else float(number(age))
     if isnan(known) and known is not age:
-        return known, limit, False, "not known, at most {:g}", (limit,)
+        return Answer(known, limit, False, ("not known, at most {:g}", limit))
     # A negative age is a clock that disagrees, not a fresh input.
-    return known, limit, 0 <= known <= limit, words, (known, limit)
+    return Answer(known, limit, 0 <= known <= limit, (words, *(known, limit, *details)))

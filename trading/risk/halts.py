@@ -1,6 +1,7 @@
-"""When trading stops by itself: the pause after a drawdown, the latch of a lost day, the cool-down after losses.
+"""Halts of trading: the pause after a drawdown, the end of a lost day, the cool-down after losses, and their rules.
 
-A halt is a fact with a beginning and an end. The journal keeps it, so that it outlives the process that found it.
+A halt is a fact with a beginning and an end. The journal stores it, so that it outlives the process that found it;
+the rules refuse an entry after a loss beyond its limit even before the halt was written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,10 +14,10 @@ from itertools import takewhile
 from trading.market import Pair
 from trading.portfolio.exact import exactly
 from trading.portfolio.trades import ClosedTrade
-from trading.risk.answer import Answer
 from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
 from trading.risk.limits import Limits
+from trading.risk.values import Answer
 
 
 class HaltKind(StrEnum):
@@ -47,18 +48,18 @@ class Halt:
     resume: Resume | None = None
 
     @property
-    def waits(self) -> bool:
-        """Nothing but a person ends it."""
+    def needs_resume(self) -> bool:
+        """Whether only a person can end it."""
         return self.until is None and self.resume is None
 
     def active(self, at: datetime) -> bool:
-        """A pause that a person ended is over at every time."""
+        """Return whether it stops entries at that time; a pause that a person ended is over at every time."""
         return self.resume is None and self.since <= at and (self.until is None or at < self.until)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What an account is worth, in one asset, against what it was worth."""
+class EquityLevels:
+    """What an account is worth now and was worth at its peak and at the day's opening, in one asset."""
 
     equity: Decimal
     peak: Decimal  # highest equity since the account opened or was resumed
@@ -66,43 +67,45 @@ class Standing:
 
 
 def due_halts(
-    standing: Standing,
+    levels: EquityLevels,
     trades: Sequence[ClosedTrade],
     existing: Sequence[Halt],
     limits: Limits,
     now: datetime,
 ) -> list[Halt]:
-    """The halts that begin now, given those that began before: at most one of each kind.
+    """Return the halts that begin now, given those that began before: at most one of each kind.
 
     `trades` are the account's, oldest first; `existing` holds past halts too: a streak of losses that has led to
     a cool-down is not counted again.
     """
     candidates = (
-        _drawdown(standing, limits, now),
-        _daily_loss(standing, limits, now),
-        _losing_streak(trades, existing, limits, now),
+        _drawdown_halt(levels, limits, now),
+        _daily_loss_halt(levels, limits, now),
+        _losing_streak_halt(trades, existing, limits, now),
     )
-    active = {halt.kind for halt in existing if halt.active(now)}
-    return [halt for halt in candidates if halt is not None and halt.kind not in active]
+    active_kinds = {halt.kind for halt in active_halts(existing, now)}
+    return [halt for halt in candidates if halt is not None and halt.kind not in active_kinds]
 
 
-def active(halts: Iterable[Halt], at: datetime) -> tuple[Halt, ...]:
+def active_halts(halts: Iterable[Halt], at: datetime) -> tuple[Halt, ...]:
+    """Return those that stop entries at that time."""
     return tuple(halt for halt in halts if halt.active(at))
 
 
-def _drawdown(standing: Standing, limits: Limits, now: datetime) -> Halt | None:
-    reason = _fallen(standing.equity, standing.peak, limits.drawdown)
+def _drawdown_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Halt | None:
+    reason = _describe_loss(levels.equity, levels.peak, limits.drawdown)
     return Halt(HaltKind.DRAWDOWN, now, None, f"{reason} the equity peak") if reason else None
 
 
-def _daily_loss(standing: Standing, limits: Limits, now: datetime) -> Halt | None:
-    reason = _fallen(standing.equity, standing.day_opening, limits.daily_loss)
+def _daily_loss_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Halt | None:
+    reason = _describe_loss(levels.equity, levels.day_opening, limits.daily_loss)
     if not reason:
         return None
-    return Halt(HaltKind.DAILY_LOSS, now, _next_day(now), f"{reason} the day's opening equity")
+    midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
+    return Halt(HaltKind.DAILY_LOSS, now, midnight, f"{reason} the day's opening equity")
 
 
-def _fallen(equity: Decimal, before: Decimal, limit: float) -> str:
+def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
     """What was lost, in words; empty while it is less than the limit."""
     with exactly():
         lost, allowed = before - equity, Decimal(repr(limit)) * before
@@ -112,14 +115,10 @@ def _fallen(equity: Decimal, before: Decimal, limit: float) -> str:
     return f"equity {equity:.8g} is {share:.2%} (limit {limit:.2%}) below {before:.8g},"
 
 
-def _next_day(now: datetime) -> datetime:
-    return datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-
-
-def _losing_streak(
+def _losing_streak_halt(
     trades: Sequence[ClosedTrade], existing: Sequence[Halt], limits: Limits, now: datetime
 ) -> Halt | None:
-    """Begins when the last of the losses was closed, whenever it is noticed."""
+    """It begins when the last of the losses was closed, whenever that is noticed."""
     counted = max((halt.since for halt in existing if halt.kind is HaltKind.LOSING_STREAK), default=None)
     trips = [
         trip for trip in _round_trips(trades) if trip[0] <= now and (counted is None or trip[0] > counted)
@@ -144,35 +143,46 @@ def _round_trips(trades: Sequence[ClosedTrade]) -> list[tuple[datetime, Decimal]
 
 
 def drawdown(case: Case) -> Answer:
-    """Paused from a drawdown until a person resumes, however the equity recovers."""
-    words = "equity {:.2%} below its peak; from {:.2%} on trading is paused until a person resumes"
-    return _loss(case, HaltKind.DRAWDOWN, case.account.equity_peak, case.exact.drawdown, words)
+    """Refuse entries from a drawdown until a person resumes, even if the equity recovers."""
+    return _loss(
+        case,
+        HaltKind.DRAWDOWN,
+        before=case.account.equity_peak,
+        limit=case.exact.drawdown,
+        words="equity {:.2%} below its peak; from {:.2%} on trading is paused until a person resumes",
+    )
 
 
 def daily_loss(case: Case) -> Answer:
-    """Closed from a lost day until the next UTC day, however the equity recovers."""
-    words = "equity {:.2%} below the day's opening; from {:.2%} on no new position until the next UTC day"
-    return _loss(case, HaltKind.DAILY_LOSS, case.account.day_opening_equity, case.exact.daily_loss, words)
+    """Refuse entries from a lost day until the next UTC day, even if the equity recovers."""
+    return _loss(
+        case,
+        HaltKind.DAILY_LOSS,
+        before=case.account.day_opening_equity,
+        limit=case.exact.daily_loss,
+        words="equity {:.2%} below the day's opening; from {:.2%} on no new position until the next UTC day",
+    )
 
 
 def losing_streak(case: Case) -> Answer:
-    """Closed for a while after losses in a row."""
+    """Refuse entries for a while after losses in a row."""
     limit = case.limits.losing_streak
-    if halted := _halted(case, HaltKind.LOSING_STREAK):
-        return limit, limit, False, "{}", (halted,)
-    return 0, limit, True, "no cool-down", ()
+    if reason := _active_halt(case, HaltKind.LOSING_STREAK):
+        return Answer(limit, limit, False, ("{}", reason))
+    return Answer(0, limit, True, ("no cool-down",))
 
 
 def _loss(case: Case, kind: HaltKind, before: Decimal, limit: Decimal, words: str) -> Answer:
     lost = before - case.account.equity
     measured = quotient(lost, before)
-    if halted := _halted(case, kind):
-        return measured, limit, False, "{}", (halted,)
-    return measured, limit, before > ZERO and lost < limit * before, words, (measured, limit)
+    if reason := _active_halt(case, kind):
+        return Answer(measured, limit, False, ("{}", reason))
+    passes = before > ZERO and lost < limit * before
+    return Answer(measured, limit, passes, (words, measured, limit))
 
 
-def _halted(case: Case, kind: HaltKind) -> str:
-    """Why this halt holds; empty when it does not."""
+def _active_halt(case: Case, kind: HaltKind) -> str:
+    """Since when, until when and why; empty while no halt of this kind is active."""
     for halt in case.state.halts or ():
         if halt.kind is kind:
             end = f"until {halt.until:%Y-%m-%d %H:%M} UTC" if halt.until else "until a person resumes"

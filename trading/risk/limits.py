@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from trading.errors import InvalidValue
 
-_HIGHEST = {
+_MAXIMA = {
     "risk_per_trade": 0.05,
     "position_cap": 0.5,
     "asset_cap": 1.0,
@@ -26,7 +26,7 @@ _HIGHEST = {
     "policy_age_days": 3650.0,
     "clock_skew_seconds": 60.0,
 }
-_LEAST_AND_HIGHEST = {
+_RANGES = {
     "reserve": (0.0, 0.5),
     "leverage": (1.0, 3.0),
     "correlated_positions": (1, 100),
@@ -46,11 +46,11 @@ class Limits:
     reserve: float  # an entry leaves at least this much in the asset that it spends
     stop_distance: float  # furthest stop, share of the entry
     trailing_after: float  # gain, in amounts risked, from which on the stop trails the best price
-    reward_risk: float  # least (take profit - entry) / (entry - stop)
+    reward_risk: float  # minimum (take profit - entry) / (entry - stop)
     leverage: float  # at most; 1: nothing is borrowed
     leverage_volatility: float  # annualised; above it the allowed leverage shrinks in proportion
     correlated_positions: int  # at most, the new one included
-    correlated_above: float  # correlation from which on two markets count as one bet
+    correlated_above: float  # correlation above which two markets count as one
     correlated_size: float  # share of the size that is left when a pair is that close to BTC
     drawdown: float  # from the equity peak; reached: paused until a person resumes
     daily_loss: float  # of the day's opening equity; reached: no new position until the next UTC day
@@ -68,10 +68,10 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in _HIGHEST and not 0 < value <= _HIGHEST[field.name]:
+            if field.name in _MAXIMA and not 0 < value <= _MAXIMA[field.name]:
                 raise InvalidValue(
-                    f"{field.name} is {value}: allowed is above 0, up to {_HIGHEST[field.name]:g}"
+                    f"{field.name} is {value}: allowed is above 0, up to {_MAXIMA[field.name]:g}"
                 )
-            least, highest = _LEAST_AND_HIGHEST.get(field.name, (value, value))
-            if field.name in _LEAST_AND_HIGHEST and not least <= value <= highest:
-                raise InvalidValue(f"{field.name} is {value}: allowed is from {least:g} to {highest:g}")
+            minimum, maximum = _RANGES.get(field.name, (value, value))
+            if field.name in _RANGES and not minimum <= value <= maximum:
+                raise InvalidValue(f"{field.name} is {value}: allowed is from {minimum:g} to {maximum:g}")

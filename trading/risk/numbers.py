@@ -1,47 +1,48 @@
 """The rule that every number which the order rests on is finite and possible."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from operator import attrgetter
 
 from trading.orders import Side
-from trading.risk.answer import Answer
 from trading.risk.case import Case
-from trading.risk.exact import ZERO, number
+from trading.risk.exact import ONE, exceeds, is_not_negative, is_positive, number
+from trading.risk.values import Answer
 
 
-class Numbers:
+class NumberGroup:
     """Numbers of a case that must all be possible in the same way; read at once, since that is quickest."""
 
-    def __init__(self, possible: Callable[..., bool], *names: str) -> None:
+    def __init__(self, possible: Callable[[Decimal], bool], *names: str) -> None:
         self._possible = possible
         self._names = [name.rpartition(".")[2] for name in names]
-        self._read = attrgetter(*names) if len(names) > 1 else lambda case: (attrgetter(*names)(case),)
+        self._values = attrgetter(*names) if len(names) > 1 else lambda case: (attrgetter(*names)(case),)
 
-    def wrong(self, case: Case) -> list[str]:
-        """Names of those that are not; NaN never is."""
-        values = self._read(case)
+    def impossible(self, case: Case) -> list[str]:
+        """Return the names of those that are not possible; NaN never is."""
+        values = self._values(case)
         if all(map(self._possible, values)):
             return []
         return [name for name, value in zip(self._names, values, strict=True) if not self._possible(value)]
 
 
 _ENTERING = (
-    Numbers(
-        ZERO.__lt__,
+    NumberGroup(
+        is_positive,
         "entry",
-        "venue.price_increment",
-        "venue.quantity_increment",
-        "venue.maximum_leverage",
+        "terms.price_increment",
+        "terms.quantity_increment",
+        "terms.maximum_leverage",
         "account.equity",
         "account.equity_peak",
         "account.day_opening_equity",
         "account.quote_rate",
     ),
-    Numbers(
-        ZERO.__le__,
-        "venue.minimum_quantity",
-        "venue.minimum_cost",
-        "venue.taker_fee",
+    NumberGroup(
+        is_not_negative,
+        "terms.minimum_quantity",
+        "terms.minimum_cost",
+        "terms.taker_fee",
         "account.available_base",
         "account.available_quote",
         "account.position_value",
@@ -51,53 +52,47 @@ _ENTERING = (
     ),
 )
 _CLOSING = (
-    Numbers(ZERO.__lt__, "entry", "venue.price_increment", "venue.quantity_increment"),
-    Numbers(ZERO.__le__, "venue.minimum_quantity", "venue.minimum_cost", "venue.taker_fee"),
+    NumberGroup(is_positive, "entry", "terms.price_increment", "terms.quantity_increment"),
+    NumberGroup(is_not_negative, "terms.minimum_quantity", "terms.minimum_cost", "terms.taker_fee"),
 )
-_SPENT = {
-    Side.BUY: Numbers(ZERO.__le__, "account.available_quote"),
-    Side.SELL: Numbers(ZERO.__le__, "account.available_base"),
+_BALANCE_SPENT = {
+    Side.BUY: NumberGroup(is_not_negative, "account.available_quote"),
+    Side.SELL: NumberGroup(is_not_negative, "account.available_base"),
 }
 
 
 def numbers(case: Case) -> Answer:
-    """Every number that the order rests on is finite and possible."""
-    wrong = _closing(case) if case.proposal.reduces else _entering(case)
+    """Pass when every number that the order rests on is finite and possible."""
+    wrong = _impossible_in_closing(case) if case.proposal.reduces else _impossible_in_entry(case)
     if not wrong:
-        return 0, 0, True, "all finite and possible", ()
-    return len(wrong), 0, False, "{}", (", ".join(f"{name} is {_given(case, name)}" for name in wrong),)
+        return Answer(0, 0, True, ("all finite and possible",))
+    sources = (case.proposal, case.instrument, case.state, case.market)
+    values = [next(getattr(each, name) for each in sources if hasattr(each, name)) for name in wrong]
+    listed = ", ".join(f"{name} is {value}" for name, value in zip(wrong, values, strict=True))
+    return Answer(len(wrong), 0, False, ("{}", listed))
 
 
-def _entering(case: Case) -> list[str]:
-    market, (above_zero, not_below) = case.market, _ENTERING
-    wrong = above_zero.wrong(case) + not_below.wrong(case)
-    if market.volatility is not None and not number(market.volatility) >= ZERO:
+def _impossible_in_entry(case: Case) -> list[str]:
+    market, state = case.market, case.state
+    wrong = [name for group in _ENTERING for name in group.impossible(case)]
+    if market.volatility is not None and not is_not_negative(number(market.volatility)):
         wrong.append("volatility")
-    if market.btc_correlation is not None and not abs(number(market.btc_correlation)) <= 1:
+    if market.btc_correlation is not None and exceeds(abs(number(market.btc_correlation)), ONE):
         wrong.append("btc_correlation")
-    if not number(case.state.recent_orders) >= ZERO:
+    if not is_not_negative(number(state.recent_orders)):
         wrong.append("recent_orders")
-    return wrong + _missing(case)
+    side: object = case.proposal.side
+    if not isinstance(side, Side):
+        wrong.append("side")
+    return wrong + [name for name in ("others", "halts") if getattr(state, name) is None]
 
 
-def _missing(case: Case) -> list[str]:
-    """Names of what is no number and still must be there."""
-    state, side = case.state, case.proposal.side
-    wrong = [name for name in ("others", "halts") if getattr(state, name) is None]
-    return wrong if isinstance(side, Side) else ["side", *wrong]
-
-
-def _closing(case: Case) -> list[str]:
+def _impossible_in_closing(case: Case) -> list[str]:
     """A position can be closed without knowing what the account is worth."""
     side: object = case.proposal.side
     if not isinstance(side, Side):
         return ["side"]
-    wrong = [name for needed in (*_CLOSING, _SPENT[side]) for name in needed.wrong(case)]
-    if not number(case.proposal.reduce_quantity) > ZERO:
+    wrong = [name for group in (*_CLOSING, _BALANCE_SPENT[side]) for name in group.impossible(case)]
+    if not is_positive(number(case.proposal.reduce_quantity)):
         wrong.append("reduce_quantity")
     return wrong
-
-
-def _given(case: Case, name: str) -> object:
-    owners = (case.proposal, case.instrument, case.state, case.market)
-    return next(getattr(owner, name) for owner in owners if hasattr(owner, name))

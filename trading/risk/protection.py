@@ -6,76 +6,75 @@ from decimal import Decimal
 import polars as pl
 
 from trading.portfolio import Position
-from trading.risk.answer import Answer
 from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
+from trading.risk.values import Answer
 
 
 def stop_loss(case: Case) -> Answer:
-    """There is a stop, on the losing side of the entry and near enough."""
+    """Pass when there is a stop, on the losing side of the entry and near enough."""
     risked, limit = case.risked, case.exact.stop_distance
     measured = quotient(risked, case.entry)
     if case.proposal.stop is None:
-        return measured, limit, False, "missing: no entry without a stop", ()
+        return Answer(measured, limit, False, ("missing: no entry without a stop",))
     side = "below" if case.sign > 0 else "above"
     passes = ZERO < risked <= limit * case.entry and case.stop > ZERO
-    words = "{:.2%} {} the entry, more than 0 and at most {:.2%}"
-    return measured, limit, passes, words, (measured, side, limit)
+    note = "{:.2%} {} the entry, more than 0 and at most {:.2%}", measured, side, limit
+    return Answer(measured, limit, passes, note)
 
 
 def trailing_stop(case: Case) -> Answer:
-    """The gain after which the stop follows the best price can be reached."""
+    """Pass when the gain after which the stop follows the best price can be reached."""
     after = case.entry + case.sign * case.exact.trailing_after * case.risked
     passes = case.risked > ZERO and after > ZERO
-    words = "from {:.8g} on, {:.8g} behind the best price"
-    return after, ZERO, passes, words, (after, case.risked)
+    note = "from {:.8g} on, {:.8g} behind the best price", after, case.risked
+    return Answer(after, ZERO, passes, note)
 
 
 def take_profit(case: Case) -> Answer:
-    """There is a target, and it is worth the risk."""
+    """Pass when there is a target, and it is worth the risk."""
     limit, reward = case.exact.reward_risk, case.sign * (case.take_profit - case.entry)
     measured = quotient(reward, case.risked)
     if case.proposal.take_profit is None:
-        return measured, limit, False, "missing: no entry without a take profit", ()
+        return Answer(measured, limit, False, ("missing: no entry without a take profit",))
     passes = case.risked > ZERO and reward >= limit * case.risked and case.take_profit > ZERO
-    return measured, limit, passes, "reward {:.2f} x the risk, at least {:g}", (measured, limit)
+    return Answer(measured, limit, passes, ("reward {:.2f} x the risk, at least {:g}", measured, limit))
 
 
 def hit_protection(position: Position, candles: pl.DataFrame, trailing_after: float) -> str:
-    """Why the position must be closed, empty when no level was touched since it opened.
+    """Return why the position must be closed; empty when no level was touched since it opened.
 
     `candles` are closed, ascending; those that opened before the position did are left out. Once the position has
     gained `trailing_after` times what it risked (entry to stop), the stop follows the best price at the distance
     that was risked, and never goes back. A candle moves the stop for the candles after it; for itself only when
     it closes beyond, since the close comes after every high and low. When one candle touches stop and target, the
-    worse one is believed.
+    stop counts.
     """
     sign = 1 if position.quantity > 0 else -1
     first, target = _signed(position.stop_loss, sign), _signed(position.take_profit, sign)
     best, stop = sign * position.entry_price, first
     for worst, top, close in _prices(position, candles, sign):
         if stop is not None and worst <= stop:
-            return _touched("stop-loss" if stop == first else "trailing stop", stop, worst)
+            return _describe_touch("stop-loss" if stop == first else "trailing stop", stop, worst)
         if target is not None and top >= target:
-            return _touched("take-profit", target, top)
+            return _describe_touch("take-profit", target, top)
         best = max(best, top)
-        stop = _trailed(sign * position.entry_price, first, best, trailing_after)
+        stop = _trailing_level(sign * position.entry_price, first, best, trailing_after)
         if stop is not None and close <= stop:
-            return _touched("trailing stop", stop, close)
+            return _describe_touch("trailing stop", stop, close)
     return ""
 
 
-def _trailed(entry: Decimal, first: Decimal | None, best: Decimal, trailing_after: float) -> Decimal | None:
+def _trailing_level(
+    entry: Decimal, first: Decimal | None, best: Decimal, trailing_after: float
+) -> Decimal | None:
     """The stop once `best` was reached. All prices are signed: higher is better."""
     if first is None:
         return None
     risked = entry - first
     gained = best - entry
-    return (
-        max(first, best - risked)
-        if risked > 0 and gained >= Decimal(repr(trailing_after)) * risked
-        else first
-    )
+    trails = risked > 0 and gained >= Decimal(repr(trailing_after)) * risked
+    return max(first, best - risked) if trails else first
 
 
 def _prices(
@@ -92,5 +91,5 @@ def _signed(level: Decimal | None, sign: int) -> Decimal | None:
     return None if level is None else sign * level
 
 
-def _touched(level: str, price: Decimal, by: Decimal) -> str:
+def _describe_touch(level: str, price: Decimal, by: Decimal) -> str:
     return f"{level} {abs(price):f} was touched (at {abs(by):f})"

@@ -1,10 +1,13 @@
-"""All rules, in the order in which they are asked."""
+"""All rules by name, in the order in which they are asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from trading.risk import correlation, freshness, halts, numbers, protection, sizing, venue
-from trading.risk.answer import Rule
+from trading.risk.case import Case
+from trading.risk.values import Answer
+
+Rule = Callable[[Case], Answer]
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
@@ -39,7 +42,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 
-# What a closing order still answers to: the venue, its own numbers and a price that is not out of date.
+# The rules that a closing order must pass too: the venue's, its own numbers and a price that is not out of date.
 ALWAYS = frozenset(
     {
         "numbers",

@@ -1,32 +1,123 @@
-"""Rules about how much: what may be lost, held, spent and borrowed."""
+"""How large an order may be: the size, and the rules about what may be lost, held, spent and borrowed.
 
-from decimal import Decimal
+The size is the smallest of these bounds, times `correlated_size` where the pair moves with BTC, rounded down to
+the quantity increment:
 
-from trading.risk.answer import Answer
-from trading.risk.case import Case
-from trading.risk.exact import ONE, ZERO, quotient
+    risk per trade   risk_per_trade x equity / loss per unit at the proposed stop
+    position cap     (position_cap x equity - value of this position) / value per unit
+    asset cap        (asset_cap x equity - exposure to base or quote, the larger) / value per unit
+    total exposure   (total_exposure x equity - value of all positions) / value per unit
+    balance          (free balance - reserve x equity) / balance tied up per unit
+
+A purchase ties up entry x (1 / leverage + taker fee) of the quote per unit, a sale 1 / leverage of the base.
+A closing order is bound by the quantity to close and the whole free balance, without leverage.
+"""
+
+from decimal import ROUND_DOWN, Decimal
+
+from trading.orders import Side
+from trading.risk.case import AccountAmounts, AmountsPerUnit, Case, SizeBound, VenueTerms
+from trading.risk.exact import (
+    ONE,
+    ZERO,
+    ExactLimits,
+    exceeds,
+    is_positive,
+    number,
+    on_grid,
+    quotient,
+    quotient_up,
+)
+from trading.risk.values import Answer, MarketState, Proposal
+
+LEVERAGE_STEP = Decimal("0.01")
+
+
+def entry_bound(
+    exact: ExactLimits, account: AccountAmounts, spendable: Decimal, per_unit: AmountsPerUnit
+) -> SizeBound:
+    """Return the smallest of the five bounds of an entry."""
+    equity, asset = account.equity, max(account.base_exposure, account.quote_exposure)
+    value = per_unit.value
+    return _smallest(
+        (quotient(exact.risk_per_trade * equity, per_unit.risk), "risk per trade"),
+        (quotient(exact.position_cap * equity - account.position_value, value), "position cap"),
+        (quotient(exact.asset_cap * equity - asset, value), "asset cap"),
+        (quotient(exact.total_exposure * equity - account.exposure_value, value), "total exposure"),
+        (quotient(spendable, per_unit.cost), "balance"),
+    )
+
+
+def closing_bound(proposal: Proposal, spendable: Decimal, per_unit: AmountsPerUnit) -> SizeBound:
+    """Return how much of a position can be closed."""
+    return _smallest(
+        (number(proposal.reduce_quantity), "quantity to close"),
+        (quotient(spendable, per_unit.cost), "balance"),
+    )
+
+
+def _smallest(*bounds: tuple[Decimal, str]) -> SizeBound:
+    """The first that leaves nothing, else the smallest; NaN leaves nothing."""
+    for quantity, rule in bounds:
+        if not is_positive(quantity):
+            return SizeBound(ZERO, rule)
+    return SizeBound(*min(bounds, key=lambda bound: bound[0]))
+
+
+def spendable_balance(
+    proposal: Proposal, exact: ExactLimits, account: AccountAmounts, per_unit: AmountsPerUnit
+) -> Decimal:
+    """Return the free balance of the asset that is spent, less the reserve; closing may take all of it."""
+    buys = proposal.side is Side.BUY
+    free = account.available_quote if buys else account.available_base
+    if proposal.reduces:
+        return free
+    price = account.quote_rate if buys else per_unit.value
+    return free - quotient_up(exact.reserve * account.equity, price)
+
+
+def allowed_leverage(
+    proposal: Proposal, market: MarketState, exact: ExactLimits, terms: VenueTerms
+) -> Decimal:
+    """Return the highest leverage; 1 without a live record, and while volatility is not known."""
+    volatility = market.volatility
+    if not proposal.live_record or volatility is None:
+        return ONE
+    allowed = min(exact.leverage, terms.maximum_leverage)
+    if exceeds(number(volatility), exact.leverage_volatility):
+        scaled = quotient(allowed * exact.leverage_volatility, number(volatility))
+        allowed = on_grid(scaled, LEVERAGE_STEP, ROUND_DOWN)
+    return allowed if allowed > ONE else ONE
+
+
+def leverage(case: Case) -> Answer:
+    """Pass when at least 1 is proposed, and what is left of it is allowed by limit, venue, record and volatility."""
+    used, allowed = case.leverage, case.allowed_leverage
+    note = "{:.2f} x of the proposed {} x; {:.2f} x is allowed", used, case.proposal.leverage, allowed
+    return Answer(used, allowed, ONE <= used <= allowed, note)
 
 
 def risk_per_trade(case: Case) -> Answer:
-    """What the stop would lose."""
-    return _share(case, case.size * case.unit_risk, case.exact.risk_per_trade, "lost at the stop")
+    """Limit what the stop would lose."""
+    return _share(case, case.size * case.per_unit.risk, case.exact.risk_per_trade, "lost at the stop")
 
 
 def position_cap(case: Case) -> Answer:
-    """What this pair's position would be worth."""
-    value = case.account.position_value + case.size * case.unit_value
+    """Limit what this pair's position would be worth."""
+    value = case.account.position_value + case.size * case.per_unit.value
     return _share(case, value, case.exact.position_cap, "in this position")
 
 
 def asset_cap(case: Case) -> Answer:
-    """What positions of one asset would be worth, of the pair's base or its quote."""
-    held = max(case.account.base_exposure, case.account.quote_exposure)
-    return _share(case, held + case.size * case.unit_value, case.exact.asset_cap, "in positions of one asset")
+    """Limit what positions of one asset would be worth, of the pair's base or its quote."""
+    exposure = max(case.account.base_exposure, case.account.quote_exposure)
+    value = exposure + case.size * case.per_unit.value
+    return _share(case, value, case.exact.asset_cap, "in positions of one asset")
 
 
 def total_exposure(case: Case) -> Answer:
-    """What all positions would be worth."""
-    value = case.account.exposure_value + case.size * case.unit_value
+    """Limit what all positions would be worth."""
+    value = case.account.exposure_value + case.size * case.per_unit.value
     return _share(case, value, case.exact.total_exposure, "in all positions")
 
 
@@ -34,22 +125,16 @@ def _share(case: Case, value: Decimal, limit: Decimal, words: str) -> Answer:
     equity = case.account.equity
     measured = quotient(value, equity)
     passes = value <= limit * equity and equity > ZERO
-    return measured, limit, passes, "{:.2%} of equity {}, at most {:.2%}", (measured, words, limit)
+    return Answer(measured, limit, passes, ("{:.2%} of equity {}, at most {:.2%}", measured, words, limit))
 
 
 def balance(case: Case) -> Answer:
-    """The order can be paid, and leaves the reserve where it was."""
+    """Pass when the order can be paid and leaves the reserve alone."""
     pair = case.instrument.pair
     asset = pair.quote if case.sign > 0 else pair.base
-    needed, purse = case.size * case.unit_cost, case.purse
-    passes = needed <= purse and case.leverage > ZERO
+    needed, spendable = case.size * case.per_unit.cost, case.spendable
+    passes = needed <= spendable and case.leverage > ZERO
     if case.leverage != ONE:
-        needed, purse = quotient(needed, case.leverage), quotient(purse, case.leverage)
-    return needed, purse, passes, "ties up {:.8g} {}, {:.8g} may be spent", (needed, asset, purse)
-
-
-def leverage(case: Case) -> Answer:
-    """What is proposed is at least 1; what is left of it is what limit, venue, record and volatility allow."""
-    used, allowed = case.leverage, case.allowed_leverage
-    words = "{:.2f} x of the proposed {} x; {:.2f} x is allowed"
-    return used, allowed, ONE <= used <= allowed, words, (used, case.proposal.leverage, allowed)
+        needed, spendable = quotient(needed, case.leverage), quotient(spendable, case.leverage)
+    note = "ties up {:.8g} {}, {:.8g} may be spent", needed, asset, spendable
+    return Answer(needed, spendable, passes, note)

@@ -1,12 +1,13 @@
-"""What risk is asked and what it answers: plain values, no rule."""
+"""What risk is asked and what it answers: plain values without rules."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trading.orders import Side
 
-if TYPE_CHECKING:  # the rules beside it rest on these values
+if TYPE_CHECKING:  # the rules beside Halt import these values
     from trading.risk.halts import Halt
 
 Amount = float | Decimal
@@ -22,7 +23,7 @@ class Proposal:
     stop: Amount | None
     take_profit: Amount | None
     leverage: Amount  # 1: nothing is borrowed
-    live_record: bool  # whoever proposes has traded live before; without, nothing is borrowed
+    live_record: bool  # the proposer has traded live before; without that nothing is borrowed
     reduces: bool  # closes a position (or a part): rules that only guard entries are skipped
     reduce_quantity: Decimal | None  # base currency; None unless it reduces
 
@@ -57,7 +58,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """What the size depends on beside prices; None: not known, and the careful answer is taken."""
+    """What the size depends on beside prices; None where not known: then the careful choice is made."""
 
     volatility: float | None  # of a year: standard deviation of log returns (0.6 = 60 %)
     btc_correlation: float | None  # -1..1; ignored for pairs of BTC itself
@@ -79,33 +80,28 @@ class Ages:
     )
 
 
-class Verdict(NamedTuple):
-    """One rule's answer: what it measured, against which limit, whether it lets the order pass, in words.
+class Answer(NamedTuple):
+    """What one rule measured, against which limit, and whether it lets the order pass."""
 
-    Numbers stay as the rule had them and words are put together when somebody reads them: most are never read.
-    """
+    measured: Amount
+    limit: Amount
+    passes: bool
+    note: tuple[str, *tuple[object, ...]]  # a format and its values: most are never read
+
+    @property
+    def sentence(self) -> str:
+        words, *values = self.note
+        return words.format(*values)
+
+
+class RuleVerdict(NamedTuple):
+    """One rule's answer as it is shown."""
 
     rule: str
-    measured: Amount
-    against: Amount
+    value: float
+    limit: float
     passes: bool
-    words: str
-    parts: tuple[object, ...]
-
-    @property
-    def value(self) -> float:
-        return float(self.measured)
-
-    @property
-    def limit(self) -> float:
-        return float(self.against)
-
-    @property
-    def note(self) -> str:
-        return self.words.format(*self.parts)
-
-    def facts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("rule", "value", "limit", "passes", "note")}
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +116,23 @@ class RiskAssessment:
     trailing_after_price: Decimal | None  # once reached, the stop follows the best price ...
     trailing_distance: Decimal | None  # ... this far behind; a fill at another price moves both with it
     rejection_reason: str  # the first rule that failed; empty when approved
-    verdicts: tuple[Verdict, ...]
+    answers: Mapping[str, Answer]  # of every rule, by its name
+
+    @property
+    def verdicts(self) -> tuple[RuleVerdict, ...]:
+        """Every rule's answer in words."""
+        return tuple(
+            RuleVerdict(
+                rule=rule,
+                value=float(answer.measured),
+                limit=float(answer.limit),
+                passes=answer.passes,
+                note=answer.sentence,
+            )
+            for rule, answer in self.answers.items()
+        )
 
     def facts(self) -> dict[str, Any]:
-        """Everything above as plain values, verdicts in words."""
-        facts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return facts | {"verdicts": [verdict.facts() for verdict in self.verdicts]}
+        """Return everything above as plain values, verdicts in words."""
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "answers"}
+        return facts | {"verdicts": [verdict._asdict() for verdict in self.verdicts]}

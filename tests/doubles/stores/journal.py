@@ -198,7 +198,7 @@ class MemoryJournal:
         with self._turn:
             known = self._halts.get(account, [])
             for place, halt in enumerate(known):
-                if halt.waits:
+                if halt.needs_resume:
                     known[place] = replace(halt, resume=resume)
                     self._peaks[account] = equity
                     return known[place]
@@ -207,7 +207,7 @@ class MemoryJournal:
 
 def _same(halt: Halt, known: Halt) -> bool:
     """An account is paused once, whoever notices it."""
-    return (halt.kind, halt.since) == (known.kind, known.since) or (halt.waits and known.waits)
+    return (halt.kind, halt.since) == (known.kind, known.since) or (halt.needs_resume and known.needs_resume)
 
 
 def _sums(entries: Sequence[Entry]) -> dict[str, Decimal]:

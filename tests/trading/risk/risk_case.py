@@ -13,7 +13,7 @@ from trading.risk import (
     OtherPosition,
     Proposal,
     RiskAssessment,
-    Verdict,
+    RuleVerdict,
     assess,
 )
 
@@ -112,7 +112,7 @@ def decide(
     return assess(proposal, state, market, ages, instrument, limits)
 
 
-def verdict(assessment: RiskAssessment, rule: str) -> Verdict:
+def verdict(assessment: RiskAssessment, rule: str) -> RuleVerdict:
     return next(each for each in assessment.verdicts if each.rule == rule)
 
 

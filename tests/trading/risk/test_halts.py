@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tests.trading.risk.risk_case import LIMITS
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
-from trading.risk.halts import Halt, HaltKind, Resume, Standing, active, due_halts
+from trading.risk.halts import EquityLevels, Halt, HaltKind, Resume, active_halts, due_halts
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-EVEN = Standing(Decimal(1000), Decimal(1000), Decimal(1000))
+EVEN = EquityLevels(Decimal(1000), Decimal(1000), Decimal(1000))
 RESUMED = Resume(NOON, "ada", "the feed was wrong")
 
 
@@ -40,7 +40,7 @@ def trade(gain: str, closed_at: datetime, number: int = 0) -> ClosedTrade:
 
 
 def due(
-    standing: Standing = EVEN,
+    standing: EquityLevels = EVEN,
     closed: list[ClosedTrade] | None = None,
     existing: list[Halt] | None = None,
     now: datetime = NOON,
@@ -54,30 +54,30 @@ def kinds(halts: list[Halt]) -> list[HaltKind]:
 
 def test_nothing_is_due_while_nothing_is_lost() -> None:
     assert due() == []
-    assert due(Standing(Decimal(1200), Decimal(1000), Decimal(1000))) == []
+    assert due(EquityLevels(Decimal(1200), Decimal(1000), Decimal(1000))) == []
 
 
 @pytest.mark.parametrize(("equity", "paused"), [("900.01", False), ("900", True), ("1", True), ("-5", True)])
 def test_a_drawdown_of_the_limit_pauses_until_a_person_resumes(equity: str, paused: bool) -> None:
-    halts = due(Standing(Decimal(equity), Decimal(1000), Decimal(equity)))
+    halts = due(EquityLevels(Decimal(equity), Decimal(1000), Decimal(equity)))
     assert kinds(halts) == ([HaltKind.DRAWDOWN] if paused else [])
     assert all((halt.since, halt.until) == (NOON, None) for halt in halts)
 
 
 def test_the_reason_names_what_was_measured_and_the_limit() -> None:
-    [halt] = due(Standing(Decimal(880), Decimal(1000), Decimal(880)))
+    [halt] = due(EquityLevels(Decimal(880), Decimal(1000), Decimal(880)))
     assert halt.reason == "equity 880 is 12.00% (limit 10.00%) below 1000, the equity peak"
 
 
 @pytest.mark.parametrize(("equity", "closed"), [("970.01", False), ("970", True)])
 def test_a_lost_day_closes_until_the_next_utc_midnight(equity: str, closed: bool) -> None:
-    halts = due(Standing(Decimal(equity), Decimal(1000), Decimal(1000)))
+    halts = due(EquityLevels(Decimal(equity), Decimal(1000), Decimal(1000)))
     assert kinds(halts) == ([HaltKind.DAILY_LOSS] if closed else [])
     assert all(halt.until == datetime(2024, 5, 7, tzinfo=UTC) for halt in halts)
 
 
 def test_a_lost_day_is_over_at_midnight_and_not_a_moment_before() -> None:
-    [halt] = due(Standing(Decimal(970), Decimal(1000), Decimal(1000)))
+    [halt] = due(EquityLevels(Decimal(970), Decimal(1000), Decimal(1000)))
     midnight = datetime(2024, 5, 7, tzinfo=UTC)
     assert halt.active(midnight - timedelta(microseconds=1))
     assert not halt.active(midnight)
@@ -85,26 +85,26 @@ def test_a_lost_day_is_over_at_midnight_and_not_a_moment_before() -> None:
 
 def test_a_time_of_another_zone_ends_with_the_utc_day() -> None:
     tokyo = datetime.fromisoformat("2024-05-07T02:00:00+09:00")  # still the 6th in UTC
-    [halt] = due(Standing(Decimal(970), Decimal(1000), Decimal(1000)), now=tokyo)
+    [halt] = due(EquityLevels(Decimal(970), Decimal(1000), Decimal(1000)), now=tokyo)
     assert halt.until == datetime(2024, 5, 7, tzinfo=UTC)
 
 
 def test_a_halt_that_holds_does_not_begin_again() -> None:
-    lost = Standing(Decimal(800), Decimal(1000), Decimal(1000))
+    lost = EquityLevels(Decimal(800), Decimal(1000), Decimal(1000))
     first = due(lost)
     assert kinds(first) == [HaltKind.DRAWDOWN, HaltKind.DAILY_LOSS]
     assert due(lost, existing=first, now=NOON + MINUTE) == []
 
 
 def test_the_next_day_can_be_lost_again() -> None:
-    lost = Standing(Decimal(970), Decimal(1000), Decimal(1000))
+    lost = EquityLevels(Decimal(970), Decimal(1000), Decimal(1000))
     tomorrow = NOON + timedelta(days=1)
     [again] = due(lost, existing=due(lost), now=tomorrow)
     assert again.since == tomorrow
 
 
 def test_after_a_resume_the_account_can_be_paused_again() -> None:
-    lost = Standing(Decimal(800), Decimal(1000), Decimal(800))
+    lost = EquityLevels(Decimal(800), Decimal(1000), Decimal(800))
     [paused] = due(lost)
     ended = replace(paused, resume=RESUMED)
     assert not ended.active(NOON)
@@ -163,8 +163,8 @@ def test_a_loss_of_one_part_and_a_larger_gain_of_the_other_is_a_win() -> None:
 
 def test_a_halt_of_later_does_not_hold_now() -> None:
     later = Halt(HaltKind.DRAWDOWN, NOON, None, "x")
-    assert active([later], NOON - MINUTE) == ()
-    assert active([later], NOON) == (later,)
+    assert active_halts([later], NOON - MINUTE) == ()
+    assert active_halts([later], NOON) == (later,)
 
 
 amounts = st.decimals(1, 10**6, places=4)
@@ -174,6 +174,6 @@ amounts = st.decimals(1, 10**6, places=4)
 def test_equity_below_a_limit_always_halts_and_above_it_never(
     equity: Decimal, peak: Decimal, opening: Decimal
 ) -> None:
-    found = kinds(due(Standing(equity, peak, opening)))
+    found = kinds(due(EquityLevels(equity, peak, opening)))
     assert (HaltKind.DRAWDOWN in found) is (equity * 10 <= peak * 9)
     assert (HaltKind.DAILY_LOSS in found) is (equity * 100 <= opening * 97)

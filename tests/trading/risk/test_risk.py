@@ -31,7 +31,7 @@ from trading.errors import InvalidValue
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
 from trading.risk import ENTRY_ONLY, RULES, Ages, MarketState, Proposal
-from trading.risk.case import case_of
+from trading.risk.assessment import build_case
 from trading.risk.exact import EXACT
 from trading.risk.halts import Halt, HaltKind
 
@@ -535,9 +535,9 @@ def test_an_impossible_limit_is_an_error_naming_field_value_and_range(
 )
 def test_a_size_that_nobody_bounded_is_caught_by_its_rule(rule: str, size: str) -> None:
     with localcontext(EXACT):
-        case = case_of(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
-        assert RULES[rule](case)[2]
-        assert not RULES[rule](replace(case, size=Decimal(size)))[2]
+        case = build_case(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
+        assert RULES[rule](case).passes
+        assert not RULES[rule](replace(case, size=Decimal(size))).passes
 
 
 @pytest.mark.parametrize("entry", [np.float32(100), np.float64(100), np.int64(100), 100, Decimal(100)])
