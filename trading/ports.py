@@ -13,7 +13,7 @@ import polars as pl
 from trading.market import Instrument, Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
-from trading.risk.halts import Halt, Resume
+from trading.risk import Halt, Resume
 
 
 class TableStore(Protocol):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from orchestration.resources import Services
 from orchestration.system import running_system
 from trading.errors import NotStored
-from trading.risk.halts import Resume
+from trading.risk import Resume
 
 
 def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:

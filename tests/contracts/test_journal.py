@@ -11,7 +11,7 @@ from tests.doubles.stores import MemoryJournal
 from trading.errors import InvalidValue, NotStored
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
-from trading.risk.halts import Halt, HaltKind, Resume
+from trading.risk import Halt, HaltKind, Resume
 from trading.stores.postgres import PostgresJournal
 
 RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")

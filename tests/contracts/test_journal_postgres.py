@@ -10,7 +10,7 @@ from tests.contracts.trade import HOUR, NOON, decided, fill, opened, order
 from trading.errors import InvalidValue, StoreUnreachable
 from trading.orders import OrderIntent, OrderStatus
 from trading.ports import Journal
-from trading.risk.halts import Halt, HaltKind
+from trading.risk import Halt, HaltKind
 from trading.stores.postgres import PostgresJournal
 
 

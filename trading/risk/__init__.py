@@ -6,14 +6,17 @@ from trading.risk.rules import ENTRY_ONLY, RULES
 from trading.risk.values import (
     AccountState,
     Ages,
+    Halt,
+    HaltKind,
     MarketState,
     OtherPosition,
     Proposal,
+    Resume,
     RiskAssessment,
     RuleVerdict,
 )
 
 __all__ = [
-    "ENTRY_ONLY", "RULES", "AccountState", "Ages", "Limits", "MarketState", "OtherPosition", "Proposal",
-    "RiskAssessment", "RuleVerdict", "assess",
+    "ENTRY_ONLY", "RULES", "AccountState", "Ages", "Halt", "HaltKind", "Limits", "MarketState", "OtherPosition",
+    "Proposal", "Resume", "RiskAssessment", "RuleVerdict", "assess",
 ]  # fmt: skip

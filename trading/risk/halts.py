@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from itertools import takewhile
 
 from trading.market import Pair
@@ -17,44 +16,7 @@ from trading.portfolio.trades import ClosedTrade
 from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
 from trading.risk.limits import Limits
-from trading.risk.values import Answer
-
-
-class HaltKind(StrEnum):
-    """Named as the risk rules that they close."""
-
-    DRAWDOWN = "drawdown"
-    DAILY_LOSS = "daily loss"
-    LOSING_STREAK = "losing streak"
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Who ended a pause, and why. `at` is the person's clock, which on history is not the account's."""
-
-    at: datetime
-    by: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """No new position from `since` on. Closing goes on."""
-
-    kind: HaltKind
-    since: datetime
-    until: datetime | None  # None: until a person resumes
-    reason: str  # what was measured against which limit
-    resume: Resume | None = None
-
-    @property
-    def needs_resume(self) -> bool:
-        """Whether only a person can end it."""
-        return self.until is None and self.resume is None
-
-    def active(self, at: datetime) -> bool:
-        """Return whether it stops entries at that time; a pause that a person ended is over at every time."""
-        return self.resume is None and self.since <= at and (self.until is None or at < self.until)
+from trading.risk.values import Answer, Halt, HaltKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 from trading.orders import Side
-
-if TYPE_CHECKING:  # the rules beside Halt import these values
-    from trading.risk.halts import Halt
 
 Amount = float | Decimal
 
@@ -37,6 +36,43 @@ class OtherPosition:
     correlation: float | None  # with the pair that is asked about, -1..1; None or NaN: not known
 
 
+class HaltKind(StrEnum):
+    """Named as the risk rules that they close."""
+
+    DRAWDOWN = "drawdown"
+    DAILY_LOSS = "daily loss"
+    LOSING_STREAK = "losing streak"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Who ended a pause, and why. `at` is the person's clock, which on history is not the account's."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """No new position from `since` on. Closing goes on."""
+
+    kind: HaltKind
+    since: datetime
+    until: datetime | None  # None: until a person resumes
+    reason: str  # what was measured against which limit
+    resume: Resume | None = None
+
+    @property
+    def needs_resume(self) -> bool:
+        """Whether only a person can end it."""
+        return self.until is None and self.resume is None
+
+    def active(self, at: datetime) -> bool:
+        """Return whether it stops entries at that time; a pause that a person ended is over at every time."""
+        return self.resume is None and self.since <= at and (self.until is None or at < self.until)
+
+
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """Values are in the equity currency, balances in their own units. Orders still to be filled count as filled."""
@@ -53,7 +89,7 @@ class AccountState:
     quote_rate: Amount  # equity currency per unit of the pair's quote
     recent_orders: int  # in the last minute
     others: tuple[OtherPosition, ...]
-    halts: "tuple[Halt, ...]"  # those active now
+    halts: tuple[Halt, ...]  # those active now
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
-from trading.risk.halts import Resume
+from trading.risk import Resume
 
 FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 SHORTEST_PREFIX = 8

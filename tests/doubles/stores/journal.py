@@ -12,7 +12,7 @@ from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position, after_fill, cash_flows
-from trading.risk.halts import Halt, Resume
+from trading.risk import Halt, Resume
 from trading.stores.journal_rules import (
     FINAL,
     SHORTEST_PREFIX,

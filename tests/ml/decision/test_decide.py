@@ -17,7 +17,7 @@ from tests.ml.decision.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, 
 from trading.market import Pair
 from trading.orders import Side
 from trading.portfolio import Position
-from trading.risk.halts import Halt, HaltKind
+from trading.risk import Halt, HaltKind
 
 
 def holding(before: Known, quantity: str, stop: str, target: str, price: str = "50000") -> Known:

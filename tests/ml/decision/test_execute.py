@@ -21,7 +21,7 @@ from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_of, months_between
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Quote
-from trading.risk.halts import HaltKind, Resume
+from trading.risk import HaltKind, Resume
 from trading.venues.paper import PaperVenue
 
 ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")

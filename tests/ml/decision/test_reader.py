@@ -15,8 +15,7 @@ from tests.ml.decision.trading_day import INSTRUMENT, PAIR
 from trading.errors import NotStored
 from trading.market import CANDLE_SCHEMA, Pair, Universe, month_of, months_between, next_month
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
-from trading.risk import AccountState
-from trading.risk.halts import Halt, HaltKind
+from trading.risk import AccountState, Halt, HaltKind
 
 CROSS = Pair("ETH", "BTC")  # sells or pays with the same BTC
 

@@ -17,7 +17,7 @@ from orchestration.system import POSTGRES
 from trading.candles import complete
 from trading.errors import InvalidValue, NotStored
 from trading.market import TIME, month_of
-from trading.risk.halts import Halt, HaltKind
+from trading.risk import Halt, HaltKind
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "equity 880 is 12.00% (limit 10.00%) below 1000, the equity peak")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.trading.risk.risk_case import LIMITS
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
-from trading.risk.halts import EquityLevels, Halt, HaltKind, Resume, active_halts, due_halts
+from trading.risk import Halt, HaltKind, Resume
+from trading.risk.halts import EquityLevels, active_halts, due_halts
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

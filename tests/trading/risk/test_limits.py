@@ -31,8 +31,17 @@ from tests.trading.risk.risk_case import (
 )
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
-from trading.risk import ENTRY_ONLY, AccountState, Ages, MarketState, OtherPosition, Proposal, RiskAssessment
-from trading.risk.halts import Halt, HaltKind
+from trading.risk import (
+    ENTRY_ONLY,
+    AccountState,
+    Ages,
+    Halt,
+    HaltKind,
+    MarketState,
+    OtherPosition,
+    Proposal,
+    RiskAssessment,
+)
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 SHARE = {name: Fraction(repr(getattr(LIMITS, name))) for name in LIMITS.__dataclass_fields__}

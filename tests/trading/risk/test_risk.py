@@ -30,10 +30,9 @@ from tests.trading.risk.risk_case import (
 from trading.errors import InvalidValue
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
-from trading.risk import ENTRY_ONLY, RULES, Ages, MarketState, Proposal
+from trading.risk import ENTRY_ONLY, RULES, Ages, Halt, HaltKind, MarketState, Proposal
 from trading.risk.assessment import build_case
 from trading.risk.exact import EXACT
-from trading.risk.halts import Halt, HaltKind
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 BITCOIN = replace(INSTRUMENT, pair=Pair("BTC", "USDT"))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from trading.risk.halts import Halt, HaltKind, Resume
+from trading.risk import Halt, HaltKind, Resume
 from trading.stores.journal_rules import not_paused
 from trading.stores.postgres.connection import Connection, insert
 

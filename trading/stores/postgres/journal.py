@@ -9,7 +9,7 @@ from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
-from trading.risk.halts import Halt, Resume
+from trading.risk import Halt, Resume
 from trading.stores.journal_rules import (
     SHORTEST_PREFIX,
     check_decision,
