@@ -12,7 +12,7 @@ from benchmarks.sandbox_clients import Rest, Socket, process, rest, sockets
 from benchmarks.sandbox_process import PAIR, Listening
 from streaming.events import BookChange
 from streaming.feeds.kraken import KrakenFeed
-from streaming.order_book import Book
+from streaming.order_book import OrderBook
 
 PACKAGES = ("aiohttp", "msgspec")
 CLIENTS, DEPTH = 10, 10
@@ -123,7 +123,7 @@ def _check(listeners: list[Socket], ticks: int) -> None:
             raise ArithmeticError(
                 f"{ticks} trades happened, {listener.counted} were heard: no rate is worth telling"
             )
-    feed, book = KrakenFeed(), Book(DEPTH, 1, 8)
+    feed, book = KrakenFeed(), OrderBook(DEPTH, 1, 8)
     for message in first.kept:
         for event in feed.decode(message.decode()):
             if isinstance(event, BookChange):

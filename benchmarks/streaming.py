@@ -16,7 +16,7 @@ from benchmarks.readers.plain_book import PlainBook
 from benchmarks.row import Benchmark, Row, medians, row
 from streaming.events import BookChange
 from streaming.feeds.kraken import KrakenFeed
-from streaming.order_book import Book
+from streaming.order_book import OrderBook
 from trading.market import Pair
 
 RECORDING = Path(__file__).parents[1] / "../shared/data/ws/kraken_v2_book_BTC-USD.jsonl"
@@ -181,7 +181,7 @@ def _each(call: Callable[[str], object], frames: Sequence[str]) -> None:
 
 
 def _kept(changes: Sequence[BookChange]) -> None:
-    book = Book(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
+    book = OrderBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
     for change in changes:
         book.apply(change)
 
@@ -195,7 +195,7 @@ def _kept_plainly(changes: Sequence[BookChange]) -> None:
 
 
 def _kept_from_frames(frames: Sequence[str]) -> None:
-    feed, book = KrakenFeed(), Book(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
+    feed, book = KrakenFeed(), OrderBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
     for frame in frames:
         for event in feed.decode(frame):
             if isinstance(event, BookChange):

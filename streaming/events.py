@@ -1,7 +1,7 @@
-"""What a venue's stream says, in our words: the same values whoever sent them. Times are UTC.
+"""Events of a venue's stream: the same types for every venue. Times are UTC.
 
-Analysis reads float64; the levels of a book and everything about our own orders and money are exact decimals. Events
-are msgspec structs: a stream makes a great many, and a frozen dataclass takes three times as long to make.
+Market data for analysis is float64; the levels of a book and everything about our own orders and money are exact
+decimals. Events are msgspec structs: a stream makes a great many, and a frozen dataclass takes three times as long.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trading.orders import Side
 
 
 class Channel(StrEnum):
-    """What can be subscribed to; each venue's feed knows its own word for it."""
+    """A kind of data that can be subscribed to; each venue's feed knows the venue's name for it."""
 
     INSTRUMENT = "instrument"
     TICKER = "ticker"
@@ -41,6 +41,8 @@ class Subscription:
 
 
 class Trade(Struct, frozen=True):
+    """A trade that was executed on the venue."""
+
     pair: Pair
     trade_id: int | None  # the venue's sequence number, None where it gives none
     side: Side | None  # of the taker, None where the venue does not know it
@@ -50,7 +52,7 @@ class Trade(Struct, frozen=True):
 
 
 class Candle(Struct, frozen=True):
-    """A candle as it stands: it is closed by the clock alone, as no message says so."""
+    """A candle as it stands. Only the clock tells when it is closed, because no message says so."""
 
     pair: Pair
     timeframe: Timeframe
@@ -64,7 +66,7 @@ class Candle(Struct, frozen=True):
 
 
 class Ticker(Struct, frozen=True):
-    """`None` where the venue has not said it yet."""
+    """Best bid and ask, last price and volume; None where the venue has not sent it yet."""
 
     pair: Pair
     bid: float | None
@@ -76,7 +78,7 @@ class Ticker(Struct, frozen=True):
     at: datetime | None
 
 
-Level = tuple[Decimal, Decimal]  # price, quantity; quantity 0 takes the level away
+Level = tuple[Decimal, Decimal]  # price, quantity; quantity 0 removes the level
 
 
 class BookChange(Struct, frozen=True):
@@ -91,25 +93,25 @@ class BookChange(Struct, frozen=True):
     at: datetime | None
 
 
-class Listed(Struct, frozen=True):
-    """How the venue lists a pair right now. Fees are not part of the stream: they are zero here."""
+class InstrumentListing(Struct, frozen=True):
+    """The trading rules of a pair as the venue lists them now. Fees are not part of the stream: they are zero here."""
 
     instrument: Instrument
     price_decimals: int
     quantity_decimals: int
 
 
-class Unreadable(Struct, frozen=True):
-    """A part of a message that could not be believed, while the rest was; `pair` where at least that could be read."""
+class UnreadableMessage(Struct, frozen=True):
+    """A message, or a part of one, that could not be read; `pair` where at least that could be."""
 
     channel: str
     pair: Pair | None
     reason: str
-    part: str | bytes
+    content: str | bytes
 
 
 class Execution(Struct, frozen=True):
-    """What happened to one of our orders; `snapshot` when it repeats what was known before."""
+    """A change of one of our orders; `snapshot` when it repeats what was known before."""
 
     sequence: int
     snapshot: bool
@@ -131,6 +133,8 @@ class Execution(Struct, frozen=True):
 
 
 class Balance(Struct, frozen=True):
+    """The amount of one asset in one of our wallets."""
+
     sequence: int
     snapshot: bool
     asset: str
@@ -140,18 +144,18 @@ class Balance(Struct, frozen=True):
 
 
 class VenueStatus(Struct, frozen=True):
-    """The venue as a whole: `online`, `maintenance`, `cancel_only`, `post_only` ..., as it says it."""
+    """The state of the venue as a whole, in its own words: `online`, `maintenance`, `cancel_only`, `post_only` ..."""
 
     status: str
     connection_id: str
 
 
 class Heartbeat(Struct, frozen=True):
-    """The connection lives; says nothing about any channel."""
+    """A sign that the connection is alive; it means nothing for any channel."""
 
 
-class Acknowledged(Struct, frozen=True):
-    """The answer to one request, for one pair where the venue answers each pair apart."""
+class Acknowledgement(Struct, frozen=True):
+    """The response to one request, for one pair where the venue responds for each pair."""
 
     request_id: int | None
     method: str
@@ -162,8 +166,8 @@ class Acknowledged(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class Unknown(Struct, frozen=True):
-    """From `since` to `until` the channel may have said things that were not heard: nothing fills that in."""
+class UnknownInterval(Struct, frozen=True):
+    """Messages of the channel may have been missed from `since` to `until`: nothing fills that in."""
 
     channel: Channel
     pair: Pair | None
@@ -177,11 +181,11 @@ Event = (
     | Candle
     | Ticker
     | BookChange
-    | Listed
-    | Unreadable
+    | InstrumentListing
+    | UnreadableMessage
     | Execution
     | Balance
     | VenueStatus
     | Heartbeat
-    | Acknowledged
+    | Acknowledgement
 )

@@ -1,8 +1,8 @@
-"""Messages that nobody could read, kept for a person: JSON lines in a folder that never outgrows its bounds.
+"""Storage for messages that could not be read, for a person to look at: JSON lines in a folder of limited size.
 
-They lie in a few shelves, files of which the oldest is thrown away as a whole when there is too much. One writer per
-folder. A disk that refuses costs the message, not the process. They may hold orders and money: nobody but the owner
-can read them.
+The folder holds a few segments, files of which the oldest is deleted as a whole when there is too much. One writer per
+folder. A disk error costs the message, not the process. Messages may hold orders and money: nobody but the owner can
+read them.
 """
 
 import json
@@ -18,10 +18,10 @@ from trading.errors import InvalidValue
 
 logger = logging.getLogger(__name__)
 
-SHELVES = 8  # so that at least seven eighths of the bounds are in use before anything is dropped
-LONGEST = 65_536  # bytes or characters kept of one frame
+SEGMENTS = 8  # so that at least seven eighths of the limits are in use before anything is dropped
+MAX_FRAME_LENGTH = 65_536  # bytes or characters stored of one frame
 OWNER_FOLDER, OWNER_FILE = 0o700, 0o600
-LONGEST_LINE = 16 * LONGEST  # an escaped character takes up to twelve bytes
+MAX_LINE_LENGTH = 16 * MAX_FRAME_LENGTH  # an escaped character takes up to twelve bytes
 
 
 def _now() -> datetime:
@@ -29,7 +29,9 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class QuarantinedMessage:
+    """A stored message and why it could not be read."""
+
     at: datetime
     venue: str
     channel: str  # empty where even that could not be read
@@ -39,7 +41,7 @@ class Kept:
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Segment:
     path: Path
     count: int
     size: int  # bytes
@@ -47,115 +49,129 @@ class _Shelf:
 
 
 class Quarantine:
-    """At most `count` messages and `size` bytes. `kept`, `dropped` and `lost` count since it was opened."""
+    """At most `count` messages and `size` bytes. `stored`, `dropped` and `lost` count since it was opened."""
 
     def __init__(
         self, folder: Path, count: int = 10_000, size: int = 64 * 2**20, clock: Callable[[], datetime] = _now
     ) -> None:
-        if count < SHELVES or size < SHELVES * LONGEST_LINE:
+        if count < SEGMENTS or size < SEGMENTS * MAX_LINE_LENGTH:
             raise InvalidValue(
                 f"a quarantine of {count} messages and {size} bytes: "
-                f"at least {SHELVES} and {SHELVES * LONGEST_LINE} are needed"
+                f"at least {SEGMENTS} and {SEGMENTS * MAX_LINE_LENGTH} are needed"
             )
-        self.kept = 0
+        self.stored = 0
         self.dropped = 0  # the oldest, for newer ones
         self.lost = 0  # that the disk did not take
         self._folder = folder
-        self._count, self._size = count // SHELVES, size // SHELVES
+        self._count, self._size = count // SEGMENTS, size // SEGMENTS
         self._clock = clock
-        self._refused = False
-        self._shelves: list[_Shelf] | None = None
+        self._failing = False
+        self._segments: list[_Segment] | None = None
 
-    def keep(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
-        """Never raises for what the disk does: a message that cannot be written is counted and warned about."""
-        line = _line(Kept(self._clock(), venue, channel[:100], reason[:1000], frame[:LONGEST], len(frame)))
+    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+        """Store a message. Never raises for a disk error: the message is counted as lost and warned about."""
+        message = QuarantinedMessage(
+            at=self._clock(),
+            venue=venue,
+            channel=channel[:100],
+            reason=reason[:1000],
+            frame=frame[:MAX_FRAME_LENGTH],
+            length=len(frame),
+        )
+        line = _encode(message)
         try:
             self._write(line)
         except OSError as error:
-            self._lose(error)
+            self._record_loss(error)
         else:
-            self.kept += 1
-            if self._refused:
+            self.stored += 1
+            if self._failing:
                 logger.info(
                     "quarantine %s can be written again; %d messages were lost", self._folder, self.lost
                 )
-            self._refused = False
+            self._failing = False
 
-    def messages(self) -> Iterator[Kept]:
-        """What is kept, oldest first, also by earlier processes. OSError when the folder cannot be read."""
-        for path in _paths(self._folder):
+    def messages(self) -> Iterator[QuarantinedMessage]:
+        """Return what is stored, oldest first, also by earlier processes. OSError when it cannot be read."""
+        for path in _segment_paths(self._folder):
             with path.open("rb") as lines:
-                yield from filter(None, map(_kept, lines))
+                yield from filter(None, map(_decode, lines))
 
     def _write(self, line: bytes) -> None:
-        shelves = self._opened()
-        if not shelves or shelves[-1].count >= self._count or shelves[-1].size + len(line) > self._size:
-            self._add(shelves)
-        shelf = shelves[-1]
-        shelf.torn, torn = True, shelf.torn
-        shelf.path.touch(OWNER_FILE)
-        with shelf.path.open("ab") as file:
+        segments = self._open()
+        if not segments or segments[-1].count >= self._count or segments[-1].size + len(line) > self._size:
+            self._add_segment(segments)
+        segment = segments[-1]
+        segment.torn, torn = True, segment.torn
+        segment.path.touch(OWNER_FILE)
+        with segment.path.open("ab") as file:
             file.write(b"\n" + line if torn else line)
-        shelf.count, shelf.size, shelf.torn = shelf.count + 1, shelf.size + len(line), False
+        segment.count, segment.size, segment.torn = segment.count + 1, segment.size + len(line), False
 
-    def _opened(self) -> list[_Shelf]:
-        if self._shelves is None:
+    def _open(self) -> list[_Segment]:
+        if self._segments is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._folder.chmod(OWNER_FOLDER)  # also one that was there before
-            self._shelves = [_counted(path) for path in _paths(self._folder)]
-        return self._shelves
+            self._segments = [_open_segment(path) for path in _segment_paths(self._folder)]
+        return self._segments
 
-    def _add(self, shelves: list[_Shelf]) -> None:
-        while len(shelves) >= SHELVES:
-            shelves[0].path.unlink(missing_ok=True)
-            self.dropped += shelves.pop(0).count
-        number = int(shelves[-1].path.stem) + 1 if shelves else 1
-        shelves.append(_Shelf(self._folder / f"{number:09}.jsonl", 0, 0, False))
+    def _add_segment(self, segments: list[_Segment]) -> None:
+        while len(segments) >= SEGMENTS:
+            segments[0].path.unlink(missing_ok=True)
+            self.dropped += segments.pop(0).count
+        number = int(segments[-1].path.stem) + 1 if segments else 1
+        segments.append(_Segment(self._folder / f"{number:09}.jsonl", count=0, size=0, torn=False))
 
-    def _lose(self, error: OSError) -> None:
+    def _record_loss(self, error: OSError) -> None:
         self.lost += 1
-        if not self._refused:
+        if not self._failing:
             logger.warning(
                 "quarantine %s cannot be written (%s): unreadable messages are lost until there is room",
                 self._folder,
                 error,
             )
-        self._refused = True
+        self._failing = True
         if isinstance(error, FileNotFoundError):
-            self._shelves = None  # somebody removed the folder: begin again
+            self._segments = None  # somebody removed the folder: begin again
 
 
-def _paths(folder: Path) -> list[Path]:
+def _segment_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.jsonl") if path.stem.isdecimal())
 
 
-def _counted(path: Path) -> _Shelf:
+def _open_segment(path: Path) -> _Segment:
     path.chmod(OWNER_FILE)
     text = path.read_bytes()
-    return _Shelf(path, text.count(b"\n"), len(text), torn=text[-1:] not in (b"", b"\n"))
+    return _Segment(path, text.count(b"\n"), len(text), torn=text[-1:] not in (b"", b"\n"))
 
 
-def _line(kept: Kept) -> bytes:
+def _encode(message: QuarantinedMessage) -> bytes:
     record: dict[str, Any] = {
-        "at": kept.at.isoformat(),
-        "venue": kept.venue,
-        "channel": kept.channel,
-        "reason": kept.reason,
-        "length": kept.length,
+        "at": message.at.isoformat(),
+        "venue": message.venue,
+        "channel": message.channel,
+        "reason": message.reason,
+        "length": message.length,
     }
-    if isinstance(kept.frame, str):
-        record["text"] = kept.frame
+    if isinstance(message.frame, str):
+        record["text"] = message.frame
     else:
-        record["base64"] = b64encode(kept.frame).decode()
+        record["base64"] = b64encode(message.frame).decode()
     return json.dumps(record).encode() + b"\n"  # ASCII: lone surrogates survive as escapes
 
 
-def _kept(line: bytes) -> Kept | None:
-    """None for a line that was torn when the disk was full or the process died."""
+def _decode(line: bytes) -> QuarantinedMessage | None:
+    """Return None for a line that was torn when the disk was full or the process died."""
     try:
         record = json.loads(line)
         frame = record["text"] if "text" in record else b64decode(record["base64"])
-        at = datetime.fromisoformat(record["at"])
-        return Kept(at, record["venue"], record["channel"], record["reason"], frame, record["length"])
+        return QuarantinedMessage(
+            at=datetime.fromisoformat(record["at"]),
+            venue=record["venue"],
+            channel=record["channel"],
+            reason=record["reason"],
+            frame=frame,
+            length=record["length"],
+        )
     except (ValueError, KeyError, TypeError):
         return None

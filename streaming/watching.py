@@ -1,4 +1,4 @@
-"""A stream on a screen: every event as one line, and what is unknown loudly."""
+"""A stream on the screen: every event as one line, with what is unknown marked by `!!!`."""
 
 import asyncio
 import logging
@@ -8,136 +8,135 @@ from decimal import Decimal
 from random import Random
 
 from streaming import events
-from streaming.connection.attempts import Attempts, Budget
-from streaming.connection.opening import Wire
-from streaming.connection.runner import Keeper, run
-from streaming.events import Channel, Level, Subscription, Unreadable
+from streaming.connection.backoff import Backoff
+from streaming.connection.budget import ConnectionBudget
+from streaming.connection.opening import ConnectionLimits
+from streaming.connection.runner import FrameStore, run_session
+from streaming.events import Channel, Level, Subscription, UnreadableMessage
 from streaming.feeds import Feed
 from streaming.session import Session, output
-from streaming.session.output import Heard, SessionSettings
+from streaming.session.output import SessionEvent
+from streaming.session.settings import SessionSettings
 from trading.market import Pair
 
 logger = logging.getLogger(__name__)
 
 
-class Shown:
-    """Unreadable messages on the screen as they come, and kept."""
+class DisplayingFrameStore:
+    """A frame store that also shows each rejected frame on the screen."""
 
-    def __init__(self, show: Callable[[Heard], None], kept: Keeper) -> None:
+    def __init__(self, show: Callable[[SessionEvent], None], frames: FrameStore) -> None:
         self._show = show
-        self._kept = kept
+        self._frames = frames
 
-    def keep(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
-        self._kept.keep(frame, venue, channel, reason)
-        self._show(Unreadable(channel, None, reason, frame))
+    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+        """Store the frame and show it."""
+        self._frames.store(frame, venue, channel, reason)
+        self._show(UnreadableMessage(channel, None, reason, frame))
 
 
-class Logged:
-    """Unreadable messages as warnings, for those who keep none."""
+class LoggingFrameStore:
+    """A frame store that keeps nothing and logs each rejected frame as a warning."""
 
-    def keep(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+        """Log the frame's beginning."""
         logger.warning("%s %s: unreadable message: %s: %r", venue, channel, reason, frame[:200])
 
 
 async def watch(
     feed: Feed,
     subscriptions: Iterable[Subscription],
-    show: Callable[[Heard], None],
+    show: Callable[[SessionEvent], None],
     stop: asyncio.Event,
     *,
-    quarantine: Keeper | None = None,
-    budget: Budget | None = None,
+    quarantine: FrameStore | None = None,
+    budget: ConnectionBudget | None = None,
     settings: SessionSettings | None = None,
-    wire: Wire | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> None:
-    """Show everything that is heard until `stop`. Raises as `streaming.connection.run` does."""
+    """Show every event until `stop`. Raises as `streaming.connection.run_session` does."""
 
-    async def shown(heard: Heard) -> None:
-        if not isinstance(heard, Unreadable):  # shown when it was kept
-            show(heard)
+    async def handle(event: SessionEvent) -> None:
+        if not isinstance(event, UnreadableMessage):  # shown when it was stored
+            show(event)
 
-    await run(
+    await run_session(
         Session(feed, subscriptions, settings),
-        shown,
+        handle,
         stop,
-        quarantine=Shown(show, quarantine or Logged()),
-        attempts=Attempts(feed.rules, Random(), budget),
-        wire=wire,
+        quarantine=DisplayingFrameStore(show, quarantine or LoggingFrameStore()),
+        backoff=Backoff(feed.rules, Random()),
+        budget=budget,
+        limits=limits,
     )
 
 
-def line(heard: Heard) -> str:
-    """One readable line; times are UTC."""
-    match heard:
+def format_event(event: SessionEvent) -> str:
+    """Return one readable line; times are UTC."""
+    match event:
         case events.Trade():
-            side = heard.side.value if heard.side else "?"
-            number = "" if heard.trade_id is None else f"  #{heard.trade_id}"
-            return _row(
-                heard.at,
-                "trade",
-                heard.pair,
-                f"{side} {_text(heard.quantity)} @ {_text(heard.price)}{number}",
-            )
+            side = event.side.value if event.side else "?"
+            number = "" if event.trade_id is None else f"  #{event.trade_id}"
+            text = f"{side} {_number(event.quantity)} @ {_number(event.price)}{number}"
+            return _row(event.at, "trade", event.pair, text)
         case events.Candle():
-            prices = " ".join(_text(price) for price in (heard.open, heard.high, heard.low, heard.close))
-            text = f"{heard.timeframe.value} open high low close {prices}, volume {_text(heard.volume)}"
-            return _row(heard.open_time, "candle", heard.pair, text)
+            prices = " ".join(_number(price) for price in (event.open, event.high, event.low, event.close))
+            text = f"{event.timeframe.value} open high low close {prices}, volume {_number(event.volume)}"
+            return _row(event.open_time, "candle", event.pair, text)
         case events.Ticker():
-            bid = _side(heard.bid, heard.bid_quantity)
-            ask = _side(heard.ask, heard.ask_quantity)
-            return _row(heard.at, "ticker", heard.pair, f"bid {bid}, ask {ask}, last {_text(heard.last)}")
-        case output.BestOffers():
-            return _row(heard.at, "best", heard.pair, f"bid {_level(heard.bid)}, ask {_level(heard.ask)}")
+            bid = _quote(event.bid, event.bid_quantity)
+            ask = _quote(event.ask, event.ask_quantity)
+            return _row(event.at, "ticker", event.pair, f"bid {bid}, ask {ask}, last {_number(event.last)}")
+        case output.TopOfBook():
+            return _row(event.at, "best", event.pair, f"bid {_level(event.bid)}, ask {_level(event.ask)}")
         case events.BookChange():
-            kind = "snapshot" if heard.snapshot else "change"
-            return _row(
-                heard.at, "book", heard.pair, f"{kind}: {len(heard.bids)} bids, {len(heard.asks)} asks"
-            )
-        case events.Listed():
-            return _listed(heard)
+            kind = "snapshot" if event.snapshot else "change"
+            text = f"{kind}: {len(event.bids)} bids, {len(event.asks)} asks"
+            return _row(event.at, "book", event.pair, text)
+        case events.InstrumentListing():
+            return _format_listing(event)
         case events.Execution() | events.Balance():
-            return _own(heard)
-    return _connection(heard)
+            return _format_account(event)
+    return _format_connection(event)
 
 
-def _own(heard: events.Execution | events.Balance) -> str:
-    if isinstance(heard, events.Balance):
-        return _row(heard.at, "balance", None, f"{heard.amount:f} {heard.asset}")
+def _format_account(event: events.Execution | events.Balance) -> str:
+    if isinstance(event, events.Balance):
+        return _row(event.at, "balance", None, f"{event.amount:f} {event.asset}")
     fill = (
-        "" if heard.fill_quantity is None else f", fill {heard.fill_quantity:f} @ {_text(heard.fill_price)}"
+        "" if event.fill_quantity is None else f", fill {event.fill_quantity:f} @ {_number(event.fill_price)}"
     )
-    side = "" if heard.side is None else f" {heard.side.value}"
-    reason = f" ({heard.reason})" if heard.reason else ""
-    return _row(heard.at, "order", heard.pair, f"{heard.order_id} {heard.kind}{side}{fill}{reason}")
+    side = "" if event.side is None else f" {event.side.value}"
+    reason = f" ({event.reason})" if event.reason else ""
+    return _row(event.at, "order", event.pair, f"{event.order_id} {event.kind}{side}{fill}{reason}")
 
 
-def _listed(heard: events.Listed) -> str:
-    instrument = heard.instrument
+def _format_listing(event: events.InstrumentListing) -> str:
+    instrument = event.instrument
     steps = f"price by {instrument.price_increment:f}, quantity by {instrument.quantity_increment:f}"
     return _row(None, "listed", instrument.pair, f"{instrument.status.value}, {steps}")
 
 
-def _connection(heard: Heard) -> str:
-    match heard:
-        case events.Unknown():
-            span = f"{_clock(heard.since)} to {_clock(heard.until)}"
-            return _loud("UNKNOWN", heard.channel, heard.pair, f"from {span}: {heard.reason}")
+def _format_connection(event: SessionEvent) -> str:
+    match event:
+        case events.UnknownInterval():
+            span = f"{_clock(event.since)} to {_clock(event.until)}"
+            return _alarm("UNKNOWN", event.channel, event.pair, f"from {span}: {event.reason}")
         case output.Interrupted():
-            return _loud(
-                "INTERRUPTED", heard.channel, heard.pair, f"since {_clock(heard.since)}: {heard.reason}"
-            )
+            text = f"since {_clock(event.since)}: {event.reason}"
+            return _alarm("INTERRUPTED", event.channel, event.pair, text)
         case output.Restored():
-            return _row(heard.at, "restored", heard.pair, heard.channel.value)
+            return _row(event.at, "restored", event.pair, event.channel.value)
         case output.SubscriptionRefused():
-            return _loud("REFUSED", heard.channel, heard.pair, heard.reason)
+            return _alarm("REFUSED", event.channel, event.pair, event.reason)
         case output.Reconnecting():
-            return f"!!! NO CONNECTION  {heard.reason}; next attempt in {heard.pause:.1f} s"
-        case Unreadable():
-            return f"!!! UNREADABLE  {heard.channel or 'message'}  {ascii(heard.reason)[1:-1]}"
+            return f"!!! NO CONNECTION  {event.reason}; next attempt in {event.pause:.1f} s"
+        case UnreadableMessage():
+            return f"!!! UNREADABLE  {event.channel or 'message'}  {ascii(event.reason)[1:-1]}"
         case events.VenueStatus():
-            return _row(None, "venue", None, heard.status)
-        case events.Acknowledged():
-            return f"!!! {heard.method or 'venue'}: {heard.error or 'done'}"
+            return _row(None, "venue", None, event.status)
+        case events.Acknowledgement():
+            return f"!!! {event.method or 'venue'}: {event.error or 'done'}"
     return _row(None, "alive", None, "")
 
 
@@ -145,21 +144,21 @@ def _row(at: datetime | None, kind: str, pair: Pair | None, text: str) -> str:
     return f"{_clock(at)}  {kind:<8}  {pair or ''!s:<10}  {text}".rstrip()
 
 
-def _loud(what: str, channel: Channel, pair: Pair | None, text: str) -> str:
-    return f"!!! {what}  {channel.value}{f' {pair}' if pair else ''}  {text}"
+def _alarm(kind: str, channel: Channel, pair: Pair | None, text: str) -> str:
+    return f"!!! {kind}  {channel.value}{f' {pair}' if pair else ''}  {text}"
 
 
 def _clock(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%H:%M:%S.%f}"[:-3] if at else " " * 12
 
 
-def _text(number: float | Decimal | None) -> str:
-    """All digits that it has, without an exponent."""
+def _number(number: float | Decimal | None) -> str:
+    """Return all digits of the number, without an exponent."""
     return "?" if number is None else f"{Decimal(str(number)):f}"
 
 
-def _side(price: float | None, quantity: float | None) -> str:
-    return _text(price) if quantity is None else f"{_text(price)} ({_text(quantity)})"
+def _quote(price: float | None, quantity: float | None) -> str:
+    return _number(price) if quantity is None else f"{_number(price)} ({_number(quantity)})"
 
 
 def _level(level: Level | None) -> str:

@@ -14,12 +14,13 @@ from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
 from orchestration.sources import CRYPTOCOMPARE_KEY
 from orchestration.venues import sandbox_client
-from streaming.connection.attempts import budget_of
+from streaming.connection.budget import budget_for
 from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
 from streaming.feeds import Feed
 from streaming.quarantine import Quarantine
-from streaming.session.output import Books, Heard, SessionSettings
-from streaming.watching import line, watch
+from streaming.session.output import SessionEvent
+from streaming.session.settings import BookMode, SessionSettings
+from streaming.watching import format_event, watch
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe
 from trading.venues.kraken import Credentials, KrakenClient
@@ -40,12 +41,12 @@ def watch_stream(
     wanted = [Pair.parse(name) for name in pairs] or list(settings.market.pairs)
     feed = _feed(settings, home, source, _private(asked, source))
     subscriptions = [_subscription(channel, wanted, depth, settings.market.timeframe) for channel in asked]
-    books = Books.WHOLE if source.startswith("cryptocompare") else Books.LISTED
+    mode = BookMode.FULL_DEPTH if source.startswith("cryptocompare") else BookMode.LIMITED_DEPTH
     quarantine = Quarantine(home / "quarantine" / feed.venue)
 
-    def show(heard: Heard) -> None:
-        if not isinstance(heard, Heartbeat):
-            out.print(line(heard), markup=False, highlight=False, soft_wrap=True)
+    def show(event: SessionEvent) -> None:
+        if not isinstance(event, Heartbeat):
+            out.print(format_event(event), markup=False, highlight=False, soft_wrap=True)
 
     async def run() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -53,13 +54,13 @@ def watch_stream(
             loop.add_signal_handler(number, stop.set)
         if seconds is not None:
             loop.call_later(seconds, stop.set)
-        budget = budget_of(feed, home / "connections")
-        chosen = SessionSettings(books=books)
+        budget = budget_for(feed, home / "connections")
+        chosen = SessionSettings(book_mode=mode)
         await watch(feed, subscriptions, show, stop, quarantine=quarantine, budget=budget, settings=chosen)
 
     asyncio.run(run())
-    if quarantine.kept or quarantine.lost:
-        counted = f"{quarantine.kept} unreadable messages were kept in {home / 'quarantine' / feed.venue}"
+    if quarantine.stored or quarantine.lost:
+        counted = f"{quarantine.stored} unreadable messages were kept in {home / 'quarantine' / feed.venue}"
         out.print(f"{counted}, {quarantine.lost} lost by the disk, {quarantine.dropped} older ones dropped")
 
 

@@ -1,5 +1,5 @@
 """A session on a real socket: attempts within the venue's budget, opening, listening, and what comes after each end."""
 
-from streaming.connection.runner import run
+from streaming.connection.runner import run_session
 
-__all__ = ["run"]
+__all__ = ["run_session"]

@@ -1,4 +1,4 @@
-"""Streams of venues, one per file: frames to events and subscriptions to frames. Pure: no socket, no clock."""
+"""Streams of venues, one folder each: frames to events and subscriptions to frames. Pure: no socket, no clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from streaming.events import Event, Subscription
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRules:
-    """What the venue asks of those who connect, and how long it may be silent."""
+    """The venue's limits for connections, and how long it may be silent."""
 
-    attempts: int  # connections in `window`, ours in all processes together
+    max_attempts: int  # connections in `window`, ours in all processes together
     window: timedelta
-    silence: timedelta  # without any frame: the connection is dead
+    silence_timeout: timedelta  # without any frame: the connection is dead
     first_pause: timedelta  # before the second attempt; doubles from there, with jitter
-    longest_pause: timedelta
-    maintenance_pause: timedelta  # least pause when the venue said that it is not online
+    max_pause: timedelta
+    maintenance_pause: timedelta  # minimum when the venue reported that it is not online
 
 
 class Feed(Protocol):
@@ -36,15 +36,15 @@ class Feed(Protocol):
         """Fetch what a new connection needs (a token); may block. MarketloomError when it cannot."""
 
     def subscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
-        """Frames to send. InvalidValue for a channel, depth or timeframe that the venue does not have."""
+        """Return frames to send. InvalidValue for a channel, depth or timeframe that the venue does not have."""
 
     def unsubscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]: ...
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
-        """Events in the order of the frame. InvalidMessage, changing nothing, when any part of it is wrong.
+        """Return the events in the order of the frame. InvalidMessage, changing nothing, when any part is wrong.
 
-        Of listings, which come by the thousand, an odd one is left out and told as `Unreadable`.
+        Of listings, which come by the thousand, a wrong one becomes an `UnreadableMessage` and the others stay.
         """
 
-    def restart(self) -> None:
-        """Forget what the last connection taught (partial frames that are merged): a new one begins."""
+    def reset(self) -> None:
+        """Forget the state of the last connection (partial frames that are merged): a new one begins."""

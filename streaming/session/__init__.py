@@ -1,4 +1,4 @@
-"""The lifetime of a stream without its socket and clock: what is subscribed to, what is heard, what was missed."""
+"""The lifetime of a stream without its socket and clock: what is subscribed to, received and missed."""
 
 from streaming.session.session import Session
 

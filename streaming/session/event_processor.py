@@ -1,11 +1,12 @@
-"""What a session makes of the events that it hears: verified, in order, and with everything that is missing told."""
+"""What the events of a frame mean: verified, in order, and with everything reported that is missing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from streaming.events import (
     PRIVATE,
-    Acknowledged,
+    Acknowledgement,
     Balance,
     BookChange,
     Candle,
@@ -13,249 +14,261 @@ from streaming.events import (
     Event,
     Execution,
     Heartbeat,
-    Listed,
+    InstrumentListing,
     Ticker,
     Trade,
-    Unknown,
-    Unreadable,
+    UnknownInterval,
+    UnreadableMessage,
     VenueStatus,
 )
-from streaming.session.gaps import MessageNumbers, Step, TradeOrder
-from streaming.session.output import Interrupted, Moment, Output, Restored, SessionSettings, Undecodable
-from streaming.session.streams import Break, Key, State, Stream
-from streaming.session.verified_book import KeptBook
+from streaming.session.gaps import SequenceStep, SequenceTracker, TradeSequencer
+from streaming.session.output import Interrupted, Moment, RejectedFrame, Restored, SessionEvent
+from streaming.session.settings import SessionSettings
+from streaming.session.streams import RECEIVING, Interruption, Stream, StreamKey, StreamState
+from streaming.session.verified_book import VerifiedBook
 from trading.errors import InvalidMessage
 from trading.market import Pair
 
 
-class Hearing:
-    """Tells the consumer through `out`, and the session what it has to ask for again or for the first time."""
+class BrokenStream(NamedTuple):
+    """A stream that was interrupted because a message was missing or wrong."""
 
-    def __init__(self, streams: Mapping[Key, Stream], settings: SessionSettings) -> None:
-        self.status = ""  # the venue's last word on itself
-        self.books: dict[Pair, KeptBook] = {}
-        self._orders: dict[Pair, TradeOrder] = {}
+    stream: Stream
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedFrame:
+    """The result of one frame: `events` and `rejected` for the consumer, the rest for the session to act on."""
+
+    events: list[SessionEvent] = field(default_factory=list)
+    rejected: list[RejectedFrame] = field(default_factory=list)  # listings that were left out
+    responses: list[Acknowledgement] = field(default_factory=list)
+    broken: list[BrokenStream] = field(default_factory=list)  # to subscribe to again
+    listed: list[Stream] = field(default_factory=list)  # books whose decimals are known now: to subscribe to
+    unrequested: list[InvalidMessage] = field(default_factory=list)  # the first message nobody subscribed to
+
+
+class EventProcessor:
+    """Turns the venue's events into the session's, and keeps what tells a gap: books, trade ids, sequence numbers."""
+
+    def __init__(self, streams: Mapping[StreamKey, Stream], settings: SessionSettings) -> None:
+        self.status = ""  # the last that the venue reported of itself
+        self.books: dict[Pair, VerifiedBook] = {}
+        self._sequencers: dict[Pair, TradeSequencer] = {}
         self._streams = streams
-        self._numbers = {channel: MessageNumbers() for channel in PRIVATE}
-        self._odd: dict[Pair | None, str] = {}
+        self._sequences = {channel: SequenceTracker() for channel in PRIVATE}
+        self._listing_errors: dict[Pair | None, str] = {}
         self._frame = 0
-        self._answers: list[Acknowledged] = []
-        self._broken: list[tuple[Stream, str]] = []
-        self._listed: list[Stream] = []
-        self._unrequested: InvalidMessage | None = None
-        self._takes: dict[type[Event], Callable[[Any, Moment, Output], None]] = {
-            BookChange: self._book_change,
-            Ticker: self._quote,
-            Candle: self._quote,
-            Listed: self._listing,
-            Unreadable: self._unreadable,
-            Execution: self._account,
-            Balance: self._account,
-            VenueStatus: self._venue_status,
-            Acknowledged: lambda answer, now, out: self._answers.append(answer),
-            Heartbeat: lambda heartbeat, now, out: None,
+        self._handlers: dict[type[Event], Callable[[Any, Moment, ProcessedFrame], None]] = {
+            BookChange: self._process_book_change,
+            Ticker: self._process_quote,
+            Candle: self._process_quote,
+            InstrumentListing: self._process_listing,
+            UnreadableMessage: self._process_unreadable_listing,
+            Execution: self._process_account,
+            Balance: self._process_account,
+            VenueStatus: self._process_status,
+            Acknowledgement: lambda response, now, result: result.responses.append(response),
+            Heartbeat: lambda heartbeat, now, result: None,
         }
         for (channel, pair), stream in streams.items():
             if pair is not None and channel is Channel.BOOK:
-                self.books[pair] = KeptBook(stream.subscription, settings.books)
+                self.books[pair] = VerifiedBook(stream.subscription, settings.book_mode)
             if pair is not None and channel is Channel.TRADE:
-                self._orders[pair] = TradeOrder(settings.patience.total_seconds())
+                self._sequencers[pair] = TradeSequencer(settings.reorder_window.total_seconds())
 
-    def hear(self, heard: Sequence[Event], now: Moment, out: Output) -> None:
-        """The events of one frame."""
+    def process(self, events: Sequence[Event], now: Moment) -> ProcessedFrame:
+        """Process the events of one frame."""
         self._frame += 1
+        result = ProcessedFrame()
         trades: dict[Pair, list[Trade]] = {}
-        for event in heard:
+        for event in events:
             if type(event) is Trade:
                 trades.setdefault(event.pair, []).append(event)
             else:
-                self._takes[type(event)](event, now, out)
+                self._handlers[type(event)](event, now, result)
         for pair, group in trades.items():
-            self._trades(pair, group, now, out)
+            self._process_trades(pair, group, now, result)
+        return result
 
-    def answers(self) -> list[Acknowledged]:
-        """Heard since the last call."""
-        taken, self._answers = self._answers, []
-        return taken
-
-    def broken(self) -> list[tuple[Stream, str]]:
-        """Streams that were interrupted since the last call because a message was missing or wrong, and why."""
-        taken, self._broken = self._broken, []
-        return taken
-
-    def listed(self) -> list[Stream]:
-        """Books whose decimals became known since the last call: they can be subscribed to."""
-        taken, self._listed = self._listed, []
-        return taken
-
-    def unrequested(self) -> InvalidMessage | None:
-        """The first message since the last call that nobody had subscribed to."""
-        taken, self._unrequested = self._unrequested, None
-        return taken
-
-    def odd(self, pair: Pair | None) -> str:
-        """Why the listing of a pair could not be read on this connection; empty when that did not happen."""
-        return self._odd.get(pair) or self._odd.get(None, "")
-
-    def connected(self) -> None:
-        self._odd.clear()
-
-    def miss(self, streams: Sequence[Stream], reason: str, now: Moment, out: Output) -> None:
-        """A message of one of them could not be read. What is being left misses nothing that it would tell."""
+    def process_unreadable(self, streams: Sequence[Stream], reason: str, now: Moment) -> ProcessedFrame:
+        """Interrupt the streams whose message could not be read. One being unsubscribed from misses nothing."""
+        result = ProcessedFrame()
         for stream in streams:
-            if stream.state in (State.ASKED, State.LIVE):
-                self._break(stream, reason, now, out)
+            if stream.state in RECEIVING:
+                self._break(stream, reason, now, result)
+        return result
 
-    def begin_anew(self, stream: Stream) -> None:
-        """The messages of its next subscription are numbered anew."""
-        if stream.channel in self._numbers:
-            self._numbers[stream.channel].forget()
+    def listing_error(self, pair: Pair | None) -> str:
+        """Return why the pair's listing could not be read on this connection; empty when that did not happen."""
+        return self._listing_errors.get(pair) or self._listing_errors.get(None, "")
 
-    def interrupt(self, stream: Stream, reason: str, now: Moment, out: Output) -> None:
-        """What is interrupted already stays so, since when it was."""
+    def clear_listing_errors(self) -> None:
+        """Forget the listings that could not be read: a new connection begins."""
+        self._listing_errors.clear()
+
+    def reset_sequence(self, stream: Stream) -> None:
+        """Accept any sequence number as the first of the stream's next subscription."""
+        if stream.channel in self._sequences:
+            self._sequences[stream.channel].reset()
+
+    def interrupt(self, stream: Stream, reason: str, now: Moment) -> list[SessionEvent]:
+        """Mark the stream's data as unknown; one that is interrupted already keeps its beginning and reason."""
         if stream.channel is Channel.BOOK and stream.pair is not None:
-            self.books[stream.pair].forget()
-        self.begin_anew(stream)
-        if stream.broken is None:
-            stream.broken = Break(now.at if stream.heard is None else stream.heard.at, reason)
-            if stream.wanted:
-                out.heard.append(Interrupted(*stream.key, stream.broken.since, reason))
+            self.books[stream.pair].clear()
+        self.reset_sequence(stream)
+        if stream.interruption is not None:
+            return []
+        since = now.at if stream.last_message is None else stream.last_message.at
+        stream.interruption = Interruption(since, reason)
+        return [Interrupted(*stream.key, since, reason)] if stream.wanted else []
 
-    def restore(self, stream: Stream, now: Moment, out: Output, missed: bool = True) -> None:
-        """`missed`: nothing proves that no message was missed."""
-        broken, stream.broken = stream.broken, None
-        if broken is None or not stream.wanted:
-            return
-        if missed:
-            out.heard.append(_unknown(stream, broken, now))
-        out.heard.append(Restored(*stream.key, now.at))
+    def restore(self, stream: Stream, now: Moment, complete: bool = False) -> list[SessionEvent]:
+        """End the stream's interruption. `complete`: it is proven that no message was missed."""
+        interruption, stream.interruption = stream.interruption, None
+        if interruption is None or not stream.wanted:
+            return []
+        missed = [] if complete else [_unknown_interval(stream, interruption, now)]
+        return [*missed, Restored(*stream.key, now.at)]
 
-    def release_trades(self, now: Moment, out: Output) -> None:
-        """Trades that were held back for long enough. While it is interrupted, its next messages may fill gaps."""
-        for pair, order in self._orders.items():
+    def release_trades(self, now: Moment) -> list[SessionEvent]:
+        """Return trades that waited long enough. While a stream is interrupted, its next messages may fill gaps."""
+        events: list[SessionEvent] = []
+        for pair, sequencer in self._sequencers.items():
             stream = self._streams[Channel.TRADE, pair]
-            if stream.state is State.LIVE and stream.broken is None:
-                out.heard += order.overdue(now.seconds)
+            if stream.state is StreamState.LIVE and stream.interruption is None:
+                events += sequencer.release_overdue(now.seconds)
+        return events
 
-    def end(self, now: Moment, out: Output) -> None:
-        for order in self._orders.values():
-            out.heard += order.flush()
+    def finish(self, now: Moment) -> list[SessionEvent]:
+        """Return the trades that still wait and what is unknown until now: nothing more will come."""
+        events: list[SessionEvent] = []
+        for sequencer in self._sequencers.values():
+            events += sequencer.flush()
         for stream in self._streams.values():
-            if stream.broken is not None and stream.wanted:
-                out.heard.append(_unknown(stream, stream.broken, now))
-            stream.broken = None
+            if stream.interruption is not None and stream.wanted:
+                events.append(_unknown_interval(stream, stream.interruption, now))
+            stream.interruption = None
+        return events
 
-    def _speaks(self, stream: Stream, now: Moment, out: Output, missed: bool = True) -> None:
-        stream.heard, stream.unanswered = now, 0
-        if stream.state is State.ASKED:  # the answer is late or lost: messages are answer enough
-            stream.state = State.LIVE
-        if stream.broken is not None and stream.state is State.LIVE:
-            self.restore(stream, now, out, missed)
-
-    def _nobody_asked(self, channel: Channel, what: object) -> None:
-        if self._unrequested is None:
-            self._unrequested = InvalidMessage(channel.value, f"nobody subscribed to {what}")
-
-    def _trades(self, pair: Pair, trades: Sequence[Trade], now: Moment, out: Output) -> None:
+    def _process_trades(
+        self, pair: Pair, trades: Sequence[Trade], now: Moment, result: ProcessedFrame
+    ) -> None:
         stream = self._streams.get((Channel.TRADE, pair))
         if stream is None:
-            self._nobody_asked(Channel.TRADE, pair)
+            _reject_unrequested(Channel.TRADE, pair, result)
             return
-        order = self._orders[pair]
-        if stream.broken is not None:
-            order.wait_again(now.seconds)
-        proven = order.counts and all(trade.trade_id is not None for trade in trades)
-        self._speaks(stream, now, out, missed=not proven)
-        out.heard += order.offer(trades, now.seconds)
+        sequencer = self._sequencers[pair]
+        if stream.interruption is not None:
+            sequencer.restart_waiting(now.seconds)
+        complete = sequencer.proves_gaps and all(trade.trade_id is not None for trade in trades)
+        self._mark_live(stream, now, result, complete)
+        result.events.extend(sequencer.add(trades, now.seconds))
 
-    def _book_change(self, change: BookChange, now: Moment, out: Output) -> None:
+    def _process_book_change(self, change: BookChange, now: Moment, result: ProcessedFrame) -> None:
         stream = self._streams.get((Channel.BOOK, change.pair))
         if stream is None:
-            self._nobody_asked(Channel.BOOK, change.pair)
+            _reject_unrequested(Channel.BOOK, change.pair, result)
             return
-        if stream.state not in (State.ASKED, State.LIVE):
+        if stream.state not in RECEIVING:
             return  # of a subscription that is being left
-        kept = self.books[change.pair]
+        book = self.books[change.pair]
         try:
-            if not kept.apply(change, self._frame):
+            if not book.apply(change, self._frame):
                 return
         except InvalidMessage as error:
-            self._break(stream, error.reason, now, out)
+            self._break(stream, error.reason, now, result)
             return
-        self._speaks(stream, now, out)
-        out.heard.append(change)
-        if best := kept.new_best(change):
-            out.heard.append(best)
+        self._mark_live(stream, now, result)
+        result.events.append(change)
+        if top := book.new_top(change):
+            result.events.append(top)
 
-    def _quote(self, quote: Ticker | Candle, now: Moment, out: Output) -> None:
+    def _process_quote(self, quote: Ticker | Candle, now: Moment, result: ProcessedFrame) -> None:
         channel = Channel.CANDLE if isinstance(quote, Candle) else Channel.TICKER
         stream = self._streams.get((channel, quote.pair))
         if stream is None:
-            self._nobody_asked(channel, quote.pair)
+            _reject_unrequested(channel, quote.pair, result)
         elif isinstance(quote, Candle) and quote.timeframe is not stream.subscription.timeframe:
-            self._nobody_asked(channel, f"{quote.pair} of {quote.timeframe.value}")
+            _reject_unrequested(channel, f"{quote.pair} of {quote.timeframe.value}", result)
         else:
-            self._speaks(stream, now, out)
-            out.heard.append(quote)
+            self._mark_live(stream, now, result)
+            result.events.append(quote)
 
-    def _account(self, said: Execution | Balance, now: Moment, out: Output) -> None:
-        """What follows a gap is told nevertheless: it happened. Only a repeated message is not."""
-        channel = Channel.EXECUTIONS if isinstance(said, Execution) else Channel.BALANCES
+    def _process_account(self, update: Execution | Balance, now: Moment, result: ProcessedFrame) -> None:
+        """Pass on what follows a gap, too, because it happened. Only a repeated message is dropped."""
+        channel = Channel.EXECUTIONS if isinstance(update, Execution) else Channel.BALANCES
         stream = self._streams.get((channel, None))
         if stream is None:
-            self._nobody_asked(channel, channel.value)
+            _reject_unrequested(channel, channel.value, result)
             return
-        if stream.broken is None or stream.state in (State.ASKED, State.LIVE):
-            numbers = self._numbers[channel]
-            last, step = numbers.last, numbers.step(said.sequence, said.snapshot, self._frame)
-            if step is Step.REPEATED:
+        if stream.interruption is None or stream.state in RECEIVING:
+            sequence = self._sequences[channel]
+            last, step = sequence.last, sequence.advance(update.sequence, update.snapshot, self._frame)
+            if step is SequenceStep.REPEATED:
                 return
-            if step is Step.NEXT:
-                self._speaks(stream, now, out)
+            if step is SequenceStep.NEXT:
+                self._mark_live(stream, now, result)
             else:
-                self._break(stream, f"message {said.sequence} came after {last}", now, out)
-        out.heard.append(said)
+                self._break(stream, f"message {update.sequence} came after {last}", now, result)
+        result.events.append(update)
 
-    def _listing(self, listed: Listed, now: Moment, out: Output) -> None:
+    def _process_listing(self, listing: InstrumentListing, now: Moment, result: ProcessedFrame) -> None:
         stream = self._streams.get((Channel.INSTRUMENT, None))
         if stream is None:
-            self._nobody_asked(Channel.INSTRUMENT, "listings")
+            _reject_unrequested(Channel.INSTRUMENT, "listings", result)
             return
-        self._speaks(stream, now, out)
+        self._mark_live(stream, now, result)
         if stream.wanted:
-            out.heard.append(listed)
-        pair = listed.instrument.pair
-        self._odd.pop(pair, None)
-        kept = self.books.get(pair)
-        if kept is None or not kept.list_as(listed.price_decimals, listed.quantity_decimals):
+            result.events.append(listing)
+        pair = listing.instrument.pair
+        self._listing_errors.pop(pair, None)
+        book = self.books.get(pair)
+        if book is None or not book.set_decimals(listing.price_decimals, listing.quantity_decimals):
             return
-        book = self._streams[Channel.BOOK, pair]
-        if book.state in (State.UNLISTED, State.REFUSED):
-            self._listed.append(book)
-        elif book.state in (State.ASKED, State.LIVE):
-            self._break(book, "the venue lists it with other decimals", now, out)
+        book_stream = self._streams[Channel.BOOK, pair]
+        if book_stream.state in (StreamState.AWAITING_LISTING, StreamState.REFUSED):
+            result.listed.append(book_stream)
+        elif book_stream.state in RECEIVING:
+            self._break(book_stream, "the venue lists it with other decimals", now, result)
 
-    def _unreadable(self, unreadable: Unreadable, now: Moment, out: Output) -> None:
-        """A listing that was left out of the others."""
-        out.undecodable.append(Undecodable(unreadable.part, unreadable.channel, unreadable.reason))
+    def _process_unreadable_listing(
+        self, listing: UnreadableMessage, now: Moment, result: ProcessedFrame
+    ) -> None:
+        result.rejected.append(RejectedFrame(listing.content, listing.channel, listing.reason))
         stream = self._streams.get((Channel.INSTRUMENT, None))
         if stream is None:
             return
-        self._odd[unreadable.pair] = unreadable.reason
-        self._speaks(stream, now, out)
+        self._listing_errors[listing.pair] = listing.reason
+        self._mark_live(stream, now, result)
         if stream.wanted:
-            out.heard.append(unreadable)
+            result.events.append(listing)
 
-    def _venue_status(self, status: VenueStatus, now: Moment, out: Output) -> None:
+    def _process_status(self, status: VenueStatus, now: Moment, result: ProcessedFrame) -> None:
         self.status = status.status
-        out.heard.append(status)
+        result.events.append(status)
 
-    def _break(self, stream: Stream, reason: str, now: Moment, out: Output) -> None:
-        self.interrupt(stream, reason, now, out)
-        if stream.state is not State.QUEUED:
-            stream.state = State.LEAVING  # so that the rest of the frame is not taken for a new beginning
-        self._broken.append((stream, reason))
+    def _mark_live(self, stream: Stream, now: Moment, result: ProcessedFrame, complete: bool = False) -> None:
+        """Record that a message came; where its response is late or lost, the message is response enough."""
+        stream.last_message, stream.unanswered = now, 0
+        if stream.state is StreamState.REQUESTED:
+            stream.state = StreamState.LIVE
+        if stream.interruption is not None and stream.state is StreamState.LIVE:
+            result.events.extend(self.restore(stream, now, complete))
+
+    def _break(self, stream: Stream, reason: str, now: Moment, result: ProcessedFrame) -> None:
+        result.events.extend(self.interrupt(stream, reason, now))
+        if stream.state is not StreamState.QUEUED:
+            stream.state = StreamState.UNSUBSCRIBING  # the rest of the frame is not taken for a new beginning
+        result.broken.append(BrokenStream(stream, reason))
 
 
-def _unknown(stream: Stream, broken: Break, now: Moment) -> Unknown:
-    return Unknown(*stream.key, broken.since, max(broken.since, now.at), broken.reason)
+def _reject_unrequested(channel: Channel, content: object, result: ProcessedFrame) -> None:
+    if not result.unrequested:
+        result.unrequested.append(InvalidMessage(channel.value, f"nobody subscribed to {content}"))
+
+
+def _unknown_interval(stream: Stream, interruption: Interruption, now: Moment) -> UnknownInterval:
+    since = interruption.since
+    return UnknownInterval(*stream.key, since, max(since, now.at), interruption.reason)

@@ -1,4 +1,4 @@
-"""One channel of one pair over all connections: where it stands, and since when it is not known."""
+"""One channel of one pair over all connections: its state, and since when its data is unknown."""
 
 import json
 from collections import deque
@@ -9,49 +9,58 @@ from enum import Enum
 
 from streaming.events import PRIVATE, Channel, Subscription
 from streaming.session.output import Moment
+from streaming.session.settings import BookMode
 from trading.errors import InvalidValue
 from trading.market import Pair
 
-Key = tuple[Channel, Pair | None]
-NAMES = {
+StreamKey = tuple[Channel, Pair | None]
+CHANNEL_NAMES = {
     channel.value: channel for channel in Channel
-} | {  # in refusals of messages: ours and the venues' own
+} | {  # in errors about messages: ours and the venues' own
     "ohlc": Channel.CANDLE,
     "index": Channel.TICKER,
     "top of book": Channel.TICKER,
     "book snapshot": Channel.BOOK,
 }
-RENEWED = PRIVATE | {Channel.INSTRUMENT}
 
 
-class State(Enum):
-    IDLE = "idle"  # not asked for on this connection
-    UNLISTED = "unlisted"  # a book that waits for its decimals
+class StreamState(Enum):
+    """Where the subscription stands on the current connection."""
+
+    IDLE = "idle"  # not requested
+    AWAITING_LISTING = "awaiting listing"  # a book whose decimals are not known yet
     QUEUED = "queued"
-    LEAVING = "leaving"  # unsubscribing, to subscribe again
-    ASKED = "asked"
+    UNSUBSCRIBING = "unsubscribing"  # to subscribe again
+    REQUESTED = "requested"
     LIVE = "live"
     REFUSED = "refused"
 
 
+RECEIVING = (StreamState.REQUESTED, StreamState.LIVE)
+
+
 @dataclass(frozen=True, slots=True)
-class Break:
+class Interruption:
+    """The time since when a stream's data is unknown, and the cause."""
+
     since: datetime
     reason: str
 
 
 @dataclass(slots=True, eq=False)
 class Stream:
+    """One subscription to one channel of one pair, kept over all connections."""
+
     subscription: Subscription
-    wanted: bool = True  # by the consumer; the session asks for listings of its own accord
-    state: State = State.IDLE
-    leave: bool = False  # unsubscribe before subscribing
-    heard: Moment | None = None  # the last message, or the answer that it was subscribed to
-    broken: Break | None = None
-    unanswered: int = 0  # requests in a row that brought neither answer nor message
+    wanted: bool = True  # by the consumer; the session requests listings of its own accord
+    state: StreamState = StreamState.IDLE
+    unsubscribe_first: bool = False
+    last_message: Moment | None = None  # or the response that it was subscribed to
+    interruption: Interruption | None = None
+    unanswered: int = 0  # requests in a row that brought neither response nor message
     refusals: int = 0  # in a row
-    refused: float = 0.0  # when, last
-    breaks: deque[float] = field(default_factory=deque)
+    refused_at: float = 0.0
+    break_times: deque[float] = field(default_factory=deque)
 
     @property
     def channel(self) -> Channel:
@@ -62,16 +71,19 @@ class Stream:
         return self.subscription.pairs[0] if self.subscription.pairs else None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> StreamKey:
         return self.channel, self.pair
 
     def __str__(self) -> str:
         return f"{self.channel.value} {self.pair or ''}".rstrip()
 
 
-def single_streams(subscriptions: Iterable[Subscription]) -> dict[Key, Stream]:
-    """One stream for each pair, as each may be refused, silent or broken alone. InvalidValue for a repeated one."""
-    streams: dict[Key, Stream] = {}
+def session_streams(subscriptions: Iterable[Subscription], mode: BookMode) -> dict[StreamKey, Stream]:
+    """Return one stream for each pair, and the listings that books of limited depth need.
+
+    Each pair may be refused, silent or broken alone. InvalidValue for a repeated subscription, or for none.
+    """
+    streams: dict[StreamKey, Stream] = {}
     for subscription in subscriptions:
         for pair in subscription.pairs or (None,):
             stream = Stream(replace(subscription, pairs=() if pair is None else (pair,)))
@@ -80,12 +92,15 @@ def single_streams(subscriptions: Iterable[Subscription]) -> dict[Key, Stream]:
             streams[stream.key] = stream
     if not streams:
         raise InvalidValue("a session without subscriptions hears nothing: name at least one")
+    if mode is BookMode.LIMITED_DEPTH and any(channel is Channel.BOOK for channel, _ in streams):
+        listings = Stream(Subscription(Channel.INSTRUMENT), wanted=False)
+        streams = {listings.key: listings} | streams
     return streams
 
 
-def concerned(streams: Iterable[Stream], channel: str, frame: str | bytes) -> list[Stream]:
-    """Those to which an unreadable message may have belonged: of its channel all, or those that a whole frame names."""
-    candidates = [stream for stream in streams if stream.channel is NAMES.get(channel)]
+def affected_streams(streams: Iterable[Stream], channel: str, frame: str | bytes) -> list[Stream]:
+    """Return the streams an unreadable frame may belong to: all of its channel, or those whose pair it names whole."""
+    candidates = [stream for stream in streams if stream.channel is CHANNEL_NAMES.get(channel)]
     if len(candidates) < 2:
         return candidates
     try:
@@ -93,23 +108,23 @@ def concerned(streams: Iterable[Stream], channel: str, frame: str | bytes) -> li
         json.loads(text)
     except (ValueError, RecursionError):
         return candidates
-    return [stream for stream in candidates if _names(text, stream.pair)] or candidates
+    return [stream for stream in candidates if _mentions(text, stream.pair)] or candidates
 
 
-def _names(text: str, pair: Pair | None) -> bool:
+def _mentions(text: str, pair: Pair | None) -> bool:
     if pair is None:
         return False
     return f'"{pair}"' in text or (f'"{pair.base}"' in text and f'"{pair.quote}"' in text)
 
 
-def confirmed_by_answer(channel: Channel) -> bool:
-    """Whether the answer alone proves that nothing is missed from now on, as an empty snapshot says nothing."""
+def is_confirmed_by_response(channel: Channel) -> bool:
+    """Return whether the response alone proves that nothing is missed from now on: empty snapshots send nothing."""
     return channel in PRIVATE
 
 
-def too_many(times: deque[float], now: float, most: int, period: float) -> bool:
-    """Enter `now`; whether more than `most` lie within the last `period` seconds."""
+def count_exceeds(times: deque[float], now: float, maximum: int, period: float) -> bool:
+    """Add `now` to the times and return whether more than `maximum` lie within the last `period` seconds."""
     times.append(now)
     while times[0] < now - period:
         times.popleft()
-    return len(times) > most
+    return len(times) > maximum

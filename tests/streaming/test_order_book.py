@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.readers.plain_book import PlainBook
 from streaming.events import BookChange
-from streaming.order_book import Book
+from streaming.order_book import OrderBook
 from tests.streaming.kraken_recordings import (
     PUBLISHED_ASKS,
     PUBLISHED_BIDS,
@@ -29,8 +29,8 @@ def change(bids: str = "", asks: str = "", snapshot: bool = False, checksum: int
     return BookChange(PAIR, snapshot, levels(bids), levels(asks), checksum, None, None)
 
 
-def book_of(bids: str = "", asks: str = "", depth: int = 10) -> Book:
-    book = Book(depth, price_decimals=1, quantity_decimals=2)
+def book_of(bids: str = "", asks: str = "", depth: int = 10) -> OrderBook:
+    book = OrderBook(depth, price_decimals=1, quantity_decimals=2)
     book.apply(change(bids, asks, snapshot=True))
     return book
 
@@ -53,7 +53,7 @@ CHANGES = st.builds(
 def test_any_sequence_of_changes_gives_the_levels_and_checksum_of_the_plainest_model(
     changes: list[BookChange], depth: int
 ) -> None:
-    book, plain = Book(depth, 1, 2), PlainBook(depth, 1, 2)
+    book, plain = OrderBook(depth, 1, 2), PlainBook(depth, 1, 2)
     book.apply(change(snapshot=True))
     for each in changes:
         book.apply(each)
@@ -64,15 +64,15 @@ def test_any_sequence_of_changes_gives_the_levels_and_checksum_of_the_plainest_m
 
 
 def test_the_published_checksum_is_reached_from_levels_in_any_order() -> None:
-    book = Book(25, 1, 8)
+    book = OrderBook(25, 1, 8)
     bids, asks = levels(PUBLISHED_BIDS), levels(PUBLISHED_ASKS)
     book.apply(BookChange(PAIR, True, bids[::-1], asks[::-1], PUBLISHED_CHECKSUM, None, None))
-    assert book.known
+    assert book.is_valid
     assert (book.best_bid, book.best_ask) == (bids[0], asks[0])
 
 
 def test_leading_zeros_do_not_count() -> None:
-    book = Book(10, 8, 8)
+    book = OrderBook(10, 8, 8)
     tiny = (Decimal("0.00002345"), Decimal("0.00000051"))  # Decimal writes the second as 5.1E-7
     book.apply(BookChange(PAIR, True, (), (tiny,), crc32(b"234551"), None, None))
     assert book.asks() == (tiny,)
@@ -118,11 +118,17 @@ def test_a_wrong_checksum_leaves_nothing_to_trade_on_until_the_next_snapshot() -
     book = book_of(bids="10.0 1", asks="11.0 1")
     with pytest.raises(InvalidMessage, match=r"BTC/USD: checksum \d+, the venue says 1"):
         book.apply(change(bids="9.0 1", checksum=1))
-    assert (book.known, book.best_bid, book.best_ask, book.bids(), book.asks()) == (False, None, None, (), ())
+    assert (book.is_valid, book.best_bid, book.best_ask, book.bids(), book.asks()) == (
+        False,
+        None,
+        None,
+        (),
+        (),
+    )
     with pytest.raises(InvalidMessage, match="before the snapshot"):
         book.apply(change(bids="9.0 1"))
     book.apply(change(bids="9.0 1", snapshot=True))
-    assert book.known
+    assert book.is_valid
 
 
 def test_a_checksum_is_also_compared_where_no_checked_level_changed() -> None:
@@ -134,10 +140,10 @@ def test_a_checksum_is_also_compared_where_no_checked_level_changed() -> None:
 
 
 def test_a_wrong_snapshot_is_no_book_either() -> None:
-    book = Book(10, 1, 2)
+    book = OrderBook(10, 1, 2)
     with pytest.raises(InvalidMessage):
         book.apply(change(bids="10.0 1", snapshot=True, checksum=1))
-    assert not book.known
+    assert not book.is_valid
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_a_price_that_the_pair_cannot_have_is_refused(price: str, bid: bool) -> 
     book = book_of(bids="10.0 1")
     with pytest.raises(InvalidMessage, match="book: BTC/USD"):
         book.apply(change(bids=f"{price} 1") if bid else change(asks=f"{price} 1"))
-    assert not book.known
+    assert not book.is_valid
 
 
 @pytest.mark.parametrize("quantity", ["-1", "0.001", "NaN", "sNaN", "Infinity", "1E+999999", "1E-999999"])
@@ -161,13 +167,13 @@ def test_a_quantity_that_the_pair_cannot_have_is_refused(quantity: str) -> None:
 @pytest.mark.parametrize(("depth", "price", "quantity"), [(0, 1, 1), (10, -1, 1), (10, 1, -1)])
 def test_a_book_without_levels_or_steps_is_refused(depth: int, price: int, quantity: int) -> None:
     with pytest.raises(InvalidValue):
-        Book(depth, price, quantity)
+        OrderBook(depth, price, quantity)
 
 
 def test_a_crossed_book_says_so() -> None:
-    assert not book_of(bids="10.0 1", asks="10.1 1").crossed
-    assert book_of(bids="10.0 1", asks="10.0 1").crossed
-    assert not book_of(bids="10.0 1").crossed
+    assert not book_of(bids="10.0 1", asks="10.1 1").is_crossed
+    assert book_of(bids="10.0 1", asks="10.0 1").is_crossed
+    assert not book_of(bids="10.0 1").is_crossed
 
 
 def test_the_best_levels_can_be_asked_for_alone() -> None:
@@ -177,12 +183,12 @@ def test_the_best_levels_can_be_asked_for_alone() -> None:
 
 @recorded
 def test_every_checksum_of_the_older_protocols_recording_is_right() -> None:
-    books: dict[Pair, Book] = {}
+    books: dict[Pair, OrderBook] = {}
     checked = 0
     for each in older_changes("kraken_v1_book.jsonl"):
         if each.snapshot:
             price, quantity = each.asks[0]
-            books[each.pair] = Book(1000, decimals(price), decimals(quantity))
+            books[each.pair] = OrderBook(1000, decimals(price), decimals(quantity))
         books[each.pair].apply(each)
         checked += each.checksum is not None
     assert (checked, len(books)) == (2739, 6)

@@ -1,4 +1,4 @@
-"""What is heard as lines for a person."""
+"""Events as lines on the screen."""
 
 import asyncio
 from decimal import Decimal
@@ -7,28 +7,36 @@ from typing import Any, get_args
 import pytest
 
 from streaming.events import (
-    Acknowledged,
+    Acknowledgement,
     Balance,
     BookChange,
     Candle,
     Channel,
     Heartbeat,
-    Unknown,
-    Unreadable,
+    UnknownInterval,
+    UnreadableMessage,
     VenueStatus,
 )
 from streaming.session.output import (
-    BestOffers,
-    Heard,
     Interrupted,
     Reconnecting,
     Restored,
+    SessionEvent,
     SubscriptionRefused,
+    TopOfBook,
 )
-from streaming.watching import line, watch
-from tests.streaming.connection.stream_server import BOUND, ONE_TICKER, QUICK, Kept, WordFeed, talk, venue
+from streaming.watching import format_event, watch
+from tests.streaming.connection.stream_server import (
+    ONE_TICKER,
+    QUICK,
+    TEST_TIMEOUT,
+    MemoryFrameStore,
+    TextFeed,
+    sending,
+    stream_server,
+)
 from tests.streaming.kraken_recordings import levels
-from tests.streaming.session.session_fakes import BTC, START, at, execution, listed, ticker, trade
+from tests.streaming.session.session_fakes import BTC, START, at, execution, listing, ticker, trade
 from trading.market import Timeframe
 
 [BID], [ASK] = levels("99.50 1.00"), levels("100.00 0.00000001")
@@ -40,26 +48,26 @@ LINES: list[tuple[Any, str]] = [
     ),
     (ticker(), "              ticker    BTC/USD     bid 99.0 (1.0), ask 101.0 (1.0), last 100.0"),
     (
-        BestOffers(BTC, BID, ASK, START),
+        TopOfBook(BTC, BID, ASK, START),
         "12:00:00.000  best      BTC/USD     bid 99.50 (1.00), ask 100.00 (0.00000001)",
     ),
     (
-        BestOffers(BTC, None, ASK, None),
+        TopOfBook(BTC, None, ASK, None),
         "              best      BTC/USD     bid none, ask 100.00 (0.00000001)",
     ),
     (
         BookChange(BTC, True, (BID,), (ASK,), 1, None, START),
         "12:00:00.000  book      BTC/USD     snapshot: 1 bids, 1 asks",
     ),
-    (listed(), "              listed    BTC/USD     online, price by 0.1, quantity by 0.01"),
+    (listing(), "              listed    BTC/USD     online, price by 0.1, quantity by 0.01"),
     (execution(1), "12:00:00.000  order     BTC/USD     O1 new"),
     (Balance(1, False, "BTC", Decimal("1E-8"), START), "12:00:00.000  balance               0.00000001 BTC"),
     (VenueStatus("cancel_only", ""), "              venue                 cancel_only"),
-    (Unreadable("ohlc", None, "no\ncandle", b"?"), "!!! UNREADABLE  ohlc  no\\ncandle"),
+    (UnreadableMessage("ohlc", None, "no\ncandle", b"?"), "!!! UNREADABLE  ohlc  no\\ncandle"),
     (Heartbeat(), "              alive"),
-    (Acknowledged(None, "", None, None, False, "Exceeded msg rate"), "!!! venue: Exceeded msg rate"),
+    (Acknowledgement(None, "", None, None, False, "Exceeded msg rate"), "!!! venue: Exceeded msg rate"),
     (
-        Unknown(Channel.BOOK, BTC, at(1), at(2.5), "cut"),
+        UnknownInterval(Channel.BOOK, BTC, at(1), at(2.5), "cut"),
         "!!! UNKNOWN  book BTC/USD  from 12:00:01.000 to 12:00:02.500: cut",
     ),
     (
@@ -72,27 +80,25 @@ LINES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("heard", "text"), LINES)
-def test_everything_that_is_heard_is_one_readable_line(heard: Heard, text: str) -> None:
-    assert line(heard) == text
+@pytest.mark.parametrize(("event", "text"), LINES)
+def test_every_event_is_one_readable_line(event: SessionEvent, text: str) -> None:
+    assert format_event(event) == text
 
 
-def test_no_kind_of_event_was_forgotten() -> None:
-    assert {type(heard) for heard, _ in LINES} == set(get_args(Heard))
+def test_every_kind_of_event_is_covered() -> None:
+    assert {type(event) for event, _ in LINES} == set(get_args(SessionEvent))
 
 
-def test_what_the_venue_says_is_shown_until_it_is_stopped() -> None:
-    async def scene() -> None:
-        shown, stop, kept = list[Heard](), asyncio.Event(), Kept()
+@pytest.mark.anyio
+async def test_events_and_rejected_frames_are_shown_until_the_stop() -> None:
+    shown, stop, frame_store = list[SessionEvent](), asyncio.Event(), MemoryFrameStore()
 
-        def show(heard: Heard) -> None:
-            shown.append(heard)
-            if len(shown) == 2:
-                stop.set()
+    def show(event: SessionEvent) -> None:
+        shown.append(event)
+        if len(shown) == 2:
+            stop.set()
 
-        async with venue(talk("garbage", "last 101")) as address, asyncio.timeout(BOUND):
-            await watch(WordFeed(address), [ONE_TICKER], show, stop, quarantine=kept, wire=QUICK)
-        assert shown == [Unreadable("", None, "what is 'garbage'", "garbage"), ticker(101)]
-        assert kept.frames == ["garbage"]
-
-    asyncio.run(scene())
+    async with stream_server(sending("garbage", "last 101")) as address, asyncio.timeout(TEST_TIMEOUT):
+        await watch(TextFeed(address), [ONE_TICKER], show, stop, quarantine=frame_store, limits=QUICK)
+    assert shown == [UnreadableMessage("", None, "what is 'garbage'", "garbage"), ticker(101)]
+    assert frame_store.frames == ["garbage"]

@@ -1,8 +1,8 @@
 """CryptoCompare's streamer as a Feed: `SubAdd` and `SubRemove` out, merged and checked frames in.
 
-How failures are told:
-* 401, and what else names a subscription: `Acknowledged` without success. A 401 that names none has the method
-  `connect`: the key is missing, wrong, or does not pay for this.
+How failures are reported:
+* 401, and any failure that names a subscription: `Acknowledgement` without success. A 401 that names none has the
+  method `connect`: the key is missing, wrong, or does not pay for this.
 * 429 and 500 about the connection (`TOO_MANY_SOCKETS...`, `RATE_LIMIT_OPENING_SOCKETS_TOO_FAST`, `FORCE_DISCONNECT`):
   `VenueStatus` with the venue's word in lower case.
 """
@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import quote
 
-from streaming.events import Acknowledged, Channel, Event, Heartbeat, Subscription, VenueStatus
+from streaming.events import Acknowledgement, Channel, Event, Heartbeat, Subscription, VenueStatus
 from streaming.feeds import ConnectionRules
 from streaming.feeds.cryptocompare import frames
-from streaming.feeds.cryptocompare.checks import Checks, pair_of
+from streaming.feeds.cryptocompare.checks import FieldChecks, pair_of
 from streaming.feeds.cryptocompare.market import (
     TIMEFRAMES,
-    Candles,
-    Tickers,
-    Tops,
-    Trades,
+    CandleReader,
+    TickerReader,
+    TopReader,
+    TradeReader,
     book_change,
     book_snapshot,
 )
@@ -40,11 +40,11 @@ UNITS = {timeframe: unit for unit, timeframe in TIMEFRAMES.items()}
 # A heartbeat comes every 30 to 60 s, and two that are missing mean a dead connection; at most 60 connections are
 # opened in a minute (half of them ours), each at least 5 s after the last one (the streamer's "How to connect").
 RULES = ConnectionRules(
-    attempts=30,
+    max_attempts=30,
     window=timedelta(minutes=1),
-    silence=timedelta(seconds=125),
+    silence_timeout=timedelta(seconds=125),
     first_pause=timedelta(seconds=5),
-    longest_pause=timedelta(minutes=2),
+    max_pause=timedelta(minutes=2),
     maintenance_pause=timedelta(seconds=30),
 )
 
@@ -64,8 +64,8 @@ class CryptoCompareFeed:
         self._key = key
         self._top_of_book = top_of_book
         self._url = url
-        self._trades = Trades()
-        self.restart()
+        self._trades = TradeReader()
+        self.reset()
 
     @property
     def venue(self) -> str:
@@ -86,28 +86,28 @@ class CryptoCompareFeed:
                 "and put it into the environment variable CRYPTOCOMPARE_API_KEY"
             )
 
-    def restart(self) -> None:
-        """What was merged and asked for is forgotten; the 20 trades that come again are known."""
+    def reset(self) -> None:
+        """Forget merged fields and open requests; trades stay known, because the last 20 are sent again."""
         self._requested: dict[tuple[str, str], int] = {}
-        self._tickers, self._tops, self._candles = Tickers(), Tops(), Candles()
+        self._tickers, self._tops, self._candles = TickerReader(), TopReader(), CandleReader()
 
     def subscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
-        """A book comes whole, whatever its depth."""
+        """Return the frame to send. A book comes with all levels, whatever its depth."""
         return self._request("SubAdd", subscription, request_id)
 
     def unsubscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
         return self._request("SubRemove", subscription, request_id)
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
-        message = frames.read(frame)
+        message = frames.decode(frame)
         if isinstance(message, frames.PricedFrame):
-            check = Checks(frames.channel_of(message))
+            check = FieldChecks(frames.channel_name(message))
             event = self._market_event(message, pair_of(message, self._market, check), check)
         else:
             event = self._control_event(message)
         return [] if event is None else [event]
 
-    def _market_event(self, frame: frames.PricedFrame, pair: Pair, check: Checks) -> Event | None:
+    def _market_event(self, frame: frames.PricedFrame, pair: Pair, check: FieldChecks) -> Event | None:
         match frame:
             case frames.TradeFrame():
                 return self._trades.read(frame, pair, check)
@@ -125,13 +125,13 @@ class CryptoCompareFeed:
     def _control_event(self, frame: frames.ControlFrame) -> Event:
         match frame:
             case frames.SubscribedFrame():
-                return self._acknowledged("SubAdd", frame.SUB)
+                return self._acknowledgement("SubAdd", frame.SUB)
             case frames.UnsubscribedFrame():
-                return self._acknowledged("SubRemove", frame.SUB)
+                return self._acknowledgement("SubRemove", frame.SUB)
             case frames.LoadedFrame():
-                return Acknowledged(None, "subscribe", None, None, True, "")
+                return Acknowledgement(None, "subscribe", None, None, True, "")
             case frames.AllUnsubscribedFrame():
-                return Acknowledged(None, "unsubscribe", None, None, True, "")
+                return Acknowledgement(None, "unsubscribe", None, None, True, "")
             case frames.WelcomeFrame():
                 return VenueStatus("online", frame.SOCKET_ID)
             case frames.HeartbeatFrame():
@@ -140,19 +140,19 @@ class CryptoCompareFeed:
 
     def _failure(self, frame: frames.FailureFrame) -> Event:
         error = f"{frame.MESSAGE[:200]}: {frame.INFO[:300]} {frame.PARAMETER[:100]}".strip(": ")
-        if _named(frame.PARAMETER)[0] is not None:
+        if _parse_name(frame.PARAMETER)[0] is not None:
             action = "SubRemove" if frame.MESSAGE == "SUBSCRIPTION_UNRECOGNIZED" else "SubAdd"
-            return self._acknowledged(action, frame.PARAMETER, error)
+            return self._acknowledgement(action, frame.PARAMETER, error)
         if frame.MESSAGE.startswith(CONNECTION_FAILURES):
             return VenueStatus(frame.MESSAGE[:200].lower(), "")
         method = "connect" if isinstance(frame, frames.UnauthorisedFrame) else "subscribe"
-        return Acknowledged(None, method, None, None, False, error)
+        return Acknowledgement(None, method, None, None, False, error)
 
-    def _acknowledged(self, action: str, name: str, error: str = "") -> Acknowledged:
-        channel, pair = _named(name)
+    def _acknowledgement(self, action: str, name: str, error: str = "") -> Acknowledgement:
+        channel, pair = _parse_name(name)
         request_id = self._requested.pop((action, name.lower()), None)
         method = {"SubAdd": "subscribe", "SubRemove": "unsubscribe"}[action]
-        return Acknowledged(request_id, method, channel, pair, not error, error)
+        return Acknowledgement(request_id, method, channel, pair, not error, error)
 
     def _request(self, action: str, subscription: Subscription, request_id: int) -> Sequence[str]:
         if not subscription.pairs:
@@ -176,8 +176,8 @@ class CryptoCompareFeed:
         return offered[channel]
 
 
-def _named(name: str) -> tuple[Channel | None, Pair | None]:
-    """Channel and pair of a subscription such as `0~Coinbase~BTC~USD`; None where the text is none."""
+def _parse_name(name: str) -> tuple[Channel | None, Pair | None]:
+    """Return channel and pair of a subscription such as `0~Coinbase~BTC~USD`; None where the text is none."""
     number, *rest = name.split("~")
     if number not in CHANNELS or len(rest) < 3:
         return None, None

@@ -1,4 +1,4 @@
-"""Frames of CryptoCompare's streamer, read strictly. Pure: a frame in, a typed message or InvalidMessage out.
+"""Frames of CryptoCompare's streamer, decoded strictly: a frame in, a typed message or InvalidMessage out.
 
 Field names and their meaning: CryptoCompare's own WebSocket documentation (developers.coindesk.com, legacy-websockets).
 """
@@ -10,7 +10,7 @@ import msgspec
 
 from trading.errors import InvalidMessage
 
-NAMES = {
+CHANNEL_NAMES = {
     "0": "trade", "2": "ticker", "5": "index", "8": "book", "9": "book snapshot", "24": "candle",
     "30": "top of book", "3": "load complete", "16": "subscribe complete", "17": "unsubscribe complete",
     "18": "unsubscribe all complete", "20": "welcome", "999": "heartbeat", "401": "unauthorised",
@@ -18,8 +18,8 @@ NAMES = {
 }  # fmt: skip
 
 
-class _Short(msgspec.Struct):
-    """Messages of one venue's trades and books name it M, its pair FSYM and TSYM."""
+class _ShortNames(msgspec.Struct):
+    """The market and pair of trades and books: M, FSYM and TSYM."""
 
     M: str
     FSYM: str
@@ -34,8 +34,8 @@ class _Short(msgspec.Struct):
         return self.FSYM, self.TSYM
 
 
-class _Long(msgspec.Struct):
-    """Tickers and candles spell it out."""
+class _LongNames(msgspec.Struct):
+    """The market and pair of tickers and candles: MARKET, FROMSYMBOL and TOSYMBOL."""
 
     MARKET: str
     FROMSYMBOL: str
@@ -50,7 +50,7 @@ class _Long(msgspec.Struct):
         return self.FROMSYMBOL, self.TOSYMBOL
 
 
-class TradeFrame(_Short, tag_field="TYPE", tag="0"):
+class TradeFrame(_ShortNames, tag_field="TYPE", tag="0"):
     F: str
     ID: str
     TS: int
@@ -60,8 +60,8 @@ class TradeFrame(_Short, tag_field="TYPE", tag="0"):
     TSNS: int = 0
 
 
-class _Quoted(_Long):
-    """Every number may be left out when it has not changed."""
+class _QuoteFrame(_LongNames):
+    """A ticker, of which every number may be left out when it has not changed."""
 
     PRICE: float | None = None
     BID: float | None = None
@@ -72,15 +72,15 @@ class _Quoted(_Long):
     MERGED: ClassVar[tuple[str, ...]] = ("PRICE", "BID", "ASK", "LASTUPDATE", "VOLUME24HOUR")
 
 
-class TickerFrame(_Quoted, tag_field="TYPE", tag="2"):
+class TickerFrame(_QuoteFrame, tag_field="TYPE", tag="2"):
     pass
 
 
-class IndexFrame(_Quoted, tag_field="TYPE", tag="5"):
+class IndexFrame(_QuoteFrame, tag_field="TYPE", tag="5"):
     pass
 
 
-class BookFrame(_Short, tag_field="TYPE", tag="8"):
+class BookFrame(_ShortNames, tag_field="TYPE", tag="8"):
     SIDE: int
     ACTION: int
     CCSEQ: int
@@ -95,19 +95,19 @@ class Offer(msgspec.Struct):
     REPORTEDNS: int | str | None = None
 
 
-class BookSnapshotFrame(_Short, tag_field="TYPE", tag="9"):
+class BookSnapshotFrame(_ShortNames, tag_field="TYPE", tag="9"):
     CCSEQ: int
     BID: list[Offer]
     ASK: list[Offer]
 
 
-class TopFrame(_Short, tag_field="TYPE", tag="30"):
+class TopFrame(_ShortNames, tag_field="TYPE", tag="30"):
     CCSEQ: int
     BID: list[Offer] | None = None
     ASK: list[Offer] | None = None
 
 
-class CandleFrame(_Long, tag_field="TYPE", tag="24"):
+class CandleFrame(_LongNames, tag_field="TYPE", tag="24"):
     TS: int
     UNIT: str
     ACTION: str
@@ -152,21 +152,21 @@ class HeartbeatFrame(msgspec.Struct, tag_field="TYPE", tag="999"):
     TIMEMS: int | None = None
 
 
-class _Failure(msgspec.Struct):
+class _FailureFields(msgspec.Struct):
     MESSAGE: str
     PARAMETER: str = ""
     INFO: str = ""
 
 
-class UnauthorisedFrame(_Failure, tag_field="TYPE", tag="401"):
+class UnauthorisedFrame(_FailureFields, tag_field="TYPE", tag="401"):
     pass
 
 
-class RateLimitFrame(_Failure, tag_field="TYPE", tag="429"):
+class RateLimitFrame(_FailureFields, tag_field="TYPE", tag="429"):
     pass
 
 
-class ServerErrorFrame(_Failure, tag_field="TYPE", tag="500"):
+class ServerErrorFrame(_FailureFields, tag_field="TYPE", tag="500"):
     pass
 
 
@@ -182,29 +182,29 @@ ControlFrame = (
     | FailureFrame
 )
 Frame = PricedFrame | ControlFrame
-_FRAMES = msgspec.json.Decoder(Frame)
+_DECODER = msgspec.json.Decoder(Frame)
 
 
-class _Head(msgspec.Struct):
+class _TypeField(msgspec.Struct):
     TYPE: str = ""
 
 
-def read(frame: str | bytes) -> Frame:
-    """InvalidMessage for anything that is no frame of a known type with its fields."""
+def decode(frame: str | bytes) -> Frame:
+    """Decode a frame. InvalidMessage for anything that is no frame of a known type with its fields."""
     try:
-        message: Frame = _FRAMES.decode(frame)
+        message: Frame = _DECODER.decode(frame)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise InvalidMessage(_channel_said(frame), str(error)) from error
+        raise InvalidMessage(_find_channel_name(frame), str(error)) from error
     return message
 
 
-def channel_of(frame: Frame) -> str:
-    """What people call it."""
-    return NAMES[str(frame.__struct_config__.tag)]
+def channel_name(frame: Frame) -> str:
+    """Return the name of the frame's type."""
+    return CHANNEL_NAMES[str(frame.__struct_config__.tag)]
 
 
-def _channel_said(frame: str | bytes) -> str:
+def _find_channel_name(frame: str | bytes) -> str:
     try:
-        return NAMES.get(msgspec.json.decode(frame, type=_Head).TYPE, "")
+        return CHANNEL_NAMES.get(msgspec.json.decode(frame, type=_TypeField).TYPE, "")
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""

@@ -1,19 +1,20 @@
-"""Why a message of Kraken cannot be read, in words that fit on one line of a log."""
+"""Errors of reading Kraken's messages, as text that fits on one line of a log."""
 
 from msgspec import MsgspecError
 
 from trading.errors import InvalidValue
 
-# JSON that msgspec cannot read: wrong types and syntax, lone surrogates and invalid UTF-8, nesting without end,
+# What reading JSON with msgspec raises: wrong types and syntax, lone surrogates and invalid UTF-8, nesting without end,
 # exponents that no decimal has.
-UNREADABLE = (MsgspecError, InvalidValue, UnicodeError, RecursionError, ArithmeticError)
-LONGEST_REASON = 300
+DECODE_ERRORS = (MsgspecError, InvalidValue, UnicodeError, RecursionError, ArithmeticError)
+MAX_REASON_LENGTH = 300
 
 
-def reason_of(error: Exception) -> str:
-    return printable(str(error))[:LONGEST_REASON] or type(error).__name__
+def error_reason(error: Exception) -> str:
+    """Return the error's text, escaped and cut."""
+    return escape(str(error))[:MAX_REASON_LENGTH] or type(error).__name__
 
 
-def printable(text: str) -> str:
-    """What a venue sends ends up in logs: it cannot begin a new line there."""
+def escape(text: str) -> str:
+    """Escape what a venue sends, so that it cannot begin a new line in a log."""
     return text.encode("unicode_escape").decode()

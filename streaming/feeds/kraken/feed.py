@@ -1,4 +1,4 @@
-"""Kraken's WebSocket v2: public market data, and our own orders and money with a token."""
+"""Kraken's feed: public market data, and our own orders and balances with a token."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,45 +7,44 @@ from typing import Any
 
 from streaming.events import Event, Subscription
 from streaming.feeds import ConnectionRules
-from streaming.feeds.kraken import account, market
-from streaming.feeds.kraken import messages as wire
-from streaming.feeds.kraken.decode_errors import UNREADABLE, printable, reason_of
-from streaming.feeds.kraken.names import Pairs
-from streaming.feeds.kraken.requests import acknowledged, request
+from streaming.feeds.kraken import account, market, messages
+from streaming.feeds.kraken.decode_errors import DECODE_ERRORS, error_reason, escape
+from streaming.feeds.kraken.names import PairsBySymbol
+from streaming.feeds.kraken.requests import read_response, request_frame
 from trading.errors import InvalidMessage, InvalidValue
 
 PUBLIC_URL = "wss://ws.kraken.com/v2"
 PRIVATE_URL = "wss://ws-auth.kraken.com/v2"
 RULES = ConnectionRules(
-    attempts=150,  # per address; beyond, Kraken's proxy bans for ten minutes (docs.kraken.com/websockets-v2)
+    max_attempts=150,  # per address; beyond, Kraken's proxy bans for ten minutes (docs.kraken.com/websockets-v2)
     window=timedelta(minutes=10),
-    silence=timedelta(seconds=8),  # a heartbeat comes each second when nothing else does
+    silence_timeout=timedelta(seconds=8),  # a heartbeat comes each second when nothing else does
     first_pause=timedelta(seconds=0.5),
-    longest_pause=timedelta(seconds=60),
+    max_pause=timedelta(seconds=60),
     maintenance_pause=timedelta(seconds=5),
 )
-EVENTS: dict[type[wire.Message], Callable[[Any, Pairs], Sequence[Event]]] = {
-    wire.Trade: market.trades,
-    wire.Book: market.books,
-    wire.Ticker: market.tickers,
-    wire.Candle: market.candles,
-    wire.Instrument: market.listings,
-    wire.Status: market.statuses,
-    wire.Heartbeat: market.heartbeats,
-    wire.Execution: account.executions,
-    wire.Balance: account.balances,
+READERS: dict[type[messages.Message], Callable[[Any, PairsBySymbol], Sequence[Event]]] = {
+    messages.TradeMessage: market.trades,
+    messages.BookMessage: market.books,
+    messages.TickerMessage: market.tickers,
+    messages.CandleMessage: market.candles,
+    messages.InstrumentMessage: market.listings,
+    messages.StatusMessage: market.statuses,
+    messages.HeartbeatMessage: market.heartbeats,
+    messages.ExecutionMessage: account.executions,
+    messages.BalanceMessage: account.balances,
 }
-CHANNEL = re.compile(r'"channel"\s*:\s*"([^"\\]{1,40})"')
+CHANNEL_FIELD = re.compile(r'"channel"\s*:\s*"([^"\\]{1,40})"')
 
 
 class KrakenFeed:
-    """With a `token` source it speaks to the private end point, which serves no market data; without, to the public."""
+    """The private end point with a `token` source, which serves no market data; the public one without."""
 
     def __init__(self, url: str | None = None, token: Callable[[], str] | None = None) -> None:
         self._url = url or (PRIVATE_URL if token else PUBLIC_URL)
         self._fetch_token = token
         self._token = ""
-        self._pairs = Pairs()
+        self._pairs = PairsBySymbol()
 
     @property
     def venue(self) -> str:
@@ -60,49 +59,49 @@ class KrakenFeed:
         return RULES
 
     def prepare(self) -> None:
-        """A token has to be used within 15 minutes: each connection gets its own."""
+        """Fetch a token, which has to be used within 15 minutes: each connection gets its own."""
         if self._fetch_token is not None:
             self._token = self._fetch_token()
 
     def subscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
-        return (request("subscribe", subscription, request_id, self._token),)
+        return (request_frame("subscribe", subscription, request_id, self._token),)
 
     def unsubscribe(self, subscription: Subscription, request_id: int) -> Sequence[str]:
-        return (request("unsubscribe", subscription, request_id, self._token),)
+        return (request_frame("unsubscribe", subscription, request_id, self._token),)
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
         try:
             text = frame if isinstance(frame, str) else str(frame, "utf-8")
-            message = wire.CHANNELS.decode(text)
-            return EVENTS[type(message)](message, self._pairs)
-        except UNREADABLE as error:
-            return self._answer(frame, error)
+            message = messages.MESSAGES.decode(text)
+            return READERS[type(message)](message, self._pairs)
+        except DECODE_ERRORS as error:
+            return self._read_response(frame, error)
 
-    def restart(self) -> None:
-        """Nothing is carried from frame to frame."""
+    def reset(self) -> None:
+        """Do nothing: no state is kept from frame to frame."""
 
-    def _answer(self, frame: str | bytes, error: Exception) -> Sequence[Event]:
-        """The answer to a request, which names its method; else the refusal that `error` gives."""
-        answer = _envelope(frame)
-        if answer is None or (answer.channel is not None and answer.method is None):
-            raise InvalidMessage(_channel(frame, answer), reason_of(error)) from error
+    def _read_response(self, frame: str | bytes, error: Exception) -> Sequence[Event]:
+        """Read the response to a request, which names its method. InvalidMessage for any other frame, for `error`."""
+        response = _decode_response(frame)
+        if response is None or (response.channel is not None and response.method is None):
+            raise InvalidMessage(_channel(frame, response), error_reason(error)) from error
         try:
-            return (acknowledged(answer, self._pairs),)
+            return (read_response(response, self._pairs),)
         except InvalidValue as wrong:
-            raise InvalidMessage(printable((answer.channel or "")[:40]), reason_of(wrong)) from error
+            raise InvalidMessage(escape((response.channel or "")[:40]), error_reason(wrong)) from error
 
 
-def _envelope(frame: str | bytes) -> wire.Answer | None:
+def _decode_response(frame: str | bytes) -> messages.Response | None:
     try:
-        return wire.ANSWERS.decode(frame if isinstance(frame, str) else str(frame, "utf-8"))
-    except UNREADABLE:
+        return messages.RESPONSES.decode(frame if isinstance(frame, str) else str(frame, "utf-8"))
+    except DECODE_ERRORS:
         return None
 
 
-def _channel(frame: str | bytes, answer: wire.Answer | None) -> str:
-    """As the frame names it, even where the rest of it cannot be read."""
-    if answer is not None and answer.channel is not None:
-        return printable(answer.channel[:40])
+def _channel(frame: str | bytes, response: messages.Response | None) -> str:
+    """Return the channel that the frame names, even where the rest of it cannot be read."""
+    if response is not None and response.channel is not None:
+        return escape(response.channel[:40])
     text = frame if isinstance(frame, str) else str(frame, "utf-8", "replace")
-    match = CHANNEL.search(text)
-    return printable(match[1]) if match else ""
+    match = CHANNEL_FIELD.search(text)
+    return escape(match[1]) if match else ""

@@ -1,4 +1,4 @@
-"""Kraken's public messages as events. What only makes sense together is checked here: InvalidValue."""
+"""Events from Kraken's public messages. Fields that only make sense together are checked here: InvalidValue."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -8,40 +8,51 @@ from msgspec import Raw
 
 from streaming import events
 from streaming.events import Channel, Event, Level
-from streaming.feeds.kraken import messages as wire
-from streaming.feeds.kraken.decode_errors import UNREADABLE, reason_of
-from streaming.feeds.kraken.names import STATUSES, TIMEFRAMES, Pairs
-from streaming.feeds.kraken.numbers import LEAST, MOST, ZERO, exact, not_negative, positive, utc
+from streaming.feeds.kraken import messages
+from streaming.feeds.kraken.decode_errors import DECODE_ERRORS, error_reason
+from streaming.feeds.kraken.names import STATUSES, TIMEFRAMES, PairsBySymbol
+from streaming.feeds.kraken.numbers import (
+    MAX_AMOUNT,
+    MIN_AMOUNT,
+    ZERO,
+    check_utc,
+    exact_decimal,
+    not_negative,
+    positive,
+)
 from trading.errors import InvalidValue
 from trading.market import Instrument, Pair
 
 HEARTBEATS = (events.Heartbeat(),)
 
 
-def trades(message: wire.Trade, pairs: Pairs) -> list[Event]:
-    made: list[Event] = []
+def trades(message: messages.TradeMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the trades of a message."""
+    result: list[Event] = []
     for each in message.data:
         at = each.timestamp
         if at.tzinfo is not UTC:
-            utc(at)
-        made.append(events.Trade(pairs[each.symbol], each.trade_id, each.side, each.price, each.qty, at))
-    return made
+            check_utc(at)
+        result.append(events.Trade(pairs[each.symbol], each.trade_id, each.side, each.price, each.qty, at))
+    return result
 
 
-def tickers(message: wire.Ticker, pairs: Pairs) -> list[Event]:
-    made: list[Event] = []
+def tickers(message: messages.TickerMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the tickers of a message."""
+    result: list[Event] = []
     for each in message.data:
         at = each.timestamp
         if at is not None and at.tzinfo is not UTC:
-            utc(at)
+            check_utc(at)
         bid, ask = each.bid, each.ask
         pair, last = pairs[each.symbol], each.last
-        made.append(events.Ticker(pair, bid, each.bid_qty, ask, each.ask_qty, last, each.volume, at))
-    return made
+        result.append(events.Ticker(pair, bid, each.bid_qty, ask, each.ask_qty, last, each.volume, at))
+    return result
 
 
-def candles(message: wire.Candle, pairs: Pairs) -> list[Event]:
-    made: list[Event] = []
+def candles(message: messages.CandleMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the candles of a message."""
+    result: list[Event] = []
     for each in message.data:
         opened, high, low, close = each.open, each.high, each.low, each.close
         if not (low <= opened <= high and low <= close <= high):
@@ -55,64 +66,70 @@ def candles(message: wire.Candle, pairs: Pairs) -> list[Event]:
         if (begin.hour * 60 + begin.minute) % minutes:
             raise InvalidValue(f"no candle of {timeframe.value} begins at {begin.isoformat()}")
         pair = pairs[each.symbol]
-        made.append(events.Candle(pair, timeframe, begin, opened, high, low, close, each.volume, each.trades))
-    return made
+        result.append(
+            events.Candle(pair, timeframe, begin, opened, high, low, close, each.volume, each.trades)
+        )
+    return result
 
 
-def books(message: wire.Book, pairs: Pairs) -> list[Event]:
-    made: list[Event] = []
+def books(message: messages.BookMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the book changes of a message."""
+    result: list[Event] = []
     snapshot = message.type == "snapshot"
     for each in message.data:
         at = each.timestamp
         if at is not None and at.tzinfo is not UTC:
-            utc(at)
+            check_utc(at)
         bids = _levels(each.bids) if each.bids else ()
         asks = _levels(each.asks) if each.asks else ()
-        made.append(events.BookChange(pairs[each.symbol], snapshot, bids, asks, each.checksum, None, at))
-    return made
+        result.append(events.BookChange(pairs[each.symbol], snapshot, bids, asks, each.checksum, None, at))
+    return result
 
 
-def _levels(data: Sequence[wire.LevelData]) -> tuple[Level, ...]:
-    """Decimals keep the digits of the wire; a quantity of zero is written in one way."""
+def _levels(data: Sequence[messages.LevelData]) -> tuple[Level, ...]:
+    """Return levels whose decimals keep the message's digits; a quantity of zero is written in one way."""
     levels = []
     for each in data:
         price, quantity = each.price, each.qty
         if type(price) is not Decimal:
-            price = exact(price, "price")
+            price = exact_decimal(price, "price")
         if type(quantity) is not Decimal:
-            quantity = exact(quantity, "qty")
-        if not LEAST <= price <= MOST:
+            quantity = exact_decimal(quantity, "qty")
+        if not MIN_AMOUNT <= price <= MAX_AMOUNT:
             raise InvalidValue(f"price {price} of a level is not above zero, or beyond any market")
         if not quantity:
             quantity = ZERO
-        elif not LEAST <= quantity <= MOST:
+        elif not MIN_AMOUNT <= quantity <= MAX_AMOUNT:
             raise InvalidValue(f"qty {quantity} of a level is below zero, or beyond any market")
         levels.append((price, quantity))
     return tuple(levels)
 
 
-def listings(message: wire.Instrument, pairs: Pairs) -> list[Event]:
-    return [_listed(each, pairs) for each in message.data.pairs]
+def listings(message: messages.InstrumentMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the listings of a message, each readable or not."""
+    return [_decode_listing(each, pairs) for each in message.data.pairs]
 
 
-def _listed(raw: Raw, pairs: Pairs) -> Event:
-    """A status that is not known cannot be traded in: such a pair is left out, too."""
+def _decode_listing(raw: Raw, pairs: PairsBySymbol) -> Event:
+    """Read one listing. A pair whose status is not known cannot be traded: it is unreadable, too."""
     try:
-        data = wire.PAIRS.decode(raw)
-        return _listing(data, pairs[data.symbol])
-    except UNREADABLE as error:
+        data = messages.PAIRS.decode(raw)
+        return _listing_event(data, pairs[data.symbol])
+    except DECODE_ERRORS as error:
         part = bytes(raw).decode(errors="backslashreplace")
-        return events.Unreadable(Channel.INSTRUMENT.value, _named(raw, pairs), reason_of(error), part)
+        return events.UnreadableMessage(
+            Channel.INSTRUMENT.value, _find_pair(raw, pairs), error_reason(error), part
+        )
 
 
-def _named(raw: Raw, pairs: Pairs) -> Pair | None:
+def _find_pair(raw: Raw, pairs: PairsBySymbol) -> Pair | None:
     try:
-        return pairs[wire.PAIR_NAMES.decode(raw).symbol]
-    except UNREADABLE:
+        return pairs[messages.PAIR_NAMES.decode(raw).symbol]
+    except DECODE_ERRORS:
         return None
 
 
-def _listing(data: wire.PairData, pair: Pair) -> events.Listed:
+def _listing_event(data: messages.PairData, pair: Pair) -> events.InstrumentListing:
     if data.status not in STATUSES:
         known = ", ".join(STATUSES)
         raise InvalidValue(f"the status of {pair} is {ascii(data.status)[:60]}: known are {known}")
@@ -127,10 +144,10 @@ def _listing(data: wire.PairData, pair: Pair) -> events.Listed:
         status=STATUSES[data.status],
         maximum_leverage=_leverage(data),
     )
-    return events.Listed(instrument, data.price_precision, data.qty_precision)
+    return events.InstrumentListing(instrument, data.price_precision, data.qty_precision)
 
 
-def _leverage(data: wire.PairData) -> Decimal:
+def _leverage(data: messages.PairData) -> Decimal:
     if not data.marginable or data.margin_initial is None:
         return Decimal(1)
     share = positive(data.margin_initial, "margin_initial")
@@ -139,12 +156,14 @@ def _leverage(data: wire.PairData) -> Decimal:
     return (1 / share).to_integral_value(ROUND_FLOOR)
 
 
-def statuses(message: wire.Status, pairs: Pairs) -> list[Event]:
+def statuses(message: messages.StatusMessage, pairs: PairsBySymbol) -> list[Event]:
+    """Return the states of the venue that a message reports."""
     return [
         events.VenueStatus(each.system, "" if each.connection_id is None else str(each.connection_id))
         for each in message.data
     ]
 
 
-def heartbeats(message: wire.Heartbeat, pairs: Pairs) -> Sequence[Event]:
+def heartbeats(message: messages.HeartbeatMessage, pairs: PairsBySymbol) -> Sequence[Event]:
+    """Return the heartbeat."""
     return HEARTBEATS

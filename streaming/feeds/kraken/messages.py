@@ -1,8 +1,8 @@
-"""What Kraken's WebSocket v2 puts on the wire, as types: msgspec refuses what does not fit and ignores what is new.
+"""Types of the messages of Kraken's WebSocket v2: msgspec refuses what does not fit and ignores what is new.
 
 Fields are named as Kraken names them (docs.kraken.com, spot-websocket-v2). Numbers that have to stay exact are
-untyped here: `float_hook` makes decimals of those that JSON writes with a point or an exponent, and `exact` takes the
-rest, so that text that only looks like a number is refused.
+untyped here: `float_hook` makes decimals of those that JSON writes with a point or an exponent, and
+`exact_decimal` reads the rest, so that text that only looks like a number is refused.
 """
 
 from datetime import datetime
@@ -41,7 +41,7 @@ class TickerData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class Ticker(Message, tag="ticker"):
+class TickerMessage(Message, tag="ticker"):
     type: Kind
     data: list[TickerData]
 
@@ -55,7 +55,7 @@ class TradeData(Struct, gc=False):
     timestamp: Time
 
 
-class Trade(Message, tag="trade"):
+class TradeMessage(Message, tag="trade"):
     type: Kind
     data: list[TradeData]
 
@@ -72,7 +72,7 @@ class CandleData(Struct, gc=False):
     interval_begin: Time
 
 
-class Candle(Message, tag="ohlc"):
+class CandleMessage(Message, tag="ohlc"):
     type: Kind
     data: list[CandleData]
 
@@ -90,7 +90,7 @@ class BookData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class Book(Message, tag="book"):
+class BookMessage(Message, tag="book"):
     type: Kind
     data: Annotated[list[BookData], Meta(min_length=1)]
 
@@ -116,7 +116,7 @@ class InstrumentData(Struct, gc=False):
     pairs: list[Raw] = []  # each is a PairData, read alone: one odd pair must not cost the others
 
 
-class Instrument(Message, tag="instrument"):
+class InstrumentMessage(Message, tag="instrument"):
     type: Kind
     data: InstrumentData
 
@@ -144,7 +144,7 @@ class ExecutionData(Struct, gc=False):
     reason: str = ""
 
 
-class Execution(Message, tag="executions"):
+class ExecutionMessage(Message, tag="executions"):
     type: Kind
     sequence: Count
     data: list[ExecutionData]
@@ -165,7 +165,7 @@ class BalanceData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class Balance(Message, tag="balances"):
+class BalanceMessage(Message, tag="balances"):
     type: Kind
     sequence: Count
     data: list[BalanceData]
@@ -176,22 +176,22 @@ class StatusData(Struct, gc=False):
     connection_id: int | None = None
 
 
-class Status(Message, tag="status"):
+class StatusMessage(Message, tag="status"):
     data: list[StatusData]
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class HeartbeatMessage(Message, tag="heartbeat"):
     pass
 
 
-class AnswerResult(Struct, gc=False):
+class ResponseResult(Struct, gc=False):
     channel: str | None = None
     symbol: str | None = None
     warnings: list[str] = []
 
 
-class Answer(Struct, gc=False):
-    """The answer to a request, or an error that belongs to none. Private channels are named where they are refused."""
+class Response(Struct, gc=False):
+    """The response to a request, or an error that belongs to none. A refused private channel is named in `channel`."""
 
     channel: str | None = None
     method: str | None = None
@@ -199,14 +199,22 @@ class Answer(Struct, gc=False):
     success: bool | None = None
     error: str | None = None
     symbol: str | None = None
-    result: AnswerResult | None = None
+    result: ResponseResult | None = None
     warnings: list[str] = []
 
 
-CHANNELS = Decoder(
-    Trade | Book | Ticker | Candle | Instrument | Execution | Balance | Status | Heartbeat,
+MESSAGES = Decoder(
+    TradeMessage
+    | BookMessage
+    | TickerMessage
+    | CandleMessage
+    | InstrumentMessage
+    | ExecutionMessage
+    | BalanceMessage
+    | StatusMessage
+    | HeartbeatMessage,
     float_hook=Decimal,
 )
 PAIRS = Decoder(PairData, float_hook=Decimal)
 PAIR_NAMES = Decoder(PairName)
-ANSWERS = Decoder(Answer)
+RESPONSES = Decoder(Response)

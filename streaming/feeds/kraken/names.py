@@ -1,4 +1,4 @@
-"""Kraken's words for pairs, channels, timeframes and states."""
+"""Kraken's names for pairs, channels, timeframes and states."""
 
 import re
 from datetime import timedelta
@@ -21,14 +21,14 @@ MINUTES = {timeframe: timeframe.duration // timedelta(minutes=1) for timeframe i
 TIMEFRAMES = {minutes: timeframe for timeframe, minutes in MINUTES.items()}
 STATUSES = {
     **{status.value: status for status in PairStatus},
-    "work_in_progress": PairStatus.MAINTENANCE,  # listed, and nothing can be traded yet
+    "work_in_progress": PairStatus.MAINTENANCE,  # listed, but not tradable yet
 }
 SYMBOL = re.compile(r"([A-Za-z0-9][A-Za-z0-9.]{0,19})/([A-Za-z0-9][A-Za-z0-9.]{0,19})", re.ASCII)
-MOST_PAIRS = 10_000  # Kraken lists some 1,500
+MAX_PAIRS = 10_000  # Kraken lists some 1,500
 
 
-class Pairs(dict[str, Pair]):
-    """Pairs by symbol; every symbol is read once. InvalidValue for one that is not of Kraken's form.
+class PairsBySymbol(dict[str, Pair]):
+    """Pairs by Kraken's symbol; every symbol is parsed once. InvalidValue for one that is not of Kraken's form.
 
     `Pair.parse` reads what people type; Kraken also has `ETH2.S/ETH` and lower-case letters (`AAPLx/USD`).
     """
@@ -37,7 +37,7 @@ class Pairs(dict[str, Pair]):
         match = SYMBOL.fullmatch(symbol)
         if match is None or match[1] == match[2]:
             raise InvalidValue(f"{symbol[:60]!a} is not a pair: Kraken writes them like BTC/USD")
-        if len(self) >= MOST_PAIRS:
+        if len(self) >= MAX_PAIRS:
             self.clear()
         pair = self[symbol] = Pair(match[1], match[2])
         return pair

@@ -1,12 +1,12 @@
-"""What Kraken is asked over the WebSocket, and how its answers are read."""
+"""Subscription requests to Kraken's WebSocket, and its responses."""
 
 from typing import Any
 
 from msgspec.json import encode
 
-from streaming.events import PRIVATE, Acknowledged, Channel, Subscription
-from streaming.feeds.kraken import messages as wire
-from streaming.feeds.kraken.names import CHANNEL_NAMES, CHANNELS, MINUTES, Pairs
+from streaming.events import PRIVATE, Acknowledgement, Channel, Subscription
+from streaming.feeds.kraken import messages
+from streaming.feeds.kraken.names import CHANNEL_NAMES, CHANNELS, MINUTES, PairsBySymbol
 from trading.errors import InvalidValue
 from trading.market import Pair
 
@@ -14,17 +14,17 @@ WITHOUT_PAIRS = PRIVATE | {Channel.INSTRUMENT}
 DEPTHS = (10, 25, 100, 500, 1000)
 
 
-def request(method: str, subscription: Subscription, request_id: int, token: str) -> str:
-    """The frame that subscribes to or unsubscribes from all pairs at once: Kraken answers each pair apart."""
-    parameters = _which(subscription)
+def request_frame(method: str, subscription: Subscription, request_id: int, token: str) -> str:
+    """Return the frame that subscribes to or unsubscribes from all pairs; Kraken responds for each of them."""
+    parameters = _parameters(subscription)
     if method == "subscribe":
-        parameters |= _how(subscription.channel)
+        parameters |= _options(subscription.channel)
     if subscription.channel in PRIVATE:
-        parameters["token"] = _checked(subscription.channel, token)
+        parameters["token"] = _require_token(subscription.channel, token)
     return encode({"method": method, "params": parameters, "req_id": request_id}).decode()
 
 
-def _which(subscription: Subscription) -> dict[str, Any]:
+def _parameters(subscription: Subscription) -> dict[str, Any]:
     channel = subscription.channel
     parameters: dict[str, Any] = {"channel": CHANNEL_NAMES[channel]}
     if channel in WITHOUT_PAIRS:
@@ -47,13 +47,13 @@ def _which(subscription: Subscription) -> dict[str, Any]:
     return parameters
 
 
-def _how(channel: Channel) -> dict[str, Any]:
+def _options(channel: Channel) -> dict[str, Any]:
     if channel is Channel.EXECUTIONS:
         return {"snap_orders": True, "snap_trades": True}  # the fills that a lost connection missed
     return {"snapshot": True}
 
 
-def _checked(channel: Channel, token: str) -> str:
+def _require_token(channel: Channel, token: str) -> str:
     if not token:
         raise InvalidValue(
             f"{channel.value} is private: give the feed a token, and prepare() each connection"
@@ -61,33 +61,35 @@ def _checked(channel: Channel, token: str) -> str:
     return token
 
 
-def acknowledged(answer: wire.Answer, pairs: Pairs) -> Acknowledged:
-    """InvalidValue for a frame that is neither an answer nor an error."""
-    success, result = _success(answer), answer.result or wire.AnswerResult()
-    return Acknowledged(
-        request_id=answer.req_id,
-        method=answer.method or "",
-        channel=CHANNELS.get(result.channel or answer.channel or ""),  # refusals name it beside the error
-        pair=_pair(result.symbol or answer.symbol, success, pairs),
+def read_response(response: messages.Response, pairs: PairsBySymbol) -> Acknowledgement:
+    """Return the response as an event. InvalidValue for a frame that is neither a response nor an error."""
+    success, result = _success(response), response.result or messages.ResponseResult()
+    return Acknowledgement(
+        request_id=response.req_id,
+        method=response.method or "",
+        channel=CHANNELS.get(result.channel or response.channel or ""),  # refusals name it beside the error
+        pair=_pair(result.symbol or response.symbol, success, pairs),
         success=success,
-        error=answer.error or "",
-        warnings=(*result.warnings, *answer.warnings),
+        error=response.error or "",
+        warnings=(*result.warnings, *response.warnings),
     )
 
 
-def _success(answer: wire.Answer) -> bool:
-    failed = answer.error is not None
-    if answer.success is None and (failed or answer.method == "pong"):  # errors that no request caused, pongs
+def _success(response: messages.Response) -> bool:
+    failed = response.error is not None
+    if response.success is None and (
+        failed or response.method == "pong"
+    ):  # pongs, and errors without a request
         return not failed
-    if answer.success is None or (answer.method is None and not failed):
+    if response.success is None or (response.method is None and not failed):
         raise InvalidValue("neither a channel's message nor the answer to a request")
-    if answer.success is failed:
-        raise InvalidValue(f"success is {answer.success}, the error {ascii(answer.error)[:100]}")
-    return answer.success
+    if response.success is failed:
+        raise InvalidValue(f"success is {response.success}, the error {ascii(response.error)[:100]}")
+    return response.success
 
 
-def _pair(symbol: str | None, success: bool, pairs: Pairs) -> Pair | None:
-    """A refused symbol can be anything that was asked for."""
+def _pair(symbol: str | None, success: bool, pairs: PairsBySymbol) -> Pair | None:
+    """Return the symbol's pair; None for a refused symbol, which can be anything that was requested."""
     try:
         return None if symbol is None else pairs[symbol]
     except InvalidValue:

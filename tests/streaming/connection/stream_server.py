@@ -1,4 +1,4 @@
-"""A venue's stream on loopback that does what a test tells it to, and somebody who listens to it (tests only)."""
+"""A stream server on loopback that follows a script, and a consumer that listens to it (tests only)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -11,28 +11,29 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from streaming.connection import run
-from streaming.connection.attempts import Attempts, Ending
-from streaming.connection.opening import Wire
-from streaming.events import Acknowledged, Channel, Event, Heartbeat, Subscription
+from streaming.connection import run_session
+from streaming.connection.backoff import AttemptResult, Backoff
+from streaming.connection.opening import ConnectionLimits
+from streaming.events import Acknowledgement, Channel, Event, Heartbeat, Subscription
 from streaming.session import Session
-from streaming.session.output import Heard, SessionSettings
+from streaming.session.output import SessionEvent
+from streaming.session.settings import SessionSettings
 from tests.streaming.session.session_fakes import BTC, RULES, XRP, FakeFeed, ticker
 from trading.errors import InvalidMessage
 
-QUICK = Wire(open_timeout=5, close_timeout=0.5, send_timeout=5, tick=0.02)
-BOUND = 30  # seconds: a test that takes so long hangs
+QUICK = ConnectionLimits(open_timeout=5, close_timeout=0.5, send_timeout=5, tick_interval=0.02)
+TEST_TIMEOUT = 30  # seconds: a test that takes so long hangs
 ONE_TICKER = Subscription(Channel.TICKER, (BTC,))
-Talk = Callable[[ServerConnection], Awaitable[None]]
+Script = Callable[[ServerConnection], Awaitable[None]]
 
 
-class WordFeed(FakeFeed):
+class TextFeed(FakeFeed):
     """Frames are `yes 3`, `no 3 reason`, `last 101.5 (anything)`, `other 0.5` and `alive`."""
 
-    def __init__(self, url: str, silence: float = 60.0) -> None:
+    def __init__(self, url: str, silence_timeout: float = 60.0) -> None:
         super().__init__()
         self.url = url
-        self.rules = replace(RULES, silence=timedelta(seconds=silence))
+        self.rules = replace(RULES, silence_timeout=timedelta(seconds=silence_timeout))
 
     def decode(self, frame: str | bytes) -> Sequence[Event]:
         try:
@@ -41,9 +42,9 @@ class WordFeed(FakeFeed):
             raise InvalidMessage("", str(error)) from error
         match words:
             case ["yes", number]:
-                return [Acknowledged(int(number), "subscribe", None, None, True, "")]
+                return [Acknowledgement(int(number), "subscribe", None, None, True, "")]
             case ["no", number, reason]:
-                return [Acknowledged(int(number), "subscribe", None, None, False, reason)]
+                return [Acknowledgement(int(number), "subscribe", None, None, False, reason)]
             case ["last", price, *_]:
                 return [ticker(float(price))]
             case ["other", price]:
@@ -53,98 +54,104 @@ class WordFeed(FakeFeed):
         raise InvalidMessage("", f"what is {frame[:20]!r}")
 
 
-class Patient(Attempts):
-    """Remembers how attempts ended and waits for none."""
+class NoBackoff(Backoff):
+    """Remembers how attempts ended and hardly waits."""
 
     def __init__(self) -> None:
         super().__init__(RULES, Random(1))
-        self.endings: list[Ending] = []
+        self.results: list[AttemptResult] = []
 
-    def pause(self, ending: Ending) -> float:
-        self.endings.append(ending)
+    def pause(self, result: AttemptResult) -> float:
+        self.results.append(result)
         return 0.01
 
 
-class Kept:
+class MemoryFrameStore:
+    """The rejected frames, in memory."""
+
     def __init__(self) -> None:
         self.frames: list[str | bytes] = []
 
-    def keep(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
         self.frames.append(frame)
 
 
 class Listener:
-    """Listens until `enough` says so of everything that was heard."""
+    """A consumer that stops the session once `is_enough` says so of all events."""
 
     def __init__(
         self,
-        feed: WordFeed,
-        enough: Callable[[list[Any]], bool],
+        feed: TextFeed,
+        is_enough: Callable[[list[Any]], bool],
         subscriptions: Sequence[Subscription] = (ONE_TICKER,),
         **settings: Any,
     ) -> None:
         self.feed = feed
-        self.heard: list[Any] = []
+        self.events: list[Any] = []
         self.stop = asyncio.Event()
-        self.attempts = Patient()
-        self.kept = Kept()
-        self.wire = QUICK
+        self.backoff = NoBackoff()
+        self.budget: Any = None
+        self.frame_store = MemoryFrameStore()
+        self.limits = QUICK
         self.session = Session(feed, subscriptions, SessionSettings(**settings))
-        self.before: Callable[[], Awaitable[Any]] | None = None  # what the consumer does first
-        self._enough = enough
+        self.before_event: Callable[[], Awaitable[Any]] | None = None  # what the consumer does first
+        self._is_enough = is_enough
 
     async def listen(self) -> list[Any]:
-        async with asyncio.timeout(BOUND):
-            await run(
+        async with asyncio.timeout(TEST_TIMEOUT):
+            await run_session(
                 self.session,
-                self.hear,
+                self._handle,
                 self.stop,
-                quarantine=self.kept,
-                attempts=self.attempts,
-                wire=self.wire,
+                quarantine=self.frame_store,
+                backoff=self.backoff,
+                budget=self.budget,
+                limits=self.limits,
             )
-        return self.heard
+        return self.events
 
-    async def hear(self, heard: Heard) -> None:
-        if self.before is not None:
-            await self.before()
-        self.heard.append(heard)
-        if self._enough(self.heard):
+    async def _handle(self, event: SessionEvent) -> None:
+        if self.before_event is not None:
+            await self.before_event()
+        self.events.append(event)
+        if self._is_enough(self.events):
             self.stop.set()
 
-    def of(self, kind: type) -> list[Any]:
-        return [each for each in self.heard if type(each) is kind]
+    def events_of(self, kind: type) -> list[Any]:
+        return [each for each in self.events if type(each) is kind]
 
 
 @asynccontextmanager
-async def venue(*talks: Talk, port: int = 0, **options: Any) -> AsyncIterator[str]:
-    """The address of a server that has the first talk with the first who connects, and so on; the last one stays."""
-    left = list(talks)
+async def stream_server(*scripts: Script, port: int = 0, **options: Any) -> AsyncIterator[str]:
+    """The address of a server that runs the first script for the first connection, and so on; the last one repeats."""
+    remaining = list(scripts)
 
-    async def talk(connection: ServerConnection) -> None:
+    async def serve_script(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
-            await (left.pop(0) if len(left) > 1 else left[0])(connection)
+            await (remaining.pop(0) if len(remaining) > 1 else remaining[0])(connection)
 
-    server: Server = await serve(talk, "127.0.0.1", port, compression=None, close_timeout=0.2, **options)
+    server: Server = await serve(
+        serve_script, "127.0.0.1", port, compression=None, close_timeout=0.2, **options
+    )
     async with server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
-async def subscribed(connection: ServerConnection) -> None:
-    """Answer the first request."""
+async def confirm_subscription(connection: ServerConnection) -> None:
+    """Confirm the first request."""
     request = await connection.recv()
     await connection.send(f"yes {str(request).partition('#')[2]}")
 
 
-def talk(*frames: str | bytes, then_close: bool = False) -> Talk:
-    """Say this after the answer, then listen until the other side goes."""
+def sending(*frames: str | bytes, then_abort: bool = False) -> Script:
+    """A script that sends frames after the confirmation, then waits until the other side goes."""
 
-    async def say(connection: ServerConnection) -> None:
-        await subscribed(connection)
+    async def send(connection: ServerConnection) -> None:
+        await confirm_subscription(connection)
         for frame in frames:
             await connection.send(frame, text=isinstance(frame, str) or frame.startswith(b"text"))
-        if then_close:
+        if then_abort:
             connection.transport.abort()
         await connection.wait_closed()
 
-    return say
+    return send

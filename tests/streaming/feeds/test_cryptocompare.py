@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.events import (
-    Acknowledged,
+    Acknowledgement,
     BookChange,
     Candle,
     Channel,
@@ -183,8 +183,8 @@ def test_without_a_key_no_connection_is_prepared() -> None:
 
 def test_the_streamers_own_rules_of_connection_are_kept(feed: Feed) -> None:
     assert feed.rules.first_pause >= timedelta(seconds=5)
-    assert feed.rules.attempts / feed.rules.window.total_seconds() <= 1  # 60 a minute
-    assert timedelta(seconds=120) <= feed.rules.silence <= timedelta(seconds=180)  # two heartbeats
+    assert feed.rules.max_attempts / feed.rules.window.total_seconds() <= 1  # 60 a minute
+    assert timedelta(seconds=120) <= feed.rules.silence_timeout <= timedelta(seconds=180)  # two heartbeats
 
 
 def test_a_trade_says_its_side_its_number_and_its_time(feed: Feed) -> None:
@@ -207,7 +207,7 @@ def test_trades_without_a_number_are_told_once_over_all_connections(feed: Feed) 
     trades = [plain | {"ID": str(number)} for number in range(20)]
     assert len(told(feed, *trades, *trades, plain)) == 21
     assert len(told(feed, plain | {"FSYM": "XRP"})) == 1
-    feed.restart()
+    feed.reset()
     assert told(feed, *reversed(trades), plain) == []
 
 
@@ -239,7 +239,7 @@ def test_a_ticker_knows_what_was_said_before(feed: Feed) -> None:
     assert told(feed, TICKER) == [FULL]
     [ticker] = told(feed, HEAD | {"BID": 100.5})
     assert ticker == Ticker(BTC, 100.5, None, 100.75, None, 100.5, 1234.5, utc(AT))
-    feed.restart()
+    feed.reset()
     assert told(feed, HEAD) == [Ticker(BTC, None, None, None, None, None, None, None)]
 
 
@@ -333,7 +333,7 @@ def test_a_candle_update_tells_only_what_has_changed(feed: Feed) -> None:
                      "VOLUMEFROM": 2.5, "TOTALTRADES": 18}  # fmt: skip
     [_, candle] = told(feed, CANDLE, update)
     assert candle == Candle(BTC, Timeframe.M1, utc(1593768240), 100.0, 111.0, 95.0, 111.0, 2.5, 18)
-    feed.restart()
+    feed.reset()
     with pytest.raises(InvalidMessage, match=r"candle: OPEN, LOW of .* was never sent"):
         told(feed, update)
 
@@ -357,9 +357,9 @@ def test_each_pair_of_a_subscription_is_acknowledged_with_its_request(feed: Feed
     done = {"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": "0~Coinbase~XRP~USD"}
     gone = {"TYPE": "17", "MESSAGE": "UNSUBSCRIBECOMPLETE", "SUB": "0~Coinbase~BTC~USD"}
     assert told(feed, done, gone, done) == [
-        Acknowledged(7, "subscribe", Channel.TRADE, XRP, True, ""),
-        Acknowledged(8, "unsubscribe", Channel.TRADE, BTC, True, ""),
-        Acknowledged(None, "subscribe", Channel.TRADE, XRP, True, ""),
+        Acknowledgement(7, "subscribe", Channel.TRADE, XRP, True, ""),
+        Acknowledgement(8, "unsubscribe", Channel.TRADE, BTC, True, ""),
+        Acknowledgement(None, "subscribe", Channel.TRADE, XRP, True, ""),
     ]
 
 
@@ -374,8 +374,8 @@ def test_control_frames_are_told(feed: Feed) -> None:
     assert told(feed, WELCOME, HEARTBEAT, loaded, removed) == [
         VenueStatus("online", "7zUlXf"),
         Heartbeat(),
-        Acknowledged(None, "subscribe", None, None, True, ""),
-        Acknowledged(None, "unsubscribe", None, None, True, ""),
+        Acknowledgement(None, "subscribe", None, None, True, ""),
+        Acknowledgement(None, "unsubscribe", None, None, True, ""),
     ]
 
 
@@ -388,7 +388,7 @@ def test_a_failure_that_names_a_subscription_answers_its_request(feed: Feed) -> 
         "INFO": "not in your plan",
     }
     [answer] = told(feed, refused)
-    assert answer == Acknowledged(
+    assert answer == Acknowledgement(
         9, "subscribe", Channel.BOOK, BTC, False, "UNAUTHORIZED: not in your plan 8~Coinbase~BTC~USD"
     )
 
@@ -398,15 +398,15 @@ def test_a_failure_that_names_a_subscription_answers_its_request(feed: Feed) -> 
     [
         (
             {"TYPE": "401", "MESSAGE": "UNAUTHORIZED", "PARAMETER": "format", "INFO": "only with a valid api_key."},
-            Acknowledged(None, "connect", None, None, False, "UNAUTHORIZED: only with a valid api_key. format"),
+            Acknowledgement(None, "connect", None, None, False, "UNAUTHORIZED: only with a valid api_key. format"),
         ),
         (
             {"TYPE": "429", "MESSAGE": "TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET"},
-            Acknowledged(None, "subscribe", None, None, False, "TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET"),
+            Acknowledgement(None, "subscribe", None, None, False, "TOO_MANY_SUBSCRIPTIONS_MAX_600_PER_SOCKET"),
         ),
         (
             {"TYPE": "500", "MESSAGE": "INVALID_JSON"},
-            Acknowledged(None, "subscribe", None, None, False, "INVALID_JSON"),
+            Acknowledgement(None, "subscribe", None, None, False, "INVALID_JSON"),
         ),
         ({"TYPE": "500", "MESSAGE": "FORCE_DISCONNECT", "INFO": "slow"}, VenueStatus("force_disconnect", "")),
         (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streaming.events import (
-    Acknowledged,
+    Acknowledgement,
     Balance,
     BookChange,
     Candle,
@@ -16,16 +16,16 @@ from streaming.events import (
     Event,
     Execution,
     Heartbeat,
-    Listed,
+    InstrumentListing,
     Subscription,
     Ticker,
     Trade,
-    Unreadable,
+    UnreadableMessage,
     VenueStatus,
 )
 from streaming.feeds import Feed
 from streaming.feeds.kraken import PRIVATE_URL, PUBLIC_URL, KrakenFeed
-from streaming.order_book import Book
+from streaming.order_book import OrderBook
 from tests.streaming.kraken_recordings import (
     PUBLISHED_ASKS,
     PUBLISHED_BIDS,
@@ -73,9 +73,9 @@ def test_market_data_comes_from_the_public_end_point_and_our_own_from_the_privat
 
 def test_the_connection_budget_is_the_published_one() -> None:
     rules = KrakenFeed().rules
-    assert (rules.attempts, rules.window) == (150, timedelta(minutes=10))
+    assert (rules.max_attempts, rules.window) == (150, timedelta(minutes=10))
     assert rules.maintenance_pause >= timedelta(seconds=5)
-    assert timedelta(seconds=2) < rules.silence <= timedelta(seconds=10)
+    assert timedelta(seconds=2) < rules.silence_timeout <= timedelta(seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_an_accepted_subscription_names_request_channel_and_pair() -> None:
         '"symbol":"BTC/USDT","warnings":["timestamp is deprecated"]},"success":true,'
         '"time_in":"2026-09-10T17:44:43.105193Z","time_out":"2026-09-10T17:44:43.105248Z"}'
     )
-    assert only(frame) == Acknowledged(
+    assert only(frame) == Acknowledgement(
         3, "subscribe", Channel.CANDLE, Pair("BTC", "USDT"), True, "", ("timestamp is deprecated",)
     )
 
@@ -179,7 +179,7 @@ def test_a_refused_subscription_carries_the_error() -> None:
         '"symbol":"XBT/USDT","time_in":"2026-09-10T17:44:44.609516Z","time_out":"2026-09-10T17:44:44.609555Z"}'
     )
     error = "Currency pair not supported XBT/USDT"
-    assert only(frame) == Acknowledged(4, "subscribe", None, Pair("XBT", "USDT"), False, error)
+    assert only(frame) == Acknowledgement(4, "subscribe", None, Pair("XBT", "USDT"), False, error)
 
 
 def test_a_refused_private_subscription_names_its_channel_beside_the_error() -> None:
@@ -189,7 +189,7 @@ def test_a_refused_private_subscription_names_its_channel_beside_the_error() -> 
         '"time_out":"2026-09-25T17:58:09.493897Z"}'
     )
     error = "ESession:Invalid session"
-    assert only(frame) == Acknowledged(5, "subscribe", Channel.EXECUTIONS, None, False, error)
+    assert only(frame) == Acknowledgement(5, "subscribe", Channel.EXECUTIONS, None, False, error)
 
 
 def test_an_answer_that_makes_no_sense_names_its_channel() -> None:
@@ -200,16 +200,18 @@ def test_an_answer_that_makes_no_sense_names_its_channel() -> None:
 
 def test_a_refused_symbol_may_be_no_pair_at_all() -> None:
     frame = '{"method":"subscribe","success":false,"symbol":"foo","error":"Currency pair not in ISO form"}'
-    assert only(frame) == Acknowledged(None, "subscribe", None, None, False, "Currency pair not in ISO form")
+    assert only(frame) == Acknowledgement(
+        None, "subscribe", None, None, False, "Currency pair not in ISO form"
+    )
 
 
 def test_a_pong_is_an_answer() -> None:
     frame = '{"method":"pong","req_id":101,"time_in":"2023-09-24T14:10:23.799685Z"}'
-    assert only(frame) == Acknowledged(101, "pong", None, None, True, "")
+    assert only(frame) == Acknowledgement(101, "pong", None, None, True, "")
 
 
-def test_an_error_that_belongs_to_no_request_is_heard() -> None:
-    assert only('{"error":"Exceeded msg rate"}') == Acknowledged(
+def test_an_error_that_belongs_to_no_request_is_decoded() -> None:
+    assert only('{"error":"Exceeded msg rate"}') == Acknowledgement(
         None, "", None, None, False, "Exceeded msg rate"
     )
 
@@ -287,7 +289,7 @@ def test_a_removed_level_has_quantity_zero() -> None:
 def test_the_published_checksum_is_reached() -> None:
     change = only(book_frame(PUBLISHED_BIDS, PUBLISHED_ASKS, PUBLISHED_CHECKSUM))
     assert isinstance(change, BookChange)
-    book = Book(depth=10, price_decimals=1, quantity_decimals=8)
+    book = OrderBook(depth=10, price_decimals=1, quantity_decimals=8)
     book.apply(change)
     assert book.checksum() == PUBLISHED_CHECKSUM
 
@@ -307,7 +309,7 @@ def test_an_instrument_says_what_may_be_ordered_and_for_how_much() -> None:
         '"tick_size":1e-8,"price_increment":0.00000001,"qty_min":2}]}}'
     )
     listed = only(frame)
-    assert isinstance(listed, Listed)
+    assert isinstance(listed, InstrumentListing)
     assert (listed.price_decimals, listed.quantity_decimals) == (8, 8)
     instrument = listed.instrument
     assert instrument.pair == XRP_BTC
@@ -339,11 +341,11 @@ def test_an_odd_pair_among_the_listings_costs_that_pair_alone(
     pairs = ",".join((ONLINE % "ETH/USD", wrong, ONLINE % "BTC/USD"))
     frame = f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[],"pairs":[{pairs}]}}}}'
     before, odd, after = KrakenFeed().decode(frame)
-    assert isinstance(before, Listed)
-    assert isinstance(after, Listed)
+    assert isinstance(before, InstrumentListing)
+    assert isinstance(after, InstrumentListing)
     assert after.instrument.pair == BTC_USD
-    assert isinstance(odd, Unreadable)
-    assert (odd.channel, odd.pair, odd.part) == ("instrument", pair, wrong)
+    assert isinstance(odd, UnreadableMessage)
+    assert (odd.channel, odd.pair, odd.content) == ("instrument", pair, wrong)
     assert reason in odd.reason
 
 
@@ -433,7 +435,7 @@ def test_only_what_the_spot_wallet_holds_can_be_spent() -> None:
     [("kraken_v2_book_BTC-USD.jsonl", 1, 2052), ("kraken_v2_book_XRP-USD.jsonl", 5, 1147)],
 )
 def test_every_checksum_of_a_recorded_book_is_right(name: str, price_decimals: int, checked: int) -> None:
-    feed, book, right = KrakenFeed(), Book(25, price_decimals, 8), 0
+    feed, book, right = KrakenFeed(), OrderBook(25, price_decimals, 8), 0
     for frame in frames(name):
         for event in feed.decode(frame):
             if isinstance(event, BookChange):
@@ -453,7 +455,9 @@ def test_the_documents_example_as_it_was_quoted_is_right() -> None:
 @recorded
 def test_the_recorded_instruments_are_all_understood() -> None:
     listed = KrakenFeed().decode((RECORDINGS / "kraken_v2_instrument_snapshot.json").read_bytes())
-    instruments = {event.instrument.pair: event.instrument for event in listed if isinstance(event, Listed)}
+    instruments = {
+        event.instrument.pair: event.instrument for event in listed if isinstance(event, InstrumentListing)
+    }
     assert len(listed) == len(instruments) == 683
     statuses = [instrument.status for instrument in instruments.values()]
     assert statuses.count(PairStatus.ONLINE) == 672
@@ -467,7 +471,7 @@ def test_a_recorded_candle_session_is_understood() -> None:
         event for frame in frames("kraken_v2_ohlc_BTC-USDT.jsonl") for event in KrakenFeed().decode(frame)
     ]
     candles = [event for event in events if isinstance(event, Candle)]
-    refused = [event for event in events if isinstance(event, Acknowledged) and not event.success]
+    refused = [event for event in events if isinstance(event, Acknowledgement) and not event.success]
     assert [candle.open_time.minute for candle in candles] == [32, 33, 34, 35, 38, 39, 40, 41, 43, 35]
     assert {candle.timeframe for candle in candles} == {Timeframe.M1}
     assert [event.error for event in refused] == ["Currency pair not supported XBT/USDT"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.readers.json_stream import READERS
 from benchmarks.readers.json_stream import decode as plainly
-from streaming.events import Candle, Event, Ticker, Trade, Unreadable
+from streaming.events import Candle, Event, Ticker, Trade, UnreadableMessage
 from streaming.feeds.kraken import KrakenFeed
 from tests.streaming.kraken_recordings import RECORDINGS, book_frame, frames, recorded
 from trading.errors import InvalidMessage
@@ -107,7 +107,7 @@ def sound(frame: str | bytes) -> list[Event] | None:
         assert len(str(refusal)) < 1000
         assert str(refusal).isprintable()
         return None
-    if odd := [event for event in events if isinstance(event, Unreadable)]:
+    if odd := [event for event in events if isinstance(event, UnreadableMessage)]:
         assert all(event.reason and event.reason.isprintable() for event in odd)
         return None
     for event in events:

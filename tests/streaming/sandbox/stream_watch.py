@@ -8,15 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streaming.connection import run
-from streaming.events import Balance, Candle, Channel, Execution, Subscription, Ticker, Trade, Unknown
+from streaming.connection import run_session
+from streaming.events import Balance, Candle, Channel, Execution, Subscription, Ticker, Trade, UnknownInterval
 from streaming.feeds.kraken import KrakenFeed
-from streaming.quarantine import Kept, Quarantine
+from streaming.quarantine import Quarantine, QuarantinedMessage
 from streaming.sandbox.model import BookLevel, Print
 from streaming.session import Session
-from streaming.session.output import Heard, Interrupted, Reconnecting, SessionSettings
+from streaming.session.output import Interrupted, Reconnecting, SessionEvent
+from streaming.session.settings import SessionSettings
 from tests.contracts.venues import kraken_client
-from tests.streaming.connection.stream_server import BOUND, QUICK, Patient
+from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, NoBackoff
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox
 from trading.market import Pair
 from trading.orders import Side
@@ -36,13 +37,13 @@ Kind = TypeVar("Kind")
 
 @dataclass
 class Watch:
-    """Two connections, as at the venue: one for the market, one for the account. What they heard is in `heard`."""
+    """Two connections, as at the venue: one for the market, one for the account. Their events are in `events`."""
 
     exchange: Sandbox
     account: str
     folder: Path
     settings: SessionSettings
-    heard: list[Heard] = field(default_factory=list)
+    events: list[SessionEvent] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -61,25 +62,27 @@ class Watch:
         self.sessions = [Session(feed, wanted, self.settings) for feed, wanted in feeds]
         tasks = [
             asyncio.create_task(
-                run(each, self._hear, stop, quarantine=self.quarantine, attempts=Patient(), wire=QUICK)
+                run_session(
+                    each, self._handle, stop, quarantine=self.quarantine, backoff=NoBackoff(), limits=QUICK
+                )
             )
             for each in self.sessions
         ]
         try:
-            async with asyncio.timeout(BOUND):
+            async with asyncio.timeout(TEST_TIMEOUT):
                 yield self
         finally:
             stop.set()
             await asyncio.gather(*tasks)
             self.client.close()
 
-    async def _hear(self, heard: Heard) -> None:
-        self.heard.append(heard)
+    async def _handle(self, event: SessionEvent) -> None:
+        self.events.append(event)
 
     def of(self, kind: type[Kind]) -> list[Kind]:
-        return [each for each in self.heard if type(each) is kind]
+        return [each for each in self.events if type(each) is kind]
 
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[QuarantinedMessage]:
         return list(self.quarantine.messages())
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -112,7 +115,7 @@ class Watch:
         await self.until(
             lambda: (
                 set(self.sessions[0].books) == set(PAIRS)
-                and {Trade, Candle, Ticker, Execution, Balance} <= {type(each) for each in self.heard}
+                and {Trade, Candle, Ticker, Execution, Balance} <= {type(each) for each in self.events}
             )
         )
 
@@ -169,7 +172,7 @@ class Watch:
                     each.channel is Channel.TRADE
                     and each.pair == pair
                     and each.since <= missing.at <= each.until
-                    for each in self.of(Unknown)
+                    for each in self.of(UnknownInterval)
                 ), f"{pair}: trade {missing.trade_id} was neither told nor unknown"
 
     def fills_add_up(self) -> None:
@@ -182,7 +185,9 @@ class Watch:
             assert (fill.order_id, fill.side) == (there.order_id, there.side)
 
     def nothing_was_missed(self) -> None:
-        assert [each for each in self.heard if isinstance(each, Unknown | Interrupted | Reconnecting)] == []
+        assert [
+            each for each in self.events if isinstance(each, UnknownInterval | Interrupted | Reconnecting)
+        ] == []
         assert self.kept() == []
 
 

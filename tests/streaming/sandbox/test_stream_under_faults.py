@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from streaming.events import Candle, Channel, Ticker, Unknown
-from streaming.session.output import Interrupted, SessionSettings, SubscriptionRefused
+from streaming.events import Candle, Channel, Ticker, UnknownInterval
+from streaming.session.output import Interrupted, SubscriptionRefused
+from streaming.session.settings import SessionSettings
 from tests.contracts.trade import OPENING
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from tests.streaming.sandbox.stream_watch import PAIRS, Watch
@@ -79,20 +80,20 @@ CASES = [
             {"kind": "silent_channel", "channel": name},
             unknown={name} - {"trade"},
             perhaps={"trade"} & {name},  # unless the snapshot fills the gap between two ids
-            silence={CHANNELS[name]: SHORT},
-            answer=SHORT,
-            asks=100,
+            silence_timeouts={CHANNELS[name]: SHORT},
+            response_timeout=SHORT,
+            max_attempts=100,
         )
         for name in ("book", "trade", "ohlc", "ticker")
     ),
     case({"kind": "checksum_break", "count": 3}, unknown={"book"}),
     case({"kind": "checksum_break", "symbol": "XRP/USDT", "every": 7}, unknown={"book"}),
     # A missed change of a book that the next one undoes leaves no trace, and no book that is wrong.
-    case({"kind": "missed_message", "channel": "book", "every": 4}, perhaps={"book"}, breaks=100),
-    *each("missed_message", [*OFTEN][1:], noticed={"trade", *ACCOUNT}, breaks=100, patience=SHORT),
+    case({"kind": "missed_message", "channel": "book", "every": 4}, perhaps={"book"}, max_breaks=100),
+    *each("missed_message", [*OFTEN][1:], noticed={"trade", *ACCOUNT}, max_breaks=100, reorder_window=SHORT),
     *each("duplicated_message", OFTEN),
-    *each("reordered_messages", OFTEN, noticed={"book", *ACCOUNT}, breaks=100),
-    *each("sequence_gap", ("executions", "balances"), noticed=ACCOUNT, breaks=100),
+    *each("reordered_messages", OFTEN, noticed={"book", *ACCOUNT}, max_breaks=100),
+    *each("sequence_gap", ("executions", "balances"), noticed=ACCOUNT, max_breaks=100),
     case({"kind": "token_expiry", "channel": "executions", "count": 1}, CUT_OFF, unknown=ACCOUNT),
     *(  # one kind of garbage calls itself a book
         case(
@@ -104,7 +105,7 @@ CASES = [
     ),
     case({"kind": "slow_loris", "channel": "book", "seconds": 0.0005, "count": 3}),
     case({"kind": "slow_loris", "channel": "trade", "seconds": 0.001, "count": 3}),
-    case({"kind": "lost_ack", "method": "subscribe"}, CUT, unknown=MARKET, answer=SHORT),
+    case({"kind": "lost_ack", "method": "subscribe"}, CUT, unknown=MARKET, response_timeout=SHORT),
     case({"kind": "slow_ack", "method": "subscribe", "seconds": 0.3}, CUT, unknown=MARKET),
     case({"kind": "maintenance"}, {"kind": "disconnect", "count": 1}, unknown=MARKET | ACCOUNT),
     case({"kind": "cancel_only"}, CUT, unknown=MARKET),
@@ -171,7 +172,7 @@ def test_after_a_fault_it_knows_what_is_true_and_what_it_missed(
     assert all(each["struck"] for each in struck if each["kind"] not in LASTING), struck
     watch.trades_are_told_once_or_unknown()
     watch.fills_add_up()
-    unknown = {each.channel for each in watch.of(Unknown)}
+    unknown = {each.channel for each in watch.of(UnknownInterval)}
     assert case.unknown <= unknown <= case.unknown | case.perhaps
     [fault, *_] = struck
     kept = watch.kept()
@@ -236,4 +237,4 @@ def test_a_token_that_is_refused_again_and_again_is_told(exchange: Sandbox, tmp_
     finally:
         exchange.disarm()
     assert {each.channel for each in watch.of(SubscriptionRefused)} == {Channel.EXECUTIONS}
-    assert Channel.EXECUTIONS in {each.channel for each in watch.of(Unknown)}
+    assert Channel.EXECUTIONS in {each.channel for each in watch.of(UnknownInterval)}

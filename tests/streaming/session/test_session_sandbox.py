@@ -1,4 +1,4 @@
-"""A session against the sandbox exchange, whose faults strike while it listens."""
+"""A session against the sandbox exchange while faults are armed there."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -10,12 +10,22 @@ from typing import Any
 
 import pytest
 
-from streaming.connection import run
-from streaming.events import Balance, BookChange, Channel, Execution, Subscription, Ticker, Trade, Unknown
+from streaming.connection import run_session
+from streaming.events import (
+    Balance,
+    BookChange,
+    Channel,
+    Execution,
+    Subscription,
+    Ticker,
+    Trade,
+    UnknownInterval,
+)
 from streaming.feeds.kraken import KrakenFeed
 from streaming.session import Session
-from streaming.session.output import Heard, Interrupted, Reconnecting, Restored, SessionSettings
-from tests.streaming.connection.stream_server import BOUND, QUICK, Kept, Patient
+from streaming.session.output import Interrupted, Reconnecting, Restored, SessionEvent
+from streaming.session.settings import SessionSettings
+from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, MemoryFrameStore, NoBackoff
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox, sandbox
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
@@ -28,6 +38,7 @@ MARKET_DATA = [
     Subscription(Channel.TICKER, PAIRS),
 ]
 OPEN = Limit(10_000, 1000)
+pytestmark = pytest.mark.anyio
 ENOUGH = 25  # messages of each channel before the fault, and again after it has been overcome
 
 
@@ -39,184 +50,191 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @dataclass
-class Story:
-    heard: list[Any]
-    kept: list[str | bytes]
+class Record:
+    """All events of a session and the frames that it rejected."""
+
+    events: list[Any]
+    rejected: list[str | bytes]
 
     def of(self, *kinds: type) -> list[Any]:
-        return [each for each in self.heard if type(each) in kinds]
+        return [each for each in self.events if type(each) in kinds]
 
     def signals(self) -> list[tuple[type, Channel]]:
-        return [(type(each), each.channel) for each in self.of(Interrupted, Unknown, Restored)]
+        return [(type(each), each.channel) for each in self.of(Interrupted, UnknownInterval, Restored)]
 
-    def ids_are_whole(self) -> bool:
+    def trade_ids_are_complete(self) -> bool:
         ids = [each.trade_id for each in self.of(Trade) if each.pair == BTC]
         return bool(ids == list(range(ids[0], ids[0] + len(ids))))
 
 
-def enough(heard: list[Any], since: int) -> bool:
-    kinds = [type(each) for each in heard[since:]]
+def has_enough(events: list[Any], since: int) -> bool:
+    kinds = [type(each) for each in events[since:]]
     return all(kinds.count(kind) >= ENOUGH for kind in (BookChange, Trade, Ticker))
 
 
-def told(
+async def record_fault(
     exchange: Sandbox,
-    strike: Callable[[], object],
-    overcome: Callable[[list[Any]], bool] = lambda heard: True,
-    missed: Callable[[list[Any]], bool] = lambda heard: False,
+    arm: Callable[[], object],
+    has_recovered: Callable[[list[Any]], bool] = lambda events: True,
+    had_no_effect: Callable[[list[Any]], bool] = lambda events: False,
     **settings: Any,
-) -> Story:
-    """Listen until enough was heard, strike (again where it `missed`), and listen until it is overcome
-    and enough was heard again.
+) -> Record:
+    """Listen until there are enough events, arm a fault (again where it had no effect), listen until the session has
+    recovered and there are enough events again.
     """
+    events, frame_store, stop = list[Any](), MemoryFrameStore(), asyncio.Event()
+    armed_at, recovered_at = -1, -1
 
-    async def scene() -> Story:
-        heard, kept, stop = list[Any](), Kept(), asyncio.Event()
-        struck, healed = -1, -1
+    async def handle(event: SessionEvent) -> None:
+        nonlocal armed_at, recovered_at
+        events.append(event)
+        if armed_at < 0 and has_enough(events, 0):
+            armed_at = len(events)
+            await asyncio.to_thread(arm)
+        elif armed_at >= 0 and recovered_at < 0 and has_recovered(events[armed_at:]):
+            recovered_at = len(events)
+        elif armed_at >= 0 and recovered_at < 0 and had_no_effect(events[armed_at:]):
+            armed_at = len(events)
+            await asyncio.to_thread(arm)
+        elif recovered_at >= 0 and has_enough(events, recovered_at):
+            stop.set()
 
-        async def hear(each: Heard) -> None:
-            nonlocal struck, healed
-            heard.append(each)
-            if struck < 0 and enough(heard, 0):
-                struck = len(heard)
-                await asyncio.to_thread(strike)
-            elif struck >= 0 and healed < 0 and overcome(heard[struck:]):
-                healed = len(heard)
-            elif struck >= 0 and healed < 0 and missed(heard[struck:]):
-                struck = len(heard)
-                await asyncio.to_thread(strike)
-            elif healed >= 0 and enough(heard, healed):
-                stop.set()
-
-        session = Session(KrakenFeed(exchange.websocket), MARKET_DATA, SessionSettings(**settings))
-        async with asyncio.timeout(BOUND):
-            await run(session, hear, stop, quarantine=kept, attempts=Patient(), wire=QUICK)
-        return Story(heard, kept.frames)
-
+    session = Session(KrakenFeed(exchange.websocket), MARKET_DATA, SessionSettings(**settings))
     try:
-        return asyncio.run(scene())
+        async with asyncio.timeout(TEST_TIMEOUT):
+            await run_session(
+                session, handle, stop, quarantine=frame_store, backoff=NoBackoff(), limits=QUICK
+            )
     finally:
         exchange.disarm()
+    return Record(events, frame_store.frames)
 
 
 def restored(channel: Channel, times: int = 1) -> Callable[[list[Any]], bool]:
-    return lambda heard: sum(type(each) is Restored and each.channel is channel for each in heard) >= times
+    return lambda events: sum(type(each) is Restored and each.channel is channel for each in events) >= times
 
 
-def unharmed(heard: list[Any]) -> bool:
-    """Where a message only says again what the next one says, a book is as right without it."""
-    kinds = [type(each) for each in heard]
+def is_undamaged(events: list[Any]) -> bool:
+    """Whether the fault had no effect: a message whose content the next one repeats is not missed."""
+    kinds = [type(each) for each in events]
     return Interrupted not in kinds and kinds.count(BookChange) >= ENOUGH
 
 
 @pytest.mark.parametrize("kind", ["checksum_break", "missed_message", "reordered_messages"])
-def test_a_book_that_went_wrong_is_asked_for_again_and_nothing_else(exchange: Sandbox, kind: str) -> None:
-    story = told(
+async def test_only_a_book_that_broke_is_subscribed_to_again(exchange: Sandbox, kind: str) -> None:
+    record = await record_fault(
         exchange,
         lambda: exchange.arm(kind, channel="book", symbol="BTC/USDT", count=1),
         restored(Channel.BOOK),
-        unharmed,
+        is_undamaged,
     )
-    assert story.signals() == [(kind_of, Channel.BOOK) for kind_of in (Interrupted, Unknown, Restored)]
-    assert story.of(Reconnecting) == []
+    assert record.signals() == [
+        (kind_of, Channel.BOOK) for kind_of in (Interrupted, UnknownInterval, Restored)
+    ]
+    assert record.of(Reconnecting) == []
 
 
-def test_a_missed_trade_is_unknown_between_its_neighbours(exchange: Sandbox) -> None:
-    story = told(
+async def test_a_missed_trade_is_unknown_between_its_neighbours(exchange: Sandbox) -> None:
+    record = await record_fault(
         exchange,
         lambda: exchange.arm("missed_message", channel="trade", symbol="BTC/USDT", count=1),
-        lambda heard: any(type(each) is Unknown for each in heard),
+        lambda events: any(type(each) is UnknownInterval for each in events),
     )
-    [unknown] = story.of(Unknown)
+    [unknown] = record.of(UnknownInterval)
     assert (unknown.channel, unknown.pair) == (Channel.TRADE, BTC)
     assert "missing" in unknown.reason
-    assert not story.ids_are_whole()
+    assert not record.trade_ids_are_complete()
 
 
 @pytest.mark.parametrize("kind", ["duplicated_message", "reordered_messages"])
-def test_trades_that_come_twice_or_in_another_order_are_told_once_and_in_order(
+async def test_repeated_and_reordered_trades_are_passed_on_once_and_in_order(
     exchange: Sandbox, kind: str
 ) -> None:
-    story = told(exchange, lambda: exchange.arm(kind, channel="trade", symbol="BTC/USDT", count=3))
-    assert story.ids_are_whole()
-    assert story.signals() == []
+    record = await record_fault(
+        exchange, lambda: exchange.arm(kind, channel="trade", symbol="BTC/USDT", count=3)
+    )
+    assert record.trade_ids_are_complete()
+    assert record.signals() == []
 
 
-def test_garbage_is_put_aside_and_everything_goes_on(exchange: Sandbox) -> None:
+async def test_garbage_is_rejected_and_everything_goes_on(exchange: Sandbox) -> None:
     """In turn: half a frame of trades, bytes that say nothing of their channel, and nonsense of a book."""
-    story = told(
+    record = await record_fault(
         exchange,
         lambda: exchange.arm("garbage_frame", channel="trade", count=3),
-        lambda heard: restored(Channel.TRADE, 2)(heard) and restored(Channel.BOOK, 2)(heard),
+        lambda events: restored(Channel.TRADE, 2)(events) and restored(Channel.BOOK, 2)(events),
     )
-    assert len(story.kept) == 3
-    assert {each.channel for each in story.of(Interrupted)} == {Channel.TRADE, Channel.BOOK}
-    assert story.of(Reconnecting) == []
+    assert len(record.rejected) == 3
+    assert {each.channel for each in record.of(Interrupted)} == {Channel.TRADE, Channel.BOOK}
+    assert record.of(Reconnecting) == []
 
 
-def test_a_cut_connection_is_whole_again_with_no_trade_lost(exchange: Sandbox) -> None:
-    story = told(
+async def test_a_dropped_connection_recovers_without_a_lost_trade(exchange: Sandbox) -> None:
+    record = await record_fault(
         exchange, lambda: exchange.arm("disconnect", channel="trade", count=1), restored(Channel.BOOK, 2)
     )
-    assert len(story.of(Reconnecting)) == 1
-    assert story.ids_are_whole()
-    unknown = [each.channel for each in story.of(Unknown)]
+    assert len(record.of(Reconnecting)) == 1
+    assert record.trade_ids_are_complete()
+    unknown = [each.channel for each in record.of(UnknownInterval)]
     assert sorted(unknown) == [Channel.BOOK] * 2 + [Channel.TICKER] * 2
 
 
-def test_a_silent_channel_among_heartbeats_is_asked_for_again_and_what_it_did_not_say_is_unknown(
+async def test_a_silent_channel_among_heartbeats_is_subscribed_to_again_and_its_gap_is_unknown(
     exchange: Sandbox,
 ) -> None:
-    story = told(
+    record = await record_fault(
         exchange,
         lambda: exchange.arm("silent_channel", channel="trade", symbol="XRP/USDT", lasts=3.5),
-        lambda heard: any(type(each) is Unknown for each in heard),
-        silence={Channel.TRADE: timedelta(seconds=2.5)},
+        lambda events: any(type(each) is UnknownInterval for each in events),
+        silence_timeouts={Channel.TRADE: timedelta(seconds=2.5)},
     )
-    assert story.signals() == [(kind, Channel.TRADE) for kind in (Interrupted, Restored, Unknown)]
-    assert {each.pair for each in story.of(Interrupted, Restored, Unknown)} == {XRP}
-    assert story.of(Reconnecting) == []
+    assert record.signals() == [(kind, Channel.TRADE) for kind in (Interrupted, Restored, UnknownInterval)]
+    assert {each.pair for each in record.of(Interrupted, Restored, UnknownInterval)} == {XRP}
+    assert record.of(Reconnecting) == []
 
 
-def test_a_lost_answer_is_not_needed_where_messages_come(exchange: Sandbox) -> None:
+async def test_a_lost_response_is_not_needed_where_messages_come(exchange: Sandbox) -> None:
     exchange.arm("lost_ack", method="subscribe", count=3)
-    story = told(exchange, lambda: None)
-    assert story.signals() == []
-    assert story.of(Reconnecting) == []
+    record = await record_fault(exchange, lambda: None)
+    assert record.signals() == []
+    assert record.of(Reconnecting) == []
 
 
-def test_a_gap_in_the_messages_about_our_orders_is_told_and_healed(exchange: Sandbox, tmp_path: Path) -> None:
-    async def scene() -> Story:
-        heard, stop = list[Any](), asyncio.Event()
+async def test_a_gap_in_the_messages_about_our_orders_is_reported_and_repaired(
+    exchange: Sandbox, tmp_path: Path
+) -> None:
+    events, stop = list[Any](), asyncio.Event()
 
-        def buy() -> None:
-            client.add_order(OrderRequest(BTC, Side.BUY, Decimal("0.001")))
+    def buy() -> None:
+        client.add_order(OrderRequest(BTC, Side.BUY, Decimal("0.001")))
 
-        async def hear(each: Heard) -> None:
-            heard.append(each)
-            if type(each) is Restored:
-                await asyncio.to_thread(buy)
-            elif fills() and type(heard[-1]) is Execution and Restored in map(type, heard):
-                stop.set()
-            elif type(each) is Balance and each.snapshot and not fills():
-                exchange.arm("sequence_gap", channel="executions", count=1)
-                await asyncio.to_thread(buy)
+    def fills() -> list[Any]:
+        return [each for each in events if type(each) is Execution and each.fill_id]
 
-        def fills() -> list[Any]:
-            return [each for each in heard if type(each) is Execution and each.fill_id]
-
-        feed = KrakenFeed(exchange.websocket, token=lambda: client.websockets_token().token)
-        session = Session(feed, [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)])
-        async with asyncio.timeout(BOUND):
-            await run(session, hear, stop, quarantine=Kept(), attempts=Patient(), wire=QUICK)
-        return Story(heard, [])
+    async def handle(event: SessionEvent) -> None:
+        events.append(event)
+        if type(event) is Restored:
+            await asyncio.to_thread(buy)
+        elif fills() and type(event) is Execution and Restored in map(type, events):
+            stop.set()
+        elif type(event) is Balance and event.snapshot and not fills():
+            exchange.arm("sequence_gap", channel="executions", count=1)
+            await asyncio.to_thread(buy)
 
     credentials = Credentials(exchange.key, exchange.secret)
     with KrakenClient(tmp_path, credentials, exchange.url, Allowance(OPEN, OPEN), OPEN) as client:
+        feed = KrakenFeed(exchange.websocket, token=lambda: client.websockets_token().token)
+        session = Session(feed, [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)])
         try:
-            story = asyncio.run(scene())
+            async with asyncio.timeout(TEST_TIMEOUT):
+                await run_session(
+                    session, handle, stop, quarantine=MemoryFrameStore(), backoff=NoBackoff(), limits=QUICK
+                )
         finally:
             exchange.disarm()
-    assert story.signals() == [(kind, Channel.EXECUTIONS) for kind in (Interrupted, Unknown, Restored)]
-    assert {each.fill_id for each in story.of(Execution) if each.fill_id}
-    assert story.of(Reconnecting) == []
+    record = Record(events, [])
+    assert record.signals() == [
+        (kind, Channel.EXECUTIONS) for kind in (Interrupted, UnknownInterval, Restored)
+    ]
+    assert {each.fill_id for each in record.of(Execution) if each.fill_id}
+    assert record.of(Reconnecting) == []

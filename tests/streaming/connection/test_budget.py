@@ -1,91 +1,35 @@
-"""Pauses between connections, and a budget that all processes share."""
+"""The connection budget that all processes share."""
 
 import multiprocessing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streaming.connection.attempts import INSTANT, Attempts, Budget, Ending, budget_of
+from streaming.connection.budget import ConnectionBudget, budget_for
 from tests.streaming.session.session_fakes import RULES, FakeFeed
 from trading.errors import InvalidValue, UnusableHome
 
-TEN = replace(RULES, attempts=10, window=timedelta(seconds=100))  # 8 of which are ours
-DROPPED, REFUSED = Ending(opened=True, lived=1), Ending(opened=False)
-SLOW = replace(RULES, first_pause=timedelta(seconds=5))
-
-
-def attempts(seed: int = 1, rules: object = RULES) -> Attempts:
-    return Attempts(rules, Random(seed))  # type: ignore[arg-type]
-
-
-def test_a_few_drops_are_followed_by_an_attempt_at_once() -> None:
-    one = attempts()
-    pauses = [one.pause(DROPPED) for _ in range(INSTANT + 1)]
-    assert pauses[:INSTANT] == [0.0] * INSTANT
-    assert pauses[INSTANT] > 0
-
-
-def test_a_venue_that_is_not_there_is_not_asked_at_once() -> None:
-    assert attempts().pause(REFUSED) > 0
-
-
-def test_a_venue_that_wants_a_pause_before_each_attempt_gets_it() -> None:
-    one = attempts(rules=SLOW)
-    assert all(one.pause(DROPPED) >= 5 for _ in range(10))
-
-
-@given(st.integers(0, 2**32), st.integers(1, 50))
-def test_pauses_lie_between_nothing_and_a_bound_that_doubles_up_to_the_longest(seed: int, count: int) -> None:
-    one = attempts(seed)
-    for number in range(count):
-        assert 0 <= one.pause(REFUSED) <= min(0.5 * 2**number, 60)
-
-
-def test_pauses_of_different_processes_differ() -> None:
-    assert attempts(1).pause(REFUSED) != attempts(2).pause(REFUSED)
-
-
-def test_thousands_of_failures_do_not_overflow() -> None:
-    one = attempts()
-    assert max(one.pause(REFUSED) for _ in range(5_000)) <= 60
-
-
-def test_a_connection_that_lived_for_a_while_makes_the_next_failure_the_first() -> None:
-    one = attempts()
-    for _ in range(20):
-        one.pause(REFUSED)
-    assert one.pause(Ending(opened=True, lived=61)) == 0.0
-
-
-def test_maintenance_is_given_its_time_also_after_a_good_connection() -> None:
-    assert attempts().pause(Ending(opened=True, lived=1_000, maintenance=True)) >= 5
-
-
-def test_the_venues_own_word_on_how_long_to_wait_is_the_least() -> None:
-    assert attempts().pause(Ending(opened=False, least=30)) >= 30
+TEN = replace(RULES, max_attempts=10, window=timedelta(seconds=100))  # 8 of which are ours
 
 
 def test_a_fifth_of_the_budget_is_left_to_others(tmp_path: Path) -> None:
-    budget = Budget(tmp_path, "fake", TEN)
+    budget = ConnectionBudget(tmp_path, "fake", TEN)
     assert [budget.take(1_000.0 + n) for n in range(8)] == [0.0] * 8
     assert budget.take(1_010.0) == 90.0
 
 
 def test_an_attempt_is_free_again_when_its_window_has_passed(tmp_path: Path) -> None:
-    budget = Budget(tmp_path, "fake", TEN)
+    budget = ConnectionBudget(tmp_path, "fake", TEN)
     for n in range(8):
         budget.take(1_000.0 + n)
     assert budget.take(1_100.0) == 0.0
     assert budget.take(1_100.0) == 1.0
 
 
-def test_asking_costs_nothing(tmp_path: Path) -> None:
-    budget = Budget(tmp_path, "fake", TEN)
+def test_asking_while_the_budget_is_used_up_costs_nothing(tmp_path: Path) -> None:
+    budget = ConnectionBudget(tmp_path, "fake", TEN)
     for n in range(8):
         budget.take(1_000.0 + n)
     for _ in range(50):
@@ -94,14 +38,14 @@ def test_asking_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_one_attempt_still_allows_one(tmp_path: Path) -> None:
-    assert Budget(tmp_path, "fake", replace(RULES, attempts=1)).take(0.0) == 0.0
+    assert ConnectionBudget(tmp_path, "fake", replace(RULES, max_attempts=1)).take(0.0) == 0.0
 
 
-MANY = replace(RULES, attempts=250)  # 200 of which are ours
+MANY = replace(RULES, max_attempts=250)  # 200 of which are ours
 
 
 def _take_all(folder: Path, name: str) -> None:
-    budget = Budget(folder, "fake", MANY)
+    budget = ConnectionBudget(folder, "fake", MANY)
     (folder / f"ready-{name}").touch()
     while len(list(folder.glob("ready-*"))) < 2:
         pass
@@ -120,7 +64,7 @@ def test_processes_that_connect_at_once_share_one_budget(tmp_path: Path) -> None
 
 
 def test_a_clock_that_is_set_back_neither_frees_nor_blocks_for_longer_than_the_window(tmp_path: Path) -> None:
-    budget = Budget(tmp_path, "fake", TEN)
+    budget = ConnectionBudget(tmp_path, "fake", TEN)
     for _ in range(8):
         budget.take(1_000_000.0)
     assert budget.take(1_000.0) == 100.0
@@ -129,9 +73,9 @@ def test_a_clock_that_is_set_back_neither_frees_nor_blocks_for_longer_than_the_w
 
 
 @pytest.mark.parametrize("line", ["rubbish", "nan", "inf", "-inf", "\xff"])
-def test_a_line_that_nobody_can_read_counts_as_an_attempt(tmp_path: Path, line: str) -> None:
+def test_an_unreadable_line_counts_as_an_attempt(tmp_path: Path, line: str) -> None:
     (tmp_path / "fake.attempts").write_bytes("\n".join([line] * 8).encode("latin-1"))
-    budget = Budget(tmp_path, "fake", TEN)
+    budget = ConnectionBudget(tmp_path, "fake", TEN)
     assert budget.take(1_000.0) == 100.0
     assert budget.take(1_100.0) == 0.0
 
@@ -139,12 +83,12 @@ def test_a_line_that_nobody_can_read_counts_as_an_attempt(tmp_path: Path, line: 
 def test_a_folder_that_cannot_be_used_is_an_error_not_an_empty_budget(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnusableHome, match=r"fake\.attempts counts the connections"):
-        Budget(tmp_path / "file", "fake", TEN).take(0.0)
+        ConnectionBudget(tmp_path / "file", "fake", TEN).take(0.0)
 
 
-def test_a_budget_of_a_strange_name_is_refused(tmp_path: Path) -> None:
+def test_a_budget_with_an_invalid_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="allowed are"):
-        Budget(tmp_path, "../fake", TEN)
+        ConnectionBudget(tmp_path, "../fake", TEN)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +105,7 @@ def test_the_end_points_of_a_venue_share_a_budget_and_localhost_has_its_own(
 ) -> None:
     feed = FakeFeed()
     feed.url = address
-    budget_of(feed, tmp_path).take(0.0)
+    budget_for(feed, tmp_path).take(0.0)
     assert (tmp_path / file).exists()
 
 
@@ -169,4 +113,4 @@ def test_an_address_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     feed = FakeFeed()
     feed.url = "ws://[::1/"
     with pytest.raises(InvalidValue, match="cannot be read"):
-        budget_of(feed, tmp_path)
+        budget_for(feed, tmp_path)
