@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from streaming.sandbox.faults import FaultKind, Faults, Line
+from streaming.sandbox.faults import FaultKind, Faults
+from streaming.sandbox.faults.schedule import Line
 from streaming.sandbox.websocket.framing import framed
 from trading.market import Pair
 

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable
 from typing import assert_never
 
-from streaming.sandbox.fault import STATUSES
 from streaming.sandbox.faults import Faults
+from streaming.sandbox.faults.kinds import STATUSES
 from streaming.sandbox.model import (
     BalanceChanged,
     BookChanged,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.sandbox.fault import MOST_SECONDS
-from streaming.sandbox.faults import Fault, FaultKind, Faults, Line, from_json
+from streaming.sandbox.faults import Fault, FaultKind, Faults, from_json
+from streaming.sandbox.faults.kinds import MOST_SECONDS
+from streaming.sandbox.faults.schedule import Line
 from tests.streaming.sandbox.websocket_fakes import BTC, XRP, Clock
 from trading.errors import InvalidValue
 from trading.market import PairStatus

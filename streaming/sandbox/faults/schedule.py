@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from streaming.sandbox.fault import MOST_SECONDS, OF_FRAMES, STATUSES, Fault, FaultKind, from_json
-from streaming.sandbox.garbage import broken_checksum, garbage
+from streaming.sandbox.faults.garbage import broken_checksum, garbage
+from streaming.sandbox.faults.kinds import MOST_SECONDS, OF_FRAMES, STATUSES, Fault, FaultKind, from_json
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
 
-__all__ = ["Fault", "FaultKind", "Faults", "Line", "from_json"]
+__all__ = ["Faults", "Line"]
 
 HEARTBEAT = "heartbeat"
 MOST_ARMED = 1000
