@@ -74,7 +74,7 @@ class Admin:
             "status": exchange.system_status.value,
             "pairs": {str(pair): self._pair(pair) for pair in exchange.listings},
             "accounts": exchange.accounts(),
-            "faults": len(self._faults.listed()),
+            "faults": len(self._faults.describe()),
         }
 
     def _pair(self, pair: Pair) -> dict[str, str | None]:
@@ -95,7 +95,7 @@ class Admin:
         return {"status": status.value}
 
     async def _list_faults(self, request: web.Request) -> Any:
-        return self._faults.listed()
+        return self._faults.describe()
 
     async def _arm(self, request: web.Request) -> Any:
         return {"id": self._faults.arm(from_json(await _body(request, None)))}

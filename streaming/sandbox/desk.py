@@ -178,7 +178,7 @@ class Desk:
             raise Refused("EService:Market in post_only mode")
 
     def _check_open(self) -> None:
-        if self._faults.status() is PairStatus.MAINTENANCE:
+        if self._faults.status(None) is PairStatus.MAINTENANCE:
             raise Refused("EService:Unavailable")
 
     def _age(self, order: ExchangeOrder) -> float:

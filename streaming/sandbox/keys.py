@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from streaming.sandbox.limits import INVALID_SESSION
 from streaming.sandbox.model import Refused
 from trading.errors import InvalidValue, UnreadableFile
 
@@ -169,7 +170,7 @@ class Keys:
         try:
             return self._tokens[token]
         except KeyError:
-            raise Refused("ESession:Invalid session") from None
+            raise Refused(INVALID_SESSION) from None
 
     def _forget_expired(self) -> None:
         now = self._server()

@@ -6,7 +6,10 @@ from decimal import Decimal
 MAX_AMOUNT = Decimal(10) ** 15  # no price or quantity comes near; more would only cost memory to write out
 MAX_DECIMALS = 18  # more than any increment has
 MAX_TIMEOUT = 86_399  # seconds of the dead man's switch; the docs say less than a day
-INTERNAL_ERROR = "EGeneral:Internal error"  # Kraken's words for a fault of its own
+# Kraken's words
+INTERNAL_ERROR = "EGeneral:Internal error"
+INVALID_SESSION = "ESession:Invalid session"
+EXCEEDED_RATE = "Exceeded msg rate"
 
 # docs.kraken.com, spot-clordid: long UUID, short UUID, or text of up to 18
 CLIENT_ORDER_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}|[\x21-\x7e]{1,18}"

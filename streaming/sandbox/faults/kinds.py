@@ -1,4 +1,4 @@
-"""One thing that goes wrong in real life: the menu of kinds, and where and when an entry of it strikes.
+"""One thing that goes wrong in real life: the kinds of faults, and where and when one of them is triggered.
 
 Times are seconds of server time, counted from when the fault was armed.
 """
@@ -41,10 +41,10 @@ STATUSES = {  # strictest first
     FaultKind.CANCEL_ONLY: PairStatus.CANCEL_ONLY,
     FaultKind.POST_ONLY: PairStatus.POST_ONLY,
 }
-MOST_SECONDS = 10 * 366 * 86_400.0  # ten years: a clock that is farther off has no date to tell
-LASTING = frozenset({*STATUSES, FaultKind.CLOCK_SKEW})  # in force for a time; strikes are not counted
-NEED_SECONDS = frozenset({FaultKind.SLOW_ACK, FaultKind.SLOW_LORIS, FaultKind.CLOCK_SKEW})
-OF_FRAMES = frozenset(
+MAX_SECONDS = 10 * 366 * 86_400.0  # ten years: a clock that is farther off has no date to tell
+TIMED_KINDS = frozenset({*STATUSES, FaultKind.CLOCK_SKEW})  # in force for a time; occasions are not counted
+KINDS_WITH_SECONDS = frozenset({FaultKind.SLOW_ACK, FaultKind.SLOW_LORIS, FaultKind.CLOCK_SKEW})
+FRAME_KINDS = frozenset(
     {
         FaultKind.DISCONNECT,
         FaultKind.SILENT_CHANNEL,
@@ -61,7 +61,7 @@ CHANNELS = frozenset(
 )  # of WebSocket v2
 
 
-ONLY_CHANNELS = {
+CHANNELS_OF_KIND = {
     FaultKind.CHECKSUM_BREAK: frozenset({"book"}),
     FaultKind.SEQUENCE_GAP: frozenset({"executions", "balances"}),
     FaultKind.TOKEN_EXPIRY: frozenset({"executions", "balances"}),
@@ -75,12 +75,12 @@ class Fault:
     kind: FaultKind
     after: float = 0.0
     lasts: float | None = None  # None: until disarmed or `count` is used up
-    count: int | None = None  # strikes
+    count: int | None = None  # how often it is triggered
     channel: str = ""  # WebSocket: book, executions ...
     symbol: str = ""  # BTC/USDT
     method: str = ""  # add_order (WebSocket), AddOrder (REST) ...
     seconds: float = 0.0  # delay, skew (signed), time per byte, or pause between disconnects
-    every: int = 1  # strikes at each n-th occasion
+    every: int = 1  # triggered at each n-th occasion
 
     def __post_init__(self) -> None:
         _check(self)
@@ -94,17 +94,17 @@ class Fault:
 
 
 def from_json(entry: Mapping[str, Any]) -> Fault:
-    """A fault as a configuration or the admin endpoint writes it; InvalidValue names the field and what is allowed."""
+    """Read a fault of a configuration or the admin endpoint; InvalidValue names the field and what is allowed."""
     if not isinstance(entry, Mapping):
         raise InvalidValue(f'a fault is an object like {{"kind": "disconnect"}}, not {entry!r}')
     allowed = [one.name for one in fields(Fault)]
     for name in entry:
         if name not in allowed:
-            raise InvalidValue(f"fault field {name!r} is unknown: allowed are {_listed(allowed)}")
+            raise InvalidValue(f"fault field {name!r} is unknown: allowed are {_join(allowed)}")
     try:
         kind = FaultKind(entry.get("kind", ""))
     except ValueError:
-        raise InvalidValue(f"kind is {entry.get('kind')!r}: allowed are {_listed(FaultKind)}") from None
+        raise InvalidValue(f"kind is {entry.get('kind')!r}: allowed are {_join(FaultKind)}") from None
     return Fault(**{**entry, "kind": kind})
 
 
@@ -112,19 +112,19 @@ def _check(fault: Fault) -> None:
     for name in ("channel", "symbol", "method"):
         if not isinstance(getattr(fault, name), str):
             raise InvalidValue(f"{name} is {getattr(fault, name)!r}: allowed is text, empty for all")
-    _check_number("after", fault.after, least=0)
-    _check_number("seconds", fault.seconds, least=None if fault.kind is FaultKind.CLOCK_SKEW else 0)
+    _check_number("after", fault.after, minimum=0)
+    _check_number("seconds", fault.seconds, minimum=None if fault.kind is FaultKind.CLOCK_SKEW else 0)
     if fault.lasts is not None:
-        _check_number("lasts", fault.lasts, least=0)
+        _check_number("lasts", fault.lasts, minimum=0)
     for name in ("count", "every"):
         _check_count(name, getattr(fault, name))
     _check_place(fault)
-    only = ONLY_CHANNELS.get(fault.kind)
+    only = CHANNELS_OF_KIND.get(fault.kind)
     if only and fault.channel and fault.channel not in only:
-        raise InvalidValue(f"{fault.kind} happens on {_listed(sorted(only))}, not on {fault.channel}")
-    if fault.kind in NEED_SECONDS and not fault.seconds:
+        raise InvalidValue(f"{fault.kind} happens on {_join(sorted(only))}, not on {fault.channel}")
+    if fault.kind in KINDS_WITH_SECONDS and not fault.seconds:
         raise InvalidValue(f"{fault.kind} needs seconds: how long, not 0")
-    if fault.kind in LASTING and (
+    if fault.kind in TIMED_KINDS and (
         fault.count is not None or fault.every != 1 or fault.channel or fault.method
     ):
         raise InvalidValue(
@@ -135,7 +135,7 @@ def _check(fault: Fault) -> None:
 def _check_place(fault: Fault) -> None:
     if fault.channel and fault.channel not in CHANNELS:
         raise InvalidValue(
-            f"channel is {fault.channel!r}: allowed are {_listed(sorted(CHANNELS))}, empty for all"
+            f"channel is {fault.channel!r}: allowed are {_join(sorted(CHANNELS))}, empty for all"
         )
     if fault.method and not (fault.method.isascii() and fault.method.replace("_", "").isalpha()):
         raise InvalidValue(f"method is {fault.method!r}: allowed is a name like add_order or AddOrder")
@@ -145,12 +145,12 @@ def _check_place(fault: Fault) -> None:
         raise InvalidValue(f"symbol is {fault.symbol!r}: write it like {Pair.parse(fault.symbol)}")
 
 
-def _check_number(name: str, value: object, least: float | None) -> None:
-    lowest = -MOST_SECONDS if least is None else least
+def _check_number(name: str, value: object, minimum: float | None) -> None:
+    lowest = -MAX_SECONDS if minimum is None else minimum
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not lowest <= value <= MOST_SECONDS:  # type: ignore[operator]
+    if not is_number or not lowest <= value <= MAX_SECONDS:  # type: ignore[operator]
         raise InvalidValue(
-            f"{name} is {repr(value)[:40]}: allowed are seconds from {lowest:.0f} to {MOST_SECONDS:.0f}"
+            f"{name} is {repr(value)[:40]}: allowed are seconds from {lowest:.0f} to {MAX_SECONDS:.0f}"
         )
 
 
@@ -161,5 +161,5 @@ def _check_count(name: str, value: object) -> None:
         raise InvalidValue(f"{name} is {value!r}: allowed are whole numbers from 1")
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join(names: Iterable[str]) -> str:
     return ", ".join(names)

@@ -1,4 +1,4 @@
-"""From a request to Kraken's answer: {"error": [], "result": ...}, always with HTTP 200, unless a fault strikes."""
+"""From a request to Kraken's response: {"error": [], "result": ...}, with HTTP 200 unless a fault is triggered."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
-from streaming.sandbox.faults import FaultKind
+from streaming.sandbox.faults.requests import check_rest_request, disconnects, rest_response
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.limits import INTERNAL_ERROR
 from streaming.sandbox.model import Refused
@@ -47,7 +47,8 @@ def public_handler(
 
         async def work() -> Any:
             call = _known(calls, method)
-            _strike_before(face, method)
+            check_rest_request(face.faults, method, signed=False, counts_as_order=False)
+            _check_open(face, method)
             face.desk.rates.public(request.remote or "")
             return call(face, await _public_parameters(request))
 
@@ -64,7 +65,8 @@ def private_handler(
 
         async def work() -> Any:
             known = _known(calls, method)
-            _strike_before(face, method, known)
+            check_rest_request(face.faults, method, signed=True, counts_as_order=not known.cost)
+            _check_open(face, method)
             body = await _body(request)
             given = Parameters.of_body(body, _is_json(request, body))
             account = _account(face, request, body, given, known)
@@ -87,7 +89,7 @@ def _known(calls: Mapping[str, Call], method: str) -> Call:
 async def _answered(
     face: Face, request: web.Request, method: str, work: Callable[[], Awaitable[Any]]
 ) -> web.StreamResponse:
-    if face.faults.strikes(FaultKind.DISCONNECT, method=method):
+    if disconnects(face.faults, method):
         _hang_up(request)
         return web.Response()
     try:
@@ -103,16 +105,14 @@ async def _answered(
 
 
 async def _sent(face: Face, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
-    """What has happened has happened; only its telling goes wrong here."""
-    faults = face.faults
-    if fault := faults.strikes(FaultKind.SLOW_ACK, method=method):
-        await asyncio.sleep(fault.seconds)
-    if faults.strikes(FaultKind.LOST_ACK, method=method):
+    """The request has taken effect; only its response goes wrong here."""
+    fault = await rest_response(face.faults, method)
+    if fault.lost:
         _hang_up(request)
-    elif faults.strikes(FaultKind.ACCEPTED_THEN_5XX, method=method):
+    if fault.error_page:
         return web.Response(status=BROKEN, text=BROKEN_PAGE, content_type="text/html")
-    elif fault := faults.strikes(FaultKind.SLOW_LORIS, method=method):
-        return await _dribbled(request, body, fault.seconds)
+    if fault.seconds_per_byte:
+        return await _dribbled(request, body, fault.seconds_per_byte)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -135,12 +135,7 @@ async def _dribbled(request: web.Request, body: bytes, pause: float) -> web.Stre
     return response
 
 
-def _strike_before(face: Face, method: str, private: Private | None = None) -> None:
-    if face.faults.strikes(FaultKind.RATE_LIMIT, method=method):
-        places_orders = private is not None and not private.cost
-        raise Refused("EOrder:Rate limit exceeded" if places_orders else "EAPI:Rate limit exceeded")
-    if private is not None and face.faults.strikes(FaultKind.NONCE_ERROR, method=method):
-        raise Refused("EAPI:Invalid nonce")
+def _check_open(face: Face, method: str) -> None:
     if method not in ALWAYS_ANSWERED and face.system_status() is PairStatus.MAINTENANCE:
         raise Refused("EService:Unavailable")
 

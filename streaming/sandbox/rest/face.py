@@ -13,8 +13,6 @@ from streaming.sandbox.rest.names import Names
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair, PairStatus
 
-SEVERITY = (PairStatus.MAINTENANCE, PairStatus.CANCEL_ONLY, PairStatus.POST_ONLY)
-
 
 @dataclass(frozen=True, slots=True)
 class Face:
@@ -49,11 +47,7 @@ class Face:
         return utc(self.server())
 
     def system_status(self) -> PairStatus:
-        return self._worse(self.exchange.system_status, self.faults.status())
+        return self.faults.status(None, self.exchange.system_status)
 
     def pair_status(self, pair: Pair) -> PairStatus:
-        return self._worse(self.exchange.status(pair), self.faults.status(pair))
-
-    @staticmethod
-    def _worse(own: PairStatus, armed: PairStatus | None) -> PairStatus:
-        return next((status for status in SEVERITY if status in (own, armed)), armed or own)
+        return self.faults.status(pair, self.exchange.status(pair))

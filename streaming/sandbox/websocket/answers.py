@@ -7,8 +7,6 @@ import msgspec
 
 from streaming.sandbox.websocket.spelling import told
 
-INVALID_SESSION = "ESession:Invalid session"
-EXCEEDED = "Exceeded msg rate"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 

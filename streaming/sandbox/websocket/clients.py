@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from streaming.sandbox.faults import FaultKind, Faults
-from streaming.sandbox.faults.schedule import Line
+from streaming.sandbox.faults.frames import ConnectionFaults
+from streaming.sandbox.faults.requests import skips_number
 from streaming.sandbox.websocket.framing import framed
 from trading.market import Pair
 
@@ -47,7 +48,7 @@ class Watch:
 class Client:
     number: int
     outlet: Outlet
-    line: Line = field(default_factory=Line)
+    faults: ConnectionFaults
     topics: dict[Topic, None] = field(default_factory=dict)
     watches: dict[str, Watch] = field(default_factory=dict)  # by channel
     beats_at: float = 0.0  # server time of the next heartbeat
@@ -75,22 +76,22 @@ class Delivery:
         """`method` instead of a channel: the answer to a request."""
         self._send(client, channel, symbol, payload, framed(payload), method)
 
-    def skipped(self, channel: str, symbol: str) -> bool:
-        """Whether a number is to be left out of a private channel's sequence."""
-        return self._faults.strikes(FaultKind.SEQUENCE_GAP, channel=channel, symbol=symbol) is not None
+    def skips_number(self, channel: str, symbol: str) -> bool:
+        """Return whether a number is left out of a private channel's sequence."""
+        return skips_number(self._faults, channel, symbol)
 
     def _send(
         self, client: Client, channel: str, symbol: str, payload: bytes, wire: bytes, method: str = ""
     ) -> None:
         self.sent += 1
-        line = client.line
-        if not self._faults.touch_frames and not line.held:
+        if client.faults.idle:
             client.outlet.write(wire)
             return
-        for frame in self._faults.outgoing(channel, symbol, payload, line, method):
-            if line.dribble:
-                client.outlet.dribble(frame, line.dribble)
+        outgoing = client.faults.apply(channel, symbol, payload, method)
+        for frame in outgoing.frames:
+            if outgoing.seconds_per_byte:
+                client.outlet.dribble(frame, outgoing.seconds_per_byte)
             else:
                 client.outlet.write(wire if frame is payload else framed(frame))
-        if line.severed:
+        if outgoing.disconnects:
             client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {channel or method}")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streaming.sandbox.faults import FaultKind
-from streaming.sandbox.limits import INTERNAL_ERROR
+from streaming.sandbox.faults.requests import acknowledgement_delay, check_websocket_order, disconnects
+from streaming.sandbox.limits import EXCEEDED_RATE, INTERNAL_ERROR
 from streaming.sandbox.model import Refused
 from streaming.sandbox.websocket import answers
 from streaming.sandbox.websocket.clients import Client, Outlet
@@ -18,7 +19,7 @@ from streaming.sandbox.websocket.subscription_requests import Subscription
 from streaming.sandbox.websocket.subscriptions import Answer, subscribe, unsubscribe
 
 log = logging.getLogger(__name__)
-MOST_PENDING = 1000  # order requests of one connection on their way to the engine
+MAX_PENDING = 1000  # order requests of one connection on their way to the engine
 
 
 class Conversation:
@@ -45,7 +46,7 @@ class Conversation:
 
     def _take(self, request: Request | RefusedRequest, time_in: float) -> None:
         method = request.method
-        if method and self._faults.strikes(FaultKind.DISCONNECT, method=method):
+        if method and disconnects(self._faults, method):
             self.client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {method}")
             return
         if isinstance(request, RefusedRequest):
@@ -78,19 +79,16 @@ class Conversation:
                 follow()
 
     def _take_order(self, request: Request, body: OrderRequest, time_in: float) -> None:
-        method, symbol = request.method, _symbol(body)
-        if self._faults.strikes(FaultKind.RATE_LIMIT, method=method, symbol=symbol):
-            error = "EOrder:Rate limit exceeded"
-        elif self._faults.strikes(FaultKind.TOKEN_EXPIRY, method=method):
-            error = answers.INVALID_SESSION
-        elif len(self._pending) >= MOST_PENDING:
-            error = answers.EXCEEDED
-        else:
-            task = asyncio.create_task(self._carry_out(request, body, time_in))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
+        try:
+            check_websocket_order(self._faults, request.method, _symbol(body))
+            if len(self._pending) >= MAX_PENDING:
+                raise Refused(EXCEEDED_RATE)
+        except Refused as refusal:
+            self._refuse(request.method, request.request_id, str(refusal), time_in, {})
             return
-        self._refuse(method, request.request_id, error, time_in, {})
+        task = asyncio.create_task(self._carry_out(request, body, time_in))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
 
     async def _carry_out(self, request: Request, body: OrderRequest, time_in: float) -> None:
         try:
@@ -110,13 +108,11 @@ class Conversation:
         self, request: Request, result: Mapping[str, Any] | list[Any], time_in: float, symbol: str
     ) -> None:
         frame = answers.accepted(request.method, request.request_id, result, time_in, self._told())
-        if self._faults.strikes(FaultKind.LOST_ACK, method=request.method, symbol=symbol):
-            return
-        slow = self._faults.strikes(FaultKind.SLOW_ACK, method=request.method, symbol=symbol)
-        if slow is None:
+        delay = acknowledgement_delay(self._faults, request.method, symbol)
+        if delay:
+            self._send_late(delay, request.method, frame, symbol)
+        elif delay is not None:
             self._send(request.method, frame, symbol)
-        else:
-            self._send_late(slow.seconds, request.method, frame, symbol)
 
     def _refuse(
         self,

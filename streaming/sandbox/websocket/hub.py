@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.faults.kinds import STATUSES
+from streaming.sandbox.faults.frames import ConnectionFaults
 from streaming.sandbox.model import (
     BalanceChanged,
     BookChanged,
@@ -53,7 +53,7 @@ class Hub:
         self._connections += 1
         seed = f"{self._connections} {self._server()}".encode()
         number = int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "big")
-        client = Client(number, outlet)
+        client = Client(number, outlet, ConnectionFaults(self.faults))
         self.clients[client] = None
         self._tell_status(client)
         return client
@@ -84,7 +84,7 @@ class Hub:
 
     def beat(self) -> None:
         """To be called several times a second: heartbeats, faults that begin or end by the clock."""
-        if self.faults.disconnect_due():
+        if self.faults.trigger_disconnect():
             for client in list(self.clients):
                 client.outlet.sever("fault: disconnect")
         self._tell_statuses()
@@ -98,12 +98,12 @@ class Hub:
         return instruments(frames.SNAPSHOT, self.market.listings.values(), self._status)
 
     def _status(self, pair: Pair) -> PairStatus:
-        return _strictest(self.market.status(pair), self.faults.status(pair))
+        return self.faults.status(pair, self.market.status(pair))
 
     def _statuses(self) -> dict[Pair | None, PairStatus]:
         """Of the exchange as a whole (None) and of each pair, as they are to be told now."""
         pairs: dict[Pair | None, PairStatus] = {pair: self._status(pair) for pair in self.market.listings}
-        return {None: _strictest(self.market.system_status, self.faults.status()), **pairs}
+        return {None: self.faults.status(None, self.market.system_status), **pairs}
 
     def _tell_statuses(self) -> None:
         statuses = self._statuses()
@@ -119,7 +119,3 @@ class Hub:
 
     def _tell_status(self, client: Client) -> None:
         self.delivery.send(client, "status", frames.status(self._told[None].value, client.number))
-
-
-def _strictest(own: PairStatus, armed: PairStatus | None) -> PairStatus:
-    return next((status for status in STATUSES.values() if status in (own, armed)), own)

@@ -88,7 +88,7 @@ class PrivateData:
         return message(EXECUTIONS, UPDATE, [counted])
 
     def _tell(self, client: Client, watch: Watch, frame: bytes, symbol: str = "") -> None:
-        watch.sequence += 2 if self._delivery.skipped(watch.channel, symbol) else 1
+        watch.sequence += 2 if self._delivery.skips_number(watch.channel, symbol) else 1
         numbered = b'%b,"sequence":%d}' % (frame[:-1], watch.sequence)
         self._delivery.send(client, watch.channel, numbered, symbol=symbol)
 

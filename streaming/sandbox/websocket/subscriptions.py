@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from streaming.sandbox.faults import FaultKind
+from streaming.sandbox.faults.requests import check_subscription, check_subscription_token
 from streaming.sandbox.model import Refused
-from streaming.sandbox.websocket.answers import EXCEEDED, INVALID_SESSION
 from streaming.sandbox.websocket.clients import Client, Topic, Watch
 from streaming.sandbox.websocket.hub import INSTRUMENTS, Hub
 from streaming.sandbox.websocket.instruments import CHANNEL
@@ -26,9 +25,12 @@ Answer = tuple[Result | Refused, dict[str, str], Follow | None]  # result, what 
 
 def subscribe(hub: Hub, client: Client, wanted: Subscription) -> Iterator[Answer]:
     """To be run step by step: what follows an answer is sent before the next one is asked for."""
-    if hub.faults.strikes(FaultKind.RATE_LIMIT, channel=wanted.channel, method="subscribe"):
-        yield Refused(EXCEEDED), {}, None
-    elif wanted.channel in PRIVATE_CHANNELS:
+    try:
+        check_subscription(hub.faults, wanted.channel)
+    except Refused as refusal:
+        yield refusal, {}, None
+        return
+    if wanted.channel in PRIVATE_CHANNELS:
         yield _subscribe_private(hub, client, wanted)
     elif wanted.channel == CHANNEL:
         yield _subscribe_instruments(hub, client, wanted)
@@ -96,9 +98,8 @@ def _subscribe_instruments(hub: Hub, client: Client, wanted: Subscription) -> An
 
 def _subscribe_private(hub: Hub, client: Client, wanted: Subscription) -> Answer:
     refusal_names = {"channel": wanted.channel, "status": "error"}  # as recorded
-    if hub.faults.strikes(FaultKind.TOKEN_EXPIRY, channel=wanted.channel, method="subscribe"):
-        return Refused(INVALID_SESSION), refusal_names, None
     try:
+        check_subscription_token(hub.faults, wanted.channel)
         account = hub.tokens.account_of(wanted.token)
     except Refused as refusal:
         return refusal, refusal_names, None

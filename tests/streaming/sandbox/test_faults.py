@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.faults import Fault, FaultKind, Faults, from_json
-from streaming.sandbox.faults.kinds import MOST_SECONDS
-from streaming.sandbox.faults.schedule import Line
+from streaming.sandbox.faults.frames import ConnectionFaults, Outgoing
+from streaming.sandbox.faults.kinds import MAX_SECONDS
 from tests.streaming.sandbox.websocket_fakes import BTC, XRP, Clock
 from trading.errors import InvalidValue
 from trading.market import PairStatus
@@ -27,8 +27,14 @@ def faults(clock: Clock) -> Faults:
     return Faults(clock)
 
 
-def outgoing(faults: Faults, frame: bytes = FRAME, line: Line | None = None) -> list[bytes]:
-    return faults.outgoing("book", "BTC/USDT", frame, line or Line())
+def send_book(
+    faults: Faults, frame: bytes = FRAME, connection: ConnectionFaults | None = None
+) -> list[bytes]:
+    return (connection or ConnectionFaults(faults)).apply("book", "BTC/USDT", frame).frames
+
+
+def send(faults: Faults, channel: str, frame: bytes, method: str = "") -> list[bytes]:
+    return ConnectionFaults(faults).apply(channel, "", frame, method).frames
 
 
 def test_a_fault_strikes_from_its_beginning_to_its_end(faults: Faults, clock: Clock) -> None:
@@ -36,33 +42,33 @@ def test_a_fault_strikes_from_its_beginning_to_its_end(faults: Faults, clock: Cl
     struck = []
     for seconds in (0, 4.9, 5, 14.9, 15, 100):
         clock.now = 1000 + seconds
-        struck.append(faults.strikes(FaultKind.LOST_ACK, method="add_order") is not None)
+        struck.append(faults.trigger(FaultKind.LOST_ACK, method="add_order") is not None)
     assert struck == [False, False, True, True, False, False]
 
 
 def test_a_fault_strikes_as_often_as_it_was_told(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.RATE_LIMIT, count=2))
-    assert [bool(faults.strikes(FaultKind.RATE_LIMIT)) for _ in range(4)] == [True, True, False, False]
+    assert [bool(faults.trigger(FaultKind.RATE_LIMIT)) for _ in range(4)] == [True, True, False, False]
 
 
 def test_every_third_means_the_third_the_sixth_and_so_on(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.RATE_LIMIT, every=3))
-    assert [bool(faults.strikes(FaultKind.RATE_LIMIT)) for _ in range(7)] == [0, 0, 1, 0, 0, 1, 0]
+    assert [bool(faults.trigger(FaultKind.RATE_LIMIT)) for _ in range(7)] == [0, 0, 1, 0, 0, 1, 0]
 
 
 def test_a_fault_strikes_only_what_it_names(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.LOST_ACK, method="add_order", symbol="BTC/USDT"))
-    assert not faults.strikes(FaultKind.LOST_ACK, method="cancel_order", symbol="BTC/USDT")
-    assert not faults.strikes(FaultKind.LOST_ACK, method="add_order", symbol="XRP/BTC")
-    assert not faults.strikes(FaultKind.SLOW_ACK, method="add_order", symbol="BTC/USDT")
-    assert faults.strikes(FaultKind.LOST_ACK, method="add_order", symbol="BTC/USDT")
+    assert not faults.trigger(FaultKind.LOST_ACK, method="cancel_order", symbol="BTC/USDT")
+    assert not faults.trigger(FaultKind.LOST_ACK, method="add_order", symbol="XRP/BTC")
+    assert not faults.trigger(FaultKind.SLOW_ACK, method="add_order", symbol="BTC/USDT")
+    assert faults.trigger(FaultKind.LOST_ACK, method="add_order", symbol="BTC/USDT")
 
 
 def test_what_strikes_is_listed_with_how_often(faults: Faults) -> None:
     number = faults.arm(Fault(FaultKind.MISSED_MESSAGE, count=2))
     for _ in range(5):
-        outgoing(faults)
-    [entry] = faults.listed()
+        send_book(faults)
+    [entry] = faults.describe()
     assert (entry["id"], entry["kind"], entry["struck"], entry["in_force"]) == (
         number,
         "missed_message",
@@ -74,20 +80,20 @@ def test_what_strikes_is_listed_with_how_often(faults: Faults) -> None:
 
 def test_a_disarmed_fault_strikes_no_more(faults: Faults) -> None:
     number = faults.arm(Fault(FaultKind.MISSED_MESSAGE))
-    assert outgoing(faults) == []
+    assert send_book(faults) == []
     assert faults.disarm(number)
     assert not faults.disarm(number)
-    assert outgoing(faults) == [FRAME]
+    assert send_book(faults) == [FRAME]
 
 
 def test_without_a_fault_frames_go_out_as_they_are(faults: Faults) -> None:
-    assert outgoing(faults) == [FRAME]
-    assert not faults.touch_frames
+    assert send_book(faults) == [FRAME]
+    assert ConnectionFaults(faults).idle
 
 
 def test_a_broken_checksum_changes_the_checksum_and_nothing_else(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.CHECKSUM_BREAK))
-    [frame] = outgoing(faults)
+    [frame] = send_book(faults)
     before, after = json.loads(FRAME), json.loads(frame)
     assert after["data"][0].pop("checksum") != before["data"][0].pop("checksum")
     assert after == before
@@ -95,26 +101,26 @@ def test_a_broken_checksum_changes_the_checksum_and_nothing_else(faults: Faults)
 
 def test_a_duplicated_message_comes_twice(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.DUPLICATED_MESSAGE, count=1))
-    assert outgoing(faults) == [FRAME, FRAME]
-    assert outgoing(faults) == [FRAME]
+    assert send_book(faults) == [FRAME, FRAME]
+    assert send_book(faults) == [FRAME]
 
 
 def test_reordered_messages_change_places_per_connection_and_symbol(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.REORDERED_MESSAGES, every=2, after=0))
-    line = Line()
-    assert outgoing(faults, b"1", line) == [b"1"]
-    assert outgoing(faults, b"2", line) == []
-    assert faults.outgoing("book", "XRP/BTC", b"x", line) == [b"x"]
-    assert outgoing(faults, b"other connection") == []
-    assert outgoing(faults, b"3", line) == [b"3", b"2"]
-    assert outgoing(faults, b"4", line) == [b"4"]
+    connection = ConnectionFaults(faults)
+    assert send_book(faults, b"1", connection) == [b"1"]
+    assert send_book(faults, b"2", connection) == []
+    assert connection.apply("book", "XRP/BTC", b"x").frames == [b"x"]
+    assert send_book(faults, b"other connection") == []
+    assert send_book(faults, b"3", connection) == [b"3", b"2"]
+    assert send_book(faults, b"4", connection) == [b"4"]
 
 
 def test_garbage_comes_before_the_frame_and_is_never_a_message(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.GARBAGE_FRAME))
     seen = set()
     for _ in range(5):
-        nonsense, frame = outgoing(faults)
+        nonsense, frame = send_book(faults)
         assert frame == FRAME
         seen.add(nonsense)
     assert len(seen) == 5
@@ -132,26 +138,24 @@ def _is_utf8(payload: bytes) -> bool:
 
 def test_silence_of_every_channel_leaves_the_heartbeat(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.SILENT_CHANNEL))
-    assert outgoing(faults) == []
-    assert faults.outgoing("heartbeat", "", b"beat", Line()) == [b"beat"]
+    assert send_book(faults) == []
+    assert send(faults, "heartbeat", b"beat") == [b"beat"]
     faults.arm(Fault(FaultKind.SILENT_CHANNEL, channel="heartbeat"))
-    assert faults.outgoing("heartbeat", "", b"beat", Line()) == []
+    assert send(faults, "heartbeat", b"beat") == []
 
 
 def test_answers_are_only_hit_by_faults_that_name_their_method(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.MISSED_MESSAGE))
-    assert faults.outgoing("", "", b"ack", Line(), "add_order") == [b"ack"]
+    assert send(faults, "", b"ack", "add_order") == [b"ack"]
     faults.arm(Fault(FaultKind.DUPLICATED_MESSAGE, method="add_order"))
-    assert faults.outgoing("", "", b"ack", Line(), "cancel_order") == [b"ack"]
-    assert faults.outgoing("", "", b"ack", Line(), "add_order") == [b"ack", b"ack"]
+    assert send(faults, "", b"ack", "cancel_order") == [b"ack"]
+    assert send(faults, "", b"ack", "add_order") == [b"ack", b"ack"]
 
 
 def test_a_disconnect_at_a_channel_cuts_off_instead_of_sending(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.DISCONNECT, channel="book", count=1))
-    line = Line()
-    assert outgoing(faults, line=line) == []
-    assert line.severed
-    assert not faults.disconnect_due()
+    assert ConnectionFaults(faults).apply("book", "BTC/USDT", FRAME) == Outgoing([], disconnects=True)
+    assert not faults.trigger_disconnect()
 
 
 def test_a_disconnect_by_the_clock_comes_after_every_pause(faults: Faults, clock: Clock) -> None:
@@ -159,27 +163,27 @@ def test_a_disconnect_by_the_clock_comes_after_every_pause(faults: Faults, clock
     due = []
     for seconds in (0, 10, 11, 39, 40, 41, 100):
         clock.now = 1000 + seconds
-        due.append(faults.disconnect_due())
+        due.append(faults.trigger_disconnect())
     assert due == [False, True, False, False, True, False, False]
-    assert outgoing(faults) == [FRAME]
+    assert send_book(faults) == [FRAME]
 
 
 def test_a_dribbled_frame_says_how_slowly(faults: Faults) -> None:
     faults.arm(Fault(FaultKind.SLOW_LORIS, channel="book", seconds=0.5))
-    line = Line()
-    assert outgoing(faults, line=line) == [FRAME]
-    assert line.dribble == 0.5
+    connection = ConnectionFaults(faults)
+    assert connection.apply("book", "BTC/USDT", FRAME) == Outgoing([FRAME], seconds_per_byte=0.5)
     faults.clear()
-    assert outgoing(faults, line=line) == [FRAME]
-    assert line.dribble == 0
+    assert connection.apply("book", "BTC/USDT", FRAME) == Outgoing([FRAME])
 
 
 def test_the_strictest_status_is_in_force(faults: Faults) -> None:
-    assert faults.status(BTC) is None
+    assert faults.status(BTC) is PairStatus.ONLINE
     faults.arm(Fault(FaultKind.POST_ONLY, symbol="BTC/USDT"))
-    assert (faults.status(BTC), faults.status(XRP), faults.status()) == (PairStatus.POST_ONLY, None, None)
+    assert (faults.status(BTC), faults.status(XRP)) == (PairStatus.POST_ONLY, PairStatus.ONLINE)
+    assert faults.status(None) is PairStatus.ONLINE
+    assert faults.status(BTC, PairStatus.CANCEL_ONLY) is PairStatus.CANCEL_ONLY
     faults.arm(Fault(FaultKind.MAINTENANCE, lasts=60))
-    assert faults.status(BTC) is faults.status(XRP) is faults.status() is PairStatus.MAINTENANCE
+    assert faults.status(BTC) is faults.status(XRP) is faults.status(None) is PairStatus.MAINTENANCE
 
 
 def test_the_clock_is_wrong_while_a_skew_is_in_force(faults: Faults, clock: Clock) -> None:
@@ -249,7 +253,7 @@ def test_any_json_object_is_a_fault_or_one_clear_refusal(entry: dict[str, Any]) 
         return
     faults = Faults(lambda: 0.0)
     faults.arm(fault)
-    json.dumps(faults.listed(), allow_nan=False)
+    json.dumps(faults.describe(), allow_nan=False)
 
 
 def test_faults_are_not_armed_without_end(faults: Faults) -> None:
@@ -270,5 +274,5 @@ def test_skews_that_add_up_still_leave_a_time_to_tell(faults: Faults) -> None:
     for sign in (1, -1):
         faults.clear()
         for _ in range(900):
-            faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=sign * MOST_SECONDS))
-        assert faults.skew() == sign * MOST_SECONDS
+            faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=sign * MAX_SECONDS))
+        assert faults.skew() == sign * MAX_SECONDS

@@ -205,7 +205,7 @@ def rehearsed(watch: Watch, case: Case) -> list[dict[str, Any]]:
                     await watch.trade()
             if case.faults[0]["kind"] == "silent_channel":  # takes its time, however fast the market is
                 await watch.until(lambda: bool(watch.of(Interrupted)))
-            struck.extend(exchange.running.faults.listed())
+            struck.extend(exchange.running.faults.describe())
             await asyncio.to_thread(exchange.disarm)
             await watch.trade()  # until another message comes, nobody can know that the last one is missing
             while not watch.is_level():
