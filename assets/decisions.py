@@ -10,10 +10,10 @@ from assets.market import OHLCV, instruments
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
-from ml.decision.decide import Rules
-from ml.decision.execute import Executed, execute
+from ml.decision.decide import DecisionRules
+from ml.decision.execute import ExecutedDecision, execute_decision
 from ml.decision.explanation import explain
-from ml.decision.reader import Knowledge
+from ml.decision.reader import InputReader
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import Journal, Venue
@@ -43,14 +43,16 @@ class DecisionConfig(dg.Config):
 def decision(
     context: dg.AssetExecutionContext,
     config: DecisionConfig,
-    knowledge: dg.ResourceParam[Knowledge],
-    rules: dg.ResourceParam[Rules],
+    input_reader: dg.ResourceParam[InputReader],
+    rules: dg.ResourceParam[DecisionRules],
     journal: dg.ResourceParam[Journal],
     venue: dg.ResourceParam[Venue],
 ) -> dg.MaterializeResult[None]:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
     pair = Pair.parse(context.partition_key)
-    done = execute(pair, parse_clock(config.as_of), knowledge, rules, journal, venue)
+    done = execute_decision(
+        pair, parse_clock(config.as_of), input_reader, rules, journal=journal, venue=venue
+    )
     context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
     return dg.MaterializeResult(metadata=_metadata(done))
 
@@ -66,7 +68,7 @@ def parse_clock(text: str) -> datetime | None:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _metadata(done: Executed) -> dict[str, Any]:
+def _metadata(done: ExecutedDecision) -> dict[str, Any]:
     return {
         "decision_id": done.receipt["decision_id"],
         "action": done.receipt["action"],

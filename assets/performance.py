@@ -13,8 +13,9 @@ from assets.metadata_tables import markdown_table
 from assets.news import news_sentiment
 from assets.partitions import DAYS, days
 from assets.policies import ppo_policy
-from ml.decision.decide import Rules
-from ml.decision.reader import Knowledge
+from ml.decision.decide import DecisionRules
+from ml.decision.market_reader import MarketReader
+from ml.decision.reader import InputReader
 from ml.learning.registry import PolicyRegistry
 from ml.scoring import Day, Score, analyst_votes, known_outcomes, policy_votes, score, technical_votes
 from trading.errors import NotStored
@@ -42,19 +43,19 @@ ONE_DAY = timedelta(days=1)
 def model_performance(
     context: dg.AssetExecutionContext,
     costs: dg.ResourceParam[Mapping[Pair, Costs]],
-    rules: dg.ResourceParam[Rules],
-    knowledge: dg.ResourceParam[Knowledge],
+    rules: dg.ResourceParam[DecisionRules],
+    input_reader: dg.ResourceParam[InputReader],
     feature_store: dg.ResourceParam[TableStore],
     policies: dg.ResourceParam[PolicyRegistry],
     performance_store: dg.ResourceParam[PerformanceStore],
 ) -> None:
     """Score every model per pair and day: votes, hit rate, return and cost, in shadow mode (no order is placed)."""
-    scorer = ShadowScorer(knowledge, feature_store, policies, rules)
+    scorer = ShadowScorer(input_reader.market, feature_store, policies, rules)
     for key in sorted(context.partition_keys):
         start, end = days([key])
         rows = [
             {"pair": str(pair), "mode": "shadow", **asdict(each)}
-            for pair in knowledge.universe.pairs
+            for pair in input_reader.market.universe.pairs
             for each in scorer.scores(pair, start, end, costs[pair])
         ]
         performance_store.replace_day(start.date(), rows)
@@ -66,10 +67,10 @@ class ShadowScorer:
     """Scores the votes of every model on the candles of a past day; no order is placed."""
 
     def __init__(
-        self, knowledge: Knowledge, feature_store: TableStore, policies: PolicyRegistry, rules: Rules
+        self, market: MarketReader, feature_store: TableStore, policies: PolicyRegistry, rules: DecisionRules
     ) -> None:
-        self._knowledge, self._features, self._policies, self._rules = (
-            knowledge,
+        self._market, self._features, self._policies, self._rules = (
+            market,
             feature_store,
             policies,
             rules,
@@ -83,7 +84,7 @@ class ShadowScorer:
         yield score("technical", technical_votes(day, self._rules.signals), day.returns, costs)
         yield score(
             "analyst",
-            analyst_votes(day, lambda at: self._knowledge.sentiment(pair, at), self._rules.analyst),
+            analyst_votes(day, lambda at: self._market.sentiment(pair, at), self._rules.analyst),
             day.returns,
             costs,
         )
@@ -95,7 +96,7 @@ class ShadowScorer:
         yield score(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
 
     def _day_of_outcomes(self, pair: Pair, start: datetime, end: datetime) -> Day:
-        candles = self._knowledge.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
+        candles = self._market.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
         return known_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
 
 

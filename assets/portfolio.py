@@ -12,7 +12,8 @@ from assets.market import OHLCV
 from assets.metadata_plots import line_plot
 from assets.metadata_tables import markdown_table
 from assets.partitions import DAYS, days
-from ml.decision.reader import Knowledge
+from ml.decision.account_reader import AccountReader
+from ml.decision.reader import InputReader
 from trading.account import portfolio_of, with_results
 from trading.orders import Fill
 from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown
@@ -38,7 +39,7 @@ SHOWN_TRADES = 20  # newest closed trades in the metadata; the journal has them 
 )
 def portfolio_snapshots(
     context: dg.AssetExecutionContext,
-    knowledge: dg.ResourceParam[Knowledge],
+    input_reader: dg.ResourceParam[InputReader],
     journal: dg.ResourceParam[Journal],
 ) -> dg.MaterializeResult[None]:
     """Value the balances at the last closes known by the end of the day, or by the newest candle while the day runs.
@@ -46,13 +47,14 @@ def portfolio_snapshots(
     Profits and fees are sums since the account opened, in its quote asset at those prices.
     """
     start, end = days([context.partition_key])
-    newest = max(knowledge.newest_close(pair) for pair in knowledge.universe.pairs)
+    account, market = input_reader.account, input_reader.market
+    newest = max(market.newest_close_time(pair) for pair in market.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))
-    name, prices = knowledge.account.name, knowledge.prices(at)
-    snapshot, fills = _consistent_snapshot(knowledge, journal, at)
+    name, prices = account.name, market.prices(at)
+    snapshot, fills = _consistent_snapshot(account, journal, at)
     snapshot = with_results(snapshot, fills, prices)
     journal.save_snapshot(name, at.date(), snapshot)
-    context.log.info(f"{name}: equity {snapshot['equity']:.2f} {knowledge.account.quote} on {at:%Y-%m-%d}")
+    context.log.info(f"{name}: equity {snapshot['equity']:.2f} {account.quote} on {at:%Y-%m-%d}")
     holdings = portfolio_of(snapshot["balances"], fills).holdings
     return dg.MaterializeResult(
         metadata={
@@ -68,13 +70,13 @@ def portfolio_snapshots(
 
 
 def _consistent_snapshot(
-    knowledge: Knowledge, journal: Journal, at: datetime
+    account: AccountReader, journal: Journal, at: datetime
 ) -> tuple[dict[str, Any], list[Fill]]:
     """Read the account and its fills up to `at`; when an order fills between the two reads, read both again."""
     while True:
-        fills = journal.fills(knowledge.account.name)
-        snapshot = knowledge.snapshot(at)
-        if journal.fills(knowledge.account.name) == fills:
+        fills = journal.fills(account.name)
+        snapshot = account.snapshot(at)
+        if journal.fills(account.name) == fills:
             return snapshot, [fill for fill in fills if fill.filled_at <= at]
 
 

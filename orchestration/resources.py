@@ -12,8 +12,10 @@ import dagster as dg
 
 from ml.agents.analyst import AnalystRules
 from ml.backtests import Backtester
-from ml.decision.decide import Rules
-from ml.decision.reader import Knowledge
+from ml.decision.account_reader import AccountReader
+from ml.decision.decide import DecisionRules
+from ml.decision.market_reader import MarketReader
+from ml.decision.reader import InputReader
 from ml.learning.registry import PolicyRegistry
 from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
@@ -132,22 +134,26 @@ class Services:
         return PostgresPromotions(self.dsn, self.dataset)
 
     @property
-    def knowledge(self) -> Knowledge:
-        return Knowledge(
+    def input_reader(self) -> InputReader:
+        market = MarketReader(
             universe=self.settings.market.universe,
-            account=self.account,
             candles=self.candle_store,
             news=self.news_store,
-            policies=self.policies,
-            journal=self.journal,
-            instruments=self.instrument_file.read(),
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
-            clock=machine_time(None) if self.settings.market.is_live else None,
-            held=self.held if self.settings.venue.mode == "sandbox" else None,
+        )
+        account = AccountReader(
+            account=self.account,
+            journal=self.journal,
+            market=market,
+            instruments=self.instrument_file.read(),
+            venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
+        )
+        return InputReader(
+            account, self.policies, clock=machine_time(None) if self.settings.market.is_live else None
         )
 
-    def held(self) -> Mapping[str, Decimal]:
+    def venue_balances(self) -> Mapping[str, Decimal]:
         return sandbox_balances(self.settings, self.home)
 
     @property
@@ -183,14 +189,14 @@ class Services:
         return self.landing.source(market.venue, timeframe, market.known_until)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> DecisionRules:
         settings = self.settings
         analyst = AnalystRules(
             maximum_age_hours=settings.risk.sentiment_age_hours,
             minimum_articles=settings.sentiment.minimum_articles,
             threshold=settings.sentiment.threshold,
         )
-        return Rules(settings.signals, analyst, settings.consensus, settings.risk)
+        return DecisionRules(settings.signals, analyst, settings.consensus, settings.risk)
 
 
 def as_resource(build: Callable[[Services], Any], description: str) -> dg.ResourceDefinition:
@@ -239,7 +245,7 @@ RESOURCES: dict[str, Any] = {
     "training": as_resource(lambda services: services.settings.policy, "PPO settings"),
     "promotion": as_resource(lambda services: services.settings.promotion, "the gate's rules"),
     "costs": as_resource(lambda services: services.costs, "fee, spread and slippage per pair"),
-    "knowledge": as_resource(lambda services: services.knowledge, "everything a decision may see"),
+    "input_reader": as_resource(lambda services: services.input_reader, "everything a decision may see"),
     "rules": as_resource(lambda services: services.rules, "signals, analyst, consensus and risk limits"),
     "backtester": as_resource(
         lambda services: services.backtester, "strategies, account rules and stored candles"

@@ -1,6 +1,6 @@
-"""What an account's positions and unfilled orders are worth, and what they bind of its balances."""
+"""What an account's positions and unfilled orders are worth, and what they reserve of its balances."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,12 +11,12 @@ from trading.market import Instrument, Pair
 from trading.orders import OrderIntent, Side
 from trading.portfolio import Position, conversion_path, rate
 
-MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is the venue's to refuse
+MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is left to the venue to refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Bet:
-    """A position, or an order that is still to be filled and opens or grows one."""
+class OpenExposure:
+    """A position, or an unfilled order that opens or grows one."""
 
     pair: Pair
     side: Side
@@ -35,64 +35,68 @@ class Commitments:
     instruments: Mapping[Pair, Instrument]
     costs: Mapping[Pair, Costs]
 
-    def bets(self) -> list[Bet]:
-        """Gross: an order against a position does not make either smaller before it is filled."""
+    def exposures(self) -> list[OpenExposure]:
+        """List all exposures, gross: an order against a position makes neither smaller before it is filled."""
         return [
-            *(self._bet(each.pair, each.quantity) for each in self.positions),
+            *(self._exposure(each.pair, each.quantity) for each in self.positions),
             *(
-                self._bet(each.pair, each.side.sign * each.quantity)
+                self._exposure(each.pair, each.side.sign * each.quantity)
                 for each in self.unsettled
                 if not each.reduces
             ),
         ]
 
-    def _bet(self, pair: Pair, quantity: Decimal) -> Bet:
+    def _exposure(self, pair: Pair, quantity: Decimal) -> OpenExposure:
         value = float(abs(quantity) * rate(pair.base, self.quote, self.prices))
-        return Bet(pair, Side.BUY if quantity > 0 else Side.SELL, value)
+        return OpenExposure(pair, Side.BUY if quantity > 0 else Side.SELL, value)
 
-    def free(self, pair: Pair) -> dict[str, Decimal]:
-        """Balances less what waiting orders will spend, and other pairs' positions need to be closed.
+    def free_balances(self, pair: Pair) -> dict[str, Decimal]:
+        """Subtract from the balances what unsettled orders will spend and other pairs' positions need to be closed.
 
-        A stop must find its inventory; that of `pair` itself is the order's own business.
+        A stop must find its inventory; the inventory of `pair` itself is left to the order.
         """
         free = dict(self.balances)
-        for asset, amount in self._bound(pair):
+        for asset, amount in self._reservations(pair):
             free[asset] = max(free.get(asset, Decimal(0)) - amount, Decimal(0))
         return free
 
-    def _bound(self, pair: Pair) -> Iterator[tuple[str, Decimal]]:
+    def _reservations(self, pair: Pair) -> Iterator[tuple[str, Decimal]]:
         for position in self.positions:
             if position.pair != pair:
-                yield self._spent(position.pair, -position.quantity)
+                yield self._spending(position.pair, -position.quantity)
         for intent in self.unsettled:
-            yield self._spent(intent.pair, intent.side.sign * intent.quantity)
+            yield self._spending(intent.pair, intent.side.sign * intent.quantity)
 
-    def _spent(self, pair: Pair, quantity: Decimal) -> tuple[str, Decimal]:
-        """Asset and amount that buying (above zero) or selling so much takes."""
+    def _spending(self, pair: Pair, quantity: Decimal) -> tuple[str, Decimal]:
+        """Asset and amount that buying (above zero) or selling this quantity takes."""
         if quantity < 0:
             return pair.base, -quantity
-        share = self.instruments[pair].taker_fee + Decimal(repr(self.concession(pair)))
+        share = self.instruments[pair].taker_fee + Decimal(repr(self.price_buffer(pair)))
         return pair.quote, quantity * self.prices[pair] * (1 + share)
 
-    def valued_by(self, pair: Pair) -> set[Pair]:
-        """The pairs whose prices value the balances, the positions, waiting orders, and an order in `pair`."""
-        held = {asset for asset, amount in self.balances.items() if amount}
+    def spendable_quote(self, pair: Pair, free: Mapping[str, Decimal]) -> Decimal:
+        """Return the free quote balance less the price buffer of a purchase; risk itself counts the fee."""
+        return free.get(pair.quote, Decimal(0)) / (1 + Decimal(repr(self.price_buffer(pair))))
+
+    def price_buffer(self, pair: Pair) -> float:
+        """Return the share that a market order may pay above the last close: spread, slippage, a small move."""
+        return self.costs[pair].half_spread + self.costs[pair].slippage + MOVE_UNTIL_FILLED
+
+    def valuation_pairs(self, pair: Pair) -> set[Pair]:
+        """Return the pairs whose prices value the balances, the positions, unsettled orders and an order in `pair`."""
+        balances = {asset for asset, amount in self.balances.items() if amount}
         traded = {each.pair.base for each in self.positions} | {each.pair.base for each in self.unsettled}
         return {
             step if (step := Pair(first, second)) in self.prices else Pair(second, first)
-            for asset in held | traded | {pair.quote}
+            for asset in balances | traded | {pair.quote}
             for first, second in pairwise(conversion_path(asset, self.quote, self.prices))
         }
 
-    def concession(self, pair: Pair) -> float:
-        """What a market order may pay above the last close: spread, slippage, and a small move until it fills."""
-        return self.costs[pair].half_spread + self.costs[pair].slippage + MOVE_UNTIL_FILLED
-
-    def waiting(self, at: datetime) -> timedelta:
-        """How long the oldest order without an outcome has waited; zero without one."""
+    def oldest_unsettled_age(self, at: datetime) -> timedelta:
+        """Return how long ago the oldest order without an outcome was decided; zero without one."""
         return max((at - each.created_at for each in self.unsettled), default=timedelta(0))
 
 
-def exposure(bets: list[Bet], asset: str) -> float:
-    """Value of all bets that have `asset` as base or quote."""
-    return sum(bet.value for bet in bets if asset in (bet.pair.base, bet.pair.quote))
+def exposure_to(asset: str, exposures: Iterable[OpenExposure]) -> float:
+    """Sum the values of all exposures that have `asset` as base or quote."""
+    return sum(each.value for each in exposures if asset in (each.pair.base, each.pair.quote))

@@ -1,4 +1,4 @@
-"""Carries a decision out: settle, decide, commit, then place. Nothing leaves the process before it is committed."""
+"""Executes a decision: settle, decide, commit, then place. No order leaves the process before it is committed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +7,9 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from ml.decision.decide import Decision, Rules, decide, decision_id, protective_exit
-from ml.decision.reader import Knowledge
+from ml.decision.account_reader import AccountReader
+from ml.decision.decide import Decision, DecisionRules, decide, decision_id, protective_exit
+from ml.decision.reader import InputReader
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.orders import Order
@@ -19,16 +20,21 @@ from trading.risk.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class ExecutedDecision:
     receipt: dict[str, Any]
     order: Order | None
     repeated: bool  # the decision had been made before: nothing new was decided or ordered
 
 
-def execute(
-    pair: Pair, as_of: datetime | None, knowledge: Knowledge, rules: Rules, journal: Journal, venue: Venue
-) -> Executed:
-    """One decision for the newest candle known at `as_of`; the same candle again changes nothing.
+def execute_decision(
+    pair: Pair,
+    as_of: datetime | None,
+    reader: InputReader,
+    rules: DecisionRules,
+    journal: Journal,
+    venue: Venue,
+) -> ExecutedDecision:
+    """Make one decision for the newest candle known at `as_of`; the same candle again changes nothing.
 
     A position whose stop or target was hit is closed from the journal and the pair's own candles alone, before
     anything else is read: a lost champion or another pair's bad candle must not keep it open.
@@ -36,57 +42,66 @@ def execute(
     Raises InvalidValue when the account has already decided on a later candle: an account's history has one direction.
     """
     watch = Stopwatch()
-    at = as_of or knowledge.now()
-    identity = decision_id(knowledge.account.name, pair, knowledge.closed_by(pair, at))
+    account = reader.account
+    at = as_of or reader.now()
+    identity = decision_id(account.name, pair, reader.market.last_close_time(pair, at))
     if earlier := _find(journal, identity):
-        return Executed(earlier, _place(identity, journal, venue), repeated=True)
-    _refuse_the_past(knowledge.account.name, at, journal)
-    knowledge.ensure_account(at)
-    unfinished = Unfinished()
-    with unfinished.step("settle"):
-        venue.settle(knowledge.account.name)
+        return ExecutedDecision(earlier, _place(identity, journal, venue), repeated=True)
+    _refuse_the_past(account.name, at, journal)
+    account.ensure_open(at)
+    failures = StepFailures()
+    with failures.catch("settle"):
+        venue.settle(account.name)
     watch.lap("settle")
-    with unfinished.step("halts"):
-        begin_halts(knowledge, rules.limits, at, journal)
+    with failures.catch("halts"):
+        record_due_halts(account, rules.limits, at, journal)
     watch.lap("halts")
-    held = knowledge.holding(pair, at)
-    leaving = protective_exit(held, rules) if held else None
-    decided = leaving or _asked(pair, at, knowledge, rules, unfinished, watch)
+    exit_inputs = reader.exit_inputs(pair, at)
+    protective = protective_exit(exit_inputs, rules) if exit_inputs else None
+    decision = protective or _decide_on_all_inputs(pair, at, reader, rules, failures=failures, watch=watch)
     watch.lap("decide")
     facts = {"timings_ms": watch.milliseconds} | (
-        {"unfinished": unfinished.words} if unfinished.words else {}
+        {"unfinished": failures.descriptions} if failures.descriptions else {}
     )
-    first = journal.record_decision(decided.receipt | facts, decided.intent)
+    is_new = journal.record_decision(decision.receipt | facts, decision.intent)
     order = _place(identity, journal, venue)
     try:
-        journal.save_snapshot(knowledge.account.name, at.date(), knowledge.snapshot(at))
+        journal.save_snapshot(account.name, at.date(), account.snapshot(at))
     except Exception:
-        if not leaving:  # an exit was made without the prices of other pairs; the next decision tells of them
+        if not protective:  # an exit needs no prices of other pairs; the next decision raises their error
             raise
-    return Executed(journal.decision(identity), order, repeated=not first)
+    return ExecutedDecision(journal.decision(identity), order, repeated=not is_new)
 
 
-def _asked(
-    pair: Pair, at: datetime, knowledge: Knowledge, rules: Rules, unfinished: "Unfinished", watch: "Stopwatch"
+def _decide_on_all_inputs(
+    pair: Pair,
+    at: datetime,
+    reader: InputReader,
+    rules: DecisionRules,
+    failures: "StepFailures",
+    watch: "Stopwatch",
 ) -> Decision:
-    """Everything gathered, everyone asked. What could not be finished stops here."""
-    unfinished.stop()
-    known = knowledge.at(pair, at)
+    """Gather all inputs and decide, unless an earlier step failed."""
+    failures.raise_first()
+    inputs = reader.inputs(pair, at)
     watch.lap("gather")
-    return decide(known, rules)
+    return decide(inputs, rules)
 
 
-def begin_halts(knowledge: Knowledge, limits: Limits, at: datetime, journal: Journal) -> None:
-    """Write down what stops trading now, before anything is decided: a killed process finds it when it is back.
+def record_due_halts(account: AccountReader, limits: Limits, at: datetime, journal: Journal) -> None:
+    """Record what stops trading now, before anything is decided: it must outlive a killed process.
 
-    A losing streak is found in the fills themselves, a drawdown through the kept peak, so that nothing depends on
+    A losing streak is found in the fills themselves, a drawdown through the stored peak, so that nothing depends on
     this having run before.
     """
-    account = knowledge.account.name
-    now = knowledge.snapshot(at)
-    levels = EquityLevels(now["equity"], journal.raise_peak(account, now["equity"]), now["opening_equity"])
-    trades = closed_trades(journal.fills(account), knowledge.prices(at))
-    journal.begin_halts(account, due_halts(levels, trades, journal.halts(account), limits, at))
+    now = account.snapshot(at)
+    levels = EquityLevels(
+        now["equity"], journal.raise_peak(account.name, now["equity"]), now["opening_equity"]
+    )
+    trades = closed_trades(journal.fills(account.name), account.market.prices(at))
+    journal.begin_halts(
+        account.name, due_halts(levels, trades, journal.halts(account.name), limits=limits, now=at)
+    )
 
 
 def _place(identity: str, journal: Journal, venue: Venue) -> Order | None:
@@ -111,25 +126,27 @@ def _refuse_the_past(account: str, at: datetime, journal: Journal) -> None:
         )
 
 
-class Unfinished:
-    """Errors of steps that must not keep a position open whose protection was hit; any other decision stops."""
+class StepFailures:
+    """Errors of steps that must not keep a position open whose protection was hit; they stop any other decision."""
 
     def __init__(self) -> None:
         self._errors: list[tuple[str, Exception]] = []
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def catch(self, name: str) -> Iterator[None]:
+        """Keep the error of the step `name` for later."""
         try:
             yield
         except Exception as error:
             self._errors.append((name, error))
 
-    def stop(self) -> None:
+    def raise_first(self) -> None:
+        """Raise the error of the first step that failed, if any."""
         for _, error in self._errors:
             raise error
 
     @property
-    def words(self) -> list[str]:
+    def descriptions(self) -> list[str]:
         return [f"{name}: {type(error).__name__}: {error}" for name, error in self._errors]
 
 
@@ -142,6 +159,7 @@ class Stopwatch:
         self.milliseconds: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
+        """Record the time since the last lap under the stage's name."""
         now = self._clock()
         self.milliseconds[stage] = round((now - self._last) * 1000, 3)
         self._last = now

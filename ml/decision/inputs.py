@@ -1,4 +1,4 @@
-"""Everything that one decision may see, as plain values."""
+"""The inputs of one decision, as plain values."""
 
 import math
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from trading.risk import AccountState, MarketState
 
 @dataclass(frozen=True, slots=True)
 class OldestPrice:
-    """Of those that the account and the order are valued with."""
+    """The pair with the oldest of the prices that the account and the order are valued with."""
 
     pair: Pair
     close_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DecisionInputs:
     """Everything that one decision may see. All of it was known at `decided_at`."""
 
     account: str
@@ -32,17 +32,19 @@ class Known:
     timeframe: Timeframe
     decided_at: datetime  # the clock: wall time live, the newest candle's close on history
     candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
-    companions: Mapping[Pair, pl.DataFrame]  # other pairs that features compare with; empty: nothing known
+    companions: Mapping[
+        Pair, pl.DataFrame
+    ]  # other pairs that features compare with; an empty table: nothing known
     reference: Pair | None  # the companion that the size depends on, None for BTC itself
     features: Mapping[str, float | None]  # of the newest candle; None: not known
     policy: Policy | None  # the champion
     policy_age_days: float | None
     sentiment: PairSentiment | None
     position: Position | None
-    since_opened: pl.DataFrame  # candles since the position opened, CANDLE_SCHEMA; empty without one
+    candles_since_opening: pl.DataFrame  # of the position, CANDLE_SCHEMA; empty without one
     state: AccountState
-    waiting: timedelta  # since the oldest order without an outcome was decided; zero without one
-    oldest_price: OldestPrice | None  # None: nothing of the account needs one
+    oldest_unsettled_age: timedelta  # since the oldest order without an outcome was decided; zero without one
+    oldest_price: OldestPrice | None  # None: nothing in the account needs a price
     instrument: Instrument
 
     @property
@@ -55,8 +57,8 @@ class Known:
         return float(self.candles["close"][-1])
 
     @property
-    def oldest_market(self) -> datetime:
-        """Newest close of the pair, or of the reference where that lags more and its correlation counts.
+    def oldest_market_time(self) -> datetime:
+        """Return the newest close time of the pair, or of the reference where that lags and its correlation counts.
 
         Another companion that lags makes features unknown and no more: a quiet cross rate must not halt trading.
         """
@@ -66,18 +68,15 @@ class Known:
         return min(times)
 
     @property
-    def newest_input(self) -> datetime:
-        """When the last of the inputs claims to have become known; after `decided_at` where clocks disagree."""
-        times: list[datetime] = [table["known_at"][-1] for table in self._markets]
+    def newest_input_time(self) -> datetime:
+        """Return when the last of the inputs became known; after `decided_at` where clocks disagree."""
+        tables = [self.candles, *(table for table in self.companions.values() if not table.is_empty())]
+        times: list[datetime] = [table["known_at"][-1] for table in tables]
         return max([*times, self.sentiment.newest_known_at] if self.sentiment else times)
 
     @property
-    def _markets(self) -> list[pl.DataFrame]:
-        return [self.candles, *(table for table in self.companions.values() if not table.is_empty())]
-
-    @property
     def market(self) -> MarketState:
-        """What the size depends on beside prices: `realised_volatility` is of one candle, here it is of a year."""
+        """Return what the size depends on beside prices, with the volatility of a year instead of one candle."""
         volatility = self.features.get("realised_volatility")
         return MarketState(
             volatility=None if volatility is None else volatility * math.sqrt(self.timeframe.per_year),

@@ -1,4 +1,4 @@
-"""The receipt of a decision: what was known, who said what, which rule decided, as plain JSON values."""
+"""The receipt of a decision: its inputs, the opinions, the rules that decided, as plain JSON values."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import polars as pl
 
 from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action, Opinion
-from ml.decision.inputs import Known
+from ml.decision.inputs import DecisionInputs
 from trading.orders import OrderIntent
 from trading.risk import Proposal, RiskAssessment
 
@@ -22,31 +22,31 @@ PRICES = ("open", "high", "low", "close", "volume")
 def receipt(
     decision_id: str,
     strategy_version: str,
-    known: Known,
+    inputs: DecisionInputs,
     opinions: tuple[Opinion, ...],
-    agreed: Consensus,
+    consensus: Consensus,
     action: Action,
     why: str,
     proposal: Proposal | None,
     assessment: RiskAssessment | None,
     intent: OrderIntent | None,
 ) -> dict[str, Any]:
-    """Everything above, JSON-able; the same arguments give the same bytes through `canonical`."""
-    values: dict[str, Any] = plain(
+    """Build the receipt from everything above; the same arguments give the same bytes through `canonical_bytes`."""
+    values: dict[str, Any] = to_json_value(
         {
             "decision_id": decision_id,
             "strategy_version": strategy_version,
-            "account": known.account,
-            "dataset": known.dataset,
-            "pair": str(known.pair),
-            "decided_at": known.decided_at,
-            "candle_close_time": known.candle_close_time,
-            "close": known.close,
-            "inputs": _inputs(known),
+            "account": inputs.account,
+            "dataset": inputs.dataset,
+            "pair": str(inputs.pair),
+            "decided_at": inputs.decided_at,
+            "candle_close_time": inputs.candle_close_time,
+            "close": inputs.close,
+            "inputs": _input_values(inputs),
             "opinions": [asdict(opinion) for opinion in opinions],
-            "consensus": asdict(agreed),
+            "consensus": asdict(consensus),
             "action": action,
-            "confidence": agreed.confidence,
+            "confidence": consensus.confidence,
             "why": why,
             "proposal": proposal and asdict(proposal),
             "risk": assessment and assessment.facts(),
@@ -58,7 +58,7 @@ def receipt(
 
 
 def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent: OrderIntent | None) -> str:
-    """One sentence for a person."""
+    """Describe the outcome in one sentence for a person."""
     if intent is not None:
         return f"{intent.side.value} {intent.quantity} {intent.pair.base} at the next price: {why}"
     if assessment is not None:
@@ -66,52 +66,53 @@ def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent:
     return f"no order: {why}"
 
 
-def _inputs(known: Known) -> dict[str, Any]:
-    candles = known.candles
+def _input_values(inputs: DecisionInputs) -> dict[str, Any]:
+    candles = inputs.candles
     return {
         "candles": {
             "rows": candles.height,
             "first_open_time": candles["open_time"][0],
             "last_close_time": candles["close_time"][-1],
             "origin": candles["origin"][-1],
-            "sha256": candles_digest(candles),
+            "sha256": candles_sha256(candles),
         },
-        "features": dict(known.features),
-        "features_sha256": digest(dict(known.features)),
-        "policy_id": known.policy and known.policy.policy_id,
-        "policy_age_days": known.policy_age_days,
-        "sentiment": known.sentiment and asdict(known.sentiment),
-        "position": known.position and asdict(known.position),
-        "market": asdict(known.market),
-        "account": asdict(known.state),
-        "instrument": asdict(known.instrument),
+        "features": dict(inputs.features),
+        "features_sha256": values_sha256(dict(inputs.features)),
+        "policy_id": inputs.policy and inputs.policy.policy_id,
+        "policy_age_days": inputs.policy_age_days,
+        "sentiment": inputs.sentiment and asdict(inputs.sentiment),
+        "position": inputs.position and asdict(inputs.position),
+        "market": asdict(inputs.market),
+        "account": asdict(inputs.state),
+        "instrument": asdict(inputs.instrument),
     }
 
 
-def candles_digest(candles: pl.DataFrame) -> str:
-    """SHA-256 over open times (microseconds, int64) and prices (float64), little-endian, row by row."""
+def candles_sha256(candles: pl.DataFrame) -> str:
+    """Hash with SHA-256 the open times (microseconds, int64) and prices (float64), little-endian, row by row."""
     times = candles["open_time"].dt.epoch("us").to_numpy().astype("<i8")
     prices = np.ascontiguousarray(candles.select(PRICES).to_numpy().astype("<f8"))
     return hashlib.sha256(times.tobytes() + prices.tobytes()).hexdigest()
 
 
-def digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(values)).hexdigest()
+def values_sha256(values: Mapping[str, Any]) -> str:
+    """Hash the canonical bytes of the values."""
+    return hashlib.sha256(canonical_bytes(values)).hexdigest()
 
 
-def canonical(values: Mapping[str, Any]) -> bytes:
-    """JSON with sorted keys: the bytes that hashes are taken of."""
-    return orjson.dumps(plain(values), option=orjson.OPT_SORT_KEYS)
+def canonical_bytes(values: Mapping[str, Any]) -> bytes:
+    """Encode as JSON with sorted keys: the bytes that hashes are computed from."""
+    return orjson.dumps(to_json_value(values), option=orjson.OPT_SORT_KEYS)
 
 
-def plain(value: Any) -> Any:
-    """Decimals as text, times as ISO 8601, enums as their value, pairs as people write them."""
+def to_json_value(value: Any) -> Any:
+    """Convert to plain JSON: decimals to text, times to ISO 8601, enums to their value, pairs as people write them."""
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): to_json_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(each) for each in value]
+        return [to_json_value(each) for each in value]
     if isinstance(value, bool | int | float | None):
         return value if not isinstance(value, float) or np.isfinite(value) else str(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value) if not isinstance(value, np.generic) else plain(value.item())
+    return str(value) if not isinstance(value, np.generic) else to_json_value(value.item())

@@ -181,7 +181,7 @@ def recent_walk(services: Services, maximum: int) -> Walk | None:
 
 
 def _newest_rows(services: Services, pair: Pair, count: int) -> pl.DataFrame:
-    newest = services.knowledge.newest_close(pair)
+    newest = services.input_reader.market.newest_close_time(pair)
     closes = services.candle_store.tail(pair, newest, count).select("open_time", "close")
     return services.feature_store.tail(pair, newest, count).join(
         closes, on="open_time", maintain_order="left"

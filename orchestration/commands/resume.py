@@ -36,7 +36,7 @@ def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
 def _equity(services: Services, name: str) -> Decimal:
     """Value the account at its clock's prices; an account of another data set by its newest snapshot."""
     if name == services.account.name:
-        snapshots = [services.knowledge.snapshot(services.knowledge.now())]
+        snapshots = [services.input_reader.account.snapshot(services.input_reader.now())]
     else:
         snapshots = services.journal.snapshots(name)
     if not snapshots:

@@ -76,7 +76,7 @@ def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]
         return []
     return [
         {"kind": halt.kind.value, "since": halt.since, "until": halt.until, "reason": halt.reason}
-        for halt in active_halts(known, at or services.knowledge.now())
+        for halt in active_halts(known, at or services.input_reader.now())
     ]
 
 

@@ -11,16 +11,14 @@ from assets.features import features
 from assets.market import ohlcv_from
 from assets.performance import model_performance
 from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
-from ml.decision.reader import Knowledge
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
-from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
+from tests.doubles.stores import MemoryJournal, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
-from tests.ml.decision.test_execute import ACCOUNT
-from tests.ml.decision.trading_day import INSTRUMENT, RULES
+from tests.ml.decision.decision_world import COSTS, input_reader
+from tests.ml.decision.trading_day import RULES
 from trading.errors import NotStored
-from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.simulation.market import SimulatedMarket
 
@@ -44,22 +42,14 @@ class World:
         self.candles, self.features = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
         self.promotions, self.performance = MemoryPromotions(), MemoryPerformance()
         self.policies = PolicyRegistry(folder, self.promotions)
-        knowledge = Knowledge(
-            UNIVERSE,
-            ACCOUNT,
-            self.candles,
-            MemoryNews(),
-            self.policies,
-            MemoryJournal(),
-            {PAIR: INSTRUMENT},
-            {PAIR: Costs(0.0026, 0.0001, 0.0002)},
-            24.0,
+        reader = input_reader(
+            folder, self.candles, MemoryJournal(), universe=UNIVERSE, policies=self.policies
         )
         self.resources: dict[str, Any] = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryBus(),
-            "feature_store": self.features, "training": TRAINING, "costs": {PAIR: Costs(0.0026, 0.0001, 0.0002)},
+            "feature_store": self.features, "training": TRAINING, "costs": {PAIR: COSTS},
             "policies": self.policies, "promotion": rules, "pipes": dg.PipesSubprocessClient(), "rules": RULES,
-            "knowledge": knowledge, "performance_store": self.performance,
+            "input_reader": reader, "performance_store": self.performance,
         }  # fmt: skip
 
     def run(

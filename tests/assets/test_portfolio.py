@@ -1,6 +1,5 @@
 """The day's portfolio snapshot through Dagster: what is stored, what a person sees, what older snapshots allow."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +10,12 @@ import polars as pl
 import pytest
 
 from assets.portfolio import holdings_table, portfolio_snapshots, trades_table
-from ml.decision.reader import Knowledge
-from ml.learning.registry import PolicyRegistry
-from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
-from tests.ml.decision.trading_day import INSTRUMENT, PAIR
+from tests.doubles.stores import MemoryJournal, MemoryTable
+from tests.ml.decision.decision_world import input_reader, record_fill, with_market
+from tests.ml.decision.trading_day import PAIR
 from trading.account import Account
-from trading.fills import Costs
-from trading.market import CANDLE_SCHEMA, Timeframe, Universe
-from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.market import CANDLE_SCHEMA
+from trading.orders import Fill, Side
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,48 +29,20 @@ class World:
         self.journal.open_account("paper", OPENING, MONDAY)
         table = MemoryTable(CANDLE_SCHEMA)
         table.write(PAIR, date(2024, 1, 1), candles())
-        self.knowledge = Knowledge(
-            universe=Universe((PAIR,), "USDT", Timeframe.H1, "test"),
+        self.reader = input_reader(
+            folder,
+            table,
+            self.journal,
             account=Account("paper", "USDT", Decimal(1100), {"USDT": Decimal(1000)}, "BTC"),
-            candles=table,
-            news=MemoryNews(),
-            policies=PolicyRegistry(folder, MemoryPromotions()),
-            journal=self.journal,
-            instruments={PAIR: INSTRUMENT},
-            costs={PAIR: Costs(0.0026, 0.0001, 0.0002)},
-            sentiment_half_life_hours=24.0,
         )
 
-    def filled(self, number: int, side: Side, quantity: str, price: str, at: datetime) -> None:
-        intent = OrderIntent(
-            f"intent-{number}",
-            f"decision-{number}",
-            "paper",
-            PAIR,
-            side,
-            Decimal(quantity),
-            False,
-            None,
-            None,
-            at,
+    def fill(self, number: int, side: Side, quantity: str, price: str, at: datetime) -> None:
+        record_fill(
+            self.journal, f"order-{number}", PAIR, side, quantity, price=price, at=at, fee=1, account="paper"
         )
-        receipt = {
-            "decision_id": intent.decision_id, "account": "paper", "pair": str(PAIR), "decided_at": at.isoformat(),
-            "action": "LONG", "confidence": 1.0, "opinions": [],
-        }  # fmt: skip
-        self.journal.record_decision(receipt, intent)
-        self.journal.record_order(
-            Order(intent.intent_id, OrderStatus.FILLED, "", at),
-            [
-                Fill(
-                    f"fill-{number}", intent.intent_id, "paper", PAIR, side, Decimal(price), Decimal(quantity),
-                    Decimal(1), "USDT", at,
-                )
-            ],
-        )  # fmt: skip
 
     def materialise(self, day: str, **resources: Any) -> dict[str, Any]:
-        everything = {"knowledge": self.knowledge, "journal": self.journal} | resources
+        everything = {"input_reader": self.reader, "journal": self.journal} | resources
         with dg.DagsterInstance.ephemeral() as instance:
             result = dg.materialize(
                 [portfolio_snapshots], instance=instance, partition_key=day, resources=everything
@@ -95,9 +64,9 @@ def candles() -> pl.DataFrame:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = World(tmp_path)
-    made.filled(1, Side.BUY, "2", "100", MONDAY + 2 * HOUR)
-    made.filled(2, Side.SELL, "1", "105", MONDAY + 3 * HOUR)
-    made.filled(3, Side.SELL, "1", "109", MONDAY + 30 * HOUR)  # on Tuesday
+    made.fill(1, Side.BUY, "2", "100", MONDAY + 2 * HOUR)
+    made.fill(2, Side.SELL, "1", "105", MONDAY + 3 * HOUR)
+    made.fill(3, Side.SELL, "1", "109", MONDAY + 30 * HOUR)  # on Tuesday
     return made
 
 
@@ -134,32 +103,32 @@ def test_the_stored_snapshot_holds_the_results_exactly(world: World) -> None:
 
 def test_a_day_after_days_without_a_snapshot_opens_with_its_own_midnight(world: World) -> None:
     world.materialise("2024-01-01")
-    wednesday = world.knowledge.snapshot(MONDAY + 60 * HOUR)
+    wednesday = world.reader.account.snapshot(MONDAY + 60 * HOUR)
     assert wednesday["equity"] == 1110
     assert wednesday["opening_equity"] == 1121  # Tuesday's 110, not Monday's 1103
 
 
 def test_the_candle_that_closes_at_midnight_is_yesterdays(world: World) -> None:
-    tuesday = world.knowledge.snapshot(MONDAY + 24 * HOUR)
+    tuesday = world.reader.account.snapshot(MONDAY + 24 * HOUR)
     assert tuesday["opening_equity"] == tuesday["equity"] == 1103
 
 
 def test_what_is_filled_at_midnight_is_charged_to_the_new_day(world: World) -> None:
-    world.filled(4, Side.BUY, "1", "120", MONDAY + 24 * HOUR)
-    assert world.knowledge.snapshot(MONDAY + 24 * HOUR)["opening_equity"] == 1103
+    world.fill(4, Side.BUY, "1", "120", MONDAY + 24 * HOUR)
+    assert world.reader.account.snapshot(MONDAY + 24 * HOUR)["opening_equity"] == 1103
 
 
 def test_the_day_on_which_the_account_opened_opens_with_its_first_value(world: World) -> None:
-    first = world.knowledge.snapshot(MONDAY + HOUR)
+    first = world.reader.account.snapshot(MONDAY + HOUR)
     world.journal.save_snapshot("paper", MONDAY.date(), first)
-    assert world.knowledge.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
+    assert world.reader.account.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
 
 
 def test_a_midnight_without_a_price_falls_back_to_the_newest_snapshot(world: World) -> None:
     table = MemoryTable(CANDLE_SCHEMA)
     table.write(PAIR, date(2024, 1, 1), candles().tail(40))
     world.materialise("2024-01-01")
-    late = replace(world.knowledge, candles=table).snapshot(MONDAY + 40 * HOUR)
+    late = with_market(world.reader, candles=table).account.snapshot(MONDAY + 40 * HOUR)
     assert late["opening_equity"] == 1103
 
 
@@ -184,7 +153,7 @@ def test_a_fill_that_arrives_between_two_reads_is_in_both(world: World) -> None:
             known = super().fills(account)
             if self.waiting:
                 self.waiting = False
-                world.filled(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
+                world.fill(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
             return known
 
     shown = world.materialise("2024-01-01", journal=Busy())

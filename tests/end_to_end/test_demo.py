@@ -108,7 +108,7 @@ def test_balances_are_the_opening_plus_every_fill(demo: Ended, world: SmallWorld
         "from trading.portfolio import cash_flows\n"
         "name, journal = world.account.name, world.journal\n"
         "first = min(row['decided_at'] for row in journal.decisions(name, limit=1000))\n"
-        "opened = world.knowledge.prices(dt.datetime.fromisoformat(first))\n"
+        "opened = world.input_reader.market.prices(dt.datetime.fromisoformat(first))\n"
         "from trading.account import opening_balances\n"
         "total = Counter(opening_balances(world.account, opened))\n"
         "for fill in journal.fills(name): total.update(cash_flows(fill))\n"

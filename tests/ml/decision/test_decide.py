@@ -10,27 +10,38 @@ from hypothesis import strategies as st
 
 from ml.decision.decide import decide, decision_id, protective_exit
 from ml.decision.explanation import explain
-from ml.decision.inputs import Known, OldestPrice
-from ml.decision.receipt import candles_digest, canonical
+from ml.decision.inputs import DecisionInputs, OldestPrice
+from ml.decision.receipt import candles_sha256, canonical_bytes
 from ml.sentiment.pair import PairSentiment
-from tests.ml.decision.trading_day import FALLING, LIMITS, PAIR, RISING, RULES, START, known, with_equity
+from tests.ml.decision.trading_day import (
+    FALLING,
+    LIMITS,
+    PAIR,
+    RISING,
+    RULES,
+    START,
+    decision_inputs,
+    with_account_state,
+)
 from trading.market import Pair
 from trading.orders import Side
 from trading.portfolio import Position
 from trading.risk import Halt, HaltKind
 
 
-def holding(before: Known, quantity: str, stop: str, target: str, price: str = "50000") -> Known:
+def with_position(
+    before: DecisionInputs, quantity: str, stop: str, target: str, price: str = "50000"
+) -> DecisionInputs:
     """With a position that opened three candles ago."""
     opened = before.candles["open_time"][-3]
     position = Position(
         before.account, PAIR, Decimal(quantity), Decimal(price), Decimal(stop), Decimal(target), opened
     )
-    return replace(before, position=position, since_opened=before.candles.tail(3))
+    return replace(before, position=position, candles_since_opening=before.candles.tail(3))
 
 
 def test_a_clean_rise_becomes_a_buy_within_every_limit() -> None:
-    before = known(RISING)
+    before = decision_inputs(RISING)
     decided = decide(before, RULES)
     intent = decided.intent
     assert intent is not None
@@ -45,7 +56,7 @@ def test_a_clean_rise_becomes_a_buy_within_every_limit() -> None:
 
 
 def test_a_clean_fall_sells_inventory_and_never_more_than_there_is() -> None:
-    before = known(FALLING)
+    before = decision_inputs(FALLING)
     intent = decide(before, RULES).intent
     assert intent is not None
     assert intent.side is Side.SELL
@@ -55,31 +66,33 @@ def test_a_clean_fall_sells_inventory_and_never_more_than_there_is() -> None:
 
 
 def test_the_same_inputs_give_the_same_receipt_to_the_byte() -> None:
-    assert canonical(decide(known(), RULES).receipt) == canonical(decide(known(), RULES).receipt)
+    assert canonical_bytes(decide(decision_inputs(), RULES).receipt) == canonical_bytes(
+        decide(decision_inputs(), RULES).receipt
+    )
 
 
 def test_the_receipt_is_json_and_names_every_input_vote_and_rule() -> None:
-    receipt = json.loads(canonical(decide(known(), RULES).receipt))
+    receipt = json.loads(canonical_bytes(decide(decision_inputs(), RULES).receipt))
     assert {opinion["agent"] for opinion in receipt["opinions"]} == {"technical", "quant", "analyst"}
-    assert receipt["inputs"]["candles"]["sha256"] == candles_digest(known().candles)
+    assert receipt["inputs"]["candles"]["sha256"] == candles_sha256(decision_inputs().candles)
     assert {"drawdown", "daily loss", "position cap", "stop-loss"} <= {
         verdict["rule"] for verdict in receipt["risk"]["verdicts"]
     }
 
 
 def test_one_changed_digit_of_one_candle_changes_the_digest() -> None:
-    before = known().candles
+    before = decision_inputs().candles
     after = before.with_columns(
         pl.when(pl.col("open_time") == START)
         .then(pl.col("volume") + 1e-9)
         .otherwise(pl.col("volume"))
         .alias("volume")
     )
-    assert candles_digest(before) != candles_digest(after)
+    assert candles_sha256(before) != candles_sha256(after)
 
 
 def test_the_id_depends_on_account_pair_and_candle_alone() -> None:
-    before = known()
+    before = decision_inputs()
     other = replace(
         before, state=replace(before.state, equity=5.0), decided_at=before.decided_at + timedelta(minutes=3)
     )
@@ -87,8 +100,8 @@ def test_the_id_depends_on_account_pair_and_candle_alone() -> None:
     assert decision_id("another", PAIR, before.candle_close_time) != decide(before, RULES).decision_id
 
 
-def test_quant_without_champion_and_analyst_without_news_abstain_and_say_so() -> None:
-    votes = {opinion["agent"]: opinion for opinion in decide(known(), RULES).receipt["opinions"]}
+def test_quant_without_champion_and_analyst_without_news_abstain_with_a_reason() -> None:
+    votes = {opinion["agent"]: opinion for opinion in decide(decision_inputs(), RULES).receipt["opinions"]}
     assert votes["quant"]["action"] is None
     assert "no champion" in votes["quant"]["reasoning"]
     assert votes["analyst"]["action"] is None
@@ -104,21 +117,21 @@ def test_quant_without_champion_and_analyst_without_news_abstain_and_say_so() ->
     ],
 )
 def test_risk_has_the_last_word_and_its_reason_is_the_outcome(changes: dict[str, float], rule: str) -> None:
-    decided = decide(with_equity(known(), **changes), RULES)
+    decided = decide(with_account_state(decision_inputs(), **changes), RULES)
     assert decided.intent is None
     assert rule in decided.receipt["outcome"]
 
 
 def test_an_old_candle_is_refused_by_name() -> None:
-    late = replace(known(), decided_at=known().decided_at + timedelta(hours=3))
+    late = replace(decision_inputs(), decided_at=decision_inputs().decided_at + timedelta(hours=3))
     decided = decide(late, RULES)
     assert decided.intent is None
     assert "candle age" in decided.receipt["outcome"]
 
 
 def test_stale_news_that_nobody_used_does_not_block_an_order() -> None:
-    old = PairSentiment(0.5, 0.7, 3, known().decided_at - timedelta(days=200), "lexicon")
-    decided = decide(replace(known(), sentiment=old), RULES)
+    old = PairSentiment(0.5, 0.7, 3, decision_inputs().decided_at - timedelta(days=200), "lexicon")
+    decided = decide(replace(decision_inputs(), sentiment=old), RULES)
     assert decided.intent is not None
     assert (
         "200" in decided.receipt["opinions"][2]["reasoning"]
@@ -126,16 +139,16 @@ def test_stale_news_that_nobody_used_does_not_block_an_order() -> None:
     )
 
 
-def test_a_position_that_agrees_with_the_consensus_is_kept() -> None:
-    before = known(RISING)
-    held = holding(before, "0.001", "1", "9999999")
+def test_a_position_that_agrees_with_the_consensus_stays_open() -> None:
+    before = decision_inputs(RISING)
+    held = with_position(before, "0.001", "1", "9999999")
     assert decide(held, RULES).intent is None
     assert "already LONG" in decide(held, RULES).receipt["outcome"]
 
 
 def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() -> None:
-    before = known(FALLING)
-    held = holding(before, "0.001", "1", "9999999")
+    before = decision_inputs(FALLING)
+    held = with_position(before, "0.001", "1", "9999999")
     intent = decide(held, RULES).intent
     assert intent is not None
     assert (intent.side, intent.quantity, intent.reduces) == (Side.SELL, Decimal("0.001"), True)
@@ -143,8 +156,8 @@ def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() ->
 
 
 def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
-    before = known(RISING)
-    held = holding(before, "0.001", "61000", "9999999")
+    before = decision_inputs(RISING)
+    held = with_position(before, "0.001", "61000", "9999999")
     decided = decide(held, RULES)
     assert decided.intent is not None
     assert decided.intent.reduces
@@ -152,21 +165,21 @@ def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
 
 
 def test_the_stop_that_trails_the_best_price_since_the_opening_closes() -> None:
-    before = known(RISING)
+    before = decision_inputs(RISING)
     story = before.candles.tail(2).with_columns(
         low=pl.Series([49_900.0, 50_400.0]),
         high=pl.Series([51_600.0, 51_000.0]),
         close=pl.Series([51_000.0] * 2),
     )
-    held = replace(holding(before, "0.001", "49000", "9999999"), since_opened=story)
+    held = replace(with_position(before, "0.001", "49000", "9999999"), candles_since_opening=story)
     assert "trailing stop 50600" in decide(held, RULES).receipt["outcome"]
     later = replace(RULES, limits=replace(LIMITS, trailing_after=1.7))
     assert "already LONG" in decide(held, later).receipt["outcome"]
 
 
 def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
-    before = known(RISING)
-    dust = holding(before, "0.00005", "1", "9999999")
+    before = decision_inputs(RISING)
+    dust = with_position(before, "0.00005", "1", "9999999")
     intent = decide(dust, RULES).intent
     assert intent is not None
     assert not intent.reduces
@@ -180,7 +193,7 @@ def test_a_policy_feature_that_is_not_known_makes_the_quant_abstain() -> None:
         def act(self, features: object, exposure: float) -> None:
             raise AssertionError("must not be asked")
 
-    before = known()
+    before = decision_inputs()
     blind = replace(before, features={**before.features, "btc_correlation": None}, policy=Champion())  # type: ignore[arg-type]
     votes = {opinion["agent"]: opinion for opinion in decide(blind, RULES).receipt["opinions"]}
     assert votes["quant"]["action"] is None
@@ -188,7 +201,7 @@ def test_a_policy_feature_that_is_not_known_makes_the_quant_abstain() -> None:
 
 
 def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_counts() -> None:
-    before, reference = known(), Pair("BTC", "EUR")
+    before, reference = decision_inputs(), Pair("BTC", "EUR")
     compared = {**before.features, "btc_correlation": 0.9}
     late = replace(
         before, features=compared, companions={reference: before.candles.head(-3)}, reference=reference
@@ -199,12 +212,12 @@ def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_c
 
 
 def test_a_quiet_cross_rate_does_not_halt_trading() -> None:
-    before = known()
+    before = decision_inputs()
     assert decide(replace(before, companions={Pair("XRP", "BTC"): before.candles.head(-30)}), RULES).intent
 
 
 def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> None:
-    before, other = known(), Pair("XRP", "USDT")
+    before, other = decision_inputs(), Pair("XRP", "USDT")
     old = OldestPrice(other, before.decided_at - timedelta(hours=25))
     outcome = decide(replace(before, oldest_price=old), RULES).receipt["outcome"]
     assert "price age: 25.0 candles old, at most 24: XRP-USDT" in outcome
@@ -212,31 +225,38 @@ def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> No
     assert decide(replace(before, oldest_price=fresh), RULES).intent
 
 
-def test_a_hit_stop_needs_nothing_but_the_pair_and_dust_is_left_alone() -> None:
-    held = holding(known(RISING), "0.001", "61000", "9999999")
+def test_a_hit_stop_needs_only_the_pair_and_a_position_too_small_to_trade_is_left_alone() -> None:
+    held = with_position(decision_inputs(RISING), "0.001", "61000", "9999999")
     bare = replace(held, features={}, state=replace(held.state, equity=float("nan")))
     leaving = protective_exit(bare, RULES)
     assert leaving is not None
     assert leaving.intent is not None
     assert (leaving.intent.side, leaving.intent.reduces) == (Side.SELL, True)
     assert leaving.decision_id == decide(held, RULES).decision_id
-    assert protective_exit(holding(known(RISING), "0.00005", "61000", "9999999"), RULES) is None
-    assert protective_exit(holding(known(RISING), "0.001", "1", "9999999"), RULES) is None
-    assert protective_exit(known(RISING), RULES) is None
+    assert (
+        protective_exit(with_position(decision_inputs(RISING), "0.00005", "61000", "9999999"), RULES) is None
+    )
+    assert protective_exit(with_position(decision_inputs(RISING), "0.001", "1", "9999999"), RULES) is None
+    assert protective_exit(decision_inputs(RISING), RULES) is None
 
 
 def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:
-    before = known()
+    before = decision_inputs()
     ahead = before.candles.with_columns(pl.col("known_at") + pl.duration(seconds=3))
     assert "clock skew" in decide(replace(before, candles=ahead), RULES).receipt["outcome"]
 
 
-def test_an_order_that_waits_too_long_for_its_outcome_is_refused_by_name() -> None:
-    assert "balance age" in decide(replace(known(), waiting=timedelta(hours=3)), RULES).receipt["outcome"]
+def test_an_order_without_an_outcome_for_too_long_refuses_a_new_one_by_name() -> None:
+    assert (
+        "balance age"
+        in decide(replace(decision_inputs(), oldest_unsettled_age=timedelta(hours=3)), RULES).receipt[
+            "outcome"
+        ]
+    )
 
 
-def test_a_halt_of_the_account_is_the_outcome_and_does_not_keep_a_position() -> None:
-    before = known(FALLING)
+def test_a_halt_of_the_account_refuses_an_opening_and_not_a_close() -> None:
+    before = decision_inputs(FALLING)
     halt = Halt(
         HaltKind.DRAWDOWN, before.decided_at, None, "equity 1800 is 14.00% below 2100, the equity peak"
     )
@@ -245,13 +265,13 @@ def test_a_halt_of_the_account_is_the_outcome_and_does_not_keep_a_position() -> 
     assert decided.intent is None
     assert "drawdown: halted since" in decided.receipt["outcome"]
     assert "until a person resumes" in explain(decided.receipt, None)
-    held = decide(holding(halted, "0.001", "1", "9999999"), RULES).intent
+    held = decide(with_position(halted, "0.001", "1", "9999999"), RULES).intent
     assert held is not None
     assert held.reduces
 
 
-KNOWN = {drift: known(drift) for drift in (RISING, FALLING)}
-FEATURES = sorted(name for name, value in KNOWN[RISING].features.items() if value is not None)
+INPUTS = {drift: decision_inputs(drift) for drift in (RISING, FALLING)}
+FEATURES = sorted(name for name, value in INPUTS[RISING].features.items() if value is not None)
 numbers = st.floats() | st.floats(-2, 2) | st.none()
 
 
@@ -269,11 +289,13 @@ numbers = st.floats() | st.floats(-2, 2) | st.none()
 def test_no_opinion_however_absurd_becomes_an_order_beyond_a_limit(
     wrong: dict[str, float | None], amounts: dict[str, float], score: float, drift: float
 ) -> None:
-    before = KNOWN[drift]
+    before = INPUTS[drift]
     news = PairSentiment(score, 0.9, 5, before.decided_at - timedelta(hours=1), "lexicon")
-    absurd = replace(with_equity(before, **amounts), features={**before.features, **wrong}, sentiment=news)
+    absurd = replace(
+        with_account_state(before, **amounts), features={**before.features, **wrong}, sentiment=news
+    )
     decided = decide(absurd, RULES)
-    json.loads(canonical(decided.receipt))
+    json.loads(canonical_bytes(decided.receipt))
     if decided.intent is not None:
         quantity, price, state = decided.intent.quantity, Decimal(repr(before.close)), absurd.state
         assert decided.intent.stop_loss is not None

@@ -1,4 +1,4 @@
-"""A small known world for decision tests: a rising or falling market and everything a decision may see of it."""
+"""A small market for decision tests, rising or falling, and everything that a decision may see of it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,8 +9,8 @@ import polars as pl
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
-from ml.decision.decide import Rules
-from ml.decision.inputs import Known
+from ml.decision.decide import DecisionRules
+from ml.decision.inputs import DecisionInputs
 from trading.candles import complete
 from trading.indicators import live_row, lookback
 from trading.market import Instrument, Pair, Timeframe
@@ -36,7 +36,7 @@ LIMITS = Limits(
     cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, price_age=24.0, sentiment_age_hours=72.0,
     policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
 )  # fmt: skip
-RULES = Rules(
+RULES = DecisionRules(
     signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
     analyst=AnalystRules(72.0, 1, 0.15),
     consensus=ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1),
@@ -67,9 +67,9 @@ def candles(drift: float, rows: int = WINDOW, seed: int = 1) -> pl.DataFrame:
 RISING, FALLING = 0.0025, -0.0025
 
 
-def known(drift: float = RISING) -> Known:
+def decision_inputs(drift: float = RISING) -> DecisionInputs:
     window = candles(drift)
-    return Known(
+    return DecisionInputs(
         account="paper-test",
         dataset="test-1h",
         pair=PAIR,
@@ -83,17 +83,17 @@ def known(drift: float = RISING) -> Known:
         policy_age_days=None,
         sentiment=None,
         position=None,
-        since_opened=window.clear(),
+        candles_since_opening=window.clear(),
         state=AccountState(
             equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0, base_exposure=0.0,
             quote_exposure=0.0, exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
             recent_orders=0, others=(), halts=(),
         ),
-        waiting=timedelta(0),
+        oldest_unsettled_age=timedelta(0),
         oldest_price=None,
         instrument=INSTRUMENT,
     )  # fmt: skip
 
 
-def with_equity(before: Known, **changes: float) -> Known:
+def with_account_state(before: DecisionInputs, **changes: float) -> DecisionInputs:
     return replace(before, state=replace(before.state, **changes))

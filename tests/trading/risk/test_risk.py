@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml.decision.receipt import plain
+from ml.decision.receipt import to_json_value
 from tests.trading.risk.risk_case import (
     BORROWING,
     BUY_BACK,
@@ -492,7 +492,7 @@ def test_a_number_with_more_digits_than_any_amount_is_refused() -> None:
 
 @pytest.mark.parametrize("proposal", [LONG, SHORT, CLOSE, replace(LONG, entry=math.nan)])
 def test_an_assessment_is_json_with_every_rule_in_words(proposal: Proposal) -> None:
-    told = json.loads(json.dumps(plain(decide(proposal).facts())))
+    told = json.loads(json.dumps(to_json_value(decide(proposal).facts())))
     assert [each["rule"] for each in told["verdicts"]] == list(RULES)
     assert all(each["note"] for each in told["verdicts"])
     assert set(told["verdicts"][0]) == {"rule", "value", "limit", "passes", "note"}

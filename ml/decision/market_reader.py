@@ -1,0 +1,131 @@
+"""The market as it was known at a moment: candles, prices, features, correlation and the tone of the news."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+
+from ml.sentiment.pair import PairSentiment, pair_sentiment, quote_is_crypto
+from trading.correlation import correlation
+from trading.errors import NotStored
+from trading.fills import Costs
+from trading.indicators import live_row, lookback
+from trading.indicators.companions import companion_pairs, companions_of
+from trading.market import CANDLE_SCHEMA, Pair, Universe
+from trading.portfolio import Position
+from trading.ports import NewsStore, TableStore
+
+NEWS_HORIZON = timedelta(days=400)  # long enough to say how old the newest article is
+CORRELATION_RETURNS = 100  # as many as the feature `btc_correlation`
+
+
+@dataclass(frozen=True, slots=True)
+class MarketReader:
+    """Candles and news of one data set; no method returns anything that became known after the time it is given."""
+
+    universe: Universe
+    candles: TableStore
+    news: NewsStore
+    costs: Mapping[Pair, Costs]
+    sentiment_half_life_hours: float
+
+    def newest_close_time(self, pair: Pair) -> datetime:
+        """Return the close time of the newest stored candle."""
+        for month in reversed(self.candles.months(pair)):
+            newest = self.candles.read(pair, month)["close_time"].max()
+            if isinstance(newest, datetime):  # a month may have been written without a candle
+                return newest
+        raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
+
+    def newest_close_time_of_all(self) -> datetime:
+        """Return the close time of the newest stored candle of any pair; an unreadable pair is passed over."""
+        times = []
+        for pair in self.universe.pairs:
+            with suppress(Exception):  # an unreadable pair stops whoever needs it, not the clock
+                times.append(self.newest_close_time(pair))
+        return max(times) if times else self.newest_close_time(self.universe.pairs[0])
+
+    def last_close_time(self, pair: Pair, at: datetime) -> datetime:
+        """Return the close time of the newest candle that had closed by `at`."""
+        time: datetime = self.window(pair, at, 1)["close_time"][-1]
+        return time
+
+    def price(self, pair: Pair, at: datetime) -> Decimal:
+        """Return the last close known at `at`."""
+        return Decimal(str(self.window(pair, at, 1)["close"][-1]))
+
+    def prices(self, at: datetime) -> dict[Pair, Decimal]:
+        """Return the last close of every pair known at `at`."""
+        return {pair: self.price(pair, at) for pair in self.universe.pairs}
+
+    def readable_prices(self, at: datetime) -> dict[Pair, Decimal]:
+        """Return the last closes that can be read and are above zero; the other pairs are left out."""
+        prices = {}
+        for pair in self.universe.pairs:
+            with suppress(Exception):  # whatever is wrong with one pair, another must be closed
+                price = self.price(pair, at)
+                if price.is_finite() and price > 0:
+                    prices[pair] = price
+        return prices
+
+    def feature_window(self, pair: Pair, at: datetime) -> pl.DataFrame:
+        """Return the candles that the features at `at` are computed from."""
+        return self.window(pair, at, self._feature_rows)
+
+    def companion_windows(self, pair: Pair, at: datetime) -> dict[Pair, pl.DataFrame]:
+        """Return the candles of the other pairs that features compare with, empty where there are none."""
+        return {
+            other: self._window_or_empty(other, at, self._feature_rows)
+            for other in companion_pairs(pair, self.universe)
+        }
+
+    def features(
+        self, pair: Pair, window: pl.DataFrame, companions: Mapping[Pair, pl.DataFrame]
+    ) -> Mapping[str, float | None]:
+        """Compute the features of the window's newest candle; None where one is not known."""
+        compared = companions_of(pair, self.universe, self.costs, companions.__getitem__)
+        return live_row(window, self.universe.timeframe, compared)
+
+    def candles_since_opening(self, position: Position | None, at: datetime) -> pl.DataFrame:
+        """Return the closed candles since the position opened, however long ago; none without a position."""
+        if position is None:
+            return CANDLE_SCHEMA.to_frame()
+        since = self.candles.between(position.pair, position.opened_at, at)
+        return since.filter(pl.col("close_time") <= at)
+
+    def correlation(self, pair: Pair, other: Pair, at: datetime) -> float | None:
+        """Correlate the newest log returns that both pairs have candles for; None while there are too few."""
+        own, others = (self.window(each, at, CORRELATION_RETURNS + 1) for each in (pair, other))
+        both = own.join(others, on="close_time", suffix="_other").sort("close_time")
+        if both.height <= CORRELATION_RETURNS // 2:
+            return None
+        return correlation(both["close"].to_numpy(), both["close_other"].to_numpy())
+
+    def sentiment(self, pair: Pair, at: datetime) -> PairSentiment | None:
+        """Return the tone of the news about the pair's assets, None when there is no news."""
+        base, quote = (self.news.sentiment(asset, at - NEWS_HORIZON, at) for asset in (pair.base, pair.quote))
+        rows_quote = quote if quote_is_crypto(pair) else None
+        return pair_sentiment(base, rows_quote, at, self.sentiment_half_life_hours)
+
+    def window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+        """Return up to `rows` of the newest candles that had closed by `until`. Raises NotStored without one."""
+        window = self._window_or_empty(pair, until, rows)
+        if window.is_empty():
+            raise NotStored(
+                f"no candle of {pair} in {self.universe.dataset} had closed by {until:%Y-%m-%d %H:%M} UTC: "
+                "materialise the months of `ohlcv` before it"
+            )
+        return window
+
+    def _window_or_empty(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+        try:
+            return self.candles.tail(pair, until, rows)
+        except NotStored:
+            return CANDLE_SCHEMA.to_frame()
+
+    @property
+    def _feature_rows(self) -> int:
+        return lookback(self.universe.timeframe) + 1

@@ -1,0 +1,97 @@
+"""The order that a decision proposes, and risk's assessment of it."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from ml.agents.opinions import Action, Opinion
+from ml.decision.inputs import DecisionInputs
+from trading.orders import Side
+from trading.portfolio import Position
+from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
+from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels
+
+SPOT = 1.0  # no agent asks for borrowed money
+
+
+def tradable_position(inputs: DecisionInputs) -> Position | None:
+    """Return the open position; one too small for the venue to trade cannot be closed and does not block the pair."""
+    position, instrument = inputs.position, inputs.instrument
+    if position is None:
+        return None
+    quantity = abs(position.quantity)
+    dust = (
+        quantity < instrument.minimum_quantity or quantity * Decimal(inputs.close) < instrument.minimum_cost
+    )
+    return None if dust else position
+
+
+def propose(
+    inputs: DecisionInputs, action: Action, signal: TechnicalSignal, rules: SignalRules
+) -> Proposal | None:
+    """Return the order that carries out the action; None for HOLD."""
+    if action is Action.HOLD:
+        return None
+    if action is Action.CLOSE:
+        return propose_close(inputs)
+    direction = Direction.LONG if action is Action.LONG else Direction.SHORT
+    stop, target = protective_levels(direction, inputs.close, inputs.features, rules)
+    return Proposal(
+        pair_key=inputs.pair.key,
+        side=Side.BUY if action is Action.LONG else Side.SELL,
+        entry=inputs.close,
+        stop=stop,
+        take_profit=target,
+        leverage=SPOT,
+        live_record=False,  # decisions are made on paper: nobody has a live record yet
+        reduces=False,
+        reduce_quantity=None,
+    )
+
+
+def propose_close(inputs: DecisionInputs) -> Proposal:
+    """Return the order that closes all of the open position."""
+    assert inputs.position is not None
+    return Proposal(
+        pair_key=inputs.pair.key,
+        side=Side.SELL if inputs.position.quantity > 0 else Side.BUY,
+        entry=inputs.close,
+        stop=None,
+        take_profit=None,
+        leverage=SPOT,
+        live_record=False,
+        reduces=True,
+        reduce_quantity=abs(inputs.position.quantity),
+    )
+
+
+def assess_proposal(
+    inputs: DecisionInputs, proposal: Proposal | None, opinions: tuple[Opinion, ...], limits: Limits
+) -> RiskAssessment | None:
+    """Let risk assess the proposal; None without one."""
+    if proposal is None:
+        return None
+    return assess(
+        proposal,
+        inputs.state,
+        inputs.market,
+        ages=_ages(inputs, opinions),
+        instrument=inputs.instrument,
+        limits=limits,
+    )
+
+
+def _ages(inputs: DecisionInputs, opinions: tuple[Opinion, ...]) -> Ages:
+    """Ages of the inputs that were used: an agent that abstained has used none."""
+    voted = {opinion.agent for opinion in opinions if opinion.action is not None}
+    sentiment = inputs.sentiment if "analyst" in voted else None
+    now, candle, oldest = inputs.decided_at, inputs.timeframe.duration, inputs.oldest_price
+    return Ages(
+        candle=(now - inputs.candle_close_time) / candle,
+        features=(now - inputs.oldest_market_time) / candle,
+        balance=inputs.oldest_unsettled_age / candle,
+        prices=(now - oldest.close_time) / candle if oldest else None,
+        oldest_price=oldest.pair.key if oldest else "",
+        policy_days=inputs.policy_age_days if "quant" in voted else None,
+        sentiment_hours=(now - sentiment.newest_known_at) / timedelta(hours=1) if sentiment else None,
+        clock_skew_seconds=max((inputs.newest_input_time - now) / timedelta(seconds=1), 0.0),
+    )

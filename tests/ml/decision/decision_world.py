@@ -1,0 +1,172 @@
+"""Everything that one decision needs, in memory: candles, an account, a paper venue and the readers over them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ml.decision.account_reader import AccountReader
+from ml.decision.execute import ExecutedDecision, execute_decision
+from ml.decision.market_reader import MarketReader
+from ml.decision.reader import InputReader
+from ml.learning.registry import PolicyRegistry
+from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
+from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
+from trading.account import Account
+from trading.fills import Costs
+from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe, Universe, month_of
+from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.ports import Journal, Quote, TableStore
+from trading.venues.paper import PaperVenue
+
+ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")
+COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
+
+
+class TableSource:
+    """A candle source over one table; a price is only quoted where the table has it."""
+
+    origin = "test"
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        self.table = table
+
+    def span(self, pair: object) -> tuple[datetime, datetime]:
+        return self.table["open_time"][0], self.table["close_time"][-1]
+
+    def candles(self, pair: object, start: datetime, end: datetime) -> pl.DataFrame:
+        return self.table.filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+
+    def quote_after(self, pair: object, time: datetime) -> Quote | None:
+        later = self.table.filter(pl.col("open_time") >= time)
+        return Quote(later["open"][0], later["open_time"][0]) if later.height else None
+
+
+def input_reader(
+    folder: Path,
+    candles: TableStore,
+    journal: Journal,
+    *,
+    universe: Universe | None = None,
+    account: Account = ACCOUNT,
+    instruments: Mapping[Pair, Instrument] | None = None,
+    policies: PolicyRegistry | None = None,
+) -> InputReader:
+    """Build the readers of an account that trades PAIR with COSTS, unless told otherwise."""
+    universe = universe or Universe((PAIR,), "USDT", Timeframe.H1, "test")
+    market = MarketReader(universe, candles, MemoryNews(), dict.fromkeys(universe.pairs, COSTS), 24.0)
+    by_pair = instruments or {pair: replace(INSTRUMENT, pair=pair) for pair in universe.pairs}
+    return InputReader(
+        AccountReader(account, journal, market, by_pair),
+        policies or PolicyRegistry(folder, MemoryPromotions()),
+    )
+
+
+def with_market(reader: InputReader, **changes: Any) -> InputReader:
+    """The same readers over a market with these changes."""
+    account = replace(reader.account, market=replace(reader.market, **changes))
+    return replace(reader, account=account)
+
+
+def with_pairs(reader: InputReader, *pairs: Pair, **changes: Any) -> InputReader:
+    """The same readers over an account that trades these pairs, each with the same instrument and costs."""
+    universe = Universe(pairs, "USDT", reader.market.universe.timeframe, "test")
+    reader = with_market(reader, universe=universe, costs=dict.fromkeys(pairs, COSTS), **changes)
+    instruments = {pair: replace(INSTRUMENT, pair=pair) for pair in pairs}
+    return replace(reader, account=replace(reader.account, instruments=instruments))
+
+
+def write_by_month(store: MemoryTable, pair: Pair, table: pl.DataFrame) -> None:
+    for _, rows in table.group_by(pl.col("open_time").dt.truncate("1mo"), maintain_order=True):
+        store.write(pair, month_of(rows["open_time"][0]), rows)
+
+
+class DecisionWorld:
+    """An account that trades PAIR; the newest `hidden` candles are known to the venue alone."""
+
+    def __init__(self, folder: Path, hidden: int = 1, journal: MemoryJournal | None = None) -> None:
+        self.folder = folder
+        self.all_candles = candles(RISING, rows=1003)
+        self.table = MemoryTable(CANDLE_SCHEMA)
+        write_by_month(self.table, PAIR, self.all_candles.head(self.all_candles.height - hidden))
+        self.journal = journal or MemoryJournal()
+        self.venue: Any = PaperVenue(
+            self.journal, TableSource(self.all_candles), {PAIR: INSTRUMENT}, {PAIR: COSTS}
+        )
+        self.reader = input_reader(folder, self.table, self.journal)
+        self.executor_journal: Any = self.journal  # the one that the executor writes to
+
+    def execute(self, as_of: datetime | None = None, venue: Any = None) -> ExecutedDecision:
+        return execute_decision(
+            PAIR, as_of, self.reader, RULES, journal=self.executor_journal, venue=venue or self.venue
+        )
+
+    @property
+    def newest(self) -> datetime:
+        return self.reader.market.newest_close_time(PAIR)
+
+
+def record_intent(
+    journal: Journal,
+    name: str,
+    pair: Pair,
+    side: Side,
+    quantity: str,
+    at: datetime,
+    *,
+    account: str = ACCOUNT.name,
+    reduces: bool = False,
+    stop: str | None = None,
+) -> None:
+    """Record a decision and its order, which no venue has answered yet."""
+    intent = OrderIntent(
+        intent_id=name,
+        decision_id=name,
+        account=account,
+        pair=pair,
+        side=side,
+        quantity=Decimal(quantity),
+        reduces=reduces,
+        stop_loss=None if stop is None else Decimal(stop),
+        take_profit=None,
+        created_at=at,
+    )
+    receipt = {
+        "decision_id": name, "account": account, "pair": str(pair), "decided_at": at.isoformat(),
+        "action": "LONG", "confidence": 1.0, "opinions": [],
+    }  # fmt: skip
+    journal.record_decision(receipt, intent)
+
+
+def record_fill(
+    journal: Journal,
+    name: str,
+    pair: Pair,
+    side: Side,
+    quantity: str,
+    price: str,
+    at: datetime,
+    *,
+    fee: int = 0,
+    account: str = ACCOUNT.name,
+    **intent: Any,
+) -> None:
+    """Record an order of this name, see `record_intent`, and its whole fill."""
+    record_intent(journal, name, pair, side, quantity, at, account=account, **intent)
+    fill = Fill(
+        fill_id=name,
+        intent_id=name,
+        account=account,
+        pair=pair,
+        side=side,
+        price=Decimal(price),
+        quantity=Decimal(quantity),
+        fee=Decimal(fee),
+        fee_asset=pair.quote,
+        filled_at=at,
+    )
+    journal.record_order(Order(name, OrderStatus.FILLED, "", at), [fill])
