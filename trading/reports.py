@@ -12,7 +12,7 @@ import polars as pl
 from trading.backtest import Backtest
 from trading.errors import InvalidValue
 from trading.market import Pair, Universe
-from trading.metrics import Interval, Metric, Summary, drawdowns, summarise, with_intervals
+from trading.metrics import Interval, Metric, MetricsSummary, drawdowns, summarise, with_intervals
 
 Array = npt.NDArray[np.float64]
 
@@ -53,8 +53,8 @@ class BacktestReport:
     first_open: datetime
     last_close: datetime
     candles: int
-    summary: Summary
-    holding: Summary  # everything bought at the first chance, at the same costs
+    summary: MetricsSummary
+    holding: MetricsSummary  # everything bought at the first chance, at the same costs
     result: Backtest
     curves: pl.DataFrame  # close_time, close, equity, holding, drawdown; one row per candle
     months: pl.DataFrame  # year, month, return
@@ -223,7 +223,7 @@ def monthly_returns(close_time: pl.Series, equity: Array) -> pl.DataFrame:
     return ends.select("year", "month", (pl.col("equity") / before - 1).alias("return"))
 
 
-def _summary(result: Backtest, per_year: float) -> Summary:
+def _summary(result: Backtest, per_year: float) -> MetricsSummary:
     return summarise(
         result.equity,
         per_year,

@@ -1,4 +1,4 @@
-"""How good a back-test is, how sure of it one can be, and how much of it is luck; docs/metrics.md lists all."""
+"""Metrics of a back-test, their confidence intervals, and tests for luck and overfitting; docs/metrics.md lists all."""
 
 from trading.metrics.activity import (
     average_loss,
@@ -33,10 +33,10 @@ from trading.metrics.sharpe_tests import (
     minimum_track_record,
     probabilistic_sharpe_ratio,
 )
-from trading.metrics.summary import Summary, summarise, with_intervals
+from trading.metrics.summary import MetricsSummary, summarise, with_intervals
 
 __all__ = [
-    "BY_NAME", "METRICS", "Interval", "Metric", "Overfitting", "Summary", "TrackRecord", "Unit",
+    "BY_NAME", "METRICS", "Interval", "Metric", "MetricsSummary", "Overfitting", "TrackRecord", "Unit",
     "annualised_sharpe", "annualised_volatility", "average_loss", "average_win", "block_length_of", "bootstrap",
     "cagr", "calmar_ratio", "deflated_sharpe_ratio", "drawdowns", "expectancy", "expected_maximum_sharpe",
     "exposure", "hit_rate", "independent_trials", "longest_drawdown", "maximum_drawdown", "minimum_track_record",

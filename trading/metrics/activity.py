@@ -1,4 +1,4 @@
-"""What was traded: closed trades, turnover and exposure. None where there is nothing to divide by.
+"""Metrics of closed trades, turnover and exposure. None where there is nothing to divide by.
 
 `pnls` (n,) is what each closed trade gained or lost after costs, all in one unit: shares of the opening
 equity or one currency.
@@ -10,49 +10,49 @@ import numpy.typing as npt
 from trading.errors import InvalidValue
 from trading.metrics import formulas
 from trading.metrics.checks import Array, checked_equity, checked_numbers
-from trading.metrics.formulas import existing
+from trading.metrics.formulas import finite_or_none
 
 
 def hit_rate(pnls: npt.ArrayLike) -> float | None:
-    """Share of trades that gained; one that came out even is no hit. None without trades.
+    """Return the share of trades that gained; one that came out even is no hit. None without trades.
 
     TradeStation's performance report, percent profitable.
     """
-    return existing(formulas.hit_rate(_pnls(pnls)))
+    return finite_or_none(formulas.hit_rate(_pnls(pnls)))
 
 
 def profit_factor(pnls: npt.ArrayLike) -> float | None:
-    """Sum of all gains over the sum of all losses. None when no trade lost.
+    """Return the sum of all gains over the sum of all losses. None when no trade lost.
 
     TradeStation's performance report, gross profit over gross loss.
     """
-    return existing(formulas.profit_factor(_pnls(pnls)))
+    return finite_or_none(formulas.profit_factor(_pnls(pnls)))
 
 
 def expectancy(pnls: npt.ArrayLike) -> float | None:
-    """Mean of all trades, in the unit of `pnls`. None without trades.
+    """Return the mean of all trades, in the unit of `pnls`. None without trades.
 
     Tharp (2006), Trade Your Way to Financial Freedom, where it is divided by the mean risk as well.
     """
-    return existing(formulas.mean(_pnls(pnls)))
+    return finite_or_none(formulas.mean(_pnls(pnls)))
 
 
 def average_win(pnls: npt.ArrayLike) -> float | None:
-    """Mean of the trades that gained, in the unit of `pnls`; None when there is none. A plain mean."""
-    return existing(formulas.average_win(_pnls(pnls)))
+    """Return the mean of the trades that gained, in the unit of `pnls`; None when there is none. A plain mean."""
+    return finite_or_none(formulas.average_win(_pnls(pnls)))
 
 
 def average_loss(pnls: npt.ArrayLike) -> float | None:
-    """Mean size of the trades that lost, above zero, in the unit of `pnls`; None when there is none. A plain mean."""
-    return existing(formulas.average_loss(_pnls(pnls)))
+    """Return the mean size, above zero, of the trades that lost, in the unit of `pnls`; None when there is none."""
+    return finite_or_none(formulas.average_loss(_pnls(pnls)))
 
 
 def turnover(traded: npt.ArrayLike, equity: npt.ArrayLike) -> float:
-    """Value traded, both sides counted, in multiples of the equity at the time; over the whole curve, not per year.
+    """Return the value traded on both sides, in multiples of the equity at the time, over the whole curve.
 
-    `traded` (n,) is the value that changed hands in each candle, `equity` (n,) the account's value then, in the
-    same unit. Grinold and Kahn (1999), Active Portfolio Management, count one side: half of this. Raises
-    InvalidValue for a trade of a ruined account.
+    Not per year. `traded` (n,) is the value that changed hands in each candle, `equity` (n,) the account's value
+    then, in the same unit. Grinold and Kahn (1999), Active Portfolio Management, count one side: half of this.
+    Raises InvalidValue for a trade of a ruined account.
     """
     values, worth = checked_numbers("traded", traded), checked_equity(equity)
     if values.shape != worth.shape:
@@ -67,11 +67,11 @@ def turnover(traded: npt.ArrayLike, equity: npt.ArrayLike) -> float:
 
 
 def exposure(exposures: npt.ArrayLike) -> float | None:
-    """Mean size of the position, long or short, as a share of equity (1 = all of it). None without candles.
+    """Return the mean size of the position, long or short, as a share of equity (1 = all of it). None without candles.
 
     Gross exposure of CFA Institute, GIPS (2020), averaged over candles.
     """
-    return existing(formulas.mean(np.abs(checked_numbers("exposures", exposures))))
+    return finite_or_none(formulas.mean(np.abs(checked_numbers("exposures", exposures))))
 
 
 def _pnls(pnls: npt.ArrayLike) -> Array:

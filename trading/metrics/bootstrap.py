@@ -1,4 +1,4 @@
-"""How far a figure could have come out otherwise: circular block bootstrap of returns or trades.
+"""Confidence intervals from the circular block bootstrap of returns or trades.
 
 Politis and Romano (1992), A Circular Block-Resampling Procedure for Stationary Data; in place of the
 stationary bootstrap of Politis and Romano (1994) because with blocks of one length its estimates vary less
@@ -36,9 +36,9 @@ def bootstrap(
     seed: int,
     block_length: int | None = None,
 ) -> dict[str, Array]:
-    """Each statistic of `resamples` series put together from random blocks of this one, all (resamples,).
+    """Compute each statistic of `resamples` series that are built of random blocks of this one, all (resamples,).
 
-    `statistics` takes resamples as rows (m, n) and gives (m,) per name, NaN where it does not exist. The same
+    `statistics` takes resamples as rows (m, n) and returns (m,) per name, NaN where it does not exist. The same
     seed gives the same bits. `block_length` None: `block_length_of` the series. Raises InvalidValue.
     """
     values = checked_numbers("series", series)
@@ -54,14 +54,17 @@ def bootstrap(
     random = np.random.default_rng(seed)
     rows = max(1, BATCH // values.size)
     parts = [
-        statistics(_resampled(values, length, min(rows, resamples - done), random))
+        statistics(_resample(values, length, min(rows, resamples - done), random))
         for done in range(0, resamples, rows)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def percentile_interval(values: Array, confidence: float) -> Interval | None:
-    """Efron (1979), percentile method. None where more resamples lack the statistic than lie beyond one end."""
+    """Compute the percentile interval of Efron (1979).
+
+    None where more resamples lack the statistic than lie beyond one end.
+    """
     check_confidence(confidence)
     beyond = (1.0 - confidence) / 2.0
     known = values[np.isfinite(values)]
@@ -72,9 +75,9 @@ def percentile_interval(values: Array, confidence: float) -> Interval | None:
 
 
 def block_length_of(series: npt.ArrayLike) -> int:
-    """The longer of the optimal block lengths of the values and of their squares, in values.
+    """Return the longer of the optimal block lengths of the values and of their squares, in values.
 
-    Returns hardly remember their sign but long remember their size, and the Sharpe ratio and every drawdown
+    Returns hardly predict the sign of later ones but do predict their size, and the Sharpe ratio and every drawdown
     depend on both (Ledoit and Wolf 2008, Robust Performance Hypothesis Testing with the Sharpe Ratio).
     """
     values = checked_numbers("series", series)
@@ -82,7 +85,7 @@ def block_length_of(series: npt.ArrayLike) -> int:
 
 
 def optimal_block_length(values: Array) -> int:
-    """For the circular bootstrap, 1 for values without memory, at most min(3 sqrt(n), n / 3) rounded up.
+    """Return the circular bootstrap's block length: 1 without memory, at most min(3 sqrt(n), n / 3) rounded up.
 
     Politis and White (2004), Automatic Block-Length Selection for the Dependent Bootstrap, section 3.2 and
     footnote c, as corrected by Patton, Politis and White (2009).
@@ -91,11 +94,11 @@ def optimal_block_length(values: Array) -> int:
     if count < 9 or float(np.ptp(values)) == 0.0:
         return 1
     run = max(5, math.ceil(math.sqrt(math.log10(count))))
-    longest = min(math.ceil(math.sqrt(count)) + run, count - 1)
-    covariance = _autocovariance(values, longest)
+    maximum_lag = min(math.ceil(math.sqrt(count)) + run, count - 1)
+    covariance = _autocovariance(values, maximum_lag)
     if covariance[0] <= 0.0:
         return 1
-    bandwidth = min(2 * _last_significant(covariance / covariance[0], run, count), longest)
+    bandwidth = min(2 * _last_significant(covariance / covariance[0], run, count), maximum_lag)
     lags = np.arange(1, bandwidth + 1)
     flat_top = np.minimum(1.0, 2.0 * (1.0 - lags / bandwidth)) * covariance[1 : bandwidth + 1]
     spectrum = float(covariance[0] + 2.0 * flat_top.sum())
@@ -116,15 +119,15 @@ def _last_significant(correlation: Array, run: int, count: int) -> int:
     return int(np.flatnonzero(~quiet)[-1]) + 1 if not quiet.all() else 1
 
 
-def _autocovariance(values: Array, longest: int) -> Array:
-    """Lags 0 to `longest`, each divided by n, through the Fourier transform padded against wrapping."""
+def _autocovariance(values: Array, maximum_lag: int) -> Array:
+    """Lags 0 to `maximum_lag`, each divided by n, through the Fourier transform padded against wrapping."""
     centred = values - values.mean()
-    size = 1 << (values.size + longest).bit_length()
+    size = 1 << (values.size + maximum_lag).bit_length()
     transform = np.fft.rfft(centred, size)
-    return np.asarray(np.fft.irfft(np.abs(transform) ** 2, size)[: longest + 1] / values.size)
+    return np.asarray(np.fft.irfft(np.abs(transform) ** 2, size)[: maximum_lag + 1] / values.size)
 
 
-def _resampled(values: Array, length: int, rows: int, random: np.random.Generator) -> Array:
+def _resample(values: Array, length: int, rows: int, random: np.random.Generator) -> Array:
     wrapped = np.concatenate([values, values[: length - 1]])
     windows = np.lib.stride_tricks.sliding_window_view(wrapped, length)
     starts = random.integers(0, values.size, (rows, math.ceil(values.size / length)))

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
+    """What a metric is counted in."""
+
     SHARE = "share"  # shown in per cent
     YEARLY_SHARE = "share per year"
     RATIO = "ratio"
@@ -20,7 +22,7 @@ WHOLE = {Unit.CANDLES, Unit.COUNT}
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`name` is the field of `Summary`; `absent` says when there is no value."""
+    """One metric; `name` is the field of `MetricsSummary`, `absent` says when there is no value."""
 
     name: str
     label: str
@@ -29,7 +31,7 @@ class Metric:
     absent: str = ""
 
     def text(self, value: float | None) -> str:
-        """As a person reads it; an en dash where the metric does not exist."""
+        """Format a value as a person reads it; an en dash where the metric does not exist."""
         if value is None:
             return "–"
         if self.unit in WHOLE:
@@ -149,7 +151,7 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def reference() -> str:
-    """The table of docs/metrics.md."""
+    """Render the table of docs/metrics.md."""
     rows = (
         f"| {metric.label} | `{metric.name}` | {metric.unit} | {metric.meaning} | {metric.absent or 'always exists'} |"
         for metric in METRICS

@@ -1,4 +1,4 @@
-"""What a metric may be computed from; everything else is refused here, by name and row."""
+"""Checks of the series that metrics are computed from; they refuse by name and row."""
 
 import math
 
@@ -11,7 +11,7 @@ Array = npt.NDArray[np.float64]
 
 
 def checked_equity(equity: npt.ArrayLike) -> Array:
-    """One finite value per candle, at least one. Zero is ruin: it may only be followed by zeros.
+    """Return one finite value per candle, at least one. Zero is ruin: it may only be followed by zeros.
 
     Raises InvalidValue: there is no return on nothing, and none on debts.
     """
@@ -26,7 +26,7 @@ def checked_equity(equity: npt.ArrayLike) -> Array:
 
 
 def ruined_at_zero(equity: npt.ArrayLike) -> Array:
-    """The curve, zero from the first row on at which the account is worth nothing or owes money.
+    """Return the curve, zero from the first row on at which the account is worth nothing or owes money.
 
     What it owes beyond is in no metric: nothing can be gained on a ruined account, and it cannot lose more
     than everything. Raises InvalidValue as `checked_equity` does, but for negative equity.
@@ -36,7 +36,7 @@ def ruined_at_zero(equity: npt.ArrayLike) -> Array:
 
 
 def checked_returns(returns: npt.ArrayLike) -> Array:
-    """Simple returns per candle (0.01 = 1 %), finite, none below -1; none at all is allowed.
+    """Return simple returns per candle (0.01 = 1 %), finite, none below -1; none at all is allowed.
 
     Raises InvalidValue.
     """
@@ -46,7 +46,7 @@ def checked_returns(returns: npt.ArrayLike) -> Array:
 
 
 def checked_numbers(name: str, values: npt.ArrayLike) -> Array:
-    """Finite numbers in one dimension; none at all is allowed. Raises InvalidValue."""
+    """Return finite numbers in one dimension; none at all is allowed. Raises InvalidValue."""
     return _series(name, values)
 
 

@@ -14,13 +14,13 @@ NO_VARIANCE = 1e-12  # a spread of returns below this is rounding, not risk
 TAIL = 5.0  # per cent on either side
 
 
-def existing(value: Array | np.float64) -> float | None:
-    """One number, or None where it is NaN or infinite."""
+def finite_or_none(value: Array | np.float64) -> float | None:
+    """Return one number, or None where it is NaN or infinite."""
     return float(value) if math.isfinite(value) else None
 
 
 def curve(returns: Array) -> Array:
-    """Equity (..., n + 1) of returns (..., n), from 1; infinite where it outgrows the largest number."""
+    """Return the equity (..., n + 1) of returns (..., n), from 1; infinite where it outgrows the largest number."""
     equity = np.empty((*returns.shape[:-1], returns.shape[-1] + 1))
     equity[..., 0] = 1.0
     np.add(returns, 1.0, out=equity[..., 1:])
@@ -79,7 +79,7 @@ def hit_rate(pnls: Array) -> Array:
 
 def profit_factor(pnls: Array) -> Array:
     won, lost = np.maximum(pnls, 0.0).sum(axis=-1), -np.minimum(pnls, 0.0).sum(axis=-1)
-    return ratio(won, lost, least=0.0)
+    return ratio(won, lost, minimum=0.0)
 
 
 def average_win(pnls: Array) -> Array:
@@ -97,15 +97,15 @@ def mean(values: Array) -> Array:
 
 
 def deviation(values: Array) -> Array:
-    """Sample standard deviation (one degree of freedom spent on the mean)."""
+    """Compute the sample standard deviation (one degree of freedom spent on the mean)."""
     if values.shape[-1] < 2:
         return np.full(values.shape[:-1], np.nan)
     return np.asarray(values.std(axis=-1, ddof=1))
 
 
-def ratio(numerator: Array, denominator: Array, least: float = NO_VARIANCE) -> Array:
-    """NaN where the denominator is not above `least` and where the ratio exceeds the largest number."""
+def ratio(numerator: Array, denominator: Array, minimum: float = NO_VARIANCE) -> Array:
+    """Divide; NaN where the denominator is not above `minimum` and where the ratio exceeds the largest number."""
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     with np.errstate(over="ignore"):
-        quotient = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > least)
+        quotient = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > minimum)
     return np.where(np.isfinite(quotient), quotient, np.nan)

@@ -1,4 +1,4 @@
-"""Does picking the best back-test pick a good strategy? Combinatorially symmetric cross-validation (CSCV).
+"""Probability of back-test overfitting (PBO) by combinatorially symmetric cross-validation (CSCV).
 
 Bailey, Borwein, Lopez de Prado and Zhu (2015), The Probability of Backtest Overfitting, section 3.
 """
@@ -15,61 +15,59 @@ from trading.metrics.formulas import NO_VARIANCE
 
 Array = npt.NDArray[np.float64]
 BATCH = 1 << 20  # Sharpe ratios computed at once
-MOST_BLOCKS = 20  # 184,756 ways to choose; 24 would be 2.7 million
+MAX_BLOCKS = 20  # 184,756 ways to choose; 24 would be 2.7 million
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overfitting:
-    """What became of the strategy that was best on one half of the time, on the other; over all halvings."""
+    """How the best strategy of one half of the time, in sample, did on the other, out of sample, over all splits."""
 
-    probability: float  # of ending in the lower half (at or below the median): 0.5 is picking blindly
-    loss: float  # share of halvings in which it lost on the other half
-    slope: float | None  # of its Sharpe ratio there on the one here; None where the latter never varies
-    logits: Array  # (halvings,) log odds of its relative rank there; 0 is the median
+    probability: float  # that it ranks at or below the median out of sample: 0.5 is picking blindly
+    loss: float  # share of splits in which it lost out of sample
+    slope: float | None  # of its Sharpe ratio out of sample on that in sample; None where that never varies
+    logits: Array  # (splits,) log odds of its relative rank out of sample; 0 is the median
 
     @property
-    def halvings(self) -> int:
+    def splits(self) -> int:
         return self.logits.size
 
 
 def probability_of_overfitting(returns: npt.ArrayLike, blocks: int = 16) -> Overfitting:
-    """CSCV on returns (periods, strategies), by Sharpe ratio; the paper's choice is 16 blocks, 12,870 halvings.
+    """Run CSCV on returns (periods, strategies), by Sharpe ratio; the paper's choice is 16 blocks, 12,870 splits.
 
     Periods are simple returns in time order, cut into `blocks` of one length; the oldest that do not fill a
     block are left out. A strategy that does not vary on a half, as one that never trades, has a Sharpe ratio
-    of zero there. Strategies that end level share their rank. Raises InvalidValue for anything but a finite
+    of zero on it. Strategies that tie share their rank. Raises InvalidValue for anything but a finite
     table with at least two strategies and two periods per block.
     """
-    table = _checked(returns, blocks)
+    table = _check_table(returns, blocks)
     sums, squares, means, size = _block_sums(table, blocks)
-    here, there, ranks = zip(*_halvings(sums, squares, means, size, table.shape[1]), strict=True)
-    best, later = np.concatenate(here), np.concatenate(there)
-    relative = np.concatenate(ranks) / (table.shape[1] + 1)
+    splits = zip(*_splits(sums, squares, means, size), strict=True)
+    in_sample, out_of_sample, ranks = map(np.concatenate, splits)
+    relative = ranks / (table.shape[1] + 1)
     logits = np.log(relative / (1.0 - relative))
     return Overfitting(
         probability=float((logits <= 0).mean()),
-        loss=float((later < 0).mean()),
-        slope=_slope(best, later),
+        loss=float((out_of_sample < 0).mean()),
+        slope=_slope(in_sample, out_of_sample),
         logits=logits,
     )
 
 
-def _halvings(
-    sums: Array, squares: Array, means: Array, size: int, strategies: int
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Of each halving's best strategy: Sharpe ratio here, there, and its rank there (1 is the worst)."""
-    blocks = len(sums)
+def _splits(sums: Array, squares: Array, means: Array, size: int) -> Iterator[tuple[Array, Array, Array]]:
+    """Batches of each split's best strategy: its Sharpe ratio in and out of sample, and its rank there (1 is worst)."""
+    blocks, strategies = sums.shape
     members = np.array(list(combinations(range(blocks), blocks // 2)))
     for batch in np.array_split(members, -(-len(members) * strategies // BATCH)):
         chosen = np.zeros((len(batch), blocks))
         np.put_along_axis(chosen, batch, 1.0, axis=1)
-        here = _sharpe(chosen @ sums, chosen @ squares, means, size)
-        there = _sharpe((1.0 - chosen) @ sums, (1.0 - chosen) @ squares, means, size)
-        best = here.argmax(axis=1)[:, None]
-        later = np.take_along_axis(there, best, axis=1)
-        level = (there == later).sum(axis=1)  # itself included
-        ranks = (there < later).sum(axis=1) + (level + 1) / 2
-        yield np.take_along_axis(here, best, axis=1)[:, 0], later[:, 0], ranks
+        in_sample = _sharpe(chosen @ sums, chosen @ squares, means, size)
+        out_of_sample = _sharpe((1.0 - chosen) @ sums, (1.0 - chosen) @ squares, means, size)
+        best = in_sample.argmax(axis=1)[:, None]
+        reached = np.take_along_axis(out_of_sample, best, axis=1)
+        ties = (out_of_sample == reached).sum(axis=1)  # itself included
+        ranks = (out_of_sample < reached).sum(axis=1) + (ties + 1) / 2
+        yield np.take_along_axis(in_sample, best, axis=1)[:, 0], reached[:, 0], ranks
 
 
 def _sharpe(sums: Array, squares: Array, means: Array, size: int) -> Array:
@@ -89,16 +87,16 @@ def _block_sums(table: Array, blocks: int) -> tuple[Array, Array, Array, int]:
     return parts.sum(axis=1), (parts * parts).sum(axis=1), means, length * blocks // 2
 
 
-def _slope(here: Array, there: Array) -> float | None:
-    spread = here - here.mean()
-    weight = float((spread * spread).sum())
-    return float((spread * there).sum()) / weight if weight > NO_VARIANCE else None
+def _slope(in_sample: Array, out_of_sample: Array) -> float | None:
+    centred = in_sample - in_sample.mean()
+    weight = float((centred * centred).sum())
+    return float((centred * out_of_sample).sum()) / weight if weight > NO_VARIANCE else None
 
 
-def _checked(returns: npt.ArrayLike, blocks: int) -> Array:
+def _check_table(returns: npt.ArrayLike, blocks: int) -> Array:
     table = np.asarray(returns, dtype=np.float64)
-    if blocks % 2 or not 2 <= blocks <= MOST_BLOCKS:
-        raise InvalidValue(f"blocks is {blocks}: allowed is an even number from 2 to {MOST_BLOCKS}")
+    if blocks % 2 or not 2 <= blocks <= MAX_BLOCKS:
+        raise InvalidValue(f"blocks is {blocks}: allowed is an even number from 2 to {MAX_BLOCKS}")
     if table.ndim != 2 or table.shape[1] < 2 or len(table) < 2 * blocks:
         raise InvalidValue(
             f"returns have shape {table.shape}: needed are two periods for each of {blocks} blocks, two strategies"

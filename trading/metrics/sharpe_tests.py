@@ -1,4 +1,4 @@
-"""How likely a Sharpe ratio is skill: for one track record, and after the best of many trials was picked.
+"""Tests whether a Sharpe ratio is skill: the probabilistic one of a track record, the deflated one of the best of many.
 
 Everything here is per period, not annualised: divide yearly Sharpe ratios by the root of periods per year.
 """
@@ -20,7 +20,7 @@ EULER_MASCHERONI = float(np.euler_gamma)
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """What the probabilities below need to know of returns. A normal distribution has skewness 0, kurtosis 3."""
+    """The moments of returns that the tests need. A normal distribution has skewness 0, kurtosis 3."""
 
     sharpe: float  # per period
     periods: int
@@ -40,37 +40,37 @@ class TrackRecord:
 
     @classmethod
     def of(cls, returns: npt.ArrayLike) -> "TrackRecord | None":
-        """None for fewer than two returns and for returns that do not vary. Moments of the sample, divided by n."""
+        """Compute the moments of the sample, divided by n; None below two returns and for returns that do not vary."""
         values = checked_returns(returns)
-        sharpe = formulas.existing(formulas.sharpe(values, 1.0))
+        sharpe = formulas.finite_or_none(formulas.sharpe(values, 1.0))
         if sharpe is None:
             return None
         centred = (values - values.mean()) / values.std()
         return cls(sharpe, values.size, float((centred**3).mean()), float((centred**4).mean()))
 
     @property
-    def spread(self) -> float:
+    def error_scale(self) -> float:
         """Standard error of the Sharpe ratio times sqrt(periods - 1); Mertens (2002)."""
         squared = 1.0 - self.skewness * self.sharpe + (self.kurtosis - 1.0) / 4.0 * self.sharpe**2
         return math.sqrt(max(squared, 0.0))
 
 
 def probabilistic_sharpe_ratio(record: TrackRecord, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio exceeds `benchmark`, both per period.
+    """Return the probability that the true Sharpe ratio exceeds `benchmark`, both per period.
 
     Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, equation 11. Assumes independent
     returns. 0, 1/2 or 1 where skewness and kurtosis leave the ratio no error.
     """
     if not math.isfinite(benchmark):
         raise InvalidValue(f"benchmark is {benchmark}: allowed is a finite Sharpe ratio per period")
-    ahead = (record.sharpe - benchmark) * math.sqrt(record.periods - 1)
-    if record.spread == 0.0:
-        return 0.5 if ahead == 0.0 else float(ahead > 0.0)
-    return NORMAL.cdf(ahead / record.spread)
+    excess = (record.sharpe - benchmark) * math.sqrt(record.periods - 1)
+    if record.error_scale == 0.0:
+        return 0.5 if excess == 0.0 else float(excess > 0.0)
+    return NORMAL.cdf(excess / record.error_scale)
 
 
 def minimum_track_record(record: TrackRecord, benchmark: float, confidence: float) -> float | None:
-    """Periods that would show this Sharpe ratio to exceed `benchmark` with `confidence` above 1/2.
+    """Return the periods that would show this Sharpe ratio to exceed `benchmark` with `confidence` above 1/2.
 
     Bailey and Lopez de Prado (2012), equation 13. None when it does not exceed it, or by so little that no
     finite length would do.
@@ -82,12 +82,12 @@ def minimum_track_record(record: TrackRecord, benchmark: float, confidence: floa
         raise InvalidValue(f"benchmark is {benchmark}: allowed is a finite Sharpe ratio per period")
     if record.sharpe <= benchmark:
         return None
-    errors = record.spread * NORMAL.inv_cdf(confidence) / (record.sharpe - benchmark)
-    return formulas.existing(np.float64(1.0 + errors * errors))
+    errors = record.error_scale * NORMAL.inv_cdf(confidence) / (record.sharpe - benchmark)
+    return formulas.finite_or_none(np.float64(1.0 + errors * errors))
 
 
 def expected_maximum_sharpe(trials: float, variance: float) -> float:
-    """What the best of independent trials without skill is expected to reach, per period.
+    """Return what the best of independent trials without skill is expected to reach, per period.
 
     `variance` is that of the trials' Sharpe ratios per period. Bailey and Lopez de Prado (2014), The Deflated
     Sharpe Ratio, equation 1 with mean 0; 0 for a single trial, from which nothing was picked.
@@ -98,12 +98,12 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
         raise InvalidValue(f"variance is {variance}: allowed is a finite number from 0 on")
     if trials == 1:
         return 0.0
-    usual, rare = NORMAL.inv_cdf(1.0 - 1.0 / trials), NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
-    return math.sqrt(variance) * max(0.0, (1.0 - EULER_MASCHERONI) * usual + EULER_MASCHERONI * rare)
+    likely, extreme = NORMAL.inv_cdf(1.0 - 1.0 / trials), NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return math.sqrt(variance) * max(0.0, (1.0 - EULER_MASCHERONI) * likely + EULER_MASCHERONI * extreme)
 
 
 def deflated_sharpe_ratio(record: TrackRecord, trials: float, variance: float) -> float:
-    """Probability that the best of `trials` has skill: above what luck alone makes of the best of so many.
+    """Return the probability that the best of `trials` has skill: that it beats what luck alone would reach.
 
     Bailey and Lopez de Prado (2014), equation 2. `record` is the picked trial's; `variance` that of all trials'
     Sharpe ratios per period. Trials that resemble each other count as `independent_trials`.
@@ -112,7 +112,7 @@ def deflated_sharpe_ratio(record: TrackRecord, trials: float, variance: float) -
 
 
 def independent_trials(trials: int, correlation: float) -> float:
-    """Trials that count when their returns correlate by `correlation` (0..1) on average.
+    """Return the number of trials that count when their returns correlate by `correlation` (0..1) on average.
 
     Bailey and Lopez de Prado (2014), appendix A.3, equation 9.
     """

@@ -1,4 +1,4 @@
-"""Every metric of one back-test at once, with confidence intervals: what tables, reports and metadata show."""
+"""Every metric of one back-test at once, with confidence intervals, for tables, reports and metadata."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,8 +15,8 @@ from trading.metrics.sharpe_tests import TrackRecord, probabilistic_sharpe_ratio
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """Fields are named, explained and given their unit in `catalogue.METRICS`; None: there is no such value."""
+class MetricsSummary:
+    """The metrics of one back-test; `catalogue.METRICS` explains each field and gives its unit. None: no such value."""
 
     total_return: float
     cagr: float | None
@@ -37,10 +37,10 @@ class Summary:
     turnover: float | None
     exposure: float | None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    """By field name, for those that could be drawn."""
+    """By field name, for those that could be computed."""
 
     def rows(self) -> list[tuple[Metric, float | None, Interval | None]]:
-        """Every metric with its value and interval, in the order of the catalogue."""
+        """Return every metric with its value and interval, in the order of the catalogue."""
         return [(each, getattr(self, each.name), self.intervals.get(each.name)) for each in METRICS]
 
     def as_json(self) -> dict[str, Any]:
@@ -55,18 +55,19 @@ def summarise(
     trade_pnls: npt.ArrayLike | None = None,
     turnover: float | None = None,
     exposures: npt.ArrayLike | None = None,
-) -> Summary:
-    """`equity` (n,) at the close of each candle, `trade_pnls` after costs in the unit of the opening equity (1.0).
+) -> MetricsSummary:
+    """Compute every metric of one back-test.
 
-    `exposures` (m,) are position values as shares of equity. An account that owes money counts as ruined, worth
-    zero, from there on. Raises InvalidValue as the single metrics do.
+    `equity` (n,) is that at the close of each candle, `trade_pnls` are after costs in the unit of the opening
+    equity (1.0), `exposures` (m,) are position values as shares of equity. An account that owes money counts as
+    ruined, worth zero, from there on. Raises InvalidValue as the single metrics do.
     """
     values = ruined_at_zero(equity)
     check_per_year(per_year)
     returns = performance.returns_of(values)
     record = TrackRecord.of(returns)
     pnls = None if trade_pnls is None else checked_numbers("trade_pnls", trade_pnls)
-    return Summary(
+    return MetricsSummary(
         total_return=performance.total_return(values),
         cagr=performance.cagr(values, per_year),
         annualised_volatility=performance.annualised_volatility(returns, per_year),
@@ -89,7 +90,7 @@ def summarise(
 
 
 def with_intervals(
-    summary: Summary,
+    summary: MetricsSummary,
     equity: npt.ArrayLike,
     per_year: float,
     *,
@@ -97,33 +98,33 @@ def with_intervals(
     resamples: int,
     confidence: float,
     seed: int,
-) -> Summary:
-    """The same summary with percentile intervals of the curve's and the trades' metrics.
+) -> MetricsSummary:
+    """Add percentile intervals of the curve's and the trades' metrics to a summary.
 
     Candles and trades are resampled apart, in blocks; see `bootstrap`. A metric that does not exist, on the
     curve or on too many resamples, gets no interval, nor does anything of fewer than two returns or trades.
     """
     check_confidence(confidence)
-    drawn: dict[str, Array] = {}
+    resampled: dict[str, Array] = {}
     returns = performance.returns_of(ruined_at_zero(equity))
     if returns.size >= 2:
-        drawn |= bootstrap(
+        resampled |= bootstrap(
             returns, lambda rows: curve_statistics(rows, per_year), resamples=resamples, seed=seed
         )
     if trade_pnls is not None and np.size(trade_pnls) >= 2:
-        drawn |= bootstrap(trade_pnls, trade_statistics, resamples=resamples, seed=seed)
+        resampled |= bootstrap(trade_pnls, trade_statistics, resamples=resamples, seed=seed)
     intervals = {
         name: interval
-        for name, values in drawn.items()
+        for name, values in resampled.items()
         if getattr(summary, name) is not None and (interval := percentile_interval(values, confidence))
     }
     return replace(summary, intervals=intervals)
 
 
 def curve_statistics(returns: Array, per_year: float) -> dict[str, Array]:
-    """Of returns (m, n), each (m,), by field of `Summary`; for `bootstrap`."""
+    """Compute the metrics of returns (m, n), each (m,), by field of `MetricsSummary`; for `bootstrap`."""
     equity = formulas.curve(returns)
-    fallen = formulas.drawdowns(equity).max(axis=-1)
+    drawdown = formulas.drawdowns(equity).max(axis=-1)
     growth = formulas.cagr(equity, per_year)
     return {
         "total_return": formulas.total_return(equity),
@@ -131,15 +132,15 @@ def curve_statistics(returns: Array, per_year: float) -> dict[str, Array]:
         "annualised_volatility": formulas.volatility(returns, per_year),
         "annualised_sharpe": formulas.sharpe(returns, per_year),
         "sortino_ratio": formulas.sortino(returns, per_year),
-        "calmar_ratio": formulas.ratio(growth, fallen),
-        "maximum_drawdown": fallen,
+        "calmar_ratio": formulas.ratio(growth, drawdown),
+        "maximum_drawdown": drawdown,
         "longest_drawdown": formulas.longest_drawdown(equity),
         "tail_ratio": formulas.tail_ratio(returns),
     }
 
 
 def trade_statistics(pnls: Array) -> dict[str, Array]:
-    """Of trades (m, n), each (m,), by field of `Summary`; for `bootstrap`."""
+    """Compute the metrics of trades (m, n), each (m,), by field of `MetricsSummary`; for `bootstrap`."""
     return {
         "hit_rate": formulas.hit_rate(pnls),
         "profit_factor": formulas.profit_factor(pnls),

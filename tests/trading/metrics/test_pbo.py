@@ -20,11 +20,12 @@ def slow(returns: Array, blocks: int) -> tuple[float, list[float], float, float]
     parts = np.array_split(returns, blocks)
     logits, pairs = [], []
     for members in combinations(range(blocks), blocks // 2):
-        here = np.concatenate([part for index, part in enumerate(parts) if index in members])
-        there = np.concatenate([part for index, part in enumerate(parts) if index not in members])
-        best = int((here.mean(axis=0) / here.std(axis=0, ddof=1)).argmax())
-        later = there.mean(axis=0) / there.std(axis=0, ddof=1)
-        pairs.append((here.mean(axis=0)[best] / here.std(axis=0, ddof=1)[best], later[best]))
+        in_sample = np.concatenate([part for index, part in enumerate(parts) if index in members])
+        out_of_sample = np.concatenate([part for index, part in enumerate(parts) if index not in members])
+        sharpe = in_sample.mean(axis=0) / in_sample.std(axis=0, ddof=1)
+        best = int(sharpe.argmax())
+        later = out_of_sample.mean(axis=0) / out_of_sample.std(axis=0, ddof=1)
+        pairs.append((sharpe[best], later[best]))
         rank = int((later <= later[best]).sum()) / (returns.shape[1] + 1)
         logits.append(math.log(rank / (1 - rank)))
     slope = float(np.polyfit(*zip(*pairs, strict=True), 1)[0])
@@ -38,7 +39,7 @@ def slow(returns: Array, blocks: int) -> tuple[float, list[float], float, float]
 
 @pytest.mark.parametrize("strategies", [5, 20])  # five have a median, which counts as the lower half
 @pytest.mark.parametrize("blocks", [2, 4, 8])
-def test_the_paper_s_procedure_done_slowly_agrees(blocks: int, strategies: int) -> None:
+def test_the_paper_s_procedure_step_by_step_agrees(blocks: int, strategies: int) -> None:
     returns = noise(1, strategies=strategies)
     probability, logits, slope, loss = slow(returns, blocks)
     found = probability_of_overfitting(returns, blocks)
@@ -48,7 +49,7 @@ def test_the_paper_s_procedure_done_slowly_agrees(blocks: int, strategies: int) 
     assert found.loss == loss
 
 
-def test_among_noises_the_best_is_picked_blindly() -> None:
+def test_the_best_of_pure_noise_is_picked_blindly() -> None:
     found = [probability_of_overfitting(noise(seed), 8) for seed in range(40)]
     assert np.mean([each.probability for each in found]) == pytest.approx(0.5, abs=0.08)
 
@@ -59,11 +60,11 @@ def test_a_truly_better_strategy_is_not_overfitted() -> None:
     found = probability_of_overfitting(returns)
     assert found.probability < 0.01
     assert found.loss < 0.01
-    assert found.halvings == 12_870
+    assert found.splits == 12_870
 
 
-def test_a_strategy_that_is_only_good_where_it_was_fitted_is_found_out() -> None:
-    """Each is good in one block and bad in the next, so what shines on one half fails on the other."""
+def test_a_strategy_that_is_only_good_in_sample_is_overfitted() -> None:
+    """Each is good in one block and bad in the next, so the best of one half fails on the other."""
     returns = noise(3, periods=160, strategies=16)
     for strategy in range(16):
         good, bad = (
@@ -76,7 +77,7 @@ def test_a_strategy_that_is_only_good_where_it_was_fitted_is_found_out() -> None
     assert found.probability > 0.9
 
 
-def test_strategies_that_end_level_share_their_rank() -> None:
+def test_strategies_that_tie_share_their_rank() -> None:
     same = np.repeat(noise(4, strategies=1), 3, axis=1)
     found = probability_of_overfitting(same, 4)
     assert found.logits == pytest.approx(np.zeros(6), abs=1e-12)
@@ -115,7 +116,7 @@ def test_scale_does_not_matter() -> None:
         (np.empty((0, 0)), 8),
     ],
 )
-def test_what_cannot_be_halved_is_refused(returns: Array, blocks: int) -> None:
+def test_a_table_that_cannot_be_split_is_refused(returns: Array, blocks: int) -> None:
     with pytest.raises(InvalidValue):
         probability_of_overfitting(returns, blocks)
 

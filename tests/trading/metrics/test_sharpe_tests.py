@@ -150,7 +150,7 @@ def test_a_record_of_minimum_length_reaches_the_confidence(record: TrackRecord, 
 def test_a_record_without_any_error_is_certain() -> None:
     """Two outcomes 0.5 apart from each other with a Sharpe ratio at which the error of the ratio vanishes."""
     sure = TrackRecord(sharpe=2.0, periods=9, skewness=1.0, kurtosis=2.0)
-    assert sure.spread == 0.0
+    assert sure.error_scale == 0.0
     assert [probabilistic_sharpe_ratio(sure, benchmark) for benchmark in (1.9, 2.0, 2.1)] == [1.0, 0.5, 0.0]
 
 

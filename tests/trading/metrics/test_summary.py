@@ -10,7 +10,7 @@ import pytest
 from trading.errors import InvalidValue
 from trading.metrics import (
     METRICS,
-    Summary,
+    MetricsSummary,
     annualised_sharpe,
     profit_factor,
     returns_of,
@@ -30,16 +30,16 @@ def wandering(seed: int = 0, count: int = 400) -> Array:
     return np.cumprod(np.append(1.0, 1 + np.random.default_rng(seed).normal(0.0005, 0.01, count)))
 
 
-def full() -> Summary:
+def full() -> MetricsSummary:
     return summarise(wandering(), PER_YEAR, trade_pnls=PNLS, turnover=3.0, exposures=[1.0, 0.0])
 
 
-def drawn(summary: Summary, equity: Array, pnls: Array | None = PNLS) -> Summary:
+def drawn(summary: MetricsSummary, equity: Array, pnls: Array | None = PNLS) -> MetricsSummary:
     return with_intervals(summary, equity, PER_YEAR, trade_pnls=pnls, resamples=200, confidence=0.9, seed=1)
 
 
 def test_every_field_of_a_summary_is_in_the_catalogue() -> None:
-    assert [field.name for field in fields(Summary)] == [*BY_NAME, "intervals"]
+    assert [field.name for field in fields(MetricsSummary)] == [*BY_NAME, "intervals"]
 
 
 def test_a_summary_holds_the_single_metrics() -> None:
