@@ -17,7 +17,7 @@ from ml.decision.reader import InputReader
 from trading.account import portfolio_of, with_results
 from trading.orders import Fill
 from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown
-from trading.portfolio.exact import trimmed
+from trading.portfolio.exact import trim_zeros
 from trading.ports import Journal
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the day's last moment
@@ -98,7 +98,7 @@ def holdings_table(holdings: Sequence[Holding]) -> str:
         [
             (
                 str(each.pair),
-                f"{trimmed(each.quantity):f}",
+                f"{trim_zeros(each.quantity):f}",
                 f"{float(each.entry_price):.8g}",
                 f"{each.opened_at:%Y-%m-%d %H:%M}",
             )
@@ -115,7 +115,7 @@ def trades_table(trades: Sequence[ClosedTrade]) -> str:
             (
                 f"{each.closed_at:%Y-%m-%d %H:%M}",
                 str(each.pair),
-                f"{trimmed(each.quantity):f}",
+                f"{trim_zeros(each.quantity):f}",
                 f"{float(each.entry_price):.8g}",
                 f"{float(each.exit_price):.8g}",
                 f"{each.fees:.8f} {each.pair.quote}",

@@ -9,12 +9,12 @@ from typing import Any
 from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
-from trading.portfolio.exact import exactly, trimmed
+from trading.portfolio.exact import exactly, trim_zeros
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose money: the name that decisions and fills are booked under, and what it opens with."""
+    """Whose money: the name that decisions and fills are book_fill under, and what it opens with."""
 
     name: str
     quote: str  # what equity and limits are counted in
@@ -88,10 +88,10 @@ def with_results(
     return {
         **snapshot,
         "drawdown": drawdown(snapshot["equity"], snapshot["peak_equity"]),
-        "realised_pnl": trimmed(profit.realised),
-        "unrealised_pnl": trimmed(profit.unrealised),
-        "fees": trimmed(profit.fees),
-        "net_pnl": trimmed(profit.net),
+        "realised_pnl": trim_zeros(profit.realised),
+        "unrealised_pnl": trim_zeros(profit.unrealised),
+        "fees": trim_zeros(profit.fees),
+        "net_pnl": trim_zeros(profit.net),
         "fees_by_asset": dict(account.fees),
         "closed_trades": len(trades),
         "winning_trades": sum(trade.pnl > 0 for trade in trades),

@@ -1,1 +1,1 @@
-"""Borrowing to trade: what a venue charges for it, and when it steps in."""
+"""Trading on margin: what a venue charges for a loan, and when it liquidates."""

@@ -21,22 +21,22 @@ Amount = TypeVar("Amount", float, Decimal)
 
 
 def opening_cost(value: Amount, opening_fee: Amount) -> Amount:
-    """Charged once for a position of `value` (quote, at its opening price); `opening_fee` is a share of it."""
+    """Return the one charge for a position of `value` (quote, at its opening price); `opening_fee` is a share of it."""
     return value * opening_fee
 
 
 def rollover_cost(value: Amount, rollover_fee: Amount, periods: int) -> Amount:
-    """Charged for `periods` rollovers of a position of `value` (quote, at its opening price)."""
+    """Return the charge for `periods` rollovers of a position of `value` (quote, at its opening price)."""
     return value * rollover_fee * periods
 
 
 def rollover_periods(opened_us: int, now_us: int, period_us: int) -> int:
-    """Rollovers charged by `now_us`: whole periods since the opening, none before the first has passed."""
+    """Count the rollovers charged by `now_us`: whole periods since the opening, none before the first has passed."""
     return max((now_us - opened_us) // period_us, 0)
 
 
 def used_margin(quantity: Amount, entry_price: Amount, price: Amount, leverage: Amount) -> Amount:
-    """Equity that a position ties up, in quote, at today's `price`; `quantity` is signed.
+    """Return the equity that a position ties up, in quote, at today's `price`; `quantity` is signed.
 
     A long position owes quote, fixed when it was opened; a short one owes base, which costs today's price.
     """
@@ -46,14 +46,14 @@ def used_margin(quantity: Amount, entry_price: Amount, price: Amount, leverage: 
 
 
 def margin_level(equity: Amount, used_margin: Amount) -> Amount:
-    """Equity as a share of the used margin (0.4 = 40 %). Without a position there is none: ZeroDivisionError."""
+    """Return equity as a share of the used margin (0.4 = 40 %); without a position ZeroDivisionError."""
     return equity / used_margin
 
 
 def liquidation_price(
     cash: Amount, quantity: Amount, entry_price: Amount, leverage: Amount, level: Amount
 ) -> Amount:
-    """The price at which equity is `level` times the used margin; `level` 0.4 liquidates, 0.8 calls.
+    """Return the price at which equity is `level` times the used margin; `level` 0.4 liquidates, 0.8 calls.
 
     `cash` is what the account holds beside the position, in quote, as if the position had been paid from it:
     equity = cash + quantity * price. Below zero for a long that borrowed, above its equity for a short.

@@ -1,4 +1,4 @@
-"""What is lent on margin, and on which terms. Formulae and their sources are in `trading.margin.arithmetic`."""
+"""The terms of a margin loan and the positions opened with it; formulas with sources: `trading.margin.arithmetic`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MarginTerms:
-    """What the venue charges and when it steps in. Fees are shares of a position's value when it is opened."""
+    """What the venue charges and when it calls and liquidates. Fees are shares of a position's opening value."""
 
     opening_fee: Decimal
     rollover_fee: Decimal  # each time `rollover_every` has passed
@@ -57,10 +57,10 @@ class MarginPosition:
         return abs(self.quantity) * self.entry_price
 
     def profit(self, price: Decimal) -> Decimal:
-        """Unrealised, in quote, fees apart."""
+        """Return the unrealised profit in quote, fees apart."""
         return self.quantity * (price - self.entry_price)
 
-    def periods(self, now: datetime, terms: MarginTerms) -> int:
-        """Rollovers due by `now`, those charged already included."""
+    def rollovers_due(self, now: datetime, terms: MarginTerms) -> int:
+        """Count the rollovers due by `now`, those charged already included."""
         opened, at = ((time - EPOCH) // MICROSECOND for time in (self.opened_at, now))
         return margin.rollover_periods(opened, at, terms.rollover_every // MICROSECOND)

@@ -32,7 +32,7 @@ SPLITTING = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN, traps=TRAPS)
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """Sums and products inside are exact, or InvalidValue."""
+    """Make sums and products inside exact, or raise InvalidValue."""
     try:
         with localcontext(EXACT):
             yield
@@ -42,34 +42,34 @@ def exactly() -> Iterator[None]:
         ) from None
 
 
-def divided(amount: Decimal, by: Decimal) -> Decimal:
-    """The quotient, to 50 digits."""
+def divide(amount: Decimal, by: Decimal) -> Decimal:
+    """Return the quotient, to 50 digits."""
     return ROUNDED.divide(amount, by)
 
 
-def part(amount: Decimal, taken: Decimal, whole: Decimal) -> Decimal:
-    """The share of `amount` that belongs to `taken` out of `whole`, to 30 places; all of it when they are equal."""
+def pro_rata(amount: Decimal, taken: Decimal, whole: Decimal) -> Decimal:
+    """Return the part of `amount` that belongs to `taken` out of `whole`, to 30 places; all of it if they are equal."""
     if taken == whole:
         return amount
     share = SPLITTING.divide(SPLITTING.multiply(amount, taken), whole)
     return share.quantize(SMALLEST_SPLIT, context=SPLITTING)
 
 
-def trimmed(amount: Decimal) -> Decimal:
-    """The same number without the zeros that a split leaves behind its point."""
+def trim_zeros(amount: Decimal) -> Decimal:
+    """Return the same number without the zeros that a split leaves behind its point."""
     whole = amount.to_integral_value(context=SPLITTING)
     return whole.quantize(Decimal(1), context=SPLITTING) if amount == whole else amount.normalize(SPLITTING)
 
 
 def check_amount(name: str, amount: Decimal) -> Decimal:
-    """The amount, when it is a number that is not below zero; InvalidValue naming it otherwise."""
+    """Return the amount if it is a number that is not below zero; raise InvalidValue naming it otherwise."""
     if not (amount.is_finite() and amount >= 0):
         raise InvalidValue(f"{name} is {amount}: a number of 0 or more is wanted")
     return amount
 
 
 def check_positive(name: str, amount: Decimal) -> Decimal:
-    """The amount, when it is a number above zero; InvalidValue naming it otherwise."""
+    """Return the amount if it is a number above zero; raise InvalidValue naming it otherwise."""
     if not (amount.is_finite() and amount > 0):
         raise InvalidValue(f"{name} is {amount}: a number above zero is wanted")
     return amount

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 from trading.errors import NotStored
 from trading.market import Pair
-from trading.portfolio.exact import check_positive, divided, exactly
+from trading.portfolio.exact import check_positive, divide, exactly
 
 
 def rate(asset: str, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
-    """Price of one `asset` in `quote`: directly, inverted, or through other pairs.
+    """Price one `asset` in `quote`: directly, inverted, or through other pairs.
 
     The path is `conversion_path`'s; along it the price is exact unless a pair is read inverted, which rounds
     once, to 50 digits. Raises NotStored when no path joins the two: a missing price is never zero. Raises
@@ -25,11 +25,11 @@ def rate(asset: str, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
             else:
                 inverse = Pair(counter, base)
                 denominator *= check_positive(f"price of {inverse}", prices[inverse])
-    return numerator if denominator == 1 else divided(numerator, denominator)
+    return numerator if denominator == 1 else divide(numerator, denominator)
 
 
 def conversion_path(asset: str, quote: str, pairs: Iterable[Pair]) -> tuple[str, ...]:
-    """Assets from `asset` to `quote`, both included, each joined to the next by a pair, whichever way round.
+    """Return the assets from `asset` to `quote`, both included, each joined to the next by a pair, whichever way round.
 
     The shortest path; of several that are as short, the alphabetically first. Raises NotStored without one.
     """

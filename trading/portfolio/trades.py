@@ -1,4 +1,4 @@
-"""Round trips: what fills opened, what closing it earned. Average cost, exact, fees apart until the end."""
+"""Holdings that fills opened, and the round trips that closed them. Average cost, exact, fees apart until the end."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from trading.market import Pair
 from trading.orders import Fill
-from trading.portfolio.exact import check_amount, check_positive, divided, exactly, part
+from trading.portfolio.exact import check_amount, check_positive, divide, exactly, pro_rata
 from trading.portfolio.rates import rate
 
 NO_PRICES: Mapping[Pair, Decimal] = MappingProxyType({})
@@ -16,7 +16,7 @@ NO_PRICES: Mapping[Pair, Decimal] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What fills of one pair have bought (quantity above zero) or sold first (below zero) and not yet undone."""
+    """What fills of one pair have bought (quantity above zero) or sold first (below zero) and not yet closed."""
 
     pair: Pair
     quantity: Decimal  # base currency, signed, never zero
@@ -27,12 +27,12 @@ class Holding:
     @property
     def entry_price(self) -> Decimal:
         """Average cost, quote per base, fees apart."""
-        return divided(self.cost, self.quantity)
+        return divide(self.cost, self.quantity)
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedTrade:
-    """A part of a holding that was undone, at its average cost."""
+    """A part of a holding that was closed, at its average cost."""
 
     pair: Pair
     opened_at: datetime  # when the holding first left zero
@@ -45,28 +45,28 @@ class ClosedTrade:
 
 
 def closed_trades(fills: Iterable[Fill], prices: Mapping[Pair, Decimal] = NO_PRICES) -> list[ClosedTrade]:
-    """Round trips of each account and pair, oldest first; a partial close is a trade of that part.
+    """List the round trips of each account and pair, oldest first; a partial close is a trade of that part.
 
-    A fill that turns a position closes one trade and opens the next, its fee divided by quantity. A fee in the
+    A fill that turns a position closes one trade and opens the next, its fee divide by quantity. A fee in the
     base asset counts at the fill's own price, one in a third asset at `prices` (NotStored without one).
     Raises InvalidValue for a fill that no venue could report.
     """
-    held: dict[tuple[str, Pair], Holding | None] = {}
+    holdings: dict[tuple[str, Pair], Holding | None] = {}
     closed: list[ClosedTrade] = []
-    for fill in in_order(fills):
+    for fill in sort_fills(fills):
         key = (fill.account, fill.pair)
-        held[key], trade = booked(held.get(key), fill, fee_in_quote(fill, prices))
+        holdings[key], trade = book_fill(holdings.get(key), fill, fee_in_quote(fill, prices))
         closed += [trade] if trade else []
     return closed
 
 
-def in_order(fills: Iterable[Fill]) -> list[Fill]:
-    """Checked, oldest first; fills of one moment stay in the order given."""
-    return sorted(map(checked, fills), key=lambda fill: fill.filled_at)
+def sort_fills(fills: Iterable[Fill]) -> list[Fill]:
+    """Check the fills and sort them, oldest first; fills of one moment stay in the order given."""
+    return sorted(map(check_fill, fills), key=lambda fill: fill.filled_at)
 
 
-def checked(fill: Fill) -> Fill:
-    """The fill itself; InvalidValue naming the field that no venue could report."""
+def check_fill(fill: Fill) -> Fill:
+    """Return the fill; InvalidValue names the field that no venue could report."""
     for name in ("price", "quantity"):
         check_positive(f"fill {fill.fill_id}: {name}", getattr(fill, name))
     check_amount(f"fill {fill.fill_id}: fee", fill.fee)
@@ -74,6 +74,7 @@ def checked(fill: Fill) -> Fill:
 
 
 def fee_in_quote(fill: Fill, prices: Mapping[Pair, Decimal]) -> Decimal:
+    """Convert the fee at the fill's own price, or at `prices` for a third asset (NotStored without one)."""
     if not fill.fee:
         return fill.fee
     known = {**prices, fill.pair: fill.price}
@@ -81,23 +82,23 @@ def fee_in_quote(fill: Fill, prices: Mapping[Pair, Decimal]) -> Decimal:
         return fill.fee * rate(fill.fee_asset, fill.pair.quote, known)
 
 
-def booked(
+def book_fill(
     holding: Holding | None, fill: Fill, fee: Decimal = Decimal(0)
 ) -> tuple[Holding | None, ClosedTrade | None]:
-    """The holding once a checked `fill` is in, and what it closed. `fee` is in quote."""
+    """Return the holding once a checked `fill` is in, and the trade that it closed. `fee` is in quote."""
     change = fill.side.sign * fill.quantity
     with exactly():
         if holding is None or (holding.quantity > 0) == (change > 0):
-            return _grown(holding, fill, change, fee), None
+            return _grow(holding, fill, change, fee), None
         closing = min(holding.quantity, -change, key=abs)  # signed like the holding
-        closing_fee = part(fee, abs(closing), fill.quantity)
-        rest, trade = _closed(holding, fill, closing, closing_fee)
+        closing_fee = pro_rata(fee, abs(closing), fill.quantity)
+        remaining, trade = _close(holding, fill, closing, closing_fee)
         if change == -closing:
-            return rest, trade
-        return _grown(None, fill, change + closing, fee - closing_fee), trade
+            return remaining, trade
+        return _grow(None, fill, change + closing, fee - closing_fee), trade
 
 
-def _grown(holding: Holding | None, fill: Fill, change: Decimal, fee: Decimal) -> Holding:
+def _grow(holding: Holding | None, fill: Fill, change: Decimal, fee: Decimal) -> Holding:
     cost = change * fill.price
     if holding is None:
         return Holding(fill.pair, change, cost, fee, fill.filled_at)
@@ -106,11 +107,11 @@ def _grown(holding: Holding | None, fill: Fill, change: Decimal, fee: Decimal) -
     )
 
 
-def _closed(
+def _close(
     holding: Holding, fill: Fill, closing: Decimal, fee: Decimal
 ) -> tuple[Holding | None, ClosedTrade]:
-    cost = part(holding.cost, closing, holding.quantity)
-    opening_fees = part(holding.fees, closing, holding.quantity)
+    cost = pro_rata(holding.cost, closing, holding.quantity)
+    opening_fees = pro_rata(holding.fees, closing, holding.quantity)
     fees = opening_fees + fee
     trade = ClosedTrade(
         pair=holding.pair,
@@ -124,10 +125,10 @@ def _closed(
     )
     if closing == holding.quantity:
         return None, trade
-    left = replace(
+    remaining = replace(
         holding,
         quantity=holding.quantity - closing,
         cost=holding.cost - cost,
         fees=holding.fees - opening_fees,
     )
-    return left, trade
+    return remaining, trade

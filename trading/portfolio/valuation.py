@@ -1,18 +1,18 @@
-"""What balances are worth in one asset: equity, allocation, drawdown."""
+"""The value of balances in one asset: equity, allocation, drawdown."""
 
 from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
 from trading.errors import InvalidValue
 from trading.market import Pair
-from trading.portfolio.exact import SPLITTING, divided, exactly
+from trading.portfolio.exact import SPLITTING, divide, exactly
 from trading.portfolio.rates import rate
 
 SHARES = Decimal(10**12)  # allocation counts in shares of 1e-12
 
 
 def equity(balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
-    """Value of all balances in `quote`; a debt (below zero) counts against it.
+    """Return the value of all balances in `quote`; a debt (below zero) counts against it.
 
     An asset of which nothing is left needs no price. NotStored names a missing one; InvalidValue a balance that
     is no number.
@@ -24,7 +24,7 @@ def equity(balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, De
 def allocation(
     balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, Decimal]
 ) -> dict[str, Decimal]:
-    """Each asset's share of the equity, to 12 places, adding up to exactly 1.
+    """Return each asset's share of the equity, to 12 places, adding up to exactly 1.
 
     What rounding down leaves goes to the largest remainders. All 0 when there is no equity to share.
     """
@@ -34,18 +34,18 @@ def allocation(
     with localcontext(SPLITTING):
         exact = {asset: value * SHARES / total for asset, value in _values(balances, quote, prices).items()}
         whole = {asset: count.to_integral_value(ROUND_FLOOR) for asset, count in exact.items()}
-        left = int(SHARES - sum(whole.values()))
-        for asset in sorted(exact, key=lambda name: (whole[name] - exact[name], name))[:left]:
+        missing = int(SHARES - sum(whole.values()))
+        for asset in sorted(exact, key=lambda name: (whole[name] - exact[name], name))[:missing]:
             whole[asset] += 1
         return {asset: count / SHARES for asset, count in whole.items()}
 
 
 def drawdown(value: Decimal, peak: Decimal) -> Decimal:
-    """Share of the highest equity so far that is lost; 0 at the peak, and before there was any equity."""
+    """Return the share of the highest equity so far that is lost; 0 at the peak, and before there was any equity."""
     if peak <= 0 or value >= peak:
         return Decimal(0)
     with exactly():
-        return divided(peak - value, peak)
+        return divide(peak - value, peak)
 
 
 def _values(

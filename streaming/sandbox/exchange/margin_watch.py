@@ -17,7 +17,7 @@ def charge(floor: EngineState) -> None:
     for account in list(floor.borrowers.values()):
         due = next_rollover(account.state)
         if due is not None and due <= floor.now():
-            floor.settle(account, account.state.at(floor.now()), "rollover", account.name)
+            floor.settle(account, account.state.with_rollovers(floor.now()), "rollover", account.name)
 
 
 def is_charge_due(floor: EngineState) -> bool:

@@ -88,10 +88,10 @@ def _borrowed(
     closing = min(fill.quantity, account.open_quantity(fill.pair, fill.side))
     opening = fill.quantity - closing
     if closing:
-        state = state.closed(_share(fill, closing, fee_rate))
+        state = state.close_position(_share(fill, closing, fee_rate))
     if opening:
         try:
-            state = state.opened(_share(fill, opening, fee_rate), Decimal(leverage), prices)
+            state = state.open_position(_share(fill, opening, fee_rate), Decimal(leverage), prices)
         except (InvalidValue, NotStored):  # no free margin, or no price to reckon it with
             return INSUFFICIENT_MARGIN
     with localcontext(ROUNDED):

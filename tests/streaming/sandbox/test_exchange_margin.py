@@ -39,7 +39,7 @@ def test_an_opened_and_closed_position_is_worth_what_the_margin_account_says(ben
         Fill("f", "i", "alice", BTC, each.side, each.price, each.quantity, each.fee, "USD", each.at)
         for each in fills
     )
-    expected = account.opened(opened, d(3), {BTC: d(1000)}).closed(closed)
+    expected = account.open_position(opened, d(3), {BTC: d(1000)}).close_position(closed)
     assert bench.balance("USD") == expected.balances["USD"]
     assert bench.exchange.positions("alice") == ()
     assert bench.balance("BTC") == 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue
-from trading.portfolio.exact import divided, exactly, part, trimmed
+from trading.portfolio.exact import divide, exactly, pro_rata, trim_zeros
 
 AMOUNTS = st.decimals(-(10**9), 10**9, places=20)
 QUANTITIES = st.decimals("0.00000001", 10**6, places=8)
@@ -17,14 +17,14 @@ def test_the_parts_of_a_split_lie_within_a_place_of_their_share_and_add_up(
 ) -> None:
     with exactly():
         whole = one + other
-        taken = part(amount, one, whole)
+        taken = pro_rata(amount, one, whole)
         assert abs(taken * whole - amount * one) <= whole * Decimal("1e-30")
         assert taken + (amount - taken) == amount
 
 
 @given(AMOUNTS, QUANTITIES)
 def test_the_whole_takes_everything(amount: Decimal, whole: Decimal) -> None:
-    assert part(amount, whole, whole) == amount
+    assert pro_rata(amount, whole, whole) == amount
 
 
 def test_a_sum_that_would_round_is_refused() -> None:
@@ -33,7 +33,7 @@ def test_a_sum_that_would_round_is_refused() -> None:
 
 
 def test_a_quotient_has_fifty_digits() -> None:
-    assert divided(Decimal(2), Decimal(3)) == Decimal("0." + "6" * 49 + "7")
+    assert divide(Decimal(2), Decimal(3)) == Decimal("0." + "6" * 49 + "7")
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_a_quotient_has_fifty_digits() -> None:
     [("5.000", "5"), ("1.50", "1.5"), ("100", "100"), ("1E+2", "100"), ("0E-30", "0"), ("-0.10", "-0.1")],
 )
 def test_trimming_changes_the_writing_not_the_number(amount: str, text: str) -> None:
-    assert str(trimmed(Decimal(amount))) == text
-    assert trimmed(Decimal(amount)) == Decimal(amount)
+    assert str(trim_zeros(Decimal(amount))) == text
+    assert trim_zeros(Decimal(amount)) == Decimal(amount)

@@ -10,7 +10,7 @@ from trading.errors import InvalidValue, NotStored
 from trading.orders import Fill, OrderIntent, Side
 from trading.portfolio import ClosedTrade, Position, after_fill, closed_trades
 from trading.portfolio.exact import exactly
-from trading.portfolio.trades import Holding, booked
+from trading.portfolio.trades import Holding, book_fill
 
 BUY, SELL = Side.BUY, Side.SELL
 
@@ -117,7 +117,7 @@ def test_what_is_closed_and_what_is_open_add_up_to_the_fills(trades: list[Fill])
     held: Holding | None = None
     closed: list[ClosedTrade] = []
     for each in (replace(trade, pair=BTC_USDT, fee_asset="USDT") for trade in trades):
-        held, trade = booked(held, each, each.fee)
+        held, trade = book_fill(held, each, each.fee)
         closed += [trade] if trade else []
     open_cost, open_fees, quantity = (held.cost, held.fees, held.quantity) if held else (Decimal(0),) * 3
     with exactly():
@@ -135,7 +135,7 @@ def test_a_holding_is_the_position_that_the_journal_keeps(trades: list[Fill]) ->
     position: Position | None = None
     for each in (replace(trade, pair=BTC_USDT) for trade in trades):
         intent = OrderIntent("i", "d", "paper", BTC_USDT, each.side, each.quantity, False, None, None, START)
-        held, _ = booked(held, each)
+        held, _ = book_fill(held, each)
         position = after_fill(position, each, intent)
         assert (held is None) == (position is None)
         if held and position:
