@@ -48,7 +48,7 @@ ACCOUNT_RULES = AccountRules(
 KEY = "BTC-USDT|technical"
 
 
-class World:
+class Harness:
     def __init__(self, folder: Path) -> None:
         self.reports = folder / "reports"
         self.instance = dg.DagsterInstance.ephemeral()
@@ -78,29 +78,29 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("home"))
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
+    return Harness(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def result(world: World) -> dg.ExecuteInProcessResult:
-    return world.run(backtest_report, backtests_add_up)
+def result(harness: Harness) -> dg.ExecuteInProcessResult:
+    return harness.run(backtest_report, backtests_add_up)
 
 
-def facts(world: World) -> dict[str, object]:
+def facts(harness: Harness) -> dict[str, object]:
     found: dict[str, object] = json.loads(
-        (world.reports / "backtest-simulated-4h-BTC-USDT-technical.json").read_text(encoding="utf-8")
+        (harness.reports / "backtest-simulated-4h-BTC-USDT-technical.json").read_text(encoding="utf-8")
     )
     return found
 
 
 def test_the_page_the_trades_and_the_facts_lie_in_the_report_folder(
-    world: World, result: dg.ExecuteInProcessResult
+    harness: Harness, result: dg.ExecuteInProcessResult
 ) -> None:
     name = "backtest-simulated-4h-BTC-USDT-technical"
-    trades = pl.read_parquet(world.reports / f"{name}.parquet")
-    assert trades.height == facts(world)["trades"]
-    page = (world.reports / f"{name}.html").read_text(encoding="utf-8")
+    trades = pl.read_parquet(harness.reports / f"{name}.parquet")
+    assert trades.height == facts(harness)["trades"]
+    page = (harness.reports / f"{name}.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     for word in ("Sharpe ratio", "Monthly returns", f"Trades ({trades.height})", "buy and hold", "drawdown"):
         assert word in page
@@ -135,9 +135,13 @@ def test_the_check_passes_on_what_was_made(result: dg.ExecuteInProcessResult) ->
     ],
 )
 def test_the_check_names_the_fault_of_a_report_that_cannot_be(
-    world: World, result: dg.ExecuteInProcessResult, tmp_path: Path, changed: dict[str, object], fault: str
+    harness: Harness,
+    result: dg.ExecuteInProcessResult,
+    tmp_path: Path,
+    changed: dict[str, object],
+    fault: str,
 ) -> None:
-    broken = json.dumps({**facts(world), **changed})
+    broken = json.dumps({**facts(harness), **changed})
     (tmp_path / "backtest-broken.json").write_text(broken, encoding="utf-8")
     verdict = backtests_add_up(report_folder=tmp_path)
     assert isinstance(verdict, dg.AssetCheckResult)
@@ -145,17 +149,17 @@ def test_the_check_names_the_fault_of_a_report_that_cannot_be(
     assert fault in str(verdict.metadata["faults"])
 
 
-def test_a_part_of_history_and_the_ignored_pause_come_from_the_run(world: World) -> None:
-    world.run(backtest_report, start="2024-02-01", end="2024-03-01", ignore_pause=True)
+def test_a_part_of_history_and_the_ignored_pause_come_from_the_run(harness: Harness) -> None:
+    harness.run(backtest_report, start="2024-02-01", end="2024-03-01", ignore_pause=True)
     name = "backtest-simulated-4h-BTC-USDT-technical-from-20240201T0000-to-20240301T0000-unpaused.json"
-    found = json.loads((world.reports / name).read_text(encoding="utf-8"))
+    found = json.loads((harness.reports / name).read_text(encoding="utf-8"))
     assert (found["from"], found["to"]) == ("2024-02-01T00:00:00+00:00", "2024-03-01T00:00:00+00:00")
-    assert facts(world)["from"] == "2024-01-01T00:00:00+00:00"  # the whole history's report is still there
+    assert facts(harness)["from"] == "2024-01-01T00:00:00+00:00"  # the whole history's report is still there
 
 
-def test_a_strategy_that_has_nothing_to_show_says_what_to_materialise(world: World) -> None:
+def test_a_strategy_that_has_nothing_to_show_says_what_to_materialise(harness: Harness) -> None:
     with pytest.raises(NotStored, match="ppo_policy"):
-        world.backtester.answer(Question(Strategy.POLICY, PAIR))
+        harness.backtester.answer(Question(Strategy.POLICY, PAIR))
 
 
 def test_partition_keys_and_settings_become_a_question() -> None:
@@ -182,12 +186,12 @@ def test_a_year_shows_its_months_and_what_they_come_to() -> None:
     assert second[13] == pytest.approx(-0.25)
 
 
-def test_a_report_without_a_trade_is_a_page_too(world: World) -> None:
+def test_a_report_without_a_trade_is_a_page_too(harness: Harness) -> None:
     never = AccountRules(
         **{name: getattr(ACCOUNT_RULES, name) for name in ACCOUNT_RULES.__dataclass_fields__}
         | {"leverage": 1e-6}
     )
-    quiet = Backtester(UNIVERSE, world.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), finer)
+    quiet = Backtester(UNIVERSE, harness.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), finer)
     report = quiet.answer(Question(Strategy.TECHNICAL, PAIR))
     assert report.trades.is_empty()
     assert math.isclose(report.summary.total_return, 0.0)

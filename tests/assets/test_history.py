@@ -37,7 +37,7 @@ CHECKS = [features_are_finite_after_warm_up, features_see_no_future, features_fo
 COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
 
 
-class World:
+class Harness:
     def __init__(self, source: Any = MARKET) -> None:
         self.candles, self.features, self.bus = MemoryTable(CANDLE_SCHEMA), MemoryTable(None), MemoryBus()
         self.resources = {
@@ -67,18 +67,18 @@ def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 
 @pytest.fixture(scope="module")
-def done() -> tuple[World, dg.ExecuteInProcessResult]:
-    world = World()
-    return world, world.run(*HISTORY, *CHECKS)
+def done() -> tuple[Harness, dg.ExecuteInProcessResult]:
+    harness = Harness()
+    return harness, harness.run(*HISTORY, *CHECKS)
 
 
-def test_every_month_is_stored_as_the_source_has_it(done: tuple[World, Any]) -> None:
-    world, _ = done
-    stored = world.candles.between(PAIR, *MARKET.span(PAIR))
+def test_every_month_is_stored_as_the_source_has_it(done: tuple[Harness, Any]) -> None:
+    harness, _ = done
+    stored = harness.candles.between(PAIR, *MARKET.span(PAIR))
     assert stored.equals(MARKET.candles(PAIR, *MARKET.span(PAIR)))
 
 
-def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[World, Any]) -> None:
+def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[Harness, Any]) -> None:
     _, result = done
     events = result.asset_materializations_for_node("ohlcv")
     rows = {event.partition: event.metadata["dagster/row_count"].value for event in events}
@@ -90,7 +90,7 @@ def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[World, 
     assert all("data:image/png" in event.metadata["price"].value for event in events)
 
 
-def test_all_checks_pass_on_an_honest_market(done: tuple[World, Any]) -> None:
+def test_all_checks_pass_on_an_honest_market(done: tuple[Harness, Any]) -> None:
     assert verdicts(done[1]) == {
         "candles_keep_their_invariants": True,
         "gaps_are_classified": True,
@@ -100,16 +100,16 @@ def test_all_checks_pass_on_an_honest_market(done: tuple[World, Any]) -> None:
     }
 
 
-def test_the_newest_candle_is_announced_once_however_often_it_is_stored(done: tuple[World, Any]) -> None:
-    world, _ = done
-    world.run(ohlcv, first="2024-03-01")
-    [event] = world.bus.read(CANDLE_CLOSED, 0)
+def test_the_newest_candle_is_announced_once_however_often_it_is_stored(done: tuple[Harness, Any]) -> None:
+    harness, _ = done
+    harness.run(ohlcv, first="2024-03-01")
+    [event] = harness.bus.read(CANDLE_CLOSED, 0)
     assert event.payload["close_time"] == MARKET.span(PAIR)[1].isoformat()
 
 
-def test_a_month_outside_the_source_names_what_the_source_has(done: tuple[World, Any]) -> None:
+def test_a_month_outside_the_source_names_what_the_source_has(done: tuple[Harness, Any]) -> None:
     with pytest.raises(NotStored, match="from 2024-01-01 00:00 to 2024-03-20 00:00"):
-        World().run(ohlcv, first="2023-05-01", last="2023-05-01")
+        Harness().run(ohlcv, first="2023-05-01", last="2023-05-01")
 
 
 class Broken:
@@ -130,20 +130,20 @@ class Broken:
 
 
 def test_a_broken_candle_is_refused_by_its_time_and_nothing_of_the_month_is_stored() -> None:
-    world = World(Broken())
+    harness = Harness(Broken())
     with pytest.raises(InvalidCandles, match="nothing was stored for 2024-01"):
-        world.run(ohlcv, last="2024-01-01")
-    assert world.candles.months(PAIR) == []
+        harness.run(ohlcv, last="2024-01-01")
+    assert harness.candles.months(PAIR) == []
 
 
 def test_a_candle_that_vanished_from_the_store_without_a_gap_being_found_fails_the_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("assets.market.gaps", lambda *_: [])
-    world = World()
+    harness = Harness()
     january = MARKET.candles(PAIR, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
-    world.candles.write(PAIR, date(2024, 1, 1), january.filter(pl.col("open_time").dt.day() != 9))
-    result: Any = gaps_are_classified(universe=UNIVERSE, candle_store=world.candles)
+    harness.candles.write(PAIR, date(2024, 1, 1), january.filter(pl.col("open_time").dt.day() != 9))
+    result: Any = gaps_are_classified(universe=UNIVERSE, candle_store=harness.candles)
     assert not result.passed
     assert result.metadata["unexplained"].value == {str(PAIR): 24}
 
@@ -155,7 +155,7 @@ def test_a_planted_look_ahead_is_caught_and_its_column_named(monkeypatch: pytest
         return honest.with_columns(rsi_14=pl.col("rsi_14").rolling_mean(5, center=True, min_samples=1))
 
     monkeypatch.setattr(assets.features, "feature_table", peeking)
-    result = World().run(ohlcv, features, features_see_no_future)
+    result = Harness().run(ohlcv, features, features_see_no_future)
     [evaluation] = result.get_asset_check_evaluations()
     assert not evaluation.passed
     moved = evaluation.metadata["columns_that_moved"].value
@@ -175,7 +175,7 @@ def test_a_planted_look_back_that_is_too_short_is_caught_and_its_column_named(
         return honest.with_columns(adx_14=candles["close"].ewm_mean(span=1500, adjust=False))
 
     monkeypatch.setattr(assets.features, "feature_table", forgetful)
-    result = World().run(ohlcv, features, features_forget_their_start)
+    result = Harness().run(ohlcv, features, features_forget_their_start)
     [evaluation] = result.get_asset_check_evaluations()
     assert not evaluation.passed
     assert set(evaluation.metadata["columns_that_remember"].value[str(PAIR)]) == {"adx_14"}
@@ -183,55 +183,55 @@ def test_a_planted_look_back_that_is_too_short_is_caught_and_its_column_named(
 
 
 def test_rows_that_no_candles_give_any_more_are_caught_and_their_columns_named() -> None:
-    world = World()
-    world.run(ohlcv, features)
-    newest = world.features.months(PAIR)[-1]
-    table = world.features.read(PAIR, newest)
-    world.features.write(PAIR, newest, table.with_columns(obv_z=pl.col("obv_z") + 1e-6))
+    harness = Harness()
+    harness.run(ohlcv, features)
+    newest = harness.features.months(PAIR)[-1]
+    table = harness.features.read(PAIR, newest)
+    harness.features.write(PAIR, newest, table.with_columns(obv_z=pl.col("obv_z") + 1e-6))
     result: Any = features_see_no_future(
-        universe=UNIVERSE, costs=COSTS, candle_store=world.candles, feature_store=world.features
+        universe=UNIVERSE, costs=COSTS, candle_store=harness.candles, feature_store=harness.features
     )
     assert set(result.metadata["columns_that_moved"].value[str(PAIR)]) == {"obv_z"}
 
 
 def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
-    world = World()
-    world.run(ohlcv, features)
-    newest = world.features.months(PAIR)[-1]
-    table = world.features.read(PAIR, newest)
+    harness = Harness()
+    harness.run(ohlcv, features)
+    newest = harness.features.months(PAIR)[-1]
+    table = harness.features.read(PAIR, newest)
     hole = table.with_columns(adx_14=pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise("adx_14"))
-    world.features.write(PAIR, newest, hole)
-    result: Any = features_are_finite_after_warm_up(universe=UNIVERSE, feature_store=world.features)
+    harness.features.write(PAIR, newest, hole)
+    result: Any = features_are_finite_after_warm_up(universe=UNIVERSE, feature_store=harness.features)
     assert not result.passed
     assert result.metadata["wrong_rows"].value == {str(PAIR): {"adx_14": 1}}
 
 
-def test_features_of_one_month_alone_equal_those_of_the_whole_range(done: tuple[World, Any]) -> None:
-    world, _ = done
-    whole = world.features.read(PAIR, date(2024, 3, 1))
-    world.run(features, first="2024-03-01")
-    assert world.features.read(PAIR, date(2024, 3, 1)).equals(whole)
+def test_features_of_one_month_alone_equal_those_of_the_whole_range(done: tuple[Harness, Any]) -> None:
+    harness, _ = done
+    whole = harness.features.read(PAIR, date(2024, 3, 1))
+    harness.run(features, first="2024-03-01")
+    assert harness.features.read(PAIR, date(2024, 3, 1)).equals(whole)
     assert set(FEATURE_NAMES) <= set(whole.columns)
 
 
 THREE = (PAIR, Pair("XRP", "USDT"), Pair("XRP", "BTC"))
 
 
-def three_pairs(*assets: Any, stored: tuple[Pair, ...] = THREE) -> tuple[World, dg.ExecuteInProcessResult]:
+def three_pairs(*assets: Any, stored: tuple[Pair, ...] = THREE) -> tuple[Harness, dg.ExecuteInProcessResult]:
     """January and February of three pairs, of which only `stored` have candles before features are made."""
-    world = World(
+    harness = Harness(
         SimulatedMarket(
             THREE, Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
         )
     )
-    world.resources |= {
+    harness.resources |= {
         "universe": Universe(THREE, "USDT", Timeframe.H1, "simulated"),
         "costs": dict.fromkeys(THREE, COSTS[PAIR]),
     }
-    source: Any = world.resources["candle_source"]
+    source: Any = harness.resources["candle_source"]
     for pair in stored:
         for month in (date(2024, 1, 1), date(2024, 2, 1)):
-            world.candles.write(
+            harness.candles.write(
                 pair, month, source.candles(pair, month_start(month), month_start(next_month(month)))
             )
     with dg.DagsterInstance.ephemeral() as instance:
@@ -243,21 +243,21 @@ def three_pairs(*assets: Any, stored: tuple[Pair, ...] = THREE) -> tuple[World, 
         chosen = [*assets, features]
         if len(stored) < len(THREE):
             span["dagster/asset_partition_range_end"] = f"2024-02-01|{THREE[0].key}"
-        return world, dg.materialize(chosen, instance=instance, tags=span, resources=world.resources)
+        return harness, dg.materialize(chosen, instance=instance, tags=span, resources=harness.resources)
 
 
 def test_features_compare_the_pairs_of_the_universe() -> None:
-    world, result = three_pairs(*CHECKS)
+    harness, result = three_pairs(*CHECKS)
     assert all(verdicts(result).values())
-    cross = world.features.read(THREE[2], date(2024, 2, 1))
+    cross = harness.features.read(THREE[2], date(2024, 2, 1))
     assert cross["btc_correlation"].is_between(-0.999, 0.999).all()
     assert cross["triangle_deviation"].abs().max() < 0.001
     assert cross["triangle_deviation"].n_unique() > 100
 
 
 def test_a_pair_that_is_not_stored_leaves_what_compares_with_it_unknown_and_is_reported() -> None:
-    world, result = three_pairs(stored=THREE[:1])
-    own = world.features.read(PAIR, date(2024, 2, 1))
+    harness, result = three_pairs(stored=THREE[:1])
+    own = harness.features.read(PAIR, date(2024, 2, 1))
     assert own["triangle_deviation"].null_count() == own.height
     assert own["btc_correlation"].unique().to_list() == [1.0]
     assert own["regime"].null_count() == 0

@@ -37,7 +37,7 @@ FOLD = "2024-05-01|BTC-USDT"
 LEARNING = [ppo_policy, policy_evaluation, evaluations_are_sane]
 
 
-class World:
+class Harness:
     def __init__(self, folder: Path, rules: PromotionRules) -> None:
         self.candles, self.features = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
         self.promotions, self.performance = MemoryPromotions(), MemoryPerformance()
@@ -68,8 +68,8 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    made = World(
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
+    made = Harness(
         tmp_path_factory.mktemp("policies"), PromotionRules(minimum_folds=2, minimum_excess_return=0.0)
     )
     made.run(ohlcv, features, span=("2024-01-01|BTC-USDT", FOLD))
@@ -77,68 +77,72 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return made
 
 
-def test_a_policy_learns_from_the_months_before_and_never_beyond_the_embargo(world: World) -> None:
-    manifest = world.policies.bundle(PAIR, date(2024, 5, 1)).manifest
+def test_a_policy_learns_from_the_months_before_and_never_beyond_the_embargo(harness: Harness) -> None:
+    manifest = harness.policies.bundle(PAIR, date(2024, 5, 1)).manifest
     assert manifest.training_start == datetime(2024, 3, 1, tzinfo=UTC)
     assert manifest.training_end == datetime(2024, 4, 30, tzinfo=UTC)  # six 4h candles before May
     assert manifest.frames == 2048
 
 
 def test_the_same_inputs_are_not_trained_on_twice_and_again_forces_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
     monkeypatch.setattr("assets.policies.train_in_own_process", lambda *_: trained.append(1))
-    world.run(ppo_policy, key=FOLD)
+    harness.run(ppo_policy, key=FOLD)
     assert trained == []
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("pair", [PAIR.key])
         config = {"ops": {"ppo_policy": {"config": {"again": True}}}}
         dg.materialize(
-            [ppo_policy], instance=instance, partition_key=FOLD, run_config=config, resources=world.resources
+            [ppo_policy],
+            instance=instance,
+            partition_key=FOLD,
+            run_config=config,
+            resources=harness.resources,
         )
     assert trained == [1]
 
 
-def test_the_evaluation_reports_policy_and_baselines_with_a_plot(world: World) -> None:
-    result = world.run(policy_evaluation, evaluations_are_sane, key=FOLD)
+def test_the_evaluation_reports_policy_and_baselines_with_a_plot(harness: Harness) -> None:
+    result = harness.run(policy_evaluation, evaluations_are_sane, key=FOLD)
     [event] = result.asset_materializations_for_node("policy_evaluation")
     assert {"policy_return", "buy_and_hold_return", "sharpe", "maximum_drawdown"} <= set(event.metadata)
     assert "data:image/png" in event.metadata["equity"].value
     assert [each.passed for each in result.get_asset_check_evaluations()] == [True]
 
 
-def test_too_few_folds_leave_the_champion_empty_and_say_why(world: World) -> None:
-    result = world.run(champion_policy, key=PAIR.key)
+def test_too_few_folds_leave_the_champion_empty_and_say_why(harness: Harness) -> None:
+    result = harness.run(champion_policy, key=PAIR.key)
     [event] = result.asset_materializations_for_node("champion_policy")
-    assert world.policies.champion(PAIR) is None
+    assert harness.policies.champion(PAIR) is None
     assert event.metadata["promoted"].value is False
     assert "at least 2 needed" in event.metadata["reasons"].value
 
 
 def test_without_any_fold_the_gate_says_what_to_materialise(tmp_path: Path) -> None:
-    empty = World(tmp_path, PromotionRules(1, 0.0))
+    empty = Harness(tmp_path, PromotionRules(1, 0.0))
     with pytest.raises(NotStored, match="materialise ppo_policy"):
         empty.run(champion_policy, key=PAIR.key)
 
 
-def test_every_model_is_scored_and_the_policy_only_in_its_test_month(world: World) -> None:
-    world.run(model_performance, span=("2024-04-29", "2024-05-02"))
-    rows = world.performance.read(date(2024, 4, 29), date(2024, 5, 3))
+def test_every_model_is_scored_and_the_policy_only_in_its_test_month(harness: Harness) -> None:
+    harness.run(model_performance, span=("2024-04-29", "2024-05-02"))
+    rows = harness.performance.read(date(2024, 4, 29), date(2024, 5, 3))
     april = {row["model"] for row in rows if row["day"].month == 4}
     may = {row["model"] for row in rows if row["day"].month == 5}
     assert april == {"technical", "analyst", "buy_and_hold"}
-    assert may - april == {f"ppo {world.policies.bundle(PAIR, date(2024, 5, 1)).policy_id}"}
+    assert may - april == {f"ppo {harness.policies.bundle(PAIR, date(2024, 5, 1)).policy_id}"}
     assert all(row["candles"] > 0 for row in rows)
 
 
 def test_a_training_process_that_dies_leaves_no_policy_and_says_what_to_do(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trading.errors import TrainingFailed
 
     monkeypatch.setattr("assets.policies.sys.executable", "/bin/false")
     with pytest.raises(TrainingFailed, match="materialise the partition again"):
-        world.run(ppo_policy, key="2024-04-01|BTC-USDT")
+        harness.run(ppo_policy, key="2024-04-01|BTC-USDT")
     with pytest.raises(NotStored):
-        world.policies.bundle(PAIR, date(2024, 4, 1))
+        harness.policies.bundle(PAIR, date(2024, 4, 1))

@@ -64,7 +64,7 @@ class CountingSentiment(LexiconSentiment):
         return list(super().score(texts))
 
 
-class World:
+class Harness:
     def __init__(self, source: Press | None = None) -> None:
         self.store, self.embedder, self.sentiment = MemoryNews(), CountingEmbedder(), CountingSentiment()
         self.resources = {
@@ -84,40 +84,40 @@ class World:
 
 
 def test_a_day_holds_what_became_known_on_it() -> None:
-    world = World()
-    world.run(news_articles, last="2024-05-01")
-    known = world.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9))
+    harness = Harness()
+    harness.run(news_articles, last="2024-05-01")
+    known = harness.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9))
     assert known["article_id"].to_list() == ["a"]
 
 
 def test_articles_are_embedded_once_and_judged_once_however_often_the_days_are_materialised() -> None:
-    world = World()
+    harness = Harness()
     for _ in range(2):
-        world.run(news_articles, news_embeddings, news_sentiment)
-    assert len(world.embedder.texts) == 3
-    assert world.sentiment.asked == 2
+        harness.run(news_articles, news_embeddings, news_sentiment)
+    assert len(harness.embedder.texts) == 3
+    assert harness.sentiment.asked == 2
 
 
 def test_each_tone_names_its_asset_and_model_and_an_article_about_nothing_has_none() -> None:
-    world = World()
-    world.run(news_articles, news_sentiment)
+    harness = Harness()
+    harness.run(news_articles, news_sentiment)
     span = (NOON - timedelta(days=9), NOON + timedelta(days=9))
     [bitcoin], [ripple] = (
-        world.store.sentiment("BTC", *span).to_dicts(),
-        world.store.sentiment("XRP", *span).to_dicts(),
+        harness.store.sentiment("BTC", *span).to_dicts(),
+        harness.store.sentiment("XRP", *span).to_dicts(),
     )
     assert (bitcoin["article_id"], ripple["article_id"]) == ("a", "b")
     assert bitcoin["score"] > 0 > ripple["score"]
-    assert bitcoin["model"] == world.sentiment.name
+    assert bitcoin["model"] == harness.sentiment.name
 
 
 def test_a_source_that_cannot_be_read_fails_the_run_instead_of_storing_no_news() -> None:
-    world = World(Press(OSError("the disk is gone")))
+    harness = Harness(Press(OSError("the disk is gone")))
     with pytest.raises(OSError, match="the disk is gone"):
-        world.run(news_articles)
-    assert world.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9)).is_empty()
+        harness.run(news_articles)
+    assert harness.store.articles(NOON - timedelta(days=9), NOON + timedelta(days=9)).is_empty()
 
 
 def test_a_news_file_that_was_refused_is_named_in_the_metadata() -> None:
-    [event, *_] = World().run(news_articles).asset_materializations_for_node("news_articles")
+    [event, *_] = Harness().run(news_articles).asset_materializations_for_node("news_articles")
     assert event.metadata["refused_files"].value == ["old.parquet is damaged"]

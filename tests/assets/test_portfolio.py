@@ -23,7 +23,7 @@ CLOSES = [100.0] * 24 + [110.0] * 24 + [99.0] * 24  # three days
 OPENING = {"USDT": Decimal(1000), "BTC": Decimal(1)}
 
 
-class World:
+class Harness:
     def __init__(self, folder: Path) -> None:
         self.journal = MemoryJournal()
         self.journal.open_account("paper", OPENING, MONDAY)
@@ -62,23 +62,23 @@ def candles() -> pl.DataFrame:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    made = World(tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    made = Harness(tmp_path)
     made.fill(1, Side.BUY, "2", "100", MONDAY + 2 * HOUR)
     made.fill(2, Side.SELL, "1", "105", MONDAY + 3 * HOUR)
     made.fill(3, Side.SELL, "1", "109", MONDAY + 30 * HOUR)  # on Tuesday
     return made
 
 
-def test_the_day_shows_what_trading_gained_and_what_it_cost(world: World) -> None:
-    shown = world.materialise("2024-01-01")
+def test_the_day_shows_what_trading_gained_and_what_it_cost(harness: Harness) -> None:
+    shown = harness.materialise("2024-01-01")
     assert (shown["realised_pnl"], shown["unrealised_pnl"], shown["fees"], shown["net_pnl"]) == (5, 0, 2, 3)
     assert shown["equity"] == 1103
     assert (shown["closed_trades"], shown["winning_trades"]) == (1, 1)
 
 
-def test_what_is_open_and_what_was_closed_can_be_read(world: World) -> None:
-    shown = world.materialise("2024-01-01")
+def test_what_is_open_and_what_was_closed_can_be_read(harness: Harness) -> None:
+    shown = harness.materialise("2024-01-01")
     assert "| BTC/USDT | 1 | 100 | 2024-01-01 02:00 |" in shown["open"]
     assert (
         "| 2024-01-01 03:00 | BTC/USDT | 1 | 100 | 105 | 1.50000000 USDT | +3.50000000 USDT |"
@@ -86,81 +86,81 @@ def test_what_is_open_and_what_was_closed_can_be_read(world: World) -> None:
     )
 
 
-def test_drawdown_is_shown_below_the_peak_of_earlier_days(world: World) -> None:
-    days = [world.materialise(f"2024-01-0{number}") for number in (1, 2, 3)]
+def test_drawdown_is_shown_below_the_peak_of_earlier_days(harness: Harness) -> None:
+    days = [harness.materialise(f"2024-01-0{number}") for number in (1, 2, 3)]
     assert [day["equity"] for day in days] == [1103, 1121, 1110]
     assert days[2]["drawdown"] == pytest.approx(11 / 1121)
     assert all("data:image/png" in days[2][name] for name in ("equity_by_day", "drawdown_by_day"))
 
 
-def test_the_stored_snapshot_holds_the_results_exactly(world: World) -> None:
-    world.materialise("2024-01-01")
-    (stored,) = world.journal.snapshots("paper")
+def test_the_stored_snapshot_holds_the_results_exactly(harness: Harness) -> None:
+    harness.materialise("2024-01-01")
+    (stored,) = harness.journal.snapshots("paper")
     assert {name: Decimal(stored[name]) for name in ("realised_pnl", "unrealised_pnl", "fees", "net_pnl")} == {
         "realised_pnl": 5, "unrealised_pnl": 0, "fees": 2, "net_pnl": 3,
     }  # fmt: skip
 
 
-def test_a_day_after_days_without_a_snapshot_opens_with_its_own_midnight(world: World) -> None:
-    world.materialise("2024-01-01")
-    wednesday = world.reader.account.snapshot(MONDAY + 60 * HOUR)
+def test_a_day_after_days_without_a_snapshot_opens_with_its_own_midnight(harness: Harness) -> None:
+    harness.materialise("2024-01-01")
+    wednesday = harness.reader.account.snapshot(MONDAY + 60 * HOUR)
     assert wednesday["equity"] == 1110
     assert wednesday["opening_equity"] == 1121  # Tuesday's 110, not Monday's 1103
 
 
-def test_the_candle_that_closes_at_midnight_is_yesterdays(world: World) -> None:
-    tuesday = world.reader.account.snapshot(MONDAY + 24 * HOUR)
+def test_the_candle_that_closes_at_midnight_is_yesterdays(harness: Harness) -> None:
+    tuesday = harness.reader.account.snapshot(MONDAY + 24 * HOUR)
     assert tuesday["opening_equity"] == tuesday["equity"] == 1103
 
 
-def test_what_is_filled_at_midnight_is_charged_to_the_new_day(world: World) -> None:
-    world.fill(4, Side.BUY, "1", "120", MONDAY + 24 * HOUR)
-    assert world.reader.account.snapshot(MONDAY + 24 * HOUR)["opening_equity"] == 1103
+def test_what_is_filled_at_midnight_is_charged_to_the_new_day(harness: Harness) -> None:
+    harness.fill(4, Side.BUY, "1", "120", MONDAY + 24 * HOUR)
+    assert harness.reader.account.snapshot(MONDAY + 24 * HOUR)["opening_equity"] == 1103
 
 
-def test_the_day_on_which_the_account_opened_opens_with_its_first_value(world: World) -> None:
-    first = world.reader.account.snapshot(MONDAY + HOUR)
-    world.journal.save_snapshot("paper", MONDAY.date(), first)
-    assert world.reader.account.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
+def test_the_day_on_which_the_account_opened_opens_with_its_first_value(harness: Harness) -> None:
+    first = harness.reader.account.snapshot(MONDAY + HOUR)
+    harness.journal.save_snapshot("paper", MONDAY.date(), first)
+    assert harness.reader.account.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
 
 
-def test_a_midnight_without_a_price_falls_back_to_the_newest_snapshot(world: World) -> None:
+def test_a_midnight_without_a_price_falls_back_to_the_newest_snapshot(harness: Harness) -> None:
     table = MemoryTable(CANDLE_SCHEMA)
     table.write(PAIR, date(2024, 1, 1), candles().tail(40))
-    world.materialise("2024-01-01")
-    late = with_market(world.reader, candles=table).account.snapshot(MONDAY + 40 * HOUR)
+    harness.materialise("2024-01-01")
+    late = with_market(harness.reader, candles=table).account.snapshot(MONDAY + 40 * HOUR)
     assert late["opening_equity"] == 1103
 
 
-def test_a_snapshot_from_before_results_were_kept_is_still_read(world: World) -> None:
+def test_a_snapshot_from_before_results_were_kept_is_still_read(harness: Harness) -> None:
     old = {
         "at": MONDAY, "quote": "USDT", "equity": Decimal(2000), "opening_equity": Decimal(2000),
         "peak_equity": Decimal(2000), "balances": OPENING, "allocation": {"USDT": 0.9, "BTC": 0.1},
     }  # fmt: skip
-    world.journal.save_snapshot("paper", date(2024, 1, 1), old)
-    assert world.materialise("2024-01-02")["drawdown"] == pytest.approx(1 - 1121 / 2000)
+    harness.journal.save_snapshot("paper", date(2024, 1, 1), old)
+    assert harness.materialise("2024-01-02")["drawdown"] == pytest.approx(1 - 1121 / 2000)
 
 
-def test_a_fill_that_arrives_between_two_reads_is_in_both(world: World) -> None:
+def test_a_fill_that_arrives_between_two_reads_is_in_both(harness: Harness) -> None:
     class Busy(MemoryJournal):
         """Fills one more order right after the fills were read for the first time."""
 
         def __init__(self) -> None:
-            self.__dict__ = world.journal.__dict__
+            self.__dict__ = harness.journal.__dict__
             self.waiting = True
 
         def fills(self, account: str) -> list[Fill]:
             known = super().fills(account)
             if self.waiting:
                 self.waiting = False
-                world.fill(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
+                harness.fill(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
             return known
 
-    shown = world.materialise("2024-01-01", journal=Busy())
+    shown = harness.materialise("2024-01-01", journal=Busy())
     assert (shown["realised_pnl"], shown["fees"]) == (25, 3)
 
 
 def test_an_account_that_never_traded_shows_no_trades(tmp_path: Path) -> None:
-    shown = World(tmp_path).materialise("2024-01-01")
+    shown = Harness(tmp_path).materialise("2024-01-01")
     assert (shown["net_pnl"], shown["open"], shown["last_closed"]) == (0, "none", "none")
     assert holdings_table([]) == trades_table([]) == "none"

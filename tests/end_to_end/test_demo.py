@@ -5,39 +5,39 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.small_world import Ended, SmallWorld, receipts, small_world
+from tests.end_to_end.demo_home import DemoHome, Finished, demo_home, receipts
 
 pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[SmallWorld]:
-    with small_world() as each:
+def home() -> Iterator[DemoHome]:
+    with demo_home() as each:
         yield each
 
 
 @pytest.fixture(scope="module")
-def demo(world: SmallWorld) -> Ended:
-    return world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+def demo(home: DemoHome) -> Finished:
+    return home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
 
 
-def test_it_ends_well_and_leads_to_the_ui(demo: Ended) -> None:
-    assert demo.code == 0, demo.said
-    assert "`make dev` opens the Dagster UI" in demo.said
+def test_it_ends_well_and_leads_to_the_ui(demo: Finished) -> None:
+    assert demo.code == 0, demo.text
+    assert "`make dev` opens the Dagster UI" in demo.text
 
 
-def test_everything_simulated_is_called_simulated(demo: Ended, world: SmallWorld) -> None:
-    assert "SIMULATED market" in demo.said
-    assert world.run("status", "--json").json()["dataset"] == "simulated-1h"
-    origins = world.python(
-        "pairs, store = system.settings.market.pairs, world.candle_store\n"
+def test_everything_simulated_is_called_simulated(demo: Finished, home: DemoHome) -> None:
+    assert "SIMULATED market" in demo.text
+    assert home.run("status", "--json").json()["dataset"] == "simulated-1h"
+    origins = home.python(
+        "pairs, store = system.settings.market.pairs, services.candle_store\n"
         "first = [store.read(pair, store.months(pair)[0]) for pair in pairs]\n"
         "print(json.dumps([table['origin'].unique().to_list() for table in first]))"
     )
     assert origins == [["simulated"]] * 3
 
 
-def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: Ended) -> None:
+def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: Finished) -> None:
     for word in (
         "candles",
         "missing",
@@ -49,11 +49,11 @@ def test_the_summary_tells_rows_gaps_features_speed_results_and_decisions(demo: 
         "Newest decisions",
         "equity",
     ):
-        assert word in demo.said
+        assert word in demo.text
 
 
-def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorld) -> None:
-    statuses, checks = world.python(
+def test_every_run_and_every_asset_check_succeeded(demo: Finished, home: DemoHome) -> None:
+    statuses, checks = home.python(
         "import dagster as dg\n"
         "from orchestration.definitions import definitions\n"
         "from orchestration.settings import load_settings\n"
@@ -69,8 +69,8 @@ def test_every_run_and_every_asset_check_succeeded(demo: Ended, world: SmallWorl
     assert set(checks.values()) == {"SUCCEEDED"}, checks
 
 
-def test_every_asset_was_materialised(demo: Ended, world: SmallWorld) -> None:
-    missing = world.python(
+def test_every_asset_was_materialised(demo: Finished, home: DemoHome) -> None:
+    missing = home.python(
         "from orchestration.definitions import definitions\n"
         "from orchestration.settings import load_settings\n"
         "defs = definitions(load_settings())\n"
@@ -81,87 +81,87 @@ def test_every_asset_was_materialised(demo: Ended, world: SmallWorld) -> None:
     assert missing == []
 
 
-def test_one_decision_per_pair_stands_at_the_newest_candle(demo: Ended, world: SmallWorld) -> None:
-    newest = [row for row in receipts(world) if row["decided_at"] == "2024-06-11T00:00:00+00:00"]
+def test_one_decision_per_pair_stands_at_the_newest_candle(demo: Finished, home: DemoHome) -> None:
+    newest = [row for row in receipts(home) if row["decided_at"] == "2024-06-11T00:00:00+00:00"]
     assert sorted(row["pair"] for row in newest) == ["BTC/USDT", "XRP/BTC", "XRP/USDT"]
 
 
 def test_every_order_fills_after_its_decision_and_never_at_the_close_it_was_decided_on(
-    demo: Ended, world: SmallWorld
+    demo: Finished, home: DemoHome
 ) -> None:
-    fills = world.python(
-        "found = world.journal.fills(world.account.name)\n"
+    fills = home.python(
+        "found = services.journal.fills(services.account.name)\n"
         "print(json.dumps([[f.intent_id, str(f.price), f.filled_at.isoformat()] for f in found]))"
     )
-    decided = {row["intent"]["intent_id"]: row for row in receipts(world) if row["intent"]}
+    decided = {row["intent"]["intent_id"]: row for row in receipts(home) if row["intent"]}
     assert len(fills) == len(decided)
     for intent_id, price, filled_at in fills:
         assert filled_at >= decided[intent_id]["decided_at"]
         assert float(price) != decided[intent_id]["close"]
 
 
-def test_balances_are_the_opening_plus_every_fill(demo: Ended, world: SmallWorld) -> None:
+def test_balances_are_the_opening_plus_every_fill(demo: Finished, home: DemoHome) -> None:
     """The account opens at its first decision, before any fill of that moment could be entered."""
-    differences = world.python(
+    differences = home.python(
         "import datetime as dt\n"
         "from collections import Counter\n"
         "from trading.portfolio import cash_flows\n"
-        "name, journal = world.account.name, world.journal\n"
+        "name, journal = services.account.name, services.journal\n"
         "first = min(row['decided_at'] for row in journal.decisions(name, limit=1000))\n"
-        "opened = world.input_reader.market.prices(dt.datetime.fromisoformat(first))\n"
+        "opened = services.input_reader.market.prices(dt.datetime.fromisoformat(first))\n"
         "from trading.account import opening_balances\n"
-        "total = Counter(opening_balances(world.account, opened))\n"
+        "total = Counter(opening_balances(services.account, opened))\n"
         "for fill in journal.fills(name): total.update(cash_flows(fill))\n"
         "print(json.dumps([str(total[asset] - amount) for asset, amount in journal.balances(name).items()]))"
     )
     assert {float(difference) for difference in differences} == {0.0}
 
 
-def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Ended, world: SmallWorld) -> None:
-    receipt = receipts(world)[0]
-    told = world.run("why", receipt["decision_id"][:8])
-    assert told.code == 0
+def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Finished, home: DemoHome) -> None:
+    receipt = receipts(home)[0]
+    result = home.run("why", receipt["decision_id"][:8])
+    assert result.code == 0
     for word in (receipt["pair"], "Votes", "technical", "quant", "analyst", "consensus"):
-        assert word in told.output
-    assert world.run("why", receipt["decision_id"][:8], "--json").json() == receipt
+        assert word in result.output
+    assert home.run("why", receipt["decision_id"][:8], "--json").json() == receipt
 
 
-def test_why_of_an_unknown_decision_says_where_to_look(demo: Ended, world: SmallWorld) -> None:
-    told = world.run("why", "ffffffff")
-    assert told.code == 1
-    assert "marketloom status" in told.said
+def test_why_of_an_unknown_decision_says_where_to_look(demo: Finished, home: DemoHome) -> None:
+    result = home.run("why", "ffffffff")
+    assert result.code == 1
+    assert "marketloom status" in result.text
 
 
-def test_the_report_is_one_html_file_with_every_pair(demo: Ended, world: SmallWorld) -> None:
-    page = (world.home / "reports" / "demo-simulated-1h.html").read_text(encoding="utf-8")
+def test_the_report_is_one_html_file_with_every_pair(demo: Finished, home: DemoHome) -> None:
+    page = (home.folder / "reports" / "demo-simulated-1h.html").read_text(encoding="utf-8")
     assert "SIMULATED" in page
     assert all(pair in page for pair in ("BTC/USDT", "XRP/USDT", "XRP/BTC"))
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_every_strategy_of_every_pair_has_its_back_test(demo: Ended, world: SmallWorld) -> None:
-    pages = {path.stem for path in (world.home / "reports").glob("backtest-*.html")}
+def test_every_strategy_of_every_pair_has_its_back_test(demo: Finished, home: DemoHome) -> None:
+    pages = {path.stem for path in (home.folder / "reports").glob("backtest-*.html")}
     pairs, strategies = ("BTC-USDT", "XRP-USDT", "XRP-BTC"), ("technical", "policy")
     assert pages >= {f"backtest-simulated-1h-{pair}-{each}" for pair in pairs for each in strategies}
 
 
 def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_the_page(
-    demo: Ended, world: SmallWorld
+    demo: Finished, home: DemoHome
 ) -> None:
     asked = ("backtest", "--pair", "xrp-usdt", "--from", "2024-03-01", "--to", "2024-05-01")
-    told = world.run(*asked)
-    assert told.code == 0, told.said
+    result = home.run(*asked)
+    assert result.code == 0, result.text
     for word in ("technical on XRP/USDT", "Sharpe ratio", "Monthly returns", "trades", "report:"):
-        assert word in told.said
-    facts = world.run(*asked, "--json").json()
+        assert word in result.text
+    facts = home.run(*asked, "--json").json()
     assert (facts["from"], facts["to"]) == ("2024-03-01T00:00:00+00:00", "2024-05-01T00:00:00+00:00")
     assert "<svg" in Path(facts["report"]).read_text(encoding="utf-8")
-    assert world.processes() == []  # no server was needed
+    assert home.processes() == []  # no server was needed
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--strategy", "magic", "--pair", "BTC/USDT"), "there are technical, policy"),
         (("--pair", "ETH/USDT"), "[market] pairs has"),
@@ -172,47 +172,47 @@ def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_t
     ],
 )
 def test_an_impossible_back_test_is_one_clear_line(
-    demo: Ended, world: SmallWorld, words: tuple[str, ...], said: str
+    demo: Finished, home: DemoHome, words: tuple[str, ...], message: str
 ) -> None:
-    told = world.run("backtest", *words)
-    assert told.code == 1
-    assert said in told.said
-    assert "Traceback" not in told.said
+    result = home.run("backtest", *words)
+    assert result.code == 1
+    assert message in result.text
+    assert "Traceback" not in result.text
 
 
 def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(
-    demo: Ended, world: SmallWorld
+    demo: Finished, home: DemoHome
 ) -> None:
-    before = receipts(world)
-    again = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
-    assert again.code == 0, again.said
+    before = receipts(home)
+    again = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+    assert again.code == 0, again.text
     assert (
         again.output.count("has learned from these rows before")
         + again.errors.count("has learned from these rows before")
         == 3
     )
-    assert receipts(world) == before
+    assert receipts(home) == before
 
 
-def test_nothing_is_left_running(demo: Ended, world: SmallWorld) -> None:
-    assert world.processes() == []
+def test_nothing_is_left_running(demo: Finished, home: DemoHome) -> None:
+    assert home.processes() == []
 
 
 def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it(
-    demo: Ended, world: SmallWorld
+    demo: Finished, home: DemoHome
 ) -> None:
-    part = sorted((world.home / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
+    part = sorted((home.folder / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
     part.write_bytes(b"PAR1 this is no Parquet")
-    broken = world.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
-    assert broken.code == 0, broken.said  # ohlcv is materialised first, which replaces the file
+    broken = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+    assert broken.code == 0, broken.text  # ohlcv is materialised first, which replaces the file
     part.write_bytes(b"PAR1 this is no Parquet")
-    told = world.python(
+    result = home.python(
         "from trading.errors import UnreadableFile\n"
         "from trading.market import Pair\n"
         "try:\n"
-        "    world.candle_store.read(Pair('BTC', 'USDT'), world.candle_store.months(Pair('BTC', 'USDT'))[0])\n"
+        "    services.candle_store.read(Pair('BTC', 'USDT'), services.candle_store.months(Pair('BTC', 'USDT'))[0])\n"
         "    print(json.dumps(''))\n"
         "except UnreadableFile as error: print(json.dumps(str(error)))"
     )
-    assert str(part.parent) in told
-    assert "materialise" in told
+    assert str(part.parent) in result
+    assert "materialise" in result

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.small_world import SmallWorld, receipts, small_world
+from tests.end_to_end.demo_home import DemoHome, demo_home, receipts
 from tests.services import needs
 
 pytestmark = pytest.mark.xdist_group("interruptions")
@@ -19,66 +19,66 @@ SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096"}
 
 
 @pytest.fixture
-def world() -> Iterator[SmallWorld]:
-    with small_world() as each:
+def home() -> Iterator[DemoHome]:
+    with demo_home() as each:
         yield each
 
 
-def test_killed_then_stopped_it_says_so_and_the_next_run_works(world: SmallWorld) -> None:
-    _postgres_is_killed_among_the_features(world)
-    _ctrl_c_in_the_middle_of_a_training(world)
-    finished = world.run("demo", "--quick", **SMALL_RUN)
-    assert finished.code == 0, finished.said
-    assert len(receipts(world)) >= 3
-    assert _unfinished_runs(world) == []
+def test_killed_then_stopped_it_says_so_and_the_next_run_works(home: DemoHome) -> None:
+    _postgres_is_killed_among_the_features(home)
+    _ctrl_c_in_the_middle_of_a_training(home)
+    finished = home.run("demo", "--quick", **SMALL_RUN)
+    assert finished.code == 0, finished.text
+    assert len(receipts(home)) >= 3
+    assert _unfinished_runs(home) == []
 
 
-def _postgres_is_killed_among_the_features(world: SmallWorld) -> None:
-    demo = world.start("demo", "--quick", **SMALL_RUN)
+def _postgres_is_killed_among_the_features(home: DemoHome) -> None:
+    demo = home.start("demo", "--quick", **SMALL_RUN)
     demo.wait_for("features of")
-    os.kill(int((world.home / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    os.kill(int((home.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     ended = demo.end()
-    assert ended.code == 1, ended.said
-    assert "PostgreSQL" in ended.said
-    assert "run the same command again" in ended.said or "nothing committed is lost" in ended.said
-    assert "Traceback" not in ended.said
+    assert ended.code == 1, ended.text
+    assert "PostgreSQL" in ended.text
+    assert "run the same command again" in ended.text or "nothing committed is lost" in ended.text
+    assert "Traceback" not in ended.text
 
 
-def _ctrl_c_in_the_middle_of_a_training(world: SmallWorld) -> None:
+def _ctrl_c_in_the_middle_of_a_training(home: DemoHome) -> None:
     """Which is the run after a killed server: it gets this far."""
-    endless = world.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
+    endless = home.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
     endless.wait_for("frames, mean reward")
     endless.interrupt()
     ended = endless.end()
-    assert ended.code == 130, ended.said
-    assert "run the same command again" in ended.said
-    assert "Traceback" not in ended.said
-    assert list((world.home / "policies").rglob("manifest.json")) == []
-    assert world.processes() == []
+    assert ended.code == 130, ended.text
+    assert "run the same command again" in ended.text
+    assert "Traceback" not in ended.text
+    assert list((home.folder / "policies").rglob("manifest.json")) == []
+    assert home.processes() == []
 
 
-def _unfinished_runs(world: SmallWorld) -> list[str]:
-    unfinished: list[str] = world.python(
+def _unfinished_runs(home: DemoHome) -> list[str]:
+    unfinished: list[str] = home.python(
         "print(json.dumps([r.run_id for r in instance.get_runs() if not r.is_finished]))"
     )
     return unfinished
 
 
-def test_dev_serves_the_ui_and_leaves_nothing_behind(world: SmallWorld) -> None:
+def test_dev_serves_the_ui_and_leaves_nothing_behind(home: DemoHome) -> None:
     port = _free_port()
-    served = world.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
+    served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     served.wait_for(f"open http://127.0.0.1:{port}")
     _wait_until_it_answers(port)
     served.interrupt()
     assert served.end().code == 0
-    assert world.processes() == []
+    assert home.processes() == []
 
 
 @pytest.mark.service
-def test_a_browser_shows_the_asset_graph(world: SmallWorld, tmp_path: Path) -> None:
+def test_a_browser_shows_the_asset_graph(home: DemoHome, tmp_path: Path) -> None:
     chromium = needs("chromium")
     port = _free_port()
-    served = world.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
+    served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     _wait_until_it_answers(port)
     groups = ("market", "features", "news", "learning", "trading")
     address = f"http://127.0.0.1:{port}/asset-groups"
@@ -120,36 +120,36 @@ def _wait_until_it_answers(port: int) -> None:
     pytest.fail("the UI never answered")
 
 
-def test_a_port_in_use_is_named_with_the_way_out(world: SmallWorld) -> None:
+def test_a_port_in_use_is_named_with_the_way_out(home: DemoHome) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ended = world.run("dev", MARKETLOOM__DAGSTER__PORT=str(port))
+        ended = home.run("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     assert ended.code == 1
-    assert f"127.0.0.1:{port}" in ended.said
-    assert "MARKETLOOM__DAGSTER__PORT" in ended.said
+    assert f"127.0.0.1:{port}" in ended.text
+    assert "MARKETLOOM__DAGSTER__PORT" in ended.text
 
 
-def test_a_home_that_cannot_be_written_is_named_with_the_way_out(world: SmallWorld) -> None:
-    world.home.write_text("a file where the folder should be")
-    ended = world.run("demo", "--quick")
+def test_a_home_that_cannot_be_written_is_named_with_the_way_out(home: DemoHome) -> None:
+    home.folder.write_text("a file where the folder should be")
+    ended = home.run("demo", "--quick")
     assert ended.code == 1
-    assert str(world.home) in ended.said
-    assert "MARKETLOOM_HOME" in ended.said
+    assert str(home.folder) in ended.text
+    assert "MARKETLOOM_HOME" in ended.text
 
 
-def test_a_typo_in_the_settings_stops_every_command_with_file_and_key(world: SmallWorld) -> None:
-    world.config.write_text(world.config.read_text().replace("position_cap", "position_cup"))
+def test_a_typo_in_the_settings_stops_every_command_with_file_and_key(home: DemoHome) -> None:
+    home.config.write_text(home.config.read_text().replace("position_cap", "position_cup"))
     for command in (["demo"], ["status"], ["dev"], ["doctor"]):
-        ended = world.run(*command)
+        ended = home.run(*command)
         assert ended.code == 1
-        assert str(world.config) in ended.said
-        assert "position_cup is not a known key" in ended.said
+        assert str(home.config) in ended.text
+        assert "position_cup is not a known key" in ended.text
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("broken.parquet", b"PAR1 not really", "broken.parquet"),
         ("empty.csv", b"", "is empty"),
@@ -157,12 +157,12 @@ def test_a_typo_in_the_settings_stops_every_command_with_file_and_key(world: Sma
     ],
 )
 def test_an_unreadable_file_is_refused_by_name(
-    world: SmallWorld, tmp_path: Path, name: str, content: bytes, said: str
+    home: DemoHome, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    ended = world.run("import", str(tmp_path / name))
+    ended = home.run("import", str(tmp_path / name))
     assert ended.code == 1
-    assert said in ended.said
-    refused = world.run("import", str(tmp_path / name), "--json").json()
+    assert message in ended.text
+    refused = home.run("import", str(tmp_path / name), "--json").json()
     assert refused["refused_reason"]
     assert refused["rows_stored"] == 0

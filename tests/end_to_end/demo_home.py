@@ -31,24 +31,24 @@ SMALL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Finished:
     code: int
     output: str  # standard output
     errors: str  # standard error
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         return " ".join((self.output + self.errors).split())
 
     def json(self) -> Any:
         return json.loads(self.output)
 
 
-class SmallWorld:
+class DemoHome:
     """One home; `run` is what a person types."""
 
     def __init__(self, folder: Path) -> None:
-        self.home = folder / "home"
+        self.folder = folder / "home"
         self._started: list[subprocess.Popen[str]] = []
         self.config = folder / "marketloom.toml"
         text = (PROJECT / "marketloom.toml").read_text(encoding="utf-8")
@@ -59,9 +59,14 @@ class SmallWorld:
 
     def environment(self, **more: str) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MARKETLOOM_")}
-        return {**inherited, "MARKETLOOM_HOME": str(self.home), "MARKETLOOM_CONFIG": str(self.config), **more}
+        return {
+            **inherited,
+            "MARKETLOOM_HOME": str(self.folder),
+            "MARKETLOOM_CONFIG": str(self.config),
+            **more,
+        }
 
-    def run(self, *arguments: str, **more: str) -> Ended:
+    def run(self, *arguments: str, **more: str) -> Finished:
         done = subprocess.run(
             [*COMMAND, *arguments],
             env=self.environment(**more),
@@ -70,7 +75,7 @@ class SmallWorld:
             timeout=300,
             check=False,
         )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return Finished(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **more: str) -> "Started":
         process = subprocess.Popen(
@@ -85,7 +90,7 @@ class SmallWorld:
         return Started(process)
 
     def close(self) -> None:
-        """End whatever a test that failed left running, so that no later test hears of it."""
+        """End whatever a test that failed left running, so that no later test sees it."""
         for process in self.processes():
             process.kill()
         for started in self._started:
@@ -93,7 +98,7 @@ class SmallWorld:
                 started.kill()
 
     def python(self, code: str) -> Any:
-        """Run code inside the system (PostgreSQL up, `world` and `instance` at hand); the JSON that it prints last."""
+        """Run code inside the system (PostgreSQL up, `services` and `instance` at hand); the JSON that it prints last."""
         program = PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -108,7 +113,7 @@ class SmallWorld:
 
     def processes(self) -> list[psutil.Process]:
         """Whatever still runs with this home in its command line or environment."""
-        return [process for process in psutil.process_iter() if _concerns(process, str(self.home))]
+        return [process for process in psutil.process_iter() if _concerns(process, str(self.folder))]
 
 
 PROLOGUE = """
@@ -116,7 +121,7 @@ import json
 from orchestration.resources import Services
 from orchestration.system import dagster_instance, running_system
 with running_system() as system:
-    world, instance = Services.current(), dagster_instance(system.settings)
+    services, instance = Services.current(), dagster_instance(system.settings)
 """
 
 
@@ -126,21 +131,21 @@ class Started:
 
     def wait_for(self, words: str) -> str:
         """Read on until a line contains `words`; fails when the command ends first."""
-        heard = []
+        lines = []
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            heard.append(line)
+            lines.append(line)
             if words in line:
                 return line
-        raise AssertionError(f"never said {words!r}: {''.join(heard)}")
+        raise AssertionError(f"never printed {words!r}: {''.join(lines)}")
 
     def interrupt(self) -> None:
         """Ctrl-C at a terminal reaches the whole process group."""
         os.killpg(self.process.pid, signal.SIGINT)
 
-    def end(self) -> Ended:
+    def end(self) -> Finished:
         output, _ = self.process.communicate(timeout=120)
-        return Ended(self.process.returncode, output, "")
+        return Finished(self.process.returncode, output, "")
 
 
 def _concerns(process: psutil.Process, home: str) -> bool:
@@ -155,19 +160,19 @@ def _concerns(process: psutil.Process, home: str) -> bool:
 
 
 @contextmanager
-def small_world() -> Iterator[SmallWorld]:
+def demo_home() -> Iterator[DemoHome]:
     """In a folder with a short path: PostgreSQL's socket lies in it."""
     with tempfile.TemporaryDirectory(prefix="loom-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # the server runs as another user when the tests run as root
-        world = SmallWorld(Path(folder))
+        home = DemoHome(Path(folder))
         try:
-            yield world
+            yield home
         finally:
-            world.close()
+            home.close()
 
 
-def receipts(world: SmallWorld) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = world.python(
-        "print(json.dumps(world.journal.decisions(world.account.name, limit=1000)))"
+def receipts(home: DemoHome) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = home.python(
+        "print(json.dumps(services.journal.decisions(services.account.name, limit=1000)))"
     )
     return found
