@@ -77,3 +77,13 @@ def test_every_package_folder_is_listed_for_installation() -> None:
         for init in (PROJECT / root).rglob("__init__.py")
     }
     assert found == listed
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_path_of_the_code_that_a_guide_names_exists(page: str) -> None:
+    named = re.findall(
+        r"`((?:orchestration|assets|sensors|ml|streaming|trading|tests|docs)/[\w/.*]*)`",
+        (PROJECT / page).read_text(),
+    )
+    assert len(named) > 15
+    assert [path for path in named if not list(PROJECT.glob(path.rstrip("/")))] == []
