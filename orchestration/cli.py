@@ -232,12 +232,9 @@ def main() -> None:
             sys.exit(error.exit_code)
         if (message := failure_message(error)) is None:
             raise
-        errors.print(f"[red]error:[/red] {_plain(message)}", highlight=False, soft_wrap=True)
+        plain = message.replace("[", r"\[")
+        errors.print(f"[red]error:[/red] {plain}", highlight=False, soft_wrap=True)
         sys.exit(INTERRUPTED if is_interrupt(error) else 1)
-
-
-def _plain(message: str) -> str:
-    return message.replace("[", r"\[")
 
 
 def _print_json(value: Any) -> None:

@@ -49,7 +49,9 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
     except ValidationError as error:
-        raise InvalidSettings("\n".join(_problems(error, path, variables))) from None
+        raise InvalidSettings(
+            "\n".join(_problem(path, detail, variables) for detail in error.errors())
+        ) from None
     _check_universe(settings, path)
     return settings
 
@@ -110,10 +112,6 @@ def _merge(values: dict[str, Any], overlay: Mapping[str, Any]) -> None:
 
 def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
-
-
-def _problems(error: ValidationError, path: Path, variables: Mapping[str, str]) -> list[str]:
-    return [_problem(path, detail, variables) for detail in error.errors()]
 
 
 def _problem(path: Path, detail: Any, variables: Mapping[str, str]) -> str:

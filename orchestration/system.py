@@ -75,14 +75,14 @@ def dagster_instance(settings: Settings, config: str = SERVING) -> dg.DagsterIns
 def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
     """Yield our address and Dagster's: of the configured server, or of the embedded one while it is in use."""
     if configured := os.environ.get(POSTGRES):
-        yield configured, os.environ.get(DAGSTER_POSTGRES) or _psycopg2(configured)
+        yield (
+            configured,
+            os.environ.get(DAGSTER_POSTGRES)
+            or configured.replace("postgresql://", "postgresql+psycopg2://", 1),
+        )
         return
     with EmbeddedPostgres(home) as server:
         yield server.dsn, server.dagster_url
-
-
-def _psycopg2(dsn: str) -> str:
-    return dsn.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
 def _dagster_home(home: Path) -> dict[str, str]:

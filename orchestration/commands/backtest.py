@@ -46,14 +46,11 @@ def show(report: BacktestReport, page: Path, out: Console) -> None:
     out.print(_table("Metrics", METRIC_COLUMNS, report.metric_rows()))
     for line in report.explanations:
         out.print(f"  {line}", style="dim", highlight=False)
-    out.print(_table("Monthly returns, percent", ("year", *MONTHS, "year"), _months(report)))
+    months = [tuple(map(_cell, row)) for row in month_rows(report.months)]
+    out.print(_table("Monthly returns, percent", ("year", *MONTHS, "year"), months))
     newest = list(report.trade_rows(SHOWN_TRADES))
     out.print(_table(f"Newest {len(newest)} of {report.trades.height} trades", TRADE_COLUMNS, newest))
     out.print(f"\nreport: {page}", soft_wrap=True)
-
-
-def _months(report: BacktestReport) -> list[tuple[str, ...]]:
-    return [tuple(map(_cell, row)) for row in month_rows(report.months)]
 
 
 def _cell(value: float | str | None) -> str:

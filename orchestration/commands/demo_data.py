@@ -58,7 +58,7 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
     refused = [row for row in reports if row["refused_reason"]]
     window = _common_window(system, reports, refused)
     show([*(row for row in reports if _is_in_window(row, window)), *refused], out)
-    for reason in _refused_news(news):
+    for reason in NewsFiles(news).refused if news else ():
         out.print(f"[red]refused[/red] {reason}", soft_wrap=True)
     end = window.end - window.timeframe.duration
     _write_chosen(system.home, _files_overlay(window, end, news))
@@ -103,10 +103,6 @@ def _common_window(system: System, reports: list[dict[str, Any]], refused: list[
     except NotStored as error:
         reasons = "".join(f"\nrefused {row['path']}: {row['refused_reason']}" for row in refused)
         raise NotStored(f"{error}{reasons}") from None
-
-
-def _refused_news(news: Path | None) -> list[str]:
-    return list(NewsFiles(news).refused) if news else []
 
 
 def _is_in_window(row: dict[str, Any], window: Window) -> bool:

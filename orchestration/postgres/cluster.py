@@ -133,7 +133,7 @@ class Cluster:
                     f"PostgreSQL in {self.data} runs, but has not answered for {SECONDS} s; "
                     f"try again later{self._log_tail()}"
                 )
-            if self._postmaster_status() == "ready" and not (self.socket_folder / SOCKET).exists():
+            if self._postmaster_line(7) == "ready" and not (self.socket_folder / SOCKET).exists():
                 self.stop()  # its socket was deleted: nobody can reach it any more
                 return False
             time.sleep(0.05)
@@ -143,9 +143,6 @@ class Cluster:
         """The running server's first process; a recycled process id in postmaster.pid is not taken for it."""
         named = self._postmaster_line(0)
         return next((process for process in self.processes() if str(process.pid) == named), None)
-
-    def _postmaster_status(self) -> str:
-        return self._postmaster_line(7)
 
     def _postmaster_line(self, number: int) -> str:
         try:
