@@ -98,7 +98,7 @@ class DemoHome:
                 started.kill()
 
     def python(self, code: str) -> Any:
-        """Run code inside the system (PostgreSQL up, `services` and `instance` at hand); return the JSON printed last."""
+        """Run code inside the system (PostgreSQL up, `services` and `instance` at hand); return the last JSON line."""
         program = PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
         done = subprocess.run(
             [sys.executable, "-c", program],
