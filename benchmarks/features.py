@@ -16,8 +16,8 @@ import talib
 from benchmarks.row import Benchmark, Call, Row, best, row
 from trading.candles import complete
 from trading.indicators import FEATURES, feature_table, live_row, lookback
-from trading.indicators.bars import bars_of
 from trading.indicators.formulas import newest_values
+from trading.indicators.price_arrays import bars_of
 from trading.market import TIME, Timeframe
 
 CANDLES = 525_600

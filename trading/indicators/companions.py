@@ -9,7 +9,7 @@ import polars as pl
 
 from trading.errors import InvalidCandles
 from trading.fills import Costs
-from trading.indicators.bars import Array, Bars, Times, length_of, microseconds
+from trading.indicators.price_arrays import Array, Bars, Times, length_of, microseconds
 from trading.market import Pair, Universe
 from trading.triangle import LegCost, Triangle, triangle_of
 

@@ -8,7 +8,7 @@ balance where the one before ended (Chan, Golub, LeVeque 1979).
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ A width that does not exceed `rounding` of the price is none.
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 

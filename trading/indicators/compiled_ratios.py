@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 

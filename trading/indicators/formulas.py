@@ -8,7 +8,7 @@ import numpy as np
 
 from trading.indicators import (
     momentum,
-    neighbours,
+    other_pairs,
     patterns,
     regimes,
     timeframes,
@@ -17,8 +17,8 @@ from trading.indicators import (
     volume,
 )
 from trading.indicators.arithmetic import Array
-from trading.indicators.bars import Bars
 from trading.indicators.companions import ALONE, Companions
+from trading.indicators.price_arrays import Bars
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, MEMORY, WINDOW
 
 _THREADS = 2
@@ -46,7 +46,7 @@ def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float
     for formula in _windows(few, newest["keltner_channel"][-few.size :]):
         newest |= formula()
     newest |= timeframes.newest(bars)
-    newest |= neighbours.compute(bars.last(neighbours.CORRELATION + 1), companions)
+    newest |= other_pairs.compute(bars.last(other_pairs.CORRELATION + 1), companions)
     newest |= volume.day(bars.last(volume.whole_day(bars.timeframe) + 1))
     row = {name: values.item(-1) for name, values in newest.items()}
     row |= regimes.newest(row)
@@ -106,7 +106,7 @@ def _whole(bars: Bars, companions: Companions) -> list[Formula]:
     return [
         partial(timeframes.compute, bars),
         *_following(bars),
-        partial(neighbours.compute, bars, companions),
+        partial(other_pairs.compute, bars, companions),
         partial(volume.day, bars),
     ]
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
         williams,
     )
     from trading.indicators.compiled_choice import largest_row
-    from trading.indicators.compiled_clock import distance_of_period, parabolic_sar
-    from trading.indicators.compiled_levels import levels
-    from trading.indicators.compiled_rank import rank
     from trading.indicators.compiled_ratios import excess, quotient
     from trading.indicators.compiled_steps import (
         accumulation,
@@ -29,8 +26,11 @@ if TYPE_CHECKING:
         signed_volume,
         strength,
     )
-    from trading.indicators.compiled_trends import efficiency_of_rows, newest_of_closed, trends_of_closed
-    from trading.indicators.compiled_windows import deviation, mean, mean_distance, slope
+    from trading.indicators.higher_trends import efficiency_of_rows, newest_of_closed, trends_of_closed
+    from trading.indicators.parabolic_sar import distance_of_period, parabolic_sar
+    from trading.indicators.percentile_rank import rank
+    from trading.indicators.rolling import deviation, mean, mean_distance, slope
+    from trading.indicators.swing_levels import levels
 
 __all__ = [
     "accumulation",
@@ -65,13 +65,13 @@ _MODULES = (
     "compiled_balance",
     "compiled_channels",
     "compiled_choice",
-    "compiled_clock",
-    "compiled_levels",
-    "compiled_rank",
+    "parabolic_sar",
+    "swing_levels",
+    "percentile_rank",
     "compiled_ratios",
     "compiled_steps",
-    "compiled_trends",
-    "compiled_windows",
+    "higher_trends",
+    "rolling",
 )
 
 

@@ -3,10 +3,10 @@
 from functools import partial
 
 from trading.indicators import kernels
-from trading.indicators import plain_talib as talib
+from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, log_return
-from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, Family, Feature, after
+from trading.indicators.price_arrays import Bars
 
 _momentum = partial(Feature, family=Family.MOMENTUM)
 

@@ -3,10 +3,10 @@
 from functools import partial
 
 from trading.indicators import kernels
-from trading.indicators import plain_talib as talib
+from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import Array
-from trading.indicators.bars import Bars
 from trading.indicators.feature import SHARE, Family, Feature, after
+from trading.indicators.price_arrays import Bars
 
 WING = 5  # candles on either side that a swing stands out from; it is confirmed this many candles later
 MEMORY = 200  # candles, those of both wings included

@@ -6,7 +6,7 @@ import polars as pl
 
 from trading.indicators import (
     momentum,
-    neighbours,
+    other_pairs,
     patterns,
     regimes,
     timeframes,
@@ -25,7 +25,7 @@ FEATURES: tuple[Feature, ...] = (
     *volatility.FEATURES,
     *volume.FEATURES,
     *patterns.FEATURES,
-    *neighbours.FEATURES,
+    *other_pairs.FEATURES,
     *regimes.FEATURES,
 )
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)

@@ -7,9 +7,9 @@ import polars as pl
 
 from trading.errors import NotStored
 from trading.indicators import regimes
-from trading.indicators.bars import Bars, bars_of
 from trading.indicators.companions import ALONE, Companions, beside, known_since
 from trading.indicators.formulas import all_values, newest_values
+from trading.indicators.price_arrays import Bars, bars_of
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, REGIME_WEIGHTS, lookback, slowest
 from trading.market import Timeframe
 

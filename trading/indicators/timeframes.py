@@ -7,8 +7,8 @@ import numpy as np
 
 from trading.indicators import kernels
 from trading.indicators.arithmetic import Array
-from trading.indicators.bars import Bars, Times, length_of
 from trading.indicators.feature import Family, Feature, GapRule, WarmUp
+from trading.indicators.price_arrays import Bars, Times, length_of
 from trading.market import Timeframe
 
 LADDER = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)

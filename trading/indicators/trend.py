@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from trading.indicators import kernels
-from trading.indicators import plain_talib as talib
+from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array
-from trading.indicators.bars import Bars, length_of
 from trading.indicators.feature import LEVEL, SHARE, Family, Feature, GapRule, after
+from trading.indicators.price_arrays import Bars, length_of
 
 SAR_BLOCK = 100  # candle lengths
 

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 
 from trading.indicators import kernels
-from trading.indicators import plain_talib as talib
+from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array, log_return
-from trading.indicators.bars import Bars
 from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after
+from trading.indicators.price_arrays import Bars
 
 PERCENTILE_VALUES = 200
 KELTNER_WIDTH = 1.5  # average true ranges on either side

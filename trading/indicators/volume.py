@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from trading.indicators import kernels
-from trading.indicators import plain_talib as talib
+from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array
-from trading.indicators.bars import Bars, length_of
 from trading.indicators.feature import RATIO, SHARE, Family, Feature, GapRule, after
+from trading.indicators.price_arrays import Bars, length_of
 from trading.market import Timeframe
 
 _volume = partial(Feature, family=Family.VOLUME)

@@ -18,8 +18,8 @@ from tests.trading.indicators.candle_walks import (
 )
 from trading.errors import NotStored
 from trading.indicators import FEATURE_NAMES, feature_table, formulas, live_row, lookback
-from trading.indicators.bars import bars_of
 from trading.indicators.formulas import all_values, newest_values
+from trading.indicators.price_arrays import bars_of
 from trading.market import Timeframe
 
 LOOKBACK = lookback(H1)

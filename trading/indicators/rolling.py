@@ -8,7 +8,7 @@ its parts. Slices, so that inner loops count from zero: only then does the compi
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from trading.correlation import rolling_correlation
 from trading.indicators.arithmetic import Array
-from trading.indicators.bars import Bars
 from trading.indicators.companions import Companions, Detour, beside
 from trading.indicators.feature import Family, Feature, GapRule, after
+from trading.indicators.price_arrays import Bars
 
 CORRELATION = 100  # log returns
 

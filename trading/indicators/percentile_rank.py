@@ -7,7 +7,7 @@ four times as many of. Only rows with a value within a step of the newest are co
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int16]

@@ -6,7 +6,7 @@ Times are microseconds since 1970 UTC; candles ascend.
 import numpy as np
 import numpy.typing as npt
 
-from trading.indicators.compiled import compiled
+from trading.compiled import compiled
 
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
