@@ -17,7 +17,7 @@ from benchmarks.row import Benchmark, Call, Row, best, row
 from trading.candles import complete
 from trading.indicators import FEATURES, feature_table, live_row, lookback
 from trading.indicators.formulas import newest_values
-from trading.indicators.price_arrays import bars_of
+from trading.indicators.price_arrays import price_arrays
 from trading.market import TIME, Timeframe
 
 CANDLES = 525_600
@@ -49,16 +49,17 @@ def feature_row_live() -> Iterator[Row]:
     for timeframe in (Timeframe.H1, Timeframe.M1):
         window = _walk(lookback(timeframe) + 1, timeframe)
         prices = _prices(window.tail(1001))
-        bars = bars_of(window, timeframe)
+        arrays = price_arrays(window, timeframe)
         peer = _microseconds(lambda prices=prices: _talib(*prices))
         for what, call in (
             ("from a table of candles", lambda window=window, frame=timeframe: live_row(window, frame)),
-            ("from checked arrays that a warm process keeps", lambda bars=bars: newest_values(bars)),
+            ("from checked arrays that a warm process keeps", lambda arrays=arrays: newest_values(arrays)),
         ):
             ours = _microseconds(call)
             yield row(
                 "feature_row_live",
-                f"newest row of {len(FEATURES)} features at {timeframe.value}, window of {bars.size:,} candles, {what}",
+                f"newest row of {len(FEATURES)} features at {timeframe.value}, window of "
+                f"{arrays.size:,} candles, {what}",
                 ours,
                 "us",
                 "TA-Lib's calls for the indicators that it has of these, over 1,001 candles",

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trading.errors import InvalidValue
-from trading.regime_weights import weigh
+from trading.regime_weights import weigh, weigh_rows
 
 Array = npt.NDArray[np.float64]
 
@@ -50,6 +50,8 @@ _LOWEST, _HIGHEST = np.array(list(_WITHIN.values())).T.copy()
 
 
 class RegimeKind(StrEnum):
+    """What kind of market it is."""
+
     TRENDING_UP = "trending up"
     TRENDING_DOWN = "trending down"
     RANGING = "ranging"
@@ -58,6 +60,7 @@ class RegimeKind(StrEnum):
 
     @property
     def column(self) -> str:
+        """Return the name of its weight in the feature table."""
         return f"regime_{self.value.replace(' ', '_')}"
 
 
@@ -78,12 +81,10 @@ class Regime:
 
 
 def regime_columns(values: Mapping[str, Array]) -> dict[str, Array]:
-    """REGIME_COLUMNS, (n,) each, from (n,) arrays of every NEEDED name and, where known, of CORRELATION.
+    """Return REGIME_COLUMNS, (n,) each, from (n,) arrays of every NEEDED name and, where known, of CORRELATION.
 
     NaN throughout a row whose inputs are missing or impossible. InvalidValue names an input that is not there.
     """
-    from trading.regime_kernel import walk  # compiled: only who asks for a table waits for it
-
     if absent := [name for name in NEEDED if name not in values]:
         raise InvalidValue(f"a regime takes {', '.join(NEEDED)}: {', '.join(absent)} is missing")
     inputs = [np.asarray(values[name], dtype=np.float64) for name in NEEDED]
@@ -91,27 +92,26 @@ def regime_columns(values: Mapping[str, Array]) -> dict[str, Array]:
     inputs.append(
         np.full_like(inputs[0], np.nan) if correlation is None else np.asarray(correlation, np.float64)
     )
-    return dict(zip(REGIME_COLUMNS, walk(*inputs, _LOWEST, _HIGHEST), strict=True))
+    return dict(zip(REGIME_COLUMNS, weigh_rows(tuple(inputs), _LOWEST, _HIGHEST), strict=True))
 
 
 def regime_numbers(row: Mapping[str, float | None]) -> dict[str, float]:
-    """REGIME_COLUMNS of one row, the same to the last digit as in `regime_columns`."""
+    """Return REGIME_COLUMNS of one row, the same to the last digit as in `regime_columns`."""
     values = {name: _number(row, name) for name in _RANGES}
-    weights = (
-        _UNKNOWN if any(_wrong(name, value) for name, value in values.items()) else weigh(*values.values())
-    )
+    impossible = any(_is_impossible(name, value) for name, value in values.items())
+    weights = _UNKNOWN if impossible else weigh(*values.values())
     return dict(zip(REGIME_COLUMNS, weights, strict=True))
 
 
 def regime(row: Mapping[str, float | None]) -> Regime:
-    """The regime of one feature row, by the formulas of `regime_columns`; extra names are ignored."""
+    """Judge one feature row, by the formulas of `regime_columns`; extra names are ignored."""
     values = {name: _number(row, name) for name in _RANGES}
     if faults := _faults(values):
         return Regime(None, None, {}, faults)
     score, *rest = weigh(*values.values())
     weights = dict(zip(RegimeKind, rest, strict=True))
     kind = max(weights, key=lambda each: weights[each])
-    return Regime(kind, score, weights, (*_reasons(values, score), _verdict(kind, weights)))
+    return Regime(kind, score, weights, (*_reasons(values, score), _describe(kind, weights)))
 
 
 def _number(row: Mapping[str, float | None], name: str) -> float:
@@ -123,12 +123,12 @@ def _faults(values: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(
         "no regime: {} is {}, allowed is {:g} to {:g}".format(name, value, *_RANGES[name])
         for name, value in values.items()
-        if _wrong(name, value)
+        if _is_impossible(name, value)
     )
 
 
-def _wrong(name: str, value: float) -> bool:
-    """NaN is; as a correlation it is unknown and stays out of the weights."""
+def _is_impossible(name: str, value: float) -> bool:
+    """NaN is impossible; as a correlation it is unknown and stays out of the weights."""
     lowest, highest = _WITHIN[name]
     return not lowest <= value <= highest and not (name == CORRELATION and value != value)
 
@@ -144,6 +144,6 @@ def _reasons(values: Mapping[str, float], score: float) -> tuple[str, ...]:
     )
 
 
-def _verdict(kind: RegimeKind, weights: Mapping[RegimeKind, float]) -> str:
+def _describe(kind: RegimeKind, weights: Mapping[RegimeKind, float]) -> str:
     others = ", ".join(f"{other} {weight:.2f}" for other, weight in weights.items() if other is not kind)
     return f"{kind} {weights[kind]:.2f}: {others}"

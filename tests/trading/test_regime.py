@@ -1,4 +1,3 @@
-import inspect
 import math
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading import regime_weights
 from trading.errors import InvalidValue
 from trading.indicators import feature_table
 from trading.market import CANDLE_SCHEMA, Timeframe
@@ -168,17 +166,6 @@ def test_the_numbers_of_one_row_possible_or_not_are_those_of_a_table(row: dict[s
         list(regime_numbers(row).values()), [columns[name][0] for name in REGIME_COLUMNS]
     )
     assert math.isnan(columns["regime_score"][0]) == (regime(row).kind is None)
-
-
-def test_machine_code_on_disk_is_renewed_when_the_arithmetic_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numba hashes what a closure holds; of the functions that it calls it knows nothing."""
-    from trading import regime_kernel
-
-    before = regime_kernel._fingerprint()
-    assert before in [cell.cell_contents for cell in regime_kernel.walk.py_func.__closure__]
-    text = inspect.getsource(regime_weights)
-    monkeypatch.setattr(inspect, "getsource", {regime_weights: text.replace("0.30", "0.31")}.__getitem__)
-    assert regime_kernel._fingerprint() != before
 
 
 def test_a_row_is_judged_without_the_compiler() -> None:

@@ -1,4 +1,4 @@
-"""Prints docs/features.md."""
+"""Print docs/features.md."""
 
 from trading.indicators.document import document
 

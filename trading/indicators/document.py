@@ -1,4 +1,4 @@
-"""docs/features.md, written from the registry: what every column of the feature table is."""
+"""The page docs/features.md, written from the registry: what every column of the feature table is."""
 
 from trading.indicators.feature import Family, Feature, GapRule, WarmUp
 from trading.indicators.registry import FEATURES, MEMORY, POLICY_FEATURES, lookback
@@ -31,6 +31,7 @@ _RULES = {
 
 
 def document() -> str:
+    """Return the page as Markdown."""
     sections = [_INTRODUCTION.format(lookbacks=_by_timeframe(lookback)), _rules()]
     return "\n\n".join([*sections, *map(_section, Family)]) + "\n"
 

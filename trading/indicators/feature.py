@@ -1,4 +1,4 @@
-"""What a feature says of itself: name, family, unit, formula and its source, warm-up, and its rule for gaps."""
+"""A feature as the registry describes it: name, family, unit, formula and its source, warm-up, rule for gaps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Family(StrEnum):
 
 
 class GapRule(Enum):
-    """What a feature makes of candles that are missing and of candles in which nothing was traded."""
+    """How a feature treats candles that are missing and of candles in which nothing was traded."""
 
     EXISTING = (
         "runs over the candles that exist: a missing one is not filled, so ten candles back may be more than ten "
@@ -63,16 +63,17 @@ class Feature:
     needs_companions: bool = False  # unknown while candles of another pair are
 
     def warm_up_for(self, timeframe: Timeframe) -> int:
-        """How many leading rows are null, however the first candle lies in its day."""
+        """Return the number of leading rows that are null, however the first candle lies in its day."""
         return self.warm_up(timeframe)
 
 
 def after(candles: int) -> WarmUp:
-    """The same number of candles on every timeframe."""
+    """Return a warm-up of the same number of candles on every timeframe."""
     return lambda timeframe: candles
 
 
 def longest(*warm_ups: WarmUp) -> WarmUp:
+    """Return the longest of them on each timeframe."""
     return lambda timeframe: max(warm_up(timeframe) for warm_up in warm_ups)
 
 

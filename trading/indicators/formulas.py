@@ -10,7 +10,6 @@ from trading.indicators import (
     momentum,
     other_pairs,
     patterns,
-    regimes,
     timeframes,
     trend,
     volatility,
@@ -18,8 +17,9 @@ from trading.indicators import (
 )
 from trading.indicators.arithmetic import Array
 from trading.indicators.companions import ALONE, Companions
-from trading.indicators.price_arrays import Bars
+from trading.indicators.price_arrays import PriceArrays
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, MEMORY, WINDOW
+from trading.regime import regime_columns, regime_numbers
 
 _THREADS = 2
 _WORTH_THREADS = 20_000  # candles; below, starting a thread takes longer than it saves
@@ -29,42 +29,41 @@ _KEPT_MEMORY = 32_000_000  # bytes; above 32 MiB it learns nothing
 _CHUNK = 32_768  # rows: a few columns fit the second cache, and starting a piece is a small part of it
 
 Formula = Callable[[], dict[str, Array]]
-ROW = {
-    name: row for row, name in enumerate((*FEATURE_NAMES, "keltner_channel"))
-}  # the last is no feature: others need it
+# The last is no feature: others need it.
+ROW = {name: row for row, name in enumerate((*FEATURE_NAMES, "keltner_channel"))}
 
 
-def newest_values(bars: Bars, companions: Companions = ALONE) -> dict[str, float | None]:
-    """The newest candle's features, None where a companion is unknown.
+def newest_values(prices: PriceArrays, companions: Companions = ALONE) -> dict[str, float | None]:
+    """Return the newest candle's features, None where a companion is unknown.
 
-    For whoever keeps the window as arrays: `bars` of at least `lookback` + 1 candles, or of all there are.
+    For callers that keep the window as arrays: `lookback` + 1 candles or more, or all there are.
     """
-    recent, few = bars.last(MEMORY + 1), bars.last(WINDOW)
+    recent, few = prices.last(MEMORY + 1), prices.last(WINDOW)
     newest: dict[str, Array] = {}
-    for formula in _following(recent):
+    for formula in _recursive(recent):
         newest |= formula()
-    for formula in _windows(few, newest["keltner_channel"][-few.size :]):
+    for formula in _windowed(few, newest["keltner_channel"][-few.size :]):
         newest |= formula()
-    newest |= timeframes.newest(bars)
-    newest |= other_pairs.compute(bars.last(other_pairs.CORRELATION + 1), companions)
-    newest |= volume.day(bars.last(volume.whole_day(bars.timeframe) + 1))
+    newest |= timeframes.newest_trends_of_timeframes(prices)
+    newest |= other_pairs.compare_pairs(prices.last(other_pairs.CORRELATION + 1), companions)
+    newest |= volume.vwap_distance(prices.last(volume.whole_day(prices.timeframe) + 1))
     row = {name: values.item(-1) for name, values in newest.items()}
-    row |= regimes.newest(row)
+    row |= regime_numbers(row)
     return {name: value if (value := row[name]) == value else None for name in FEATURE_NAMES}
 
 
-def all_values(bars: Bars, companions: Companions = ALONE) -> Array:
-    """(features, n) in the order of FEATURES, NaN inside the warm-up and where a companion is unknown."""
+def all_values(prices: PriceArrays, companions: Companions = ALONE) -> Array:
+    """Return (features, n) in the order of FEATURES, NaN inside the warm-up and where a companion is unknown."""
     # One large piece of memory is had far cheaper than many small ones.
-    values = np.empty((len(ROW), bars.size))
-    whole = [partial(_fill, values, bars, formula) for formula in _whole(bars, companions)]
-    pieces = [partial(_fill_piece, values, bars, start) for start in range(0, bars.size, _CHUNK)]
-    if bars.size >= _WORTH_THREADS:
+    values = np.empty((len(ROW), prices.size))
+    whole = [partial(_fill, values, prices, formula) for formula in _whole(prices, companions)]
+    pieces = [partial(_fill_piece, values, prices, start) for start in range(0, prices.size, _CHUNK)]
+    if prices.size >= _WORTH_THREADS:
         np.empty(_KEPT_MEMORY // 8)
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(_call, whole))
             list(threads.map(_call, pieces))
-    elif bars.size:
+    elif prices.size:
         for task in whole + pieces:
             task()
     return values[: len(FEATURES)]
@@ -74,58 +73,61 @@ def _call(task: Callable[[], None]) -> None:
     task()
 
 
-def _fill(values: Array, bars: Bars, formula: Formula) -> None:
+def _fill(values: Array, prices: PriceArrays, formula: Formula) -> None:
     for name, column in formula().items():
-        warm_up = _warm_up(name, bars)
+        warm_up = _warm_up(name, prices)
         values[ROW[name], :warm_up] = np.nan
         values[ROW[name], warm_up:] = column[warm_up:]
 
 
-def _fill_piece(values: Array, bars: Bars, start: int) -> None:
-    """A chunk of rows of all that reaches no further back than WINDOW: its arrays stay in the cache.
+def _fill_piece(values: Array, prices: PriceArrays, start: int) -> None:
+    """Fill a chunk of rows of all that reaches no further back than WINDOW: its arrays stay in the cache.
 
     Regimes read the other features of their row, so they come last.
     """
-    first, end = max(start - WINDOW + 1, 0), min(start + _CHUNK, bars.size)
+    first, end = max(start - WINDOW + 1, 0), min(start + _CHUNK, prices.size)
     rows = values[:, start:end]
-    for formula in _windows(bars.between(first, end), values[ROW["keltner_channel"], first:end]):
+    for formula in _windowed(prices.between(first, end), values[ROW["keltner_channel"], first:end]):
         for name, column in formula().items():
             rows[ROW[name]] = column[start - first :]
-            rows[ROW[name], : max(_warm_up(name, bars) - start, 0)] = np.nan
-    for name, column in regimes.compute({name: rows[row] for name, row in ROW.items()}).items():
+            rows[ROW[name], : max(_warm_up(name, prices) - start, 0)] = np.nan
+    for name, column in regime_columns({name: rows[row] for name, row in ROW.items()}).items():
         rows[ROW[name]] = column
 
 
-def _warm_up(name: str, bars: Bars) -> int:
+def _warm_up(name: str, prices: PriceArrays) -> int:
     row = ROW[name]
-    return FEATURES[row].warm_up_for(bars.timeframe) if row < len(FEATURES) else 0
+    return FEATURES[row].warm_up_for(prices.timeframe) if row < len(FEATURES) else 0
 
 
-def _whole(bars: Bars, companions: Companions) -> list[Formula]:
-    """What goes through the candles from first to last. The longest first: two threads then end together."""
+def _whole(prices: PriceArrays, companions: Companions) -> list[Formula]:
+    """List what goes through the candles from first to last, the longest first: two threads then end together."""
     return [
-        partial(timeframes.compute, bars),
-        *_following(bars),
-        partial(other_pairs.compute, bars, companions),
-        partial(volume.day, bars),
+        partial(timeframes.trends_of_timeframes, prices),
+        *_recursive(prices),
+        partial(other_pairs.compare_pairs, prices, companions),
+        partial(volume.vwap_distance, prices),
     ]
 
 
-def _following(bars: Bars) -> list[Formula]:
-    """What remembers all of history, ever less of it."""
+def _recursive(prices: PriceArrays) -> list[Formula]:
+    """List what remembers all of history, ever less of it."""
     return [
-        partial(trend.directional_movement, bars),
-        partial(trend.averages, bars),
-        partial(volatility.averages, bars),
-        partial(volume.averages, bars),
-        partial(momentum.averages, bars),
+        partial(trend.directional_movement, prices),
+        partial(trend.recursive_trend, prices),
+        partial(volatility.recursive_volatility, prices),
+        partial(volume.recursive_volume, prices),
+        partial(momentum.recursive_momentum, prices),
     ]
 
 
-def _windows(bars: Bars, keltner_channel: Array) -> list[Formula]:
-    """What depends on WINDOW candles at most, once the average true range is known."""
-    modules = (trend, momentum, volatility, volume, patterns)
+def _windowed(prices: PriceArrays, keltner_channel: Array) -> list[Formula]:
+    """List what depends on WINDOW candles at most, once the average true range is known."""
     return [
-        partial(volatility.bands, bars, keltner_channel),
-        *(partial(module.windows, bars) for module in modules),
+        partial(volatility.bollinger_bands, prices, keltner_channel),
+        partial(trend.windowed_trend, prices),
+        partial(momentum.windowed_momentum, prices),
+        partial(volatility.windowed_volatility, prices),
+        partial(volume.windowed_volume, prices),
+        partial(patterns.swing_distances, prices),
     ]

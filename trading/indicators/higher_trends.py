@@ -1,22 +1,20 @@
 """Compiled trends of closed higher candles: for every row, and for the newest alone.
 
-Times are microseconds since 1970 UTC; candles ascend and are equally long.
+Times are microseconds since 1970 UTC; candles ascend and are equally long. TA-Lib's ER keeps a running sum: a price
+that has left the window stays in its last digits.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from trading.compiled import compiled
-
-Array = npt.NDArray[np.float64]
-Times = npt.NDArray[np.int64]
+from trading.indicators.arithmetic import Array, Times
 
 _BLOCK = 1024
 
 
 @compiled
-def efficiency_of_rows(close: Array, length: int) -> Array:
-    """Signed efficiency ratio of each row's last `length` changes, 0 where there were none; NaN before."""
+def efficiency_ratio(close: Array, length: int) -> Array:
+    """Return the signed efficiency ratio of each row's last `length` changes, 0 where none moved; NaN before."""
     result = np.full(close.size, np.nan)
     for start in range(length, close.size, _BLOCK):
         lanes = min(_BLOCK, close.size - start)
@@ -34,12 +32,12 @@ def efficiency_of_rows(close: Array, length: int) -> Array:
 
 
 @compiled
-def trends_of_closed(
+def higher_trends(
     opens: Times, closes: Times, close: Array, periods: Times, length: int, total: Array
 ) -> Array:
-    """Signed efficiency ratios over `length` changes between closed higher candles, each added to `total`.
+    """Return signed efficiency ratios over `length` changes between closed higher candles; add each to `total`.
 
-    Returns those of the first two `periods`, (2, n) or fewer rows. NaN until there are `length` + 1 closed
+    Those of the first two `periods` are returned, (2, n) or fewer rows. NaN until there are `length` + 1 closed
     candles; a row knows those that end with it or before.
     """
     shown = np.empty((min(periods.size, 2), close.size))
@@ -54,7 +52,7 @@ def trends_of_closed(
 def _walk_rung(
     opens: Times, closes: Times, close: Array, period: int, length: int, trend: Array, total: Array
 ) -> None:
-    """Goes from higher candle to higher candle, and within one from row to row."""
+    """Go from higher candle to higher candle, and within one from row to row."""
     if not close.size:
         return
     # Closes of the higher candles that have ended; in the time from first to last there are no more.
@@ -72,7 +70,7 @@ def _walk_rung(
         with_it = opens[row] < end
         ended[count] = close[row if with_it else row - 1]
         count += 1
-        newest = _efficiency(ended[:count], length)
+        newest = _newest_efficiency(ended[:count], length)
         while row < close.size and opens[row] < end:
             trend[row] = newest
             total[row] += newest
@@ -80,35 +78,35 @@ def _walk_rung(
 
 
 @compiled
-def newest_of_closed(opens: Times, closes: Times, close: Array, periods: Times, length: int) -> Array:
-    """(periods,) of `trends_of_closed` for the last row, found by going back from higher candle to higher candle."""
+def newest_higher_trends(opens: Times, closes: Times, close: Array, periods: Times, length: int) -> Array:
+    """Return (periods,) of `higher_trends` for the last row, going back from higher candle to higher candle."""
     result, ended = np.empty(periods.size), np.empty(length + 1)
     for rung in range(periods.size):
         last, missing = close.size - 1, length + 1
         if closes[last] < opens[last] - opens[last] % periods[rung] + periods[rung]:
-            last = _last_of_candle_before(opens, last, periods[rung])
+            last = _end_of_candle_before(opens, last, periods[rung])
         while last >= 0 and missing:
             begin, before = opens[last] - opens[last] % periods[rung], last
             while before and opens[before - 1] >= begin and closes[before - 1] >= begin + periods[rung]:
                 before -= 1
             missing -= 1
             ended[missing] = close[before]
-            last = _last_of_candle_before(opens, last, periods[rung])
-        result[rung] = _efficiency(ended[missing:], length)
+            last = _end_of_candle_before(opens, last, periods[rung])
+        result[rung] = _newest_efficiency(ended[missing:], length)
     return result
 
 
 @compiled
-def _last_of_candle_before(opens: Times, row: int, period: int) -> int:
-    """The last row before the higher candle of `row`, -1 where there is none."""
+def _end_of_candle_before(opens: Times, row: int, period: int) -> int:
+    """Return the last row before the higher candle of `row`, -1 where there is none."""
     begin = opens[row] - opens[row] % period
     before: int = np.searchsorted(opens[:row], begin) - 1
     return before
 
 
 @compiled
-def _efficiency(values: Array, length: int) -> float:
-    """Of the last `length` changes; 0 where there were none, NaN where there are fewer values."""
+def _newest_efficiency(values: Array, length: int) -> float:
+    """Return that of the last `length` changes; 0 where none moved, NaN where there are fewer values."""
     if values.size <= length:
         return np.nan
     recent = values[values.size - length - 1 :]

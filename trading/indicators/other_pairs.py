@@ -1,4 +1,4 @@
-"""Neighbours: how the pair moves with BTC, and what two other pairs say that it is worth."""
+"""Other pairs: how the pair moves with BTC, and what two others imply that it is worth."""
 
 from functools import partial
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from trading.correlation import rolling_correlation
 from trading.indicators.arithmetic import Array
-from trading.indicators.companions import Companions, Detour, beside
+from trading.indicators.companions import Companions, Detour, align
 from trading.indicators.feature import Family, Feature, GapRule, after
-from trading.indicators.price_arrays import Bars
+from trading.indicators.price_arrays import PriceArrays
 
 CORRELATION = 100  # log returns
 
@@ -41,25 +41,27 @@ FEATURES = (
 )
 
 
-def compute(bars: Bars, companions: Companions) -> dict[str, Array]:
-    """NaN also where a companion is not known."""
-    return {"btc_correlation": _correlation(bars, companions), **_triangle(bars, companions.triangle)}
+def compare_pairs(prices: PriceArrays, companions: Companions) -> dict[str, Array]:
+    """Return the features of every row; NaN also where a companion is not known."""
+    return {"btc_correlation": _btc_correlation(prices, companions), **_triangle(prices, companions.triangle)}
 
 
-def _correlation(bars: Bars, companions: Companions) -> Array:
+def _btc_correlation(prices: PriceArrays, companions: Companions) -> Array:
     if companions.reference is None:
-        return np.ones(bars.size)
-    return rolling_correlation(bars.close, beside(bars, companions.reference).close, CORRELATION)
+        return np.ones(prices.size)
+    reference = align(prices, companions.reference).close
+    return rolling_correlation(prices.close, reference, CORRELATION)
 
 
-def _triangle(bars: Bars, detour: Detour | None) -> dict[str, Array]:
+def _triangle(prices: PriceArrays, detour: Detour | None) -> dict[str, Array]:
     if detour is None:
-        return {"triangle_deviation": np.zeros(bars.size), "triangle_edge": np.zeros(bars.size)}
+        return {"triangle_deviation": np.zeros(prices.size), "triangle_edge": np.zeros(prices.size)}
     triangle = detour.triangle
-    prices = {
-        triangle.pair: bars.close / bars.scale,
-        triangle.first.pair: beside(bars, detour.first).close,
-        triangle.second.pair: beside(bars, detour.second).close,
-    }
-    deviation = triangle.deviation(prices)
+    deviation = triangle.deviation(
+        {
+            triangle.pair: prices.close / prices.scale,
+            triangle.first.pair: align(prices, detour.first).close,
+            triangle.second.pair: align(prices, detour.second).close,
+        }
+    )
     return {"triangle_deviation": deviation, "triangle_edge": triangle.edge(deviation, detour.costs)}

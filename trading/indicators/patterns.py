@@ -2,11 +2,13 @@
 
 from functools import partial
 
-from trading.indicators import kernels
+import numpy as np
+
 from trading.indicators import lazy_talib as talib
-from trading.indicators.arithmetic import Array
+from trading.indicators.arithmetic import Array, Flags
 from trading.indicators.feature import SHARE, Family, Feature, after
-from trading.indicators.price_arrays import Bars
+from trading.indicators.price_arrays import PriceArrays
+from trading.indicators.swing_levels import swing_levels
 
 WING = 5  # candles on either side that a swing stands out from; it is confirmed this many candles later
 MEMORY = 200  # candles, those of both wings included
@@ -43,12 +45,19 @@ FEATURES = (
 )
 
 
-def windows(bars: Bars) -> dict[str, Array]:
-    """What depends on a bounded number of candles."""
-    high, low, close = bars.high, bars.low, bars.close
-    highest, lowest = talib.MAX(high, MEMORY), talib.MIN(low, MEMORY)
-    swing_high, swing_low, support, resistance = kernels.levels(
-        high, low, close, highest, lowest, WING, MEMORY
+def swing_distances(prices: PriceArrays) -> dict[str, Array]:
+    """Return what depends on the last MEMORY candles."""
+    high, low = prices.high, prices.low
+    swing_high, swing_low, support, resistance = swing_levels(
+        high,
+        low,
+        prices.close,
+        _peaks(high),
+        _peaks(-low),
+        talib.MAX(high, MEMORY),
+        talib.MIN(low, MEMORY),
+        WING,
+        MEMORY,
     )
     return {
         "swing_high_distance": swing_high,
@@ -56,3 +65,15 @@ def windows(bars: Bars) -> dict[str, Array]:
         "support_distance": support,
         "resistance_distance": resistance,
     }
+
+
+def _peaks(values: Array) -> Flags:
+    """Return where a value is at least as high as the WING before it and higher than the WING after it.
+
+    TA-Lib's FRACTAL leaves out those that equal one before them, common on a coarse price grid.
+    """
+    highest = talib.MAX(values, WING)
+    peaks = np.zeros(values.size, np.bool_)
+    middle = values[WING:-WING]
+    peaks[WING:-WING] = (middle >= highest[WING - 1 : -WING - 1]) & (middle > highest[2 * WING :])
+    return peaks

@@ -6,21 +6,27 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from trading.compiled import compiled
 from trading.errors import InvalidCandles
+from trading.indicators.arithmetic import Array, Times
 from trading.market import Timeframe
 
-Array = npt.NDArray[np.float64]
-Times = npt.NDArray[np.int64]
-
 NUMBERS = ("high", "low", "close", "volume")
+# Numbers beyond this are nobody's prices or volumes; within it no sum or square of a window overflows.
+MAX_NUMBER = 1e30
+_FAULTS = (
+    "does not come after the one before: sort the candles and drop repeats",
+    "has a missing or impossible number: prices must be above zero, volume not below it, neither beyond 1e±30",
+    "has prices that contradict each other: close must lie between low and high",
+    "is no {timeframe} candle: close_time must lie one {timeframe} after open_time",
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bars:
+class PriceArrays:
     """Arrays (n,) of checked candles, ascending; times are microseconds since 1970 UTC.
 
     Prices are near 1, far from what TA-Lib takes for zero: they are scaled by a power of two, which changes no
@@ -44,43 +50,49 @@ class Bars:
     def typical(self) -> Array:
         return (self.high + self.low + self.close) / 3
 
-    def last(self, count: int) -> "Bars":
-        """The newest candles; the arrays are views."""
+    def last(self, count: int) -> "PriceArrays":
+        """Return the newest candles; the arrays are views."""
         return self.between(max(self.size - count, 0), self.size)
 
-    def between(self, start: int, end: int) -> "Bars":
-        """The candles of rows start to end, exclusive; the arrays are views."""
+    def between(self, start: int, end: int) -> "PriceArrays":
+        """Return the candles of rows start to end, exclusive; the arrays are views."""
         rows = slice(start, end)
-        return Bars(
-            self.timeframe,
-            self.open_time[rows],
-            self.close_time[rows],
-            self.high[rows],
-            self.low[rows],
-            self.close[rows],
-            self.volume[rows],
-            self.scale,
+        return PriceArrays(
+            timeframe=self.timeframe,
+            open_time=self.open_time[rows],
+            close_time=self.close_time[rows],
+            high=self.high[rows],
+            low=self.low[rows],
+            close=self.close[rows],
+            volume=self.volume[rows],
+            scale=self.scale,
         )
 
 
-def bars_of(candles: pl.DataFrame, timeframe: Timeframe) -> Bars:
-    """Arrays of a table with CANDLE_SCHEMA. InvalidCandles names the first open time that is out of order, is not
-    of this timeframe, or has an impossible number.
+def price_arrays(candles: pl.DataFrame, timeframe: Timeframe) -> PriceArrays:
+    """Return the arrays of a table with CANDLE_SCHEMA.
+
+    InvalidCandles names the first open time that is out of order, is not of this timeframe, or has an impossible
+    number.
     """
     opens, closes = microseconds(candles, "open_time"), microseconds(candles, "close_time")
     high, low, close, volume = (_number(candles, name) for name in NUMBERS)
-    _refuse_faults(Bars(timeframe, opens, closes, high, low, close, volume, 1.0))
+    row, fault = first_fault(opens, closes, high, low, close, volume, candle_length(timeframe))
+    if row >= 0:
+        time = _EPOCH + timedelta(microseconds=int(opens[row]))
+        raise InvalidCandles(f"the candle of {time} {_FAULTS[fault].format(timeframe=timeframe.value)}")
     scale = 2.0 ** -round(math.log2(close[0])) if close.size else 1.0
-    return Bars(timeframe, opens, closes, high * scale, low * scale, close * scale, volume, scale)
+    return PriceArrays(timeframe, opens, closes, high * scale, low * scale, close * scale, volume, scale)
 
 
 @cache
-def length_of(timeframe: Timeframe) -> int:
-    """Of one candle, in microseconds."""
+def candle_length(timeframe: Timeframe) -> int:
+    """Return the length of one candle in microseconds."""
     return timeframe.duration // timedelta(microseconds=1)
 
 
 def microseconds(candles: pl.DataFrame, name: str) -> Times:
+    """Return a column of times since 1970 UTC; InvalidCandles when one is missing."""
     column = candles[name]
     if missing := column.null_count():
         raise InvalidCandles(f"{missing} of {candles.height} candles have no {name}: drop them")
@@ -92,20 +104,20 @@ def _number(candles: pl.DataFrame, name: str) -> Array:
     return np.ascontiguousarray(candles[name].to_numpy(), dtype=np.float64)
 
 
-def _refuse_faults(bars: Bars) -> None:
-    from trading.indicators.compiled_checks import FAULTS, first_fault  # compiled: only who computes waits
-
-    row, fault = first_fault(
-        bars.open_time,
-        bars.close_time,
-        bars.high,
-        bars.low,
-        bars.close,
-        bars.volume,
-        length_of(bars.timeframe),
-    )
-    if row >= 0:
-        raise InvalidCandles(
-            f"the candle of {_EPOCH + timedelta(microseconds=int(bars.open_time[row]))} "
-            + FAULTS[fault].format(timeframe=bars.timeframe.value)
+@compiled
+def first_fault(
+    opens: Times, closes: Times, high: Array, low: Array, close: Array, volume: Array, duration: int
+) -> tuple[int, int]:
+    """Return (row, index into _FAULTS) of the first wrong candle, (-1, 0) when there is none."""
+    for row in range(opens.size):
+        later = row == 0 or opens[row] > opens[row - 1]
+        ordered = (low[row] <= close[row]) & (close[row] <= high[row])
+        # Comparisons that NaN fails, and ands without a way out, which go faster.
+        possible = ((low[row] >= 1 / MAX_NUMBER) & (high[row] <= MAX_NUMBER)) & (
+            (volume[row] >= 0) & (volume[row] <= MAX_NUMBER)
         )
+        if not (later & ordered & possible & (closes[row] - opens[row] == duration)):
+            possible &= (low[row] <= MAX_NUMBER) & (high[row] >= 1 / MAX_NUMBER)
+            possible &= (close[row] >= 1 / MAX_NUMBER) & (close[row] <= MAX_NUMBER)
+            return row, 0 if not later else 1 if not possible else 2 if not ordered else 3
+    return -1, 0

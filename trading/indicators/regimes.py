@@ -1,14 +1,14 @@
 """Regime columns of the feature table: the judgement of `trading.regime` on each row."""
 
-from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
 import polars as pl
 
-from trading.indicators import kernels, timeframes, trend, volatility
+from trading.indicators import timeframes, trend, volatility
 from trading.indicators.arithmetic import Array
 from trading.indicators.feature import LEVEL, Family, Feature, GapRule, longest
-from trading.regime import NEEDED, RegimeKind, regime_columns, regime_numbers
+from trading.regime import NEEDED, RegimeKind
 
 _INPUTS = [
     feature
@@ -43,19 +43,15 @@ LABEL = "regime"
 _LABELS = pl.Series([*(kind.value for kind in RegimeKind), None], dtype=pl.String)
 
 
-def compute(values: Mapping[str, Array]) -> dict[str, Array]:
-    """From the features of the same rows. Unknown correlation with BTC leaves it out; it is never in the way."""
-    return regime_columns(values)
-
-
-def newest(row: Mapping[str, float]) -> dict[str, float]:
-    """Of one row."""
-    return regime_numbers(row)
-
-
 def label(weights: Array) -> pl.Series:
-    """(n,) the regime with the largest of `weights` (5, n), in the order of RegimeKind and the first among equals.
+    """Return (n,) the regime with the largest of `weights` (5, n), which are in the order of RegimeKind.
 
-    Null where they are NaN.
+    The first among equals; null where they are NaN.
     """
-    return _LABELS.gather(kernels.largest_row(weights)).alias(LABEL)
+    largest = weights.max(axis=0)
+    row = np.zeros(
+        largest.size, np.uint32
+    )  # rows before the first that holds the largest: all of them for NaN
+    for weight in weights[::-1]:
+        row = (weight != largest) * (row + 1)
+    return _LABELS.gather(row).alias(LABEL)

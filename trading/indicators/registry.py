@@ -32,9 +32,8 @@ FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 # What a policy observes: finite after the warm-up from the pair's own candles alone.
 POLICY_FEATURES: tuple[str, ...] = tuple(feature.name for feature in FEATURES if not feature.needs_companions)
 _FIRST_WEIGHT = FEATURE_NAMES.index(next(iter(RegimeKind)).column)
-REGIME_WEIGHTS = slice(
-    _FIRST_WEIGHT, _FIRST_WEIGHT + len(RegimeKind)
-)  # their rows, in the order of RegimeKind
+# Their rows, in the order of RegimeKind.
+REGIME_WEIGHTS = slice(_FIRST_WEIGHT, _FIRST_WEIGHT + len(RegimeKind))
 FEATURE_SCHEMA = pl.Schema(
     {
         "open_time": TIME,
@@ -54,10 +53,11 @@ WINDOW = 1 + max(feature.warm_up_for(Timeframe.D1) for feature in FEATURES)
 
 @cache
 def lookback(timeframe: Timeframe) -> int:
-    """Candles before the first wanted row that make every feature of it what all of history would make it."""
+    """Return how many candles before the first wanted row make its features what all of history would make them."""
     return max(MEMORY, slowest(timeframe).warm_up_for(timeframe))
 
 
 @cache
 def slowest(timeframe: Timeframe) -> Feature:
+    """Return the feature with the longest warm-up."""
     return max(FEATURES, key=lambda feature: feature.warm_up_for(timeframe))

@@ -1,35 +1,24 @@
 """Compiled arithmetic over trailing windows: each result depends on its own window alone, to the last digit.
 
-No running sums: what has left the window would stay in their last digits. Neighbouring windows are summed side
-by side instead, one per SIMD lane, in blocks that stay in the first cache; a long window is a sum of the sums of
-its parts. Slices, so that inner loops count from zero: only then does the compiler use the lanes.
+TA-Lib's functions for these keep running sums: what has left the window stays in their last digits. Here
+neighbouring windows are summed side by side, one per SIMD lane, in blocks that stay in the first cache; a long
+window is a sum of the sums of its parts. Slices, so that inner loops count from zero: only then does the compiler
+use the lanes.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from trading.compiled import compiled
-
-Array = npt.NDArray[np.float64]
+from trading.indicators.arithmetic import Array
 
 _BLOCK = 1024
 
 
 @compiled
-def _part_of(length: int) -> int:
-    """The largest divisor of `length` up to its root."""
-    part = 1
-    for divisor in range(2, length):
-        if divisor * divisor <= length and length % divisor == 0:
-            part = divisor
-    return part
-
-
-@compiled
-def mean(values: Array, length: int) -> Array:
-    """Of each window of `length` values; NaN before the first and where the window holds one."""
+def rolling_mean(values: Array, length: int) -> Array:
+    """Return the mean of each window of `length` values; NaN before the first and where the window holds one."""
     result = np.full(values.size, np.nan)
-    part = _part_of(length)
+    part = _part_length(length)
     sums = np.empty(_BLOCK + length)
     count = values.size - length + 1
     for start in range(0, count, _BLOCK):
@@ -52,8 +41,18 @@ def mean(values: Array, length: int) -> Array:
 
 
 @compiled
-def deviation(values: Array, means: Array, length: int) -> Array:
-    """Standard deviation (of the population) of each window around its mean, as `mean` gives it."""
+def _part_length(length: int) -> int:
+    """Return the largest divisor of `length` up to its root."""
+    part = 1
+    for divisor in range(2, length):
+        if divisor * divisor <= length and length % divisor == 0:
+            part = divisor
+    return part
+
+
+@compiled
+def rolling_deviation(values: Array, means: Array, length: int) -> Array:
+    """Return the standard deviation (of the population) of each window around its mean, from `rolling_mean`."""
     result = np.full(values.size, np.nan)
     count = values.size - length + 1
     for start in range(0, count, _BLOCK):
@@ -72,27 +71,8 @@ def deviation(values: Array, means: Array, length: int) -> Array:
 
 
 @compiled
-def mean_distance(values: Array, means: Array, length: int) -> Array:
-    """Mean size of the distance of each window's values from its mean, as `mean` gives it."""
-    result = np.full(values.size, np.nan)
-    count = values.size - length + 1
-    for start in range(0, count, _BLOCK):
-        lanes = min(_BLOCK, count - start)
-        ends = slice(start + length - 1, start + length - 1 + lanes)
-        centre, total = means[ends], result[ends]
-        total[:] = 0.0
-        for step in range(length):
-            value = values[start + step : start + step + lanes]
-            for lane in range(lanes):
-                total[lane] += abs(value[lane] - centre[lane])
-        for lane in range(lanes):
-            total[lane] /= length
-    return result
-
-
-@compiled
-def slope(values: Array, length: int) -> Array:
-    """Per step, of the least-squares line through each window; exactly 0 through equal values.
+def rolling_slope(values: Array, length: int) -> Array:
+    """Return the slope per step of the least-squares line through each window; exactly 0 through equal values.
 
     The values are taken in pairs from both ends: their weights are each other's negatives.
     """
@@ -109,4 +89,38 @@ def slope(values: Array, length: int) -> Array:
                 total[lane] += weight * (new[lane] - old[lane])
         for lane in range(lanes):
             total[lane] /= length * (length * length - 1) / 12
+    return result
+
+
+@compiled
+def rolling_sum_score(steps: Array, length: int, rounding: float) -> Array:
+    """Return (last - mean) / deviation of the sum that grows by `steps` from zero in each window; NaN before.
+
+    0 where the deviation is rounding beside the sum itself.
+    """
+    result = np.full(steps.size, np.nan)
+    total, mean, squares = np.empty((3, _BLOCK))
+    count = steps.size - length + 1
+    for start in range(0, count, _BLOCK):
+        lanes = min(_BLOCK, count - start)
+        total[:], mean[:], squares[:] = 0.0, 0.0, 0.0
+        for step in range(start, start + length):
+            added = steps[step : step + lanes]
+            for lane in range(lanes):
+                total[lane] += added[lane]
+                mean[lane] += total[lane]
+        for lane in range(lanes):
+            mean[lane] /= length
+            total[lane] = 0.0
+        for step in range(start, start + length):
+            added = steps[step : step + lanes]
+            for lane in range(lanes):
+                total[lane] += added[lane]
+                apart = total[lane] - mean[lane]
+                squares[lane] += apart * apart
+        score = result[start + length - 1 : start + length - 1 + lanes]
+        for lane in range(lanes):
+            deviation = np.sqrt(squares[lane] / length)
+            moves = deviation > rounding * (abs(mean[lane]) + abs(total[lane]))
+            score[lane] = (total[lane] - mean[lane]) / deviation if moves else 0.0
     return result

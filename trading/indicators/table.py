@@ -7,9 +7,9 @@ import polars as pl
 
 from trading.errors import NotStored
 from trading.indicators import regimes
-from trading.indicators.companions import ALONE, Companions, beside, known_since
+from trading.indicators.companions import ALONE, Companions, align, known_since
 from trading.indicators.formulas import all_values, newest_values
-from trading.indicators.price_arrays import Bars, bars_of
+from trading.indicators.price_arrays import PriceArrays, price_arrays
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, REGIME_WEIGHTS, lookback, slowest
 from trading.market import Timeframe
 
@@ -17,23 +17,23 @@ from trading.market import Timeframe
 def feature_table(
     candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = ALONE
 ) -> pl.DataFrame:
-    """One row per candle with FEATURE_SCHEMA: times, every feature, and `regime` in words.
+    """Return one row per candle with FEATURE_SCHEMA: times, every feature, and `regime` in words.
 
     A feature is null inside its warm-up and where a companion that it needs is unknown, nowhere else. `candles`
     has CANDLE_SCHEMA and is sorted; InvalidCandles names the first open time that is out of order or has an
     impossible number. `known_at` is the latest among the candles that the row is made of, companions' included.
     """
-    bars = bars_of(candles, timeframe)
-    values = all_values(bars, companions)
+    prices = price_arrays(candles, timeframe)
+    values = all_values(prices, companions)
     columns = _with_nulls(pl.DataFrame(dict(zip(FEATURE_NAMES, values, strict=True))), timeframe)
-    times = candles.select("open_time", "close_time").with_columns(_known_at(candles, bars, companions))
+    times = candles.select("open_time", "close_time").with_columns(_known_at(candles, prices, companions))
     return times.hstack([*columns.get_columns(), regimes.label(values[REGIME_WEIGHTS])])
 
 
 def live_row(
     candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = ALONE
 ) -> dict[str, float | None]:
-    """The newest candle's features, from the last `lookback` + 1 candles: the same as its row in the table.
+    """Return the newest candle's features, from the last `lookback` + 1 candles: the same as its row in the table.
 
     None where a companion is unknown. Raises NotStored, naming the feature that needs most, while there are too
     few candles.
@@ -45,24 +45,24 @@ def live_row(
             f"{longest.name} needs {needed} candles and there are {candles.height}: "
             "store more history before this one"
         )
-    return newest_values(bars_of(candles.tail(lookback(timeframe) + 1), timeframe), companions)
+    return newest_values(price_arrays(candles.tail(lookback(timeframe) + 1), timeframe), companions)
 
 
 def _with_nulls(columns: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
-    """Null for NaN, sought only where it may be: in the warm-up, and later in what compares pairs."""
+    """Write null for NaN, sought only where it may be: in the warm-up, and later in what compares pairs."""
     warm_up = slowest(timeframe).warm_up_for(timeframe)
     compared = [feature.name for feature in FEATURES if feature.needs_companions]
     warm = columns[warm_up:].with_columns(pl.col(compared).fill_nan(None))
     return pl.concat([columns[:warm_up].fill_nan(None), warm], rechunk=False)
 
 
-def _known_at(candles: pl.DataFrame, bars: Bars, companions: Companions) -> pl.Series:
+def _known_at(candles: pl.DataFrame, prices: PriceArrays, companions: Companions) -> pl.Series:
     known = [candles["known_at"]]
     if companions.reference is not None:
-        known.append(known_since(companions.reference, beside(bars, companions.reference)))
+        known.append(known_since(companions.reference, align(prices, companions.reference)))
     if (detour := companions.triangle) is not None:
-        known += [known_since(leg, beside(bars, leg)) for leg in (detour.first, detour.second)]
+        known += [known_since(leg, align(prices, leg)) for leg in (detour.first, detour.second)]
     latest = pl.select(pl.max_horizontal(known)).to_series() if len(known) > 1 else known[0]
     if not latest.null_count() and latest.is_sorted():
         return latest.alias("known_at")
-    return latest.rolling_max(lookback(bars.timeframe) + 1, min_samples=1).alias("known_at")
+    return latest.rolling_max(lookback(prices.timeframe) + 1, min_samples=1).alias("known_at")

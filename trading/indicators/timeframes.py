@@ -5,10 +5,10 @@ from functools import cache, partial
 
 import numpy as np
 
-from trading.indicators import kernels
-from trading.indicators.arithmetic import Array
+from trading.indicators.arithmetic import Array, Times
 from trading.indicators.feature import Family, Feature, GapRule, WarmUp
-from trading.indicators.price_arrays import Bars, Times, length_of
+from trading.indicators.higher_trends import efficiency_ratio, higher_trends, newest_higher_trends
+from trading.indicators.price_arrays import PriceArrays, candle_length
 from trading.market import Timeframe
 
 LADDER = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)
@@ -20,18 +20,18 @@ _SOURCE = "efficiency ratio of Kaufman 1995, with its sign"
 
 @cache
 def _higher(timeframe: Timeframe) -> tuple[Timeframe, ...]:
-    """The rungs of the ladder above a timeframe."""
+    """Return the rungs of the ladder above a timeframe."""
     return tuple(rung for rung in LADDER if rung.duration > timeframe.duration)
 
 
 def _rung(timeframe: Timeframe, above: int) -> Timeframe:
-    """So many rungs above a timeframe; the highest where the ladder ends."""
+    """Return the rung `above` steps above a timeframe; the highest where the ladder ends."""
     return (timeframe, *_higher(timeframe))[: above + 1][-1]
 
 
 @cache
 def _needed(rung: Timeframe, timeframe: Timeframe) -> int:
-    """Candles of `timeframe` that hold the ends of 11 closed ones of `rung`, however the first lies in its own."""
+    """Return how many candles hold the ends of 11 closed ones of `rung`, however the first lies in its own."""
     return (CHANGES + 1) * (rung.duration // timeframe.duration)
 
 
@@ -60,25 +60,26 @@ FEATURES = (
 )
 
 
-def compute(bars: Bars) -> dict[str, Array]:
-    own = _own_trend(bars.close)
+def trends_of_timeframes(prices: PriceArrays) -> dict[str, Array]:
+    """Return the features of every row."""
+    own = efficiency_ratio(prices.close, CHANGES)
     total = own.copy()
-    shown = kernels.trends_of_closed(
-        bars.open_time, bars.close_time, bars.close, _periods(bars.timeframe), CHANGES, total
+    shown = higher_trends(
+        prices.open_time, prices.close_time, prices.close, _periods(prices.timeframe), CHANGES, total
     )
-    return _columns(own, list(shown), total, bars.timeframe)
+    return _columns(own, list(shown), total, prices.timeframe)
 
 
-def newest(bars: Bars) -> dict[str, Array]:
-    """The last row alone."""
-    own = _own_trend(bars.close[-CHANGES - 1 :])[-1:]
-    shown = kernels.newest_of_closed(
-        bars.open_time, bars.close_time, bars.close, _periods(bars.timeframe), CHANGES
+def newest_trends_of_timeframes(prices: PriceArrays) -> dict[str, Array]:
+    """Return the last row alone."""
+    own = efficiency_ratio(prices.close[-CHANGES - 1 :], CHANGES)[-1:]
+    shown = newest_higher_trends(
+        prices.open_time, prices.close_time, prices.close, _periods(prices.timeframe), CHANGES
     )
     total = own.copy()
     for trend in shown:
         total += trend
-    return _columns(own, [shown[:1], shown[1:2]][: shown.size], total, bars.timeframe)
+    return _columns(own, [shown[:1], shown[1:2]][: shown.size], total, prices.timeframe)
 
 
 def _columns(own: Array, shown: Sequence[Array], total: Array, timeframe: Timeframe) -> dict[str, Array]:
@@ -90,12 +91,7 @@ def _columns(own: Array, shown: Sequence[Array], total: Array, timeframe: Timefr
     }
 
 
-def _own_trend(close: Array) -> Array:
-    """Every candle has just closed."""
-    return kernels.efficiency_of_rows(close, CHANGES)
-
-
 @cache
 def _periods(timeframe: Timeframe) -> Times:
-    """Lengths of the higher timeframes, in microseconds."""
-    return np.array([length_of(rung) for rung in _higher(timeframe)], dtype=np.int64)
+    """Return the lengths of the higher timeframes in microseconds."""
+    return np.array([candle_length(rung) for rung in _higher(timeframe)], dtype=np.int64)

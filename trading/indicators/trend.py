@@ -4,11 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from trading.indicators import kernels
 from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array
+from trading.indicators.directional_movement import directional_moves, directional_shares
 from trading.indicators.feature import LEVEL, SHARE, Family, Feature, GapRule, after
-from trading.indicators.price_arrays import Bars, length_of
+from trading.indicators.parabolic_sar import parabolic_sar
+from trading.indicators.price_arrays import PriceArrays, candle_length
+from trading.indicators.rolling import rolling_mean, rolling_slope
 
 SAR_BLOCK = 100  # candle lengths
 
@@ -106,51 +108,37 @@ FEATURES = (
 )
 
 
-def averages(bars: Bars) -> dict[str, Array]:
-    """What remembers all of history, ever less of it."""
-    close = bars.close
+def recursive_trend(prices: PriceArrays) -> dict[str, Array]:
+    """Return what remembers all of history, ever less of it."""
+    close = prices.close
     line, signal, histogram = talib.MACD(close, 12, 26, 9)
     return {
-        **{f"ema_{length}_ratio": kernels.excess(close, talib.EMA(close, length)) for length in (9, 21, 50)},
+        **{f"ema_{length}_ratio": close / talib.EMA(close, length) - 1 for length in (9, 21, 50)},
         "macd_line": line / close,
         "macd_signal": signal / close,
         "macd_histogram": histogram / close,
     }
 
 
-def windows(bars: Bars) -> dict[str, Array]:
-    """What depends on a bounded number of candles.
-
-    TA-Lib's SMA and slope run sums along: a price that left the window stays in their last digits.
-    """
-    close = bars.close
+def windowed_trend(prices: PriceArrays) -> dict[str, Array]:
+    """Return what depends on a bounded number of candles."""
+    close = prices.close
+    block = SAR_BLOCK * candle_length(prices.timeframe)
+    sar = parabolic_sar(prices.open_time, prices.high, prices.low, block, 0.02, 0.2, ROUNDING)
     return {
-        "sma_200_ratio": kernels.excess(close, kernels.mean(close, 200)),
-        "aroon_25": talib.AROONOSC(bars.high, bars.low, 25) / 100,
-        "sar_distance": 1 - _parabolic_sar(bars) / close,
-        "slope_14": kernels.slope(close, 14) / close,
+        "sma_200_ratio": close / rolling_mean(close, 200) - 1,
+        "aroon_25": talib.AROONOSC(prices.high, prices.low, 25) / 100,
+        "sar_distance": 1 - sar / close,
+        "slope_14": rolling_slope(close, 14) / close,
     }
 
 
-def directional_movement(bars: Bars) -> dict[str, Array]:
-    """Wilder's +DI, -DI and ADX.
-
-    TA-Lib's ADX lets rounding decide when the high rises by as many ticks as the low falls, common on a coarse
-    price grid, and keeps its last value while nothing moves.
-    """
-    true_range = talib.TRANGE(bars.high, bars.low, bars.close)
-    up, down = kernels.directional_moves(bars.high, bars.low, bars.close, ROUNDING)
-    plus, minus, index = kernels.directional_shares(
+def directional_movement(prices: PriceArrays) -> dict[str, Array]:
+    """Return Wilder's +DI, -DI and ADX."""
+    true_range = talib.TRANGE(prices.high, prices.low, prices.close)
+    up, down = directional_moves(prices.high, prices.low, prices.close, ROUNDING)
+    plus, minus, index = directional_shares(
         true_range, talib.RMA(true_range, 14), talib.RMA(up, 14), talib.RMA(down, 14), STILL_CANDLES
     )
     index[:14] = np.nan
     return {"adx_14": talib.RMA(index, 14), "plus_di_14": plus, "minus_di_14": minus}
-
-
-def _parabolic_sar(bars: Bars) -> Array:
-    """A SAR remembers how the trends before it began, without bound; blocks bound that to 200 candles.
-
-    TA-Lib's also lets rounding decide whether a price on a coarse grid has touched the SAR.
-    """
-    block = SAR_BLOCK * length_of(bars.timeframe)
-    return kernels.parabolic_sar(bars.open_time, bars.high, bars.low, block, 0.02, 0.2, ROUNDING)

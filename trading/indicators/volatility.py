@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 
-from trading.indicators import kernels
 from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array, log_return
+from trading.indicators.channels import bollinger, keltner_position, squeeze_release
 from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after
-from trading.indicators.price_arrays import Bars
+from trading.indicators.percentile_rank import percentile_rank
+from trading.indicators.price_arrays import PriceArrays
+from trading.indicators.rolling import rolling_deviation, rolling_mean
 
 PERCENTILE_VALUES = 200
 KELTNER_WIDTH = 1.5  # average true ranges on either side
@@ -94,38 +96,39 @@ FEATURES = (
 )
 
 
-def averages(bars: Bars) -> dict[str, Array]:
-    """What remembers all of history, ever less of it; `keltner_channel`, no feature itself, is what `bands` need."""
-    high, low, close = bars.high, bars.low, bars.close
+def recursive_volatility(prices: PriceArrays) -> dict[str, Array]:
+    """Return what remembers all of history, ever less of it.
+
+    `keltner_channel`, no feature itself, is half the width that `bollinger_bands` compares with.
+    """
+    high, low, close = prices.high, prices.low, prices.close
     channel = KELTNER_WIDTH * talib.ATR(high, low, close, 20)
     return {
         "atr_14_share": talib.ATR(high, low, close, 14) / close,
-        "keltner_position": kernels.distance_in_channels(close, talib.EMA(close, 20), channel, ROUNDING),
+        "keltner_position": keltner_position(close, talib.EMA(close, 20), channel, ROUNDING),
         "keltner_channel": channel,
     }
 
 
-def windows(bars: Bars) -> dict[str, Array]:
-    """What depends on a bounded number of candles."""
-    realised = np.sqrt(kernels.mean(log_return(bars.close) ** 2, 24))
+def windowed_volatility(prices: PriceArrays) -> dict[str, Array]:
+    """Return what depends on a bounded number of candles."""
+    realised = np.sqrt(rolling_mean(log_return(prices.close) ** 2, 24))
     return {
         "realised_volatility": realised,
-        "volatility_percentile": kernels.rank(realised, PERCENTILE_VALUES, ROUNDING),
-        "parkinson": np.sqrt(kernels.mean(np.log(bars.high / bars.low) ** 2, 24) / (4 * math.log(2))),
+        "volatility_percentile": percentile_rank(realised, PERCENTILE_VALUES, ROUNDING),
+        "parkinson": np.sqrt(rolling_mean(np.log(prices.high / prices.low) ** 2, 24) / (4 * math.log(2))),
     }
 
 
-def bands(bars: Bars, keltner_channel: Array) -> dict[str, Array]:
-    """Bollinger's bands, and how they lie in Keltner's channel, of which half the width is given.
+def bollinger_bands(prices: PriceArrays, keltner_channel: Array) -> dict[str, Array]:
+    """Return Bollinger's bands, and how they lie in Keltner's channel, of which half the width is given.
 
-    TA-Lib's BBANDS runs a sum of squares: after half a million quiet candles its last digits are those of
-    candles long gone.
+    The last digits of TA-Lib's BBANDS and STDDEV depend on where in history they start.
     """
-    close = bars.close
-    middle = kernels.mean(close, 20)
-    width, place, squeeze = kernels.bands(
-        close, middle, kernels.deviation(close, middle, 20), keltner_channel, ROUNDING
-    )
+    close = prices.close
+    middle = rolling_mean(close, 20)
+    deviation = rolling_deviation(close, middle, 20)
+    width, place, squeeze = bollinger(close, middle, deviation, keltner_channel, ROUNDING)
     squeeze[:20] = np.nan
     lowest = talib.MIN(squeeze, 10)
     return {
@@ -133,5 +136,5 @@ def bands(bars: Bars, keltner_channel: Array) -> dict[str, Array]:
         "bollinger_percent_b": place,
         "squeeze_ratio": squeeze,
         "squeeze_lowest": lowest,
-        "squeeze_release": kernels.release(squeeze, lowest, close, middle, ROUNDING),
+        "squeeze_release": squeeze_release(squeeze, lowest, close, middle, ROUNDING),
     }

@@ -19,7 +19,7 @@ from tests.trading.indicators.candle_walks import (
 from trading.errors import NotStored
 from trading.indicators import FEATURE_NAMES, feature_table, formulas, live_row, lookback
 from trading.indicators.formulas import all_values, newest_values
-from trading.indicators.price_arrays import bars_of
+from trading.indicators.price_arrays import price_arrays
 from trading.market import Timeframe
 
 LOOKBACK = lookback(H1)
@@ -117,7 +117,7 @@ def test_the_live_row_is_the_table_s_newest_row_as_plain_floats() -> None:
 
 def test_a_process_that_keeps_its_window_as_arrays_gets_the_live_row() -> None:
     frame = market()[-LOOKBACK - 1 :]
-    assert newest_values(bars_of(frame, H1)) == live_row(frame, H1)
+    assert newest_values(price_arrays(frame, H1)) == live_row(frame, H1)
 
 
 @pytest.mark.parametrize("count", [0, 1, 263])
@@ -133,8 +133,8 @@ def test_the_live_row_is_there_as_soon_as_every_feature_is() -> None:
 def test_a_long_table_made_in_pieces_by_two_threads_is_the_one_made_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bars = bars_of(holed(candles(40_000, 23, timeframe=M1), 23), M1)
-    pieces = all_values(bars)
-    monkeypatch.setattr(formulas, "_CHUNK", bars.size)
-    monkeypatch.setattr(formulas, "_WORTH_THREADS", bars.size + 1)
-    np.testing.assert_array_equal(pieces, all_values(bars))
+    prices = price_arrays(holed(candles(40_000, 23, timeframe=M1), 23), M1)
+    pieces = all_values(prices)
+    monkeypatch.setattr(formulas, "_CHUNK", prices.size)
+    monkeypatch.setattr(formulas, "_WORTH_THREADS", prices.size + 1)
+    np.testing.assert_array_equal(pieces, all_values(prices))
