@@ -6,9 +6,9 @@ import dagster as dg
 import polars as pl
 
 from assets.partitions import DAYS, days
+from ml.news.articles import embedded_text
 from ml.news.embeddings import Embedder
 from ml.news.files import NewsSource
-from ml.news.text import embedded_text
 from ml.sentiment.pair import SentimentModel, score_articles
 from trading.market import Universe
 from trading.ports import NewsStore

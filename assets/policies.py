@@ -16,7 +16,7 @@ from assets.market import OHLCV
 from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
 from ml.learning.evaluation import Evaluation, evaluate
-from ml.learning.evaluations import EvaluationFiles
+from ml.learning.evaluation_files import EvaluationFiles
 from ml.learning.folds import Fold, fold
 from ml.learning.policy import Policy
 from ml.learning.promotion import PromotionRules, judge_promotion

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ml.news.text import first_sentence
+from ml.news.articles import first_sentence
 from trading.errors import UnreadableFile
 from trading.market import TIME
 from trading.ports import ARTICLE_SCHEMA

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ml.news.text import embedded_text
+from ml.news.articles import embedded_text
 from trading.errors import InvalidValue, ModelUnreachable
 from trading.market import Pair
 from trading.ports import SENTIMENT_SCHEMA

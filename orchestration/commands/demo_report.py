@@ -11,7 +11,7 @@ from rich.table import Table
 from assets import html_page
 from ml.decision.explanation import explain
 from ml.learning.evaluation import Evaluation
-from ml.learning.evaluations import EvaluationFiles
+from ml.learning.evaluation_files import EvaluationFiles
 from orchestration.commands.demo_data import DemoData
 from orchestration.resources import Services
 from trading.candles import quality

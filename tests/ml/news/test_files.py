@@ -4,8 +4,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ml.news.articles import embedded_text, first_sentence
 from ml.news.files import NewsFiles, read_folder, read_news
-from ml.news.text import embedded_text, first_sentence
 from trading.errors import UnreadableFile
 from trading.ports import ARTICLE_SCHEMA
 
