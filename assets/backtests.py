@@ -14,7 +14,7 @@ from assets.metadata_plots import line_plot
 from assets.metadata_tables import markdown_table
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
 from assets.policies import ppo_policy
-from ml.backtests import Backtester, Question
+from ml.backtests import Backtester, BacktestRequest
 from ml.strategies import Strategy
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe
@@ -50,16 +50,16 @@ def backtest_report(
     report_folder: dg.ResourceParam[Path],
 ) -> dg.MaterializeResult[None]:
     """Back-test a strategy after costs, under the account's rules: equity, drawdown, months, metrics, every trade."""
-    report = backtester.answer(question(context.partition_key, config))
+    report = backtester.run(parse_request(context.partition_key, config))
     path = write_report(report, report_folder)
     context.log.info(report.headline)
     return dg.MaterializeResult(metadata=_metadata(report, path))
 
 
-def question(partition_key: str, config: BacktestConfig) -> Question:
-    """Return the question of a partition key such as `BTC-USDT|technical` (dimensions in alphabetical order)."""
+def parse_request(partition_key: str, config: BacktestConfig) -> BacktestRequest:
+    """Return the request of a partition key such as `BTC-USDT|technical` (dimensions in alphabetical order)."""
     pair, strategy = partition_key.split("|")
-    return Question(
+    return BacktestRequest(
         strategy=Strategy.parse(strategy),
         pair=Pair.parse(pair),
         start=parse_utc(config.start),

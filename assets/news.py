@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from assets.partitions import DAYS, days
-from ml.news.articles import embedded_text
+from ml.news.articles import article_excerpt
 from ml.news.embeddings import Embedder
 from ml.news.files import NewsSource
 from ml.sentiment.pair import SentimentModel, score_articles
@@ -66,7 +66,7 @@ def news_embeddings(
     known = news_store.embedded(embedder.name, articles["article_id"].to_list())
     new = articles.filter(~pl.col("article_id").is_in(list(known)))
     for batch in new.iter_slices(256):
-        texts = [embedded_text(title, text) for title, text in batch.select("title", "text").iter_rows()]
+        texts = [article_excerpt(title, text) for title, text in batch.select("title", "text").iter_rows()]
         news_store.put_embeddings(embedder.name, batch["article_id"].to_list(), embedder.embed(texts))
         context.log.info(f"embedded {batch.height} articles with {embedder.name}")
     return dg.MaterializeResult(

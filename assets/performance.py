@@ -17,7 +17,15 @@ from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
 from ml.learning.registry import PolicyRegistry
-from ml.scoring import Day, Score, analyst_votes, known_outcomes, policy_votes, score, technical_votes
+from ml.scoring import (
+    DayOutcomes,
+    ModelScore,
+    analyst_votes,
+    day_outcomes,
+    policy_votes,
+    score_votes,
+    technical_votes,
+)
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.market import Pair, month_of
@@ -76,28 +84,28 @@ class ShadowScorer:
             rules,
         )
 
-    def scores(self, pair: Pair, start: datetime, end: datetime, costs: Costs) -> Iterator[Score]:
+    def scores(self, pair: Pair, start: datetime, end: datetime, costs: Costs) -> Iterator[ModelScore]:
         """Yield one score per model; none when no candle of the day has a known outcome."""
         day = self._day_of_outcomes(pair, start, end)
         if day.rows.is_empty():
             return
-        yield score("technical", technical_votes(day, self._rules.signals), day.returns, costs)
-        yield score(
+        yield score_votes("technical", technical_votes(day, self._rules.signals), day.returns, costs)
+        yield score_votes(
             "analyst",
             analyst_votes(day, lambda at: self._market.sentiment(pair, at), self._rules.analyst),
             day.returns,
             costs,
         )
-        yield score("buy_and_hold", np.ones_like(day.returns), day.returns, costs)
+        yield score_votes("buy_and_hold", np.ones_like(day.returns), day.returns, costs)
         try:
             policy = self._policies.bundle(pair, month_of(start))
         except NotStored:
             return  # no fold tests on this month: a policy is only scored where it has not learned
-        yield score(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
+        yield score_votes(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
 
-    def _day_of_outcomes(self, pair: Pair, start: datetime, end: datetime) -> Day:
+    def _day_of_outcomes(self, pair: Pair, start: datetime, end: datetime) -> DayOutcomes:
         candles = self._market.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
-        return known_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
+        return day_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
 
 
 def _metadata(rows: list[dict[str, object]]) -> dict[str, object]:

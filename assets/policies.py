@@ -17,7 +17,7 @@ from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
 from ml.learning.evaluation import Evaluation, evaluate
 from ml.learning.evaluation_files import EvaluationFiles
-from ml.learning.folds import Fold, fold
+from ml.learning.folds import Fold, build_fold
 from ml.learning.policy import Policy
 from ml.learning.promotion import PromotionRules, judge_promotion
 from ml.learning.registry import PolicyRegistry
@@ -68,7 +68,7 @@ def ppo_policy(
     """Train on the months before, with an embargo between, to be tested on this month; in a process of its own."""
     [(_, pair, month)] = pair_months([context.partition_key])
     chosen = replace(training, total_timesteps=config.total_timesteps) if config.total_timesteps else training
-    cut = fold(
+    cut = build_fold(
         month, candle_store.months(pair), chosen.train_months, chosen.embargo_candles, universe.timeframe
     )
     with TemporaryDirectory(prefix="marketloom-training-") as folder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.row import Benchmark, Call, Row, best, row, seconds
-from ml.learning.env import Market, TradingEnv
+from ml.learning.env import EpisodeMarket, TradingEnv
 from ml.learning.manifest import Manifest
 from ml.learning.observation import Normaliser
 from ml.learning.policy import Policy
@@ -125,9 +125,9 @@ def _rows() -> TrainingData:
     )
 
 
-def _market(rows: TrainingData) -> Market:
+def _market(rows: TrainingData) -> EpisodeMarket:
     normaliser = Normaliser.fit(rows.features, rows.feature_names)
-    return Market.of(rows.features, rows.opens, rows.closes, rows.costs, normaliser, EPISODE)
+    return EpisodeMarket.of(rows.features, rows.opens, rows.closes, rows.costs, normaliser, EPISODE)
 
 
 def _policy(rows: TrainingData) -> Policy:
@@ -143,7 +143,7 @@ def _policy(rows: TrainingData) -> Policy:
     return Policy(manifest, Normaliser.fit(rows.features, rows.feature_names), layers)
 
 
-def _dummy(market: Market, environments: int) -> "DummyVecEnv":
+def _dummy(market: EpisodeMarket, environments: int) -> "DummyVecEnv":
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     return DummyVecEnv([lambda: TradingEnv(market)] * environments)

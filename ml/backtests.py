@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from ml.strategies import Library, Rehearsal, Strategy
+from ml.strategies import BacktestInputs, Strategy, StrategyLibrary
 from trading.backtest import AccountRules, Backtest, Bars, run
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair, Timeframe, Universe
@@ -16,8 +16,8 @@ from trading.strategies import hold_plan
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is to be back-tested. `start` and `end` None: all that is stored."""
+class BacktestRequest:
+    """What to back-test. `start` and `end` None: all that is stored."""
 
     strategy: Strategy
     pair: Pair
@@ -28,7 +28,7 @@ class Question:
 
     @property
     def scope(self) -> str:
-        """What sets this question apart from the one about all that is stored; part of the report's name."""
+        """Return what sets this request apart from the one about all that is stored; part of the report's name."""
         times = [
             f"{word}-{time:%Y%m%dT%H%M}" for word, time in (("from", self.start), ("to", self.end)) if time
         ]
@@ -44,71 +44,74 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Backtester:
-    """Answers questions from the stores. `finer` gives the candle source of another timeframe."""
+    """Back-tests strategies on the stored candles. `finer` gives the candle source of another timeframe."""
 
     universe: Universe
-    library: Library
+    library: StrategyLibrary
     rules: Mapping[Pair, AccountRules]
     resampling: Resampling
     finer: Callable[[Timeframe], CandleSource]
 
-    def answer(self, question: Question) -> BacktestReport:
-        """Raises NotStored naming what to materialise or import, InvalidValue for an impossible question."""
-        if question.pair not in self.rules:
+    def run(self, request: BacktestRequest) -> BacktestReport:
+        """Back-test the strategy and report on it.
+
+        Raises NotStored naming what to materialise or import, InvalidValue for an impossible request.
+        """
+        if request.pair not in self.rules:
             known = ", ".join(map(str, self.universe.pairs))
-            raise InvalidValue(f"{question.pair} is not traded here: [market] pairs has {known}")
-        rehearsal = self.library.rehearse(question.strategy, question.pair, question.start, question.end)
-        rules = self._rules(question)
-        bars = Bars.of(rehearsal.candles)
-        path = self._path(question, rehearsal) if question.path else None
-        result = run(bars, rehearsal.plan, rules, path=path)
-        free = replace(rules, drawdown_pause=float("inf"), daily_loss=float("inf"))
+            raise InvalidValue(f"{request.pair} is not traded here: [market] pairs has {known}")
+        inputs = self.library.backtest_inputs(request.strategy, request.pair, request.start, request.end)
+        rules = self._rules(request)
+        bars = Bars.of(inputs.candles)
+        path = self._path(request, inputs) if request.path else None
+        result = run(bars, inputs.plan, rules, path=path)
+        unrestricted = replace(rules, drawdown_pause=float("inf"), daily_loss=float("inf"))
         return report(
-            pair=question.pair,
-            strategy=question.strategy.value,
+            pair=request.pair,
+            strategy=request.strategy.value,
             universe=self.universe,
-            candles=rehearsal.candles,
+            candles=inputs.candles,
             result=result,
-            held=run(bars, hold_plan(rehearsal.candles.height), free),
+            held=run(bars, hold_plan(inputs.candles.height), unrestricted),
             resampling=self.resampling,
             taker_fee=rules.costs.taker_fee,
-            notes=(*rehearsal.notes, *self._notes(question, result)),
-            scope=question.scope,
+            notes=(*inputs.notes, *self._notes(request, result)),
+            scope=request.scope,
         )
 
-    def _notes(self, question: Question, result: Backtest) -> Iterator[str]:
-        if question.path:
+    def _notes(self, request: BacktestRequest, result: Backtest) -> Iterator[str]:
+        if request.path:
             candles = f"{result.path_candles} of {len(result.bars)} candles"
-            yield f"stops followed along {question.path.value} candles in {candles}, pessimistically in the others"
+            yield f"stops followed along {request.path.value} candles in {candles}, pessimistically in the others"
         if self.universe.timeframe is Timeframe.D1:
             yield "the daily loss rule refuses nothing on daily candles: each decision opens a new day"
 
-    def _rules(self, question: Question) -> AccountRules:
-        rules = self.rules[question.pair]
-        return replace(rules, drawdown_pause=float("inf")) if question.ignore_pause else rules
+    def _rules(self, request: BacktestRequest) -> AccountRules:
+        rules = self.rules[request.pair]
+        return replace(rules, drawdown_pause=float("inf")) if request.ignore_pause else rules
 
-    def _path(self, question: Question, rehearsal: Rehearsal) -> Bars:
-        assert question.path is not None
-        first, last = rehearsal.candles["open_time"][0], rehearsal.candles["close_time"][-1]
-        if question.path.duration >= self.universe.timeframe.duration:
+    def _path(self, request: BacktestRequest, inputs: BacktestInputs) -> Bars:
+        assert request.path is not None
+        first, last = inputs.candles["open_time"][0], inputs.candles["close_time"][-1]
+        if request.path.duration >= self.universe.timeframe.duration:
             raise InvalidValue(
-                f"a path of {question.path.value} candles is no finer than the {self.universe.timeframe.value} candles"
+                f"a path of {request.path.value} candles is no finer than the {self.universe.timeframe.value} candles"
             )
-        finer = self.finer(question.path).candles(question.pair, first, last)
-        _check_covers(finer, rehearsal.candles, question)
+        finer = self.finer(request.path).candles(request.pair, first, last)
+        _check_covers(finer, inputs.candles, request)
         return Bars.of(finer)
 
 
-def _check_covers(finer: pl.DataFrame, candles: pl.DataFrame, question: Question) -> None:
-    """Some finer candle inside every base candle: where they lack, a stop would silently not be seen."""
-    inside = candles.join_asof(
+def _check_covers(finer: pl.DataFrame, candles: pl.DataFrame, request: BacktestRequest) -> None:
+    """Require a finer candle inside every base candle: where one is missing, a stop would silently not be seen."""
+    covered = candles.join_asof(
         finer.select("open_time", finer_open=pl.col("open_time")), on="open_time", strategy="forward"
     )
-    lacking = inside.filter(pl.col("finer_open").is_null() | (pl.col("finer_open") >= pl.col("close_time")))
-    if lacking.height:
-        assert question.path is not None
+    missing = covered.filter(pl.col("finer_open").is_null() | (pl.col("finer_open") >= pl.col("close_time")))
+    if missing.height:
+        assert request.path is not None
         raise NotStored(
-            f"{lacking.height} of {candles.height} candles of {question.pair} have no {question.path.value} candle "
-            f"inside, first {lacking['open_time'][0]:%Y-%m-%d %H:%M} UTC: import finer candles for all of that time "
+            f"{missing.height} of {candles.height} candles of {request.pair} have no {request.path.value} candle "
+            f"inside, first {missing['open_time'][0]:%Y-%m-%d %H:%M} UTC: import finer candles for all of that time "
             "or leave the path out"
         )

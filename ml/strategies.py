@@ -1,4 +1,4 @@
-"""What each strategy would have done, candle by candle, from what it knew then: the plans that are back-tested."""
+"""The plans that are back-tested: what each strategy would have done, candle by candle, from what was known then."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ class Strategy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rehearsal:
-    """Candles of one pair and what a strategy wanted after each of them."""
+class BacktestInputs:
+    """Candles of one pair and the exposure that a strategy planned after each of them."""
 
     candles: pl.DataFrame
     plan: Plan
-    notes: tuple[str, ...]  # what a reader must know of the data
+    notes: tuple[str, ...]  # what a reader of the report must know of the data
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """Every strategy over the stores that it reads."""
+class StrategyLibrary:
+    """All strategies, over the stores that they read."""
 
     candles: TableStore
     features: TableStore
@@ -52,15 +52,15 @@ class Library:
     limits: Limits
     shorts: bool
 
-    def rehearse(
+    def backtest_inputs(
         self, strategy: Strategy, pair: Pair, start: datetime | None, end: datetime | None
-    ) -> Rehearsal:
-        """The stored candles with start <= open_time < end, or all of them, and the strategy's plan.
+    ) -> BacktestInputs:
+        """Return the stored candles with start <= open_time < end, or all of them, and the strategy's plan.
 
         Raises NotStored naming the asset to materialise, InvalidValue when nothing lies between start and end.
         """
         table = self._table(pair, start, end)
-        builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], Rehearsal]] = {
+        builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], BacktestInputs]] = {
             Strategy.TECHNICAL: self._technical,
             Strategy.POLICY: self._policy,
         }
@@ -79,10 +79,10 @@ class Library:
                 f"stored are {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
             )
         self._refuse_months_without_features(pair, candles)
-        known = self.features.between(pair, first, last).drop("close_time", "known_at")
-        return candles.join(known, on="open_time", how="left", maintain_order="left", validate="1:1")
+        features = self.features.between(pair, first, last).drop("close_time", "known_at")
+        return candles.join(features, on="open_time", how="left", maintain_order="left", validate="1:1")
 
-    def _technical(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
+    def _technical(self, pair: Pair, table: pl.DataFrame) -> BacktestInputs:
         signals = signal_table(table, table["close"].to_numpy(), self.signals)
         correlation = table["btc_correlation"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         plan = technical_plan(
@@ -92,17 +92,17 @@ class Library:
             btc_correlation=None if pair.base == REFERENCE_ASSET else correlation,
         )
         unknown = table.filter(pl.any_horizontal(pl.col(USED).is_null())).height
-        told = (f"{unknown} candles with an unknown feature: no signal there",) if unknown else ()
-        return Rehearsal(table, plan, told)
+        notes = (f"{unknown} candles with an unknown feature: no signal there",) if unknown else ()
+        return BacktestInputs(table, plan, notes)
 
     def _refuse_months_without_features(self, pair: Pair, candles: pl.DataFrame) -> None:
-        """A month that was not looked at must not read like a month without a signal."""
+        """Raise NotStored: a month whose features were never computed must not look like one without a signal."""
         if missing := sorted(_months(candles) - set(self.features.months(pair))):
             months = ", ".join(f"{month:%Y-%m}" for month in missing)
             raise NotStored(f"no features of {pair} in {months}: materialise `features` for these months")
 
-    def _policy(self, pair: Pair, table: pl.DataFrame) -> Rehearsal:
-        """Flat in a month without a policy of its own: a policy is never shown what it has learned from."""
+    def _policy(self, pair: Pair, table: pl.DataFrame) -> BacktestInputs:
+        """Plan to be flat in a month without a policy of its own: a policy never decides on its training months."""
         tested = [month for month in self.policies.months(pair) if month in _months(table)]
         if not tested:
             raise NotStored(
@@ -113,27 +113,27 @@ class Library:
             pl.col("open_time") < month_start(next_month(tested[-1])),
         )
         exposures = np.zeros(rows.height)
-        held, undecided = 0, 0
+        exposure, undecided = 0, 0
         for month in tested:
             if _month_before(month) not in tested:
-                held = 0  # flat through the months between
+                exposure = 0  # flat through the months between
             policy = self.policies.bundle(pair, month)
-            here = _in_month(rows, month_start(month), month_start(next_month(month)))
-            known = rows.filter(here).select(policy.feature_names).cast(pl.Float64)
-            chosen, unknown = decide_exposures(policy, known.to_numpy(), held)
-            exposures[here.to_numpy()] = chosen
-            held, undecided = int(chosen[-1]), undecided + unknown
-        return Rehearsal(rows, exposure_plan(exposures), _policy_notes(len(tested), undecided))
+            inside = _in_month(rows, month_start(month), month_start(next_month(month)))
+            features = rows.filter(inside).select(policy.feature_names).cast(pl.Float64)
+            chosen, unknown = decide_exposures(policy, features.to_numpy(), exposure)
+            exposures[inside.to_numpy()] = chosen
+            exposure, undecided = int(chosen[-1]), undecided + unknown
+        return BacktestInputs(rows, exposure_plan(exposures), _policy_notes(len(tested), undecided))
 
 
 def _policy_notes(months: int, undecided: int) -> tuple[str, ...]:
-    told = (
+    notes = (
         f"{months} months, each by the policy trained on the months before it",
         "all in or all out and without a stop, as it was trained: live, risk caps and protects every position",
     )
-    return (
-        (*told, f"{undecided} candles with an unknown feature: what was held was kept") if undecided else told
-    )
+    if not undecided:
+        return notes
+    return (*notes, f"{undecided} candles with an unknown feature: what was held was kept")
 
 
 def _month_before(month: date) -> date:

@@ -21,7 +21,7 @@ from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
-from ml.strategies import Library
+from ml.strategies import StrategyLibrary
 from orchestration.sections import Settings
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.sources import candle_source, machine_time
@@ -163,7 +163,7 @@ class Services:
     @property
     def backtester(self) -> Backtester:
         settings = self.settings
-        library = Library(
+        library = StrategyLibrary(
             candles=self.candle_store,
             features=self.feature_store,
             policies=self.policies,

@@ -1,4 +1,4 @@
-"""The analyst: turns the news of a pair into an opinion, and says so when there is no news to speak of."""
+"""The analyst's opinion: the tone of a pair's news as a vote; an abstention where there is too little news."""
 
 import math
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class AnalystRules:
 
 
 def analyst_opinion(sentiment: PairSentiment | None, now: datetime, rules: AnalystRules) -> Opinion:
-    """LONG, SHORT or HOLD with the sentiment's confidence; abstains when news is missing, old or scarce."""
+    """Vote LONG, SHORT or HOLD with the sentiment's confidence; abstain when news is missing, old or scarce."""
     if sentiment is None:
         return abstain(AGENT, "none", "no article names the pair's assets")
-    if obstacle := _obstacle(sentiment, now, rules):
-        return abstain(AGENT, sentiment.model, obstacle)
+    if problem := _find_problem(sentiment, now, rules):
+        return abstain(AGENT, sentiment.model, problem)
     return Opinion(
         agent=AGENT,
         model=sentiment.model,
@@ -51,7 +51,7 @@ def analyst_opinion(sentiment: PairSentiment | None, now: datetime, rules: Analy
     )
 
 
-def _obstacle(sentiment: PairSentiment, now: datetime, rules: AnalystRules) -> str:
+def _find_problem(sentiment: PairSentiment, now: datetime, rules: AnalystRules) -> str:
     age = now - sentiment.newest_known_at
     if age < timedelta(0):
         return f"the newest article became known {_age(-age)} after the decision: it must not be read"

@@ -1,4 +1,4 @@
-"""The vote: opinions weigh as much as they are sure, and without agreement nothing is done."""
+"""The vote: opinions are weighted by their confidence; without agreement the action is HOLD."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class Consensus:
 
 
 def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
-    """The action with most weight when every rule lets it pass, else HOLD with the rules that did not.
+    """Choose the action with most weight when it passes every rule, else HOLD with the rules that it fails.
 
     Abstentions have no weight and are not counted. The order of the opinions does not matter.
     """
@@ -98,7 +98,7 @@ def _failures(
 
 
 def _weighted_mean(confidences: Iterable[float]) -> float:
-    """Each weighs as much as it is sure; between the smallest and the largest, whatever the rounding."""
+    """Mean of the confidences weighted by themselves; never outside their range, whatever the rounding."""
     values = sorted(confidences)
     mean = math.fsum(value * value for value in values) / math.fsum(values)
     return max(values[0], min(values[-1], mean))

@@ -1,4 +1,4 @@
-"""What one agent thinks should be done with a pair, and why."""
+"""The opinion of one agent on what to do with a pair, and why."""
 
 import json
 import math
@@ -18,7 +18,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """`action` None abstains: the agent has nothing to judge by, which is not the same as HOLD.
+    """A vote with its confidence. `action` None abstains: the agent has nothing to judge by, which is not HOLD.
 
     InvalidValue when the confidence is not a number from 0 to 1, when an abstention claims one, or when the
     evidence is not JSON (no NaN, no infinity, no dates): it goes into the receipt.
@@ -43,4 +43,5 @@ class Opinion:
 
 
 def abstain(agent: str, model: str, why: str) -> Opinion:
+    """Return an opinion without an action."""
     return Opinion(agent, model, None, 0.0, why, {})

@@ -1,4 +1,4 @@
-"""The quant agent's vote: what the champion policy would hold now."""
+"""The quant agent's opinion: the exposure that the champion policy wants now."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,10 @@ from trading.portfolio import Position
 def quant_opinion(
     policy: Policy | None, features: Mapping[str, float | None], position: Position | None
 ) -> Opinion:
-    """Abstains while no policy has passed the promotion gate: the newest policy is not a substitute.
+    """Vote for the exposure that the champion policy wants.
 
-    Abstains, too, while a feature that the policy reads is not known, as when another pair's candles are late.
+    It abstains while no policy has passed the promotion gate, the newest policy is not a substitute; and while a
+    feature that the policy reads is not known, as when another pair's candles are late.
     """
     if policy is None:
         return abstain(
@@ -20,15 +21,15 @@ def quant_opinion(
         )
     if unknown := [name for name in policy.feature_names if features.get(name, 0.0) is None]:
         return abstain("quant", policy.policy_id, f"not known now: {', '.join(unknown)}")
-    held = 1.0 if position is not None and position.quantity > 0 else 0.0
+    exposure = 1.0 if position is not None and position.quantity > 0 else 0.0
     known = {name: value for name, value in features.items() if value is not None}
-    wanted = policy.act(known, held)
-    action = Action.LONG if wanted.exposure > 0 else Action.CLOSE if held else Action.HOLD
+    wanted = policy.act(known, exposure)
+    action = Action.LONG if wanted.exposure > 0 else Action.CLOSE if exposure else Action.HOLD
     return Opinion(
         agent="quant",
         model=policy.policy_id,
         action=action,
         confidence=wanted.probability,
         reasoning=f"the champion wants {wanted.exposure:.0%} exposure (probability {wanted.probability:.2f})",
-        evidence={"exposure": wanted.exposure, "held": held},
+        evidence={"exposure": wanted.exposure, "held": exposure},
     )

@@ -8,7 +8,7 @@ from trading.orders import Fill, Order
 
 
 def explain(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill] | None = None) -> str:
-    """What was decided and why: inputs, votes, consensus, every risk rule, the order and its fills."""
+    """Explain what was decided and why: inputs, votes, consensus, every risk rule, the order and its fills."""
     return "\n".join(
         [
             *_head(receipt),

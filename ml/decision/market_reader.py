@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import polars as pl
 
-from ml.sentiment.pair import PairSentiment, pair_sentiment, quote_is_crypto
+from ml.sentiment.assets import quote_is_crypto
+from ml.sentiment.pair import PairSentiment, pair_sentiment
 from trading.correlation import correlation
 from trading.errors import NotStored
 from trading.fills import Costs
@@ -97,7 +98,7 @@ class MarketReader:
         return since.filter(pl.col("close_time") <= at)
 
     def correlation(self, pair: Pair, other: Pair, at: datetime) -> float | None:
-        """Correlate the newest log returns that both pairs have candles for; None while there are too few."""
+        """Compute the correlation of the newest common log returns of both pairs; None while there are too few."""
         own, others = (self.window(each, at, CORRELATION_RETURNS + 1) for each in (pair, other))
         both = own.join(others, on="close_time", suffix="_other").sort("close_time")
         if both.height <= CORRELATION_RETURNS // 2:

@@ -1,4 +1,4 @@
-"""Where paper trading may begin so that there is something to watch."""
+"""The most recent clear signal: a demo replays the decisions since then, so that something happens in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from trading.signals import Direction, SignalRules, technical_signal
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class RecentSignal:
     """Candle closes of one pair, from the one with a signal to the newest, ascending."""
 
     pair: Pair
     closes: tuple[datetime, ...]
 
 
-def shortest_walk(
-    tables: Mapping[Pair, pl.DataFrame], rules: SignalRules, confidence: float, longest: int
-) -> Walk | None:
-    """The pair whose technical signal was last at least `confidence` strong, if within `longest` candles.
+def find_most_recent_signal(
+    tables: Mapping[Pair, pl.DataFrame], rules: SignalRules, confidence: float, max_candles: int
+) -> RecentSignal | None:
+    """Find the pair whose technical signal was last at least `confidence` strong, within `max_candles`.
 
     `tables` hold features and `close` of the newest candles per pair, sorted. None when no pair had one.
     """
-    recent = {pair: table.tail(longest) for pair, table in tables.items()}
-    walks = [
-        Walk(pair, tuple(table["close_time"][index:]))
+    recent = {pair: table.tail(max_candles) for pair, table in tables.items()}
+    signals = [
+        RecentSignal(pair, tuple(table["close_time"][index:]))
         for pair, table in recent.items()
         if (index := _last_strong(table.to_dicts(), rules, confidence)) is not None
     ]
-    return min(walks, key=lambda walk: len(walk.closes), default=None)
+    return min(signals, key=lambda signal: len(signal.closes), default=None)
 
 
 def _last_strong(rows: Sequence[Mapping[str, float]], rules: SignalRules, confidence: float) -> int | None:

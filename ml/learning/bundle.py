@@ -1,4 +1,4 @@
-"""Writing policy bundles: a whole one or none, and never over one that may be trading.
+"""Writes policy bundles: a whole one or none, and never over one that may be trading.
 
 month folder / <policy id> / manifest.json + weights.npz      every policy that was trained for the month
 month folder / current                                        id of the one trained last
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.learning.manifest import Manifest, digest
+from ml.learning.manifest import Manifest, sha256_hex
 from ml.learning.policy import MANIFEST, WEIGHTS, Layers, load_bundle
 from trading.errors import InvalidBundle, NotStored
 
@@ -30,25 +30,25 @@ def write_bundle(folder: Path, manifest: Manifest, layers: Layers) -> Path:
     """
     remove_leftovers(folder)
     weights = _weights(layers)
-    manifest = replace(manifest, files={WEIGHTS: digest(weights)})
+    manifest = replace(manifest, files={WEIGHTS: sha256_hex(weights)})
     manifest = replace(manifest, policy_id=manifest.identity())
     bundle = folder / manifest.policy_id
-    partial = _partial(folder)
+    partial = _partial_path(folder)
     try:
         partial.mkdir(parents=True)
         _write(partial / WEIGHTS, weights)
         _write(partial / MANIFEST, json.dumps(manifest.as_json(), indent=1).encode())
-        if not _intact(bundle):
+        if not _is_intact(bundle):
             shutil.rmtree(bundle, ignore_errors=True)
             partial.replace(bundle)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _point(folder, manifest.policy_id)
+    _set_current(folder, manifest.policy_id)
     return bundle
 
 
 def current_bundle(folder: Path) -> Path:
-    """The bundle trained last for a month's folder. NotStored when there is none."""
+    """Return the bundle trained last for a month's folder. Raises NotStored when there is none."""
     try:
         return folder / (folder / CURRENT).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -56,13 +56,13 @@ def current_bundle(folder: Path) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what writers that no longer run have left half done."""
+    """Delete the partial files of writers that no longer run."""
     for partial in folder.glob(f"{PARTIAL}*"):
-        if not _runs(int(partial.name.removeprefix(PARTIAL).split("-")[0])):
+        if not _is_running(int(partial.name.removeprefix(PARTIAL).split("-")[0])):
             _remove(partial)
 
 
-def _partial(folder: Path) -> Path:
+def _partial_path(folder: Path) -> Path:
     return folder / f"{PARTIAL}{os.getpid()}-{uuid.uuid4().hex}"
 
 
@@ -73,7 +73,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _runs(process: int) -> bool:
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -83,7 +83,7 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _intact(bundle: Path) -> bool:
+def _is_intact(bundle: Path) -> bool:
     try:
         load_bundle(bundle)
     except (NotStored, InvalidBundle):
@@ -100,8 +100,8 @@ def _weights(layers: Layers) -> bytes:
     return content.getvalue()
 
 
-def _point(folder: Path, policy_id: str) -> None:
-    partial = _partial(folder)
+def _set_current(folder: Path, policy_id: str) -> None:
+    partial = _partial_path(folder)
     _write(partial, policy_id.encode())
     partial.replace(folder / CURRENT)
 

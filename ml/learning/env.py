@@ -17,11 +17,11 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Market:
-    """Rows of one pair as environments read them: what is seen at each, and what each action there earns."""
+class EpisodeMarket:
+    """The rows of one pair as environments read them: the observation of each row, and the reward of each action."""
 
     observations: Observations  # (n, f + 1), the last column is the exposure and filled in by the environment
-    rewards: npt.NDArray[np.float32]  # (n - 1, held action, action): log growth of equity until the next mark
+    rewards: npt.NDArray[np.float32]  # (n - 1, position, action): log growth of equity until the next mark
     episode_candles: int
 
     @classmethod
@@ -33,8 +33,8 @@ class Market:
         costs: Costs,
         normaliser: Normaliser,
         episode_candles: int,
-    ) -> "Market":
-        """From features (n, f), opens and closes (n,). InvalidValue when no episode fits into the rows."""
+    ) -> "EpisodeMarket":
+        """Build it from features (n, f), opens and closes (n,). InvalidValue when no episode fits into the rows."""
         if not 1 <= episode_candles < len(features):
             raise InvalidValue(
                 f"an episode of {episode_candles} candles does not fit into {len(features)} rows: "
@@ -44,7 +44,7 @@ class Market:
 
     @property
     def starts(self) -> int:
-        """How many rows an episode can start from."""
+        """Return the number of rows that an episode can start from."""
         return len(self.observations) - self.episode_candles
 
     @property
@@ -57,14 +57,14 @@ class Market:
 
 
 def _rewards(opens: Array, closes: Array, costs: Costs) -> npt.NDArray[np.float32]:
-    """Exposures are 0 or 1 and no price moves those, so every growth there can be is known in advance."""
+    """Exposures are 0 or 1 and no price changes those, so every possible growth can be computed in advance."""
     price, next_price = holding_prices(opens, closes)
     growths = [
         [
-            step(np.full_like(price, held), np.full_like(price, target), price, next_price, costs).growth
+            step(np.full_like(price, current), np.full_like(price, target), price, next_price, costs).growth
             for target in TARGETS
         ]
-        for held in TARGETS
+        for current in TARGETS
     ]
     logarithms: npt.NDArray[np.float64] = np.log(np.moveaxis(np.array(growths), -1, 0))
     return logarithms.astype(np.float32)
@@ -76,11 +76,11 @@ class TradingEnv(gym.Env[Observations, np.int64]):
     `reset(options={"start": row})` starts from that row.
     """
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: EpisodeMarket) -> None:
         self.market = market
         self.observation_space: gym.Space[Observations] = market.observation_space
         self.action_space = market.action_space
-        self._row = self._end = self._held = 0
+        self._row = self._end = self._position = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -89,15 +89,15 @@ class TradingEnv(gym.Env[Observations, np.int64]):
         start = (options or {}).get("start")
         self._row = int(self.np_random.integers(self.market.starts)) if start is None else int(start)
         self._end = self._row + self.market.episode_candles
-        self._held = 0
+        self._position = 0
         return self._observation(), {}
 
     def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
-        reward = float(self.market.rewards[self._row, self._held, action])
-        self._row, self._held = self._row + 1, int(action)
+        reward = float(self.market.rewards[self._row, self._position, action])
+        self._row, self._position = self._row + 1, int(action)
         return self._observation(), reward, False, self._row == self._end, {}
 
     def _observation(self) -> Observations:
         observation: Observations = self.market.observations[self._row].copy()
-        observation[-1] = TARGETS[self._held]
+        observation[-1] = TARGETS[self._position]
         return observation

@@ -1,4 +1,4 @@
-"""How a policy does in the month that it has never seen, against doing nothing and against holding."""
+"""Evaluation of a policy in its test month, out of sample, against cash and against buy-and-hold."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ml.learning.folds import month_rows
+from ml.learning.folds import rows_of_month
 from ml.learning.policy import Policy
 from trading.backtest import BacktestResult, run_exposures
 from trading.errors import InvalidValue
@@ -34,7 +34,7 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One fold out of sample. Curves start at 1.0 and flat; what is held at the end is marked, not sold."""
+    """One fold out of sample. Curves start at 1.0 and flat; the position at the end is marked, not sold."""
 
     policy_id: str
     recipe: str  # of the policy: what was chosen apart from the data
@@ -44,7 +44,7 @@ class Evaluation:
     test_month: date
     known_at: datetime  # close of the last candle tested on: nothing here was known before
     candles: int
-    undecided: int  # candles with an unknown feature: the policy kept what it held
+    undecided: int  # candles with an unknown feature: the exposure did not change
     policy: Performance
     buy_and_hold: Performance
     cash: Performance
@@ -53,7 +53,7 @@ class Evaluation:
     """close_time, close, policy, buy_and_hold, cash, exposure; None when it was read back from JSON."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the curves, as plain JSON values."""
+        """Convert everything but the curves to plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
         performances = {name: asdict(plain[name]) for name in ("policy", "buy_and_hold", "cash")}
         times = {name: plain[name].isoformat() for name in ("test_month", "known_at")}
@@ -70,21 +70,21 @@ class Evaluation:
 
 
 def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, costs: Costs) -> Evaluation:
-    """Let the policy decide on every candle of its own test month, and on nothing else in the tables.
+    """Let the policy decide on every candle of its own test month and on no other row of the tables.
 
     `features` has open_time and the policy's features, `candles` open_time, close_time, open and close.
     Raises InvalidValue when no candle of the month can be decided on.
     """
     month = policy.manifest.test_month
-    rows = _joined(policy, features, month_rows(candles, month))
+    rows = _join_features(policy, features, rows_of_month(candles, month))
     opens, closes = rows["open"].to_numpy(), rows["close"].to_numpy()
     exposures, undecided = decide_exposures(
         policy, rows.select(policy.feature_names).cast(pl.Float64).to_numpy()
     )
     runs = {
         "policy": (exposures, run_exposures(exposures, opens, closes, costs)),
-        "buy_and_hold": _constant(1.0, opens, closes, costs),
-        "cash": _constant(0.0, opens, closes, costs),
+        "buy_and_hold": _run_constant(1.0, opens, closes, costs),
+        "cash": _run_constant(0.0, opens, closes, costs),
     }
     per_year = policy.timeframe.per_year
     return Evaluation(
@@ -97,7 +97,7 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
         known_at=rows["close_time"][-1],
         candles=rows.height,
         undecided=undecided,
-        **{name: performance(*run, per_year) for name, run in runs.items()},
+        **{name: measure_performance(*run, per_year) for name, run in runs.items()},
         market_return=float(closes[-1] / opens[0] - 1.0),
         curves=rows.select(
             "close_time",
@@ -108,25 +108,26 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
     )
 
 
-def decide_exposures(policy: Policy, features: Array, held: int = 0) -> tuple[Array, int]:
-    """Exposure after each row of features (n, f), `held` before, and how many rows could not be decided on.
+def decide_exposures(policy: Policy, features: Array, exposure: int = 0) -> tuple[Array, int]:
+    """Decide the exposure after each row of features (n, f), from `exposure` before the first; count undecided rows.
 
     A row with an unknown feature keeps the exposure, as the live agent does when it abstains.
     """
     known = np.isfinite(features).all(axis=1)
     wanted = np.empty((len(features), 2))
-    # What is held is one of two values, so both answers are known before walking through time.
+    # The exposure before a row is one of two values: decide every row for both, then follow the chain through time.
     for before in (0, 1):
         wanted[:, before] = before
         wanted[known, before] = policy.long_probabilities(features[known], float(before)) > 0.5
     exposures = np.empty(len(features))
     for row, choices in enumerate(wanted.astype(int).tolist()):
-        held = choices[held]
-        exposures[row] = held
+        exposure = choices[exposure]
+        exposures[row] = exposure
     return exposures, int((~known).sum())
 
 
-def performance(exposures: Array, result: BacktestResult, per_year: float) -> Performance:
+def measure_performance(exposures: Array, result: BacktestResult, per_year: float) -> Performance:
+    """Measure one run of the back-test with `per_year` candles in a year."""
     return Performance(
         total_return=total_return(result.equity),
         annualised_sharpe=annualised_sharpe(result.growth - 1.0, per_year) or 0.0,
@@ -138,13 +139,13 @@ def performance(exposures: Array, result: BacktestResult, per_year: float) -> Pe
     )
 
 
-def _constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, BacktestResult]:
+def _run_constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, BacktestResult]:
     exposures = np.full_like(opens, exposure)
     return exposures, run_exposures(exposures, opens, closes, costs)
 
 
-def _joined(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame) -> pl.DataFrame:
-    """The month's candles with their features; a candle without a feature row has unknown ones."""
+def _join_features(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame) -> pl.DataFrame:
+    """Join the month's candles with their features; a candle without a feature row has unknown ones."""
     month = f"{policy.manifest.pair} in {policy.manifest.test_month:%Y-%m}"
     names = list(policy.feature_names)
     if missing := [name for name in names if name not in features.columns]:

@@ -11,18 +11,20 @@ from trading.market import Pair
 
 
 class EvaluationFiles:
+    """Reads and writes the evaluations of a registry's policies."""
+
     def __init__(self, policies: PolicyRegistry) -> None:
         self._policies = policies
 
     def write(self, evaluation: Evaluation) -> None:
-        """Replace the result of that policy, atomically."""
+        """Replace the evaluation of that policy atomically."""
         folder = self._policies.folder(Pair.parse(evaluation.pair), evaluation.test_month)
         draft = folder / f".evaluation-{evaluation.policy_id}.partial"
         draft.write_text(json.dumps(evaluation.as_json(), indent=1), encoding="utf-8")
         os.replace(draft, folder / f"evaluation-{evaluation.policy_id}.json")
 
     def read(self, pair: Pair, month: date) -> Evaluation:
-        """The result of the fold's current policy. NotStored until `policy_evaluation` was materialised for it."""
+        """Read the evaluation of the fold's current policy. NotStored until `policy_evaluation` is materialised."""
         policy = self._policies.bundle(pair, month)
         path = self._policies.folder(pair, month) / f"evaluation-{policy.policy_id}.json"
         try:
@@ -35,7 +37,7 @@ class EvaluationFiles:
             raise UnreadableFile(f"{path}: {error}; materialise policy_evaluation for it again") from None
 
     def newest_run(self, pair: Pair) -> list[Evaluation]:
-        """Evaluated folds of the newest unbroken run that share the newest one's recipe, oldest first."""
+        """Read the evaluated folds of the newest unbroken run that share the newest one's recipe, oldest first."""
         run: list[Evaluation] = []
         for month in reversed(self._policies.latest_folds(pair)):
             try:

@@ -1,4 +1,4 @@
-"""Which rows a policy may learn from: the months before its test month, less an embargo at the border."""
+"""The rows that a policy is trained on: the months before its test month, less an embargo between the two."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trading.market import Timeframe, month_start, next_month
 class Fold:
     """Training rows open at `start` or later and close at `end` or before; testing is the whole test month.
 
-    The embargo is what lies between `end` and the test month: neither trained on nor tested on.
+    The embargo is the time between `end` and the test month: neither trained on nor tested on.
     """
 
     test_month: date
@@ -24,13 +24,13 @@ class Fold:
     end: datetime
 
     def training_rows(self, table: pl.DataFrame) -> pl.DataFrame:
-        """The rows of a table with open_time and close_time that belong to the training, oldest first."""
+        """Select the training rows of a table with open_time and close_time, oldest first."""
         inside = (pl.col("open_time") >= self.start) & (pl.col("close_time") <= self.end)
         return table.filter(inside).sort("open_time")
 
     def test_rows(self, table: pl.DataFrame) -> pl.DataFrame:
-        """The rows that open in the test month, oldest first."""
-        return month_rows(table, self.test_month)
+        """Select the rows that open in the test month, oldest first."""
+        return rows_of_month(table, self.test_month)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -50,36 +50,36 @@ class Fold:
         )
 
 
-def month_rows(table: pl.DataFrame, month: date) -> pl.DataFrame:
-    """The rows of a table with open_time that open in the UTC month, oldest first."""
+def rows_of_month(table: pl.DataFrame, month: date) -> pl.DataFrame:
+    """Select the rows of a table with open_time that open in the UTC month, oldest first."""
     start, end = month_start(month), month_start(next_month(month))
     return table.filter((pl.col("open_time") >= start) & (pl.col("open_time") < end)).sort("open_time")
 
 
-def fold(
+def build_fold(
     test_month: date, months: Collection[date], train_months: int, embargo_candles: int, timeframe: Timeframe
 ) -> Fold:
-    """The fold that tests on `test_month`, out of the stored `months`.
+    """Build the fold that tests on `test_month` out of the stored `months`.
 
     Raises NotStored when one of the `train_months` before it is not stored, InvalidValue when the embargo
     leaves nothing of them.
     """
-    wanted = _months_before(test_month, train_months)
-    if missing := [month for month in wanted if month not in months]:
+    training = _months_before(test_month, train_months)
+    if missing := [month for month in training if month not in months]:
         raise NotStored(
             f"testing on {test_month:%Y-%m} needs the {train_months} months before it; missing: "
             + ", ".join(f"{month:%Y-%m}" for month in missing)
         )
-    start, end = month_start(wanted[0]), month_start(test_month) - embargo_candles * timeframe.duration
+    start, end = month_start(training[0]), month_start(test_month) - embargo_candles * timeframe.duration
     if end <= start:
         raise InvalidValue(
             f"embargo_candles is {embargo_candles}: that leaves nothing of {train_months} months"
         )
-    return Fold(test_month.replace(day=1), tuple(wanted), start, end)
+    return Fold(test_month.replace(day=1), tuple(training), start, end)
 
 
 def testable_months(months: Collection[date], train_months: int) -> list[date]:
-    """Stored months whose training months are all stored too, ascending."""
+    """List the stored months whose training months are all stored too, ascending."""
     stored = set(months)
     return [month for month in sorted(stored) if stored.issuperset(_months_before(month, train_months))]
 

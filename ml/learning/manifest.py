@@ -1,4 +1,4 @@
-"""What a policy bundle says about itself: where its weights come from, and the digests that prove it."""
+"""The manifest of a policy bundle: where its weights come from, and the digests that prove it."""
 
 import hashlib
 import json
@@ -10,7 +10,10 @@ from typing import Any
 from trading.errors import InvalidBundle
 from trading.market import Pair, Timeframe
 
-UNIDENTIFYING = ("policy_id", "frames_per_second")  # the same training gives the same id on a faster machine
+EXCLUDED_FROM_ID = (
+    "policy_id",
+    "frames_per_second",
+)  # the same training gives the same id on a faster machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +49,18 @@ class Manifest:
     files: Mapping[str, str]  # name -> SHA-256
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        plain: dict[str, Any] = json.loads(canonical(asdict(self)))
+        """Convert to plain JSON values."""
+        plain: dict[str, Any] = json.loads(canonical_json(asdict(self)))
         return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
-        """InvalidBundle when a field is missing, unknown or unreadable, or the id is not the content's."""
+        """Read plain JSON values. InvalidBundle when a field is missing, unknown or unreadable, or the id is wrong."""
         known = {field.name for field in fields(cls)}
         if difference := known ^ set(values):
             raise InvalidBundle(f"manifest: missing or unknown fields {', '.join(sorted(difference))}")
         try:
-            manifest = cls(**{**values, **_typed(values)})
+            manifest = cls(**{**values, **_parse_fields(values)})
         except (TypeError, ValueError) as error:
             raise InvalidBundle(f"manifest: {error}") from None
         if manifest.policy_id != manifest.identity():
@@ -67,12 +70,12 @@ class Manifest:
         return manifest
 
     def identity(self) -> str:
-        """What `policy_id` must be."""
-        content = {name: value for name, value in asdict(self).items() if name not in UNIDENTIFYING}
-        return digest(canonical(content))[:16]
+        """Compute what `policy_id` must be."""
+        content = {name: value for name, value in asdict(self).items() if name not in EXCLUDED_FROM_ID}
+        return sha256_hex(canonical_json(content))[:16]
 
 
-def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     Pair.parse(values["pair"])
     Timeframe(values["timeframe"])
     lists = ("feature_names", "mean", "std", "hidden_sizes", "reward_curve")
@@ -84,12 +87,13 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def canonical(values: Mapping[str, Any]) -> bytes:
-    """The one JSON text of these values: sorted keys, no spaces, NaN refused, times in ISO format."""
+def canonical_json(values: Mapping[str, Any]) -> bytes:
+    """Encode the values as canonical JSON: sorted keys, no spaces, NaN refused, times in ISO format."""
     return json.dumps(
         values, sort_keys=True, separators=(",", ":"), allow_nan=False, default=lambda time: time.isoformat()
     ).encode()
 
 
-def digest(content: bytes) -> str:
+def sha256_hex(content: bytes) -> str:
+    """Compute the SHA-256 in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""What a policy sees: normalised features and the exposure held. One definition for training and live."""
+"""The observation of a policy: normalised features and the current exposure; the same in training and live."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from trading.errors import InvalidValue
 
 Observations = npt.NDArray[np.float32]
-LIMIT = 5.0  # normalised features are cut here: one wild candle must not saturate the network
+LIMIT = 5.0  # normalised features are clipped here: one extreme candle must not saturate the network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Normaliser:
 
     @classmethod
     def fit(cls, features: npt.NDArray[np.float64], names: Sequence[str]) -> "Normaliser":
-        """From training rows (n, f). A feature that never moves there gets standard deviation 1."""
+        """Fit to training rows (n, f). A feature that is constant there gets standard deviation 1."""
         _check_finite(features, tuple(names))
         std = features.std(axis=0)
         constant = std <= 1e-12 * np.abs(features).max(axis=0)  # rounding alone moves a constant by that much
@@ -40,15 +40,15 @@ class Normaliser:
 def observe(
     features: npt.NDArray[np.float64], exposure: npt.NDArray[np.float64] | float, normaliser: Normaliser
 ) -> Observations:
-    """Observations (n, f + 1): features (n, f) normalised and cut to -5..5, then the exposure held (n,).
+    """Build observations (n, f + 1): features (n, f) normalised and clipped to -5..5, then the exposure (n,).
 
     A feature that is not a finite number raises InvalidValue naming it: an unknown is never a zero.
     """
     _check_finite(features, normaliser.names)
-    seen = np.empty((len(features), features.shape[1] + 1), dtype=np.float32)
-    seen[:, :-1] = ((features - normaliser.mean) / normaliser.std).clip(-LIMIT, LIMIT)
-    seen[:, -1] = exposure
-    return seen
+    observations = np.empty((len(features), features.shape[1] + 1), dtype=np.float32)
+    observations[:, :-1] = ((features - normaliser.mean) / normaliser.std).clip(-LIMIT, LIMIT)
+    observations[:, -1] = exposure
+    return observations
 
 
 def _check_finite(features: npt.NDArray[np.float64], names: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A trained policy as a folder that proves itself, and how it acts. NumPy only: acting needs no torch."""
+"""A trained policy, its verified bundle, and how it acts. NumPy only: acting needs no torch."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ml.learning.manifest import Manifest, digest
+from ml.learning.manifest import Manifest, sha256_hex
 from ml.learning.observation import Normaliser, Observations, observe
 from trading.errors import InvalidBundle, NotStored
 from trading.market import Pair, Timeframe
@@ -59,7 +59,7 @@ class Policy:
         return self.manifest.feature_names
 
     def act(self, features: Mapping[str, float] | npt.NDArray[np.float64], exposure: float) -> PolicyAction:
-        """Target exposure after a closed candle with these features, while `exposure` (0..1) is held.
+        """Choose the target exposure after a closed candle with these features; `exposure` (0..1) is the current one.
 
         An array must be in the order of `feature_names`. Raises InvalidBundle when the policy was made for
         other features, InvalidValue when one of its features is not a finite number.
@@ -72,7 +72,7 @@ class Policy:
     def long_probabilities(
         self, features: npt.NDArray[np.float64], exposure: npt.NDArray[np.float64] | float
     ) -> npt.NDArray[np.float64]:
-        """Probability (n,) of being long after each row of features (n, f); `act` is long above one half."""
+        """Compute the probability (n,) of long after each row of features (n, f); `act` is long above one half."""
         logits = self._logits(observe(features, exposure, self.normaliser)).astype(np.float64)
         return np.asarray(1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1])))
 
@@ -97,20 +97,18 @@ class Policy:
                 f"policy {self.policy_id} was trained on features that are not there: {', '.join(missing)}; "
                 "train and promote a policy on the current features"
             )
-        values = [features[name] for name in names]
-        return np.array(
-            [values], dtype=np.float64
-        )  # an unknown (None) becomes NaN, which `observe` refuses by name
+        # An unknown (None) becomes NaN, which `observe` refuses by name.
+        return np.array([[features[name] for name in names]], dtype=np.float64)
 
 
 def load_bundle(folder: Path) -> Policy:
-    """The policy in `folder`, after checking digests and shapes.
+    """Load the policy in `folder` after checking digests and shapes.
 
     Raises NotStored when there is no bundle, InvalidBundle saying what differs.
     """
     manifest = _read_manifest(folder)
     try:
-        return _policy(manifest, _verified(folder, manifest))
+        return _build_policy(manifest, _read_weights(folder, manifest))
     except InvalidBundle as error:
         raise InvalidBundle(f"{folder}: {error}; train this fold again") from None
 
@@ -124,19 +122,19 @@ def _read_manifest(folder: Path) -> Manifest:
         raise InvalidBundle(f"{folder / MANIFEST}: {error}; train this fold again") from None
 
 
-def _verified(folder: Path, manifest: Manifest) -> bytes:
+def _read_weights(folder: Path, manifest: Manifest) -> bytes:
     if set(manifest.files) != {WEIGHTS}:
         raise InvalidBundle(f"the manifest lists {sorted(manifest.files)}, a policy has {WEIGHTS} alone")
     try:
         content = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError:
         raise InvalidBundle(f"{WEIGHTS} is missing") from None
-    if (found := digest(content)) != manifest.files[WEIGHTS]:
+    if (found := sha256_hex(content)) != manifest.files[WEIGHTS]:
         raise InvalidBundle(f"{WEIGHTS} has SHA-256 {found}, the manifest says {manifest.files[WEIGHTS]}")
     return content
 
 
-def _policy(manifest: Manifest, content: bytes) -> Policy:
+def _build_policy(manifest: Manifest, content: bytes) -> Policy:
     names = manifest.feature_names
     normaliser = Normaliser(names, np.array(manifest.mean), np.array(manifest.std))
     with np.load(BytesIO(content), allow_pickle=False) as arrays:

@@ -19,16 +19,16 @@ class PolicyRegistry:
         self._log = log
 
     def folder(self, pair: Pair, month: date) -> Path:
-        """Where the policies of one fold are written."""
+        """Return the folder that the policies of one fold are written to."""
         return self._root / pair.key / f"{month:%Y-%m}"
 
     def months(self, pair: Pair) -> list[date]:
-        """Test months that have a policy, ascending."""
+        """List the test months that have a policy, ascending."""
         found = (self._root / pair.key).glob("*/current")
         return sorted(date.fromisoformat(f"{path.parent.name}-01") for path in found)
 
     def latest_folds(self, pair: Pair) -> list[date]:
-        """The newest unbroken run of test months that have a policy, ascending; empty when there is none."""
+        """List the newest unbroken run of test months that have a policy, ascending; empty when there is none."""
         run: list[date] = []
         for month in reversed(self.months(pair)):
             if run and next_month(month) != run[-1]:
@@ -37,11 +37,11 @@ class PolicyRegistry:
         return run[::-1]
 
     def bundle(self, pair: Pair, month: date) -> Policy:
-        """The policy trained last for that test month. NotStored when there is none."""
+        """Load the policy trained last for that test month. Raises NotStored when there is none."""
         return load_bundle(current_bundle(self.folder(pair, month)))
 
     def by_id(self, pair: Pair, policy_id: str) -> Policy:
-        """Any policy that was ever trained for the pair. NotStored when its bundle is not there."""
+        """Load any policy that was ever trained for the pair. Raises NotStored when its bundle is missing."""
         for folder in (self._root / pair.key).glob(f"*/{policy_id}"):
             return load_bundle(folder)
         raise NotStored(
@@ -49,7 +49,7 @@ class PolicyRegistry:
         )
 
     def champion(self, pair: Pair, until: datetime | None = None) -> Policy | None:
-        """The policy promoted by `until`; None while none had passed the gate. One whose bundle is lost raises."""
+        """Load the policy promoted by `until`; None while none had passed the gate. Raises when its bundle is lost."""
         policy_id = self._log.champion(pair, until)
         return None if policy_id is None else self.by_id(pair, policy_id)
 

@@ -22,8 +22,8 @@ PROGRESS = (
 NICENESS = 10  # decisions on the same machine go first
 
 
-class Stopped(BaseException):
-    """A BaseException, so that nothing between here and `main` takes it for an error of its own."""
+class TrainingStopped(BaseException):
+    """Raised by a signal. A BaseException, so that nothing below `main` handles it as an error."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -31,20 +31,21 @@ class Stopped(BaseException):
 
 
 def main(arguments: list[str]) -> int:
+    """Train as the request file says and return the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
         if len(arguments) != 1:
             return _fail("usage: python -m ml.learning.train_process REQUEST.json", 2)
         return _run(Path(arguments[0]))
-    except Stopped as stopped:
+    except TrainingStopped as stopped:
         return _fail(f"training stopped by {stopped.signal.name}: no new policy", 128 + stopped.signal)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)  # tidying up is not interrupted by impatience
-    raise Stopped(number)
+        signal.signal(name, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
+    raise TrainingStopped(number)
 
 
 def _run(path: Path) -> int:

@@ -45,7 +45,7 @@ class TrainingConfig:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuses what cannot run or would turn into NaN."""
+        """Refuse what cannot run or would turn into NaN."""
         for name in ("environments", "rollout_steps", "epochs", "episode_candles", "train_months"):
             self._require(name, getattr(self, name) >= 1, "1 or more")
         self._require("embargo_candles", self.embargo_candles >= 0, "0 or more")
@@ -74,7 +74,7 @@ class TrainingConfig:
 
     @property
     def frames(self) -> int:
-        """Frames that are really trained on: whole rollouts."""
+        """Return the number of frames that are really trained on: whole rollouts."""
         rollout = self.environments * self.rollout_steps
         return -(-self.total_timesteps // rollout) * rollout
 
@@ -94,7 +94,7 @@ class TrainingData:
 
     @classmethod
     def of(cls, table: pl.DataFrame, feature_names: Sequence[str], costs: Costs) -> "TrainingData":
-        """From a table with open_time, close_time, open, close and the features, sorted by open_time.
+        """Build it from a table with open_time, close_time, open, close and the features, sorted by open_time.
 
         A row with an unknown feature (warm-up) is left out as if its candle were missing.
         """
@@ -113,11 +113,11 @@ class TrainingData:
         )
 
     def digest(self) -> str:
-        """SHA-256 of everything that the training sees, apart from its settings."""
-        described = hashlib.sha256(repr((self.feature_names, asdict(self.costs))).encode())
+        """Compute the SHA-256 of everything that the training reads, apart from its settings."""
+        content = hashlib.sha256(repr((self.feature_names, asdict(self.costs))).encode())
         for values in (self.features, self.opens, self.closes):
-            described.update(np.ascontiguousarray(values).tobytes())
-        return described.hexdigest()
+            content.update(np.ascontiguousarray(values).tobytes())
+        return content.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedPolicy:
+    """The result of a training, before it is written as a bundle."""
+
     normaliser: Normaliser
     layers: Layers
     frames: int
@@ -140,7 +142,7 @@ class TrainedPolicy:
 
 
 def complete_rows(table: pl.DataFrame, feature_names: Sequence[str]) -> pl.DataFrame:
-    """Rows in which every feature is a finite number."""
+    """Select the rows in which every feature is a finite number."""
     if missing := [name for name in feature_names if name not in table.columns]:
         raise InvalidValue(f"the table has no feature {', '.join(missing)}")
     return table.filter(
@@ -158,12 +160,14 @@ def train(
     """
     import torch
 
-    from ml.learning.env import Market
+    from ml.learning.env import EpisodeMarket
     from ml.learning.vector_env import BatchedTradingEnv
 
     torch.set_num_threads(1)
     normaliser = Normaliser.fit(data.features, data.feature_names)
-    market = Market.of(data.features, data.opens, data.closes, data.costs, normaliser, config.episode_candles)
+    market = EpisodeMarket.of(
+        data.features, data.opens, data.closes, data.costs, normaliser, config.episode_candles
+    )
     algorithm = proximal_policy_optimisation(
         BatchedTradingEnv(market, config.environments, config.seed), config
     )
@@ -180,7 +184,7 @@ def train(
 
 
 def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) -> "PPO":
-    """stable-baselines3's PPO with these settings, on the CPU: a network of this size is faster there."""
+    """Build stable-baselines3's PPO with these settings, on the CPU: a network of this size is faster there."""
     from stable_baselines3 import PPO
     from stable_baselines3.common.logger import Logger
     from torch import nn
@@ -201,7 +205,7 @@ def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) 
         device="cpu",
     )
     algorithm.set_logger(Logger(folder=None, output_formats=[]))  # else each leaves a folder under /tmp
-    # Growth per candle is about 0.001, what a random head says of it about 1: that noise hides every advantage
+    # Growth per candle is about 0.001, a random head predicts about 1: that noise hides every advantage
     # until it is unlearnt. From zero, a perfectly predictive feature is learnt in about a third of the frames.
     value_head: nn.Linear = algorithm.policy.value_net
     nn.init.zeros_(value_head.weight)
@@ -229,7 +233,7 @@ def _callback(after_rollout: Callable[[int, float], None]) -> "BaseCallback":
 
 
 def network_layers(algorithm: "PPO") -> Layers:
-    """(weight (inputs, outputs), bias) of the policy's half of the network, ready for NumPy."""
+    """Return (weight (inputs, outputs), bias) of each layer of the policy's half of the network, for NumPy."""
     from torch import nn
 
     policy: Any = algorithm.policy

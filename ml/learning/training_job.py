@@ -1,4 +1,4 @@
-"""From a training request to a bundle: read the fold's rows, train, describe, write."""
+"""Runs a training request: reads the fold's rows, trains, and writes the bundle with its manifest."""
 
 import platform
 from collections.abc import Callable, Mapping
@@ -9,29 +9,29 @@ from typing import Any
 import polars as pl
 
 from ml.learning.bundle import write_bundle
-from ml.learning.manifest import Manifest, canonical, digest
+from ml.learning.manifest import Manifest, canonical_json, sha256_hex
 from ml.learning.training import Progress, TrainedPolicy, TrainingData, train
 from ml.learning.training_request import TrainingRequest
 from trading.errors import UnreadableFile
 
-TELLINGS = 10  # progress reports per training after the first: each becomes an event in the run's log
+PROGRESS_REPORTS = 10  # per training, after the first: each becomes an event in the run's log
 LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
 
 
 def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Reports {"event": "progress"} after the first rollout, then at each tenth; {"event": "bundle"} at the end."""
+    """Train; report {"event": "progress"} after the first rollout and each tenth, {"event": "bundle"} at the end."""
     data = training_data(request)
-    told = -1
+    reported = -1
 
     def on_progress(progress: Progress) -> None:
-        nonlocal told
-        tenth = TELLINGS * progress.frames // progress.total_frames
-        if tenth > told:
-            told = tenth
+        nonlocal reported
+        tenth = PROGRESS_REPORTS * progress.frames // progress.total_frames
+        if tenth > reported:
+            reported = tenth
             report({"event": "progress", **asdict(progress)})
 
     trained = train(data, request.config, on_progress)
-    bundle = write_bundle(request.output, manifest(request, data, trained), trained.layers)
+    bundle = write_bundle(request.output, build_manifest(request, data, trained), trained.layers)
     report(
         {
             "event": "bundle",
@@ -44,12 +44,12 @@ def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], 
 
 
 def training_data(request: TrainingRequest) -> TrainingData:
-    """The fold's rows, read from the request's tables. UnreadableFile when one is missing, corrupt or incomplete."""
-    return TrainingData.of(_read(request), request.feature_names, request.costs)
+    """Read the fold's rows from the request's tables. UnreadableFile when one is missing, corrupt or incomplete."""
+    return TrainingData.of(_read_rows(request), request.feature_names, request.costs)
 
 
-def manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolicy) -> Manifest:
-    """Everything but the id and the digests of the files, which writing fills in."""
+def build_manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolicy) -> Manifest:
+    """Build the manifest but for the id and the digests of the files, which are filled in on writing."""
     return Manifest(
         policy_id="",
         pair=str(request.pair),
@@ -79,17 +79,17 @@ def manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolic
 
 
 def recipe(request: TrainingRequest) -> str:
-    """Digest of what was chosen, apart from the data: folds of one recipe can be judged together."""
+    """Compute the digest of what was chosen, apart from the data: folds of one recipe can be judged together."""
     chosen = {
         "config": asdict(request.config),
         "feature_names": request.feature_names,
         "timeframe": request.timeframe.value,
         "costs": asdict(request.costs),
     }
-    return digest(canonical(chosen))[:16]
+    return sha256_hex(canonical_json(chosen))[:16]
 
 
-def _read(request: TrainingRequest) -> pl.DataFrame:
+def _read_rows(request: TrainingRequest) -> pl.DataFrame:
     columns = ["open_time", "close_time", "open", "close", *request.feature_names]
     tables = []
     for path in request.tables:

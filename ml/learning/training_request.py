@@ -1,4 +1,4 @@
-"""What the training process is asked to do, as a JSON file between two processes."""
+"""The request to the training process, a JSON file between two processes."""
 
 import json
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class TrainingRequest:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TrainingRequest":
-        """Raises InvalidValue naming the missing or impossible part."""
+        """Read plain JSON values. Raises InvalidValue naming the missing or impossible part."""
         try:
             config = {**values["config"], "hidden_sizes": tuple(values["config"]["hidden_sizes"])}
             return cls(
@@ -66,7 +66,7 @@ class TrainingRequest:
 
     @classmethod
     def read(cls, path: Path) -> "TrainingRequest":
-        """Raises UnreadableFile when the file is not JSON."""
+        """Read a request file. Raises UnreadableFile when it is not JSON."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -1,11 +1,9 @@
-"""News that was collected into files, as articles (ARTICLE_SCHEMA).
+"""News from files, as articles (ARTICLE_SCHEMA).
 
 No look-ahead: an article is known when it was published. One that carries a day without a clock time
 (published exactly at 00:00:00 UTC) may be from any moment of that day: it becomes known at the next midnight.
 """
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,14 +12,11 @@ from typing import Protocol
 
 import polars as pl
 
-from ml.news.articles import first_sentence
+from ml.news.articles import article_id, first_sentence
+from ml.news.formats import READERS
 from trading.errors import UnreadableFile
 from trading.market import TIME
 from trading.ports import ARTICLE_SCHEMA
-
-_CSV_TIME = "%d-%m-%Y %H:%M"  # day first, UTC
-_CSV_COLUMNS = {"date", "source", "text", "title", "url"}
-_UNIT_SEPARATOR = "\x1f"  # cannot occur in a title: two fields never run into one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +28,7 @@ class NewsReport:
     rows_stored: int
     duplicates_dropped: int  # same source, time, title and text
     without_clock_time: int  # stored, but known a day later
-    undated: int  # dropped: when they became known cannot be said
+    undated: int  # dropped: the time when they became known is unknown
     without_text: int  # dropped: neither title nor text
     first: datetime | None
     last: datetime | None
@@ -42,29 +37,31 @@ class NewsReport:
 
 @dataclass(frozen=True, slots=True)
 class NewsFile:
+    """The articles of one file, and the report on reading it."""
+
     articles: pl.DataFrame  # ARTICLE_SCHEMA, by known_at
     report: NewsReport
 
 
 class NewsSource(Protocol):
-    """Where articles come from."""
+    """A source of articles."""
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Why some of it could not be read; what could be read is given all the same."""
+        """Return why some of it could not be read; what could be read is returned all the same."""
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """ARTICLE_SCHEMA with start <= known_at < end, by known_at; empty when there was no news."""
+        """Return ARTICLE_SCHEMA with start <= known_at < end, by known_at; empty when there was no news."""
 
 
 class NewsFiles:
-    """All files of a folder, read when first asked for. `reports` tells which were refused and why."""
+    """All files of a folder, read on first use. `reports` lists which were refused and why."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """UnreadableFile when the folder is missing or holds no readable file."""
+        """Select the articles of that time. UnreadableFile when the folder is missing or has no readable file."""
         return self._all.filter(pl.col("known_at") >= start, pl.col("known_at") < end)
 
     @property
@@ -89,7 +86,7 @@ class NewsFiles:
 
 
 def read_folder(folder: Path) -> list[NewsFile]:
-    """One result per file, by name. A file that cannot be read gives no articles; its report says why."""
+    """Read every file, by name. A file that cannot be read gives no articles; its report says why."""
     if not folder.is_dir():
         raise UnreadableFile(f"{folder} is not a folder: name the one that holds the news files")
     paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
@@ -98,16 +95,16 @@ def read_folder(folder: Path) -> list[NewsFile]:
 
 def read_news(path: Path) -> NewsFile:
     """Read one file; UnreadableFile when it is missing, corrupt, empty or of an unknown kind."""
-    reader = _READERS.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise UnreadableFile(f"{path}: news is read from {' and '.join(sorted(_READERS))} files")
+        raise UnreadableFile(f"{path}: news is read from {' and '.join(sorted(READERS))} files")
     try:
         raw = reader(path)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"{path} cannot be read: {error}") from error
     if raw.is_empty():
         raise UnreadableFile(f"{path} holds no articles")
-    return _checked(path, raw)
+    return _clean(path, raw)
 
 
 def _read_or_refuse(path: Path) -> NewsFile:
@@ -118,63 +115,19 @@ def _read_or_refuse(path: Path) -> NewsFile:
         return NewsFile(ARTICLE_SCHEMA.to_frame(), nothing)
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
-    """Columns published_at and text; title, url and source where the file has them."""
-    raw = pl.read_parquet(path)
-    missing = {"published_at", "text"} - set(raw.columns)
-    if missing:
-        raise UnreadableFile(f"{path} is no news file: it lacks {', '.join(sorted(missing))}")
-    zone = getattr(raw.schema["published_at"], "time_zone", None)
-    published = pl.col("published_at").cast(pl.Datetime("us", zone))
-    published = (
-        published.dt.replace_time_zone("UTC") if zone is None else published.dt.convert_time_zone("UTC")
-    )
-    source = pl.lit(path.stem.partition("_")[0])
-    return raw.select(
-        published.alias("published_at"),
-        pl.col("source") if "source" in raw.columns else source.alias("source"),
-        *(
-            pl.col(name) if name in raw.columns else pl.lit("").alias(name)
-            for name in ("title", "text", "url")
-        ),
-    )
-
-
-def _read_csv(path: Path) -> pl.DataFrame:
-    """Semicolons, day-first minutes. A sentiment column is not read: a machine made it, it is no label."""
-    raw = pl.read_csv(path, separator=";", infer_schema=False)
-    missing = _CSV_COLUMNS - set(raw.columns)
-    if missing:
-        raise UnreadableFile(f"{path} is no news file: it lacks {', '.join(sorted(missing))}")
-    return raw.select(
-        pl.col("date")
-        .str.to_datetime(_CSV_TIME, strict=False)
-        .dt.replace_time_zone("UTC")
-        .alias("published_at"),
-        "source",
-        "title",
-        "text",
-        # one source wrote its host twice: https://example.comhttps://example.com/news
-        pl.col("url").str.replace(r"^https?://[^/]*?(https?://)", "${1}"),
-    )
-
-
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {".parquet": _read_parquet, ".csv": _read_csv}
-
-
-def _checked(path: Path, raw: pl.DataFrame) -> NewsFile:
+def _clean(path: Path, raw: pl.DataFrame) -> NewsFile:
     trimmed = raw.with_columns(pl.col("source", "title", "text", "url").fill_null("").str.strip_chars())
     dated = trimmed.filter(pl.col("published_at").is_not_null())
-    told = dated.filter((pl.col("title") != "") | (pl.col("text") != ""))
-    articles = _articles(told).unique("article_id", keep="first", maintain_order=True)
+    with_content = dated.filter((pl.col("title") != "") | (pl.col("text") != ""))
+    articles = _articles(with_content).unique("article_id", keep="first", maintain_order=True)
     report = NewsReport(
         path=path,
         rows_read=raw.height,
         rows_stored=articles.height,
-        duplicates_dropped=told.height - articles.height,
+        duplicates_dropped=with_content.height - articles.height,
         without_clock_time=articles.filter(pl.col("known_at") > pl.col("published_at")).height,
         undated=raw.height - dated.height,
-        without_text=dated.height - told.height,
+        without_text=dated.height - with_content.height,
         first=min(articles["published_at"].to_list(), default=None),
         last=max(articles["published_at"].to_list(), default=None),
         refused_reason=None,
@@ -182,11 +135,11 @@ def _checked(path: Path, raw: pl.DataFrame) -> NewsFile:
     return NewsFile(articles.sort("known_at", "article_id"), report)
 
 
-def _articles(told: pl.DataFrame) -> pl.DataFrame:
+def _articles(with_content: pl.DataFrame) -> pl.DataFrame:
     published = pl.col("published_at")
     has_no_clock_time = published == published.dt.truncate("1d")
-    sentences = pl.Series("sentence", [first_sentence(text) for text in told["text"]], pl.String)
-    titled = told.with_columns(
+    sentences = pl.Series("sentence", [first_sentence(text) for text in with_content["text"]], pl.String)
+    titled = with_content.with_columns(
         title=pl.when(pl.col("title") == "").then(sentences).otherwise(pl.col("title")),
         published_at=published.cast(TIME),
         known_at=pl.when(has_no_clock_time)
@@ -201,9 +154,3 @@ def _ids(articles: pl.DataFrame) -> pl.Series:
     rows = articles.select("source", "published_at", "title", "text").iter_rows()
     ids = [article_id(*row) for row in rows]
     return pl.Series("article_id", ids, pl.String)
-
-
-def article_id(source: str, published_at: datetime, title: str, text: str) -> str:
-    """32 hexadecimal digits; the same article always has the same id."""
-    fields = _UNIT_SEPARATOR.join((source, published_at.isoformat(), title, text))
-    return hashlib.blake2b(fields.encode(), digest_size=16).hexdigest()

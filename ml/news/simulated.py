@@ -1,4 +1,4 @@
-"""Made-up headlines for a simulated market: the same seed tells the same story, and nothing knows the future.
+"""Made-up headlines for a simulated market: the same seed gives the same articles, and none knows the future.
 
 Nothing here happened. Every article says so: its source is `simulated`, its title begins with `[simulated]`.
 """
@@ -11,7 +11,7 @@ from random import Random
 
 import polars as pl
 
-from ml.news.files import article_id
+from ml.news.articles import article_id
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import ARTICLE_SCHEMA, CandleSource
@@ -22,11 +22,9 @@ LABEL = "[simulated]"
 ReturnsOf = Callable[[str, datetime], float | None]  # asset, midnight -> return over the 24 hours before it
 
 _DAY = timedelta(days=1)
-_QUIET_MOVE = 0.01  # a smaller daily move gives the press no reason to take sides
-_FOLLOWS_THE_PRICE = (
-    0.7  # share of headlines whose tone is that of the past day; the others are drawn at random
-)
-_FEWEST, _MOST = 2, 4  # headlines per asset and day
+_QUIET_MOVE = 0.01  # after a smaller daily move the headlines are neutral
+_FOLLOWS_PRICE = 0.7  # share of headlines with the tone of the past day; the others are drawn at random
+_MIN_HEADLINES, _MAX_HEADLINES = 2, 4  # headlines per asset and day
 _TONES = ("good", "bad", "dull")
 _HEADLINES = {
     "good": (
@@ -70,23 +68,23 @@ class SimulatedNews:
     refused: tuple[str, ...] = ()
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """ARTICLE_SCHEMA with start <= known_at < end, by known_at; known when published."""
+        """Generate ARTICLE_SCHEMA with start <= known_at < end, by known_at; known when published."""
         rows = [
-            row for day in _days(start, end) for asset in self._assets for row in self._written(asset, day)
+            row for day in _days(start, end) for asset in self._assets for row in self._daily_rows(asset, day)
         ]
         table = pl.DataFrame(rows, schema=ARTICLE_SCHEMA, orient="row")
         return table.filter(pl.col("known_at") >= start, pl.col("known_at") < end).sort(
             "known_at", "article_id"
         )
 
-    def _written(
+    def _daily_rows(
         self, asset: str, day: datetime
     ) -> Iterator[tuple[str, datetime, datetime, str, str, str, str]]:
         past = self._returns_of(asset, day)
         if past is None:
             return
         random = Random(_seed_of(self._seed, asset, day))
-        minutes = sorted(random.sample(range(1, 24 * 60), random.randint(_FEWEST, _MOST)))
+        minutes = sorted(random.sample(range(1, 24 * 60), random.randint(_MIN_HEADLINES, _MAX_HEADLINES)))
         for minute in minutes:
             headline = random.choice(_HEADLINES[_tone(random, past)]).format(asset=asset)
             title = f"{LABEL} {headline}"
@@ -96,9 +94,9 @@ class SimulatedNews:
 
 
 def returns_of_candles(source: CandleSource, pairs: Mapping[str, Pair]) -> ReturnsOf:
-    """Past returns from candles; `pairs` says which pair's price is the asset's.
+    """Compute past returns from candles; `pairs` names the pair whose price is the asset's.
 
-    Only candles that were known at the midnight asked for are used. None while there are fewer than two.
+    Only candles that were known at that midnight are used. None while there are fewer than two.
     """
 
     def past_return(asset: str, midnight: datetime) -> float | None:
@@ -114,7 +112,7 @@ def returns_of_candles(source: CandleSource, pairs: Mapping[str, Pair]) -> Retur
 
 def _tone(random: Random, past: float) -> str:
     drawn = random.choice(_TONES)
-    if random.random() >= _FOLLOWS_THE_PRICE:
+    if random.random() >= _FOLLOWS_PRICE:
         return drawn
     if abs(past) < _QUIET_MOVE:
         return "dull"

@@ -48,8 +48,8 @@ VALENCES = {phrase.replace(" ", "_"): valence for phrase, valence in PHRASES.ite
 }
 
 
-def marked(text: str) -> str:
-    """The text with phrases joined, burdens and comparisons replaced by words of `VALENCES`."""
+def mark_phrases(text: str) -> str:
+    """Join phrases and replace burdens and comparisons by words of `VALENCES`."""
     comparison = _comparison(text)
     text = _BURDEN_ROSE.sub(" burden_rose ", _BURDEN_FELL.sub(" burden_fell ", text))
     joined = _PHRASE.sub(lambda found: re.sub(r"[\s-]+", "_", found[0]).lower(), text)
@@ -57,7 +57,7 @@ def marked(text: str) -> str:
 
 
 def _comparison(text: str) -> str:
-    """Whether the first compared pair of amounts rose or fell; empty when nothing is compared."""
+    """Say if the first compared pair of amounts rose or fell; empty when nothing is compared."""
     against = _AGAINST.search(text)
     if against is None or not _SUBJECT.search(text):
         return ""

@@ -50,6 +50,7 @@ class LanguageModelSentiment:
         self.name = name
 
     def score(self, texts: Sequence[str]) -> list[Sentiment | None]:
+        """Score every text, in order; None is an abstention."""
         return [self._judge(text) for text in texts]
 
     def _judge(self, text: str) -> Sentiment | None:

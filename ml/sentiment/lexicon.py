@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Any
 
 from ml.sentiment.finance_lexicon import NEUTRAL, WORDS
-from ml.sentiment.finance_reading import VALENCES, marked
+from ml.sentiment.finance_reading import VALENCES, mark_phrases
 from ml.sentiment.pair import Sentiment
 
-# One weak word (valence 0.9 gives 0.23) is no judgement. Macro-F1 on both labelled sets moves by at most 0.025 for
+# One weak word (valence 0.9 gives 0.23) is not enough. Macro-F1 on both labelled sets moves by at most 0.025 for
 # bands from 0.25 to 0.4; the band was chosen on those sets.
 NEUTRAL_BAND = 0.25
 # A rough line, not a calibration: on the labelled sets 24 % to 67 % of the judgements with a score of 0.2 to 0.4
@@ -23,10 +23,11 @@ class LexiconSentiment:
     name = "vader-finance-lexicon/1"
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
+        """Score every text, in order."""
         return [self._judge(text) for text in texts]
 
     def _judge(self, text: str) -> Sentiment:
-        compound = float(self._vader.polarity_scores(marked(text))["compound"])
+        compound = float(self._vader.polarity_scores(mark_phrases(text))["compound"])
         if abs(compound) < NEUTRAL_BAND:
             return Sentiment(0.0, _CONFIDENCE_OF_A_WEAK_WORD)
         return Sentiment(compound, _CONFIDENCE_OF_A_WEAK_WORD + _CONFIDENCE_PER_SCORE * abs(compound))

@@ -1,7 +1,6 @@
-"""What articles say about an asset, and what that adds up to for a pair at one moment."""
+"""Sentiment of articles towards an asset, and its weighted sum for a pair at one moment."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,9 +8,9 @@ from typing import Protocol
 
 import polars as pl
 
-from ml.news.articles import embedded_text
+from ml.news.articles import article_excerpt
+from ml.sentiment.assets import find_assets
 from trading.errors import InvalidValue, ModelUnreachable
-from trading.market import Pair
 from trading.ports import SENTIMENT_SCHEMA
 
 
@@ -26,15 +25,15 @@ class Sentiment:
     tokens: int = 0  # read and written, failed attempts included
 
     def __post_init__(self) -> None:
-        _in_range("score", self.score, -1.0, 1.0)
-        _in_range("confidence", self.confidence, 0.0, 1.0)
-        _in_range("cost_usd", self.cost_usd, 0.0, math.inf)
+        _check_range("score", self.score, -1.0, 1.0)
+        _check_range("confidence", self.confidence, 0.0, 1.0)
+        _check_range("cost_usd", self.cost_usd, 0.0, math.inf)
 
 
 class SentimentModel(Protocol):
-    """Judges texts, in order. None is an abstention: the model was heard and its answer cannot be used.
+    """Scores texts, in order. None is an abstention: the model answered and its answer cannot be used.
 
-    ModelUnreachable when it cannot be heard. No answer is ever made up.
+    ModelUnreachable when it does not answer. No answer is ever made up.
     """
 
     @property
@@ -43,52 +42,17 @@ class SentimentModel(Protocol):
     def score(self, texts: Sequence[str]) -> Sequence[Sentiment | None]: ...
 
 
-# Names and tickers as newspapers write them. Tickers that are English words count in capitals only.
-_ANY_CASE = {
-    "BTC": r"bitcoins?|btc|xbt",
-    "XRP": r"xrp|ripple",
-    "ETH": r"ethereum|ethers?|eth",
-    "LTC": r"litecoins?|ltc",
-    "BCH": r"bitcoin cash|bch",
-    "DOGE": r"dogecoins?|doge",
-    "ADA": r"cardano",
-    "DOT": r"polkadot",
-    "BNB": r"bnb|binance coin",
-    "XLM": r"xlm|stellar lumens",
-    "XMR": r"monero|xmr",
-    "TRX": r"tron|trx",
-    "AVAX": r"avax",
-    "LINK": r"chainlink",
-    "USDT": r"usdt|tether",
-    "USDC": r"usdc|usd coin",
-}
-_IN_CAPITALS = {"SOL": r"SOL|Solana", "ADA": r"ADA", "DOT": r"DOT", "AVAX": r"Avalanche", "LINK": r"LINK"}
-_OTHER_COINS = re.compile(r"\bbitcoin (?:cash|gold|sv|diamond)\b", re.IGNORECASE)  # not Bitcoin
-# A plural or possessive s may follow; feeds that strip apostrophes write "Bitcoins rally".
-_NAMES = [
-    (asset, re.compile(rf"(?<![\w-])(?:{words})(?:['’]?s)?(?!\w)", flags))
-    for table, flags in ((_ANY_CASE, re.IGNORECASE), (_IN_CAPITALS, re.NOFLAG))
-    for asset, words in table.items()
-]
-
-
-def assets_in(text: str) -> set[str]:
-    """Tickers of the assets that the text names, as a whole word; empty for crypto news in general."""
-    without_forks = _OTHER_COINS.sub(" ", text)
-    return {asset for asset, name in _NAMES if name.search(text if asset == "BCH" else without_forks)}
-
-
 def score_articles(articles: pl.DataFrame, assets: Sequence[str], model: SentimentModel) -> pl.DataFrame:
-    """SENTIMENT_SCHEMA: one row per article and each of `assets` that it names; the others get none.
+    """Score articles as SENTIMENT_SCHEMA: one row per article and each of `assets` that it names.
 
-    Title and opening are judged, once per article; a text that names several assets gives all the same score.
-    An abstention gives no row. ModelUnreachable when every answer is one: a broken model is not quiet news.
+    Title and opening are scored, once per article; a text that names several assets gives all the same score.
+    An abstention gives no row. ModelUnreachable when every answer is one: a broken model is not an absence of news.
     """
     wanted = set(assets)
-    texts = [embedded_text(*row) for row in articles.select("title", "text").iter_rows()]
-    named = [sorted(assets_in(text) & wanted) for text in texts]
-    judged = [index for index, found in enumerate(named) if found]
-    answers = dict(zip(judged, model.score([texts[index] for index in judged]), strict=True))
+    texts = [article_excerpt(*row) for row in articles.select("title", "text").iter_rows()]
+    named = [sorted(find_assets(text) & wanted) for text in texts]
+    indices = [index for index, found in enumerate(named) if found]
+    answers = dict(zip(indices, model.score([texts[index] for index in indices]), strict=True))
     if answers and not any(answers.values()):
         raise ModelUnreachable(f"{model.name} gave no usable answer to any of {len(answers)} articles")
     rows = [
@@ -126,8 +90,8 @@ def pair_sentiment(
     """Weigh rows (SENTIMENT_SCHEMA) known strictly before `now` by age; None when there are none.
 
     `rows_quote` is None for a currency or a coin pegged to one; otherwise the quote's mean is taken from the
-    base's and the difference kept within -1 .. 1. One of the two without an article counts as 0; both without
-    is None: having nothing to read is not a neutral opinion.
+    base's and the difference clipped to -1 .. 1. One of the two without an article counts as 0; both without
+    is None: the absence of news is not a neutral opinion.
     """
     if not (math.isfinite(half_life_hours) and half_life_hours > 0):
         raise InvalidValue(f"half_life_hours must be a finite number above 0, not {half_life_hours}")
@@ -147,11 +111,6 @@ def pair_sentiment(
     )
 
 
-def quote_is_crypto(pair: Pair) -> bool:
-    """Whether news of the quote asset counts: not for a currency or a coin that is pegged to one."""
-    return pair.quote in (_ANY_CASE.keys() | _IN_CAPITALS.keys()) - {"USDT", "USDC"}
-
-
 def _mean(rows: pl.DataFrame, column: str, half_life: timedelta) -> float:
     """Weighted by age; 0 without rows. Ages from the newest row have the ratios of those from `now`."""
     if rows.is_empty():
@@ -162,6 +121,6 @@ def _mean(rows: pl.DataFrame, column: str, half_life: timedelta) -> float:
     return math.fsum(w * x for w, x in zip(weights, rows[column], strict=True)) / math.fsum(weights)
 
 
-def _in_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise InvalidValue(f"{name} must be a finite number from {low} to {high}, not {value}")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from assets.backtest_page import MONTHS, month_rows, write_report
 from assets.backtests import parse_timeframe, parse_utc
-from ml.backtests import Question
+from ml.backtests import BacktestRequest
 from ml.strategies import Strategy
 from orchestration.resources import Services
 from orchestration.settings import home_folder, load_settings
@@ -22,7 +22,7 @@ def run_backtest(
     strategy: str, pair: str, start: str, end: str, path: str, ignore_pause: bool
 ) -> tuple[BacktestReport, Path]:
     """Return the report and its page's path. Needs no server: everything is read from the home folder."""
-    question = Question(
+    request = BacktestRequest(
         strategy=Strategy.parse(strategy),
         pair=Pair.parse(pair),
         start=parse_utc(start),
@@ -31,7 +31,7 @@ def run_backtest(
         ignore_pause=ignore_pause,
     )
     services = Services(load_settings(), home_folder(), dsn="")
-    report = services.backtester.answer(question)
+    report = services.backtester.run(request)
     return report, write_report(report, services.report_folder)
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from rich.console import Console
 
 from assets.partitions import all_pairs
-from ml.decision.recent_signal import Walk, shortest_walk
+from ml.decision.recent_signal import RecentSignal, find_most_recent_signal
 from ml.learning.folds import testable_months
 from ml.strategies import Strategy
 from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator
@@ -71,7 +71,7 @@ def _materialise(runner: "JobRunner", data: DemoData, pairs: Sequence[Pair], siz
     runner.learning(pairs, tested_months(months, data.end, settings)[-size.folds :], frames)
     runner.backtests(pairs)
     runner.scores(data.last_day - timedelta(days=size.scored_days), data.last_day)
-    runner.decisions(pairs, recent_walk(Services.current(), size.watched_candles))
+    runner.decisions(pairs, find_recent_signal(Services.current(), size.watched_candles))
     runner.portfolio(data.end.date())
 
 
@@ -122,20 +122,20 @@ class JobRunner:
         with stage(self._out, f"Scores of every model from {first} to {last}"):
             self._run("daily_performance", span=(str(first), str(last)))
 
-    def decisions(self, pairs: Sequence[Pair], walk: Walk | None) -> None:
+    def decisions(self, pairs: Sequence[Pair], signal: RecentSignal | None) -> None:
         """Watch one pair candle by candle since its last clear signal, as live trading would; then decide on all."""
         with stage(self._out, "Decisions on paper, up to the newest candle"):
-            if walk:
-                since = f"since its last clear signal at {walk.closes[0]:%Y-%m-%d %H:%M} UTC"
-                self._out.print(f"    {walk.pair} is watched candle by candle {since}")
-                self._replay_walk(walk)
+            if signal:
+                since = f"since its last clear signal at {signal.closes[0]:%Y-%m-%d %H:%M} UTC"
+                self._out.print(f"    {signal.pair} is watched candle by candle {since}")
+                self._replay_since_signal(signal)
             for pair in pairs:
                 self._run("decide", key=pair.key)
 
-    def _replay_walk(self, walk: Walk) -> None:
-        for close in walk.closes[:-1]:
+    def _replay_since_signal(self, signal: RecentSignal) -> None:
+        for close in signal.closes[:-1]:
             config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
-            self._run("decide", key=walk.pair.key, config=config)
+            self._run("decide", key=signal.pair.key, config=config)
 
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):
@@ -169,15 +169,15 @@ def tested_months(months: Sequence[date], end: datetime, settings: Settings) -> 
     return [month for month in trained if end - month_start(month) >= timedelta(days=7)]
 
 
-def recent_walk(services: Services, maximum: int) -> Walk | None:
-    """Find the shortest walk since a clear signal; None without one, or when the account has decided later already."""
+def find_recent_signal(services: Services, maximum: int) -> RecentSignal | None:
+    """Find the most recent clear signal; None without one, or when the account has decided later already."""
     rules = services.rules
     tables = {pair: _newest_rows(services, pair, maximum) for pair in services.settings.market.pairs}
-    walk = shortest_walk(tables, rules.signals, rules.consensus.minimum_confidence, maximum)
+    signal = find_most_recent_signal(tables, rules.signals, rules.consensus.minimum_confidence, maximum)
     earlier = services.journal.decisions(services.account.name, limit=1)
-    if walk and earlier and datetime.fromisoformat(earlier[0]["decided_at"]) >= walk.closes[-1]:
+    if signal and earlier and datetime.fromisoformat(earlier[0]["decided_at"]) >= signal.closes[-1]:
         return None
-    return walk
+    return signal
 
 
 def _newest_rows(services: Services, pair: Pair, count: int) -> pl.DataFrame:

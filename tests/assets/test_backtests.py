@@ -14,15 +14,15 @@ from assets.backtests import (
     BacktestConfig,
     backtest_report,
     backtests_add_up,
+    parse_request,
     parse_timeframe,
     parse_utc,
-    question,
 )
 from assets.features import features
 from assets.market import ohlcv_from
-from ml.backtests import Backtester, Question
+from ml.backtests import Backtester, BacktestRequest
 from ml.learning.registry import PolicyRegistry
-from ml.strategies import Library, Strategy
+from ml.strategies import Strategy, StrategyLibrary
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import LIMITS, RULES
@@ -55,7 +55,7 @@ class Harness:
         self.instance.add_dynamic_partitions("pair", [PAIR.key])
         candles, table = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
         policies = PolicyRegistry(folder / "policies", MemoryPromotions())
-        library = Library(candles, table, policies, RULES.signals, LIMITS, shorts=False)
+        library = StrategyLibrary(candles, table, policies, RULES.signals, LIMITS, shorts=False)
         self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
         self.resources = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(), "costs": COSTS,
@@ -159,13 +159,13 @@ def test_a_part_of_history_and_the_ignored_pause_come_from_the_run(harness: Harn
 
 def test_a_strategy_that_has_nothing_to_show_says_what_to_materialise(harness: Harness) -> None:
     with pytest.raises(NotStored, match="ppo_policy"):
-        harness.backtester.answer(Question(Strategy.POLICY, PAIR))
+        harness.backtester.run(BacktestRequest(Strategy.POLICY, PAIR))
 
 
-def test_partition_keys_and_settings_become_a_question() -> None:
+def test_partition_keys_and_settings_become_a_request() -> None:
     config = BacktestConfig(start="2024-01-02T03:00+02:00", end="", path="15m", ignore_pause=True)
-    asked = question(KEY, config)
-    assert asked == Question(
+    asked = parse_request(KEY, config)
+    assert asked == BacktestRequest(
         Strategy.TECHNICAL, PAIR, datetime(2024, 1, 2, 1, tzinfo=UTC), None, Timeframe.M15, ignore_pause=True
     )
 
@@ -192,7 +192,7 @@ def test_a_report_without_a_trade_is_a_page_too(harness: Harness) -> None:
         | {"leverage": 1e-6}
     )
     quiet = Backtester(UNIVERSE, harness.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), finer)
-    report = quiet.answer(Question(Strategy.TECHNICAL, PAIR))
+    report = quiet.run(BacktestRequest(Strategy.TECHNICAL, PAIR))
     assert report.trades.is_empty()
     assert math.isclose(report.summary.total_return, 0.0)
     assert "Trades (0)" in backtest_page(report)

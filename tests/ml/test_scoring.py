@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ml.scoring import Day, analyst_votes, known_outcomes, score, technical_votes
+from ml.scoring import DayOutcomes, analyst_votes, day_outcomes, score_votes, technical_votes
 from ml.sentiment.pair import PairSentiment
 from tests.ml.decision.trading_day import RISING, RULES, candles
 from trading.fills import Costs
@@ -14,10 +14,10 @@ FREE = Costs(0.0, 0.0, 0.0)
 COSTLY = Costs(0.0026, 0.0001, 0.0002)
 
 
-def day(rows: int = 1001, last_hours: int = 24) -> Day:
+def day(rows: int = 1001, last_hours: int = 24) -> DayOutcomes:
     table = candles(RISING, rows)
     end = table["close_time"][-1]
-    return known_outcomes(
+    return day_outcomes(
         table, feature_table(table, Timeframe.H1), end - timedelta(hours=last_hours), end + timedelta(hours=1)
     )
 
@@ -37,14 +37,14 @@ def test_candles_whose_outcome_is_not_known_yet_are_not_scored() -> None:
 
 def test_rows_in_warm_up_are_not_scored() -> None:
     table = candles(RISING, rows=150)  # SMA 200 is never warm
-    found = known_outcomes(
+    found = day_outcomes(
         table, feature_table(table, Timeframe.H1), table["close_time"][0], table["close_time"][-1]
     )
     assert found.rows.is_empty()
 
 
 def test_a_vote_that_the_market_proved_right_is_a_hit_and_its_cost_is_paid_once() -> None:
-    result = score("m", np.array([1.0, 1.0, -1.0]), np.array([0.01, -0.02, -0.03]), COSTLY)
+    result = score_votes("m", np.array([1.0, 1.0, -1.0]), np.array([0.01, -0.02, -0.03]), COSTLY)
     assert result.votes == 3
     assert result.hit_rate == pytest.approx(2 / 3)
     assert result.mean_return == pytest.approx(0.02 / 3)
@@ -52,7 +52,7 @@ def test_a_vote_that_the_market_proved_right_is_a_hit_and_its_cost_is_paid_once(
 
 
 def test_a_model_that_never_votes_has_no_hit_rate_and_earns_nothing() -> None:
-    result = score("m", np.zeros(3), np.array([0.1, 0.1, 0.1]), COSTLY)
+    result = score_votes("m", np.zeros(3), np.array([0.1, 0.1, 0.1]), COSTLY)
     assert (result.votes, result.hit_rate, result.mean_return, result.pnl) == (0, None, None, 0.0)
 
 
@@ -69,4 +69,4 @@ def test_the_analyst_is_silent_when_the_news_are_too_old() -> None:
     assert not analyst_votes(found, lambda _: None, RULES.analyst).any()
     fresh = analyst_votes(found, lambda at: PairSentiment(-0.9, 0.9, 2, at, "m"), RULES.analyst)
     assert (fresh == -1).all()
-    assert score("analyst", fresh, found.returns, FREE).votes == len(found.returns)
+    assert score_votes("analyst", fresh, found.returns, FREE).votes == len(found.returns)

@@ -1,4 +1,4 @@
-"""What each strategy would have done: from stored candles and features to a plan, and to an answered question."""
+"""What each strategy would have done: from stored candles and features to a plan, and to an answered request."""
 
 import math
 from dataclasses import replace
@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml.backtests import Backtester, Question
+from ml.backtests import Backtester, BacktestRequest
 from ml.learning.evaluation import evaluate
 from ml.learning.registry import PolicyRegistry
-from ml.strategies import Library, Strategy
+from ml.strategies import Strategy, StrategyLibrary
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.ml.decision.trading_day import LIMITS, RULES
 from tests.ml.learning.folds_of_candles import COSTS, NAMES, bundle, table
@@ -59,12 +59,12 @@ def stored(rows: pl.DataFrame, schema: pl.Schema | None) -> MemoryTable:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+def library(tmp_path_factory: pytest.TempPathFactory) -> StrategyLibrary:
     policies = PolicyRegistry(tmp_path_factory.mktemp("policies"), MemoryPromotions())
     bundle(policies.folder(PAIR, date(2021, 3, 1)))
     learned = table().select("open_time", *NAMES)
     features = feature_table(candles(), Timeframe.H1).join(learned, on="open_time", maintain_order="left")
-    return Library(
+    return StrategyLibrary(
         candles=stored(candles(), CANDLE_SCHEMA),
         features=stored(features, None),
         policies=policies,
@@ -78,12 +78,12 @@ def finer(timeframe: Timeframe) -> CandleSource:
     raise NotStored(f"no {timeframe.value} candles were imported")
 
 
-def backtester(library: Library, rules: AccountRules = FREE) -> Backtester:
+def backtester(library: StrategyLibrary, rules: AccountRules = FREE) -> Backtester:
     return Backtester(UNIVERSE, library, {PAIR: rules}, Resampling(100, 0.9, 1), finer)
 
 
-def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(library: Library) -> None:
-    made = library.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(library: StrategyLibrary) -> None:
+    made = library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None)
     signals = signal_table(made.candles, made.candles["close"].to_numpy(), RULES.signals)
     expected = technical_plan(signals, LIMITS, shorts=False)
     assert made.candles.height == candles().height
@@ -91,19 +91,19 @@ def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(librar
     np.testing.assert_array_equal(made.plan.stop, expected.stop)
 
 
-def test_a_part_of_the_history_gives_the_same_decisions_there(library: Library) -> None:
+def test_a_part_of_the_history_gives_the_same_decisions_there(library: StrategyLibrary) -> None:
     start, end = datetime(2021, 2, 3, tzinfo=UTC), datetime(2021, 2, 9, 12, tzinfo=UTC)
-    part = library.rehearse(Strategy.TECHNICAL, PAIR, start, end)
-    whole = library.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+    part = library.backtest_inputs(Strategy.TECHNICAL, PAIR, start, end)
+    whole = library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None)
     inside = ((whole.candles["open_time"] >= start) & (whole.candles["open_time"] < end)).to_numpy()
     assert part.candles["open_time"][0] == start
     np.testing.assert_array_equal(part.plan.target, np.asarray(whole.plan.target)[inside])
 
 
 def test_a_policy_decides_its_own_test_month_only_and_earns_what_its_evaluation_says(
-    library: Library,
+    library: StrategyLibrary,
 ) -> None:
-    report = backtester(library).answer(Question(Strategy.POLICY, PAIR))
+    report = backtester(library).run(BacktestRequest(Strategy.POLICY, PAIR))
     policy = library.policies.bundle(PAIR, date(2021, 3, 1))
     evaluation = evaluate(policy, table(), table(), COSTS)
     assert report.first_open == datetime(2021, 3, 1, tzinfo=UTC)
@@ -112,44 +112,50 @@ def test_a_policy_decides_its_own_test_month_only_and_earns_what_its_evaluation_
     assert report.holding.total_return == pytest.approx(evaluation.buy_and_hold.total_return, rel=1e-9)
 
 
-def test_the_rules_of_the_account_hold_in_a_back_test_unless_the_pause_is_ignored(library: Library) -> None:
+def test_the_rules_of_the_account_hold_in_a_back_test_unless_the_pause_is_ignored(
+    library: StrategyLibrary,
+) -> None:
     strict = AccountRules(
         **{name: getattr(FREE, name) for name in FREE.__dataclass_fields__} | {"drawdown_pause": 1e-6}
     )
-    asked = Question(Strategy.POLICY, PAIR)
-    paused = backtester(library, strict).answer(asked)
-    free = backtester(library, strict).answer(Question(Strategy.POLICY, PAIR, ignore_pause=True))
+    asked = BacktestRequest(Strategy.POLICY, PAIR)
+    paused = backtester(library, strict).run(asked)
+    free = backtester(library, strict).run(BacktestRequest(Strategy.POLICY, PAIR, ignore_pause=True))
     assert paused.result.totals.paused_at is not None
     assert free.result.totals.paused_at is None
     assert free.trades.height > paused.trades.height
 
 
-def test_holding_is_measured_without_the_rules_that_would_keep_it_from_holding(library: Library) -> None:
+def test_holding_is_measured_without_the_rules_that_would_keep_it_from_holding(
+    library: StrategyLibrary,
+) -> None:
     strict = AccountRules(
         **{name: getattr(FREE, name) for name in FREE.__dataclass_fields__} | {"daily_loss": 1e-6}
     )
-    report = backtester(library, strict).answer(Question(Strategy.TECHNICAL, PAIR))
+    report = backtester(library, strict).run(BacktestRequest(Strategy.TECHNICAL, PAIR))
     assert report.holding.trades == 1
 
 
-def test_a_month_whose_features_were_never_computed_is_not_a_month_without_a_signal(library: Library) -> None:
+def test_a_month_whose_features_were_never_computed_is_not_a_month_without_a_signal(
+    library: StrategyLibrary,
+) -> None:
     lacking = MemoryTable(None)
     for month in (date(2021, 1, 1), date(2021, 3, 1)):
         lacking.write(PAIR, month, library.features.read(PAIR, month))
     blind = replace(library, features=lacking)
     with pytest.raises(NotStored, match=r"no features of BTC/USDT in 2021-02"):
-        blind.rehearse(Strategy.TECHNICAL, PAIR, None, None)
+        blind.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None)
 
 
-def test_candles_that_could_not_be_judged_are_told(library: Library) -> None:
+def test_candles_that_could_not_be_judged_are_told(library: StrategyLibrary) -> None:
     assert (
         "49 candles with an unknown feature"
-        in library.rehearse(Strategy.TECHNICAL, PAIR, None, None).notes[0]
+        in library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None).notes[0]
     )
 
 
 def test_a_policy_never_carries_a_position_through_a_month_it_was_flat_in(
-    library: Library, tmp_path: Path
+    library: StrategyLibrary, tmp_path: Path
 ) -> None:
     class Clinging:
         """Opens in January and keeps whatever it is told that it holds."""
@@ -169,25 +175,29 @@ def test_a_policy_never_carries_a_position_through_a_month_it_was_flat_in(
         def bundle(self, pair: Pair, month: date) -> Clinging:
             return Clinging(month)
 
-    made = replace(library, policies=Registry()).rehearse(Strategy.POLICY, PAIR, None, None)  # type: ignore[arg-type]
+    made = replace(library, policies=Registry()).backtest_inputs(Strategy.POLICY, PAIR, None, None)  # type: ignore[arg-type]
     exposures = pl.Series(np.asarray(made.plan.target))
     months = made.candles["open_time"].dt.month()
     assert exposures.filter(months == 1).to_list()[-1] == 1.0
     assert exposures.filter(months > 1).sum() == 0.0
 
 
-def test_nothing_stored_and_nothing_tested_say_what_to_materialise(library: Library, tmp_path: Path) -> None:
+def test_nothing_stored_and_nothing_tested_say_what_to_materialise(
+    library: StrategyLibrary, tmp_path: Path
+) -> None:
     with pytest.raises(NotStored, match="materialise `ohlcv`"):
-        library.rehearse(Strategy.TECHNICAL, Pair("XRP", "USDT"), None, None)
+        library.backtest_inputs(Strategy.TECHNICAL, Pair("XRP", "USDT"), None, None)
     empty = PolicyRegistry(tmp_path, MemoryPromotions())
-    bare = Library(library.candles, library.features, empty, library.signals, library.limits, shorts=False)
+    bare = StrategyLibrary(
+        library.candles, library.features, empty, library.signals, library.limits, shorts=False
+    )
     with pytest.raises(NotStored, match="ppo_policy"):
-        bare.rehearse(Strategy.POLICY, PAIR, None, None)
+        bare.backtest_inputs(Strategy.POLICY, PAIR, None, None)
 
 
-def test_a_time_without_candles_names_what_is_stored(library: Library) -> None:
+def test_a_time_without_candles_names_what_is_stored(library: StrategyLibrary) -> None:
     with pytest.raises(InvalidValue, match="stored are 2021-01 to 2021-03"):
-        library.rehearse(Strategy.TECHNICAL, PAIR, datetime(2022, 1, 1, tzinfo=UTC), None)
+        library.backtest_inputs(Strategy.TECHNICAL, PAIR, datetime(2022, 1, 1, tzinfo=UTC), None)
 
 
 def test_impossible_questions_are_refused() -> None:
@@ -195,14 +205,14 @@ def test_impossible_questions_are_refused() -> None:
         Strategy.parse("magic")
     later, earlier = datetime(2021, 2, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
     with pytest.raises(InvalidValue, match="the end must come later"):
-        Question(Strategy.TECHNICAL, PAIR, later, earlier)
+        BacktestRequest(Strategy.TECHNICAL, PAIR, later, earlier)
 
 
-def test_an_unknown_pair_and_a_path_that_is_no_finer_are_refused(library: Library) -> None:
+def test_an_unknown_pair_and_a_path_that_is_no_finer_are_refused(library: StrategyLibrary) -> None:
     with pytest.raises(InvalidValue, match=r"\[market\] pairs has BTC/USDT"):
-        backtester(library).answer(Question(Strategy.TECHNICAL, Pair("ETH", "USDT")))
+        backtester(library).run(BacktestRequest(Strategy.TECHNICAL, Pair("ETH", "USDT")))
     with pytest.raises(InvalidValue, match="no finer"):
-        backtester(library).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.H1))
+        backtester(library).run(BacktestRequest(Strategy.TECHNICAL, PAIR, path=Timeframe.H1))
 
 
 class Halves:
@@ -230,17 +240,17 @@ class Halves:
         )
 
 
-def with_path(library: Library, source: Halves) -> Backtester:
+def with_path(library: StrategyLibrary, source: Halves) -> Backtester:
     return Backtester(UNIVERSE, library, {PAIR: FREE}, Resampling(100, 0.9, 1), lambda _: source)  # type: ignore[arg-type,return-value]
 
 
-def test_stops_can_be_followed_along_finer_candles(library: Library) -> None:
-    report = with_path(library, Halves()).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))
+def test_stops_can_be_followed_along_finer_candles(library: StrategyLibrary) -> None:
+    report = with_path(library, Halves()).run(BacktestRequest(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))
     assert report.result.path_candles == report.candles
     assert f"30m candles in {report.candles} of {report.candles}" in report.notes[-1]
 
 
-def test_a_path_that_does_not_cover_every_candle_is_refused(library: Library) -> None:
+def test_a_path_that_does_not_cover_every_candle_is_refused(library: StrategyLibrary) -> None:
     lacking = Halves(until=datetime(2021, 3, 30, tzinfo=UTC))
     with pytest.raises(NotStored, match="first 2021-03-30 00:00 UTC"):
-        with_path(library, lacking).answer(Question(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))
+        with_path(library, lacking).run(BacktestRequest(Strategy.TECHNICAL, PAIR, path=Timeframe.M30))

@@ -1,6 +1,6 @@
 import polars as pl
 
-from ml.decision.recent_signal import shortest_walk
+from ml.decision.recent_signal import find_most_recent_signal
 from tests.ml.decision.trading_day import FALLING, PAIR, RISING, RULES, candles
 from trading.indicators import feature_table
 from trading.market import Pair, Timeframe
@@ -16,19 +16,19 @@ def table(drift: float, cut: int = 0) -> pl.DataFrame:
 
 def test_the_walk_runs_from_the_last_clear_signal_to_the_newest_candle() -> None:
     rising = table(RISING)
-    walk = shortest_walk({PAIR: rising}, RULES.signals, 0.5, 48)
-    assert walk is not None
-    assert walk.closes[-1] == rising["close_time"][-1]
-    assert list(walk.closes) == sorted(walk.closes)
-    assert len(walk.closes) <= 48
+    signal = find_most_recent_signal({PAIR: rising}, RULES.signals, 0.5, 48)
+    assert signal is not None
+    assert signal.closes[-1] == rising["close_time"][-1]
+    assert list(signal.closes) == sorted(signal.closes)
+    assert len(signal.closes) <= 48
 
 
 def test_the_pair_with_the_more_recent_signal_is_watched() -> None:
     fresh = table(FALLING)
-    walks = shortest_walk({PAIR: table(0.0), OTHER: fresh}, RULES.signals, 0.6, 48)
-    assert walks is not None
-    assert walks.pair == OTHER
+    signal = find_most_recent_signal({PAIR: table(0.0), OTHER: fresh}, RULES.signals, 0.6, 48)
+    assert signal is not None
+    assert signal.pair == OTHER
 
 
 def test_without_a_clear_signal_there_is_nothing_to_watch() -> None:
-    assert shortest_walk({PAIR: table(RISING)}, RULES.signals, 1.0, 48) is None
+    assert find_most_recent_signal({PAIR: table(RISING)}, RULES.signals, 1.0, 48) is None

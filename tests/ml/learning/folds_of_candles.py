@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from ml.learning.bundle import write_bundle
-from ml.learning.env import Market
-from ml.learning.folds import fold
+from ml.learning.env import EpisodeMarket
+from ml.learning.folds import build_fold
 from ml.learning.manifest import Manifest
 from ml.learning.observation import Normaliser
 from ml.learning.policy import Layers, Policy, load_bundle
 from ml.learning.training import TrainedPolicy, TrainingConfig, TrainingData, train
-from ml.learning.training_job import manifest
+from ml.learning.training_job import build_manifest
 from ml.learning.training_request import TrainingRequest
 from trading.fills import Costs
 from trading.market import TIME, Pair, Timeframe
@@ -70,17 +70,17 @@ def data() -> TrainingData:
 
 
 @cache
-def market(episode_candles: int = 48) -> Market:
+def market(episode_candles: int = 48) -> EpisodeMarket:
     rows = data()
     normaliser = Normaliser.fit(rows.features, NAMES)
-    return Market.of(rows.features, rows.opens, rows.closes, COSTS, normaliser, episode_candles)
+    return EpisodeMarket.of(rows.features, rows.opens, rows.closes, COSTS, normaliser, episode_candles)
 
 
 def request(
     config: TrainingConfig = TINY, tables: tuple[Path, ...] = (), output: Path = Path()
 ) -> TrainingRequest:
     months = [JANUARY, date(2021, 2, 1)]
-    cut = fold(MARCH, months, config.train_months, config.embargo_candles, Timeframe.H1)
+    cut = build_fold(MARCH, months, config.train_months, config.embargo_candles, Timeframe.H1)
     return TrainingRequest(tables, NAMES, PAIR, Timeframe.H1, "simulated-1h", cut, COSTS, config, output)
 
 
@@ -90,7 +90,7 @@ def trained(config: TrainingConfig = TINY) -> TrainedPolicy:
 
 
 def described(config: TrainingConfig = TINY) -> tuple[Manifest, Layers]:
-    return manifest(request(config), data(), trained(config)), trained(config).layers
+    return build_manifest(request(config), data(), trained(config)), trained(config).layers
 
 
 def bundle(folder: Path, config: TrainingConfig = TINY, month: date = MARCH) -> Path:

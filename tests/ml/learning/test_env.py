@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from ml.learning.env import Market, TradingEnv
+from ml.learning.env import EpisodeMarket, TradingEnv
 from ml.learning.observation import Normaliser
 from ml.learning.vector_env import BatchedTradingEnv
 from tests.ml.learning.folds_of_candles import COSTS, data, market
@@ -72,7 +72,7 @@ def test_the_seed_decides_the_starts() -> None:
 def test_an_episode_longer_than_the_rows_is_refused() -> None:
     rows = data()
     with pytest.raises(InvalidValue, match="does not fit into 5 rows"):
-        Market.of(
+        EpisodeMarket.of(
             rows.features[:5],
             rows.opens[:5],
             rows.closes[:5],

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ml.learning.bundle import PARTIAL, current_bundle, write_bundle
-from ml.learning.env import Market
+from ml.learning.env import EpisodeMarket
 from ml.learning.observation import Normaliser, observe
 from ml.learning.policy import MANIFEST, WEIGHTS, load_bundle
 from ml.learning.training import network_layers, proximal_policy_optimisation
@@ -171,4 +171,7 @@ def test_the_normaliser_in_a_bundle_is_the_one_of_the_training_rows(tmp_path: Pa
     expected = Normaliser.fit(rows.features, rows.feature_names)
     assert np.array_equal(loaded.normaliser.mean, expected.mean)
     assert np.array_equal(loaded.normaliser.std, expected.std)
-    assert Market.of(rows.features, rows.opens, rows.closes, COSTS, expected, 5).starts == len(rows.opens) - 5
+    assert (
+        EpisodeMarket.of(rows.features, rows.opens, rows.closes, COSTS, expected, 5).starts
+        == len(rows.opens) - 5
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml.news.articles import embedded_text, first_sentence
+from ml.news.articles import article_excerpt, first_sentence
 from ml.news.files import NewsFiles, read_folder, read_news
 from trading.errors import UnreadableFile
 from trading.ports import ARTICLE_SCHEMA
@@ -181,12 +181,12 @@ def test_a_folder_without_a_readable_file_is_an_error_and_not_quiet_news(tmp_pat
 
 
 def test_a_title_is_not_read_twice() -> None:
-    assert embedded_text("Bitcoin rises", "Bitcoin rises. It did.") == "Bitcoin rises. It did."
-    assert embedded_text("Bitcoin rises", "It did.") == "Bitcoin rises. It did."
+    assert article_excerpt("Bitcoin rises", "Bitcoin rises. It did.") == "Bitcoin rises. It did."
+    assert article_excerpt("Bitcoin rises", "It did.") == "Bitcoin rises. It did."
 
 
 def test_a_long_text_is_read_to_the_last_whole_word_within_its_opening() -> None:
-    opening = embedded_text("", "word " * 100)
+    opening = article_excerpt("", "word " * 100)
     assert len(opening) <= 300
     assert opening.endswith(" word")
 

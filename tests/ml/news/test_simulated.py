@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from ml.news.simulated import _HEADLINES, LABEL, SOURCE, SimulatedNews, returns_of_candles
+from ml.sentiment.assets import find_assets
 from ml.sentiment.lexicon import LexiconSentiment
-from ml.sentiment.pair import assets_in
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe
 from trading.ports import ARTICLE_SCHEMA, CandleSource, Quote
@@ -73,7 +73,7 @@ def test_another_seed_tells_another_story() -> None:
 
 def test_an_article_names_its_asset_and_every_day_has_some() -> None:
     articles = SimulatedNews(1, ["XRP"], rising).articles(START, START + 10 * DAY)
-    assert all(assets_in(title) == {"XRP"} for title in articles["title"])
+    assert all(find_assets(title) == {"XRP"} for title in articles["title"])
     assert articles["known_at"].dt.date().n_unique() == 10
 
 

@@ -12,16 +12,15 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
+from ml.sentiment.assets import find_assets, quote_is_crypto
 from ml.sentiment.finance_lexicon import NEUTRAL, PHRASES, WORDS
-from ml.sentiment.finance_reading import marked
+from ml.sentiment.finance_reading import mark_phrases
 from ml.sentiment.language_model import LOCAL_PRICE, LanguageModelSentiment, TokenPrice
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import (
     PairSentiment,
     Sentiment,
-    assets_in,
     pair_sentiment,
-    quote_is_crypto,
     score_articles,
 )
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH, sentiment_messages
@@ -108,8 +107,8 @@ def test_everyday_warmth_is_no_opinion_on_a_price(headline: str) -> None:
 
 
 def test_an_amount_that_looks_like_a_year_is_not_compared() -> None:
-    assert "over_the_year" not in marked("Sales in 2010 compared with 2009")
-    assert marked("Sales of EUR 5 mn compared with EUR 4 mn").endswith("rose_over_the_year")
+    assert "over_the_year" not in mark_phrases("Sales in 2010 compared with 2009")
+    assert mark_phrases("Sales of EUR 5 mn compared with EUR 4 mn").endswith("rose_over_the_year")
 
 
 def test_no_word_is_both_judged_and_neutral() -> None:
@@ -239,7 +238,7 @@ def test_an_article_cannot_close_the_marker_that_makes_it_data() -> None:
     ],
 )
 def test_assets_are_found_as_whole_words(text: str, assets: set[str]) -> None:
-    assert assets_in(text) == assets
+    assert find_assets(text) == assets
 
 
 # --- rows per article
