@@ -69,7 +69,7 @@ class FakeExchange:
             pair: ({}, {}) for pair in self.listings
         }
         self.known: dict[str, ExchangeOrder] = {}
-        self.fills: list[ExchangeFill] = []
+        self.past_fills: list[ExchangeFill] = []
         self.money: dict[str, Decimal] = {"BTC": Decimal("1.5"), "USDT": Decimal("10000.25")}
         self.refusal = ""
         self._listeners: list[Callable[[ExchangeEvent], None]] = []
@@ -117,7 +117,7 @@ class FakeExchange:
         offset: int = 0,
         limit: int = 50,
     ) -> tuple[list[ExchangeFill], int]:
-        mine = [fill for fill in reversed(self.fills) if fill.account == account]
+        mine = [fill for fill in reversed(self.past_fills) if fill.account == account]
         return mine[offset : offset + limit], len(mine)
 
     def balances(self, account: str) -> dict[str, Decimal]:
@@ -214,8 +214,8 @@ class FakeExchange:
         amount, cost = Decimal(quantity), Decimal(quantity) * Decimal(price)
         filled = replace(order, filled=order.filled + amount, cost=order.cost + cost, fee=order.fee + 1)
         fill = ExchangeFill(
-            execution_id=f"T{len(self.fills) + 1:05}-AAAAA-BBBBBB",
-            trade_id=700 + len(self.fills),
+            execution_id=f"T{len(self.past_fills) + 1:05}-AAAAA-BBBBBB",
+            trade_id=700 + len(self.past_fills),
             order_id=order_id,
             account=order.account,
             pair=order.request.pair,
@@ -229,7 +229,7 @@ class FakeExchange:
             maker=True,
             at=self.now,
         )
-        self.fills.append(fill)
+        self.past_fills.append(fill)
         self._set(filled, ExecType.TRADE, fill)
         if not filled.remaining:
             self._set(replace(filled, state=OrderState.CLOSED, closed_at=self.now), ExecType.FILLED)
