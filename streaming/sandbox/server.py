@@ -16,13 +16,13 @@ from aiohttp import web
 
 from streaming.sandbox.admin import Admin
 from streaming.sandbox.config import SandboxConfig
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import ApiKey, Keys
 from streaming.sandbox.market import MarketClock, TickPlayer, TickSource
 from streaming.sandbox.model import Listing
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rates import TIERS, Rates
 from streaming.sandbox.rest import routes
 from streaming.sandbox.websocket import WebSocketFace

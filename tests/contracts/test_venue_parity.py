@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.sandbox.decimals import cost_decimals
+from streaming.sandbox.formatting import cost_decimals
 from tests.contracts.trade import NOON
 from tests.contracts.venues import LISTED, PaperWorld, asked, kraken_client, kraken_venue, paid
 from tests.doubles.stores import MemoryJournal

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from streaming.sandbox.decimals import price_decimals, quantity_decimals
+from streaming.sandbox.formatting import price_decimals, quantity_decimals
 from streaming.sandbox.model import TRAILING, CloseOrder, ExchangeOrder, OrderType, PriceTerm, PriceUnit
 from streaming.sandbox.rest.names import altname
 from streaming.sandbox.rest.spelling import fixed

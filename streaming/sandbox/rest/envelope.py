@@ -14,7 +14,7 @@ from streaming.sandbox.faults.requests import check_rest_request, disconnects, r
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.limits import INTERNAL_ERROR
 from streaming.sandbox.model import Refused
-from streaming.sandbox.rest.face import Face
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.parameters import Parameters
 from trading.market import PairStatus
 

@@ -9,8 +9,8 @@ from typing import Any
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import ExchangeFill, Refused
 from streaming.sandbox.rest import statements
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import Private
-from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters
 from streaming.sandbox.rest.spelling import fixed

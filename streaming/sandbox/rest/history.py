@@ -9,8 +9,8 @@ from streaming.sandbox.exchange.history import FillKind, SearchTime
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import ExchangeFill, ExchangeOrder, Refused
 from streaming.sandbox.rest import statements
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import Private
-from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.orders import USER_REFERENCE, client_id
 from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from streaming.sandbox.decimals import quantity_decimals
+from streaming.sandbox.formatting import quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
 from streaming.sandbox.limits import MAX_TIMEOUT
 from streaming.sandbox.model import ExchangeOrder
 from streaming.sandbox.references import TXID, Kind, Reference
 from streaming.sandbox.rest import funds, history, orders
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.describe import Description, describe
 from streaming.sandbox.rest.envelope import Private
-from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.parameters import Parameters, invalid
 from streaming.sandbox.rest.spelling import fixed, rfc3339
 

@@ -7,8 +7,8 @@ from typing import Any
 from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import Listing, Refused
 from streaming.sandbox.rest import shapes
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import PublicCall
-from streaming.sandbox.rest.face import Face
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters, invalid
 from streaming.sandbox.rest.spelling import rfc1123, rfc3339, seconds

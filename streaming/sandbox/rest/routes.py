@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rest import private, public
+from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import private_handler, public_handler
-from streaming.sandbox.rest.face import Face
 from trading.margin.terms import MarginTerms
 
 

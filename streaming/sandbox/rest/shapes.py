@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
+from streaming.sandbox.formatting import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.model import Bar, BookLevel, BookView, DaySummary, Listing, Print, Refused
 from streaming.sandbox.rest.names import altname, asset_name, pair_key, wsname
 from streaming.sandbox.rest.spelling import (

@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.decimals import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.exchange.ledger import MarginSummary
+from streaming.sandbox.formatting import cost_decimals, price_decimals, quantity_decimals
 from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, ExchangeFill, ExchangeOrder, OrderType
 from streaming.sandbox.rest.describe import describe, leverage
 from streaming.sandbox.rest.names import altname, asset_name, pair_key

@@ -1,5 +1,5 @@
 """The WebSocket v2 face of the sandbox exchange."""
 
-from streaming.sandbox.websocket.face import WebSocketFace
+from streaming.sandbox.websocket.api import WebSocketFace
 
 __all__ = ["WebSocketFace"]

@@ -9,7 +9,7 @@ from streaming.sandbox.faults import FaultKind
 from streaming.sandbox.faults.requests import acknowledgement_delay, check_websocket_order, disconnects
 from streaming.sandbox.limits import EXCEEDED_RATE, INTERNAL_ERROR
 from streaming.sandbox.model import Refused
-from streaming.sandbox.websocket import answers
+from streaming.sandbox.websocket import responses
 from streaming.sandbox.websocket.clients import Client, Outlet
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.order_requests import OrderRequest
@@ -54,7 +54,7 @@ class Conversation:
             return
         body = request.body
         if isinstance(body, Ping):
-            self._send("ping", answers.pong(request.request_id, time_in, self._told()))
+            self._send("ping", responses.pong(request.request_id, time_in, self._told()))
         elif isinstance(body, Subscription):
             steps = subscribe if method == "subscribe" else unsubscribe
             self._answer_subscription(request, steps(self._hub, self.client, body), time_in)
@@ -107,7 +107,7 @@ class Conversation:
     def _accept(
         self, request: Request, result: Mapping[str, Any] | list[Any], time_in: float, symbol: str
     ) -> None:
-        frame = answers.accepted(request.method, request.request_id, result, time_in, self._told())
+        frame = responses.accepted(request.method, request.request_id, result, time_in, self._told())
         delay = acknowledgement_delay(self._faults, request.method, symbol)
         if delay:
             self._send_late(delay, request.method, frame, symbol)
@@ -123,7 +123,7 @@ class Conversation:
         named: dict[str, str],
         symbol: str = "",
     ) -> None:
-        frame = answers.refused(method, request_id, error, time_in, self._told(), **named)
+        frame = responses.refused(method, request_id, error, time_in, self._told(), **named)
         self._send(method, frame, symbol)
 
     def _send(self, method: str, frame: bytes, symbol: str = "") -> None:

@@ -17,7 +17,7 @@ from streaming.sandbox.model import (
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.clients import Client, Delivery, Outlet, Topic
 from streaming.sandbox.websocket.instruments import CHANNEL, instruments
-from streaming.sandbox.websocket.market import Counters, Market, Tokens
+from streaming.sandbox.websocket.ports import Counters, Market, Tokens
 from streaming.sandbox.websocket.private import PrivateData
 from streaming.sandbox.websocket.public import PublicData
 from trading.market import Pair, PairStatus

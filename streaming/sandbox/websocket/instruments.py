@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.decimals import cost_decimals
+from streaming.sandbox.formatting import cost_decimals
 from streaming.sandbox.model import Listing
 from streaming.sandbox.websocket.frames import message
 from streaming.sandbox.websocket.spelling import Decimals, number, plain

@@ -5,14 +5,14 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.model import ExchangeOrder, NewOrder, Refused
+from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.decoding import invalid
-from streaming.sandbox.websocket.market import Market
 from streaming.sandbox.websocket.order_fields import BatchCancel, CancelAll, CancelAllAfter, CancelOrder
 from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder, OrderRequest
 from streaming.sandbox.websocket.order_terms import unsupported
+from streaming.sandbox.websocket.ports import Market
 from streaming.sandbox.websocket.reports import identifier
 from streaming.sandbox.websocket.spelling import told
 

@@ -8,7 +8,7 @@ from streaming.sandbox.model import BalanceChanged, OrderChanged
 from streaming.sandbox.websocket import reports
 from streaming.sandbox.websocket.clients import Client, Delivery, Watch
 from streaming.sandbox.websocket.frames import SNAPSHOT, UPDATE, message
-from streaming.sandbox.websocket.market import Counters, Market, Tokens
+from streaming.sandbox.websocket.ports import Counters, Market, Tokens
 from streaming.sandbox.websocket.spelling import Decimals
 from trading.market import Pair
 

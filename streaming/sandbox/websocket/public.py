@@ -8,7 +8,7 @@ from streaming.sandbox.model import BookChanged, BookLevel, TradesPrinted
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.books import DEPTHS, PairBook
 from streaming.sandbox.websocket.clients import Client, Delivery, Topic
-from streaming.sandbox.websocket.market import Market
+from streaming.sandbox.websocket.ports import Market
 from streaming.sandbox.websocket.spelling import Decimals
 from trading.market import Pair
 

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from streaming.sandbox.decimals import price_decimals, quantity_decimals
+from streaming.sandbox.formatting import price_decimals, quantity_decimals
 from streaming.sandbox.model import Listing
 
 

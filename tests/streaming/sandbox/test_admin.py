@@ -21,7 +21,7 @@ from streaming.sandbox.exchange.export import export, write_export
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.market import MarketClock, TickPlayer
-from tests.streaming.sandbox.rest_counter import LISTINGS, START, TERMS, Clock, Recorded
+from tests.streaming.sandbox.rest_rig import LISTINGS, START, TERMS, Clock, Recorded
 from trading.errors import UnusableHome
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]

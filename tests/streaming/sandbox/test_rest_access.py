@@ -7,7 +7,7 @@ import pytest
 
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.rates import STARTER
-from tests.streaming.sandbox.rest_counter import LIMIT, Counter, visit
+from tests.streaming.sandbox.rest_rig import LIMIT, Counter, visit
 
 
 def test_a_token_for_the_stream_is_given_out(tmp_path: Path) -> None:

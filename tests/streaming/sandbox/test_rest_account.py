@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from tests.streaming.sandbox.rest_counter import BTC, MARKET, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, MARKET, Counter, visit
 
 
 def test_a_market_order_is_filled_and_paid(tmp_path: Path) -> None:

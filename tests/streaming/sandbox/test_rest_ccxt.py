@@ -10,7 +10,7 @@ from typing import Any
 import ccxt
 import pytest
 
-from tests.streaming.sandbox.rest_counter import BTC, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, Counter, visit
 
 
 class Client(ccxt.kraken):

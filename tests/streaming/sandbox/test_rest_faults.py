@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from streaming.sandbox.faults import Fault, FaultKind
-from tests.streaming.sandbox.rest_counter import LIMIT, Counter, visit
+from tests.streaming.sandbox.rest_rig import LIMIT, Counter, visit
 
 
 async def open_now(counter: Counter) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.rates import Allowance, Tier
 from streaming.sandbox.rest import private, public
-from tests.streaming.sandbox.rest_counter import Counter, counter, visit
+from tests.streaming.sandbox.rest_rig import Counter, counter, visit
 
 ENDLESS = Allowance(1e9, 1e9)
 FIELDS = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.streaming.sandbox.rest_counter import BTC, LIMIT, MARKET, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, LIMIT, MARKET, Counter, visit
 
 
 async def opened(counter: Counter, order_id: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from streaming.sandbox.model import (
 from streaming.sandbox.rest import orders
 from streaming.sandbox.rest.names import Names
 from streaming.sandbox.rest.parameters import Parameters, exact
-from tests.streaming.sandbox.rest_counter import BTC, LISTINGS, XRP_BTC
+from tests.streaming.sandbox.rest_rig import BTC, LISTINGS, XRP_BTC
 from trading.orders import Side
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import pytest
 
 from streaming.sandbox.rates import Allowance
 from tests.streaming.sandbox.recorded import differences, recorded
-from tests.streaming.sandbox.rest_counter import BTC, START, XRP, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, START, XRP, Counter, visit
 from trading.market import PairStatus
 
 MINUTES = 800  # more than the 721 rows of one answer

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.exchange.exchange import Exchange, ExchangeStore
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.market import MarketClock, Tick
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.rest import routes
 from streaming.sandbox.websocket import WebSocketFace

@@ -5,8 +5,8 @@ import json
 from collections.abc import Coroutine
 from typing import Any
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.faults import Faults
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from streaming.sandbox.desk import Desk, utc
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.model import Listing
+from streaming.sandbox.order_gateway import Desk, utc
 from streaming.sandbox.rest.names import Names
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair, PairStatus

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import pytest
 
-from streaming.sandbox.desk import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.faults import Fault, FaultKind, Faults
 from streaming.sandbox.model import (
     Amendment,
@@ -19,6 +18,7 @@ from streaming.sandbox.model import (
     PriceTerm,
     Refused,
 )
+from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.rates import STARTER, Rates
 from streaming.sandbox.references import EVERY_KIND, TXID, Kind, Reference
 from trading.market import Pair

@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.faults import Fault, FaultKind, Faults
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket import WebSocketFace
 from streaming.sandbox.websocket.framing import fragments, framed

@@ -14,12 +14,12 @@ from urllib.parse import urlencode
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.exchange.exchange import Exchange, ExchangeStore
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import ApiKey, Keys, signature
 from streaming.sandbox.market import MarketClock, Tick
 from streaming.sandbox.model import Listing
+from streaming.sandbox.order_gateway import Desk
 from streaming.sandbox.rates import GENEROUS, PRO, Allowance, Rates, Tier
 from streaming.sandbox.rest import routes
 from trading.fills import Costs

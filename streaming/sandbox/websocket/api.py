@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import WSMsgType, web
 
-from streaming.sandbox.desk import Desk
 from streaming.sandbox.faults import Faults
+from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.websocket.client_writer import TransportOutlet
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub
-from streaming.sandbox.websocket.market import Market, Tokens
 from streaming.sandbox.websocket.orders import OrderEntry
-from streaming.sandbox.websocket.outlet import TransportOutlet
+from streaming.sandbox.websocket.ports import Market, Tokens
 
 log = logging.getLogger(__name__)
 PATHS = ("/v2", "/v2/private")  # Kraken has them on two hosts; here both take everything
