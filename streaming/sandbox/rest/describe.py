@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from streaming.sandbox.formatting import price_decimals, quantity_decimals
+from streaming.sandbox.formatting import format_fixed, price_decimals, quantity_decimals
 from streaming.sandbox.model import TRAILING, CloseOrder, ExchangeOrder, OrderType, PriceTerm, PriceUnit
 from streaming.sandbox.rest.names import altname
-from streaming.sandbox.rest.spelling import fixed
 from trading.market import Instrument
 
 WORDS = {
@@ -33,7 +32,7 @@ class Description:
 def describe(order: ExchangeOrder, instrument: Instrument) -> Description:
     request = order.request
     limit, trigger = _limit(order, instrument), _trigger(order, instrument)
-    quantity = fixed(request.quantity, quantity_decimals(instrument))
+    quantity = format_fixed(request.quantity, quantity_decimals(instrument))
     text = f"{request.side} {quantity} {altname(request.pair)} @ {_words(request.order_type, limit, trigger)}"
     if request.leverage > 1:
         text += f" with {leverage(request.leverage)} leverage"
@@ -84,8 +83,8 @@ def _close(close: CloseOrder | None, instrument: Instrument) -> str:
 def _term(term: PriceTerm, instrument: Instrument) -> str:
     decimals = price_decimals(instrument)
     if term.unit is PriceUnit.ABSOLUTE:
-        return fixed(term.value, decimals)
+        return format_fixed(term.value, decimals)
     sign = "-" if term.value < 0 else "+"
     if term.unit is PriceUnit.PERCENT:
-        return f"{sign}{fixed(abs(term.value), 4)}%"
-    return f"{sign}{fixed(abs(term.value), decimals)}"
+        return f"{sign}{format_fixed(abs(term.value), 4)}%"
+    return f"{sign}{format_fixed(abs(term.value), decimals)}"

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+from streaming.sandbox.formatting import format_fixed
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import ExchangeFill, Refused
 from streaming.sandbox.rest import statements
@@ -13,7 +14,6 @@ from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import Private
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters
-from streaming.sandbox.rest.spelling import fixed
 from streaming.sandbox.rest.statements import OpenPosition
 from trading.errors import NotStored
 from trading.margin.terms import MarginPosition
@@ -43,7 +43,7 @@ async def trade_volume(face: Face, name: str, given: Parameters) -> dict[str, An
     pairs = face.names.pairs(given.text("pair")) if "pair" in given else ()
     answer: dict[str, Any] = {
         "currency": asset_name(face.quote).key,
-        "volume": fixed(_volume(face, name), statements.RATE_DECIMALS),
+        "volume": format_fixed(_volume(face, name), statements.RATE_DECIMALS),
     }
     if pairs:
         rules = {pair_key(pair): face.instrument(pair) for pair in pairs}

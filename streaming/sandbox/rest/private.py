@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from streaming.sandbox.formatting import quantity_decimals
+from streaming.sandbox.formatting import format_fixed, format_rfc3339, quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
 from streaming.sandbox.limits import MAX_TIMEOUT
 from streaming.sandbox.model import ExchangeOrder
@@ -16,7 +16,6 @@ from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.describe import Description, describe
 from streaming.sandbox.rest.envelope import Private
 from streaming.sandbox.rest.parameters import Parameters, invalid
-from streaming.sandbox.rest.spelling import fixed, rfc3339
 
 ID_LETTERS = string.ascii_uppercase + string.digits
 
@@ -52,7 +51,7 @@ async def edit_order(face: Face, name: str, given: Parameters) -> dict[str, Any]
         "descr": {"order": words.order},
         "txid": order.order_id,
         "originaltxid": known.order_id,
-        "volume": fixed(order.request.quantity, quantity_decimals(face.instrument(pair))),
+        "volume": format_fixed(order.request.quantity, quantity_decimals(face.instrument(pair))),
         "price": words.price,
         "price2": words.price2,
         "orders_cancelled": 1,
@@ -79,8 +78,8 @@ async def cancel_all_after(face: Face, name: str, given: Parameters) -> dict[str
     now = face.told_time()
     trigger = await face.desk.cancel_all_after(name, timeout)
     return {
-        "currentTime": rfc3339(now),
-        "triggerTime": rfc3339(face.told_time(trigger)) if trigger is not None else "0",
+        "currentTime": format_rfc3339(now),
+        "triggerTime": format_rfc3339(face.told_time(trigger)) if trigger is not None else "0",
     }
 
 

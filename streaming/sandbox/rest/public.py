@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from streaming.sandbox.formatting import format_rfc1123, format_rfc3339
 from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import Listing, Refused
 from streaming.sandbox.rest import shapes
@@ -11,7 +12,6 @@ from streaming.sandbox.rest.api import Face
 from streaming.sandbox.rest.envelope import PublicCall
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters, invalid
-from streaming.sandbox.rest.spelling import rfc1123, rfc3339, seconds
 from trading.market import Pair
 
 MOST_TRADES = 1000
@@ -24,11 +24,11 @@ LAST_CURSOR = 2**63 - 1
 
 def server_time(face: Face, _: Parameters) -> dict[str, Any]:
     now = face.told_time()
-    return {"unixtime": int(seconds(now)), "rfc1123": rfc1123(now)}
+    return {"unixtime": int(now.timestamp()), "rfc1123": format_rfc1123(now)}
 
 
 def system_status(face: Face, _: Parameters) -> dict[str, Any]:
-    return {"status": face.system_status().value, "timestamp": rfc3339(face.told_time())}
+    return {"status": face.system_status().value, "timestamp": format_rfc3339(face.told_time())}
 
 
 def assets(face: Face, given: Parameters) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def candles(face: Face, given: Parameters) -> dict[str, Any]:
     bars = face.exchange.tape(pair).filled_bars(interval, face.exchange.market_now(), _since(given))
     if not bars:
         raise Refused("EService:Unavailable")  # nothing was ever traded
-    last = int(seconds(bars[-1].open_time)) - interval * 60
+    last = int(bars[-1].open_time.timestamp()) - interval * 60
     instrument = face.instrument(pair)
     return {pair_key(pair): [shapes.candle(instrument, bar) for bar in bars], "last": last}
 

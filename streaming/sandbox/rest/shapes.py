@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.formatting import cost_decimals, price_decimals, quantity_decimals
+from streaming.sandbox.formatting import (
+    cost_decimals,
+    format_book_quantity,
+    format_fixed,
+    format_short,
+    format_whole_lots,
+    price_decimals,
+    quantity_decimals,
+)
 from streaming.sandbox.model import Bar, BookLevel, BookView, DaySummary, Listing, Print, Refused
 from streaming.sandbox.rest.names import altname, asset_name, pair_key, wsname
-from streaming.sandbox.rest.spelling import (
-    book_quantity,
-    fixed,
-    plain,
-    seconds,
-    whole_lots,
-)
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, PairStatus
 from trading.orders import Side
@@ -57,9 +58,9 @@ def asset_pair(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict
         **pair_leverage(listing),
         **pair_fees(listing),
         **pair_margin(terms),
-        "ordermin": plain(instrument.minimum_quantity),
-        "costmin": plain(instrument.minimum_cost),
-        "tick_size": plain(instrument.price_increment),
+        "ordermin": format_short(instrument.minimum_quantity),
+        "costmin": format_short(instrument.minimum_cost),
+        "tick_size": format_short(instrument.price_increment),
         "status": status.value,
         **limits,
     }
@@ -94,39 +95,39 @@ def ticker(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
     price, lot = cost_decimals(instrument), quantity_decimals(instrument)
 
     def prices(*values: Decimal) -> list[str]:
-        return [fixed(value, price) for value in values]
+        return [format_fixed(value, price) for value in values]
 
     def lots(*values: Decimal) -> list[str]:
-        return [fixed(value, lot) for value in values]
+        return [format_fixed(value, lot) for value in values]
 
     return {
-        "a": [*prices(summary.ask.price), *whole_lots(summary.ask.quantity)],
-        "b": [*prices(summary.bid.price), *whole_lots(summary.bid.quantity)],
+        "a": [*prices(summary.ask.price), *format_whole_lots(summary.ask.quantity)],
+        "b": [*prices(summary.bid.price), *format_whole_lots(summary.bid.quantity)],
         "c": [*prices(summary.last), *lots(summary.last_quantity)],
         "v": lots(summary.volume_today, summary.volume),
         "p": prices(summary.vwap_today, summary.vwap),
         "t": [summary.trades_today, summary.trades],
         "l": prices(summary.low_today, summary.low),
         "h": prices(summary.high_today, summary.high),
-        "o": fixed(summary.open_today, price),
+        "o": format_fixed(summary.open_today, price),
     }
 
 
 def candle(instrument: Instrument, bar: Bar) -> list[Any]:
     price = price_decimals(instrument)
     return [
-        int(seconds(bar.open_time)),
-        *(fixed(value, price) for value in (bar.open, bar.high, bar.low, bar.close, bar.vwap)),
-        fixed(bar.volume, quantity_decimals(instrument)),
+        int(bar.open_time.timestamp()),
+        *(format_fixed(value, price) for value in (bar.open, bar.high, bar.low, bar.close, bar.vwap)),
+        format_fixed(bar.volume, quantity_decimals(instrument)),
         bar.trades,
     ]
 
 
 def trade(instrument: Instrument, print_: Print) -> list[Any]:
     return [
-        fixed(print_.price, cost_decimals(instrument)),
-        fixed(print_.quantity, quantity_decimals(instrument)),
-        seconds(print_.at),
+        format_fixed(print_.price, cost_decimals(instrument)),
+        format_fixed(print_.quantity, quantity_decimals(instrument)),
+        print_.at.timestamp(),
         "b" if print_.side is Side.BUY else "s",
         "l" if print_.order_type == "limit" else "m",
         "",
@@ -145,7 +146,10 @@ def trades(instrument: Instrument, prints: Sequence[Print], last: int) -> dict[s
 def depth(instrument: Instrument, book: BookView) -> dict[str, Any]:
     def levels(side: Sequence[BookLevel]) -> list[list[Any]]:
         price = cost_decimals(instrument)
-        return [[fixed(it.price, price), book_quantity(it.quantity), int(seconds(it.at))] for it in side]
+        return [
+            [format_fixed(it.price, price), format_book_quantity(it.quantity), int(it.at.timestamp())]
+            for it in side
+        ]
 
     return {pair_key(instrument.pair): {"asks": levels(book.asks), "bids": levels(book.bids)}}
 

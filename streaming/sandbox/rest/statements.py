@@ -7,11 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from streaming.sandbox.exchange.ledger import MarginSummary
-from streaming.sandbox.formatting import cost_decimals, price_decimals, quantity_decimals
+from streaming.sandbox.formatting import (
+    cost_decimals,
+    format_fixed,
+    format_short,
+    format_signed,
+    price_decimals,
+    quantity_decimals,
+)
 from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, ExchangeFill, ExchangeOrder, OrderType
 from streaming.sandbox.rest.describe import describe, leverage
 from streaming.sandbox.rest.names import altname, asset_name, pair_key
-from streaming.sandbox.rest.spelling import fixed, plain, seconds, signed
 from trading.margin.terms import MarginPosition, MarginTerms
 from trading.market import Instrument
 from trading.orders import Side
@@ -32,9 +38,9 @@ def order_info(
         "userref": request.user_reference or None,
         **({"cl_ord_id": request.client_order_id} if request.client_order_id else {}),
         "status": order.state.value,
-        "opentm": seconds(order.opened_at),
+        "opentm": order.opened_at.timestamp(),
         "starttm": 0,
-        "expiretm": seconds(request.expires_at) if request.expires_at else 0,
+        "expiretm": request.expires_at.timestamp() if request.expires_at else 0,
         "descr": {
             "pair": altname(request.pair),
             "aclass": "forex",
@@ -46,12 +52,12 @@ def order_info(
             "order": words.order,
             "close": words.close,
         },
-        "vol": fixed(request.quantity, lot),
-        "vol_exec": fixed(order.filled, lot),
-        "cost": fixed(order.cost, cost),
-        "fee": fixed(order.fee, cost),
+        "vol": format_fixed(request.quantity, lot),
+        "vol_exec": format_fixed(order.filled, lot),
+        "cost": format_fixed(order.cost, cost),
+        "fee": format_fixed(order.fee, cost),
         "price": _average(order, instrument),
-        "stopprice": fixed(order.trigger_price or Decimal(0), cost),
+        "stopprice": format_fixed(order.trigger_price or Decimal(0), cost),
         "limitprice": _limit(order, cost),
         "misc": _misc(order),
         "oflags": "fciq,post" if request.post_only else "fciq",
@@ -64,7 +70,7 @@ def order_info(
         info["trades"] = [fill.execution_id for fill in fills]
     if order.state in FINAL:
         info["reason"] = order.reason or None
-        info["closetm"] = seconds(order.closed_at or order.opened_at)
+        info["closetm"] = (order.closed_at or order.opened_at).timestamp()
     return info
 
 
@@ -76,14 +82,14 @@ def fill_info(fill: ExchangeFill, instrument: Instrument) -> dict[str, Any]:
         "postxid": fill.execution_id,
         "pair": pair_key(fill.pair),
         "aclass": "forex",
-        "time": seconds(fill.at),
+        "time": fill.at.timestamp(),
         "type": fill.side.value,
         "ordertype": fill.order_type.value,
-        "price": fixed(fill.price, cost),
-        "cost": fixed(fill.cost, cost),
-        "fee": fixed(fill.fee, cost),
-        "vol": fixed(fill.quantity, quantity_decimals(instrument)),
-        "margin": fixed(fill.margin, cost),
+        "price": format_fixed(fill.price, cost),
+        "cost": format_fixed(fill.cost, cost),
+        "fee": format_fixed(fill.fee, cost),
+        "vol": format_fixed(fill.quantity, quantity_decimals(instrument)),
+        "margin": format_fixed(fill.margin, cost),
         "leverage": str(round(fill.cost / fill.margin)) if borrowed else "0",
         "misc": "",
         "trade_id": fill.trade_id,
@@ -93,7 +99,7 @@ def fill_info(fill: ExchangeFill, instrument: Instrument) -> dict[str, Any]:
 
 def balances(amounts: Mapping[str, Decimal]) -> dict[str, str]:
     return {
-        asset_name(asset).key: fixed(amount, asset_name(asset).decimals)
+        asset_name(asset).key: format_fixed(amount, asset_name(asset).decimals)
         for asset, amount in sorted(amounts.items())
     }
 
@@ -118,8 +124,8 @@ def trade_balance(summary: MarginSummary, asset: str) -> dict[str, str]:
         "e": summary.equity,
         "mf": summary.free,
     }
-    told = {name: fixed(amount, decimals) for name, amount in amounts.items()}
-    return told if summary.level is None else {**told, "ml": fixed(summary.level, 2)}
+    told = {name: format_fixed(amount, decimals) for name, amount in amounts.items()}
+    return told if summary.level is None else {**told, "ml": format_fixed(summary.level, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,24 +143,24 @@ class OpenPosition:
 def position_info(known: OpenPosition, terms: MarginTerms, with_profit: bool) -> dict[str, Any]:
     position, fill = known.position, known.opened_by
     cost, lot = cost_decimals(known.instrument), quantity_decimals(known.instrument)
-    hours = plain(Decimal(terms.rollover_every.total_seconds()) / 3600)
+    hours = format_short(Decimal(terms.rollover_every.total_seconds()) / 3600)
     closed = max(fill.quantity - abs(position.quantity), Decimal(0)) if fill else Decimal(0)
     profit = _profit(known, cost) if with_profit else {}
     return {
         "ordertxid": fill.order_id if fill else "",
         "posstatus": "open",
         "pair": pair_key(position.pair),
-        "time": seconds(position.opened_at),
+        "time": position.opened_at.timestamp(),
         "type": _side(position).value,
         "ordertype": fill.order_type.value if fill else OrderType.MARKET.value,
-        "cost": fixed(position.value, cost),
-        "fee": fixed(fill.fee if fill else Decimal(0), cost),
-        "vol": fixed(abs(position.quantity) + closed, lot),
-        "vol_closed": fixed(closed, lot),
-        "margin": fixed(position.value / position.leverage, cost),
+        "cost": format_fixed(position.value, cost),
+        "fee": format_fixed(fill.fee if fill else Decimal(0), cost),
+        "vol": format_fixed(abs(position.quantity) + closed, lot),
+        "vol_closed": format_fixed(closed, lot),
+        "margin": format_fixed(position.value / position.leverage, cost),
         **profit,
-        "terms": f"{fixed(terms.rollover_fee * PERCENT, RATE_DECIMALS)}% per {hours} hours",
-        "rollovertm": str(int(seconds(known.rolls_over_at))),
+        "terms": f"{format_fixed(terms.rollover_fee * PERCENT, RATE_DECIMALS)}% per {hours} hours",
+        "rollovertm": str(int(known.rolls_over_at.timestamp())),
         "misc": "",
         "oflags": "",
     }
@@ -167,38 +173,38 @@ def market_position(group: Sequence[OpenPosition], with_profit: bool) -> dict[st
     value = sum((it.position.value for it in group), Decimal(0))
     margin = sum((it.position.value / it.position.leverage for it in group), Decimal(0))
     profits = [_profit_of(it) for it in group]
-    told = {"value": fixed(sum((v for v, _ in profits), Decimal(0)), cost)}
-    told["net"] = signed(sum((net for _, net in profits), Decimal(0)), RATE_DECIMALS)
+    told = {"value": format_fixed(sum((v for v, _ in profits), Decimal(0)), cost)}
+    told["net"] = format_signed(sum((net for _, net in profits), Decimal(0)), RATE_DECIMALS)
     return {
         "pair": pair_key(first.position.pair),
         "positions": str(len(group)),
         "type": _side(first.position).value,
-        "leverage": fixed(value / margin, 5),
-        "cost": fixed(value, cost),
-        "fee": fixed(sum((it.opened_by.fee for it in group if it.opened_by), Decimal(0)), cost),
-        "vol": fixed(sum((abs(it.position.quantity) for it in group), Decimal(0)), lot),
-        "vol_closed": fixed(Decimal(0), lot),
-        "margin": fixed(margin, cost),
+        "leverage": format_fixed(value / margin, 5),
+        "cost": format_fixed(value, cost),
+        "fee": format_fixed(sum((it.opened_by.fee for it in group if it.opened_by), Decimal(0)), cost),
+        "vol": format_fixed(sum((abs(it.position.quantity) for it in group), Decimal(0)), lot),
+        "vol_closed": format_fixed(Decimal(0), lot),
+        "margin": format_fixed(margin, cost),
         **(told if with_profit else {}),
     }
 
 
 def fee_tier(share: Decimal) -> dict[str, Any]:
     """The sandbox has one step: what is charged now is the least and the most."""
-    percent = fixed(share * PERCENT, RATE_DECIMALS)
+    percent = format_fixed(share * PERCENT, RATE_DECIMALS)
     return {
         "fee": percent,
         "minfee": percent,
         "maxfee": percent,
         "nextfee": None,
         "nextvolume": None,
-        "tiervolume": fixed(Decimal(0), RATE_DECIMALS),
+        "tiervolume": format_fixed(Decimal(0), RATE_DECIMALS),
     }
 
 
 def _profit(known: OpenPosition, decimals: int) -> dict[str, str]:
     value, net = _profit_of(known)
-    return {"value": fixed(value, decimals), "net": signed(net, RATE_DECIMALS)}
+    return {"value": format_fixed(value, decimals), "net": format_signed(net, RATE_DECIMALS)}
 
 
 def _profit_of(known: OpenPosition) -> tuple[Decimal, Decimal]:
@@ -211,14 +217,14 @@ def _side(position: MarginPosition) -> Side:
 
 def _average(order: ExchangeOrder, instrument: Instrument) -> str:
     if not order.filled:
-        return fixed(Decimal(0), cost_decimals(instrument))
-    return fixed(order.average_price, price_decimals(instrument))
+        return format_fixed(Decimal(0), cost_decimals(instrument))
+    return format_fixed(order.average_price, price_decimals(instrument))
 
 
 def _limit(order: ExchangeOrder, decimals: int) -> str:
     """Zero for plain limit orders, whose price is in `descr`; what a triggered order turns into otherwise."""
     shown = order.limit_price if order.request.order_type not in UNTRIGGERED else None
-    return fixed(shown or Decimal(0), decimals)
+    return format_fixed(shown or Decimal(0), decimals)
 
 
 def _misc(order: ExchangeOrder) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from streaming.sandbox.formatting import PairDecimals, format_microseconds
 from streaming.sandbox.model import BookLevel, BookView
-from streaming.sandbox.websocket.spelling import Decimals, microseconds
 from trading.errors import InvalidValue
 from trading.market import Pair
 
@@ -75,7 +75,7 @@ class _Changed:
 class PairBook:
     """One pair at every depth, built from what the exchange holds and kept by what it says has changed."""
 
-    def __init__(self, pair: Pair, decimals: Decimals, view: BookView) -> None:
+    def __init__(self, pair: Pair, decimals: PairDecimals, view: BookView) -> None:
         self._symbol = str(pair)
         self._decimals = decimals
         self._bids, self._asks = _Side(-1), _Side(1)
@@ -124,7 +124,7 @@ class PairBook:
         return (
             f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{self._symbol}",'
             f'"bids":[{self._listed(bids)}],"asks":[{self._listed(asks)}],'
-            f'"checksum":{self.checksum},"timestamp":"{microseconds(at)}"}}]}}'
+            f'"checksum":{self.checksum},"timestamp":"{format_microseconds(at)}"}}]}}'
         ).encode()
 
     def _listed(self, levels: Sequence[Steps]) -> str:

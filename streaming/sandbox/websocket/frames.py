@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from streaming.sandbox.formatting import PairDecimals, format_microseconds, format_nanoseconds, json_fixed
 from streaming.sandbox.model import Bar, BookLevel, DaySummary, Print
-from streaming.sandbox.websocket.spelling import Decimals, microseconds, nanoseconds, number
 from trading.market import Pair
 
 SNAPSHOT = "snapshot"
@@ -41,11 +41,11 @@ def status(system: str, connection: int) -> bytes:
     )
 
 
-def trades(kind: str, decimals: Decimals, prints: Iterable[Print]) -> bytes:
+def trades(kind: str, decimals: PairDecimals, prints: Iterable[Print]) -> bytes:
     return message("trade", kind, [_trade(decimals, printed) for printed in prints])
 
 
-def ticker(kind: str, pair: Pair, decimals: Decimals, summary: DaySummary, at: datetime) -> bytes:
+def ticker(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySummary, at: datetime) -> bytes:
     """Sides without a level are told as zero. `change` counts from the price of 24 hours ago."""
     change = (summary.last or Decimal(0)) - summary.open
     share = change / summary.open * _HUNDRED if summary.open else Decimal(0)
@@ -57,62 +57,62 @@ def ticker(kind: str, pair: Pair, decimals: Decimals, summary: DaySummary, at: d
                 "symbol": str(pair),
                 **_best("bid", decimals, summary.bid),
                 **_best("ask", decimals, summary.ask),
-                "last": decimals.spell_price(summary.last or Decimal(0)),
-                "volume": decimals.spell_quantity(summary.volume),
-                "vwap": decimals.spell_price(summary.vwap),
-                "low": decimals.spell_price(summary.low),
-                "high": decimals.spell_price(summary.high),
-                "change": decimals.spell_price(change),
-                "change_pct": number(share, 2),
+                "last": decimals.json_price(summary.last or Decimal(0)),
+                "volume": decimals.json_quantity(summary.volume),
+                "vwap": decimals.json_price(summary.vwap),
+                "low": decimals.json_price(summary.low),
+                "high": decimals.json_price(summary.high),
+                "change": decimals.json_price(change),
+                "change_pct": json_fixed(share, 2),
                 "trades": summary.trades,
-                "timestamp": microseconds(at),
+                "timestamp": format_microseconds(at),
             }
         ],
     )
 
 
 def candles(
-    kind: str, pair: Pair, decimals: Decimals, interval: int, bars: Sequence[Bar], at: datetime
+    kind: str, pair: Pair, decimals: PairDecimals, interval: int, bars: Sequence[Bar], at: datetime
 ) -> bytes:
     """`interval` in minutes; the deprecated `timestamp` of a candle is its end."""
     return encode(
         {
             "channel": "ohlc",
             "type": kind,
-            "timestamp": nanoseconds(at),
+            "timestamp": format_nanoseconds(at),
             "data": [_candle(pair, decimals, interval, bar) for bar in bars],
         }
     )
 
 
-def _trade(decimals: Decimals, printed: Print) -> dict[str, Any]:
+def _trade(decimals: PairDecimals, printed: Print) -> dict[str, Any]:
     return {
         "symbol": str(printed.pair),
         "side": printed.side.value,
-        "price": decimals.spell_price(printed.price),
-        "qty": decimals.spell_quantity(printed.quantity),
+        "price": decimals.json_price(printed.price),
+        "qty": decimals.json_quantity(printed.quantity),
         "ord_type": printed.order_type,
         "trade_id": printed.trade_id,
-        "timestamp": microseconds(printed.at),
+        "timestamp": format_microseconds(printed.at),
     }
 
 
-def _best(name: str, decimals: Decimals, level: BookLevel | None) -> dict[str, Any]:
+def _best(name: str, decimals: PairDecimals, level: BookLevel | None) -> dict[str, Any]:
     price, quantity = (level.price, level.quantity) if level else (Decimal(0), Decimal(0))
-    return {name: decimals.spell_price(price), f"{name}_qty": decimals.spell_quantity(quantity)}
+    return {name: decimals.json_price(price), f"{name}_qty": decimals.json_quantity(quantity)}
 
 
-def _candle(pair: Pair, decimals: Decimals, interval: int, bar: Bar) -> dict[str, Any]:
+def _candle(pair: Pair, decimals: PairDecimals, interval: int, bar: Bar) -> dict[str, Any]:
     return {
         "symbol": str(pair),
-        "open": decimals.spell_price(bar.open),
-        "high": decimals.spell_price(bar.high),
-        "low": decimals.spell_price(bar.low),
-        "close": decimals.spell_price(bar.close),
+        "open": decimals.json_price(bar.open),
+        "high": decimals.json_price(bar.high),
+        "low": decimals.json_price(bar.low),
+        "close": decimals.json_price(bar.close),
         "trades": bar.trades,
-        "volume": decimals.spell_quantity(bar.volume),
-        "vwap": decimals.spell_price(bar.vwap),
-        "interval_begin": nanoseconds(bar.open_time),
+        "volume": decimals.json_quantity(bar.volume),
+        "vwap": decimals.json_price(bar.vwap),
+        "interval_begin": format_nanoseconds(bar.open_time),
         "interval": interval,
-        "timestamp": microseconds(bar.open_time + timedelta(minutes=interval)),
+        "timestamp": format_microseconds(bar.open_time + timedelta(minutes=interval)),
     }

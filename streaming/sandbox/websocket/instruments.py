@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from streaming.sandbox.formatting import cost_decimals
+from streaming.sandbox.formatting import PairDecimals, cost_decimals, json_fixed, json_unchanged
 from streaming.sandbox.model import Listing
 from streaming.sandbox.websocket.frames import message
-from streaming.sandbox.websocket.spelling import Decimals, number, plain
 from trading.market import Pair, PairStatus
 
 CHANNEL = "instrument"
@@ -70,13 +69,13 @@ def _asset(name: str, borrowable: bool) -> dict[str, Any]:
         "precision": known.precision,
         "precision_display": known.display,
         "borrowable": borrowable,
-        "collateral_value": plain(Decimal(known.collateral)),
+        "collateral_value": json_unchanged(Decimal(known.collateral)),
     }
-    return asset | ({"margin_rate": plain(Decimal(known.rate))} if borrowable else {})
+    return asset | ({"margin_rate": json_unchanged(Decimal(known.rate))} if borrowable else {})
 
 
 def _pair(listing: Listing, status: PairStatus) -> dict[str, Any]:
-    instrument, decimals = listing.instrument, Decimals.of(listing)
+    instrument, decimals = listing.instrument, PairDecimals.of(listing)
     pair = instrument.pair
     return {
         "symbol": str(pair),
@@ -84,16 +83,16 @@ def _pair(listing: Listing, status: PairStatus) -> dict[str, Any]:
         "quote": pair.quote,
         "status": status.value,
         "qty_precision": decimals.quantity,
-        "qty_increment": plain(instrument.quantity_increment),
+        "qty_increment": json_unchanged(instrument.quantity_increment),
         "price_precision": decimals.price,
         "cost_precision": cost_decimals(instrument),
         "marginable": _marginable(listing),
         "has_index": True,
-        "cost_min": plain(instrument.minimum_cost),
+        "cost_min": json_unchanged(instrument.minimum_cost),
         **_margin(listing),
-        "tick_size": plain(instrument.price_increment),
-        "price_increment": plain(instrument.price_increment),
-        "qty_min": number(instrument.minimum_quantity, decimals.quantity),
+        "tick_size": json_unchanged(instrument.price_increment),
+        "price_increment": json_unchanged(instrument.price_increment),
+        "qty_min": json_fixed(instrument.minimum_quantity, decimals.quantity),
     }
 
 
@@ -101,7 +100,7 @@ def _margin(listing: Listing) -> dict[str, Any]:
     if not _marginable(listing):
         return {}
     return {
-        "margin_initial": number(1 / listing.instrument.maximum_leverage, 2),
+        "margin_initial": json_fixed(1 / listing.instrument.maximum_leverage, 2),
         "position_limit_long": NO_LIMIT,
         "position_limit_short": NO_LIMIT,
     }

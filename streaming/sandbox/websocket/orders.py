@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from streaming.sandbox.formatting import format_server_time
 from streaming.sandbox.model import ExchangeOrder, NewOrder, Refused
 from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, Desk
 from streaming.sandbox.references import Reference
@@ -14,7 +15,6 @@ from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, Chang
 from streaming.sandbox.websocket.order_terms import unsupported
 from streaming.sandbox.websocket.ports import Market
 from streaming.sandbox.websocket.reports import identifier
-from streaming.sandbox.websocket.spelling import told
 
 Result = dict[str, Any] | list[dict[str, Any]]
 
@@ -105,7 +105,10 @@ class OrderEntry:
     async def _cancel_all_after(self, account: str, seconds: int) -> dict[str, Any]:
         trigger = await self._desk.cancel_all_after(account, seconds)
         now = self._server()
-        return {"currentTime": told(now), "triggerTime": "0" if trigger is None else told(now + seconds)}
+        return {
+            "currentTime": format_server_time(now),
+            "triggerTime": "0" if trigger is None else format_server_time(now + seconds),
+        }
 
     def _with_leverage(self, request: AddOrder) -> NewOrder:
         order = request.order

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.formatting import PairDecimals
 from streaming.sandbox.model import BalanceChanged, OrderChanged
 from streaming.sandbox.websocket import reports
 from streaming.sandbox.websocket.clients import Client, Delivery, Watch
 from streaming.sandbox.websocket.frames import SNAPSHOT, UPDATE, message
 from streaming.sandbox.websocket.ports import Counters, Market, Tokens
-from streaming.sandbox.websocket.spelling import Decimals
 from trading.market import Pair
 
 SNAPSHOT_FILLS = 50
@@ -25,7 +25,7 @@ class PrivateData:
         self._counters = counters
         self._tokens = tokens
         self._watchers: dict[tuple[str, str], dict[Client, Watch]] = {}  # by account and channel
-        self._decimals = {pair: Decimals.of(listing) for pair, listing in market.listings.items()}
+        self._decimals = {pair: PairDecimals.of(listing) for pair, listing in market.listings.items()}
 
     @property
     def maximum_rate(self) -> int:

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from streaming.sandbox.formatting import PairDecimals
 from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import BookChanged, BookLevel, TradesPrinted
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.books import DEPTHS, PairBook
 from streaming.sandbox.websocket.clients import Client, Delivery, Topic
 from streaming.sandbox.websocket.ports import Market
-from streaming.sandbox.websocket.spelling import Decimals
 from trading.market import Pair
 
 SNAPSHOT_TRADES = 50
@@ -29,7 +29,7 @@ class PublicData:
         self._subscribers: dict[Topic, dict[Client, None]] = {}
         self._books: dict[Pair, PairBook] = {}
         self._bests: dict[Pair, Best] = {}
-        self._decimals = {pair: Decimals.of(listing) for pair, listing in market.listings.items()}
+        self._decimals = {pair: PairDecimals.of(listing) for pair, listing in market.listings.items()}
 
     def add(self, client: Client, topic: Topic) -> None:
         """From now on; what comes next is told against what is there now, with or without a snapshot."""

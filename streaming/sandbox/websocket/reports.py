@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.formatting import PairDecimals, format_microseconds, json_exact, json_fixed
 from streaming.sandbox.model import (
     BalanceChanged,
     ExchangeFill,
@@ -20,7 +21,6 @@ from streaming.sandbox.model import (
     PriceTerm,
     PriceUnit,
 )
-from streaming.sandbox.websocket.spelling import Decimals, exact, microseconds, number
 
 Row = dict[str, Any]
 AVERAGE_DECIMALS = 4  # of an average price beyond those of the pair
@@ -31,7 +31,7 @@ _CATEGORIES = {"margin": "margin-trade", "rollover": "marginrollover"}
 Dollars = Callable[[str], Decimal | None]  # what one of the asset is worth, None where nobody knows
 
 
-def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: datetime) -> Row:
+def order_report(event: OrderChanged, decimals: PairDecimals, dollars: Dollars, at: datetime) -> Row:
     """One row of an update. Kraken repeats the terms of an order only where they are new."""
     order, change = event.order, event.exec_type
     if change is ExecType.TRADE and event.fill is not None:
@@ -39,7 +39,7 @@ def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: 
     row = _identity(order) | {
         "exec_type": change.value,
         "order_status": _status(order, change),
-        "timestamp": microseconds(at),
+        "timestamp": format_microseconds(at),
     }
     if change not in SPARSE:
         row |= _terms(order, decimals)
@@ -54,21 +54,21 @@ def order_report(event: OrderChanged, decimals: Decimals, dollars: Dollars, at: 
     return row
 
 
-def open_order_report(order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
+def open_order_report(order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) -> Row:
     """One row of a snapshot."""
     return (
         _identity(order)
         | {
             "exec_type": ExecType.NEW.value,
             "order_status": _status(order, ExecType.NEW),
-            "timestamp": microseconds(order.opened_at),
+            "timestamp": format_microseconds(order.opened_at),
         }
         | _terms(order, decimals)
         | _progress(order, decimals, dollars)
     )
 
 
-def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
+def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) -> Row:
     """The docs: a fill says `partially_filled` even when nothing is left; `filled` follows by itself."""
     return (
         _identity(order)
@@ -78,16 +78,16 @@ def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: Decimals, do
             "trade_id": fill.trade_id,
             "symbol": str(fill.pair),
             "side": fill.side.value,
-            "last_qty": decimals.spell_quantity(fill.quantity),
-            "last_price": decimals.spell_price(fill.price),
+            "last_qty": decimals.json_quantity(fill.quantity),
+            "last_price": decimals.json_price(fill.price),
             "liquidity_ind": "m" if fill.maker else "t",
-            "cost": exact(fill.cost),
+            "cost": json_exact(fill.cost),
             "order_type": fill.order_type.value,
-            "timestamp": microseconds(fill.at),
+            "timestamp": format_microseconds(fill.at),
             "order_status": "partially_filled",
         }
         | _progress(order, decimals, dollars)
-        | {"fees": [{"asset": fill.pair.quote, "qty": exact(fill.fee)}]}
+        | {"fees": [{"asset": fill.pair.quote, "qty": json_exact(fill.fee)}]}
         | ({"margin_borrow": True} if fill.margin else {})
     )
 
@@ -97,8 +97,8 @@ def balance_row(asset: str, amount: Decimal) -> Row:
     return {
         "asset": asset,
         "asset_class": "currency",
-        "balance": exact(amount),
-        "wallets": [{"type": "spot", "id": "main", "balance": exact(amount)}],
+        "balance": json_exact(amount),
+        "wallets": [{"type": "spot", "id": "main", "balance": json_exact(amount)}],
     }
 
 
@@ -107,16 +107,16 @@ def ledger_row(event: BalanceChanged) -> Row:
     return {
         "ledger_id": identifier("L", event.account, event.asset, event.kind, event.reference, event.balance),
         "ref_id": event.reference,
-        "timestamp": microseconds(event.at),
+        "timestamp": format_microseconds(event.at),
         "type": event.kind,
         "asset": event.asset,
         "asset_class": "currency",
         "category": _CATEGORIES.get(event.kind, event.kind),
         "wallet_type": "spot",
         "wallet_id": "main",
-        "amount": exact(event.amount),
-        "fee": exact(Decimal(0)),
-        "balance": exact(event.balance),
+        "amount": json_exact(event.amount),
+        "fee": json_exact(Decimal(0)),
+        "balance": json_exact(event.balance),
     }
 
 
@@ -142,21 +142,21 @@ def _status(order: ExchangeOrder, change: ExecType) -> str:
     return ended.get(order.state) or ("partially_filled" if order.filled else "new")
 
 
-def _progress(order: ExchangeOrder, decimals: Decimals, dollars: Dollars) -> Row:
+def _progress(order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) -> Row:
     row: Row = {
-        "cum_qty": decimals.spell_quantity(order.filled),
-        "cum_cost": exact(order.cost),
-        "avg_price": number(order.average_price, decimals.price + AVERAGE_DECIMALS),
+        "cum_qty": decimals.json_quantity(order.filled),
+        "cum_cost": json_exact(order.cost),
+        "avg_price": json_fixed(order.average_price, decimals.price + AVERAGE_DECIMALS),
     }
     worth = dollars(order.request.pair.quote)
-    return row | ({} if worth is None else {"fee_usd_equiv": number(order.fee * worth, 4)})
+    return row | ({} if worth is None else {"fee_usd_equiv": json_fixed(order.fee * worth, 4)})
 
 
-def _terms(order: ExchangeOrder, decimals: Decimals) -> Row:
+def _terms(order: ExchangeOrder, decimals: PairDecimals) -> Row:
     request = order.request
     row: Row = {
         "symbol": str(request.pair),
-        "order_qty": decimals.spell_quantity(request.quantity),
+        "order_qty": decimals.json_quantity(request.quantity),
         "time_in_force": request.time_in_force.value,
         "side": request.side.value,
         "order_type": request.order_type.value,
@@ -166,28 +166,28 @@ def _terms(order: ExchangeOrder, decimals: Decimals) -> Row:
         "reduce_only": request.reduce_only,
     }
     if order.limit_price is not None:
-        row |= {"limit_price_type": "static", "limit_price": decimals.spell_price(order.limit_price)}
+        row |= {"limit_price_type": "static", "limit_price": decimals.json_price(order.limit_price)}
     if order.trigger_price is not None:
         row |= {
-            "stop_price": decimals.spell_price(order.trigger_price),
+            "stop_price": decimals.json_price(order.trigger_price),
             "triggers": _triggers(order, decimals),
         }
     if request.expires_at is not None:
-        row["expire_time"] = microseconds(request.expires_at)
+        row["expire_time"] = format_microseconds(request.expires_at)
     if request.close is not None:
         row["contingent"] = _contingent(order)
     return row | ({"ord_ref_id": order.parent_id} if order.parent_id else {})
 
 
-def _triggers(order: ExchangeOrder, decimals: Decimals) -> Row:
+def _triggers(order: ExchangeOrder, decimals: PairDecimals) -> Row:
     asked = order.request.trigger
     assert order.trigger_price is not None
     price, unit = (asked.value, asked.unit) if asked else (order.trigger_price, PriceUnit.ABSOLUTE)
     return {
         "reference": "last",
-        "price": exact(price),
+        "price": json_exact(price),
         "price_type": _UNITS[unit],
-        "actual_price": decimals.spell_price(order.trigger_price),
+        "actual_price": decimals.json_price(order.trigger_price),
         "status": "triggered" if order.triggered else "untriggered",
     }
 
@@ -200,4 +200,4 @@ def _contingent(order: ExchangeOrder) -> Row:
 
 
 def _term(name: str, term: PriceTerm | None) -> Row:
-    return {} if term is None else {name: exact(term.value), f"{name}_type": _UNITS[term.unit]}
+    return {} if term is None else {name: json_exact(term.value), f"{name}_type": _UNITS[term.unit]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from streaming.sandbox.websocket.spelling import told
+from streaming.sandbox.formatting import format_server_time
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -32,7 +32,7 @@ def pong(request_id: int | None, time_in: float, time_out: float) -> bytes:
 
 
 def _answer(method: str, request_id: int | None, time_in: float, time_out: float, **more: Any) -> bytes:
-    answer = {"time_in": told(time_in), "time_out": told(time_out), **more}
+    answer = {"time_in": format_server_time(time_in), "time_out": format_server_time(time_out), **more}
     if method:
         answer["method"] = method
     if request_id is not None:

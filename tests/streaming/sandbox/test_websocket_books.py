@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streaming.sandbox.formatting import PairDecimals
 from streaming.sandbox.model import BookLevel, BookView
 from streaming.sandbox.websocket.books import DEPTHS, PairBook, pointed, whole
-from streaming.sandbox.websocket.spelling import Decimals
 from trading.errors import InvalidValue
 from trading.market import Pair
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "data" / "ws"
 PAIR = Pair("BTC", "USD")
 AT = datetime(2026, 8, 2, 3, 35, 51, 302928, tzinfo=UTC)
-DECIMALS = Decimals(1, 2)
+DECIMALS = PairDecimals(1, 2)
 
 
 class NaiveClient:
@@ -113,7 +113,7 @@ def test_the_recorded_frames_are_told_again_byte_by_byte(name: str) -> None:
     path = RECORDINGS / f"kraken_v2_book_{name}-USD.jsonl"
     if not path.exists():
         pytest.skip(f"no recording at {path}")
-    decimals = Decimals({"BTC": 1, "XRP": 5}[name], 8)
+    decimals = PairDecimals({"BTC": 1, "XRP": 5}[name], 8)
     book, depth, same, checked = None, 25, 0, 0
     for line in path.read_text().splitlines():
         frame = line[line.index('"frame": ') + 9 : -1]
@@ -150,7 +150,7 @@ def _forget_beyond(book: PairBook, depth: int, at: datetime) -> None:
 
 def test_leading_zeros_of_small_prices_are_left_out_of_the_checksum() -> None:
     view = BookView((), (BookLevel(Decimal("0.00001234"), Decimal("10.00000000"), AT),))
-    assert PairBook(Pair("XRP", "BTC"), Decimals(8, 8), view).checksum == zlib.crc32(b"12341000000000")
+    assert PairBook(Pair("XRP", "BTC"), PairDecimals(8, 8), view).checksum == zlib.crc32(b"12341000000000")
 
 
 @given(st.integers(0, 10**20), st.integers(0, 12))
