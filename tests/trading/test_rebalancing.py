@@ -13,7 +13,7 @@ from trading.orders import Fill, Side
 from trading.portfolio import cash_flows, equity
 from trading.portfolio.exact import exactly
 from trading.rebalancing import (
-    Market,
+    MarketConditions,
     NoRebalance,
     PlannedTrade,
     Priority,
@@ -22,9 +22,9 @@ from trading.rebalancing import (
     RegimeShift,
     Situation,
     TriggerKind,
+    allocations,
     best_conversion,
-    distance,
-    holdings,
+    distance_from_target,
     recommend,
 )
 from trading.regime import Regime, RegimeKind
@@ -41,7 +41,7 @@ INSTRUMENT = Instrument(
     maker_fee=Decimal("0.0016"),
 )
 INSTRUMENTS = {pair: replace(INSTRUMENT, pair=pair) for pair in PRICES}
-MARKET = Market(PRICES, INSTRUMENTS, concession=Decimal("0.0003"))
+MARKET = MarketConditions(PRICES, INSTRUMENTS, price_buffer=Decimal("0.0003"))
 RULES = RebalancingRules(
     targets={"USDT": Decimal("0.4"), "BTC": Decimal("0.4"), "XRP": Decimal("0.2")},
     drift=Decimal("0.1"),
@@ -56,7 +56,11 @@ RULES = RebalancingRules(
 
 
 def situation(
-    usdt: str = "400", btc: str = "0.04", xrp: str = "400", market: Market = MARKET, **changed: object
+    usdt: str = "400",
+    btc: str = "0.04",
+    xrp: str = "400",
+    market: MarketConditions = MARKET,
+    **changed: object,
 ) -> Situation:
     """At its target of 40, 40 and 20 % of 1,000 USDT unless changed."""
     balances = {"USDT": Decimal(usdt), "BTC": Decimal(btc), "XRP": Decimal(xrp)}
@@ -66,7 +70,7 @@ def situation(
     return replace(usual, **changed)  # type: ignore[arg-type]
 
 
-def priced(**changed: str) -> Market:
+def priced(**changed: str) -> MarketConditions:
     names = {"btc": BTC, "xrp": XRP, "cross": CROSS}
     return replace(MARKET, prices=PRICES | {names[name]: Decimal(price) for name, price in changed.items()})
 
@@ -92,10 +96,10 @@ def shift(weight: float = 0.7, now: RegimeKind | None = RegimeKind.VOLATILE) -> 
     return RegimeShift(BTC, RegimeKind.QUIET, Regime(now, 0.0, weights if now else {}, ()))
 
 
-def filled(trade: PlannedTrade, market: Market) -> dict[str, Decimal]:
+def filled(trade: PlannedTrade, market: MarketConditions) -> dict[str, Decimal]:
     """The balances' changes when the venue fills the trade as expected, booked as fills are booked."""
     with exactly():
-        price = market.prices[trade.pair] * (1 + trade.side.sign * market.concession)
+        price = market.prices[trade.pair] * (1 + trade.side.sign * market.price_buffer)
         fee = price * trade.quantity * market.instruments[trade.pair].taker_fee
     at = datetime(2024, 1, 1, tzinfo=UTC)
     return cash_flows(
@@ -243,7 +247,7 @@ def test_the_way_through_a_third_asset_is_taken_where_it_yields_more() -> None:
 
 
 def test_without_a_pair_between_them_a_third_asset_joins_two() -> None:
-    market = Market({BTC: PRICES[BTC], XRP: PRICES[XRP]}, INSTRUMENTS, Decimal(0))
+    market = MarketConditions({BTC: PRICES[BTC], XRP: PRICES[XRP]}, INSTRUMENTS, Decimal(0))
     answer = recommended(situation(btc="0.06", xrp="0", market=market))
     assert [(trade.pair, trade.side) for trade in answer.trades] == [(BTC, Side.SELL), (XRP, Side.BUY)]
 
@@ -253,7 +257,7 @@ def test_a_pair_that_is_not_open_is_gone_round_or_named() -> None:
     market = replace(MARKET, instruments=INSTRUMENTS | closed)
     answer = recommended(situation(usdt="600", btc="0.02", market=market))
     assert [trade.pair for trade in answer.trades] == [XRP, CROSS]
-    alone = Market({BTC: PRICES[BTC], XRP: PRICES[XRP]}, market.instruments, Decimal(0))
+    alone = MarketConditions({BTC: PRICES[BTC], XRP: PRICES[XRP]}, market.instruments, Decimal(0))
     assert "BTC/USDT is cancel_only" in refused(situation(usdt="600", btc="0.02", market=alone)).reason
 
 
@@ -275,7 +279,7 @@ def test_the_next_largest_move_is_taken_when_the_venue_refuses_the_largest() -> 
 def test_an_order_that_the_venue_would_refuse_is_refused_with_its_reason(
     changed: dict[str, Decimal], reason: str
 ) -> None:
-    market = Market({BTC: PRICES[BTC]}, {BTC: replace(INSTRUMENTS[BTC], **changed)}, Decimal(0))  # type: ignore[arg-type]
+    market = MarketConditions({BTC: PRICES[BTC]}, {BTC: replace(INSTRUMENTS[BTC], **changed)}, Decimal(0))  # type: ignore[arg-type]
     answer = best_conversion("USDT", "BTC", Decimal(200), market)
     assert reason in getattr(answer, "reason", "")
 
@@ -319,7 +323,7 @@ def test_an_asset_that_is_not_wanted_is_sold() -> None:
 
 
 def test_an_asset_without_a_price_is_named() -> None:
-    market = Market({BTC: PRICES[BTC]}, INSTRUMENTS, Decimal(0))
+    market = MarketConditions({BTC: PRICES[BTC]}, INSTRUMENTS, Decimal(0))
     with pytest.raises(NotStored, match="no price joins XRP and USDT"):
         recommend(situation(market=market), RULES)
 
@@ -351,13 +355,13 @@ def test_an_impossible_price_is_named(price: str) -> None:
 
 def test_a_price_without_an_instrument_is_named() -> None:
     with pytest.raises(NotStored, match="no instrument for XRP/BTC"):
-        Market(PRICES, {pair: INSTRUMENTS[pair] for pair in (BTC, XRP)}, Decimal(0))
+        MarketConditions(PRICES, {pair: INSTRUMENTS[pair] for pair in (BTC, XRP)}, Decimal(0))
 
 
-@pytest.mark.parametrize("concession", ["-0.1", "1", "NaN"])
-def test_an_impossible_concession_is_named(concession: str) -> None:
-    with pytest.raises(InvalidValue, match=f"concession is {concession}"):
-        replace(MARKET, concession=Decimal(concession))
+@pytest.mark.parametrize("price_buffer", ["-0.1", "1", "NaN"])
+def test_an_impossible_concession_is_named(price_buffer: str) -> None:
+    with pytest.raises(InvalidValue, match=f"price_buffer is {price_buffer}"):
+        replace(MARKET, price_buffer=Decimal(price_buffer))
 
 
 @pytest.mark.parametrize(
@@ -398,7 +402,7 @@ def portfolios(draw: st.DrawFn) -> tuple[Situation, RebalancingRules]:
         pair: replace(INSTRUMENTS[pair], quantity_increment=draw(increments), minimum_quantity=Decimal(0))
         for pair in PRICES
     }
-    market = Market(prices, instruments, draw(st.decimals(0, "0.01", places=4)))
+    market = MarketConditions(prices, instruments, draw(st.decimals(0, "0.01", places=4)))
     balances = {"USDT": draw(amounts(10_000, 2)), "BTC": draw(amounts(2, 8)), "XRP": draw(amounts(20_000, 8))}
     reserved = {
         asset: held * draw(st.sampled_from([Decimal(0), Decimal("0.5")])) for asset, held in balances.items()
@@ -439,7 +443,8 @@ def test_carried_out_a_recommendation_is_payable_and_brings_the_allocation_neare
         assert value(after, at) > value(at.balances, at)
         return
     before, now = (
-        distance(holdings(replace(at, balances=balances), rules.targets)) for balances in (at.balances, after)
+        distance_from_target(allocations(replace(at, balances=balances), rules.targets))
+        for balances in (at.balances, after)
     )
     assert now < before
 

@@ -1,4 +1,4 @@
-"""Turning one asset into another at the venue: which orders, how much they spend, what they bring. Exact."""
+"""The orders that convert one asset into another at the venue, what they spend and what they bring. Exact."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from trading.orders import Side, round_down
 from trading.portfolio.exact import DIGITS, TRAPS, check_positive
 
 # Amounts are never rounded up: what is planned can be paid for.
-DOWNWARDS = Context(prec=DIGITS, rounding=ROUND_DOWN, traps=TRAPS)
+ROUND_DOWN_CONTEXT = Context(prec=DIGITS, rounding=ROUND_DOWN, traps=TRAPS)
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
-    """Prices (quote per base) and what the venue asks of a market order."""
+class MarketConditions:
+    """Prices (quote per base) and the terms of a market order."""
 
     prices: Mapping[Pair, Decimal]
     instruments: Mapping[Pair, Instrument]
-    concession: Decimal  # share of the price that a market order gives away: half the spread and the slippage
+    price_buffer: Decimal  # share of the price that an order gives away: half the spread and the slippage
 
     def __post_init__(self) -> None:
-        if not (self.concession.is_finite() and 0 <= self.concession < 1):
-            raise InvalidValue(f"concession is {self.concession}: allowed is from 0 to below 1")
+        if not (self.price_buffer.is_finite() and 0 <= self.price_buffer < 1):
+            raise InvalidValue(f"price_buffer is {self.price_buffer}: allowed is from 0 to below 1")
         for pair, price in self.prices.items():
             check_positive(f"price of {pair}", price)
         if missing := [pair for pair in self.prices if pair not in self.instruments]:
@@ -35,7 +35,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrade:
-    """A market order and what it is expected to do to the balances, fee and concession included."""
+    """A market order and what it is expected to do to the balances, fee and price buffer included."""
 
     pair: Pair
     side: Side
@@ -72,78 +72,86 @@ class Conversion:
     @property
     def yields(self) -> Decimal:
         """Received per unit spent."""
-        return DOWNWARDS.divide(self.receives, self.spends)
+        return ROUND_DOWN_CONTEXT.divide(self.receives, self.spends)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class NoConversion:
+    """Why an asset cannot be converted."""
+
     reason: str
 
 
-def best_conversion(source: str, target: str, amount: Decimal, market: Market) -> Conversion | Refusal:
-    """At most `amount` of `source` into `target`, directly or through a third asset: whichever yields more.
+def best_conversion(
+    source: str, target: str, amount: Decimal, market: MarketConditions
+) -> Conversion | NoConversion:
+    """Convert at most `amount` of `source` into `target`, directly or through a third asset: whichever yields more.
 
-    The direct way among equals. A refusal names why each way is closed.
+    The direct route wins among equals. NoConversion says why each route is closed.
     """
-    answers = [conversion(way, source, amount, market) for way in _ways(source, target, market)]
-    open_ways = [answer for answer in answers if isinstance(answer, Conversion)]
-    if open_ways:
-        return max(open_ways, key=lambda way: way.yields)
-    reasons = dict.fromkeys(answer.reason for answer in answers if isinstance(answer, Refusal))
-    return Refusal("; ".join(reasons) or f"no pair leads from {source} to {target}")
+    results = [convert_along(route, source, amount, market) for route in _routes(source, target, market)]
+    conversions = [result for result in results if isinstance(result, Conversion)]
+    if conversions:
+        return max(conversions, key=lambda conversion: conversion.yields)
+    reasons = dict.fromkeys(result.reason for result in results if isinstance(result, NoConversion))
+    return NoConversion("; ".join(reasons) or f"no pair leads from {source} to {target}")
 
 
-def conversion(way: Sequence[Pair], source: str, amount: Decimal, market: Market) -> Conversion | Refusal:
-    """The orders of one way, pair by pair, starting with at most `amount` of `source`."""
+def convert_along(
+    route: Sequence[Pair], source: str, amount: Decimal, market: MarketConditions
+) -> Conversion | NoConversion:
+    """Plan the orders of one route, pair by pair, starting with at most `amount` of `source`."""
     trades: list[PlannedTrade] = []
-    for pair in way:
-        trade = _planned(pair, source, amount, market)
-        if isinstance(trade, Refusal):
+    for pair in route:
+        trade = _plan_trade(pair, source, amount, market)
+        if isinstance(trade, NoConversion):
             return trade
         trades.append(trade)
         source, amount = trade.target, trade.receives
     return Conversion(tuple(trades))
 
 
-def _ways(source: str, target: str, market: Market) -> list[tuple[Pair, ...]]:
+def _routes(source: str, target: str, market: MarketConditions) -> list[tuple[Pair, ...]]:
     direct = [(pair,) for pair in market.prices if {pair.base, pair.quote} == {source, target}]
     detours = [
         (first, second)
         for first, second in permutations(market.prices, 2)
         if source in (first.base, first.quote)
-        and {second.base, second.quote} == {_other(first, source), target}
+        and {second.base, second.quote} == {_other_asset(first, source), target}
         and target not in (first.base, first.quote)
     ]
     return [*direct, *detours]
 
 
-def _other(pair: Pair, asset: str) -> str:
+def _other_asset(pair: Pair, asset: str) -> str:
     return pair.quote if pair.base == asset else pair.base
 
 
-def _planned(pair: Pair, source: str, amount: Decimal, market: Market) -> PlannedTrade | Refusal:
+def _plan_trade(
+    pair: Pair, source: str, amount: Decimal, market: MarketConditions
+) -> PlannedTrade | NoConversion:
     instrument, price = market.instruments[pair], market.prices[pair]
     side = Side.SELL if source == pair.base else Side.BUY
-    with localcontext(DOWNWARDS):
-        factor = (1 + side.sign * market.concession) * (1 + side.sign * instrument.taker_fee)
+    with localcontext(ROUND_DOWN_CONTEXT):
+        factor = (1 + side.sign * market.price_buffer) * (1 + side.sign * instrument.taker_fee)
         quote_per_base = price * factor  # paid for one unit of base, or left of its sale
         wanted = amount if side is Side.SELL else amount / quote_per_base
         quantity = round_down(wanted, instrument.quantity_increment)
-        if refusal := _refused(instrument, quantity, price):
+        if refusal := _venue_refusal(instrument, quantity, price):
             return refusal
         quote = quantity * quote_per_base
     spends, receives = (quantity, quote) if side is Side.SELL else (quote, quantity)
-    return PlannedTrade(pair, side, quantity, spends, receives)
+    return PlannedTrade(pair=pair, side=side, quantity=quantity, spends=spends, receives=receives)
 
 
-def _refused(instrument: Instrument, quantity: Decimal, price: Decimal) -> Refusal | None:
+def _venue_refusal(instrument: Instrument, quantity: Decimal, price: Decimal) -> NoConversion | None:
     pair = instrument.pair
     if instrument.status is not PairStatus.ONLINE:
-        return Refusal(f"{pair} is {instrument.status.value}")
+        return NoConversion(f"{pair} is {instrument.status.value}")
     if quantity <= 0 or quantity < instrument.minimum_quantity:
-        return Refusal(
+        return NoConversion(
             f"{quantity:f} {pair.base} is below the minimum of {pair}, {instrument.minimum_quantity:f}"
         )
     if quantity * price < instrument.minimum_cost:
-        return Refusal(f"{quantity * price:f} {pair.quote} is below the minimum cost of {pair}")
+        return NoConversion(f"{quantity * price:f} {pair.quote} is below the minimum cost of {pair}")
     return None

@@ -1,4 +1,4 @@
-"""Where the portfolio stands: each asset's value and share against its target."""
+"""The allocation of the portfolio: each asset's value and share against its target."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.portfolio.exact import check_amount, exactly
 from trading.portfolio.rates import rate
-from trading.rebalancing.conversion import DOWNWARDS, Market
+from trading.rebalancing.conversion import ROUND_DOWN_CONTEXT, MarketConditions
 from trading.regime import Regime, RegimeKind
 
 
@@ -23,7 +23,7 @@ class RegimeShift:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the rebalancer looks at, all of one moment.
+    """Everything that a recommendation is made from, all of one moment.
 
     InvalidValue for a balance that cannot be, or a part of one that is larger than the whole.
     """
@@ -31,7 +31,7 @@ class Situation:
     balances: Mapping[str, Decimal]
     reserved: Mapping[str, Decimal]  # parts of the balances that open positions and orders need
     quote: str  # what values are counted in
-    market: Market
+    market: MarketConditions
     reference_prices: Mapping[Pair, Decimal]  # at the last rebalancing; empty: gains are unknown
     shifts: tuple[RegimeShift, ...]
 
@@ -39,13 +39,13 @@ class Situation:
         for asset, amount in self.balances.items():
             check_amount(f"balance of {asset}", amount)
         for asset, amount in self.reserved.items():
-            held = self.balances.get(asset, Decimal(0))
-            if check_amount(f"reserve of {asset}", amount) > held:
-                raise InvalidValue(f"reserve of {asset} is {amount}, but only {held} are held")
+            balance = self.balances.get(asset, Decimal(0))
+            if check_amount(f"reserve of {asset}", amount) > balance:
+                raise InvalidValue(f"reserve of {asset} is {amount}, but only {balance} are held")
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class AssetAllocation:
     """One asset's place in the portfolio; values in the counting asset."""
 
     asset: str
@@ -61,15 +61,15 @@ class Holding:
         return self.share - self.target
 
 
-def holdings(situation: Situation, targets: Mapping[str, Decimal]) -> tuple[Holding, ...]:
-    """Every asset that is held or wanted; empty when nothing is held.
+def allocations(situation: Situation, targets: Mapping[str, Decimal]) -> tuple[AssetAllocation, ...]:
+    """List every asset that is held or wanted; empty when nothing is held.
 
     NotStored names an asset without a price. InvalidValue names one that is held and has no target: whether it
     is to be sold is not for this module to guess.
     """
     held = {asset: amount for asset, amount in situation.balances.items() if amount}
-    if strange := [asset for asset in held if asset not in targets]:
-        raise InvalidValue(f"{', '.join(strange)} is held and has no target: give it one, 0 to sell it")
+    if untargeted := [asset for asset in held if asset not in targets]:
+        raise InvalidValue(f"{', '.join(untargeted)} is held and has no target: give it one, 0 to sell it")
     wanted = {asset: target for asset, target in targets.items() if target or asset in held}
     prices = {asset: rate(asset, situation.quote, situation.market.prices) for asset in wanted}
     with exactly():
@@ -79,22 +79,22 @@ def holdings(situation: Situation, targets: Mapping[str, Decimal]) -> tuple[Hold
         free = {asset: amount - situation.reserved.get(asset, Decimal(0)) for asset, amount in held.items()}
     if not total:
         return ()
-    with localcontext(DOWNWARDS):
+    with localcontext(ROUND_DOWN_CONTEXT):
         return tuple(
-            Holding(
-                asset,
-                prices[asset],
-                values[asset],
-                surplus[asset],
-                values[asset] / total,
-                target,
-                free.get(asset, Decimal(0)),
+            AssetAllocation(
+                asset=asset,
+                price=prices[asset],
+                value=values[asset],
+                surplus=surplus[asset],
+                share=values[asset] / total,
+                target=target,
+                free=free.get(asset, Decimal(0)),
             )
             for asset, target in wanted.items()
         )
 
 
-def distance(parts: Iterable[Holding]) -> Decimal:
-    """Share of the portfolio that lies in the wrong asset: 0 at the target."""
-    with localcontext(DOWNWARDS):
-        return sum((abs(part.drift) for part in parts), Decimal(0)) / 2
+def distance_from_target(assets: Iterable[AssetAllocation]) -> Decimal:
+    """Return the share of the portfolio that lies in the wrong asset: 0 at the target."""
+    with localcontext(ROUND_DOWN_CONTEXT):
+        return sum((abs(each.drift) for each in assets), Decimal(0)) / 2

@@ -1,4 +1,4 @@
-"""The target of the portfolio, and how far it may move from it."""
+"""The target of the portfolio, and how far it may move from that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.portfolio.exact import check_amount
 
-_HIGHEST = {
+_MAXIMA = {
     "drift": "1",
     "concentration": "1",
     "gain": "100",
@@ -27,16 +27,16 @@ class RebalancingRules:
     concentration: Decimal  # share beyond which one asset is too much
     gain: Decimal  # rise of an asset's price since the last rebalancing, beyond which profit is taken
     regime_weight: Decimal  # weight from which on a new regime counts as a change
-    opportunity: Decimal  # least gain of a round through three pairs, after all costs
+    opportunity: Decimal  # minimum gain of a round through three pairs, after all costs
     opportunity_share: Decimal  # part of the free balance that is sent round
     disagreement: Decimal  # prices around a triangle further apart than this: one of them must be wrong
-    minimum_value: Decimal  # least value of a trade, in the counting asset
+    minimum_value: Decimal  # minimum value of a trade, in the counting asset
 
     def __post_init__(self) -> None:
-        for name, highest in _HIGHEST.items():
+        for name, maximum in _MAXIMA.items():
             value = getattr(self, name)
-            if not (value.is_finite() and 0 < value <= Decimal(highest)):
-                raise InvalidValue(f"{name} is {value}: allowed is above 0, up to {highest}")
+            if not (value.is_finite() and 0 < value <= Decimal(maximum)):
+                raise InvalidValue(f"{name} is {value}: allowed is above 0, up to {maximum}")
         check_amount("minimum_value", self.minimum_value)
         for asset, target in self.targets.items():
             if not (target.is_finite() and 0 <= target <= self.concentration):

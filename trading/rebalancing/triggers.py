@@ -1,4 +1,4 @@
-"""What calls for a rebalancing: a share that drifted, one that is too large, a gain, a new regime."""
+"""The triggers of a rebalancing: a share that drifted, one that is too large, a gain, a new regime."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from decimal import Decimal, localcontext
 from enum import StrEnum
 
 from trading.portfolio.rates import rate
-from trading.rebalancing.conversion import DOWNWARDS
-from trading.rebalancing.portfolio import Holding, Situation
+from trading.rebalancing.conversion import ROUND_DOWN_CONTEXT
+from trading.rebalancing.portfolio import AssetAllocation, Situation
 from trading.rebalancing.rules import RebalancingRules
 
 
 class TriggerKind(StrEnum):
+    """What can call for a trade."""
+
     CONCENTRATION = "concentration"
     DRIFT = "drift"
     GAIN = "gain"
@@ -21,6 +23,8 @@ class TriggerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
+    """One limit that was passed."""
+
     kind: TriggerKind
     subject: str  # asset, pair or path
     value: float
@@ -29,66 +33,67 @@ class Trigger:
 
 
 def allocation_triggers(
-    parts: Sequence[Holding], situation: Situation, rules: RebalancingRules
+    assets: Sequence[AssetAllocation], situation: Situation, rules: RebalancingRules
 ) -> tuple[Trigger, ...]:
-    """Every trigger that fires, beyond its limit and not at it; opportunities are another module's."""
-    with localcontext(DOWNWARDS):
+    """Return every trigger that fires, beyond its limit and not at it; opportunities are another module's."""
+    with localcontext(ROUND_DOWN_CONTEXT):
         return (
-            *_concentrations(parts, rules),
-            *_drifts(parts, rules),
-            *_gains(parts, situation, rules),
+            *_concentrations(assets, rules),
+            *_drifts(assets, rules),
+            *_gains(assets, situation, rules),
             *_regime_changes(situation, rules),
         )
 
 
 def percent(share: Decimal) -> str:
+    """Format a share with one decimal."""
     return f"{100 * share:.1f} %"
 
 
-def _concentrations(parts: Sequence[Holding], rules: RebalancingRules) -> list[Trigger]:
+def _concentrations(assets: Sequence[AssetAllocation], rules: RebalancingRules) -> list[Trigger]:
     return [
         _trigger(
             TriggerKind.CONCENTRATION,
-            part.asset,
-            part.share,
-            rules.concentration,
-            f"{part.asset} is {percent(part.share)} of the portfolio",
+            each.asset,
+            value=each.share,
+            limit=rules.concentration,
+            note=f"{each.asset} is {percent(each.share)} of the portfolio",
         )
-        for part in parts
-        if part.share > rules.concentration
+        for each in assets
+        if each.share > rules.concentration
     ]
 
 
-def _drifts(parts: Sequence[Holding], rules: RebalancingRules) -> list[Trigger]:
+def _drifts(assets: Sequence[AssetAllocation], rules: RebalancingRules) -> list[Trigger]:
     return [
         _trigger(
             TriggerKind.DRIFT,
-            part.asset,
-            part.drift,
-            rules.drift,
-            f"{part.asset} is {percent(abs(part.drift))} {'above' if part.drift > 0 else 'below'} its target",
+            each.asset,
+            value=each.drift,
+            limit=rules.drift,
+            note=f"{each.asset} is {percent(abs(each.drift))} {'above' if each.drift > 0 else 'below'} its target",
         )
-        for part in parts
-        if abs(part.drift) > rules.drift
+        for each in assets
+        if abs(each.drift) > rules.drift
     ]
 
 
-def _gains(parts: Sequence[Holding], situation: Situation, rules: RebalancingRules) -> list[Trigger]:
+def _gains(assets: Sequence[AssetAllocation], situation: Situation, rules: RebalancingRules) -> list[Trigger]:
     if not situation.reference_prices:
         return []
     before = {
-        part.asset: rate(part.asset, situation.quote, situation.reference_prices)
-        for part in parts
-        if part.value
+        each.asset: rate(each.asset, situation.quote, situation.reference_prices)
+        for each in assets
+        if each.value
     }
-    gains = {part.asset: part.price / before[part.asset] - 1 for part in parts if part.value}
+    gains = {each.asset: each.price / before[each.asset] - 1 for each in assets if each.value}
     return [
         _trigger(
             TriggerKind.GAIN,
             asset,
-            gain,
-            rules.gain,
-            f"{asset} gained {percent(gain)} since the last rebalancing",
+            value=gain,
+            limit=rules.gain,
+            note=f"{asset} gained {percent(gain)} since the last rebalancing",
         )
         for asset, gain in gains.items()
         if gain > rules.gain
@@ -98,11 +103,11 @@ def _gains(parts: Sequence[Holding], situation: Situation, rules: RebalancingRul
 def _regime_changes(situation: Situation, rules: RebalancingRules) -> list[Trigger]:
     return [
         Trigger(
-            TriggerKind.REGIME_CHANGE,
-            str(shift.pair),
-            shift.now.weights[kind],
-            float(rules.regime_weight),
-            f"{shift.pair} turned from {shift.before.value} to {kind.value}",
+            kind=TriggerKind.REGIME_CHANGE,
+            subject=str(shift.pair),
+            value=shift.now.weights[kind],
+            limit=float(rules.regime_weight),
+            note=f"{shift.pair} turned from {shift.before.value} to {kind.value}",
         )
         for shift in situation.shifts
         if (kind := shift.now.kind) is not None
@@ -111,5 +116,11 @@ def _regime_changes(situation: Situation, rules: RebalancingRules) -> list[Trigg
     ]
 
 
-def _trigger(kind: TriggerKind, subject: str, value: Decimal, limit: Decimal, note: str) -> Trigger:
-    return Trigger(kind, subject, float(value), float(limit), f"{note} (limit {percent(limit)})")
+def _trigger(kind: TriggerKind, subject: str, *, value: Decimal, limit: Decimal, note: str) -> Trigger:
+    return Trigger(
+        kind=kind,
+        subject=subject,
+        value=float(value),
+        limit=float(limit),
+        note=f"{note} (limit {percent(limit)})",
+    )
