@@ -166,7 +166,7 @@ def backtest_cold() -> Iterator[Row]:
 
 
 @cache
-def _year() -> tuple[market.Market, Bars]:
+def _year() -> tuple[market.BenchmarkMarket, Bars]:
     year = market.year()
     return year, Bars(year.open_time, year.open, year.high, year.low, year.close)
 
@@ -237,7 +237,9 @@ def _signals_floor() -> Callable[..., Any]:
     return floor  # type: ignore[no-any-return]
 
 
-def _check_agreement(ours: Backtest, floor: tuple[Array, float, int], candles: market.Market) -> None:
+def _check_agreement(
+    ours: Backtest, floor: tuple[Array, float, int], candles: market.BenchmarkMarket
+) -> None:
     equity, worst, trades = floor
     same = np.allclose(ours.equity, equity, rtol=1e-9, atol=0.0) and math.isclose(
         ours.totals.max_drawdown, worst

@@ -21,8 +21,8 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Market:
-    """Everything (n,); times in microseconds since 1970 UTC, prices positive and rounded to cents.
+class BenchmarkMarket:
+    """Candles and signals, everything (n,); times in microseconds since 1970 UTC, prices positive and rounded to cents.
 
     An entry or exit is decided at the close of its candle and executed at the next candle's open.
     """
@@ -36,24 +36,28 @@ class Market:
     exits: npt.NDArray[np.bool_]
 
 
-def year(candles: int = CANDLES, seed: int = 7) -> Market:
+def year(candles: int = CANDLES, seed: int = 7) -> BenchmarkMarket:
+    """Simulate a year of candles and the signals on them."""
     random = np.random.default_rng(seed)
     volatility = 0.0007 * np.exp(0.5 * np.sin(np.arange(candles) / 9_000))
     inside = random.normal(0, 1, candles) * volatility + _jumps(random, candles, 1 / 250)
     between = random.normal(0, 0.00002, candles) + _jumps(random, candles, 1 / 2_000)
     between[0] = 0.0
     close = 30_000 * np.exp(np.cumsum(inside + between))
-    opened = close * np.exp(-inside)
+    opens = close * np.exp(-inside)
     reach = np.abs(random.normal(0, 0.6, (2, candles))) * volatility
-    high = np.maximum(opened, close) * (1 + reach[0])
-    low = np.minimum(opened, close) * (1 - reach[1])
-    opened, high, low, close = (np.round(prices, 2) for prices in (opened, high, low, close))
+    high = np.maximum(opens, close) * (1 + reach[0])
+    low = np.minimum(opens, close) * (1 - reach[1])
+    opens, high, low, close = (np.round(prices, 2) for prices in (opens, high, low, close))
     times = START + MINUTE * np.arange(candles, dtype=np.int64)
-    return Market(times, opened, high, low, close, *crossings(close))
+    entries, exits = crossings(close)
+    return BenchmarkMarket(
+        open_time=times, open=opens, high=high, low=low, close=close, entries=entries, exits=exits
+    )
 
 
 def crossings(close: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Candles at whose close the fast average has just come above, or fallen to or below, the slow one."""
+    """Find the candles at whose close the fast average has just crossed above, or fallen to or below, the slow one."""
     above = talib.EMA(close, FAST) > talib.EMA(close, SLOW)  # unknown counts as below
     before = np.append(False, above[:-1])
     known = np.arange(close.size) >= SLOW  # both averages at this close and at the one before

@@ -89,10 +89,9 @@ AGES = Ages(
 
 
 def risk_assessment() -> Iterator[Row]:
-    approved = assess(PROPOSAL, STATE, MARKET, AGES, INSTRUMENT, LIMITS)
-    assert approved.approved, (
-        approved.rejection_reason
-    )  # a refusal would be measured on the same path, but say so
+    """Measure one approved entry; a refusal would take the same path, but the row says approved."""
+    assessment = assess(PROPOSAL, STATE, MARKET, AGES, INSTRUMENT, LIMITS)
+    assert assessment.approved, assessment.rejection_reason
     ways = {"ours": _assessments, "floats": _sizes}
     spent = {name: seconds / CALLS * 1e6 for name, seconds in medians(ways, BATCHES).items()}
     yield row(
@@ -117,7 +116,7 @@ def _sizes() -> None:
 
 
 def sized_in_floats(proposal: Proposal, state: AccountState, limits: Limits) -> float:
-    """The same bounds as `trading.risk.sizing` has, with whatever rounding floats bring."""
+    """Compute the bounds of `trading.risk.sizing` with whatever rounding floats bring."""
     entry, stop = float(proposal.entry), float(proposal.stop or 0)
     equity, rate = float(state.equity), float(state.quote_rate)
     asset = max(float(state.base_exposure), float(state.quote_exposure))

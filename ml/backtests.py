@@ -72,7 +72,7 @@ class Backtester:
             universe=self.universe,
             candles=inputs.candles,
             result=result,
-            held=run(bars, hold_plan(inputs.candles.height), unrestricted),
+            buy_and_hold=run(bars, hold_plan(inputs.candles.height), unrestricted),
             resampling=self.resampling,
             taker_fee=rules.costs.taker_fee,
             notes=(*inputs.notes, *self._notes(request, result)),

@@ -1,4 +1,4 @@
-"""What an account is worth and how it got there: the day's snapshot, its opening, its peak, its results."""
+"""An account: what it opens with, and the day's snapshot with its value, peak and results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from trading.portfolio.exact import exactly, trim_zeros
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose money: the name that decisions and fills are book_fill under, and what it opens with."""
+    """The owner of balances: the name that decisions and fills are booked under, and what it opens with."""
 
     name: str
     quote: str  # what equity and limits are counted in
@@ -24,7 +24,7 @@ class Account:
 
 
 def opening_balances(account: Account, prices: Mapping[Pair, Decimal]) -> dict[str, Decimal]:
-    """The fixed amounts, and as much of `rest` as is missing to `total`, to eight places."""
+    """Return the fixed amounts, and as much of `rest` as is missing to `total`, to eight places."""
     missing = account.total - equity(account.fixed, account.quote, prices)
     amount = max(missing, Decimal(0)) / rate(account.rest, account.quote, prices)
     balances = dict(account.fixed)
@@ -40,7 +40,7 @@ def snapshot(
     prices: Mapping[Pair, Decimal],
     midnight: Decimal | None,
 ) -> dict[str, Any]:
-    """The account at `at`, given the snapshots of earlier days and perhaps of this one.
+    """Describe the account at `at`, given the snapshots of earlier days and perhaps of this one.
 
     The day opens with `midnight`, the equity with which it began. Where that is None, as on the day of the first
     decision, it opens with its own first value, or with the newest equity of an earlier day.
@@ -61,7 +61,7 @@ def snapshot(
 
 
 def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Portfolio:
-    """The portfolio whose fills led to `balances`; what it opened with is what they did not bring.
+    """Rebuild the portfolio whose fills led to `balances`; what it opened with is what they did not bring.
 
     Raises InvalidValue when no opening explains the balances, as when a fill is missing or there twice.
     """
@@ -77,7 +77,7 @@ def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Port
 def with_results(
     snapshot: Mapping[str, Any], fills: Iterable[Fill], prices: Mapping[Pair, Decimal]
 ) -> dict[str, Any]:
-    """The snapshot of a moment, and what the account's trading had gained by then, at that moment's `prices`.
+    """Add to a snapshot what the account's trading had gained by then, at that moment's `prices`.
 
     Later fills are left out. Profits and fees are sums since the account opened, in the snapshot's quote.
     """

@@ -1,9 +1,8 @@
-"""Candle tables: making them complete, finding what breaks them, and counting what is missing.
+"""Candle tables: completing them, finding broken invariants, and counting what is missing.
 
 A table here has the columns of CANDLE_SCHEMA; times are UTC. Nothing in this module repairs a candle.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,16 +15,18 @@ from trading.ports import Quote
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 
-# These sources have no candle for a window without a trade; of `cryptocompare-kraken` the first word counts.
+# These sources have no candle for a window without a trade; only the first word of `cryptocompare-kraken` counts.
 TRADED_CANDLES_ONLY = frozenset({"kraken", "sandbox", "cryptocompare"})
 
-# A silence above this is not believed to be a quiet market. Kraken's stop of January 2018 lasted 23 and
+# A longer silence counts as an outage, not as a quiet market. Kraken's stop of January 2018 lasted 23 and
 # 19 hours; its BTC/USD was never quiet for 12 hours after 2015. In thinner markets a long quiet counts
-# as an outage too: unknown is the safer word.
+# as an outage too, which is the safer reading.
 QUIET_LIMIT = timedelta(hours=12)
 
 
 class GapKind(StrEnum):
+    """Why candles are missing."""
+
     NO_TRADE = "no_trade"  # nothing traded: the last price still stood
     OUTAGE = "outage"  # venue or recording was down: what happened is not known
 
@@ -51,18 +52,18 @@ class Quality:
 
 
 def complete(frame: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataFrame:
-    """CANDLE_SCHEMA from open_time (UTC), open, high, low, close and volume; each known when it closes."""
+    """Make CANDLE_SCHEMA of open_time (UTC), open, high, low, close and volume; each is known when it closes."""
     closes = pl.col("open_time").cast(TIME) + timeframe.duration
     completed = frame.with_columns(close_time=closes, known_at=closes, origin=pl.lit(origin))
     return completed.select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
 
 
 def violations(candles: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
-    """Every broken invariant as (open_time, rule, detail), by open_time; a row can break several.
+    """Find every broken invariant as (open_time, rule, detail), by open_time; a row can break several.
 
     Only open_time, open, high, low, close and volume are read.
     """
-    rules = {**_impossibilities(), "open not on the grid": off_grid(timeframe), **_disorder()}
+    rules = {**_value_rules(), "open not on the grid": off_grid(timeframe), **_order_rules()}
     detail = pl.concat_str(
         [pl.format(f"{name} {{}}", pl.col(name).cast(pl.String).fill_null("null")) for name in NUMBERS],
         separator=", ",
@@ -78,18 +79,18 @@ def violations(candles: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
     return pl.concat(found).sort("open_time", "rule", nulls_last=True)
 
 
-def impossibility() -> pl.Expr:
-    """Name of the first rule that a row's own numbers break; null for a possible candle."""
-    return pl.coalesce([pl.when(broken).then(pl.lit(rule)) for rule, broken in _impossibilities().items()])
+def broken_value_rule() -> pl.Expr:
+    """Name the first rule that a row's own numbers break; null for a possible candle."""
+    return pl.coalesce([pl.when(broken).then(pl.lit(rule)) for rule, broken in _value_rules().items()])
 
 
 def off_grid(timeframe: Timeframe) -> pl.Expr:
-    """True where a candle does not open on a multiple of the timeframe since midnight UTC."""
+    """Mark candles that do not open on a multiple of the timeframe since midnight UTC."""
     step = timeframe.duration // timedelta(microseconds=1)
     return (pl.col("open_time").dt.epoch("us") % step != 0).fill_null(False)
 
 
-def _impossibilities() -> dict[str, pl.Expr]:
+def _value_rules() -> dict[str, pl.Expr]:
     number = {name: _finite(name) for name in NUMBERS}
     high, low = number["high"], number["low"]
     return {
@@ -107,7 +108,7 @@ def _impossibilities() -> dict[str, pl.Expr]:
     }
 
 
-def _disorder() -> dict[str, pl.Expr]:
+def _order_rules() -> dict[str, pl.Expr]:
     opens = pl.col("open_time")
     return {
         "not ascending": (opens < opens.shift()).fill_null(False),
@@ -121,7 +122,7 @@ def _finite(name: str) -> pl.Expr:
 
 
 def gaps(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> list[Gap]:
-    """Gaps of a sorted table on the grid, oldest first."""
+    """Find the gaps of a sorted table on the grid, oldest first."""
     step = timeframe.duration
     opens = candles.select("open_time", apart=pl.col("open_time").diff()).filter(pl.col("apart") > step)
     return [
@@ -136,33 +137,29 @@ def _kind(silence: timedelta, origin: str) -> GapKind:
 
 
 def quality(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> Quality:
-    """Counts of a sorted table on the grid."""
+    """Count what is there and what is missing in a sorted table on the grid."""
     found = gaps(candles, timeframe, origin)
     return Quality(
         rows=candles.height,
-        missing=_missing(found),
+        missing=sum(gap.candles for gap in found),
         gaps=len(found),
         longest_gap=max((gap.candles for gap in found), default=0),
         zero_volume=candles.filter(pl.col("volume") == 0).height,
     )
 
 
-def _missing(found: Sequence[Gap]) -> int:
-    return sum(gap.candles for gap in found)
-
-
 def closed_by(candles: pl.DataFrame, until: datetime | None) -> pl.DataFrame:
-    """The candles of a sorted table that are closed at `until`; all of them for None."""
+    """Select the candles of a sorted table that are closed at `until`; all of them for None."""
     return candles if until is None else candles.filter(pl.col("close_time") <= until)
 
 
 def opening_between(candles: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
-    """The candles with start <= open_time < end."""
+    """Select the candles with start <= open_time < end."""
     return candles.filter(pl.col("open_time") >= start, pl.col("open_time") < end)
 
 
 def first_quote(candles: pl.DataFrame, time: datetime) -> Quote | None:
-    """The first open price at or after `time` in a sorted table; None after its last open."""
+    """Return the first open price at or after `time` in a sorted table; None after its last open."""
     opens = candles["open_time"]
     row = opens.search_sorted(pl.Series([time], dtype=TIME))[0]
     return Quote(candles["open"][row], opens[row]) if row < candles.height else None

@@ -10,8 +10,8 @@ MarketloomError
 │   ├── InvalidBundle      a policy whose files do not match their manifest
 │   ├── InvalidModel       model weights that are not the published ones
 │   ├── UnusableHome       the home folder cannot be created, read or written
-│   ├── InvalidMessage     a frame or answer of a venue that is not what its protocol says
-│   ├── VenueRefused       the venue understood and said no
+│   ├── InvalidMessage     a frame or response of a venue that breaks its protocol
+│   ├── VenueRefused       the venue understood the request and refused it
 │   └── NotAuthorised      the venue does not accept the key, or the key may not do this
 └── Transient              the same call may succeed later
     ├── StoreUnreachable   PostgreSQL does not answer
@@ -76,7 +76,7 @@ class StoreUnreachable(Transient):
 
 
 class ModelUnreachable(Transient):
-    """The caller decides whether to abstain; no neutral answer is made up."""
+    """The caller decides whether to abstain; no neutral opinion is made up."""
 
 
 class TrainingFailed(Transient):
@@ -84,7 +84,7 @@ class TrainingFailed(Transient):
 
 
 class InvalidMessage(Permanent):
-    """A frame or answer that cannot be what the venue's protocol says; nothing of it was believed.
+    """A frame or response that breaks the venue's protocol; nothing of it was used.
 
     `channel` is empty where even that could not be read.
     """
@@ -96,7 +96,7 @@ class InvalidMessage(Permanent):
 
 
 class VenueRefused(Permanent):
-    """The venue's own words, and what they mean."""
+    """Quotes the venue's own words, and says what they mean."""
 
 
 class NotAuthorised(Permanent):

@@ -1,4 +1,4 @@
-"""What a market order pays. One definition for environment, back-test and paper venue.
+"""The price and costs of a market order. One definition for environment, back-test and paper venue.
 
 The functions are plain arithmetic, on floats and on arrays alike; the back-test kernel compiles these same lines.
 """
@@ -16,7 +16,7 @@ Amount = TypeVar("Amount", float, npt.NDArray[np.float64])
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Shares of the price (0.0026 = 0.26 %)."""
+    """The costs of trading, as shares of the price (0.0026 = 0.26 %)."""
 
     taker_fee: float
     half_spread: float
@@ -29,27 +29,27 @@ class Costs:
 
     @property
     def per_side(self) -> float:
-        """Share of the traded value that one fill costs, fee and price concession together."""
+        """Share of the traded value that one fill costs, fee, half spread and slippage together."""
         return self.taker_fee + self.half_spread + self.slippage
 
 
 def execution_price(reference: Amount, sign: Amount, costs: Costs) -> Amount:
-    """Price paid (sign +1) or received (sign -1) when the venue's price is `reference`: always the worse side."""
+    """Price what is paid (sign +1) or received (sign -1) at the venue's price `reference`: always the worse side."""
     return reference * price_factor(sign, costs.half_spread, costs.slippage)
 
 
 def price_factor(sign: Amount, half_spread: float, slippage: float) -> Amount:
-    """Execution price per unit of the venue's price."""
+    """Return the execution price per unit of the venue's price."""
     return 1.0 + sign * (half_spread + slippage)
 
 
 def cost_share(sign: Amount, factor: Amount, taker_fee: float) -> Amount:
-    """What a fill at this `price_factor` loses of each unit of value traded at the venue's price, fee included."""
+    """Return what a fill at this `price_factor` loses per unit of value at the venue's price, fee included."""
     return sign * (factor * (1.0 + sign * taker_fee) - 1.0)
 
 
 def traded_value(equity: float, held: Amount, target: Amount, sign: Amount, lost: Amount) -> Amount:
-    """Value to trade at the reference price so that `target` of the equity is in the position *after* costs.
+    """Return the value to trade at the reference price so that `target` of equity is in the position *after* costs.
 
     `held` is the position's value before, `sign` the side of the order, `lost` its `cost_share`. A purchase
     pays its costs from the cash that is left, so going from 0 to 1 spends all of it.

@@ -1,4 +1,4 @@
-"""What is traded: pairs, timeframes, instruments, and the columns of a candle table."""
+"""Pairs, timeframes, instruments, the universe, and the columns of a candle table."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +29,8 @@ CANDLE_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pair:
+    """A base asset priced in a quote asset."""
+
     base: str
     quote: str
 
@@ -65,11 +67,11 @@ class Timeframe(Enum):
         return count * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit]
 
     def floor(self, time: datetime) -> datetime:
-        """The open time of the candle that `time` lies in."""
+        """Return the open time of the candle that `time` lies in."""
         return time - (time - EPOCH) % self.duration
 
     def ceil(self, time: datetime) -> datetime:
-        """The first open time that is not before `time`."""
+        """Return the first open time that is not before `time`."""
         return time + (EPOCH - time) % self.duration
 
     @property
@@ -79,6 +81,8 @@ class Timeframe(Enum):
 
 
 class PairStatus(StrEnum):
+    """Which orders the venue takes."""
+
     ONLINE = "online"
     CANCEL_ONLY = "cancel_only"
     POST_ONLY = "post_only"
@@ -90,7 +94,7 @@ class PairStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """How a venue lets one pair be traded. Fees are shares of the traded value (0.0026 = 0.26 %)."""
+    """The terms on which a venue trades one pair. Fees are shares of the traded value (0.0026 = 0.26 %)."""
 
     pair: Pair
     price_increment: Decimal
@@ -110,7 +114,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """What is traded and counted: the pairs, the asset that results are counted in, and the base candle."""
+    """The traded pairs, the asset that results are counted in, and the base candle."""
 
     pairs: tuple[Pair, ...]
     quote: str
@@ -123,25 +127,27 @@ class Universe:
         return f"{self.origin}-{self.timeframe.value}"
 
     def direct_pair(self, asset: str) -> Pair | None:
-        """The pair that prices `asset` in the counting asset, None when only a detour does."""
+        """Return the pair that prices `asset` in the counting asset, None when only a detour does."""
         return next((pair for pair in self.pairs if pair == Pair(asset, self.quote)), None)
 
 
 def month_of(time: datetime) -> date:
-    """First day of the UTC month that holds `time`."""
+    """Return the first day of the UTC month that holds `time`."""
     return time.astimezone(UTC).date().replace(day=1)
 
 
 def month_start(month: date) -> datetime:
+    """Return midnight UTC of its first day."""
     return datetime(month.year, month.month, 1, tzinfo=UTC)
 
 
 def next_month(month: date) -> date:
+    """Return the first day of the month after."""
     return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
 
 
 def months_between(first: date, last: date) -> list[date]:
-    """Every month from `first` to `last`, both included."""
+    """List every month from `first` to `last`, both included."""
     months = [first.replace(day=1)]
     while months[-1] < last.replace(day=1):
         months.append(next_month(months[-1]))

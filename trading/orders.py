@@ -9,6 +9,8 @@ from trading.market import Pair
 
 
 class Side(StrEnum):
+    """Buy or sell; the sign is that of the base asset."""
+
     BUY = "buy"
     SELL = "sell"
 
@@ -18,16 +20,18 @@ class Side(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    PENDING = "pending"  # the intent is committed, the venue has not been asked or has not answered
-    ACCEPTED = "accepted"  # the venue holds it, nothing has been filled yet
+    """How far an intent has come."""
+
+    PENDING = "pending"  # the intent is committed, the venue has not been asked or has not responded
+    ACCEPTED = "accepted"  # live at the venue, nothing has been filled yet
     FILLED = "filled"
     REJECTED = "rejected"
-    UNKNOWN = "unknown"  # the venue was asked and no answer came: look it up before anything else
+    UNKNOWN = "unknown"  # the venue was asked and did not respond: look it up before anything else
 
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """A market order that risk has approved, committed before any venue hears of it.
+    """A market order that risk has approved, committed before the venue is asked.
 
     `stop_loss` and `take_profit` belong to the position that the order opens; both are None when it closes one.
     """
@@ -46,6 +50,8 @@ class OrderIntent:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
+    """One execution that the venue reported."""
+
     fill_id: str
     intent_id: str
     account: str
@@ -60,7 +66,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the venue says of one intent."""
+    """The state of one intent's order as the venue reports it."""
 
     intent_id: str
     status: OrderStatus
@@ -69,10 +75,10 @@ class Order:
 
 
 def round_down(amount: Decimal, increment: Decimal) -> Decimal:
-    """Largest multiple of `increment` not above `amount` in size: never more than was allowed."""
+    """Return the largest multiple of `increment` not above `amount` in size: never more than was allowed."""
     return (amount / increment).to_integral_value(ROUND_DOWN) * increment
 
 
 def round_price(price: Decimal, increment: Decimal) -> Decimal:
-    """Nearest multiple of `increment`."""
+    """Return the nearest multiple of `increment`."""
     return (price / increment).to_integral_value(ROUND_HALF_EVEN) * increment

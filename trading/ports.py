@@ -1,4 +1,4 @@
-"""What the rest of the system may ask of the outside world. Times are UTC; months are their first day."""
+"""Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ class TableStore(Protocol):
         """Replace one month. Every open_time lies in that month and is above the one before (InvalidCandles)."""
 
     def read(self, pair: Pair, month: date) -> pl.DataFrame:
-        """One month, sorted by open_time. NotStored when it was never written (an empty month was)."""
+        """Read one month, sorted by open_time. NotStored when it was never written (an empty month was)."""
 
     def months(self, pair: Pair) -> list[date]:
-        """Months that were written, ascending; empty when none."""
+        """List the months that were written, ascending; empty when none."""
 
     def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        """Rows with start <= open_time < end, sorted. NotStored when no month of the pair was written."""
+        """Read rows with start <= open_time < end, sorted. NotStored when no month of the pair was written."""
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
-        """The newest `rows` rows with close_time <= until, sorted; fewer when there are fewer. NotStored as above."""
+        """Read at most `rows` rows, the newest with close_time <= until, sorted. NotStored as above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Quote:
 
 
 class CandleSource(Protocol):
-    """Where candles come from: imported files, a simulator, later a venue.
+    """A source of candles: imported files, a simulator, a venue.
 
-    What it gives out has CANDLE_SCHEMA, is sorted, has no duplicates, and holds only closed candles.
+    A table from it has CANDLE_SCHEMA, is sorted, has no duplicates, and holds only closed candles.
     """
 
     @property
@@ -57,13 +57,13 @@ class CandleSource(Protocol):
         """The venue's name, or `simulated`; written into every candle."""
 
     def span(self, pair: Pair) -> tuple[datetime, datetime]:
-        """First open time and last close time that `candles` can give. NotStored when the pair is unknown."""
+        """Return first open time and last close time that `candles` can give. NotStored when the pair is unknown."""
 
     def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        """Closed candles with start <= open_time < end; may be empty inside the span."""
+        """Return closed candles with start <= open_time < end; may be empty inside the span."""
 
     def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
-        """The first price at or after `time`, as the venue would see it; None when it is not there yet.
+        """Return the first price at or after `time`, as the venue would see it; None when it is not there yet.
 
         The venue alone may ask this: it can lie beyond what `candles` gives to everybody else.
         """
@@ -76,7 +76,7 @@ class Journal(Protocol):
         """Enter the opening balances once; a second call with the same account changes nothing."""
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
-        """Sum of all ledger entries per asset (entered at or before `until`). NotStored for an unknown account."""
+        """Sum all ledger entries per asset (entered at or before `until`). NotStored for an unknown account."""
 
     def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
         """Commit a decision together with its intent. False, changing nothing, when the id is already there.
@@ -85,57 +85,59 @@ class Journal(Protocol):
         """
 
     def decision(self, decision_id: str) -> dict[str, Any]:
-        """The receipt. An unambiguous prefix of eight characters or more is enough. NotStored otherwise."""
+        """Return the receipt. An unambiguous prefix of eight characters or more is enough. NotStored otherwise."""
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Receipts, newest first."""
+        """List receipts, newest first."""
 
     def intent(self, decision_id: str) -> OrderIntent | None:
-        """The decision's intent, None when it asked for no order."""
+        """Return the decision's intent, None when it asked for no order."""
 
     def unsettled(self, account: str) -> list[OrderIntent]:
-        """Intents whose order is neither filled nor rejected, oldest first."""
+        """List intents whose order is neither filled nor rejected, oldest first."""
 
     def intents_since(self, account: str, since: datetime) -> int:
-        """How many orders were asked for after `since`."""
+        """Count the intents created after `since`."""
 
     def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
-        """Commit what the venue said: order state, fills, ledger entries and the position they lead to.
+        """Commit what the venue reported: order state, fills, ledger entries and the position they lead to.
 
         Repeating a fill id changes nothing. A balance that would fall below zero raises InvalidValue and nothing
-        is kept.
+        is stored.
         """
 
     def order(self, intent_id: str) -> Order | None:
-        """The order's newest state, None while the venue has not been heard."""
+        """Return the order's newest state, None while the venue has reported nothing."""
 
     def fills(self, account: str) -> list[Fill]:
-        """All fills, oldest first."""
+        """List all fills, oldest first."""
 
-    def position(self, account: str, pair: Pair) -> Position | None: ...
+    def position(self, account: str, pair: Pair) -> Position | None:
+        """Return the open position, None without one."""
 
-    def positions(self, account: str) -> list[Position]: ...
+    def positions(self, account: str) -> list[Position]:
+        """List all open positions."""
 
     def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
         """Replace the day's portfolio snapshot."""
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
-        """Portfolio snapshots, oldest day first, each with `day`, `equity`, `balances`."""
+        """List portfolio snapshots, oldest day first, each with `day`, `equity`, `balances`."""
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
-        """The highest equity ever passed here since the account opened or was resumed, this one included.
+        """Return the highest equity ever passed here since the account opened or was resumed, this one included.
 
         InvalidValue for an equity that is not a number.
         """
 
     def peak(self, account: str) -> Decimal | None:
-        """What `raise_peak` last answered, or the equity at a later resume; None before either."""
+        """Return what `raise_peak` last returned, or the equity at a later resume; None before either."""
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
-        """Commit halts that begin. One that is known by kind and beginning, or a second pause, changes nothing."""
+        """Commit halts that begin. One already stored by kind and beginning, or a second pause, changes nothing."""
 
     def halts(self, account: str) -> list[Halt]:
-        """All halts there ever were, oldest first."""
+        """List all halts there ever were, oldest first."""
 
     def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
         """End the account's pause and make `equity` its peak, whatever it was: drawdowns count from it on.
@@ -148,10 +150,10 @@ class Venue(Protocol):
     """An exchange, real or on paper. Placing is idempotent by intent id."""
 
     def instrument(self, pair: Pair) -> Instrument:
-        """NotStored when the venue does not trade the pair."""
+        """Return how the pair is traded. NotStored when the venue does not trade it."""
 
     def place(self, intent: OrderIntent) -> Order:
-        """Look the intent up first, then place it if it is new; the answer is in the journal before it returns."""
+        """Look the intent up first, then place it if it is new; the order is in the journal before this returns."""
 
     def settle(self, account: str) -> list[Order]:
         """Ask about every unsettled intent of the account, placing those that never reached the venue."""
@@ -164,54 +166,55 @@ class NewsStore(Protocol):
         """Insert by `article_id` (ARTICLE_SCHEMA); known ids are left alone. Returns how many were new."""
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """Articles with start <= known_at < end, by known_at; empty when none."""
+        """Read articles with start <= known_at < end, by known_at; empty when none."""
 
     def put_embeddings(
         self, model: str, article_ids: Sequence[str], vectors: npt.NDArray[np.float32]
     ) -> None:
-        """Vectors of shape (n, dimensions), one per article; replaces those of the same model."""
+        """Store vectors of shape (n, dimensions), one per article; replaces those of the same model."""
 
     def embedded(self, model: str, article_ids: Sequence[str]) -> set[str]:
-        """Which of these already have a vector of `model`."""
+        """Return which of these already have a vector of `model`."""
 
     def nearest(
         self, model: str, vector: npt.NDArray[np.float32], count: int, known_before: datetime
     ) -> pl.DataFrame:
-        """Articles known strictly before, nearest first, with a `distance` column (cosine)."""
+        """Return articles known strictly before, nearest first, with a `distance` column (cosine)."""
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
-        """One row per article, asset and model (SENTIMENT_SCHEMA); replaces those of the same key."""
+        """Store one row per article, asset and model (SENTIMENT_SCHEMA); replaces those of the same key."""
 
     def sentiment(self, asset: str, start: datetime, end: datetime) -> pl.DataFrame:
-        """Sentiment rows with start <= known_at < end, by known_at; empty when none."""
+        """Read sentiment rows with start <= known_at < end, by known_at; empty when none."""
 
 
 class PromotionLog(Protocol):
-    """Which policy trades which pair, and every verdict of the gate that led there."""
+    """The policy that trades each pair, and every verdict of the gate that led there."""
 
     def record(
         self, pair: Pair, policy_id: str, promoted: bool, evidence: Mapping[str, Any], at: datetime
-    ) -> None: ...
+    ) -> None:
+        """Commit one verdict."""
 
     def champion(self, pair: Pair, until: datetime | None = None) -> str | None:
-        """Policy id promoted last, on evidence that was known by `until`; None while none ever passed the gate."""
+        """Return the policy id promoted last, on evidence known by `until`; None while none ever passed the gate."""
 
     def history(self, pair: Pair) -> list[dict[str, Any]]:
-        """Verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""
+        """List verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""
 
 
 class PerformanceStore(Protocol):
     """Track records of one dataset: one row per day, model, pair and mode."""
 
     def replace_day(self, day: date, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace everything known of one day.
+        """Replace everything stored for one day.
 
         A row has `model`, `pair`, `mode`, `candles`, `votes`, `hit_rate`, `mean_return`, `pnl` and `cost_usd`
         (hit rate and mean return None without a vote); what else it has must be plain JSON values.
         """
 
     def read(self, start: date, end: date) -> list[dict[str, Any]]:
-        """The rows with start <= day < end, each with its `day`, by day, pair, model and mode; empty when none."""
+        """Read the rows with start <= day < end, each with its `day`, by day, pair, model and mode; empty when none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,18 +235,18 @@ class Bus(Protocol):
         """Append; returns the offset once it is durable."""
 
     def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
-        """Events with offset above `after`, in order. No event ever appears below one that was already read."""
+        """Return events with offset above `after`, in order. No event ever appears below one that was already read."""
 
-    def newest(self, topic: str, key: str) -> Event | None: ...
+    def newest(self, topic: str, key: str) -> Event | None:
+        """Return the newest event of the key, None without one."""
 
 
 ARTICLE_SCHEMA = pl.Schema(
     {
         "article_id": pl.String(),  # hash of source, published_at, title and text
         "published_at": pl.Datetime("us", "UTC"),
-        "known_at": pl.Datetime(
-            "us", "UTC"
-        ),  # the next midnight when the source gives a day without a clock time
+        # the next midnight when the source gives a day without a clock time
+        "known_at": pl.Datetime("us", "UTC"),
         "source": pl.String(),
         "title": pl.String(),  # the first sentence when the source has no title
         "text": pl.String(),

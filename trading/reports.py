@@ -1,4 +1,4 @@
-"""What a person wants to know of a back-test: metrics beside holding, months, doubts, and every trade."""
+"""The report of a back-test: metrics beside buy and hold, months, intervals, and every trade."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ TRADE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How confidence intervals are drawn: block bootstrap of the returns per candle and of the trades."""
+    """How confidence intervals are computed: block bootstrap of the returns per candle and of the trades."""
 
     resamples: int
     confidence: float
@@ -65,7 +65,7 @@ class BacktestReport:
 
     @property
     def name(self) -> str:
-        """A file name that other questions do not share."""
+        """A file name of its own for each question."""
         parts = ("backtest", self.dataset, self.pair.key, self.strategy, self.scope)
         return "-".join(part for part in parts if part)
 
@@ -101,16 +101,21 @@ class BacktestReport:
         return tuple(lines)
 
     def metric_rows(self) -> list[tuple[str, ...]]:
-        """Label, value, that of holding, and interval, as text."""
-        held = {metric.name: value for metric, value, _ in self.holding.rows()}
+        """Format label, value, that of buy and hold, and interval, as text."""
+        buy_and_hold = {metric.name: value for metric, value, _ in self.holding.rows()}
         return [
-            (metric.label, metric.text(value), metric.text(held[metric.name]), _between(metric, interval))
+            (
+                metric.label,
+                metric.text(value),
+                metric.text(buy_and_hold[metric.name]),
+                _format_interval(metric, interval),
+            )
             for metric, value, interval in self.summary.rows()
         ]
 
-    def trade_rows(self, most: int) -> Iterator[tuple[str, ...]]:
-        """The newest trades as text, newest first."""
-        for trade in reversed(self.trades.tail(most).to_dicts()):
+    def trade_rows(self, maximum: int) -> Iterator[tuple[str, ...]]:
+        """Format the newest trades as text, newest first."""
+        for trade in reversed(self.trades.tail(maximum).to_dicts()):
             costs = trade["entry_fee"] + trade["exit_fee"] + trade["margin_cost"]
             yield (
                 f"{trade['entry_time']:%Y-%m-%d %H:%M}",
@@ -124,7 +129,7 @@ class BacktestReport:
             )
 
     def headline_numbers(self) -> dict[str, float | int]:
-        """The few that are compared over time."""
+        """Return the few numbers that are compared over time."""
         names = ("total_return", "annualised_sharpe", "maximum_drawdown", "probabilistic_sharpe", "exposure")
         known = {name: getattr(self.summary, name) for name in names}
         return {name: value for name, value in known.items() if value is not None} | {
@@ -132,7 +137,7 @@ class BacktestReport:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the curves, as plain JSON values, with what an outsider needs to check the sums."""
+        """Return everything but the curves as plain JSON values, with what an outsider needs to check the sums."""
         totals = self.result.totals
         pnl = float(self.trades["pnl"].sum())
         return {
@@ -164,13 +169,13 @@ def report(
     universe: Universe,
     candles: pl.DataFrame,
     result: Backtest,
-    held: Backtest,
+    buy_and_hold: Backtest,
     resampling: Resampling,
     taker_fee: float,
     notes: tuple[str, ...],
     scope: str = "",
 ) -> BacktestReport:
-    """`result` and `held` opened with an equity of 1 and ran over `candles`."""
+    """Build the report; `result` and `buy_and_hold` opened with an equity of 1 and ran over `candles`."""
     per_year = universe.timeframe.per_year
     pnls = result.trades["pnl"].to_numpy()
     summary = with_intervals(
@@ -191,13 +196,13 @@ def report(
         last_close=candles["close_time"][-1],
         candles=candles.height,
         summary=summary,
-        holding=_summary(held, per_year),
+        holding=_summary(buy_and_hold, per_year),
         result=result,
         curves=candles.select(
             "close_time",
             "close",
             equity=pl.Series(result.equity),
-            holding=pl.Series(held.equity),
+            holding=pl.Series(buy_and_hold.equity),
             drawdown=pl.Series(drawdowns(result.equity)),
         ),
         months=monthly_returns(candles["close_time"], result.equity),
@@ -209,7 +214,7 @@ def report(
 
 
 def monthly_returns(close_time: pl.Series, equity: Array) -> pl.DataFrame:
-    """`year`, `month`, `return`: what each UTC month added, from 1.0 before the first close.
+    """Compute `year`, `month`, `return`: what each UTC month added, from 1.0 before the first close.
 
     A candle belongs to the month in which it was open: one that closes at midnight closes the month before.
     """
@@ -229,9 +234,9 @@ def _summary(result: Backtest, per_year: float) -> MetricsSummary:
         per_year,
         trade_pnls=result.trades["pnl"].to_numpy(),
         turnover=result.totals.turnover,
-        exposures=np.nan_to_num(result.exposure, nan=0.0),  # nothing is held where no equity is left
+        exposures=np.nan_to_num(result.exposure, nan=0.0),  # no position where no equity is left
     )
 
 
-def _between(metric: Metric, interval: Interval | None) -> str:
+def _format_interval(metric: Metric, interval: Interval | None) -> str:
     return f"{metric.text(interval.low)} … {metric.text(interval.high)}" if interval else ""

@@ -359,7 +359,7 @@ def test_a_price_without_an_instrument_is_named() -> None:
 
 
 @pytest.mark.parametrize("price_buffer", ["-0.1", "1", "NaN"])
-def test_an_impossible_concession_is_named(price_buffer: str) -> None:
+def test_an_impossible_price_buffer_is_named(price_buffer: str) -> None:
     with pytest.raises(InvalidValue, match=f"price_buffer is {price_buffer}"):
         replace(MARKET, price_buffer=Decimal(price_buffer))
 

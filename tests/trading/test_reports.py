@@ -56,7 +56,7 @@ def made() -> BacktestReport:
         universe=UNIVERSE,
         candles=table,
         result=run(bars, Plan(target, stop=0.01), RULES),
-        held=run(bars, hold_plan(table.height), RULES),
+        buy_and_hold=run(bars, hold_plan(table.height), RULES),
         resampling=Resampling(200, 0.9, 1),
         taker_fee=0.0026,
         notes=("a note",),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from trading.candles import NUMBERS, impossibility, off_grid
+from trading.candles import NUMBERS, broken_value_rule, off_grid
 from trading.importers.raw_candles import RawCandles
 from trading.market import Timeframe
 
@@ -45,7 +45,7 @@ class Sifted:
 def sift(raw: RawCandles, timeframe: Timeframe) -> Sifted:
     """Quarantine first, then exact duplicates, then conflicts."""
     misaligned = pl.when(off_grid(timeframe)).then(pl.lit(MISALIGNED))
-    reasons = raw.numbers.select(reason=pl.coalesce(impossibility(), misaligned))["reason"]
+    reasons = raw.numbers.select(reason=pl.coalesce(broken_value_rule(), misaligned))["reason"]
     good = raw.numbers.filter(reasons.is_null())
     rows = good.unique(keep="first", maintain_order=True).sort("open_time", maintain_order=True)
     rejected = raw.source.with_columns(reason=reasons).filter(pl.col("reason").is_not_null())
