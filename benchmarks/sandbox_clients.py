@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 
 from benchmarks.sandbox_process import Listening
-from trading.venues.kraken.signing import signature
+from trading.venues.kraken.authentication import signature
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds that an answer may take

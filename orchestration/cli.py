@@ -195,9 +195,9 @@ def query_lake(
 ) -> None:
     """Ask the Parquet lake (tables ohlcv and features) with DuckDB; nothing can be changed."""
     from orchestration.settings import home_folder, lake_folder, load_settings
-    from trading.stores.lake_query import sql
+    from trading.stores.lake_query import run_sql
 
-    answer = sql(lake_folder(home_folder(), load_settings()), query)
+    answer = run_sql(lake_folder(home_folder(), load_settings()), query)
     if as_json:
         _print_json(answer.to_dicts())
     else:

@@ -31,7 +31,7 @@ from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.fills import Costs
-from trading.importers.landing_area import Landing
+from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
 from trading.ports import CandleSource, NewsStore, Venue
 from trading.stores.instruments import InstrumentFile
@@ -67,8 +67,8 @@ class Services:
         return lake_folder(self.home, self.settings)
 
     @cached_property
-    def landing(self) -> Landing:
-        return Landing(self.home / "landing")
+    def landing(self) -> LandingArea:
+        return LandingArea(self.home / "landing")
 
     @cached_property
     def candle_source(self) -> CandleSource:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestration.sections import CRYPTOCOMPARE_MARKET, Settings
 from trading.errors import InvalidMessage, VenueUnreachable
-from trading.importers.landing_area import Landing
+from trading.importers.landing_area import LandingArea
 from trading.ports import CandleSource
 from trading.simulation.market import SimulatedMarket
 
@@ -23,7 +23,7 @@ def candle_source(settings: Settings, home: Path) -> CandleSource:
         case ["simulator"]:
             return _simulator(settings)
         case ["files"]:
-            return Landing(home / "landing").source(market.venue, market.timeframe, market.known_until)
+            return LandingArea(home / "landing").source(market.venue, market.timeframe, market.known_until)
         case ["sandbox"]:
             return _sandbox(settings, home)
         case ["kraken"]:
@@ -64,7 +64,7 @@ def _simulator(settings: Settings) -> CandleSource:
 
 def _kraken(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
-    from trading.history.page_cache import PageShelf
+    from trading.history.page_cache import PageCache
     from trading.venues.kraken.client import KrakenClient
     from trading.venues.kraken.rate_limits import Tier
 
@@ -72,37 +72,37 @@ def _kraken(settings: Settings, home: Path) -> CandleSource:
         home / "kraken", base_url=settings.kraken.rest_url, allowance=Tier(settings.kraken.tier).allowance
     )
     clock = machine_time(settings.market.known_until)
-    return KrakenHistory(client, settings.market.timeframe, PageShelf(home / "history"), clock=clock)
+    return KrakenHistory(client, settings.market.timeframe, PageCache(home / "history"), clock=clock)
 
 
 def _sandbox(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
-    from trading.history.page_cache import PageShelf
+    from trading.history.page_cache import PageCache
     from trading.venues.kraken.client import KrakenClient
-    from trading.venues.kraken.rate_limits import Limit
+    from trading.venues.kraken.rate_limits import RateLimit
 
     url = settings.sandbox.url
-    client = KrakenClient(home / "sandbox" / "client", base_url=url, public=Limit(60, 30.0))
+    client = KrakenClient(home / "sandbox" / "client", base_url=url, public=RateLimit(60, 30.0))
     clock = sandbox_time(url, settings.market.known_until)
-    shelf = PageShelf(home / "sandbox" / "history")
-    return KrakenHistory(client, settings.market.timeframe, shelf, settings.market.origin, clock)
+    pages = PageCache(home / "sandbox" / "history")
+    return KrakenHistory(client, settings.market.timeframe, pages, settings.market.origin, clock)
 
 
 def _cryptocompare(settings: Settings, home: Path, market: str) -> CandleSource:
     from trading.history.cryptocompare import CryptoCompareCandles
-    from trading.history.page_cache import PageShelf
+    from trading.history.page_cache import PageCache
 
     clock = machine_time(settings.market.known_until)
     key = os.environ.get(CRYPTOCOMPARE_KEY, "")
-    return CryptoCompareCandles(market, settings.market.timeframe, PageShelf(home / "history"), clock, key)
+    return CryptoCompareCandles(market, settings.market.timeframe, PageCache(home / "history"), clock, key)
 
 
 def _ccxt(settings: Settings, home: Path, venue: str) -> CandleSource:
     from trading.history.ccxt_candles import CcxtCandles
-    from trading.history.page_cache import PageShelf
+    from trading.history.page_cache import PageCache
 
     clock = machine_time(settings.market.known_until)
-    return CcxtCandles(venue, settings.market.timeframe, PageShelf(home / "history"), clock)
+    return CcxtCandles(venue, settings.market.timeframe, PageCache(home / "history"), clock)
 
 
 def _market_time(url: str) -> datetime:

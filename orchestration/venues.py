@@ -47,7 +47,7 @@ def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
     """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
     from streaming.sandbox.keys import Keys
     from streaming.sandbox.server import ACCOUNT, KEYS_FILE
-    from trading.venues.kraken import Credentials, KrakenClient, Limit, Tier
+    from trading.venues.kraken import Credentials, KrakenClient, RateLimit, Tier
 
     store = home / "sandbox" / KEYS_FILE
     keys = Keys(store).keys(ACCOUNT) if store.exists() else ()
@@ -58,5 +58,5 @@ def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
         Credentials(keys[0].key, keys[0].secret),
         settings.sandbox.url,
         Tier(settings.sandbox.tier).allowance,
-        Limit(60, 30.0),
+        RateLimit(60, 30.0),
     )

@@ -14,8 +14,8 @@ from orchestration.commands.import_candles import import_files, show
 from orchestration.settings import chosen_file
 from orchestration.system import System
 from trading.errors import NotStored, UnreadableFile
-from trading.importers.common_window import Window, longest_common_window
-from trading.importers.landing_area import Landing
+from trading.importers.common_window import CommonWindow, longest_common_window
+from trading.importers.landing_area import LandingArea
 from trading.market import Timeframe, month_of
 
 
@@ -90,7 +90,9 @@ def _may_hold_our_pair(row: dict[str, Any], system: System) -> bool:
     return row["pair"] is None or row["pair"] in {str(pair) for pair in system.settings.market.pairs}
 
 
-def _common_window(system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]) -> Window:
+def _common_window(
+    system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]
+) -> CommonWindow:
     """The longest common time among these files; NotStored names what was refused."""
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     for row in reports:
@@ -99,13 +101,15 @@ def _common_window(system: System, reports: list[dict[str, Any]], refused: list[
             spans.setdefault((row["venue"], Timeframe(row["timeframe"])), []).extend(times)
     kinds = {kind: (min(times), max(times) + kind[1].duration) for kind, times in spans.items()}
     try:
-        return longest_common_window(Landing(system.home / "landing"), kinds, system.settings.market.pairs)
+        return longest_common_window(
+            LandingArea(system.home / "landing"), kinds, system.settings.market.pairs
+        )
     except NotStored as error:
         reasons = "".join(f"\nrefused {row['path']}: {row['refused_reason']}" for row in refused)
         raise NotStored(f"{error}{reasons}") from None
 
 
-def _is_in_window(row: dict[str, Any], window: Window) -> bool:
+def _is_in_window(row: dict[str, Any], window: CommonWindow) -> bool:
     same = (row["venue"], row["timeframe"]) == (window.venue, window.timeframe.value)
     return same and not row["refused_reason"]
 
@@ -118,7 +122,7 @@ def _news_span(news: Path | None, start: datetime, end: datetime) -> tuple[date,
     return (known[0].date(), known[-1].date()) if len(known) else None
 
 
-def _files_overlay(window: Window, until: datetime, news: Path | None) -> str:
+def _files_overlay(window: CommonWindow, until: datetime, news: Path | None) -> str:
     return (
         f'[market]\nsource = "files"\nvenue = "{window.venue}"\ntimeframe = "{window.timeframe.value}"\n'
         f'until = "{until.isoformat()}"\nnews = {json.dumps(str(news or ""))}\n'

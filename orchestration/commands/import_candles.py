@@ -11,7 +11,7 @@ from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder
 from trading.errors import InvalidCandles, InvalidValue
 from trading.importers import ImportedFile, import_path
-from trading.importers.landing_area import Landing
+from trading.importers.landing_area import LandingArea
 from trading.market import Pair, Timeframe
 
 
@@ -19,7 +19,7 @@ def import_files(
     path: Path, venue: str | None, pair: str | None, timeframe: str | None
 ) -> list[dict[str, Any]]:
     """Import files and return one report each, as JSON values; a refused file stores nothing and stops no other."""
-    landing = Landing(prepare_home(home_folder()) / "landing")
+    landing = LandingArea(prepare_home(home_folder()) / "landing")
     return [
         _store(imported, landing)
         for imported in import_path(
@@ -40,7 +40,7 @@ def parse_timeframe(text: str) -> Timeframe:
         ) from None
 
 
-def _store(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
+def _store(imported: ImportedFile, landing: LandingArea) -> dict[str, Any]:
     report = imported.report.as_json()
     if report["refused_reason"]:
         return report
@@ -53,11 +53,11 @@ def _store(imported: ImportedFile, landing: Landing) -> dict[str, Any]:
 
 def ignored_series(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for every imported series that disagrees with a longer one of the same pair and is not read."""
-    landing = Landing(home_folder() / "landing")
+    landing = LandingArea(home_folder() / "landing")
     stored = {(row["venue"], row["timeframe"], row["pair"]) for row in reports if row["rows_stored"]}
     for venue, timeframe, pair in sorted(stored):
-        for shelf in landing.source(venue, Timeframe(timeframe)).left_out(Pair.parse(pair)):
-            yield f"{venue} {pair} {timeframe}: the {shelf} series disagrees with a longer one and is not read"
+        for series in landing.source(venue, Timeframe(timeframe)).disagreeing_series(Pair.parse(pair)):
+            yield f"{venue} {pair} {timeframe}: the {series} series disagrees with a longer one and is not read"
 
 
 def show(reports: list[dict[str, Any]], out: Console) -> None:

@@ -18,7 +18,7 @@ from trading.account import Account, opening_balances
 from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
 from trading.importers import import_path
 from trading.importers.common_window import longest_common_window
-from trading.importers.landing_area import Landing
+from trading.importers.landing_area import LandingArea
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair, Timeframe
 from trading.portfolio import rate
@@ -123,7 +123,7 @@ def _trades(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSou
 
 def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
     """The longest time for which one venue has candles of all pairs that are there."""
-    landing = Landing(folder / "candles")
+    landing = LandingArea(folder / "candles")
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     pairs: set[Pair] = set()
     refused = []

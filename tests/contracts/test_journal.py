@@ -75,7 +75,7 @@ class JournalContract:
         with pytest.raises(InvalidValue, match="account of intent"):
             journal.record_decision(receipt(), intent(account="someone"))
 
-    def test_an_intent_id_that_is_taken_keeps_nothing_of_the_new_decision(self, journal: Journal) -> None:
+    def test_a_decision_with_a_used_intent_id_is_not_stored(self, journal: Journal) -> None:
         decided(journal)
         with pytest.raises(InvalidValue):
             journal.record_decision(
@@ -277,7 +277,7 @@ class JournalContract:
         assert journal.halts("paper") == kept
         assert journal.halts("someone") == []
 
-    def test_a_halt_begins_once_whatever_is_said_later(self, journal: Journal) -> None:
+    def test_a_halt_begins_once_whatever_is_recorded_later(self, journal: Journal) -> None:
         first = Halt(HaltKind.DAILY_LOSS, NOON, NOON + 12 * HOUR, "3 % lost")
         journal.begin_halts("paper", [first])
         journal.begin_halts("paper", [replace(first, reason="4 % lost", until=NOON + HOUR)])
@@ -320,7 +320,7 @@ class JournalContract:
         assert journal.peak("paper") == 1000
 
     @pytest.mark.parametrize("name", ["by", "reason"])
-    def test_nobody_resumes_without_a_name_and_a_reason(self, journal: Journal, name: str) -> None:
+    def test_a_resume_needs_a_name_and_a_reason(self, journal: Journal, name: str) -> None:
         journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
         with pytest.raises(InvalidValue, match=f"{name} is empty"):
             journal.resume("paper", replace(RESUME, **{name: " "}), Decimal(850))
@@ -331,7 +331,7 @@ class JournalContract:
         journal.resume("paper", RESUME, Decimal(850))
         assert journal.peak("paper") == 850
 
-    def test_nobody_resumes_at_an_equity_that_is_no_number(self, journal: Journal) -> None:
+    def test_a_resume_at_an_equity_that_is_no_number_is_refused(self, journal: Journal) -> None:
         journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
         with pytest.raises(InvalidValue, match="no number"):
             journal.resume("paper", RESUME, Decimal("NaN"))

@@ -72,7 +72,7 @@ def test_halts_and_peak_are_there_for_the_next_process(dsn: str, journal: Journa
     assert restarted.peak("paper") == Decimal("1234.56789")
 
 
-def test_processes_that_find_the_same_drawdown_pause_once_and_keep_the_higher_peak(dsn: str) -> None:
+def test_processes_that_find_the_same_drawdown_pause_once_and_store_the_higher_peak(dsn: str) -> None:
     together = threading.Barrier(4)
     peaks: list[Decimal] = []
 

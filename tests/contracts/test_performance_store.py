@@ -52,7 +52,7 @@ class PerformanceStoreContract:
         store.replace_day(DAY, [row("technical", votes=4)])
         assert store.read(DAY, NEXT) == [{"day": DAY, **row(votes=4)}]
 
-    def test_whatever_else_was_measured_is_kept(self, store: PerformanceStore) -> None:
+    def test_other_measures_are_stored_too(self, store: PerformanceStore) -> None:
         store.replace_day(DAY, [row(brier=0.21, tags=["a"])])
         assert store.read(DAY, NEXT) == [{"day": DAY, **row(brier=0.21, tags=["a"])}]
 

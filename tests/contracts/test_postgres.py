@@ -59,7 +59,7 @@ def test_migrating_creates_every_table_and_again_changes_nothing(empty: str) -> 
         assert tables(empty) == TABLES
 
 
-def test_an_account_from_before_the_halts_keeps_the_peak_of_its_snapshots(empty: str) -> None:
+def test_an_account_from_before_the_halts_table_has_the_peak_of_its_snapshots(empty: str) -> None:
     migrate(empty, "0001")
     with psycopg.connect(empty) as connection:
         for day, equity, peak in (("2024-01-01", 2000, 2150), ("2024-01-02", 1900, 2100)):
@@ -79,7 +79,7 @@ def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:
     assert tables(empty) == TABLES
 
 
-def test_a_database_without_tables_says_what_creates_them(empty: str) -> None:
+def test_the_error_for_a_database_without_tables_names_what_creates_them(empty: str) -> None:
     with pytest.raises(NotStored, match="marketloom dev"):
         PostgresPromotions(empty, "test").champion(BTC)
 
@@ -103,7 +103,7 @@ def test_an_address_that_is_none_is_refused_without_its_password(dsn: str) -> No
     assert "secret" not in str(caught.value)
 
 
-def test_a_transaction_that_raises_keeps_nothing(dsn: str) -> None:
+def test_a_transaction_that_raises_stores_nothing(dsn: str) -> None:
     database = Database(dsn)
 
     def half_done() -> None:

@@ -19,7 +19,7 @@ class PromotionLogContract:
     def log(self) -> PromotionLog:
         raise NotImplementedError
 
-    def test_nobody_is_champion_before_the_gate_was_passed(self, log: PromotionLog) -> None:
+    def test_no_policy_is_champion_before_one_passed_the_gate(self, log: PromotionLog) -> None:
         assert log.champion(BTC) is None
         log.record(BTC, "first", False, {"folds": 1}, AT)
         assert log.champion(BTC) is None
@@ -41,7 +41,7 @@ class PromotionLogContract:
         assert log.champion(XRP) is None
         assert log.history(XRP) == []
 
-    def test_every_verdict_is_kept_with_its_evidence_newest_first(self, log: PromotionLog) -> None:
+    def test_every_verdict_is_stored_with_its_evidence_newest_first(self, log: PromotionLog) -> None:
         log.record(BTC, "first", False, {"excess": -0.0, "folds": [1, 2]}, AT)
         log.record(BTC, "second", True, {"excess": 0.5}, AT + dt.timedelta(days=1))
         assert log.history(BTC) == [
@@ -59,7 +59,7 @@ class PromotionLogContract:
             },
         ]
 
-    def test_evidence_that_is_not_a_number_promotes_nobody(self, log: PromotionLog) -> None:
+    def test_evidence_that_is_not_a_number_promotes_no_policy(self, log: PromotionLog) -> None:
         with pytest.raises(InvalidValue):
             log.record(BTC, "first", True, {"excess": float("nan")}, AT)
         assert log.champion(BTC) is None

@@ -21,7 +21,7 @@ from trading.errors import (
 from trading.market import CANDLE_SCHEMA, TIME, Pair, month_start
 from trading.ports import TableStore
 from trading.stores.lake import DRAFT, PART, LakeTable
-from trading.stores.lake_query import sql
+from trading.stores.lake_query import run_sql
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
 HOUR = dt.timedelta(hours=1)
@@ -220,7 +220,7 @@ class TestLakeTable(TableStoreContract):
         with pytest.raises(InvalidCandles, match="different columns"):
             features.between(BTC, month_start(JANUARY), month_start(MARCH))
 
-    def test_a_lake_that_cannot_be_written_says_where_and_what_to_do(self, tmp_path: Path) -> None:
+    def test_the_error_of_an_unwritable_lake_names_the_folder_and_the_remedy(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(UnusableHome, match=r"file.*MARKETLOOM_HOME"):
             LakeTable(tmp_path / "file", CANDLE_SCHEMA).write(BTC, JANUARY, candles(JANUARY))
@@ -251,19 +251,19 @@ class TestLakeTable(TableStoreContract):
         LakeTable(root.parent / "features", None).write(
             BTC, MARCH, candles(MARCH).select("open_time", "close_time")
         )
-        joined = sql(
+        joined = run_sql(
             root.parent, "SELECT open_time, o.close FROM ohlcv o JOIN features USING (pair, open_time)"
         )
         assert joined.sort("open_time").equals(candles(MARCH).select("open_time", "close"))
 
     def test_sql_errors_say_what_is_wrong(self, root: Path, filled: TableStore) -> None:
         with pytest.raises(InvalidValue, match="volumen"):
-            sql(root.parent, "SELECT volumen FROM ohlcv")
+            run_sql(root.parent, "SELECT volumen FROM ohlcv")
         with pytest.raises(NotStored, match="materialise `ohlcv` first"):
-            sql(root / "nowhere", "SELECT 1")
+            run_sql(root / "nowhere", "SELECT 1")
         (root / "pair=BTC-USDT" / "month=2020-01-01" / PART).write_bytes(b"junk")
         with pytest.raises(MarketloomError, match=PART):
-            sql(root.parent, "SELECT sum(close) FROM ohlcv")
+            run_sql(root.parent, "SELECT sum(close) FROM ohlcv")
 
     def test_a_path_with_signs_that_patterns_use_is_read(self, tmp_path: Path) -> None:
         root = tmp_path / "it's [1] lake, 100 %*" / "ohlcv"
@@ -271,4 +271,4 @@ class TestLakeTable(TableStoreContract):
         store.write(BTC, JANUARY, candles(JANUARY))
         assert store.months(BTC) == [JANUARY]
         assert store.read(BTC, JANUARY).height == 4
-        assert sql(root.parent, "SELECT count(*) AS rows FROM ohlcv")["rows"][0] == 4
+        assert run_sql(root.parent, "SELECT count(*) AS rows FROM ohlcv")["rows"][0] == 4

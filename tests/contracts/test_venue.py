@@ -52,7 +52,7 @@ class VenueContract:
             "BTC": OPENING["BTC"] + side.sign * wanted.quantity,
         }
 
-    def test_the_answer_is_in_the_journal(self, world: World) -> None:
+    def test_the_order_is_in_the_journal_when_place_returns(self, world: World) -> None:
         wanted = asked(world.journal)
         assert world.venue().place(wanted) == world.journal.order(wanted.intent_id)
         assert world.journal.unsettled("paper") == []

@@ -43,8 +43,8 @@ from trading.market import Pair
 from trading.orders import Order, OrderStatus
 from trading.ports import Journal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
-from trading.venues.kraken.order_records import NEVER_TAKEN, held, undecided, void_after
-from trading.venues.kraken.reports import client_order_id
+from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
+from trading.venues.kraken.order_request import client_order_id
 from trading.venues.kraken.venue import KrakenVenue
 
 FAST, OPEN = Allowance(MANY, MANY), MANY
@@ -88,7 +88,7 @@ class KrakenVenueContract:
     def venue(self, client: KrakenClient, journal: Journal) -> KrakenVenue:
         return kraken_venue(client, journal)
 
-    def test_a_market_order_is_filled_and_booked_as_the_venue_says(
+    def test_a_market_order_is_filled_and_booked_as_the_venue_reports(
         self, venue: KrakenVenue, client: KrakenClient, journal: Journal
     ) -> None:
         wanted = asked(journal)
@@ -120,7 +120,9 @@ class KrakenVenueContract:
         with pytest.raises(InvalidValue, match="trades account live"):
             kraken_venue(client, journal, "live").place(asked(journal))
 
-    def test_a_refusal_is_final_and_in_the_venues_words(self, venue: KrakenVenue, journal: Journal) -> None:
+    def test_a_refusal_is_final_and_has_the_venues_message(
+        self, venue: KrakenVenue, journal: Journal
+    ) -> None:
         wanted = asked(journal, quantity=Decimal(1_000_000))
         order = venue.place(wanted)
         assert order.status is OrderStatus.REJECTED
@@ -195,7 +197,7 @@ def state(order: Order) -> tuple[OrderStatus, str]:
 
 
 @pytest.mark.parametrize("fault", TAKEN_AND_LOST)
-def test_an_order_that_was_taken_although_its_answer_was_lost_is_filled_once(
+def test_an_order_that_was_taken_although_its_response_was_lost_is_filled_once(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble, fault: Fault
 ) -> None:
     double.faults["AddOrder"] = [fault]
@@ -206,7 +208,7 @@ def test_an_order_that_was_taken_although_its_answer_was_lost_is_filled_once(
 
 
 @pytest.mark.parametrize("fault", NEVER_ARRIVED)
-def test_an_order_that_never_arrived_is_known_as_such_once_its_deadline_has_passed_and_is_placed_later(
+def test_an_order_that_never_arrived_is_pending_after_its_deadline_and_placed_later(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble, passing: Time, fault: Fault
 ) -> None:
     double.faults["AddOrder"] = [fault]
@@ -219,7 +221,7 @@ def test_an_order_that_never_arrived_is_known_as_such_once_its_deadline_has_pass
     assert len(double.orders) == 1
 
 
-def test_an_order_whose_fate_cannot_be_asked_stays_unknown_until_it_can(
+def test_an_order_that_cannot_be_looked_up_stays_unknown_until_it_can(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble
 ) -> None:
     double.faults["AddOrder"] = [lost_after]
@@ -273,19 +275,19 @@ def test_an_order_that_is_given_up_is_looked_for_again_also_after_a_try_that_cam
     double.faults["AddOrder"] = [lost_after]
     double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
     wanted = asked(journal)
-    given_up = void_after(venue.place(wanted))
+    given_up = OrderRecord.of(venue.place(wanted)).void_after
     double.faults[method] = list(failures)
     with suppress(NotAuthorised):
         venue.settle("paper")
     note = journal.order(wanted.intent_id)
     assert note is not None
-    assert (note.status, void_after(note)) == (OrderStatus.PENDING, given_up)
+    assert (note.status, OrderRecord.of(note).void_after) == (OrderStatus.PENDING, given_up)
     double.faults["ClosedOrders"].clear()
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
     assert len(double.orders) == 1
 
 
-def test_nobody_waits_for_the_margin_and_nothing_is_sent_before_it_has_passed(
+def test_place_does_not_wait_for_the_margin_and_sends_nothing_before_it_has_passed(
     client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
 ) -> None:
     venue = KrakenVenue(
@@ -303,7 +305,7 @@ def test_nobody_waits_for_the_margin_and_nothing_is_sent_before_it_has_passed(
     assert passing.now == slept
     assert double.methods().count("AddOrder") == 1
     double.skew = 75
-    given_up = undecided(NEVER_TAKEN, void_after(order) or NOON)
+    given_up = sent_reason(NEVER_TAKEN, OrderRecord.of(order).void_after or NOON)
     assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.PENDING, given_up)]
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
     assert len(double.orders) == 1
@@ -355,7 +357,7 @@ def test_an_old_entry_that_kraken_has_is_followed(
     assert len(double.orders) == 1
 
 
-def test_an_old_entry_whose_answer_was_lost_is_rejected_only_once_kraken_surely_does_not_have_it(
+def test_an_old_entry_whose_response_was_lost_is_rejected_only_once_kraken_surely_does_not_have_it(
     client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
 ) -> None:
     double.faults["AddOrder"] = [lost_before]
@@ -380,7 +382,7 @@ def test_a_market_whose_time_is_not_known_postpones_entries_and_no_exits(
 
 
 @pytest.mark.parametrize("words", ["EService:Connection lost", "EOrder:Client order id not unique"])
-def test_words_that_are_no_certain_refusal_are_followed_by_a_look(
+def test_an_error_that_is_no_certain_refusal_is_followed_by_a_lookup(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
 ) -> None:
     def taken_but_saying(act: Callable[[], bytes]) -> Reply:
@@ -407,7 +409,7 @@ def test_a_closed_order_is_found_although_the_venue_does_not_find_it_by_its_clie
     assert int(read[0]["start"]) < time.time() < int(read[0]["end"])
 
 
-def test_orders_of_others_in_the_answer_mean_that_nothing_was_looked_up(
+def test_a_lookup_that_returns_orders_of_others_is_an_error(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble
 ) -> None:
     venue.place(asked(journal))
@@ -432,7 +434,7 @@ def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(
         venue.place(wanted)
     note = journal.order(wanted.intent_id)
     assert note is not None
-    assert (note.status, void_after(note) is not None) == (OrderStatus.PENDING, True)
+    assert (note.status, OrderRecord.of(note).void_after is not None) == (OrderStatus.PENDING, True)
     client.add_order = client_add  # type: ignore[method-assign]
     again = kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
     assert [each.status for each in again.settle("paper")] == [OrderStatus.FILLED]
@@ -444,8 +446,8 @@ def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline
 ) -> None:
     wanted = asked(journal)
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8)
-    journal.record_order(Order(wanted.intent_id, OrderStatus.PENDING, undecided("sent", until), NOON), [])
-    assert state(venue.place(wanted)) == (OrderStatus.PENDING, undecided(NEVER_TAKEN, until))
+    journal.record_order(Order(wanted.intent_id, OrderStatus.PENDING, sent_reason("sent", until), NOON), [])
+    assert state(venue.place(wanted)) == (OrderStatus.PENDING, sent_reason(NEVER_TAKEN, until))
     assert passing.now > 12
     assert "AddOrder" not in double.methods()
 
@@ -455,14 +457,14 @@ def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline
     ["EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded", "EService:Market in cancel_only mode",
      "EGeneral:Invalid arguments:deadline", "EGeneral:Temporary lockout"],
 )  # fmt: skip
-def test_not_now_is_no_rejection(
+def test_a_temporary_error_is_no_rejection(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
 ) -> None:
     double.faults["AddOrder"] = [saying(words)]
     order = venue.place(asked(journal))
     assert order.status is OrderStatus.PENDING
     assert words in order.reason
-    assert void_after(order) is None
+    assert OrderRecord.of(order).void_after is None
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
 
 
@@ -518,7 +520,7 @@ def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(
     assert len(double.orders) == 1
 
 
-def test_an_order_that_was_canceled_after_a_part_is_final_and_says_what_is_missing(
+def test_an_order_canceled_after_a_partial_fill_is_final_with_the_filled_part_in_its_reason(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble
 ) -> None:
     double.shares, double.ended = [Decimal("0.4")], "canceled"
@@ -558,14 +560,14 @@ def test_an_order_is_not_final_before_all_its_fills_are_listed(
     assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
 
 
-def test_an_accepted_order_that_cannot_be_asked_for_is_found_by_its_own_id_later(
+def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(
     venue: KrakenVenue, journal: Journal, double: KrakenDouble
 ) -> None:
     double.faults["QueryOrders"] = [html_520_before] * 10
     order = venue.place(asked(journal))
     (key,) = double.orders
     assert order.status is OrderStatus.ACCEPTED
-    assert order.reason.startswith(held(key, f"Kraken QueryOrders at {double.url}: HTTP 520"))
+    assert order.reason.startswith(accepted_reason(key, f"Kraken QueryOrders at {double.url}: HTTP 520"))
     assert [each.status for each in venue.settle("paper")] == [order.status]
     double.faults["QueryOrders"].clear()
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
@@ -632,9 +634,9 @@ from pathlib import Path
 from tests.contracts.trade import decided, opened
 from tests.contracts.venues import kraken_venue
 from tests.doubles.stores import MemoryJournal
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 folder, url, key, secret, identity = sys.argv[1:]
-many = Limit(10_000, 1000)
+many = RateLimit(10_000, 1000)
 journal = opened(MemoryJournal())
 intent = decided(journal, "d", intent_id=identity)
 with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many) as client:
@@ -684,9 +686,9 @@ def test_an_intent_that_is_no_uuid_gets_one_that_follows_from_it() -> None:
     assert uuid.UUID(client_order_id("intent-of-decision-1"))
 
 
-def test_an_unknown_order_without_a_note_is_undecided_for_the_longest_deadline() -> None:
+def test_an_unknown_order_without_a_recorded_deadline_is_undecided_for_the_longest_one() -> None:
     order = Order(intent().intent_id, OrderStatus.UNKNOWN, "somebody else wrote this", NOON)
-    assert void_after(order) == NOON + dt.timedelta(seconds=60)
+    assert OrderRecord.of(order).void_after == NOON + dt.timedelta(seconds=60)
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 3.9, 61])

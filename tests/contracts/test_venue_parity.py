@@ -93,7 +93,7 @@ def test_the_same_intent_at_the_same_price_gives_the_same_fill(
     assert told.fee == on_paper.fee.quantize(shown, ROUND_HALF_EVEN)
 
 
-def test_in_the_exchanges_own_books_fees_and_balances_are_those_on_paper_to_the_last_digit(
+def test_fees_and_balances_of_the_exchange_equal_those_on_paper_to_the_last_digit(
     twins: Twins,
 ) -> None:
     for pair in sorted(LISTED):

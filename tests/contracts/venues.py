@@ -17,11 +17,11 @@ from tests.streaming.sandbox.running import BTC, COSTS, CROSS, INSTRUMENTS, XRP,
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
 from trading.orders import OrderIntent, Side
 from trading.ports import Journal, Quote, Venue
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.venue import KrakenVenue
 from trading.venues.paper import PaperVenue
 
-MANY = Limit(10_000, 1000)
+MANY = RateLimit(10_000, 1000)
 LISTED = {**INSTRUMENTS, BTC: replace(INSTRUMENTS[BTC], minimum_cost=Decimal(5))}
 PRICES = {BTC: 31921.8, XRP: 0.52555, CROSS: 0.00001646}
 CONCESSION = Decimal("0.0003")  # half a spread and slippage, as a share of the price

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from trading.venues.kraken import Credentials
-from trading.venues.kraken.signing import signature
+from trading.venues.kraken.authentication import signature
 
 KEY = "a-key"
 SECRET = base64.b64encode(b"sixty-four bytes would be usual, these are fewer").decode()

@@ -61,7 +61,7 @@ def test_a_later_end_changes_no_earlier_candle(days: int) -> None:
         assert early.equals(everything(market(), pair).head(early.height))
 
 
-def test_the_order_of_questions_changes_no_answer() -> None:
+def test_the_order_of_requests_changes_no_candle() -> None:
     asked_late_first = market()
     asked_late_first.candles(CROSS, END - timedelta(days=1), END)
     assert everything(asked_late_first, BTC).equals(everything(market(), BTC))
@@ -72,7 +72,7 @@ def test_adding_a_pair_changes_no_other_price() -> None:
 
 
 @pytest.mark.parametrize("timeframe", list(Timeframe))
-def test_every_candle_keeps_the_invariants(timeframe: Timeframe) -> None:
+def test_every_candle_satisfies_the_invariants(timeframe: Timeframe) -> None:
     simulated = market(timeframe=timeframe, end=START + 3000 * timeframe.duration)
     for pair in PAIRS:
         candles = everything(simulated, pair)
@@ -99,7 +99,7 @@ def test_large_moves_follow_large_moves() -> None:
     assert np.corrcoef(sizes[1:], sizes[:-1])[0, 1] > 0.1
 
 
-def test_the_direction_of_a_move_says_nothing_about_the_next() -> None:
+def test_the_direction_of_a_move_does_not_predict_the_next() -> None:
     returns = everything(market(), BTC)["close"].log().diff().drop_nulls().to_numpy()
     assert abs(np.corrcoef(returns[1:], returns[:-1])[0, 1]) < 0.06
 

@@ -1,46 +1,83 @@
-"""What ccxt makes of a venue's candles, compared with what the venue sent: ccxt drops what it cannot read.
+"""What ccxt returns and raises, checked against what the venue sent: ccxt drops what it cannot read.
 
-A page of HTML, an answer of another kind and a candle without a time all become "no candles" there. Could not read is
-not nothing there.
+A page of HTML, a response of another kind and a candle without a time all become "no candles" in ccxt. Could not read
+is not nothing there.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from trading.errors import InvalidMessage
-from trading.history.candle_rows import Row
+from trading.errors import (
+    InvalidMessage,
+    MarketloomError,
+    NotAuthorised,
+    NotStored,
+    VenueRefused,
+    VenueUnreachable,
+)
+from trading.history.candle_rows import CandleRow
+from trading.history.retries import Throttled
 
 Parse = Callable[[Any], Any]
 
 
-def candle_rows(parsed: Any, raw: Any, parse: Parse, what: str) -> list[Row]:
-    """`parsed`: ccxt's candles; `raw`: the JSON they come from; `parse`: ccxt's reading of one of its entries."""
+def ccxt_library() -> Any:
+    """Import ccxt: it takes seconds, and most processes never need it. It has no types."""
+    return importlib.import_module("ccxt")
+
+
+def translate_error(error: Exception, what: str) -> MarketloomError:
+    """Translate one of ccxt's errors (`ccxt.BaseError`); `what` says what was asked for."""
+    ccxt = ccxt_library()
+    message = f"{what}: {type(error).__name__} {str(error)[:300]!r}"
+    match error:
+        case ccxt.AuthenticationError():
+            return NotAuthorised(f"{message}; candles need no key: the venue may not serve this place")
+        case ccxt.RateLimitExceeded() | ccxt.DDoSProtection():
+            return Throttled(message, None)
+        case ccxt.BadSymbol():
+            return NotStored(message)
+        case ccxt.BadResponse():
+            return InvalidMessage(what, f"{type(error).__name__} {str(error)[:300]!r}")
+        case ccxt.OperationFailed():
+            return VenueUnreachable(message)
+        case _:
+            return VenueRefused(message)
+
+
+def candle_rows(parsed: Any, raw: Any, parse: Parse, what: str) -> list[CandleRow]:
+    """Return ccxt's candles `parsed`, if none of `raw` was dropped; `parse` is ccxt's reading of one entry of `raw`.
+
+    `raw` is the JSON that they come from.
+    """
     if not isinstance(parsed, list):
         raise InvalidMessage(what, f"expected a list of candles, got {type(parsed).__name__}")
     if not parsed and not any(isinstance(node, list) or node in ({}, "", None) for node in _nodes(raw)):
         raise InvalidMessage(what, f"not an answer with candles: {raw!r:.200}")
-    sent: list[Any] = max(filter(_holds_entries, _nodes(raw)), key=len, default=[])
+    sent: list[Any] = max(filter(_has_entries, _nodes(raw)), key=len, default=[])
     if len(sent) > len(parsed):
-        _dropped_for_their_time_only(sent, parse, what)
-    return [_row(entry, what) for entry in parsed]
+        _check_dropped(sent, parse, what)
+    return [_to_row(entry, what) for entry in parsed]
 
 
-def _dropped_for_their_time_only(sent: Sequence[Any], parse: Parse, what: str) -> None:
+def _check_dropped(sent: Sequence[Any], parse: Parse, what: str) -> None:
+    """InvalidMessage unless ccxt dropped entries for their time alone, as it may."""
     for entry in sent:
-        if isinstance(entry, list | dict) and not _is_time(parse(entry)):
+        if isinstance(entry, list | dict) and not _has_time(parse(entry)):
             raise InvalidMessage(what, f"not a candle: {entry!r:.200}")
 
 
-def _is_time(candle: Any) -> bool:
+def _has_time(candle: Any) -> bool:
     return isinstance(candle, Sequence) and len(candle) > 0 and _is_number(candle[0]) and candle[0] > 0
 
 
-def _holds_entries(node: Any) -> bool:
+def _has_entries(node: Any) -> bool:
     return isinstance(node, list) and any(isinstance(entry, list | dict) for entry in node)
 
 
-def _row(entry: Any, what: str) -> Row:
-    """Milliseconds, open, high, low, close and base volume."""
+def _to_row(entry: Any, what: str) -> CandleRow:
+    """`entry`: milliseconds, open, high, low, close and base volume."""
     if not isinstance(entry, Sequence) or len(entry) < 6 or not all(map(_is_number, entry[:6])):
         raise InvalidMessage(what, f"not a candle: {entry!r:.200}")
     time, *numbers = entry[:6]
@@ -55,7 +92,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _nodes(document: Any) -> Iterator[Any]:
-    """Every value of a JSON document; an answer that is no JSON at all (ccxt: None) has none."""
+    """Every value of a JSON document; a response that is no JSON at all (ccxt: None) has none."""
     waiting = [] if document is None else [document]
     while waiting:
         node = waiting.pop()

@@ -22,45 +22,45 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.history.candle_rows import rows
+from trading.history.candle_rows import candle_table
 from trading.history.cryptocompare_responses import (
-    Answered,
-    NoEarlier,
-    error_of,
+    CandleResponse,
+    NoEarlierCandles,
     legacy_candles,
     modern_candles,
-    refusal,
+    refusal_reason,
+    translate_refusal,
 )
-from trading.history.page_cache import PageShelf
+from trading.history.page_cache import PageCache
 from trading.history.paged_candles import CandlePage, PagedCandles
-from trading.history.retries import repeated
+from trading.history.retries import retry
 from trading.market import Pair, Timeframe
 
 MODERN = "https://data-api.cryptocompare.com"
 LEGACY = "https://min-api.cryptocompare.com"
 LEGACY_MARKETS = frozenset({"CCCAGG"})
 INDICES = frozenset({"cadli", "ccix"})  # computed from many venues; they live under another path than venues
-MOST_POINTS = 2000  # of the base unit in one answer, before they are put together
+MAX_POINTS = 2000  # of the base unit in one response, before they are put together
 TIMEOUT = httpx.Timeout(20.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """A timeframe in the vendor's words: so many minutes, hours or days."""
+class _Interval:
+    """A timeframe in the vendor's terms: a number of minutes, hours or days."""
 
     unit: str
     count: int
-    length: timedelta  # of the whole step
+    length: timedelta  # of the whole interval
 
 
-STEPS = {
-    Timeframe.M1: _Step("minute", 1, Timeframe.M1.duration),
-    Timeframe.M5: _Step("minute", 5, Timeframe.M5.duration),
-    Timeframe.M15: _Step("minute", 15, Timeframe.M15.duration),
-    Timeframe.M30: _Step("minute", 30, Timeframe.M30.duration),
-    Timeframe.H1: _Step("hour", 1, Timeframe.H1.duration),
-    Timeframe.H4: _Step("hour", 4, Timeframe.H4.duration),
-    Timeframe.D1: _Step("day", 1, Timeframe.D1.duration),
+INTERVALS = {
+    Timeframe.M1: _Interval("minute", 1, Timeframe.M1.duration),
+    Timeframe.M5: _Interval("minute", 5, Timeframe.M5.duration),
+    Timeframe.M15: _Interval("minute", 15, Timeframe.M15.duration),
+    Timeframe.M30: _Interval("minute", 30, Timeframe.M30.duration),
+    Timeframe.H1: _Interval("hour", 1, Timeframe.H1.duration),
+    Timeframe.H4: _Interval("hour", 4, Timeframe.H4.duration),
+    Timeframe.D1: _Interval("day", 1, Timeframe.D1.duration),
 }
 
 
@@ -75,7 +75,7 @@ class CryptoCompareCandles(PagedCandles):
         self,
         market: str,
         timeframe: Timeframe,
-        shelf: PageShelf,
+        cache: PageCache,
         clock: Callable[[], datetime],
         key: str,
         http: httpx.Client | None = None,
@@ -83,12 +83,12 @@ class CryptoCompareCandles(PagedCandles):
         sleep: Callable[[float], None] = real_sleep,
     ) -> None:
         super().__init__(
-            _CryptoCompare(market, timeframe, clock, key, http, url, sleep), timeframe, shelf, clock
+            _CryptoCompare(market, timeframe, clock, key, http, url, sleep), timeframe, cache, clock
         )
 
 
 class _CryptoCompare:
-    """One market of the vendor, request by request; never shows its key."""
+    """One market of the vendor as a PagedVenue; never shows its key."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _CryptoCompare:
         self._timeframe = timeframe
         self._clock = clock
         self._key = key
-        self._http = http if http is not None else self._own_client()
+        self._http = http if http is not None else self._create_http()
         self._url = url or (LEGACY if self._legacy else MODERN)
         self._sleep = sleep
 
@@ -117,84 +117,88 @@ class _CryptoCompare:
     def name(self) -> str:
         return f"cryptocompare-{self._market.lower()}"
 
-    def first(self, pair: Pair) -> datetime:
-        """By the day, backwards to the day before which nothing is answered; then by the candle inside that day."""
+    def first_open(self, pair: Pair) -> datetime:
+        """Find the first day by going back until a page has no candles, then the first candle inside that day."""
         day = self._first_day(pair)
-        step = STEPS[self._timeframe]
-        answer = self._ask(pair, step, day + timedelta(days=1), timedelta(days=1) // step.length)
-        opens = [candle[0] for candle in answer.candles if candle[0] >= _seconds(day) * 1_000_000]
+        interval = INTERVALS[self._timeframe]
+        response = self._fetch(pair, interval, day + timedelta(days=1), timedelta(days=1) // interval.length)
+        opens = [candle[0] for candle in response.candles if candle[0] >= _seconds(day) * 1_000_000]
         if not opens:
             raise NotStored(
-                f"{self._what(pair)}: daily candles begin on {day:%Y-%m-%d}, those of {self._timeframe.value} do not "
+                f"{self._label(pair)}: daily candles begin on {day:%Y-%m-%d}, those of {self._timeframe.value} do not "
                 "reach back to there; choose a longer timeframe"
             )
         return _utc(min(opens) // 1_000_000)
 
-    def page(self, pair: Pair, start: datetime, end: datetime) -> CandlePage:
-        step = STEPS[self._timeframe]
-        points = min(MOST_POINTS // step.count, -((start - end) // step.length))
-        answer = self._ask(pair, step, end, points)
-        reached = _utc(min(answer.times)) if answer.times else end - points * step.length
-        candles = rows(answer.candles, self._timeframe, self._what(pair))
+    def fetch_page(self, pair: Pair, start: datetime, end: datetime) -> CandlePage:
+        interval = INTERVALS[self._timeframe]
+        points = min(MAX_POINTS // interval.count, -((start - end) // interval.length))
+        response = self._fetch(pair, interval, end, points)
+        reached = _utc(min(response.times)) if response.times else end - points * interval.length
+        candles = candle_table(response.candles, self._timeframe, self._label(pair))
         covered = max(start, reached)
         return CandlePage(candles.filter(candles["open_time"] >= covered), covered, end)
 
     def _first_day(self, pair: Pair) -> datetime:
-        """Once a page has come, only an answer without candles, or a refusal that says so, is the beginning."""
+        """Once a page has come, only a response without candles, or a refusal that says so, marks the beginning."""
         before, first = self._clock() + timedelta(seconds=1), None
         while True:
             try:
-                answer = self._ask(pair, STEPS[Timeframe.D1], before, MOST_POINTS)
+                response = self._fetch(pair, INTERVALS[Timeframe.D1], before, MAX_POINTS)
             except NotStored as error:
                 if first is None:
                     raise
-                if isinstance(error, NoEarlier):
+                if isinstance(error, NoEarlierCandles):
                     return first
                 raise VenueRefused(
                     f"{error}: candles from {first:%Y-%m-%d} on were there, when they begin is not known; run it again"
                 ) from error
-            if not answer.candles:
+            if not response.candles:
                 break
-            first = before = _utc(min(candle[0] for candle in answer.candles) // 1_000_000)
+            first = before = _utc(min(candle[0] for candle in response.candles) // 1_000_000)
         if first is None:
             raise NotStored(
-                f"{self._what(pair)}: no candle was ever published; choose another market or pair"
+                f"{self._label(pair)}: no candle was ever published; choose another market or pair"
             )
         return first
 
-    def _ask(self, pair: Pair, step: _Step, before: datetime, points: int) -> Answered:
-        """Up to `points` steps that open before `before`, the newest of them."""
+    def _fetch(self, pair: Pair, interval: _Interval, before: datetime, points: int) -> CandleResponse:
+        """The newest `points` intervals that open before `before`, or fewer."""
         last = _seconds(before) - 1
-        answer = repeated(lambda: self._read(pair, step, last, points), self._sleep)
-        if answer.times and not 0 <= min(answer.times) <= max(answer.times) <= last:
+        response = retry(lambda: self._fetch_once(pair, interval, last, points), self._sleep)
+        if response.times and not 0 <= min(response.times) <= max(response.times) <= last:
             raise InvalidMessage(
-                self._what(pair),
-                f"asked for candles until {last}, got {min(answer.times)} to {max(answer.times)}",
+                self._label(pair),
+                f"asked for candles until {last}, got {min(response.times)} to {max(response.times)}",
             )
-        return answer
+        return response
 
-    def _read(self, pair: Pair, step: _Step, last: int, points: int) -> Answered:
-        what = self._what(pair)
+    def _fetch_once(self, pair: Pair, interval: _Interval, last: int, points: int) -> CandleResponse:
+        what = self._label(pair)
         if self._legacy:
-            body = self._get(f"/data/v2/histo{step.unit}", self._legacy_query(pair, step, last, points), what)
+            body = self._get(
+                f"/data/v2/histo{interval.unit}", self._legacy_query(pair, interval, last, points), what
+            )
             return legacy_candles(body, what)
-        room = "/index/cc/v1" if self._market in INDICES else "/spot/v1"
-        body = self._get(f"{room}/historical/{step.unit}s", self._query(pair, step, last, points), what)
-        return modern_candles(body, self._market, pair.key, step.unit.upper(), what)
+        path = "/index/cc/v1" if self._market in INDICES else "/spot/v1"
+        body = self._get(
+            f"{path}/historical/{interval.unit}s", self._query(pair, interval, last, points), what
+        )
+        return modern_candles(body, self._market, pair.key, interval.unit.upper(), what)
 
-    def _query(self, pair: Pair, step: _Step, last: int, points: int) -> dict[str, Any]:
+    def _query(self, pair: Pair, interval: _Interval, last: int, points: int) -> dict[str, Any]:
         query = {"market": self._market, "instrument": pair.key, "to_ts": last, "limit": points}
         return query | {
-            "aggregate": step.count,
+            "aggregate": interval.count,
             "fill": "false",
             "apply_mapping": "true",
             "response_format": "JSON",
         }
 
-    def _legacy_query(self, pair: Pair, step: _Step, last: int, points: int) -> dict[str, Any]:
+    def _legacy_query(self, pair: Pair, interval: _Interval, last: int, points: int) -> dict[str, Any]:
         """The legacy `limit` counts the steps between the candles, not the candles."""
         query = {"fsym": pair.base, "tsym": pair.quote, "e": self._market, "toTs": last}
-        return query | {"limit": max(points - 1, 1), "aggregate": step.count, "tryConversion": "false"}
+        return query | {"limit": max(points - 1, 1), "aggregate": interval.count, "tryConversion": "false"}
 
     def _get(self, path: str, query: dict[str, Any], what: str) -> bytes:
         if not self._key:
@@ -214,22 +218,24 @@ class _CryptoCompare:
         except httpx.RequestError as error:
             raise VenueUnreachable(f"{what}: no answer ({type(error).__name__}: {error})") from error
         if response.status_code != 200:
-            raise _refused(response, what)
+            raise _refusal_error(response, what)
         return response.content
 
-    def _what(self, pair: Pair) -> str:
+    def _label(self, pair: Pair) -> str:
         return f"{self.name} {pair} candles"
 
-    def _own_client(self) -> httpx.Client:
+    def _create_http(self) -> httpx.Client:
         client = httpx.Client()
         weakref.finalize(self, client.close)
         return client
 
 
-def _refused(response: httpx.Response, what: str) -> MarketloomError:
-    kind, words = error_of(response.content)
+def _refusal_error(response: httpx.Response, what: str) -> MarketloomError:
+    kind, words = refusal_reason(response.content)
     wait = response.headers.get("Retry-After", "")
-    return refusal(response.status_code, kind, words, what, float(wait) if wait.isdecimal() else None)
+    return translate_refusal(
+        response.status_code, kind, words, what, float(wait) if wait.isdecimal() else None
+    )
 
 
 def _seconds(time: datetime) -> int:

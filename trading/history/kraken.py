@@ -1,7 +1,7 @@
 """Kraken's history as candles: its own for the newest 720, built from its trades for everything older.
 
 Kraken gives out no candle older than its newest 720, whatever one asks for; all trades since a pair's first can be
-asked for, a thousand at a time (docs.kraken.com, get-ohlc-data and get-recent-trades). Trades are kept on a shelf, so
+asked for, a thousand at a time (docs.kraken.com, get-ohlc-data and get-recent-trades). Trades are cached on disk, so
 that a download which is killed goes on where it stopped.
 """
 
@@ -12,20 +12,25 @@ import polars as pl
 
 from trading.candles import complete, opening_between
 from trading.errors import InvalidMessage, NotStored, VenueUnreachable
-from trading.history.page_cache import Pages, PageShelf
-from trading.history.progress import report
+from trading.history.page_cache import CachedPages, PageCache
+from trading.history.progress import log_progress
 from trading.history.trade_candles import candles_from_trades
 from trading.market import CANDLE_SCHEMA, EPOCH, TIME, Pair, Timeframe
 from trading.ports import Quote
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.client import MOST_TRADES, TradesPage
-from trading.venues.kraken.decoding import nanoseconds
-from trading.venues.kraken.market_responses import OhlcRow, TradeRow
+from trading.venues.kraken.decoding import to_nanoseconds
+from trading.venues.kraken.market_client import MAX_TRADES
+from trading.venues.kraken.market_responses import OhlcRow, TradeRow, TradesPage
 
-NEWEST = 720  # candles that OHLC gives, the unfinished one not counted
-DECIMALS = 8  # of a quantity: Kraken counts no asset finer
+MAX_OHLC_ROWS = 720  # candles that OHLC gives, the unfinished one not counted
+QUANTITY_DECIMALS = 8  # of a quantity: Kraken counts no asset finer
 TRADE_SCHEMA = pl.Schema(
-    {"time": TIME, "trade_id": pl.Int64(), "price": pl.Float64(), "quantity": pl.Decimal(38, DECIMALS)}
+    {
+        "time": TIME,
+        "trade_id": pl.Int64(),
+        "price": pl.Float64(),
+        "quantity": pl.Decimal(38, QUANTITY_DECIMALS),
+    }
 )
 MICROSECOND = timedelta(microseconds=1)
 
@@ -37,66 +42,66 @@ class KrakenHistory:
         self,
         client: KrakenClient,
         timeframe: Timeframe,
-        shelf: PageShelf,
+        cache: PageCache,
         origin: str = "kraken",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`origin` names what `client` talks to; `clock` is the time of its market."""
         self._client = client
         self._timeframe = timeframe
-        self._shelf = shelf
+        self._cache = cache
         self._origin = origin
         self._clock = clock
-        self._firsts: dict[Pair, datetime] = {}
+        self._first_opens: dict[Pair, datetime] = {}
 
     @property
     def origin(self) -> str:
         return self._origin
 
     def span(self, pair: Pair) -> tuple[datetime, datetime]:
-        """From the first trade that is given out to the last candle that has closed by the clock."""
-        closed = self._closed()
-        if pair not in self._firsts:
+        """Return the first trade's candle as far as Kraken gives it out, and the close of the last closed candle."""
+        closed = self._last_close()
+        if pair not in self._first_opens:
             row = self._first_trade(pair)
-            self._firsts[pair] = _whole_from(_time(row), row.trade_id, self._timeframe)
-        return self._firsts[pair], max(closed, self._firsts[pair])
+            self._first_opens[pair] = _first_complete_open(_time(row), row.trade_id, self._timeframe)
+        return self._first_opens[pair], max(closed, self._first_opens[pair])
 
     def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        closed = self._closed()
+        closed = self._last_close()
         end = min(end, closed)
         if start >= end:
             return CANDLE_SCHEMA.to_frame()
-        recent, since = self._recent(pair, end, closed)
+        recent, since = self._recent_candles(pair, end, closed)
         parts = [opening_between(recent, max(start, since), end)]
         if start < since:
-            older = self._built(pair, self._timeframe.floor(start), min(end, since))
+            older = self._build_from_trades(pair, self._timeframe.floor(start), min(end, since))
             parts.insert(0, opening_between(older, start, min(end, since)))
         return pl.concat(parts)
 
     def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
-        """The first trade at or after `time`."""
-        rows = self._client.trades(pair, _before(time), count=10).rows
+        """Read the first trade at or after `time`."""
+        rows = self._client.trades(pair, _cursor_before(time), count=10).rows
         later = (row for row in rows if _time(row) >= time)
         row = next(later, None)
         return Quote(float(row.price), _time(row)) if row else None
 
-    def _closed(self) -> datetime:
+    def _last_close(self) -> datetime:
         """Close time of the newest closed candle."""
         return self._timeframe.floor(self._clock())
 
-    def _recent(self, pair: Pair, end: datetime, closed: datetime) -> tuple[pl.DataFrame, datetime]:
+    def _recent_candles(self, pair: Pair, end: datetime, closed: datetime) -> tuple[pl.DataFrame, datetime]:
         """Kraken's own closed candles, and the time from which on none of them is missing."""
-        if end <= closed - NEWEST * self._timeframe.duration:
+        if end <= closed - MAX_OHLC_ROWS * self._timeframe.duration:
             return CANDLE_SCHEMA.to_frame(), end
         rows = self._client.ohlc(pair, self._timeframe)
         if not rows:
             return CANDLE_SCHEMA.to_frame(), end
         self._check_closed(pair, rows, end)
         first = EPOCH + timedelta(seconds=rows[0].open_time)
-        return _candles(rows[:-1], self._timeframe, self._origin), first
+        return _candle_table(rows[:-1], self._timeframe, self._origin), first
 
     def _check_closed(self, pair: Pair, rows: list[OhlcRow], end: datetime) -> None:
-        """The clock may be ahead of the venue: what has not come there yet is no quiet market."""
+        """Raise while the clock is ahead of the venue: candles that do not exist yet are not a quiet market."""
         unfinished = EPOCH + timedelta(seconds=rows[-1].open_time)
         if unfinished < end:
             raise VenueUnreachable(
@@ -104,24 +109,28 @@ class KrakenHistory:
                 f"{unfinished:%Y-%m-%d %H:%M} yet: ask again in a moment"
             )
 
-    def _built(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        """From trades. Both times lie in the past, beyond the newest candles."""
+    def _build_from_trades(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        """Candles built from trades. Both times lie in the past, beyond the newest candles."""
         end = self._timeframe.ceil(end)
-        pages = self._shelf.pages(self._origin, pair.key, "trades")
+        pages = self._cache.pages(self._origin, pair.key, "trades")
         with pages.locked():
-            if missing := pages.missing(start, end):
+            if missing := pages.missing_ranges(start, end):
                 first = _time(self._first_trade(pair))
                 for hole in missing:
-                    self._fill(pair, pages, first, *hole)
-            begin, trades = _kept(pages, start, end)
+                    self._download_missing(pair, pages, first, *hole)
+            begin, trades = _read_trades(pages, start, end)
         candles = candles_from_trades(trades, self._timeframe, self._origin)
         if begin == start or trades.is_empty():
             return candles
-        return opening_between(candles, _whole_from(begin, trades["trade_id"][0], self._timeframe), end)
+        return opening_between(
+            candles, _first_complete_open(begin, trades["trade_id"][0], self._timeframe), end
+        )
 
-    def _fill(self, pair: Pair, pages: Pages, first: datetime, start: datetime, end: datetime) -> None:
-        """Nothing traded before the first trade that is given out, unless trades of before are on the shelf."""
-        if start < first and any(begin < start for begin, _ in pages.covered()):
+    def _download_missing(
+        self, pair: Pair, pages: CachedPages, first: datetime, start: datetime, end: datetime
+    ) -> None:
+        """Nothing traded before the first trade that is given out, unless earlier trades are in the cache."""
+        if start < first and any(begin < start for begin, _ in pages.covered_ranges()):
             raise NotStored(
                 f"{self._origin} gives out no trades of {pair} before {first:%Y-%m-%d %H:%M:%S} any more: what "
                 f"traded from {start:%Y-%m-%d %H:%M:%S} until then cannot be known"
@@ -135,24 +144,30 @@ class KrakenHistory:
             raise NotStored(f"{self._origin} lists {pair}, which never traded: there is no candle of it")
         return rows[0]
 
-    def _download(self, pair: Pair, pages: Pages, first: datetime, start: datetime, end: datetime) -> None:
+    def _download(
+        self, pair: Pair, pages: CachedPages, first: datetime, start: datetime, end: datetime
+    ) -> None:
         """Each page ends at its newest moment, which is asked for again: more trades of it may follow."""
         reached = start
         while reached < end:
-            rows, complete_until = self._page(pair, reached)
-            trades = _trades(rows)
+            rows, complete_until = self._fetch_page(pair, reached)
+            trades = _trade_table(rows)
             if complete_until is None:
-                self._check_last(pair, rows, reached, end)
+                self._check_no_later_trade(pair, rows, reached, end)
             if (reached > start or reached == first) and not (rows and _time(rows[0]) == reached):
                 raise InvalidMessage("Kraken Trades", f"{pair}: trades of {reached} were there and are gone")
             until = min(complete_until or end, end)
             frame = trades.filter(pl.col("time") >= reached, pl.col("time") < until)
             pages.append(frame, reached, until)
             reached = until
-            report(f"{self._origin} {pair} trades", reached, start, end, (reached - start) / (end - start))
+            log_progress(
+                f"{self._origin} {pair} trades", reached, start, end, (reached - start) / (end - start)
+            )
 
-    def _check_last(self, pair: Pair, rows: list[TradeRow], reached: datetime, end: datetime) -> None:
-        """An answer without a later trade is believed only when the venue's newest trades are among its rows."""
+    def _check_no_later_trade(
+        self, pair: Pair, rows: list[TradeRow], reached: datetime, end: datetime
+    ) -> None:
+        """A response without a later trade is believed only when the venue's newest trades are among its rows."""
         newest, known = self._client.trades(pair, None).rows, {row.trade_id for row in rows}
         if not newest or any(_time(row) >= reached and row.trade_id not in known for row in newest):
             raise VenueUnreachable(
@@ -162,34 +177,34 @@ class KrakenHistory:
         if candles := self._client.ohlc(pair, self._timeframe):
             self._check_closed(pair, candles, end)
 
-    def _page(self, pair: Pair, reached: datetime) -> tuple[list[TradeRow], datetime | None]:
+    def _fetch_page(self, pair: Pair, reached: datetime) -> tuple[list[TradeRow], datetime | None]:
         """Trades from `reached` on and the time before which none is missing; None when these are the last."""
-        page = self._client.trades(pair, _before(reached))
+        page = self._client.trades(pair, _cursor_before(reached))
         rows = page.rows
-        while len(page.rows) >= MOST_TRADES and _time(rows[-1]) <= reached:
+        while len(page.rows) >= MAX_TRADES and _time(rows[-1]) <= reached:
             page = self._client.trades(pair, page.last - 1)
-            rows = [*rows, *_unknown(pair, page, {row.trade_id for row in rows})]
+            rows = [*rows, *_new_rows(pair, page, {row.trade_id for row in rows})]
         newest = _time(rows[-1]) if rows else reached
         return rows, newest if newest > reached else None
 
 
-def _unknown(pair: Pair, page: TradesPage, known: set[int]) -> list[TradeRow]:
-    """Trades can share their very nanosecond, at which the page before may have ended: it was asked for again."""
+def _new_rows(pair: Pair, page: TradesPage, known: set[int]) -> list[TradeRow]:
+    """Rows that are not known: trades can share a nanosecond, so the page repeats the last one of the page before."""
     new = [row for row in page.rows if row.trade_id not in known]
-    if page.rows and len(page.rows) >= MOST_TRADES and not new:
+    if page.rows and len(page.rows) >= MAX_TRADES and not new:
         raise InvalidMessage("Kraken Trades", f"{pair}: the cursor {page.last} does not move")
     return new
 
 
-def _kept(pages: Pages, start: datetime, end: datetime) -> tuple[datetime, pl.DataFrame]:
-    """The trades on the shelf, and from when on: only what lies before the first trade of all may be missing."""
-    missing = pages.missing(start, end)
+def _read_trades(pages: CachedPages, start: datetime, end: datetime) -> tuple[datetime, pl.DataFrame]:
+    """The cached trades, and their beginning: only what lies before the first trade of all may be missing."""
+    missing = pages.missing_ranges(start, end)
     begin = missing[0][1] if missing and missing[0][0] == start else start
     return begin, pages.read(begin, end) if begin < end else TRADE_SCHEMA.to_frame()
 
 
-def _whole_from(first: datetime, trade_id: int, timeframe: Timeframe) -> datetime:
-    """Open time of the first candle that is known whole, when `first` is the oldest trade that is given out.
+def _first_complete_open(first: datetime, trade_id: int, timeframe: Timeframe) -> datetime:
+    """Open time of the first candle whose trades are all known; `first` is the oldest trade that is given out.
 
     Trades are counted from 1. An exchange that forgets old ones, as the sandbox does, may have had more in the
     candle of its oldest.
@@ -198,16 +213,16 @@ def _whole_from(first: datetime, trade_id: int, timeframe: Timeframe) -> datetim
     return opened if trade_id <= 1 or opened == first else opened + timeframe.duration
 
 
-def _before(time: datetime) -> int:
-    """The cursor with which Trades answers everything from `time` on: it begins after its cursor."""
+def _cursor_before(time: datetime) -> int:
+    """The cursor for all trades from `time` on: Trades begins after its cursor."""
     return max((time - EPOCH) // MICROSECOND * 1000 - 1, 0)
 
 
 def _time(row: TradeRow) -> datetime:
-    return EPOCH + timedelta(microseconds=nanoseconds("Trades", row.time) // 1000)
+    return EPOCH + timedelta(microseconds=to_nanoseconds("Trades", row.time) // 1000)
 
 
-def _candles(rows: list[OhlcRow], timeframe: Timeframe, origin: str) -> pl.DataFrame:
+def _candle_table(rows: list[OhlcRow], timeframe: Timeframe, origin: str) -> pl.DataFrame:
     """Rows without a trade repeat the last price: they are no candles."""
     traded = [row for row in rows if row.trades]
     frame = pl.DataFrame(
@@ -222,10 +237,10 @@ def _candles(rows: list[OhlcRow], timeframe: Timeframe, origin: str) -> pl.DataF
     return complete(frame, timeframe, origin)
 
 
-def _trades(rows: list[TradeRow]) -> pl.DataFrame:
+def _trade_table(rows: list[TradeRow]) -> pl.DataFrame:
     """InvalidMessage for what cannot be a trade, and for trades out of the order of time."""
     for row in rows:
-        if row.price <= 0 or row.quantity < 0 or row.quantity != round(row.quantity, DECIMALS):
+        if row.price <= 0 or row.quantity < 0 or row.quantity != round(row.quantity, QUANTITY_DECIMALS):
             raise InvalidMessage("Kraken Trades", f"trade {row.trade_id} is {row.quantity} at {row.price}")
     columns = {
         "time": [_time(row) for row in rows],

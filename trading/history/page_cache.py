@@ -1,4 +1,4 @@
-"""Pages of a long download on disk: what is complete stays, what a kill cut off is asked for again.
+"""CachedPages of a long download on disk: what is complete stays, what a kill cut off is asked for again.
 
 A page is one Parquet file. Its name holds the range that it covers and the CRC-32 of its bytes: one rename makes
 both of them true at once.
@@ -27,9 +27,9 @@ from trading.market import TIME
 LOG = logging.getLogger("marketloom.history")
 Range = tuple[datetime, datetime]  # [start, end)
 
-PAGE = ".parquet"
-WRITING = ".writing"
-STAMP = "%Y%m%dT%H%M%S.%f"
+PAGE_SUFFIX = ".parquet"
+DRAFT_SUFFIX = ".writing"
+TIME_FORMAT = "%Y%m%dT%H%M%S.%f"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,14 +40,17 @@ class _Page:
     path: Path = field(compare=False)
 
 
-class PageShelf:
+class PageCache:
     """Downloads under root, each under its own key; key parts become folders."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def pages(self, *key: str) -> "Pages":
-        """Such as ("kraken", "BTC-USDT", "trades"). InvalidValue for a part that is no plain folder name."""
+    def pages(self, *key: str) -> "CachedPages":
+        """Return the pages of a key such as ("kraken", "BTC-USDT", "trades").
+
+        InvalidValue for a part that is no plain folder name.
+        """
         for part in key:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", part):
                 raise InvalidValue(
@@ -55,20 +58,20 @@ class PageShelf:
                 )
         if not key:
             raise InvalidValue("a download needs a name: venue, pair and kind of data")
-        return Pages(self._root.joinpath(*key))
+        return CachedPages(self._root.joinpath(*key))
 
 
-class Pages:
+class CachedPages:
     """The pages of one key. The first column of every frame is its time, of type `trading.market.TIME`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.RLock()
-        self._depth = 0
-        self._known: list[_Page] | None = None  # trusted only while this object holds the file lock
+        self._lock_depth = 0
+        self._locked_pages: list[_Page] | None = None  # trusted only while this object holds the file lock
 
-    def covered(self) -> list[Range]:
-        """Disjoint, ascending ranges that are complete; pages that touch are one range."""
+    def covered_ranges(self) -> list[Range]:
+        """Return the disjoint, ascending ranges that are complete; pages that touch are one range."""
         ranges: list[Range] = []
         for page in self._pages():
             if ranges and ranges[-1][1] == page.start:
@@ -77,17 +80,17 @@ class Pages:
                 ranges.append((page.start, page.end))
         return ranges
 
-    def missing(self, start: datetime, end: datetime) -> list[Range]:
-        """The parts of [start, end) that no page covers, ascending."""
-        holes, reached = [], _utc(start)
+    def missing_ranges(self, start: datetime, end: datetime) -> list[Range]:
+        """Return the parts of [start, end) that no page covers, ascending."""
+        gaps, reached = [], _utc(start)
         for page in _overlapping(self._pages(), reached, _utc(end)):
             if page.start > reached:
-                holes.append((reached, page.start))
+                gaps.append((reached, page.start))
             reached = page.end
-        return [*holes, (reached, _utc(end))] if reached < end else holes
+        return [*gaps, (reached, _utc(end))] if reached < end else gaps
 
     def append(self, frame: pl.DataFrame, start: datetime, end: datetime) -> None:
-        """Keep `frame`, which has every row of [start, end), sorted by its first column; durable on return.
+        """Store `frame`, which has every row of [start, end), sorted by its first column; durable on return.
 
         What is covered already stays as it is: repeating a page changes nothing. A page whose source may hold more
         rows of its last instant must end at that instant and leave its rows to the next page. An empty frame says
@@ -95,60 +98,60 @@ class Pages:
         other columns than the pages before; UnusableHome when the disk takes no more.
         """
         start, end = _utc(start), _utc(end)
-        _check(frame, start, end)
+        _check_page(frame, start, end)
         with self.locked():
             self._check_columns(frame)
-            for hole in self.missing(start, end):
-                self._write(_between(frame, *hole), hole)
+            for gap in self.missing_ranges(start, end):
+                self._write(_between(frame, *gap), gap)
 
     def read(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """Rows of [start, end), sorted. NotStored unless all of it is covered; UnreadableFile for a damaged page."""
-        if holes := self.missing(start, end):
+        """Read the rows of [start, end), sorted. NotStored unless all of it is covered; UnreadableFile if damaged."""
+        if gaps := self.missing_ranges(start, end):
             raise NotStored(
-                f"{self._folder} lacks {holes[0][0]:%Y-%m-%d %H:%M:%S} to {holes[0][1]:%Y-%m-%d %H:%M:%S} (UTC): "
+                f"{self._folder} lacks {gaps[0][0]:%Y-%m-%d %H:%M:%S} to {gaps[0][1]:%Y-%m-%d %H:%M:%S} (UTC): "
                 "the download has not come that far"
             )
         pages = _overlapping(self._pages(), _utc(start), _utc(end)) or self._pages()[:1]
         if not pages:
             raise NotStored(f"{self._folder} has no page yet: nothing was downloaded")
-        return _between(_joined(pages), _utc(start), _utc(end))
+        return _between(_concat(pages), _utc(start), _utc(end))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only this object downloads the key meanwhile; others wait, in this process and in all others.
+        """Lock the key: only this object downloads it meanwhile; others wait, in this process and in all others.
 
         May be nested. One thread must not take it through two objects of the same key: it would wait for itself.
         """
         with self._lock:
-            if self._depth:
+            if self._lock_depth:
                 yield
                 return
             with _writable(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 lock = (self._folder / ".lock").open("a")
             with lock:
-                _wait_for(lock.fileno(), self._folder)
+                _acquire(lock.fileno(), self._folder)
                 try:
-                    self._depth, self._known = 1, None
-                    self._sweep()
+                    self._lock_depth, self._locked_pages = 1, None
+                    self._remove_drafts()
                     yield
                 finally:
-                    self._depth, self._known = 0, None
+                    self._lock_depth, self._locked_pages = 0, None
 
     def _pages(self) -> list[_Page]:
-        if self._known is not None:
-            return self._known
-        pages = sorted(_page(path) for path in self._folder.glob(f"*{PAGE}"))
+        if self._locked_pages is not None:
+            return self._locked_pages
+        pages = sorted(_parse_name(path) for path in self._folder.glob(f"*{PAGE_SUFFIX}"))
         for one, other in itertools.pairwise(pages):
             if other.start < one.end:
                 raise UnreadableFile(f"{other.path} overlaps {one.path.name}: remove one of them")
-        if self._depth:
-            self._known = pages
+        if self._lock_depth:
+            self._locked_pages = pages
         return pages
 
     def _check_columns(self, frame: pl.DataFrame) -> None:
         pages = self._pages()
-        if pages and (schema := _read(pages[0]).schema) != frame.schema:
+        if pages and (schema := _read_page(pages[0]).schema) != frame.schema:
             raise InvalidValue(
                 f"{self._folder} holds pages with the columns {dict(schema)}, this one has {dict(frame.schema)}"
             )
@@ -158,19 +161,22 @@ class Pages:
         frame.write_parquet(buffer)
         content = buffer.getbuffer()
         checksum = zlib.crc32(content)
-        path = self._folder / f"{covered[0]:{STAMP}}_{covered[1]:{STAMP}}_{checksum:08x}{PAGE}"
+        path = (
+            self._folder
+            / f"{covered[0]:{TIME_FORMAT}}_{covered[1]:{TIME_FORMAT}}_{checksum:08x}{PAGE_SUFFIX}"
+        )
         with _writable(self._folder):
-            _put(content, path)
+            _write_file(content, path)
         insort(self._pages(), _Page(*covered, checksum, path))
 
-    def _sweep(self) -> None:
-        """What a killed writer left: nobody else writes while the lock is held."""
+    def _remove_drafts(self) -> None:
+        """Remove what a killed writer left: nobody else writes while the lock is held."""
         with _writable(self._folder):
-            for leftover in self._folder.glob(f"*{WRITING}"):
+            for leftover in self._folder.glob(f"*{DRAFT_SUFFIX}"):
                 leftover.unlink()
 
 
-def _wait_for(lock: int, folder: Path) -> None:
+def _acquire(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -189,8 +195,8 @@ def _writable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _put(content: memoryview, path: Path) -> None:
-    temporary = path.with_suffix(WRITING)
+def _write_file(content: memoryview, path: Path) -> None:
+    temporary = path.with_suffix(DRAFT_SUFFIX)
     with temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()
@@ -205,10 +211,10 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
-def _page(path: Path) -> _Page:
+def _parse_name(path: Path) -> _Page:
     try:
         start, end, checksum = path.stem.split("_")
-        page = _Page(_stamp(start), _stamp(end), int(checksum, 16), path)
+        page = _Page(_parse_time(start), _parse_time(end), int(checksum, 16), path)
     except ValueError:
         raise UnreadableFile(f"{path} is not named like a page of a download: remove it") from None
     if page.start >= page.end:
@@ -216,7 +222,7 @@ def _page(path: Path) -> _Page:
     return page
 
 
-def _stamp(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -226,7 +232,7 @@ def _overlapping(pages: list[_Page], start: datetime, end: datetime) -> list[_Pa
     return [page for page in pages[first:after] if page.end > start]
 
 
-def _check(frame: pl.DataFrame, start: datetime, end: datetime) -> None:
+def _check_page(frame: pl.DataFrame, start: datetime, end: datetime) -> None:
     if start >= end:
         raise InvalidValue(f"a page from {start} to {end} covers no time")
     if not frame.columns or frame.dtypes[0] != TIME:
@@ -242,19 +248,19 @@ def _between(frame: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFram
     return frame.filter((pl.first() >= start) & (pl.first() < end))
 
 
-def _joined(pages: list[_Page]) -> pl.DataFrame:
-    frames = [_read(page) for page in pages]
+def _concat(pages: list[_Page]) -> pl.DataFrame:
+    frames = [_read_page(page) for page in pages]
     for page, frame in zip(pages, frames, strict=True):
         if frame.schema != frames[0].schema:
             raise UnreadableFile(f"{page.path} has other columns than the pages before it: remove it")
     return pl.concat(frames)
 
 
-def _read(page: _Page) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(_content(page)))
+def _read_page(page: _Page) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(_read_bytes(page)))
 
 
-def _content(page: _Page) -> bytes:
+def _read_bytes(page: _Page) -> bytes:
     """The page's bytes as they were written; the checksum in its name is trusted, so no parser meets other bytes."""
     try:
         content = page.path.read_bytes()

@@ -1,4 +1,4 @@
-"""What a long download says while it runs: one line a page, on the logger that Dagster captures."""
+"""The progress of a long download: one line a page, on the logger that Dagster captures."""
 
 import logging
 from datetime import datetime
@@ -8,12 +8,14 @@ from trading.market import month_of, month_start, next_month
 LOG = logging.getLogger("marketloom.history")
 
 
-def report(what: str, reached: datetime, start: datetime, end: datetime, done: float) -> None:
-    """Such as `kraken BTC/USDT trades: 2023-11-03 14:00, 37 % of 2023-11`; `done` is a share of [start, end)."""
-    LOG.info("%s: %s, %d %% of %s", what, f"{reached:%Y-%m-%d %H:%M}", int(100 * done), _named(start, end))
+def log_progress(what: str, reached: datetime, start: datetime, end: datetime, done: float) -> None:
+    """Log `kraken BTC/USDT trades: 2023-11-03 14:00, 37 % of 2023-11`, say; `done` is a share of [start, end)."""
+    LOG.info(
+        "%s: %s, %d %% of %s", what, f"{reached:%Y-%m-%d %H:%M}", int(100 * done), _range_name(start, end)
+    )
 
 
-def _named(start: datetime, end: datetime) -> str:
+def _range_name(start: datetime, end: datetime) -> str:
     month = month_of(start)
     if (start, end) == (month_start(month), month_start(next_month(month))):
         return f"{month:%Y-%m}"

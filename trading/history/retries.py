@@ -1,4 +1,4 @@
-"""Repeating a reading request: as often as helps, and as late as the venue wants it."""
+"""Retries of a request that changes nothing: as often as helps, and as late as the venue asks for."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from trading.errors import MarketloomError, RateLimited, Transient
+from trading.errors import RateLimited, Transient
 
-Answer = TypeVar("Answer")
-ATTEMPTS = 5
-LONGEST_WAIT = 60.0  # seconds; a venue that wants more than this is asked again by the next run
+Result = TypeVar("Result")
+MAX_ATTEMPTS = 5
+MAX_WAIT = 60.0  # seconds; a venue that wants more than this is asked again by the next run
 _BACK_OFF = wait_random_exponential(multiplier=0.5, max=20)
 
 
@@ -24,27 +24,23 @@ class Throttled(RateLimited):
         self.seconds = seconds
 
 
-def repeated(read: Callable[[], Answer], sleep: Callable[[float], None] = time.sleep) -> Answer:
-    """What `read` answers in the end. Only for requests that change nothing; the last error goes on to the caller."""
+def retry(read: Callable[[], Result], sleep: Callable[[float], None] = time.sleep) -> Result:
+    """Call `read` until it succeeds. Only for requests that change nothing; the last error goes on to the caller."""
     return Retrying(
         retry=retry_if_exception_type(Transient),
-        stop=_given_up,
-        wait=_pause,
+        stop=_should_stop,
+        wait=_wait,
         sleep=sleep,
         reraise=True,
     )(read)
 
 
-def _given_up(state: RetryCallState) -> bool:
-    return stop_after_attempt(ATTEMPTS)(state) or _pause(state) > LONGEST_WAIT
+def _should_stop(state: RetryCallState) -> bool:
+    return stop_after_attempt(MAX_ATTEMPTS)(state) or _wait(state) > MAX_WAIT
 
 
-def _pause(state: RetryCallState) -> float:
-    error = _error(state)
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
     if isinstance(error, Throttled) and error.seconds is not None:
         return error.seconds
     return _BACK_OFF(state)
-
-
-def _error(state: RetryCallState) -> MarketloomError | BaseException | None:
-    return state.outcome.exception() if state.outcome else None

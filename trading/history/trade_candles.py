@@ -1,4 +1,4 @@
-"""Candles built from trades: what a venue's own candles say, for any time that has trades on record."""
+"""Candles built from trades: equal to a venue's own candles, for any time whose trades are known."""
 
 import polars as pl
 
@@ -8,10 +8,10 @@ from trading.market import TIME, Timeframe
 
 
 def candles_from_trades(trades: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataFrame:
-    """CANDLE_SCHEMA from `time`, `price` and `quantity` (base currency), a candle only where something traded.
+    """Build CANDLE_SCHEMA from `time`, `price` and `quantity` (base currency), a candle only where something traded.
 
-    Rows of one moment are in the order in which they traded. A decimal quantity is summed exactly. Whether the
-    last candle is closed is not judged here. InvalidCandles when the rows are not in the order of time.
+    Rows of one moment are in the order in which they traded. A decimal quantity is summed exactly. The last candle
+    may not have closed yet. InvalidCandles when the rows are not in the order of time.
     """
     if not trades["time"].is_sorted():
         raise InvalidCandles(

@@ -15,6 +15,13 @@ agree.
 
 from trading.importers.candle_files import import_path, read_candle_file
 from trading.importers.import_report import ImportedFile, ImportReport
-from trading.importers.landing_area import ImportedCandles, Landing
+from trading.importers.landing_area import ImportedCandles, LandingArea
 
-__all__ = ["ImportReport", "ImportedCandles", "ImportedFile", "Landing", "import_path", "read_candle_file"]
+__all__ = [
+    "ImportReport",
+    "ImportedCandles",
+    "ImportedFile",
+    "LandingArea",
+    "import_path",
+    "read_candle_file",
+]

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from trading.candles import NUMBERS
-from trading.importers.delimited import is_number, read_texts, unless_cut
-from trading.importers.file_start import Head
+from trading.importers.delimited import is_number, null_if_cut, read_text_columns
+from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
-from trading.importers.timestamps import open_times
+from trading.importers.timestamps import parse_open_times
 
 NAME = "Binance klines CSV"
 VENUE: str | None = "binance"
@@ -28,16 +28,16 @@ COLUMNS = (
 )
 
 
-def recognises(head: Head) -> bool:
-    first = head.fields(0)
+def recognises(start: FileStart) -> bool:
+    first = start.fields(0)
     return len(first) == len(COLUMNS) and (_is_header(first) or all(map(is_number, first[1:])))
 
 
 def read(path: Path) -> RawCandles:
-    skip = 1 if _is_header(Head.of(path).fields(0)) else 0
-    table = read_texts(path, skip, COLUMNS)
-    opens = open_times(unless_cut("open_time", COLUMNS[-1]), pl.String())
-    return RawCandles.of(table, opens, {name: name for name in NUMBERS}, None)
+    skip = 1 if _is_header(FileStart.read(path).fields(0)) else 0
+    table = read_text_columns(path, skip, COLUMNS)
+    opens = parse_open_times(null_if_cut("open_time", COLUMNS[-1]), pl.String())
+    return RawCandles.from_columns(table, opens, {name: name for name in NUMBERS}, None)
 
 
 def _is_header(fields: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""From a path to candles and a report."""
+"""Reads candle files: finds the format, checks the rows, and reports what became of them."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,15 +18,15 @@ from trading.importers import (
     parquet_table,
 )
 from trading.importers.delimited import is_number
-from trading.importers.file_identity import Identity, identify
-from trading.importers.file_names import Claims
-from trading.importers.file_start import COMPRESSED, Head
+from trading.importers.file_identity import FileIdentity, identify
+from trading.importers.file_names import PartialIdentity
+from trading.importers.file_start import COMPRESSED, FileStart
 from trading.importers.import_report import ImportedFile, ImportReport
-from trading.importers.raw_candles import Format, RawCandles
-from trading.importers.row_checks import Sifted, sift
+from trading.importers.raw_candles import FileFormat, RawCandles
+from trading.importers.row_checks import CheckedRows, check_rows
 from trading.market import Pair, Timeframe
 
-FORMATS: tuple[Format, ...] = (
+FORMATS: tuple[FileFormat, ...] = (
     parquet_table,
     freqtrade_feather,
     freqtrade_json,
@@ -39,31 +39,33 @@ FORMATS: tuple[Format, ...] = (
 def import_path(
     path: Path, *, venue: str | None = None, pair: Pair | None = None, timeframe: Timeframe | None = None
 ) -> Iterator[ImportedFile]:
-    """One ImportedFile per file, those of a folder by path; an unreadable file becomes a refused report.
+    """Yield one ImportedFile per file, those of a folder by path; an unreadable file becomes a refused report.
 
     UnreadableFile when the path does not exist or the folder holds no file.
     """
-    for file in _files(path):
+    for file in _list_files(path):
         try:
             yield read_candle_file(file, venue=venue, pair=pair, timeframe=timeframe)
         except UnreadableFile as error:
-            yield ImportedFile.refused(ImportReport.refused(file, None, 0, str(error)))
+            yield ImportedFile.of_refused_file(ImportReport.of_refused_file(file, None, 0, str(error)))
 
 
 def read_candle_file(
     path: Path, *, venue: str | None = None, pair: Pair | None = None, timeframe: Timeframe | None = None
 ) -> ImportedFile:
     """Read one file. UnreadableFile when it is no candle file; a refused one is returned with its reason."""
-    form = _format_of(Head.of(path))
-    raw = _read(form, path)
+    file_format = _detect_format(FileStart.read(path))
+    raw = _read_rows(file_format, path)
     try:
-        identity = identify(path, form, raw, Claims(venue, pair, timeframe))
+        identity = identify(path, file_format, raw, PartialIdentity(venue, pair, timeframe))
     except InvalidCandles as error:
-        return ImportedFile.refused(ImportReport.refused(path, form.NAME, raw.numbers.height, str(error)))
-    return _imported(path, form, identity, sift(raw, identity.timeframe))
+        return ImportedFile.of_refused_file(
+            ImportReport.of_refused_file(path, file_format.NAME, raw.numbers.height, str(error))
+        )
+    return _to_imported_file(path, file_format, identity, check_rows(raw, identity.timeframe))
 
 
-def _files(path: Path) -> list[Path]:
+def _list_files(path: Path) -> list[Path]:
     if not path.exists():
         raise UnreadableFile(f"{path} does not exist")
     if not path.is_dir():
@@ -74,62 +76,64 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read(form: Format, path: Path) -> RawCandles:
+def _read_rows(file_format: FileFormat, path: Path) -> RawCandles:
     import pyarrow as pa
 
     try:
-        return form.read(path)
+        return file_format.read(path)
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError, TypeError) as error:
-        raise UnreadableFile(f"{path} is damaged {form.NAME}: {error}; fetch it again") from error
+        raise UnreadableFile(f"{path} is damaged {file_format.NAME}: {error}; fetch it again") from error
 
 
-def _imported(path: Path, form: Format, identity: Identity, sifted: Sifted) -> ImportedFile:
-    refusal = sifted.refusal
-    stored = sifted.rows if refusal is None else sifted.rows.clear()
+def _to_imported_file(
+    path: Path, file_format: FileFormat, identity: FileIdentity, checked: CheckedRows
+) -> ImportedFile:
+    refusal = checked.refusal
+    stored = checked.rows if refusal is None else checked.rows.clear()
     candles = complete(stored, identity.timeframe, identity.venue)
     counts = quality(candles, identity.timeframe, identity.venue)
     report = ImportReport(
         path=path,
-        format=form.NAME,
+        format=file_format.NAME,
         venue=identity.venue,
         pair=identity.pair,
         timeframe=identity.timeframe,
-        rows_read=sifted.rows_read,
+        rows_read=checked.rows_read,
         rows_stored=counts.rows,
-        duplicates_dropped=sifted.duplicates,
-        conflicts=len(sifted.conflicts),
-        misaligned=sifted.misaligned,
-        impossible=sifted.impossible,
+        duplicates_dropped=checked.duplicates,
+        conflicts=len(checked.conflicts),
+        misaligned=checked.misaligned,
+        impossible=checked.impossible,
         missing=counts.missing,
         gaps=counts.gaps,
         first=cast(datetime | None, candles["open_time"].first()),
         last=cast(datetime | None, candles["open_time"].last()),
         refused_reason=refusal,
     )
-    return ImportedFile(report, candles, sifted.rejected)
+    return ImportedFile(report, candles, checked.rejected)
 
 
-def _format_of(head: Head) -> Format:
-    for form in FORMATS:
-        if form.recognises(head):
-            return form
-    known = ", ".join(form.NAME for form in FORMATS)
+def _detect_format(start: FileStart) -> FileFormat:
+    for file_format in FORMATS:
+        if file_format.recognises(start):
+            return file_format
+    known = ", ".join(file_format.NAME for file_format in FORMATS)
     raise UnreadableFile(
-        f"{head.path} holds no candles that can be read: {_appearance(head)}. Known formats: {known}"
+        f"{start.path} holds no candles that can be read: {_describe(start)}. Known formats: {known}"
     )
 
 
-def _appearance(head: Head) -> str:
+def _describe(start: FileStart) -> str:
     """What an unknown file seems to be, for a person."""
-    if head.container in COMPRESSED:
-        return f"it is compressed ({head.container}), unpack it first"
-    if head.columns:
-        return f"{head.container} with columns {', '.join(head.columns[:12])}"
-    if head.container == "binary":
+    if start.container in COMPRESSED:
+        return f"it is compressed ({start.container}), unpack it first"
+    if start.columns:
+        return f"{start.container} with columns {', '.join(start.columns[:12])}"
+    if start.container == "binary":
         return "it is binary, of no known kind"
-    fields = head.fields(0)
+    fields = start.fields(0)
     if len(fields) == 3 and all(map(is_number, fields)):
         return "Kraken time-and-sales (time, price, volume), which are trades, not candles"
-    if head.lines[0].lstrip().startswith(("[", "{")):
+    if start.lines[0].lstrip().startswith(("[", "{")):
         return "JSON of another shape than [[milliseconds, open, high, low, close, volume], ...]"
-    return f"text whose first line is {head.lines[0][:80]!r}"
+    return f"text whose first line is {start.lines[0][:80]!r}"

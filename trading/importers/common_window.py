@@ -1,4 +1,4 @@
-"""The longest time for which one venue has candles of all pairs."""
+"""The longest window in which one venue has candles of all pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from trading.errors import NotStored
-from trading.importers.landing_area import Landing
+from trading.importers.landing_area import LandingArea
 from trading.market import Pair, Timeframe
 
-LONGEST_GAP = timedelta(days=7)  # a longer one is the end of a recording, not an outage
+MAX_GAP = timedelta(days=7)  # a longer one is the end of a recording, not an outage
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CommonWindow:
+    """A time in which a venue has candles of all pairs."""
+
     venue: str
     timeframe: Timeframe
     start: datetime  # first open time
@@ -26,41 +28,43 @@ class Window:
 
 
 def longest_common_window(
-    landing: Landing, kinds: Mapping[tuple[str, Timeframe], "Stretch"], pairs: Sequence[Pair]
-) -> Window:
-    """Over the given (venue, timeframe) kinds, each within its own bounds.
+    landing: LandingArea, kinds: Mapping[tuple[str, Timeframe], "Period"], pairs: Sequence[Pair]
+) -> CommonWindow:
+    """Find the longest window over the given (venue, timeframe) kinds, each within its own bounds.
 
     NotStored when no kind has all pairs at the same time.
     """
-    windows = [window for kind, bounds in kinds.items() for window in _common(landing, *kind, bounds, pairs)]
+    windows = [
+        window for kind, bounds in kinds.items() for window in _common_windows(landing, *kind, bounds, pairs)
+    ]
     if not windows:
         names = ", ".join(map(str, pairs))
         raise NotStored(f"no venue and timeframe has candles of {names} at the same time: import more files")
     return max(windows, key=lambda window: (window.length, -window.timeframe.duration))
 
 
-def _common(
-    landing: Landing, venue: str, timeframe: Timeframe, bounds: "Stretch", pairs: Sequence[Pair]
-) -> list[Window]:
+def _common_windows(
+    landing: LandingArea, venue: str, timeframe: Timeframe, bounds: "Period", pairs: Sequence[Pair]
+) -> list[CommonWindow]:
     source = landing.source(venue, timeframe)
     if not set(pairs) <= set(source.pairs()):
         return []
     shared = [bounds]
     for pair in pairs:
-        shared = _intersections(shared, _stretches(source.candles(pair, *source.span(pair))))
-    return [Window(venue, timeframe, start, end) for start, end in shared]
+        shared = _intersections(shared, _periods(source.candles(pair, *source.span(pair))))
+    return [CommonWindow(venue, timeframe, start, end) for start, end in shared]
 
 
-Stretch = tuple[datetime, datetime]
+Period = tuple[datetime, datetime]
 
 
-def _stretches(candles: pl.DataFrame) -> list[Stretch]:
+def _periods(candles: pl.DataFrame) -> list[Period]:
     """(first open, last close) of every run of candles without a long gap."""
-    new = (pl.col("open_time") - pl.col("close_time").shift() > LONGEST_GAP).fill_null(False)
+    new = (pl.col("open_time") - pl.col("close_time").shift() > MAX_GAP).fill_null(False)
     runs = candles.group_by(new.cum_sum().alias("run"), maintain_order=True)
     return list(runs.agg(pl.col("open_time").first(), pl.col("close_time").last()).drop("run").iter_rows())
 
 
-def _intersections(left: list[Stretch], right: list[Stretch]) -> list[Stretch]:
+def _intersections(left: list[Period], right: list[Period]) -> list[Period]:
     overlaps = [(max(a[0], b[0]), min(a[1], b[1])) for a in left for b in right]
     return [overlap for overlap in overlaps if overlap[0] < overlap[1]]

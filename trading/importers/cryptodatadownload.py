@@ -9,11 +9,11 @@ import polars as pl
 
 from trading.candles import PRICES
 from trading.errors import UnreadableFile
-from trading.importers.delimited import read_texts
-from trading.importers.file_names import pair_of_symbol
-from trading.importers.file_start import Head
+from trading.importers.delimited import read_text_columns
+from trading.importers.file_names import pair_from_symbol
+from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
-from trading.importers.timestamps import epoch_time, text_time
+from trading.importers.timestamps import parse_epoch_time, parse_text_time
 
 NAME = "CryptoDataDownload CSV"
 VENUE: str | None = None  # it republishes many venues; only the file's name says which
@@ -21,24 +21,24 @@ VENUE: str | None = None  # it republishes many venues; only the file's name say
 UNIX_COLUMNS = ("unix", "unix timestamp")
 
 
-def recognises(head: Head) -> bool:
-    return _header_line(head) is not None
+def recognises(start: FileStart) -> bool:
+    return _header_line(start) is not None
 
 
 def read(path: Path) -> RawCandles:
-    head = Head.of(path)
-    header = _header_line(head)
+    start = FileStart.read(path)
+    header = _header_line(start)
     assert header is not None, "read takes what recognises accepted"
-    columns = head.fields(header)
-    table = read_texts(path, header + 1, columns)
+    columns = start.fields(header)
+    table = read_text_columns(path, header + 1, columns)
     numbers = {name: name for name in PRICES} | {"volume": _base_volume(path, table, columns)}
-    return RawCandles.of(table, _open_time(columns), numbers, "symbol")
+    return RawCandles.from_columns(table, _open_time(columns), numbers, "symbol")
 
 
-def _header_line(head: Head) -> int | None:
+def _header_line(start: FileStart) -> int | None:
     needed = {"date", "symbol", *PRICES}
-    for line in range(min(2, len(head.lines))):
-        fields = head.fields(line)
+    for line in range(min(2, len(start.lines))):
+        fields = start.fields(line)
         if needed <= set(fields) and any(field.startswith("volume ") for field in fields):
             return line
     return None
@@ -46,10 +46,10 @@ def _header_line(head: Head) -> int | None:
 
 def _open_time(columns: tuple[str, ...]) -> pl.Expr:
     """Where a file gives the time twice and the two disagree, neither is believed."""
-    date = text_time(pl.col("date"))
+    date = parse_text_time(pl.col("date"))
     for unix in UNIX_COLUMNS:
         if unix in columns:
-            stamp = epoch_time(pl.col(unix))
+            stamp = parse_epoch_time(pl.col(unix))
             return pl.when(stamp == date).then(stamp)
     return date
 
@@ -57,7 +57,7 @@ def _open_time(columns: tuple[str, ...]) -> pl.Expr:
 def _base_volume(path: Path, table: pl.DataFrame, columns: tuple[str, ...]) -> str:
     """The other volume column counts the quote currency."""
     symbols = table["symbol"].drop_nulls().unique().sort().to_list()
-    for pair in filter(None, map(pair_of_symbol, symbols)):
+    for pair in filter(None, map(pair_from_symbol, symbols)):
         for base in (pair.base, "XBT" if pair.base == "BTC" else pair.base):
             if (name := f"volume {base.lower()}") in columns:
                 return name

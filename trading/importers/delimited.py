@@ -1,4 +1,4 @@
-"""Comma-separated text read as text: numbers and times are the business of each format."""
+"""Reading of comma-separated text as text: each format parses its own numbers and times."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 
-def read_texts(path: Path, skip_lines: int, columns: Sequence[str]) -> pl.DataFrame:
-    """Every row after `skip_lines` lines; absent fields are null, extra ones raise."""
+def read_text_columns(path: Path, skip_lines: int, columns: Sequence[str]) -> pl.DataFrame:
+    """Read every row after `skip_lines` lines; absent fields are null, extra ones raise."""
     return pl.read_csv(
         path,
         has_header=False,
@@ -17,8 +17,8 @@ def read_texts(path: Path, skip_lines: int, columns: Sequence[str]) -> pl.DataFr
     )
 
 
-def unless_cut(column: str, last: str) -> pl.Expr:
-    """`column`, or null where the row's last field is absent: a row cut short may end in half a number."""
+def null_if_cut(column: str, last: str) -> pl.Expr:
+    """Return `column`, or null where the row's last field is absent: a row cut short may end in half a number."""
     return pl.when(pl.col(last).is_not_null()).then(pl.col(column))
 
 

@@ -1,4 +1,4 @@
-"""Whose candles a file holds: flags, content and name have to agree, and at least one has to say."""
+"""Venue, pair and timeframe of a file: flags, content and name have to agree, and at least one has to name each."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,41 +8,49 @@ from typing import TypeVar
 
 from trading.candles import TRADED_CANDLES_ONLY
 from trading.errors import InvalidCandles
-from trading.importers.file_names import Claims, claims_of_name, pair_of_symbol, venue_of_folder
-from trading.importers.raw_candles import Format, RawCandles
+from trading.importers.file_names import (
+    PartialIdentity,
+    identity_from_name,
+    pair_from_symbol,
+    venue_from_folder,
+)
+from trading.importers.raw_candles import FileFormat, RawCandles
 from trading.market import Pair, Timeframe
 
-Claim = TypeVar("Claim", str, Pair, Timeframe)
+Value = TypeVar("Value", str, Pair, Timeframe)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class FileIdentity:
+    """Whose candles a file holds."""
+
     venue: str
     pair: Pair
     timeframe: Timeframe
 
 
-def identify(path: Path, form: Format, raw: RawCandles, flags: Claims) -> Identity:
-    """InvalidCandles, naming the flag to give, when witnesses contradict each other or all are silent."""
-    name = claims_of_name(path)
-    venue = _venue(form.VENUE, flags.venue, name.venue, venue_of_folder(path))
-    return Identity(
+def identify(path: Path, file_format: FileFormat, raw: RawCandles, flags: PartialIdentity) -> FileIdentity:
+    """Find out whose candles these are.
+
+    InvalidCandles, naming the flag to give, when flag, content and name contradict each other or none names it.
+    """
+    name = identity_from_name(path)
+    venue = _venue(file_format.VENUE, flags.venue, name.venue, venue_from_folder(path))
+    return FileIdentity(
         venue,
-        _settle("--pair", flags.pair, _pair(raw), name.pair),
+        _agree("--pair", flags.pair, _pair(raw), name.pair),
         _timeframe(raw, venue, flags.timeframe, name.timeframe),
     )
 
 
 def _venue(native: str | None, flag: str | None, name: str | None, folder: str | None) -> str:
-    """Sisters of a venue (binance, binanceus) share its format, so that has to be only the beginning."""
+    """Branches of a venue (binanceus) share its format, so the name need only begin with the format's venue."""
     venue = flag.lower() if flag else None
-    said = venue or name
-    if native and said and said.startswith(native):
-        native = said
+    named = venue or name
+    if native and named and named.startswith(native):
+        native = named
     return (
-        _settle("--venue", venue, native, name)
-        if (said or native)
-        else _settle("--venue", None, folder, None)
+        _agree("--venue", venue, native, name) if (named or native) else _agree("--venue", None, folder, None)
     )
 
 
@@ -51,56 +59,56 @@ def _pair(raw: RawCandles) -> Pair | None:
         raise InvalidCandles(
             f"holds several symbols ({', '.join(raw.symbols[:5])}): split it, one pair per file"
         )
-    return pair_of_symbol(raw.symbols[0]) if raw.symbols else None
+    return pair_from_symbol(raw.symbols[0]) if raw.symbols else None
 
 
 def _timeframe(raw: RawCandles, venue: str, flag: Timeframe | None, name: Timeframe | None) -> Timeframe:
-    step = _step(raw)
+    step = _usual_step(raw)
     content = next((frame for frame in Timeframe if frame.duration == step), None)
-    said = flag or name
-    if step is not None and content is None and not _thinned(step, said, venue):
+    named = flag or name
+    if step is not None and content is None and not _is_sparse(step, named, venue):
         known = ", ".join(frame.value for frame in Timeframe)
         raise InvalidCandles(
             f"rows are {step} apart, which is no known timeframe ({known}): resample it first"
         )
-    return _settle("--timeframe", flag, content, name)
+    return _agree("--timeframe", flag, content, name)
 
 
-def _thinned(step: timedelta, said: Timeframe | None, venue: str) -> bool:
-    """A few candles of a quiet market may all lie several windows apart: then name or flag must say it."""
-    return said is not None and venue in TRADED_CANDLES_ONLY and not step % said.duration
+def _is_sparse(step: timedelta, named: Timeframe | None, venue: str) -> bool:
+    """A few candles of a quiet market may all lie several windows apart: then name or flag must give the timeframe."""
+    return named is not None and venue in TRADED_CANDLES_ONLY and not step % named.duration
 
 
-def _step(raw: RawCandles) -> timedelta | None:
+def _usual_step(raw: RawCandles) -> timedelta | None:
     """The most common distance between open times, the shortest of them when several are."""
     opens = raw.numbers["open_time"].drop_nulls().unique().sort()
     distances: Counter[timedelta] = Counter(opens.diff().drop_nulls().to_list())
     return min(distances, key=lambda distance: (-distances[distance], distance), default=None)
 
 
-def _settle(option: str, flag: Claim | None, content: Claim | None, name: Claim | None) -> Claim:
-    witnesses = [
-        (word, claim)
-        for word, claim in (
+def _agree(option: str, flag: Value | None, content: Value | None, name: Value | None) -> Value:
+    sources = [
+        (word, value)
+        for word, value in (
             (f"{option} says", flag),
             ("the content says", content),
             ("the file name says", name),
         )
-        if claim is not None
+        if value is not None
     ]
-    if not witnesses:
+    if not sources:
         raise InvalidCandles(f"neither content nor file name says it: give {option}")
-    said = witnesses[0][1]
-    against = [pair for pair in witnesses[1:] if pair[1] != said]
+    named = sources[0][1]
+    against = [pair for pair in sources[1:] if pair[1] != named]
     if against and not (flag is not None and flag == content):
-        spoken = " but ".join(f"{word} {_text(claim)}" for word, claim in [witnesses[0], against[0]])
-        raise InvalidCandles(f"{spoken}: {_advice(option, flag is not None)}")
-    return said
+        texts = " but ".join(f"{word} {_text(value)}" for word, value in [sources[0], against[0]])
+        raise InvalidCandles(f"{texts}: {_advice(option, flag is not None)}")
+    return named
 
 
 def _advice(option: str, given: bool) -> str:
     return f"correct or drop {option}, or rename the file" if given else f"give {option} with what is true"
 
 
-def _text(claim: str | Pair | Timeframe) -> str:
-    return claim.value if isinstance(claim, Timeframe) else str(claim)
+def _text(value: str | Pair | Timeframe) -> str:
+    return value.value if isinstance(value, Timeframe) else str(value)

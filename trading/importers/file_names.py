@@ -1,4 +1,4 @@
-"""What a file's name and symbols say about venue, pair and timeframe."""
+"""Venue, pair and timeframe as far as a file's name, folder and symbols give them."""
 
 import re
 from dataclasses import dataclass
@@ -64,9 +64,9 @@ WELL_KNOWN = frozenset(
         "XRP",
     }
 )
-SHORTEST_BASE = 2  # letters
+MIN_BASE_LENGTH = 2  # letters
 
-MINUTES = {
+KRAKEN_TIMEFRAMES = {
     "1": "1m",
     "5": "5m",
     "15": "15m",
@@ -77,46 +77,46 @@ MINUTES = {
 }  # as Kraken names
 TIMEFRAMES = {frame.value: frame for frame in Timeframe}
 
-Word = TypeVar("Word")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
-    """What one witness says; None where it says nothing."""
+class PartialIdentity:
+    """What a flag or a name gives; None where it gives nothing."""
 
     venue: str | None
     pair: Pair | None
     timeframe: Timeframe | None
 
 
-def claims_of_name(path: Path) -> Claims:
-    """From the file's name alone; several different pairs in one name are none."""
+def identity_from_name(path: Path) -> PartialIdentity:
+    """Read the file's name alone; several different pairs in one name are none."""
     words = re.split(r"[-_. ]+", path.stem)
     venues = {word.lower() for word in words} & VENUES
     pairs = _pairs(words)
     frames = _timeframes(words)
-    return Claims(_only(venues), _only(pairs), _only(frames))
+    return PartialIdentity(_single(venues), _single(pairs), _single(frames))
 
 
-def venue_of_folder(path: Path) -> str | None:
-    """freqtrade keeps each venue's files in a folder of that name."""
+def venue_from_folder(path: Path) -> str | None:
+    """Return the venue that the folder is named after, as freqtrade's folders are."""
     folder = path.absolute().parent.name.lower()
     return folder if folder in VENUES else None
 
 
-def pair_of_symbol(symbol: str) -> Pair | None:
-    """`BTC/USD`, `BTC-USD`, `BTC_USD` or `XBTUSD`; None when it cannot be split without a guess."""
+def pair_from_symbol(symbol: str) -> Pair | None:
+    """Parse `BTC/USD`, `BTC-USD`, `BTC_USD` or `XBTUSD`; None when it cannot be split without a guess."""
     parts = re.split(r"[-_/]", symbol.strip().upper())
     if len(parts) == 2:
         return _pair(*parts)
-    return _split(parts[0]) if len(parts) == 1 else None
+    return _split_symbol(parts[0]) if len(parts) == 1 else None
 
 
-def _split(word: str) -> Pair | None:
+def _split_symbol(word: str) -> Pair | None:
     """XBTUSD is BTC/USD or XB/TUSD: a well-known base decides, and without one nobody guesses."""
-    ends = [quote for quote in QUOTES if word.endswith(quote) and len(word) >= len(quote) + SHORTEST_BASE]
+    ends = [quote for quote in QUOTES if word.endswith(quote) and len(word) >= len(quote) + MIN_BASE_LENGTH]
     known = [quote for quote in ends if word.removesuffix(quote) in WELL_KNOWN]
-    quote = _only(set(known or ends))
+    quote = _single(set(known or ends))
     return _pair(word.removesuffix(quote), quote) if quote else None
 
 
@@ -127,8 +127,8 @@ def _pair(base: str, quote: str) -> Pair | None:
 
 def _pairs(words: list[str]) -> set[Pair]:
     apart = [f"{a}/{b}" for a, b in pairwise(words) if b.upper() in QUOTES and _is_symbol(a)]
-    found = {pair_of_symbol(text) for text in apart} or {
-        pair_of_symbol(word) for word in words if _is_symbol(word)
+    found = {pair_from_symbol(text) for text in apart} or {
+        pair_from_symbol(word) for word in words if _is_symbol(word)
     }
     pairs = {pair for pair in found if pair is not None}
     return {pair for pair in pairs if pair.base in WELL_KNOWN} or pairs
@@ -139,7 +139,7 @@ def _is_symbol(word: str) -> bool:
         return False
     if word == word.upper():
         return word.isalnum() and not word.isdigit()
-    known = pair_of_symbol(word)
+    known = pair_from_symbol(word)
     return word.upper() in WELL_KNOWN or (known is not None and known.base in WELL_KNOWN)
 
 
@@ -147,8 +147,12 @@ def _timeframes(words: list[str]) -> set[Timeframe]:
     # 1M is a month, so only hours and days may be written in capitals.
     spelled = {word.lower() if word.endswith(("H", "D")) else word for word in words}
     found = {TIMEFRAMES[word] for word in spelled if word in TIMEFRAMES}
-    return found or ({TIMEFRAMES[MINUTES[words[-1]]]} if words[-1] in MINUTES and len(words) > 1 else set())
+    return found or (
+        {TIMEFRAMES[KRAKEN_TIMEFRAMES[words[-1]]]}
+        if words[-1] in KRAKEN_TIMEFRAMES and len(words) > 1
+        else set()
+    )
 
 
-def _only(found: set[Word]) -> Word | None:
+def _single(found: set[Value]) -> Value | None:
     return next(iter(found)) if len(found) == 1 else None

@@ -1,12 +1,12 @@
-"""The beginning of a file: all that decides which format it is. Names and endings decide nothing."""
+"""The beginning of a file, which decides its format. Names and endings decide nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from trading.errors import UnreadableFile
 
-START = 65_536  # bytes
-LINES = 20  # enough for a JSON row that is printed one number per line
+START_BYTES = 65_536  # bytes
+MAX_LINES = 20  # enough for a JSON row that is printed one number per line
 
 MAGIC = {
     b"PAR1": "Parquet",
@@ -20,7 +20,7 @@ COMPRESSED = frozenset({"zip", "gzip", "zstd"})
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class FileStart:
     """`container` is Parquet, Feather, a compression, text or binary; only the first two have `columns`."""
 
     path: Path
@@ -29,26 +29,26 @@ class Head:
     lines: tuple[str, ...]  # the first lines of a text, without a byte order mark
 
     @classmethod
-    def of(cls, path: Path) -> "Head":
-        """UnreadableFile when there is nothing to read, or a Parquet or Feather file is damaged."""
-        start = _start(path)
-        container = _container(start)
-        columns = _columns(path, container) if container in ("Parquet", "Feather") else ()
-        return cls(path, container, columns, _lines(start) if container == "text" else ())
+    def read(cls, path: Path) -> "FileStart":
+        """Read the beginning. UnreadableFile when the file is empty, or a damaged Parquet or Feather file."""
+        start = _read_bytes(path)
+        container = _detect_container(start)
+        columns = _read_columns(path, container) if container in ("Parquet", "Feather") else ()
+        return cls(path, container, columns, _first_lines(start) if container == "text" else ())
 
     def fields(self, line: int) -> tuple[str, ...]:
-        """Comma-separated fields of one line, lower case; empty when there is no such line."""
+        """Return the comma-separated fields of one line, lower case; empty when there is no such line."""
         if line >= len(self.lines):
             return ()
         return tuple(field.strip().strip('"').lower() for field in self.lines[line].split(","))
 
 
-def _start(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise UnreadableFile(f"{path} is a folder: give one of its files, or import the folder as a whole")
     try:
         with path.open("rb") as file:
-            start = file.read(START)
+            start = file.read(START_BYTES)
     except OSError as error:
         raise UnreadableFile(f"{path} cannot be opened: {error.strerror}") from error
     if not start.strip():
@@ -56,14 +56,14 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def _container(start: bytes) -> str:
+def _detect_container(start: bytes) -> str:
     for magic, container in MAGIC.items():
         if start.startswith(magic):
             return container
     return "binary" if b"\x00" in start else "text"
 
 
-def _columns(path: Path, container: str) -> tuple[str, ...]:
+def _read_columns(path: Path, container: str) -> tuple[str, ...]:
     # Imported here: it takes a third of a second that only these files need.
     import pyarrow as pa
     import pyarrow.feather
@@ -77,6 +77,6 @@ def _columns(path: Path, container: str) -> tuple[str, ...]:
         raise UnreadableFile(f"{path} is damaged {container}: {error}; fetch it again") from error
 
 
-def _lines(start: bytes) -> tuple[str, ...]:
+def _first_lines(start: bytes) -> tuple[str, ...]:
     text = start.decode("utf-8-sig", errors="replace")
-    return tuple(text.splitlines()[:LINES])
+    return tuple(text.splitlines()[:MAX_LINES])

@@ -8,9 +8,9 @@ import polars as pl
 
 from trading.candles import NUMBERS
 from trading.errors import UnreadableFile
-from trading.importers.file_start import Head
+from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
-from trading.importers.timestamps import epoch_time
+from trading.importers.timestamps import parse_epoch_time
 
 NAME = "freqtrade JSON"
 VENUE: str | None = None
@@ -19,8 +19,8 @@ COLUMNS = ("time", *NUMBERS)
 ROW_OF_SIX = re.compile(r"\[\s*\[[^\[\],\"]+(,[^\[\],\"]+){5}\]")
 
 
-def recognises(head: Head) -> bool:
-    return head.container == "text" and ROW_OF_SIX.match("".join(head.lines).lstrip()) is not None
+def recognises(start: FileStart) -> bool:
+    return start.container == "text" and ROW_OF_SIX.match("".join(start.lines).lstrip()) is not None
 
 
 def read(path: Path) -> RawCandles:
@@ -29,4 +29,6 @@ def read(path: Path) -> RawCandles:
         raise UnreadableFile(f"{path} has rows that are not [milliseconds, open, high, low, close, volume]")
     # Floats hold milliseconds and microseconds exactly; a text among the numbers raises.
     table = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.Float64), orient="row")
-    return RawCandles.of(table, epoch_time(pl.col("time")), {name: name for name in NUMBERS}, None)
+    return RawCandles.from_columns(
+        table, parse_epoch_time(pl.col("time")), {name: name for name in NUMBERS}, None
+    )

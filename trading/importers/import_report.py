@@ -1,4 +1,4 @@
-"""What became of one file."""
+"""The report of one imported file."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,9 +34,11 @@ class ImportReport:
     refused_reason: str | None
 
     @classmethod
-    def refused(cls, path: Path, form: str | None, rows_read: int, reason: str) -> "ImportReport":
-        """For files that fail before their rows are looked at."""
-        return cls(path, form, None, None, None, rows_read, 0, 0, 0, 0, 0, 0, 0, None, None, reason)
+    def of_refused_file(
+        cls, path: Path, file_format: str | None, rows_read: int, reason: str
+    ) -> "ImportReport":
+        """Report a file that fails before its rows are checked."""
+        return cls(path, file_format, None, None, None, rows_read, 0, 0, 0, 0, 0, 0, 0, None, None, reason)
 
     def as_json(self) -> dict[str, str | int | None]:
         return {
@@ -68,5 +70,5 @@ class ImportedFile:
     rejected: pl.DataFrame
 
     @classmethod
-    def refused(cls, report: ImportReport) -> "ImportedFile":
+    def of_refused_file(cls, report: ImportReport) -> "ImportedFile":
         return cls(report, CANDLE_SCHEMA.to_frame(), pl.DataFrame(schema={"reason": pl.String}))

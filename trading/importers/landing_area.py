@@ -1,7 +1,7 @@
-"""Where imported candles land: one Parquet file, a shelf, per venue, timeframe, pair and file format.
+"""The landing area of imported candles: one series, a Parquet file, per venue, timeframe, pair and file format.
 
-Vendors that publish the same venue rarely agree to the last digit, so formats are shelved apart. A pair is read from
-its longest shelf, extended by every shelf that agrees with it wherever both have a candle; one that does not is left
+Vendors that publish the same venue rarely agree to the last digit, so formats are stored apart. A pair is read from
+its longest series, extended by every series that agrees with it wherever both have a candle; one that does not is left
 out.
 """
 
@@ -22,36 +22,36 @@ from trading.importers.row_checks import row_text
 from trading.market import Pair, Timeframe
 from trading.ports import Quote
 
-SHELF = ".parquet"
+SUFFIX = ".parquet"
 REJECTED = "rejected"  # below the pair: rows that were put aside, as they were, each with its reason
 
 
-class Landing:
-    """Files under root/venue/timeframe/pair; adding replaces one shelf as a whole."""
+class LandingArea:
+    """Files under root/venue/timeframe/pair; adding replaces one series as a whole."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def add(self, imported: ImportedFile) -> None:
-        """Merge into the shelf of the file's format; repeating changes nothing.
+        """Merge into the series of the file's format; repeating changes nothing.
 
-        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with that shelf.
+        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with that series.
         """
         report = imported.report
         if report.refused_reason or report.venue is None or report.pair is None or report.timeframe is None:
             raise InvalidCandles(f"{report.path} was refused: {report.refused_reason}")
         folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
         folder.mkdir(parents=True, exist_ok=True)
-        shelf = folder / f"{_slug(report.format)}{SHELF}"
-        with _locked(folder):
-            merged = _merged(_stored(shelf), imported.candles, report.path)
-            _replace(shelf, merged)
+        series = folder / f"{_file_name(report.format)}{SUFFIX}"
+        with _lock(folder):
+            merged = _merge(_stored(series), imported.candles, report.path)
+            _write(series, merged)
             if imported.rejected.height:
                 (folder / REJECTED).mkdir(exist_ok=True)
-                _replace(folder / REJECTED / f"{report.path.stem}{SHELF}", imported.rejected)
+                _write(folder / REJECTED / f"{report.path.stem}{SUFFIX}", imported.rejected)
 
     def source(self, venue: str, timeframe: Timeframe, until: datetime | None = None) -> "ImportedCandles":
-        """What is stored of one venue; candles that close after `until` are hidden."""
+        """Open what is stored of one venue; candles that close after `until` are hidden."""
         return ImportedCandles(_folder(self._root, venue, timeframe), venue, until)
 
 
@@ -63,20 +63,20 @@ class ImportedCandles:
         self._venue = venue
         self._until = until
         self._tables: dict[Pair, pl.DataFrame] = {}
-        self._left_out: dict[Pair, tuple[str, ...]] = {}
+        self._disagreeing: dict[Pair, tuple[str, ...]] = {}
 
     @property
     def origin(self) -> str:
         return self._venue
 
     def pairs(self) -> tuple[Pair, ...]:
-        """Pairs with a file, in alphabetical order."""
-        return tuple(sorted({Pair.parse(file.parent.name) for file in self._folder.glob(f"*/*{SHELF}")}))
+        """List the pairs with a file, in alphabetical order."""
+        return tuple(sorted({Pair.parse(file.parent.name) for file in self._folder.glob(f"*/*{SUFFIX}")}))
 
-    def left_out(self, pair: Pair) -> tuple[str, ...]:
-        """Shelves (formats) that disagree with the longest one of the pair and are therefore not read."""
+    def disagreeing_series(self, pair: Pair) -> tuple[str, ...]:
+        """Name the series (formats) that disagree with the longest one of the pair and are therefore not read."""
         self._table(pair)
-        return self._left_out[pair]
+        return self._disagreeing[pair]
 
     def span(self, pair: Pair) -> tuple[datetime, datetime]:
         closed = closed_by(self._table(pair), self._until)
@@ -88,17 +88,17 @@ class ImportedCandles:
         return closed_by(opening_between(self._table(pair), start, end), self._until)
 
     def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
-        """The first open at or after `time`, also beyond `until`."""
+        """Return the first open at or after `time`, also beyond `until`."""
         return first_quote(self._table(pair), time)
 
     def _table(self, pair: Pair) -> pl.DataFrame:
         if pair not in self._tables:
-            shelves = [
-                (path.stem, _read(path)) for path in sorted((self._folder / pair.key).glob(f"*{SHELF}"))
+            all_series = [
+                (path.stem, _read(path)) for path in sorted((self._folder / pair.key).glob(f"*{SUFFIX}"))
             ]
-            if not shelves:
+            if not all_series:
                 raise NotStored(f"no candles of {pair} under {self._folder}: import a file of them first")
-            self._tables[pair], self._left_out[pair] = _together(shelves)
+            self._tables[pair], self._disagreeing[pair] = _combine(all_series)
         return self._tables[pair]
 
 
@@ -108,20 +108,20 @@ def _folder(root: Path, venue: str, timeframe: Timeframe) -> Path:
     return root / venue / timeframe.value
 
 
-def _slug(form: str | None) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", (form or "unknown").lower())
+def _file_name(file_format: str | None) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", (file_format or "unknown").lower())
 
 
-def _together(shelves: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The longest shelf with all that agree with it, and the names of those that do not."""
-    [(_, table), *others] = sorted(shelves, key=lambda shelf: shelf[1].height, reverse=True)
-    left_out = []
+def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The longest series with all that agree with it, and the names of those that do not."""
+    [(_, table), *others] = sorted(all_series, key=lambda series: series[1].height, reverse=True)
+    disagreeing_series = []
     for name, other in others:
         if _disagreements(table, other).is_empty():
-            table = _joined(table, other)
+            table = _append_new(table, other)
         else:
-            left_out.append(name)
-    return table, tuple(left_out)
+            disagreeing_series.append(name)
+    return table, tuple(disagreeing_series)
 
 
 def _stored(file: Path) -> pl.DataFrame | None:
@@ -135,7 +135,7 @@ def _read(file: Path) -> pl.DataFrame:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
 
-def _merged(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _merge(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.DataFrame:
     if stored is None:
         return new
     for row in _disagreements(stored, new).head(1).iter_rows(named=True):
@@ -144,7 +144,7 @@ def _merged(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.Da
             f"{path} disagrees with stored candles, first at {row['open_time']:%Y-%m-%d %H:%M:%S}: "
             f"stored {row_text(row)}, file {row_text(offered)}; remove one of the two sources"
         )
-    return _joined(stored, new)
+    return _append_new(stored, new)
 
 
 def _disagreements(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -153,11 +153,11 @@ def _disagreements(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return both.filter(pl.any_horizontal(pl.col(name) != pl.col(f"{name}_new") for name in NUMBERS))
 
 
-def _joined(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+def _append_new(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([stored, new.join(stored, on="open_time", how="anti")]).sort("open_time")
 
 
-def _replace(file: Path, candles: pl.DataFrame) -> None:
+def _write(file: Path, candles: pl.DataFrame) -> None:
     temporary = file.with_suffix(".writing")
     with temporary.open("wb") as stream:
         candles.write_parquet(stream, compression="zstd")
@@ -167,7 +167,7 @@ def _replace(file: Path, candles: pl.DataFrame) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     """One writer at a time: two imports that merge at once would lose one of them."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What every format gives out: the rows as they are, and the same rows as numbers."""
+"""The rows of a file as they are, and the same rows as numbers: what every format reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Protocol
 import polars as pl
 
 from trading.candles import NUMBERS
-from trading.importers.file_start import Head
+from trading.importers.file_start import FileStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +19,25 @@ class RawCandles:
     symbols: tuple[str, ...]  # distinct spellings of a symbol column; empty when the file has none
 
     @classmethod
-    def of(
+    def from_columns(
         cls, source: pl.DataFrame, open_time: pl.Expr, columns: dict[str, str], symbol: str | None
     ) -> "RawCandles":
-        """`columns` says which column of `source` is open, high, low, close and volume."""
+        """Parse the numbers; `columns` maps open, high, low, close and volume to the columns of `source`."""
         values = {name: _number(source, columns[name]) for name in NUMBERS}
         symbols = source[symbol].cast(pl.String).drop_nulls().unique().sort().to_list() if symbol else []
         return cls(source, source.select(open_time=open_time, **values), tuple(symbols))
 
 
-class Format(Protocol):
+class FileFormat(Protocol):
     """One file format; each is a module of this package."""
 
     NAME: str
     VENUE: str | None  # the venue whose own format it is
 
-    def recognises(self, head: Head) -> bool: ...
+    def recognises(self, start: FileStart) -> bool: ...
 
     def read(self, path: Path) -> RawCandles:
-        """The whole file in its own order. May raise what its parser raises: the caller names the file."""
+        """Read the whole file in its own order. May raise what its parser raises: the caller names the file."""
 
 
 def _number(source: pl.DataFrame, column: str) -> pl.Expr:

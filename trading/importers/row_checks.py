@@ -1,4 +1,4 @@
-"""Which rows of a file are stored: none is changed, and each that is left out is counted with its reason."""
+"""Checks of a file's rows: none is changed, and each that is left out is counted with its reason."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from trading.candles import NUMBERS, broken_value_rule, off_grid
 from trading.importers.raw_candles import RawCandles
 from trading.market import Timeframe
 
-QUARANTINE_LIMIT = 0.01  # share of rows; above it the file is not trusted at all
+MAX_QUARANTINED = 0.01  # share of rows; above it the file is not trusted at all
 MISALIGNED = "open not on the grid"
-SHOWN = 3  # conflicting open times that a refusal spells out
+MAX_SHOWN = 3  # conflicting open times that a refusal spells out
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class CheckedRows:
     """rows read = rows + duplicates + impossible + misaligned, unless there are conflicts."""
 
     rows: pl.DataFrame  # open_time and five numbers, ascending, unique unless in conflict
@@ -30,27 +30,27 @@ class Sifted:
         """Why nothing of this file may be stored; None when its rows may."""
         if not self.rows_read:
             return "holds no rows"
-        if self.rejected.height > QUARANTINE_LIMIT * self.rows_read:
+        if self.rejected.height > MAX_QUARANTINED * self.rows_read:
             reason, count = self.rejected["reason"].value_counts(sort=True).row(0)
             return (
                 f"{self.rejected.height} of {self.rows_read} rows would be quarantined, more than "
-                f"{QUARANTINE_LIMIT:.0%} (most often, {count} times: {reason})"
+                f"{MAX_QUARANTINED:.0%} (most often, {count} times: {reason})"
             )
         if self.conflicts:
-            shown = "; ".join(self.conflicts[:SHOWN])
+            shown = "; ".join(self.conflicts[:MAX_SHOWN])
             return f"{len(self.conflicts)} open times have rows that disagree: {shown}: remove the wrong rows"
         return None
 
 
-def sift(raw: RawCandles, timeframe: Timeframe) -> Sifted:
-    """Quarantine first, then exact duplicates, then conflicts."""
+def check_rows(raw: RawCandles, timeframe: Timeframe) -> CheckedRows:
+    """Sort out the rows: quarantine first, then exact duplicates, then conflicts."""
     misaligned = pl.when(off_grid(timeframe)).then(pl.lit(MISALIGNED))
     reasons = raw.numbers.select(reason=pl.coalesce(broken_value_rule(), misaligned))["reason"]
     good = raw.numbers.filter(reasons.is_null())
     rows = good.unique(keep="first", maintain_order=True).sort("open_time", maintain_order=True)
     rejected = raw.source.with_columns(reason=reasons).filter(pl.col("reason").is_not_null())
     off = int((reasons == MISALIGNED).sum())
-    return Sifted(
+    return CheckedRows(
         rows=rows,
         rejected=rejected,
         rows_read=raw.numbers.height,
@@ -70,5 +70,5 @@ def _conflicts(rows: pl.DataFrame) -> tuple[str, ...]:
 
 
 def row_text(row: dict[str, float]) -> str:
-    """`(open 1.0, high 2.0, low 1.0, close 2.0, volume 5.0)`."""
+    """Format a row as `(open 1.0, high 2.0, low 1.0, close 2.0, volume 5.0)`."""
     return f"({', '.join(f'{name} {row[name]!r}' for name in NUMBERS)})"

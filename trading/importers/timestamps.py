@@ -1,4 +1,4 @@
-"""Times as vendors write them, read as UTC. What cannot be read without a guess becomes null."""
+"""Parsing of times as vendors write them, as UTC. What cannot be read without a guess becomes null."""
 
 import polars as pl
 
@@ -12,44 +12,48 @@ UNITS = {"ms": MILLISECONDS, "us": MICROSECONDS, "ns": NANOSECONDS}
 TEXT_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d %I:%M %p")
 
 
-def open_times(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """A column of times, stamps or texts as TIME. Times without a zone are UTC."""
+def parse_open_times(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Parse a column of times, numbers or texts as TIME. Times without a zone are UTC."""
     if isinstance(kind, pl.Date):
-        return open_times(column.cast(pl.Datetime("us"), strict=False), pl.Datetime("us"))
+        return parse_open_times(column.cast(pl.Datetime("us"), strict=False), pl.Datetime("us"))
     if isinstance(kind, pl.Datetime):
-        return _instant(column.cast(pl.Int64), UNITS[kind.time_unit])
+        return _from_unit(column.cast(pl.Int64), UNITS[kind.time_unit])
     if kind == pl.String:
-        return pl.coalesce(epoch_time(column), text_time(column))
-    return epoch_time(column)
+        return pl.coalesce(parse_epoch_time(column), parse_text_time(column))
+    return parse_epoch_time(column)
 
 
-def epoch_time(stamp: pl.Expr) -> pl.Expr:
-    """Seconds, milli-, micro- or nanoseconds since 1970, each value by its own magnitude."""
-    number = _whole(stamp)
-    return pl.coalesce(_instant(number, unit) for unit in (SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS))
+def parse_epoch_time(stamp: pl.Expr) -> pl.Expr:
+    """Parse seconds, milli-, micro- or nanoseconds since 1970, each value by its own magnitude."""
+    number = _whole_number(stamp)
+    return pl.coalesce(
+        _from_unit(number, unit) for unit in (SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS)
+    )
 
 
-def text_time(text: pl.Expr) -> pl.Expr:
-    """`2020-01-31 23:00:00`, with or without fraction, T, Z, clock; or `2020-01-31 11-PM`."""
-    spelled = (
+def parse_text_time(text: pl.Expr) -> pl.Expr:
+    """Parse `2020-01-31 23:00:00`, with or without fraction, T, Z, clock; or `2020-01-31 11-PM`."""
+    normal = (
         text.str.strip_chars()
         .str.replace(r"( UTC|Z|\+00:00)$", "")
         .str.replace("T", " ", literal=True)
         .str.replace(r"-(AM|PM)$", ":00 ${1}")
         .str.replace(r"^(\d{4}-\d\d-\d\d)$", "${1} 00:00")
     )
-    read = [spelled.str.strptime(pl.Datetime("us"), form, strict=False) for form in TEXT_FORMATS]
-    return pl.coalesce(read).dt.replace_time_zone("UTC")
+    parsed = [
+        normal.str.strptime(pl.Datetime("us"), file_format, strict=False) for file_format in TEXT_FORMATS
+    ]
+    return pl.coalesce(parsed).dt.replace_time_zone("UTC")
 
 
-def _whole(stamp: pl.Expr) -> pl.Expr:
+def _whole_number(stamp: pl.Expr) -> pl.Expr:
     """Some vendors write 1609459200.0; a stamp with a real fraction is no open time and becomes null."""
     value = stamp.cast(pl.Float64, strict=False)
     exact = pl.coalesce(stamp.cast(pl.Int64, strict=False), value.cast(pl.Int64, strict=False))
     return pl.when(value == value.floor()).then(exact)
 
 
-def _instant(number: pl.Expr, unit: int) -> pl.Expr:
+def _from_unit(number: pl.Expr, unit: int) -> pl.Expr:
     """Null outside the years 2001 to 2286: such a number is another unit or damage. No digit is dropped."""
     if unit == NANOSECONDS:
         return pl.when((number >= unit) & (number % 1_000 == 0)).then(number // 1_000).cast(TIME)

@@ -1,4 +1,4 @@
-"""The instruments as they were last read, in one small JSON file."""
+"""The file of instruments: all of them as they were last read, as JSON."""
 
 import json
 import os
@@ -22,6 +22,8 @@ DECIMALS = (
 
 
 class InstrumentFile:
+    """One small JSON file of all instruments."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -34,7 +36,7 @@ class InstrumentFile:
         os.replace(draft, self._path)
 
     def read(self) -> dict[Pair, Instrument]:
-        """By pair. NotStored until the `instruments` asset was materialised once."""
+        """Read the instruments by pair. NotStored until the `instruments` asset was materialised once."""
         try:
             rows = json.loads(self._path.read_text(encoding="utf-8"))
             return {pair.pair: pair for pair in map(_instrument, rows)}

@@ -1,4 +1,4 @@
-"""The rules that every journal keeps, whatever it is stored in."""
+"""The rules that every journal enforces, whatever it is stored in."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.risk import Resume
 
 FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
-SHORTEST_PREFIX = 8
-OPINION = ("agent", "model", "action", "confidence", "reasoning", "evidence")
-REQUIRED = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
+MIN_PREFIX = 8
+OPINION_FIELDS = ("agent", "model", "action", "confidence", "reasoning", "evidence")
+RECEIPT_FIELDS = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
 SNAPSHOT_AMOUNTS = ("equity", "opening_equity", "peak_equity")
 
 
 def json_text(values: Any) -> str:
-    """JSON text; decimals and pairs as text, times as ISO 8601. InvalidValue for anything JSON cannot say, as NaN."""
+    """Encode as JSON; decimals and pairs as text, times as ISO 8601. InvalidValue for what JSON has not, as NaN."""
     try:
-        return json.dumps(values, default=_plain, allow_nan=False)
+        return json.dumps(values, default=_encode, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidValue(f"cannot be stored as JSON: {error}") from None
 
 
-def _plain(value: object) -> str:
+def _encode(value: object) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal | Pair):
@@ -35,14 +35,15 @@ def _plain(value: object) -> str:
 
 
 def check_opening(account: str, balances: Mapping[str, Decimal]) -> None:
+    """Raise InvalidValue for an opening balance that is negative or no number."""
     for asset, amount in balances.items():
         if not (amount.is_finite() and amount >= 0):
             raise InvalidValue(f"account {account}: an opening balance of {amount} {asset} must be 0 or more")
 
 
 def check_decision(receipt: Mapping[str, Any], intent: OrderIntent | None) -> None:
-    """InvalidValue when the receipt lacks what it must carry, or the intent is of another decision or impossible."""
-    if missing := [name for name in REQUIRED if name not in receipt]:
+    """Raise InvalidValue when the receipt lacks a field, or the intent is of another decision or impossible."""
+    if missing := [name for name in RECEIPT_FIELDS if name not in receipt]:
         raise InvalidValue(f"the receipt lacks {', '.join(missing)}")
     if intent is None:
         return
@@ -55,7 +56,7 @@ def check_decision(receipt: Mapping[str, Any], intent: OrderIntent | None) -> No
 
 def check_opinions(receipt: Mapping[str, Any]) -> None:
     for number, opinion in enumerate(receipt["opinions"]):
-        if missing := [name for name in OPINION if name not in opinion]:
+        if missing := [name for name in OPINION_FIELDS if name not in opinion]:
             raise InvalidValue(
                 f"opinion {number} of decision {receipt['decision_id']} lacks {', '.join(missing)}"
             )
@@ -72,8 +73,8 @@ def decided_at(receipt: Mapping[str, Any]) -> datetime:
     return time.astimezone(UTC)
 
 
-def the_only(prefix: str, found: Sequence[str]) -> str:
-    """The one decision id that a person meant. NotStored when there is none or more than one."""
+def only_match(prefix: str, found: Sequence[str]) -> str:
+    """Return the one decision id that a person meant. NotStored when there is none or more than one."""
     if len(found) == 1:
         return found[0]
     if found:
@@ -82,7 +83,7 @@ def the_only(prefix: str, found: Sequence[str]) -> str:
 
 
 def check_fills(intent: OrderIntent, fills: Sequence[Fill]) -> None:
-    """InvalidValue when a fill is of another order or holds an amount that no venue could report."""
+    """Raise InvalidValue when a fill is of another order or holds an amount that no venue could report."""
     for fill in fills:
         for name in ("intent_id", "account", "pair", "side"):
             if getattr(fill, name) != getattr(intent, name):
@@ -94,7 +95,7 @@ def check_fills(intent: OrderIntent, fills: Sequence[Fill]) -> None:
 
 
 def check_transition(earlier: Order | None, order: Order, new_fills: Sequence[Fill]) -> None:
-    """InvalidValue when a filled or rejected order would change, or a rejected one be filled."""
+    """Raise InvalidValue when a filled or rejected order would change, or a rejected one be filled."""
     if earlier is not None and earlier.status in FINAL and (earlier.status is not order.status or new_fills):
         raise InvalidValue(
             f"order {order.intent_id} is {earlier.status.value} for good: it cannot become {order.status.value}"
@@ -123,21 +124,21 @@ def check_equity(account: str, equity: Decimal) -> None:
 
 
 def check_resume(resume: Resume) -> None:
-    """InvalidValue when nobody could say later who resumed and why."""
+    """Raise InvalidValue unless the resume names who resumed and why."""
     for name in ("by", "reason"):
         if not getattr(resume, name).strip():
             raise InvalidValue(f"{name} is empty: write who resumes trading, and why")
 
 
-def not_paused(account: str) -> NotStored:
+def not_paused_error(account: str) -> NotStored:
     return NotStored(
         f"account {account} is not paused: `marketloom status` lists what holds it, and only a pause after a "
         "drawdown waits for a person"
     )
 
 
-def snapshot_from(day: date, text: str) -> dict[str, Any]:
-    """A stored snapshot with its times and amounts as they went in."""
+def parse_snapshot(day: date, text: str) -> dict[str, Any]:
+    """Parse a stored snapshot, with its times and amounts as they were saved."""
     snapshot: dict[str, Any] = json.loads(text) | {"day": day}
     snapshot |= {name: Decimal(snapshot[name]) for name in SNAPSHOT_AMOUNTS if name in snapshot}
     snapshot["balances"] = {asset: Decimal(amount) for asset, amount in snapshot["balances"].items()}
@@ -146,8 +147,8 @@ def snapshot_from(day: date, text: str) -> dict[str, Any]:
     return snapshot
 
 
-def snapshot_text(snapshot: Mapping[str, Any]) -> str:
-    """InvalidValue when equity or balances are missing."""
+def snapshot_json(snapshot: Mapping[str, Any]) -> str:
+    """Encode a snapshot. InvalidValue when equity or balances are missing."""
     for name in ("equity", "balances"):
         if name not in snapshot:
             raise InvalidValue(f"the portfolio snapshot lacks {name}")

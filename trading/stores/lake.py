@@ -16,7 +16,7 @@ import polars as pl
 
 from trading.errors import NotStored, UnreadableFile, UnusableHome
 from trading.market import Pair, month_of
-from trading.stores.partitions import check_month, check_partition, joined
+from trading.stores.partitions import check_month, check_partition, concat_months
 
 PART = "part.parquet"
 DRAFT = "part.partial"
@@ -36,8 +36,8 @@ class LakeTable:
         part = self._part(pair, month)
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
-            with _alone_in(part.parent) as folder:
-                _replace(part, buffer.getbuffer())
+            with _lock_folder(part.parent) as folder:
+                _replace_part(part, buffer.getbuffer())
                 os.fsync(folder)
         except OSError as error:
             raise UnusableHome(
@@ -54,14 +54,14 @@ class LakeTable:
         return sorted(date.fromisoformat(part.parent.name.removeprefix("month=")) for part in parts)
 
     def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        months = self._written(pair)
+        months = self._stored_months(pair)
         needed = [month for month in months if month_of(start) <= month <= month_of(end)]
         inside = (pl.col("open_time") >= start) & (pl.col("open_time") < end)
         pieces = [self._rows(pair, month, inside) for month in needed]
-        return joined(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
+        return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
-        months = self._written(pair)
+        months = self._stored_months(pair)
         closed = pl.col("close_time") <= until
         pieces: list[pl.DataFrame] = []
         missing = rows
@@ -70,12 +70,12 @@ class LakeTable:
             missing -= pieces[0].height
             if missing <= 0:
                 break
-        return joined(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
+        return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
 
     def _part(self, pair: Pair, month: date) -> Path:
         return self._root / f"pair={pair.key}" / f"month={month.isoformat()}" / PART
 
-    def _written(self, pair: Pair) -> list[date]:
+    def _stored_months(self, pair: Pair) -> list[date]:
         if months := self.months(pair):
             return months
         raise NotStored(f"no months of {pair} in {self._root}: materialise `{self._root.name}` first")
@@ -92,19 +92,19 @@ class LakeTable:
         except PermissionError as error:
             raise UnusableHome(f"{part}: cannot read: {error.strerror}; mend the permissions") from None
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise self._unreadable(part, pair, month, str(error)) from None
+            raise self._unreadable_error(part, pair, month, str(error)) from None
         if self._schema is not None and table.schema != self._schema:
-            raise self._unreadable(part, pair, month, "its columns are those of another version")
+            raise self._unreadable_error(part, pair, month, "its columns are those of another version")
         return table
 
-    def _unreadable(self, part: Path, pair: Pair, month: date, why: str) -> UnreadableFile:
+    def _unreadable_error(self, part: Path, pair: Pair, month: date, why: str) -> UnreadableFile:
         return UnreadableFile(
             f"{part}: {why}; materialise `{self._root.name}` again for {pair.key} {month:%Y-%m}"
         )
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[int]:
+def _lock_folder(folder: Path) -> Iterator[int]:
     """Writers of one month wait for each other. The lock ends with its process, so a killed writer blocks nobody."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -114,7 +114,7 @@ def _alone_in(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _replace(part: Path, content: memoryview) -> None:
+def _replace_part(part: Path, content: memoryview) -> None:
     """The draft's name is fixed, so the draft of a killed writer is overwritten and never left behind."""
     draft = part.with_name(DRAFT)
     try:

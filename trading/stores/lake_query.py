@@ -1,4 +1,4 @@
-"""SQL over the Parquet lake, with DuckDB in memory: it reads the files and never holds them."""
+"""SQL over the Parquet lake, with DuckDB in memory: it reads the files and locks none."""
 
 import glob
 from pathlib import Path
@@ -9,7 +9,7 @@ from trading.errors import InvalidValue, NotStored, UnreadableFile
 from trading.stores.lake import PART
 
 
-def sql(lake: Path, query: str) -> pl.DataFrame:
+def run_sql(lake: Path, query: str) -> pl.DataFrame:
     """Run one query; every table folder in `lake` is a view of its name, with `pair` and `month` as columns.
 
     Times are UTC. Raises NotStored when the lake holds no table, InvalidValue when DuckDB refuses the query.
@@ -33,7 +33,7 @@ def sql(lake: Path, query: str) -> pl.DataFrame:
         try:
             if [each.type for each in duckdb.extract_statements(query)] != [duckdb.StatementType.SELECT]:
                 raise InvalidValue("only one SELECT is allowed: the lake is written by assets alone")
-            answer: pl.DataFrame = database.sql(query).pl()
-            return answer
+            result: pl.DataFrame = database.sql(query).pl()
+            return result
         except duckdb.Error as error:
             raise InvalidValue(f"the query failed: {error}") from None

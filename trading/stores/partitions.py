@@ -1,4 +1,4 @@
-"""What every table store asks of a month before it keeps it."""
+"""Checks of every table store before a month is stored."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ def check_month(month: date) -> None:
 
 
 def check_partition(pair: Pair, month: date, table: pl.DataFrame, schema: pl.Schema | None) -> None:
-    """InvalidCandles unless the columns are right and every open time lies in the month, above the one before."""
+    """Raise InvalidCandles unless columns fit and every open time lies in the month, above the one before."""
     check_month(month)
     _check_columns(pair, month, table, schema)
     opens = table["open_time"]
@@ -42,8 +42,8 @@ def _check_columns(pair: Pair, month: date, table: pl.DataFrame, schema: pl.Sche
         raise InvalidCandles(f"{pair} {month:%Y-%m}: columns are {found}, wanted are {wanted}")
 
 
-def joined(pieces: list[pl.DataFrame], pair: Pair) -> pl.DataFrame:
-    """The months below each other. InvalidCandles when they were written with different columns."""
+def concat_months(pieces: list[pl.DataFrame], pair: Pair) -> pl.DataFrame:
+    """Concatenate the months. InvalidCandles when they were written with different columns."""
     try:
         return pl.concat(pieces)
     except pl.exceptions.PolarsError as error:

@@ -1,4 +1,4 @@
-"""What every store of news and scores checks before it keeps a row."""
+"""Checks of every store of news and of scores before a row is stored."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from trading.errors import InvalidValue
 SCORE_COLUMNS = ("model", "pair", "mode", "candles", "votes", "hit_rate", "mean_return", "pnl", "cost_usd")
 
 
-def conforming(table: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFrame:
-    """The schema's columns, in its order. InvalidValue when one is missing, of another type, or null."""
+def select_schema(table: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFrame:
+    """Select the schema's columns, in its order. InvalidValue when one is missing, of another type, or null."""
     found = {column: table.schema.get(column) for column in schema}
     if found != dict(schema):
         raise InvalidValue(f"{name}: columns are {found}, wanted are {dict(schema)}")
@@ -27,7 +27,7 @@ def conforming(table: pl.DataFrame, schema: pl.Schema, name: str) -> pl.DataFram
 
 
 def check_sentiment(rows: pl.DataFrame) -> None:
-    """InvalidValue unless scores are -1 .. 1, confidences 0 .. 1 and costs not negative."""
+    """Raise InvalidValue unless scores are -1 .. 1, confidences 0 .. 1 and costs not negative."""
     allowed = {"score": (-1.0, 1.0), "confidence": (0.0, 1.0), "cost_usd": (0.0, np.finfo(float).max)}
     for column, (low, high) in allowed.items():
         wrong = rows.filter(~pl.col(column).is_between(low, high) | pl.col(column).is_nan())
@@ -41,7 +41,7 @@ def check_sentiment(rows: pl.DataFrame) -> None:
 def check_vectors(
     article_ids: Sequence[str], vectors: npt.NDArray[np.float32], known_dimensions: int | None
 ) -> None:
-    """InvalidValue unless there is one finite vector per article, as long as those of the same model before."""
+    """Raise InvalidValue unless there is one finite vector per article, as long as the model's stored ones."""
     if vectors.ndim != 2 or vectors.shape[0] != len(article_ids):
         raise InvalidValue(f"{len(article_ids)} articles, but vectors of shape {vectors.shape}")
     if not np.isfinite(vectors).all():
@@ -53,7 +53,7 @@ def check_vectors(
 
 
 def check_scores(day: date, rows: Sequence[Mapping[str, Any]]) -> None:
-    """InvalidValue when a row lacks a column, holds a number that is not finite, or is there twice."""
+    """Raise InvalidValue when a row lacks a column, holds a number that is not finite, or is there twice."""
     keys = set()
     for row in rows:
         if missing := [name for name in SCORE_COLUMNS if name not in row]:

@@ -1,4 +1,4 @@
-"""An exchange on paper: market orders fill at the first price after the decision, at the worse side of it."""
+"""The paper exchange: market orders fill at the first price after the decision, on the worse side of it."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ WAITING = "waits for the next candle's open"
 
 
 class PaperVenue:
-    """Everything it knows is in the journal, so that a new one goes on where a killed one stopped."""
+    """Its only state is the journal, so that a new one goes on where a killed one stopped."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class PaperVenue:
         known = self._journal.order(intent.intent_id)
         if known is not None and known.status in FINAL:
             return known
-        order, fill = self._answer(intent)
+        order, fill = self._outcome(intent)
         if order != known:
             self._journal.record_order(order, [fill] if fill else [])
         return order
@@ -50,24 +50,24 @@ class PaperVenue:
     def settle(self, account: str) -> list[Order]:
         return [self.place(intent) for intent in self._journal.unsettled(account)]
 
-    def _answer(self, intent: OrderIntent) -> tuple[Order, Fill | None]:
+    def _outcome(self, intent: OrderIntent) -> tuple[Order, Fill | None]:
         if intent.pair not in self._instruments:
-            return _rejected(intent, f"the paper venue does not trade {intent.pair}"), None
+            return _reject(intent, f"the paper venue does not trade {intent.pair}"), None
         instrument = self._instruments[intent.pair]
         if reason := order_refusal(intent, instrument):
-            return _rejected(intent, reason), None
+            return _reject(intent, reason), None
         quote = self._source.quote_after(intent.pair, intent.created_at)
         if quote is None:
             return Order(intent.intent_id, OrderStatus.ACCEPTED, WAITING, intent.created_at), None
         fill = fill_at(quote, intent, instrument, self._costs[intent.pair])
         balances = self._journal.balances(intent.account)
         if reason := cost_refusal(fill, instrument) or balance_refusal(fill, balances):
-            return _rejected(intent, reason), None
+            return _reject(intent, reason), None
         return Order(intent.intent_id, OrderStatus.FILLED, "", quote.time), fill
 
 
 def order_refusal(intent: OrderIntent, instrument: Instrument) -> str:
-    """Why the venue would not take the order at any price; empty when it would."""
+    """Return why the venue would not take the order at any price; empty when it would."""
     status, quantity = instrument.status, intent.quantity
     closes = intent.reduces and status is PairStatus.REDUCE_ONLY
     if status is not PairStatus.ONLINE and not closes:
@@ -82,7 +82,7 @@ def order_refusal(intent: OrderIntent, instrument: Instrument) -> str:
 
 
 def fill_at(quote: Quote, intent: OrderIntent, instrument: Instrument, costs: Costs) -> Fill:
-    """The whole order at the quote, made worse by spread and slippage; the same intent gives the same fill."""
+    """Fill the whole order at the quote, made worse by spread and slippage; the same intent gives the same fill."""
     price = rounded_against(
         execution_price(quote.price, float(intent.side.sign), costs), intent.side, instrument.price_increment
     )
@@ -101,7 +101,7 @@ def fill_at(quote: Quote, intent: OrderIntent, instrument: Instrument, costs: Co
 
 
 def rounded_against(price: float, side: Side, increment: Decimal) -> Decimal:
-    """The next multiple of `increment` at which the trader is not better off."""
+    """Round to the next multiple of `increment` at which the trader is not better off."""
     if not (math.isfinite(price) and price > 0):
         raise InvalidValue(f"the source quotes {price}: a price must be above zero")
     exact = Decimal(format(price, ".15g"))  # the digits that a double keeps; more would round up its noise
@@ -111,7 +111,7 @@ def rounded_against(price: float, side: Side, increment: Decimal) -> Decimal:
 
 
 def cost_refusal(fill: Fill, instrument: Instrument) -> str:
-    """Why the value of the order is too small; empty when it is not."""
+    """Return why the value of the order is too small; empty when it is not."""
     cost, quote = fill.quantity * fill.price, fill.pair.quote
     if cost <= 0 or cost < instrument.minimum_cost:
         return f"cost {cost:f} {quote} is below the minimum of {instrument.minimum_cost:f}"
@@ -119,13 +119,13 @@ def cost_refusal(fill: Fill, instrument: Instrument) -> str:
 
 
 def balance_refusal(fill: Fill, balances: Mapping[str, Decimal]) -> str:
-    """Which asset the account is short of; empty when it can pay."""
+    """Return which asset the account is short of; empty when it can pay."""
     for asset, change in cash_flows(fill).items():
-        held = balances.get(asset, Decimal(0))
-        if held + change < 0:
-            return f"needs {-change:f} {asset}, the account has {held:f}"
+        balance = balances.get(asset, Decimal(0))
+        if balance + change < 0:
+            return f"needs {-change:f} {asset}, the account has {balance:f}"
     return ""
 
 
-def _rejected(intent: OrderIntent, reason: str) -> Order:
+def _reject(intent: OrderIntent, reason: str) -> Order:
     return Order(intent.intent_id, OrderStatus.REJECTED, reason, intent.created_at)

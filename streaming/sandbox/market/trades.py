@@ -13,7 +13,7 @@ from streaming.sandbox.market.parquet_pages import ParquetPages
 from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade, Recording, TradePages
 from streaming.sandbox.market.source import Tick
 from trading.errors import InvalidValue, UnreadableFile
-from trading.importers.file_names import claims_of_name
+from trading.importers.file_names import identity_from_name
 from trading.market import Instrument, Pair
 from trading.orders import Side
 
@@ -52,7 +52,7 @@ class TradeReplay:
         """
         found: dict[Pair, list[Path]] = {}
         for file in _files(path):
-            pair = claims_of_name(file).pair
+            pair = identity_from_name(file).pair
             if pair is not None and pair in instruments:
                 found.setdefault(pair, []).append(file)
         if not found:

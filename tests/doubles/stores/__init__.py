@@ -1,4 +1,4 @@
-"""The ports in memory: real classes with the same promises, for tests and notebooks. Gone with the process."""
+"""The stores in memory: the contract tests of the real ones run over them too."""
 
 from tests.doubles.stores.journal import MemoryJournal
 from tests.doubles.stores.news import MemoryNews

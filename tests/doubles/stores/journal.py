@@ -15,7 +15,7 @@ from trading.portfolio import Position, after_fill, cash_flows
 from trading.risk import Halt, Resume
 from trading.stores.journal_rules import (
     FINAL,
-    SHORTEST_PREFIX,
+    MIN_PREFIX,
     check_balances,
     check_decision,
     check_equity,
@@ -27,10 +27,10 @@ from trading.stores.journal_rules import (
     check_transition,
     decided_at,
     json_text,
-    not_paused,
-    snapshot_from,
-    snapshot_text,
-    the_only,
+    not_paused_error,
+    only_match,
+    parse_snapshot,
+    snapshot_json,
 )
 
 Entry = tuple[datetime, str, Decimal]  # entered at, asset, amount
@@ -38,7 +38,7 @@ Entry = tuple[datetime, str, Decimal]  # entered at, asset, amount
 
 class MemoryJournal:
     def __init__(self) -> None:
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._ledger: dict[str, list[Entry]] = {}
         self._decisions: dict[str, str] = {}  # id -> receipt as JSON, in the order of recording
         self._intents: dict[str, OrderIntent] = {}  # by intent id
@@ -51,7 +51,7 @@ class MemoryJournal:
 
     def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
         check_opening(account, balances)
-        with self._turn:
+        with self._lock:
             self._ledger.setdefault(account, [(at, asset, amount) for asset, amount in balances.items()])
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
@@ -64,7 +64,7 @@ class MemoryJournal:
         check_opinions(receipt)
         decided_at(receipt)
         text = json_text(dict(receipt))
-        with self._turn:
+        with self._lock:
             if receipt["decision_id"] in self._decisions:
                 return False
             if intent is not None and intent.intent_id in self._intents:
@@ -79,9 +79,9 @@ class MemoryJournal:
         found = exact or [
             each
             for each in self._decisions
-            if len(decision_id) >= SHORTEST_PREFIX and each.startswith(decision_id)
+            if len(decision_id) >= MIN_PREFIX and each.startswith(decision_id)
         ]
-        return _receipt(self._decisions[the_only(decision_id, found)])
+        return _receipt(self._decisions[only_match(decision_id, found)])
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
         receipts = [_receipt(text) for text in reversed(self._decisions.values())]
@@ -93,25 +93,29 @@ class MemoryJournal:
 
     def unsettled(self, account: str) -> list[OrderIntent]:
         return sorted(
-            (each for each in self._intents.values() if each.account == account and not self._settled(each)),
+            (
+                each
+                for each in self._intents.values()
+                if each.account == account and not self._is_settled(each)
+            ),
             key=lambda intent: intent.created_at,
         )
 
     def intents_since(self, account: str, since: datetime) -> int:
         return sum(each.account == account and each.created_at > since for each in self._intents.values())
 
-    def _settled(self, intent: OrderIntent) -> bool:
+    def _is_settled(self, intent: OrderIntent) -> bool:
         order = self._orders.get(intent.intent_id)
         return order is not None and order.status in FINAL
 
     def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
-        with self._turn:
-            intent = self._known_intent(order.intent_id)
+        with self._lock:
+            intent = self._find_intent(order.intent_id)
             check_fills(intent, fills)
-            new = self._new(fills)
+            new = self._new_fills(fills)
             earlier = self._orders.get(order.intent_id)
             check_transition(earlier, order, list(new.values()))
-            check_filled_quantity(intent, self._filled(intent, new))
+            check_filled_quantity(intent, self._filled_quantity(intent, new))
             entries = [
                 (fill.filled_at, asset, amount)
                 for fill in new.values()
@@ -121,11 +125,11 @@ class MemoryJournal:
             self._ledger[intent.account] += entries
             self._fills |= new
             for fill in new.values():
-                self._move(fill, intent)
+                self._update_position(fill, intent)
             if earlier is None or earlier.status not in FINAL:
                 self._orders[order.intent_id] = order
 
-    def _known_intent(self, intent_id: str) -> OrderIntent:
+    def _find_intent(self, intent_id: str) -> OrderIntent:
         if intent_id not in self._intents:
             raise NotStored(f"no intent {intent_id}: record the decision with its intent first")
         intent = self._intents[intent_id]
@@ -133,7 +137,7 @@ class MemoryJournal:
             raise NotStored(f"no account {intent.account}: open it before its first order")
         return intent
 
-    def _new(self, fills: Sequence[Fill]) -> dict[str, Fill]:
+    def _new_fills(self, fills: Sequence[Fill]) -> dict[str, Fill]:
         new: dict[str, Fill] = {}
         for fill in fills:
             known = self._fills.get(fill.fill_id)
@@ -143,11 +147,11 @@ class MemoryJournal:
                 raise InvalidValue(f"fill {fill.fill_id} belongs to another order than {fill.intent_id}")
         return new
 
-    def _filled(self, intent: OrderIntent, new: Mapping[str, Fill]) -> Decimal:
+    def _filled_quantity(self, intent: OrderIntent, new: Mapping[str, Fill]) -> Decimal:
         fills = [*self._fills.values(), *new.values()]
         return sum((fill.quantity for fill in fills if fill.intent_id == intent.intent_id), Decimal(0))
 
-    def _move(self, fill: Fill, intent: OrderIntent) -> None:
+    def _update_position(self, fill: Fill, intent: OrderIntent) -> None:
         moved = after_fill(self._positions.pop((fill.account, fill.pair), None), fill, intent)
         if moved is not None:
             self._positions[fill.account, fill.pair] = moved
@@ -167,15 +171,15 @@ class MemoryJournal:
         return sorted(own, key=lambda position: str(position.pair))
 
     def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
-        self._snapshots[account, day] = snapshot_text(snapshot)
+        self._snapshots[account, day] = snapshot_json(snapshot)
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
         own = sorted((day, text) for (name, day), text in self._snapshots.items() if name == account)
-        return [snapshot_from(day, text) for day, text in own]
+        return [parse_snapshot(day, text) for day, text in own]
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
         check_equity(account, equity)
-        with self._turn:
+        with self._lock:
             self._peaks[account] = max(equity, self._peaks.get(account, equity))
             return self._peaks[account]
 
@@ -183,10 +187,10 @@ class MemoryJournal:
         return self._peaks.get(account)
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
-        with self._turn:
+        with self._lock:
             known = self._halts.setdefault(account, [])
             for halt in halts:
-                if not any(_same(halt, each) for each in known):
+                if not any(_is_same(halt, each) for each in known):
                     known.append(halt)
 
     def halts(self, account: str) -> list[Halt]:
@@ -195,17 +199,17 @@ class MemoryJournal:
     def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
         check_resume(resume)
         check_equity(account, equity)
-        with self._turn:
+        with self._lock:
             known = self._halts.get(account, [])
             for place, halt in enumerate(known):
                 if halt.needs_resume:
                     known[place] = replace(halt, resume=resume)
                     self._peaks[account] = equity
                     return known[place]
-        raise not_paused(account)
+        raise not_paused_error(account)
 
 
-def _same(halt: Halt, known: Halt) -> bool:
+def _is_same(halt: Halt, known: Halt) -> bool:
     """An account is paused once, whoever notices it."""
     return (halt.kind, halt.since) == (known.kind, known.since) or (halt.needs_resume and known.needs_resume)
 

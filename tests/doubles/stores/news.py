@@ -9,7 +9,7 @@ import polars as pl
 
 from trading.errors import InvalidValue
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
-from trading.stores.store_checks import check_sentiment, check_vectors, conforming
+from trading.stores.store_checks import check_sentiment, check_vectors, select_schema
 
 Array = npt.NDArray[np.float32]
 SENTIMENT_KEY = ["article_id", "asset", "model"]
@@ -23,7 +23,7 @@ class MemoryNews:
 
     def put_articles(self, articles: pl.DataFrame) -> int:
         before = self._articles.height
-        rows = conforming(articles, ARTICLE_SCHEMA, "articles")
+        rows = select_schema(articles, ARTICLE_SCHEMA, "articles")
         self._articles = pl.concat([self._articles, rows]).unique(
             "article_id", keep="first", maintain_order=True
         )
@@ -55,7 +55,7 @@ class MemoryNews:
         return known.filter(pl.col("distance").is_not_nan()).sort("distance", "article_id").head(count)
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
-        checked = conforming(rows, SENTIMENT_SCHEMA, "sentiment")
+        checked = select_schema(rows, SENTIMENT_SCHEMA, "sentiment")
         check_sentiment(checked)
         self._sentiment = pl.concat([self._sentiment, checked]).unique(
             SENTIMENT_KEY, keep="last", maintain_order=True

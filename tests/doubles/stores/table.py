@@ -6,7 +6,7 @@ import polars as pl
 
 from trading.errors import NotStored
 from trading.market import Pair
-from trading.stores.partitions import check_month, check_partition, joined
+from trading.stores.partitions import check_month, check_partition, concat_months
 
 
 class MemoryTable:
@@ -40,4 +40,4 @@ class MemoryTable:
         months = [self._months[pair, month] for month in self.months(pair)]
         if not months:
             raise NotStored(f"no months of {pair} are stored: write one first")
-        return joined(months, pair)
+        return concat_months(months, pair)

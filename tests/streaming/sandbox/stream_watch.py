@@ -21,7 +21,7 @@ from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, NoBack
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox
 from trading.market import Pair
 from trading.orders import Side
-from trading.venues.kraken.order_request import OrderRequest, OrderType
+from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
 
 PAIRS = (BTC, XRP)
 DEPTHS = {BTC: 10, XRP: 25}
@@ -103,7 +103,7 @@ class Watch:
         far = (last * Decimal("0.8")).quantize(Decimal("0.00001"))
         for order in (
             OrderRequest(BTC, Side.BUY, Decimal("0.001") * self.orders),
-            OrderRequest(XRP, Side.BUY, Decimal(10), OrderType.LIMIT, price=far),
+            OrderRequest(XRP, Side.BUY, Decimal(10), KrakenOrderType.LIMIT, price=far),
         ):
             await asyncio.to_thread(self.client.add_order, order)
 

@@ -26,8 +26,8 @@ from trading.market import Pair
 from trading.orders import OrderIntent, OrderStatus, Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
 from trading.venues.kraken.account_responses import OrderInfo
-from trading.venues.kraken.order_request import OrderRequest, OrderType
-from trading.venues.kraken.signing import signature
+from trading.venues.kraken.authentication import signature
+from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
 
 BTC = Pair("BTC", "USDT")
 BEGINS = datetime(2024, 3, 1, tzinfo=UTC)
@@ -139,7 +139,7 @@ def export(home: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def limit(quantity: str, price: str, side: Side = Side.BUY) -> OrderRequest:
-    return OrderRequest(BTC, side, Decimal(quantity), OrderType.LIMIT, price=Decimal(price))
+    return OrderRequest(BTC, side, Decimal(quantity), KrakenOrderType.LIMIT, price=Decimal(price))
 
 
 def open_orders(client: KrakenClient) -> list[tuple[str, OrderInfo]]:
@@ -156,7 +156,7 @@ def test_a_killed_exchange_comes_back_with_orders_balances_fills_keys_and_time(
         client.add_order(OrderRequest(BTC, Side.BUY, Decimal("0.01")))
         resting = [client.add_order(limit("0.001", "29000.0")).txid[0] for _ in range(3)]
         client.add_order(
-            OrderRequest(BTC, Side.SELL, Decimal("0.004"), OrderType.STOP_LOSS, price=Decimal(28000))
+            OrderRequest(BTC, Side.SELL, Decimal("0.004"), KrakenOrderType.STOP_LOSS, price=Decimal(28000))
         )
         client.cancel_order(BTC, resting[1])
         client.add_order(OrderRequest(BTC, Side.SELL, Decimal("0.003"), leverage=3))

@@ -19,10 +19,10 @@ from trading.errors import MarketloomError
 from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.account_responses import Added
+from trading.venues.kraken.account_responses import AddOrderResponse
 from trading.venues.kraken.order_records import NEVER_TAKEN
 from trading.venues.kraken.order_request import OrderRequest
-from trading.venues.kraken.venue import SHORTEST_DEADLINE, KrakenVenue
+from trading.venues.kraken.venue import MIN_DEADLINE, KrakenVenue
 
 QUANTITY = Decimal(500)  # XRP: then a fee has no more decimals than Kraken tells
 TOTAL = 0.4  # seconds that the client waits for an answer
@@ -77,7 +77,7 @@ class Trader:
         clock: dict[str, Any] = {} if waits else {"monotonic": passing, "sleep": passing.sleep}
         return kraken_venue(
             self.clients[-1], self.journal,
-            deadline=SHORTEST_DEADLINE, margin=timedelta(seconds=0.3), patience=timedelta(seconds=0.3), **clock,
+            deadline=MIN_DEADLINE, margin=timedelta(seconds=0.3), patience=timedelta(seconds=0.3), **clock,
         )  # fmt: skip
 
     def asked(self, number: int = 0, **changes: Any) -> OrderIntent:
@@ -98,7 +98,7 @@ class Trader:
         client = self.clients[-1]
         send = client.add_order
 
-        def sent(request: OrderRequest) -> Added:
+        def sent(request: OrderRequest) -> AddOrderResponse:
             try:
                 return send(request)
             finally:

@@ -28,7 +28,7 @@ from streaming.session.settings import SessionSettings
 from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, MemoryFrameStore, NoBackoff
 from tests.streaming.sandbox.running import BTC, XRP, Sandbox, sandbox
 from trading.orders import Side
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.order_request import OrderRequest
 
 PAIRS = (BTC, XRP)
@@ -37,7 +37,7 @@ MARKET_DATA = [
     Subscription(Channel.TRADE, PAIRS),
     Subscription(Channel.TICKER, PAIRS),
 ]
-OPEN = Limit(10_000, 1000)
+OPEN = RateLimit(10_000, 1000)
 pytestmark = pytest.mark.anyio
 ENOUGH = 25  # messages of each channel before the fault, and again after it has been overcome
 

@@ -25,8 +25,8 @@ from trading.errors import (
     VenueUnreachable,
 )
 from trading.history.ccxt_candles import CcxtCandles
-from trading.history.ccxt_errors import library
-from trading.history.page_cache import PageShelf
+from trading.history.ccxt_responses import ccxt_library
+from trading.history.page_cache import PageCache
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
 
@@ -70,7 +70,7 @@ def source(server: PageServer, folder: Path, **more: Any) -> CcxtCandles:
         "clock": lambda: NOW,
         "sleep": lambda _: None,
     }
-    return CcxtCandles(shelf=PageShelf(folder), config=config, **(given | more))
+    return CcxtCandles(cache=PageCache(folder), config=config, **(given | more))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_longer_timeframes_are_asked_for_by_their_name(
     assert violations(candles, timeframe).is_empty()
 
 
-def test_what_was_fetched_is_not_asked_for_again_and_a_killed_download_goes_on(
+def test_fetched_candles_are_not_requested_again_and_a_killed_download_continues(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     end = NOW - 60 * MINUTE
@@ -192,7 +192,7 @@ def test_candles_that_come_twice_count_once(opened: Open, server: PageServer, ma
     assert told(opened().candles(BTC, FIRST, NOW)) == expected(market, FIRST, NOW)
 
 
-def test_a_venue_that_keeps_only_its_newest_minutes_is_refused(
+def test_a_venue_that_stores_only_its_newest_minutes_is_refused(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     def newest(path: str, query: Query) -> Reply:
@@ -204,7 +204,7 @@ def test_a_venue_that_keeps_only_its_newest_minutes_is_refused(
         opened().span(BTC)
 
 
-def test_a_venue_that_keeps_fewer_than_a_page_is_found_out_by_its_days(
+def test_a_venue_that_stores_less_than_a_page_is_detected_by_its_daily_candles(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     def newest(path: str, query: Query) -> Reply:
@@ -224,7 +224,7 @@ def test_a_venue_that_ignores_where_to_begin_is_refused_by_its_days(opened: Open
         opened(timeframe=Timeframe.D1).span(BTC)
 
 
-def test_an_unknown_venue_is_told_with_its_neighbours_before_anything_is_asked(
+def test_an_unknown_venue_is_an_error_with_suggestions_before_any_request(
     opened: Open, server: PageServer
 ) -> None:
     with pytest.raises(InvalidValue, match="ccxt knows no venue 'binanse': did you mean binance"):
@@ -234,12 +234,12 @@ def test_an_unknown_venue_is_told_with_its_neighbours_before_anything_is_asked(
     assert server.asked == []
 
 
-def test_a_pair_that_is_not_listed_is_told_with_its_neighbours(opened: Open) -> None:
+def test_an_unlisted_pair_is_an_error_with_suggestions(opened: Open) -> None:
     with pytest.raises(NotStored, match="binance does not list BTC/USD; near to it are BTC/USDT"):
         opened().span(Pair("BTC", "USD"))
 
 
-def test_a_timeframe_that_the_venue_lacks_is_told_with_those_it_has(opened: Open) -> None:
+def test_a_timeframe_that_the_venue_lacks_is_an_error_with_those_it_has(opened: Open) -> None:
     with pytest.raises(InvalidValue, match="btcmarkets has no candles of 15m; it has 1m, 1h, 1d"):
         opened(venue="btcmarkets", timeframe=Timeframe.M15).span(BTC)
 
@@ -305,28 +305,28 @@ def test_a_failure_that_passes_is_overcome(opened: Open, server: PageServer) -> 
     assert len(waits) == 2
 
 
-def test_the_venues_own_pace_is_kept_unless_a_test_says_otherwise(tmp_path: Path) -> None:
+def test_the_venues_rate_limit_is_respected_by_default(tmp_path: Path) -> None:
     asked: list[tuple[bool, int]] = []
 
-    class Slow(library().binance):  # type: ignore[misc]
+    class Slow(ccxt_library().binance):  # type: ignore[misc]
         def load_markets(self, *_: object) -> None:
             asked.append((self.enableRateLimit, self.timeout))
-            raise library().NetworkError("no network in tests")
+            raise ccxt_library().NetworkError("no network in tests")
 
-    exchange, library().binance = library().binance, Slow
+    exchange, ccxt_library().binance = ccxt_library().binance, Slow
     try:
-        candles = CcxtCandles("binance", Timeframe.M1, PageShelf(tmp_path), lambda: NOW, sleep=lambda _: None)
+        candles = CcxtCandles("binance", Timeframe.M1, PageCache(tmp_path), lambda: NOW, sleep=lambda _: None)
         with pytest.raises(VenueUnreachable):
             candles.span(BTC)
     finally:
-        library().binance = exchange
+        ccxt_library().binance = exchange
     assert set(asked) == {(True, 20_000)}
 
 
 def test_ccxt_is_not_imported_until_a_venue_is_asked() -> None:
     code = (
         "import sys, pathlib; from trading.history.ccxt_candles import CcxtCandles as C;"
-        "from trading.history.page_cache import PageShelf as S; from trading.market import Timeframe as T;"
+        "from trading.history.page_cache import PageCache as S; from trading.market import Timeframe as T;"
         "C('binance', T.M1, S(pathlib.Path('.')), lambda: None); print('ccxt' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -338,7 +338,7 @@ GOOD = json.dumps([kline(seconds(FIRST) + 60 * i, (1.0, 2.0, 0.5, 1.5, 3.0), 60)
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, len(GOOD) - 1), junk=st.binary(max_size=4), cut=st.integers(0, 6))
-def test_any_damage_to_an_answer_is_candles_or_a_typed_error(
+def test_a_damaged_response_gives_candles_or_a_typed_error(
     server: PageServer,
     tmp_path_factory: pytest.TempPathFactory,
     market: Market,
@@ -347,7 +347,7 @@ def test_any_damage_to_an_answer_is_candles_or_a_typed_error(
     cut: int,
 ) -> None:
     server.answer = binance(market.klines)
-    binance_candles = source(server, tmp_path_factory.mktemp("shelf"))
+    binance_candles = source(server, tmp_path_factory.mktemp("cache"))
     binance_candles.span(BTC)
     server.answer = binance(lambda path, query: Reply(GOOD[:at] + junk + GOOD[at + cut :]))
     try:

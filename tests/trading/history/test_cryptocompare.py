@@ -32,10 +32,10 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.history.candle_rows import rows
+from trading.history.candle_rows import candle_table
 from trading.history.cryptocompare import CryptoCompareCandles
-from trading.history.cryptocompare_responses import Answered, legacy_candles, modern_candles
-from trading.history.page_cache import PageShelf
+from trading.history.cryptocompare_responses import CandleResponse, legacy_candles, modern_candles
+from trading.history.page_cache import PageCache
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
 
@@ -81,7 +81,7 @@ def opened(server: PageServer, tmp_path: Path) -> Iterator[Open]:
                 "url": server.url,
                 "sleep": lambda _: None,
             }
-            return CryptoCompareCandles(market, timeframe, PageShelf(tmp_path), **(given | more))
+            return CryptoCompareCandles(market, timeframe, PageCache(tmp_path), **(given | more))
 
         yield make
 
@@ -147,7 +147,7 @@ def test_an_open_candle_is_never_given(opened: Open) -> None:
     assert candles["close_time"].max() == NOW - timedelta(seconds=20)
 
 
-def test_what_was_fetched_is_not_asked_for_again_and_a_killed_download_goes_on(
+def test_fetched_candles_are_not_requested_again_and_a_killed_download_continues(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     end = NOW - 60 * MINUTE
@@ -185,7 +185,7 @@ def test_the_newest_candles_are_asked_for_again_until_they_have_settled(
     assert opened().candles(BTC, late, NOW)["open_time"].to_list() == [late]
 
 
-def test_a_page_without_a_trade_is_gone_over_and_stays_a_gap(opened: Open, server: PageServer) -> None:
+def test_a_page_without_a_trade_is_skipped_and_stays_a_gap(opened: Open, server: PageServer) -> None:
     silent = Market(NOW, silent=range(490, 4500))  # two empty pages end just after the trades
     server.answer = silent.modern
     candles = opened().candles(BTC, FIRST, NOW - 60 * MINUTE)
@@ -193,7 +193,7 @@ def test_a_page_without_a_trade_is_gone_over_and_stays_a_gap(opened: Open, serve
     assert len(server.asked) < 15
 
 
-def test_an_answer_may_reach_back_further_than_was_asked(
+def test_a_response_may_reach_back_further_than_requested(
     opened: Open, server: PageServer, market: Market
 ) -> None:
     server.answer = lambda path, query: market.modern(path, query | {"limit": "2000"})
@@ -209,7 +209,7 @@ def test_a_quote_is_the_first_open_at_or_after_a_time_even_of_an_open_candle(ope
     assert source.quote_after(BTC, NOW) is None
 
 
-def test_progress_is_told_page_by_page(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged_page_by_page(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     opened().candles(BTC, FIRST, NOW - 60 * MINUTE)
     told = [record.getMessage() for record in caplog.records if record.name == "marketloom.history"]
@@ -307,7 +307,7 @@ def test_data_that_the_subscription_leaves_out_is_no_beginning_of_the_history(
         "to_ts lies before the first candle",
     ],
 )
-def test_a_refusal_that_says_that_nothing_is_older_is_the_beginning(
+def test_a_refusal_for_lack_of_older_candles_marks_the_beginning(
     opened: Open, server: PageServer, market: Market, words: str
 ) -> None:
     server.answer = refused_after_a_page(market, failure(404, 1, words))
@@ -334,7 +334,7 @@ def test_what_may_pass_is_asked_again(opened: Open, server: PageServer, market: 
         assert waits == [2.0, 2.0]
 
 
-def test_what_does_not_pass_is_told_in_the_end(opened: Open, server: PageServer) -> None:
+def test_an_error_that_lasts_is_raised_after_the_retries(opened: Open, server: PageServer) -> None:
     server.answer = lambda path, query: Reply(b"", 503)
     with pytest.raises(VenueUnreachable, match="HTTP 503"):
         opened().span(BTC)
@@ -367,7 +367,7 @@ def answer(**changes: object) -> bytes:
         {"TIMESTAMP": seconds(NOW) + 60},
     ],
 )  # fmt: skip
-def test_a_candle_that_cannot_be_is_refused_and_nothing_is_kept(
+def test_an_impossible_candle_is_refused_and_nothing_is_cached(
     opened: Open, server: PageServer, tmp_path: Path, market: Market, changes: dict[str, object]
 ) -> None:
     source = opened()
@@ -406,23 +406,23 @@ def test_a_market_that_cannot_be_one_is_refused_at_once(opened: Open, name: str)
         opened(name)
 
 
-def test_recorded_answers_of_both_legacy_forms_are_read() -> None:
+def test_recorded_responses_of_both_legacy_versions_are_decoded() -> None:
     days = legacy_candles(recorded("cryptocompare_histoday_v2_BTC-USD_2022-05.json"), "recorded")
-    assert rows(days.candles, Timeframe.D1, "recorded").height == 12
+    assert candle_table(days.candles, Timeframe.D1, "recorded").height == 12
     assert days.candles[0] == (1652140800_000_000, 30076.9, 32625.41, 29836.19, 31013.12, 103840.6)
     hours = legacy_candles(recorded("cryptocompare_histohour_v1_BTC-USD_2017-12.json"), "recorded")
-    table = rows(hours.candles, Timeframe.H1, "recorded")
+    table = candle_table(hours.candles, Timeframe.H1, "recorded")
     assert table["open_time"][0] == datetime(2017, 12, 5, 23, tzinfo=UTC)
     assert (table.height, table["volume"][-1]) == (25, 5634.67)
 
 
-def test_a_recorded_answer_with_converted_prices_is_refused() -> None:
+def test_a_recorded_response_with_converted_prices_is_refused() -> None:
     body = recorded("cryptocompare_histominute_v1_aggregate10_2017-11.json")
     with pytest.raises(InvalidMessage, match=r"made up by conversion.*invert"):
         legacy_candles(body, "recorded")
 
 
-def test_one_converted_candle_makes_the_answer_unusable() -> None:
+def test_one_converted_candle_makes_the_response_unusable() -> None:
     candles = [legacy_candle(60, (1, 1, 1, 1, 1)), legacy_candle(120, (1, 1, 1, 1, 1))]
     candles[1]["conversionType"] = "multiply"
     with pytest.raises(InvalidMessage, match="multiply"):
@@ -437,8 +437,8 @@ def parse(body: bytes) -> None:
         sane(legacy_candles(body, "fuzz"))
 
 
-def sane(answered: Answered) -> None:
-    table = rows(answered.candles, Timeframe.M1, "fuzz")
+def sane(answered: CandleResponse) -> None:
+    table = candle_table(answered.candles, Timeframe.M1, "fuzz")
     assert violations(table, Timeframe.M1).is_empty()
 
 
@@ -462,7 +462,7 @@ def test_any_bytes_are_candles_or_a_typed_error(body: bytes) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(good=st.sampled_from(GOOD), at=st.integers(0), junk=st.binary(max_size=4), cut=st.integers(0, 6))
-def test_any_damage_to_an_answer_is_candles_or_a_typed_error(
+def test_a_damaged_response_gives_candles_or_a_typed_error(
     good: bytes, at: int, junk: bytes, cut: int
 ) -> None:
     at %= len(good)

@@ -22,12 +22,12 @@ from tests.doubles.kraken import (
 )
 from trading.candles import violations
 from trading.errors import InvalidCandles, InvalidMessage, NotStored, VenueUnreachable
-from trading.history.kraken import NEWEST, KrakenHistory, _candles, _trades
-from trading.history.page_cache import PageShelf
+from trading.history.kraken import MAX_OHLC_ROWS, KrakenHistory, _candle_table, _trade_table
+from trading.history.page_cache import PageCache
 from trading.history.trade_candles import candles_from_trades
 from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
-from trading.venues.kraken import KrakenClient, Limit
-from trading.venues.kraken.decoding import answer, envelope
+from trading.venues.kraken import KrakenClient, RateLimit
+from trading.venues.kraken.decoding import decode_envelope, decode_result
 from trading.venues.kraken.market_responses import OhlcRow, TradeRow
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "rest"
@@ -35,7 +35,7 @@ BTC = Pair("BTC", "USDT")
 START = dt.datetime(2023, 11, 17, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)
-MANY = Limit(10_000, 10_000)
+MANY = RateLimit(10_000, 10_000)
 Print = tuple[int, Decimal, Decimal]  # nanoseconds since START, price, quantity
 
 
@@ -74,7 +74,7 @@ def ohlc_rows(prints: Sequence[Print], timeframe: Timeframe, now: dt.datetime) -
     """As Kraken tells them: the newest 720 closed ones, quiet ones too, and the one that is not over yet."""
     candles = naive_candles(prints, timeframe)
     unfinished = now - (now - START) % timeframe.duration
-    opened = max(unfinished - NEWEST * timeframe.duration, min(candles, default=unfinished))
+    opened = max(unfinished - MAX_OHLC_ROWS * timeframe.duration, min(candles, default=unfinished))
     rows, last = [], 0.0
     while opened <= unfinished:
         o, h, l, c, v = candles.get(opened, (last, last, last, last, 0.0))  # noqa: E741
@@ -119,7 +119,7 @@ def client(double: KrakenDouble, tmp_path: Path) -> Iterator[KrakenClient]:
 def history(
     client: KrakenClient, tmp_path: Path, now: dt.datetime, timeframe: Timeframe = Timeframe.M1
 ) -> KrakenHistory:
-    return KrakenHistory(client, timeframe, PageShelf(tmp_path / "pages"), clock=lambda: now)
+    return KrakenHistory(client, timeframe, PageCache(tmp_path / "pages"), clock=lambda: now)
 
 
 def pages_asked(double: KrakenDouble) -> int:
@@ -150,7 +150,7 @@ def test_candles_of_trades_are_those_of_a_loop_over_them(prints: list[Print], ti
         TradeRow(price, quantity, Decimal(nanoseconds(START) + at).scaleb(-9), "b", "m", "", number)
         for number, (at, price, quantity) in enumerate(prints)
     ]
-    candles = candles_from_trades(_trades(rows), timeframe, "kraken")
+    candles = candles_from_trades(_trade_table(rows), timeframe, "kraken")
     assert candles.schema == CANDLE_SCHEMA
     assert rows_of(candles) == naive_candles(prints, timeframe)
     assert violations(candles, timeframe).is_empty()
@@ -162,26 +162,28 @@ def test_candles_of_recorded_trades_are_the_recorded_candles() -> None:
             pytest.skip(f"no recorded answer {RECORDED / name}")
     trades = _result("kraken_http_trades.json", list[TradeRow])
     ohlc = _result("kraken_http_ohlc.json", list[OhlcRow])
-    built = candles_from_trades(_trades(trades), Timeframe.M1, "kraken")
+    built = candles_from_trades(_trade_table(trades), Timeframe.M1, "kraken")
     first, last = (
         built["open_time"][1],
         built["open_time"][-1],
     )  # of the first minute not all trades were recorded
     between = (pl.col("open_time") >= first, pl.col("open_time") <= last)
-    told = _candles(ohlc[:-1], Timeframe.M1, "kraken").filter(*between)
+    told = _candle_table(ohlc[:-1], Timeframe.M1, "kraken").filter(*between)
     assert told.height == 273
     assert built.filter(*between).equals(told)
 
 
 def _result(name: str, kind: Any) -> Any:
-    found = answer(name, envelope(name, (RECORDED / name).read_bytes()).result, dict[str, msgspec.Raw])
-    return answer(name, found["XBTUSDT"], kind)
+    found = decode_result(
+        name, decode_envelope(name, (RECORDED / name).read_bytes()).result, dict[str, msgspec.Raw]
+    )
+    return decode_result(name, found["XBTUSDT"], kind)
 
 
 def test_a_trade_in_the_last_moment_of_a_minute_belongs_to_it() -> None:
     at = Decimal(nanoseconds(START)).scaleb(-9) + Decimal("59.9999999")
     row = TradeRow(Decimal(5), Decimal(1), at, "b", "m", "", 1)
-    assert candles_from_trades(_trades([row]), Timeframe.M1, "kraken")["open_time"].to_list() == [START]
+    assert candles_from_trades(_trade_table([row]), Timeframe.M1, "kraken")["open_time"].to_list() == [START]
 
 
 def test_trades_out_of_order_make_no_candles() -> None:
@@ -244,7 +246,7 @@ def test_older_candles_are_built_from_trades_and_join_the_newest_without_a_seam(
     assert asked(double, "Trades") == 4  # the first trade, and 1030 minutes of two trades, a thousand a page
 
 
-def test_what_was_downloaded_is_not_asked_for_again_not_even_for_another_timeframe(
+def test_downloaded_trades_are_not_requested_again_not_even_for_another_timeframe(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path
 ) -> None:
     prints = steady(2500, dt.timedelta(seconds=30))
@@ -259,7 +261,7 @@ def test_what_was_downloaded_is_not_asked_for_again_not_even_for_another_timefra
 
 
 @pytest.mark.parametrize("killed_after", range(4))
-def test_a_download_that_was_killed_goes_on_where_it_stopped(
+def test_a_killed_download_continues_where_it_stopped(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path, killed_after: int
 ) -> None:
     prints = steady(3500, dt.timedelta(seconds=20))
@@ -295,7 +297,7 @@ def test_a_range_in_the_middle_begins_with_its_first_candle(
         assert candles.height == (150 - begin) // 5
 
 
-def test_a_venue_that_forgets_old_trades_begins_with_a_whole_candle(
+def test_a_venue_that_drops_old_trades_begins_with_a_complete_candle(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path
 ) -> None:
     double.tape = tape(steady(200, MINUTE))
@@ -320,7 +322,7 @@ def test_trades_that_a_venue_forgot_before_they_were_asked_for_are_no_quiet_mark
     assert source.candles(BTC, START + 60 * MINUTE, START + 90 * MINUTE).height == 30
 
 
-def test_trades_that_are_forgotten_during_a_download_end_it(
+def test_trades_that_the_venue_drops_during_a_download_end_it(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path
 ) -> None:
     double.tape = tape(steady(2500, dt.timedelta(seconds=20)))
@@ -342,7 +344,7 @@ def no_trades(after: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_answer_without_trades_is_no_quiet_market_while_later_trades_exist(
+def test_a_response_without_trades_is_not_a_quiet_market_while_later_trades_exist(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path, after: int
 ) -> None:
     prints = steady(2500, dt.timedelta(seconds=20))
@@ -365,7 +367,7 @@ def test_a_range_in_the_middle_without_trades_is_no_quiet_market_while_later_tra
     assert source.candles(BTC, START + 100 * MINUTE, START + 200 * MINUTE).height == 100
 
 
-def test_a_venue_whose_newest_trades_are_missing_too_is_not_believed(
+def test_a_venue_whose_newest_trades_are_missing_too_is_refused(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path
 ) -> None:
     double.tape = tape(steady(100, MINUTE))
@@ -383,7 +385,7 @@ def test_a_market_that_stopped_trading_is_quiet_from_its_last_trade_on(
     assert source.candles(BTC, START, START + DAY).height == 100
 
 
-def test_hours_that_have_not_come_yet_are_not_kept_as_quiet_ones(
+def test_hours_in_the_future_are_not_cached_as_hours_without_trades(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path
 ) -> None:
     prints = steady(100, MINUTE)
@@ -521,7 +523,7 @@ def test_a_quote_is_the_first_trade_at_or_after_the_time(
     assert source.quote_after(BTC, START + dt.timedelta(seconds=8)) is None
 
 
-def test_a_long_download_says_how_far_it_is(
+def test_a_long_download_logs_its_progress(
     client: KrakenClient, double: KrakenDouble, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     double.tape = tape(steady(2500, dt.timedelta(seconds=30)))
@@ -534,6 +536,6 @@ def test_a_long_download_says_how_far_it_is(
 
 def test_the_sandbox_is_named_as_such(client: KrakenClient, double: KrakenDouble, tmp_path: Path) -> None:
     double.tape = tape(steady(10, MINUTE))
-    source = KrakenHistory(client, Timeframe.M1, PageShelf(tmp_path), "sandbox", lambda: START + 30 * DAY)
+    source = KrakenHistory(client, Timeframe.M1, PageCache(tmp_path), "sandbox", lambda: START + 30 * DAY)
     candles = source.candles(BTC, START, START + DAY)
     assert (source.origin, candles["origin"].unique().to_list()) == ("sandbox", ["sandbox"])

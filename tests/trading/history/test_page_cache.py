@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue, NotStored, UnreadableFile, UnusableHome
-from trading.history.page_cache import Pages, PageShelf
-from trading.history.progress import report
+from trading.history.page_cache import CachedPages, PageCache
+from trading.history.progress import log_progress
 from trading.market import TIME
 
 START = datetime(2023, 11, 1, tzinfo=UTC)
@@ -45,50 +45,50 @@ def minutes(frame: pl.DataFrame) -> list[float]:
 
 
 @pytest.fixture
-def pages(tmp_path: Path) -> Pages:
-    return PageShelf(tmp_path).pages(*KEY)
+def pages(tmp_path: Path) -> CachedPages:
+    return PageCache(tmp_path).pages(*KEY)
 
 
-def append(pages: Pages, first: int, last: int) -> None:
+def append(pages: CachedPages, first: int, last: int) -> None:
     pages.append(rows(first, last), at(first), at(last))
 
 
-def test_what_was_appended_is_read_back_in_order_whatever_the_order_of_appending(pages: Pages) -> None:
+def test_what_was_appended_is_read_back_in_order_whatever_the_order_of_appending(pages: CachedPages) -> None:
     for first in (20, 0, 10):
         append(pages, first, first + 10)
     assert minutes(pages.read(at(0), at(30))) == list(range(30))
     assert minutes(pages.read(at(5), at(12))) == list(range(5, 12))
 
 
-def test_pages_that_touch_are_one_covered_range_and_others_are_not(pages: Pages) -> None:
+def test_pages_that_touch_are_one_covered_range_and_others_are_not(pages: CachedPages) -> None:
     append(pages, 0, 10)
     append(pages, 10, 20)
     append(pages, 30, 40)
-    assert pages.covered() == [(at(0), at(20)), (at(30), at(40))]
-    assert pages.missing(at(5), at(50)) == [(at(20), at(30)), (at(40), at(50))]
-    assert pages.missing(at(31), at(39)) == []
+    assert pages.covered_ranges() == [(at(0), at(20)), (at(30), at(40))]
+    assert pages.missing_ranges(at(5), at(50)) == [(at(20), at(30)), (at(40), at(50))]
+    assert pages.missing_ranges(at(31), at(39)) == []
 
 
-def test_an_empty_page_says_that_there_is_nothing_and_reads_as_no_rows(pages: Pages) -> None:
+def test_an_empty_page_covers_its_range_and_reads_as_no_rows(pages: CachedPages) -> None:
     pages.append(rows(0, 0), at(0), at(10))
     assert pages.read(at(0), at(10)).is_empty()
     assert pages.read(at(0), at(10)).schema == rows(0, 0).schema
 
 
-def test_what_is_not_covered_completely_is_not_read(pages: Pages) -> None:
+def test_what_is_not_covered_completely_is_not_read(pages: CachedPages) -> None:
     append(pages, 0, 10)
     append(pages, 20, 30)
     with pytest.raises(NotStored, match="lacks 2023-11-01 00:10:00 to 2023-11-01 00:20:00"):
         pages.read(at(0), at(30))
 
 
-def test_nothing_downloaded_is_said_to_be_so(pages: Pages) -> None:
+def test_reading_before_any_download_is_an_error(pages: CachedPages) -> None:
     with pytest.raises(NotStored, match="lacks"):
         pages.read(at(0), at(1))
-    assert pages.covered() == []
+    assert pages.covered_ranges() == []
 
 
-def test_a_page_that_overlaps_others_fills_only_what_they_lack(pages: Pages) -> None:
+def test_a_page_that_overlaps_others_fills_only_what_they_lack(pages: CachedPages) -> None:
     append(pages, 10, 20)
     pages.append(rows(0, 30).with_columns(pl.col("price") + 1000), at(0), at(30))
     read = minutes(pages.read(at(0), at(30)))
@@ -106,15 +106,15 @@ def test_a_page_that_overlaps_others_fills_only_what_they_lack(pages: Pages) -> 
         (rows(0, 10), datetime(2023, 11, 1), at(10), "no time zone"),  # noqa: DTZ001
     ],
 )
-def test_a_page_that_is_not_what_it_says_is_refused_and_changes_nothing(
-    pages: Pages, frame: pl.DataFrame, start: datetime, end: datetime, words: str
+def test_a_page_that_contradicts_its_range_is_refused_and_changes_nothing(
+    pages: CachedPages, frame: pl.DataFrame, start: datetime, end: datetime, words: str
 ) -> None:
     with pytest.raises(InvalidValue, match=words):
         pages.append(frame, start, end)
-    assert pages.covered() == []
+    assert pages.covered_ranges() == []
 
 
-def test_a_page_of_other_columns_is_refused(pages: Pages) -> None:
+def test_a_page_of_other_columns_is_refused(pages: CachedPages) -> None:
     append(pages, 0, 10)
     with pytest.raises(InvalidValue, match="holds pages with the columns"):
         pages.append(rows(10, 20).with_columns(size=1.0), at(10), at(20))
@@ -123,7 +123,7 @@ def test_a_page_of_other_columns_is_refused(pages: Pages) -> None:
 @pytest.mark.parametrize("part", ["..", "", "a/b", ".hidden", "a b"])
 def test_a_key_is_made_of_plain_folder_names(tmp_path: Path, part: str) -> None:
     with pytest.raises(InvalidValue, match="cannot be part of"):
-        PageShelf(tmp_path).pages("kraken", part)
+        PageCache(tmp_path).pages("kraken", part)
 
 
 def page_files(folder: Path) -> list[Path]:
@@ -132,7 +132,7 @@ def page_files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "gone"])
 def test_a_damaged_page_is_named_and_its_neighbours_stay_readable(tmp_path: Path, damage: str) -> None:
-    pages = PageShelf(tmp_path).pages(*KEY)
+    pages = PageCache(tmp_path).pages(*KEY)
     append(pages, 0, 10)
     append(pages, 10, 20)
     victim = page_files(tmp_path)[0]
@@ -148,7 +148,7 @@ def test_a_damaged_page_is_named_and_its_neighbours_stay_readable(tmp_path: Path
         pages.read(at(0), at(20))
     assert minutes(pages.read(at(10), at(20))) == list(range(10, 20))
     victim.unlink()
-    assert pages.missing(at(0), at(20)) == [(at(0), at(10))]
+    assert pages.missing_ranges(at(0), at(20)) == [(at(0), at(10))]
 
 
 @pytest.mark.parametrize(
@@ -160,19 +160,19 @@ def test_a_damaged_page_is_named_and_its_neighbours_stay_readable(tmp_path: Path
     ],
 )
 def test_a_strange_file_among_the_pages_is_named(tmp_path: Path, name: str) -> None:
-    pages = PageShelf(tmp_path).pages(*KEY)
+    pages = PageCache(tmp_path).pages(*KEY)
     append(pages, 5, 10)
     (page_files(tmp_path)[0].parent / name).write_bytes(b"")
     with pytest.raises(UnreadableFile, match=f"{name}.*remove it"):
-        pages.covered()
+        pages.covered_ranges()
 
 
 def test_pages_that_overlap_are_named_instead_of_being_counted_twice(tmp_path: Path) -> None:
-    append(PageShelf(tmp_path).pages("one"), 0, 10)
-    append(PageShelf(tmp_path).pages("two"), 5, 15)
+    append(PageCache(tmp_path).pages("one"), 0, 10)
+    append(PageCache(tmp_path).pages("two"), 5, 15)
     page_files(tmp_path / "two")[0].rename(tmp_path / "one" / page_files(tmp_path / "two")[0].name)
     with pytest.raises(UnreadableFile, match="overlaps"):
-        PageShelf(tmp_path).pages("one").read(at(0), at(15))
+        PageCache(tmp_path).pages("one").read(at(0), at(15))
 
 
 class Killed(BaseException):
@@ -194,13 +194,13 @@ def killed_after(renames: int) -> Iterator[None]:
 
 
 def test_a_kill_before_the_rename_leaves_no_page_and_the_next_writer_sweeps_up(tmp_path: Path) -> None:
-    pages = PageShelf(tmp_path).pages(*KEY)
+    pages = PageCache(tmp_path).pages(*KEY)
     append(pages, 0, 10)
     with killed_after(0):
         append(pages, 10, 20)
-    assert pages.covered() == [(at(0), at(10))]
+    assert pages.covered_ranges() == [(at(0), at(10))]
     assert len(list(tmp_path.rglob("*.writing"))) == 1
-    again = PageShelf(tmp_path).pages(*KEY)
+    again = PageCache(tmp_path).pages(*KEY)
     append(again, 10, 15)  # another file name
     append(again, 15, 20)
     assert minutes(again.read(at(0), at(20))) == list(range(20))
@@ -208,8 +208,8 @@ def test_a_kill_before_the_rename_leaves_no_page_and_the_next_writer_sweeps_up(t
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path, call: str) -> None:
-    pages = PageShelf(tmp_path).pages(*KEY)
+def test_a_full_disk_is_an_error_and_stored_pages_stay(tmp_path: Path, call: str) -> None:
+    pages = PageCache(tmp_path).pages(*KEY)
     append(pages, 0, 10)
     full = OSError(errno.ENOSPC, "No space left on device")
     with (
@@ -222,10 +222,10 @@ def test_a_full_disk_is_told_and_what_was_kept_stays(tmp_path: Path, call: str) 
     assert minutes(pages.read(at(0), at(20))) == list(range(20))
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "kraken").write_text("a file in the way")
     with pytest.raises(UnusableHome, match="BTC-USDT/trades cannot be written"):
-        append(PageShelf(tmp_path).pages(*KEY), 0, 10)
+        append(PageCache(tmp_path).pages(*KEY), 0, 10)
 
 
 Step = tuple[int, int, int | None]  # first minute, count of minutes, renames until a kill
@@ -237,22 +237,22 @@ STEPS = st.tuples(st.integers(0, 40), st.integers(1, 15), st.none() | st.integer
 def test_after_any_appends_and_kills_each_covered_row_is_there_once_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
-    shelf = PageShelf(tmp_path_factory.mktemp("shelf"))
+    cache = PageCache(tmp_path_factory.mktemp("cache"))
     sure: set[int] = set()
     for first, count, renames in steps:
-        pages = shelf.pages(*KEY)  # a new process knows only the disk
+        pages = cache.pages(*KEY)  # a new process knows only the disk
         if renames is None:
             append(pages, first, first + count)
             sure |= set(range(first, first + count))
         else:
             with killed_after(renames):
                 append(pages, first, first + count)
-    pages = shelf.pages(*KEY)
-    covered = [minute for minute in range(60) if any(a <= at(minute) < b for a, b in pages.covered())]
+    pages = cache.pages(*KEY)
+    covered = [minute for minute in range(60) if any(a <= at(minute) < b for a, b in pages.covered_ranges())]
     assert sure <= set(covered)
-    assert [row for a, b in pages.covered() for row in minutes(pages.read(a, b))] == covered
-    holes = pages.missing(at(0), at(60))
-    assert sum((b - a for a, b in holes), timedelta(0)) == (60 - len(covered)) * MINUTE
+    assert [row for a, b in pages.covered_ranges() for row in minutes(pages.read(a, b))] == covered
+    gaps = pages.missing_ranges(at(0), at(60))
+    assert sum((b - a for a, b in gaps), timedelta(0)) == (60 - len(covered)) * MINUTE
 
 
 WRITER = """
@@ -260,35 +260,35 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from tests.trading.history.test_page_cache import KEY, append, at
-from trading.history.page_cache import PageShelf
-pages = PageShelf(Path(sys.argv[1])).pages(*KEY)
+from trading.history.page_cache import PageCache
+pages = PageCache(Path(sys.argv[1])).pages(*KEY)
 with pages.locked():
     for first in range(0, 10_000, 10):
-        if pages.missing(at(first), at(first + 10)):
+        if pages.missing_ranges(at(first), at(first + 10)):
             append(pages, first, first + 10)
         print(first, flush=True)
 """
 
 
-def test_a_process_that_is_killed_loses_no_page_that_it_was_told_is_kept(tmp_path: Path) -> None:
+def test_a_killed_process_loses_no_page_whose_append_returned(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         told = [int(process.stdout.readline()) for _ in range(5)]
         process.send_signal(signal.SIGKILL)
         told += [int(line) for line in process.stdout.read().split()]
-    pages = PageShelf(tmp_path).pages(*KEY)
+    pages = PageCache(tmp_path).pages(*KEY)
     append(pages, 20_000, 20_010)  # the lock died with its owner
-    [(start, end), _] = pages.covered()
+    [(start, end), _] = pages.covered_ranges()
     assert start == at(0)
     assert end >= at(told[-1] + 10)
     assert len(minutes(pages.read(start, end))) == (end - start) // MINUTE
 
 
-def test_a_second_download_of_the_key_waits_and_says_so(
+def test_a_second_download_of_the_key_waits_and_logs_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "marketloom.history")
-    first, second = PageShelf(tmp_path).pages(*KEY), PageShelf(tmp_path).pages(*KEY)
+    first, second = PageCache(tmp_path).pages(*KEY), PageCache(tmp_path).pages(*KEY)
     order: list[str] = []
 
     def other() -> None:
@@ -306,22 +306,22 @@ def test_a_second_download_of_the_key_waits_and_says_so(
 
 
 def test_the_lock_may_be_taken_again_by_its_holder_and_other_keys_are_free(tmp_path: Path) -> None:
-    pages, other = PageShelf(tmp_path).pages(*KEY), PageShelf(tmp_path).pages("kraken", "XRP-USDT", "trades")
+    pages, other = PageCache(tmp_path).pages(*KEY), PageCache(tmp_path).pages("kraken", "XRP-USDT", "trades")
     with pages.locked(), pages.locked(), other.locked():
         append(pages, 0, 10)
     append(pages, 10, 20)
-    assert pages.covered() == [(at(0), at(20))]
+    assert pages.covered_ranges() == [(at(0), at(20))]
 
 
 def test_pages_written_by_others_meanwhile_are_seen(tmp_path: Path) -> None:
-    mine, theirs = PageShelf(tmp_path).pages(*KEY), PageShelf(tmp_path).pages(*KEY)
+    mine, theirs = PageCache(tmp_path).pages(*KEY), PageCache(tmp_path).pages(*KEY)
     append(mine, 0, 10)
     append(theirs, 10, 20)
     with mine.locked():
-        assert mine.covered() == [(at(0), at(20))]
+        assert mine.covered_ranges() == [(at(0), at(20))]
 
 
-def test_a_page_is_on_the_disk_before_it_has_its_name(pages: Pages) -> None:
+def test_a_page_is_on_the_disk_before_it_has_its_name(pages: CachedPages) -> None:
     calls: list[str] = []
 
     def fsync(descriptor: int) -> None:
@@ -341,14 +341,14 @@ def test_a_page_is_on_the_disk_before_it_has_its_name(pages: Pages) -> None:
 
 def test_progress_names_the_month_or_the_range(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "marketloom.history")
-    report(
+    log_progress(
         "kraken BTC/USDT trades",
         datetime(2023, 11, 3, 14, tzinfo=UTC),
         START,
         datetime(2023, 12, 1, tzinfo=UTC),
         0.379,
     )
-    report("kraken BTC/USDT trades", at(30), at(0), at(60), 0.5)
+    log_progress("kraken BTC/USDT trades", at(30), at(0), at(60), 0.5)
     assert caplog.messages == [
         "kraken BTC/USDT trades: 2023-11-03 14:00, 37 % of 2023-11",
         "kraken BTC/USDT trades: 2023-11-01 00:30, 50 % of 2023-11-01 00:00 to 2023-11-01 01:00",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.history.candle_rows import ROWS
-from trading.history.page_cache import PageShelf
+from trading.history.candle_rows import ROW_SCHEMA
+from trading.history.page_cache import PageCache
 from trading.history.paged_candles import CHUNK, CandlePage, PagedCandles
 from trading.market import EPOCH, Pair, Timeframe
 
@@ -25,21 +25,21 @@ def at(minute: float) -> datetime:
 
 @dataclass
 class Venue:
-    """Candles of one minute in the minutes of `traded`. Its time goes on by `pace` with each request."""
+    """Candles of one minute in the minutes of `traded`. Its time advances by `pace` with each request."""
 
     traded: set[int]
     now: float  # minutes after START
     limit: int = 1000
     pace: float = 0.0
     backwards: bool = False
-    windowed: bool = False  # an answer covers so many minutes, and not so many candles
+    windowed: bool = False  # `limit` counts the minutes of a response, not its candles
     asked: list[tuple[datetime, datetime]] = field(default_factory=list)
     name: str = "fake"
 
-    def first(self, pair: Pair) -> datetime:
+    def first_open(self, pair: Pair) -> datetime:
         return START
 
-    def page(self, pair: Pair, start: datetime, end: datetime) -> CandlePage:
+    def fetch_page(self, pair: Pair, start: datetime, end: datetime) -> CandlePage:
         self.asked.append((start, end))
         self.now += self.pace
         if self.backwards:
@@ -57,18 +57,18 @@ class Venue:
         volumes = [CLOSED if each + 1 <= self.now else UNFINISHED for each in shown]
         prices = dict.fromkeys(("open", "high", "low", "close"), [1.0] * len(shown))
         return pl.DataFrame(
-            {"open_time": [at(each) for each in shown], **prices, "volume": volumes}, schema=ROWS
+            {"open_time": [at(each) for each in shown], **prices, "volume": volumes}, schema=ROW_SCHEMA
         )
 
 
 def source(venue: Venue, folder: Path, clock: Callable[[], float]) -> PagedCandles:
-    return PagedCandles(venue, Timeframe.M1, PageShelf(folder), lambda: at(clock()))
+    return PagedCandles(venue, Timeframe.M1, PageCache(folder), lambda: at(clock()))
 
 
-def kept(folder: Path) -> tuple[list[tuple[datetime, datetime]], pl.DataFrame]:
-    pages = PageShelf(folder).pages("fake", BTC.key, "candles-1m")
-    covered = pages.covered()
-    return covered, pl.concat([ROWS.to_frame(), *(pages.read(*each) for each in covered)])
+def cached(folder: Path) -> tuple[list[tuple[datetime, datetime]], pl.DataFrame]:
+    pages = PageCache(folder).pages("fake", BTC.key, "candles-1m")
+    covered = pages.covered_ranges()
+    return covered, pl.concat([ROW_SCHEMA.to_frame(), *(pages.read(*each) for each in covered)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -82,7 +82,7 @@ def kept(folder: Path) -> tuple[list[tuple[datetime, datetime]], pl.DataFrame]:
     windowed=st.booleans(),
     asked=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 150)), min_size=1, max_size=4),
 )
-def test_what_is_kept_is_true_for_ever_however_far_the_clock_is_ahead(
+def test_cached_candles_are_final_however_far_the_clock_is_ahead(
     tmp_path_factory: pytest.TempPathFactory,
     traded: set[int],
     now: float,
@@ -93,47 +93,47 @@ def test_what_is_kept_is_true_for_ever_however_far_the_clock_is_ahead(
     windowed: bool,
     asked: list[tuple[int, int]],
 ) -> None:
-    folder = tmp_path_factory.mktemp("shelf")
+    folder = tmp_path_factory.mktemp("cache")
     venue = Venue(traded, now, limit, pace, backwards, windowed)
     candles = source(venue, folder, lambda: venue.now + ahead)
     for start, count in asked:
         candles.candles(BTC, at(start), at(start + count))
-    covered, rows = kept(folder)
+    covered, rows = cached(folder)
     venue.now = 10**6
     truth = [venue.rows(*each) for each in covered]
-    assert rows.equals(pl.concat([ROWS.to_frame(), *truth]))
+    assert rows.equals(pl.concat([ROW_SCHEMA.to_frame(), *truth]))
     later = source(venue, folder, lambda: venue.now).candles(BTC, START, at(400))
     assert later["open_time"].to_list() == [at(each) for each in sorted(traded)]
     assert set(later["volume"]) <= {CLOSED}
 
 
 @pytest.mark.parametrize("backwards", [True, False])
-def test_a_clock_that_is_ahead_keeps_all_that_lies_before_the_venues_newest_candle(
+def test_with_a_clock_that_is_ahead_everything_before_the_venues_newest_candle_is_cached(
     tmp_path: Path, backwards: bool
 ) -> None:
     venue = Venue(set(range(500)), 100.5, limit=40, backwards=backwards)
     source(venue, tmp_path, lambda: 300.0).candles(BTC, START, at(300))
-    assert kept(tmp_path)[0] == [(START, at(100))]
+    assert cached(tmp_path)[0] == [(START, at(100))]
 
 
 @pytest.mark.parametrize("backwards", [True, False])
-def test_a_month_whose_end_is_silent_is_kept_to_its_end_when_a_later_candle_is_there(
+def test_a_month_that_ends_without_trades_is_cached_to_its_end_once_a_later_candle_exists(
     tmp_path: Path, backwards: bool
 ) -> None:
     venue = Venue({0, 50, 320}, 5000.0, limit=1000, backwards=backwards)
     candles = source(venue, tmp_path, lambda: 5000.0)
     assert candles.candles(BTC, START, at(300)).height == 2
-    assert kept(tmp_path)[0] == [(START, at(300))]
+    assert cached(tmp_path)[0] == [(START, at(300))]
     count = len(venue.asked)
     assert candles.candles(BTC, START, at(300)).height == 2
     assert len(venue.asked) == count
 
 
-def test_a_silent_end_is_asked_for_again_while_no_later_candle_is_there(tmp_path: Path) -> None:
+def test_an_end_without_trades_is_fetched_again_until_a_later_candle_exists(tmp_path: Path) -> None:
     venue = Venue({0, 50}, 5000.0)
     candles = source(venue, tmp_path, lambda: 5000.0)
     assert candles.candles(BTC, START, at(300)).height == 2
-    assert kept(tmp_path)[0] == [(START, at(50))]
+    assert cached(tmp_path)[0] == [(START, at(50))]
     venue.asked.clear()
     assert candles.candles(BTC, START, at(300)).height == 2
     assert {start for start, _ in venue.asked} <= {at(50), at(51), at(300)}

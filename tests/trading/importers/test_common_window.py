@@ -5,7 +5,7 @@ import pytest
 
 from tests.trading.importers.candle_files import START, parquet, rows
 from trading.errors import NotStored
-from trading.importers import Landing, read_candle_file
+from trading.importers import LandingArea, read_candle_file
 from trading.importers.common_window import longest_common_window
 from trading.market import Pair, Timeframe
 
@@ -21,7 +21,7 @@ KINDS = {
 
 class Shelves:
     def __init__(self, folder: Path) -> None:
-        self.folder, self.landing = folder, Landing(folder / "landing")
+        self.folder, self.landing = folder, LandingArea(folder / "landing")
 
     def add(self, name: str, first: int, last: int, step: timedelta = HOUR) -> None:
         """Candles number `first` to `last` - 1 of that file's grid."""

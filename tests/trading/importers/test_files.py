@@ -63,7 +63,7 @@ def test_the_description_names_every_file() -> None:
 
 
 @pytest.mark.parametrize("row", described(), ids=lambda row: row.name)
-def test_every_parquet_file_gives_what_its_description_says(row: Described) -> None:
+def test_every_parquet_file_imports_as_described(row: Described) -> None:
     imported = read_candle_file(DATA / "ohlcv" / row.name)
     report = imported.report
     assert report.venue is not None
@@ -120,7 +120,7 @@ RAW = [
 
 
 @pytest.mark.parametrize("raw", RAW, ids=lambda raw: raw.name)
-def test_every_vendor_file_gives_what_its_description_says(raw: Raw) -> None:
+def test_every_vendor_file_imports_as_described(raw: Raw) -> None:
     path = DATA / "raw" / raw.name
     imported = read_candle_file(path)
     assert imported.report == ImportReport(

@@ -73,7 +73,7 @@ def test_order_and_exact_repeats_change_nothing_that_is_stored(
 
 
 @pytest.mark.parametrize("unit", STAMPS)
-def test_the_magnitude_of_a_stamp_says_its_unit(unit: str, tmp_path: Path) -> None:
+def test_the_magnitude_of_a_timestamp_decides_its_unit(unit: str, tmp_path: Path) -> None:
     lines(tmp_path / "k.csv", [kline(row, str(seconds(row) * STAMPS[unit])) for row in rows(10)])
     assert imported(tmp_path / "k.csv").candles.equals(expected(rows(10)))
 
@@ -118,7 +118,7 @@ def test_midnight_and_noon_of_the_twelve_hour_clock(tmp_path: Path) -> None:
     assert result.candles["open_time"].dt.hour().to_list() == [0, 12]
 
 
-def test_a_time_given_twice_that_disagrees_is_not_believed(tmp_path: Path) -> None:
+def test_two_times_of_a_row_that_disagree_make_it_impossible(tmp_path: Path) -> None:
     cryptodatadownload_unix(tmp_path / "c.csv", rows(300))
     text = (tmp_path / "c.csv").read_text().replace("2021-04-01 05:00:00", "2021-04-01 05:30:00")
     (tmp_path / "c.csv").write_text(text)
@@ -179,7 +179,7 @@ def test_venue_pair_and_timeframe_come_from_name_folder_and_content(
     assert (report.venue, str(report.pair), report.timeframe) == (venue, pair, Timeframe(timeframe))
 
 
-def test_the_symbol_column_says_the_pair_when_the_name_does_not(tmp_path: Path) -> None:
+def test_the_symbol_column_gives_the_pair_when_the_file_name_does_not(tmp_path: Path) -> None:
     cryptodatadownload_unix(tmp_path / "kraken.csv", rows(5))
     assert read_candle_file(tmp_path / "kraken.csv").report.pair == BTC
 

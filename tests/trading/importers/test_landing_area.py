@@ -7,7 +7,7 @@ import pytest
 
 from tests.trading.importers.candle_files import START, Row, kraken, parquet, rows
 from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
-from trading.importers import ImportedFile, Landing, read_candle_file
+from trading.importers import ImportedFile, LandingArea, read_candle_file
 from trading.market import Pair, Timeframe
 from trading.ports import CandleSource
 
@@ -22,8 +22,8 @@ def imported(folder: Path, candles: list[Row], name: str = NAME) -> ImportedFile
 
 
 @pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path / "landing")
+def landing(tmp_path: Path) -> LandingArea:
+    return LandingArea(tmp_path / "landing")
 
 
 def opens(source: CandleSource) -> list[int]:
@@ -32,7 +32,7 @@ def opens(source: CandleSource) -> list[int]:
     return [(time - START) // HOUR for time in candles["open_time"].to_list()]
 
 
-def test_importing_twice_leaves_one_copy(landing: Landing, tmp_path: Path) -> None:
+def test_importing_twice_leaves_one_copy(landing: LandingArea, tmp_path: Path) -> None:
     first = imported(tmp_path, rows(5))
     landing.add(first)
     landing.add(first)
@@ -41,7 +41,7 @@ def test_importing_twice_leaves_one_copy(landing: Landing, tmp_path: Path) -> No
 
 
 def test_files_that_agree_where_they_overlap_are_merged_in_any_order(
-    landing: Landing, tmp_path: Path
+    landing: LandingArea, tmp_path: Path
 ) -> None:
     landing.add(imported(tmp_path, rows(20)[10:]))
     landing.add(imported(tmp_path, rows(12)))
@@ -51,7 +51,7 @@ def test_files_that_agree_where_they_overlap_are_merged_in_any_order(
 
 
 def test_an_overlap_that_disagrees_names_the_first_time_and_both_rows_and_changes_nothing(
-    landing: Landing, tmp_path: Path
+    landing: LandingArea, tmp_path: Path
 ) -> None:
     landing.add(imported(tmp_path, rows(5)))
     other = rows(9)
@@ -65,14 +65,14 @@ def test_an_overlap_that_disagrees_names_the_first_time_and_both_rows_and_change
     assert opens(landing.source("binance", Timeframe.H1)) == list(range(5))
 
 
-def test_a_refused_file_is_not_added(landing: Landing, tmp_path: Path) -> None:
+def test_a_refused_file_is_not_added(landing: LandingArea, tmp_path: Path) -> None:
     parquet(tmp_path / "nameless.parquet", rows(5))
     with pytest.raises(InvalidCandles, match="was refused"):
         landing.add(read_candle_file(tmp_path / "nameless.parquet"))
     assert landing.source("binance", Timeframe.H1).pairs() == ()
 
 
-def test_venues_timeframes_and_pairs_are_kept_apart(landing: Landing, tmp_path: Path) -> None:
+def test_venues_timeframes_and_pairs_are_stored_apart(landing: LandingArea, tmp_path: Path) -> None:
     landing.add(imported(tmp_path, rows(5)))
     landing.add(imported(tmp_path, rows(6), "kraken_BTC-USDT_1h.parquet"))
     landing.add(imported(tmp_path, rows(7, timedelta(minutes=5)), "binance_BTC-USDT_5m.parquet"))
@@ -84,7 +84,7 @@ def test_venues_timeframes_and_pairs_are_kept_apart(landing: Landing, tmp_path: 
 
 
 def test_until_hides_candles_that_close_later_from_everybody_but_the_venue(
-    landing: Landing, tmp_path: Path
+    landing: LandingArea, tmp_path: Path
 ) -> None:
     landing.add(imported(tmp_path, rows(10)))
     until = START + 4 * HOUR + timedelta(minutes=59)
@@ -97,7 +97,9 @@ def test_until_hides_candles_that_close_later_from_everybody_but_the_venue(
     assert (quote.price, quote.time) == (105.0, START + 5 * HOUR)
 
 
-def test_the_first_quote_after_a_gap_is_the_next_candle_that_exists(landing: Landing, tmp_path: Path) -> None:
+def test_the_first_quote_after_a_gap_is_the_next_candle_that_exists(
+    landing: LandingArea, tmp_path: Path
+) -> None:
     kraken(tmp_path / "XBTUSDT_60.csv", [rows(20)[i] for i in (0, 1, 2, 3, 7)])
     landing.add(read_candle_file(tmp_path / "XBTUSDT_60.csv"))
     source = landing.source("kraken", Timeframe.H1)
@@ -107,7 +109,7 @@ def test_the_first_quote_after_a_gap_is_the_next_candle_that_exists(landing: Lan
     assert source.quote_after(BTC, START + 8 * HOUR) is None
 
 
-def test_a_window_is_half_open_and_may_be_empty(landing: Landing, tmp_path: Path) -> None:
+def test_a_window_is_half_open_and_may_be_empty(landing: LandingArea, tmp_path: Path) -> None:
     landing.add(imported(tmp_path, rows(10)))
     source = landing.source("binance", Timeframe.H1)
     window = source.candles(BTC, START + 2 * HOUR, START + 4 * HOUR)
@@ -117,7 +119,7 @@ def test_a_window_is_half_open_and_may_be_empty(landing: Landing, tmp_path: Path
     assert set(window["origin"]) == {"binance"}
 
 
-def test_what_was_never_imported_is_an_error_not_an_empty_table(landing: Landing, tmp_path: Path) -> None:
+def test_what_was_never_imported_is_an_error_not_an_empty_table(landing: LandingArea, tmp_path: Path) -> None:
     source = landing.source("binance", Timeframe.H1, START)
     for ask in (
         lambda: source.span(BTC),
@@ -131,7 +133,7 @@ def test_what_was_never_imported_is_an_error_not_an_empty_table(landing: Landing
         source.span(BTC)
 
 
-def test_a_leftover_of_a_killed_writer_is_not_read(landing: Landing, tmp_path: Path) -> None:
+def test_a_leftover_of_a_killed_writer_is_not_read(landing: LandingArea, tmp_path: Path) -> None:
     landing.add(imported(tmp_path, rows(5)))
     folder = tmp_path / "landing/binance/1h/BTC-USDT"
     (folder / "candles.writing").write_bytes(b"half")
@@ -140,14 +142,14 @@ def test_a_leftover_of_a_killed_writer_is_not_read(landing: Landing, tmp_path: P
     assert opens(landing.source("binance", Timeframe.H1)) == list(range(6))
 
 
-def test_a_damaged_file_is_named(landing: Landing, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(landing: LandingArea, tmp_path: Path) -> None:
     landing.add(imported(tmp_path, rows(5)))
     (tmp_path / "landing/binance/1h/BTC-USDT/candles.parquet").write_bytes(b"half")
     with pytest.raises(UnreadableFile, match=r"candles\.parquet is damaged"):
         landing.source("binance", Timeframe.H1).span(BTC)
 
 
-def test_a_venue_that_is_no_plain_word_is_refused(landing: Landing) -> None:
+def test_a_venue_that_is_no_plain_word_is_refused(landing: LandingArea) -> None:
     with pytest.raises(InvalidValue, match="lower-case"):
         landing.source("../elsewhere", Timeframe.H1)
 
@@ -159,16 +161,16 @@ def freqtrade(folder: Path, candles: list[Row]) -> ImportedFile:
     return read_candle_file(path, venue="binance")
 
 
-def test_two_vendors_that_agree_are_read_as_one(landing: Landing, tmp_path: Path) -> None:
+def test_two_vendors_that_agree_are_read_as_one(landing: LandingArea, tmp_path: Path) -> None:
     landing.add(imported(tmp_path, rows(20)[10:]))
     landing.add(freqtrade(tmp_path, rows(12)))
     source = landing.source("binance", Timeframe.H1)
     assert opens(source) == list(range(20))
-    assert source.left_out(BTC) == ()
+    assert source.disagreeing_series(BTC) == ()
 
 
 def test_of_two_vendors_that_disagree_the_longer_series_is_read_alone_and_the_other_is_named(
-    landing: Landing, tmp_path: Path
+    landing: LandingArea, tmp_path: Path
 ) -> None:
     other = rows(9)
     other[3] = (*other[3][:5], 77.0)
@@ -177,10 +179,10 @@ def test_of_two_vendors_that_disagree_the_longer_series_is_read_alone_and_the_ot
     source = landing.source("binance", Timeframe.H1)
     assert opens(source) == list(range(2, 12))
     assert source.candles(BTC, *source.span(BTC))["volume"].max() != 77.0
-    assert source.left_out(BTC) == ("freqtrade-json",)
+    assert source.disagreeing_series(BTC) == ("freqtrade-json",)
 
 
-def test_rows_that_were_put_aside_are_kept_with_their_reason(landing: Landing, tmp_path: Path) -> None:
+def test_quarantined_rows_are_stored_with_their_reason(landing: LandingArea, tmp_path: Path) -> None:
     candles = rows(300)
     time, *_ = candles[7]
     candles[7] = (time, 10.0, 9.0, 11.0, 10.0, 1.0)  # high below low

@@ -154,7 +154,7 @@ def test_silence_and_contradiction_are_refused_with_the_flag_that_helps(
     assert flag in reason(read_candle_file(tmp_path / name, **flags))  # type: ignore[arg-type]
 
 
-def test_a_single_candle_says_no_timeframe(tmp_path: Path) -> None:
+def test_a_single_candle_gives_no_timeframe(tmp_path: Path) -> None:
     parquet(tmp_path / "binance_BTC-USDT.parquet", rows(1))
     assert "--timeframe" in reason(read_candle_file(tmp_path / "binance_BTC-USDT.parquet"))
     flagged = read_candle_file(tmp_path / "binance_BTC-USDT.parquet", timeframe=Timeframe.H1)
@@ -205,7 +205,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_what_is_no_candle_file_says_what_it_is(kind: str, tmp_path: Path) -> None:
+def test_the_error_for_another_kind_of_file_describes_it(kind: str, tmp_path: Path) -> None:
     content, message = UNREADABLE[kind]
     path = tmp_path / "binance_BTC-USDT_1h.csv"
     path.write_bytes(content)

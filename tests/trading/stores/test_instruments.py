@@ -28,7 +28,7 @@ def test_writing_replaces_all_of_them(tmp_path: Path) -> None:
     assert file.read() == {}
 
 
-def test_before_the_first_write_it_says_what_to_materialise(tmp_path: Path) -> None:
+def test_the_error_before_the_first_write_names_what_to_materialise(tmp_path: Path) -> None:
     with pytest.raises(NotStored, match="materialise `instruments` first"):
         InstrumentFile(tmp_path / "instruments.json").read()
 

@@ -7,7 +7,7 @@ from tests.ml.decision.trading_day import PAIR, RISING, START, candles
 from trading.errors import InvalidValue
 from trading.market import CANDLE_SCHEMA
 from trading.stores.lake import LakeTable
-from trading.stores.lake_query import sql
+from trading.stores.lake_query import run_sql
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_select_is_answered_with_pair_and_month_as_columns(lake: Path) -> None:
-    [row] = sql(lake, "select pair, count(*) as candles from ohlcv group by pair").to_dicts()
+def test_a_select_has_pair_and_month_as_columns(lake: Path) -> None:
+    [row] = run_sql(lake, "select pair, count(*) as candles from ohlcv group by pair").to_dicts()
     assert row == {"pair": PAIR.key, "candles": 744}
 
 
@@ -35,5 +35,5 @@ def test_whatever_could_write_is_refused_and_the_lake_stays_as_it_was(lake: Path
     [part] = lake.rglob("*.parquet")
     before = part.read_bytes()
     with pytest.raises(InvalidValue):
-        sql(lake, query.format(part=part))
+        run_sql(lake, query.format(part=part))
     assert part.read_bytes() == before

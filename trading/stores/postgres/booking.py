@@ -1,4 +1,4 @@
-"""Books what a venue said of one order, inside the caller's transaction."""
+"""Books what a venue reports of one order, inside the caller's transaction."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -17,21 +17,21 @@ from trading.stores.postgres.rows import order_from, plain_row, position_from
 
 
 def book(connection: Connection, intent: OrderIntent, order: Order, fills: Sequence[Fill]) -> None:
-    """Order state, fills, ledger and position. The caller holds the account's lock; InvalidValue undoes it all."""
+    """Book order state, fills, ledger and position. The caller holds the account's lock; InvalidValue undoes it all."""
     check_fills(intent, fills)
     earlier = connection.execute("SELECT * FROM orders WHERE intent_id = %s", (order.intent_id,)).fetchone()
-    new = [fill for fill in fills if _inserted(connection, fill)]
+    new = [fill for fill in fills if _insert_fill(connection, fill)]
     check_transition(order_from(earlier) if earlier else None, order, new)
     for fill in new:
-        _enter(connection, fill)
-        _move(connection, fill, intent)
-    check_filled_quantity(intent, _filled(connection, intent))
+        _insert_ledger_entries(connection, fill)
+        _update_position(connection, fill, intent)
+    check_filled_quantity(intent, _filled_quantity(connection, intent))
     check_balances(intent.account, _balances(connection, intent.account))
-    _upsert(connection, order)
+    _upsert_order(connection, order)
 
 
-def _inserted(connection: Connection, fill: Fill) -> bool:
-    """False for a fill that is known already. An id that belongs to another order is an error."""
+def _insert_fill(connection: Connection, fill: Fill) -> bool:
+    """Insert the fill; False when it is known. An id that belongs to another order is an error."""
     if insert(connection, "fills", plain_row(fill), "ON CONFLICT DO NOTHING"):
         return True
     known = connection.execute("SELECT intent_id FROM fills WHERE fill_id = %s", (fill.fill_id,)).fetchone()
@@ -40,13 +40,13 @@ def _inserted(connection: Connection, fill: Fill) -> bool:
     return False
 
 
-def _enter(connection: Connection, fill: Fill) -> None:
+def _insert_ledger_entries(connection: Connection, fill: Fill) -> None:
     for asset, amount in cash_flows(fill).items():
         entry = {"account": fill.account, "asset": asset, "amount": amount}
         insert(connection, "ledger_entries", entry | {"entered_at": fill.filled_at, "fill_id": fill.fill_id})
 
 
-def _move(connection: Connection, fill: Fill, intent: OrderIntent) -> None:
+def _update_position(connection: Connection, fill: Fill, intent: OrderIntent) -> None:
     key = (fill.account, str(fill.pair))
     row = connection.execute(
         "DELETE FROM positions WHERE account = %s AND pair = %s RETURNING *", key
@@ -56,7 +56,7 @@ def _move(connection: Connection, fill: Fill, intent: OrderIntent) -> None:
         insert(connection, "positions", plain_row(moved))
 
 
-def _filled(connection: Connection, intent: OrderIntent) -> Decimal:
+def _filled_quantity(connection: Connection, intent: OrderIntent) -> Decimal:
     query = "SELECT coalesce(sum(quantity), 0) AS filled FROM fills WHERE intent_id = %s"
     row = connection.execute(query, (intent.intent_id,)).fetchone()
     return row["filled"] if row else Decimal(0)
@@ -67,7 +67,7 @@ def _balances(connection: Connection, account: str) -> dict[str, Decimal]:
     return {row["asset"]: row["amount"] for row in connection.execute(query, (account,))}
 
 
-def _upsert(connection: Connection, order: Order) -> None:
+def _upsert_order(connection: Connection, order: Order) -> None:
     """A final state is written once: repeating it leaves the first reason and time."""
     connection.execute(
         "INSERT INTO orders (intent_id, status, reason, updated_at) "

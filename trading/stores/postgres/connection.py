@@ -23,40 +23,40 @@ class Database:
     """Hands out transactions. Threads take turns; a forked process opens its own connection."""
 
     def __init__(self, dsn: str) -> None:
-        self._conninfo, self.address = _parsed(dsn)
-        self._turn = threading.RLock()
-        self._held: Connection | None = None
+        self._conninfo, self.address = _parse_dsn(dsn)
+        self._lock = threading.RLock()
+        self._cached: Connection | None = None
         self._process = os.getpid()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Commits when the block ends, rolls back when it raises; inside another one it is a savepoint.
+        """Begin a transaction: commits when the block ends, rolls back when it raises; a savepoint inside another.
 
         Raises StoreUnreachable when the server is or goes away, InvalidValue when it cannot hold a value.
         """
-        with self._turn, explained(self.address), self._connection().transaction() as transaction:
+        with self._lock, translate_errors(self.address), self._connection().transaction() as transaction:
             yield transaction.connection
 
-    def unshared(self) -> psycopg.Connection[Any]:
-        """A plain connection that the caller closes."""
+    def connect_unshared(self) -> psycopg.Connection[Any]:
+        """Open a plain connection that the caller closes."""
         return psycopg.connect(self._conninfo)
 
     def _connection(self) -> Connection:
-        if self._held is None or self._process != os.getpid() or not _alive(self._held):
+        if self._cached is None or self._process != os.getpid() or not _is_alive(self._cached):
             self._process = os.getpid()
-            self._held = connect(self._conninfo)
-            weakref.finalize(self, _close, self._held, self._process)
-        return self._held
+            self._cached = connect(self._conninfo)
+            weakref.finalize(self, _close, self._cached, self._process)
+        return self._cached
 
 
 def connect(conninfo: str) -> Connection:
-    """Raises psycopg.OperationalError; a caller outside this package wants a Database."""
+    """Open a connection, or raise psycopg.OperationalError; a caller outside this package wants a Database."""
     return psycopg.Connection[dict[str, Any]].connect(conninfo, autocommit=True, row_factory=dict_row)
 
 
 @contextmanager
-def explained(address: str) -> Iterator[None]:
-    """Psycopg's errors as ours. The text never holds a password: the address is host, port and database alone."""
+def translate_errors(address: str) -> Iterator[None]:
+    """Translate psycopg's errors. The text holds no password: the address is host, port and database alone."""
     try:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
@@ -83,7 +83,7 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], ending: s
     return connection.execute(statement, row).rowcount == 1
 
 
-def _parsed(dsn: str) -> tuple[str, str]:
+def _parse_dsn(dsn: str) -> tuple[str, str]:
     """Connection string with UTC and a time limit, and the address without secrets."""
     try:
         parts = conninfo_to_dict(dsn)
@@ -99,7 +99,7 @@ def _parsed(dsn: str) -> tuple[str, str]:
     return make_conninfo(dsn, options=options, connect_timeout=limit), address
 
 
-def _alive(connection: Connection) -> bool:
+def _is_alive(connection: Connection) -> bool:
     """A round trip of 0.1 ms: an idle connection does not notice that the server was restarted."""
     if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
         return not connection.closed  # inside a transaction of this thread

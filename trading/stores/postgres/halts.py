@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 from trading.risk import Halt, HaltKind, Resume
-from trading.stores.journal_rules import not_paused
+from trading.stores.journal_rules import not_paused_error
 from trading.stores.postgres.connection import Connection, insert
 
 
 def raise_peak(connection: Connection, account: str, equity: Decimal) -> Decimal:
-    """Processes that meet here both see the higher one."""
+    """Raise the stored peak to `equity` if it is lower; processes that do so at once both get the higher one."""
     row = connection.execute(
         "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) ON CONFLICT (account) DO UPDATE "
         "SET equity = greatest(equity_peaks.equity, excluded.equity) RETURNING equity",
@@ -28,32 +28,32 @@ def select_peak(connection: Connection, account: str) -> Decimal | None:
 
 def insert_halts(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
     for halt in halts:
-        insert(connection, "halts", _row(account, halt), "ON CONFLICT DO NOTHING")
+        insert(connection, "halts", _to_row(account, halt), "ON CONFLICT DO NOTHING")
 
 
 def select_halts(connection: Connection, account: str) -> list[Halt]:
     rows = connection.execute("SELECT * FROM halts WHERE account = %s ORDER BY since", (account,))
-    return [_halt(row) for row in rows]
+    return [_to_halt(row) for row in rows]
 
 
 def end_pause(connection: Connection, account: str, resume: Resume, equity: Decimal) -> Halt:
-    """Ends the pause and replaces the peak, or NotStored."""
+    """End the pause and replace the peak, or raise NotStored."""
     row = connection.execute(
         "UPDATE halts SET resumed_at = %s, resumed_by = %s, resume_reason = %s "
         "WHERE account = %s AND until IS NULL AND resumed_at IS NULL RETURNING *",
         (resume.at, resume.by, resume.reason, account),
     ).fetchone()
     if row is None:
-        raise not_paused(account)
+        raise not_paused_error(account)
     connection.execute(
         "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) "
         "ON CONFLICT (account) DO UPDATE SET equity = excluded.equity",
         (account, equity),
     )
-    return _halt(row)
+    return _to_halt(row)
 
 
-def _row(account: str, halt: Halt) -> dict[str, Any]:
+def _to_row(account: str, halt: Halt) -> dict[str, Any]:
     ended = halt.resume
     return {
         "account": account,
@@ -67,7 +67,7 @@ def _row(account: str, halt: Halt) -> dict[str, Any]:
     }
 
 
-def _halt(row: dict[str, Any]) -> Halt:
+def _to_halt(row: dict[str, Any]) -> Halt:
     at = row["resumed_at"]
     ended = None if at is None else Resume(at, row["resumed_by"], row["resume_reason"])
     return Halt(HaltKind(row["kind"]), row["since"], row["until"], row["reason"], ended)

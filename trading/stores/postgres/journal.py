@@ -11,15 +11,15 @@ from trading.orders import Fill, Order, OrderIntent
 from trading.portfolio import Position
 from trading.risk import Halt, Resume
 from trading.stores.journal_rules import (
-    SHORTEST_PREFIX,
+    MIN_PREFIX,
     check_decision,
     check_equity,
     check_opening,
     check_opinions,
     check_resume,
-    snapshot_from,
-    snapshot_text,
-    the_only,
+    only_match,
+    parse_snapshot,
+    snapshot_json,
 )
 from trading.stores.postgres.booking import book
 from trading.stores.postgres.connection import Connection, Database, insert
@@ -51,9 +51,9 @@ class PostgresJournal:
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
         with self._database.transaction() as connection:
-            if _one(connection, "SELECT 1 FROM accounts WHERE account = %s", account) is None:
+            if _fetch_one(connection, "SELECT 1 FROM accounts WHERE account = %s", account) is None:
                 raise NotStored(f"no account {account}: its first decision opens it")
-            rows = _all(
+            rows = _fetch_all(
                 connection,
                 "SELECT asset, sum(amount) AS amount FROM ledger_entries "
                 "WHERE account = %s AND entered_at <= coalesce(%s, 'infinity'::timestamptz) "
@@ -79,24 +79,24 @@ class PostgresJournal:
 
     def decision(self, decision_id: str) -> dict[str, Any]:
         with self._database.transaction() as connection:
-            exact = _all(
+            exact = _fetch_all(
                 connection,
                 "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id = %s",
                 decision_id,
             )
-            found = exact or self._beginning_with(connection, decision_id)
-        the_only(decision_id, [row["decision_id"] for row in found])
+            found = exact or self._with_prefix(connection, decision_id)
+        only_match(decision_id, [row["decision_id"] for row in found])
         return receipt_from(found[0])
 
-    def _beginning_with(self, connection: Connection, prefix: str) -> list[dict[str, Any]]:
-        if len(prefix) < SHORTEST_PREFIX:
+    def _with_prefix(self, connection: Connection, prefix: str) -> list[dict[str, Any]]:
+        if len(prefix) < MIN_PREFIX:
             return []
         query = "SELECT decision_id, receipt::text FROM trade_decisions WHERE decision_id ^@ %s LIMIT 2"
-        return _all(connection, query, prefix)
+        return _fetch_all(connection, query, prefix)
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
         with self._database.transaction() as connection:
-            rows = _all(
+            rows = _fetch_all(
                 connection,
                 "SELECT receipt::text FROM trade_decisions WHERE account = %s "
                 "ORDER BY decided_at DESC, number DESC LIMIT %s",
@@ -107,12 +107,12 @@ class PostgresJournal:
 
     def intent(self, decision_id: str) -> OrderIntent | None:
         with self._database.transaction() as connection:
-            row = _one(connection, "SELECT * FROM order_intents WHERE decision_id = %s", decision_id)
+            row = _fetch_one(connection, "SELECT * FROM order_intents WHERE decision_id = %s", decision_id)
         return intent_from(row) if row else None
 
     def unsettled(self, account: str) -> list[OrderIntent]:
         with self._database.transaction() as connection:
-            rows = _all(
+            rows = _fetch_all(
                 connection,
                 "SELECT i.* FROM order_intents i LEFT JOIN orders o USING (intent_id) WHERE i.account = %s "
                 "AND (o.status IS NULL OR o.status NOT IN ('filled', 'rejected')) "
@@ -124,19 +124,19 @@ class PostgresJournal:
     def intents_since(self, account: str, since: datetime) -> int:
         query = "SELECT count(*) AS number FROM order_intents WHERE account = %s AND created_at > %s"
         with self._database.transaction() as connection:
-            row = _one(connection, query, account, since)
+            row = _fetch_one(connection, query, account, since)
         return row["number"] if row else 0
 
     def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
         with self._database.transaction() as connection:
-            book(connection, self._locked_intent(connection, order.intent_id), order, fills)
+            book(connection, self._lock_intent(connection, order.intent_id), order, fills)
 
-    def _locked_intent(self, connection: Connection, intent_id: str) -> OrderIntent:
+    def _lock_intent(self, connection: Connection, intent_id: str) -> OrderIntent:
         """The account's row is the lock: whatever changes its balances waits here for its turn."""
-        row = _one(connection, "SELECT * FROM order_intents WHERE intent_id = %s", intent_id)
+        row = _fetch_one(connection, "SELECT * FROM order_intents WHERE intent_id = %s", intent_id)
         if row is None:
             raise NotStored(f"no intent {intent_id}: record the decision with its intent first")
-        locked = _one(
+        locked = _fetch_one(
             connection, "SELECT 1 FROM accounts WHERE account = %s FOR NO KEY UPDATE", row["account"]
         )
         if locked is None:
@@ -145,13 +145,13 @@ class PostgresJournal:
 
     def order(self, intent_id: str) -> Order | None:
         with self._database.transaction() as connection:
-            row = _one(connection, "SELECT * FROM orders WHERE intent_id = %s", intent_id)
+            row = _fetch_one(connection, "SELECT * FROM orders WHERE intent_id = %s", intent_id)
         return order_from(row) if row else None
 
     def fills(self, account: str) -> list[Fill]:
         with self._database.transaction() as connection:
             query = "SELECT * FROM fills WHERE account = %s ORDER BY filled_at, number"
-            rows = _all(connection, query, account)
+            rows = _fetch_all(connection, query, account)
         return [fill_from(row) for row in rows]
 
     def position(self, account: str, pair: Pair) -> Position | None:
@@ -159,12 +159,12 @@ class PostgresJournal:
 
     def positions(self, account: str) -> list[Position]:
         with self._database.transaction() as connection:
-            rows = _all(connection, "SELECT * FROM positions WHERE account = %s ORDER BY pair", account)
+            rows = _fetch_all(connection, "SELECT * FROM positions WHERE account = %s ORDER BY pair", account)
         return [position_from(row) for row in rows]
 
     def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
-        text = snapshot_text(snapshot)
-        balances = snapshot_text({"equity": 0, "balances": snapshot["balances"]})
+        text = snapshot_json(snapshot)
+        balances = snapshot_json({"equity": 0, "balances": snapshot["balances"]})
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO portfolio_snapshots (account, day, equity, balances, snapshot) "
@@ -175,12 +175,12 @@ class PostgresJournal:
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
         with self._database.transaction() as connection:
-            rows = _all(
+            rows = _fetch_all(
                 connection,
                 "SELECT day, snapshot::text FROM portfolio_snapshots WHERE account = %s ORDER BY day",
                 account,
             )
-        return [snapshot_from(row["day"], row["snapshot"]) for row in rows]
+        return [parse_snapshot(row["day"], row["snapshot"]) for row in rows]
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
         check_equity(account, equity)
@@ -206,9 +206,9 @@ class PostgresJournal:
             return end_pause(connection, account, resume, equity)
 
 
-def _one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:
+def _fetch_one(connection: Connection, query: str, *values: Any) -> dict[str, Any] | None:
     return connection.execute(query, values).fetchone()
 
 
-def _all(connection: Connection, query: str, *values: Any) -> list[dict[str, Any]]:
+def _fetch_all(connection: Connection, query: str, *values: Any) -> list[dict[str, Any]]:
     return connection.execute(query, values).fetchall()

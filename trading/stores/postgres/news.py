@@ -11,7 +11,7 @@ from pgvector.psycopg import register_vector
 
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
 from trading.stores.postgres.connection import Connection, Database
-from trading.stores.store_checks import check_sentiment, check_vectors, conforming
+from trading.stores.store_checks import check_sentiment, check_vectors, select_schema
 
 Array = npt.NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class PostgresNews:
         self._dataset = dataset
 
     def put_articles(self, articles: pl.DataFrame) -> int:
-        rows = conforming(articles, ARTICLE_SCHEMA, "articles")
+        rows = select_schema(articles, ARTICLE_SCHEMA, "articles")
         with self._database.transaction() as connection:
             return connection.execute(
                 f"INSERT INTO news_articles (dataset, {ARTICLE_COLUMNS}) SELECT %s, * FROM "
@@ -84,7 +84,7 @@ class PostgresNews:
         return pl.DataFrame(rows, NEAREST_SCHEMA, orient="row")
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
-        checked = conforming(rows, SENTIMENT_SCHEMA, "sentiment")
+        checked = select_schema(rows, SENTIMENT_SCHEMA, "sentiment")
         check_sentiment(checked)
         newest = checked.unique(["article_id", "asset", "model"], keep="last", maintain_order=True)
         with self._database.transaction() as connection:

@@ -1,4 +1,4 @@
-"""Table rows from the journal's values, and back."""
+"""Conversion of the journal's values to table rows, and back."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.portfolio import Position
-from trading.stores.journal_rules import OPINION, decided_at, json_text
+from trading.stores.journal_rules import OPINION_FIELDS, decided_at, json_text
 
 Row = Mapping[str, Any]
 
@@ -39,13 +39,13 @@ def opinion_rows(receipt: Row) -> Iterator[dict[str, Any]]:
         yield {
             "decision_id": receipt["decision_id"],
             "number": number,
-            **{name: opinion[name] for name in OPINION},
+            **{name: opinion[name] for name in OPINION_FIELDS},
             "evidence": json_text(opinion["evidence"]),
         }
 
 
 def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
-    """Columns have the names of the fields; pairs are written as people write them."""
+    """Convert to columns with the names of the fields; pairs are written as people write them."""
     row = asdict(value)
     if "pair" in row:
         row["pair"] = str(value.pair)  # type: ignore[union-attr]
@@ -54,20 +54,20 @@ def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
 
 def intent_from(row: Row) -> OrderIntent:
     return OrderIntent(
-        **_named(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
+        **_field_values(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
     )
 
 
 def fill_from(row: Row) -> Fill:
-    return Fill(**_named(Fill, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])})
+    return Fill(**_field_values(Fill, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])})
 
 
 def order_from(row: Row) -> Order:
-    return Order(**_named(Order, row) | {"status": OrderStatus(row["status"])})
+    return Order(**_field_values(Order, row) | {"status": OrderStatus(row["status"])})
 
 
 def position_from(row: Row) -> Position:
-    return Position(**_named(Position, row) | {"pair": Pair.parse(row["pair"])})
+    return Position(**_field_values(Position, row) | {"pair": Pair.parse(row["pair"])})
 
 
 def receipt_from(row: Row) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def receipt_from(row: Row) -> dict[str, Any]:
     return receipt
 
 
-def _named(kind: type, row: Row) -> dict[str, Any]:
+def _field_values(kind: type, row: Row) -> dict[str, Any]:
     return {field.name: row[field.name] for field in fields(kind)}

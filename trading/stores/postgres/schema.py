@@ -1,9 +1,9 @@
-"""Brings a database to the newest schema."""
+"""The schema of a database: creates it or brings it to the newest version."""
 
 from pathlib import Path
 
 from trading.errors import InvalidSettings
-from trading.stores.postgres.connection import Database, explained
+from trading.stores.postgres.connection import Database, translate_errors
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 MIGRATION_LOCK = 7_201_001  # any number that nothing else in the database locks
@@ -22,10 +22,10 @@ def migrate(dsn: str, revision: str = "head") -> None:
 
     database = Database(dsn)
     _require_pgvector(database)
-    engine = create_engine("postgresql+psycopg://", creator=database.unshared, poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=database.connect_unshared, poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with explained(database.address):
+    with translate_errors(database.address):
         try:
             with engine.begin() as connection:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
@@ -38,7 +38,7 @@ def migrate(dsn: str, revision: str = "head") -> None:
 
 
 def _require_pgvector(database: Database) -> None:
-    with explained(database.address), database.unshared() as connection:
+    with translate_errors(database.address), database.connect_unshared() as connection:
         if (
             connection.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'").fetchone()
             is None

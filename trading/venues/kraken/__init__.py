@@ -2,6 +2,6 @@
 
 from trading.venues.kraken.authentication import Credentials
 from trading.venues.kraken.client import KrakenClient
-from trading.venues.kraken.rate_limits import Allowance, Limit, Tier
+from trading.venues.kraken.rate_limits import Allowance, RateLimit, Tier
 
-__all__ = ["Allowance", "Credentials", "KrakenClient", "Limit", "Tier"]
+__all__ = ["Allowance", "Credentials", "KrakenClient", "RateLimit", "Tier"]

@@ -1,14 +1,14 @@
-"""What Kraken's private calls answer. Fields that nobody here reads are left out; unknown ones are ignored."""
+"""Responses of Kraken's private calls. Fields that nobody here reads are left out; unknown ones are ignored."""
 
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-Status = Literal["pending", "open", "closed", "canceled", "expired"]
+OrderState = Literal["pending", "open", "closed", "canceled", "expired"]
 
 
-class TradeBalance(
+class TradeBalanceResponse(
     msgspec.Struct,
     frozen=True,
     rename={
@@ -16,7 +16,7 @@ class TradeBalance(
         "equity": "e", "free": "mf", "level": "ml",
     },
 ):  # fmt: skip
-    """In the asset that was asked for."""
+    """Amounts in the asset that was asked for."""
 
     equivalent: Decimal  # of all currencies
     trade: Decimal  # of those that count as collateral
@@ -29,7 +29,7 @@ class TradeBalance(
     level: Decimal | None = None  # equity in percent of margin, only while a position is open
 
 
-class Description(msgspec.Struct, frozen=True):
+class OrderDescription(msgspec.Struct, frozen=True):
     pair: str
     type: Literal["buy", "sell"]
     ordertype: str
@@ -37,9 +37,9 @@ class Description(msgspec.Struct, frozen=True):
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
-    status: Status
+    status: OrderState
     opentm: Decimal
-    descr: Description
+    descr: OrderDescription
     vol: Decimal
     vol_exec: Decimal
     cost: Decimal
@@ -52,11 +52,11 @@ class OrderInfo(msgspec.Struct, frozen=True):
     trades: list[str] = []
 
 
-class OpenOrdersAnswer(msgspec.Struct, frozen=True):
+class OpenOrdersResponse(msgspec.Struct, frozen=True):
     open: dict[str, OrderInfo]
 
 
-class ClosedOrdersAnswer(msgspec.Struct, frozen=True):
+class ClosedOrdersResponse(msgspec.Struct, frozen=True):
     closed: dict[str, OrderInfo]
     count: int | None = None
 
@@ -73,45 +73,45 @@ class TradeInfo(msgspec.Struct, frozen=True):
     margin: Decimal = Decimal(0)
 
 
-class TradesHistoryAnswer(msgspec.Struct, frozen=True):
+class TradesHistoryResponse(msgspec.Struct, frozen=True):
     trades: dict[str, TradeInfo]
     count: int | None = None
 
 
-class AddedDescription(msgspec.Struct, frozen=True):
+class AddedOrderDescription(msgspec.Struct, frozen=True):
     order: str
     close: str = ""
 
 
-class Added(msgspec.Struct, frozen=True):
-    descr: AddedDescription
+class AddOrderResponse(msgspec.Struct, frozen=True):
+    descr: AddedOrderDescription
     txid: list[str] = []  # none when the order was only validated
 
 
-class Amended(msgspec.Struct, frozen=True):
+class AmendOrderResponse(msgspec.Struct, frozen=True):
     amend_id: str
 
 
-class Edited(msgspec.Struct, frozen=True):
+class EditOrderResponse(msgspec.Struct, frozen=True):
     txid: str
     originaltxid: str | None = None
 
 
-class Canceled(msgspec.Struct, frozen=True):
+class CancelResponse(msgspec.Struct, frozen=True):
     count: int
     pending: bool = False
 
 
-class Switch(msgspec.Struct, frozen=True):
+class CancelAfterResponse(msgspec.Struct, frozen=True):
     """The dead man's switch; `trigger` is "0" when it is off."""
 
     current: str = msgspec.field(name="currentTime")
     trigger: str = msgspec.field(name="triggerTime")
 
 
-class Token(msgspec.Struct, frozen=True):
+class WebSocketsToken(msgspec.Struct, frozen=True):
     token: str
     expires: int  # seconds; not while a private subscription lives
 
     def __repr__(self) -> str:
-        return f"Token(expires={self.expires})"
+        return f"WebSocketsToken(expires={self.expires})"

@@ -1,7 +1,7 @@
-"""From the bytes of an answer to typed values: numbers are exact, and nothing that is not a plain number gets in."""
+"""Decodes the bytes of a response to typed values: numbers are exact, and what is not a plain number is refused."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -9,32 +9,34 @@ from typing import Any, TypeVar
 import msgspec
 
 from trading.errors import InvalidMessage
+from trading.market import EPOCH
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
-LARGEST = 24  # decimal digits before the point and after it that an amount or a price can have
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_DIGITS = 24  # decimal digits before the point and after it that an amount or a price can have
 NANOSECONDS = 10**9
-LAST_SECOND = 253_402_300_800  # 10000-01-01
+END_OF_TIME = 253_402_300_800  # 10000-01-01 in seconds since 1970
 
 
 class Envelope(msgspec.Struct, frozen=True):
+    """What every response is wrapped in."""
+
     error: list[str]
     result: msgspec.Raw = msgspec.Raw(b"null")
 
     @property
     def errors(self) -> list[str]:
-        """Without warnings, which begin with W."""
-        return [words for words in self.error if not words.startswith("W")]
+        """The errors without the warnings, which begin with W."""
+        return [text for text in self.error if not text.startswith("W")]
 
 
-def envelope(method: str, body: bytes) -> Envelope:
-    """InvalidMessage for JSON of another shape."""
-    return _decoded(method, body, Envelope)
+def decode_envelope(method: str, body: bytes) -> Envelope:
+    """Decode the outer layer of a response. InvalidMessage for JSON of another shape."""
+    return _decode(method, body, Envelope)
 
 
-def whole(body: bytes) -> bool:
-    """Whether this is JSON at all, and not the beginning of some or a page for people."""
+def is_complete_json(body: bytes) -> bool:
+    """Tell JSON from the beginning of some, and from a page for people."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
         body.decode("utf-8")
@@ -43,16 +45,16 @@ def whole(body: bytes) -> bool:
     return bool(body.strip())
 
 
-def answer(method: str, raw: bytes | msgspec.Raw, kind: type[Answer]) -> Answer:
-    """InvalidMessage naming the method and the field for anything that is not of this kind."""
-    decoded = _decoded(method, raw, kind)
+def decode_result(method: str, raw: bytes | msgspec.Raw, kind: type[Response]) -> Response:
+    """Decode a result. InvalidMessage naming the method and the field for anything that is not of this kind."""
+    decoded = _decode(method, raw, kind)
     _check_numbers(method, decoded)
     return decoded
 
 
-def _decoded(method: str, raw: bytes | msgspec.Raw, kind: type[Answer]) -> Answer:
+def _decode(method: str, raw: bytes | msgspec.Raw, kind: type[Response]) -> Response:
     try:
-        decoded: Answer = _decoder(kind).decode(raw)  # type: ignore[arg-type]  # typeshed's cache doubts that types are hashable
+        decoded: Response = _decoder(kind).decode(raw)  # type: ignore[arg-type]  # typeshed's cache doubts that types are hashable
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError) as error:
         raise InvalidMessage(f"Kraken {method}", str(error)) from error
     return decoded
@@ -65,7 +67,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 def _check_numbers(method: str, value: object) -> None:
     if isinstance(value, Decimal):
-        if not (value.is_finite() and plain(value)):
+        if not (value.is_finite() and _is_exact(value)):
             raise InvalidMessage(
                 f"Kraken {method}", f"{str(value)[:40]} is not a number that a venue reports"
             )
@@ -80,18 +82,19 @@ def _check_numbers(method: str, value: object) -> None:
             _check_numbers(method, each)
 
 
-def plain(value: Decimal) -> bool:
-    """Arithmetic with other numbers would not be exact, or not end."""
+def _is_exact(value: Decimal) -> bool:
+    """Arithmetic of longer numbers with others would not be exact, or not end."""
     exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -LARGEST and value.adjusted() <= LARGEST
+    return isinstance(exponent, int) and exponent >= -MAX_DIGITS and value.adjusted() <= MAX_DIGITS
 
 
-def moment(method: str, seconds: Decimal) -> datetime:
-    """A time of Kraken, seconds since 1970 with decimals, cut to the microsecond it lies in."""
-    return EPOCH + timedelta(microseconds=nanoseconds(method, seconds) // 1000)
+def to_datetime(method: str, seconds: Decimal) -> datetime:
+    """Convert a time of Kraken, seconds since 1970 with decimals; cut to the microsecond it lies in."""
+    return EPOCH + timedelta(microseconds=to_nanoseconds(method, seconds) // 1000)
 
 
-def nanoseconds(method: str, seconds: Decimal) -> int:
-    if not 0 <= seconds < LAST_SECOND:
+def to_nanoseconds(method: str, seconds: Decimal) -> int:
+    """Convert a time of Kraken to nanoseconds since 1970. InvalidMessage outside the years 1970 to 9999."""
+    if not 0 <= seconds < END_OF_TIME:
         raise InvalidMessage(f"Kraken {method}", f"{seconds} is not a time")
     return int(seconds * NANOSECONDS)

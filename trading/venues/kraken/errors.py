@@ -16,12 +16,12 @@ from trading.errors import (
     VenueUnreachable,
 )
 
-LONGEST = 500  # characters of the venue's words that are repeated
+MAX_TEXT = 500  # characters of the venue's strings that are repeated
 STALE_NONCE = "EAPI:Invalid nonce"
 
 
-class Verdict(Enum):
-    """From the least to the most certain: of several strings the least certain one decides."""
+class ErrorClass(Enum):
+    """What an error string means for the call, the least certain first: of several strings that one decides."""
 
     UNCERTAIN = 0  # an order may have been taken all the same
     UNLISTED = 1  # what it means is not known here: no certain "no" to a call that changes something
@@ -32,9 +32,9 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownError:
     beginning: str
-    verdict: Verdict
+    error_class: ErrorClass
     advice: str
 
 
@@ -65,61 +65,74 @@ _REFUSALS = (
     "EQuery:Unknown asset",
     "ETrade:User Locked",
 )
-_KNOWN = (
-    _Known("EService:Unavailable", Verdict.UNCERTAIN, "the engine or the API is offline"),
-    _Known("EService:Busy", Verdict.UNCERTAIN, "the engine is overloaded"),
-    _Known("EService:Timeout", Verdict.UNCERTAIN, "the engine did not answer in time"),
-    _Known("EService:Deadline elapsed", Verdict.UNCERTAIN, "the request was late for its deadline"),
-    _Known("EGeneral:Internal error", Verdict.UNCERTAIN, "an error inside the venue"),
-    _Known("EDatabase:Internal error", Verdict.UNCERTAIN, "an error inside the venue"),
-    _Known("EGeneral:Invalid arguments:cl_ord_id", Verdict.UNLISTED, "an order may have this id already"),
-    _Known("EService:Market in ", Verdict.CLOSED, "the market does not take this now"),
-    _Known("EGeneral:Invalid arguments:deadline", Verdict.CLOSED, "the venue's clock and ours differ"),
-    _Known(
-        STALE_NONCE, Verdict.CLOSED, "another program uses this key with higher nonces: one key per program"
+_KNOWN_ERRORS = (
+    _KnownError("EService:Unavailable", ErrorClass.UNCERTAIN, "the engine or the API is offline"),
+    _KnownError("EService:Busy", ErrorClass.UNCERTAIN, "the engine is overloaded"),
+    _KnownError("EService:Timeout", ErrorClass.UNCERTAIN, "the engine did not answer in time"),
+    _KnownError("EService:Deadline elapsed", ErrorClass.UNCERTAIN, "the request was late for its deadline"),
+    _KnownError("EGeneral:Internal error", ErrorClass.UNCERTAIN, "an error inside the venue"),
+    _KnownError("EDatabase:Internal error", ErrorClass.UNCERTAIN, "an error inside the venue"),
+    _KnownError(
+        "EGeneral:Invalid arguments:cl_ord_id", ErrorClass.UNLISTED, "an order may have this id already"
     ),
-    _Known("EAPI:Rate limit exceeded", Verdict.LIMITED, "wait some seconds"),
-    _Known(
-        "EOrder:Rate limit exceeded", Verdict.LIMITED, "wait some seconds before the next order of this pair"
+    _KnownError("EService:Market in ", ErrorClass.CLOSED, "the market does not take this now"),
+    _KnownError(
+        "EGeneral:Invalid arguments:deadline", ErrorClass.CLOSED, "the venue's clock and ours differ"
     ),
-    _Known("EOrder:Domain rate limit exceeded", Verdict.LIMITED, "wait some seconds before the next order"),
-    _Known("EGeneral:Too many requests", Verdict.LIMITED, "wait some seconds"),
-    _Known("EAuth:Rate limit exceeded", Verdict.LIMITED, "wait some seconds"),
-    _Known("EAuth:Too many requests", Verdict.LIMITED, "wait some seconds"),
-    _Known("EService:Throttled", Verdict.LIMITED, "wait until the time that is named"),
-    _Known("EService: Throttled", Verdict.LIMITED, "wait until the time that is named"),
-    _Known(
-        "EGeneral:Temporary lockout", Verdict.LIMITED, f"too many refused keys: wait 15 minutes, and {_KEY}"
+    _KnownError(
+        STALE_NONCE,
+        ErrorClass.CLOSED,
+        "another program uses this key with higher nonces: one key per program",
     ),
-    _Known("EAPI:Invalid key", Verdict.FORBIDDEN, _KEY),
-    _Known("EAPI:Invalid signature", Verdict.FORBIDDEN, _KEY),
-    _Known("EGeneral:Permission denied", Verdict.FORBIDDEN, f"the key may not do this: {_KEY}"),
-    _Known("EAccount:Invalid permissions", Verdict.FORBIDDEN, "the account may not do this"),
-    _Known("EAuth:Account temporary disabled", Verdict.FORBIDDEN, "ask Kraken about the account"),
-    _Known("EAuth:Account unconfirmed", Verdict.FORBIDDEN, "confirm the account at kraken.com"),
-    _Known("ESession:Invalid session", Verdict.FORBIDDEN, "ask for a new token"),
-    *(_Known(each, Verdict.REFUSED, "") for each in _REFUSALS),
+    _KnownError("EAPI:Rate limit exceeded", ErrorClass.LIMITED, "wait some seconds"),
+    _KnownError(
+        "EOrder:Rate limit exceeded",
+        ErrorClass.LIMITED,
+        "wait some seconds before the next order of this pair",
+    ),
+    _KnownError(
+        "EOrder:Domain rate limit exceeded", ErrorClass.LIMITED, "wait some seconds before the next order"
+    ),
+    _KnownError("EGeneral:Too many requests", ErrorClass.LIMITED, "wait some seconds"),
+    _KnownError("EAuth:Rate limit exceeded", ErrorClass.LIMITED, "wait some seconds"),
+    _KnownError("EAuth:Too many requests", ErrorClass.LIMITED, "wait some seconds"),
+    _KnownError("EService:Throttled", ErrorClass.LIMITED, "wait until the time that is named"),
+    _KnownError("EService: Throttled", ErrorClass.LIMITED, "wait until the time that is named"),
+    _KnownError(
+        "EGeneral:Temporary lockout",
+        ErrorClass.LIMITED,
+        f"too many refused keys: wait 15 minutes, and {_KEY}",
+    ),
+    _KnownError("EAPI:Invalid key", ErrorClass.FORBIDDEN, _KEY),
+    _KnownError("EAPI:Invalid signature", ErrorClass.FORBIDDEN, _KEY),
+    _KnownError("EGeneral:Permission denied", ErrorClass.FORBIDDEN, f"the key may not do this: {_KEY}"),
+    _KnownError("EAccount:Invalid permissions", ErrorClass.FORBIDDEN, "the account may not do this"),
+    _KnownError("EAuth:Account temporary disabled", ErrorClass.FORBIDDEN, "ask Kraken about the account"),
+    _KnownError("EAuth:Account unconfirmed", ErrorClass.FORBIDDEN, "confirm the account at kraken.com"),
+    _KnownError("ESession:Invalid session", ErrorClass.FORBIDDEN, "ask for a new token"),
+    *(_KnownError(each, ErrorClass.REFUSED, "") for each in _REFUSALS),
 )
-_UNLISTED = _Known("", Verdict.UNLISTED, "")
-_ERRORS: dict[Verdict, type[MarketloomError]] = {
-    Verdict.UNCERTAIN: VenueUnreachable,
-    Verdict.UNLISTED: VenueRefused,
-    Verdict.CLOSED: VenueUnreachable,
-    Verdict.LIMITED: RateLimited,
-    Verdict.FORBIDDEN: NotAuthorised,
-    Verdict.REFUSED: VenueRefused,
+_UNKNOWN_ERROR = _KnownError("", ErrorClass.UNLISTED, "")
+_RAISED: dict[ErrorClass, type[MarketloomError]] = {
+    ErrorClass.UNCERTAIN: VenueUnreachable,
+    ErrorClass.UNLISTED: VenueRefused,
+    ErrorClass.CLOSED: VenueUnreachable,
+    ErrorClass.LIMITED: RateLimited,
+    ErrorClass.FORBIDDEN: NotAuthorised,
+    ErrorClass.REFUSED: VenueRefused,
 }
 
 
-def error_from(method: str, words: Sequence[str], changes: bool) -> MarketloomError:
-    """What to raise for the strings of one answer; `changes` when the call would have changed something."""
-    known = min((_known(each) for each in words), key=lambda each: each.verdict.value)
-    said = "; ".join(words)[:LONGEST]
-    message = f"Kraken {method}: {said}" + (f" ({known.advice})" if known.advice else "")
-    if changes and known.verdict in (Verdict.UNCERTAIN, Verdict.UNLISTED):
+def error_from(method: str, texts: Sequence[str], changes: bool) -> MarketloomError:
+    """Return what to raise for the strings of one response; `changes`: the call would have changed something."""
+    known = min((_classify(each) for each in texts), key=lambda each: each.error_class.value)
+    message = f"Kraken {method}: {'; '.join(texts)[:MAX_TEXT]}" + (
+        f" ({known.advice})" if known.advice else ""
+    )
+    if changes and known.error_class in (ErrorClass.UNCERTAIN, ErrorClass.UNLISTED):
         return OutcomeUnknown(message)
-    return _ERRORS[known.verdict](message)
+    return _RAISED[known.error_class](message)
 
 
-def _known(words: str) -> _Known:
-    return next((each for each in _KNOWN if words.startswith(each.beginning)), _UNLISTED)
+def _classify(text: str) -> _KnownError:
+    return next((each for each in _KNOWN_ERRORS if text.startswith(each.beginning)), _UNKNOWN_ERROR)

@@ -1,4 +1,4 @@
-"""Kraken's names for assets and pairs, and ours. They are known nowhere else."""
+"""Kraken's names for assets and pairs, and what it trades as our Instruments. Its names are known nowhere else."""
 
 import logging
 from collections.abc import Mapping
@@ -10,30 +10,31 @@ from trading.venues.kraken.market_responses import AssetPair
 
 LOG = logging.getLogger("marketloom.kraken")
 
-_OURS = {"XBT": "BTC", "XDG": "DOGE"}  # where Kraken's alternative name is not everybody's
-_KRAKENS = {ours: theirs for theirs, ours in _OURS.items()}
-NOTHING_LENT = Decimal(1)
+_OUR_NAMES = {"XBT": "BTC", "XDG": "DOGE"}  # where Kraken's alternative name is not everybody's
+_KRAKEN_NAMES = {ours: theirs for theirs, ours in _OUR_NAMES.items()}
+NO_LEVERAGE = Decimal(1)
 PERCENT = Decimal(100)
 
 
-def asset_name(alternative: str) -> str:
-    """From Kraken's alternative name (`XBT`, `USD`, `XBT.F`); what stands after a dot (staked, earning) stays."""
+def from_kraken_asset(alternative: str) -> str:
+    """Convert Kraken's alternative name (`XBT`, `USD`, `XBT.F`); what stands after a dot (staked, earning) stays."""
     name, dot, kind = alternative.partition(".")
-    return _OURS.get(name, name) + dot + kind
+    return _OUR_NAMES.get(name, name) + dot + kind
 
 
-def kraken_asset(asset: str) -> str:
-    return _KRAKENS.get(asset, asset)
+def to_kraken_asset(asset: str) -> str:
+    """Convert our name of an asset."""
+    return _KRAKEN_NAMES.get(asset, asset)
 
 
 class Listings:
-    """One answer of AssetPairs: what Kraken trades, by our pair."""
+    """One response of AssetPairs: what Kraken trades, by our pair."""
 
     def __init__(self, listed: Mapping[str, AssetPair]) -> None:
         self._keys: dict[Pair, str] = {}
         self._listed = listed
         for key, each in listed.items():
-            pair = _pair(each)
+            pair = _pair_of(each)
             if pair is None:
                 continue
             if pair in self._keys:
@@ -48,7 +49,7 @@ class Listings:
         return tuple(self._keys)
 
     def key(self, pair: Pair) -> str:
-        """Its name in results (XXBTZUSD). NotStored when Kraken does not trade it."""
+        """Return its name in results (XXBTZUSD). NotStored when Kraken does not trade it."""
         if pair not in self._keys:
             raise NotStored(f"Kraken does not trade {pair}: `AssetPairs` does not list it")
         return self._keys[pair]
@@ -57,22 +58,25 @@ class Listings:
         return self._listed[self.key(pair)]
 
     def names(self, pair: Pair) -> frozenset[str]:
-        """Whatever Kraken may call it in an answer."""
+        """Return every name that Kraken may use for it in a response."""
         each = self.listing(pair)
         return frozenset({self.key(pair), each.altname, each.wsname})
 
     def instrument(self, pair: Pair) -> Instrument:
-        """Fees are those of the first volume tier, the dearest. InvalidMessage for rules that nobody can keep."""
-        return instrument(pair, self.listing(pair))
+        """Return its trading rules, with the fees of the first volume tier, the dearest.
+
+        InvalidMessage for rules that no order can meet.
+        """
+        return _instrument(pair, self.listing(pair))
 
 
-def _pair(listed: AssetPair) -> Pair | None:
+def _pair_of(listed: AssetPair) -> Pair | None:
     """None for what has no stream name: Kraken's dark pools, which nobody can trade any more."""
     base, _, quote = listed.wsname.partition("/")
-    return Pair(asset_name(base), asset_name(quote)) if base and quote else None
+    return Pair(from_kraken_asset(base), from_kraken_asset(quote)) if base and quote else None
 
 
-def instrument(pair: Pair, listed: AssetPair) -> Instrument:
+def _instrument(pair: Pair, listed: AssetPair) -> Instrument:
     for name in ("pair_decimals", "lot_decimals"):
         if not 0 <= getattr(listed, name) <= 18:
             raise InvalidMessage("Kraken AssetPairs", f"{pair}: {name} is {getattr(listed, name)}")
@@ -95,7 +99,7 @@ def instrument(pair: Pair, listed: AssetPair) -> Instrument:
         taker_fee=taker / PERCENT,
         maker_fee=amounts["fees_maker"] / PERCENT,
         status=_status(pair, listed.status),
-        maximum_leverage=_leverage(listed),
+        maximum_leverage=_maximum_leverage(listed),
     )
 
 
@@ -116,8 +120,8 @@ def _status(pair: Pair, status: str) -> PairStatus:
         raise InvalidMessage("Kraken AssetPairs", f"{pair} has the unknown status {status[:40]!r}") from None
 
 
-def _leverage(listed: AssetPair) -> Decimal:
-    """What is lent on both sides."""
+def _maximum_leverage(listed: AssetPair) -> Decimal:
+    """The leverage that is offered on both sides."""
     return min(
-        max(map(Decimal, side), default=NOTHING_LENT) for side in (listed.leverage_buy, listed.leverage_sell)
+        max(map(Decimal, side), default=NO_LEVERAGE) for side in (listed.leverage_buy, listed.leverage_sell)
     )

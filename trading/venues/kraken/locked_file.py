@@ -21,7 +21,7 @@ class LockedFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Threads and processes wait here for each other. UnusableHome when the folder cannot be written."""
+        """Lock the file: threads and processes wait for each other. UnusableHome when the folder cannot be written."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -34,7 +34,7 @@ class LockedFile:
             os.close(lock)
 
     def read(self) -> str | None:
-        """None while it was never written."""
+        """Read the text; None while it was never written."""
         try:
             return self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -43,6 +43,7 @@ class LockedFile:
             raise UnreadableFile(f"{self._path} cannot be read: {error}") from error
 
     def replace(self, text: str) -> None:
+        """Replace the text, durably and as a whole."""
         temporary = self._path.with_name(f"{self._path.name}.writing")
         try:
             with temporary.open("w", encoding="utf-8") as file:

@@ -1,5 +1,6 @@
-"""What Kraken's public calls answer. Fields that nobody here reads are left out; unknown ones are ignored."""
+"""Responses of Kraken's public calls. Fields that nobody here reads are left out; unknown ones are ignored."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -9,11 +10,11 @@ import msgspec
 from trading.market import PairStatus
 
 
-class ServerTime(msgspec.Struct, frozen=True):
+class ServerTimeResponse(msgspec.Struct, frozen=True):
     unixtime: int
 
 
-class SystemStatusAnswer(msgspec.Struct, frozen=True):
+class SystemStatusResponse(msgspec.Struct, frozen=True):
     status: Literal["online", "maintenance", "cancel_only", "post_only", "limit_only", "reduce_only"]
     timestamp: datetime
 
@@ -22,15 +23,15 @@ class SystemStatusAnswer(msgspec.Struct, frozen=True):
         return PairStatus(self.status)
 
 
-class Asset(msgspec.Struct, frozen=True):
+class AssetInfo(msgspec.Struct, frozen=True):
     altname: str
     decimals: int
     display_decimals: int
-    status: str = "enabled"  # answers of before 2023 have none
+    status: str = "enabled"  # responses of before 2023 have none
 
 
 class AssetPair(msgspec.Struct, frozen=True):
-    """`ordermin`, `costmin`, `tick_size` and `status` came later: answers of 2021 lack some of them."""
+    """`ordermin`, `costmin`, `tick_size` and `status` came later: responses of 2021 lack some of them."""
 
     altname: str
     base: str
@@ -48,7 +49,9 @@ class AssetPair(msgspec.Struct, frozen=True):
     status: str = "online"
 
 
-class TickerAnswer(msgspec.Struct, frozen=True, rename={"ask": "a", "bid": "b", "last": "c", "volume": "v"}):
+class TickerResponse(
+    msgspec.Struct, frozen=True, rename={"ask": "a", "bid": "b", "last": "c", "volume": "v"}
+):
     ask: tuple[Decimal, Decimal, Decimal]  # price, whole lots, quantity
     bid: tuple[Decimal, Decimal, Decimal]
     last: tuple[Decimal, Decimal]  # price, quantity
@@ -76,12 +79,20 @@ class TradeRow(msgspec.Struct, frozen=True, array_like=True):
     trade_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class TradesPage:
+    """`last` is the cursor that continues after these: the nanosecond of the newest one."""
+
+    rows: list[TradeRow]
+    last: int
+
+
 class DepthRow(msgspec.Struct, frozen=True, array_like=True):
     price: Decimal
     quantity: Decimal
     time: Decimal
 
 
-class DepthAnswer(msgspec.Struct, frozen=True):
+class DepthResponse(msgspec.Struct, frozen=True):
     asks: list[DepthRow]
     bids: list[DepthRow]

@@ -1,47 +1,59 @@
-"""What the reason of an unfinished order tells the next process: who holds it, or until when it may still be taken."""
+"""What the journal's reason of an unfinished order records for the next process that takes the order up."""
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trading.orders import Order, OrderStatus
 from trading.venues.kraken.order_request import rfc3339
 
 NEVER_TAKEN = "Kraken never took it: it may be placed again"
-LONGEST_DEADLINE = timedelta(seconds=60)  # that Kraken takes
-_HELD = re.compile(r"Kraken order (O[A-Z0-9-]{3,40}): ")
-_OPEN = re.compile(r"; void after (\S+)$")
+MAX_DEADLINE = timedelta(seconds=60)  # that Kraken takes
+_ACCEPTED = re.compile(r"Kraken order (O[A-Z0-9-]{3,40}): ")
+_SENT = re.compile(r"; void after (\S+)$")
 
 
-def held(order_id: str, state: str) -> str:
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """What earlier attempts to place an order have led to, as far as the journal knows."""
+
+    order_id: str | None = None  # Kraken's, once it is known to have the order
+    void_after: datetime | None = (
+        None  # the engine cannot have taken the last attempt later; None: nothing was sent
+    )
+    never_taken: bool = False  # the attempt was looked for long enough after that
+
+    @classmethod
+    def of(cls, order: Order | None) -> "OrderRecord":
+        """Read the record from the reason of the journal's order."""
+        if order is None:
+            return cls()
+        accepted, sent = _ACCEPTED.match(order.reason), _SENT.search(order.reason)
+        unknown_until = order.updated_at + MAX_DEADLINE if order.status is OrderStatus.UNKNOWN else None
+        return cls(
+            order_id=accepted[1] if accepted else None,
+            void_after=datetime.fromisoformat(sent[1]) if sent else unknown_until,
+            never_taken=order.reason.startswith(NEVER_TAKEN),
+        )
+
+    @property
+    def undecided_until(self) -> datetime | None:
+        """The deadline of an attempt that may still turn up at Kraken; None when none can."""
+        return None if self.never_taken else self.void_after
+
+    def unsent_reason(self, reason: str) -> str:
+        """Return the reason after an attempt that surely changed nothing.
+
+        An earlier attempt stays on record: every later one looks for it too.
+        """
+        return sent_reason(f"{NEVER_TAKEN} ({reason})", self.void_after) if self.void_after else reason
+
+
+def accepted_reason(order_id: str, state: str) -> str:
+    """Return the reason of an order that Kraken has."""
     return f"Kraken order {order_id}: {state}"
 
 
-def held_order(order: Order | None) -> str | None:
-    """Kraken's id of the order, where it is known to hold it."""
-    found = _HELD.match(order.reason) if order else None
-    return found[1] if found else None
-
-
-def undecided(reason: str, until: datetime) -> str:
-    """It was sent: until then the engine may still take it."""
-    return f"{reason}; void after {rfc3339(until)}"
-
-
-def not_done(reason: str, known: Order | None) -> str:
-    """A try that surely changed nothing. What is noted of an earlier one stays: every later one looks for it too."""
-    until = void_after(known)
-    return undecided(f"{NEVER_TAKEN} ({reason})", until) if until else reason
-
-
-def undecided_until(known: Order | None) -> datetime | None:
-    """`void_after` of an order that may still turn up; None also when it was looked for long enough."""
-    return None if known and known.reason.startswith(NEVER_TAKEN) else void_after(known)
-
-
-def void_after(order: Order | None) -> datetime | None:
-    """When an order that was sent and not found can no longer have been taken; None when nothing was sent."""
-    if order is None:
-        return None
-    if found := _OPEN.search(order.reason):
-        return datetime.fromisoformat(found[1])
-    return order.updated_at + LONGEST_DEADLINE if order.status is OrderStatus.UNKNOWN else None
+def sent_reason(reason: str, deadline: datetime) -> str:
+    """Return the reason of an order that was sent: until the deadline the engine may take it."""
+    return f"{reason}; void after {rfc3339(deadline)}"

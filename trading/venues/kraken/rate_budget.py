@@ -1,20 +1,45 @@
-"""What Kraken lets this key and this address ask for, counted together by all processes of one machine."""
+"""The rate budget of a key or an address, counted together by all processes of one machine."""
 
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from trading.errors import RateLimited, UnreadableFile
+from trading.errors import InvalidValue, RateLimited, UnreadableFile
 from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.rate_limits import Counter, Limit, charged, delay, exhausted
+from trading.venues.kraken.rate_limits import RateLimit
 
 HEADROOM = 1.0  # Kraken counts when a call arrives and takes away in steps: the last point is not spent
+MIN_WAIT = 1e-6  # seconds; less is what rounding leaves of a wait
 
 
-class Budget:
-    """Counters in one file. `spend` waits up to `patience` seconds for its turn."""
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A rate counter that stood at `level` at the time `at`, in seconds since 1970."""
+
+    level: float = 0.0
+    at: float = 0.0
+
+    def level_at(self, now: float, limit: RateLimit) -> float:
+        """Return the level now. A clock that went back takes nothing away, until something is charged on it."""
+        return max(0.0, self.level - limit.decay * max(0.0, now - self.at))
+
+    def wait(self, cost: float, now: float, limit: RateLimit) -> float:
+        """Return the seconds until `cost` fits under the maximum. InvalidValue for a cost that never does."""
+        if cost > limit.maximum:
+            raise InvalidValue(f"a call that costs {cost} never fits under {limit.maximum}")
+        seconds = (self.level_at(now, limit) + cost - limit.maximum) / limit.decay
+        return seconds if seconds > MIN_WAIT else 0.0
+
+    def charge(self, cost: float, now: float, limit: RateLimit) -> "Counter":
+        return Counter(self.level_at(now, limit) + cost, now)
+
+
+class RateBudget:
+    """Counters by name in one file. `spend` waits up to `patience` seconds for its turn."""
 
     def __init__(
         self,
@@ -28,8 +53,21 @@ class Budget:
         self._clock = clock
         self._sleep = sleep
 
-    def spend(self, name: str, limit: Limit, cost: float) -> None:
-        """RateLimited, spending nothing, when the wait would be longer than the patience that is left."""
+    @contextmanager
+    def spending(self, name: str, limit: RateLimit, cost: float) -> Iterator[None]:
+        """Spend before the block; empty the budget when the venue answers there that it is spent."""
+        self.spend(name, limit, cost)
+        try:
+            yield
+        except RateLimited:
+            self.exhaust(name, limit)
+            raise
+
+    def spend(self, name: str, limit: RateLimit, cost: float) -> None:
+        """Wait until the cost fits and charge it.
+
+        RateLimited, charging nothing, when the wait would be longer than the patience that is left.
+        """
         patience = self._patience
         while wait := self._try(name, limit, cost):
             if wait > patience:
@@ -39,22 +77,21 @@ class Budget:
             patience -= wait
             self._sleep(wait)
 
-    def exhaust(self, name: str, limit: Limit) -> None:
-        """The venue refused: other programs spend from the same budget."""
+    def exhaust(self, name: str, limit: RateLimit) -> None:
+        """Set the counter to its maximum: the venue refused, so other programs spend from the same budget."""
         with self._file.locked():
-            now = self._clock()
-            self._write({**self._read(), name: exhausted(limit, now)})
+            self._write({**self._read(), name: Counter(limit.maximum, self._clock())})
 
-    def _try(self, name: str, limit: Limit, cost: float) -> float:
-        """0 when it was spent, else the seconds to wait."""
-        room = Limit(max(limit.maximum - HEADROOM, cost), limit.decay)
+    def _try(self, name: str, limit: RateLimit, cost: float) -> float:
+        """Charge the cost if it fits and return 0, else return the seconds to wait."""
+        room = RateLimit(max(limit.maximum - HEADROOM, cost), limit.decay)
         with self._file.locked():
             now = self._clock()
             counters = self._read()
             counter = counters.get(name, Counter())
-            wait = delay(counter, room, cost, now)
+            wait = counter.wait(cost, now, room)
             # Written while waiting too: where the clock was set back, the counter goes down from there on.
-            self._write({**counters, name: charged(counter, limit, 0.0 if wait else cost, now)})
+            self._write({**counters, name: counter.charge(0.0 if wait else cost, now, limit)})
         return wait
 
     def _read(self) -> dict[str, Counter]:

@@ -1,6 +1,6 @@
-"""One call of Kraken's REST interface: budget, nonce, signature, and what may be tried again.
+"""One call of Kraken's REST interface: rate budget, nonce, signature, and what may be tried again.
 
-A read is repeated where that can help. A call that changes something is sent once: when its answer is lost it may
+A read is repeated where that can help. A call that changes something is sent once: when its response is lost it may
 have taken effect all the same, and that is OutcomeUnknown.
 """
 
@@ -24,27 +24,25 @@ from trading.errors import (
     RateLimited,
     VenueUnreachable,
 )
-from trading.venues.kraken.authentication import KEY, SECRET, Credentials
-from trading.venues.kraken.decoding import Envelope, answer, envelope, whole
+from trading.venues.kraken.authentication import KEY, SECRET, Credentials, Nonces, signature
+from trading.venues.kraken.decoding import Envelope, decode_envelope, decode_result, is_complete_json
 from trading.venues.kraken.errors import STALE_NONCE, error_from
-from trading.venues.kraken.nonces import Nonces
-from trading.venues.kraken.rate_budget import Budget
-from trading.venues.kraken.rate_limits import CALL, Allowance, Limit
-from trading.venues.kraken.signing import signature
+from trading.venues.kraken.rate_budget import RateBudget
+from trading.venues.kraken.rate_limits import CALL_COST, Allowance, RateLimit
 from trading.venues.kraken.transport import BoundedTransport
 
 LOG = logging.getLogger("marketloom.kraken")
-Answer = TypeVar("Answer")
-NOTHING: Mapping[str, str] = MappingProxyType({})
-AGENT = {"User-Agent": "marketloom", "Accept-Encoding": "identity"}
-PRIVATE = "private calls"
-ATTEMPTS = 5
-NONCES = 6  # tries of one call: nonces of other processes may overtake it on the way
-TOO_MANY = 429
+Response = TypeVar("Response")
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+HEADERS = {"User-Agent": "marketloom", "Accept-Encoding": "identity"}
+PUBLIC_CALLS, PRIVATE_CALLS = "public calls", "private calls"  # names of counters
+MAX_ATTEMPTS = 5
+MAX_NONCES = 6  # tries of one call: nonces of other processes may overtake it on the way
+TOO_MANY_REQUESTS = 429
 URL = "https://api.kraken.com"
 
 
-class Calls:
+class RestCalls:
     """Safe to use from several threads. Counters and nonces lie in `folder`, which all processes share."""
 
     def __init__(
@@ -53,103 +51,109 @@ class Calls:
         base_url: str,
         credentials: Credentials | None,
         allowance: Allowance,
-        public: Limit,
+        public: RateLimit,
         total: float,
         patience: float,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._credentials = credentials
         self._allowance = allowance
-        self._public = public
+        self._public_limit = public
         self._sleep = sleep
-        url = _address(base_url)
+        url = _parse_url(base_url)
         host = f"{url.host}-{url.port}" if url.port else url.host
         self._where = "" if url.host == httpx.URL(URL).host else f" at {url.scheme}://{url.netloc.decode()}"
-        self._http = _http(base_url, total)
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=HEADERS,
+            timeout=httpx.Timeout(total, connect=min(5.0, total)),
+            transport=BoundedTransport(total),
+        )
         name = credentials.fingerprint if credentials else "public"
-        self._shared = Budget(folder / f"{host}.public", patience, sleep=sleep)
-        self._own = Budget(folder / f"{name}.budget", patience, sleep=sleep)
+        self._address_budget = RateBudget(folder / f"{host}.public", patience, sleep=sleep)
+        self._key_budget = RateBudget(folder / f"{name}.budget", patience, sleep=sleep)
         self._nonces = Nonces(folder, name)
 
     def close(self) -> None:
         self._http.close()
 
-    def public(self, method: str, kind: type[Answer], fields: Mapping[str, str] = NOTHING) -> Answer:
-        """Also repeated when the venue wants fewer requests."""
+    def read_public(
+        self, method: str, kind: type[Response], fields: Mapping[str, str] = NO_FIELDS
+    ) -> Response:
+        """Call a public method; repeated also when the venue wants fewer requests."""
+        named = method + self._where
 
-        def once() -> Answer:
-            self._shared.spend("public calls", self._public, CALL)
-            try:
-                said = self._understood(
-                    method, lambda: self._http.get(f"/0/public/{method}", params=dict(fields))
-                )
-            except RateLimited:
-                self._shared.exhaust("public calls", self._public)
-                raise
-            return answer(method + self._where, said.result, kind)
+        def call() -> Response:
+            with self._address_budget.spending(PUBLIC_CALLS, self._public_limit, CALL_COST):
+                envelope = _receive(named, lambda: self._get_public(method, fields), changes=False)
+                _raise_errors(named, envelope, changes=False)
+            return decode_result(named, envelope.result, kind)
 
-        return self._repeated(VenueUnreachable, RateLimited)(once)
+        return self._retrying(VenueUnreachable, RateLimited)(call)
 
-    def read(
-        self, method: str, kind: type[Answer], fields: Mapping[str, str] = NOTHING, cost: float = CALL
-    ) -> Answer:
-        def once() -> Answer:
-            self._own.spend(PRIVATE, self._allowance.calls, cost)
-            try:
-                said = self._private(method, fields, changes=False)
-            except RateLimited:
-                self._own.exhaust(PRIVATE, self._allowance.calls)
-                raise
-            return answer(method + self._where, said.result, kind)
+    def read_private(
+        self,
+        method: str,
+        kind: type[Response],
+        fields: Mapping[str, str] = NO_FIELDS,
+        cost: float = CALL_COST,
+    ) -> Response:
+        """Call a private method that changes nothing; repeated when the venue is not reachable."""
 
-        return self._repeated(VenueUnreachable)(once)
+        def call() -> Response:
+            with self._key_budget.spending(PRIVATE_CALLS, self._allowance.calls, cost):
+                envelope = self._call_private(method, fields, changes=False)
+            return decode_result(method + self._where, envelope.result, kind)
+
+        return self._retrying(VenueUnreachable)(call)
 
     def change(
         self,
         method: str,
-        kind: type[Answer],
+        kind: type[Response],
         fields: Mapping[str, str],
         pair_name: str = "",
-        cost: float = CALL,
-    ) -> Answer:
-        """OutcomeUnknown when it may have taken effect; every other error says that nothing was changed.
+        cost: float = CALL_COST,
+    ) -> Response:
+        """Call a private method that changes something, once.
 
-        With `pair_name` the trading engine counts it, else it is a private call like those that read.
+        OutcomeUnknown when it may have taken effect; every other error says that nothing was changed. With `pair_name`
+        the trading engine counts it, else it is a private call like those that read.
         """
-        counter = f"orders of {pair_name}" if pair_name else PRIVATE
+        counter = f"orders of {pair_name}" if pair_name else PRIVATE_CALLS
         limit = self._allowance.orders if pair_name else self._allowance.calls
-        self._own.spend(counter, limit, cost)
+        with self._key_budget.spending(counter, limit, cost):
+            envelope = self._call_private(method, fields, changes=True)
         try:
-            said = self._private(method, fields, changes=True)
-        except RateLimited:
-            self._own.exhaust(counter, limit)
-            raise
-        try:
-            return answer(method + self._where, said.result, kind)
+            return decode_result(method + self._where, envelope.result, kind)
         except InvalidMessage as error:
             raise OutcomeUnknown(f"{error}: Kraken took it, and its answer cannot be read") from error
 
-    def _repeated(self, *errors: type[MarketloomError]) -> tenacity.Retrying:
+    def _retrying(self, *errors: type[MarketloomError]) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(errors),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.25, max=8.0),
             sleep=self._sleep,
             reraise=True,
         )
 
-    def _private(self, method: str, fields: Mapping[str, str], changes: bool) -> Envelope:
+    def _call_private(self, method: str, fields: Mapping[str, str], changes: bool) -> Envelope:
         """A refused nonce changed nothing: the call goes out again with a newer one, whatever it is."""
         named = method + self._where
-        for attempt in range(NONCES):
-            said = self._told(named, lambda: self._signed(method, fields), changes)
-            if STALE_NONCE not in said.errors:
+        for attempt in range(MAX_NONCES):
+            envelope = _receive(named, lambda: self._post_signed(method, fields), changes)
+            if STALE_NONCE not in envelope.errors:
                 break
             LOG.warning("Kraken %s: nonce refused, trying a newer one", named)
             self._sleep(0.02 * 2**attempt)
-        return _accepted(named, said, changes)
+        _raise_errors(named, envelope, changes)
+        return envelope
 
-    def _signed(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
+    def _get_public(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
+        return self._http.get(f"/0/public/{method}", params=dict(fields))
+
+    def _post_signed(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
         if self._credentials is None:
             raise NotAuthorised(f"Kraken {method} needs a key: set {KEY} and {SECRET}")
         path, nonce = f"/0/private/{method}", self._nonces.next()
@@ -161,48 +165,34 @@ class Calls:
         }
         return self._http.post(path, content=body, headers=headers)
 
-    def _understood(self, method: str, send: Callable[[], httpx.Response]) -> Envelope:
-        named = method + self._where
-        return _accepted(named, self._told(named, send, changes=False), changes=False)
 
-    @staticmethod
-    def _told(method: str, send: Callable[[], httpx.Response], changes: bool) -> Envelope:
-        """The answer, whatever it says."""
-        lost = OutcomeUnknown if changes else VenueUnreachable
-        try:
-            response = send()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise VenueUnreachable(f"Kraken {method}: no connection ({error})") from error
-        except httpx.HTTPError as error:
-            raise lost(f"Kraken {method}: no answer ({type(error).__name__}: {error})") from error
-        if response.status_code == TOO_MANY:
-            raise RateLimited(f"Kraken {method}: HTTP {TOO_MANY}, too many requests from this address")
-        if response.is_server_error or not whole(response.content):
-            raise lost(f"Kraken {method}: HTTP {response.status_code} without a complete answer")
-        try:
-            return envelope(method, response.content)
-        except InvalidMessage as error:
-            if changes:
-                raise OutcomeUnknown(str(error)) from error
-            raise
+def _receive(method: str, send: Callable[[], httpx.Response], changes: bool) -> Envelope:
+    """Send, and decode the response whatever it says; a lost one of a call that changes something is OutcomeUnknown."""
+    lost = OutcomeUnknown if changes else VenueUnreachable
+    try:
+        response = send()
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise VenueUnreachable(f"Kraken {method}: no connection ({error})") from error
+    except httpx.HTTPError as error:
+        raise lost(f"Kraken {method}: no answer ({type(error).__name__}: {error})") from error
+    if response.status_code == TOO_MANY_REQUESTS:
+        raise RateLimited(f"Kraken {method}: HTTP {TOO_MANY_REQUESTS}, too many requests from this address")
+    if response.is_server_error or not is_complete_json(response.content):
+        raise lost(f"Kraken {method}: HTTP {response.status_code} without a complete answer")
+    try:
+        return decode_envelope(method, response.content)
+    except InvalidMessage as error:
+        if changes:
+            raise OutcomeUnknown(str(error)) from error
+        raise
 
 
-def _accepted(method: str, said: Envelope, changes: bool) -> Envelope:
-    if said.errors:
-        raise error_from(method, said.errors, changes)
-    return said
+def _raise_errors(method: str, envelope: Envelope, changes: bool) -> None:
+    if envelope.errors:
+        raise error_from(method, envelope.errors, changes)
 
 
-def _http(base_url: str, total: float) -> httpx.Client:
-    return httpx.Client(
-        base_url=base_url,
-        headers=AGENT,
-        timeout=httpx.Timeout(total, connect=min(5.0, total)),
-        transport=BoundedTransport(total),
-    )
-
-
-def _address(base_url: str) -> httpx.URL:
+def _parse_url(base_url: str) -> httpx.URL:
     """InvalidSettings for what is no address."""
     try:
         url = httpx.URL(base_url)

@@ -1,23 +1,23 @@
-"""Kraken's clock as far as it can be known from here: never ahead of it."""
+"""Kraken's clock as far as it can be known on this machine: never ahead of it."""
 
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from trading.venues.kraken.decoding import EPOCH
+from trading.market import EPOCH
 
 
 class ServerClock:
-    """Measured once: the second that Kraken named, and what has passed here since its answer came.
+    """Measured once: the second that Kraken named, and what has passed here since its response came.
 
     The machine's own date does not matter, and may be changed meanwhile.
     """
 
-    def __init__(self, ask: Callable[[], int], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._second = ask()
-        self._answered = monotonic()
+    def __init__(self, read_time: Callable[[], int], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._second = read_time()
+        self._received = monotonic()
         self._monotonic = monotonic
 
     def earliest(self) -> datetime:
-        """At Kraken it is this late at least; up to a second and the answer's way here later."""
-        return EPOCH + timedelta(seconds=self._second + self._monotonic() - self._answered)
+        """Return a time that has passed at Kraken; its clock is ahead by up to a second and the way of the response."""
+        return EPOCH + timedelta(seconds=self._second + self._monotonic() - self._received)

@@ -1,4 +1,4 @@
-"""HTTP that ends: a server that sends one byte now and then cannot hold a request beyond its total time."""
+"""HTTP with a time limit for the whole request: a server that sends a byte now and then cannot prolong it."""
 
 import ssl
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import httpcore
 import httpx
 
-LARGEST = 32 * 1024 * 1024  # bytes of one answer; all pairs of Kraken together are below 2 MB
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024  # of one response; all pairs of Kraken together are below 2 MB
 
 
 class _Deadline(threading.local):
@@ -16,23 +16,23 @@ class _Deadline(threading.local):
 
     at = float("inf")
 
-    def cut(self, timeout: float | None) -> float:
+    def limit(self, timeout: float | None) -> float:
         left = self.at - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the answer took longer than the whole request may")
         return left if timeout is None else min(timeout, left)
 
 
-class _Stream(httpcore.NetworkStream):
+class _BoundedStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.cut(timeout))
+        return self._stream.read(max_bytes, self._deadline.limit(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.cut(timeout))
+        self._stream.write(buffer, self._deadline.limit(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -40,8 +40,8 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.cut(timeout))
-        return _Stream(stream, self._deadline)
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.limit(timeout))
+        return _BoundedStream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
@@ -60,11 +60,11 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(stream, self._deadline)
+        return _BoundedStream(stream, self._deadline)
 
 
 class BoundedTransport(httpx.HTTPTransport):
-    """Reads the whole answer; `total` seconds for everything after the connection stands."""
+    """Reads the whole response; `total` seconds for everything after the connection stands."""
 
     def __init__(self, total: float) -> None:
         super().__init__()
@@ -78,20 +78,23 @@ class BoundedTransport(httpx.HTTPTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Whatever breaks is an httpx.TransportError; a ConnectError or ConnectTimeout: the request never left."""
+        """Send the request and read the whole response.
+
+        Whatever breaks is an httpx.TransportError; a ConnectError or ConnectTimeout: the request never left.
+        """
         self._deadline.at = time.monotonic() + self._total
         response = super().handle_request(request)
         try:
-            body = _body(response)
+            body = _read_body(response)
         finally:
             response.close()
         return httpx.Response(response.status_code, headers=response.headers, content=body, request=request)
 
 
-def _body(response: httpx.Response) -> bytes:
+def _read_body(response: httpx.Response) -> bytes:
     body = bytearray()
     for part in response.iter_raw():
         body += part
-        if len(body) > LARGEST:
-            raise httpx.ReadError(f"the answer is longer than {LARGEST} bytes")
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise httpx.ReadError(f"the answer is longer than {MAX_RESPONSE_BYTES} bytes")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Kraken as a Venue: market orders that are placed once, whatever breaks between here and there.
+"""Kraken as a Venue: market orders that are placed once, whatever breaks on the way to Kraken and back.
 
 Before an order leaves, the journal says that it is sent and until when the engine may take it (its deadline). When
 the answer is lost, Kraken is asked until it shows the order, or until the deadline is so far gone that an order which
@@ -27,26 +27,21 @@ from trading.ports import Journal
 from trading.stores.journal_rules import FINAL
 from trading.venues.kraken.client import KrakenClient
 from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.order_lookup import Lookup
+from trading.venues.kraken.order_lookup import OrderLookup
 from trading.venues.kraken.order_records import (
-    LONGEST_DEADLINE,
+    MAX_DEADLINE,
     NEVER_TAKEN,
-    held,
-    held_order,
-    not_done,
-    undecided,
-    undecided_until,
-    void_after,
+    OrderRecord,
+    accepted_reason,
+    sent_reason,
 )
-from trading.venues.kraken.order_request import OrderRequest
-from trading.venues.kraken.reports import client_order_id, report
+from trading.venues.kraken.order_request import QUOTE_FEE, OrderRequest, client_order_id
 from trading.venues.kraken.server_clock import ServerClock
 
-QUOTE_FEE = "fciq"  # the fee in quote currency, also for sales, where Kraken's default is the base currency
-NOT_NOW = (VenueUnreachable, RateLimited)
+TEMPORARY = (VenueUnreachable, RateLimited)
 # Kraken refuses one that is less than 2 s ahead when the order arrives: its clock is known to a second, and another
 # one is for the way.
-SHORTEST_DEADLINE = timedelta(seconds=4)
+MIN_DEADLINE = timedelta(seconds=4)
 
 
 class KrakenVenue:
@@ -73,10 +68,10 @@ class KrakenVenue:
         taken may be missing from Kraken's lists. `patience`: how long to wait for a market order's fills, and after
         its deadline for one whose answer was lost.
         """
-        if not SHORTEST_DEADLINE <= deadline <= LONGEST_DEADLINE:
+        if not MIN_DEADLINE <= deadline <= MAX_DEADLINE:
             raise InvalidValue(
                 f"a deadline of {deadline.total_seconds():g} s: Kraken takes 2 to 60 s and tells its time in whole "
-                f"seconds, so {SHORTEST_DEADLINE.total_seconds():g} to 60 s can be kept"
+                f"seconds, so {MIN_DEADLINE.total_seconds():g} to 60 s can be kept"
             )
         self._client = client
         self._journal = journal
@@ -89,29 +84,30 @@ class KrakenVenue:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        self._lookup = Lookup(client)
-        self._turn = LockedFile(client.folder / "orders")
+        self._lookup = OrderLookup(client)
+        self._order_lock = LockedFile(client.folder / "orders")
 
     def instrument(self, pair: Pair) -> Instrument:
         return self._client.listings().instrument(pair)
 
     def place(self, intent: OrderIntent) -> Order:
-        """May last as long as deadline and patience together. NotAuthorised when the key may not trade.
+        """Place the order, or go on with one that an earlier attempt left unfinished.
 
-        PENDING: the venue does not have it, `settle` tries again. UNKNOWN: it may have it, `settle` asks again.
+        May last as long as deadline and patience together. NotAuthorised when the key may not trade. PENDING: the
+        venue does not have it, `settle` tries again. UNKNOWN: it may have it, `settle` asks again.
         """
         if intent.account != self._account:
             raise InvalidValue(
                 f"this key trades account {self._account}: intent {intent.intent_id} is another's"
             )
-        with self._turn.locked():
+        with self._order_lock.locked():
             known = self._journal.order(intent.intent_id)
             if known is not None and known.status in FINAL:
                 return known
-            return self._placed(intent, known)
+            return self._continue(intent, known)
 
     def settle(self, account: str) -> list[Order]:
-        """An intent that fails holds up no other; the first failure is raised in the end."""
+        """Go on with every unfinished order; one that fails does not stop the others, its error is raised last."""
         orders, failures = [], []
         for intent in self._journal.unsettled(account):
             try:
@@ -124,115 +120,120 @@ class KrakenVenue:
 
     # --- one order ---------------------------------------------------------------------------------------------
 
-    def _placed(self, intent: OrderIntent, known: Order | None) -> Order:
-        until = undecided_until(known)
+    def _continue(self, intent: OrderIntent, known: Order | None) -> Order:
+        """Follow the order where Kraken has it, find out where it may have it, and send it only where it has not."""
+        record = OrderRecord.of(known)
         try:
             self._client.listings().listing(intent.pair)
-            order_id = held_order(known)
-            if order_id is None and until is None:
-                order_id = self._lookup.by_intent(intent, void_after(known))
+            order_id = record.order_id
+            if order_id is None and record.undecided_until is None:
+                order_id = self._lookup.find(intent, record.void_after)
             if order_id is None:
                 clock = ServerClock(self._client.server_time, self._monotonic)
-                too_old = self._too_old(intent)
+                too_old = self._age_refusal(intent)
         except NotStored as error:
-            return self._recorded(intent, OrderStatus.REJECTED, str(error))
-        except NOT_NOW as error:
-            return self._postponed(intent, known, error)
+            return self._record(intent, OrderStatus.REJECTED, str(error))
+        except TEMPORARY as error:
+            return self._postpone(intent, known, str(error))
         if order_id is not None:
-            return self._followed(intent, order_id)
-        if until is not None:
-            return self._resolved(intent, until, clock)
+            return self._follow(intent, order_id)
+        if record.undecided_until is not None:
+            return self._resolve(intent, record.undecided_until, clock)
         if too_old:
-            return self._recorded(intent, OrderStatus.REJECTED, too_old)
-        return self._sent(intent, known, clock)
+            return self._record(intent, OrderStatus.REJECTED, too_old)
+        return self._send(intent, record, clock)
 
-    def _too_old(self, intent: OrderIntent) -> str:
-        """Why it is not placed any more; empty when it is. What closes a position is placed however late."""
+    def _age_refusal(self, intent: OrderIntent) -> str:
+        """Why it is not placed any more; empty when it is. An order that closes a position is placed however late."""
         age = timedelta(0) if intent.reduces else self._market_now() - intent.created_at
         if age <= self._entry_age:
             return ""
         return f"not placed: the entry was decided {age} ago, {self._entry_age} is allowed; Kraken does not have it"
 
-    def _postponed(self, intent: OrderIntent, known: Order | None, error: MarketloomError) -> Order:
-        """Could not look: what was known stays known."""
-        if known is not None and held_order(known):
+    def _postpone(self, intent: OrderIntent, known: Order | None, reason: str) -> Order:
+        """Kraken could not be asked: what was known stays known."""
+        record = OrderRecord.of(known)
+        if known is not None and record.order_id:
             return known
-        if until := undecided_until(known):
-            return self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
-        return self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
+        if deadline := record.undecided_until:
+            return self._record(intent, OrderStatus.UNKNOWN, sent_reason(reason, deadline))
+        return self._record(intent, OrderStatus.PENDING, record.unsent_reason(reason))
 
-    def _sent(self, intent: OrderIntent, known: Order | None, clock: ServerClock) -> Order:
-        until = clock.earliest() + self._deadline
-        self._recorded(intent, OrderStatus.PENDING, undecided("sent to Kraken", until))
+    def _send(self, intent: OrderIntent, record: OrderRecord, clock: ServerClock) -> Order:
+        """Record that the order is sent and until when it may be taken; only then send it, once."""
+        deadline = clock.earliest() + self._deadline
+        self._record(intent, OrderStatus.PENDING, sent_reason("sent to Kraken", deadline))
         try:
-            order_id = self._taken(intent, until)
+            order_id = self._submit(intent, deadline)
         except VenueRefused as error:
-            return self._recorded(intent, OrderStatus.REJECTED, str(error))
-        except NOT_NOW as error:
-            return self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
+            return self._record(intent, OrderStatus.REJECTED, str(error))
+        except TEMPORARY as error:
+            return self._record(intent, OrderStatus.PENDING, record.unsent_reason(str(error)))
         except NotAuthorised as error:
-            self._recorded(intent, OrderStatus.PENDING, not_done(str(error), known))
+            self._record(intent, OrderStatus.PENDING, record.unsent_reason(str(error)))
             raise
         except OutcomeUnknown as error:
-            self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
-            return self._resolved(intent, until, clock)
-        return self._followed(intent, order_id)
+            self._record(intent, OrderStatus.UNKNOWN, sent_reason(str(error), deadline))
+            return self._resolve(intent, deadline, clock)
+        return self._follow(intent, order_id)
 
-    def _taken(self, intent: OrderIntent, until: datetime) -> str:
-        added = self._client.add_order(
-            OrderRequest(
-                pair=intent.pair,
-                side=intent.side,
-                quantity=intent.quantity,
-                client_order_id=client_order_id(intent.intent_id),
-                deadline=until,
-                flags=(QUOTE_FEE,),
-            )
+    def _submit(self, intent: OrderIntent, deadline: datetime) -> str:
+        """Send the market order and return Kraken's id of it."""
+        request = OrderRequest(
+            pair=intent.pair,
+            side=intent.side,
+            quantity=intent.quantity,
+            client_order_id=client_order_id(intent.intent_id),
+            deadline=deadline,
+            flags=(QUOTE_FEE,),
         )
-        if len(added.txid) != 1:
-            raise OutcomeUnknown(f"Kraken AddOrder: answered with the ids {added.txid} for one order")
-        return added.txid[0]
+        order_ids = self._client.add_order(request).txid
+        if len(order_ids) != 1:
+            raise OutcomeUnknown(f"Kraken AddOrder: answered with the ids {order_ids} for one order")
+        return order_ids[0]
 
-    def _resolved(self, intent: OrderIntent, until: datetime, clock: ServerClock) -> Order:
-        """Look until it is there, surely never will be, or patience ends. Time is judged before looking, not after."""
-        end = until + min(self._patience, self._margin)
+    def _resolve(self, intent: OrderIntent, deadline: datetime, clock: ServerClock) -> Order:
+        """Look until the order is there, surely never will be, or patience ends.
+
+        The time is read before looking, not after: an order may be taken between the two.
+        """
+        end = deadline + min(self._patience, self._margin)
         pauses = _pauses()
         while True:
             now = clock.earliest()
-            order = self._searched(intent, until, now, thoroughly=now > end)
+            order = self._search(intent, deadline, now, thoroughly=now > end)
             if order.status is not OrderStatus.UNKNOWN or now > end:
                 return order
             left = (end - clock.earliest()).total_seconds()
             self._sleep(max(min(next(pauses), left + 0.05), 0.05))
 
-    def _searched(self, intent: OrderIntent, until: datetime, now: datetime, thoroughly: bool) -> Order:
+    def _search(self, intent: OrderIntent, deadline: datetime, now: datetime, thoroughly: bool) -> Order:
         try:
-            order_id = self._lookup.by_intent(intent, until if thoroughly else None)
-        except NOT_NOW as error:
-            return self._recorded(intent, OrderStatus.UNKNOWN, undecided(str(error), until))
+            order_id = self._lookup.find(intent, deadline if thoroughly else None)
+        except TEMPORARY as error:
+            return self._record(intent, OrderStatus.UNKNOWN, sent_reason(str(error), deadline))
         if order_id is not None:
-            return self._followed(intent, order_id)
-        if now > until + self._margin:
-            return self._recorded(intent, OrderStatus.PENDING, undecided(NEVER_TAKEN, until))
-        return self._recorded(intent, OrderStatus.UNKNOWN, undecided("Kraken does not show it yet", until))
+            return self._follow(intent, order_id)
+        if now > deadline + self._margin:
+            return self._record(intent, OrderStatus.PENDING, sent_reason(NEVER_TAKEN, deadline))
+        return self._record(intent, OrderStatus.UNKNOWN, sent_reason("Kraken does not show it yet", deadline))
 
-    def _followed(self, intent: OrderIntent, order_id: str) -> Order:
-        """Until it is final or patience ends; what is filled is booked at once."""
+    def _follow(self, intent: OrderIntent, order_id: str) -> Order:
+        """Ask for the order until it is final or patience ends; what is filled is booked at once."""
         end = self._monotonic() + self._patience.total_seconds()
-        order = self._recorded(intent, OrderStatus.ACCEPTED, held(order_id, "accepted"))
+        order = self._record(intent, OrderStatus.ACCEPTED, accepted_reason(order_id, "accepted"))
         for pause in _pauses():
             try:
-                info = self._lookup.order(intent, order_id)
-                order, fills = report(intent, order_id, info, self._lookup.fills(info))
-            except NOT_NOW as error:
-                return self._recorded(intent, OrderStatus.ACCEPTED, held(order_id, str(error)))
+                order, fills = self._lookup.report(intent, order_id)
+            except TEMPORARY as error:
+                return self._record(intent, OrderStatus.ACCEPTED, accepted_reason(order_id, str(error)))
             self._journal.record_order(order, fills)
             if order.status in FINAL or self._monotonic() + pause > end:
                 break
             self._sleep(pause)
         return order
 
-    def _recorded(self, intent: OrderIntent, status: OrderStatus, reason: str) -> Order:
+    def _record(self, intent: OrderIntent, status: OrderStatus, reason: str) -> Order:
         order = Order(intent.intent_id, status, reason, self._now())
         self._journal.record_order(order, [])
         return order

@@ -44,22 +44,22 @@ from trading.errors import (
 )
 from trading.market import Pair, Timeframe
 from trading.orders import Side
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.order_request import OrderRequest
 from trading.venues.kraken.transport import BoundedTransport
 
 BTC = Pair("BTC", "USDT")
-GENEROUS = Allowance(Limit(1000, 100), Limit(1000, 100))
-OPEN = Limit(1000, 100)
+GENEROUS = Allowance(RateLimit(1000, 100), RateLimit(1000, 100))
+OPEN = RateLimit(1000, 100)
 ORDER = OrderRequest(BTC, Side.BUY, Decimal("0.01"))
 LOST = [lost_after, lost_before, html_520_after, html_520_before, truncated_after]
 PROGRAM = """
 import sys
 from pathlib import Path
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, Limit
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 folder, url, key, secret = sys.argv[1:]
-allowance = Allowance(Limit(1000, 100), Limit(1000, 100))
-with KrakenClient(Path(folder), Credentials(key, secret), url, allowance, Limit(1000, 100)) as client:
+allowance = Allowance(RateLimit(1000, 100), RateLimit(1000, 100))
+with KrakenClient(Path(folder), Credentials(key, secret), url, allowance, RateLimit(1000, 100)) as client:
     for _ in range(40):
         client.websockets_token()
 print("done")
@@ -98,7 +98,7 @@ def test_balances_have_our_names(client: KrakenClient) -> None:
     assert client.balance() == {"USDT": Decimal(10000), "BTC": Decimal("0.5"), "BTC.F": Decimal("0.1")}
 
 
-def test_an_order_is_told_in_full_and_answered_with_its_id(
+def test_all_fields_of_an_order_are_sent_and_its_id_is_returned(
     client: KrakenClient, double: KrakenDouble
 ) -> None:
     added = client.add_order(ORDER)
@@ -135,7 +135,7 @@ def test_a_page_of_trades_knows_how_to_go_on(client: KrakenClient, double: Krake
     assert page.last == 1_700_000_000_000_000_005
 
 
-def test_an_answer_about_another_pair_is_not_believed(client: KrakenClient, double: KrakenDouble) -> None:
+def test_a_response_about_another_pair_is_refused(client: KrakenClient, double: KrakenDouble) -> None:
     double.faults["OHLC"] = [answering(b'{"error":[],"result":{"XETHZUSD":[],"last":1}}')]
     with pytest.raises(InvalidMessage, match="asked for BTC/USDT, the answer is about XETHZUSD"):
         client.ohlc(BTC, Timeframe.M1)
@@ -148,7 +148,7 @@ def test_an_order_is_named_in_one_way(client: KrakenClient) -> None:
         client.cancel_order(BTC, "OABC", "my-order")
 
 
-def test_canceling_an_order_that_is_not_there_is_refused_in_krakens_words(client: KrakenClient) -> None:
+def test_canceling_an_unknown_order_raises_krakens_message(client: KrakenClient) -> None:
     with pytest.raises(VenueRefused, match="EOrder:Unknown order"):
         client.cancel_order(BTC, "OABC")
 
@@ -179,7 +179,7 @@ def test_a_read_that_stays_lost_ends_in_one_error(client: KrakenClient, double: 
 @pytest.mark.parametrize(
     "fault", [*LOST, wrong_type_after, saying("EService:Busy"), saying("EService:Unavailable")]
 )
-def test_an_order_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown(
+def test_an_order_whose_response_is_lost_is_sent_once_and_its_outcome_is_unknown(
     client: KrakenClient, double: KrakenDouble, fault: Any
 ) -> None:
     double.faults["AddOrder"] = [fault]
@@ -188,7 +188,9 @@ def test_an_order_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown(
     assert double.methods().count("AddOrder") == 1
 
 
-def test_an_answer_that_comes_byte_by_byte_ends_in_time(double: KrakenDouble, tmp_path: Path) -> None:
+def test_a_response_that_comes_byte_by_byte_ends_at_the_time_limit(
+    double: KrakenDouble, tmp_path: Path
+) -> None:
     double.faults["AddOrder"] = [dribbled_after]
     double.faults["Balance"] = [dribbled_after] * 50
     with client_of(tmp_path, double.url, total=0.5) as client:
@@ -233,16 +235,16 @@ def _dribble_headers(listener: socket.socket, stopping: threading.Event) -> None
                     break
 
 
-def test_an_answer_without_end_is_not_read_to_the_end(
+def test_a_response_above_the_size_limit_is_not_read_to_the_end(
     client: KrakenClient, double: KrakenDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trading.venues.kraken.transport.LARGEST", 100)
+    monkeypatch.setattr("trading.venues.kraken.transport.MAX_RESPONSE_BYTES", 100)
     double.faults["Time"] = [answering(b"[" + b" " * 200 + b"]")] * 5
     with pytest.raises(VenueUnreachable, match="longer than 100 bytes"):
         client.server_time()
 
 
-def test_nobody_there_means_that_nothing_was_changed(tmp_path: Path) -> None:
+def test_a_refused_connection_means_that_nothing_was_changed(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     told = re.escape(f"Kraken CancelAll at {url}: no connection")
@@ -257,7 +259,7 @@ def test_nobody_there_means_that_nothing_was_changed(tmp_path: Path) -> None:
         ("http://user:password@localhost:8750", "Kraken Time at http://localhost:8750: no connection"),
     ],
 )
-def test_an_address_that_is_not_krakens_own_is_told_without_what_is_secret_in_it(
+def test_errors_name_another_address_than_krakens_without_its_password(
     tmp_path: Path, url: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*_: object) -> httpx.Response:
@@ -297,7 +299,7 @@ def test_a_private_read_that_is_refused_is_not_repeated(
 
 def test_a_rate_limit_of_the_venue_fills_the_counter(double: KrakenDouble, tmp_path: Path) -> None:
     double.faults["Balance"] = [saying("EAPI:Rate limit exceeded")]
-    allowance = Allowance(Limit(15, 0.33), Limit(60, 1))
+    allowance = Allowance(RateLimit(15, 0.33), RateLimit(60, 1))
     with client_of(tmp_path, double.url, allowance=allowance, patience=0) as client:
         with pytest.raises(RateLimited, match="EAPI"):
             client.balance()
@@ -312,7 +314,7 @@ def test_too_many_public_calls_are_repeated_after_a_while(client: KrakenClient, 
 
 
 def test_orders_and_cancels_are_counted_per_pair(double: KrakenDouble, tmp_path: Path) -> None:
-    allowance = Allowance(Limit(100, 1), Limit(11, 0.01))
+    allowance = Allowance(RateLimit(100, 1), RateLimit(11, 0.01))
     with client_of(tmp_path, double.url, allowance=allowance, patience=0) as client:
         order = client.add_order(ORDER).txid[0]
         client.cancel_order(BTC, order)  # 8, for its age is not told

@@ -50,7 +50,7 @@ from trading.venues.kraken.errors import error_from
         ("ESomething:Nobody has seen before", VenueRefused, OutcomeUnknown),
     ],
 )
-def test_each_string_says_whether_to_try_again(
+def test_each_error_string_becomes_an_error_that_tells_whether_to_retry(
     words: str, read: type[MarketloomError], change: type[MarketloomError]
 ) -> None:
     for changes, wanted in ((False, read), (True, change)):
@@ -66,13 +66,13 @@ def test_the_least_certain_of_several_strings_decides() -> None:
     assert "EOrder:Insufficient funds; EService:Busy" in str(error)
 
 
-def test_words_that_nobody_knows_leave_a_change_undecided_beside_any_that_say_no() -> None:
+def test_an_unknown_error_string_beside_a_refusal_leaves_the_outcome_of_a_change_unknown() -> None:
     for no in ("EOrder:Insufficient funds", "EAPI:Rate limit exceeded", "EAPI:Invalid key"):
         assert isinstance(error_from("AddOrder", [no, "ENew:Words"], changes=True), OutcomeUnknown)
 
 
 @given(st.lists(st.text(), min_size=1), st.booleans())
-def test_any_words_become_an_error_of_ours(words: list[str], changes: bool) -> None:
+def test_any_error_string_becomes_a_typed_error(words: list[str], changes: bool) -> None:
     error = error_from("AddOrder", words, changes)
     assert isinstance(error, MarketloomError)
     assert len(str(error)) < 1000

@@ -8,8 +8,8 @@ import pytest
 from tests.doubles.kraken import PAIRS, listed
 from trading.errors import InvalidMessage, NotStored
 from trading.market import Pair, PairStatus
-from trading.venues.kraken.decoding import answer, envelope
-from trading.venues.kraken.instruments import Listings, asset_name, kraken_asset
+from trading.venues.kraken.decoding import decode_envelope, decode_result
+from trading.venues.kraken.instruments import Listings, from_kraken_asset, to_kraken_asset
 from trading.venues.kraken.market_responses import AssetPair
 
 RECORDED = Path(__file__).parents[5] / "shared" / "data" / "rest"
@@ -17,14 +17,16 @@ BTC, CROSS = Pair("BTC", "USDT"), Pair("XRP", "BTC")
 
 
 def listings(pairs: dict[str, Any]) -> Listings:
-    return Listings(answer("AssetPairs", json.dumps(pairs).encode(), dict[str, AssetPair]))
+    return Listings(decode_result("AssetPairs", json.dumps(pairs).encode(), dict[str, AssetPair]))
 
 
 def recorded(name: str) -> Listings:
     file = RECORDED / name
     if not file.exists():
         pytest.skip(f"no recorded answer {file}")
-    return Listings(answer("AssetPairs", envelope(name, file.read_bytes()).result, dict[str, AssetPair]))
+    return Listings(
+        decode_result("AssetPairs", decode_envelope(name, file.read_bytes()).result, dict[str, AssetPair])
+    )
 
 
 def test_pairs_are_found_by_our_names() -> None:
@@ -64,7 +66,7 @@ def test_what_is_lent_on_one_side_only_is_not_lent() -> None:
         ({"pair_decimals": -1}, "pair_decimals is -1"),
     ],
 )
-def test_rules_that_nobody_can_keep_are_refused_for_that_pair_alone(
+def test_impossible_trading_rules_are_refused_for_that_pair_alone(
     changes: dict[str, Any], named: str
 ) -> None:
     wrong = listed("XBTUSDT", "XBT/USDT", "XXBT", "USDT", 1, **changes)
@@ -74,7 +76,7 @@ def test_rules_that_nobody_can_keep_are_refused_for_that_pair_alone(
     assert found.instrument(CROSS).pair == CROSS
 
 
-def test_a_pair_that_is_listed_twice_keeps_its_first_name() -> None:
+def test_a_pair_that_is_listed_twice_has_its_first_name() -> None:
     assert listings({**PAIRS, "XBTUSDT2": PAIRS["XBTUSDT"]}).key(BTC) == "XBTUSDT"
 
 
@@ -83,11 +85,11 @@ def test_a_pair_that_is_listed_twice_keeps_its_first_name() -> None:
     [("XBT", "BTC"), ("XDG", "DOGE"), ("USD", "USD"), ("XBT.F", "BTC.F"), ("XBTX", "XBTX")],
 )
 def test_assets_have_everybodys_names(alternative: str, ours: str) -> None:
-    assert asset_name(alternative) == ours
+    assert from_kraken_asset(alternative) == ours
 
 
 def test_asking_kraken_for_an_asset_uses_its_name() -> None:
-    assert (kraken_asset("BTC"), kraken_asset("USD")) == ("XBT", "USD")
+    assert (to_kraken_asset("BTC"), to_kraken_asset("USD")) == ("XBT", "USD")
 
 
 def test_every_recorded_pair_has_an_instrument() -> None:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import UnreadableFile, UnusableHome
-from trading.venues.kraken.nonces import Nonces
+from trading.venues.kraken.authentication import Nonces
 
 MANY = 300
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from trading.venues.kraken.nonces import Nonces
+from trading.venues.kraken.authentication import Nonces
 nonces = Nonces(Path(sys.argv[1]), "key")
 print(*(nonces.next() for _ in range({MANY})))
 """

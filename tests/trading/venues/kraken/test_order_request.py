@@ -11,10 +11,10 @@ from trading.market import Pair
 from trading.orders import Side
 from trading.venues.kraken.order_request import (
     ConditionalClose,
+    KrakenOrderType,
+    KrakenTimeInForce,
     OrderRequest,
-    OrderType,
-    TimeInForce,
-    checked_id,
+    check_client_order_id,
 )
 
 BTC = Pair("BTC", "USDT")
@@ -26,7 +26,7 @@ def request(**changes: Any) -> OrderRequest:
     return OrderRequest(**values)
 
 
-def test_a_market_order_says_only_what_it_needs() -> None:
+def test_a_market_order_has_only_the_fields_it_needs() -> None:
     assert request().fields("XBTUSDT") == {
         "ordertype": "market", "type": "buy", "volume": "0.01", "pair": "XBTUSDT",
     }  # fmt: skip
@@ -34,19 +34,19 @@ def test_a_market_order_says_only_what_it_needs() -> None:
 
 def test_everything_that_kraken_takes_is_spelled_as_kraken_spells_it() -> None:
     asked = request(
-        order_type=OrderType.STOP_LOSS_LIMIT,
+        order_type=KrakenOrderType.STOP_LOSS_LIMIT,
         price=Decimal("1E+4"),
         price2="-2.5%",
         client_order_id=AN_ID,
         deadline=datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC),
-        time_in_force=TimeInForce.GTD,
+        time_in_force=KrakenTimeInForce.GTD,
         expires_at=datetime(2026, 1, 3, tzinfo=UTC),
         leverage=3,
         reduce_only=True,
         flags=("post", "fciq"),
         trigger="last",
         validate=True,
-        close=ConditionalClose(OrderType.TAKE_PROFIT_LIMIT, Decimal(11000), Decimal(11001)),
+        close=ConditionalClose(KrakenOrderType.TAKE_PROFIT_LIMIT, Decimal(11000), Decimal(11001)),
     )
     assert asked.fields("XBTUSDT") == {
         "ordertype": "stop-loss-limit", "type": "buy", "volume": "0.01", "pair": "XBTUSDT", "price": "10000",
@@ -58,7 +58,7 @@ def test_everything_that_kraken_takes_is_spelled_as_kraken_spells_it() -> None:
 
 
 @given(st.decimals(Decimal("1e-8"), Decimal("1e12"), allow_nan=False, allow_infinity=False))
-def test_a_quantity_is_told_exactly_and_without_an_exponent(quantity: Decimal) -> None:
+def test_a_quantity_is_written_exactly_and_without_an_exponent(quantity: Decimal) -> None:
     told = request(quantity=quantity).fields("XBTUSDT")["volume"]
     assert Decimal(told) == quantity
     assert "E" not in told
@@ -71,7 +71,7 @@ def test_an_impossible_quantity_is_refused(quantity: str) -> None:
 
 
 def test_settling_a_position_may_leave_the_quantity_open() -> None:
-    settled = request(order_type=OrderType.SETTLE_POSITION, quantity=Decimal(0), leverage=3)
+    settled = request(order_type=KrakenOrderType.SETTLE_POSITION, quantity=Decimal(0), leverage=3)
     assert settled.fields("XBTUSDT")["volume"] == "0"
 
 
@@ -83,7 +83,7 @@ def test_an_impossible_price_is_refused(price: Decimal | str) -> None:
 
 @pytest.mark.parametrize("identity", [AN_ID, AN_ID.replace("-", ""), "my-order-1", "x" * 18])
 def test_krakens_forms_of_a_client_order_id_are_taken(identity: str) -> None:
-    assert checked_id(identity) == identity
+    assert check_client_order_id(identity) == identity
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_krakens_forms_of_a_client_order_id_are_taken(identity: str) -> None:
 )
 def test_other_client_order_ids_are_refused(identity: str) -> None:
     with pytest.raises(InvalidValue, match="client order id"):
-        checked_id(identity)
+        check_client_order_id(identity)
 
 
 def test_client_order_id_and_user_reference_exclude_each_other() -> None:

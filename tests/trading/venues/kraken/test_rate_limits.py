@@ -7,28 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
-from trading.venues.kraken.rate_budget import HEADROOM, Budget
-from trading.venues.kraken.rate_limits import (
-    Counter,
-    Limit,
-    OrderAction,
-    Tier,
-    charged,
-    delay,
-    exhausted,
-    level,
-    order_cost,
-)
+from trading.venues.kraken.rate_budget import HEADROOM, Counter, RateBudget
+from trading.venues.kraken.rate_limits import OrderAction, RateLimit, Tier, order_cost
 
-LIMITS = st.builds(Limit, st.floats(5, 200), st.floats(0.1, 10))
+LIMITS = st.builds(RateLimit, st.floats(5, 200), st.floats(0.1, 10))
 STARTER = Tier.STARTER.allowance
 SPENDING = """
 import sys
 from pathlib import Path
 from trading.errors import RateLimited
-from trading.venues.kraken.rate_budget import Budget
-from trading.venues.kraken.rate_limits import Limit
-budget, limit, spent = Budget(Path(sys.argv[1]), patience=0), Limit(1501, 0.000001), 0
+from trading.venues.kraken.rate_budget import RateBudget
+from trading.venues.kraken.rate_limits import RateLimit
+budget, limit, spent = RateBudget(Path(sys.argv[1]), patience=0), RateLimit(1501, 0.000001), 0
 while True:
     try:
         budget.spend("calls", limit, 1)
@@ -52,22 +42,22 @@ class Clock:
         self.now += seconds
 
 
-def budget(folder: Path, clock: Clock, patience: float = 100.0) -> Budget:
-    return Budget(folder / "budget", patience, clock, clock.sleep)
+def budget(folder: Path, clock: Clock, patience: float = 100.0) -> RateBudget:
+    return RateBudget(folder / "budget", patience, clock, clock.sleep)
 
 
 # --- arithmetic
 
 
 @given(LIMITS, st.lists(st.tuples(st.floats(0, 30), st.sampled_from([1.0, 2.0, 5.0])), max_size=30))
-def test_whoever_waits_as_told_never_passes_the_maximum(
-    limit: Limit, calls: list[tuple[float, float]]
+def test_calls_that_wait_as_long_as_the_counter_asks_never_pass_the_maximum(
+    limit: RateLimit, calls: list[tuple[float, float]]
 ) -> None:
     counter, now, spent, began = Counter(), 0.0, 0.0, 0.0
     for pause, cost in calls:
         now += pause
-        now += delay(counter, limit, cost, now)
-        counter = charged(counter, limit, cost, now)
+        now += counter.wait(cost, now, limit)
+        counter = counter.charge(cost, now, limit)
         spent += cost
         assert 0 <= counter.level <= limit.maximum + 1e-4
     assert spent <= limit.maximum + limit.decay * (now - began) + 1e-3
@@ -75,22 +65,22 @@ def test_whoever_waits_as_told_never_passes_the_maximum(
 
 @given(LIMITS, st.floats(0, 100), st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_clock_that_goes_back_takes_nothing_off_a_counter(
-    limit: Limit, at: float, now: float, height: float
+    limit: RateLimit, at: float, now: float, height: float
 ) -> None:
     counter = Counter(height, at)
-    assert level(counter, limit, min(now, at)) == height
-    assert 0 <= level(counter, limit, now) <= height
+    assert counter.level_at(min(now, at), limit) == height
+    assert 0 <= counter.level_at(now, limit) <= height
 
 
 @given(LIMITS, st.floats(0, 5))
-def test_a_full_counter_is_waited_for_no_longer_than_needed(limit: Limit, cost: float) -> None:
-    wait = delay(exhausted(limit, 7.0), limit, cost, 7.0)
+def test_the_wait_for_a_full_counter_is_no_longer_than_needed(limit: RateLimit, cost: float) -> None:
+    wait = Counter(limit.maximum, 7.0).wait(cost, 7.0, limit)
     assert wait == pytest.approx(cost / limit.decay, abs=2e-6)
 
 
-def test_a_cost_that_never_fits_is_no_endless_wait() -> None:
+def test_a_cost_above_the_maximum_is_refused_instead_of_waited_for() -> None:
     with pytest.raises(InvalidValue, match="never fits"):
-        delay(Counter(), Limit(5, 1), 6, 0)
+        Counter().wait(6, 0, RateLimit(5, 1))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +95,7 @@ def test_a_cost_that_never_fits_is_no_endless_wait() -> None:
         (OrderAction.CANCEL, 300, 0),
     ],
 )  # fmt: skip
-def test_orders_cost_what_krakens_table_says(action: OrderAction, age: float, cost: float) -> None:
+def test_order_actions_cost_what_krakens_table_says(action: OrderAction, age: float, cost: float) -> None:
     assert order_cost(action, age) == cost
 
 
@@ -117,17 +107,17 @@ def test_orders_cost_what_krakens_table_says(action: OrderAction, age: float, co
         ("pro", (20, 1.0), (180, 3.75)),
     ],
 )
-def test_tiers_have_krakens_counters(
+def test_tiers_have_krakens_rate_limits(
     tier: str, calls: tuple[float, float], orders: tuple[float, float]
 ) -> None:
     allowance = Tier(tier).allowance
-    assert (allowance.calls, allowance.orders) == (Limit(*calls), Limit(*orders))
+    assert (allowance.calls, allowance.orders) == (RateLimit(*calls), RateLimit(*orders))
 
 
 # --- shared
 
 
-def test_calls_go_out_at_once_until_the_budget_is_spent_and_then_as_it_recovers(tmp_path: Path) -> None:
+def test_calls_are_sent_at_once_until_the_budget_is_spent_and_then_as_it_recovers(tmp_path: Path) -> None:
     clock = Clock()
     spender = budget(tmp_path, clock)
     for _ in range(14):
@@ -137,7 +127,9 @@ def test_calls_go_out_at_once_until_the_budget_is_spent_and_then_as_it_recovers(
     assert sum(clock.slept) == pytest.approx(1 / 0.33, rel=1e-3)
 
 
-def test_a_wait_beyond_patience_says_how_long_it_would_be_and_spends_nothing(tmp_path: Path) -> None:
+def test_a_wait_longer_than_the_patience_is_an_error_with_its_length_and_spends_nothing(
+    tmp_path: Path,
+) -> None:
     clock = Clock()
     spender = budget(tmp_path, clock, patience=5)
     spender.exhaust("calls", STARTER.calls)
@@ -147,7 +139,7 @@ def test_a_wait_beyond_patience_says_how_long_it_would_be_and_spends_nothing(tmp
     assert clock.slept == []
 
 
-def test_what_one_spent_the_other_knows_also_after_a_restart(tmp_path: Path) -> None:
+def test_what_one_budget_spent_counts_for_another_on_the_same_file(tmp_path: Path) -> None:
     clock = Clock()
     for _ in range(14):
         budget(tmp_path, clock).spend("calls", STARTER.calls, 1)
@@ -167,7 +159,7 @@ def test_a_clock_that_is_set_back_delays_no_call_longer_than_the_counter_itself(
     assert sum(clock.slept) == pytest.approx(2 / 0.33, rel=1e-3)
 
 
-def test_pairs_have_counters_of_their_own(tmp_path: Path) -> None:
+def test_every_pair_has_its_own_counter(tmp_path: Path) -> None:
     clock = Clock()
     spender = budget(tmp_path, clock, patience=0)
     spender.exhaust("orders of XBTUSDT", STARTER.orders)
@@ -186,7 +178,7 @@ def test_two_processes_together_spend_the_budget_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"calls": 5}', '{"calls": [NaN, 0]}', '{"calls": ["x", 1]}', "{"]
 )
-def test_a_damaged_budget_is_named(tmp_path: Path, text: str) -> None:
+def test_a_damaged_budget_file_is_named_in_the_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "budget").write_text(text, encoding="utf-8")
     with pytest.raises(UnreadableFile, match="budget"):
         budget(tmp_path, Clock()).spend("calls", STARTER.calls, 1)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from trading.errors import NotAuthorised
 from trading.venues.kraken import Credentials
-from trading.venues.kraken.signing import signature
+from trading.venues.kraken.authentication import signature
 
 # The example of docs.kraken.com/exchange/guides/rest/authentication.
 SECRET = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
@@ -51,7 +51,9 @@ def test_the_key_is_read_from_the_environment() -> None:
         ({"KRAKEN_API_KEY": "kéy", "KRAKEN_API_SECRET": SECRET}, "KRAKEN_API_KEY is empty or holds"),
     ],
 )
-def test_a_missing_or_impossible_key_is_named_and_not_told(environment: dict[str, str], named: str) -> None:
+def test_a_missing_or_impossible_key_is_named_but_never_shown(
+    environment: dict[str, str], named: str
+) -> None:
     with pytest.raises(NotAuthorised, match=named) as caught:
         Credentials.from_environment(environment)
     assert SECRET not in str(caught.value)

@@ -1,0 +1,147 @@
+"""Kraken's public REST interface with our names for pairs; numbers are exact, times are UTC. It needs no key."""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from trading.errors import InvalidMessage
+from trading.market import Pair, Timeframe
+from trading.venues.kraken.authentication import Credentials
+from trading.venues.kraken.decoding import decode_result
+from trading.venues.kraken.instruments import Listings
+from trading.venues.kraken.market_responses import (
+    AssetInfo,
+    AssetPair,
+    DepthResponse,
+    OhlcRow,
+    ServerTimeResponse,
+    SystemStatusResponse,
+    TickerResponse,
+    TradeRow,
+    TradesPage,
+)
+from trading.venues.kraken.order_request import given_fields
+from trading.venues.kraken.rate_limits import PUBLIC_LIMIT, Allowance, RateLimit, Tier
+from trading.venues.kraken.rest_calls import URL, RestCalls
+
+MAX_TRADES = 1000  # of one public Trades response
+LISTINGS_AGE = timedelta(minutes=10)  # after which they are asked for again
+Response = TypeVar("Response")
+
+
+class KrakenMarketClient:
+    """Safe to use from several threads; close it, or use it in `with`.
+
+    Reads are repeated a few times; they raise VenueUnreachable, RateLimited, VenueRefused or InvalidMessage.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        credentials: Credentials | None = None,
+        base_url: str = URL,
+        allowance: Allowance = Tier.STARTER.allowance,
+        public: RateLimit = PUBLIC_LIMIT,
+        total: float = 20.0,
+        patience: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`folder` holds nonces and rate counters: all processes that use this key or address have to share it.
+
+        `total` bounds one request, `patience` the wait for the rate budget, both in seconds.
+        """
+        self.folder = folder
+        self._calls = RestCalls(
+            folder=folder,
+            base_url=base_url,
+            credentials=credentials,
+            allowance=allowance,
+            public=public,
+            total=total,
+            patience=patience,
+            sleep=sleep,
+        )
+        self._close = weakref.finalize(self, self._calls.close)  # also of one that is only dropped
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._listings: Listings | None = None
+        self._listed_at = 0.0
+        self._assets: Mapping[str, AssetInfo] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._close()
+
+    def server_time(self) -> int:
+        """Read Kraken's time in seconds since 1970, cut to a whole number."""
+        return self._calls.read_public("Time", ServerTimeResponse).unixtime
+
+    def system_status(self) -> SystemStatusResponse:
+        return self._calls.read_public("SystemStatus", SystemStatusResponse)
+
+    def assets(self) -> Mapping[str, AssetInfo]:
+        """Read all assets, by Kraken's name; asked once."""
+        if self._assets is None:
+            self._assets = self._calls.read_public("Assets", dict[str, AssetInfo])
+        return self._assets
+
+    def listings(self) -> Listings:
+        """Read what is traded; at most ten minutes old."""
+        with self._lock:
+            now = self._monotonic()
+            if self._listings is None or now - self._listed_at > LISTINGS_AGE.total_seconds():
+                self._listings = Listings(self._calls.read_public("AssetPairs", dict[str, AssetPair]))
+                self._listed_at = now
+            return self._listings
+
+    def ticker(self, pair: Pair) -> TickerResponse:
+        return self._read_pair("Ticker", pair, TickerResponse, {})
+
+    def ohlc(self, pair: Pair, timeframe: Timeframe, since: int | None = None) -> list[OhlcRow]:
+        """Read the newest 720 rows at most, whatever `since` (seconds); the last candle has not closed yet."""
+        minutes = timeframe.duration // timedelta(minutes=1)
+        return self._read_pair("OHLC", pair, list[OhlcRow], {"interval": minutes, "since": since})
+
+    def trades(self, pair: Pair, since: int | None, count: int = MAX_TRADES) -> TradesPage:
+        """Read trades later than `since` (nanoseconds since 1970), oldest first; None: the newest ones."""
+        fields = {"since": since, "count": None if count == MAX_TRADES else count}
+        rows, cursor = self._read_raw("Trades", pair, fields)
+        trades = decode_result("Trades", rows, list[TradeRow])
+        return TradesPage(trades, int(decode_result("Trades", cursor, Decimal)))
+
+    def depth(self, pair: Pair, count: int = 100) -> DepthResponse:
+        return self._read_pair("Depth", pair, DepthResponse, {"count": count})
+
+    def _read_pair(
+        self, method: str, pair: Pair, kind: type[Response], fields: Mapping[str, object]
+    ) -> Response:
+        return decode_result(method, self._read_raw(method, pair, fields)[0], kind)
+
+    def _read_raw(
+        self, method: str, pair: Pair, fields: Mapping[str, object]
+    ) -> tuple[msgspec.Raw, msgspec.Raw]:
+        """What the response holds of the pair, and its cursor."""
+        listings = self.listings()
+        query = {"pair": listings.listing(pair).altname} | given_fields(fields)
+        found = self._calls.read_public(method, dict[str, msgspec.Raw], query)
+        cursor = found.pop("last", msgspec.Raw(b"0"))
+        if len(found) != 1 or not set(found) <= listings.names(pair):
+            named = ", ".join(found)[:100] or "nothing"
+            raise InvalidMessage(f"Kraken {method}", f"asked for {pair}, the answer is about {named}")
+        return found.popitem()[1], cursor
