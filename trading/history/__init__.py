@@ -1,1 +1,1 @@
-"""History of venues: candles and trades fetched page by page and kept on disk, so that nothing is asked for twice."""
+"""History of venues: candles and trades fetched page by page and cached on disk, so that nothing is fetched twice."""

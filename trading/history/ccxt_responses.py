@@ -1,4 +1,4 @@
-"""What ccxt returns and raises, checked against what the venue sent: ccxt drops what it cannot read.
+"""Results and errors of ccxt, checked against the response of the venue: ccxt drops what it cannot read.
 
 A page of HTML, a response of another kind and a candle without a time all become "no candles" in ccxt. Could not read
 is not nothing there.

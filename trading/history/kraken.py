@@ -116,8 +116,8 @@ class KrakenHistory:
         with pages.locked():
             if missing := pages.missing_ranges(start, end):
                 first = _time(self._first_trade(pair))
-                for hole in missing:
-                    self._download_missing(pair, pages, first, *hole)
+                for gap in missing:
+                    self._download_missing(pair, pages, first, *gap)
             begin, trades = _read_trades(pages, start, end)
         candles = candles_from_trades(trades, self._timeframe, self._origin)
         if begin == start or trades.is_empty():
@@ -167,7 +167,7 @@ class KrakenHistory:
     def _check_no_later_trade(
         self, pair: Pair, rows: list[TradeRow], reached: datetime, end: datetime
     ) -> None:
-        """A response without a later trade is believed only when the venue's newest trades are among its rows."""
+        """Raise unless the venue's newest trades are among the rows of a response without a later trade."""
         newest, known = self._client.trades(pair, None).rows, {row.trade_id for row in rows}
         if not newest or any(_time(row) >= reached and row.trade_id not in known for row in newest):
             raise VenueUnreachable(

@@ -272,7 +272,7 @@ def _read_bytes(page: _Page) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without it the name of the page may be lost in a power cut although its bytes are not."""
+    """Sync the folder: else the name of the page may be lost in a power cut although its bytes are not."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -108,7 +108,7 @@ class PagedCandles:
         return pl.concat([stored, self._fetch(pair, cached, settled), newest])
 
     def _cached_until(self, pages: CachedPages, pair: Pair, start: datetime, end: datetime) -> datetime:
-        """Until when all of [start, end) is on the cache: until `end`, or until the newest row that the venue has."""
+        """The time up to which [start, end) is cached completely: `end`, or the newest row that the venue has."""
         if pages.missing_ranges(start, end):
             with pages.locked():
                 self._download(pages, pair, start, end)
@@ -116,7 +116,7 @@ class PagedCandles:
         return gaps[0][0] if gaps else end
 
     def _download(self, pages: CachedPages, pair: Pair, start: datetime, end: datetime) -> None:
-        """What the venue had passed when it was asked; a later row may show that a gap has to be asked for again."""
+        """Cache what the venue has passed; a later row may show that a gap has to be fetched again."""
         if self._passed_time(pages, pair) < end < (beyond := self._chunk_end(end)):
             self._fetch_page(pair, end, beyond)
         gaps = pages.missing_ranges(start, end)
@@ -169,7 +169,7 @@ class PagedCandles:
         return page
 
     def _current_open(self) -> datetime:
-        """When the candle opened that is not closed yet by the clock."""
+        """The open time of the candle that is not closed yet by the clock."""
         return self._timeframe.floor(self._clock())
 
     def _chunk_end(self, time: datetime) -> datetime:
@@ -177,5 +177,5 @@ class PagedCandles:
 
 
 def _remaining(page: CandlePage, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """What is left of [start, end) when the page, which begins or ends it, is taken away."""
+    """The rest of [start, end) without the page, which begins or ends it."""
     return (page.end, end) if page.start == start else (start, page.start)

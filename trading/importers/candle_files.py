@@ -124,7 +124,7 @@ def _detect_format(start: FileStart) -> FileFormat:
 
 
 def _describe(start: FileStart) -> str:
-    """What an unknown file seems to be, for a person."""
+    """Describe an unknown file for a person."""
     if start.container in COMPRESSED:
         return f"it is compressed ({start.container}), unpack it first"
     if start.columns:

@@ -45,7 +45,7 @@ def _header_line(start: FileStart) -> int | None:
 
 
 def _open_time(columns: tuple[str, ...]) -> pl.Expr:
-    """Where a file gives the time twice and the two disagree, neither is believed."""
+    """The open time; null where a file gives the time twice and the two disagree."""
     date = parse_text_time(pl.col("date"))
     for unix in UNIX_COLUMNS:
         if unix in columns:

@@ -49,9 +49,9 @@ def _venue(native: str | None, flag: str | None, name: str | None, folder: str |
     named = venue or name
     if native and named and named.startswith(native):
         native = named
-    return (
-        _agree("--venue", venue, native, name) if (named or native) else _agree("--venue", None, folder, None)
-    )
+    if named or native:
+        return _agree("--venue", venue, native, name)
+    return _agree("--venue", None, folder, None)
 
 
 def _pair(raw: RawCandles) -> Pair | None:

@@ -82,7 +82,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class PartialIdentity:
-    """What a flag or a name gives; None where it gives nothing."""
+    """The parts of a FileIdentity that a flag or a name gives; the others are None."""
 
     venue: str | None
     pair: Pair | None
@@ -113,7 +113,7 @@ def pair_from_symbol(symbol: str) -> Pair | None:
 
 
 def _split_symbol(word: str) -> Pair | None:
-    """XBTUSD is BTC/USD or XB/TUSD: a well-known base decides, and without one nobody guesses."""
+    """XBTUSD is BTC/USD or XB/TUSD: a well-known base decides; without one it is None."""
     ends = [quote for quote in QUOTES if word.endswith(quote) and len(word) >= len(quote) + MIN_BASE_LENGTH]
     known = [quote for quote in ends if word.removesuffix(quote) in WELL_KNOWN]
     quote = _single(set(known or ends))

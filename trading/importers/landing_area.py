@@ -44,8 +44,8 @@ class LandingArea:
         folder.mkdir(parents=True, exist_ok=True)
         series = folder / f"{_file_name(report.format)}{SUFFIX}"
         with _lock(folder):
-            merged = _merge(_stored(series), imported.candles, report.path)
-            _write(series, merged)
+            new = imported.candles
+            _write(series, _merge(_read(series), new, report.path) if series.exists() else new)
             if imported.rejected.height:
                 (folder / REJECTED).mkdir(exist_ok=True)
                 _write(folder / REJECTED / f"{report.path.stem}{SUFFIX}", imported.rejected)
@@ -124,10 +124,6 @@ def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFra
     return table, tuple(disagreeing_series)
 
 
-def _stored(file: Path) -> pl.DataFrame | None:
-    return _read(file) if file.exists() else None
-
-
 def _read(file: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(file)
@@ -135,9 +131,7 @@ def _read(file: Path) -> pl.DataFrame:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
 
-def _merge(stored: pl.DataFrame | None, new: pl.DataFrame, path: Path) -> pl.DataFrame:
-    if stored is None:
-        return new
+def _merge(stored: pl.DataFrame, new: pl.DataFrame, path: Path) -> pl.DataFrame:
     for row in _disagreements(stored, new).head(1).iter_rows(named=True):
         offered = {name: row[f"{name}_new"] for name in NUMBERS}
         raise InvalidCandles(

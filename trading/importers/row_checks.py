@@ -27,7 +27,7 @@ class CheckedRows:
 
     @property
     def refusal(self) -> str | None:
-        """Why nothing of this file may be stored; None when its rows may."""
+        """The reason to store nothing of this file; None when its rows may be stored."""
         if not self.rows_read:
             return "holds no rows"
         if self.rejected.height > MAX_QUARANTINED * self.rows_read:

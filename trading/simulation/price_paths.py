@@ -38,7 +38,7 @@ OUTAGE_LENGTH = timedelta(hours=1)  # mean; at least one candle
 
 @dataclass(frozen=True, slots=True)
 class MarketConditions:
-    """What all assets of one block share: volatility, common moves, jumps and outages; arrays of BLOCK_LENGTH."""
+    """The conditions that all assets of one block share; arrays of BLOCK_LENGTH."""
 
     volatility: Floats  # standard deviation of a log return over one candle
     common: Floats  # shape (BLOCK_LENGTH, STEPS_PER_CANDLE), standard normal

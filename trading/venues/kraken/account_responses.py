@@ -1,4 +1,4 @@
-"""Responses of Kraken's private calls. Fields that nobody here reads are left out; unknown ones are ignored."""
+"""Responses of Kraken's private calls. Fields without a use here are left out; unknown ones are ignored."""
 
 from decimal import Decimal
 from typing import Literal

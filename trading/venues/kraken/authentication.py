@@ -1,4 +1,4 @@
-"""What authenticates a private call: the key of a Kraken account, its rising nonces, and the signature."""
+"""Authentication of private calls: the key of a Kraken account, its rising nonces, and the signature."""
 
 import base64
 import binascii

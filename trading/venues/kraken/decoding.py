@@ -19,7 +19,7 @@ END_OF_TIME = 253_402_300_800  # 10000-01-01 in seconds since 1970
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What every response is wrapped in."""
+    """The outer layer of every response."""
 
     error: list[str]
     result: msgspec.Raw = msgspec.Raw(b"null")

@@ -71,7 +71,7 @@ class Listings:
 
 
 def _pair_of(listed: AssetPair) -> Pair | None:
-    """None for what has no stream name: Kraken's dark pools, which nobody can trade any more."""
+    """Our pair; None for what has no stream name: Kraken's former dark pools, which cannot be traded."""
     base, _, quote = listed.wsname.partition("/")
     return Pair(from_kraken_asset(base), from_kraken_asset(quote)) if base and quote else None
 

@@ -1,4 +1,4 @@
-"""Responses of Kraken's public calls. Fields that nobody here reads are left out; unknown ones are ignored."""
+"""Responses of Kraken's public calls. Fields without a use here are left out; unknown ones are ignored."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the journal's reason of an unfinished order records for the next process that takes the order up."""
+"""The record of an unfinished order in its reason in the journal, for the next process that takes the order up."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SENT = re.compile(r"; void after (\S+)$")
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """What earlier attempts to place an order have led to, as far as the journal knows."""
+    """The result of earlier attempts to place an order, as far as the journal knows it."""
 
     order_id: str | None = None  # Kraken's, once it is known to have the order
     void_after: datetime | None = (

@@ -54,7 +54,7 @@ class ConditionalClose:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What AddOrder takes."""
+    """The arguments of AddOrder."""
 
     pair: Pair
     side: Side

@@ -55,7 +55,7 @@ class RateBudget:
 
     @contextmanager
     def spending(self, name: str, limit: RateLimit, cost: float) -> Iterator[None]:
-        """Spend before the block; empty the budget when the venue answers there that it is spent."""
+        """Charge the cost before the block; exhaust the budget when the block finds that the venue refuses calls."""
         self.spend(name, limit, cost)
         try:
             yield

@@ -12,7 +12,7 @@ MAX_RESPONSE_BYTES = 32 * 1024 * 1024  # of one response; all pairs of Kraken to
 
 
 class _Deadline(threading.local):
-    """When the request that this thread is waiting for has to be over, on the monotonic clock."""
+    """The time by which the request of this thread has to end, on the monotonic clock."""
 
     at = float("inf")
 

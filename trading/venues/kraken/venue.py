@@ -107,7 +107,7 @@ class KrakenVenue:
             return self._continue(intent, known)
 
     def settle(self, account: str) -> list[Order]:
-        """Go on with every unfinished order; one that fails does not stop the others, its error is raised last."""
+        """Continue every unfinished order; one that fails does not stop the others, its error is raised last."""
         orders, failures = [], []
         for intent in self._journal.unsettled(account):
             try:
@@ -144,7 +144,7 @@ class KrakenVenue:
         return self._send(intent, record, clock)
 
     def _age_refusal(self, intent: OrderIntent) -> str:
-        """Why it is not placed any more; empty when it is. An order that closes a position is placed however late."""
+        """The reason not to place an old entry; empty for a young one. What closes a position is placed at any age."""
         age = timedelta(0) if intent.reduces else self._market_now() - intent.created_at
         if age <= self._entry_age:
             return ""
