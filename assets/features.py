@@ -23,8 +23,8 @@ from trading.indicators import (
     feature_table,
     lookback,
 )
+from trading.indicators.bias_checks import TOLERANCE, moved_columns, recursive_bias
 from trading.indicators.companions import STALE_AFTER
-from trading.indicators.invariance import TOLERANCE, moved_columns, recursive_bias
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import TableStore
 

@@ -21,8 +21,8 @@ from trading.indicators import (
     feature_table,
     live_row,
 )
+from trading.indicators.bias_checks import moved_columns
 from trading.indicators.companions import leg_cost, reference_of
-from trading.indicators.invariance import moved_columns
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.triangle import triangle_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trading.indicators.candle_walks import H1, M1, START, candles, holed, recorded
 from trading.indicators import feature_table, lookback
-from trading.indicators.invariance import TOLERANCE, moved_columns, recursive_bias
+from trading.indicators.bias_checks import TOLERANCE, moved_columns, recursive_bias
 from trading.market import Timeframe
 
 
