@@ -23,7 +23,7 @@ from trading.indicators import (
     feature_table,
     lookback,
 )
-from trading.indicators.bias_checks import TOLERANCE, moved_columns, recursive_bias
+from trading.indicators.bias_checks import TOLERANCE, lookahead_columns, recursive_bias
 from trading.indicators.companions import STALE_AFTER
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import TableStore
@@ -172,7 +172,7 @@ def features_see_no_future(
             cuts = _evenly_spaced(candles.height - stored.height + 1, candles.height)
             compute = partial(_recompute, candle_store, universe, costs, pair)
             cuts_checked += len(cuts)
-            if found := moved_columns(compute, candles, cuts, stored):
+            if found := lookahead_columns(compute, candles, cuts, stored):
                 moved[str(pair)] = {name: f"{time:%Y-%m-%d %H:%M}" for name, time in found.items()}
     return dg.AssetCheckResult(
         passed=not moved,

@@ -1,4 +1,4 @@
-"""From signals to plans: how much a strategy takes, where it protects itself, when it leaves."""
+"""Plans from signals: how much a strategy takes, where it protects itself, when it leaves."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +14,18 @@ Array = npt.NDArray[np.float64]
 def technical_plan(
     signals: pl.DataFrame, limits: Limits, *, shorts: bool, btc_correlation: Array | None = None
 ) -> Plan:
-    """The technical agent alone, sized by the risk rules; `signals` as `trading.signals.signal_table` gives them.
+    """Plan the technical agent alone, sized by the risk rules, from `trading.signals.signal_table`.
 
     Each signal asks for the exposure at which its stop loses `risk_per_trade`, within the caps on one position,
     and for `correlated_size` of that where `btc_correlation` (n,) is too high or NaN; None for BTC itself. A signal
-    for what is held changes nothing, nor does none at all; a short signal closes what is held unless `shorts`.
+    for an open position changes nothing, nor does no signal; a short signal closes a position unless `shorts`.
     A signal whose stop is further away, or whose reward is smaller, than the limits allow asks for nothing, as
     risk would refuse it. Stops trail at their first distance.
     """
     direction = signals["direction"].to_numpy().astype(np.float64)
     stop = _column(signals, "stop_distance")
     target = _column(signals, "target_distance")
-    size = exposure(stop, limits) * _share_beside_btc(btc_correlation, limits)
+    size = exposure(stop, limits) * _correlated_share(btc_correlation, limits)
     allowed = (stop <= limits.stop_distance) & (target >= limits.reward_risk * stop)
     wanted = np.where(direction > 0, size, -size if shorts else 0.0)
     opens = (direction > 0) | ((direction < 0) & shorts)
@@ -40,21 +40,21 @@ def technical_plan(
 
 
 def exposure(stop: Array, limits: Limits) -> Array:
-    """Share of equity at which a stop this far away loses `risk_per_trade`, within the caps on one position."""
+    """Return the share of equity at which this stop loses `risk_per_trade`, within the caps on one position."""
     with np.errstate(divide="ignore", invalid="ignore"):
         by_risk = limits.risk_per_trade / stop
     return np.minimum(by_risk, min(limits.position_cap, limits.asset_cap, limits.total_exposure))
 
 
-def _share_beside_btc(correlation: Array | None, limits: Limits) -> Array | float:
-    """As risk has it: a correlation that is not known counts as high."""
+def _correlated_share(correlation: Array | None, limits: Limits) -> Array | float:
+    """Return the share of the usual size; as in the risk rules, an unknown correlation counts as high."""
     if correlation is None:
         return 1.0
     return np.where(np.abs(correlation) <= limits.correlated_above, 1.0, limits.correlated_size)
 
 
 def hold_plan(candles: int) -> Plan:
-    """Buy everything at the first chance and keep it."""
+    """Plan to buy everything at the first chance and keep it."""
     if candles < 1:
         raise InvalidValue("no candles: nothing can be held")
     target = np.full(candles, np.nan)

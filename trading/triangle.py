@@ -44,8 +44,8 @@ class LegCost:
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidValue(f"{name} is {getattr(self, name)}: allowed is from 0 to below 1")
 
-    def of(self, side: Side) -> float:
-        """Lost logarithm of value; a purchase loses a little less than a sale."""
+    def log_loss(self, side: Side) -> float:
+        """Return the lost logarithm of value; a purchase loses a little less than a sale."""
         sign = side.sign
         return sign * (math.log1p(sign * self.half_spread) + math.log1p(sign * self.taker_fee))
 
@@ -59,7 +59,7 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class TriangleTrade:
     """One market order of a round: gives `source`, takes `target`."""
 
     pair: Pair
@@ -72,7 +72,7 @@ class Trade:
 class Round:
     """Three trades that end in the asset they start from, with more of it."""
 
-    trades: tuple[Trade, Trade, Trade]
+    trades: tuple[TriangleTrade, TriangleTrade, TriangleTrade]
     gain: float  # share of what is sent round, after every cost
 
     @property
@@ -101,30 +101,30 @@ class Triangle:
         return (self.pair, self.first.pair, self.second.pair)
 
     def implied(self, prices: Mapping[Pair, Number]) -> Number:
-        """What the detour says that the pair is worth; NotStored names a pair without a price."""
+        """Return what the detour implies that the pair is worth; NotStored names a pair without a price."""
         return _leg_price(prices, self.first) * _leg_price(prices, self.second)
 
     def deviation(self, prices: Mapping[Pair, Number]) -> Number:
-        """ln(own / implied)."""
+        """Return ln(own / implied)."""
         result: Number = np.log(_price(prices, self.pair) / self.implied(prices))
         return result
 
     def edge(self, deviation: Number, costs: Mapping[Pair, LegCost]) -> Number:
-        """What the costs of all three legs leave of a deviation, with its sign; 0 where they eat it."""
+        """Return what the costs of all three legs leave of a deviation, with its sign; 0 where they exceed it."""
         dear, cheap = (self._cost(sign, costs) for sign in (1, -1))
         left: Number = np.maximum(deviation - dear, 0.0) - np.maximum(-deviation - cheap, 0.0)
         return left
 
     def round(self, prices: Mapping[Pair, float], costs: Mapping[Pair, LegCost], start: str) -> Round | None:
-        """The three trades that earn the edge, beginning with the asset `start`; None when there is no edge."""
+        """Return the three trades that earn the edge, beginning with the asset `start`; None when there is no edge."""
         edge = float(self.edge(self.deviation(prices), costs))
-        if not abs(edge) > 0:  # NaN is no opportunity either
+        if edge == 0 or math.isnan(edge):
             return None
         trades = self._trades(1 if edge > 0 else -1)
-        at = [trade.source for trade in trades]
-        if start not in at:
-            raise InvalidValue(f"a round through {', '.join(at)} cannot start with {start}")
-        first, second, third = (trades[(at.index(start) + step) % 3] for step in range(3))
+        sources = [trade.source for trade in trades]
+        if start not in sources:
+            raise InvalidValue(f"a round through {', '.join(sources)} cannot start with {start}")
+        first, second, third = (trades[(sources.index(start) + step) % 3] for step in range(3))
         return Round((first, second, third), math.expm1(abs(edge)))
 
     def _cost(self, sign: int, costs: Mapping[Pair, LegCost]) -> float:
@@ -132,26 +132,26 @@ class Triangle:
             raise NotStored(
                 f"no costs for {', '.join(map(str, missing))}: give fee and half spread of every leg"
             )
-        return sum(costs[trade.pair].of(trade.side) for trade in self._trades(sign))
+        return sum(costs[trade.pair].log_loss(trade.side) for trade in self._trades(sign))
 
-    def _trades(self, sign: int) -> tuple[Trade, Trade, Trade]:
-        """The round for a deviation of this sign, beginning with base: a dear pair is sold first."""
+    def _trades(self, sign: int) -> tuple[TriangleTrade, TriangleTrade, TriangleTrade]:
+        """Return the round for a deviation of this sign, beginning with base: a dear pair is sold first."""
         base, quote, third = self.pair.base, self.pair.quote, self.third
         if sign > 0:
             return (
-                _trade(self.pair, base, quote),
-                _trade(self.second.pair, quote, third),
-                _trade(self.first.pair, third, base),
+                _leg_trade(self.pair, base, quote),
+                _leg_trade(self.second.pair, quote, third),
+                _leg_trade(self.first.pair, third, base),
             )
         return (
-            _trade(self.first.pair, base, third),
-            _trade(self.second.pair, third, quote),
-            _trade(self.pair, quote, base),
+            _leg_trade(self.first.pair, base, third),
+            _leg_trade(self.second.pair, third, quote),
+            _leg_trade(self.pair, quote, base),
         )
 
 
 def triangle_of(pair: Pair, pairs: Collection[Pair]) -> Triangle | None:
-    """The pair with the first detour that `pairs` offer, in their order, whichever way round its legs are quoted.
+    """Find the first detour of a pair in the order of `pairs`, whichever way round its legs are quoted.
 
     None when no third asset is joined to both sides. `pair` itself need not be among `pairs`.
     """
@@ -166,13 +166,13 @@ def triangle_of(pair: Pair, pairs: Collection[Pair]) -> Triangle | None:
 
 
 def triangles(pairs: Collection[Pair]) -> list[Triangle]:
-    """Each three of the pairs that join three assets, once, seen from the first of them."""
+    """List each three of the pairs that join three assets, once, seen from the first of them."""
     found = (triangle_of(first, others) for first, *others in combinations(pairs, 3))
     return [triangle for triangle in found if triangle is not None]
 
 
-def _trade(pair: Pair, source: str, target: str) -> Trade:
-    return Trade(pair, Side.SELL if source == pair.base else Side.BUY, source, target)
+def _leg_trade(pair: Pair, source: str, target: str) -> TriangleTrade:
+    return TriangleTrade(pair, Side.SELL if source == pair.base else Side.BUY, source, target)
 
 
 def _leg_price(prices: Mapping[Pair, Number], leg: Leg) -> Number:

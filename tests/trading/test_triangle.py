@@ -178,7 +178,10 @@ def test_the_gain_is_what_comes_back_from_the_three_trades(
 
 
 def test_costs_of_all_three_legs_eat_a_deviation_just_below_them() -> None:
-    sale, purchase = COSTS[XRP].of(Side.SELL), COSTS[BTC].of(Side.BUY) + COSTS[CROSS].of(Side.BUY)
+    sale, purchase = (
+        COSTS[XRP].log_loss(Side.SELL),
+        COSTS[BTC].log_loss(Side.BUY) + COSTS[CROSS].log_loss(Side.BUY),
+    )
     assert triangle(XRP).edge(sale + purchase - 1e-9, COSTS) == 0
     assert triangle(XRP).edge(sale + purchase + 1e-4, COSTS) == pytest.approx(1e-4)
 

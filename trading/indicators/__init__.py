@@ -1,6 +1,12 @@
 """The features of closed candles: one definition for training, back-test, paper and live."""
 
-from trading.indicators.companions import ALONE, Companions, Detour, companion_pairs, companions_of
+from trading.indicators.companions import (
+    NO_COMPANIONS,
+    Companions,
+    TriangleCandles,
+    companion_pairs,
+    companions_of,
+)
 from trading.indicators.feature import Family, Feature, GapRule
 from trading.indicators.registry import (
     FEATURE_NAMES,
@@ -12,16 +18,16 @@ from trading.indicators.registry import (
 from trading.indicators.table import feature_table, live_row
 
 __all__ = [
-    "ALONE",
     "FEATURES",
     "FEATURE_NAMES",
     "FEATURE_SCHEMA",
+    "NO_COMPANIONS",
     "POLICY_FEATURES",
     "Companions",
-    "Detour",
     "Family",
     "Feature",
     "GapRule",
+    "TriangleCandles",
     "companion_pairs",
     "companions_of",
     "feature_table",

@@ -1,6 +1,6 @@
-"""Two questions to anything that makes a table from candles: does it see the future, does it forget its start?
+"""Checks of anything that makes a table from candles: whether it sees the future, and whether it forgets its start.
 
-Both answer by column. Numbers are the same when they differ by no more than 1e-9 of their size, or of the
+Both report by column. Numbers are the same when they differ by no more than 1e-9 of their size, or of the
 column's spread where they are near zero; everything else is the same when it is equal.
 """
 
@@ -16,10 +16,10 @@ TOLERANCE = 1e-9
 Compute = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def moved_columns(
+def lookahead_columns(
     compute: Compute, candles: pl.DataFrame, cuts: Iterable[int], whole: pl.DataFrame | None = None
 ) -> dict[str, datetime]:
-    """Columns of which some row changes once later candles are there, each with the first open time that does.
+    """Find columns of which some row changes once later candles are there, each with the first open time that does.
 
     Every cut is a number of candles: the table of those first candles alone is compared, row by row, with
     `whole`, the table of all of them unless another is given, such as the stored one. Rows are matched by
@@ -39,9 +39,9 @@ def moved_columns(
 def recursive_bias(
     compute: Compute, candles: pl.DataFrame, starts: Iterable[int], lookback: int
 ) -> dict[str, float]:
-    """By how much each column depends on where its history starts: the worst relative difference, 0 at best.
+    """Measure how much each column depends on where its history starts: the worst relative difference, 0 at best.
 
-    For every start the first so many candles are withheld; rows with `lookback` candles left before them are
+    Every start is a number of first candles that are withheld; rows with `lookback` candles left before them are
     compared with those of the whole history. Infinite where one is null and the other is not. `known_at`, which
     rightly depends on the candles that are there, is left out.
     """
@@ -56,7 +56,7 @@ def recursive_bias(
 
 
 def _side_by_side(part: pl.DataFrame, whole: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows of both that have the same open time."""
+    """Return the rows of both that have the same open time."""
     return (
         part.join(whole.select("open_time"), on="open_time", how="semi", maintain_order="left"),
         whole.join(part.select("open_time"), on="open_time", how="semi", maintain_order="left"),
@@ -74,7 +74,7 @@ def _differences(part: pl.DataFrame, whole: pl.DataFrame) -> dict[str, npt.NDArr
 
 
 def _relative(part: pl.Series, whole: pl.Series) -> npt.NDArray[np.float64]:
-    """0 for two nulls, infinite for one."""
+    """Return the relative difference: 0 for two nulls, infinite for one."""
     one, other = (series.fill_null(np.nan).to_numpy() for series in (part, whole))
     finite = np.isfinite(other)
     spread = float(other[finite].std()) if finite.any() else 0.0

@@ -1,4 +1,4 @@
-"""Candles of other pairs that some features compare with: which ones, and what each candle may know of them."""
+"""Candles of other pairs that some features compare with: which pairs, and what was known at each candle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ STALE_AFTER = 3  # candle lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detour:
+class TriangleCandles:
     """The two other pairs of a triangle with their candles, and what a trade costs on each of the three."""
 
     triangle: Triangle
@@ -32,14 +32,14 @@ class Companions:
     """Tables with CANDLE_SCHEMA, of the pair's timeframe.
 
     `reference` None: there is no other pair to compare with, the pair is its own reference. `triangle` None: no
-    two pairs lead round it. An empty table is another thing: the pair is there and nothing is known of it.
+    two other pairs imply its price. An empty table is another thing: the pair is there and nothing is known of it.
     """
 
     reference: pl.DataFrame | None
-    triangle: Detour | None
+    triangle: TriangleCandles | None
 
 
-ALONE = Companions(None, None)
+NO_COMPANIONS = Companions(None, None)
 
 
 def reference_of(pair: Pair, universe: Universe) -> Pair | None:
@@ -57,12 +57,14 @@ def companions_of(
     tables = {each: read(each) for each in companion_pairs(pair, universe)}
     return Companions(
         reference=tables[reference] if reference else None,
-        triangle=_detour(triangle, tables, costs) if triangle else None,
+        triangle=_triangle_candles(triangle, tables, costs) if triangle else None,
     )
 
 
-def _detour(triangle: Triangle, tables: Mapping[Pair, pl.DataFrame], costs: Mapping[Pair, Costs]) -> Detour:
-    return Detour(
+def _triangle_candles(
+    triangle: Triangle, tables: Mapping[Pair, pl.DataFrame], costs: Mapping[Pair, Costs]
+) -> TriangleCandles:
+    return TriangleCandles(
         triangle,
         tables[triangle.first.pair],
         tables[triangle.second.pair],
@@ -107,7 +109,7 @@ def align(prices: PriceArrays, companion: pl.DataFrame) -> Aligned:
     return Aligned(close, np.where(known, row, -1))
 
 
-def known_since(companion: pl.DataFrame, seen: Aligned) -> pl.Series:
+def companion_known_at(companion: pl.DataFrame, seen: Aligned) -> pl.Series:
     """Return (n,) when the candle that each row sees could first be acted upon; null where it sees none."""
     rows = pl.Series(seen.row, dtype=pl.Int64)
     return companion["known_at"].gather(pl.select(pl.when(rows >= 0).then(rows)).to_series())

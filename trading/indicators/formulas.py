@@ -16,7 +16,7 @@ from trading.indicators import (
     volume,
 )
 from trading.indicators.arithmetic import Array
-from trading.indicators.companions import ALONE, Companions
+from trading.indicators.companions import NO_COMPANIONS, Companions
 from trading.indicators.price_arrays import PriceArrays
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, MEMORY, WINDOW
 from trading.regime import regime_columns, regime_numbers
@@ -33,30 +33,30 @@ Formula = Callable[[], dict[str, Array]]
 ROW = {name: row for row, name in enumerate((*FEATURE_NAMES, "keltner_channel"))}
 
 
-def newest_values(prices: PriceArrays, companions: Companions = ALONE) -> dict[str, float | None]:
+def newest_values(prices: PriceArrays, companions: Companions = NO_COMPANIONS) -> dict[str, float | None]:
     """Return the newest candle's features, None where a companion is unknown.
 
     For callers that keep the window as arrays: `lookback` + 1 candles or more, or all there are.
     """
     recent, few = prices.last(MEMORY + 1), prices.last(WINDOW)
     newest: dict[str, Array] = {}
-    for formula in _recursive(recent):
+    for formula in _list_recursive(recent):
         newest |= formula()
-    for formula in _windowed(few, newest["keltner_channel"][-few.size :]):
+    for formula in _list_windowed(few, newest["keltner_channel"][-few.size :]):
         newest |= formula()
     newest |= timeframes.newest_trends_of_timeframes(prices)
     newest |= other_pairs.compare_pairs(prices.last(other_pairs.CORRELATION + 1), companions)
-    newest |= volume.vwap_distance(prices.last(volume.whole_day(prices.timeframe) + 1))
+    newest |= volume.vwap_distance(prices.last(volume.day_warm_up(prices.timeframe) + 1))
     row = {name: values.item(-1) for name, values in newest.items()}
     row |= regime_numbers(row)
     return {name: value if (value := row[name]) == value else None for name in FEATURE_NAMES}
 
 
-def all_values(prices: PriceArrays, companions: Companions = ALONE) -> Array:
+def all_values(prices: PriceArrays, companions: Companions = NO_COMPANIONS) -> Array:
     """Return (features, n) in the order of FEATURES, NaN inside the warm-up and where a companion is unknown."""
     # One large piece of memory is had far cheaper than many small ones.
     values = np.empty((len(ROW), prices.size))
-    whole = [partial(_fill, values, prices, formula) for formula in _whole(prices, companions)]
+    whole = [partial(_fill, values, prices, formula) for formula in _list_whole_history(prices, companions)]
     pieces = [partial(_fill_piece, values, prices, start) for start in range(0, prices.size, _CHUNK)]
     if prices.size >= _WORTH_THREADS:
         np.empty(_KEPT_MEMORY // 8)
@@ -87,7 +87,7 @@ def _fill_piece(values: Array, prices: PriceArrays, start: int) -> None:
     """
     first, end = max(start - WINDOW + 1, 0), min(start + _CHUNK, prices.size)
     rows = values[:, start:end]
-    for formula in _windowed(prices.between(first, end), values[ROW["keltner_channel"], first:end]):
+    for formula in _list_windowed(prices.between(first, end), values[ROW["keltner_channel"], first:end]):
         for name, column in formula().items():
             rows[ROW[name]] = column[start - first :]
             rows[ROW[name], : max(_warm_up(name, prices) - start, 0)] = np.nan
@@ -100,17 +100,17 @@ def _warm_up(name: str, prices: PriceArrays) -> int:
     return FEATURES[row].warm_up_for(prices.timeframe) if row < len(FEATURES) else 0
 
 
-def _whole(prices: PriceArrays, companions: Companions) -> list[Formula]:
+def _list_whole_history(prices: PriceArrays, companions: Companions) -> list[Formula]:
     """List what goes through the candles from first to last, the longest first: two threads then end together."""
     return [
         partial(timeframes.trends_of_timeframes, prices),
-        *_recursive(prices),
+        *_list_recursive(prices),
         partial(other_pairs.compare_pairs, prices, companions),
         partial(volume.vwap_distance, prices),
     ]
 
 
-def _recursive(prices: PriceArrays) -> list[Formula]:
+def _list_recursive(prices: PriceArrays) -> list[Formula]:
     """List what remembers all of history, ever less of it."""
     return [
         partial(trend.directional_movement, prices),
@@ -121,7 +121,7 @@ def _recursive(prices: PriceArrays) -> list[Formula]:
     ]
 
 
-def _windowed(prices: PriceArrays, keltner_channel: Array) -> list[Formula]:
+def _list_windowed(prices: PriceArrays, keltner_channel: Array) -> list[Formula]:
     """List what depends on WINDOW candles at most, once the average true range is known."""
     return [
         partial(volatility.bollinger_bands, prices, keltner_channel),

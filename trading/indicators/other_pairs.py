@@ -6,7 +6,7 @@ import numpy as np
 
 from trading.correlation import rolling_correlation
 from trading.indicators.arithmetic import Array
-from trading.indicators.companions import Companions, Detour, align
+from trading.indicators.companions import Companions, TriangleCandles, align
 from trading.indicators.feature import Family, Feature, GapRule, after
 from trading.indicators.price_arrays import PriceArrays
 
@@ -53,7 +53,7 @@ def _btc_correlation(prices: PriceArrays, companions: Companions) -> Array:
     return rolling_correlation(prices.close, reference, CORRELATION)
 
 
-def _triangle(prices: PriceArrays, detour: Detour | None) -> dict[str, Array]:
+def _triangle(prices: PriceArrays, detour: TriangleCandles | None) -> dict[str, Array]:
     if detour is None:
         return {"triangle_deviation": np.zeros(prices.size), "triangle_edge": np.zeros(prices.size)}
     triangle = detour.triangle

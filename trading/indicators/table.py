@@ -7,7 +7,7 @@ import polars as pl
 
 from trading.errors import NotStored
 from trading.indicators import regimes
-from trading.indicators.companions import ALONE, Companions, align, known_since
+from trading.indicators.companions import NO_COMPANIONS, Companions, align, companion_known_at
 from trading.indicators.formulas import all_values, newest_values
 from trading.indicators.price_arrays import PriceArrays, price_arrays
 from trading.indicators.registry import FEATURE_NAMES, FEATURES, REGIME_WEIGHTS, lookback, slowest
@@ -15,7 +15,7 @@ from trading.market import Timeframe
 
 
 def feature_table(
-    candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = ALONE
+    candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = NO_COMPANIONS
 ) -> pl.DataFrame:
     """Return one row per candle with FEATURE_SCHEMA: times, every feature, and `regime` in words.
 
@@ -31,7 +31,7 @@ def feature_table(
 
 
 def live_row(
-    candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = ALONE
+    candles: pl.DataFrame, timeframe: Timeframe, companions: Companions = NO_COMPANIONS
 ) -> dict[str, float | None]:
     """Return the newest candle's features, from the last `lookback` + 1 candles: the same as its row in the table.
 
@@ -59,9 +59,9 @@ def _with_nulls(columns: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
 def _known_at(candles: pl.DataFrame, prices: PriceArrays, companions: Companions) -> pl.Series:
     known = [candles["known_at"]]
     if companions.reference is not None:
-        known.append(known_since(companions.reference, align(prices, companions.reference)))
+        known.append(companion_known_at(companions.reference, align(prices, companions.reference)))
     if (detour := companions.triangle) is not None:
-        known += [known_since(leg, align(prices, leg)) for leg in (detour.first, detour.second)]
+        known += [companion_known_at(leg, align(prices, leg)) for leg in (detour.first, detour.second)]
     latest = pl.select(pl.max_horizontal(known)).to_series() if len(known) > 1 else known[0]
     if not latest.null_count() and latest.is_sorted():
         return latest.alias("known_at")

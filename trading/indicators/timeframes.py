@@ -30,13 +30,13 @@ def _rung(timeframe: Timeframe, above: int) -> Timeframe:
 
 
 @cache
-def _needed(rung: Timeframe, timeframe: Timeframe) -> int:
+def _candles_needed(rung: Timeframe, timeframe: Timeframe) -> int:
     """Return how many candles hold the ends of 11 closed ones of `rung`, however the first lies in its own."""
     return (CHANGES + 1) * (rung.duration // timeframe.duration)
 
 
-def _closed(above: int) -> WarmUp:
-    return lambda timeframe: _needed(_rung(timeframe, above), timeframe) - 1
+def _closed_warm_up(above: int) -> WarmUp:
+    return lambda timeframe: _candles_needed(_rung(timeframe, above), timeframe) - 1
 
 
 _trend = partial(Feature, family=Family.TREND, unit="-1..1", source=_SOURCE, gaps=GapRule.HIGHER_TIMEFRAME)
@@ -44,17 +44,17 @@ _trend = partial(Feature, family=Family.TREND, unit="-1..1", source=_SOURCE, gap
 FEATURES = (
     _trend(
         "higher_trend_1",
-        warm_up=_closed(1),
+        warm_up=_closed_warm_up(1),
         formula=_MEASURE + "of the next timeframe above in 1m, 5m, 15m, 1h, 4h, 1d; of 1d itself there",
     ),
     _trend(
         "higher_trend_2",
-        warm_up=_closed(2),
+        warm_up=_closed_warm_up(2),
         formula=_MEASURE + "of the timeframe after the next in 1m, 5m, 15m, 1h, 4h, 1d; of 1d where they end",
     ),
     _trend(
         "timeframe_alignment",
-        warm_up=_closed(len(LADDER)),
+        warm_up=_closed_warm_up(len(LADDER)),
         formula="mean of that measure over the candles' own timeframe and all above it in 5m, 15m, 1h, 4h, 1d",
     ),
 )

@@ -15,7 +15,7 @@ from trading.market import Timeframe
 _volume = partial(Feature, family=Family.VOLUME)
 
 
-def whole_day(timeframe: Timeframe) -> int:
+def day_warm_up(timeframe: Timeframe) -> int:
     """Return the warm-up of a day: the window holds the day's first candle wherever in the day the history begins."""
     return candle_length(Timeframe.D1) // candle_length(timeframe) - 1
 
@@ -46,7 +46,7 @@ FEATURES = (
     _volume(
         "vwap_distance",
         unit=SHARE,
-        warm_up=whole_day,
+        warm_up=day_warm_up,
         formula="close / volume-weighted average of the typical price since midnight UTC - 1; "
         "0 while none was traded",
         source="Berkowitz, Logue, Noser 1988",

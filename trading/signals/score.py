@@ -33,12 +33,12 @@ USED = (
     "volume_ratio",
 )
 
-LARGEST = 1e6  # no indicator is anywhere near a million
-STILL = 1e-9  # an ATR below this share of the price is finer than any venue's prices
+MAX_INDICATOR = 1e6  # no indicator is anywhere near a million
+MIN_ATR_SHARE = 1e-9  # an ATR below this share of the price is finer than any venue's prices
 
 
 @dataclass(frozen=True, slots=True)
-class Score(Generic[Number]):
+class SignalScore(Generic[Number]):
     """-1..1 each: floats for one row, (n,) for a table."""
 
     alignment: Number
@@ -47,20 +47,20 @@ class Score(Generic[Number]):
     total: Number
 
 
-def usable(values: Mapping[str, Array], closes: Array) -> npt.NDArray[np.bool_]:
-    """True where every USED value and the close make a judgement possible."""
-    possible = (closes > 0) & (closes < np.inf) & (values["atr_14_share"] >= STILL)
+def is_usable(values: Mapping[str, Array], closes: Array) -> npt.NDArray[np.bool_]:
+    """Return True where every USED value and the close make a judgement possible."""
+    possible = (closes > 0) & (closes < np.inf) & (values["atr_14_share"] >= MIN_ATR_SHARE)
     for name in USED:
-        possible &= np.abs(values[name]) < LARGEST
+        possible &= np.abs(values[name]) < MAX_INDICATOR
     return np.asarray(possible)
 
 
-def score(values: Mapping[str, Number], breakout_volume_ratio: float) -> Score[Number]:
-    """The score of one row, or of every row of a table; all of them are usable."""
+def score(values: Mapping[str, Number], breakout_volume_ratio: float) -> SignalScore[Number]:
+    """Compute the score of one row, or of every row of a table; all of them are usable."""
     alignment = _alignment(values)
     trend = _trend(values, alignment)
     breakout = _breakout(values, breakout_volume_ratio)
-    return Score(alignment, trend, breakout, _clip(trend + (1.0 - abs(trend)) * breakout))
+    return SignalScore(alignment, trend, breakout, _clip(trend + (1.0 - abs(trend)) * breakout))
 
 
 def _trend(values: Mapping[str, Number], alignment: Number) -> Number:
@@ -71,22 +71,22 @@ def _trend(values: Mapping[str, Number], alignment: Number) -> Number:
         + 0.15 * _direction(values)
         + 0.15 * _clip(momentum)
     )
-    return score * _freshness(values["rsi_14"], score)
+    return score * _exhaustion(values["rsi_14"], score)
 
 
 def _alignment(values: Mapping[str, Number]) -> Number:
     """1 when EMA 9 > 21 > 50 by an ATR or more each, -1 the other way round, 0 when they contradict."""
     fast = _clip((values["ema_21_ratio"] - values["ema_9_ratio"]) / values["atr_14_share"])
     slow = _clip((values["ema_50_ratio"] - values["ema_21_ratio"]) / values["atr_14_share"])
-    nearer = _either(abs(fast) < abs(slow), fast, slow)
-    return _either(fast * slow > 0, nearer, 0.0)
+    nearer = _choose(abs(fast) < abs(slow), fast, slow)
+    return _choose(fast * slow > 0, nearer, 0.0)
 
 
 def _direction(values: Mapping[str, Number]) -> Number:
     plus, minus = values["plus_di_14"], values["minus_di_14"]
     movement = plus + minus
     moves = movement > 0
-    return _clip(_either(moves, plus - minus, 0.0) / _either(moves, movement, 1.0))
+    return _clip(_choose(moves, plus - minus, 0.0) / _choose(moves, movement, 1.0))
 
 
 def _adx_strength(values: Mapping[str, Number]) -> Number:
@@ -94,9 +94,9 @@ def _adx_strength(values: Mapping[str, Number]) -> Number:
     return _share((values["adx_14"] - 0.15) / 0.25)
 
 
-def _freshness(rsi: Number, score: Number) -> Number:
+def _exhaustion(rsi: Number, score: Number) -> Number:
     """1 up to an RSI of 0.8 in the trend's direction, falling to 0.75 where no candle moved against it."""
-    onward = _either(score > 0, rsi, 1.0 - rsi)
+    onward = _choose(score > 0, rsi, 1.0 - rsi)
     return 1.0 - 0.25 * _share((onward - 0.8) / 0.2)
 
 
@@ -108,7 +108,7 @@ def _breakout(values: Mapping[str, Number], volume_ratio: float) -> Number:
     squeezed = _share((1.0 - values["squeeze_lowest"]) / 0.1)
     widened = _share((values["squeeze_ratio"] - values["squeeze_lowest"]) / 0.25)
     confirmed = excess * volume * (0.6 + 0.4 * squeezed * widened)
-    return _either(outside > 0, confirmed, -confirmed) + 0.0
+    return _choose(outside > 0, confirmed, -confirmed) + 0.0
 
 
 def _clip(values: Number) -> Number:
@@ -125,7 +125,7 @@ def _between(values: Number, lowest: float, highest: float) -> Number:
     return np.minimum(np.maximum(values, lowest), highest)
 
 
-def _either(condition: bool | npt.NDArray[np.bool_], yes: Number, no: Number | float) -> Number:
+def _choose(condition: bool | npt.NDArray[np.bool_], yes: Number, no: Number | float) -> Number:
     if isinstance(yes, float) and isinstance(no, float):
         return yes if condition else no
     return np.where(condition, yes, no)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from trading.errors import InvalidValue
-from trading.signals.score import LARGEST, STILL, USED, Array, score, usable
+from trading.signals.score import MAX_INDICATOR, MIN_ATR_SHARE, USED, Array, is_usable, score
 
 __all__ = [
     "USED",
@@ -26,6 +26,8 @@ __all__ = [
 
 
 class Direction(StrEnum):
+    """Where the technical agent expects the price to go."""
+
     LONG = "LONG"
     SHORT = "SHORT"
     NEUTRAL = "NEUTRAL"
@@ -37,6 +39,8 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignalRules:
+    """Thresholds of the signal, and how its stop and take profit are placed."""
+
     trend_threshold: float  # strength from which on there is a direction
     breakout_volume_ratio: float  # volume over its mean that confirms a breakout in full
     stop_atr: float  # stop distance in average true ranges ...
@@ -57,7 +61,9 @@ class SignalRules:
 
 @dataclass(frozen=True, slots=True)
 class TechnicalSignal:
-    """`strength` (0..1) is the size of the score, also without a direction; the three prices are None then.
+    """A direction with its prices and reasons.
+
+    `strength` (0..1) is the size of the score, also without a direction; the three prices are None then.
 
     `indicators` holds the finite values that were used.
     """
@@ -72,7 +78,7 @@ class TechnicalSignal:
 
 
 def technical_signal(row: Mapping[str, float | None], close: float, rules: SignalRules) -> TechnicalSignal:
-    """The signal of one feature row; NEUTRAL with strength 0 when an input is missing or impossible."""
+    """Judge one feature row; NEUTRAL with strength 0 when an input is missing or impossible."""
     values = {name: _number(row, name) for name in USED}
     known = {name: value for name, value in values.items() if math.isfinite(value)}
     if faults := _faults(values, close):
@@ -86,14 +92,14 @@ def technical_signal(row: Mapping[str, float | None], close: float, rules: Signa
     direction = _direction(total, rules)
     stop, target = protective_levels(direction, close, row, rules)
     if stop is None or target is None:
-        verdict = f"strength {abs(total):.2f} gives no direction: {_lack(direction, rules)}"
+        verdict = f"strength {abs(total):.2f} gives no direction: {_explain_neutral(direction, rules)}"
         return TechnicalSignal(Direction.NEUTRAL, abs(total), None, None, None, known, (*reasons, verdict))
     verdict = f"strength {abs(total):.2f} is {direction}: stop {stop:.8g}, take profit {target:.8g}"
     return TechnicalSignal(direction, abs(total), close, stop, target, known, (*reasons, verdict))
 
 
 def signal_table(features: pl.DataFrame, closes: Array, rules: SignalRules) -> pl.DataFrame:
-    """`technical_signal` of every row of `features` at once, `closes` (n,) being their candles' closes.
+    """Compute `technical_signal` of every row of `features` at once; `closes` (n,) are their candles' closes.
 
     Columns open_time, direction (Int8: -1, 0, 1), strength (0..1) and, null while the direction is 0,
     stop_distance and target_distance, both above zero as shares of the entry: entry (1 - direction x
@@ -101,7 +107,7 @@ def signal_table(features: pl.DataFrame, closes: Array, rules: SignalRules) -> p
     """
     _refuse_mismatch(features, closes)
     values = {name: features[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in USED}
-    possible = usable(values, closes)
+    possible = is_usable(values, closes)
     safe = {name: np.where(possible, column, 1.0) for name, column in values.items()}
     with np.errstate(over="ignore"):  # absurd rows: infinite parts are cut to -1 or 1
         total = np.where(possible, score(safe, rules.breakout_volume_ratio).total, 0.0)
@@ -124,7 +130,7 @@ def signal_table(features: pl.DataFrame, closes: Array, rules: SignalRules) -> p
 def protective_levels(
     direction: Direction, close: float, row: Mapping[str, float | None], rules: SignalRules
 ) -> tuple[float, float] | tuple[None, None]:
-    """Stop and take profit of an entry at `close`; (None, None) without a direction or a usable ATR.
+    """Return stop and take profit of an entry at `close`; (None, None) without a direction or a usable ATR.
 
     The stop lies min(stop_atr x ATR, stop_maximum x close) from the entry.
     """
@@ -162,7 +168,7 @@ def _refuse_mismatch(features: pl.DataFrame, closes: Array) -> None:
         raise InvalidValue(f"{closes.size} closes for {features.height} rows of features: give one of each")
 
 
-def _lack(direction: Direction, rules: SignalRules) -> str:
+def _explain_neutral(direction: Direction, rules: SignalRules) -> str:
     weak = direction is Direction.NEUTRAL
     return f"it takes {rules.trend_threshold:g}" if weak else "the price leaves no room for a stop"
 
@@ -179,13 +185,18 @@ def _direction(total: float, rules: SignalRules) -> Direction:
 
 
 def _faults(values: Mapping[str, float], close: float) -> tuple[str, ...]:
-    """Every input that makes a judgement impossible, in words; `usable` says it of a table."""
-    wrong = [f"{name} is {value}" for name, value in values.items() if not abs(value) < LARGEST]
+    """Describe every input that makes a judgement impossible; `is_usable` is the same for a table."""
+    wrong = [f"{name} is {value}" for name, value in values.items() if not _is_possible(value)]
     if not 0 < close < math.inf:
         wrong.append(f"close is {close}")
-    if values["atr_14_share"] < STILL:
+    if values["atr_14_share"] < MIN_ATR_SHARE:
         wrong.append(f"atr_14_share is {values['atr_14_share']:.2g}: nothing moves")
     return tuple(f"no signal: {fault}" for fault in wrong)
+
+
+def _is_possible(indicator: float) -> bool:
+    """NaN and infinity are not."""
+    return abs(indicator) < MAX_INDICATOR
 
 
 def _trend_reason(values: Mapping[str, float], trend: float, alignment: float) -> str:

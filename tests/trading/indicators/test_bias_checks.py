@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trading.indicators.candle_walks import H1, M1, START, candles, holed, recorded
 from trading.indicators import feature_table, lookback
-from trading.indicators.bias_checks import TOLERANCE, moved_columns, recursive_bias
+from trading.indicators.bias_checks import TOLERANCE, lookahead_columns, recursive_bias
 from trading.market import Timeframe
 
 
@@ -39,48 +39,48 @@ def test_whatever_the_cut_every_row_before_it_stays_what_it_was(
     seed: int, cuts: list[int], tick: float, timeframe: Timeframe
 ) -> None:
     frame = holed(candles(600, seed, tick, still=0.2, timeframe=timeframe), seed)
-    assert moved_columns(lambda part: feature_table(part, timeframe), frame, cuts) == {}
+    assert lookahead_columns(lambda part: feature_table(part, timeframe), frame, cuts) == {}
 
 
 def test_on_recorded_minutes_with_gaps_too_every_row_before_a_cut_stays_what_it_was() -> None:
     frame = recorded("binance_XRP-BTC_1m_2021", M1)[:40_000]
-    assert moved_columns(lambda part: feature_table(part, M1), frame, [17_000, 25_003, 39_999]) == {}
+    assert lookahead_columns(lambda part: feature_table(part, M1), frame, [17_000, 25_003, 39_999]) == {}
 
 
 def test_a_planted_look_ahead_is_caught_and_its_column_and_first_time_named() -> None:
     frame = candles(400, 51)
-    assert moved_columns(peeking, frame, [100, 300]) == {"rsi_14": START + timedelta(hours=98)}
+    assert lookahead_columns(peeking, frame, [100, 300]) == {"rsi_14": START + timedelta(hours=98)}
 
 
 def test_a_higher_candle_that_is_shown_before_it_closes_is_caught() -> None:
     frame = candles(400, 52)
-    assert set(moved_columns(higher_candle_too_early, frame, [301])) == {"four"}
+    assert set(lookahead_columns(higher_candle_too_early, frame, [301])) == {"four"}
 
 
 def test_words_and_times_that_change_are_caught_too() -> None:
     def last_word(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.select("open_time", told=pl.col("open_time").last(), word=pl.lit(str(frame.height)))
+        return frame.select("open_time", last=pl.col("open_time").last(), word=pl.lit(str(frame.height)))
 
-    assert set(moved_columns(last_word, candles(9), [5])) == {"told", "word"}
+    assert set(lookahead_columns(last_word, candles(9), [5])) == {"last", "word"}
 
 
 def test_a_number_that_appears_only_later_is_caught() -> None:
     def late(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.select("open_time", value=pl.col("close").shift(-1))
 
-    assert moved_columns(late, candles(9), [5]) == {"value": START + timedelta(hours=4)}
+    assert lookahead_columns(late, candles(9), [5]) == {"value": START + timedelta(hours=4)}
 
 
 def test_stored_rows_that_no_computation_gives_are_caught() -> None:
     frame = candles(400, 53)
     stored = honest(frame)[300:].with_columns(adx_14=pl.col("adx_14") * (1 + 1e-6))
-    assert moved_columns(honest, frame, [350], stored) == {"adx_14": START + timedelta(hours=300)}
+    assert lookahead_columns(honest, frame, [350], stored) == {"adx_14": START + timedelta(hours=300)}
 
 
 def test_differences_of_rounding_are_none() -> None:
     frame = candles(400, 54)
     stored = honest(frame).with_columns(adx_14=pl.col("adx_14") * (1 + 1e-12))
-    assert moved_columns(honest, frame, [350], stored) == {}
+    assert lookahead_columns(honest, frame, [350], stored) == {}
 
 
 def test_with_the_stated_look_back_no_feature_remembers_where_history_starts() -> None:

@@ -12,8 +12,8 @@ from trading.correlation import correlation
 from trading.errors import InvalidCandles
 from trading.fills import Costs
 from trading.indicators import (
-    ALONE,
     FEATURE_NAMES,
+    NO_COMPANIONS,
     POLICY_FEATURES,
     Companions,
     companion_pairs,
@@ -21,7 +21,7 @@ from trading.indicators import (
     feature_table,
     live_row,
 )
-from trading.indicators.bias_checks import moved_columns
+from trading.indicators.bias_checks import lookahead_columns
 from trading.indicators.companions import leg_cost, reference_of
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.triangle import triangle_of
@@ -132,7 +132,7 @@ def test_a_row_is_known_once_its_companions_candles_are() -> None:
 def test_companions_do_not_let_the_future_in() -> None:
     tables = {pair: holed(table, seed) for seed, (pair, table) in enumerate(three().items())}
     compute = partial(feature_table, timeframe=H1, companions=beside(CROSS, tables))
-    assert moved_columns(compute, tables[CROSS], [150, 301, 402]) == {}
+    assert lookahead_columns(compute, tables[CROSS], [150, 301, 402]) == {}
 
 
 @pytest.mark.parametrize("pair", THREE.pairs, ids=str)
@@ -170,5 +170,5 @@ def test_a_companion_with_an_impossible_close_is_refused_by_its_time(wrong: floa
 
 
 def test_an_empty_table_has_no_companions_to_look_at() -> None:
-    assert feature_table(NOTHING, Timeframe.H1, ALONE).height == 0
+    assert feature_table(NOTHING, Timeframe.H1, NO_COMPANIONS).height == 0
     assert feature_table(NOTHING, Timeframe.H1, beside(XRP, three())).height == 0

@@ -75,7 +75,7 @@ def test_naming_features_does_not_load_the_compiler() -> None:
 
 
 def test_the_page_is_printed_by_the_command_that_it_names() -> None:
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "trading.indicators"], capture_output=True, text=True, check=True
     )
-    assert told.stdout == document()
+    assert printed.stdout == document()
