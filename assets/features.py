@@ -233,7 +233,7 @@ def _evenly_spaced(first: int, last: int) -> list[int]:
 
 
 def _verdicts(faulty: Mapping[str, set[str]], fault: str) -> dg.TableMetadataValue:
-    """One row per column of the table."""
+    """Return one row per column of the table."""
     rows = []
     for name in FEATURE_SCHEMA.names():
         pairs = [pair for pair, columns in faulty.items() if name in columns]

@@ -93,7 +93,7 @@ def _may_hold_our_pair(row: dict[str, Any], system: System) -> bool:
 def _common_window(
     system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]
 ) -> CommonWindow:
-    """The longest common time among these files; NotStored names what was refused."""
+    """Find the longest common time among these files; NotStored names what was refused."""
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     for row in reports:
         if not row["refused_reason"]:

@@ -38,7 +38,7 @@ def _command(host: str, port: int) -> list[str]:
 
 
 def _run_group(command: list[str], folder: Path) -> int:
-    """The command in its own process group, which is stopped as a whole: its children outlive a plain kill.
+    """Run the command in its own process group, which is stopped as a whole: its children outlive a plain kill.
 
     It runs in `folder`, since Dagster warns about the dagster.yaml that lies beside the project.
     """

@@ -42,7 +42,7 @@ def _is_database_error(error: BaseException) -> bool:
 
 
 def _error_chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and what was being handled when it came."""
+    """Yield the error, its causes, and the errors that were being handled when it came."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

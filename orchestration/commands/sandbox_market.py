@@ -66,7 +66,7 @@ def sandbox_opening(settings: Settings, config: SandboxConfig, folder: Path) -> 
 
 
 def _account(settings: Settings, prices: Prices) -> Account:
-    """The capital of the settings, as far as it can be priced here: a replay need not have every pair."""
+    """Return the capital of the settings, as far as it can be priced here: a replay need not have every pair."""
     capital, quote = settings.venue.capital, settings.market.quote
     priced = {quote, *(asset for pair in prices for asset in (pair.base, pair.quote))}
     fixed = {asset: amount for asset, amount in capital.fixed.items() if asset in priced}
@@ -74,7 +74,7 @@ def _account(settings: Settings, prices: Prices) -> Account:
 
 
 def _level_value(config: SandboxConfig, pair: Pair, quote: str, prices: Prices) -> Decimal:
-    """In the pair's own quote currency."""
+    """Return the value of a book level in the pair's own quote currency."""
     return config.level_value / rate(pair.quote, quote, prices)
 
 
@@ -94,7 +94,7 @@ def _terms(settings: Settings, config: SandboxConfig) -> MarginTerms:
 def _market(
     config: SandboxConfig, instruments: Instruments, folder: Path
 ) -> tuple[TickSource, datetime, Identity]:
-    """What is played, from when, and its name; the same market as before in this folder, or InvalidSettings."""
+    """Return the tick source, its start and its identity; InvalidSettings when the folder has another market."""
     if not config.is_replay:
         return _simulator(config, instruments, folder)
     kind, play = ("trades", _trades) if config.trades else ("candles", _candles)
@@ -114,7 +114,7 @@ def _market(
 
 
 def _trades(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
-    """And the time in which there are trades of every pair."""
+    """Build a replay of trades, with the time in which there are trades of every pair."""
     source = TradeReplay.of_path(path, instruments)
     begins = max(TradeReplay.of_path(path, {pair: instruments[pair]}).first() for pair in source.pairs)
     ends = min(source.history(pair, ALWAYS, 1)[-1].at for pair in source.pairs)
@@ -122,7 +122,7 @@ def _trades(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSou
 
 
 def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSource, datetime, datetime]:
-    """The longest time for which one venue has candles of all pairs that are there."""
+    """Build a replay of the longest time for which one venue has candles of all pairs that are there."""
     landing = LandingArea(folder / "candles")
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     pairs: set[Pair] = set()
@@ -149,7 +149,7 @@ def _candles(path: Path, instruments: Instruments, folder: Path) -> tuple[TickSo
 def _simulator(
     config: SandboxConfig, instruments: Instruments, folder: Path
 ) -> tuple[TickSource, datetime, Identity]:
-    """A market that goes on while nobody looks: its beginning is kept, so that it stays the same one."""
+    """Build the simulated market; its beginning is stored, so that a later start continues the same market."""
     now = datetime.now(UTC)
     midnight = datetime.combine(now.date(), time(), UTC) - timedelta(days=config.history_days)
     known = _check_same_market(folder, {"seed": config.seed})
@@ -160,7 +160,7 @@ def _simulator(
 
 
 def _check_same_market(folder: Path, identity: Identity) -> Identity:
-    """What was noted when this sandbox began, empty before; InvalidSettings when that was another market."""
+    """Return the identity stored when this sandbox began, empty before; InvalidSettings when it is another."""
     noted = folder / MARKET_FILE
     known: Identity = json.loads(noted.read_text()) if noted.exists() else {}
     if known and {key: known.get(key) for key in identity} != dict(identity):

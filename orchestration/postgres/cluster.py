@@ -140,7 +140,7 @@ class Cluster:
         return False
 
     def _postmaster(self) -> psutil.Process | None:
-        """The running server's first process; a recycled process id in postmaster.pid is not taken for it."""
+        """Return the running server's first process; a recycled process id in postmaster.pid does not count."""
         named = self._postmaster_line(0)
         return next((process for process in self.processes() if str(process.pid) == named), None)
 
@@ -236,7 +236,7 @@ def programs() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """Without PGPORT and the like, which would change what the programs do; messages in English."""
+    """Return the environment without PGPORT and the like, which change what the programs do; messages in English."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 

@@ -170,7 +170,7 @@ def test_a_planted_look_back_that_is_too_short_is_caught_and_its_column_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def forgetful(candles: pl.DataFrame, timeframe: Timeframe, companions: Companions) -> pl.DataFrame:
-        """An average that takes several times the look-back to forget its start."""
+        """Compute an average that takes several times the look-back to forget its start."""
         honest = feature_table(candles, timeframe, companions)
         return honest.with_columns(adx_14=candles["close"].ewm_mean(span=1500, adjust=False))
 

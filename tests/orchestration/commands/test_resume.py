@@ -25,7 +25,7 @@ PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "equity 880 is 12.00% (limit 10.00%)
 
 @pytest.fixture
 def services(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """The commands find this database running already."""
+    """Let the commands find this database running already."""
 
     @contextmanager
     def running() -> Iterator[None]:

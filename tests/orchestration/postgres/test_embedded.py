@@ -48,7 +48,7 @@ def accepts_connections(dsn: str) -> bool:
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home whose server is made once; every test leaves it stopped."""
+    """Make a home whose server is created once; every test leaves it stopped."""
     folder = Path(tempfile.mkdtemp(prefix="loom-"))
     yield folder
     shutil.rmtree(folder)
