@@ -44,7 +44,7 @@ def _engine_rows() -> Iterator[Row]:
                 engine.cancel("demo", resting.order_id)
                 engine.add("demo", _order(Side.BUY if number % 2 else Side.SELL, OrderType.MARKET))
 
-        with closing(schema.opened(Path(folder) / "floor.sqlite", b"floor")) as connection:
+        with closing(schema.open_store(Path(folder) / "floor.sqlite", b"floor")) as connection:
             connection.execute("CREATE TABLE floor (number INTEGER PRIMARY KEY, text TEXT)")
 
             def commits() -> None:

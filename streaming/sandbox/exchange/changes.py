@@ -1,26 +1,24 @@
-"""What one request or tick has changed so far: rows for the store and events for the listeners."""
+"""What one request or tick has changed so far: what the store has to write, and events for the listeners."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import BalanceChanged, ExchangeEvent, ExchangeFill, Print
-from trading.market import Pair, PairStatus
+from trading.market import Pair
 from trading.orders import Side
 
 
 @dataclass(slots=True)
 class Changes:
     orders: dict[str, WorkingOrder] = field(default_factory=dict)
-    executions: list[ExchangeFill] = field(default_factory=list)
+    fills: list[ExchangeFill] = field(default_factory=list)
     entries: list[BalanceChanged] = field(default_factory=list)
     accounts: dict[str, None] = field(default_factory=dict)
-    house: bool = False  # what the market maker and the till of fees hold
     markets: dict[Pair, None] = field(default_factory=dict)
     prints: dict[Pair, list[Print]] = field(default_factory=dict)
     levels: dict[tuple[Pair, Side, Decimal], None] = field(default_factory=dict)
-    switches: dict[str, float | None] = field(default_factory=dict)
-    statuses: dict[Pair | None, PairStatus] = field(default_factory=dict)
+    exchange: bool = False  # a status or a dead man's switch
     events: list[ExchangeEvent] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -31,6 +29,5 @@ class Changes:
             or self.markets
             or self.prints
             or self.levels
-            or self.switches
-            or self.statuses
+            or self.exchange
         )

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 from math import isfinite
 
 from streaming.sandbox.exchange.engine_state import EngineState
-from streaming.sandbox.exchange.ledger import ExchangeAccount, highest_fee, hold_of
+from streaming.sandbox.exchange.ledger import ExchangeAccount, highest_fee, reservation_of
 from streaming.sandbox.exchange.prices import check_number
 from streaming.sandbox.model import (
     AT_ONCE,
@@ -23,7 +23,7 @@ from trading.portfolio import rate
 from trading.portfolio.exact import ROUNDED
 
 ZERO = Decimal(0)
-LONGEST_CLIENT_ID = 36  # a UUID; docs.kraken.com/exchange/guides/general/clordid.md
+MAX_CLIENT_ID_LENGTH = 36  # a UUID; docs.kraken.com/exchange/guides/general/clordid.md
 DOWN = frozenset({PairStatus.MAINTENANCE, PairStatus.DELISTED})
 ARGUMENT = "EGeneral:Invalid arguments:"
 
@@ -72,7 +72,7 @@ def _check_expiry(request: NewOrder, server: float) -> None:
 def _check_names(request: NewOrder) -> None:
     if request.client_order_id and request.user_reference:
         raise Refused(f"{ARGUMENT}cl_ord_id and userref exclude each other")
-    if len(request.client_order_id) > LONGEST_CLIENT_ID:
+    if len(request.client_order_id) > MAX_CLIENT_ID_LENGTH:
         raise Refused(f"{ARGUMENT}cl_ord_id")
 
 
@@ -112,70 +112,72 @@ def check_count(account: ExchangeAccount, pair: Pair, most: int) -> None:
         raise Refused("EOrder:Orders limit exceeded")
 
 
-def check_post_only(floor: EngineState, order: ExchangeOrder) -> None:
+def check_post_only(state: EngineState, order: ExchangeOrder) -> None:
     request, limit = order.request, order.limit_price
-    if request.post_only and limit is not None and floor.market(request.pair).would_take(request.side, limit):
+    if request.post_only and limit is not None and state.market(request.pair).would_take(request.side, limit):
         raise Refused("EOrder:Post only order")
 
 
-def check_means(
-    floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str = ""
+def check_funds(
+    state: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str = ""
 ) -> None:
     """Funds or margin for the rest of the order; what the order `replaced` holds counts as free."""
     if order.request.leverage > 1:
-        _check_margin(floor, account, order, replaced)
+        _check_margin(state, account, order, replaced)
     else:
-        _check_funds(floor, account, order, replaced)
+        _check_spot_funds(state, account, order, replaced)
 
 
-def _check_funds(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
-    market = floor.market(order.request.pair)
-    needed = hold_of(order, market.instrument)
+def _check_spot_funds(
+    state: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str
+) -> None:
+    market = state.market(order.request.pair)
+    needed = reservation_of(order, market.instrument)
     assert needed is not None
     asset, amount = needed
     if order.request.order_type is OrderType.MARKET and asset == order.request.pair.quote:
         match = market.match_terms(order.request.side, None, order.remaining, order.account)
         amount = match.cost * (1 + market.instrument.taker_fee)
-    if amount > account.available(asset) + account.own_hold(replaced, asset):
+    if amount > account.available(asset) + account.reserved_by(replaced, asset):
         raise Refused("EOrder:Insufficient funds")
 
 
-def _check_margin(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
+def _check_margin(state: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
     """What would be opened has to fit beside the positions and the other orders that would open some."""
     pair, side = order.request.pair, order.request.side
     if order.request.reduce_only:
         if not account.open_quantity(pair, side):
             raise Refused("EOrder:Reduce only:No position exists")
         return
-    needed = _margin_of(floor, account, order)
+    needed = _margin_of(state, account, order)
     if not needed:
         return
     for working in account.orders.values():
         if working.order.order_id != replaced:
-            needed += _margin_of(floor, account, working.order)
+            needed += _margin_of(state, account, working.order)
     try:
-        free = account.state.free_margin(floor.prices)
+        free = account.state.free_margin(state.prices)
     except NotStored:
         raise Refused("EService:Unavailable") from None
     if needed > free:
         raise Refused("EOrder:Insufficient margin")
 
 
-def _margin_of(floor: EngineState, account: ExchangeAccount, order: ExchangeOrder) -> Decimal:
+def _margin_of(state: EngineState, account: ExchangeAccount, order: ExchangeOrder) -> Decimal:
     """Margin and fees of what the order would open, in the account's quote currency."""
     request = order.request
     if request.leverage == 1 or request.reduce_only:
         return ZERO
     opening = max(order.remaining - account.open_quantity(request.pair, request.side), ZERO)
-    instrument = floor.market(request.pair).instrument
-    price = order.limit_price or order.trigger_price or floor.prices.get(request.pair)
+    instrument = state.market(request.pair).instrument
+    price = order.limit_price or order.trigger_price or state.prices.get(request.pair)
     if price is None:
         raise Refused("EService:Unavailable")
     value = opening * price
-    fees = value * (highest_fee(instrument) + floor.terms.opening_fee)
+    fees = value * (highest_fee(instrument) + state.terms.opening_fee)
     try:
         with localcontext(ROUNDED):
-            return (value / request.leverage + fees) * rate(request.pair.quote, floor.quote, floor.prices)
+            return (value / request.leverage + fees) * rate(request.pair.quote, state.quote, state.prices)
     except NotStored:
         raise Refused("EService:Unavailable") from None
 

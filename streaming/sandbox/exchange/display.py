@@ -30,15 +30,15 @@ class Display:
         """Something may have changed at these prices."""
         self._touched.update(dict.fromkeys(prices))
 
-    def settle(self, at: datetime) -> tuple[BookLevel, ...]:
+    def refresh(self, at: datetime) -> tuple[BookLevel, ...]:
         """Bring the touched prices up to date; those that really differ from what was told before."""
         if not self._touched:
             return ()
-        changed = [level for price in self._touched if (level := self._renewed(price, at)) is not None]
+        changed = [level for price in self._touched if (level := self._refresh_level(price, at)) is not None]
         self._touched.clear()
         return tuple(changed)
 
-    def _renewed(self, price: Decimal, at: datetime) -> BookLevel | None:
+    def _refresh_level(self, price: Decimal, at: datetime) -> BookLevel | None:
         quantity, shown = self._quantity_at(price), self._levels.get(price)
         if quantity == (shown.quantity if shown else 0):
             return None

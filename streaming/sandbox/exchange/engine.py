@@ -10,7 +10,7 @@ from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.ids import Ids
 from streaming.sandbox.exchange.pair_market import PairMarket
-from streaming.sandbox.exchange.recovery import resume
+from streaming.sandbox.exchange.recovery import restore
 from streaming.sandbox.exchange.reductions import reduce_to_positions
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, Tick, TickSource
@@ -23,7 +23,7 @@ Listener = Callable[[ExchangeEvent], None]
 
 
 class Engine:
-    floor: EngineState
+    state: EngineState
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Engine:
         self._listeners: list[Listener] = []
         self._moment: datetime | None = None
         self._newest: datetime = store.position() or clock.now()
-        self._resume()
+        self._restore()
         self._repeats = {
             pair: (market.at, market.ticks_at)
-            for pair, market in self.floor.markets.items()
+            for pair, market in self.state.markets.items()
             if market.at is not None
         }
 
@@ -65,23 +65,23 @@ class Engine:
             self._moment = outer
 
     @contextmanager
-    def changing(self, time: datetime | None = None) -> Iterator[EngineState]:
+    def transaction(self, time: datetime | None = None) -> Iterator[EngineState]:
         """One transaction, at one market time. Refused: nothing has changed; failed: the floor is what is stored."""
-        floor = self.floor
-        floor.changes = changes = Changes()
+        state = self.state
+        state.changes = changes = Changes()
         try:
             with self.at(time or self.now()), exactly():
-                yield floor
-                reduce_to_positions(floor)
-                _note_books(floor)
+                yield state
+                reduce_to_positions(state)
+                _note_books(state)
                 if changes:
-                    self._store.commit(changes, floor)
+                    self._store.commit(changes, state)
                     self._newest = self.now()
         except BaseException as error:
             if changes or not isinstance(error, Refused):
-                self._resume()
+                self._restore()
             raise
-        self._tell(changes)
+        self._notify(changes)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -92,7 +92,7 @@ class Engine:
 
         return leave
 
-    def is_repeated(self, tick: Tick) -> bool:
+    def is_repeat(self, tick: Tick) -> bool:
         """Whether the tick was applied before the store was opened."""
         if tick.pair not in self._repeats:
             return False
@@ -105,10 +105,10 @@ class Engine:
         self._repeats[tick.pair] = at, count - 1
         return True
 
-    def unseen(self) -> dict[Pair, Sequence[Tick]]:
+    def missed_ticks(self) -> dict[Pair, Sequence[Tick]]:
         """What the source says has traded between the newest of each tape and now; as much as a tape keeps."""
-        newest = {pair: at for pair, market in self.floor.markets.items() if (at := market.newest)}
-        found = {pair: deque[Tick](maxlen=self.floor.markets[pair].tape.capacity) for pair in newest}
+        newest = {pair: at for pair, market in self.state.markets.items() if (at := market.newest)}
+        found = {pair: deque[Tick](maxlen=self.state.markets[pair].tape.capacity) for pair in newest}
         if self._source is None or not newest:
             return {}
         now = self.now()
@@ -117,25 +117,25 @@ class Engine:
                 found[tick.pair].append(tick)
         return {pair: ticks for pair, ticks in found.items() if ticks}
 
-    def _resume(self) -> None:
+    def _restore(self) -> None:
         """The floor from the store: at the start, and after a change that could not be finished."""
         self._newest = self._store.position() or self._newest
         markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
-        self.floor = EngineState(
+        self.state = EngineState(
             markets, self._terms, self._quote, self.now, self._server, Ids(self._store.salt)
         )
         with exactly():
-            resume(self.floor, self._store, self._source)
+            restore(self.state, self._store, self._source)
 
-    def _tell(self, changes: Changes) -> None:
+    def _notify(self, changes: Changes) -> None:
         prints = [TradesPrinted(pair, tuple(each)) for pair, each in changes.prints.items()]
         for event in (*prints, *changes.events):
             for listener in tuple(self._listeners):
                 listener(event)
 
 
-def _note_books(floor: EngineState) -> None:
-    now = floor.now()
-    for market in floor.markets.values():
-        if (changed := market.book_changed(now)) is not None:
-            floor.changes.events.append(changed)
+def _note_books(state: EngineState) -> None:
+    now = state.now()
+    for market in state.markets.values():
+        if (changed := market.take_book_changes(now)) is not None:
+            state.changes.events.append(changed)

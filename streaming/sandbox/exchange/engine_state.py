@@ -4,14 +4,14 @@ Every step notes in `changes` what the store has to keep and what listeners have
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from heapq import heapify, heappush
 
 from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.ids import Ids
-from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
+from streaming.sandbox.exchange.ledger import ExchangeAccount, reservation_of
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import balance_changes, fee_changes
 from streaming.sandbox.exchange.working_order import WorkingOrder
@@ -32,17 +32,8 @@ from trading.market import Pair, PairStatus
 from trading.orders import Side
 
 ZERO = Decimal(0)
-SLACK = 100  # orders that ended before they expired: so many are not worth the work
+MAX_OUTDATED = 100  # orders that ended before they expired: so many are not worth the work
 MATCHING = frozenset({PairStatus.ONLINE, PairStatus.LIMIT_ONLY, PairStatus.REDUCE_ONLY})
-
-
-@dataclass(slots=True)
-class Counters:
-    """The last number given of each kind."""
-
-    orders: int = 0
-    executions: int = 0
-    priorities: int = 0
 
 
 class EngineState:
@@ -64,7 +55,6 @@ class EngineState:
         self.accounts: dict[str, ExchangeAccount] = {}
         self.borrowers: dict[str, ExchangeAccount] = {}  # with an open position
         self.working: dict[str, WorkingOrder] = {}  # by order id
-        self.counters = Counters()
         self.market_maker: dict[str, Decimal] = {}  # what it has won of each asset, or given
         self.fees: dict[str, Decimal] = {}  # collected
         self.switches: dict[str, float] = {}  # dead man's: account to the server time at which it fires
@@ -74,9 +64,7 @@ class EngineState:
         ] = []  # fills whose close orders have yet to be placed
         self.prices: dict[Pair, Decimal] = {}  # last price of every pair that has one
         self.system_status = PairStatus.ONLINE
-        self.statuses: dict[Pair, PairStatus] = {
-            pair: market.instrument.status for pair, market in markets.items()
-        }
+        self.statuses: dict[Pair, PairStatus] = {}  # that were set: others have their instrument's
         self.changes = Changes()
 
     # --- looking up --------------------------------------------------------------------------------------------
@@ -95,23 +83,26 @@ class EngineState:
 
     def status(self, pair: Pair) -> PairStatus:
         """The pair's, unless the whole exchange is in something other than normal order."""
-        return self.system_status if self.system_status is not PairStatus.ONLINE else self.statuses[pair]
+        if self.system_status is not PairStatus.ONLINE:
+            return self.system_status
+        return self.statuses.get(pair, self.markets[pair].instrument.status)
 
     def matches(self, pair: Pair) -> bool:
         return self.status(pair) in MATCHING
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    def accept(self, order: ExchangeOrder) -> WorkingOrder:
-        """In force from now on."""
-        working = WorkingOrder(order, self.counters.orders)
+    def accept(self, draft: ExchangeOrder) -> WorkingOrder:
+        """Give the order its id; it is in force from now on."""
+        order = replace(draft, order_id=self.ids.next_order())
+        working = WorkingOrder(order, self.ids.counters.orders)
         account = self.accounts[order.account]
         self.working[order.order_id] = working
         account.orders[order.order_id] = working
         if order.request.client_order_id:
             account.client_ids[order.request.client_order_id] = order.order_id
         if order.request.expires_at is not None:
-            self._expire(order, order.request.expires_at)
+            self._schedule_expiry(order, order.request.expires_at)
         self._note(working, ExecType.PENDING_NEW)
         return working
 
@@ -119,17 +110,17 @@ class EngineState:
         """Replace the order. It must not be resting at another price or with another quantity."""
         working.order = order
         if order.state in FINAL:
-            self._forget(working)
+            self._remove(working)
         else:
-            hold = hold_of(order, self.markets[order.request.pair].instrument)
-            self.accounts[order.account].hold(order.order_id, hold)
+            hold = reservation_of(order, self.markets[order.request.pair].instrument)
+            self.accounts[order.account].reserve(order.order_id, hold)
         self._note(working, change)
 
     def end(self, working: WorkingOrder, state: OrderState, reason: str) -> None:
         """Off the book and out of force."""
         market = self.markets[working.order.request.pair]
         if working.is_resting:
-            market.unrest(working)
+            market.remove_resting(working)
             self.note_level(working.order)
         if working.is_armed and working in market.triggers:
             market.triggers.disarm(working)
@@ -137,12 +128,11 @@ class EngineState:
         self.update(working, ended, ExecType.EXPIRED if state is OrderState.EXPIRED else ExecType.CANCELED)
 
     def rest(self, working: WorkingOrder) -> None:
-        self.counters.priorities += 1
-        self.markets[working.order.request.pair].rest(working, self.counters.priorities)
+        self.markets[working.order.request.pair].rest(working, self.ids.next_priority())
         self.note_level(working.order)
         self.changes.orders[working.order.order_id] = working
 
-    def filled(self, working: WorkingOrder, execution: ExchangeFill) -> None:
+    def record_fill(self, working: WorkingOrder, execution: ExchangeFill) -> None:
         """One fill more: of what is on the book when it rests there."""
         order, market = working.order, self.markets[working.order.request.pair]
         grown = replace(
@@ -154,14 +144,14 @@ class EngineState:
         done = not grown.remaining
         if working.is_resting:
             if done:
-                market.unrest(working)
+                market.remove_resting(working)
             else:
                 market.queues[execution.side].shrink(working, execution.quantity)
                 market.touch(working)
             self.note_level(order)
         if done:
             grown = replace(grown, state=OrderState.CLOSED, closed_at=execution.at)
-        self.changes.executions.append(execution)
+        self.changes.fills.append(execution)
         self.update(working, grown, None)
         self.changes.events.append(OrderChanged(grown, ExecType.TRADE, execution))
         if done:
@@ -194,14 +184,15 @@ class EngineState:
             self.changes.events.append(entry)
         for asset, fee in paid.items():
             self.fees[asset] = self.fees.get(asset, ZERO) + fee
-        self.changes.house = True
         self.changes.accounts[account.name] = None
         if state.positions:
             self.borrowers[account.name] = account
         else:
             self.borrowers.pop(account.name, None)
 
-    def printed(self, pair: Pair, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
+    def print_trade(
+        self, pair: Pair, price: Decimal, quantity: Decimal, side: Side, order_type: str
+    ) -> Print:
         """A client's trade, on the tape."""
         print_ = self.markets[pair].tape.add(self.now(), price, quantity, side, order_type)
         self.note_print(print_)
@@ -211,17 +202,17 @@ class EngineState:
         self.changes.prints.setdefault(print_.pair, []).append(print_)
         self.changes.markets[print_.pair] = None
 
-    def _expire(self, order: ExchangeOrder, at: datetime) -> None:
+    def _schedule_expiry(self, order: ExchangeOrder, at: datetime) -> None:
         """Orders that ended long before they would expire do not stay in the heap for ever."""
         heappush(self.expiries, (at.timestamp(), order.order_id))
-        if len(self.expiries) > SLACK + 2 * len(self.working):
+        if len(self.expiries) > MAX_OUTDATED + 2 * len(self.working):
             self.expiries[:] = [each for each in self.expiries if each[1] in self.working]
             heapify(self.expiries)
 
-    def _forget(self, working: WorkingOrder) -> None:
+    def _remove(self, working: WorkingOrder) -> None:
         order = working.order
         account = self.accounts[order.account]
-        account.hold(order.order_id, None)
+        account.reserve(order.order_id, None)
         del account.orders[order.order_id]
         del self.working[order.order_id]
         if order.request.client_order_id:

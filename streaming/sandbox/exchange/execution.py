@@ -4,9 +4,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from streaming.sandbox.exchange.engine_state import EngineState
-from streaming.sandbox.exchange.fill_or_kill import fills_whole
+from streaming.sandbox.exchange.fill_or_kill import can_fill_completely
 from streaming.sandbox.exchange.matching import Match, MatchStep
-from streaming.sandbox.exchange.settlement import POSITION_CLOSED, Settled, capacity, settled
+from streaming.sandbox.exchange.settlement import POSITION_CLOSED, Settlement, capacity, settlement_of
 from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
 from streaming.sandbox.model import (
     AT_ONCE,
@@ -29,34 +29,34 @@ NO_MORE = "Nothing left on the book"
 NOT_AT_ONCE = "Immediate or cancel: the rest was not filled"
 
 
-def execute(floor: EngineState, working: WorkingOrder) -> None:
+def execute(state: EngineState, working: WorkingOrder) -> None:
     """Take what the limit allows; what is left rests, or ends where it must not."""
     order = working.order
-    if order.request.time_in_force is TimeInForce.FOK and not fills_whole(floor, working):
-        floor.end(working, OrderState.CANCELED, NOT_WHOLE)
+    if order.request.time_in_force is TimeInForce.FOK and not can_fill_completely(state, working):
+        state.end(working, OrderState.CANCELED, NOT_WHOLE)
         return
-    match = _take(floor, working)
+    match = _take(state, working)
     if working.order.state in FINAL:
         return
     if match.meets_itself:
-        floor.end(working, OrderState.CANCELED, SELF_TRADE)
-    elif not capacity(floor.accounts[order.account], working):
-        floor.end(working, OrderState.CANCELED, POSITION_CLOSED)
+        state.end(working, OrderState.CANCELED, SELF_TRADE)
+    elif not capacity(state.accounts[order.account], working):
+        state.end(working, OrderState.CANCELED, POSITION_CLOSED)
     elif order.limit_price is None:
-        floor.end(working, OrderState.CANCELED, NO_MORE)
+        state.end(working, OrderState.CANCELED, NO_MORE)
     elif order.request.time_in_force in AT_ONCE:
-        floor.end(working, OrderState.CANCELED, NOT_AT_ONCE)
+        state.end(working, OrderState.CANCELED, NOT_AT_ONCE)
     else:
-        floor.rest(working)
+        state.rest(working)
 
 
-def _take(floor: EngineState, working: WorkingOrder) -> Match:
+def _take(state: EngineState, working: WorkingOrder) -> Match:
     """Until nothing more matches. The last look at the book, or the one that ended the order."""
-    market = floor.market(working.order.request.pair)
+    market = state.market(working.order.request.pair)
     while True:
-        match = market.match(working, capacity(floor.accounts[working.order.account], working))
+        match = market.match(working, capacity(state.accounts[working.order.account], working))
         for step in match.steps:
-            if _trade(floor, working, step) < step.quantity:
+            if _trade(state, working, step) < step.quantity:
                 break  # one of the two could not settle it: look again
         else:
             return match
@@ -64,99 +64,102 @@ def _take(floor: EngineState, working: WorkingOrder) -> Match:
             return match
 
 
-def _trade(floor: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
+def _trade(state: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
     """The quantity traded; an order that cannot settle its part ends instead."""
     maker, price = step.maker, step.price
     quantity = step.quantity
     if maker is not None:
-        quantity = min(quantity, capacity(floor.accounts[maker.order.account], maker))
-    given = _settlement(floor, maker, price, quantity, True) if maker is not None else None
+        quantity = min(quantity, capacity(state.accounts[maker.order.account], maker))
+    given = _settlement(state, maker, price, quantity, True) if maker is not None else None
     if isinstance(given, str):
         assert maker is not None
-        floor.end(maker, OrderState.CANCELED, given)
+        state.end(maker, OrderState.CANCELED, given)
         return ZERO
-    taken = _settlement(floor, taker, price, quantity, False)
+    taken = _settlement(state, taker, price, quantity, False)
     if isinstance(taken, str):
-        floor.end(taker, OrderState.CANCELED, taken)
+        state.end(taker, OrderState.CANCELED, taken)
         return ZERO
-    _passed(floor, taker, maker, price, quantity)
-    print_ = _printed(floor, taker.order.request.pair, price, quantity, taker)
+    _consume_quotes(state, taker, maker, price, quantity)
+    print_ = _print_trade(state, taker.order.request.pair, price, quantity, taker)
     if maker is not None and given is not None:
-        _booked(floor, maker, given, print_, True)
-    _booked(floor, taker, taken, print_, False)
+        _book_fill(state, maker, given, print_, True)
+    _book_fill(state, taker, taken, print_, False)
     return quantity
 
 
-def _passed(
-    floor: EngineState, taker: WorkingOrder, maker: WorkingOrder | None, price: Decimal, quantity: Decimal
+def _consume_quotes(
+    state: EngineState, taker: WorkingOrder, maker: WorkingOrder | None, price: Decimal, quantity: Decimal
 ) -> None:
     """The market maker's part leaves its quotes, and those who wait behind it at that price move up."""
     if maker is not None:
         return
     request = taker.order.request
-    market = floor.market(request.pair)
+    market = state.market(request.pair)
     given = market.take_quotes(request.side, price, quantity)
     assert given == quantity, f"{request.pair}: {given} of {quantity} quoted at {price} could be taken"
-    passed_by(floor, request.pair, opposite(request.side), price, quantity)
+    advance_queue(state, request.pair, opposite(request.side), price, quantity)
 
 
-def passed_by(floor: EngineState, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
+def advance_queue(state: EngineState, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
     """So much of the market's own quantity has traded where client orders on `side` may wait."""
-    level = floor.market(pair).queues[side].at(price)
+    level = state.market(pair).queues[side].at(price)
     if level is not None:
         level.passed += quantity
-        floor.changes.levels[(pair, side, price)] = None
+        state.changes.levels[(pair, side, price)] = None
 
 
-def fill_resting(floor: EngineState, working: WorkingOrder, quantity: Decimal) -> Decimal:
+def fill_resting(state: EngineState, working: WorkingOrder, quantity: Decimal) -> Decimal:
     """The market itself trades with a resting order, at its limit. What traded; 0 when the order ended instead."""
     order = working.order
     assert order.limit_price is not None
-    quantity = min(quantity, capacity(floor.accounts[order.account], working))
-    outcome = _settlement(floor, working, order.limit_price, quantity, True)
+    quantity = min(quantity, capacity(state.accounts[order.account], working))
+    outcome = _settlement(state, working, order.limit_price, quantity, True)
     if isinstance(outcome, str):
-        floor.end(working, OrderState.CANCELED, outcome)
+        state.end(working, OrderState.CANCELED, outcome)
         return ZERO
-    print_ = floor.printed(
+    print_ = state.print_trade(
         order.request.pair, order.limit_price, quantity, opposite(order.request.side), "market"
     )
-    _booked(floor, working, outcome, print_, True)
+    _book_fill(state, working, outcome, print_, True)
     return quantity
 
 
-def can_be_filled(floor: EngineState, working: WorkingOrder) -> bool:
+def ensure_fillable(state: EngineState, working: WorkingOrder) -> bool:
     """Whether the account could settle a fill now; an order that cannot ends."""
     order = working.order
     assert order.limit_price is not None
-    quantity = capacity(floor.accounts[order.account], working)
-    outcome = _settlement(floor, working, order.limit_price, quantity, True)
+    quantity = capacity(state.accounts[order.account], working)
+    outcome = _settlement(state, working, order.limit_price, quantity, True)
     if isinstance(outcome, str):
-        floor.end(working, OrderState.CANCELED, outcome)
+        state.end(working, OrderState.CANCELED, outcome)
         return False
     return True
 
 
 def _settlement(
-    floor: EngineState, working: WorkingOrder, price: Decimal, quantity: Decimal, maker: bool
-) -> Settled | str:
+    state: EngineState, working: WorkingOrder, price: Decimal, quantity: Decimal, maker: bool
+) -> Settlement | str:
     if not quantity:
         return POSITION_CLOSED
-    account = floor.accounts[working.order.account]
-    instrument = floor.market(working.order.request.pair).instrument
-    return settled(account, working, instrument, price, quantity, maker, floor.now(), floor.prices)
+    account = state.accounts[working.order.account]
+    instrument = state.market(working.order.request.pair).instrument
+    return settlement_of(account, working, instrument, price, quantity, maker, state.now(), state.prices)
 
 
-def _printed(floor: EngineState, pair: Pair, price: Decimal, quantity: Decimal, taker: WorkingOrder) -> Print:
+def _print_trade(
+    state: EngineState, pair: Pair, price: Decimal, quantity: Decimal, taker: WorkingOrder
+) -> Print:
     kind = "limit" if taker.order.request.order_type in LIMITED else OrderType.MARKET.value
-    return floor.printed(pair, price, quantity, taker.order.request.side, kind)
+    return state.print_trade(pair, price, quantity, taker.order.request.side, kind)
 
 
-def _booked(floor: EngineState, working: WorkingOrder, outcome: Settled, print_: Print, maker: bool) -> None:
+def _book_fill(
+    state: EngineState, working: WorkingOrder, outcome: Settlement, print_: Print, maker: bool
+) -> None:
     order = working.order
     request = order.request
-    floor.counters.executions += 1
     execution = ExchangeFill(
-        execution_id=floor.ids.execution(floor.counters.executions),
+        execution_id=state.ids.next_execution(),
         trade_id=print_.trade_id,
         order_id=order.order_id,
         account=order.account,
@@ -172,16 +175,16 @@ def _booked(floor: EngineState, working: WorkingOrder, outcome: Settled, print_:
         at=print_.at,
         leverage=request.leverage,
     )
-    account = floor.accounts[order.account]
+    account = state.accounts[order.account]
     kind = "margin" if request.leverage > 1 else "trade"
-    floor.filled(working, execution)
-    floor.settle(account, outcome.state, kind, execution.execution_id)
+    state.record_fill(working, execution)
+    state.settle(account, outcome.state, kind, execution.execution_id)
 
 
-def triggered(floor: EngineState, working: WorkingOrder) -> None:
+def trigger_order(state: EngineState, working: WorkingOrder) -> None:
     """The last price has reached the trigger: the order goes to the book."""
-    market = floor.market(working.order.request.pair)
+    market = state.market(working.order.request.pair)
     market.triggers.disarm(working)
     fired = replace(working.order, state=OrderState.OPEN, triggered=True)
-    floor.update(working, fired, ExecType.STATUS)
-    execute(floor, working)
+    state.update(working, fired, ExecType.STATUS)
+    execute(state, working)

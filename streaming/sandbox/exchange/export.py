@@ -8,30 +8,42 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from enum import StrEnum
+from dataclasses import fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
-from streaming.sandbox.exchange import schema
-from streaming.sandbox.exchange.rows import ENTRY_COLUMNS, EXECUTION_COLUMNS, ORDER_COLUMNS, time_of
-from trading.errors import UnreadableFile, UnusableHome
+import msgspec
 
-INSIDE = frozenset({"priority", "place", "peak"})  # of an order: only the exchange itself needs them
-ORDERS = tuple(name for name in ORDER_COLUMNS if name not in INSIDE)
-POSITIONS = ("account", "place", "pair", "quantity", "entry_price", "leverage", "opened_at", "rolled")
-TIMES = frozenset({"opened_at", "closed_at", "expires_at", "at"})
-TRUTHS = frozenset({"post_only", "reduce_only", "triggered", "maker"})
-TABLES: Mapping[str, tuple[str, tuple[str, ...], str]] = {  # stored table, columns, order
-    "orders": ("orders", ORDERS, "number"),
-    "fills": ("executions", ("number", *EXECUTION_COLUMNS), "number"),
-    "balances": (
-        "balances",
-        ("account", "asset", "opening", "amount", "realised", "fees"),
-        "account, asset",
-    ),
-    "entries": ("entries", ("number", *ENTRY_COLUMNS), "number"),
-    "positions": ("positions", POSITIONS, "account, place"),
-    "house": ("house", ("asset", "market_maker", "fees"), "asset"),
+from streaming.sandbox.exchange import records, schema
+from streaming.sandbox.model import BalanceChanged, CloseOrder, ExchangeFill, PriceTerm
+from trading.errors import UnreadableFile, UnusableHome
+from trading.margin.terms import MarginPosition
+from trading.market import Pair
+
+Rows = Iterator[dict[str, Any]]
+ZERO = Decimal(0)
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+ORDERS = (
+    "number", "order_id", "account", "pair", "side", "order_type", "quantity", "limit_term", "trigger_term",
+    "time_in_force", "expires_at", "post_only", "reduce_only", "leverage", "client_order_id", "user_reference",
+    "close_order", "limit_price", "trigger_price", "state", "reason", "triggered", "opened_at", "closed_at",
+    "entered", "filled", "cost", "fee", "parent_id",
+)  # fmt: skip
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "orders": ORDERS,
+    "fills": ("number", *_names(ExchangeFill)),
+    "balances": ("account", "asset", "opening", "amount", "realised", "fees"),
+    "entries": ("number", *_names(BalanceChanged)),
+    "positions": ("account", "place", *_names(MarginPosition)),
+    "house": ("asset", "market_maker", "fees"),
 }
 
 
@@ -42,7 +54,7 @@ class Form(StrEnum):
 
 def export(store: Path) -> dict[str, list[dict[str, Any]]]:
     """Tables by name, each a list of rows. UnreadableFile when there is no store of the exchange."""
-    with closing(schema.read_only(Path(store))) as connection:
+    with closing(schema.open_read_only(Path(store))) as connection:
         return {name: list(rows) for name, _, rows in _tables(connection, store)}
 
 
@@ -51,7 +63,7 @@ def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dic
 
     UnusableHome when the folder cannot be made or written.
     """
-    with closing(schema.read_only(Path(store))) as connection:
+    with closing(schema.open_read_only(Path(store))) as connection:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return {
@@ -64,28 +76,109 @@ def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dic
             ) from error
 
 
-def _tables(
-    connection: sqlite3.Connection, store: Path
-) -> Iterator[tuple[str, tuple[str, ...], Iterator[dict[str, Any]]]]:
+def _tables(connection: sqlite3.Connection, store: Path) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
     try:
         connection.execute("BEGIN")  # one moment for all of them
-        for name, (table, columns, order) in TABLES.items():
-            rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}")
-            yield name, columns, (_readable(columns, row) for row in rows)
-    except sqlite3.DatabaseError as error:
+        for name, columns in COLUMNS.items():
+            rows = READERS[name](connection)
+            yield name, columns, ({column: _plain(row[column]) for column in columns} for row in rows)
+    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise UnreadableFile(f"{store} cannot be read: {error}") from error
 
 
-def _readable(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
-    return {name: _value(name, value) for name, value in zip(columns, row, strict=True)}
+def _orders(connection: sqlite3.Connection) -> Rows:
+    for (body,) in connection.execute("SELECT body FROM orders ORDER BY number"):
+        working = records.read_order(body)
+        request = working.order.request
+        yield (
+            _values(request)
+            | _values(working.order)
+            | {
+                "number": working.number,
+                "limit_term": _term(request.limit),
+                "trigger_term": _term(request.trigger),
+                "close_order": _close(request.close),
+            }
+        )
 
 
-def _value(name: str, value: Any) -> Any:
-    if value is None:
+def _fills(connection: sqlite3.Connection) -> Rows:
+    for number, body in connection.execute("SELECT number, body FROM executions ORDER BY number"):
+        yield {"number": number, **_values(records.read_fill(body))}
+
+
+def _entries(connection: sqlite3.Connection) -> Rows:
+    for number, body in connection.execute("SELECT number, body FROM entries ORDER BY number"):
+        yield {"number": number, **_values(records.read_entry(body))}
+
+
+def _balances(connection: sqlite3.Connection) -> Rows:
+    for account, body in connection.execute("SELECT account, body FROM accounts ORDER BY account"):
+        record = records.read_account(body)
+        for asset in sorted({**record.balances, **record.fees}):
+            yield {
+                "account": account,
+                "asset": asset,
+                "opening": record.opening.get(asset, ZERO),
+                "amount": record.balances.get(asset, ZERO),
+                "realised": record.realised.get(asset, ZERO),
+                "fees": record.fees.get(asset, ZERO),
+            }
+
+
+def _positions(connection: sqlite3.Connection) -> Rows:
+    for account, body in connection.execute("SELECT account, body FROM accounts ORDER BY account"):
+        for place, position in enumerate(records.read_account(body).positions):
+            yield {"account": account, "place": place, **_values(position)}
+
+
+def _house(connection: sqlite3.Connection) -> Rows:
+    for (body,) in connection.execute("SELECT body FROM exchange"):
+        record = records.read_exchange(body)
+        for asset in sorted({**record.market_maker, **record.fees}):
+            yield {
+                "asset": asset,
+                "market_maker": record.market_maker.get(asset, ZERO),
+                "fees": record.fees.get(asset, ZERO),
+            }
+
+
+READERS: Mapping[str, Callable[[sqlite3.Connection], Rows]] = {
+    "orders": _orders,
+    "fills": _fills,
+    "balances": _balances,
+    "entries": _entries,
+    "positions": _positions,
+    "house": _house,
+}
+
+
+def _values(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in _names(type(value))}
+
+
+def _term(term: PriceTerm | None) -> str | None:
+    return f"{term.unit.value} {records.text(term.value)}" if term else None
+
+
+def _close(close: CloseOrder | None) -> str | None:
+    if close is None:
         return None
-    if name in TIMES:
-        return time_of(value).isoformat()
-    return bool(value) if name in TRUTHS else value
+    return "|".join((close.order_type.value, _term(close.limit) or "", _term(close.trigger) or ""))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return records.text(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case Pair():
+            return value.key
+        case Enum():
+            return value.value
+        case _:
+            return value
 
 
 def _write_json_lines(file: Path, columns: tuple[str, ...], rows: Iterable[dict[str, Any]]) -> int:

@@ -4,31 +4,31 @@ from dataclasses import replace
 from decimal import Decimal
 
 from streaming.sandbox.exchange.engine_state import EngineState
-from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
+from streaming.sandbox.exchange.ledger import ExchangeAccount, reservation_of
 from streaming.sandbox.exchange.matching import MatchStep
-from streaming.sandbox.exchange.settlement import capacity, settled
+from streaming.sandbox.exchange.settlement import capacity, settlement_of
 from streaming.sandbox.exchange.working_order import WorkingOrder
 
 WITHOUT_END = Decimal("Infinity")
 
 
-def fills_whole(floor: EngineState, taker: WorkingOrder) -> bool:
+def can_fill_completely(state: EngineState, taker: WorkingOrder) -> bool:
     """Counts of every order on the book what its account could settle, and nothing beyond the taker's own order."""
-    rehearsal, left = _Rehearsal(floor), taker
-    for step in floor.market(taker.order.request.pair).match(taker, WITHOUT_END).steps:
-        after = rehearsal.traded(left, step)
+    trial, left = _TrialFills(state), taker
+    for step in state.market(taker.order.request.pair).match(taker, WITHOUT_END).steps:
+        after = trial.trade(left, step)
         if after is None or not after.order.remaining:
             return after is not None
         left = after
     return False
 
 
-class _Rehearsal:
-    def __init__(self, floor: EngineState) -> None:
-        self._floor = floor
+class _TrialFills:
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
         self._accounts: dict[str, ExchangeAccount] = {}
 
-    def traded(self, taker: WorkingOrder, step: MatchStep) -> WorkingOrder | None:
+    def trade(self, taker: WorkingOrder, step: MatchStep) -> WorkingOrder | None:
         """The taker afterwards: as it was where the maker could not settle it, None where it could not itself."""
         quantity = min(step.quantity, capacity(self._account(taker), taker))
         if not quantity:
@@ -42,18 +42,20 @@ class _Rehearsal:
     def _fill(
         self, working: WorkingOrder, price: Decimal, quantity: Decimal, maker: bool
     ) -> WorkingOrder | None:
-        floor, account, order = self._floor, self._account(working), working.order
-        instrument = floor.market(order.request.pair).instrument
-        outcome = settled(account, working, instrument, price, quantity, maker, floor.now(), floor.prices)
+        state, account, order = self._state, self._account(working), working.order
+        instrument = state.market(order.request.pair).instrument
+        outcome = settlement_of(
+            account, working, instrument, price, quantity, maker, state.now(), state.prices
+        )
         if isinstance(outcome, str):
             return None
         filled = replace(order, filled=order.filled + quantity)
         account.state = outcome.state
-        account.hold(order.order_id, hold_of(filled, instrument))
+        account.reserve(order.order_id, reservation_of(filled, instrument))
         return replace(working, order=filled)
 
     def _account(self, working: WorkingOrder) -> ExchangeAccount:
         name = working.order.account
         if name not in self._accounts:
-            self._accounts[name] = self._floor.accounts[name].copy()
+            self._accounts[name] = self._state.accounts[name].copy()
         return self._accounts[name]

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streaming.sandbox.exchange.rows import execution_of, microseconds, working_of
+from streaming.sandbox.exchange.records import microseconds, read_fill
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.model import ExchangeFill, ExchangeOrder
 from trading.market import Pair
@@ -68,14 +68,10 @@ def closed_orders(
     if client_order_id:
         where += " AND client_order_id = ? AND client_order_id != ''"
         bounds.append(client_order_id)
-    rows = store.rows(
-        f"SELECT * FROM orders WHERE {where} ORDER BY closed_at DESC, number DESC LIMIT ? OFFSET ?",
-        *bounds,
-        limit,
-        offset,
-    )
+    page = f"{where} ORDER BY closed_at DESC, number DESC LIMIT ? OFFSET ?"
+    orders = store.orders(page, *bounds, limit, offset)
     [(count,)] = store.rows(f"SELECT COUNT(*) FROM orders WHERE {where}", *bounds)
-    return [working_of(row).order for row in rows], count
+    return orders, count
 
 
 def fills(
@@ -91,35 +87,39 @@ def fills(
     period, bounds = _within("at", start, end)
     where = f"account = ? AND {period}{_FILLS[kind]}"
     rows = store.rows(
-        f"SELECT * FROM executions WHERE {where} ORDER BY at DESC, number DESC LIMIT ? OFFSET ?",
+        f"SELECT body FROM executions WHERE {where} ORDER BY at DESC, number DESC LIMIT ? OFFSET ?",
         account,
         *bounds,
         limit,
         offset,
     )
     [(count,)] = store.rows(f"SELECT COUNT(*) FROM executions WHERE {where}", account, *bounds)
-    return [execution_of(row[1:]) for row in rows], count
+    return [read_fill(body) for (body,) in rows], count
 
 
 def fills_of_order(store: ExchangeStore, order_id: str) -> list[ExchangeFill]:
     """Oldest first."""
-    rows = store.rows("SELECT * FROM executions WHERE order_id = ? ORDER BY number", order_id)
-    return [execution_of(row[1:]) for row in rows]
+    rows = store.rows("SELECT body FROM executions WHERE order_id = ? ORDER BY number", order_id)
+    return [read_fill(body) for (body,) in rows]
 
 
 def fills_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
     """In the order of the ids; those that are none of the account's are left out."""
-    query = "SELECT * FROM executions WHERE execution_id = ? AND account = ?"
-    return [execution_of(row[1:]) for each in ids for row in store.rows(query, each, account)]
+    query = "SELECT body FROM executions WHERE execution_id = ? AND account = ?"
+    return [read_fill(body) for each in ids for (body,) in store.rows(query, each, account)]
 
 
 def fill_costs(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:
     """What the account's fills cost, by pair in its quote currency."""
-    query = "SELECT pair, cost FROM executions WHERE account = ? AND at > ?"
-    costs: dict[str, Decimal] = {}
-    for pair, cost in store.rows(query, account, microseconds(after)):
+    query = (
+        "SELECT json_extract(body, '$.pair.base'), json_extract(body, '$.pair.quote'), cost "
+        "FROM executions WHERE account = ? AND at > ?"
+    )
+    costs: dict[Pair, Decimal] = {}
+    for base, quote, cost in store.rows(query, account, microseconds(after)):
+        pair = Pair(base, quote)
         costs[pair] = costs.get(pair, Decimal(0)) + Decimal(cost)
-    return {Pair.parse(pair): cost for pair, cost in costs.items()}
+    return costs
 
 
 def _within(time: str, start: datetime | None, end: datetime | None) -> tuple[str, list[object]]:

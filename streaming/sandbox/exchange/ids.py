@@ -1,25 +1,42 @@
 """Order and execution ids in Kraken's form: 17 letters and digits, other ones on every exchange."""
 
 import base64
+from dataclasses import dataclass
 from hashlib import blake2b
 
 
+@dataclass(slots=True)
+class IdCounters:
+    """The last number given of each kind."""
+
+    orders: int = 0
+    executions: int = 0
+    priorities: int = 0
+
+
 class Ids:
-    """The same number always gives the same id. `salt` is the exchange's own: at most 64 bytes."""
+    """Gives out ids; the same number always has the same one. `salt` is the exchange's own: at most 64 bytes."""
 
     def __init__(self, salt: bytes) -> None:
         self._salt = salt
+        self.counters = IdCounters()
 
-    def order(self, number: int) -> str:
-        """OXXXXX-XXXXX-XXXXXX"""
-        return self._spelled("O", number)
+    def next_order(self) -> str:
+        """Return OXXXXX-XXXXX-XXXXXX."""
+        self.counters.orders += 1
+        return self._id("O", self.counters.orders)
 
-    def execution(self, number: int) -> str:
-        """TXXXXX-XXXXX-XXXXXX"""
-        return self._spelled("T", number)
+    def next_execution(self) -> str:
+        """Return TXXXXX-XXXXX-XXXXXX."""
+        self.counters.executions += 1
+        return self._id("T", self.counters.executions)
 
-    def _spelled(self, first: str, number: int) -> str:
-        """A digest, so that ids look as scattered as the venue's and none can be guessed from another."""
+    def next_priority(self) -> int:
+        self.counters.priorities += 1
+        return self.counters.priorities
+
+    def _id(self, first: str, number: int) -> str:
+        """Digest the number, so that ids look as scattered as the venue's and none can be guessed from another."""
         digest = blake2b(f"{first}{number}".encode(), digest_size=10, key=self._salt).digest()
         letters = base64.b32encode(digest).decode()
         return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:]}"

@@ -15,7 +15,7 @@ from trading.portfolio import rate
 from trading.portfolio.valuation import equity
 
 ZERO = Decimal(0)
-Hold = tuple[str, Decimal]
+Reservation = tuple[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +43,33 @@ class ExchangeAccount:
     client_ids: dict[str, str] = field(
         default_factory=dict
     )  # of orders in force: client order id to order id
-    held: dict[str, Decimal] = field(default_factory=dict)
-    _holds: dict[str, Hold] = field(default_factory=dict)
+    reserved: dict[str, Decimal] = field(default_factory=dict)
+    _reservations: dict[str, Reservation] = field(default_factory=dict)
 
     def copy(self) -> "ExchangeAccount":
         """To try something on: what it owns and holds may change without the account's."""
-        return replace(self, held=dict(self.held), _holds=dict(self._holds))
+        return replace(self, reserved=dict(self.reserved), _reservations=dict(self._reservations))
 
     def balance(self, asset: str) -> Decimal:
         return self.state.balances.get(asset, ZERO)
 
     def available(self, asset: str) -> Decimal:
         """What a new order may use."""
-        return self.balance(asset) - self.held.get(asset, ZERO)
+        return self.balance(asset) - self.reserved.get(asset, ZERO)
 
-    def own_hold(self, order_id: str, asset: str) -> Decimal:
-        held_asset, amount = self._holds.get(order_id, ("", ZERO))
+    def reserved_by(self, order_id: str, asset: str) -> Decimal:
+        held_asset, amount = self._reservations.get(order_id, ("", ZERO))
         return amount if held_asset == asset else ZERO
 
-    def hold(self, order_id: str, hold: Hold | None) -> None:
+    def reserve(self, order_id: str, reservation: Reservation | None) -> None:
         """In place of what the order held before."""
-        if order_id in self._holds:
-            asset, amount = self._holds.pop(order_id)
-            self.held[asset] -= amount
-        if hold is not None:
-            asset, amount = hold
-            self._holds[order_id] = hold
-            self.held[asset] = self.held.get(asset, ZERO) + amount
+        if order_id in self._reservations:
+            asset, amount = self._reservations.pop(order_id)
+            self.reserved[asset] -= amount
+        if reservation is not None:
+            asset, amount = reservation
+            self._reservations[order_id] = reservation
+            self.reserved[asset] = self.reserved.get(asset, ZERO) + amount
 
     @property
     def borrows(self) -> bool:
@@ -87,7 +87,7 @@ class ExchangeAccount:
         )
 
 
-def hold_of(order: ExchangeOrder, instrument: Instrument) -> Hold | None:
+def reservation_of(order: ExchangeOrder, instrument: Instrument) -> Reservation | None:
     """The most that the rest of a spot order can cost, fee included; None for orders on margin.
 
     A stop that will buy at the market is held for at its trigger: should the market then ask for more, what is

@@ -33,7 +33,7 @@ class Match:
         return sum((step.price * step.quantity for step in self.steps), ZERO)
 
 
-def matched(
+def match_book(
     side: Side,
     limit: Decimal | None,
     quantity: Decimal,
@@ -44,7 +44,7 @@ def matched(
     """A taker on `side` against the market maker's quotes and the resting orders of the other side, best first."""
     steps: list[MatchStep] = []
     left = quantity
-    for step in _standing(side, quotes, queue):
+    for step in _offers(side, quotes, queue):
         if not left or (limit is not None and (step.price - limit) * side.sign > 0):
             break
         if step.maker is not None and step.maker.order.account == account:
@@ -55,7 +55,7 @@ def matched(
     return Match(tuple(steps), left, False)
 
 
-def _standing(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Iterator[MatchStep]:
+def _offers(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Iterator[MatchStep]:
     """All that stands on the book, in the order in which a taker meets it."""
     quoted = ((price * taker.sign, Level(price, quantity=quantity), True) for price, quantity in quotes)
     resting = ((level.price * taker.sign, level, False) for level in queue)

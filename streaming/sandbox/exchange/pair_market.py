@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from streaming.sandbox.exchange.display import Display
-from streaming.sandbox.exchange.matching import Match, matched
+from streaming.sandbox.exchange.matching import Match, match_book
 from streaming.sandbox.exchange.resting import RestingOrders
 from streaming.sandbox.exchange.triggers import Triggers
 from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
@@ -15,7 +15,7 @@ from trading.market import Pair
 from trading.orders import Side
 
 ZERO = Decimal(0)
-KEPT_PRINTS = 250_000  # per pair, in memory and in the store: more than Kraken's busiest pair prints in a day
+TAPE_PRINTS = 250_000  # per pair, in memory and in the store: more than Kraken's busiest pair prints in a day
 
 
 class PairMarket:
@@ -25,7 +25,7 @@ class PairMarket:
         self.listing = listing
         self.instrument = listing.instrument
         self.pair: Pair = listing.instrument.pair
-        self.tape = TradeTape(listing.instrument, KEPT_PRINTS)
+        self.tape = TradeTape(listing.instrument, TAPE_PRINTS)
         self.ladder = Ladder(listing, listing.seed)
         self.queues = {side: RestingOrders(side) for side in Side}
         self.triggers = Triggers()
@@ -41,19 +41,19 @@ class PairMarket:
         times = [each.at for each in self.tape.newest(1)] + ([self.at] if self.at else [])
         return max(times, default=None)
 
-    def resume(self, last: Decimal, step: int, taken: Mapping[Side, Decimal]) -> None:
+    def restore(self, last: Decimal, step: int, taken: Mapping[Side, Decimal]) -> None:
         """The market maker quotes as it did, less what was taken of its last quotes."""
         self.ladder.resume(step)
         self.requote(last)
         for taker, quantity in taken.items():
             self.take_quotes(taker, None, quantity)
 
-    def moved(self, tick: Tick) -> Print:
+    def add_tick(self, tick: Tick) -> Print:
         """Another trade of the market itself. The quotes stay until `requote`."""
-        self.missed(tick)
+        self.skip_tick(tick)
         return self.tape.add(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
 
-    def missed(self, tick: Tick) -> None:
+    def skip_tick(self, tick: Tick) -> None:
         """The source is behind this tick, whether it became a trade or not."""
         self.ticks_at = self.ticks_at + 1 if tick.at == self.at else 1
         self.at = tick.at
@@ -81,7 +81,7 @@ class PairMarket:
 
     def match_terms(self, side: Side, limit: Decimal | None, quantity: Decimal, account: str) -> Match:
         other = opposite(side)
-        return matched(side, limit, quantity, account, self.ladder.levels(other), self.queues[other])
+        return match_book(side, limit, quantity, account, self.ladder.levels(other), self.queues[other])
 
     def would_take(self, side: Side, limit: Decimal) -> bool:
         best = self.best(opposite(side))
@@ -102,7 +102,7 @@ class PairMarket:
         self.queues[side].enter(working, priority, self.ladder.quantity_at(side, price))
         self.touch(working)
 
-    def unrest(self, working: WorkingOrder) -> None:
+    def remove_resting(self, working: WorkingOrder) -> None:
         """Off the book, with the quantity that it still has."""
         self.queues[working.order.request.side].leave(working)
         self.touch(working)
@@ -117,9 +117,9 @@ class PairMarket:
         level = self.queues[side].reaches(quote[0]) if quote else None
         return next(iter(level.orders.values())) if level else None
 
-    def book_changed(self, at: datetime) -> BookChanged | None:
+    def take_book_changes(self, at: datetime) -> BookChanged | None:
         """What is different on the book since this was last asked."""
-        bids, asks = self._display[Side.BUY].settle(at), self._display[Side.SELL].settle(at)
+        bids, asks = self._display[Side.BUY].refresh(at), self._display[Side.SELL].refresh(at)
         return BookChanged(self.pair, bids, asks) if bids or asks else None
 
     def book(self, depth: int) -> BookView:

@@ -6,8 +6,8 @@ from streaming.sandbox.model import PriceTerm, PriceUnit, Refused
 from trading.market import Instrument
 from trading.orders import Side
 
-LARGEST = 15  # digits before the point of any price or quantity
-FINEST = 20  # digits after it
+MAX_DIGITS = 15  # digits before the point of any price or quantity
+MAX_DECIMALS = 20  # digits after it
 
 
 def check_number(value: object, refusal: str) -> Decimal:
@@ -15,7 +15,7 @@ def check_number(value: object, refusal: str) -> Decimal:
     if not isinstance(value, Decimal) or not value.is_finite():
         raise Refused(refusal)
     exponent = value.as_tuple().exponent
-    if value.adjusted() >= LARGEST or not isinstance(exponent, int) or exponent < -FINEST:
+    if value.adjusted() >= MAX_DIGITS or not isinstance(exponent, int) or exponent < -MAX_DECIMALS:
         raise Refused(refusal)
     return value
 

@@ -37,22 +37,22 @@ class ExchangeQueries:
         self.listings = dict(listings)
         self._quote = quote
         self._store = store
-        self._running = Engine(self.listings, terms, quote, store, clock, server, preload)
+        self._engine = Engine(self.listings, terms, quote, store, clock, server, preload)
 
     # --- the market --------------------------------------------------------------------------------------------
 
     @property
     def system_status(self) -> PairStatus:
-        return self._floor.system_status
+        return self._state.system_status
 
     def status(self, pair: Pair) -> PairStatus:
         """What holds for the pair: the whole exchange's status where that is not `online`."""
-        self._floor.market(pair)
-        return self._floor.status(pair)
+        self._state.market(pair)
+        return self._state.status(pair)
 
     def market_now(self) -> datetime:
         """Market time: the clock's, and never before what has already happened."""
-        return self._running.now()
+        return self._engine.now()
 
     @property
     def resume_from(self) -> datetime | None:
@@ -60,40 +60,40 @@ class ExchangeQueries:
 
         The last ticks may come once more: they are recognised.
         """
-        times = [market.at for market in self._floor.markets.values() if market.at is not None]
+        times = [market.at for market in self._state.markets.values() if market.at is not None]
         return max(times) - MICROSECOND if times else None
 
     def book(self, pair: Pair, depth: int) -> BookView:
         """The market maker's quotes and the client orders together."""
-        return self._floor.market(pair).book(depth)
+        return self._state.market(pair).book(depth)
 
     def tape(self, pair: Pair) -> TradeTape:
-        return self._floor.market(pair).tape
+        return self._state.market(pair).tape
 
     def summary(self, pair: Pair) -> DaySummary:
-        market = self._floor.market(pair)
+        market = self._state.market(pair)
         bid, ask = (market.display(side).best for side in Side)
         return market.tape.summary(self.market_now(), bid, ask)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Called after each commit: prints first, then orders and balances as they happened, then books."""
-        return self._running.listen(listener)
+        return self._engine.listen(listener)
 
     # --- accounts ----------------------------------------------------------------------------------------------
 
     def accounts(self) -> list[str]:
-        return list(self._floor.accounts)
+        return list(self._state.accounts)
 
     def balances(self, account: str) -> dict[str, Decimal]:
-        return dict(self._floor.account(account).state.balances)
+        return dict(self._state.account(account).state.balances)
 
     def reserved(self, account: str) -> dict[str, Decimal]:
         """What open spot orders have reserved, fees included."""
-        return {asset: amount for asset, amount in self._floor.account(account).held.items() if amount}
+        return {asset: amount for asset, amount in self._state.account(account).reserved.items() if amount}
 
     def positions(self, account: str) -> tuple[MarginPosition, ...]:
         """Oldest first."""
-        return self._floor.account(account).state.positions
+        return self._state.account(account).state.positions
 
     def trade_balance(self, account: str, asset: str) -> MarginSummary:
         """Refused for an asset that is not traded here, and while a price that it takes is missing."""
@@ -101,7 +101,7 @@ class ExchangeQueries:
             raise Refused("EQuery:Unknown asset")
         try:
             with exactly():
-                return trade_balance(self._floor.account(account).state, asset, self._floor.prices)
+                return trade_balance(self._state.account(account).state, asset, self._state.prices)
         except NotStored:
             raise Refused("EService:Unavailable") from None
 
@@ -109,7 +109,7 @@ class ExchangeQueries:
 
     def open_orders(self, account: str) -> list[ExchangeOrder]:
         """In the order of acceptance, those that wait for a trigger included."""
-        return [working.order for working in self._floor.account(account).orders.values()]
+        return [working.order for working in self._state.account(account).orders.values()]
 
     def orders(self, account: str, ids: Sequence[str]) -> list[ExchangeOrder]:
         """In the order of the ids, open or not. Refused when one is none of the account's."""
@@ -127,16 +127,16 @@ class ExchangeQueries:
         client_order_id: str = "",
     ) -> tuple[list[ExchangeOrder], int]:
         """Those with start < time <= end (market time), the one that ended last first, and how many there are."""
-        self._floor.account(account)
+        self._state.account(account)
         return history.closed_orders(
             self._store, account, start, end, offset, limit, search_time, user_reference, client_order_id
         )
 
     def order_by_client_id(self, account: str, client_order_id: str) -> ExchangeOrder | None:
         """The open one, else the newest that bore it; None when there never was one."""
-        order_id = self._floor.account(account).client_ids.get(client_order_id)
+        order_id = self._state.account(account).client_ids.get(client_order_id)
         if order_id is not None:
-            return self._floor.working[order_id].order
+            return self._state.working[order_id].order
         return self._store.newest_by_client_id(account, client_order_id)
 
     def fills(
@@ -149,7 +149,7 @@ class ExchangeQueries:
         kind: FillKind = FillKind.ALL,
     ) -> tuple[list[ExchangeFill], int]:
         """Fills in start < at <= end (market time), newest first, and how many there are."""
-        self._floor.account(account)
+        self._state.account(account)
         return history.fills(self._store, account, start, end, offset, limit, kind)
 
     def fills_of_order(self, order_id: str) -> list[ExchangeFill]:
@@ -166,11 +166,11 @@ class ExchangeQueries:
             return history.fill_costs(self._store, account, after)
 
     @property
-    def _floor(self) -> EngineState:
-        return self._running.floor
+    def _state(self) -> EngineState:
+        return self._engine.state
 
     def _order(self, account: str, order_id: str) -> ExchangeOrder:
-        open_order = self._floor.account(account).orders.get(order_id)
+        open_order = self._state.account(account).orders.get(order_id)
         order = open_order.order if open_order else self._store.order(account, order_id)
         if order is None:
             raise Refused(UNKNOWN_ORDER)

@@ -1,67 +1,58 @@
 """The floor as its store says: a new exchange and one that goes on after its process was killed start the same way."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from heapq import heapify
 
-from streaming.sandbox.exchange.engine_state import Counters, EngineState
-from streaming.sandbox.exchange.ledger import ExchangeAccount, hold_of
+from streaming.sandbox.exchange.engine_state import EngineState
+from streaming.sandbox.exchange.ledger import ExchangeAccount, reservation_of
 from streaming.sandbox.exchange.pair_market import PairMarket
-from streaming.sandbox.exchange.rows import printed_of, time_of, working_of
-from streaming.sandbox.exchange.store import WHOLE_EXCHANGE, ExchangeStore
+from streaming.sandbox.exchange.records import read_account, read_market, read_order, tick_of_print
+from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick, TickSource
 from streaming.sandbox.model import OrderState
 from trading.errors import InvalidSettings
 from trading.margin.account import MarginAccount
-from trading.margin.terms import MarginPosition
-from trading.market import Pair, PairStatus
-from trading.orders import Side
+from trading.market import Pair
 
 PRELOADED_TICKS = 100_000  # ticks of the past per pair: at four a minute, 17 days
 MICROSECOND = timedelta(microseconds=1)
 
 
-def resume(floor: EngineState, store: ExchangeStore, source: TickSource | None) -> None:
+def restore(state: EngineState, store: ExchangeStore, source: TickSource | None) -> None:
     """Fill an empty floor. InvalidSettings when orders are open on a pair that is no longer listed."""
-    for pair, market in floor.markets.items():
-        _resume_market(floor, store, market, source)
+    for pair, market in state.markets.items():
+        _restore_market(state, store, market, source)
         if market.last is not None:
-            floor.prices[pair] = market.last
-    _resume_standing(floor, store)
-    for (name,) in store.rows("SELECT account FROM accounts ORDER BY rowid"):
-        floor.accounts[name] = ExchangeAccount(name, _state(floor, store, name))
-        if floor.accounts[name].borrows:
-            floor.borrowers[name] = floor.accounts[name]
-    _resume_orders(floor, store)
-    for market in floor.markets.values():
-        market.book_changed(floor.now())
+            state.prices[pair] = market.last
+    _restore_exchange(state, store)
+    for name, body in store.rows("SELECT account, body FROM accounts ORDER BY rowid"):
+        _restore_account(state, name, body)
+    _restore_orders(state, store)
+    for market in state.markets.values():
+        market.take_book_changes(state.now())
 
 
-def _resume_market(
-    floor: EngineState, store: ExchangeStore, market: PairMarket, source: TickSource | None
+def _restore_market(
+    state: EngineState, store: ExchangeStore, market: PairMarket, source: TickSource | None
 ) -> None:
-    stored = store.rows(
-        "SELECT last, at, ticks_at, last_id, taken, step FROM markets WHERE pair = ?", market.pair.key
-    )
+    stored = store.rows("SELECT body FROM markets WHERE pair = ?", market.pair.key)
     if not stored:
-        past = source.history(market.pair, floor.now(), PRELOADED_TICKS) if source else []
+        past = source.history(market.pair, state.now(), PRELOADED_TICKS) if source else []
         market.tape.preload(past)
         if past:
             market.requote(past[-1].price)
         return
-    [(last, at, ticks_at, last_id, taken, step)] = stored
+    record = read_market(stored[0][0])
     prints = _prints(store, market.pair)
-    past = _past(source, market.pair, prints[0].at if prints else floor.now(), last_id - len(prints))
-    market.tape.preload((*past, *prints), last_id)
-    market.at = time_of(at) if at is not None else None
-    market.ticks_at = ticks_at
-    if last is not None:
-        amounts = {Side(side): Decimal(amount) for side, amount in json.loads(taken).items()}
-        market.resume(Decimal(last), step, amounts)
+    past = _past(source, market.pair, prints[0].at if prints else state.now(), record.last_id - len(prints))
+    market.tape.preload((*past, *prints), record.last_id)
+    market.at, market.ticks_at = record.at, record.ticks_at
+    if record.last is not None:
+        market.restore(record.last, record.step, record.taken)
 
 
 def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
@@ -69,7 +60,7 @@ def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
     rows = store.rows(
         "SELECT at, price, quantity, side, order_type FROM prints WHERE pair = ? ORDER BY trade_id", pair.key
     )
-    return [printed_of(pair, row) for row in rows]
+    return [tick_of_print(pair, row) for row in rows]
 
 
 def _past(source: TickSource | None, pair: Pair, until: datetime, last_id: int) -> list[Tick]:
@@ -78,93 +69,72 @@ def _past(source: TickSource | None, pair: Pair, until: datetime, last_id: int) 
     return source.history(pair, until - MICROSECOND, count) if source and count else []
 
 
-def _resume_standing(floor: EngineState, store: ExchangeStore) -> None:
-    for orders, executions, priorities in store.rows("SELECT orders, executions, priorities FROM counters"):
-        floor.counters = Counters(orders, executions, priorities)
-    for asset, market_maker, fees in store.rows("SELECT * FROM house"):
-        floor.market_maker[asset], floor.fees[asset] = Decimal(market_maker), Decimal(fees)
-    floor.switches.update(store.rows("SELECT account, due FROM switches"))
-    for pair, status in store.rows("SELECT pair, status FROM statuses"):
-        if pair == WHOLE_EXCHANGE:
-            floor.system_status = PairStatus(status)
-        elif Pair.parse(pair) in floor.markets:
-            floor.statuses[Pair.parse(pair)] = PairStatus(status)
+def _restore_exchange(state: EngineState, store: ExchangeStore) -> None:
+    record = store.exchange()
+    if record is None:
+        return
+    state.ids.counters = record.counters
+    state.market_maker, state.fees, state.switches = record.market_maker, record.fees, record.switches
+    state.system_status = record.system_status
+    state.statuses = {Pair.parse(pair): status for pair, status in record.statuses.items()}
 
 
-def _state(floor: EngineState, store: ExchangeStore, name: str) -> MarginAccount:
-    columns: tuple[dict[str, Decimal], ...] = ({}, {}, {}, {})
-    rows = store.rows("SELECT asset, opening, amount, realised, fees FROM balances WHERE account = ?", name)
-    for asset, *amounts in rows:
-        for column, amount in zip(columns, amounts, strict=True):
-            column[asset] = Decimal(amount)
-    opening, balances, realised, fees = columns
-    state = MarginAccount.of(floor.terms, floor.quote, opening)
-    positions = store.rows(
-        "SELECT pair, quantity, entry_price, leverage, opened_at, rolled FROM positions "
-        "WHERE account = ? ORDER BY place",
+def _restore_account(state: EngineState, name: str, body: str) -> None:
+    record = read_account(body)
+    account = ExchangeAccount(
         name,
+        replace(
+            MarginAccount.of(state.terms, state.quote, record.opening),
+            balances=record.balances,
+            realised=record.realised,
+            fees=record.fees,
+            positions=record.positions,
+        ),
     )
-    return replace(
-        state,
-        balances=balances,
-        realised=realised,
-        fees=fees,
-        positions=tuple(_position(*row) for row in positions),
-    )
+    state.accounts[name] = account
+    if account.borrows:
+        state.borrowers[name] = account
 
 
-def _position(
-    pair: str, quantity: str, entry_price: str, leverage: str, opened_at: int, rolled: int
-) -> MarginPosition:
-    return MarginPosition(
-        Pair.parse(pair),
-        Decimal(quantity),
-        Decimal(entry_price),
-        Decimal(leverage),
-        time_of(opened_at),
-        rolled,
-    )
-
-
-def _resume_orders(floor: EngineState, store: ExchangeStore) -> None:
-    rows = store.rows("SELECT * FROM orders WHERE state IN ('pending', 'open') ORDER BY number")
-    in_force = [working_of(row) for row in rows]
+def _restore_orders(state: EngineState, store: ExchangeStore) -> None:
+    rows = store.rows("SELECT body FROM orders WHERE closed_at IS NULL ORDER BY number")
+    in_force = [read_order(body) for (body,) in rows]
     for working in in_force:
-        _resume_order(floor, working)
+        _restore_order(state, working)
     passed = {
         (pair, side, Decimal(price)): Decimal(amount)
         for pair, side, price, amount in store.rows("SELECT * FROM levels")
     }
     for working in sorted(in_force, key=lambda each: each.priority):
-        _resume_place(floor, working, passed)
-    heapify(floor.expiries)
+        _restore_place(state, working, passed)
+    heapify(state.expiries)
 
 
-def _resume_order(floor: EngineState, working: WorkingOrder) -> None:
+def _restore_order(state: EngineState, working: WorkingOrder) -> None:
     order, request = working.order, working.order.request
-    if request.pair not in floor.markets:
+    if request.pair not in state.markets:
         raise InvalidSettings(
             f"the sandbox's store has open orders on {request.pair}, which is no longer listed: list it again, or "
             "name another store"
         )
-    account = floor.accounts[order.account]
-    floor.working[order.order_id] = working
+    account = state.accounts[order.account]
+    state.working[order.order_id] = working
     account.orders[order.order_id] = working
-    account.hold(order.order_id, hold_of(order, floor.markets[request.pair].instrument))
+    account.reserve(order.order_id, reservation_of(order, state.markets[request.pair].instrument))
     if request.client_order_id:
         account.client_ids[request.client_order_id] = order.order_id
     if request.expires_at is not None:
-        floor.expiries.append((request.expires_at.timestamp(), order.order_id))
+        state.expiries.append((request.expires_at.timestamp(), order.order_id))
 
 
-def _resume_place(
-    floor: EngineState, working: WorkingOrder, passed: Mapping[tuple[str, str, Decimal], Decimal]
+def _restore_place(
+    state: EngineState, working: WorkingOrder, passed: Mapping[tuple[str, str, Decimal], Decimal]
 ) -> None:
     request = working.order.request
-    market = floor.markets[request.pair]
+    market = state.markets[request.pair]
     if working.order.state is OrderState.PENDING:
         market.triggers.arm(working)
     elif working.order.limit_price is not None:
         key = (request.pair.key, request.side.value, working.order.limit_price)
-        market.queues[request.side].resume(working, passed[key])
+        market.queues[request.side].restore(working, passed[key])
         market.touch(working)

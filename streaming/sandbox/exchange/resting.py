@@ -57,7 +57,7 @@ class RestingOrders:
         working.place = level.passed + displayed
         self._append(level, working)
 
-    def resume(self, working: WorkingOrder, passed: Decimal) -> None:
+    def restore(self, working: WorkingOrder, passed: Decimal) -> None:
         """As it was stored; the oldest has to come first."""
         level = self._level(working)
         level.passed = passed

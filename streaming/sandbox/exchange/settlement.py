@@ -22,7 +22,7 @@ POSITION_CLOSED = "Reduce only:Position is closed"
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settlement:
     state: MarginAccount
     cost: Decimal
     fee: Decimal
@@ -37,7 +37,7 @@ def capacity(account: ExchangeAccount, working: WorkingOrder) -> Decimal:
     return min(order.remaining, account.open_quantity(order.request.pair, order.request.side))
 
 
-def settled(
+def settlement_of(
     account: ExchangeAccount,
     working: WorkingOrder,
     instrument: Instrument,
@@ -46,7 +46,7 @@ def settled(
     maker: bool,
     at: datetime,
     prices: Mapping[Pair, Decimal],
-) -> Settled | str:
+) -> Settlement | str:
     """Or why the account cannot take the fill: its order ends with that."""
     request = working.order.request
     rate = instrument.maker_fee if maker else instrument.taker_fee
@@ -63,26 +63,28 @@ def settled(
         filled_at=at,
     )
     if request.leverage > 1:
-        return _borrowed(account, fill, request.leverage, rate, prices)
-    return _paid(account, fill)
+        return _settle_margin(account, fill, request.leverage, rate, prices)
+    return _settle_spot(account, fill)
 
 
-def _paid(account: ExchangeAccount, fill: Fill) -> Settled | str:
+def _settle_spot(account: ExchangeAccount, fill: Fill) -> Settlement | str:
     state, flows = account.state, cash_flows(fill)
     for asset, change in flows.items():
-        own = account.own_hold(fill.intent_id, asset)
+        own = account.reserved_by(fill.intent_id, asset)
         if change < 0 and account.available(asset) + own + change < 0:
             return INSUFFICIENT_FUNDS
     balances, fees = dict(state.balances), dict(state.fees)
     for asset, change in flows.items():
         balances[asset] = balances.get(asset, ZERO) + change
     fees[fill.fee_asset] = fees.get(fill.fee_asset, ZERO) + fill.fee
-    return Settled(replace(state, balances=balances, fees=fees), fill.price * fill.quantity, fill.fee, ZERO)
+    return Settlement(
+        replace(state, balances=balances, fees=fees), fill.price * fill.quantity, fill.fee, ZERO
+    )
 
 
-def _borrowed(
+def _settle_margin(
     account: ExchangeAccount, fill: Fill, leverage: int, fee_rate: Decimal, prices: Mapping[Pair, Decimal]
-) -> Settled | str:
+) -> Settlement | str:
     """Close what is open on the other side, then open with the rest."""
     state = account.state
     closing = min(fill.quantity, account.open_quantity(fill.pair, fill.side))
@@ -96,7 +98,7 @@ def _borrowed(
             return INSUFFICIENT_MARGIN
     with localcontext(ROUNDED):
         margin = to_ten_places(opening * fill.price / leverage)
-    return Settled(state, fill.price * fill.quantity, fill.fee, margin)
+    return Settlement(state, fill.price * fill.quantity, fill.fee, margin)
 
 
 def _share(fill: Fill, quantity: Decimal, fee_rate: Decimal) -> Fill:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from streaming.sandbox.exchange.engine_state import EngineState
-from streaming.sandbox.exchange.entry import fire, follow, place_closes
-from streaming.sandbox.exchange.execution import can_be_filled, fill_resting, passed_by
+from streaming.sandbox.exchange.execution import advance_queue, ensure_fillable, fill_resting
 from streaming.sandbox.exchange.margin_watch import charge, liquidate
+from streaming.sandbox.exchange.order_entry import fire_triggers, move_trailing_stops, place_close_orders
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import capacity
 from streaming.sandbox.exchange.working_order import opposite
@@ -23,57 +23,57 @@ from streaming.sandbox.market import Tick
 from trading.orders import Side
 
 
-def moved(floor: EngineState, market: PairMarket, tick: Tick) -> None:
-    charge(floor)
-    floor.note_print(market.moved(tick))
-    floor.prices[market.pair] = tick.price
-    left = _went_through(floor, market, tick)
+def on_tick(state: EngineState, market: PairMarket, tick: Tick) -> None:
+    charge(state)
+    state.note_print(market.add_tick(tick))
+    state.prices[market.pair] = tick.price
+    left = _fill_crossed(state, market, tick)
     if left:
-        _traded_at(floor, market, tick, left)
-    requoted(floor, market, tick.price)
-    follow(floor, market)
-    fire(floor, market)
-    place_closes(floor)
-    liquidate(floor)
-    place_closes(floor)
+        _fill_at_price(state, market, tick, left)
+    requote(state, market, tick.price)
+    move_trailing_stops(state, market)
+    fire_triggers(state, market)
+    place_close_orders(state)
+    liquidate(state)
+    place_close_orders(state)
 
 
-def caught_up(floor: EngineState, market: PairMarket, ticks: Sequence[Tick]) -> None:
+def catch_up(state: EngineState, market: PairMarket, ticks: Sequence[Tick]) -> None:
     """What traded elsewhere while this exchange was closed: no order fills by it, but by the quotes that follow."""
-    if not floor.matches(market.pair):
+    if not state.matches(market.pair):
         return
     for tick in ticks:
-        floor.note_print(market.moved(tick))
-    floor.prices[market.pair] = ticks[-1].price
-    requoted(floor, market, ticks[-1].price)
-    follow(floor, market)
-    fire(floor, market)
+        state.note_print(market.add_tick(tick))
+    state.prices[market.pair] = ticks[-1].price
+    requote(state, market, ticks[-1].price)
+    move_trailing_stops(state, market)
+    fire_triggers(state, market)
 
 
-def requoted(floor: EngineState, market: PairMarket, last: Decimal) -> None:
+def requote(state: EngineState, market: PairMarket, last: Decimal) -> None:
     """New quotes take what rests at their price or better, at the resting order's limit."""
     market.requote(last)
     for side in Side:
         while (working := market.quotes_reach(side)) is not None:
-            if not can_be_filled(floor, working):
+            if not ensure_fillable(state, working):
                 continue
             limit = working.order.limit_price
             assert limit is not None
-            wanted = capacity(floor.accounts[working.order.account], working)
-            fill_resting(floor, working, market.take_quotes(side, limit, wanted))
+            wanted = capacity(state.accounts[working.order.account], working)
+            fill_resting(state, working, market.take_quotes(side, limit, wanted))
 
 
-def _went_through(floor: EngineState, market: PairMarket, tick: Tick) -> Decimal:
+def _fill_crossed(state: EngineState, market: PairMarket, tick: Tick) -> Decimal:
     """What the trade has left for orders at its own price."""
     left = tick.quantity
     for side in (opposite(tick.side), tick.side):
         queue = market.queues[side]
         while left and (level := queue.best) and (level.price - tick.price) * side.sign > 0:
-            left -= fill_resting(floor, next(iter(level.orders.values())), left)
+            left -= fill_resting(state, next(iter(level.orders.values())), left)
     return left
 
 
-def _traded_at(floor: EngineState, market: PairMarket, tick: Tick, left: Decimal) -> None:
+def _fill_at_price(state: EngineState, market: PairMarket, tick: Tick, left: Decimal) -> None:
     """Only trades that hit this side of the book bring its queue forward."""
     side = opposite(tick.side)
     level = market.queues[side].at(tick.price)
@@ -81,8 +81,8 @@ def _traded_at(floor: EngineState, market: PairMarket, tick: Tick, left: Decimal
         assert level is not None
         before = min(left, max(working.place - level.passed, Decimal(0)))
         if before:
-            passed_by(floor, market.pair, side, tick.price, before)
+            advance_queue(state, market.pair, side, tick.price, before)
             left -= before
         if not left:
             return
-        left -= fill_resting(floor, working, left)
+        left -= fill_resting(state, working, left)

@@ -11,46 +11,46 @@ EXPIRED = "Expired at the time that was given"
 SWITCHED_OFF = "Dead man's switch: cancel_all_orders_after has run out"
 
 
-def elapsed(floor: EngineState) -> None:
-    server = floor.server()
-    while floor.expiries and floor.expiries[0][0] <= server:
-        working = floor.working.get(heappop(floor.expiries)[1])
+def elapse(state: EngineState) -> None:
+    server = state.server()
+    while state.expiries and state.expiries[0][0] <= server:
+        working = state.working.get(heappop(state.expiries)[1])
         if working is not None:
-            floor.end(working, OrderState.EXPIRED, EXPIRED)
-    for account, due in list(floor.switches.items()):
+            state.end(working, OrderState.EXPIRED, EXPIRED)
+    for account, due in list(state.switches.items()):
         if due <= server:
-            cancel_all(floor, account, SWITCHED_OFF)
-            set_switch(floor, account, None)
-    charge(floor)
-    liquidate(floor)
+            cancel_all(state, account, SWITCHED_OFF)
+            set_switch(state, account, None)
+    charge(state)
+    liquidate(state)
 
 
-def is_due(floor: EngineState) -> bool:
+def is_due(state: EngineState) -> bool:
     """Whether the clocks alone ask for anything."""
-    server = floor.server()
+    server = state.server()
     return (
-        bool(floor.expiries and floor.expiries[0][0] <= server)
-        or any(due <= server for due in floor.switches.values())
-        or is_charge_due(floor)
+        bool(state.expiries and state.expiries[0][0] <= server)
+        or any(due <= server for due in state.switches.values())
+        or is_charge_due(state)
     )
 
 
-def cancel_all(floor: EngineState, account: str, reason: str) -> int:
-    working = list(floor.account(account).orders.values())
+def cancel_all(state: EngineState, account: str, reason: str) -> int:
+    working = list(state.account(account).orders.values())
     for each in working:
-        cancelled(floor, each, reason)
+        cancel(state, each, reason)
     return len(working)
 
 
-def cancelled(floor: EngineState, working: WorkingOrder, reason: str) -> ExchangeOrder:
-    floor.end(working, OrderState.CANCELED, reason)
+def cancel(state: EngineState, working: WorkingOrder, reason: str) -> ExchangeOrder:
+    state.end(working, OrderState.CANCELED, reason)
     return working.order
 
 
-def set_switch(floor: EngineState, account: str, due: float | None) -> None:
+def set_switch(state: EngineState, account: str, due: float | None) -> None:
     """None disables it."""
     if due is None:
-        floor.switches.pop(account, None)
+        state.switches.pop(account, None)
     else:
-        floor.switches[account] = due
-    floor.changes.switches[account] = due
+        state.switches[account] = due
+    state.changes.exchange = True

@@ -11,7 +11,7 @@ from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import TAKE_PROFIT
 from trading.orders import Side
 
-SLACK = 100  # outdated entries that are not worth the work
+MAX_OUTDATED = 100  # outdated entries that are not worth the work
 Entry = tuple[Decimal, int, str]  # signed price, acceptance number, order id
 
 
@@ -51,7 +51,7 @@ class Triggers:
                 return working
         return None
 
-    def outrun(self, last: Decimal) -> list[WorkingOrder]:
+    def pop_beaten(self, last: Decimal) -> list[WorkingOrder]:
         """Trailing stops whose peak this price beats, to be armed again with their new peak."""
         beaten = []
         for move in (1, -1):
@@ -63,7 +63,7 @@ class Triggers:
 
     def _tidy(self, heap: list[Entry], what: str) -> None:
         """Outdated entries far from the top would stay for ever."""
-        if len(heap) > SLACK + 2 * len(self._armed):
+        if len(heap) > MAX_OUTDATED + 2 * len(self._armed):
             heap[:] = {entry for entry in heap if self._current(entry, what) is not None}
             heapify(heap)
 

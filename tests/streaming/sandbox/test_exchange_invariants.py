@@ -207,7 +207,7 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def no_reduce_only_order_stands_for_more_than_its_position(self) -> None:
-        for account in self.bench.exchange._running.floor.accounts.values():
+        for account in self.bench.exchange._engine.state.accounts.values():
             for each in account.orders.values():
                 if each.order.request.reduce_only:
                     carried = account.open_quantity(BTC, each.order.request.side)
@@ -230,7 +230,7 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def the_book_shows_the_market_maker_and_every_order_that_rests(self) -> None:
-        floor = self.bench.exchange._running.floor
+        floor = self.bench.exchange._engine.state
         book, ladder = self.bench.exchange.book(BTC, 1000), floor.markets[BTC].ladder
         for side, levels in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
             expected = dict(ladder.levels(side))
@@ -244,7 +244,7 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def the_store_keeps_what_traded_before_the_queues_and_no_others(self) -> None:
-        queues = self.bench.exchange._running.floor.markets[BTC].queues
+        queues = self.bench.exchange._engine.state.markets[BTC].queues
         live = {(side.value, level.price, level.passed) for side, queue in queues.items() for level in queue}
         rows = self.bench.store.rows("SELECT side, price, passed FROM levels")
         assert {(side, Decimal(price), Decimal(passed)) for side, price, passed in rows} == live
@@ -254,7 +254,7 @@ class Trading(RuleBasedStateMachine):
         """Nobody who rested before and still does stood before an order that was filled as a maker meanwhile."""
         resting = {
             order_id: (each.order.request.side, each.order.limit_price, each.priority)
-            for order_id, each in self.bench.exchange._running.floor.working.items()
+            for order_id, each in self.bench.exchange._engine.state.working.items()
             if each.is_resting
         }
         waited = {
@@ -298,7 +298,7 @@ class Trading(RuleBasedStateMachine):
             )
             for each in exchange.accounts()
         ]
-        floor = exchange._running.floor
+        floor = exchange._engine.state
         queues = [
             [
                 (
@@ -319,7 +319,7 @@ class Trading(RuleBasedStateMachine):
             queues,
             book,
             floor.switches,
-            floor.counters,
+            floor.ids.counters,
             exchange.market_now(),
             exchange.tape(BTC).last_id,
         )

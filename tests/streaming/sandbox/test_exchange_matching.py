@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.sandbox.exchange.matching import matched
+from streaming.sandbox.exchange.matching import match_book
 from streaming.sandbox.exchange.resting import RestingOrders
 from streaming.sandbox.model import ExecType, OrderChanged, OrderState, Refused, TimeInForce, TradesPrinted
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, START, Bench, d, listing, new
@@ -225,7 +225,7 @@ def test_a_match_never_takes_more_than_is_there_nor_a_worse_price_than_the_limit
     ordered = sorted(((Decimal(p), Decimal(q)) for p, q in quotes), reverse=side is Side.SELL)
     bound = None if limit is None else Decimal(limit)
     other = Side.SELL if side is Side.BUY else Side.BUY
-    match = matched(side, bound, Decimal(quantity), "alice", ordered, RestingOrders(other))
+    match = match_book(side, bound, Decimal(quantity), "alice", ordered, RestingOrders(other))
     there = sum(q for p, q in ordered if bound is None or (p - bound) * side.sign <= 0)
     assert sum(step.quantity for step in match.steps) == min(Decimal(quantity), there)
     assert match.unfilled == Decimal(quantity) - sum(step.quantity for step in match.steps)

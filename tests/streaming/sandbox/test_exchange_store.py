@@ -18,7 +18,7 @@ import pytest
 
 from streaming.sandbox.exchange.exchange import ExchangeStore
 from streaming.sandbox.exchange.export import Form, export, write_export
-from streaming.sandbox.exchange.store import TRIMMED_EVERY
+from streaming.sandbox.exchange.store import TRIM_INTERVAL
 from streaming.sandbox.market import Tick
 from streaming.sandbox.model import (
     BookChanged,
@@ -154,8 +154,8 @@ def test_what_was_taken_is_one_entry_however_many_orders_took_it(bench: Bench) -
     best = bench.exchange.book(BTC, 1).asks[0]
     for _ in range(20):
         bench.add(BUY, "0.01")
-    [(taken,)] = bench.store.rows("SELECT taken FROM markets WHERE pair = ?", BTC.key)
-    assert json.loads(taken) == {"buy": "0.20"}
+    [(market,)] = bench.store.rows("SELECT body FROM markets WHERE pair = ?", BTC.key)
+    assert json.loads(market)["taken"] == {"buy": "0.20"}
     bench.restart()
     assert bench.exchange.book(BTC, 1).asks[0].quantity == best.quantity - d("0.2")
 
@@ -305,9 +305,9 @@ def test_the_export_is_written_as_one_file_per_table(bench: Bench, tmp_path: Pat
 def test_prints_leave_the_store_when_they_leave_the_tape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.sandbox.exchange.pair_market.KEPT_PRINTS", 40)
+    monkeypatch.setattr("streaming.sandbox.exchange.pair_market.TAPE_PRINTS", 40)
     with closing(Bench(tmp_path / "exchange.db")) as bench:
-        for _ in range(2 * TRIMMED_EVERY):
+        for _ in range(2 * TRIM_INTERVAL):
             bench.tick("1000.0", "0.01")
         before = bench.exchange.tape(BTC).newest(100)
         [(count,)] = bench.store.rows("SELECT COUNT(*) FROM prints")

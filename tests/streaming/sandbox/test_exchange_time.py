@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.exchange.engine_state import SLACK
+from streaming.sandbox.exchange.engine_state import MAX_OUTDATED
 from streaming.sandbox.model import Amendment, ExecType, OrderChanged, OrderState, Refused, TimeInForce
 from tests.streaming.sandbox.exchange_setup import BUY, START, Bench, d
 
@@ -88,10 +88,10 @@ def test_an_amended_order_is_young_again(bench: Bench) -> None:
 def test_orders_that_ended_long_before_they_would_expire_are_forgotten(bench: Bench) -> None:
     later = datetime.fromtimestamp(bench.server + 1_000_000, UTC)
     kept = bench.add(BUY, "0.01", "980.0", time_in_force=TimeInForce.GTD, expires_at=later)
-    for _ in range(3 * SLACK):
+    for _ in range(3 * MAX_OUTDATED):
         order = bench.add(BUY, "0.01", "990.0", time_in_force=TimeInForce.GTD, expires_at=later)
         bench.exchange.cancel("alice", order.order_id)
-    assert len(bench.exchange._running.floor.expiries) <= SLACK + 2
+    assert len(bench.exchange._engine.state.expiries) <= MAX_OUTDATED + 2
     bench.server += 1_000_001
     bench.exchange.elapse()
     assert bench.exchange.orders("alice", [kept.order_id])[0].state is OrderState.EXPIRED

@@ -189,7 +189,7 @@ def test_a_stop_that_trails_for_long_does_not_fill_the_memory(bench: Bench) -> N
     bench.add(SELL, "0.1", order_type=OrderType.TRAILING_STOP, trigger="10.0")
     for tenths in range(10_001, 10_600):
         bench.tick(f"{tenths // 10}.{tenths % 10}", "0.01", side=BUY)
-    triggers: Any = bench.exchange._running.floor.markets[BTC].triggers
+    triggers: Any = bench.exchange._engine.state.markets[BTC].triggers
     assert sum(len(heap) for heap in triggers._firing.values()) < 200
     bench.tick("1049.9", "0.01")
     assert bench.exchange.open_orders("alice") == []
