@@ -1,19 +1,17 @@
-"""Recorded trades in Parquet, one part of a row group after the other."""
+"""Recorded trades in Parquet, read a slice of rows at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade
 from trading.errors import UnreadableFile
 from trading.orders import Side
 
-PAGE = 5_000  # trades
+PAGE = 20_000  # trades
 NAMES = {
     "at": ("timestamp", "time"),
     "price": ("price",),
@@ -26,68 +24,52 @@ WORDS: Mapping[str, Sequence[str]] = {"side": list(SIDES), "order_type": list(OR
 
 
 class ParquetPages:
-    """A page is a part of a row group. Times without a zone are taken for UTC."""
+    """Times without a zone are taken for UTC."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._scan = pl.scan_parquet(path, glob=False)
         try:
-            self._file = pq.ParquetFile(path)
-        except pa.ArrowException as error:
+            schema = self._scan.collect_schema()
+            self._rows: int = self._scan.select(pl.len()).collect().item()
+        except (pl.exceptions.PolarsError, OSError) as error:
             raise UnreadableFile(f"{path} is not a Parquet file: {error}; {ACCEPTED}") from error
-        self._columns = self._chosen(self._file.schema_arrow.names)
-        metadata = self._file.metadata
-        self._pages = [
-            (group, offset)
-            for group in range(metadata.num_row_groups)
-            for offset in range(0, metadata.row_group(group).num_rows, PAGE)
-        ]
-        self._begins: dict[int, list[int]] = {}  # of the pages of a row group
-        self._loaded: tuple[int, pl.DataFrame] | None = None  # the row group that was read last
-        if self._pages:
+        self._columns = self._choose_columns(schema.names())
+        if not isinstance(schema[self._columns["at"]], pl.Datetime):
+            raise self._error("at", f"of type {schema[self._columns['at']]}, not a time")
+        if self._rows:
             self.rows(0)  # a file of something else is refused at once
 
     def __len__(self) -> int:
-        return len(self._pages)
+        return -(-self._rows // PAGE)
 
     def begins(self, page: int) -> int:
-        group, offset = self._pages[page]
-        if group not in self._begins:
-            times = self._read(group, {"at": self._columns["at"]})["at"]
-            self._begins[group] = times.gather_every(PAGE).to_list()
-        return self._begins[group][offset // PAGE]
+        begin: int = self._read(page * PAGE, 1, ("at",))["at"][0]
+        return begin
 
     def rows(self, page: int) -> Sequence[RecordedTrade]:
-        group, offset = self._pages[page]
-        if self._loaded is None or self._loaded[0] != group:
-            self._loaded = group, self._read(group, self._columns)
-        return [_recorded(row) for row in self._loaded[1].slice(offset, PAGE).iter_rows(named=True)]
+        return [_trade(row) for row in self._read(page * PAGE, PAGE, self._columns).iter_rows(named=True)]
 
-    def _read(self, group: int, columns: Mapping[str, str]) -> pl.DataFrame:
+    def _read(self, offset: int, count: int, names: Iterable[str]) -> pl.DataFrame:
+        columns = [pl.col(self._columns[name]).alias(name) for name in names]
+        words = [pl.col(name).cast(pl.String).str.to_lowercase() for name in names if name in WORDS]
+        sliced = self._scan.slice(offset, count).select(columns)
         try:
-            read = self._file.read_row_group(group, list(columns.values()))
-        except (pa.ArrowException, OSError) as error:
+            table = sliced.with_columns(pl.col("at").dt.epoch("us"), *words).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
             raise UnreadableFile(f"{self._path} is damaged: {error}; {ACCEPTED}") from error
-        table = pl.DataFrame(pl.from_arrow(read)).select(
-            pl.col(column).alias(name) for name, column in columns.items()
-        )
-        if not isinstance(table.schema["at"], pl.Datetime):
-            raise self._refused("at", f"of type {table.schema['at']}, not a time")
-        words = [name for name in WORDS if name in columns]
-        table = table.with_columns(
-            pl.col("at").dt.epoch("us"), *(pl.col(name).cast(pl.String).str.to_lowercase() for name in words)
-        )
         self._check(table)
         return table
 
     def _check(self, table: pl.DataFrame) -> None:
         for name, kind in table.schema.items():
-            holds = pl.col(name).is_in(WORDS[name]) if name in WORDS else _positive(name, kind)
-            wrong = table.filter(~holds.fill_null(False))
+            valid = pl.col(name).is_in(WORDS[name]) if name in WORDS else _positive(name, kind)
+            wrong = table.filter(~valid.fill_null(False))
             if wrong.height:
-                raise self._refused(name, f"{wrong[name][0]} in one of its rows")
+                raise self._error(name, f"{wrong[name][0]} in one of its rows")
 
-    def _chosen(self, names: Sequence[str]) -> dict[str, str]:
-        """The column of each meaning."""
+    def _choose_columns(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the column of each meaning."""
         found = {
             meaning: name
             for meaning, spellings in (NAMES | NAMES_IF_KNOWN).items()
@@ -99,7 +81,7 @@ class ParquetPages:
             raise UnreadableFile(f"{self._path} lacks {wanted}, it has {', '.join(names)}; {ACCEPTED}")
         return found
 
-    def _refused(self, name: str, what: str) -> UnreadableFile:
+    def _error(self, name: str, what: str) -> UnreadableFile:
         return UnreadableFile(f"{self._path}: {self._columns[name]} is {what}; {ACCEPTED}")
 
 
@@ -110,7 +92,7 @@ def _positive(name: str, kind: pl.DataType) -> pl.Expr:
     return (column.is_finite() & (column > 0)) if kind.is_float() else column > 0
 
 
-def _recorded(row: Mapping[str, Any]) -> RecordedTrade:
+def _trade(row: Mapping[str, Any]) -> RecordedTrade:
     side, order_type = row.get("side"), row.get("order_type")
     return RecordedTrade(
         at=row["at"],
@@ -122,5 +104,5 @@ def _recorded(row: Mapping[str, Any]) -> RecordedTrade:
 
 
 def _exact(number: float | int | Decimal) -> Decimal:
-    """The shortest decimal that is this double: what the venue wrote before somebody made it one."""
+    """Return the shortest decimal that is this double: what the venue wrote before somebody made it one."""
     return Decimal(repr(number) if isinstance(number, float) else str(number))
