@@ -17,11 +17,11 @@ from trading.simulation.price_paths import (
     BLOCK_LENGTH,
     STEPS_PER_CANDLE,
     YEAR,
+    BlockConditions,
     Floats,
-    MarketConditions,
     asset_path,
     build_bars,
-    market_conditions,
+    draw_conditions,
     random_stream,
     volumes,
 )
@@ -69,7 +69,7 @@ class SimulatedMarket:
         self._start = start
         self._end = end
         self._blocks: list[dict[Pair, pl.DataFrame]] = []
-        self._conditions: MarketConditions | None = None
+        self._conditions: BlockConditions | None = None
         self._log_prices = {
             asset: math.log(_asset(asset).price) for pair in pairs for asset in (pair.base, pair.quote)
         }
@@ -119,17 +119,17 @@ class SimulatedMarket:
 
     def _next_block(self) -> dict[Pair, pl.DataFrame]:
         number = len(self._blocks)
-        self._conditions = market_conditions(self._seed, number, self._timeframe.duration, self._conditions)
+        self._conditions = draw_conditions(self._seed, number, self._timeframe.duration, self._conditions)
         paths = {asset: self._path(asset, number, self._conditions) for asset in self._log_prices}
         self._log_prices = {asset: float(path[-1, -1]) for asset, path in paths.items()}
         return {pair: self._table(pair, number, self._conditions, paths) for pair in self._pairs}
 
-    def _path(self, asset: str, number: int, shared: MarketConditions) -> Floats:
+    def _path(self, asset: str, number: int, shared: BlockConditions) -> Floats:
         rng = random_stream(self._seed, number, asset)
         return asset_path(shared, rng, self._log_prices[asset], _asset(asset).volatility)
 
     def _table(
-        self, pair: Pair, number: int, shared: MarketConditions, paths: dict[str, Floats]
+        self, pair: Pair, number: int, shared: BlockConditions, paths: dict[str, Floats]
     ) -> pl.DataFrame:
         rng = random_stream(self._seed, number, pair.key)
         ratio = paths[pair.base] - paths[pair.quote]

@@ -37,7 +37,7 @@ OUTAGE_LENGTH = timedelta(hours=1)  # mean; at least one candle
 
 
 @dataclass(frozen=True, slots=True)
-class MarketConditions:
+class BlockConditions:
     """The conditions that all assets of one block share; arrays of BLOCK_LENGTH."""
 
     volatility: Floats  # standard deviation of a log return over one candle
@@ -64,16 +64,16 @@ def random_stream(seed: int, block: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64([seed, block, *name.encode()]))
 
 
-def market_conditions(
-    seed: int, block: int, duration: timedelta, before: MarketConditions | None
-) -> MarketConditions:
+def draw_conditions(
+    seed: int, block: int, duration: timedelta, before: BlockConditions | None
+) -> BlockConditions:
     rng = random_stream(seed, block, "weather")
     uniform, shock = rng.random((BLOCK_LENGTH, 2)), rng.standard_normal(BLOCK_LENGTH)
     regimes, regime = _regimes(uniform, duration, before.regime if before else 1)
     log_volatility = _log_volatility(shock, duration, before.log_volatility if before else 0.0)
     scale = np.sqrt(duration / YEAR)
     jumping = rng.random(BLOCK_LENGTH) < duration / JUMP_EVERY
-    return MarketConditions(
+    return BlockConditions(
         volatility=np.asarray(REGIME_VOLATILITY)[regimes] * np.exp(log_volatility) * scale,
         common=rng.standard_normal((BLOCK_LENGTH, STEPS_PER_CANDLE)),
         jumps=np.where(jumping, JUMP_SIZE * rng.standard_normal(BLOCK_LENGTH), 0.0),
@@ -84,7 +84,7 @@ def market_conditions(
     )
 
 
-def asset_path(shared: MarketConditions, rng: np.random.Generator, log_price: float, scale: float) -> Floats:
+def asset_path(shared: BlockConditions, rng: np.random.Generator, log_price: float, scale: float) -> Floats:
     """Draw log prices of shape (BLOCK_LENGTH, STEPS_PER_CANDLE), from `log_price` on; `scale` multiplies volatility."""
     own = rng.standard_normal((BLOCK_LENGTH, STEPS_PER_CANDLE))
     normal = np.sqrt(CORRELATION) * shared.common + np.sqrt(1 - CORRELATION) * own
@@ -113,7 +113,7 @@ def build_bars(log_prices: Floats, idle: Booleans) -> SimulatedBars:
 
 def volumes(
     candles: SimulatedBars,
-    shared: MarketConditions,
+    shared: BlockConditions,
     rng: np.random.Generator,
     turnover: float,
     share_of_year: float,
