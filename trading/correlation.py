@@ -1,4 +1,4 @@
-"""How closely two markets move together: Pearson's correlation of their log returns over trailing windows."""
+"""Correlation of two markets: Pearson's, of their log returns over trailing windows."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What kind of market it is: trend strength, volatility percentile and correlation, weighed against each other.
+"""The regime of a market: trend strength, volatility percentile and correlation, weighed against each other.
 
 Every part is continuous, and each row is judged by itself, so nothing later can enter. With the ramp
 R(x, a, b) = (x - a) / (b - a), cut to 0..1:
@@ -50,7 +50,7 @@ _LOWEST, _HIGHEST = np.array(list(_WITHIN.values())).T.copy()
 
 
 class RegimeKind(StrEnum):
-    """What kind of market it is."""
+    """A kind of market."""
 
     TRENDING_UP = "trending up"
     TRENDING_DOWN = "trending down"

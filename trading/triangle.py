@@ -34,7 +34,7 @@ Number = TypeVar("Number", float, Array)
 
 @dataclass(frozen=True, slots=True)
 class LegCost:
-    """What a market order on one pair gives away, as shares of the price; slippage adds to the half spread."""
+    """The cost of a market order on one pair, as shares of the price; slippage adds to the half spread."""
 
     taker_fee: float
     half_spread: float

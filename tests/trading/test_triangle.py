@@ -58,7 +58,7 @@ def recorded() -> dict[Pair, Array]:
 
 
 def sent_round(trip: Round, prices: dict[Pair, float], costs: dict[Pair, LegCost]) -> float:
-    """What one unit comes back as, trade by trade, as a venue books it: fees on top or off the proceeds."""
+    """Return what one unit comes back as, trade by trade, as a venue books it: fees on top or off the proceeds."""
     amount, asset = 1.0, trip.trades[0].source
     for trade in trip.trades:
         assert trade.source == asset

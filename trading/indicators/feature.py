@@ -18,7 +18,7 @@ class Family(StrEnum):
 
 
 class GapRule(Enum):
-    """How a feature treats candles that are missing and of candles in which nothing was traded."""
+    """The treatment of candles that are missing and of candles in which nothing was traded."""
 
     EXISTING = (
         "runs over the candles that exist: a missing one is not filled, so ten candles back may be more than ten "

@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Direction(StrEnum):
-    """Where the technical agent expects the price to go."""
+    """The way the technical agent expects the price to go."""
 
     LONG = "LONG"
     SHORT = "SHORT"

@@ -58,12 +58,12 @@ def candles(
 
 
 def holed(frame: pl.DataFrame, seed: int, share: float = 0.1) -> pl.DataFrame:
-    """Without a share of its candles, some alone and some in long runs."""
+    """Drop a share of the candles, some alone and some in long runs."""
     rng = np.random.default_rng(seed)
-    kept = (rng.random(frame.height) >= share / 2) & (
+    remaining = (rng.random(frame.height) >= share / 2) & (
         np.repeat(rng.random(frame.height // 40 + 1), 40)[: frame.height] >= share / 2
     )
-    return frame.filter(pl.Series(kept))
+    return frame.filter(pl.Series(remaining))
 
 
 def flat(price: float, count: int = 400, volume: float = 1.0) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What is compiled: loaded late, never older than its source, and the same numbers as plain words give."""
+"""Compiled functions load late, are never older than their source, and give the numbers of plain loops."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def test_indicators_regimes_and_correlations_are_compiled_lazily() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.removeprefix("trading."))
 def test_a_compiled_function_reads_nothing_that_its_own_file_does_not_define(module: ModuleType) -> None:
-    """What is on disk is renewed when that file changes, and only then."""
+    """The machine code on disk is renewed when that file changes, and only then."""
     assert functions(module)
     for name, function in functions(module).items():
         assert function.__module__ == module.__name__, name

@@ -1,4 +1,4 @@
-"""What breaks a candle table is refused by its first open time; what is merely odd has stated, finite values."""
+"""A broken candle table is refused by its first open time; an odd one has stated, finite values."""
 
 from datetime import timedelta
 

@@ -61,7 +61,7 @@ def reached() -> frozenset[str]:
 
 
 def edges(frame: pl.DataFrame) -> Array:
-    """Of each feature the first row that is not null."""
+    """Return the first value of each feature that is not null."""
     features = feature_table(frame, H1)
     return np.array([features[feature.name][feature.warm_up_for(H1)] for feature in FEATURES])
 
