@@ -23,7 +23,7 @@ from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import CandleReplay, MarketClock
 from streaming.sandbox.model import Listing
-from streaming.sandbox.rates import TIERS, Allowance, Tier
+from streaming.sandbox.rates import TIERS, RateLimit, RateTier
 from streaming.sandbox.server import Opening, Running, SandboxServer
 from trading.fills import Costs
 from trading.margin.terms import MarginTerms
@@ -36,8 +36,8 @@ LEVELS = 25  # of the market maker, per side
 BEGINS = datetime(2024, 3, 1, tzinfo=UTC)
 STARTS = BEGINS + timedelta(days=1)
 BALANCES = {"BTC": Decimal(1_000), "USDT": Decimal(10**8)}
-ENDLESS = Allowance(1e12, 1e12)
-UNLIMITED = Tier("unlimited", ENDLESS, ENDLESS)
+ENDLESS = RateLimit(1e12, 1e12)
+UNLIMITED = RateTier("unlimited", ENDLESS, ENDLESS)
 CONFIG = SandboxConfig(
     host=HOST,
     port=0,
@@ -110,7 +110,7 @@ async def _sandbox(stop: asyncio.Event) -> None:
     opening = Opening(market(), STARTS, True, {PAIR: LISTING}, "USDT", TERMS, lambda prices: BALANCES)
 
     def ready(running: Running) -> None:
-        _tell(Listening(running.url, os.getpid(), running.key.key, running.key.secret))
+        _send(Listening(running.url, os.getpid(), running.key.key, running.key.secret))
 
     with tempfile.TemporaryDirectory() as folder:
         await SandboxServer(CONFIG, opening, Path(folder)).run(stop, ready)
@@ -120,7 +120,7 @@ async def _bare(stop: asyncio.Event) -> None:
     clients: list[web.WebSocketResponse] = []
 
     async def converse(request: web.Request) -> web.WebSocketResponse:
-        """Says what it is told, but of a {"flood": [number, text, ...]} all clients hear every text so many times."""
+        """Says what it is told, but of a {"flood": [number, text, ...]} all clients get every text so many times."""
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         clients.append(socket)
@@ -140,7 +140,7 @@ async def _bare(stop: asyncio.Event) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, 0).start()
-        _tell(Listening(f"http://{HOST}:{runner.addresses[0][1]}", os.getpid()))
+        _send(Listening(f"http://{HOST}:{runner.addresses[0][1]}", os.getpid()))
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -157,7 +157,7 @@ async def _echo(request: web.Request) -> web.Response:
     return web.Response(body=await request.read(), content_type="application/json")
 
 
-def _tell(listening: Listening) -> None:
+def _send(listening: Listening) -> None:
     print(json.dumps(asdict(listening)), flush=True)
 
 

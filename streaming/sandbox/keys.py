@@ -19,7 +19,7 @@ from streaming.sandbox.model import Refused
 from trading.errors import InvalidValue, UnreadableFile
 
 TOKEN_SECONDS = 900.0  # docs.kraken.com: a token has to be used within 15 minutes
-LARGEST_NONCE = 2**64 - 1
+MAX_NONCE = 2**64 - 1
 NONCE_DIGITS = 20  # all nonces are kept this long, so that text compares like numbers; SQLite's end at 2**63
 PATIENCE = 5.0  # seconds to wait for another process that writes the same file
 
@@ -190,7 +190,7 @@ class Keys:
     def _use(self, key: str, nonce: str) -> None:
         if not (nonce.isascii() and nonce.isdigit() and len(nonce) <= NONCE_DIGITS):
             raise Refused("EAPI:Invalid nonce")
-        if int(nonce) > LARGEST_NONCE:
+        if int(nonce) > MAX_NONCE:
             raise Refused("EAPI:Invalid nonce")
         padded = nonce.zfill(NONCE_DIGITS)
         statement = "UPDATE keys SET nonce = ? WHERE key = ? AND nonce < ?"

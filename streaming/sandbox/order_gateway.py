@@ -1,4 +1,4 @@
-"""The way of an order from either face into the trading engine: rate counters, latency, deadline, market status."""
+"""The way of an order from either API into the trading engine: rate counters, latency, deadline, market status."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ REST_WINDOW = DeadlineWindow(2.0, 60.0)  # docs.kraken.com, Add Order
 WEBSOCKET_WINDOW = DeadlineWindow(0.5, 60.0)  # docs.kraken.com, add_order
 
 
-class Desk:
+class OrderGateway:
     """All calls raise Refused with Kraken's words; what was counted stays counted, also when it is refused later."""
 
     def __init__(
@@ -185,7 +185,7 @@ class Desk:
         return max(0.0, self._server() - order.entered)
 
 
-def utc(seconds: float) -> datetime:
+def utc_time(seconds: float) -> datetime:
     """Server time as a time of day."""
     return datetime.fromtimestamp(seconds, UTC)
 

@@ -24,7 +24,7 @@ FORGOTTEN_AT = 1000  # callers remembered before those whose counter is back at 
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimit:
     """A counter that may rise to `maximum` and falls by `decay` each second."""
 
     maximum: float
@@ -32,28 +32,28 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class RateTier:
     name: str
-    orders: Allowance  # per account and pair, shared by REST and WebSocket
-    private: Allowance  # REST, per account
+    orders: RateLimit  # per account and pair, shared by REST and WebSocket
+    private: RateLimit  # REST, per account
 
 
-STARTER = Tier("starter", Allowance(60, 1), Allowance(15, 0.33))
-INTERMEDIATE = Tier("intermediate", Allowance(125, 2.34), Allowance(20, 0.5))
-PRO = Tier("pro", Allowance(180, 3.75), Allowance(20, 1))
+STARTER = RateTier("starter", RateLimit(60, 1), RateLimit(15, 0.33))
+INTERMEDIATE = RateTier("intermediate", RateLimit(125, 2.34), RateLimit(20, 0.5))
+PRO = RateTier("pro", RateLimit(180, 3.75), RateLimit(20, 1))
 TIERS = {tier.name: tier for tier in (STARTER, INTERMEDIATE, PRO)}
-GENEROUS = Allowance(300, 60)  # public calls of one address; the real venue bears about one each second
+GENEROUS = RateLimit(300, 60)  # public calls of one address; the real venue bears about one each second
 
 
-def order_cost(call: OrderCall, age_seconds: float) -> int:
+def order_call_cost(call: OrderCall, age_seconds: float) -> int:
     """What one call adds to the counter of its pair; `age_seconds` since the order was made or amended."""
     return FIXED[call] + next((extra for limit, extra in YOUNG[call] if age_seconds < limit), 0)
 
 
-class Counters:
+class RateCounters:
     """One counter per caller, all with the same allowance."""
 
-    def __init__(self, allowance: Allowance, server: Callable[[], float]) -> None:
+    def __init__(self, allowance: RateLimit, server: Callable[[], float]) -> None:
         self._allowance = allowance
         self._server = server
         self._counted: dict[object, tuple[float, float]] = {}  # value and when it was that
@@ -83,11 +83,11 @@ class Counters:
 class Rates:
     """Every counter of the exchange. Refused carries Kraken's words."""
 
-    def __init__(self, tier: Tier, server: Callable[[], float], public: Allowance = GENEROUS) -> None:
+    def __init__(self, tier: RateTier, server: Callable[[], float], public: RateLimit = GENEROUS) -> None:
         self._tier = tier
-        self._orders = Counters(tier.orders, server)
-        self._private = Counters(tier.private, server)
-        self._public = Counters(public, server)
+        self._orders = RateCounters(tier.orders, server)
+        self._private = RateCounters(tier.private, server)
+        self._public = RateCounters(public, server)
 
     @property
     def maximum(self) -> int:
@@ -99,12 +99,12 @@ class Rates:
 
     def order(self, account: str, pair: Pair, call: OrderCall, age_seconds: float = 0.0) -> None:
         """Count a call of the trading engine, before anything else is checked: a bad order costs as much."""
-        if not self._orders.take((account, pair), order_cost(call, age_seconds)):
+        if not self._orders.take((account, pair), order_call_cost(call, age_seconds)):
             raise Refused("EOrder:Rate limit exceeded")
 
     def charge(self, account: str, pair: Pair, call: OrderCall, age_seconds: float) -> None:
         """Count what has happened already: nothing is refused, though the counter may rise above its maximum."""
-        self._orders.add((account, pair), order_cost(call, age_seconds))
+        self._orders.add((account, pair), order_call_cost(call, age_seconds))
 
     def batch(self, account: str, pair: Pair, orders: int) -> None:
         """Count orders that arrive together: half of what they cost one by one."""

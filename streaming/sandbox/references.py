@@ -7,23 +7,23 @@ from enum import Enum, auto
 from streaming.sandbox.model import ExchangeOrder
 
 
-class Kind(Enum):
+class ReferenceKind(Enum):
     ORDER_ID = auto()
     CLIENT_ORDER_ID = auto()
     USER_REFERENCE = auto()  # in decimal digits
 
 
-EVERY_KIND = tuple(Kind)
+ALL_KINDS = tuple(ReferenceKind)
 TXID = (
-    Kind.ORDER_ID,
-    Kind.USER_REFERENCE,
+    ReferenceKind.ORDER_ID,
+    ReferenceKind.USER_REFERENCE,
 )  # docs.kraken.com: `txid`, and `orders` of batch_cancel, take both
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     name: str
-    kinds: tuple[Kind, ...] = EVERY_KIND
+    kinds: tuple[ReferenceKind, ...] = ALL_KINDS
 
     def among(self, orders: Iterable[ExchangeOrder]) -> list[ExchangeOrder]:
         """Those that bear the name; of several kinds, the first by which there is any."""
@@ -34,9 +34,9 @@ class Reference:
         return []
 
 
-def _name(order: ExchangeOrder, kind: Kind) -> str:
-    if kind is Kind.ORDER_ID:
+def _name(order: ExchangeOrder, kind: ReferenceKind) -> str:
+    if kind is ReferenceKind.ORDER_ID:
         return order.order_id
-    if kind is Kind.CLIENT_ORDER_ID:
+    if kind is ReferenceKind.CLIENT_ORDER_ID:
         return order.request.client_order_id
     return str(order.request.user_reference or "")

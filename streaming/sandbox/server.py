@@ -22,10 +22,10 @@ from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import ApiKey, Keys
 from streaming.sandbox.market import MarketClock, TickPlayer, TickSource
 from streaming.sandbox.model import Listing
-from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import TIERS, Rates
 from streaming.sandbox.rest import routes
-from streaming.sandbox.websocket import WebSocketFace
+from streaming.sandbox.websocket import WebSocketApi
 from trading.errors import InvalidSettings
 from trading.margin.terms import MarginTerms
 from trading.market import Pair
@@ -78,15 +78,15 @@ class SandboxServer:
             self._open_first_account(exchange)
             key = next(iter(keys.keys(ACCOUNT)), None) or keys.issue(ACCOUNT)
             faults = self._faults()
-            desk = self._desk(exchange, faults)
-            face = WebSocketFace(exchange, desk, keys, faults, time.time)
-            player = TickPlayer(self._opening.source, clock, exchange.apply, exchange.elapse, face.drained)
+            gateway = self._gateway(exchange, faults)
+            api = WebSocketApi(exchange, gateway, keys, faults, time.time)
+            player = TickPlayer(self._opening.source, clock, exchange.apply, exchange.elapse, api.drained)
             admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
             application = web.Application()
             application.add_routes(
-                routes(desk, keys, faults, self._opening.terms, self._opening.quote, time.time)
+                routes(gateway, keys, faults, self._opening.terms, self._opening.quote, time.time)
             )
-            face.mount(application)
+            api.mount(application)
             admin.mount(application)
             async with self._listening(application) as url:
                 ready(Running(url, key, exchange, faults, player))
@@ -138,14 +138,14 @@ class SandboxServer:
             faults.arm(from_json(entry))
         return faults
 
-    def _desk(self, exchange: Exchange, faults: Faults) -> Desk:
+    def _gateway(self, exchange: Exchange, faults: Faults) -> OrderGateway:
         config = self._config
         chance = random.Random(config.seed)
 
         def latency() -> float:
             return (config.latency_ms + chance.random() * config.latency_jitter_ms) / 1000
 
-        return Desk(exchange, Rates(TIERS[config.tier], time.time), faults, latency, time.time)
+        return OrderGateway(exchange, Rates(TIERS[config.tier], time.time), faults, latency, time.time)
 
     @asynccontextmanager
     async def _listening(self, application: web.Application) -> AsyncIterator[str]:

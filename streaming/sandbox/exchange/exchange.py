@@ -13,7 +13,7 @@ from streaming.sandbox.exchange.ticks import catch_up, on_tick, requote
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick
 from streaming.sandbox.model import Amendment, ExchangeOrder, NewOrder, Refused, StatusChanged
-from streaming.sandbox.references import EVERY_KIND, Kind, Reference
+from streaming.sandbox.references import ALL_KINDS, Reference, ReferenceKind
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
 from trading.portfolio.exact import check_amount, exactly
@@ -123,7 +123,7 @@ class Exchange(ExchangeQueries):
         return new.order
 
     def cancel(
-        self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND
+        self, account: str, reference: str, kinds: tuple[ReferenceKind, ...] = ALL_KINDS
     ) -> list[ExchangeOrder]:
         """By order id, client order id or user reference, as `kinds` allow; it cancels every order that bears it."""
         self.elapse()

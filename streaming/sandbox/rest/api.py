@@ -1,4 +1,4 @@
-"""What every REST handler works with: the desk, the keys, the armed faults and the clock."""
+"""What every REST handler works with: the gateway, the keys, the armed faults and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.model import Listing
-from streaming.sandbox.order_gateway import Desk, utc
+from streaming.sandbox.order_gateway import OrderGateway, utc_time
 from streaming.sandbox.rest.names import Names
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair, PairStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class RestApi:
     """`quote`: the asset that TradeBalance and TradeVolume count in when the request names none."""
 
-    desk: Desk
+    gateway: OrderGateway
     keys: Keys
     faults: Faults
     terms: MarginTerms
@@ -31,7 +31,7 @@ class Face:
 
     @property
     def exchange(self) -> Exchange:
-        return self.desk.exchange
+        return self.gateway.exchange
 
     def listing(self, pair: Pair) -> Listing:
         return self.exchange.listings[pair]
@@ -39,12 +39,12 @@ class Face:
     def instrument(self, pair: Pair) -> Instrument:
         return self.listing(pair).instrument
 
-    def told_time(self, time: float | None = None) -> datetime:
+    def skewed_time(self, time: float | None = None) -> datetime:
         """Server time (now, or another) as the exchange tells it; a clock fault makes it wrong."""
-        return utc((self.server() if time is None else time) + self.faults.skew())
+        return utc_time((self.server() if time is None else time) + self.faults.skew())
 
     def now(self) -> datetime:
-        return utc(self.server())
+        return utc_time(self.server())
 
     def system_status(self) -> PairStatus:
         return self.faults.status(None, self.exchange.system_status)

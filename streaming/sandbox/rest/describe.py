@@ -20,7 +20,7 @@ NONE = "0"
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class OrderDescription:
     """The two prices as Kraken calls them, and what they say together."""
 
     price: str
@@ -29,7 +29,7 @@ class Description:
     close: str
 
 
-def describe(order: ExchangeOrder, instrument: Instrument) -> Description:
+def describe(order: ExchangeOrder, instrument: Instrument) -> OrderDescription:
     request = order.request
     limit, trigger = _limit(order, instrument), _trigger(order, instrument)
     quantity = format_fixed(request.quantity, quantity_decimals(instrument))
@@ -37,7 +37,7 @@ def describe(order: ExchangeOrder, instrument: Instrument) -> Description:
     if request.leverage > 1:
         text += f" with {leverage(request.leverage)} leverage"
     price, price2 = (trigger, limit) if trigger else (limit, "")
-    return Description(price or NONE, price2 or NONE, text, _close(request.close, instrument))
+    return OrderDescription(price or NONE, price2 or NONE, text, _close(request.close, instrument))
 
 
 def leverage(times: int) -> str:

@@ -14,7 +14,7 @@ from streaming.sandbox.faults.requests import check_rest_request, disconnects, r
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.limits import INTERNAL_ERROR
 from streaming.sandbox.model import Refused
-from streaming.sandbox.rest.api import Face
+from streaming.sandbox.rest.api import RestApi
 from streaming.sandbox.rest.parameters import Parameters
 from trading.market import PairStatus
 
@@ -26,55 +26,55 @@ BROKEN_PAGE = (
 ALWAYS_ANSWERED = frozenset({"Time", "SystemStatus"})  # also during maintenance
 
 Call = TypeVar("Call")
-PublicCall = Callable[[Face, Parameters], Any]
-PrivateCall = Callable[[Face, str, Parameters], Awaitable[Any]]
+PublicFunction = Callable[[RestApi, Parameters], Any]
+PrivateFunction = Callable[[RestApi, str, Parameters], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Private:
+class PrivateMethod:
     """A private method: what it does, what a key must be allowed to, and what it adds to the REST counter."""
 
-    call: PrivateCall
+    call: PrivateFunction
     permissions: tuple[Permission, ...]  # any one of them is enough
     cost: float = 1.0
 
 
 def public_handler(
-    face: Face, calls: Mapping[str, PublicCall]
+    api: RestApi, calls: Mapping[str, PublicFunction]
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
 
         async def work() -> Any:
             call = _known(calls, method)
-            check_rest_request(face.faults, method, signed=False, counts_as_order=False)
-            _check_open(face, method)
-            face.desk.rates.public(request.remote or "")
-            return call(face, await _public_parameters(request))
+            check_rest_request(api.faults, method, signed=False, counts_as_order=False)
+            _check_open(api, method)
+            api.gateway.rates.public(request.remote or "")
+            return call(api, await _public_parameters(request))
 
-        return await _answered(face, request, method, work)
+        return await _answered(api, request, method, work)
 
     return handle
 
 
 def private_handler(
-    face: Face, calls: Mapping[str, Private]
+    api: RestApi, calls: Mapping[str, PrivateMethod]
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
 
         async def work() -> Any:
             known = _known(calls, method)
-            check_rest_request(face.faults, method, signed=True, counts_as_order=not known.cost)
-            _check_open(face, method)
+            check_rest_request(api.faults, method, signed=True, counts_as_order=not known.cost)
+            _check_open(api, method)
             body = await _body(request)
             given = Parameters.of_body(body, _is_json(request, body))
-            account = _account(face, request, body, given, known)
+            account = _account(api, request, body, given, known)
             if known.cost:
-                face.desk.rates.rest(account, known.cost)
-            return await known.call(face, account, given)
+                api.gateway.rates.rest(account, known.cost)
+            return await known.call(api, account, given)
 
-        return await _answered(face, request, method, work)
+        return await _answered(api, request, method, work)
 
     return handle
 
@@ -87,9 +87,9 @@ def _known(calls: Mapping[str, Call], method: str) -> Call:
 
 
 async def _answered(
-    face: Face, request: web.Request, method: str, work: Callable[[], Awaitable[Any]]
+    api: RestApi, request: web.Request, method: str, work: Callable[[], Awaitable[Any]]
 ) -> web.StreamResponse:
-    if disconnects(face.faults, method):
+    if disconnects(api.faults, method):
         _hang_up(request)
         return web.Response()
     try:
@@ -101,12 +101,12 @@ async def _answered(
     except Exception:  # a fault of the sandbox itself: said aloud, and the client learns that it is one
         log.exception("sandbox: %s failed", method)
         answer = {"error": [INTERNAL_ERROR]}
-    return await _sent(face, request, method, json.dumps(answer).encode())
+    return await _sent(api, request, method, json.dumps(answer).encode())
 
 
-async def _sent(face: Face, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
+async def _sent(api: RestApi, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
     """The request has taken effect; only its response goes wrong here."""
-    fault = await rest_response(face.faults, method)
+    fault = await rest_response(api.faults, method)
     if fault.lost:
         _hang_up(request)
     if fault.error_page:
@@ -135,14 +135,16 @@ async def _dribbled(request: web.Request, body: bytes, pause: float) -> web.Stre
     return response
 
 
-def _check_open(face: Face, method: str) -> None:
-    if method not in ALWAYS_ANSWERED and face.system_status() is PairStatus.MAINTENANCE:
+def _check_open(api: RestApi, method: str) -> None:
+    if method not in ALWAYS_ANSWERED and api.system_status() is PairStatus.MAINTENANCE:
         raise Refused("EService:Unavailable")
 
 
-def _account(face: Face, request: web.Request, body: bytes, given: Parameters, called: Private) -> str:
+def _account(
+    api: RestApi, request: web.Request, body: bytes, given: Parameters, called: PrivateMethod
+) -> str:
     key, signed = request.headers.get("API-Key", ""), request.headers.get("API-Sign", "")
-    return face.keys.authenticate(
+    return api.keys.authenticate(
         request.raw_path.partition("?")[0], key, signed, body, given.text("nonce"), called.permissions
     )
 

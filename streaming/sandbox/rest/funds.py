@@ -10,8 +10,8 @@ from streaming.sandbox.formatting import format_fixed
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import ExchangeFill, Refused
 from streaming.sandbox.rest import statements
-from streaming.sandbox.rest.api import Face
-from streaming.sandbox.rest.envelope import Private
+from streaming.sandbox.rest.api import RestApi
+from streaming.sandbox.rest.envelope import PrivateMethod
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters
 from streaming.sandbox.rest.statements import OpenPosition
@@ -22,56 +22,56 @@ from trading.portfolio.rates import rate
 VOLUME_PERIOD = timedelta(days=30)
 INSTANT = timedelta(microseconds=1)
 BULK = 1000
-MOST_POSITIONS = 20
+MAX_POSITIONS = 20
 
 
-async def balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
-    return statements.balances(face.exchange.balances(name))
+async def balance(api: RestApi, name: str, _: Parameters) -> dict[str, Any]:
+    return statements.balances(api.exchange.balances(name))
 
 
-async def extended_balance(face: Face, name: str, _: Parameters) -> dict[str, Any]:
-    return statements.extended_balances(face.exchange.balances(name), face.exchange.reserved(name))
+async def extended_balance(api: RestApi, name: str, _: Parameters) -> dict[str, Any]:
+    return statements.extended_balances(api.exchange.balances(name), api.exchange.reserved(name))
 
 
-async def trade_balance(face: Face, name: str, given: Parameters) -> dict[str, Any]:
-    asset = face.names.asset(given.text("asset", asset_name(face.quote).key))
-    return statements.trade_balance(face.exchange.trade_balance(name, asset), asset)
+async def trade_balance(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    asset = api.names.asset(given.text("asset", asset_name(api.quote).key))
+    return statements.trade_balance(api.exchange.trade_balance(name, asset), asset)
 
 
-async def trade_volume(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+async def trade_volume(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
     """Fees are told of the pairs that are asked for. The volume is that of 30 days of market time."""
-    pairs = face.names.pairs(given.text("pair")) if "pair" in given else ()
+    pairs = api.names.pairs(given.text("pair")) if "pair" in given else ()
     answer: dict[str, Any] = {
-        "currency": asset_name(face.quote).key,
-        "volume": format_fixed(_volume(face, name), statements.RATE_DECIMALS),
+        "currency": asset_name(api.quote).key,
+        "volume": format_fixed(_volume(api, name), statements.RATE_DECIMALS),
     }
     if pairs:
-        rules = {pair_key(pair): face.instrument(pair) for pair in pairs}
+        rules = {pair_key(pair): api.instrument(pair) for pair in pairs}
         answer["fees"] = {key: statements.fee_tier(it.taker_fee) for key, it in rules.items()}
         answer["fees_maker"] = {key: statements.fee_tier(it.maker_fee) for key, it in rules.items()}
     return answer
 
 
-async def open_positions(face: Face, name: str, given: Parameters) -> Any:
-    ids = given.ids("txid", MOST_POSITIONS)
+async def open_positions(api: RestApi, name: str, given: Parameters) -> Any:
+    ids = given.id_list("txid", MAX_POSITIONS)
     with_profit = given.flag("docalcs")
     together = given.one_of("consolidation", ("", "market"), "") == "market"
-    known = [it for it in _positions(face, name) if not ids or it.position_id in ids]
+    known = [it for it in _positions(api, name) if not ids or it.position_id in ids]
     if together:
         ordered = sorted(known, key=_market)
         return [
             statements.market_position(list(group), with_profit) for _, group in groupby(ordered, _market)
         ]
-    return {it.position_id: statements.position_info(it, face.terms, with_profit) for it in known}
+    return {it.position_id: statements.position_info(it, api.terms, with_profit) for it in known}
 
 
 FUNDS = (Permission.QUERY_FUNDS,)
-CALLS: Mapping[str, Private] = {
-    "Balance": Private(balance, FUNDS),
-    "BalanceEx": Private(extended_balance, FUNDS),
-    "TradeBalance": Private(trade_balance, FUNDS),
-    "TradeVolume": Private(trade_volume, FUNDS),
-    "OpenPositions": Private(open_positions, (Permission.QUERY_OPEN,)),
+CALLS: Mapping[str, PrivateMethod] = {
+    "Balance": PrivateMethod(balance, FUNDS),
+    "BalanceEx": PrivateMethod(extended_balance, FUNDS),
+    "TradeBalance": PrivateMethod(trade_balance, FUNDS),
+    "TradeVolume": PrivateMethod(trade_volume, FUNDS),
+    "OpenPositions": PrivateMethod(open_positions, (Permission.QUERY_OPEN,)),
 }
 
 
@@ -79,30 +79,30 @@ def _market(known: OpenPosition) -> tuple[str, bool]:
     return pair_key(known.position.pair), known.position.quantity > 0
 
 
-def _positions(face: Face, name: str) -> list[OpenPosition]:
+def _positions(api: RestApi, name: str) -> list[OpenPosition]:
     taken: set[str] = set()
     return [
-        _position(face, position, _opening_fill(face, name, position, taken), number)
-        for number, position in enumerate(face.exchange.positions(name))
+        _position(api, position, _opening_fill(api, name, position, taken), number)
+        for number, position in enumerate(api.exchange.positions(name))
     ]
 
 
-def _position(face: Face, position: MarginPosition, fill: ExchangeFill | None, number: int) -> OpenPosition:
+def _position(api: RestApi, position: MarginPosition, fill: ExchangeFill | None, number: int) -> OpenPosition:
     """A position is called by the fill that opened it."""
-    instrument = face.instrument(position.pair)
+    instrument = api.instrument(position.pair)
     return OpenPosition(
         position_id=fill.execution_id if fill else f"T00000-00000-{number:06d}",
         position=position,
         instrument=instrument,
-        price=face.exchange.tape(position.pair).last_price or position.entry_price,
+        price=api.exchange.tape(position.pair).last_price or position.entry_price,
         opened_by=fill,
-        rolls_over_at=position.opened_at + face.terms.rollover_every * (position.rolled + 1),
+        rolls_over_at=position.opened_at + api.terms.rollover_every * (position.rolled + 1),
     )
 
 
-def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[str]) -> ExchangeFill | None:
+def _opening_fill(api: RestApi, name: str, position: MarginPosition, taken: set[str]) -> ExchangeFill | None:
     """Of the fills at that instant, the first that is not another position's."""
-    fills, _ = face.exchange.fills(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
+    fills, _ = api.exchange.fills(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
     for fill in reversed(fills):
         same = fill.pair == position.pair and fill.margin > 0 and fill.price == position.entry_price
         if same and fill.at == position.opened_at and fill.execution_id not in taken:
@@ -111,12 +111,10 @@ def _opening_fill(face: Face, name: str, position: MarginPosition, taken: set[st
     return None
 
 
-def _volume(face: Face, name: str) -> Decimal:
-    traded = face.exchange.fill_costs(name, face.exchange.market_now() - VOLUME_PERIOD)
-    prices = {
-        pair: price for pair in face.exchange.listings if (price := face.exchange.tape(pair).last_price)
-    }
+def _volume(api: RestApi, name: str) -> Decimal:
+    traded = api.exchange.fill_costs(name, api.exchange.market_now() - VOLUME_PERIOD)
+    prices = {pair: price for pair in api.exchange.listings if (price := api.exchange.tape(pair).last_price)}
     try:
-        return sum((cost * rate(pair.quote, face.quote, prices) for pair, cost in traded.items()), Decimal(0))
+        return sum((cost * rate(pair.quote, api.quote, prices) for pair, cost in traded.items()), Decimal(0))
     except NotStored:
         raise Refused("EService:Unavailable") from None  # a market without a price: nothing can be counted

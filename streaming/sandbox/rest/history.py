@@ -9,92 +9,92 @@ from streaming.sandbox.exchange.history import FillKind, SearchTime
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.model import ExchangeFill, ExchangeOrder, Refused
 from streaming.sandbox.rest import statements
-from streaming.sandbox.rest.api import Face
-from streaming.sandbox.rest.envelope import Private
+from streaming.sandbox.rest.api import RestApi
+from streaming.sandbox.rest.envelope import PrivateMethod
 from streaming.sandbox.rest.orders import USER_REFERENCE, client_id
-from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
+from streaming.sandbox.rest.parameters import Parameters, invalid, parse_amount, parse_epoch_time
 
 PAGE = 50  # results of one answer, by Kraken's rules
-MOST_ORDERS = 50  # of QueryOrders
-MOST_FILLS = 20  # of QueryTrades
-FARTHEST = 10**9  # offset
+MAX_ORDERS = 50  # of QueryOrders
+MAX_FILLS = 20  # of QueryTrades
+MAX_OFFSET = 10**9  # offset
 ORDER_ID = re.compile(r"O[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 FILL_ID = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 Wanted = Callable[[ExchangeOrder], bool]
 
 
-async def open_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+async def open_orders(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
     wanted = _referenced(given)
-    found = [order for order in face.exchange.open_orders(name) if wanted(order)]
-    return {"open": _infos(face, found, given)}
+    found = [order for order in api.exchange.open_orders(name) if wanted(order)]
+    return {"open": _infos(api, found, given)}
 
 
-async def closed_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
-    offset = given.whole("ofs", 0, FARTHEST, 0)
+async def closed_orders(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    offset = given.integer("ofs", 0, MAX_OFFSET, 0)
     counted = given.choice("closetime", SearchTime, SearchTime.BOTH)
-    start, end = (_moment_of_order(face, name, given, field) for field in ("start", "end"))
+    start, end = (_moment_of_order(api, name, given, field) for field in ("start", "end"))
     reference, client_order_id = _reference(given), client_id(given)
-    page, total = face.exchange.closed_orders(
+    page, total = api.exchange.closed_orders(
         name, start, end, offset, PAGE, counted, reference, client_order_id
     )
-    return _counted({"closed": _infos(face, page, given)}, total, given)
+    return _counted({"closed": _infos(api, page, given)}, total, given)
 
 
-async def query_orders(face: Face, name: str, given: Parameters) -> dict[str, Any]:
+async def query_orders(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
     """What is not known is left out; what cannot be an id is refused."""
-    ids = given.ids("txid", MOST_ORDERS)
+    ids = given.id_list("txid", MAX_ORDERS)
     if not ids and "cl_ord_id" in given:
-        order = face.exchange.order_by_client_id(name, client_id(given))
-        return _infos(face, [order] if order else [], given)
+        order = api.exchange.order_by_client_id(name, client_id(given))
+        return _infos(api, [order] if order else [], given)
     if not ids:
         raise invalid("txid")
     if not all(ORDER_ID.fullmatch(one) for one in ids):
         raise Refused("EOrder:Invalid order")
     wanted = _referenced(given)
-    return _infos(face, [order for order in _known(face, name, ids) if wanted(order)], given)
+    return _infos(api, [order for order in _known(api, name, ids) if wanted(order)], given)
 
 
-async def trades_history(face: Face, name: str, given: Parameters) -> dict[str, Any]:
-    offset = given.whole("ofs", 0, FARTHEST, 0)
+async def trades_history(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    offset = given.integer("ofs", 0, MAX_OFFSET, 0)
     kind = given.choice("type", FillKind, FillKind.ALL)
-    start, end = (_moment_of_fill(face, name, given, field) for field in ("start", "end"))
-    page, total = face.exchange.fills(name, start, end, offset, PAGE, kind)
-    return _counted({"trades": _fills(face, page)}, total, given)
+    start, end = (_moment_of_fill(api, name, given, field) for field in ("start", "end"))
+    page, total = api.exchange.fills(name, start, end, offset, PAGE, kind)
+    return _counted({"trades": _fills(api, page)}, total, given)
 
 
-async def query_trades(face: Face, name: str, given: Parameters) -> dict[str, Any]:
-    ids = given.ids("txid", MOST_FILLS)
+async def query_trades(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    ids = given.id_list("txid", MAX_FILLS)
     if not ids:
         raise invalid("txid")
     if not all(FILL_ID.fullmatch(one) for one in ids):
         raise Refused("EQuery:Unknown trade")
-    return _fills(face, face.exchange.fills_by_id(name, ids))
+    return _fills(api, api.exchange.fills_by_id(name, ids))
 
 
 QUERY_BOTH = (Permission.QUERY_OPEN, Permission.QUERY_CLOSED)
-CALLS: Mapping[str, Private] = {
-    "OpenOrders": Private(open_orders, (Permission.QUERY_OPEN,)),
-    "ClosedOrders": Private(closed_orders, (Permission.QUERY_CLOSED,)),
-    "QueryOrders": Private(query_orders, QUERY_BOTH),
-    "TradesHistory": Private(trades_history, (Permission.QUERY_CLOSED,), cost=2),
-    "QueryTrades": Private(query_trades, (Permission.QUERY_CLOSED,)),
+CALLS: Mapping[str, PrivateMethod] = {
+    "OpenOrders": PrivateMethod(open_orders, (Permission.QUERY_OPEN,)),
+    "ClosedOrders": PrivateMethod(closed_orders, (Permission.QUERY_CLOSED,)),
+    "QueryOrders": PrivateMethod(query_orders, QUERY_BOTH),
+    "TradesHistory": PrivateMethod(trades_history, (Permission.QUERY_CLOSED,), cost=2),
+    "QueryTrades": PrivateMethod(query_trades, (Permission.QUERY_CLOSED,)),
 }
 
 
-def _infos(face: Face, found: Iterable[ExchangeOrder], given: Parameters) -> dict[str, Any]:
+def _infos(api: RestApi, found: Iterable[ExchangeOrder], given: Parameters) -> dict[str, Any]:
     with_fills = given.flag("trades")
     return {
         order.order_id: statements.order_info(
             order,
-            face.instrument(order.request.pair),
-            face.exchange.fills_of_order(order.order_id) if with_fills else None,
+            api.instrument(order.request.pair),
+            api.exchange.fills_of_order(order.order_id) if with_fills else None,
         )
         for order in found
     }
 
 
-def _fills(face: Face, fills: Iterable[ExchangeFill]) -> dict[str, Any]:
-    return {fill.execution_id: statements.fill_info(fill, face.instrument(fill.pair)) for fill in fills}
+def _fills(api: RestApi, fills: Iterable[ExchangeFill]) -> dict[str, Any]:
+    return {fill.execution_id: statements.fill_info(fill, api.instrument(fill.pair)) for fill in fills}
 
 
 def _counted(result: dict[str, Any], total: int, given: Parameters) -> dict[str, Any]:
@@ -115,32 +115,32 @@ def _referenced(given: Parameters) -> Wanted:
 
 
 def _reference(given: Parameters) -> int | None:
-    return given.whole("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0) if "userref" in given else None
+    return given.integer("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0) if "userref" in given else None
 
 
-def _moment_of_order(face: Face, name: str, given: Parameters, field: str) -> datetime | None:
+def _moment_of_order(api: RestApi, name: str, given: Parameters, field: str) -> datetime | None:
     """Seconds since 1970, or an order id: then when it was opened."""
     text = given.text(field)
     if not ORDER_ID.fullmatch(text):
-        return moment(exact(text, field), field) if text else None
-    for known in _known(face, name, (text,)):
+        return parse_epoch_time(parse_amount(text, field), field) if text else None
+    for known in _known(api, name, (text,)):
         return known.opened_at
     raise invalid(field)
 
 
-def _moment_of_fill(face: Face, name: str, given: Parameters, field: str) -> datetime | None:
+def _moment_of_fill(api: RestApi, name: str, given: Parameters, field: str) -> datetime | None:
     text = given.text(field)
     if not FILL_ID.fullmatch(text):
-        return moment(exact(text, field), field) if text else None
-    known = face.exchange.fills_by_id(name, (text,))
+        return parse_epoch_time(parse_amount(text, field), field) if text else None
+    known = api.exchange.fills_by_id(name, (text,))
     if not known:
         raise invalid(field)
     return known[0].at
 
 
-def _known(face: Face, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:
+def _known(api: RestApi, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:
     for one in ids:
         try:
-            yield from face.exchange.orders(name, [one])
+            yield from api.exchange.orders(name, [one])
         except Refused:
             continue  # the account never had it

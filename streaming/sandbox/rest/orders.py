@@ -24,14 +24,14 @@ from streaming.sandbox.model import (
     TimeInForce,
 )
 from streaming.sandbox.rest.names import Names
-from streaming.sandbox.rest.parameters import Parameters, exact, invalid, moment
+from streaming.sandbox.rest.parameters import Parameters, invalid, parse_amount, parse_epoch_time
 from trading.orders import Side
 
 TWO_PRICES = LIMITED & TRIGGERED
 FLAGS = frozenset({"post", "fciq", "nompp"})  # of oflags; Kraken ignores nompp
 IMPOSSIBLE = ("displayvol", "display_qty")
 USER_REFERENCE = 2**31 - 1
-LARGEST_LEVERAGE = 100  # what a number may be; what a pair allows is for the exchange to say
+MAX_LEVERAGE = 100  # what a number may be; what a pair allows is for the exchange to say
 
 _PRICE = re.compile(r"([+#-]?)(\d[\d.]*)(%?)", re.ASCII)
 _LEVERAGE = re.compile(r"(\d{1,3})(:1)?", re.ASCII)
@@ -108,7 +108,7 @@ def client_id(given: Parameters) -> str:
 
 
 def order_flags(given: Parameters) -> frozenset[str]:
-    flags = frozenset(given.ids("oflags", 10))
+    flags = frozenset(given.id_list("oflags", 10))
     if not flags <= FLAGS:
         raise invalid("oflags")
     return flags
@@ -120,7 +120,7 @@ def price_term(text: str, name: str, automatic: int) -> PriceTerm:
     if match is None:
         raise invalid(name)
     sign, digits, percent = match.groups()
-    value = exact(digits, name)
+    value = parse_amount(digits, name)
     if not value > 0 or (percent and not sign):
         raise invalid(name)
     unit = PriceUnit.PERCENT if percent else PriceUnit.DISTANCE if sign else PriceUnit.ABSOLUTE
@@ -182,14 +182,14 @@ def _close(given: Parameters, side: Side) -> CloseOrder | None:
 
 def _expiry(given: Parameters, now: datetime) -> datetime | None:
     text = given.text("expiretm", "0")
-    seconds = exact(text, "expiretm")
+    seconds = parse_amount(text, "expiretm")
     if seconds < 0:
         raise invalid("expiretm")
     if text.startswith("+"):
         if seconds > Decimal(10) ** 9:
             raise invalid("expiretm")
         return now + timedelta(seconds=float(seconds))
-    return moment(seconds, "expiretm").astimezone(UTC) if seconds else None
+    return parse_epoch_time(seconds, "expiretm").astimezone(UTC) if seconds else None
 
 
 def _time_in_force(given: Parameters, expires_at: datetime | None) -> TimeInForce:
@@ -205,17 +205,17 @@ def _leverage(given: Parameters) -> int:
     if text.lower() == "none":
         return 1
     match = _LEVERAGE.fullmatch(text)
-    if match is None or not 1 <= int(match[1]) <= LARGEST_LEVERAGE:
+    if match is None or not 1 <= int(match[1]) <= MAX_LEVERAGE:
         raise invalid("leverage")
     return int(match[1])
 
 
 def _user_reference(given: Parameters) -> int:
-    return given.whole("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0)
+    return given.integer("userref", -USER_REFERENCE - 1, USER_REFERENCE, 0)
 
 
 def _positive(given: Parameters, name: str) -> Decimal:
-    amount = given.number(name)
+    amount = given.amount(name)
     if amount is None or not amount > 0:
         raise invalid(name)
     return amount

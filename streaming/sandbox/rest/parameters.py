@@ -17,7 +17,7 @@ from streaming.sandbox.model import Refused
 
 Word = TypeVar("Word", bound=StrEnum)
 
-LONGEST = 4000  # characters of one value: fifty ids
+MAX_LENGTH = 4000  # characters of one value: fifty ids
 _NUMBER = re.compile(r"[+-]?(\d{1,16}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
@@ -36,7 +36,7 @@ class Parameters:
 
     @classmethod
     def of_query(cls, query: str) -> "Parameters":
-        return cls(_form(query))
+        return cls(_parse_form(query))
 
     @classmethod
     def of_body(cls, body: bytes, is_json: bool) -> "Parameters":
@@ -45,7 +45,7 @@ class Parameters:
             text = body.decode()
         except UnicodeDecodeError:
             raise Refused("EGeneral:Invalid arguments") from None
-        return cls(_flat(_parsed(text)) if is_json else _form(text))
+        return cls(_flatten(_parse_json(text)) if is_json else _parse_form(text))
 
     def __iter__(self) -> Iterator[str]:
         """Names of the fields that are given."""
@@ -57,7 +57,7 @@ class Parameters:
     def text(self, name: str, default: str = "") -> str:
         """An empty value counts as not given."""
         value = self._values.get(name) or default
-        if len(value) > LONGEST or "\x00" in value:
+        if len(value) > MAX_LENGTH or "\x00" in value:
             raise invalid(name)
         return value
 
@@ -87,17 +87,17 @@ class Parameters:
             raise invalid(name)
         return value in _YES
 
-    def whole(self, name: str, least: int, most: int, default: int | None = None) -> int:
+    def integer(self, name: str, minimum: int, maximum: int, default: int | None = None) -> int:
         value = self.text(name)
         if not value and default is not None:
             return default
-        if not _WHOLE.fullmatch(value) or not least <= int(value) <= most:
+        if not _WHOLE.fullmatch(value) or not minimum <= int(value) <= maximum:
             raise invalid(name)
         return int(value)
 
-    def number(self, name: str) -> Decimal | None:
+    def amount(self, name: str) -> Decimal | None:
         """None when it is not given."""
-        return exact(value, name) if (value := self.text(name)) else None
+        return parse_amount(value, name) if (value := self.text(name)) else None
 
     def time(self, name: str) -> datetime | None:
         """RFC 3339, UTC where no zone is given; digits beyond microseconds are cut off. None when not given."""
@@ -111,20 +111,20 @@ class Parameters:
         except (ValueError, OverflowError):
             raise invalid(name) from None
 
-    def moment(self, name: str) -> datetime | None:
+    def epoch_time(self, name: str) -> datetime | None:
         """Seconds since 1970. None when not given."""
-        seconds = self.number(name)
-        return None if seconds is None else moment(seconds, name)
+        seconds = self.amount(name)
+        return None if seconds is None else parse_epoch_time(seconds, name)
 
-    def ids(self, name: str, most: int) -> tuple[str, ...]:
+    def id_list(self, name: str, maximum: int) -> tuple[str, ...]:
         """Comma separated, each once; empty when not given."""
         found = tuple(dict.fromkeys(one.strip() for one in self.text(name).split(",") if one.strip()))
-        if len(found) > most:
+        if len(found) > maximum:
             raise invalid(name)
         return found
 
 
-def exact(text: str, name: str) -> Decimal:
+def parse_amount(text: str, name: str) -> Decimal:
     if not _NUMBER.fullmatch(text):
         raise invalid(name)
     amount = Decimal(text)
@@ -133,21 +133,21 @@ def exact(text: str, name: str) -> Decimal:
     return amount
 
 
-def moment(seconds: Decimal, name: str) -> datetime:
+def parse_epoch_time(seconds: Decimal, name: str) -> datetime:
     try:
         return datetime.fromtimestamp(float(seconds), UTC)
     except (ValueError, OverflowError, OSError):
         raise invalid(name) from None
 
 
-def _form(text: str) -> dict[str, str]:
+def _parse_form(text: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError:  # a broken escape, or far too many fields
         raise Refused("EGeneral:Invalid arguments") from None
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse_json(text: str) -> dict[str, Any]:
     try:
         # Numbers stay as they are written: 0.1 is 0.1, and a nonce keeps all its digits.
         value = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
@@ -162,7 +162,7 @@ def _refuse_constant(_: str) -> str:
     raise Refused("EGeneral:Invalid arguments")  # NaN and Infinity are no JSON
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, str]:
+def _flatten(values: Mapping[str, Any]) -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, dict):

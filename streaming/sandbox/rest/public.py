@@ -8,80 +8,80 @@ from streaming.sandbox.formatting import format_rfc1123, format_rfc3339
 from streaming.sandbox.market.tape import INTERVALS
 from streaming.sandbox.model import Listing, Refused
 from streaming.sandbox.rest import shapes
-from streaming.sandbox.rest.api import Face
-from streaming.sandbox.rest.envelope import PublicCall
+from streaming.sandbox.rest.api import RestApi
+from streaming.sandbox.rest.envelope import PublicFunction
 from streaming.sandbox.rest.names import asset_name, pair_key
 from streaming.sandbox.rest.parameters import Parameters, invalid
 from trading.market import Pair
 
-MOST_TRADES = 1000
-MOST_LEVELS = 500
-USUAL_LEVELS = 100
+MAX_TRADES = 1000
+MAX_LEVELS = 500
+DEFAULT_LEVELS = 100
 CURSOR_FROM = 10**11  # smaller numbers are seconds until the year 5138, larger ones nanoseconds
 NANOSECONDS = 10**9
 LAST_CURSOR = 2**63 - 1
 
 
-def server_time(face: Face, _: Parameters) -> dict[str, Any]:
-    now = face.told_time()
+def server_time(api: RestApi, _: Parameters) -> dict[str, Any]:
+    now = api.skewed_time()
     return {"unixtime": int(now.timestamp()), "rfc1123": format_rfc1123(now)}
 
 
-def system_status(face: Face, _: Parameters) -> dict[str, Any]:
-    return {"status": face.system_status().value, "timestamp": format_rfc3339(face.told_time())}
+def system_status(api: RestApi, _: Parameters) -> dict[str, Any]:
+    return {"status": api.system_status().value, "timestamp": format_rfc3339(api.skewed_time())}
 
 
-def assets(face: Face, given: Parameters) -> dict[str, Any]:
+def assets(api: RestApi, given: Parameters) -> dict[str, Any]:
     _check_class(given, "aclass")
-    names = given.ids("asset", 100)
-    wanted = [face.names.asset(name) for name in names] if names else face.names.assets
-    return {asset_name(asset).key: shapes.asset(asset) for asset in dict.fromkeys(wanted)}
+    names = given.id_list("asset", 100)
+    wanted = [api.names.asset(name) for name in names] if names else api.names.assets
+    return {asset_name(asset).key: shapes.asset_json(asset) for asset in dict.fromkeys(wanted)}
 
 
-def asset_pairs(face: Face, given: Parameters) -> dict[str, Any]:
+def asset_pairs(api: RestApi, given: Parameters) -> dict[str, Any]:
     _check_class(given, "aclass_base")
     part = given.one_of("info", ("info", "leverage", "fees", "margin"), "info")
-    return {pair_key(pair): _pair_part(face, pair, face.listing(pair), part) for pair in _pairs(face, given)}
+    return {pair_key(pair): _pair_part(api, pair, api.listing(pair), part) for pair in _pairs(api, given)}
 
 
-def ticker(face: Face, given: Parameters) -> dict[str, Any]:
+def ticker(api: RestApi, given: Parameters) -> dict[str, Any]:
     if "pair" in given:
-        return {pair_key(pair): _ticker(face, pair) for pair in _pairs(face, given)}
-    return {pair_key(pair): _ticker(face, pair) for pair in face.exchange.listings if _has_traded(face, pair)}
+        return {pair_key(pair): _ticker(api, pair) for pair in _pairs(api, given)}
+    return {pair_key(pair): _ticker(api, pair) for pair in api.exchange.listings if _has_traded(api, pair)}
 
 
-def candles(face: Face, given: Parameters) -> dict[str, Any]:
+def candles(api: RestApi, given: Parameters) -> dict[str, Any]:
     """`last` is the newest candle that is over; with it as `since` come those that were not, then."""
-    pair = face.names.pair(given.required("pair"))
-    interval = given.whole("interval", 1, max(INTERVALS), 1)
+    pair = api.names.pair(given.required("pair"))
+    interval = given.integer("interval", 1, max(INTERVALS), 1)
     if interval not in INTERVALS:
         raise invalid("interval")
-    bars = face.exchange.tape(pair).filled_bars(interval, face.exchange.market_now(), _since(given))
+    bars = api.exchange.tape(pair).filled_bars(interval, api.exchange.market_now(), _since(given))
     if not bars:
         raise Refused("EService:Unavailable")  # nothing was ever traded
     last = int(bars[-1].open_time.timestamp()) - interval * 60
-    instrument = face.instrument(pair)
-    return {pair_key(pair): [shapes.candle(instrument, bar) for bar in bars], "last": last}
+    instrument = api.instrument(pair)
+    return {pair_key(pair): [shapes.candle_json(instrument, bar) for bar in bars], "last": last}
 
 
-def trades(face: Face, given: Parameters) -> dict[str, Any]:
-    pair = face.names.pair(given.required("pair"))
-    count = given.whole("count", 1, MOST_TRADES, MOST_TRADES)
-    tape = face.exchange.tape(pair)
+def trades(api: RestApi, given: Parameters) -> dict[str, Any]:
+    pair = api.names.pair(given.required("pair"))
+    count = given.integer("count", 1, MAX_TRADES, MAX_TRADES)
+    tape = api.exchange.tape(pair)
     if "since" in given:
         prints, last = tape.since(_cursor(given), count)
     else:
         prints, last = tape.newest(count), tape.cursor
-    return shapes.trades(face.instrument(pair), prints, last)
+    return shapes.trades_json(api.instrument(pair), prints, last)
 
 
-def depth(face: Face, given: Parameters) -> dict[str, Any]:
-    pair = face.names.pair(given.required("pair"))
-    count = given.whole("count", 1, MOST_LEVELS, USUAL_LEVELS)
-    return shapes.depth(face.instrument(pair), face.exchange.book(pair, count))
+def depth(api: RestApi, given: Parameters) -> dict[str, Any]:
+    pair = api.names.pair(given.required("pair"))
+    count = given.integer("count", 1, MAX_LEVELS, DEFAULT_LEVELS)
+    return shapes.depth_json(api.instrument(pair), api.exchange.book(pair, count))
 
 
-CALLS: Mapping[str, PublicCall] = {
+CALLS: Mapping[str, PublicFunction] = {
     "Time": server_time,
     "SystemStatus": system_status,
     "Assets": assets,
@@ -93,41 +93,41 @@ CALLS: Mapping[str, PublicCall] = {
 }
 
 
-def _pairs(face: Face, given: Parameters) -> tuple[Pair, ...]:
+def _pairs(api: RestApi, given: Parameters) -> tuple[Pair, ...]:
     """Those asked for, or all."""
-    return face.names.pairs(given.text("pair")) if "pair" in given else tuple(face.exchange.listings)
+    return api.names.pairs(given.text("pair")) if "pair" in given else tuple(api.exchange.listings)
 
 
-def _pair_part(face: Face, pair: Pair, listing: Listing, part: str) -> dict[str, Any]:
+def _pair_part(api: RestApi, pair: Pair, listing: Listing, part: str) -> dict[str, Any]:
     if part == "leverage":
-        return shapes.pair_leverage(listing)
+        return shapes.leverage_json(listing)
     if part == "fees":
-        return shapes.pair_fees(listing)
+        return shapes.fees_json(listing)
     if part == "margin":
-        return shapes.pair_margin(face.terms)
-    return shapes.asset_pair(listing, face.pair_status(pair), face.terms)
+        return shapes.margin_json(api.terms)
+    return shapes.asset_pair_json(listing, api.pair_status(pair), api.terms)
 
 
-def _ticker(face: Face, pair: Pair) -> dict[str, Any]:
-    return shapes.ticker(face.instrument(pair), face.exchange.summary(pair))
+def _ticker(api: RestApi, pair: Pair) -> dict[str, Any]:
+    return shapes.ticker_json(api.instrument(pair), api.exchange.summary(pair))
 
 
-def _has_traded(face: Face, pair: Pair) -> bool:
-    return face.exchange.tape(pair).last_price is not None
+def _has_traded(api: RestApi, pair: Pair) -> bool:
+    return api.exchange.tape(pair).last_price is not None
 
 
 def _since(given: Parameters) -> datetime | None:
-    return given.moment("since") if "since" in given else None
+    return given.epoch_time("since") if "since" in given else None
 
 
 def _cursor(given: Parameters) -> int:
     """Seconds (with a fraction) or nanoseconds since 1970, whichever the size of the number says."""
     if "." in given.text("since"):
-        since = given.number("since")
+        since = given.amount("since")
         if since is None or not 0 <= since < CURSOR_FROM:
             raise invalid("since")
         return int(since * NANOSECONDS)
-    whole = given.whole("since", 0, LAST_CURSOR)
+    whole = given.integer("since", 0, LAST_CURSOR)
     return whole if whole >= CURSOR_FROM else whole * NANOSECONDS
 
 

@@ -1,4 +1,4 @@
-"""Where the REST face hangs in a web application."""
+"""Where the REST API hangs in a web application."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ from aiohttp import web
 
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
-from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rest import private, public
-from streaming.sandbox.rest.api import Face
+from streaming.sandbox.rest.api import RestApi
 from streaming.sandbox.rest.envelope import private_handler, public_handler
 from trading.margin.terms import MarginTerms
 
 
 def routes(
-    desk: Desk,
+    gateway: OrderGateway,
     keys: Keys,
     faults: Faults,
     terms: MarginTerms,
@@ -22,8 +22,8 @@ def routes(
     server: Callable[[], float],
 ) -> list[web.RouteDef]:
     """Everything under /0/. `terms` and `quote` are those of the exchange, `server` tells server time."""
-    face = Face(desk, keys, faults, terms, quote, server)
+    api = RestApi(gateway, keys, faults, terms, quote, server)
     return [
-        web.route("*", "/0/public/{method}", public_handler(face, public.CALLS)),
-        web.route("*", "/0/private/{method}", private_handler(face, private.CALLS)),
+        web.route("*", "/0/public/{method}", public_handler(api, public.CALLS)),
+        web.route("*", "/0/private/{method}", private_handler(api, private.CALLS)),
     ]

@@ -24,7 +24,7 @@ FEE_VOLUME_CURRENCY = "ZUSD"
 PERCENT = Decimal(100)
 
 
-def asset(name: str) -> dict[str, Any]:
+def asset_json(name: str) -> dict[str, Any]:
     known = asset_name(name)
     return {
         "aclass": "currency",
@@ -36,7 +36,7 @@ def asset(name: str) -> dict[str, Any]:
     }
 
 
-def asset_pair(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict[str, Any]:
+def asset_pair_json(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict[str, Any]:
     instrument = listing.instrument
     limits = (
         {"long_position_limit": POSITION_LIMIT, "short_position_limit": POSITION_LIMIT}
@@ -55,9 +55,9 @@ def asset_pair(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict
         "pair_decimals": price_decimals(instrument),
         "lot_decimals": quantity_decimals(instrument),
         "lot_multiplier": 1,
-        **pair_leverage(listing),
-        **pair_fees(listing),
-        **pair_margin(terms),
+        **leverage_json(listing),
+        **fees_json(listing),
+        **margin_json(terms),
         "ordermin": format_short(instrument.minimum_quantity),
         "costmin": format_short(instrument.minimum_cost),
         "tick_size": format_short(instrument.price_increment),
@@ -66,12 +66,12 @@ def asset_pair(listing: Listing, status: PairStatus, terms: MarginTerms) -> dict
     }
 
 
-def pair_leverage(listing: Listing) -> dict[str, Any]:
+def leverage_json(listing: Listing) -> dict[str, Any]:
     leverages = _leverages(listing.instrument)
     return {"leverage_buy": leverages, "leverage_sell": leverages}
 
 
-def pair_fees(listing: Listing) -> dict[str, Any]:
+def fees_json(listing: Listing) -> dict[str, Any]:
     """One step each: the sandbox charges the same whatever the volume."""
     instrument = listing.instrument
     return {
@@ -81,14 +81,14 @@ def pair_fees(listing: Listing) -> dict[str, Any]:
     }
 
 
-def pair_margin(terms: MarginTerms) -> dict[str, Any]:
+def margin_json(terms: MarginTerms) -> dict[str, Any]:
     return {
         "margin_call": int(terms.call_level * PERCENT),
         "margin_stop": int(terms.liquidation_level * PERCENT),
     }
 
 
-def ticker(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
+def ticker_json(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
     """Refused while nothing was ever traded: no price is not a price of zero."""
     if summary.last is None or summary.bid is None or summary.ask is None:
         raise Refused("EService:Unavailable")
@@ -113,7 +113,7 @@ def ticker(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
     }
 
 
-def candle(instrument: Instrument, bar: Bar) -> list[Any]:
+def candle_json(instrument: Instrument, bar: Bar) -> list[Any]:
     price = price_decimals(instrument)
     return [
         int(bar.open_time.timestamp()),
@@ -123,7 +123,7 @@ def candle(instrument: Instrument, bar: Bar) -> list[Any]:
     ]
 
 
-def trade(instrument: Instrument, print_: Print) -> list[Any]:
+def trade_json(instrument: Instrument, print_: Print) -> list[Any]:
     return [
         format_fixed(print_.price, cost_decimals(instrument)),
         format_fixed(print_.quantity, quantity_decimals(instrument)),
@@ -135,15 +135,15 @@ def trade(instrument: Instrument, print_: Print) -> list[Any]:
     ]
 
 
-def trades(instrument: Instrument, prints: Sequence[Print], last: int) -> dict[str, Any]:
+def trades_json(instrument: Instrument, prints: Sequence[Print], last: int) -> dict[str, Any]:
     """`last`: nanoseconds since 1970, the `since` of the next request."""
     return {
-        pair_key(instrument.pair): [trade(instrument, print_) for print_ in prints],
+        pair_key(instrument.pair): [trade_json(instrument, print_) for print_ in prints],
         "last": str(last),
     }
 
 
-def depth(instrument: Instrument, book: BookView) -> dict[str, Any]:
+def depth_json(instrument: Instrument, book: BookView) -> dict[str, Any]:
     def levels(side: Sequence[BookLevel]) -> list[list[Any]]:
         price = cost_decimals(instrument)
         return [

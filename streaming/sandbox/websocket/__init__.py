@@ -1,5 +1,5 @@
-"""The WebSocket v2 face of the sandbox exchange."""
+"""The WebSocket v2 API of the sandbox exchange."""
 
-from streaming.sandbox.websocket.api import WebSocketFace
+from streaming.sandbox.websocket.api import WebSocketApi
 
-__all__ = ["WebSocketFace"]
+__all__ = ["WebSocketApi"]

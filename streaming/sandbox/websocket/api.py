@@ -1,4 +1,4 @@
-"""The WebSocket v2 endpoint of the sandbox: sockets in, the hub and the desk behind them."""
+"""The WebSocket v2 endpoint of the sandbox: sockets in, the hub and the order gateway behind them."""
 
 import asyncio
 import contextlib
@@ -8,41 +8,41 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import WSMsgType, web
 
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.order_gateway import Desk
-from streaming.sandbox.websocket.client_writer import TransportOutlet
+from streaming.sandbox.order_gateway import OrderGateway
+from streaming.sandbox.websocket.client_writer import TransportWriter
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.orders import OrderEntry
-from streaming.sandbox.websocket.ports import Market, Tokens
+from streaming.sandbox.websocket.ports import MarketFeed, Tokens
 
 log = logging.getLogger(__name__)
 PATHS = ("/v2", "/v2/private")  # Kraken has them on two hosts; here both take everything
-LARGEST_REQUEST = 1 << 20  # bytes
-UNREAD_LIMIT = 16 << 20  # bytes that may wait for one client
-LOW_BACKLOG = 1 << 20  # bytes that may wait without anybody minding
+MAX_REQUEST = 1 << 20  # bytes
+MAX_UNREAD = 16 << 20  # bytes that may wait for one client
+ACCEPTED_BACKLOG = 1 << 20  # bytes that may wait without anybody minding
 PATIENCE = 5.0  # seconds that more than that may wait
-LOOK_EVERY = 0.1  # seconds
+TICK_SECONDS = 0.1  # seconds
 
 
-class WebSocketFace:
+class WebSocketApi:
     """Mount it on an aiohttp application; it listens to the exchange and beats while the application runs."""
 
     def __init__(
         self,
-        market: Market,
-        desk: Desk,
+        market: MarketFeed,
+        gateway: OrderGateway,
         tokens: Tokens,
         faults: Faults,
         server: Callable[[], float],
-        unread_limit: int = UNREAD_LIMIT,
+        unread_limit: int = MAX_UNREAD,
     ) -> None:
         """`server` gives server time in seconds since 1970; `unread_limit` is in bytes per client."""
-        self.hub = Hub(market, desk.rates, tokens, faults, server)
+        self.hub = Hub(market, gateway.rates, tokens, faults, server)
         self._market = market
         self._server = server
         self._unread_limit = unread_limit
-        self._orders = OrderEntry(desk, market, lambda: server() + faults.skew())
-        self._outlets: dict[TransportOutlet, float | None] = {}  # since when each has been behind
+        self._orders = OrderEntry(gateway, market, lambda: server() + faults.skew())
+        self._writers: dict[TransportWriter, float | None] = {}  # since when each has been behind
 
     def mount(self, application: web.Application) -> None:
         """Add the routes, and what has to run while the application does."""
@@ -53,59 +53,59 @@ class WebSocketFace:
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """One connection, from its handshake to its end."""
-        socket = web.WebSocketResponse(compress=False, max_msg_size=LARGEST_REQUEST)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_REQUEST)
         await socket.prepare(request)
         transport = request.transport
         if transport is None:  # gone before it began
             return socket
-        outlet = TransportOutlet(transport, self._unread_limit, str(request.remote))
-        self._outlets[outlet] = None
-        conversation = Conversation(self.hub, self._orders, outlet, self._server)
+        writer = TransportWriter(transport, self._unread_limit, str(request.remote))
+        self._writers[writer] = None
+        conversation = Conversation(self.hub, self._orders, writer, self._server)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     conversation.take(message.data)
         finally:
             await conversation.end()
-            outlet.close()
-            del self._outlets[outlet]
+            writer.close()
+            del self._writers[writer]
         return socket
 
     async def drained(self) -> None:
         """Returns when no client is far behind: one who makes events without a pause waits here in between."""
         await asyncio.sleep(0)
-        while any(outlet.backlog > LOW_BACKLOG for outlet in self._outlets if not outlet.severed):
+        while any(writer.backlog > ACCEPTED_BACKLOG for writer in self._writers if not writer.disconnected):
             self._cut_off_idlers()
             await asyncio.sleep(0.001)
 
     async def _lifespan(self, application: web.Application) -> AsyncIterator[None]:
-        unlisten = self._market.listen(self.hub.hear)
-        beating = asyncio.create_task(self._beat())
+        unlisten = self._market.listen(self.hub.publish)
+        ticking = asyncio.create_task(self._tick())
         yield
         unlisten()
-        beating.cancel()
+        ticking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await beating
+            await ticking
 
-    async def _beat(self) -> None:
+    async def _tick(self) -> None:
         while True:
             try:
-                self.hub.beat()
+                self.hub.tick()
                 self._cut_off_idlers()
             except Exception:  # one look that fails must not silence every later heartbeat
                 log.exception("sandbox: a look at the WebSocket clients failed")
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(TICK_SECONDS)
 
     def _cut_off_idlers(self) -> None:
         now = self._server()
-        for outlet, since in self._outlets.items():
-            if outlet.backlog <= LOW_BACKLOG:
-                self._outlets[outlet] = None
+        for writer, since in self._writers.items():
+            if writer.backlog <= ACCEPTED_BACKLOG:
+                self._writers[writer] = None
             elif since is None:
-                self._outlets[outlet] = now
+                self._writers[writer] = now
             elif now - since > PATIENCE:
-                outlet.sever(f"{outlet.backlog} bytes have waited for it for {PATIENCE:g} s")
+                writer.disconnect(f"{writer.backlog} bytes have waited for it for {PATIENCE:g} s")
 
     async def _close_all(self, application: web.Application) -> None:
-        for outlet in list(self._outlets):
-            outlet.abort("the sandbox stops")
+        for writer in list(self._writers):
+            writer.abort("the sandbox stops")

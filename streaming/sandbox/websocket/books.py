@@ -42,7 +42,7 @@ class _Side:
         return [price * self._sign for price, quantity in levels if self._put(price * self._sign, quantity)]
 
     def visible(self, changed: Sequence[int], depth: int, worst_before: float) -> list[Steps]:
-        """What a subscriber must hear: what went first, so that one who cuts at every step loses nothing."""
+        """Return what is sent to a subscriber: what went first, so that one who cuts at every step loses nothing."""
         worst = self.worst_rank(depth)
         gone = [rank for rank in changed if rank <= worst_before and rank not in self._quantities]
         there = {rank for rank in changed if rank <= worst and rank in self._quantities}

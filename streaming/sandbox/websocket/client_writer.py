@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024  # bytes collected within one turn of the event loop before they are written
 
 
-class TransportOutlet:
+class TransportWriter:
     """Frames of one turn of the event loop are written together: one system call, however many there are.
 
     `limit`: bytes that may wait for a client before it is cut off, which bounds the memory that each one costs.
@@ -25,7 +25,7 @@ class TransportOutlet:
         self._dripping: deque[tuple[bytes, float]] = deque()  # wire and the pause after it
         self._dripping_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.severed = ""  # why, when it was
+        self.disconnected = ""  # why, when it was
 
     @property
     def backlog(self) -> int:
@@ -33,7 +33,7 @@ class TransportOutlet:
         return self._bytes + self._dripping_bytes + self._transport.get_write_buffer_size()
 
     def write(self, wire: bytes) -> None:
-        if self.severed:
+        if self.disconnected:
             return
         if self._dripping:
             self._drip_later(wire, 0.0)
@@ -45,8 +45,8 @@ class TransportOutlet:
         if self._bytes > AT_ONCE:
             self._flush()
 
-    def dribble(self, payload: bytes, seconds: float) -> None:
-        if self.severed:
+    def write_slowly(self, payload: bytes, seconds: float) -> None:
+        if self.disconnected:
             return
         begins = not self._dripping
         for wire in fragments(payload):
@@ -55,20 +55,20 @@ class TransportOutlet:
             self._flush()
             self._drip()
 
-    def sever(self, reason: str) -> None:
-        if not self.severed:
+    def disconnect(self, reason: str) -> None:
+        if not self.disconnected:
             log.warning("sandbox: %s is cut off: %s", self._peer, reason)
             self.abort(reason)
 
     def abort(self, reason: str) -> None:
-        """As `sever`, for reasons that nobody need hear of."""
-        self.severed = self.severed or reason
+        """As `disconnect`, for reasons that nobody needs to know."""
+        self.disconnected = self.disconnected or reason
         self.close()
         self._transport.abort()
 
     def close(self) -> None:
         """Forget what was not sent: the connection is over."""
-        self.severed = self.severed or "closed"
+        self.disconnected = self.disconnected or "closed"
         self._collected.clear()
         self._dripping.clear()
         self._bytes = self._dripping_bytes = 0
@@ -100,7 +100,7 @@ class TransportOutlet:
         self._bound()
 
     def _bound(self) -> None:
-        if not self.severed and self.backlog > self._limit:
-            self.sever(
+        if not self.disconnected and self.backlog > self._limit:
+            self.disconnect(
                 f"{self.backlog} bytes wait for it and it does not read them; allowed are {self._limit}"
             )

@@ -11,16 +11,16 @@ from streaming.sandbox.websocket.framing import framed
 from trading.market import Pair
 
 
-class Outlet(Protocol):
+class ClientWriter(Protocol):
     """The way to one client. Never blocks; what the client does not read is bounded."""
 
     def write(self, wire: bytes) -> None:
         """Whole WebSocket frames, ready to be sent."""
 
-    def dribble(self, payload: bytes, seconds: float) -> None:
+    def write_slowly(self, payload: bytes, seconds: float) -> None:
         """One message, byte by byte; whatever is written later waits for it."""
 
-    def sever(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         """Cut the connection off at once."""
 
 
@@ -33,7 +33,7 @@ class Topic(NamedTuple):
 
 
 @dataclass(slots=True)
-class Watch:
+class PrivateSubscription:
     """One client's subscription to a private channel."""
 
     account: str
@@ -47,11 +47,11 @@ class Watch:
 @dataclass(slots=True, eq=False)
 class Client:
     number: int
-    outlet: Outlet
+    writer: ClientWriter
     faults: ConnectionFaults
     topics: dict[Topic, None] = field(default_factory=dict)
-    watches: dict[str, Watch] = field(default_factory=dict)  # by channel
-    beats_at: float = 0.0  # server time of the next heartbeat
+    watches: dict[str, PrivateSubscription] = field(default_factory=dict)  # by channel
+    heartbeat_at: float = 0.0  # server time of the next heartbeat
 
     @property
     def subscribed(self) -> bool:
@@ -85,13 +85,13 @@ class Delivery:
     ) -> None:
         self.sent += 1
         if client.faults.idle:
-            client.outlet.write(wire)
+            client.writer.write(wire)
             return
         outgoing = client.faults.apply(channel, symbol, payload, method)
         for frame in outgoing.frames:
             if outgoing.seconds_per_byte:
-                client.outlet.dribble(frame, outgoing.seconds_per_byte)
+                client.writer.write_slowly(frame, outgoing.seconds_per_byte)
             else:
-                client.outlet.write(wire if frame is payload else framed(frame))
+                client.writer.write(wire if frame is payload else framed(frame))
         if outgoing.disconnects:
-            client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {channel or method}")
+            client.writer.disconnect(f"fault: {FaultKind.DISCONNECT} at {channel or method}")

@@ -10,7 +10,7 @@ from streaming.sandbox.faults.requests import acknowledgement_delay, check_webso
 from streaming.sandbox.limits import EXCEEDED_RATE, INTERNAL_ERROR
 from streaming.sandbox.model import Refused
 from streaming.sandbox.websocket import responses
-from streaming.sandbox.websocket.clients import Client, Outlet
+from streaming.sandbox.websocket.clients import Client, ClientWriter
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.order_requests import OrderRequest
 from streaming.sandbox.websocket.orders import OrderEntry
@@ -25,8 +25,10 @@ MAX_PENDING = 1000  # order requests of one connection on their way to the engin
 class Conversation:
     """Needs a running event loop: orders take their time, and answers may be late."""
 
-    def __init__(self, hub: Hub, orders: OrderEntry, outlet: Outlet, server: Callable[[], float]) -> None:
-        self.client: Client = hub.attach(outlet)
+    def __init__(
+        self, hub: Hub, orders: OrderEntry, writer: ClientWriter, server: Callable[[], float]
+    ) -> None:
+        self.client: Client = hub.attach(writer)
         self._hub = hub
         self._faults = hub.faults
         self._orders = orders
@@ -47,7 +49,7 @@ class Conversation:
     def _take(self, request: Request | RefusedRequest, time_in: float) -> None:
         method = request.method
         if method and disconnects(self._faults, method):
-            self.client.outlet.sever(f"fault: {FaultKind.DISCONNECT} at {method}")
+            self.client.writer.disconnect(f"fault: {FaultKind.DISCONNECT} at {method}")
             return
         if isinstance(request, RefusedRequest):
             self._refuse(method, request.request_id, request.error, time_in, {})

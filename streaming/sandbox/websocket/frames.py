@@ -20,12 +20,12 @@ _HUNDRED = Decimal(100)
 encode = msgspec.json.Encoder().encode
 
 
-def message(channel: str, kind: str, data: Any) -> bytes:
+def channel_frame(channel: str, kind: str, data: Any) -> bytes:
     return encode({"channel": channel, "type": kind, "data": data})
 
 
-def status(system: str, connection: int) -> bytes:
-    return message(
+def status_frame(system: str, connection: int) -> bytes:
+    return channel_frame(
         "status",
         UPDATE,
         [
@@ -41,15 +41,15 @@ def status(system: str, connection: int) -> bytes:
     )
 
 
-def trades(kind: str, decimals: PairDecimals, prints: Iterable[Print]) -> bytes:
-    return message("trade", kind, [_trade(decimals, printed) for printed in prints])
+def trades_frame(kind: str, decimals: PairDecimals, prints: Iterable[Print]) -> bytes:
+    return channel_frame("trade", kind, [_trade(decimals, printed) for printed in prints])
 
 
-def ticker(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySummary, at: datetime) -> bytes:
+def ticker_frame(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySummary, at: datetime) -> bytes:
     """Sides without a level are told as zero. `change` counts from the price of 24 hours ago."""
     change = (summary.last or Decimal(0)) - summary.open
     share = change / summary.open * _HUNDRED if summary.open else Decimal(0)
-    return message(
+    return channel_frame(
         "ticker",
         kind,
         [
@@ -71,7 +71,7 @@ def ticker(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySummary, a
     )
 
 
-def candles(
+def candles_frame(
     kind: str, pair: Pair, decimals: PairDecimals, interval: int, bars: Sequence[Bar], at: datetime
 ) -> bytes:
     """`interval` in minutes; the deprecated `timestamp` of a candle is its end."""

@@ -15,9 +15,9 @@ from streaming.sandbox.model import (
     TradesPrinted,
 )
 from streaming.sandbox.websocket import frames
-from streaming.sandbox.websocket.clients import Client, Delivery, Outlet, Topic
+from streaming.sandbox.websocket.clients import Client, ClientWriter, Delivery, Topic
 from streaming.sandbox.websocket.instruments import CHANNEL, instruments
-from streaming.sandbox.websocket.ports import Counters, Market, Tokens
+from streaming.sandbox.websocket.ports import MarketFeed, OrderRates, Tokens
 from streaming.sandbox.websocket.private import PrivateData
 from streaming.sandbox.websocket.public import PublicData
 from trading.market import Pair, PairStatus
@@ -27,12 +27,12 @@ INSTRUMENTS = Topic(CHANNEL, None)
 
 
 class Hub:
-    """Pure but for the outlets of its clients; `server` gives server time in seconds since 1970."""
+    """Pure but for the writers of its clients; `server` gives server time in seconds since 1970."""
 
     def __init__(
         self,
-        market: Market,
-        counters: Counters,
+        market: MarketFeed,
+        counters: OrderRates,
         tokens: Tokens,
         faults: Faults,
         server: Callable[[], float],
@@ -48,14 +48,14 @@ class Hub:
         self._connections = 0
         self._told = self._statuses()
 
-    def attach(self, outlet: Outlet) -> Client:
+    def attach(self, writer: ClientWriter) -> Client:
         """A new connection; the first thing that it hears is the exchange's status."""
         self._connections += 1
         seed = f"{self._connections} {self._server()}".encode()
         number = int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "big")
-        client = Client(number, outlet, ConnectionFaults(self.faults))
+        client = Client(number, writer, ConnectionFaults(self.faults))
         self.clients[client] = None
-        self._tell_status(client)
+        self._send_status(client)
         return client
 
     def detach(self, client: Client) -> None:
@@ -66,7 +66,7 @@ class Hub:
             self.private.remove(client, channel)
         self.clients.pop(client, None)
 
-    def hear(self, event: ExchangeEvent) -> None:
+    def publish(self, event: ExchangeEvent) -> None:
         """To be given every event of the exchange, in order."""
         match event:
             case TradesPrinted():
@@ -78,20 +78,20 @@ class Hub:
             case BalanceChanged():
                 self.private.balance_changed(event)
             case StatusChanged():
-                self._tell_statuses()
+                self._send_statuses()
             case _:
                 assert_never(event)
 
-    def beat(self) -> None:
+    def tick(self) -> None:
         """To be called several times a second: heartbeats, faults that begin or end by the clock."""
         if self.faults.trigger_disconnect():
             for client in list(self.clients):
-                client.outlet.sever("fault: disconnect")
-        self._tell_statuses()
+                client.writer.disconnect("fault: disconnect")
+        self._send_statuses()
         now = self._server()
         for client in list(self.clients):
-            if client.subscribed and now >= client.beats_at:
-                client.beats_at = now + HEARTBEAT_SECONDS
+            if client.subscribed and now >= client.heartbeat_at:
+                client.heartbeat_at = now + HEARTBEAT_SECONDS
                 self.delivery.send(client, "heartbeat", frames.HEARTBEAT)
 
     def instruments(self) -> bytes:
@@ -105,17 +105,17 @@ class Hub:
         pairs: dict[Pair | None, PairStatus] = {pair: self._status(pair) for pair in self.market.listings}
         return {None: self.faults.status(None, self.market.system_status), **pairs}
 
-    def _tell_statuses(self) -> None:
+    def _send_statuses(self) -> None:
         statuses = self._statuses()
         different = [pair for pair, status in statuses.items() if self._told[pair] is not status]
         self._told = statuses
         if None in different:
             for client in list(self.clients):
-                self._tell_status(client)
+                self._send_status(client)
         listings = [self.market.listings[pair] for pair in different if pair is not None]
         if listings and (subscribers := self.public.subscribers(INSTRUMENTS)):
             frame = instruments(frames.UPDATE, listings, self._status)
             self.delivery.share(subscribers, CHANNEL, "", frame)
 
-    def _tell_status(self, client: Client) -> None:
-        self.delivery.send(client, "status", frames.status(self._told[None].value, client.number))
+    def _send_status(self, client: Client) -> None:
+        self.delivery.send(client, "status", frames.status_frame(self._told[None].value, client.number))

@@ -7,7 +7,7 @@ from typing import Any
 
 from streaming.sandbox.formatting import PairDecimals, cost_decimals, json_fixed, json_unchanged
 from streaming.sandbox.model import Listing
-from streaming.sandbox.websocket.frames import message
+from streaming.sandbox.websocket.frames import channel_frame
 from trading.market import Pair, PairStatus
 
 CHANNEL = "instrument"
@@ -42,7 +42,7 @@ _OTHER = _Asset(10, 5, "0.00")
 def instruments(kind: str, listings: Iterable[Listing], status: Callable[[Pair], PairStatus]) -> bytes:
     """`kind` snapshot or update; an update names the pairs that are different now."""
     listed = tuple(listings)
-    return message(
+    return channel_frame(
         CHANNEL,
         kind,
         {

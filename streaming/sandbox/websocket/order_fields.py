@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from streaming.sandbox.limits import CLIENT_ORDER_ID, MAX_TIMEOUT
 from streaming.sandbox.model import OrderType
-from streaming.sandbox.references import TXID, Kind, Reference
+from streaming.sandbox.references import TXID, Reference, ReferenceKind
 from streaming.sandbox.websocket.decoding import (
     Amount,
     NotEditable,
@@ -130,9 +130,9 @@ class CancelOrder(Struct, frozen=True):
     @property
     def references(self) -> tuple[Reference, ...]:
         return (
-            *_references(self.order_id, Kind.ORDER_ID),
-            *_references(self.cl_ord_id, Kind.CLIENT_ORDER_ID),
-            *(Reference(str(each), (Kind.USER_REFERENCE,)) for each in self.order_userref),
+            *_references(self.order_id, ReferenceKind.ORDER_ID),
+            *_references(self.cl_ord_id, ReferenceKind.CLIENT_ORDER_ID),
+            *(Reference(str(each), (ReferenceKind.USER_REFERENCE,)) for each in self.order_userref),
         )
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class BatchCancel(Struct, frozen=True):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        return (*_references(self.orders, *TXID), *_references(self.cl_ord_id, Kind.CLIENT_ORDER_ID))
+        return (*_references(self.orders, *TXID), *_references(self.cl_ord_id, ReferenceKind.CLIENT_ORDER_ID))
 
     def __post_init__(self) -> None:
         named = all(each.name for each in self.references)
@@ -164,5 +164,5 @@ class CancelAllAfter(Struct, frozen=True):
     token: str = ""
 
 
-def _references(names: Iterable[str], *kinds: Kind) -> tuple[Reference, ...]:
+def _references(names: Iterable[str], *kinds: ReferenceKind) -> tuple[Reference, ...]:
     return tuple(Reference(each, kinds) for each in dict.fromkeys(names))

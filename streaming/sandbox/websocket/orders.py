@@ -1,4 +1,4 @@
-"""Order requests on their way to the desk, and what Kraken answers to each."""
+"""Order requests on their way to the gateway, and what Kraken answers to each."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -7,13 +7,13 @@ from typing import Any
 
 from streaming.sandbox.formatting import format_server_time
 from streaming.sandbox.model import ExchangeOrder, NewOrder, Refused
-from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, Desk
+from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, OrderGateway
 from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.decoding import invalid
 from streaming.sandbox.websocket.order_fields import BatchCancel, CancelAll, CancelAllAfter, CancelOrder
 from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder, OrderRequest
 from streaming.sandbox.websocket.order_terms import unsupported
-from streaming.sandbox.websocket.ports import Market
+from streaming.sandbox.websocket.ports import MarketFeed
 from streaming.sandbox.websocket.reports import identifier
 
 Result = dict[str, Any] | list[dict[str, Any]]
@@ -22,8 +22,8 @@ Result = dict[str, Any] | list[dict[str, Any]]
 class OrderEntry:
     """`server` is server time as it is told, in seconds since 1970."""
 
-    def __init__(self, desk: Desk, market: Market, server: Callable[[], float]) -> None:
-        self._desk = desk
+    def __init__(self, gateway: OrderGateway, market: MarketFeed, server: Callable[[], float]) -> None:
+        self._gateway = gateway
         self._market = market
         self._server = server
         self._amends = count(1)
@@ -46,7 +46,7 @@ class OrderEntry:
                 case BatchCancel():
                     yield await self._batch_cancel(account, request.references)
                 case CancelAll():
-                    yield {"count": await self._desk.cancel_all(account)}
+                    yield {"count": await self._gateway.cancel_all(account)}
                 case CancelAllAfter():
                     yield await self._cancel_all_after(account, request.timeout)
         except Refused as refusal:
@@ -54,13 +54,13 @@ class OrderEntry:
 
     async def _add(self, account: str, request: AddOrder) -> dict[str, Any]:
         order = self._with_leverage(request)
-        placed = await self._desk.add(account, order, request.deadline, request.validate, WEBSOCKET_WINDOW)
+        placed = await self._gateway.add(account, order, request.deadline, request.validate, WEBSOCKET_WINDOW)
         return _outcome(order, placed, request.validate)
 
     async def _batch_add(self, account: str, request: BatchAdd) -> list[dict[str, Any]]:
         """The docs: one order that cannot be right refuses all; one that cannot be paid refuses only itself."""
         orders = [self._with_leverage(one) for one in request.orders]
-        outcomes = await self._desk.add_batch(
+        outcomes = await self._gateway.add_batch(
             account, orders, request.deadline, request.validate, WEBSOCKET_WINDOW
         )
         return [_outcome(one, placed, request.validate) for one, placed in zip(orders, outcomes, strict=True)]
@@ -68,7 +68,7 @@ class OrderEntry:
     async def _change(self, account: str, method: str, request: ChangeOrder) -> dict[str, Any]:
         wanted = request.wanted
         if method == "amend_order":
-            order = await self._desk.amend(account, wanted, request.deadline, WEBSOCKET_WINDOW)
+            order = await self._gateway.amend(account, wanted, request.deadline, WEBSOCKET_WINDOW)
             named = (
                 {"order_id": wanted.order_id} if wanted.order_id else {"cl_ord_id": wanted.client_order_id}
             )
@@ -76,13 +76,13 @@ class OrderEntry:
         known = self._market.orders(account, [wanted.order_id])
         if known and known[0].request.pair != request.pair:
             raise invalid("symbol")
-        order = await self._desk.edit(account, wanted, request.deadline, WEBSOCKET_WINDOW)
+        order = await self._gateway.edit(account, wanted, request.deadline, WEBSOCKET_WINDOW)
         return {"order_id": order.order_id, "original_order_id": wanted.order_id}
 
     async def _cancel(self, account: str, references: Sequence[Reference]) -> AsyncIterator[Result | Refused]:
         for reference in references:
             try:
-                cancelled = await self._desk.cancel(account, reference)
+                cancelled = await self._gateway.cancel(account, reference)
             except Refused as refusal:
                 yield refusal
                 continue
@@ -95,7 +95,7 @@ class OrderEntry:
         refusals: list[Refused] = []
         for reference in references:
             try:
-                orders += await self._desk.cancel(account, reference)
+                orders += await self._gateway.cancel(account, reference)
             except Refused as refusal:
                 refusals.append(refusal)
         if not orders and refusals:
@@ -103,7 +103,7 @@ class OrderEntry:
         return {"count": len(orders)}
 
     async def _cancel_all_after(self, account: str, seconds: int) -> dict[str, Any]:
-        trigger = await self._desk.cancel_all_after(account, seconds)
+        trigger = await self._gateway.cancel_all_after(account, seconds)
         now = self._server()
         return {
             "currentTime": format_server_time(now),

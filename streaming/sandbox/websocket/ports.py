@@ -1,4 +1,4 @@
-"""What this face asks of the exchange, of the keys and of the rate counters."""
+"""What the WebSocket API asks of the exchange, of the keys and of the rate counters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -28,8 +28,8 @@ class Tape(Protocol):
         """Of so many minutes, ascending; those that open after `since` where it is given."""
 
 
-class Market(Protocol):
-    """The exchange as far as it is told about; orders go through the desk."""
+class MarketFeed(Protocol):
+    """The exchange as far as it is told about; orders go through the gateway."""
 
     @property
     def listings(self) -> Mapping[Pair, Listing]: ...
@@ -75,7 +75,7 @@ class Tokens(Protocol):
     def release(self, token: str) -> None: ...
 
 
-class Counters(Protocol):
+class OrderRates(Protocol):
     @property
     def maximum(self) -> int: ...
 

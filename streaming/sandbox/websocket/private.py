@@ -7,9 +7,9 @@ from typing import Any
 from streaming.sandbox.formatting import PairDecimals
 from streaming.sandbox.model import BalanceChanged, OrderChanged
 from streaming.sandbox.websocket import reports
-from streaming.sandbox.websocket.clients import Client, Delivery, Watch
-from streaming.sandbox.websocket.frames import SNAPSHOT, UPDATE, message
-from streaming.sandbox.websocket.ports import Counters, Market, Tokens
+from streaming.sandbox.websocket.clients import Client, Delivery, PrivateSubscription
+from streaming.sandbox.websocket.frames import SNAPSHOT, UPDATE, channel_frame
+from streaming.sandbox.websocket.ports import MarketFeed, OrderRates, Tokens
 from trading.market import Pair
 
 SNAPSHOT_FILLS = 50
@@ -19,19 +19,21 @@ BALANCES = "balances"
 
 
 class PrivateData:
-    def __init__(self, market: Market, delivery: Delivery, counters: Counters, tokens: Tokens) -> None:
+    def __init__(self, market: MarketFeed, delivery: Delivery, counters: OrderRates, tokens: Tokens) -> None:
         self._market = market
         self._delivery = delivery
         self._counters = counters
         self._tokens = tokens
-        self._watchers: dict[tuple[str, str], dict[Client, Watch]] = {}  # by account and channel
+        self._watchers: dict[
+            tuple[str, str], dict[Client, PrivateSubscription]
+        ] = {}  # by account and channel
         self._decimals = {pair: PairDecimals.of(listing) for pair, listing in market.listings.items()}
 
     @property
     def maximum_rate(self) -> int:
         return self._counters.maximum
 
-    def add(self, client: Client, watch: Watch) -> None:
+    def add(self, client: Client, watch: PrivateSubscription) -> None:
         self._tokens.hold(watch.token)
         client.watches[watch.channel] = watch
         self._watchers.setdefault((watch.account, watch.channel), {})[client] = watch
@@ -44,7 +46,7 @@ class PrivateData:
             del self._watchers[watch.account, channel]
         self._tokens.release(watch.token)
 
-    def tell_orders(self, client: Client, watch: Watch, orders: bool, fills: bool) -> None:
+    def send_orders(self, client: Client, watch: PrivateSubscription, orders: bool, fills: bool) -> None:
         """The snapshot: open orders, then the last fills in the order in which they happened."""
         rows: list[reports.Row] = []
         if orders:
@@ -54,12 +56,12 @@ class PrivateData:
             ]
         if fills:
             rows += self._last_fills(watch.account)
-        self._tell(client, watch, message(EXECUTIONS, SNAPSHOT, rows))
+        self._send(client, watch, channel_frame(EXECUTIONS, SNAPSHOT, rows))
 
-    def tell_balances(self, client: Client, watch: Watch) -> None:
+    def send_balances(self, client: Client, watch: PrivateSubscription) -> None:
         balances = self._market.balances(watch.account)
         rows = [reports.balance_row(asset, amount) for asset, amount in sorted(balances.items())]
-        self._tell(client, watch, message(BALANCES, SNAPSHOT, rows))
+        self._send(client, watch, channel_frame(BALANCES, SNAPSHOT, rows))
 
     def order_changed(self, event: OrderChanged) -> None:
         order = event.order
@@ -69,25 +71,25 @@ class PrivateData:
         pair = order.request.pair
         at = event.fill.at if event.fill else (order.closed_at or self._market.market_now())
         row = reports.order_report(event, self._decimals[pair], self._dollars, at)
-        plain = message(EXECUTIONS, UPDATE, [row])
+        plain = channel_frame(EXECUTIONS, UPDATE, [row])
         for client, watch in watchers.items():
             if not watch.all_changes and event.exec_type not in reports.BRIEF:
                 continue
             frame = self._with_counter(row, watch, pair) if watch.rate_counter else plain
-            self._tell(client, watch, frame, str(pair))
+            self._send(client, watch, frame, str(pair))
 
     def balance_changed(self, event: BalanceChanged) -> None:
         watchers = self._watchers.get((event.account, BALANCES))
         if watchers:
-            frame = message(BALANCES, UPDATE, [reports.ledger_row(event)])
+            frame = channel_frame(BALANCES, UPDATE, [reports.ledger_row(event)])
             for client, watch in watchers.items():
-                self._tell(client, watch, frame)
+                self._send(client, watch, frame)
 
-    def _with_counter(self, row: reports.Row, watch: Watch, pair: Pair) -> bytes:
+    def _with_counter(self, row: reports.Row, watch: PrivateSubscription, pair: Pair) -> bytes:
         counted = row | {"ratecount": round(self._counters.counter(watch.account, pair))}
-        return message(EXECUTIONS, UPDATE, [counted])
+        return channel_frame(EXECUTIONS, UPDATE, [counted])
 
-    def _tell(self, client: Client, watch: Watch, frame: bytes, symbol: str = "") -> None:
+    def _send(self, client: Client, watch: PrivateSubscription, frame: bytes, symbol: str = "") -> None:
         watch.sequence += 2 if self._delivery.skips_number(watch.channel, symbol) else 1
         numbered = b'%b,"sequence":%d}' % (frame[:-1], watch.sequence)
         self._delivery.send(client, watch.channel, numbered, symbol=symbol)

@@ -9,7 +9,7 @@ from streaming.sandbox.model import BookChanged, BookLevel, TradesPrinted
 from streaming.sandbox.websocket import frames
 from streaming.sandbox.websocket.books import DEPTHS, PairBook
 from streaming.sandbox.websocket.clients import Client, Delivery, Topic
-from streaming.sandbox.websocket.ports import Market
+from streaming.sandbox.websocket.ports import MarketFeed
 from trading.market import Pair
 
 SNAPSHOT_TRADES = 50
@@ -23,7 +23,7 @@ Best = tuple[tuple[Decimal, Decimal] | None, tuple[Decimal, Decimal] | None]
 class PublicData:
     """Nothing is encoded, and no book kept, for what nobody subscribed to."""
 
-    def __init__(self, market: Market, delivery: Delivery) -> None:
+    def __init__(self, market: MarketFeed, delivery: Delivery) -> None:
         self._market = market
         self._delivery = delivery
         self._subscribers: dict[Topic, dict[Client, None]] = {}
@@ -58,22 +58,22 @@ class PublicData:
             return self._book(pair).snapshot(int(topic.variant), now)
         if topic.channel == "trade":
             prints = self._market.tape(pair).newest(SNAPSHOT_TRADES)
-            return frames.trades(frames.SNAPSHOT, self._decimals[pair], prints)
+            return frames.trades_frame(frames.SNAPSHOT, self._decimals[pair], prints)
         if topic.channel == "ticker":
             return self._ticker(frames.SNAPSHOT, pair, now)
         interval = int(topic.variant)
         bars = self._market.tape(pair).bars(interval, None)[-SNAPSHOT_CANDLES:]
-        return frames.candles(frames.SNAPSHOT, pair, self._decimals[pair], interval, bars, now)
+        return frames.candles_frame(frames.SNAPSHOT, pair, self._decimals[pair], interval, bars, now)
 
     def printed(self, event: TradesPrinted) -> None:
         pair, at = event.pair, event.prints[-1].at
         if subscribers := self.subscribers(Topic("trade", pair)):
-            frame = frames.trades(frames.UPDATE, self._decimals[pair], event.prints)
+            frame = frames.trades_frame(frames.UPDATE, self._decimals[pair], event.prints)
             self._delivery.share(subscribers, "trade", str(pair), frame)
         for interval in INTERVALS:
             if subscribers := self.subscribers(Topic("ohlc", pair, interval)):
-                self._tell_candles(subscribers, pair, interval, event)
-        self._tell_ticker(pair, "trades", at)
+                self._send_candles(subscribers, pair, interval, event)
+        self._send_ticker(pair, "trades", at)
 
     def changed(self, event: BookChanged) -> None:
         pair = event.pair
@@ -87,9 +87,9 @@ class PublicData:
             for depth, frame in updates.items():
                 self._delivery.share(self._subscribers[Topic("book", pair, depth)], "book", str(pair), frame)
         if self.subscribers(Topic("ticker", pair, "bbo")) and self._best_moved(pair):
-            self._tell_ticker(pair, "bbo", at)
+            self._send_ticker(pair, "bbo", at)
 
-    def _tell_candles(
+    def _send_candles(
         self, subscribers: dict[Client, None], pair: Pair, interval: int, event: TradesPrinted
     ) -> None:
         """The candles that these trades fell into: two of them when the event crosses an edge."""
@@ -97,16 +97,16 @@ class PublicData:
         first = EPOCH + (event.prints[0].at - EPOCH) // width * width
         bars = self._market.tape(pair).bars(interval, first - MICROSECOND)
         at = event.prints[-1].at
-        frame = frames.candles(frames.UPDATE, pair, self._decimals[pair], interval, bars, at)
+        frame = frames.candles_frame(frames.UPDATE, pair, self._decimals[pair], interval, bars, at)
         self._delivery.share(subscribers, "ohlc", str(pair), frame)
 
-    def _tell_ticker(self, pair: Pair, trigger: str, at: datetime) -> None:
+    def _send_ticker(self, pair: Pair, trigger: str, at: datetime) -> None:
         if subscribers := self.subscribers(Topic("ticker", pair, trigger)):
             frame = self._ticker(frames.UPDATE, pair, at)
             self._delivery.share(subscribers, "ticker", str(pair), frame)
 
     def _ticker(self, kind: str, pair: Pair, at: datetime) -> bytes:
-        return frames.ticker(kind, pair, self._decimals[pair], self._market.summary(pair), at)
+        return frames.ticker_frame(kind, pair, self._decimals[pair], self._market.summary(pair), at)
 
     def _book(self, pair: Pair) -> PairBook:
         if pair not in self._books:

@@ -5,7 +5,7 @@ from typing import Any
 
 from streaming.sandbox.faults.requests import check_subscription, check_subscription_token
 from streaming.sandbox.model import Refused
-from streaming.sandbox.websocket.clients import Client, Topic, Watch
+from streaming.sandbox.websocket.clients import Client, PrivateSubscription, Topic
 from streaming.sandbox.websocket.hub import INSTRUMENTS, Hub
 from streaming.sandbox.websocket.instruments import CHANNEL
 from streaming.sandbox.websocket.order_terms import unsupported
@@ -105,10 +105,12 @@ def _subscribe_private(hub: Hub, client: Client, wanted: Subscription) -> Answer
         return refusal, refusal_names, None
     if wanted.channel in client.watches:
         return Refused(ALREADY), refusal_names, None
-    watch = Watch(account, wanted.channel, wanted.token, wanted.order_status, wanted.rate_counter)
+    watch = PrivateSubscription(
+        account, wanted.channel, wanted.token, wanted.order_status, wanted.rate_counter
+    )
     hub.private.add(client, watch)
     if wanted.channel == BALANCES:
-        follow = (lambda: hub.private.tell_balances(client, watch)) if wanted.snapshot else None
+        follow = (lambda: hub.private.send_balances(client, watch)) if wanted.snapshot else None
         return {"channel": BALANCES, "snapshot": wanted.snapshot}, {}, follow
     return _executions_result(hub, wanted), {}, _executions_snapshot(hub, client, watch, wanted)
 
@@ -122,10 +124,12 @@ def _executions_result(hub: Hub, wanted: Subscription) -> Result:
     }
 
 
-def _executions_snapshot(hub: Hub, client: Client, watch: Watch, wanted: Subscription) -> Follow | None:
+def _executions_snapshot(
+    hub: Hub, client: Client, watch: PrivateSubscription, wanted: Subscription
+) -> Follow | None:
     if not (wanted.snap_orders or wanted.snap_trades):
         return None
-    return lambda: hub.private.tell_orders(client, watch, wanted.snap_orders, wanted.snap_trades)
+    return lambda: hub.private.send_orders(client, watch, wanted.snap_orders, wanted.snap_trades)
 
 
 def _ended(known: bool, result: Result, named: dict[str, str]) -> Answer:

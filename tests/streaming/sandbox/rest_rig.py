@@ -1,4 +1,4 @@
-"""A sandbox exchange with its REST face on a free port of this machine, and a client that signs as Kraken asks."""
+"""A sandbox exchange with its REST API on a free port of this machine, and a client that signs as Kraken asks."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import ApiKey, Keys, signature
 from streaming.sandbox.market import MarketClock, Tick
 from streaming.sandbox.model import Listing
-from streaming.sandbox.order_gateway import Desk
-from streaming.sandbox.rates import GENEROUS, PRO, Allowance, Rates, Tier
+from streaming.sandbox.order_gateway import OrderGateway
+from streaming.sandbox.rates import GENEROUS, PRO, RateLimit, Rates, RateTier
 from streaming.sandbox.rest import routes
 from trading.fills import Costs
 from trading.margin.terms import MarginTerms
@@ -108,7 +108,7 @@ class Counter:
     """What a test may ask, and what it may turn."""
 
     client: TestClient
-    desk: Desk
+    gateway: OrderGateway
     keys: Keys
     key: ApiKey
     faults: Faults
@@ -119,7 +119,7 @@ class Counter:
 
     @property
     def exchange(self) -> Exchange:
-        return self.desk.exchange
+        return self.gateway.exchange
 
     @property
     def url(self) -> str:
@@ -203,7 +203,7 @@ class Counter:
 
 @asynccontextmanager
 async def counter(
-    folder: Path, tier: Tier = PRO, public: Allowance = GENEROUS, minutes: int = 180
+    folder: Path, tier: RateTier = PRO, public: RateLimit = GENEROUS, minutes: int = 180
 ) -> AsyncIterator[Counter]:
     clock = Clock()
     market = MarketClock(START + timedelta(minutes=minutes), 0, clock)
@@ -214,11 +214,11 @@ async def counter(
         exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, Recorded(minutes))
         exchange.open_account("ann", BALANCES)
         faults, rates = Faults(clock), Rates(tier, clock, public)
-        desk = Desk(exchange, rates, faults, lambda: 0.0, clock)
+        gateway = OrderGateway(exchange, rates, faults, lambda: 0.0, clock)
         application = web.Application()
-        application.add_routes(routes(desk, keys, faults, TERMS, "USDT", clock))
+        application.add_routes(routes(gateway, keys, faults, TERMS, "USDT", clock))
         async with TestClient(TestServer(application)) as client:
-            yield Counter(client, desk, keys, keys.issue("ann"), faults, rates, clock, market)
+            yield Counter(client, gateway, keys, keys.issue("ann"), faults, rates, clock, market)
 
 
 def visit(folder: Path, scenario: Callable[[Counter], Awaitable[None]], **details: Any) -> None:

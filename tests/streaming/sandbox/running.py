@@ -15,7 +15,7 @@ import httpx
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.market import CandleReplay
 from streaming.sandbox.model import Listing
-from streaming.sandbox.rates import TIERS, Allowance, Tier
+from streaming.sandbox.rates import TIERS, RateLimit, RateTier
 from streaming.sandbox.server import Opening, Running, SandboxServer
 from trading.fills import Costs
 from trading.margin.terms import MarginTerms
@@ -67,8 +67,8 @@ INSTRUMENTS = {
     XRP: instrument(XRP, "0.00001", "2", "0.5"),
     CROSS: instrument(CROSS, "0.00000001", "2", "0.00002"),
 }
-PLENTY = Allowance(1_000_000, 10_000)
-UNHURRIED = Tier("unhurried", PLENTY, PLENTY)  # no venue's: for tests of something else than rates
+PLENTY = RateLimit(1_000_000, 10_000)
+UNHURRIED = RateTier("unhurried", PLENTY, PLENTY)  # no venue's: for tests of something else than rates
 TIERS[UNHURRIED.name] = UNHURRIED
 LEVEL_VALUES = {BTC: Decimal(25_000), XRP: Decimal(25_000), CROSS: Decimal(1)}
 

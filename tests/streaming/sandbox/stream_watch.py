@@ -32,11 +32,11 @@ MARKET_DATA = [
     Subscription(Channel.TICKER, PAIRS),
 ]
 ACCOUNT_DATA = [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)]
-Kind = TypeVar("Kind")
+ReferenceKind = TypeVar("ReferenceKind")
 
 
 @dataclass
-class Watch:
+class PrivateSubscription:
     """Two connections, as at the venue: one for the market, one for the account. Their events are in `events`."""
 
     exchange: Sandbox
@@ -52,7 +52,7 @@ class Watch:
         self.orders = 0
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["Watch"]:
+    async def listening(self) -> AsyncIterator["PrivateSubscription"]:
         """In the end both sessions have ended without an error."""
         stop = asyncio.Event()
         feeds = (
@@ -79,7 +79,7 @@ class Watch:
     async def _handle(self, event: SessionEvent) -> None:
         self.events.append(event)
 
-    def of(self, kind: type[Kind]) -> list[Kind]:
+    def of(self, kind: type[ReferenceKind]) -> list[ReferenceKind]:
         return [each for each in self.events if type(each) is kind]
 
     def kept(self) -> list[QuarantinedMessage]:

@@ -18,9 +18,9 @@ from streaming.sandbox.model import (
     PriceTerm,
     Refused,
 )
-from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, Desk
+from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, OrderGateway
 from streaming.sandbox.rates import STARTER, Rates
-from streaming.sandbox.references import EVERY_KIND, TXID, Kind, Reference
+from streaming.sandbox.references import ALL_KINDS, TXID, Reference, ReferenceKind
 from trading.market import Pair
 from trading.orders import Side
 
@@ -78,7 +78,7 @@ class Engine:
         self.asked.append(("edit", wanted))
         return self.open[0]
 
-    def cancel(self, account: str, reference: str, kinds: tuple[Kind, ...]) -> list[ExchangeOrder]:
+    def cancel(self, account: str, reference: str, kinds: tuple[ReferenceKind, ...]) -> list[ExchangeOrder]:
         self.asked.append(("cancel", reference))
         return []
 
@@ -92,7 +92,7 @@ class Engine:
 
 
 class Bench:
-    """A desk whose way to the engine takes as long as `latency` says, without anybody waiting for it."""
+    """A gateway whose way to the engine takes as long as `latency` says, without anybody waiting for it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
@@ -100,17 +100,17 @@ class Bench:
         self.faults = Faults(self.clock)
         self.rates = Rates(STARTER, self.clock)
         self.latency = 0.0
-        self.desk = Desk(self.engine, self.rates, self.faults, lambda: self.latency, self.clock)  # type: ignore[arg-type]
-        monkeypatch.setattr("streaming.sandbox.desk.asyncio.sleep", self._pass)
+        self.gateway = OrderGateway(self.engine, self.rates, self.faults, lambda: self.latency, self.clock)  # type: ignore[arg-type]
+        monkeypatch.setattr("streaming.sandbox.order_gateway.asyncio.sleep", self._pass)
 
     async def _pass(self, seconds: float) -> None:
         self.clock.now += seconds
 
     def add(self, order: NewOrder = LIMIT, **details) -> ExchangeOrder:
-        return asyncio.run(self.desk.add("ann", order, **details))
+        return asyncio.run(self.gateway.add("ann", order, **details))
 
-    def cancel(self, reference: str, *kinds: Kind) -> list[ExchangeOrder]:
-        return asyncio.run(self.desk.cancel("ann", Reference(reference, kinds or EVERY_KIND)))
+    def cancel(self, reference: str, *kinds: ReferenceKind) -> list[ExchangeOrder]:
+        return asyncio.run(self.gateway.cancel("ann", Reference(reference, kinds or ALL_KINDS)))
 
     def deadline(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(self.clock() + seconds, UTC)
@@ -183,7 +183,7 @@ def test_a_cancel_is_counted_by_whatever_name_the_order_is_called(bench: Bench, 
 
 def test_another_accounts_order_is_not_counted(bench: Bench) -> None:
     order = bench.add()
-    asyncio.run(bench.desk.cancel("bob", Reference(order.order_id)))
+    asyncio.run(bench.gateway.cancel("bob", Reference(order.order_id)))
     assert bench.rates.counter("bob", BTC) == 0
 
 
@@ -193,14 +193,14 @@ def test_a_change_names_everything_that_is_to_be_different(bench: Bench, call: s
     before = bench.rates.counter("ann", BTC)
     price = PriceTerm(Decimal(31000))
     wanted = Amendment(order_id=order.order_id, limit=price)
-    asyncio.run(getattr(bench.desk, call)("ann", wanted))
+    asyncio.run(getattr(bench.gateway, call)("ann", wanted))
     assert bench.rates.counter("ann", BTC) - before == cost
     assert bench.engine.asked[-1] == (call, wanted)
 
 
 def test_an_amend_finds_its_order_by_the_clients_own_id(bench: Bench) -> None:
     bench.add(replace(LIMIT, client_order_id="mine"))
-    asyncio.run(bench.desk.amend("ann", Amendment(client_order_id="mine", quantity=Decimal(1))))
+    asyncio.run(bench.gateway.amend("ann", Amendment(client_order_id="mine", quantity=Decimal(1))))
     assert bench.engine.asked[-1][1].client_order_id == "mine"
 
 
@@ -209,7 +209,7 @@ def test_an_amend_that_ends_its_order_costs_a_cancel_besides(bench: Bench) -> No
     ended = replace(order, state=OrderState.CANCELED)
     bench.engine.amend = lambda account, wanted: ended  # type: ignore[method-assign]
     before = bench.rates.counter("ann", BTC)
-    asyncio.run(bench.desk.amend("ann", Amendment(order_id=order.order_id, quantity=Decimal("0.1"))))
+    asyncio.run(bench.gateway.amend("ann", Amendment(order_id=order.order_id, quantity=Decimal("0.1"))))
     assert bench.rates.counter("ann", BTC) - before == (1 + 3) + 8
 
 
@@ -232,17 +232,22 @@ def test_what_an_edit_does_not_support_is_refused_and_an_amend_takes_it(
     bench.engine.open = [replace(order, **changes)]
     amendment = Amendment(order_id=order.order_id, quantity=Decimal("0.2"))
     with pytest.raises(Refused, match=words):
-        asyncio.run(bench.desk.edit("ann", amendment))
-    asyncio.run(bench.desk.amend("ann", amendment))
+        asyncio.run(bench.gateway.edit("ann", amendment))
+    asyncio.run(bench.gateway.amend("ann", amendment))
     assert [asked[0] for asked in bench.engine.asked] == ["add", "amend"]
 
 
 @pytest.mark.parametrize(
     ("kinds", "counted"),
-    [((Kind.ORDER_ID,), 0), ((Kind.CLIENT_ORDER_ID,), 8), ((Kind.USER_REFERENCE,), 16), (TXID, 16)],
+    [
+        ((ReferenceKind.ORDER_ID,), 0),
+        ((ReferenceKind.CLIENT_ORDER_ID,), 8),
+        ((ReferenceKind.USER_REFERENCE,), 16),
+        (TXID, 16),
+    ],
 )
 def test_a_name_is_only_looked_up_among_names_of_its_kind(
-    bench: Bench, kinds: tuple[Kind, ...], counted: int
+    bench: Bench, kinds: tuple[ReferenceKind, ...], counted: int
 ) -> None:
     for order in (replace(LIMIT, client_order_id="42"), *[replace(LIMIT, user_reference=42)] * 2):
         bench.add(order)
@@ -254,7 +259,7 @@ def test_a_name_is_only_looked_up_among_names_of_its_kind(
 def test_what_is_not_open_cannot_be_changed(bench: Bench) -> None:
     for amendment in (Amendment(order_id="O00000-00000-000009"), Amendment()):
         with pytest.raises(Refused, match="EOrder:Unknown order"):
-            asyncio.run(bench.desk.amend("ann", amendment))
+            asyncio.run(bench.gateway.amend("ann", amendment))
     assert bench.engine.asked == []
 
 
@@ -263,7 +268,7 @@ def test_a_late_amendment_is_refused(bench: Bench) -> None:
     bench.latency = 5
     late = Amendment(order_id=order.order_id)
     with pytest.raises(Refused, match="EService:Deadline elapsed"):
-        asyncio.run(bench.desk.amend("ann", late, bench.deadline(4)))
+        asyncio.run(bench.gateway.amend("ann", late, bench.deadline(4)))
 
 
 def test_in_cancel_only_mode_orders_can_only_be_cancelled(bench: Bench) -> None:
@@ -272,7 +277,7 @@ def test_in_cancel_only_mode_orders_can_only_be_cancelled(bench: Bench) -> None:
     with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
         bench.add()
     with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
-        asyncio.run(bench.desk.amend("ann", Amendment(order_id=order.order_id)))
+        asyncio.run(bench.gateway.amend("ann", Amendment(order_id=order.order_id)))
     bench.cancel(order.order_id)
     assert bench.engine.asked[-1] == ("cancel", order.order_id)
 
@@ -294,10 +299,10 @@ def test_a_fault_of_one_pair_leaves_the_others_alone(bench: Bench) -> None:
 def test_during_maintenance_nothing_is_taken(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.MAINTENANCE))
     calls = (
-        bench.desk.add("ann", LIMIT),
-        bench.desk.cancel("ann", Reference("x")),
-        bench.desk.cancel_all("ann"),
-        bench.desk.cancel_all_after("ann", 60),
+        bench.gateway.add("ann", LIMIT),
+        bench.gateway.cancel("ann", Reference("x")),
+        bench.gateway.cancel_all("ann"),
+        bench.gateway.cancel_all_after("ann", 60),
     )
     for call in calls:
         with pytest.raises(Refused, match="EService:Unavailable"):
@@ -315,25 +320,25 @@ def test_the_mode_counts_that_is_in_force_when_the_order_arrives(bench: Bench) -
 def test_one_bad_order_does_not_keep_out_the_rest_of_its_batch(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.POST_ONLY))
     batch = [LIMIT, replace(LIMIT, post_only=True)]
-    first, second = asyncio.run(bench.desk.add_batch("ann", batch))
+    first, second = asyncio.run(bench.gateway.add_batch("ann", batch))
     assert isinstance(first, Refused)
     assert isinstance(second, ExchangeOrder)
     assert bench.rates.counter("ann", BTC) == 1
 
 
 def test_the_switch_tells_when_it_will_trigger(bench: Bench) -> None:
-    assert asyncio.run(bench.desk.cancel_all_after("ann", 60)) == NOW + 60
-    assert asyncio.run(bench.desk.cancel_all_after("ann", 0)) is None
+    assert asyncio.run(bench.gateway.cancel_all_after("ann", 60)) == NOW + 60
+    assert asyncio.run(bench.gateway.cancel_all_after("ann", 0)) is None
 
 
 def test_orders_of_equal_latency_arrive_as_they_were_sent() -> None:
     clock = Clock()
     engine = Engine(clock)
-    desk = Desk(engine, Rates(STARTER, clock), Faults(clock), lambda: 0.001, clock)  # type: ignore[arg-type]
+    gateway = OrderGateway(engine, Rates(STARTER, clock), Faults(clock), lambda: 0.001, clock)  # type: ignore[arg-type]
     orders = [replace(LIMIT, user_reference=number) for number in range(1, 30)]
 
     async def send() -> None:
-        await asyncio.gather(*(desk.add("ann", order) for order in orders))
+        await asyncio.gather(*(gateway.add("ann", order) for order in orders))
 
     asyncio.run(send())
     assert [order.request.user_reference for order in engine.open] == list(range(1, 30))

@@ -1,11 +1,11 @@
-"""Counters rise with calls, fall with time, and say no at their maximum."""
+"""RateCounters rise with calls, fall with time, and say no at their maximum."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.sandbox.model import Refused
-from streaming.sandbox.rates import INTERMEDIATE, PRO, STARTER, Allowance, Rates, order_cost
+from streaming.sandbox.rates import INTERMEDIATE, PRO, STARTER, RateLimit, Rates, order_call_cost
 from trading.market import Pair
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
@@ -43,7 +43,7 @@ class Clock:
     ],
 )
 def test_a_call_costs_what_kraken_publishes(call: str, age: float, cost: int) -> None:
-    assert order_cost(call, age) == cost  # type: ignore[arg-type]
+    assert order_call_cost(call, age) == cost  # type: ignore[arg-type]
 
 
 @given(
@@ -60,7 +60,7 @@ def test_the_counter_of_orders_is_the_plain_formula_of_decay(calls: list[tuple],
     for pause, call, age in calls:
         clock.now += pause
         expected = max(0.0, expected - pause * tier.orders.decay)
-        cost = order_cost(call, age)
+        cost = order_call_cost(call, age)
         if expected + cost > tier.orders.maximum + 1e-6:
             with pytest.raises(Refused, match="EOrder:Rate limit exceeded"):
                 rates.order("ann", BTC, call, age)
@@ -118,7 +118,7 @@ def test_history_costs_what_is_asked() -> None:
 
 def test_a_refused_call_counts_nothing() -> None:
     clock = Clock()
-    rates = Rates(STARTER, clock, public=Allowance(1, 1))
+    rates = Rates(STARTER, clock, public=RateLimit(1, 1))
     rates.public("127.0.0.1")
     for _ in range(50):
         with pytest.raises(Refused, match="EGeneral:Too many requests"):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming.sandbox.rates import Allowance, Tier
+from streaming.sandbox.rates import RateLimit, RateTier
 from streaming.sandbox.rest import private, public
 from tests.streaming.sandbox.rest_rig import Counter, counter, visit
 
-ENDLESS = Allowance(1e9, 1e9)
+ENDLESS = RateLimit(1e9, 1e9)
 FIELDS = [
     *("pair", "asset", "aclass", "info", "interval", "since", "count", "type", "ordertype"),
     *("volume", "price", "price2", "leverage", "oflags", "timeinforce", "expiretm", "starttm", "deadline"),
@@ -122,7 +122,10 @@ def test_any_request_is_answered_in_krakens_words(tmp_path_factory, requests: li
             assert is_envelope(await answered(opened, method, fields, form))
 
     visit(
-        tmp_path_factory.mktemp("counter"), scenario, tier=Tier("endless", ENDLESS, ENDLESS), public=ENDLESS
+        tmp_path_factory.mktemp("counter"),
+        scenario,
+        tier=RateTier("endless", ENDLESS, ENDLESS),
+        public=ENDLESS,
     )
 
 
@@ -133,7 +136,7 @@ def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: list[di
         for body in bodies:
             assert is_envelope(await answered(opened, "AddOrder", body, "json"))
 
-    visit(tmp_path_factory.mktemp("counter"), scenario, tier=Tier("endless", ENDLESS, ENDLESS))
+    visit(tmp_path_factory.mktemp("counter"), scenario, tier=RateTier("endless", ENDLESS, ENDLESS))
 
 
 @pytest.mark.parametrize(

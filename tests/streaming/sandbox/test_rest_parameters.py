@@ -22,7 +22,7 @@ from streaming.sandbox.model import (
 )
 from streaming.sandbox.rest import orders
 from streaming.sandbox.rest.names import Names
-from streaming.sandbox.rest.parameters import Parameters, exact
+from streaming.sandbox.rest.parameters import Parameters, parse_amount
 from tests.streaming.sandbox.rest_rig import BTC, LISTINGS, XRP_BTC
 from trading.orders import Side
 
@@ -60,7 +60,7 @@ def test_a_limit_order_is_read_exactly() -> None:
     )
 
 
-def test_json_says_the_same_as_a_form() -> None:
+def test_json_says_the_same_as_a_parse_form() -> None:
     text = {
         **BUY,
         "userref": "7",
@@ -88,7 +88,7 @@ def test_json_says_the_same_as_a_form() -> None:
 def test_json_numbers_keep_every_digit() -> None:
     given = Parameters.of_body(b'{"nonce": 18446744073709551615, "volume": 0.10000000000000000}', True)
     assert given.text("nonce") == "18446744073709551615"
-    assert given.number("volume") == Decimal("0.1")
+    assert given.amount("volume") == Decimal("0.1")
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,12 @@ def test_a_broken_form_is_refused(body: bytes) -> None:
 
 @given(st.decimals(min_value="0.00000001", max_value="1000000", places=8))
 def test_any_amount_is_read_without_loss(amount: Decimal) -> None:
-    assert exact(format(amount, "f"), "volume") == amount
+    assert parse_amount(format(amount, "f"), "volume") == amount
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[+-]?[0-9.]{1,20}(e-?[0-9]{1,3})?", fullmatch=True))
 def test_a_number_is_read_or_refused_and_nothing_else(text: str) -> None:
-    value = tried(lambda: exact(text, "volume"))
+    value = tried(lambda: parse_amount(text, "volume"))
     if isinstance(value, Refused):
         assert str(value) == "EGeneral:Invalid arguments:volume"
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.sandbox.rates import Allowance
+from streaming.sandbox.rates import RateLimit
 from tests.streaming.sandbox.recorded import differences, recorded
 from tests.streaming.sandbox.rest_rig import BTC, START, XRP, Counter, visit
 from trading.market import PairStatus
@@ -237,7 +237,7 @@ def test_too_many_public_questions_are_refused(tmp_path: Path) -> None:
         answers = [await counter.get("Time") for _ in range(4)]
         assert [answer["error"] for answer in answers] == [[], [], [], ["EGeneral:Too many requests"]]
 
-    visit(tmp_path, scenario, public=Allowance(3, 1))
+    visit(tmp_path, scenario, public=RateLimit(3, 1))
 
 
 def test_a_pair_that_is_not_online_says_so(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from streaming.session.output import Interrupted, SubscriptionRefused
 from streaming.session.settings import SessionSettings
 from tests.contracts.trade import OPENING
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
-from tests.streaming.sandbox.stream_watch import PAIRS, Watch
+from tests.streaming.sandbox.stream_watch import PAIRS, PrivateSubscription
 
 MONEY = {**OPENING, "USDT": OPENING["USDT"] * 10}
 CHANNELS = {
@@ -121,9 +121,9 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-def watching(exchange: Sandbox, folder: Path, settings: SessionSettings) -> Watch:
+def watching(exchange: Sandbox, folder: Path, settings: SessionSettings) -> PrivateSubscription:
     account = str(uuid4())
-    return Watch(exchange.open_account(account, MONEY), account, folder, settings)
+    return PrivateSubscription(exchange.open_account(account, MONEY), account, folder, settings)
 
 
 def test_without_faults_everything_is_heard_and_nothing_is_unknown(exchange: Sandbox, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_after_a_fault_it_knows_what_is_true_and_what_it_missed(
         assert kept == []
 
 
-def rehearsed(watch: Watch, case: Case) -> list[dict[str, Any]]:
+def rehearsed(watch: PrivateSubscription, case: Case) -> list[dict[str, Any]]:
     """A minute without faults, four with them, and then until everything is level: which faults struck how often."""
     struck: list[dict[str, Any]] = []
     exchange, closed = watch.exchange, CLOSED & {each["kind"] for each in case.faults}

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.faults import Fault, FaultKind, Faults
-from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import PRO, Rates
-from streaming.sandbox.websocket import WebSocketFace
+from streaming.sandbox.websocket import WebSocketApi
 from streaming.sandbox.websocket.framing import fragments, framed
 from streaming.sandbox.websocket.order_requests import ORDER_METHODS
 from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
@@ -33,15 +33,15 @@ BOOK = {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD
 
 
 class Sandbox:
-    """The face on a server of its own, with a client to talk to it."""
+    """The API on a server of its own, with a client to talk to it."""
 
     def __init__(self, unread_limit: int = 16 << 20) -> None:
         self.clock = Clock()
         self.exchange = FakeExchange()
         self.exchange.quote(BTC, {"100.0": "1"}, {"100.1": "3"})
         self.faults = Faults(self.clock)
-        desk = Desk(self.exchange, Rates(PRO, self.clock), self.faults, lambda: 0.0, self.clock)  # type: ignore[arg-type]
-        self.face = WebSocketFace(self.exchange, desk, Tokens(), self.faults, self.clock, unread_limit)
+        gateway = OrderGateway(self.exchange, Rates(PRO, self.clock), self.faults, lambda: 0.0, self.clock)  # type: ignore[arg-type]
+        self.api = WebSocketApi(self.exchange, gateway, Tokens(), self.faults, self.clock, unread_limit)
         self.url = ""
         self.session: ClientSession
 
@@ -53,7 +53,7 @@ class Sandbox:
 async def sandbox(unread_limit: int = 16 << 20) -> AsyncIterator[Sandbox]:
     running = Sandbox(unread_limit)
     application = web.Application()
-    running.face.mount(application)
+    running.api.mount(application)
     async with TestServer(application) as server, ClientSession() as running.session:
         running.url = str(server.make_url("")).rstrip("/")
         yield running
@@ -67,12 +67,12 @@ def story(told: Callable[[Sandbox], Awaitable[None]], **options: int) -> None:
     asyncio.run(run())
 
 
-async def hear(socket: ClientWebSocketResponse) -> Any:
+async def receive(socket: ClientWebSocketResponse) -> Any:
     return json.loads(await socket.receive_str(timeout=5))
 
 
 async def hear_method(socket: ClientWebSocketResponse, method: str) -> Any:
-    while (message := await hear(socket)).get("method") != method:
+    while (message := await receive(socket)).get("method") != method:
         pass
     return message
 
@@ -85,10 +85,10 @@ async def say(socket: ClientWebSocketResponse, request: object) -> None:
 def test_both_paths_take_public_and_private_requests(path: str) -> None:
     async def told(running: Sandbox) -> None:
         async with running.connect(path) as socket:
-            assert (await hear(socket))["channel"] == "status"
+            assert (await receive(socket))["channel"] == "status"
             await say(socket, BOOK)
-            assert (await hear(socket))["result"]["depth"] == 10
-            assert (await hear(socket))["type"] == "snapshot"
+            assert (await receive(socket))["result"]["depth"] == 10
+            assert (await receive(socket))["type"] == "snapshot"
             await say(socket, {"method": "add_order", "req_id": 3, "params": ORDER})
             answer = await hear_method(socket, "add_order")
             assert (answer["req_id"], answer["success"]) == (3, True)
@@ -101,11 +101,11 @@ def test_what_happens_on_the_exchange_arrives() -> None:
         async with running.connect() as socket:
             await say(socket, BOOK)
             for _ in range(3):
-                await hear(socket)
+                await receive(socket)
             running.exchange.quote(BTC, {"99.5": "2"}, {})
-            update = await hear(socket)
+            update = await receive(socket)
             while update["channel"] == "heartbeat":
-                update = await hear(socket)
+                update = await receive(socket)
             assert update["data"][0]["bids"] == [{"price": 99.5, "qty": 2}]
 
     story(told)
@@ -114,14 +114,14 @@ def test_what_happens_on_the_exchange_arrives() -> None:
 def test_nonsense_is_answered_and_the_connection_goes_on() -> None:
     async def told(running: Sandbox) -> None:
         async with running.connect() as socket:
-            await hear(socket)
+            await receive(socket)
             for nonsense in ("", "{", "[1,2]", '{"req_id":5}', '{"method":"subscribe","params":7}'):
                 await socket.send_str(nonsense)
-                assert (await hear(socket))["success"] is False
+                assert (await receive(socket))["success"] is False
             await socket.send_bytes(b"\xff\xfe")
-            assert (await hear(socket))["error"] == "Malformed request"
+            assert (await receive(socket))["error"] == "Malformed request"
             await say(socket, {"method": "ping", "req_id": 1})
-            assert (await hear(socket))["method"] == "pong"
+            assert (await receive(socket))["method"] == "pong"
 
     story(told)
 
@@ -134,18 +134,18 @@ def test_a_fault_of_our_own_is_told_logged_and_outlived(
 
     async def told(running: Sandbox) -> None:
         async with running.connect() as socket:
-            await hear(socket)
+            await receive(socket)
             monkeypatch.setattr("streaming.sandbox.websocket.conversation.subscribe", broken)
             await say(socket, {**BOOK, "req_id": 5})
-            answer = await hear(socket)
+            answer = await receive(socket)
             assert (answer["req_id"], answer["method"]) == (5, "subscribe")
             assert answer["error"] == "EGeneral:Internal error"
             monkeypatch.setitem(ORDER_METHODS, "add_order", broken)
             await say(socket, {"method": "add_order", "req_id": 6, "params": ORDER})
-            answer = await hear(socket)
+            answer = await receive(socket)
             assert (answer["req_id"], answer["error"]) == (6, "EGeneral:Internal error")
             await say(socket, {"method": "ping", "req_id": 1})
-            assert (await hear(socket))["method"] == "pong"
+            assert (await receive(socket))["method"] == "pong"
 
     story(told)
     assert len(caplog.records) == 2
@@ -157,12 +157,12 @@ def test_a_fault_of_our_own_is_told_logged_and_outlived(
 def test_any_frames_are_each_answered_on_a_living_connection(frames: list[str | bytes]) -> None:
     async def told(running: Sandbox) -> None:
         async with running.connect() as socket:
-            await hear(socket)
+            await receive(socket)
             for frame in frames:
                 await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
             await say(socket, {"method": "ping", "req_id": 77})
             answers = 0
-            while (await hear(socket)).get("req_id") != 77:
+            while (await receive(socket)).get("req_id") != 77:
                 answers += 1
             assert answers == len(frames)
 
@@ -177,13 +177,13 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(
         async with running.connect() as socket:
             await say(socket, BOOK)
             for _ in range(3):
-                await hear(socket)
+                await receive(socket)
             heard = 0
             for number in range(1, 100_000):
                 running.exchange.quote(BTC, {"99.5": str(number)}, {})
                 while heard < number:  # the one that reads is never behind
-                    heard += (await hear(socket))["channel"] == "book"
-                if len(running.face.hub.clients) == 1:
+                    heard += (await receive(socket))["channel"] == "book"
+                if len(running.api.hub.clients) == 1:
                     break
             await say(socket, {"method": "ping", "req_id": 1})
             await hear_method(socket, "pong")
@@ -196,15 +196,15 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(
 def test_a_disconnect_by_the_clock_cuts_everybody_off_abruptly() -> None:
     async def told(running: Sandbox) -> None:
         async with running.connect() as first, running.connect() as second:
-            await hear(first)
-            await hear(second)
+            await receive(first)
+            await receive(second)
             running.faults.arm(Fault(FaultKind.DISCONNECT, count=1))
             for socket in (first, second):
                 message = await socket.receive(timeout=5)
                 assert message.type in (WSMsgType.CLOSED, WSMsgType.CLOSE, WSMsgType.ERROR)
                 assert socket.close_code == 1006
         async with running.connect() as again:
-            assert (await hear(again))["channel"] == "status"
+            assert (await receive(again))["channel"] == "status"
 
     story(told)
 
@@ -214,7 +214,7 @@ def test_garbage_arrives_and_so_does_what_follows_it() -> None:
         async with running.connect() as socket:
             await say(socket, BOOK)
             for _ in range(3):
-                await hear(socket)
+                await receive(socket)
             running.faults.arm(Fault(FaultKind.GARBAGE_FRAME, channel="book", count=5))
             kinds, whole = set(), 0
             for number in range(5):
@@ -241,14 +241,14 @@ def test_a_dribbled_frame_arrives_whole_and_later_ones_wait_for_it() -> None:
         async with running.connect() as socket:
             await say(socket, BOOK)
             for _ in range(3):
-                await hear(socket)
+                await receive(socket)
             running.faults.arm(Fault(FaultKind.SLOW_LORIS, channel="book", seconds=0.0005, count=1))
             running.exchange.quote(BTC, {"99.5": "1"}, {})
             running.exchange.quote(BTC, {"99.5": "2"}, {})
             await socket.ping()
             quantities: list[int] = []
             while len(quantities) < 2:
-                message = await hear(socket)
+                message = await receive(socket)
                 if message["channel"] == "book":
                     quantities.append(message["data"][0]["bids"][0]["qty"])
             assert quantities == [1, 2]
@@ -260,7 +260,7 @@ def test_a_producer_waits_until_a_slow_client_has_taken_what_there_was() -> None
     async def told(running: Sandbox) -> None:
         reader, writer = await mute_subscriber(running)
         fall_behind(running)
-        waiting = asyncio.create_task(running.face.drained())
+        waiting = asyncio.create_task(running.api.drained())
         await asyncio.sleep(0.02)
         assert not waiting.done()
         while not waiting.done():
@@ -274,7 +274,7 @@ def test_a_client_that_stays_behind_is_cut_off_after_a_while(caplog: pytest.LogC
     async def told(running: Sandbox) -> None:
         _, writer = await mute_subscriber(running)
         fall_behind(running)
-        waiting = asyncio.create_task(running.face.drained())
+        waiting = asyncio.create_task(running.api.drained())
         await asyncio.sleep(0.02)
         running.clock.now += 6
         await asyncio.wait_for(waiting, 5)
@@ -298,7 +298,7 @@ async def mute_subscriber(running: Sandbox) -> tuple[asyncio.StreamReader, async
     await reader.readuntil(b"\r\n\r\n")
     request = json.dumps(BOOK).replace("}}", ', "depth": 1000}}').encode()
     writer.write(bytes((0x81, 0x80 | len(request))) + bytes(4) + request)  # masked with zeros
-    while not any(client.subscribed for client in running.face.hub.clients):
+    while not any(client.subscribed for client in running.api.hub.clients):
         await asyncio.sleep(0.001)
     return reader, writer
 

@@ -31,7 +31,7 @@ class NaiveClient:
         self.bids: dict[str, str] = {}
         self.asks: dict[str, str] = {}
 
-    def hear(self, frame: bytes) -> None:
+    def publish(self, frame: bytes) -> None:
         message = json.loads(frame, parse_float=str)
         [data] = message["data"]
         if message["type"] == "snapshot":
@@ -78,16 +78,16 @@ def test_a_client_of_any_depth_computes_the_checksum_of_every_message(
     book = PairBook(PAIR, DECIMALS, view)
     clients = {depth: NaiveClient(depth) for depth in depths[1:]}
     for depth, client in clients.items():
-        client.hear(book.snapshot(depth, AT))
+        client.publish(book.snapshot(depth, AT))
     for bids_changed, asks_changed in changes:
         bids = [level(price, quantity) for price, quantity in bids_changed]
         asks_now = [level(1000 + price, quantity) for price, quantity in asks_changed]
         for depth, frame in book.change(bids, asks_now, depths, AT).items():
             if depth in clients:
-                clients[depth].hear(frame)
+                clients[depth].publish(frame)
         for depth, client in clients.items():
             late = NaiveClient(depth)
-            late.hear(book.snapshot(depth, AT))
+            late.publish(book.snapshot(depth, AT))
             assert (late.bids, late.asks) == (client.bids, client.asks)
 
 

@@ -18,10 +18,10 @@ from streaming.sandbox.exchange.exchange import Exchange, ExchangeStore
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.market import MarketClock, Tick
-from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.rest import routes
-from streaming.sandbox.websocket import WebSocketFace
+from streaming.sandbox.websocket import WebSocketApi
 from tests.streaming.sandbox.exchange_setup import TERMS
 from tests.streaming.sandbox.websocket_fakes import BTC, XRP, listing
 from trading.orders import Side
@@ -47,10 +47,10 @@ class Whole:
         for number in range(30):
             self.tick(100 + number % 3)
         faults = Faults(time.time)
-        desk = Desk(self.exchange, Rates(PRO, time.time), faults, lambda: 0.0, time.time)
+        gateway = OrderGateway(self.exchange, Rates(PRO, time.time), faults, lambda: 0.0, time.time)
         self.application = web.Application()
-        self.application.add_routes(routes(desk, self.keys, faults, TERMS, "USDT", time.time))
-        WebSocketFace(self.exchange, desk, self.keys, faults, time.time).mount(self.application)
+        self.application.add_routes(routes(gateway, self.keys, faults, TERMS, "USDT", time.time))
+        WebSocketApi(self.exchange, gateway, self.keys, faults, time.time).mount(self.application)
 
     def tick(self, price: float, quantity: str = "0.5", side: Side = Side.SELL) -> None:
         at = self.exchange.market_now() + timedelta(seconds=7)

@@ -1,4 +1,4 @@
-"""The hub over the real exchange: what subscribers hear agrees with what the exchange holds."""
+"""The hub over the real exchange: what subscribers publish agrees with what the exchange holds."""
 
 import json
 import random
@@ -14,7 +14,7 @@ import pytest
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.model import NewOrder, OrderType, PriceTerm, Refused
 from streaming.sandbox.rates import PRO, Rates
-from streaming.sandbox.websocket.clients import Client, Topic, Watch
+from streaming.sandbox.websocket.clients import Client, PrivateSubscription, Topic
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.private import BALANCES, EXECUTIONS
 from tests.streaming.sandbox.exchange_setup import BTC, Bench, listing
@@ -31,7 +31,7 @@ class Watched:
         server = lambda: self.bench.server  # noqa: E731
         exchange = self.bench.exchange
         self.hub = Hub(exchange, Rates(PRO, server), Tokens(), Faults(server), server)
-        exchange.listen(self.hub.hear)
+        exchange.listen(self.hub.publish)
         self.bench.open("demo", USD="1000000", BTC="1000")
         self.bench.tick("100")
         self.listener = Listener()
@@ -83,10 +83,10 @@ def test_a_client_s_book_and_its_checksums_follow_the_exchange(
 ) -> None:
     topic = watched.subscribe("book", depth)
     client = NaiveClient(depth)
-    client.hear(watched.hub.public.snapshot(topic))
+    client.publish(watched.hub.public.snapshot(topic))
     for _ in watched.move(random.Random(seed), 300):
         for payload in watched.listener.payloads:
-            client.hear(payload)
+            client.publish(payload)
         watched.listener.clear()
         view = watched.bench.exchange.book(BTC, depth)
         assert _plain(client.bids) == {level.price: level.quantity for level in view.bids}
@@ -119,7 +119,7 @@ def test_trades_are_numbered_without_a_gap_and_candles_agree_with_the_tape(watch
 
 def test_what_an_account_hears_adds_up_to_what_it_has(watched: Watched) -> None:
     for channel in (EXECUTIONS, BALANCES):
-        watched.hub.private.add(watched.client, Watch("demo", channel, "good"))
+        watched.hub.private.add(watched.client, PrivateSubscription("demo", channel, "good"))
     balances = watched.bench.exchange.balances("demo")
     for _ in watched.move(random.Random(4), 300):
         pass

@@ -1,4 +1,4 @@
-"""Private channels and order methods, through the real desk and rate counters."""
+"""Private channels and order methods, through the real gateway and rate counters."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -219,7 +219,7 @@ def test_another_account_s_events_are_not_told() -> None:
     rig.subscribe("executions", token="good")
     rig.subscribe("balances", token="good")
     rig.listener.clear()
-    order = rig.desk.exchange.add("somebody else", _order())
+    order = rig.gateway.exchange.add("somebody else", _order())
     assert order.account != ACCOUNT
     assert rig.listener.payloads == []
 
@@ -385,8 +385,8 @@ def test_a_slow_answer_comes_late_and_the_order_was_taken_at_once() -> None:
         (Fault(FaultKind.RATE_LIMIT, method="add_order"), "EOrder:Rate limit exceeded"),
         (Fault(FaultKind.TOKEN_EXPIRY), "ESession:Invalid session"),
         (Fault(FaultKind.MAINTENANCE), "EService:Unavailable"),
-        (Fault(FaultKind.CANCEL_ONLY, symbol="BTC/USDT"), "EService:Market in cancel_only mode"),
-        (Fault(FaultKind.POST_ONLY), "EService:Market in post_only mode"),
+        (Fault(FaultKind.CANCEL_ONLY, symbol="BTC/USDT"), "EService:MarketFeed in cancel_only mode"),
+        (Fault(FaultKind.POST_ONLY), "EService:MarketFeed in post_only mode"),
     ],
 )
 def test_faults_that_keep_an_order_out_answer_as_the_venue_does(fault: Fault, error: str) -> None:
@@ -421,7 +421,7 @@ def test_a_disconnect_at_a_request_comes_before_it_takes_effect() -> None:
         rig = Rig()
         rig.faults.arm(Fault(FaultKind.DISCONNECT, method="add_order"))
         assert await rig.ask("add_order", ORDER) == []
-        assert "disconnect" in rig.listener.severed
+        assert "disconnect" in rig.listener.disconnected
         assert not rig.exchange.known
 
     run(story())

@@ -172,7 +172,7 @@ def test_candles_are_only_told_when_something_trades(rig: Rig) -> None:
     rig.exchange.now = NOON + timedelta(minutes=30)
     rig.exchange.quote(BTC, {"99.9": "7"}, {})
     rig.clock.now += 1800
-    rig.hub.beat()
+    rig.hub.tick()
     assert rig.listener.of("ohlc") == []
     rig.exchange.trade(BTC, ("101.0", "0.1"))
     [update] = rig.listener.of("ohlc")
@@ -265,12 +265,12 @@ def test_all_subscribers_of_a_book_are_written_the_same_bytes(rig: Rig) -> None:
 def test_a_heartbeat_comes_every_second_once_something_is_subscribed(rig: Rig) -> None:
     for _ in range(3):
         rig.clock.now += 1
-        rig.hub.beat()
+        rig.hub.tick()
     assert rig.listener.of("heartbeat") == []
     rig.subscribe("trade", "BTC/USDT")
     for _ in range(20):
         rig.clock.now += 0.1
-        rig.hub.beat()
+        rig.hub.tick()
         rig.exchange.trade(BTC, ("100.1", "0.1"))
     assert len(rig.listener.of("heartbeat")) == 2
     assert b'{"channel":"heartbeat"}' in rig.listener.payloads
@@ -293,11 +293,11 @@ def test_a_status_that_a_fault_brings_is_told_when_it_begins_and_when_it_ends(ri
     rig.faults.arm(Fault(FaultKind.POST_ONLY, after=10, lasts=10))
     told = []
     for _ in range(4):
-        rig.hub.beat()
+        rig.hub.tick()
         told.append([it["data"][0]["system"] for it in rig.listener.of("status")])
         rig.clock.now += 6
     assert told == [[], [], ["post_only"], ["post_only"]]
-    rig.hub.beat()
+    rig.hub.tick()
     assert [it["data"][0]["system"] for it in rig.listener.of("status")] == ["post_only", "online"]
     statuses = [
         [it["status"] for it in message["data"]["pairs"]] for message in rig.listener.of("instrument")

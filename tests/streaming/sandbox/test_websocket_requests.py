@@ -19,7 +19,7 @@ from streaming.sandbox.model import (
     PriceUnit,
     TimeInForce,
 )
-from streaming.sandbox.references import TXID, Kind, Reference
+from streaming.sandbox.references import TXID, Reference, ReferenceKind
 from streaming.sandbox.websocket.order_fields import CancelAll, CancelAllAfter
 from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder
 from streaming.sandbox.websocket.requests import Ping, RefusedRequest, Request, parse
@@ -207,9 +207,9 @@ def test_the_other_order_methods_are_read() -> None:
     assert (edit.pair, edit.wanted.quantity, edit.wanted.limit) == (BTC, Decimal(2), None)
     cancel = {"order_id": ["O1", "O1"], "cl_ord_id": ["mine"], "order_userref": [7], "token": "t"}
     assert body("cancel_order", cancel).references == (
-        Reference("O1", (Kind.ORDER_ID,)),
-        Reference("mine", (Kind.CLIENT_ORDER_ID,)),
-        Reference("7", (Kind.USER_REFERENCE,)),
+        Reference("O1", (ReferenceKind.ORDER_ID,)),
+        Reference("mine", (ReferenceKind.CLIENT_ORDER_ID,)),
+        Reference("7", (ReferenceKind.USER_REFERENCE,)),
     )
     assert body("cancel_all", {"token": "t"}) == CancelAll(token="t")
     assert body("cancel_all_orders_after", {"timeout": 60, "token": "t"}) == CancelAllAfter(
@@ -293,7 +293,7 @@ def test_a_batch_of_orders_is_cancelled_by_order_id_or_user_reference() -> None:
     assert body("batch_cancel", batch).references == (
         Reference("O1", TXID),
         Reference("7", TXID),
-        Reference("mine", (Kind.CLIENT_ORDER_ID,)),
+        Reference("mine", (ReferenceKind.CLIENT_ORDER_ID,)),
     )
 
 

@@ -28,7 +28,7 @@ from streaming.sandbox.model import (
     StatusChanged,
     TradesPrinted,
 )
-from streaming.sandbox.references import EVERY_KIND, Kind, Reference
+from streaming.sandbox.references import ALL_KINDS, Reference, ReferenceKind
 from trading.fills import Costs
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Side
@@ -123,7 +123,7 @@ class FakeExchange:
     def balances(self, account: str) -> dict[str, Decimal]:
         return dict(self.money)
 
-    # --- what the desk asks ---
+    # --- what the gateway asks ---
 
     def add(self, account: str, order: NewOrder, validate: bool = False) -> ExchangeOrder:
         if self.refusal:
@@ -156,7 +156,7 @@ class FakeExchange:
         return self.add(account, replace(old.request, quantity=wanted.quantity or old.request.quantity))
 
     def cancel(
-        self, account: str, reference: str, kinds: tuple[Kind, ...] = EVERY_KIND
+        self, account: str, reference: str, kinds: tuple[ReferenceKind, ...] = ALL_KINDS
     ) -> list[ExchangeOrder]:
         found = Reference(reference, kinds).among(self.open_orders(account))
         if not found:
@@ -274,24 +274,24 @@ class Tokens:
 
 
 class Listener:
-    """An outlet that keeps every payload that reaches it."""
+    """An writer that keeps every payload that reaches it."""
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.wires: list[bytes] = []
-        self.dribbled: list[float] = []
-        self.severed = ""
+        self.written_slowly: list[float] = []
+        self.disconnected = ""
 
     def write(self, wire: bytes) -> None:
         self.wires.append(wire)
         self.payloads.append(unframed(wire))
 
-    def dribble(self, payload: bytes, seconds: float) -> None:
+    def write_slowly(self, payload: bytes, seconds: float) -> None:
         self.payloads.append(payload)
-        self.dribbled.append(seconds)
+        self.written_slowly.append(seconds)
 
-    def sever(self, reason: str) -> None:
-        self.severed = reason
+    def disconnect(self, reason: str) -> None:
+        self.disconnected = reason
 
     @property
     def messages(self) -> list[Any]:

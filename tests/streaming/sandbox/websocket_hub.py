@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.order_gateway import Desk
+from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub
@@ -23,14 +23,14 @@ class Rig:
         self.faults = Faults(self.clock)
         self.tokens = Tokens()
         self.rates = Rates(PRO, self.clock)
-        self.desk = Desk(self.exchange, self.rates, self.faults, lambda: latency, self.clock)  # type: ignore[arg-type]
+        self.gateway = OrderGateway(self.exchange, self.rates, self.faults, lambda: latency, self.clock)  # type: ignore[arg-type]
         self.hub = Hub(self.exchange, self.rates, self.tokens, self.faults, self.clock)
-        self.exchange.listen(self.hub.hear)
+        self.exchange.listen(self.hub.publish)
         self.listener, self.conversation = self.connect()
 
     def connect(self) -> tuple[Listener, Conversation]:
         listener = Listener()
-        entry = OrderEntry(self.desk, self.exchange, self.clock)
+        entry = OrderEntry(self.gateway, self.exchange, self.clock)
         return listener, Conversation(self.hub, entry, listener, self.clock)
 
     def say(self, method: str, params: object = None, request_id: int | None = None) -> None:
