@@ -57,13 +57,13 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
     total = math.fsum(votes.values())
     if total == 0:
         why = "every vote has confidence 0" if voting else "every agent abstains"
-        return Consensus(Action.HOLD, 0.0, 0.0, votes, (), (why,))
+        return Consensus(Action.HOLD, 0.0, 0.0, votes, dissent=(), reasons=(why,))
     leaders = [Action(name) for name, weight in votes.items() if weight == max(votes.values())]
     leader = leaders[0] if len(leaders) == 1 else Action.HOLD
     supporters = [opinion.confidence for opinion in voting if opinion.action in leaders]
     confidence = _weighted_mean(supporters)
     agreement = min(1.0, max(votes.values()) / total)
-    failures = _failures(leaders, confidence, agreement, len(voting), rules)
+    failures = _failures(leaders, confidence, agreement, votes=len(voting), rules=rules)
     return Consensus(
         action=Action.HOLD if failures else leader,
         confidence=confidence,

@@ -44,4 +44,4 @@ class Opinion:
 
 def abstain(agent: str, model: str, why: str) -> Opinion:
     """Return an opinion without an action."""
-    return Opinion(agent, model, None, 0.0, why, {})
+    return Opinion(agent, model, action=None, confidence=0.0, reasoning=why, evidence={})

@@ -24,7 +24,12 @@ from trading.signals import SignalRules, TechnicalSignal, technical_signal
 
 STRATEGY_VERSION = "2"
 _NO_VOTE = Consensus(
-    Action.HOLD, 0.0, 0.0, {}, (), ("nobody was asked: the open position's protection was hit",)
+    action=Action.HOLD,
+    confidence=0.0,
+    agreement=0.0,
+    votes={},
+    dissent=(),
+    reasons=("nobody was asked: the open position's protection was hit",),
 )
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
 
@@ -115,7 +120,7 @@ def _opinions(inputs: DecisionInputs, signal: TechnicalSignal, rules: DecisionRu
 
 
 def _action(inputs: DecisionInputs, agreed: Consensus, limits: Limits) -> tuple[Action, str]:
-    """The action that the consensus leaves to do, and why; a hit stop or target closes before any vote."""
+    """Derive the action from consensus and position, and why; a hit stop or target closes before any vote."""
     position = tradable_position(inputs)
     if position is None:
         if agreed.action is Action.CLOSE:

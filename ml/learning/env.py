@@ -61,7 +61,9 @@ def _rewards(opens: Array, closes: Array, costs: Costs) -> npt.NDArray[np.float3
     price, next_price = holding_prices(opens, closes)
     growths = [
         [
-            step(np.full_like(price, current), np.full_like(price, target), price, next_price, costs).growth
+            step(
+                np.full_like(price, current), np.full_like(price, target), price, next_price, costs=costs
+            ).growth
             for target in TARGETS
         ]
         for current in TARGETS

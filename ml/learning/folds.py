@@ -85,7 +85,7 @@ def testable_months(months: Collection[date], train_months: int) -> list[date]:
 
 
 def _months_before(month: date, count: int) -> list[date]:
-    """The `count` months before `month`, ascending."""
+    """List the `count` months before `month`, ascending."""
     before: list[date] = []
     first = month.replace(day=1)
     for _ in range(count):

@@ -58,4 +58,4 @@ class PolicyRegistry:
         evidence = {**verdict.evidence, "reasons": list(verdict.reasons)}
         entry = {"policy_id": policy_id, "promoted": verdict.promoted, "evidence": evidence, "at": at}
         if self._log.history(pair)[:1] != [entry]:
-            self._log.record(pair, policy_id, verdict.promoted, evidence, at)
+            self._log.record(pair, policy_id, verdict.promoted, evidence, at=at)

@@ -102,14 +102,14 @@ class TrainingData:
         if known.is_empty():
             raise InvalidValue(f"none of {table.height} training rows has all features: train on more months")
         return cls(
-            tuple(feature_names),
-            known.select(feature_names).cast(pl.Float64).to_numpy(),
-            known["open"].to_numpy(),
-            known["close"].to_numpy(),
-            costs,
-            known["open_time"][0],
-            known["close_time"][-1],
-            table.height - known.height,
+            feature_names=tuple(feature_names),
+            features=known.select(feature_names).cast(pl.Float64).to_numpy(),
+            opens=known["open"].to_numpy(),
+            closes=known["close"].to_numpy(),
+            costs=costs,
+            start=known["open_time"][0],
+            end=known["close_time"][-1],
+            dropped_rows=table.height - known.height,
         )
 
     def digest(self) -> str:
@@ -166,7 +166,12 @@ def train(
     torch.set_num_threads(1)
     normaliser = Normaliser.fit(data.features, data.feature_names)
     market = EpisodeMarket.of(
-        data.features, data.opens, data.closes, data.costs, normaliser, config.episode_candles
+        data.features,
+        data.opens,
+        data.closes,
+        data.costs,
+        normaliser=normaliser,
+        episode_candles=config.episode_candles,
     )
     algorithm = proximal_policy_optimisation(
         BatchedTradingEnv(market, config.environments, config.seed), config
@@ -180,7 +185,13 @@ def train(
 
     algorithm.learn(config.total_timesteps, callback=_callback(after_rollout))
     speed = config.frames / (time.perf_counter() - clock)
-    return TrainedPolicy(normaliser, network_layers(algorithm), algorithm.num_timesteps, speed, tuple(curve))
+    return TrainedPolicy(
+        normaliser=normaliser,
+        layers=network_layers(algorithm),
+        frames=algorithm.num_timesteps,
+        frames_per_second=speed,
+        reward_curve=tuple(curve),
+    )
 
 
 def proximal_policy_optimisation(environment: "VecEnv", config: TrainingConfig) -> "PPO":

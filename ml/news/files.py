@@ -24,15 +24,15 @@ class NewsReport:
     """rows_read = rows_stored + duplicates_dropped + undated + without_text. Times are published_at, UTC."""
 
     path: Path
-    rows_read: int
-    rows_stored: int
-    duplicates_dropped: int  # same source, time, title and text
-    without_clock_time: int  # stored, but known a day later
-    undated: int  # dropped: the time when they became known is unknown
-    without_text: int  # dropped: neither title nor text
-    first: datetime | None
-    last: datetime | None
-    refused_reason: str | None
+    rows_read: int = 0
+    rows_stored: int = 0
+    duplicates_dropped: int = 0  # same source, time, title and text
+    without_clock_time: int = 0  # stored, but known a day later
+    undated: int = 0  # dropped: the time when they became known is unknown
+    without_text: int = 0  # dropped: neither title nor text
+    first: datetime | None = None
+    last: datetime | None = None
+    refused_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ def _read_or_refuse(path: Path) -> NewsFile:
     try:
         return read_news(path)
     except UnreadableFile as error:
-        nothing = NewsReport(path, 0, 0, 0, 0, 0, 0, None, None, refused_reason=str(error))
-        return NewsFile(ARTICLE_SCHEMA.to_frame(), nothing)
+        return NewsFile(ARTICLE_SCHEMA.to_frame(), NewsReport(path, refused_reason=str(error)))
 
 
 def _clean(path: Path, raw: pl.DataFrame) -> NewsFile:
@@ -130,7 +129,6 @@ def _clean(path: Path, raw: pl.DataFrame) -> NewsFile:
         without_text=dated.height - with_content.height,
         first=min(articles["published_at"].to_list(), default=None),
         last=max(articles["published_at"].to_list(), default=None),
-        refused_reason=None,
     )
     return NewsFile(articles.sort("known_at", "article_id"), report)
 

@@ -61,7 +61,7 @@ def test_the_technical_agent_votes_with_a_clear_trend() -> None:
     assert votes.mean() > 0.8
 
 
-def test_the_analyst_is_silent_when_the_news_are_too_old() -> None:
+def test_the_analyst_does_not_vote_when_the_news_is_too_old() -> None:
     found = day()
     newest = datetime(2023, 1, 1, tzinfo=UTC)
     old = PairSentiment(0.9, 0.9, 2, newest, "m")

@@ -1,4 +1,4 @@
-"""What each strategy would have done: from stored candles and features to a plan, and to an answered request."""
+"""Plans of each strategy from stored candles and features, and their back-tests."""
 
 import math
 from dataclasses import replace
@@ -147,33 +147,33 @@ def test_a_month_whose_features_were_never_computed_is_not_a_month_without_a_sig
         blind.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None)
 
 
-def test_candles_that_could_not_be_judged_are_told(library: StrategyLibrary) -> None:
+def test_the_notes_count_the_candles_with_an_unknown_feature(library: StrategyLibrary) -> None:
     assert (
         "49 candles with an unknown feature"
         in library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None).notes[0]
     )
 
 
-def test_a_policy_never_carries_a_position_through_a_month_it_was_flat_in(
+def test_a_policy_never_carries_a_position_through_a_month_without_a_policy(
     library: StrategyLibrary, tmp_path: Path
 ) -> None:
-    class Clinging:
-        """Opens in January and keeps whatever it is told that it holds."""
+    class KeepingPolicy:
+        """Opens in January and then keeps the current exposure."""
 
         feature_names = NAMES
 
         def __init__(self, month: date) -> None:
             self.month = month
 
-        def long_probabilities(self, features: np.ndarray, held: float) -> np.ndarray:  # type: ignore[type-arg]
-            return np.full(len(features), 1.0 if self.month.month == 1 else held)
+        def long_probabilities(self, features: np.ndarray, exposure: float) -> np.ndarray:  # type: ignore[type-arg]
+            return np.full(len(features), 1.0 if self.month.month == 1 else exposure)
 
     class Registry:
         def months(self, pair: Pair) -> list[date]:
             return [date(2021, 1, 1), date(2021, 3, 1)]
 
-        def bundle(self, pair: Pair, month: date) -> Clinging:
-            return Clinging(month)
+        def bundle(self, pair: Pair, month: date) -> KeepingPolicy:
+            return KeepingPolicy(month)
 
     made = replace(library, policies=Registry()).backtest_inputs(Strategy.POLICY, PAIR, None, None)  # type: ignore[arg-type]
     exposures = pl.Series(np.asarray(made.plan.target))
@@ -200,7 +200,7 @@ def test_a_time_without_candles_names_what_is_stored(library: StrategyLibrary) -
         library.backtest_inputs(Strategy.TECHNICAL, PAIR, datetime(2022, 1, 1, tzinfo=UTC), None)
 
 
-def test_impossible_questions_are_refused() -> None:
+def test_impossible_requests_are_refused() -> None:
     with pytest.raises(InvalidValue, match="there are technical, policy"):
         Strategy.parse("magic")
     later, earlier = datetime(2021, 2, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)

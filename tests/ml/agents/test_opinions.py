@@ -35,7 +35,7 @@ def test_an_impossible_confidence_is_refused(confidence: float) -> None:
         opinion(Action.LONG, confidence)
 
 
-def test_an_abstention_claims_no_confidence() -> None:
+def test_an_abstention_has_no_confidence() -> None:
     assert abstain("analyst", "vader", "no news").confidence == 0
     with pytest.raises(InvalidValue, match="an abstention has confidence 0"):
         opinion(None, 0.5)
@@ -58,7 +58,7 @@ def test_only_a_score_beyond_the_threshold_takes_a_side(score: float, action: Ac
     assert analyst_opinion(news(score), NOW, ANALYST).action is action
 
 
-def test_the_analyst_is_as_sure_as_the_news() -> None:
+def test_the_analyst_has_the_confidence_of_the_news() -> None:
     assert analyst_opinion(news(), NOW, ANALYST).confidence == 0.7
 
 
@@ -79,7 +79,7 @@ def test_the_analyst_abstains_and_says_why(sentiment: PairSentiment | None, why:
     assert why in answer.reasoning
 
 
-def test_the_analyst_writes_down_what_it_saw() -> None:
+def test_the_analyst_records_its_evidence() -> None:
     answer = analyst_opinion(news(), NOW, ANALYST)
     assert json.loads(json.dumps(answer.evidence)) == {
         "score": 0.5,
@@ -123,7 +123,7 @@ def test_rounding_never_decides_whether_three_of_four_are_enough(confidence: flo
     assert consensus(opinions, rules).action is Action.LONG
 
 
-def test_two_of_three_do_not_and_hold_with_the_reason() -> None:
+def test_two_of_three_are_too_few_and_hold_with_the_reason() -> None:
     agreed = consensus([opinion(Action.LONG)] * 2 + [opinion(Action.SHORT)], RULES)
     assert agreed.action is Action.HOLD
     assert agreed.reasons == ("LONG: 67% of the weight, 75% needed",)
@@ -135,13 +135,13 @@ def test_a_vote_to_hold_is_a_vote() -> None:
     assert agreed.votes == {"LONG": 0.8, "HOLD": 0.8}
 
 
-def test_agreement_of_the_unsure_is_not_enough() -> None:
+def test_agreement_with_low_confidence_is_not_enough() -> None:
     agreed = consensus([opinion(Action.LONG, 0.5)] * 4, RULES)
     assert agreed.action is Action.HOLD
     assert agreed.reasons == ("LONG: confidence 0.50, 0.60 needed",)
 
 
-def test_the_surer_supporters_weigh_more_in_the_confidence() -> None:
+def test_supporters_with_higher_confidence_weigh_more_in_the_confidence() -> None:
     agreed = consensus([opinion(Action.LONG, 0.9), opinion(Action.LONG, 0.3)], RULES)
     assert agreed.confidence == pytest.approx((0.81 + 0.09) / 1.2)
     assert agreed.action is Action.LONG
@@ -166,7 +166,7 @@ def test_nothing_to_count_is_a_hold(opinions: list[Opinion], why: str) -> None:
     assert (agreed.action, agreed.confidence, agreed.reasons) == (Action.HOLD, 0.0, (why,))
 
 
-def test_a_tie_is_a_hold_whatever_agreement_is_asked_for() -> None:
+def test_a_tie_is_a_hold_whatever_agreement_is_required() -> None:
     agreed = consensus([opinion(Action.LONG), opinion(Action.SHORT)], ConsensusRules(0, 0, 1))
     assert agreed.action is Action.HOLD
     assert agreed.reasons == ("LONG and SHORT have the same weight",)

@@ -56,9 +56,15 @@ def input_reader(
     instruments: Mapping[Pair, Instrument] | None = None,
     policies: PolicyRegistry | None = None,
 ) -> InputReader:
-    """Build the readers of an account that trades PAIR with COSTS, unless told otherwise."""
+    """Build the readers of an account that trades PAIR with COSTS by default."""
     universe = universe or Universe((PAIR,), "USDT", Timeframe.H1, "test")
-    market = MarketReader(universe, candles, MemoryNews(), dict.fromkeys(universe.pairs, COSTS), 24.0)
+    market = MarketReader(
+        universe,
+        candles,
+        MemoryNews(),
+        costs=dict.fromkeys(universe.pairs, COSTS),
+        sentiment_half_life_hours=24.0,
+    )
     by_pair = instruments or {pair: replace(INSTRUMENT, pair=pair) for pair in universe.pairs}
     return InputReader(
         AccountReader(account, journal, market, by_pair),
@@ -156,7 +162,7 @@ def record_fill(
     **intent: Any,
 ) -> None:
     """Record an order of this name, see `record_intent`, and its whole fill."""
-    record_intent(journal, name, pair, side, quantity, at, account=account, **intent)
+    record_intent(journal, name, pair, side, quantity=quantity, at=at, account=account, **intent)
     fill = Fill(
         fill_id=name,
         intent_id=name,

@@ -128,7 +128,7 @@ def test_the_receipt_has_the_time_of_each_stage(world: DecisionWorld) -> None:
     assert set(world.execute().receipt["timings_ms"]) == {"settle", "halts", "gather", "decide"}
 
 
-def test_no_candle_by_then_names_what_to_materialise(world: DecisionWorld) -> None:
+def test_without_a_candle_by_then_the_error_names_what_to_materialise(world: DecisionWorld) -> None:
     with pytest.raises(NotStored, match="ohlcv"):
         world.execute(datetime(2020, 1, 1, tzinfo=UTC))
 
@@ -145,7 +145,7 @@ def test_a_champion_promoted_on_later_evidence_has_no_vote_in_an_earlier_decisio
     world: DecisionWorld,
 ) -> None:
     promotions = MemoryPromotions()
-    promotions.record(PAIR, "unwritten", True, {}, world.newest + timedelta(hours=1))
+    promotions.record(PAIR, "unwritten", True, {}, at=world.newest + timedelta(hours=1))
     world.reader = replace(world.reader, policies=PolicyRegistry(world.folder, promotions))
     votes = {opinion["agent"]: opinion["action"] for opinion in world.execute().receipt["opinions"]}
     assert votes["quant"] is None
@@ -155,7 +155,7 @@ def test_a_champion_whose_bundle_is_lost_stops_the_decision_instead_of_being_lef
     world: DecisionWorld,
 ) -> None:
     promotions = MemoryPromotions()
-    promotions.record(PAIR, "lost", True, {}, world.newest)
+    promotions.record(PAIR, "lost", True, {}, at=world.newest)
     world.reader = replace(world.reader, policies=PolicyRegistry(world.folder, promotions))
     with pytest.raises(NotStored, match="no bundle of policy lost"):
         world.execute()
@@ -235,8 +235,10 @@ def test_losses_in_a_row_cool_the_account_down(world: DecisionWorld) -> None:
 def round_trip(world: DecisionWorld, number: int, at: datetime) -> None:
     """Bought and sold again within a second, one dollar lower."""
     bought = at - timedelta(seconds=1)
-    record_fill(world.journal, f"{number}-buy", PAIR, Side.BUY, "0.001", price="60000", at=bought)
-    record_fill(world.journal, f"{number}-sell", PAIR, Side.SELL, "0.001", price="59999", at=at, reduces=True)
+    record_fill(world.journal, f"{number}-buy", PAIR, Side.BUY, quantity="0.001", price="60000", at=bought)
+    record_fill(
+        world.journal, f"{number}-sell", PAIR, Side.SELL, quantity="0.001", price="59999", at=at, reduces=True
+    )
 
 
 CROSS = Pair("XRP", "BTC")  # another pair of the same account
@@ -263,13 +265,13 @@ def open_position(world: DecisionWorld, stop: str = "999999") -> datetime:
     """A position opened two candles ago whose stop has been touched since, unless `stop` says otherwise."""
     opened = world.newest - timedelta(hours=2)
     world.reader.account.ensure_open(opened)
-    record_fill(world.journal, "held", PAIR, Side.BUY, "0.001", price="60000", at=opened, stop=stop)
+    record_fill(world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="60000", at=opened, stop=stop)
     return world.newest
 
 
 def lost_champion(world: DecisionWorld) -> None:
     promotions = MemoryPromotions()
-    promotions.record(PAIR, "lost", True, {}, world.newest)
+    promotions.record(PAIR, "lost", True, {}, at=world.newest)
     world.reader = replace(world.reader, policies=PolicyRegistry(world.folder, promotions))
 
 
@@ -366,11 +368,13 @@ def test_the_receipt_of_such_an_exit_has_no_votes_and_names_what_failed(world: D
     assert "could not be done first: halts" in text
 
 
-def test_an_exit_that_waits_for_its_outcome_is_not_sent_twice_while_the_venue_cannot_be_asked(
+def test_an_unsettled_exit_is_not_sent_twice_while_the_venue_cannot_settle(
     world: DecisionWorld,
 ) -> None:
     at = open_position(world)
-    record_intent(world.journal, "out", PAIR, Side.SELL, "0.001", at=at - timedelta(hours=1), reduces=True)
+    record_intent(
+        world.journal, "out", PAIR, Side.SELL, quantity="0.001", at=at - timedelta(hours=1), reduces=True
+    )
     venue_cannot_settle(world)
     with pytest.raises(OSError, match="settle"):
         world.execute(at)

@@ -39,7 +39,9 @@ def two_pairs(world: DecisionWorld, lag: int = 0) -> InputReader:
 
 
 def buy(world: DecisionWorld, pair: Pair, quantity: str) -> None:
-    record_fill(world.journal, f"buy-{pair.key}", pair, Side.BUY, quantity, price="60000", at=world.newest)
+    record_fill(
+        world.journal, f"buy-{pair.key}", pair, Side.BUY, quantity=quantity, price="60000", at=world.newest
+    )
 
 
 def leave_unsettled(
@@ -47,7 +49,13 @@ def leave_unsettled(
 ) -> None:
     """An order that the venue has not answered."""
     record_intent(
-        world.journal, f"unsettled-{pair.key}", pair, side, quantity, at=world.newest, reduces=reduces
+        world.journal,
+        f"unsettled-{pair.key}",
+        pair,
+        side,
+        quantity=quantity,
+        at=world.newest,
+        reduces=reduces,
     )
 
 

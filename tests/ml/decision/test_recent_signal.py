@@ -14,7 +14,7 @@ def table(drift: float, cut: int = 0) -> pl.DataFrame:
     return rows.head(rows.height - cut)
 
 
-def test_the_walk_runs_from_the_last_clear_signal_to_the_newest_candle() -> None:
+def test_the_closes_run_from_the_last_clear_signal_to_the_newest_candle() -> None:
     rising = table(RISING)
     signal = find_most_recent_signal({PAIR: rising}, RULES.signals, 0.5, 48)
     assert signal is not None
@@ -23,12 +23,12 @@ def test_the_walk_runs_from_the_last_clear_signal_to_the_newest_candle() -> None
     assert len(signal.closes) <= 48
 
 
-def test_the_pair_with_the_more_recent_signal_is_watched() -> None:
+def test_the_pair_with_the_more_recent_signal_is_found() -> None:
     fresh = table(FALLING)
     signal = find_most_recent_signal({PAIR: table(0.0), OTHER: fresh}, RULES.signals, 0.6, 48)
     assert signal is not None
     assert signal.pair == OTHER
 
 
-def test_without_a_clear_signal_there_is_nothing_to_watch() -> None:
+def test_without_a_clear_signal_none_is_found() -> None:
     assert find_most_recent_signal({PAIR: table(RISING)}, RULES.signals, 1.0, 48) is None

@@ -46,7 +46,7 @@ TINY = TrainingConfig(
 
 @cache
 def table() -> pl.DataFrame:
-    """Three months of hours whose `signal` tells the return from the next open to the one after it."""
+    """Three months of hours whose `signal` predicts the return from the next open to the one after it."""
     rows = (31 + 28 + 31) * 24
     random = np.random.default_rng(11)
     returns = random.choice([-0.01, 0.01], size=rows + 2)
@@ -89,13 +89,13 @@ def trained(config: TrainingConfig = TINY) -> TrainedPolicy:
     return train(data(), config, lambda progress: None)
 
 
-def described(config: TrainingConfig = TINY) -> tuple[Manifest, Layers]:
+def manifest_and_layers(config: TrainingConfig = TINY) -> tuple[Manifest, Layers]:
     return build_manifest(request(config), data(), trained(config)), trained(config).layers
 
 
 def bundle(folder: Path, config: TrainingConfig = TINY, month: date = MARCH) -> Path:
-    described_by, layers = described(config)
-    return write_bundle(folder, replace(described_by, test_month=month), layers)
+    described, layers = manifest_and_layers(config)
+    return write_bundle(folder, replace(described, test_month=month), layers)
 
 
 def policy(folder: Path, config: TrainingConfig = TINY) -> Policy:

@@ -12,7 +12,7 @@ from trading.backtest import run_exposures
 from trading.errors import InvalidValue
 
 
-def test_the_environment_keeps_gymnasiums_promises() -> None:
+def test_the_environment_passes_gymnasiums_checks() -> None:
     check_env(TradingEnv(market()), skip_render_check=True)
 
 
@@ -53,7 +53,7 @@ def test_many_environments_at_once_are_the_same_as_many_single_ones() -> None:
         assert dones.tolist() == [truncated for *_, truncated, _ in expected] == [last] * len(starts)
 
 
-def test_a_finished_batch_starts_again_flat_and_says_that_the_clock_ended_it() -> None:
+def test_a_finished_batch_starts_again_flat_and_is_marked_as_truncated() -> None:
     batch = BatchedTradingEnv(market(episode_candles=1), 3, seed=1)
     batch.reset()
     seen, _, dones, infos = batch.step(np.ones(3, dtype=np.int64))

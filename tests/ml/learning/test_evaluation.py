@@ -29,10 +29,10 @@ def test_only_the_test_month_counts(tmp_path: Path) -> None:
 def test_the_batch_of_decisions_is_what_acting_candle_by_candle_decides(tmp_path: Path) -> None:
     loaded = policy(tmp_path)
     rows = table().filter(TEST_MONTH).select(NAMES).to_numpy()
-    held, one_by_one = 0.0, []
+    exposure, one_by_one = 0.0, []
     for row in rows:
-        held = loaded.act(row, held).exposure
-        one_by_one.append(held)
+        exposure = loaded.act(row, exposure).exposure
+        one_by_one.append(exposure)
     exposures, undecided = decide_exposures(loaded, rows)
     assert (exposures.tolist(), undecided) == (one_by_one, 0)
 
@@ -59,7 +59,7 @@ def test_holding_pays_its_entry_and_cash_earns_nothing(tmp_path: Path) -> None:
     assert (result.cash.total_return, result.cash.annualised_sharpe, result.cash.exposure) == (0.0, 0.0, 0.0)
 
 
-def test_a_candle_with_an_unknown_feature_keeps_what_was_held_and_is_counted(tmp_path: Path) -> None:
+def test_a_candle_with_an_unknown_feature_keeps_the_exposure_and_is_counted(tmp_path: Path) -> None:
     loaded = policy(tmp_path)
     rows = table().filter(TEST_MONTH).select(NAMES).to_numpy().copy()
     rows[5:9, 1] = np.nan

@@ -14,7 +14,7 @@ def test_training_rows_become_mean_zero_and_deviation_one() -> None:
     assert seen[:, 0].std() == pytest.approx(1, abs=1e-6)
 
 
-def test_a_feature_that_never_moved_in_training_is_shifted_and_not_scaled() -> None:
+def test_a_feature_that_is_constant_in_training_is_shifted_and_not_scaled() -> None:
     assert observe(np.array([[1.0, 8.0]]), 0.0, NORMALISER)[0, 1] == 1.0
 
 
@@ -25,7 +25,7 @@ def test_the_exposure_is_the_last_column_of_a_float32_observation() -> None:
     assert seen[:, -1].tolist() == [0.0, 1.0, 0.5]
 
 
-def test_a_wild_candle_is_cut_at_five_deviations() -> None:
+def test_an_extreme_candle_is_clipped_at_five_deviations() -> None:
     assert observe(np.array([[1e9, -1e9]]), 0.0, NORMALISER)[0].tolist() == [5.0, -5.0, 0.0]
 
 

@@ -15,7 +15,7 @@ from ml.learning.observation import Normaliser, observe
 from ml.learning.policy import MANIFEST, WEIGHTS, load_bundle
 from ml.learning.training import network_layers, proximal_policy_optimisation
 from ml.learning.vector_env import BatchedTradingEnv
-from tests.ml.learning.folds_of_candles import COSTS, TINY, bundle, data, described, market, policy
+from tests.ml.learning.folds_of_candles import COSTS, TINY, bundle, data, manifest_and_layers, market, policy
 from trading.errors import InvalidBundle, InvalidValue, NotStored
 
 ROOT = Path(__file__).parents[3]
@@ -24,16 +24,18 @@ ROOT = Path(__file__).parents[3]
 def test_numpy_acts_as_stable_baselines_predicts(tmp_path: Path) -> None:
     algorithm = proximal_policy_optimisation(BatchedTradingEnv(market(), 4, 1), TINY)
     algorithm.learn(512)
-    manifest, _ = described()
+    manifest, _ = manifest_and_layers()
     loaded = load_bundle(write_bundle(tmp_path, manifest, network_layers(algorithm)))
-    features, held = data().features[:200], np.arange(200, dtype=np.float64) % 2
-    seen = observe(features, held, loaded.normaliser)
+    features, exposures = data().features[:200], np.arange(200, dtype=np.float64) % 2
+    observations = observe(features, exposures, loaded.normaliser)
     with torch.no_grad():
-        chosen: Any = algorithm.policy.get_distribution(torch.as_tensor(seen)).distribution
+        chosen: Any = algorithm.policy.get_distribution(torch.as_tensor(observations)).distribution
     probabilities = chosen.probs[:, 1].numpy()
-    actions = [loaded.act(row, exposure) for row, exposure in zip(features, held, strict=True)]
-    assert np.allclose(loaded.long_probabilities(features, held), probabilities, atol=1e-5)
-    assert [action.exposure for action in actions] == algorithm.predict(seen, deterministic=True)[0].tolist()
+    actions = [loaded.act(row, exposure) for row, exposure in zip(features, exposures, strict=True)]
+    assert np.allclose(loaded.long_probabilities(features, exposures), probabilities, atol=1e-5)
+    assert [action.exposure for action in actions] == algorithm.predict(observations, deterministic=True)[
+        0
+    ].tolist()
     confident = np.maximum(probabilities, 1 - probabilities)
     assert np.allclose([action.probability for action in actions], confident, atol=1e-5)
 
@@ -70,7 +72,7 @@ def test_an_unknown_feature_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_same_training_has_the_same_id_whatever_its_speed(tmp_path: Path) -> None:
-    manifest, layers = described()
+    manifest, layers = manifest_and_layers()
     first = write_bundle(tmp_path / "a", manifest, layers)
     again = write_bundle(tmp_path / "b", replace(manifest, frames_per_second=1.0), layers)
     other = write_bundle(tmp_path / "b", replace(manifest, seed=9), layers)
@@ -81,7 +83,7 @@ def test_the_same_training_has_the_same_id_whatever_its_speed(tmp_path: Path) ->
 
 
 def test_a_manifest_survives_the_way_through_its_file(tmp_path: Path) -> None:
-    manifest, _ = described()
+    manifest, _ = manifest_and_layers()
     written = load_bundle(bundle(tmp_path)).manifest
     assert written.as_json() == {
         **manifest.as_json(),
@@ -119,8 +121,8 @@ def test_a_changed_manifest_is_refused(tmp_path: Path, change: dict[str, object]
         load_bundle(folder)
 
 
-def test_weights_of_another_shape_than_described_are_refused(tmp_path: Path) -> None:
-    manifest, layers = described()
+def test_weights_of_another_shape_than_manifest_and_layers_are_refused(tmp_path: Path) -> None:
+    manifest, layers = manifest_and_layers()
     with pytest.raises(InvalidBundle, match="has layers"):
         load_bundle(write_bundle(tmp_path, replace(manifest, hidden_sizes=(99,)), layers))
 

@@ -17,7 +17,7 @@ RULES = PromotionRules(minimum_folds=3, minimum_excess_return=0.01)
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 
 
-def earned(total_return: float) -> Performance:
+def performance(total_return: float) -> Performance:
     return Performance(total_return, 1.0, 0.1, 2.0, 0.002, 4, 0.5)
 
 
@@ -28,7 +28,7 @@ def folds(policy: Sequence[float], market: Sequence[float]) -> list[Evaluation]:
         found.append(
             Evaluation(
                 "id", "recipe", "BTC/USDT", "1h", "binance-1h", month, NOW, 700, 0,
-                earned(ours), earned(entry), earned(0.0), theirs,
+                performance(ours), performance(entry), performance(0.0), theirs,
             )
         )  # fmt: skip
         month = next_month(month)
@@ -52,12 +52,12 @@ def test_a_policy_that_beats_cash_and_holding_over_enough_folds_is_promoted() ->
         ([], [], "failed: 0 folds out of sample (none)"),
     ],
 )
-def test_what_falls_short_is_not_promoted_and_the_reason_has_the_numbers(
+def test_a_policy_that_fails_a_rule_is_not_promoted_and_the_reason_has_the_numbers(
     policy: list[float], market: list[float], reason: str
 ) -> None:
     verdict = judge_promotion(folds(policy, market), RULES)
     assert not verdict.promoted
-    assert any(reason in said and said.startswith("failed") for said in verdict.reasons)
+    assert any(reason in each and each.startswith("failed") for each in verdict.reasons)
 
 
 def test_holding_pays_its_entry_once_and_the_policy_every_time() -> None:

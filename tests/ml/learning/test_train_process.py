@@ -19,11 +19,11 @@ from tests.ml.learning.folds_of_candles import TINY, bundle, request, table
 from trading.errors import InvalidValue, NotStored, UnreadableFile
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 300  # seconds: a training is polite, and waits for whoever else wants the processor
+TIMEOUT = 300  # seconds: a training runs at low priority
 ENDLESS = replace(TINY, total_timesteps=10_000_000)
 
 
-def ask(folder: Path, config: TrainingConfig) -> Path:
+def write_request(folder: Path, config: TrainingConfig) -> Path:
     """Write a training request whose rows lie in `folder`; its policy goes to `folder`/fold."""
     rows = folder / "rows.parquet"
     table().write_parquet(rows)
@@ -34,7 +34,7 @@ def ask(folder: Path, config: TrainingConfig) -> Path:
 
 @contextmanager
 def start(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The training process; nothing is left of it afterwards."""
+    """Start the training process; kill it afterwards."""
     command = [sys.executable, "-m", "ml.learning.train_process", str(path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
@@ -44,29 +44,29 @@ def start(path: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def finished(path: Path) -> tuple[list[dict[str, Any]], str, int]:
-    """Events, complaint and exit code of a training that ends by itself."""
+def run_to_end(path: Path) -> tuple[list[dict[str, Any]], str, int]:
+    """Return events, error output and exit code of a training that ends by itself."""
     with start(path) as process:
-        lines, complaint = process.communicate(timeout=PATIENCE)
-    return [json.loads(line) for line in lines.splitlines()], complaint, process.returncode
+        lines, error = process.communicate(timeout=TIMEOUT)
+    return [json.loads(line) for line in lines.splitlines()], error, process.returncode
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
     tmp_path: Path, stop: signal.Signals
 ) -> None:
-    with start(ask(tmp_path, ENDLESS)) as process:
+    with start(write_request(tmp_path, ENDLESS)) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["event"] == "progress"
         process.send_signal(stop)
-        _, complaint = process.communicate(timeout=PATIENCE)
+        _, error = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 128 + stop
-    assert complaint == f"training stopped by {stop.name}: no new policy\n"
+    assert error == f"training stopped by {stop.name}: no new policy\n"
     with pytest.raises(NotStored):
         current_bundle(tmp_path / "fold")
     if stop is signal.SIGINT:
-        events, complaint, code = finished(ask(tmp_path, TINY))
-        assert (complaint, code) == ("", 0)
+        events, error, code = run_to_end(write_request(tmp_path, TINY))
+        assert (error, code) == ("", 0)
         assert events[-1]["event"] == "bundle"
         assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == events[-1]["policy_id"]
         # another process, the same bytes
@@ -76,16 +76,16 @@ def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
 def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
     path = tmp_path / "request.json"
     request(TINY, (tmp_path / "nothing.parquet",), tmp_path / "fold").write(path)
-    _, complaint, code = finished(path)
+    _, error, code = run_to_end(path)
     assert code == 2
-    assert complaint.startswith("UnreadableFile: ")
-    assert complaint.count("\n") == 1
+    assert error.startswith("UnreadableFile: ")
+    assert error.count("\n") == 1
     assert not (tmp_path / "fold").exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Dagster reads its own deprecated properties
 def test_inside_dagster_progress_and_policy_arrive_through_pipes(tmp_path: Path) -> None:
-    path = ask(tmp_path, TINY)
+    path = write_request(tmp_path, TINY)
     messages: list[dict[str, str]] = []
 
     @dg.asset
@@ -99,19 +99,19 @@ def test_inside_dagster_progress_and_policy_arrive_through_pipes(tmp_path: Path)
     with dg.instance_for_test() as instance:
         client = dg.PipesSubprocessClient()
         result = dg.materialize([trained], resources={"pipes": client}, instance=instance)
-        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+        messages_logged = [entry.user_message for entry in instance.all_logs(result.run_id)]
     assert messages[0]["event"] == "bundle"
     assert current_bundle(tmp_path / "fold").name == messages[0]["policy_id"]
-    assert any("512 of 512 frames, mean reward" in message for message in said)
+    assert any("512 of 512 frames, mean reward" in message for message in messages_logged)
 
 
 def test_a_request_survives_the_way_through_its_file(tmp_path: Path) -> None:
-    asked = request(TINY, (Path("a.parquet"), Path("b.parquet")), Path("fold"))
-    asked.write(tmp_path / "request.json")
-    assert TrainingRequest.read(tmp_path / "request.json") == asked
+    written = request(TINY, (Path("a.parquet"), Path("b.parquet")), Path("fold"))
+    written.write(tmp_path / "request.json")
+    assert TrainingRequest.read(tmp_path / "request.json") == written
 
 
-def test_a_request_that_lacks_something_says_what(tmp_path: Path) -> None:
+def test_an_incomplete_request_names_what_is_missing(tmp_path: Path) -> None:
     values = request().as_json()
     with pytest.raises(InvalidValue, match="pair is missing"):
         TrainingRequest.from_json({name: value for name, value in values.items() if name != "pair"})

@@ -24,11 +24,11 @@ def test_the_same_rows_settings_and_seed_give_the_same_weights_and_curve() -> No
     assert not np.array_equal(first.layers[0][0], other.layers[0][0])
 
 
-def test_progress_is_told_after_every_rollout_and_its_rewards_are_the_curve() -> None:
-    told: list[Progress] = []
-    trained = train(data(), TINY, told.append)
-    assert [progress.frames for progress in told] == [256, 512]
-    assert tuple(progress.mean_reward for progress in told) == trained.reward_curve
+def test_progress_is_reported_after_every_rollout_and_its_rewards_are_the_curve() -> None:
+    reports: list[Progress] = []
+    trained = train(data(), TINY, reports.append)
+    assert [progress.frames for progress in reports] == [256, 512]
+    assert tuple(progress.mean_reward for progress in reports) == trained.reward_curve
     assert trained.frames == TINY.frames == 512
 
 
@@ -40,7 +40,7 @@ def test_a_training_leaves_nothing_in_the_folder_for_temporary_files(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_the_listener_raises_ends_the_training() -> None:
+def test_an_error_in_the_progress_callback_ends_the_training() -> None:
     def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
@@ -54,7 +54,7 @@ def test_values_start_at_zero_so_that_their_noise_hides_no_advantage() -> None:
     assert not algorithm.policy.predict_values(seen).any()
 
 
-def test_where_a_feature_tells_the_future_the_policy_beats_holding_out_of_sample(tmp_path: Path) -> None:
+def test_where_a_feature_predicts_the_return_the_policy_beats_holding_out_of_sample(tmp_path: Path) -> None:
     config = replace(TINY, total_timesteps=24_000, environments=16, batch_size=512, epochs=6)
     result = evaluate(policy(tmp_path, config), table(), table(), COSTS)
     assert result.policy.total_return > result.buy_and_hold.total_return + 0.5
@@ -75,7 +75,7 @@ def test_rows_in_warm_up_are_left_out_and_counted() -> None:
     assert known.start == table()["open_time"][10]
 
 
-def test_the_digest_tells_other_rows_from_the_same_ones() -> None:
+def test_other_rows_have_another_digest() -> None:
     rows = table().head(100)
     changed = rows.with_columns(open=pl.col("open") * 1.0000001)
     digests = [TrainingData.of(part, NAMES, COSTS).digest() for part in (rows, rows, changed)]

@@ -1,4 +1,4 @@
-"""A server on localhost that speaks as much of Ollama as tags, chats and vectors need."""
+"""A server on localhost with the part of Ollama's API that lists models, chats and embeds."""
 
 import json
 import threading
@@ -11,42 +11,42 @@ from typing import Any
 
 @dataclass
 class OllamaDouble:
-    """What it answers, and what it was asked."""
+    """The responses to give, and the requests received."""
 
     models: tuple[str, ...] = ("chatty:7b", "vectors:latest")
     chat_answers: list[str] = field(default_factory=list)  # the last one is repeated
-    raw_body: bytes | None = None  # sent to every question in place of an answer
+    raw_body: bytes | None = None  # sent in response to every request in place of the usual one
     vector: tuple[float, ...] = (3.0, 4.0)
-    silent: threading.Event = field(default_factory=threading.Event)  # while set, it never answers
-    asked: list[tuple[str, Any]] = field(default_factory=list)
+    silent: threading.Event = field(default_factory=threading.Event)  # while set, it never responds
+    requests: list[tuple[str, Any]] = field(default_factory=list)
     url: str = ""
 
-    def answer(self, path: str, question: Any) -> tuple[int, bytes]:
+    def respond(self, path: str, request: Any) -> tuple[int, bytes]:
         if self.raw_body is not None:
             return 200, self.raw_body
         if path == "/api/tags":
             return 200, _json({"models": [{"name": name, "model": name} for name in self.models]})
-        if not {question["model"], f"{question['model']}:latest"} & set(self.models):
-            return 404, _json({"error": f"model '{question['model']}' not found"})
+        if not {request["model"], f"{request['model']}:latest"} & set(self.models):
+            return 404, _json({"error": f"model '{request['model']}' not found"})
         if path == "/api/embed":
             return 200, _json(
-                {"model": question["model"], "embeddings": [self.vector for _ in question["input"]]}
+                {"model": request["model"], "embeddings": [self.vector for _ in request["input"]]}
             )
-        return 200, self._chat(question)
+        return 200, self._chat(request)
 
-    def _chat(self, question: Any) -> bytes:
+    def _chat(self, request: Any) -> bytes:
         text = self.chat_answers.pop(0) if len(self.chat_answers) > 1 else self.chat_answers[0]
         ending = {"done_reason": "stop", "prompt_eval_count": 120, "eval_count": 15}
-        if question.get("stream"):
+        if request.get("stream"):
             middle = len(text) // 2
-            pieces = [_part(question, text[:middle]), _part(question, text[middle:])]
-            return b"\n".join(_json(part) for part in [*pieces, _part(question, "", **ending)])
-        return _json(_part(question, text, **ending))
+            pieces = [_part(request, text[:middle]), _part(request, text[middle:])]
+            return b"\n".join(_json(part) for part in [*pieces, _part(request, "", **ending)])
+        return _json(_part(request, text, **ending))
 
 
-def _part(question: Any, content: str, **ending: object) -> dict[str, object]:
+def _part(request: Any, content: str, **ending: object) -> dict[str, object]:
     message = {"role": "assistant", "content": content}
-    start = {"model": question["model"], "created_at": "2021-04-01T00:00:00Z", "message": message}
+    start = {"model": request["model"], "created_at": "2021-04-01T00:00:00Z", "message": message}
     return {**start, "done": bool(ending), **ending}
 
 
@@ -70,12 +70,12 @@ def serving(double: OllamaDouble) -> Iterator[OllamaDouble]:
         def do_POST(self) -> None:
             self._reply(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
-        def _reply(self, question: Any) -> None:
-            double.asked.append((self.path, question))
+        def _reply(self, request: Any) -> None:
+            double.requests.append((self.path, request))
             if double.silent.is_set():
                 released.wait(timeout=10)
                 return
-            status, body = double.answer(self.path, question)
+            status, body = double.respond(self.path, request)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

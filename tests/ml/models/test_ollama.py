@@ -41,8 +41,8 @@ def settings_for(url: str, timeout: float = 5.0) -> OllamaSettings:
 
 
 @pytest.fixture
-def nobody() -> OllamaSettings:
-    """An address where nothing listens."""
+def no_server() -> OllamaSettings:
+    """An address on which no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return settings_for(f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -54,9 +54,9 @@ def language_model(settings: OllamaSettings) -> LanguageModelSentiment:
     )
 
 
-def test_one_look_tells_whether_ollama_is_running(ollama: OllamaDouble, nobody: OllamaSettings) -> None:
+def test_one_request_shows_whether_ollama_is_running(ollama: OllamaDouble, no_server: OllamaSettings) -> None:
     assert ollama_is_running(ollama.url, 5.0)
-    assert not ollama_is_running(nobody.base_url, 5.0)
+    assert not ollama_is_running(no_server.base_url, 5.0)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"models": [{}]}', b'{"models": null}'])
@@ -65,7 +65,7 @@ def test_something_else_on_the_port_is_not_ollama(ollama: OllamaDouble, body: by
     assert not ollama_is_running(ollama.url, 5.0)
 
 
-def test_a_server_that_keeps_silent_does_not_answer(ollama: OllamaDouble) -> None:
+def test_a_server_that_never_responds_is_not_running(ollama: OllamaDouble) -> None:
     ollama.silent.set()
     assert not ollama_is_running(ollama.url, 0.05)
 
@@ -83,23 +83,23 @@ def test_auto_takes_the_embedded_models_where_ollama_lacks_its_own(ollama: Ollam
     assert isinstance(choose_embedder(settings, "auto"), PackagedMiniLM)
 
 
-def test_auto_takes_the_embedded_models_where_nobody_answers(nobody: OllamaSettings) -> None:
-    assert isinstance(choose_sentiment_model(nobody, "auto"), LexiconSentiment)
-    assert isinstance(choose_embedder(nobody, "auto"), PackagedMiniLM)
+def test_auto_takes_the_embedded_models_where_no_server_runs(no_server: OllamaSettings) -> None:
+    assert isinstance(choose_sentiment_model(no_server, "auto"), LexiconSentiment)
+    assert isinstance(choose_embedder(no_server, "auto"), PackagedMiniLM)
 
 
-def test_the_embedded_models_are_taken_by_name_without_a_look(ollama: OllamaDouble) -> None:
+def test_the_embedded_models_are_taken_by_name_without_a_request(ollama: OllamaDouble) -> None:
     settings = settings_for(ollama.url)
     assert isinstance(choose_sentiment_model(settings, "lexicon"), LexiconSentiment)
     assert isinstance(choose_embedder(settings, "packaged"), PackagedMiniLM)
-    assert ollama.asked == []
+    assert ollama.requests == []
 
 
-def test_ollama_by_name_where_nobody_answers_says_how_to_start_it(nobody: OllamaSettings) -> None:
+def test_ollama_by_name_where_no_server_runs_says_how_to_start_it(no_server: OllamaSettings) -> None:
     with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull chatty:7b`"):
-        choose_sentiment_model(nobody, "ollama")
+        choose_sentiment_model(no_server, "ollama")
     with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull vectors`"):
-        choose_embedder(nobody, "ollama")
+        choose_embedder(no_server, "ollama")
 
 
 def test_ollama_by_name_without_the_model_says_how_to_get_it(ollama: OllamaDouble) -> None:
@@ -113,30 +113,30 @@ def test_a_chat_gives_sentiment_tokens_and_no_cost(ollama: OllamaDouble) -> None
     assert model.score(["Bitcoin falls"]) == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
 
 
-def test_a_chat_asks_for_the_schema_without_chance_and_in_one_piece(ollama: OllamaDouble) -> None:
+def test_a_chat_request_has_the_schema_temperature_zero_and_no_streaming(ollama: OllamaDouble) -> None:
     language_model(settings_for(ollama.url)).score(["Bitcoin falls"])
-    ((path, question),) = ollama.asked
+    ((path, request),) = ollama.requests
     assert path == "/api/chat"
-    assert question["format"] == SentimentAnswer.model_json_schema()
-    assert question["options"]["temperature"] == 0
-    assert question["stream"] is False
-    assert [message["role"] for message in question["messages"]] == ["system", "user"]
+    assert request["format"] == SentimentAnswer.model_json_schema()
+    assert request["options"]["temperature"] == 0
+    assert request["stream"] is False
+    assert [message["role"] for message in request["messages"]] == ["system", "user"]
 
 
 def test_a_streamed_chat_gives_the_same_sentiment(ollama: OllamaDouble) -> None:
     chat = ChatOllama(model="chatty:7b", base_url=ollama.url)
     answer = LanguageModelSentiment(chat, "double", LOCAL_PRICE).score(["Bitcoin falls"])
     assert answer == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
-    assert ollama.asked[0][1]["stream"] is True
+    assert ollama.requests[0][1]["stream"] is True
 
 
 def test_prose_is_asked_again_once_and_then_abstained_from(ollama: OllamaDouble) -> None:
     ollama.chat_answers = ["It is bad news."]
     assert language_model(settings_for(ollama.url)).score(["Bitcoin falls"]) == [None]
-    assert len(ollama.asked) == 2
+    assert len(ollama.requests) == 2
 
 
-def test_prose_followed_by_an_answer_that_holds_is_that_answer(ollama: OllamaDouble) -> None:
+def test_prose_followed_by_a_valid_answer_is_that_answer(ollama: OllamaDouble) -> None:
     ollama.chat_answers = ["It is bad news.", GOOD]
     (answer,) = language_model(settings_for(ollama.url)).score(["Bitcoin falls"])
     assert answer is not None
@@ -148,12 +148,14 @@ Failure = Literal["refused", "silent", "unknown model", "broken body", "empty bo
 
 
 @pytest.fixture(params=["refused", "silent", "unknown model", "broken body", "empty body"])
-def failing(request: pytest.FixtureRequest, ollama: OllamaDouble, nobody: OllamaSettings) -> OllamaSettings:
+def failing(
+    request: pytest.FixtureRequest, ollama: OllamaDouble, no_server: OllamaSettings
+) -> OllamaSettings:
     failure: Failure = request.param
     settings = settings_for(ollama.url)
     match failure:
         case "refused":
-            return nobody
+            return no_server
         case "silent":
             ollama.silent.set()
             return replace(settings, timeout_seconds=0.05)
@@ -197,7 +199,7 @@ def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: 
         replace(settings_for("http://127.0.0.1:11434"), **change)
 
 
-def test_what_the_live_path_imports_loads_no_model_library() -> None:
+def test_the_imports_of_the_live_path_load_no_model_library() -> None:
     modules = (
         "ml.models.ollama, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, ml.sentiment.lexicon, "
         "ml.sentiment.select, ml.news.select"

@@ -111,6 +111,6 @@ def test_vectors_of_any_other_model_are_brought_to_unit_length() -> None:
 @pytest.mark.parametrize(
     "vectors", [[], [[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0]], [[float("nan"), 1.0]], [[1.0], [1.0, 2.0]]]
 )
-def test_vectors_that_cannot_be_right_are_no_answer(vectors: list[list[float]]) -> None:
+def test_vectors_of_the_wrong_shape_or_without_a_direction_are_refused(vectors: list[list[float]]) -> None:
     with pytest.raises(ModelUnreachable):
         OllamaEmbedder(Canned(vectors), "canned").embed(["text"])

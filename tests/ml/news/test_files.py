@@ -162,19 +162,19 @@ def test_a_source_gives_an_article_that_two_files_hold_once(tmp_path: Path) -> N
     assert NewsFiles(tmp_path).articles(NOON, NOON + timedelta(hours=1)).height == 1
 
 
-def test_a_quiet_time_is_an_empty_table_with_the_schema(tmp_path: Path) -> None:
+def test_a_time_without_news_is_an_empty_table_with_the_schema(tmp_path: Path) -> None:
     full_parquet(tmp_path / "a.parquet", [(NOON, "Title", "Text")])
     quiet = NewsFiles(tmp_path).articles(NOON - timedelta(days=2), NOON - timedelta(days=1))
     assert quiet.is_empty()
     assert quiet.schema == ARTICLE_SCHEMA
 
 
-def test_a_missing_folder_is_an_error_and_not_quiet_news(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_and_not_an_absence_of_news(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="is not a folder"):
         NewsFiles(tmp_path / "nowhere").articles(MIDNIGHT, NOON)
 
 
-def test_a_folder_without_a_readable_file_is_an_error_and_not_quiet_news(tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_file_is_an_error_and_not_an_absence_of_news(tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"no")
     with pytest.raises(UnreadableFile, match="no news file can be read"):
         NewsFiles(tmp_path).articles(MIDNIGHT, NOON)

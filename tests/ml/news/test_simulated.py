@@ -66,7 +66,7 @@ def test_any_range_gives_the_same_articles() -> None:
     assert parts.equals(whole)
 
 
-def test_another_seed_tells_another_story() -> None:
+def test_another_seed_gives_other_articles() -> None:
     stories = [SimulatedNews(seed, ["BTC"], rising).articles(START, START + 5 * DAY) for seed in (1, 2)]
     assert not stories[0].equals(stories[1])
 
@@ -77,7 +77,7 @@ def test_an_article_names_its_asset_and_every_day_has_some() -> None:
     assert articles["known_at"].dt.date().n_unique() == 10
 
 
-def test_no_article_falls_on_midnight_where_its_clock_time_would_be_doubted() -> None:
+def test_no_article_falls_on_midnight_which_would_read_as_a_missing_clock_time() -> None:
     articles = SimulatedNews(1, ["BTC"], rising).articles(START, START + 100 * DAY)
     assert articles.filter(pl.col("known_at") == pl.col("known_at").dt.truncate("1d")).is_empty()
 
@@ -90,7 +90,7 @@ def test_the_tone_follows_the_past_day_loosely() -> None:
     assert mean_score(good[:1]) != mean_score(good)
 
 
-def test_headlines_mean_to_the_lexicon_what_they_are_meant_to_mean() -> None:
+def test_the_lexicon_scores_every_headline_with_its_tone() -> None:
     signs = {"good": 1, "bad": -1, "dull": 0}
     for tone, headlines in _HEADLINES.items():
         for headline, answer in zip(headlines, LexiconSentiment().score(headlines), strict=True):

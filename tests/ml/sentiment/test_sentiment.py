@@ -102,7 +102,7 @@ def test_bad_news_scores_below_zero(headline: str) -> None:
     "headline",
     ["Shares of the trust are interest bearing securities", "The order book of the smart contract", ""],
 )
-def test_everyday_warmth_is_no_opinion_on_a_price(headline: str) -> None:
+def test_everyday_words_of_praise_are_neutral(headline: str) -> None:
     assert LexiconSentiment().score([headline]) == [Sentiment(0.0, 0.5)]
 
 
@@ -177,7 +177,7 @@ def used(content: str, read: int, written: int) -> AIMessage:
     return AIMessage(content=content, usage_metadata=usage)
 
 
-def test_an_answer_that_holds_becomes_a_sentiment_with_its_prompt_hash() -> None:
+def test_a_valid_answer_becomes_a_sentiment_with_its_prompt_hash() -> None:
     model = LanguageModelSentiment(chat('{"score": -0.5, "confidence": 1}'), "fake", LOCAL_PRICE)
     assert model.score(["text"]) == [Sentiment(-0.5, 1.0, SENTIMENT_PROMPT_HASH, 0.0)]
 
@@ -263,7 +263,7 @@ def test_an_abstention_gives_no_row() -> None:
     assert rows["article_id"].to_list() == ["id1"]
 
 
-def test_a_model_that_abstains_from_everything_is_unreachable_and_not_quiet() -> None:
+def test_a_model_that_abstains_from_every_article_is_unreachable() -> None:
     with pytest.raises(ModelUnreachable, match="no usable answer to any of 2"):
         score_articles(articles("Bitcoin rises", "Bitcoin falls"), ["BTC"], Recorded(None, None))
 
@@ -299,7 +299,7 @@ def test_good_news_of_a_crypto_quote_counts_against_the_pair() -> None:
     assert of(judged(), judged((1, 0.5), asset="BTC")).score == pytest.approx(-0.5)
 
 
-def test_the_difference_is_kept_within_bounds() -> None:
+def test_the_difference_stays_within_bounds() -> None:
     assert of(judged((1, 1.0)), judged((1, -1.0), asset="BTC")).score == 1.0
 
 
