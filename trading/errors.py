@@ -14,10 +14,10 @@ MarketloomError
 │   ├── VenueRefused       the venue understood the request and refused it
 │   └── NotAuthorised      the venue does not accept the key, or the key may not do this
 └── Transient              the same call may succeed later
-    ├── StoreUnreachable   PostgreSQL does not answer
-    ├── ModelUnreachable   a language model does not answer
+    ├── StoreUnreachable   PostgreSQL does not respond
+    ├── ModelUnreachable   a language model does not respond
     ├── TrainingFailed     the training process ended without a policy
-    ├── VenueUnreachable   the venue does not answer, or is down for maintenance
+    ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
     └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """

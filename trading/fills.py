@@ -48,10 +48,10 @@ def cost_share(sign: Amount, factor: Amount, taker_fee: float) -> Amount:
     return sign * (factor * (1.0 + sign * taker_fee) - 1.0)
 
 
-def traded_value(equity: float, held: Amount, target: Amount, sign: Amount, lost: Amount) -> Amount:
+def traded_value(equity: float, position_value: Amount, target: Amount, sign: Amount, lost: Amount) -> Amount:
     """Return the value to trade at the reference price so that `target` of equity is in the position *after* costs.
 
-    `held` is the position's value before, `sign` the side of the order, `lost` its `cost_share`. A purchase
+    `position_value` is that before the order, `sign` the side of the order, `lost` its `cost_share`. A purchase
     pays its costs from the cash that is left, so going from 0 to 1 spends all of it.
     """
-    return abs(target * equity - held) / (1.0 + sign * target * lost)
+    return abs(target * equity - position_value) / (1.0 + sign * target * lost)

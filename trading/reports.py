@@ -85,7 +85,7 @@ class BacktestReport:
 
     @property
     def explanations(self) -> tuple[str, ...]:
-        """What kept the strategy from trading, and what the intervals are."""
+        """Notes on what kept the strategy from trading and on the intervals."""
         totals = self.result.totals
         refused = [f"{count} by {rule.replace('_', ' ')}" for rule, count in totals.refused.items() if count]
         lines = [

@@ -62,7 +62,7 @@ def liquidation_price(
     * short: liquidated at this price or above it; level * -quantity * price / leverage is what must be left
 
     Never negative, never NaN: 0 for a long says that no price liquidates it, 0 for a short that every price
-    does. Without a position (quantity 0) the answer is 0.
+    does. Without a position (quantity 0) the result is 0.
     """
     price = cash - cash  # the zero of the caller's kind of number
     if quantity > 0:

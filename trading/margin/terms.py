@@ -15,7 +15,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MarginTerms:
-    """What the venue charges and when it calls and liquidates. Fees are shares of a position's opening value."""
+    """The venue's charges, call level and liquidation level. Fees are shares of a position's opening value."""
 
     opening_fee: Decimal
     rollover_fee: Decimal  # each time `rollover_every` has passed
@@ -42,7 +42,7 @@ class MarginTerms:
 
 @dataclass(frozen=True, slots=True)
 class MarginPosition:
-    """What one fill opened with borrowed money, as far as it is not closed."""
+    """The part of one fill, opened with borrowed money, that is not closed."""
 
     pair: Pair
     quantity: Decimal  # base currency, signed, never zero; below zero: borrowed and sold
@@ -53,7 +53,7 @@ class MarginPosition:
 
     @property
     def value(self) -> Decimal:
-        """What was lent, in quote, at the opening price; fees are shares of it."""
+        """The amount lent, in quote, at the opening price; fees are shares of it."""
         return abs(self.quantity) * self.entry_price
 
     def profit(self, price: Decimal) -> Decimal:

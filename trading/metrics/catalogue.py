@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """What a metric is counted in."""
+    """The unit of a metric."""
 
     SHARE = "share"  # shown in per cent
     YEARLY_SHARE = "share per year"

@@ -11,7 +11,7 @@ from trading.portfolio.exact import divide, exactly
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What decisions have bought (quantity above zero) or sold out of inventory (below zero) and not yet closed."""
+    """The quantity that decisions have bought (above zero) or sold out of inventory (below zero) and not yet closed."""
 
     account: str
     pair: Pair

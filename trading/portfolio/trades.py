@@ -16,7 +16,7 @@ NO_PRICES: Mapping[Pair, Decimal] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What fills of one pair have bought (quantity above zero) or sold first (below zero) and not yet closed."""
+    """The quantity that fills of one pair have bought (above zero) or sold first (below zero) and not yet closed."""
 
     pair: Pair
     quantity: Decimal  # base currency, signed, never zero

@@ -1,4 +1,4 @@
-"""Rounds through three pairs: the one that earns most after every cost, and prices that cannot all be right."""
+"""Rounds through three pairs: the one that gains the most after every cost, and prices that cannot all be right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -67,16 +67,16 @@ def allocations(situation: Situation, targets: Mapping[str, Decimal]) -> tuple[A
     NotStored names an asset without a price. InvalidValue names one that is held and has no target: whether it
     is to be sold is not for this module to guess.
     """
-    held = {asset: amount for asset, amount in situation.balances.items() if amount}
-    if untargeted := [asset for asset in held if asset not in targets]:
+    owned = {asset: amount for asset, amount in situation.balances.items() if amount}
+    if untargeted := [asset for asset in owned if asset not in targets]:
         raise InvalidValue(f"{', '.join(untargeted)} is held and has no target: give it one, 0 to sell it")
-    wanted = {asset: target for asset, target in targets.items() if target or asset in held}
+    wanted = {asset: target for asset, target in targets.items() if target or asset in owned}
     prices = {asset: rate(asset, situation.quote, situation.market.prices) for asset in wanted}
     with exactly():
-        values = {asset: held.get(asset, Decimal(0)) * price for asset, price in prices.items()}
+        values = {asset: owned.get(asset, Decimal(0)) * price for asset, price in prices.items()}
         total = sum(values.values(), Decimal(0))
         surplus = {asset: values[asset] - target * total for asset, target in wanted.items()}
-        free = {asset: amount - situation.reserved.get(asset, Decimal(0)) for asset, amount in held.items()}
+        free = {asset: amount - situation.reserved.get(asset, Decimal(0)) for asset, amount in owned.items()}
     if not total:
         return ()
     with localcontext(ROUND_DOWN_CONTEXT):

@@ -12,7 +12,7 @@ from trading.rebalancing.rules import RebalancingRules
 
 
 class TriggerKind(StrEnum):
-    """What can call for a trade."""
+    """The kinds of limits that call for a trade."""
 
     CONCENTRATION = "concentration"
     DRIFT = "drift"

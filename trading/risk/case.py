@@ -37,7 +37,7 @@ class VenueTerms(NamedTuple):
 
 
 class AmountsPerUnit(NamedTuple):
-    """What one unit of base currency costs in every sense."""
+    """Risk, value and cost of one unit of base currency."""
 
     risk: Decimal  # equity currency lost when the proposed stop is hit
     value: Decimal  # equity currency
@@ -53,7 +53,7 @@ class SizeBound(NamedTuple):
 
 @dataclass(slots=True)  # not frozen: making a frozen one takes several times as long
 class Case:
-    """What the rules read. Nothing changes once it is made."""
+    """Everything that the rules read. Nothing changes once it is made."""
 
     proposal: Proposal
     state: AccountState

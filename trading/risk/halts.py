@@ -21,7 +21,7 @@ from trading.risk.values import Answer, Halt, HaltKind
 
 @dataclass(frozen=True, slots=True)
 class EquityLevels:
-    """What an account is worth now and was worth at its peak and at the day's opening, in one asset."""
+    """The equity of an account now, at its peak and at the day's opening, in one asset."""
 
     equity: Decimal
     peak: Decimal  # highest equity since the account opened or was resumed
@@ -68,7 +68,7 @@ def _daily_loss_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Hal
 
 
 def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
-    """What was lost, in words; empty while it is less than the limit."""
+    """The loss in words; empty while it is less than the limit."""
     with exactly():
         lost, allowed = before - equity, Decimal(repr(limit)) * before
     if lost <= 0 or lost < allowed:
@@ -95,7 +95,7 @@ def _losing_streak_halt(
 
 
 def _round_trips(trades: Sequence[ClosedTrade]) -> list[tuple[datetime, Decimal]]:
-    """When each closed and what it gained, oldest first: a position that is closed in parts is one loss, not many."""
+    """Closing time and gain of each, oldest first: a position that is closed in parts is one loss, not many."""
     trips: dict[tuple[Pair, datetime], tuple[datetime, Decimal]] = {}
     for trade in trades:
         key = (trade.pair, trade.opened_at)

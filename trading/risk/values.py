@@ -1,4 +1,4 @@
-"""What risk is asked and what it answers: plain values without rules."""
+"""The inputs and results of risk, and the halts of trading: plain values without rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ Amount = float | Decimal
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the consensus wants. Prices are quote per base; None where there is none."""
+    """The order that the consensus proposes. Prices are quote per base; None where there is none."""
 
     pair_key: str
     side: Side
@@ -65,7 +65,7 @@ class Halt:
 
     @property
     def needs_resume(self) -> bool:
-        """Whether only a person can end it."""
+        """True when only a person can end it."""
         return self.until is None and self.resume is None
 
     def active(self, at: datetime) -> bool:
@@ -94,7 +94,7 @@ class AccountState:
 
 @dataclass(frozen=True, slots=True)
 class MarketState:
-    """What the size depends on beside prices; None where not known: then the careful choice is made."""
+    """Market figures that the size depends on besides prices; None where not known: then the careful choice is made."""
 
     volatility: float | None  # of a year: standard deviation of log returns (0.6 = 60 %)
     btc_correlation: float | None  # -1..1; ignored for pairs of BTC itself
@@ -117,7 +117,7 @@ class Ages:
 
 
 class Answer(NamedTuple):
-    """What one rule measured, against which limit, and whether it lets the order pass."""
+    """The result of one rule: what it measured, against which limit, and whether it lets the order pass."""
 
     measured: Amount
     limit: Amount

@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trading.risk.risk_case import LIMITS
+from tests.trading.risk.risk_case import (
+    CLOSE,
+    LIMITS,
+    STATE,
+    decide,
+    refused_by,
+)
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
-from trading.risk import Halt, HaltKind, Resume
+from trading.risk import RULES, Halt, HaltKind, Resume
 from trading.risk.halts import EquityLevels, active_halts, due_halts
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -53,7 +59,7 @@ def kinds(halts: list[Halt]) -> list[HaltKind]:
     return [halt.kind for halt in halts]
 
 
-def test_nothing_is_due_while_nothing_is_lost() -> None:
+def test_no_halt_begins_while_nothing_is_lost() -> None:
     assert due() == []
     assert due(EquityLevels(Decimal(1200), Decimal(1000), Decimal(1000))) == []
 
@@ -90,7 +96,7 @@ def test_a_time_of_another_zone_ends_with_the_utc_day() -> None:
     assert halt.until == datetime(2024, 5, 7, tzinfo=UTC)
 
 
-def test_a_halt_that_holds_does_not_begin_again() -> None:
+def test_an_active_halt_does_not_begin_again() -> None:
     lost = EquityLevels(Decimal(800), Decimal(1000), Decimal(1000))
     first = due(lost)
     assert kinds(first) == [HaltKind.DRAWDOWN, HaltKind.DAILY_LOSS]
@@ -162,7 +168,7 @@ def test_a_loss_of_one_part_and_a_larger_gain_of_the_other_is_a_win() -> None:
     assert due(closed=losses + mixed, now=NOON + 3 * MINUTE) == []
 
 
-def test_a_halt_of_later_does_not_hold_now() -> None:
+def test_a_halt_of_later_is_not_active_now() -> None:
     later = Halt(HaltKind.DRAWDOWN, NOON, None, "x")
     assert active_halts([later], NOON - MINUTE) == ()
     assert active_halts([later], NOON) == (later,)
@@ -178,3 +184,42 @@ def test_equity_below_a_limit_always_halts_and_above_it_never(
     found = kinds(due(EquityLevels(equity, peak, opening)))
     assert (HaltKind.DRAWDOWN in found) is (equity * 10 <= peak * 9)
     assert (HaltKind.DAILY_LOSS in found) is (equity * 100 <= opening * 97)
+
+
+@pytest.mark.parametrize(
+    ("equity", "approved"), [(9_000.01, True), (9_000.0, False), (8_000.0, False), (12_000.0, True)]
+)
+def test_trading_pauses_once_the_drawdown_is_reached(equity: float, approved: bool) -> None:
+    assessment = decide(state=replace(STATE, equity=equity, day_opening_equity=equity))
+    assert assessment.approved or refused_by(assessment, "drawdown")
+    assert assessment.approved is approved
+
+
+@pytest.mark.parametrize(("equity", "approved"), [(9_700.01, True), (9_700.0, False)])
+def test_the_day_ends_for_entries_once_its_loss_is_reached(equity: float, approved: bool) -> None:
+    assessment = decide(state=replace(STATE, equity=equity))
+    assert assessment.approved or refused_by(assessment, "daily loss")
+    assert assessment.approved is approved
+
+
+@pytest.mark.parametrize(
+    ("kind", "until", "expected"),
+    [
+        (HaltKind.DRAWDOWN, None, "until a person resumes"),
+        (HaltKind.DAILY_LOSS, NOON + timedelta(hours=12), "until 2024-05-07 00:00 UTC"),
+        (HaltKind.LOSING_STREAK, NOON + timedelta(minutes=30), "until 2024-05-06 12:30 UTC"),
+    ],
+)
+def test_a_halt_closes_its_rule_although_equity_has_recovered(
+    kind: HaltKind, until: datetime | None, expected: str
+) -> None:
+    halted = replace(STATE, halts=(Halt(kind, NOON, until, "as it was"),))
+    assessment = decide(state=halted)
+    assert refused_by(assessment, kind.value)
+    assert expected in assessment.rejection_reason
+    assert "as it was" in assessment.rejection_reason
+    assert decide(CLOSE, halted).approved
+
+
+def test_every_halt_has_a_rule_of_its_name() -> None:
+    assert {kind.value for kind in HaltKind} <= set(RULES)

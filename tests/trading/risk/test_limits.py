@@ -1,4 +1,4 @@
-"""Whatever is proposed, whatever the account says and whatever came before: no order goes beyond a limit.
+"""No order goes beyond a limit, whatever is proposed, whatever the account is and whatever came before.
 
 The limits are computed again here, in fractions, from the values that went in; nothing of the code under test helps.
 """
@@ -375,29 +375,31 @@ def test_nothing_that_guards_entries_keeps_a_position_from_being_closed(
 
 
 @dataclass
-class Book:
+class FractionAccount:
     """An account of fractions on which approved orders are filled, in full and at once, at the proposed price."""
 
     balances: dict[str, Fraction]
     prices: dict[str, Fraction]  # in the equity currency
-    bets: list[tuple[Pair, Side, Fraction]] = field(default_factory=list)  # value when it was opened
+    exposures: list[tuple[Pair, Side, Fraction]] = field(default_factory=list)  # value when it was opened
 
     @property
     def equity(self) -> Fraction:
         return sum((amount * self.prices[asset] for asset, amount in self.balances.items()), Fraction(0))
 
     def exposure(self, asset: str) -> Fraction:
-        return sum((value for pair, _, value in self.bets if asset in (pair.base, pair.quote)), Fraction(0))
+        return sum(
+            (value for pair, _, value in self.exposures if asset in (pair.base, pair.quote)), Fraction(0)
+        )
 
     def state(self, pair: Pair) -> AccountState:
-        """As risk is told; digits that a venue does not have are left out, against the account."""
-        values = [value for _, _, value in self.bets]
+        """The state that risk is given; digits that a venue does not have are rounded against the account."""
+        values = [value for _, _, value in self.exposures]
         equity = _down(self.equity)
         return AccountState(
             equity=equity,
             equity_peak=equity,
             day_opening_equity=equity,
-            position_value=_up(sum((v for p, _, v in self.bets if p == pair), Fraction(0))),
+            position_value=_up(sum((v for p, _, v in self.exposures if p == pair), Fraction(0))),
             base_exposure=_up(self.exposure(pair.base)),
             quote_exposure=Decimal(0) if pair.quote == "USDT" else _up(self.exposure(pair.quote)),
             exposure_value=_up(sum(values, Fraction(0))),
@@ -405,14 +407,14 @@ class Book:
             available_quote=_down(self.balances[pair.quote]),
             quote_rate=_down(self.prices[pair.quote]),
             recent_orders=0,
-            others=tuple(OtherPosition(p.key, side, 0.5) for p, side, _ in self.bets if p != pair),
+            others=tuple(OtherPosition(p.key, side, 0.5) for p, side, _ in self.exposures if p != pair),
             halts=(),
         )
 
     def fill(self, pair: Pair, side: Side, size: Fraction, price: Fraction, fee: Fraction) -> None:
         self.balances[pair.base] += side.sign * size
         self.balances[pair.quote] -= side.sign * size * price + size * price * fee
-        self.bets.append((pair, side, size * price * self.prices[pair.quote]))
+        self.exposures.append((pair, side, size * price * self.prices[pair.quote]))
 
 
 def _down(value: Fraction) -> Decimal:
@@ -447,7 +449,7 @@ PAIRS = {
 def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a_limit(
     wanted: list[tuple[Pair, Side, float, float, float]],
 ) -> None:
-    book = Book(
+    account = FractionAccount(
         {"USDT": Fraction(1000), "BTC": Fraction(8), "XRP": Fraction(500)},
         {"USDT": Fraction(1), "BTC": Fraction(100), "XRP": Fraction(1, 2)},
     )
@@ -466,16 +468,21 @@ def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a
             pair.key, side, entry, entry * (1 - side.sign * stop), entry * (1 + side.sign * stop * reward),
             leverage, True, False, None,
         )  # fmt: skip
-        before = book.equity
-        result = decide(proposal, book.state(pair), instrument=instrument)
+        before = account.equity
+        result = decide(proposal, account.state(pair), instrument=instrument)
         if not result.approved:
             continue
         fee = Fraction(instrument.taker_fee)
-        book.fill(pair, side, Fraction(result.adjusted_size), price, fee)
+        account.fill(pair, side, Fraction(result.adjusted_size), price, fee)
         spent = pair.quote if side is Side.BUY else pair.base
-        assert book.balances[spent] * book.prices[spent] >= SHARE["reserve"] * before - Fraction(1, 10**15)
-        assert all(amount >= 0 for amount in book.balances.values())
-        assert sum(value for _, _, value in book.bets) <= SHARE["total_exposure"] * before
-        assert sum(value for each, _, value in book.bets if each == pair) <= SHARE["position_cap"] * before
-        assert book.exposure(pair.base) <= SHARE["asset_cap"] * before
-        assert pair.quote == "USDT" or book.exposure(pair.quote) <= SHARE["asset_cap"] * before
+        assert account.balances[spent] * account.prices[spent] >= SHARE["reserve"] * before - Fraction(
+            1, 10**15
+        )
+        assert all(amount >= 0 for amount in account.balances.values())
+        assert sum(value for _, _, value in account.exposures) <= SHARE["total_exposure"] * before
+        assert (
+            sum(value for each, _, value in account.exposures if each == pair)
+            <= SHARE["position_cap"] * before
+        )
+        assert account.exposure(pair.base) <= SHARE["asset_cap"] * before
+        assert pair.quote == "USDT" or account.exposure(pair.quote) <= SHARE["asset_cap"] * before

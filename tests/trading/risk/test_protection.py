@@ -1,3 +1,5 @@
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -6,8 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trading.risk.risk_case import (
+    INSTRUMENT,
+    LIMITS,
+    LONG,
+    SHORT,
+    decide,
+    refused_by,
+    verdict,
+)
 from trading.market import TIME, Pair
 from trading.portfolio import Position
+from trading.risk import Proposal
 from trading.risk.protection import hit_protection
 
 OPENED = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -65,7 +77,7 @@ def test_the_target_is_touched_by_a_high() -> None:
     assert hit((103, 110, 104)).startswith("take-profit 110")
 
 
-def test_when_one_candle_touches_both_the_stop_is_believed() -> None:
+def test_when_one_candle_touches_both_the_stop_counts() -> None:
     assert hit((97, 111, 100)).startswith("stop-loss")
 
 
@@ -107,7 +119,7 @@ def test_a_position_filled_beyond_its_stop_is_closed_at_once() -> None:
 
 @pytest.mark.parametrize("after", [0.5, 1.5, 4.0])
 @given(story=st.lists(st.tuples(*[st.floats(96, 115)] * 3), max_size=12))
-def test_a_position_that_is_kept_never_closed_beyond_any_level_it_had(
+def test_a_position_that_stays_open_never_passed_any_level_it_had(
     after: float, story: list[tuple[float, ...]]
 ) -> None:
     rows = [(min(each), max(each), sorted(each)[1]) for each in story]
@@ -120,3 +132,69 @@ def test_a_position_that_is_kept_never_closed_beyond_any_level_it_had(
         if best >= 100 + after * 2:
             stop = max(stop, best - 2)
         assert close > stop - 1e-9
+
+
+IMPOSSIBLE = [math.nan, math.inf, -math.inf, -1.0, 1e300, Decimal("sNaN"), Decimal("1e400"), 1e-300]
+
+
+def test_a_missing_stop_or_take_profit_is_refused() -> None:
+    assert refused_by(decide(replace(LONG, stop=None)), "stop-loss")
+    assert refused_by(decide(replace(LONG, take_profit=None)), "take-profit")
+
+
+@pytest.mark.parametrize(
+    "proposal", [replace(LONG, stop=101.0), replace(LONG, stop=100.0), replace(SHORT, stop=99.0)]
+)
+def test_a_stop_on_the_wrong_side_is_refused(proposal: Proposal) -> None:
+    assert refused_by(decide(proposal), "stop-loss")
+
+
+@pytest.mark.parametrize(
+    "proposal",
+    [replace(LONG, take_profit=99.0), replace(SHORT, take_profit=101.0), replace(SHORT, take_profit=-5.0)],
+)
+def test_a_take_profit_on_the_wrong_side_is_refused(proposal: Proposal) -> None:
+    assert refused_by(decide(proposal), "take-profit")
+
+
+def test_a_stop_too_far_away_is_refused() -> None:
+    assert refused_by(decide(replace(LONG, stop=97.9, take_profit=110.0)), "stop-loss")
+
+
+def test_a_reward_too_small_for_the_risk_is_refused() -> None:
+    assert refused_by(decide(replace(LONG, take_profit=102.9)), "take-profit")
+    assert decide(replace(LONG, take_profit=103.0)).approved
+
+
+def test_rounding_moves_the_stop_towards_the_entry_and_the_target_away_from_it() -> None:
+    long = decide(replace(LONG, stop=98.04, take_profit=104.01))
+    short = decide(replace(SHORT, stop=101.96, take_profit=95.99))
+    assert (long.stop_loss_price, long.take_profit_price) == (Decimal("98.1"), Decimal("104.1"))
+    assert (short.stop_loss_price, short.take_profit_price) == (Decimal("101.9"), Decimal("95.9"))
+
+
+def test_a_stop_that_only_rounding_pushed_over_the_limit_is_still_good() -> None:
+    assert decide(replace(LONG, stop=97.99999999999999)).stop_loss_price == Decimal("98.0")
+
+
+def test_a_stop_that_rounding_takes_to_the_entry_is_refused() -> None:
+    coarse = replace(INSTRUMENT, price_increment=Decimal("5"))
+    assert refused_by(decide(instrument=coarse), "stop-loss")
+
+
+@pytest.mark.parametrize("wrong", [*IMPOSSIBLE, 0.0])
+def test_an_impossible_stop_is_refused(wrong: float) -> None:
+    assert refused_by(decide(replace(LONG, stop=wrong)), "stop-loss")
+
+
+@pytest.mark.parametrize("proposal", [LONG, SHORT])
+def test_the_stop_trails_after_a_gain_of_one_and_a_half_times_the_risk(proposal: Proposal) -> None:
+    assessment = decide(proposal)
+    assert assessment.trailing_after_price == 100 + proposal.side.sign * 3
+    assert assessment.trailing_distance == 2
+    assert "behind the best price" in verdict(assessment, "trailing stop").note
+
+
+def test_a_gain_that_would_take_the_price_below_zero_can_never_start_the_trailing_stop() -> None:
+    late = replace(LIMITS, trailing_after=60.0)
+    assert refused_by(decide(SHORT, limits=late), "trailing stop")

@@ -1,0 +1,166 @@
+import math
+from dataclasses import replace
+from decimal import Decimal, localcontext
+
+import pytest
+
+from tests.trading.risk.risk_case import (
+    BORROWING,
+    BUY_BACK,
+    CALM,
+    CLOSE,
+    FRESH,
+    INSTRUMENT,
+    LENT,
+    LIMITS,
+    LONG,
+    SHORT,
+    STATE,
+    decide,
+    refused_by,
+    verdict,
+)
+from trading.risk import RULES, MarketState
+from trading.risk.assessment import build_case
+from trading.risk.exact import EXACT
+
+
+def test_the_size_risks_the_allowed_share_at_the_stop() -> None:
+    narrow = replace(LIMITS, risk_per_trade=0.002)
+    assert decide(limits=narrow).adjusted_size == Decimal("10")
+    assert verdict(decide(limits=narrow), "risk per trade").value == 0.002
+
+
+def test_the_size_is_converted_from_the_equity_currency() -> None:
+    narrow = replace(LIMITS, risk_per_trade=0.002)
+    assert decide(state=replace(STATE, quote_rate=2.0), limits=narrow).adjusted_size == Decimal("5")
+
+
+def test_the_position_cap_counts_what_the_pair_already_holds() -> None:
+    assert decide().adjusted_size == Decimal("20")
+    assert decide(state=replace(STATE, position_value=500.0)).adjusted_size == Decimal("15")
+
+
+def test_a_position_above_its_cap_may_not_grow() -> None:
+    assert refused_by(decide(state=replace(STATE, position_value=2001.0)), "position cap")
+
+
+def test_a_position_at_its_cap_leaves_no_quantity_and_says_why() -> None:
+    assessment = decide(state=replace(STATE, position_value=2000.0))
+    assert refused_by(assessment, "minimum quantity")
+    assert "position cap" in assessment.rejection_reason
+
+
+def test_total_exposure_bounds_the_size() -> None:
+    assert decide(state=replace(STATE, exposure_value=5900.0)).adjusted_size == Decimal("1")
+    assert refused_by(decide(state=replace(STATE, exposure_value=6100.0)), "total exposure")
+
+
+def test_a_purchase_leaves_the_reserve_and_the_fee_in_the_quote_balance() -> None:
+    assessment = decide(state=replace(STATE, available_quote=Decimal("1000")))
+    assert assessment.adjusted_size == Decimal("4.987")  # (1000 - 5 % of 10,000) / 100.26, rounded down
+    assert verdict(assessment, "balance").value <= 500
+
+
+def test_a_sale_is_backed_by_inventory_less_the_reserve() -> None:
+    assert decide(SHORT, replace(STATE, available_base=Decimal("10"))).adjusted_size == Decimal("5.000")
+
+
+def test_repeated_sales_never_use_up_the_reserve() -> None:
+    left = Decimal("30")
+    for _ in range(50):
+        left -= decide(SHORT, replace(STATE, available_base=left)).adjusted_size
+    assert left == 5  # 500 at a price of 100
+
+
+def test_the_reserve_is_counted_in_the_equity_currency() -> None:
+    state = replace(STATE, quote_rate=0.5, available_quote=Decimal("1500"))
+    assert decide(state=state).adjusted_size == Decimal("4.987")  # 500 are 1000 in a quote worth half
+
+
+def test_a_sale_without_inventory_is_refused() -> None:
+    assessment = decide(SHORT, replace(STATE, available_base=0.0))
+    assert refused_by(assessment, "balance")
+
+
+def test_closing_is_bound_by_the_whole_free_balance() -> None:
+    held = replace(STATE, available_base=Decimal("2.9876"))
+    assert decide(CLOSE, held).adjusted_size == Decimal("2.987")
+
+
+def test_buying_back_pays_the_fee_from_the_whole_quote_balance() -> None:
+    state = replace(STATE, available_quote=Decimal("100.26"))
+    assert decide(BUY_BACK, state).adjusted_size == Decimal("1.000")
+
+
+def test_on_spot_nothing_is_borrowed_however_much_is_proposed() -> None:
+    assessment = decide(replace(BORROWING, leverage=3.0))
+    assert assessment.approved
+    assert assessment.adjusted_leverage == 1
+
+
+@pytest.mark.parametrize(("asked", "used"), [(1.0, "1"), (2.0, "2"), (3.0, "3"), (50.0, "3")])
+def test_leverage_is_what_is_proposed_up_to_the_limit(asked: float, used: str) -> None:
+    assert decide(replace(BORROWING, leverage=asked), instrument=LENT).adjusted_leverage == Decimal(used)
+
+
+def test_the_venue_s_own_maximum_leverage_comes_first() -> None:
+    two = replace(INSTRUMENT, maximum_leverage=Decimal(2))
+    assert decide(BORROWING, instrument=two).adjusted_leverage == 2
+
+
+def test_without_a_live_record_nothing_is_borrowed() -> None:
+    assert decide(replace(BORROWING, live_record=False), instrument=LENT).adjusted_leverage == 1
+
+
+@pytest.mark.parametrize(
+    ("volatility", "used"),
+    [(0.0, "3"), (0.5, "3"), (0.75, "2"), (0.9, "1.66"), (1.5, "1"), (80.0, "1"), (None, "1")],
+)
+def test_leverage_shrinks_as_volatility_rises_and_is_1_while_it_is_not_known(
+    volatility: float | None, used: str
+) -> None:
+    market = MarketState(volatility, 0.0)
+    assert decide(BORROWING, instrument=LENT, market=market).adjusted_leverage == Decimal(used)
+
+
+@pytest.mark.parametrize("wrong", [0.99, 0.0, -3.0, math.nan, math.inf, 1e300])
+def test_an_impossible_leverage_is_refused(wrong: float) -> None:
+    assert refused_by(decide(replace(BORROWING, leverage=wrong), instrument=LENT), "leverage")
+
+
+def test_leverage_ties_up_less_of_the_balance_and_pays_the_whole_fee() -> None:
+    poor = replace(STATE, available_quote=Decimal("600"))
+    assert decide(BORROWING, poor, instrument=LENT).adjusted_size == Decimal("2.976")  # 100 x 3 / 100.78
+
+
+def test_leverage_does_not_make_a_position_larger_than_its_cap() -> None:
+    assert decide(BORROWING, instrument=LENT).adjusted_size == decide().adjusted_size == 20
+
+
+@pytest.mark.parametrize("asset", ["base_exposure", "quote_exposure"])
+def test_positions_of_one_asset_are_capped_together(asset: str) -> None:
+    held = replace(STATE, exposure_value=3900.0)
+    assert decide(state=replace(held, **{asset: 3900.0})).adjusted_size == Decimal("1")
+    assert refused_by(decide(state=replace(held, **{asset: 4000.1})), "asset cap")
+
+
+@pytest.mark.parametrize(
+    ("rule", "size"),
+    [
+        ("BTC correlation", "20.001"),
+        ("risk per trade", "50.001"),
+        ("position cap", "20.001"),
+        ("asset cap", "40.001"),
+        ("total exposure", "60.001"),
+        ("balance", "44.884"),
+        ("quantity increment", "19.9995"),
+        ("minimum quantity", "0.001"),
+        ("minimum cost", "0.049"),
+    ],
+)
+def test_an_unbounded_size_is_refused_by_each_rule_of_size(rule: str, size: str) -> None:
+    with localcontext(EXACT):
+        case = build_case(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
+        assert RULES[rule](case).passes
+        assert not RULES[rule](replace(case, size=Decimal(size))).passes
