@@ -20,16 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import market
+from benchmarks.crossings import CrossingPlans, ema_crossings
 from benchmarks.row import Benchmark, Row, best, row
 from trading.backtest import (
     AccountRules,
     Backtest,
     Bars,
-    CrossPlans,
     Decisions,
     Margin,
     Plan,
-    ema_crosses,
     run,
     sweep,
 )
@@ -73,7 +72,7 @@ def backtest_year() -> Iterator[Row]:
     arguments = (candles.open, candles.low, candles.close, market.FAST, market.SLOW, market.STOP, market.FEE)
 
     def ours() -> Backtest:
-        return run(bars, Plan(ema_crosses(bars.close, market.FAST, market.SLOW), stop=market.STOP), RULES)
+        return run(bars, Plan(ema_crossings(bars.close, market.FAST, market.SLOW), stop=market.STOP), RULES)
 
     _check_agreement(ours(), floor(*arguments), candles)
     ours_seconds, floor_seconds = best(ours, ROUNDS), best(lambda: floor(*arguments), ROUNDS)
@@ -128,10 +127,10 @@ def backtest_sweep100() -> Iterator[Row]:
     bars = _year()[1]
 
     def ours() -> Any:
-        return sweep(bars, CrossPlans(bars.close, PAIRS, market.STOP), RULES)
+        return sweep(bars, CrossingPlans(bars.close, PAIRS, market.STOP), RULES)
 
     def singly() -> list[Backtest]:
-        return [run(bars, Plan(ema_crosses(bars.close, *pair), stop=market.STOP), RULES) for pair in PAIRS]
+        return [run(bars, Plan(ema_crossings(bars.close, *pair), stop=market.STOP), RULES) for pair in PAIRS]
 
     finals = [one.totals.final_equity for one in singly()]
     if ours().totals["final_equity"].to_list() != finals:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import talib
+
+from benchmarks.crossings import ema_crossings, signals
 
 CANDLES = 525_600
 FAST, SLOW = 9, 21
@@ -50,18 +51,10 @@ def year(candles: int = CANDLES, seed: int = 7) -> BenchmarkMarket:
     low = np.minimum(opens, close) * (1 - reach[1])
     opens, high, low, close = (np.round(prices, 2) for prices in (opens, high, low, close))
     times = START + MINUTE * np.arange(candles, dtype=np.int64)
-    entries, exits = crossings(close)
+    entries, exits = signals(ema_crossings(close, FAST, SLOW))
     return BenchmarkMarket(
         open_time=times, open=opens, high=high, low=low, close=close, entries=entries, exits=exits
     )
-
-
-def crossings(close: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Find the candles at whose close the fast average has just crossed above, or fallen to or below, the slow one."""
-    above = talib.EMA(close, FAST) > talib.EMA(close, SLOW)  # unknown counts as below
-    before = np.append(False, above[:-1])
-    known = np.arange(close.size) >= SLOW  # both averages at this close and at the one before
-    return above & ~before & known, ~above & before & known
 
 
 def _jumps(random: np.random.Generator, candles: int, chance: float) -> Array:

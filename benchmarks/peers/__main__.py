@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import talib
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import market as markets
+from benchmarks.crossings import ema_crossings, signals
 from benchmarks.peers import ours
 from benchmarks.peers.comparison import compare
 from benchmarks.peers.environments import ENVIRONMENTS, FREQTRADE, NAUTILUS, VECTORBT, Environment, build
@@ -158,18 +158,12 @@ def write_markets(folder: Path) -> dict[str, Path]:
     year = dict(np.load(files["year"]))
     np.savez(files["tight"], **year | {"stop": TIGHT})
     fast, slow = np.array([(fast, slow) for fast in FAST_WINDOWS for slow in SLOW_WINDOWS]).T
-    signals = [crossings(year["close"], *pair) for pair in zip(fast.tolist(), slow.tolist(), strict=True)]
-    entries, exits = (np.stack(columns, axis=1) for columns in zip(*signals, strict=True))
+    pairs = zip(fast.tolist(), slow.tolist(), strict=True)
+    columns = [signals(ema_crossings(year["close"], *pair)) for pair in pairs]
+    entries, exits = (np.stack(flags, axis=1) for flags in zip(*columns, strict=True))
+    entries[-1] = exits[-1] = False  # no open follows
     np.savez(files["sweep"], entries=entries, exits=exits, fast=fast, slow=slow)
     return files
-
-
-def crossings(close: ours.Floats, fast: int, slow: int) -> tuple[ours.Flags, ours.Flags]:
-    """As `benchmarks.market` for any windows; signals of the last candle are dropped."""
-    above = talib.EMA(close, fast) > talib.EMA(close, slow)  # unknown counts as below
-    before = np.append(False, above[:-1])
-    known = (np.arange(close.size) >= slow) & (np.arange(close.size) < close.size - 1)
-    return above & ~before & known, ~above & before & known
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.crossings import CrossingPlans, ema_crossings
 from benchmarks.market import FAST, SLOW
 from benchmarks.peers.protocol import Ledger, Market, best_of
 from trading.backtest import (
     AccountRules,
     Backtest,
     Bars,
-    CrossPlans,
     Decisions,
     Plan,
     Sweep,
-    ema_crosses,
     run,
     sweep,
 )
@@ -106,13 +105,13 @@ def swept(
     plans = Signalled(columns, market.stop)
     given, found = best_of(lambda: sweep(bars, plans, limits), SWEEPS)
     from_prices, _ = best_of(
-        lambda: sweep(bars, CrossPlans(market.close, pairs, market.stop), limits), SWEEPS
+        lambda: sweep(bars, CrossingPlans(market.close, pairs, market.stop), limits), SWEEPS
     )
     return given, from_prices, found
 
 
 def crossing(market: Market) -> Plan:
-    return Plan(ema_crosses(market.close, FAST, SLOW), stop=market.stop)
+    return Plan(ema_crossings(market.close, FAST, SLOW), stop=market.stop)
 
 
 def bars_of(market: Market) -> Bars:

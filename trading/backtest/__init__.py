@@ -30,7 +30,6 @@ nothing: `run` and `sweep` load Numba when they are first called.
 """
 
 from trading.backtest.bars import Bars
-from trading.backtest.crosses import CrossPlans, ema_crosses
 from trading.backtest.decisions import Decisions
 from trading.backtest.engine import Sweep, run, sweep
 from trading.backtest.exposure import BacktestResult, holding_prices, run_exposures, step
@@ -44,13 +43,11 @@ __all__ = [
     "Backtest",
     "BacktestResult",
     "Bars",
-    "CrossPlans",
     "Decisions",
     "Margin",
     "Plan",
     "Sweep",
     "Totals",
-    "ema_crosses",
     "holding_prices",
     "run",
     "run_exposures",

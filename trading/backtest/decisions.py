@@ -42,10 +42,8 @@ class Decisions:
     @classmethod
     def of(cls, target: Array) -> "Decisions":
         """From one target per candle (n,), NaN where nothing new is decided."""
-        from trading.backtest.decision_kernel import runs_of_targets
-
-        row, until, wanted = runs_of_targets(np.ascontiguousarray(target, np.float64))
-        return cls(row, until, wanted, target.size)
+        candle = np.flatnonzero(target == target)
+        return cls._runs(candle, target[candle], target.size)
 
     @classmethod
     def of_signals(cls, entries: Flags, exits: Flags) -> "Decisions":
@@ -53,15 +51,20 @@ class Decisions:
 
         Raises InvalidValue for anything but two arrays of flags of one length.
         """
-        from trading.backtest.decision_kernel import runs_of_flags
-
         if entries.ndim != 1 or entries.shape != exits.shape or not entries.dtype == exits.dtype == np.bool_:
             raise InvalidValue(
                 f"entries {entries.dtype}{entries.shape} and exits {exits.dtype}{exits.shape} must be flags, "
                 "one of each per candle"
             )
-        row, until, wanted = runs_of_flags(np.ascontiguousarray(entries), np.ascontiguousarray(exits))
-        return cls(row, until, wanted, entries.size)
+        candle = np.flatnonzero(entries | exits)
+        return cls._runs(candle, entries[candle].astype(np.float64), entries.size)
+
+    @classmethod
+    def _runs(cls, candle: Rows, target: Array, candles: int) -> "Decisions":
+        """From the candles that decide, ascending, and what they do: neighbours of one target are one run."""
+        changes = (np.diff(candle) != 1) | (target[1:] != target[:-1])
+        begins, ends = np.append(True, changes)[: candle.size], np.append(changes, True)[: candle.size]
+        return cls(candle[begins], candle[ends], target[begins], candles)
 
     def dense(self) -> Array:
         """One target per candle, NaN where nothing new is decided."""

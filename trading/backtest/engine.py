@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -15,9 +15,9 @@ import polars as pl
 from trading.backtest import records
 from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions
-from trading.backtest.path import Rows
-from trading.backtest.plan import AccountRules, Plan
-from trading.backtest.records import Records, single
+from trading.backtest.path import PathRows
+from trading.backtest.plan import DISTANCES, AccountRules, Plan
+from trading.backtest.records import Arrays, Records, single
 from trading.backtest.result import Backtest, Totals
 from trading.errors import InvalidValue
 from trading.market import TIME
@@ -25,8 +25,7 @@ from trading.market import TIME
 Array = npt.NDArray[np.float64]
 DAY = 86_400_000_000
 MICROSECOND = timedelta(microseconds=1)
-NOTHING: Array = np.empty(0)
-TOGETHER = 4  # neighbours go to one thread: plans that are made in groups are made once
+NO_EQUITY: Array = np.empty(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,21 +45,19 @@ def run(
     The first call of a process loads the compiled kernel. Raises InvalidValue for a plan of another length or an
     opening equity that is not above zero, InvalidCandles for a path of another market.
     """
-    rows = Rows.of(bars, path)
+    rows = PathRows.of(bars, path)
     decisions = _decisions(plan, bars)
-    orders = _most_orders(decisions, plan)
-    equity, fills, trades, daily = _together(
-        (np.dtype(np.float64), len(bars)),
-        (records.FILL, 3 * orders + 1),  # an order fills twice at most, its stop once
-        (records.TRADE, orders + 1),
-        (np.dtype(np.float64), _most_days(bars)),
-    )
+    orders = _max_orders(decisions, plan)
     account = _account(opening_equity)
-    _walk(bars, rows, decisions, plan, rules, account, fills, trades, equity, daily)
+    fills = np.empty(3 * orders + 1, records.FILL)  # an order fills twice at most, its stop once
+    trades = np.empty(orders + 1, records.TRADE)
+    equity, daily_equity = np.empty(len(bars)), np.empty(_max_days(bars))
+    written = {"fills": fills, "trades": trades, "equity": equity, "daily_equity": daily_equity}
+    _walk(bars, rows, decisions, plan, rules, account=account, **written)
     return Backtest(
         bars=bars,
         equity=equity,
-        daily_equity=daily[: account["days"][0]],
+        daily_equity=daily_equity[: account["days"][0]],
         totals=Totals.of(account, bars, opening_equity),
         path_candles=rows.followed,
         fill_records=fills[: account["fills"][0]],
@@ -76,7 +73,7 @@ def sweep(
     path: Bars | None = None,
     threads: int | None = None,
 ) -> Sweep:
-    """The sums of each plan's own `run`, to the bit, without equity curve and ledger: memory grows by days only.
+    """Return the sums of each plan's own `run`, to the bit, without equity curve and ledger.
 
     `plans` may make each plan when it is asked for it: that happens in the threads, as does the walk, which
     holds no lock. `rules` are one for all or one for each. Raises what `run` raises.
@@ -86,62 +83,59 @@ def sweep(
         raise InvalidValue("no plans: there is nothing to sweep over")
     if len(each) != len(plans):
         raise InvalidValue(f"{len(plans)} plans with {len(each)} rules: give one for all or one for each")
-    rows = Rows.of(bars, path)
-    days = np.unique(bars.open_time // DAY)
-    daily = np.empty((len(plans), days.size))
+    rows = PathRows.of(bars, path)
+    days = _days(bars)
+    daily_equity = np.empty((len(plans), days.size))
 
-    def totals(number: int) -> Totals:
+    def totals(number: int) -> dict[str, object]:
         plan, account = plans[number], _account(opening_equity)
-        fills, trades = np.empty(1, records.FILL), np.empty(1, records.TRADE)
-        decisions = _decisions(plan, bars)
-        _walk(bars, rows, decisions, plan, each[number], account, fills, trades, NOTHING, daily[number])
-        return Totals.of(account, bars, opening_equity)
-
-    def several(first: int) -> list[dict[str, object]]:
-        return [asdict(totals(number)) for number in range(first, min(first + TOGETHER, len(plans)))]
+        ledger = {"fills": np.empty(1, records.FILL), "trades": np.empty(1, records.TRADE)}
+        written = {"account": account, "equity": NO_EQUITY, "daily_equity": daily_equity[number], **ledger}
+        _walk(bars, rows, _decisions(plan, bars), plan, each[number], **written)
+        return asdict(Totals.of(account, bars, opening_equity))
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        found = [one for some in pool.map(several, range(0, len(plans), TOGETHER)) for one in some]
-    schema = {"paused_at": TIME}
+        found = list(pool.map(totals, range(len(plans))))
     return Sweep(
-        totals=pl.DataFrame(found, schema_overrides=schema),
+        totals=pl.DataFrame(found, schema_overrides={"paused_at": TIME}),
         days=pl.Series("day", days * DAY).cast(TIME).dt.date(),
-        daily_equity=daily,
+        daily_equity=daily_equity,
     )
-
-
-def _together(*parts: tuple[np.dtype[Any], int]) -> Iterator[npt.NDArray[Any]]:
-    """Arrays in one piece of memory: freed as one, it fits the next back-test, which then need not ask the system.
-
-    Asked for piece by piece, the system hands out and clears thousands of pages anew, a quarter of the time.
-    """
-    memory = np.empty(sum(kind.itemsize * count for kind, count in parts), np.uint8)
-    end = 0
-    for kind, count in parts:
-        begin, end = end, end + kind.itemsize * count
-        yield memory[begin:end].view(kind)
 
 
 def _walk(
     bars: Bars,
-    rows: Rows,
+    rows: PathRows,
     decisions: Decisions,
     plan: Plan,
     rules: AccountRules,
-    account: Records,
-    fills: Records,
-    trades: Records,
-    equity: Array,
-    daily: Array,
+    **written: npt.NDArray[Any],
 ) -> None:
     from trading.backtest.kernel import walk
 
-    candles = (bars.open_time, bars.open, bars.close)
-    along = (rows.time, rows.open, rows.high, rows.low, rows.first)
-    wanted = (decisions.row, decisions.until, decisions.target)
-    distances = (_numbers(distance) for distance in (plan.stop, plan.take_profit, plan.trailing))
-    terms = _terms(rules, plan, bars, rows)
-    walk(*candles, *along, *wanted, *distances, terms, account, fills, trades, equity, daily)
+    read = {
+        "open_time": bars.open_time,
+        "open": bars.open,
+        "close": bars.close,
+        "row_time": rows.time,
+        "row_open": rows.open,
+        "row_high": rows.high,
+        "row_low": rows.low,
+        "first_row": rows.first,
+        "decided": decisions.row,
+        "until": decisions.until,
+        "target": decisions.target,
+        **{name: np.atleast_1d(np.asarray(getattr(plan, name), np.float64)) for name in DISTANCES},
+        "terms": _terms(rules, plan, bars, rows),
+    }
+    walk(Arrays(**{name: _read_only(array) for name, array in read.items()}, **written))
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view as the kernel's signature has it."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def _decisions(plan: Plan, bars: Bars) -> Decisions:
@@ -150,16 +144,18 @@ def _decisions(plan: Plan, bars: Bars) -> Decisions:
     return plan.target if isinstance(plan.target, Decisions) else Decisions.of(plan.target)
 
 
-def _most_orders(decisions: Decisions, plan: Plan) -> int:
+def _max_orders(decisions: Decisions, plan: Plan) -> int:
     """A run of equal targets is carried out once, or again after every stop."""
     return int((decisions.until - decisions.row + 1).sum()) if plan.by_side else decisions.row.size
 
 
-def _numbers(distance: Array | float) -> Array:
-    return np.ascontiguousarray(np.atleast_1d(distance), np.float64)
+def _days(bars: Bars) -> npt.NDArray[np.int64]:
+    """Return each UTC day that has a candle, once."""
+    days: npt.NDArray[np.int64] = bars.open_time // DAY
+    return np.asarray(days[np.append(True, np.diff(days) != 0)])
 
 
-def _most_days(bars: Bars) -> int:
+def _max_days(bars: Bars) -> int:
     return min(len(bars), int((bars.open_time[-1] - bars.open_time[0]) // DAY) + 2)
 
 
@@ -170,7 +166,7 @@ def _account(opening_equity: float) -> Records:
     return single(records.ACCOUNT, **opened, paused=-1, resumes=np.iinfo(np.int64).min)
 
 
-def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: Rows) -> Records:
+def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Records:
     same = ("drawdown_pause", "daily_loss", "losing_streak", "trailing_after", "leverage")
     lent = {} if rules.margin is None else _lending(rules)
     return single(

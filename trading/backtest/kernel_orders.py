@@ -1,35 +1,78 @@
 """Compiled: from a target exposure to a fill, past the rules of the account."""
 
-from typing import Any
-
-import numpy as np
-
 from trading import fills as fill_arithmetic
 from trading.backtest.compiling import inlined
-from trading.backtest.kernel_exits import move_trail
-from trading.backtest.kernel_trades import average_price, close_out, execute, leave
-from trading.backtest.records import Reason, Records, Refusal
+from trading.backtest.kernel_protection import protect
+from trading.backtest.kernel_trades import (
+    Moment,
+    average_price,
+    charge_margin,
+    close_out,
+    execute,
+    leave,
+    price_factor,
+)
+from trading.backtest.records import Arrays, EntryRefusal, Reason, Record
 from trading.margin import arithmetic as margin_arithmetic
 
-Record = Any  # one element of a structured array, its fields read and written as attributes
-
-price_factor = inlined(fill_arithmetic.price_factor)
 cost_share = inlined(fill_arithmetic.cost_share)
 traded_value = inlined(fill_arithmetic.traded_value)
 opening_cost = inlined(margin_arithmetic.opening_cost)
 
 SIGNAL = int(Reason.SIGNAL)
-INSOLVENT = int(Refusal.INSOLVENT)
-SHORTS = int(Refusal.SHORTS)
-LEVERAGE = int(Refusal.LEVERAGE)
-DRAWDOWN_PAUSE = int(Refusal.DRAWDOWN_PAUSE)
-DAILY_LOSS = int(Refusal.DAILY_LOSS)
-COOL_DOWN = int(Refusal.COOL_DOWN)
+INSOLVENT = int(EntryRefusal.INSOLVENT)
+SHORTS = int(EntryRefusal.SHORTS)
+LEVERAGE = int(EntryRefusal.LEVERAGE)
+DRAWDOWN_PAUSE = int(EntryRefusal.DRAWDOWN_PAUSE)
+DAILY_LOSS = int(EntryRefusal.DAILY_LOSS)
+COOL_DOWN = int(EntryRefusal.COOL_DOWN)
 ALLOWED = -1
 
 
 @inlined
-def refused_by(target: float, worth: float, moment: int, account: Record, terms: Record) -> int:
+def carry_out(target: float, moment: Moment, arrays: Arrays) -> bool:
+    """Trade to the exposure `target` at the candle's open; returns whether it was carried out."""
+    account = arrays.account[0]
+    price = arrays.open[moment.candle]
+    if account.quantity != 0.0 and not target * account.quantity > 0:  # out, perhaps to turn
+        close_out(price, SIGNAL, moment, moment.time, arrays)
+        account.last_target = 0.0
+    if target == 0.0:
+        account.last_target = 0.0
+        return True
+    held = account.quantity * price
+    worth = account.cash + held
+    change = target * worth - held
+    grows = change > 0 if target > 0 else change < 0
+    if account.quantity != 0.0 and not grows:
+        reduce(target, worth, price, moment, arrays)
+    else:
+        refusal = refused_by(target, worth, moment.time, account, arrays.terms[0])
+        if refusal != ALLOWED:
+            count_refusal(refusal, account)
+            return False
+        enter(target, worth, price, moment, arrays)
+    account.last_target = target
+    return True
+
+
+@inlined
+def reduce(target: float, worth: float, price: float, moment: Moment, arrays: Arrays) -> None:
+    """Make a position smaller, or end it where reaching the target after costs takes all of it."""
+    account, terms = arrays.account[0], arrays.terms[0]
+    side = -1.0 if target > 0 else 1.0  # of the order
+    factor = price_factor(side, terms.half_spread, terms.slippage)
+    lost = cost_share(side, factor, terms.taker_fee)
+    quantity = traded_value(worth, account.quantity * price, target, side, lost) / price
+    if quantity >= abs(account.quantity):
+        close_out(price, SIGNAL, moment, moment.time, arrays)
+    elif quantity > 0:
+        leave(side * quantity, price, SIGNAL, moment, arrays)
+
+
+@inlined
+def refused_by(target: float, worth: float, time: int, account: Record, terms: Record) -> int:
+    """Return the first rule that refuses to open or to enlarge, or ALLOWED."""
     if not worth > 0:
         return INSOLVENT
     if target < 0 and terms.shorts == 0:
@@ -40,7 +83,7 @@ def refused_by(target: float, worth: float, moment: int, account: Record, terms:
         return DRAWDOWN_PAUSE
     if account.day_closed:
         return DAILY_LOSS
-    if moment < account.resumes:
+    if time < account.resumes:
         return COOL_DOWN
     return ALLOWED
 
@@ -62,122 +105,42 @@ def count_refusal(refusal: int, account: Record) -> None:
 
 
 @inlined
-def protect(
-    price: float,
-    direction: float,
-    stop: float,
-    take_profit: float,
-    trailing: float,
-    account: Record,
-    terms: Record,
-) -> None:
-    """Levels of a new position, from the price that was paid."""
-    stop = np.inf if np.isnan(stop) else stop
-    take_profit = np.inf if np.isnan(take_profit) else take_profit
-    trailing = np.inf if np.isnan(trailing) else trailing
-    account.stop = price * (1.0 - direction * stop)
-    account.take_profit = price * (1.0 + direction * take_profit)
-    account.trail_distance = price * trailing
-    risked = stop if stop < np.inf else trailing
-    account.trail_from = price * (1.0 + direction * (terms.trailing_after * risked))
-    account.trail = -direction * np.inf
-    account.best = price
-    if trailing < np.inf:
-        move_trail(account)
-
-
-@inlined
-def begin_trade(time: int, account: Record) -> None:
-    account.entry_time = time
-    account.entered = account.left = account.lent = 0.0
-    account.entry_fee = account.exit_fee = account.margin_cost = 0.0
-    account.rollovers = 0
-
-
-@inlined
-def enter(
-    target: float,
-    worth: float,
-    price: float,
-    time: int,
-    candle: int,
-    stop: float,
-    take_profit: float,
-    trailing: float,
-    account: Record,
-    terms: Record,
-    fills: Records,
-) -> None:
+def enter(target: float, worth: float, price: float, moment: Moment, arrays: Arrays) -> None:
     """Open a position or make it larger."""
+    account, terms = arrays.account[0], arrays.terms[0]
     direction = 1.0 if target > 0 else -1.0
     borrows = terms.margin and (target < 0 or target > 1)
     factor = price_factor(direction, terms.half_spread, terms.slippage)
     lost = cost_share(direction, factor, terms.taker_fee)
     if borrows:
         lost += opening_cost(factor, terms.opening_fee)
-    held = account.quantity * price
-    value = traded_value(worth, held, target, direction, lost)
+    quantity = traded_value(worth, account.quantity * price, target, direction, lost) / price
     opens = account.quantity == 0.0
     if opens:
-        begin_trade(time, account)
-    quantity = direction * (value / price)
-    paid, fee = execute(quantity, price, SIGNAL, time, candle, account, terms, fills)
-    account.entry_price = average_price(account.entry_price, account.entered, paid, abs(quantity))
-    account.entered += abs(quantity)
+        begin_trade(moment.time, account)
+    paid, fee = execute(direction * quantity, price, SIGNAL, moment, arrays)
+    account.entry_price = average_price(account.entry_price, account.entered, paid, quantity)
+    account.entered += quantity
     account.entry_fee += fee
     if borrows:
-        cost = opening_cost(abs(quantity) * paid, terms.opening_fee)
-        account.cash -= cost
-        account.margin_cost += cost
-        account.margin_costs += cost
-        if account.lent == 0.0:
-            account.borrowed_at = time
-            account.rollovers = 0
-        account.lent += abs(quantity) * paid
+        borrow(quantity * paid, moment.time, account, terms)
     if opens:
-        protect(paid, direction, stop, take_profit, trailing, account, terms)
+        protect(paid, moment.candle - 1, arrays)
 
 
 @inlined
-def carry_out(
-    target: float,
-    price: float,
-    time: int,
-    candle: int,
-    stop: float,
-    take_profit: float,
-    trailing: float,
-    account: Record,
-    terms: Record,
-    fills: Records,
-    trades: Records,
-) -> bool:
-    """Go for the exposure `target` at the open `price`; returns whether it was carried out."""
-    held = account.quantity * price
-    if account.quantity != 0.0 and not target * account.quantity > 0:  # out, perhaps to turn
-        close_out(price, SIGNAL, time, time, candle, account, terms, fills, trades)
-        account.carried = held = 0.0
-    if target == 0.0:
-        account.carried = 0.0
-        return True
-    worth = account.cash + held
-    change = target * worth - held
-    grows = change > 0 if target > 0 else change < 0
-    if account.quantity != 0.0 and not grows:
-        direction = 1.0 if target > 0 else -1.0
-        factor = price_factor(-direction, terms.half_spread, terms.slippage)
-        lost = cost_share(-direction, factor, terms.taker_fee)
-        quantity = traded_value(worth, held, target, -direction, lost) / price
-        if quantity >= abs(account.quantity):
-            close_out(price, SIGNAL, time, time, candle, account, terms, fills, trades)
-        elif quantity > 0:
-            leave(-direction * quantity, price, SIGNAL, time, candle, account, terms, fills)
-        account.carried = target
-        return True
-    refusal = refused_by(target, worth, time, account, terms)
-    if refusal != ALLOWED:
-        count_refusal(refusal, account)
-        return False
-    enter(target, worth, price, time, candle, stop, take_profit, trailing, account, terms, fills)
-    account.carried = target
-    return True
+def begin_trade(time: int, account: Record) -> None:
+    account.entry_time = time
+    account.entered = account.exited = account.lent = 0.0
+    account.entry_fee = account.exit_fee = account.margin_cost = 0.0
+    account.rollovers = 0
+
+
+@inlined
+def borrow(value: float, time: int, account: Record, terms: Record) -> None:
+    """Pay the opening fee for the value that the venue lends; the first loan starts the rollover clock."""
+    charge_margin(opening_cost(value, terms.opening_fee), account)
+    if account.lent == 0.0:
+        account.borrowed_at = time
+        account.rollovers = 0
+    account.lent += value

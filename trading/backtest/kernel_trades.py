@@ -1,20 +1,29 @@
-"""Compiled: fills, and the trades that they add up to."""
+"""Compiled: fills, what borrowing costs, and the trades that they add up to."""
 
-from typing import Any
+from typing import NamedTuple
+
+import numpy as np
 
 from trading import fills as fill_arithmetic
 from trading.backtest.compiling import inlined
-from trading.backtest.kernel_borrowing import charge_rollovers
-from trading.backtest.records import Records
-
-Record = Any  # one element of a structured array, its fields read and written as attributes
+from trading.backtest.records import Arrays, Record
+from trading.margin import arithmetic as margin_arithmetic
 
 price_factor = inlined(fill_arithmetic.price_factor)
+rollover_cost = inlined(margin_arithmetic.rollover_cost)
+rollover_periods = inlined(margin_arithmetic.rollover_periods)
+
+
+class Moment(NamedTuple):
+    """When a fill happens."""
+
+    candle: int
+    time: int  # microseconds: the open of the candle, or of the row of the path
 
 
 @inlined
 def average_price(price: float, quantity: float, new_price: float, new_quantity: float) -> float:
-    """Exactly the new price when there was nothing before."""
+    """Return exactly the new price when there was nothing before."""
     if quantity == 0.0:
         return new_price
     return (price * quantity + new_price * new_quantity) / (quantity + new_quantity)
@@ -22,16 +31,10 @@ def average_price(price: float, quantity: float, new_price: float, new_quantity:
 
 @inlined
 def execute(
-    quantity: float,
-    reference: float,
-    reason: int,
-    time: int,
-    candle: int,
-    account: Record,
-    terms: Record,
-    fills: Records,
+    quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays
 ) -> tuple[float, float]:
     """Trade `quantity` (signed) at the venue's price `reference`; returns price and fee."""
+    account, terms = arrays.account[0], arrays.terms[0]
     sign = 1.0 if quantity > 0 else -1.0
     worth = account.cash + account.quantity * reference
     if worth > 0:
@@ -41,41 +44,34 @@ def execute(
     account.cash -= quantity * price + fee
     account.quantity += quantity
     account.fees += fee
-    fill = fills[min(account.fills, fills.size - 1)]
+    fill = arrays.fills[min(account.fills, arrays.fills.size - 1)]
     fill.quantity = quantity
     fill.price = price
     fill.fee = fee
     fill.held = account.quantity
-    fill.time = time
-    fill.candle = candle
+    fill.time = moment.time
+    fill.candle = moment.candle
     fill.reason = reason
     account.fills += 1
     return price, fee
 
 
 @inlined
-def leave(
-    quantity: float,
-    reference: float,
-    reason: int,
-    time: int,
-    candle: int,
-    account: Record,
-    terms: Record,
-    fills: Records,
-) -> None:
+def leave(quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays) -> None:
     """Sell (or buy back) a part of the position or all of it."""
+    account = arrays.account[0]
     before = account.quantity
-    price, fee = execute(quantity, reference, reason, time, candle, account, terms, fills)
-    account.exit_price = average_price(account.exit_price, account.left, price, abs(quantity))
-    account.left += abs(quantity)
+    price, fee = execute(quantity, reference, reason, moment, arrays)
+    account.exit_price = average_price(account.exit_price, account.exited, price, abs(quantity))
+    account.exited += abs(quantity)
     account.exit_fee += fee
     account.lent *= account.quantity / before
 
 
 @inlined
-def record_trade(direction: float, reason: int, time: int, account: Record, trades: Records) -> float:
-    """Write the trade down; `exit_price` and `left` already hold all of it."""
+def record_trade(direction: float, reason: int, time: int, arrays: Arrays) -> float:
+    """Write the trade down and return its profit; `exit_price` and `exited` already include everything."""
+    account = arrays.account[0]
     pnl: float = direction * (account.exit_price - account.entry_price) * account.entered
     pnl -= account.entry_fee + account.exit_fee + account.margin_cost
     if pnl > 0:
@@ -83,7 +79,7 @@ def record_trade(direction: float, reason: int, time: int, account: Record, trad
         account.gross_profit += pnl
     else:
         account.gross_loss -= pnl
-    trade = trades[min(account.trades, trades.size - 1)]
+    trade = arrays.trades[min(account.trades, arrays.trades.size - 1)]
     trade.quantity = account.entered
     trade.entry_price = account.entry_price
     trade.exit_price = account.exit_price
@@ -100,25 +96,46 @@ def record_trade(direction: float, reason: int, time: int, account: Record, trad
 
 
 @inlined
-def close_out(
-    reference: float,
-    reason: int,
-    time: int,
-    known: int,
-    candle: int,
-    account: Record,
-    terms: Record,
-    fills: Records,
-    trades: Records,
-) -> None:
-    """End the position at `reference`; `known` is the moment by which it has certainly happened."""
-    charge_rollovers(known, account, terms)
+def close_out(reference: float, reason: int, moment: Moment, known: int, arrays: Arrays) -> None:
+    """End the position at `reference`; `known` is the time by which it has certainly happened."""
+    account, terms = arrays.account[0], arrays.terms[0]
+    charge_rollovers(known, arrays)
     direction = 1.0 if account.quantity > 0 else -1.0
-    leave(-account.quantity, reference, reason, time, candle, account, terms, fills)
-    if record_trade(direction, reason, time, account, trades) < 0:
+    leave(-account.quantity, reference, reason, moment, arrays)
+    if record_trade(direction, reason, moment.time, arrays) < 0:
         account.streak += 1
     else:
         account.streak = 0
     if terms.losing_streak > 0 and account.streak >= terms.losing_streak:
         account.streak = 0
         account.resumes = known + terms.cool_down
+
+
+@inlined
+def charge_margin(cost: float, account: Record) -> None:
+    account.cash -= cost
+    account.margin_cost += cost
+    account.margin_costs += cost
+
+
+@inlined
+def charge_rollovers(time: int, arrays: Arrays) -> None:
+    """Charge what borrowing has cost until `time`."""
+    account, terms = arrays.account[0], arrays.terms[0]
+    if account.lent == 0.0:
+        return
+    periods = rollover_periods(account.borrowed_at, time, terms.rollover_period)
+    if periods > account.rollovers:
+        charge_margin(rollover_cost(account.lent, terms.rollover_fee, periods - account.rollovers), account)
+        account.rollovers = periods
+
+
+@inlined
+def next_rollover(candle: int, arrays: Arrays) -> int:
+    """Return the first candle after this one that opens when a rollover is due, n when none is."""
+    account = arrays.account[0]
+    if account.lent == 0.0:
+        return arrays.open_time.size
+    due = account.borrowed_at + (account.rollovers + 1) * arrays.terms[0].rollover_period
+    found: int = max(candle + 1, np.searchsorted(arrays.open_time, due))
+    return found

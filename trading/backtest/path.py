@@ -16,7 +16,7 @@ NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class PathRows:
     """What protection is checked along, each (r,). Rows of candle i are first[i] to first[i + 1]."""
 
     time: Times
@@ -28,7 +28,7 @@ class Rows:
     followed: int  # candles whose inside is known
 
     @classmethod
-    def of(cls, bars: Bars, path: Bars | None) -> "Rows":
+    def of(cls, bars: Bars, path: Bars | None) -> "PathRows":
         """Along `path` wherever it tells a candle's whole story, along the candle itself elsewhere.
 
         A path that does not reach a candle's high or low lacks something, so that candle is taken as it is, in

@@ -1,13 +1,16 @@
-"""The memory that the compiled kernel and Python share: the account, its fills and its trades."""
+"""The memory that Python and the compiled kernel share: everything that a back-test reads and writes."""
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+Integers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
 Records = npt.NDArray[np.void]
+Record = Any  # one element of Records: compiled code reads and writes its fields as attributes
 
 
 class Reason(IntEnum):
@@ -21,8 +24,8 @@ class Reason(IntEnum):
     END = 5  # still open: marked at the last close, not sold
 
 
-class Refusal(IntEnum):
-    """Which rule refused to open, the first of this order that did."""
+class EntryRefusal(IntEnum):
+    """The rule that refused to open: the first one of this order that did."""
 
     INSOLVENT = 0
     SHORTS = 1
@@ -37,7 +40,7 @@ def _fields(kinds: Mapping[str, str]) -> np.dtype[np.void]:
 
 
 FILL = _fields({"f8": "quantity price fee held", "i8": "time candle reason"})
-"""`quantity` is signed, `held` what the account holds afterwards; `time` opens the candle that it happened in."""
+"""`quantity` is signed, `held` the position afterwards; `time` opens the candle that it happened in."""
 
 TRADE = _fields(
     {
@@ -58,22 +61,51 @@ TERMS = _fields(
 ACCOUNT = _fields(
     {
         # the account
-        "f8": "cash quantity equity peak trough drawdown day_opening carried fees turnover margin_costs gross_profit "
-        "gross_loss "
+        "f8": "cash quantity equity peak trough drawdown day_opening last_target fees turnover margin_costs "
+        "gross_profit gross_loss "
         # the position
-        "entered entry_price left exit_price entry_fee exit_fee margin_cost lent stop take_profit trail "
-        "trail_distance trail_from best",
+        "entered entry_price exited exit_price entry_fee exit_fee margin_cost lent stop take_profit "
+        "trailing_stop trailing_distance trailing_start best_price floor ceiling",
+        # the account; `paused` is the candle of the drawdown pause, -1 before it
         "i8": "fills trades winners candles_held days paused day_closed streak resumes "
+        # the position
         "entry_time borrowed_at rollovers "
-        # one counter for each Refusal
-        + " ".join(f"refused_{refusal.name.lower()}" for refusal in Refusal),
+        # the walk: the run of equal targets that comes next, and the candles of the next events
+        "decision next_order next_day next_rollover "
+        # one counter for each EntryRefusal
+        + " ".join(f"refused_{refusal.name.lower()}" for refusal in EntryRefusal),
     }
 )
-"""Everything that changes while a back-test walks. `paused` is the candle of the drawdown pause, -1 before it."""
+"""Everything that changes while a back-test walks."""
+
+
+class Arrays(NamedTuple):
+    """Every array of one back-test: n candles, r rows that protection is checked along, m runs of equal targets."""
+
+    open_time: Integers  # (n,)
+    open: Numbers
+    close: Numbers
+    row_time: Integers  # (r,)
+    row_open: Numbers
+    row_high: Numbers
+    row_low: Numbers
+    first_row: Integers  # (n + 1,) of each candle; empty: the candles are the rows
+    decided: Integers  # (m,) first and last candle of each run, and its target
+    until: Integers
+    target: Numbers
+    stop: Numbers  # (n,) or (1,) for all, as the two below
+    take_profit: Numbers
+    trailing: Numbers
+    terms: Any  # (1,) TERMS
+    account: Any  # (1,) ACCOUNT: from here on they are written
+    fills: Any  # FILL; as many of them as there is room for
+    trades: Any  # TRADE; likewise
+    equity: Numbers  # (n,) or empty: not wanted
+    daily_equity: Numbers  # (d,) at least one for each UTC day
 
 
 def single(kind: np.dtype[np.void], **values: Any) -> Records:
-    """One record, zero but for `values`."""
+    """Return one record, zero but for `values`."""
     record = np.zeros(1, kind)
     for name, value in values.items():
         record[name] = value

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trading.backtest.bars import Bars, utc
-from trading.backtest.records import Reason, Records, Refusal
+from trading.backtest.records import EntryRefusal, Reason, Records
 from trading.market import TIME
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +78,7 @@ class Totals:
     @property
     def refused(self) -> dict[str, int]:
         """By the rule that refused."""
-        names = [refusal.name.lower() for refusal in Refusal]
+        names = [refusal.name.lower() for refusal in EntryRefusal]
         return {name: getattr(self, f"refused_{name}") for name in names}
 
     @classmethod

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from numba.core.registry import CPUDispatcher
-from numba.extending import _Intrinsic
 
-from trading.backtest import cross_kernel, decision_kernel, kernel, kernel_marks, kernel_trades
+from trading.backtest import kernel, kernel_marks, kernel_trades
 
 KERNEL = """
 import sys
@@ -47,16 +46,14 @@ def test_code_on_disk_follows_every_module_that_it_was_compiled_from(tmp_path: P
     assert python("import machine", tmp_path) == "3.0 0"
 
 
-def test_every_module_whose_code_is_in_a_kernel_is_part_of_its_key() -> None:
-    for compiled in (kernel, cross_kernel, decision_kernel):
-        parts = [part for module in compiled.SOURCES for part in vars(module).values()]
-        used = {part.py_func.__module__ for part in parts if isinstance(part, CPUDispatcher)}
-        used |= {part._defn.__module__ for part in parts if isinstance(part, _Intrinsic)}
-        assert used <= {module.__name__ for module in compiled.SOURCES}
+def test_every_module_whose_code_is_in_the_kernel_is_part_of_its_key() -> None:
+    parts = [part for module in kernel.SOURCES for part in vars(module).values()]
+    used = {part.py_func.__module__ for part in parts if isinstance(part, CPUDispatcher)}
+    assert used <= {module.__name__ for module in kernel.SOURCES}
 
 
 def test_no_compiler_may_reorder_arithmetic() -> None:
-    for compiled in (kernel.walk, kernel_trades.price_factor, kernel_marks.mark, cross_kernel.crosses):
+    for compiled in (kernel.walk, kernel_trades.price_factor, kernel_marks.hold):
         assert not compiled.targetoptions.get("fastmath")  # type: ignore[attr-defined]
 
 

@@ -1,23 +1,18 @@
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
 import pytest
-import talib
 
 from tests.trading.backtest.backtest_markets import (
-    HOUR,
-    market,
     random_case,
     random_plan,
     random_rules,
     rules,
     steady,
 )
-from trading.backtest import CrossPlans, Plan, ema_crosses, run, sweep
+from trading.backtest import Plan, run, sweep
 from trading.errors import InvalidValue
-
-PAIRS = [(fast, slow) for fast in (2, 5, 9) for slow in (12, 21, 55)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -52,62 +47,3 @@ def test_a_sweep_over_nothing_is_refused() -> None:
 def test_a_bad_plan_stops_the_sweep_with_its_reason() -> None:
     with pytest.raises(InvalidValue, match="for 2 candles, there are 3"):
         sweep(steady(3), [Plan(np.ones(3)), Plan(np.ones(2))], rules())
-
-
-def test_crossings_are_those_of_the_library_averages() -> None:
-    for seed in range(30):
-        close = market(np.random.default_rng(seed), 300, HOUR)[0].close
-        for fast, slow in PAIRS:
-            above = talib.EMA(close, fast) > talib.EMA(close, slow)
-            changed = np.append(False, above[1:] != above[:-1]) & (np.arange(close.size) >= slow)
-            expected = np.where(changed, above * 1.0, np.nan)
-            assert np.array_equal(ema_crosses(close, fast, slow).dense(), expected, equal_nan=True)
-
-
-def test_four_pairs_at_once_cross_where_each_crosses_alone() -> None:
-    for seed, count in ((0, 300), (1, 56), (2, 30), (3, 13), (4, 3)):
-        close = market(np.random.default_rng(seed), count, HOUR)[0].close
-        for pair, plan in zip(PAIRS, CrossPlans(close, PAIRS), strict=True):
-            alone = ema_crosses(close, *pair)
-            assert np.array_equal(plan.target.dense(), alone.dense(), equal_nan=True)  # type: ignore[union-attr]
-
-
-def test_crossings_never_look_ahead() -> None:
-    close = market(np.random.default_rng(8), 300, HOUR, missing=0.0)[0].close
-    whole = ema_crosses(close, 5, 12).dense()
-    for cut in (1, 11, 12, 13, 100, 299):
-        assert np.array_equal(ema_crosses(close[:cut], 5, 12).dense(), whole[:cut], equal_nan=True)
-
-
-def test_a_constant_price_never_crosses() -> None:
-    for price in (2e-8, 0.1, 3.0, 1e9):
-        assert (
-            ema_crosses(np.full(500, price), 9, 21).row.size <= 1
-        )  # TA-Lib's seed may differ in the last bit
-        assert (
-            run(steady(500, price), Plan(ema_crosses(np.full(500, price), 8, 16)), rules()).totals.fills == 0
-        )
-
-
-@pytest.mark.parametrize(("fast", "slow"), [(1, 5), (5, 5), (9, 5)])
-def test_averages_that_cannot_cross_are_refused(fast: int, slow: int) -> None:
-    with pytest.raises(InvalidValue, match="2 <= fast < slow"):
-        ema_crosses(np.ones(50), fast, slow)
-    with pytest.raises(InvalidValue, match="2 <= fast < slow"):
-        CrossPlans(np.ones(50), [(fast, slow)])
-
-
-@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
-def test_a_hole_in_the_closes_is_refused(hole: float) -> None:
-    with pytest.raises(InvalidValue, match="finite"):
-        ema_crosses(np.append(np.ones(50), hole), 5, 9)
-
-
-def test_a_grid_of_crossings_sweeps_like_single_runs() -> None:
-    candles = market(np.random.default_rng(1), 400, HOUR, missing=0.0)[0]
-    plans = CrossPlans(candles.close, PAIRS, stop=0.02)
-    found = sweep(candles, plans, rules()).totals.to_dicts()
-    singles = [Plan(ema_crosses(candles.close, *pair), stop=0.02) for pair in PAIRS]
-    assert found == [asdict(run(candles, plan, rules()).totals) for plan in singles]
-    assert [plan.stop for plan in plans[2:4]] == [0.02, 0.02]
-    assert replace(plans[-1], stop=0.1).candles == 400
