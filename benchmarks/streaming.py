@@ -33,11 +33,11 @@ def stream_decode() -> Iterator[Row]:
         peer = ccxt_stream.Reader(DEPTH)
         seconds = medians(
             {
-                "ours": partial(_each, feed.decode, frames),
-                "bare": partial(_each, typed_stream.decode, frames),
-                "typed": partial(_each, typed_stream.normalised, frames),
-                "json": partial(_each, json_stream.decode, frames),
-                "ccxt": partial(_each, peer.read, frames),
+                "ours": partial(_call_each, feed.decode, frames),
+                "bare": partial(_call_each, typed_stream.decode, frames),
+                "typed": partial(_call_each, typed_stream.decode_to_events, frames),
+                "json": partial(_call_each, json_stream.decode, frames),
+                "ccxt": partial(_call_each, peer.read, frames),
             },
             ROUNDS,
         )
@@ -67,7 +67,7 @@ def book_checksum() -> Iterator[Row]:
     frames, what = _book_frames()
     feed = KrakenFeed()
     changes = [event for frame in frames for event in feed.decode(frame) if isinstance(event, BookChange)]
-    ways = {"ours": partial(_kept, changes), "plain": partial(_kept_plainly, changes)}
+    ways = {"ours": partial(_apply_all, changes), "plain": partial(_apply_all_plainly, changes)}
     seconds = medians(ways, ROUNDS // 2)
     levels = sum(len(change.bids) + len(change.asks) for change in changes)
     yield row(
@@ -81,7 +81,7 @@ def book_checksum() -> Iterator[Row]:
         packages=PACKAGES,
     )
     peer = ccxt_stream.Reader(DEPTH)
-    ways = {"ours": partial(_kept_from_frames, frames), "ccxt": partial(_each, peer.read, frames)}
+    ways = {"ours": partial(_decode_and_apply, frames), "ccxt": partial(_call_each, peer.read, frames)}
     seconds = medians(ways, ROUNDS // 2)
     yield row(
         "book_checksum",
@@ -96,26 +96,26 @@ def book_checksum() -> Iterator[Row]:
 
 
 def _channels() -> Iterator[tuple[str, list[str], str]]:
-    chance = random.Random(0)
-    yield "trade", [_trade_frame(chance, number) for number in range(FRAMES)], "frames of 1 to 8 trades"
-    yield "ticker", [_ticker_frame(chance, number) for number in range(FRAMES)], "frames of one ticker"
-    yield "ohlc", [_candle_frame(chance, number) for number in range(FRAMES)], "frames of one candle"
+    rng = random.Random(0)
+    yield "trade", [_trade_frame(rng, number) for number in range(FRAMES)], "frames of 1 to 8 trades"
+    yield "ticker", [_ticker_frame(rng, number) for number in range(FRAMES)], "frames of one ticker"
+    yield "ohlc", [_candle_frame(rng, number) for number in range(FRAMES)], "frames of one candle"
     frames, what = _book_frames()
     yield "book", frames, what
 
 
-def _trade_frame(chance: random.Random, number: int) -> str:
+def _trade_frame(rng: random.Random, number: int) -> str:
     rows = ",".join(
-        f'{{"symbol":"BTC/USD","side":"{chance.choice(("buy", "sell"))}","price":{_price(chance):.1f},'
-        f'"qty":{chance.expovariate(5) + 1e-8:.8f},"ord_type":"limit","trade_id":{8 * number + row},'
+        f'{{"symbol":"BTC/USD","side":"{rng.choice(("buy", "sell"))}","price":{_price(rng):.1f},'
+        f'"qty":{rng.expovariate(5) + 1e-8:.8f},"ord_type":"limit","trade_id":{8 * number + row},'
         f'"timestamp":"{_time(number)}"}}'
-        for row in range(chance.choice((1, 1, 1, 1, 2, 2, 3, 8)))
+        for row in range(rng.choice((1, 1, 1, 1, 2, 2, 3, 8)))
     )
     return f'{{"channel":"trade","type":"update","data":[{rows}]}}'
 
 
-def _ticker_frame(chance: random.Random, number: int) -> str:
-    bid = _price(chance)
+def _ticker_frame(rng: random.Random, number: int) -> str:
+    bid = _price(rng)
     return (
         f'{{"channel":"ticker","type":"update","data":[{{"symbol":"BTC/USD","bid":{bid:.1f},"bid_qty":0.13000000,'
         f'"ask":{bid + 0.1:.1f},"ask_qty":0.00850000,"last":{bid:.1f},"volume":144.45700000,"vwap":79709.8,'
@@ -123,8 +123,8 @@ def _ticker_frame(chance: random.Random, number: int) -> str:
     )
 
 
-def _candle_frame(chance: random.Random, number: int) -> str:
-    low, high = _price(chance), _price(chance) + 1_000
+def _candle_frame(rng: random.Random, number: int) -> str:
+    low, high = _price(rng), _price(rng) + 1_000
     begin = (START + timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
     end = (START + timedelta(minutes=number + 1)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
     return (
@@ -134,8 +134,8 @@ def _candle_frame(chance: random.Random, number: int) -> str:
     )
 
 
-def _price(chance: random.Random) -> float:
-    return 79_000 + chance.random() * 1_000
+def _price(rng: random.Random) -> float:
+    return 79_000 + rng.random() * 1_000
 
 
 def _time(number: int) -> str:
@@ -150,12 +150,12 @@ def _book_frames() -> tuple[list[str], str]:
     return frames, "recorded frames of a book"
 
 
-def _simulated_book(chance: random.Random) -> list[str]:
+def _simulated_book(rng: random.Random) -> list[str]:
     book, frames = PlainBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS), []
     for number in range(FRAMES):
         count = DEPTH if number == 0 else 1
-        bids = {Decimal(790_000 - chance.randrange(60)).scaleb(-1): _quantity(chance) for _ in range(count)}
-        asks = {Decimal(790_001 + chance.randrange(60)).scaleb(-1): _quantity(chance) for _ in range(count)}
+        bids = {Decimal(790_000 - rng.randrange(60)).scaleb(-1): _quantity(rng) for _ in range(count)}
+        asks = {Decimal(790_001 + rng.randrange(60)).scaleb(-1): _quantity(rng) for _ in range(count)}
         book.apply(
             BookChange(Pair("BTC", "USD"), number == 0, (*bids.items(),), (*asks.items(),), 0, None, None)
         )
@@ -167,26 +167,26 @@ def _simulated_book(chance: random.Random) -> list[str]:
     return frames
 
 
-def _quantity(chance: random.Random) -> Decimal:
-    return Decimal(chance.choice((0, chance.randrange(1, 10**9)))).scaleb(-8)
+def _quantity(rng: random.Random) -> Decimal:
+    return Decimal(rng.choice((0, rng.randrange(1, 10**9)))).scaleb(-8)
 
 
 def _rows(levels: Mapping[Decimal, Decimal]) -> str:
     return ",".join(f'{{"price":{price},"qty":{quantity:f}}}' for price, quantity in levels.items())
 
 
-def _each(call: Callable[[str], object], frames: Sequence[str]) -> None:
+def _call_each(call: Callable[[str], object], frames: Sequence[str]) -> None:
     for frame in frames:
         call(frame)
 
 
-def _kept(changes: Sequence[BookChange]) -> None:
+def _apply_all(changes: Sequence[BookChange]) -> None:
     book = OrderBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
     for change in changes:
         book.apply(change)
 
 
-def _kept_plainly(changes: Sequence[BookChange]) -> None:
+def _apply_all_plainly(changes: Sequence[BookChange]) -> None:
     book = PlainBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
     for change in changes:
         book.apply(change)
@@ -194,7 +194,7 @@ def _kept_plainly(changes: Sequence[BookChange]) -> None:
             raise ArithmeticError("the plain book is wrong")
 
 
-def _kept_from_frames(frames: Sequence[str]) -> None:
+def _decode_and_apply(frames: Sequence[str]) -> None:
     feed, book = KrakenFeed(), OrderBook(DEPTH, PRICE_DECIMALS, QUANTITY_DECIMALS)
     for frame in frames:
         for event in feed.decode(frame):

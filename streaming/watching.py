@@ -1,7 +1,6 @@
 """A stream on the screen: every event as one line, with what is unknown marked by `!!!`."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,8 +18,6 @@ from streaming.session.output import SessionEvent
 from streaming.session.settings import SessionSettings
 from trading.market import Pair
 
-logger = logging.getLogger(__name__)
-
 
 class DisplayingFrameStore:
     """A frame store that also shows each rejected frame on the screen."""
@@ -35,21 +32,13 @@ class DisplayingFrameStore:
         self._show(UnreadableMessage(channel, None, reason, frame))
 
 
-class LoggingFrameStore:
-    """A frame store that keeps nothing and logs each rejected frame as a warning."""
-
-    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
-        """Log the frame's beginning."""
-        logger.warning("%s %s: unreadable message: %s: %r", venue, channel, reason, frame[:200])
-
-
 async def watch(
     feed: Feed,
     subscriptions: Iterable[Subscription],
     show: Callable[[SessionEvent], None],
     stop: asyncio.Event,
     *,
-    quarantine: FrameStore | None = None,
+    quarantine: FrameStore,
     budget: ConnectionBudget | None = None,
     settings: SessionSettings | None = None,
     limits: ConnectionLimits | None = None,
@@ -64,7 +53,7 @@ async def watch(
         Session(feed, subscriptions, settings),
         handle,
         stop,
-        quarantine=DisplayingFrameStore(show, quarantine or LoggingFrameStore()),
+        quarantine=DisplayingFrameStore(show, quarantine),
         backoff=Backoff(feed.rules, Random()),
         budget=budget,
         limits=limits,

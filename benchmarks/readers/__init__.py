@@ -1,1 +1,1 @@
-"""Other ways to read Kraken's frames and to keep its book, in our own environment, to measure `streaming` beside."""
+"""Other readers of Kraken's frames and another order book, in our own environment, to compare `streaming` with."""

@@ -1,4 +1,4 @@
-"""Kraken's frames read the plain way: `json`, dictionaries, and the same events. No check beyond the keys it needs.
+"""A plain reader of Kraken's frames: `json`, dictionaries, and the same events. No check beyond the keys it needs.
 
 A yardstick for speed, and a second opinion on what a frame says.
 """
@@ -91,10 +91,11 @@ def _float(number: float | None) -> float | None:
 
 
 def _time(text: str) -> datetime:
-    """Digits beyond microseconds are rounded."""
+    """Return the time, with digits beyond microseconds rounded."""
+    text = text.upper()
     if len(text) <= len("2023-09-25T07:49:37.708706Z"):
         return datetime.fromisoformat(text)
-    whole, digits, zone = re.fullmatch(r"(.*)\.(\d+)(.*)", text.upper()).groups()  # type: ignore[union-attr]
+    whole, digits, zone = re.fullmatch(r"(.*)\.(\d+)(.*)", text).groups()  # type: ignore[union-attr]
     seconds = datetime.fromisoformat(whole + zone)
     return seconds + timedelta(microseconds=(int(digits) * 2 * 10**6 // 10 ** len(digits) + 1) // 2)
 

@@ -17,8 +17,8 @@ class PlainBook:
     def apply(self, change: BookChange) -> None:
         if change.snapshot:
             self.bids, self.asks = {}, {}
-        self.bids = dict(sorted(_merged(self.bids, change.bids), reverse=True)[: self._depth])
-        self.asks = dict(sorted(_merged(self.asks, change.asks))[: self._depth])
+        self.bids = dict(sorted(_merge(self.bids, change.bids), reverse=True)[: self._depth])
+        self.asks = dict(sorted(_merge(self.asks, change.asks))[: self._depth])
 
     def checksum(self) -> int:
         best = [*list(self.asks.items())[:10], *list(self.bids.items())[:10]]
@@ -30,5 +30,5 @@ class PlainBook:
                 yield f"{number:.{places}f}".replace(".", "").lstrip("0")
 
 
-def _merged(side: dict[Decimal, Decimal], changes: Sequence[Level]) -> list[Level]:
+def _merge(side: dict[Decimal, Decimal], changes: Sequence[Level]) -> list[Level]:
     return [level for level in (side | dict(changes)).items() if level[1]]

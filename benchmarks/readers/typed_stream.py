@@ -84,7 +84,7 @@ class Books(Struct, tag_field="channel", tag="book"):
 decode = Decoder(Trades | Tickers | Candles | Books).decode
 
 
-def normalised(frame: str) -> list[events.Event]:
+def decode_to_events(frame: str) -> list[events.Event]:
     """The decoded frame as our events, each made by its constructor."""
     message: Any = decode(frame)
     make = MAKERS[type(message)]

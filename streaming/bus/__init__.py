@@ -16,6 +16,6 @@ class Record:
 
 
 def candle_closed(dataset: str, pair: Pair, close_time: datetime) -> Record:
-    """A candle that is complete and stored; `close_time` is written so that text order is time order."""
+    """Return the record of a complete and stored candle; `close_time` is written so that text order is time order."""
     values = {"dataset": dataset, "pair": str(pair), "close_time": close_time.isoformat()}
     return Record(f"{dataset}:{pair.key}", values)

@@ -53,7 +53,7 @@ class EventProcessor:
     """Turns the venue's events into the session's, and keeps what tells a gap: books, trade ids, sequence numbers."""
 
     def __init__(self, streams: Mapping[StreamKey, Stream], settings: SessionSettings) -> None:
-        self.status = ""  # the last that the venue reported of itself
+        self.in_maintenance = False  # the venue last reported that it is not online
         self.books: dict[Pair, VerifiedBook] = {}
         self._sequencers: dict[Pair, TradeSequencer] = {}
         self._streams = streams
@@ -155,9 +155,8 @@ class EventProcessor:
     def _process_trades(
         self, pair: Pair, trades: Sequence[Trade], now: Moment, result: ProcessedFrame
     ) -> None:
-        stream = self._streams.get((Channel.TRADE, pair))
+        stream = self._find_stream(Channel.TRADE, pair, result)
         if stream is None:
-            _reject_unrequested(Channel.TRADE, pair, result)
             return
         sequencer = self._sequencers[pair]
         if stream.interruption is not None:
@@ -167,12 +166,9 @@ class EventProcessor:
         result.events.extend(sequencer.add(trades, now.seconds))
 
     def _process_book_change(self, change: BookChange, now: Moment, result: ProcessedFrame) -> None:
-        stream = self._streams.get((Channel.BOOK, change.pair))
-        if stream is None:
-            _reject_unrequested(Channel.BOOK, change.pair, result)
+        stream = self._find_stream(Channel.BOOK, change.pair, result)
+        if stream is None or stream.state not in RECEIVING:  # or it is of a subscription that is being left
             return
-        if stream.state not in RECEIVING:
-            return  # of a subscription that is being left
         book = self.books[change.pair]
         try:
             if not book.apply(change, self._frame):
@@ -187,21 +183,20 @@ class EventProcessor:
 
     def _process_quote(self, quote: Ticker | Candle, now: Moment, result: ProcessedFrame) -> None:
         channel = Channel.CANDLE if isinstance(quote, Candle) else Channel.TICKER
-        stream = self._streams.get((channel, quote.pair))
+        stream = self._find_stream(channel, quote.pair, result)
         if stream is None:
-            _reject_unrequested(channel, quote.pair, result)
-        elif isinstance(quote, Candle) and quote.timeframe is not stream.subscription.timeframe:
+            return
+        if isinstance(quote, Candle) and quote.timeframe is not stream.subscription.timeframe:
             _reject_unrequested(channel, f"{quote.pair} of {quote.timeframe.value}", result)
-        else:
-            self._mark_live(stream, now, result)
-            result.events.append(quote)
+            return
+        self._mark_live(stream, now, result)
+        result.events.append(quote)
 
     def _process_account(self, update: Execution | Balance, now: Moment, result: ProcessedFrame) -> None:
         """Pass on what follows a gap, too, because it happened. Only a repeated message is dropped."""
         channel = Channel.EXECUTIONS if isinstance(update, Execution) else Channel.BALANCES
-        stream = self._streams.get((channel, None))
+        stream = self._find_stream(channel, None, result)
         if stream is None:
-            _reject_unrequested(channel, channel.value, result)
             return
         if stream.interruption is None or stream.state in RECEIVING:
             sequence = self._sequences[channel]
@@ -215,9 +210,8 @@ class EventProcessor:
         result.events.append(update)
 
     def _process_listing(self, listing: InstrumentListing, now: Moment, result: ProcessedFrame) -> None:
-        stream = self._streams.get((Channel.INSTRUMENT, None))
+        stream = self._find_stream(Channel.INSTRUMENT, None, result)
         if stream is None:
-            _reject_unrequested(Channel.INSTRUMENT, "listings", result)
             return
         self._mark_live(stream, now, result)
         if stream.wanted:
@@ -246,8 +240,15 @@ class EventProcessor:
             result.events.append(listing)
 
     def _process_status(self, status: VenueStatus, now: Moment, result: ProcessedFrame) -> None:
-        self.status = status.status
+        self.in_maintenance = status.status not in ("", "online")
         result.events.append(status)
+
+    def _find_stream(self, channel: Channel, pair: Pair | None, result: ProcessedFrame) -> Stream | None:
+        stream = self._streams.get((channel, pair))
+        if stream is None:
+            content = "listings" if channel is Channel.INSTRUMENT else pair or channel.value
+            _reject_unrequested(channel, content, result)
+        return stream
 
     def _mark_live(self, stream: Stream, now: Moment, result: ProcessedFrame, complete: bool = False) -> None:
         """Record that a message came; where its response is late or lost, the message is response enough."""

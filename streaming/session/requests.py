@@ -2,28 +2,20 @@
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
 
 from streaming.events import Acknowledgement
 from streaming.feeds import Feed
 from streaming.session.streams import Stream, StreamState
 
 
-class RequestMethod(Enum):
-    """What a request asks for."""
-
-    SUBSCRIBE = "subscribe"
-    UNSUBSCRIBE = "unsubscribe"
-
-
 @dataclass(frozen=True, slots=True)
 class SubscriptionRequest:
-    """A request that was sent, for one stream; `sent_at` in the session's seconds."""
+    """A request that was sent to subscribe to one stream or, where it `unsubscribes`, to leave it."""
 
     request_id: int
-    method: RequestMethod
     stream: Stream
-    sent_at: float
+    unsubscribes: bool
+    sent_at: float  # seconds, as in `Moment`
 
 
 class RequestQueue:
@@ -97,10 +89,10 @@ class RequestQueue:
 
     def _send(self, stream: Stream, now: float) -> list[str]:
         self._newest_id += 1
-        method = RequestMethod.UNSUBSCRIBE if stream.unsubscribe_first else RequestMethod.SUBSCRIBE
-        self._open[self._newest_id] = SubscriptionRequest(self._newest_id, method, stream, now)
-        if stream.unsubscribe_first:
+        request = SubscriptionRequest(self._newest_id, stream, stream.unsubscribe_first, now)
+        self._open[request.request_id] = request
+        if request.unsubscribes:
             stream.state = StreamState.UNSUBSCRIBING
-            return list(self._feed.unsubscribe(stream.subscription, self._newest_id))
+            return list(self._feed.unsubscribe(stream.subscription, request.request_id))
         stream.state = StreamState.REQUESTED
-        return list(self._feed.subscribe(stream.subscription, self._newest_id))
+        return list(self._feed.subscribe(stream.subscription, request.request_id))

@@ -45,7 +45,7 @@ class Session:
     @property
     def in_maintenance(self) -> bool:
         """Whether the venue last reported that it is not online."""
-        return self._subscriptions.in_maintenance
+        return self._processor.in_maintenance
 
     @property
     def books(self) -> dict[Pair, OrderBook]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
-from streaming.events import PRIVATE, Channel, Subscription
+from streaming.events import Channel, Subscription
 from streaming.session.output import Moment
 from streaming.session.settings import BookMode
 from trading.errors import InvalidValue
@@ -115,11 +115,6 @@ def _mentions(text: str, pair: Pair | None) -> bool:
     if pair is None:
         return False
     return f'"{pair}"' in text or (f'"{pair.base}"' in text and f'"{pair.quote}"' in text)
-
-
-def is_confirmed_by_response(channel: Channel) -> bool:
-    """Return whether the response alone proves that nothing is missed from now on: empty snapshots send nothing."""
-    return channel in PRIVATE
 
 
 def count_exceeds(times: deque[float], now: float, maximum: int, period: float) -> bool:

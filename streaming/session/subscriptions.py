@@ -6,9 +6,9 @@ from streaming.events import PRIVATE, Acknowledgement, Channel
 from streaming.feeds import Feed
 from streaming.session.event_processor import EventProcessor
 from streaming.session.output import CloseKind, Moment, SessionOutput, SubscriptionRefused
-from streaming.session.requests import RequestMethod, RequestQueue, SubscriptionRequest
+from streaming.session.requests import RequestQueue, SubscriptionRequest
 from streaming.session.settings import SessionSettings
-from streaming.session.streams import Stream, StreamKey, StreamState, is_confirmed_by_response
+from streaming.session.streams import Stream, StreamKey, StreamState
 from streaming.session.verified_book import VerifiedBook
 
 CONNECT = "connect"  # the method a feed names when the venue refuses the connection itself, not a request
@@ -35,11 +35,6 @@ class Subscriptions:
         self.resubscribe = self._requests.resubscribe
         self.take_frames = self._requests.take_frames
 
-    @property
-    def in_maintenance(self) -> bool:
-        """Whether the venue last reported that it is not online."""
-        return self._processor.status not in ("", "online")
-
     def start(self) -> None:
         """Request all streams on a new connection; a book whose decimals are not known waits for its listing."""
         for stream in self._streams.values():
@@ -55,11 +50,11 @@ class Subscriptions:
             stream.state, stream.unsubscribe_first, stream.unanswered = StreamState.IDLE, False, 0
 
     def process_response(self, response: Acknowledgement, now: Moment, out: SessionOutput) -> None:
-        """Act on the venue's response to a request, or on an error that belongs to none."""
+        """Process the venue's response to a request, or an error that belongs to none."""
         request = self._requests.close_answered(response)
         if request is None:
             self._process_stray(response, out)
-        elif request.method is RequestMethod.UNSUBSCRIBE:  # also when refused: there was nothing to leave
+        elif request.unsubscribes:  # also when refused: there was nothing to leave
             self._finish_unsubscribe(request.stream)
         elif response.success:
             self._confirm(request.stream, now, out)
@@ -112,7 +107,7 @@ class Subscriptions:
         stream.state, stream.refusals, stream.last_message = StreamState.LIVE, 0, now
         if stream.channel not in self._settings.silence_timeouts:
             stream.unanswered = 0
-        if is_confirmed_by_response(stream.channel):
+        if stream.channel in PRIVATE:  # an empty snapshot sends no message: the response has to suffice
             out.events += self._processor.restore(stream, now)
 
     def _refuse(self, stream: Stream, error: str, now: float, out: SessionOutput) -> None:
@@ -125,7 +120,7 @@ class Subscriptions:
         out.events.append(SubscriptionRefused(stream.channel, stream.pair, error))
         wanted = [each for each in self._streams.values() if each.wanted]
         if all(each.state is StreamState.REFUSED for each in wanted):
-            may_change = self.in_maintenance or any(
+            may_change = self._processor.in_maintenance or any(
                 self._processor.listing_error(each.pair) for each in wanted
             )
             never = not may_change and all(each.last_message is None for each in wanted)
@@ -133,7 +128,7 @@ class Subscriptions:
             out.request_close(reason, CloseKind.REFUSED if never else CloseKind.RETRY)
 
     def _handle_unanswered(self, request: SubscriptionRequest, out: SessionOutput) -> None:
-        if request.method is RequestMethod.UNSUBSCRIBE:
+        if request.unsubscribes:
             self._finish_unsubscribe(request.stream)
         elif request.stream.state is StreamState.REQUESTED:  # otherwise its messages were the response
             self._try_again(request.stream, "no answer", out)

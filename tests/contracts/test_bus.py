@@ -69,7 +69,7 @@ class TestPostgresBus(BusContract):
         assert [event.offset for event in bus.read("candles", after=0)] == [early, late]
         assert early < late
 
-    def test_an_event_vanishes_with_the_transaction_that_told_of_it(self, dsn: str, bus: Bus) -> None:
+    def test_an_event_is_rolled_back_with_its_transaction(self, dsn: str, bus: Bus) -> None:
         with connect(dsn) as connection, connection.transaction(force_rollback=True):
             append(connection, "candles", "key", {})
         assert bus.read("candles", after=0) == []
@@ -78,5 +78,5 @@ class TestPostgresBus(BusContract):
         with connect(dsn) as listener:
             listener.execute(f"LISTEN {CHANNEL}".encode())
             bus.publish("candles", "key", {})
-            heard = next(listener.notifies(timeout=10, stop_after=1))
-        assert heard.payload == "candles"
+            notification = next(listener.notifies(timeout=10, stop_after=1))
+        assert notification.payload == "candles"

@@ -1,4 +1,4 @@
-"""A book kept from changes: the same levels as the plainest model, and the venue's checksum at every change."""
+"""A book built from changes: the same levels as the plainest model, and the venue's checksum at every change."""
 
 from decimal import Decimal
 from zlib import crc32
@@ -94,7 +94,7 @@ def test_changes_of_one_level_count_in_their_order() -> None:
     assert book.bids() == ()
 
 
-def test_levels_beyond_the_depth_are_forgotten_and_may_be_taken_away_again() -> None:
+def test_levels_beyond_the_depth_are_dropped_and_may_be_removed_again() -> None:
     book = book_of(bids="10.0 1, 9.0 1, 8.0 1", asks="11.0 1, 12.0 1, 13.0 1", depth=2)
     assert book.bids() == levels("10.0 1, 9.0 1")
     assert book.asks() == levels("11.0 1, 12.0 1")
@@ -102,7 +102,7 @@ def test_levels_beyond_the_depth_are_forgotten_and_may_be_taken_away_again() -> 
     assert book.bids() == levels("9.0 1")
 
 
-def test_the_depth_is_cut_after_the_whole_message() -> None:
+def test_the_book_is_truncated_after_the_whole_message() -> None:
     book = book_of(bids="10.0 1, 9.0 1", depth=2)
     book.apply(change(bids="11.0 1, 10.0 0"))
     assert book.bids() == levels("11.0 1, 9.0 1")
@@ -114,7 +114,7 @@ def test_a_snapshot_replaces_everything() -> None:
     assert (book.bids(), book.asks()) == (levels("9.0 1"), ())
 
 
-def test_a_wrong_checksum_leaves_nothing_to_trade_on_until_the_next_snapshot() -> None:
+def test_a_wrong_checksum_empties_the_book_until_the_next_snapshot() -> None:
     book = book_of(bids="10.0 1", asks="11.0 1")
     with pytest.raises(InvalidMessage, match=r"BTC/USD: checksum \d+, the venue says 1"):
         book.apply(change(bids="9.0 1", checksum=1))
@@ -139,7 +139,7 @@ def test_a_checksum_is_also_compared_where_no_checked_level_changed() -> None:
         book.apply(change(asks="111.0 3", checksum=right ^ 1))
 
 
-def test_a_wrong_snapshot_is_no_book_either() -> None:
+def test_a_wrong_snapshot_leaves_the_book_invalid() -> None:
     book = OrderBook(10, 1, 2)
     with pytest.raises(InvalidMessage):
         book.apply(change(bids="10.0 1", snapshot=True, checksum=1))
@@ -170,13 +170,13 @@ def test_a_book_without_levels_or_steps_is_refused(depth: int, price: int, quant
         OrderBook(depth, price, quantity)
 
 
-def test_a_crossed_book_says_so() -> None:
+def test_a_crossed_book_is_detected() -> None:
     assert not book_of(bids="10.0 1", asks="10.1 1").is_crossed
     assert book_of(bids="10.0 1", asks="10.0 1").is_crossed
     assert not book_of(bids="10.0 1").is_crossed
 
 
-def test_the_best_levels_can_be_asked_for_alone() -> None:
+def test_the_best_levels_can_be_requested_alone() -> None:
     book = book_of(bids="10.0 1, 9.0 2", asks="11.0 1, 12.0 1")
     assert (book.bids(1), book.asks(1)) == (levels("10.0 1"), levels("11.0 1"))
 

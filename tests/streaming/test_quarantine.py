@@ -30,7 +30,7 @@ def test_a_message_is_stored_with_time_venue_channel_and_reason(tmp_path: Path) 
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.binary(), st.text(st.characters(codec=None, exclude_categories=[])))))
-def test_any_frame_comes_back_as_it_was(
+def test_any_frame_is_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, frames: list[str | bytes]
 ) -> None:
     quarantine = quarantine_in(tmp_path_factory.mktemp("quarantine"))
@@ -39,14 +39,14 @@ def test_any_frame_comes_back_as_it_was(
     assert [message.frame for message in quarantine.messages()] == frames
 
 
-def test_a_long_frame_is_cut_and_says_how_long_it_was(tmp_path: Path) -> None:
+def test_a_long_frame_is_truncated_with_its_length_stored(tmp_path: Path) -> None:
     quarantine = quarantine_in(tmp_path)
     quarantine.store("\U0001f4a9" * (MAX_FRAME_LENGTH + 5), "venue", "", "too long")
     [message] = quarantine.messages()
     assert (len(message.frame), message.length) == (MAX_FRAME_LENGTH, MAX_FRAME_LENGTH + 5)
 
 
-def test_the_oldest_messages_make_room_for_new_ones(tmp_path: Path) -> None:
+def test_the_oldest_messages_are_dropped_for_new_ones(tmp_path: Path) -> None:
     quarantine = quarantine_in(tmp_path, count=80)
     for number in range(200):
         quarantine.store(str(number), "venue", "book", "wrong")
@@ -56,7 +56,7 @@ def test_the_oldest_messages_make_room_for_new_ones(tmp_path: Path) -> None:
     assert (quarantine.stored, quarantine.dropped) == (200, 120)
 
 
-def test_the_folder_never_outgrows_its_bytes(tmp_path: Path) -> None:
+def test_the_folder_never_exceeds_its_size(tmp_path: Path) -> None:
     quarantine = quarantine_in(tmp_path, count=10**6)
     for _ in range(200):
         quarantine.store(bytes(MAX_FRAME_LENGTH), "venue", "book", "wrong")
@@ -64,7 +64,7 @@ def test_the_folder_never_outgrows_its_bytes(tmp_path: Path) -> None:
     assert quarantine.dropped == 200 - sum(1 for _ in quarantine.messages()) > 0
 
 
-def test_a_new_process_goes_on_where_the_last_one_stopped(tmp_path: Path) -> None:
+def test_a_new_process_continues_the_folder_of_the_last_one(tmp_path: Path) -> None:
     for number in range(100):
         quarantine_in(tmp_path, count=80).store(str(number), "venue", "book", "wrong")
     numbers = [int(message.frame) for message in quarantine_in(tmp_path).messages()]
@@ -100,7 +100,7 @@ def test_a_full_disk_is_warned_about_once_and_survived(
     assert (quarantine.stored, quarantine.lost) == (2, 2)
 
 
-def test_a_line_torn_by_a_killed_process_does_not_spoil_the_next(tmp_path: Path) -> None:
+def test_a_line_torn_by_a_killed_process_does_not_damage_the_next(tmp_path: Path) -> None:
     quarantine_in(tmp_path).store("before", "venue", "book", "wrong")
     [segment] = tmp_path.iterdir()
     with segment.open("ab") as file:
@@ -131,7 +131,7 @@ def test_a_folder_that_was_removed_is_made_again(tmp_path: Path, caplog: pytest.
     assert "cannot be written" in caplog.text
 
 
-def test_nobody_but_the_owner_can_read_what_may_be_orders_and_money(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_stored_messages(tmp_path: Path) -> None:
     folder = tmp_path / "home" / "quarantine"
     folder.mkdir(parents=True, mode=0o755)
     (folder / "000000001.jsonl").touch(0o644)
@@ -146,6 +146,6 @@ def test_nobody_but_the_owner_can_read_what_may_be_orders_and_money(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, SMALLEST), (SEGMENTS, 1000)])
-def test_bounds_that_hold_nothing_are_refused(tmp_path: Path, count: int, size: int) -> None:
+def test_limits_that_are_too_small_are_refused(tmp_path: Path, count: int, size: int) -> None:
     with pytest.raises(InvalidValue):
         quarantine_in(tmp_path, count, size)

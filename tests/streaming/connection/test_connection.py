@@ -37,8 +37,8 @@ def last_is(price: float) -> Callable[[list[Any]], bool]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 async def never_confirming(connection: ServerConnection) -> None:

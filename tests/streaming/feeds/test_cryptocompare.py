@@ -1,3 +1,5 @@
+"""CryptoCompare's protocol: subscriptions, merged frames, failures, and frames that are refused."""
+
 import itertools
 import json
 from datetime import UTC, datetime, timedelta
@@ -111,7 +113,7 @@ def feed() -> CryptoCompareFeed:
     return CryptoCompareFeed("Coinbase", "k3y")
 
 
-def told(feed: Feed, *frames: dict[str, Any]) -> list[Event]:
+def decode_all(feed: Feed, *frames: dict[str, Any]) -> list[Event]:
     return [event for frame in frames for event in feed.decode(json.dumps(frame))]
 
 
@@ -151,7 +153,7 @@ def test_the_index_has_its_own_ticker_and_neither_trades_nor_a_book() -> None:
         CryptoCompareFeed("CCCAGG", "k3y", top_of_book=True)
 
 
-def test_the_top_of_the_book_may_take_the_tickers_place() -> None:
+def test_the_top_of_the_book_can_replace_the_ticker() -> None:
     feed = CryptoCompareFeed("Coinbase", "k3y", top_of_book=True)
     assert subs(feed.subscribe(Subscription(Channel.TICKER, (BTC,)), 1))[0]["subs"] == ["30~Coinbase~BTC~USD"]
 
@@ -165,14 +167,14 @@ def test_the_top_of_the_book_may_take_the_tickers_place() -> None:
         (Subscription(Channel.TRADE), "at least one pair"),
     ],
 )
-def test_what_the_streamer_does_not_have_is_refused(
+def test_a_subscription_that_the_streamer_does_not_offer_is_refused(
     feed: Feed, subscription: Subscription, words: str
 ) -> None:
     with pytest.raises(InvalidValue, match=words):
         feed.subscribe(subscription, 1)
 
 
-def test_without_a_key_no_connection_is_prepared() -> None:
+def test_a_connection_needs_a_key() -> None:
     with pytest.raises(NotAuthorised, match="CRYPTOCOMPARE_API_KEY"):
         CryptoCompareFeed("Coinbase", "").prepare()
     feed = CryptoCompareFeed("Coinbase", "a b&c")
@@ -181,15 +183,15 @@ def test_without_a_key_no_connection_is_prepared() -> None:
     assert "a b&c" not in repr(feed)
 
 
-def test_the_streamers_own_rules_of_connection_are_kept(feed: Feed) -> None:
+def test_the_connection_rules_are_those_of_the_streamer(feed: Feed) -> None:
     assert feed.rules.first_pause >= timedelta(seconds=5)
     assert feed.rules.max_attempts / feed.rules.window.total_seconds() <= 1  # 60 a minute
     assert timedelta(seconds=120) <= feed.rules.silence_timeout <= timedelta(seconds=180)  # two heartbeats
 
 
-def test_a_trade_says_its_side_its_number_and_its_time(feed: Feed) -> None:
+def test_a_trade_has_side_number_and_time(feed: Feed) -> None:
     trade = Trade(BTC, 852777369, Side.SELL, 119283.1, 0.34637342, utc(AT, 654000))
-    assert told(feed, TRADE) == [trade]
+    assert decode_all(feed, TRADE) == [trade]
 
 
 @pytest.mark.parametrize(
@@ -197,35 +199,35 @@ def test_a_trade_says_its_side_its_number_and_its_time(feed: Feed) -> None:
     [("1", Side.SELL), ("2", Side.BUY), ("4", None), ("9", Side.SELL), ("10", Side.BUY), ("12", None)],
 )
 def test_the_side_is_read_from_the_bits(feed: Feed, flags: str, side: Side | None) -> None:
-    [trade] = told(feed, TRADE | {"F": flags})
+    [trade] = decode_all(feed, TRADE | {"F": flags})
     assert isinstance(trade, Trade)
     assert trade.side is side
 
 
-def test_trades_without_a_number_are_told_once_over_all_connections(feed: Feed) -> None:
+def test_trades_without_a_number_are_returned_once_over_all_connections(feed: Feed) -> None:
     plain = {name: value for name, value in TRADE.items() if name != "CCSEQ"}
     trades = [plain | {"ID": str(number)} for number in range(20)]
-    assert len(told(feed, *trades, *trades, plain)) == 21
-    assert len(told(feed, plain | {"FSYM": "XRP"})) == 1
+    assert len(decode_all(feed, *trades, *trades, plain)) == 21
+    assert len(decode_all(feed, plain | {"FSYM": "XRP"})) == 1
     feed.reset()
-    assert told(feed, *reversed(trades), plain) == []
+    assert decode_all(feed, *reversed(trades), plain) == []
 
 
-def test_numbered_trades_are_told_as_often_as_they_are_sent(feed: Feed) -> None:
+def test_numbered_trades_are_returned_as_often_as_they_are_sent(feed: Feed) -> None:
     assert (
-        len(told(feed, TRADE, TRADE)) == 2
-    )  # their numbers tell, and that they come again proves a connection
+        len(decode_all(feed, TRADE, TRADE)) == 2
+    )  # their ids tell, and that they come again proves that the connection works
 
 
 def test_no_more_trades_are_remembered_than_can_come_again(feed: Feed) -> None:
     plain = {name: value for name, value in TRADE.items() if name != "CCSEQ"}
     trades = [plain | {"ID": str(number)} for number in range(201)]
-    told(feed, *trades)
-    assert len(told(feed, trades[0])) == 1
+    decode_all(feed, *trades)
+    assert len(decode_all(feed, trades[0])) == 1
 
 
-def test_a_trade_without_a_number_of_the_streamer_has_none(feed: Feed) -> None:
-    [trade] = told(feed, {name: value for name, value in TRADE.items() if name != "CCSEQ"})
+def test_a_trade_without_a_number_has_no_id(feed: Feed) -> None:
+    [trade] = decode_all(feed, {name: value for name, value in TRADE.items() if name != "CCSEQ"})
     assert isinstance(trade, Trade)
     assert trade.trade_id is None
 
@@ -235,12 +237,12 @@ HEAD = {name: TICKER[name] for name in ("TYPE", "MARKET", "FROMSYMBOL", "TOSYMBO
 FIELDS = ("PRICE", "BID", "ASK", "LASTUPDATE", "VOLUME24HOUR")
 
 
-def test_a_ticker_knows_what_was_said_before(feed: Feed) -> None:
-    assert told(feed, TICKER) == [FULL]
-    [ticker] = told(feed, HEAD | {"BID": 100.5})
+def test_a_partial_ticker_keeps_the_fields_of_earlier_frames(feed: Feed) -> None:
+    assert decode_all(feed, TICKER) == [FULL]
+    [ticker] = decode_all(feed, HEAD | {"BID": 100.5})
     assert ticker == Ticker(BTC, 100.5, None, 100.75, None, 100.5, 1234.5, utc(AT))
     feed.reset()
-    assert told(feed, HEAD) == [Ticker(BTC, None, None, None, None, None, None, None)]
+    assert decode_all(feed, HEAD) == [Ticker(BTC, None, None, None, None, None, None, None)]
 
 
 @given(order=st.permutations(FIELDS), cuts=st.sets(st.integers(1, 4)))
@@ -250,24 +252,24 @@ def test_partial_frames_in_any_order_and_cut_add_up_to_the_full_ticker(
     feed = CryptoCompareFeed("Coinbase", "k3y")
     bounds = [0, *sorted(cuts), len(order)]
     frames = [HEAD | {name: TICKER[name] for name in order[a:b]} for a, b in itertools.pairwise(bounds)]
-    assert told(feed, *frames)[-1] == FULL
+    assert decode_all(feed, *frames)[-1] == FULL
 
 
 @given(
     updates=st.lists(st.dictionaries(st.sampled_from(("PRICE", "BID", "ASK")), st.floats(0.5, 9)), max_size=8)
 )
-def test_a_ticker_is_what_each_field_said_last(updates: list[dict[str, float]]) -> None:
+def test_a_ticker_has_the_last_value_of_each_field(updates: list[dict[str, float]]) -> None:
     feed, state = CryptoCompareFeed("Coinbase", "k3y"), dict(TICKER)
-    told(feed, TICKER)
+    decode_all(feed, TICKER)
     for update in updates:
         state |= update
-        [ticker] = told(feed, HEAD | update)
+        [ticker] = decode_all(feed, HEAD | update)
         assert ticker == Ticker(BTC, state["BID"], None, state["ASK"], None, state["PRICE"], 1234.5, utc(AT))  # type: ignore[arg-type]
 
 
 def test_pairs_and_the_index_do_not_mix(feed: Feed) -> None:
-    told(feed, TICKER)
-    [ticker] = told(feed, HEAD | {"FROMSYMBOL": "XRP", "BID": 0.5})
+    decode_all(feed, TICKER)
+    [ticker] = decode_all(feed, HEAD | {"FROMSYMBOL": "XRP", "BID": 0.5})
     assert ticker == Ticker(XRP, 0.5, None, None, None, None, None, None)
 
 
@@ -277,7 +279,7 @@ def test_a_book_keeps_its_exact_numbers_and_their_order(feed: Feed) -> None:
     assert change == BookChange(BTC, True, ((Decimal("99.50"), Decimal("1.2500")),), (), None, 1000, None)
     assert isinstance(change, BookChange)
     assert str(change.bids[0][0]) == "99.50"
-    assert told(feed, SNAPSHOT) == [
+    assert decode_all(feed, SNAPSHOT) == [
         BookChange(
             BTC, True, ((Decimal("99.5"), Decimal("1.25")), (Decimal(99), Decimal(2))),
             ((Decimal("100.1"), Decimal("0.5")),), None, 1000, utc(AT, 123456),
@@ -295,47 +297,49 @@ def test_a_book_keeps_its_exact_numbers_and_their_order(feed: Feed) -> None:
         ({"ACTION": 3}, (), ()),
     ],
 )
-def test_a_book_change_says_side_level_and_sequence(
+def test_a_book_change_has_side_level_and_sequence(
     feed: Feed, changes: dict[str, Any], bids: tuple[Any, ...], asks: tuple[Any, ...]
 ) -> None:
-    assert told(feed, DELTA | changes) == [BookChange(BTC, False, bids, asks, None, 1001, utc(AT, 123456))]
+    assert decode_all(feed, DELTA | changes) == [
+        BookChange(BTC, False, bids, asks, None, 1001, utc(AT, 123456))
+    ]
 
 
-def test_the_top_of_the_book_keeps_the_side_that_is_not_told(feed: Feed) -> None:
+def test_the_top_of_the_book_keeps_the_side_that_a_frame_lacks(feed: Feed) -> None:
     update = {name: TOP[name] for name in ("TYPE", "M", "FSYM", "TSYM")} | {"ASK": [{"P": 101, "Q": 1}]}
-    assert told(feed, TOP, update | {"CCSEQ": 51}) == [
+    assert decode_all(feed, TOP, update | {"CCSEQ": 51}) == [
         Ticker(BTC, 99.5, 1.5, 100.0, 2.0, None, None, utc(AT)),
         Ticker(BTC, 99.5, 1.5, 101.0, 1.0, None, None, None),
     ]
 
 
-def test_after_a_gap_the_side_that_is_not_told_is_not_known(feed: Feed) -> None:
+def test_after_a_gap_the_side_that_a_frame_lacks_is_unknown(feed: Feed) -> None:
     update = {name: TOP[name] for name in ("TYPE", "M", "FSYM", "TSYM")} | {"ASK": [{"P": 101, "Q": 1}]}
-    told(feed, TOP)
-    assert told(feed, update | {"CCSEQ": 52}) == [Ticker(BTC, None, None, 101.0, 1.0, None, None, None)]
-    assert told(feed, TOP | {"CCSEQ": 60, "BID": []}) == [
+    decode_all(feed, TOP)
+    assert decode_all(feed, update | {"CCSEQ": 52}) == [Ticker(BTC, None, None, 101.0, 1.0, None, None, None)]
+    assert decode_all(feed, TOP | {"CCSEQ": 60, "BID": []}) == [
         Ticker(BTC, None, None, 100.0, 2.0, None, None, None)
     ]
 
 
 def test_a_candle_opens_with_its_own_first_trade(feed: Feed) -> None:
     opens = utc(1593768240)
-    assert told(feed, CANDLE) == [Candle(BTC, Timeframe.M1, opens, 100.0, 110.0, 95.0, 105.0, 1.25, 17)]
+    assert decode_all(feed, CANDLE) == [Candle(BTC, Timeframe.M1, opens, 100.0, 110.0, 95.0, 105.0, 1.25, 17)]
     plain = {name: value for name, value in CANDLE.items() if not name.endswith("PRICE")}
-    assert told(CryptoCompareFeed("Coinbase", "k3y"), plain) == [
+    assert decode_all(CryptoCompareFeed("Coinbase", "k3y"), plain) == [
         Candle(BTC, Timeframe.M1, opens, 90.0, 110.0, 90.0, 105.0, 1.25, 17)
     ]
 
 
-def test_a_candle_update_tells_only_what_has_changed(feed: Feed) -> None:
+def test_a_candle_update_is_merged_into_the_candle(feed: Feed) -> None:
     head = {name: CANDLE[name] for name in ("TYPE", "MARKET", "FROMSYMBOL", "TOSYMBOL", "TS", "UNIT")}
     update = head | {"ACTION": "U", "CLOSE": 111.0, "LASTPRICE": 111.0, "HIGH": 111.0, "MAXPRICE": 111.0,
                      "VOLUMEFROM": 2.5, "TOTALTRADES": 18}  # fmt: skip
-    [_, candle] = told(feed, CANDLE, update)
+    [_, candle] = decode_all(feed, CANDLE, update)
     assert candle == Candle(BTC, Timeframe.M1, utc(1593768240), 100.0, 111.0, 95.0, 111.0, 2.5, 18)
     feed.reset()
     with pytest.raises(InvalidMessage, match=r"candle: OPEN, LOW of .* was never sent"):
-        told(feed, update)
+        decode_all(feed, update)
 
 
 @pytest.mark.parametrize(
@@ -345,10 +349,10 @@ def test_a_candle_update_tells_only_what_has_changed(feed: Feed) -> None:
         {"ACTION": "I", "VOLUMEFROM": 0, "TOTALTRADES": 0, "OPEN": 0, "HIGH": 0, "LOW": 0, "CLOSE": 0},
     ],
 )
-def test_a_window_without_a_trade_is_no_candle_until_one_comes(feed: Feed, empty: dict[str, Any]) -> None:
+def test_an_interval_without_a_trade_is_no_candle_until_one_comes(feed: Feed, empty: dict[str, Any]) -> None:
     plain = {name: value for name, value in CANDLE.items() if not name.endswith("PRICE")}
-    assert told(feed, plain | empty) == []
-    assert len(told(feed, CANDLE | {"ACTION": "U"})) == 1
+    assert decode_all(feed, plain | empty) == []
+    assert len(decode_all(feed, CANDLE | {"ACTION": "U"})) == 1
 
 
 def test_each_pair_of_a_subscription_is_acknowledged_with_its_request(feed: Feed) -> None:
@@ -356,14 +360,14 @@ def test_each_pair_of_a_subscription_is_acknowledged_with_its_request(feed: Feed
     feed.unsubscribe(Subscription(Channel.TRADE, (BTC,)), 8)
     done = {"TYPE": "16", "MESSAGE": "SUBSCRIBECOMPLETE", "SUB": "0~Coinbase~XRP~USD"}
     gone = {"TYPE": "17", "MESSAGE": "UNSUBSCRIBECOMPLETE", "SUB": "0~Coinbase~BTC~USD"}
-    assert told(feed, done, gone, done) == [
+    assert decode_all(feed, done, gone, done) == [
         Acknowledgement(7, "subscribe", Channel.TRADE, XRP, True, ""),
         Acknowledgement(8, "unsubscribe", Channel.TRADE, BTC, True, ""),
         Acknowledgement(None, "subscribe", Channel.TRADE, XRP, True, ""),
     ]
 
 
-def test_control_frames_are_told(feed: Feed) -> None:
+def test_control_frames_are_decoded(feed: Feed) -> None:
     loaded = {"TYPE": "3", "MESSAGE": "LOADCOMPLETE", "INFO": "All your valid subs have been loaded."}
     removed = {
         "TYPE": "18",
@@ -371,7 +375,7 @@ def test_control_frames_are_told(feed: Feed) -> None:
         "INFO": "Removed 1 subs.",
         "INFO_OBJ": {"valid": 1},
     }
-    assert told(feed, WELCOME, HEARTBEAT, loaded, removed) == [
+    assert decode_all(feed, WELCOME, HEARTBEAT, loaded, removed) == [
         VenueStatus("online", "7zUlXf"),
         Heartbeat(),
         Acknowledgement(None, "subscribe", None, None, True, ""),
@@ -379,7 +383,7 @@ def test_control_frames_are_told(feed: Feed) -> None:
     ]
 
 
-def test_a_failure_that_names_a_subscription_answers_its_request(feed: Feed) -> None:
+def test_a_failure_that_names_a_subscription_is_the_response_to_its_request(feed: Feed) -> None:
     feed.subscribe(Subscription(Channel.BOOK, (BTC,)), 9)
     refused = {
         "TYPE": "401",
@@ -387,7 +391,7 @@ def test_a_failure_that_names_a_subscription_answers_its_request(feed: Feed) -> 
         "PARAMETER": "8~Coinbase~BTC~USD",
         "INFO": "not in your plan",
     }
-    [answer] = told(feed, refused)
+    [answer] = decode_all(feed, refused)
     assert answer == Acknowledgement(
         9, "subscribe", Channel.BOOK, BTC, False, "UNAUTHORIZED: not in your plan 8~Coinbase~BTC~USD"
     )
@@ -419,8 +423,8 @@ def test_a_failure_that_names_a_subscription_answers_its_request(feed: Feed) -> 
         ),
     ],
 )  # fmt: skip
-def test_each_failure_frame_is_told(feed: Feed, frame: dict[str, Any], event: Event) -> None:
-    assert told(feed, frame) == [event]
+def test_each_failure_frame_is_decoded(feed: Feed, frame: dict[str, Any], event: Event) -> None:
+    assert decode_all(feed, frame) == [event]
 
 
 @pytest.mark.parametrize(
@@ -459,18 +463,18 @@ def test_each_failure_frame_is_told(feed: Feed, frame: dict[str, Any], event: Ev
         ({"MESSAGE": "?"}, "", "missing required field `TYPE`"),
     ],
 )  # fmt: skip
-def test_a_frame_that_cannot_be_true_names_its_channel_and_why(
+def test_an_invalid_frame_is_refused_with_channel_and_reason(
     feed: Feed, frame: dict[str, Any], channel: str, words: str
 ) -> None:
     with pytest.raises(InvalidMessage, match=words) as raised:
-        told(feed, frame)
+        decode_all(feed, frame)
     assert raised.value.channel == channel
 
 
 @pytest.mark.parametrize(
     "frame", ["", "[]", "5", "{", '{"TYPE": 0}', b"\xff\xfe", "\ud800", "[" * 10000, '{"TYPE":"2","P":1e999}']
 )
-def test_what_is_no_frame_at_all_is_an_invalid_message(feed: Feed, frame: str | bytes) -> None:
+def test_text_that_is_no_frame_is_an_invalid_message(feed: Feed, frame: str | bytes) -> None:
     with pytest.raises(InvalidMessage):
         feed.decode(frame)
 
@@ -484,15 +488,15 @@ def test_what_is_no_frame_at_all_is_an_invalid_message(feed: Feed, frame: str | 
         (TRADE, {"ID": "next", "P": 0}),
     ],
 )
-def test_a_wrong_frame_changes_nothing_that_is_remembered(good: dict[str, Any], bad: dict[str, Any]) -> None:
+def test_an_invalid_frame_changes_no_state(good: dict[str, Any], bad: dict[str, Any]) -> None:
     disturbed, undisturbed = CryptoCompareFeed("Coinbase", "k3y"), CryptoCompareFeed("Coinbase", "k3y")
-    told(disturbed, good)
-    told(undisturbed, good)
+    decode_all(disturbed, good)
+    decode_all(undisturbed, good)
     with pytest.raises(InvalidMessage):
-        told(disturbed, good | bad)
+        decode_all(disturbed, good | bad)
     after = {name: value for name, value in good.items() if name not in bad} | {"CCSEQ": 51, "ID": "next"}
     after |= {"P": 1.0} if good is TRADE else {}
-    assert told(disturbed, after) == told(undisturbed, after)
+    assert decode_all(disturbed, after) == decode_all(undisturbed, after)
 
 
 def recorded() -> list[str]:
@@ -501,7 +505,7 @@ def recorded() -> list[str]:
     return RECORDED.read_text().splitlines()
 
 
-def test_recorded_frames_are_read() -> None:
+def test_recorded_frames_are_decoded() -> None:
     welcome, index, trade = recorded()
     feed = CryptoCompareFeed("CCCAGG", "k3y")
     assert feed.decode(welcome) == [VenueStatus("online", "7zUlXfWU+zH7uX7ViDS2")]
@@ -513,8 +517,8 @@ def test_recorded_frames_are_read() -> None:
     ]
 
 
-def checked(feed: Feed, frame: str | bytes) -> None:
-    """Whatever comes: sane events or InvalidMessage."""
+def check_decoding(feed: Feed, frame: str | bytes) -> None:
+    """Assert that any frame becomes valid events or InvalidMessage."""
     try:
         events = feed.decode(frame)
     except InvalidMessage:
@@ -539,7 +543,7 @@ JSON = st.recursive(
 @settings(max_examples=200, deadline=None)
 @given(frame=st.binary(max_size=60) | st.text(max_size=60) | JSON.map(json.dumps))
 def test_anything_at_all_is_events_or_an_invalid_message(frame: str | bytes) -> None:
-    checked(CryptoCompareFeed("Coinbase", "k3y"), frame)
+    check_decoding(CryptoCompareFeed("Coinbase", "k3y"), frame)
 
 
 @settings(max_examples=400, deadline=None)
@@ -553,8 +557,8 @@ def test_any_value_in_any_field_is_events_or_an_invalid_message(
 ) -> None:
     names = sorted(good)
     feed = CryptoCompareFeed("Coinbase", "k3y")
-    checked(feed, json.dumps(good | {names[name % len(names)]: value}))
-    checked(feed, json.dumps(good))
+    check_decoding(feed, json.dumps(good | {names[name % len(names)]: value}))
+    check_decoding(feed, json.dumps(good))
 
 
 @settings(max_examples=400, deadline=None)
@@ -564,4 +568,4 @@ def test_any_damage_to_a_frame_is_events_or_an_invalid_message(
 ) -> None:
     whole = json.dumps(good).encode()
     at %= len(whole)
-    checked(CryptoCompareFeed("Coinbase", "k3y"), whole[:at] + junk + whole[at + cut :])
+    check_decoding(CryptoCompareFeed("Coinbase", "k3y"), whole[:at] + junk + whole[at + cut :])

@@ -1,4 +1,4 @@
-"""Kraken's protocol: what is asked, what is answered, and what recordings of the real venue say."""
+"""Kraken's protocol: what is subscribe_parameters, what is answered, and what recordings of the real venue say."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -44,12 +44,12 @@ BTC_USD = Pair("BTC", "USD")
 XRP_BTC = Pair("XRP", "BTC")
 
 
-def only(frame: str | bytes) -> Event:
+def decode_one(frame: str | bytes) -> Event:
     [event] = KrakenFeed().decode(frame)
     return event
 
 
-def asked(subscription: Subscription, feed: KrakenFeed | None = None) -> dict[str, Any]:
+def subscribe_parameters(subscription: Subscription, feed: KrakenFeed | None = None) -> dict[str, Any]:
     [frame] = (feed or KrakenFeed()).subscribe(subscription, request_id=7)
     message: dict[str, Any] = json.loads(frame)
     assert (message["method"], message["req_id"]) == ("subscribe", 7)
@@ -57,7 +57,7 @@ def asked(subscription: Subscription, feed: KrakenFeed | None = None) -> dict[st
     return parameters
 
 
-# --- what is asked ----------------------------------------------------------------------------------------------
+# --- requests ---------------------------------------------------------------------------------------------------
 
 
 def test_it_is_a_feed() -> None:
@@ -99,11 +99,14 @@ def test_the_connection_budget_is_the_published_one() -> None:
 def test_a_subscription_names_channel_symbols_and_wants_a_snapshot(
     subscription: Subscription, parameters: dict[str, Any]
 ) -> None:
-    assert asked(subscription) == parameters
+    assert subscribe_parameters(subscription) == parameters
 
 
 def test_every_timeframe_has_its_interval_in_minutes() -> None:
-    intervals = [asked(Subscription(Channel.CANDLE, (BTC_USD,), timeframe=t))["interval"] for t in Timeframe]
+    intervals = [
+        subscribe_parameters(Subscription(Channel.CANDLE, (BTC_USD,), timeframe=t))["interval"]
+        for t in Timeframe
+    ]
     assert intervals == [1, 5, 15, 30, 60, 240, 1440]
 
 
@@ -134,14 +137,14 @@ def test_unsubscribing_names_what_was_subscribed_to_and_no_options() -> None:
     }
 
 
-def test_each_connection_brings_a_fresh_token() -> None:
+def test_each_connection_has_a_fresh_token() -> None:
     tokens = iter(["first", "second"])
     feed = KrakenFeed(token=lambda: next(tokens))
     feed.prepare()
-    orders = asked(Subscription(Channel.EXECUTIONS), feed)
+    orders = subscribe_parameters(Subscription(Channel.EXECUTIONS), feed)
     assert orders == {"channel": "executions", "snap_orders": True, "snap_trades": True, "token": "first"}
     feed.prepare()
-    assert asked(Subscription(Channel.BALANCES), feed)["token"] == "second"
+    assert subscribe_parameters(Subscription(Channel.BALANCES), feed)["token"] == "second"
 
 
 def test_private_channels_need_a_token() -> None:
@@ -159,7 +162,7 @@ def test_a_token_that_cannot_be_fetched_is_not_swallowed() -> None:
         KrakenFeed(token=refused).prepare()
 
 
-# --- what is answered -------------------------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------------------
 
 
 def test_an_accepted_subscription_names_request_channel_and_pair() -> None:
@@ -168,7 +171,7 @@ def test_an_accepted_subscription_names_request_channel_and_pair() -> None:
         '"symbol":"BTC/USDT","warnings":["timestamp is deprecated"]},"success":true,'
         '"time_in":"2026-09-10T17:44:43.105193Z","time_out":"2026-09-10T17:44:43.105248Z"}'
     )
-    assert only(frame) == Acknowledgement(
+    assert decode_one(frame) == Acknowledgement(
         3, "subscribe", Channel.CANDLE, Pair("BTC", "USDT"), True, "", ("timestamp is deprecated",)
     )
 
@@ -179,7 +182,7 @@ def test_a_refused_subscription_carries_the_error() -> None:
         '"symbol":"XBT/USDT","time_in":"2026-09-10T17:44:44.609516Z","time_out":"2026-09-10T17:44:44.609555Z"}'
     )
     error = "Currency pair not supported XBT/USDT"
-    assert only(frame) == Acknowledgement(4, "subscribe", None, Pair("XBT", "USDT"), False, error)
+    assert decode_one(frame) == Acknowledgement(4, "subscribe", None, Pair("XBT", "USDT"), False, error)
 
 
 def test_a_refused_private_subscription_names_its_channel_beside_the_error() -> None:
@@ -189,29 +192,29 @@ def test_a_refused_private_subscription_names_its_channel_beside_the_error() -> 
         '"time_out":"2026-09-25T17:58:09.493897Z"}'
     )
     error = "ESession:Invalid session"
-    assert only(frame) == Acknowledgement(5, "subscribe", Channel.EXECUTIONS, None, False, error)
+    assert decode_one(frame) == Acknowledgement(5, "subscribe", Channel.EXECUTIONS, None, False, error)
 
 
-def test_an_answer_that_makes_no_sense_names_its_channel() -> None:
+def test_a_contradictory_response_is_refused_with_its_channel() -> None:
     with pytest.raises(InvalidMessage, match="success is True, the error") as caught:
         KrakenFeed().decode('{"channel":"balances","method":"subscribe","success":true,"error":"no"}')
     assert caught.value.channel == "balances"
 
 
-def test_a_refused_symbol_may_be_no_pair_at_all() -> None:
+def test_a_refused_symbol_may_be_no_pair() -> None:
     frame = '{"method":"subscribe","success":false,"symbol":"foo","error":"Currency pair not in ISO form"}'
-    assert only(frame) == Acknowledgement(
+    assert decode_one(frame) == Acknowledgement(
         None, "subscribe", None, None, False, "Currency pair not in ISO form"
     )
 
 
-def test_a_pong_is_an_answer() -> None:
+def test_a_pong_is_a_response() -> None:
     frame = '{"method":"pong","req_id":101,"time_in":"2023-09-24T14:10:23.799685Z"}'
-    assert only(frame) == Acknowledgement(101, "pong", None, None, True, "")
+    assert decode_one(frame) == Acknowledgement(101, "pong", None, None, True, "")
 
 
 def test_an_error_that_belongs_to_no_request_is_decoded() -> None:
-    assert only('{"error":"Exceeded msg rate"}') == Acknowledgement(
+    assert decode_one('{"error":"Exceeded msg rate"}') == Acknowledgement(
         None, "", None, None, False, "Exceeded msg rate"
     )
 
@@ -222,12 +225,12 @@ def test_the_state_of_the_venue_is_passed_on_in_its_own_words(system: str) -> No
         f'{{"channel":"status","type":"update","data":[{{"version":"2.0.10","system":"{system}",'
         '"api_version":"v2","connection_id":16174536464690282295,"upcoming_maintenance":[],"emergency":[]}]}'
     )
-    assert only(frame) == VenueStatus(system, "16174536464690282295")
+    assert decode_one(frame) == VenueStatus(system, "16174536464690282295")
 
 
 def test_a_heartbeat_is_a_heartbeat() -> None:
-    assert only('{"channel":"heartbeat"}') == Heartbeat()
-    assert only(b'{"channel":"heartbeat"}') == Heartbeat()
+    assert decode_one('{"channel":"heartbeat"}') == Heartbeat()
+    assert decode_one(b'{"channel":"heartbeat"}') == Heartbeat()
 
 
 # --- market data ------------------------------------------------------------------------------------------------
@@ -248,12 +251,12 @@ def test_several_trades_of_one_message_keep_their_order() -> None:
     ]
 
 
-def test_what_the_ticker_has_not_said_is_none() -> None:
+def test_missing_fields_of_a_ticker_are_none() -> None:
     frame = (
         '{"channel":"ticker","type":"snapshot","data":[{"symbol":"BTC/USD","bid":79112.0,"bid_qty":0.13,'
         '"ask":null,"volume":0,"change":-525.8,"change_pct":-0.66}]}'
     )
-    assert only(frame) == Ticker(BTC_USD, 79112.0, 0.13, None, None, None, 0.0, None)
+    assert decode_one(frame) == Ticker(BTC_USD, 79112.0, 0.13, None, None, None, 0.0, None)
 
 
 def test_a_candle_opens_at_interval_begin() -> None:
@@ -263,11 +266,11 @@ def test_a_candle_opens_at_interval_begin() -> None:
         '"interval_begin":"2023-10-04T16:25:00.000000000Z","interval":5,"timestamp":"2023-10-04T16:30:00Z"}]}'
     )
     begin = datetime(2023, 10, 4, 16, 25, tzinfo=UTC)
-    assert only(frame) == Candle(BTC_USD, Timeframe.M5, begin, 2.0, 4.5, 1.5, 3.0, 30927.68066226, 12)
+    assert decode_one(frame) == Candle(BTC_USD, Timeframe.M5, begin, 2.0, 4.5, 1.5, 3.0, 30927.68066226, 12)
 
 
 def test_book_levels_keep_the_digits_of_the_wire() -> None:
-    change = only(book_frame("63381.0 0.05500000", "0.00000100 7", 5, "update"))
+    change = decode_one(book_frame("63381.0 0.05500000", "0.00000100 7", 5, "update"))
     assert isinstance(change, BookChange)
     assert [str(number) for level in change.bids + change.asks for number in level] == [
         "63381.0",
@@ -280,14 +283,14 @@ def test_book_levels_keep_the_digits_of_the_wire() -> None:
 
 
 def test_a_removed_level_has_quantity_zero() -> None:
-    change = only(book_frame("63381.0 0.00000000", "63382.0 0e-999999999", 5, "update"))
+    change = decode_one(book_frame("63381.0 0.00000000", "63382.0 0e-999999999", 5, "update"))
     assert isinstance(change, BookChange)
     assert change.bids == levels("63381.0 0")
     assert str(change.asks[0][1]) == "0"
 
 
 def test_the_published_checksum_is_reached() -> None:
-    change = only(book_frame(PUBLISHED_BIDS, PUBLISHED_ASKS, PUBLISHED_CHECKSUM))
+    change = decode_one(book_frame(PUBLISHED_BIDS, PUBLISHED_ASKS, PUBLISHED_CHECKSUM))
     assert isinstance(change, BookChange)
     book = OrderBook(depth=10, price_decimals=1, quantity_decimals=8)
     book.apply(change)
@@ -298,17 +301,17 @@ def test_symbols_are_read_as_kraken_writes_them() -> None:
     for symbol in ("ETH2.S/ETH", "AAPLx/USD", "1INCH/EUR"):
         base, quote = symbol.split("/")
         frame = book_frame("1 1", "2 1", 0, symbol=symbol)
-        assert getattr(only(frame), "pair", None) == Pair(base, quote)
+        assert getattr(decode_one(frame), "pair", None) == Pair(base, quote)
 
 
-def test_an_instrument_says_what_may_be_ordered_and_for_how_much() -> None:
+def test_a_listing_has_increments_minimums_status_and_leverage() -> None:
     frame = (
         '{"channel":"instrument","type":"update","data":{"assets":[{"id":"USD"}],"pairs":[{"symbol":"XRP/BTC",'
         '"base":"XRP","quote":"BTC","status":"post_only","qty_precision":8,"qty_increment":1e-8,'
         '"price_precision":8,"cost_precision":10,"marginable":true,"margin_initial":0.33,"cost_min":0.00002,'
         '"tick_size":1e-8,"price_increment":0.00000001,"qty_min":2}]}}'
     )
-    listed = only(frame)
+    listed = decode_one(frame)
     assert isinstance(listed, InstrumentListing)
     assert (listed.price_decimals, listed.quantity_decimals) == (8, 8)
     instrument = listed.instrument
@@ -335,21 +338,19 @@ ONLINE = (
         ('"foo"', None, "Expected `object`"),
     ],
 )
-def test_an_odd_pair_among_the_listings_costs_that_pair_alone(
-    wrong: str, pair: Pair | None, reason: str
-) -> None:
+def test_an_unreadable_listing_leaves_the_others_readable(wrong: str, pair: Pair | None, reason: str) -> None:
     pairs = ",".join((ONLINE % "ETH/USD", wrong, ONLINE % "BTC/USD"))
     frame = f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[],"pairs":[{pairs}]}}}}'
-    before, odd, after = KrakenFeed().decode(frame)
+    before, unreadable, after = KrakenFeed().decode(frame)
     assert isinstance(before, InstrumentListing)
     assert isinstance(after, InstrumentListing)
     assert after.instrument.pair == BTC_USD
-    assert isinstance(odd, UnreadableMessage)
-    assert (odd.channel, odd.pair, odd.content) == ("instrument", pair, wrong)
-    assert reason in odd.reason
+    assert isinstance(unreadable, UnreadableMessage)
+    assert (unreadable.channel, unreadable.pair, unreadable.content) == ("instrument", pair, wrong)
+    assert reason in unreadable.reason
 
 
-# --- our own orders and money -----------------------------------------------------------------------------------
+# --- our own orders and balances -----------------------------------------------------------------------------------
 
 
 def test_a_fill_carries_price_quantity_and_fees() -> None:
@@ -361,7 +362,7 @@ def test_a_fill_carries_price_quantity_and_fees() -> None:
         '"avg_price":0.00002345,"fees":[{"asset":"BTC","qty":0.00000094}],'
         '"timestamp":"2023-09-22T10:33:05.709950Z"}],"sequence":10}'
     )
-    assert only(frame) == Execution(
+    assert decode_one(frame) == Execution(
         sequence=10,
         snapshot=False,
         order_id="O6NTZC-K6FRH-ATWBCK",
@@ -382,13 +383,13 @@ def test_a_fill_carries_price_quantity_and_fees() -> None:
     )
 
 
-def test_what_an_execution_leaves_out_is_none() -> None:
+def test_missing_fields_of_an_execution_are_none() -> None:
     frame = (
         '{"channel":"executions","type":"update","data":[{"timestamp":"2025-10-11T15:11:47.695226Z",'
         '"order_status":"canceled","exec_type":"canceled","order_userref":0,"order_id":"OGAB7Y-BKX5F-PTK5RW",'
         '"cum_qty":0e-999999999,"cum_cost":0,"fee_usd_equiv":0,"avg_price":0,"reason":"User requested"}],"sequence":11}'
     )
-    execution = only(frame)
+    execution = decode_one(frame)
     assert isinstance(execution, Execution)
     assert (execution.pair, execution.side, execution.quantity, execution.fill_price) == (None,) * 4
     assert (execution.filled, execution.average_price) == (Decimal(0), None)
@@ -445,9 +446,9 @@ def test_every_checksum_of_a_recorded_book_is_right(name: str, price_decimals: i
 
 
 @recorded
-def test_the_documents_example_as_it_was_quoted_is_right() -> None:
+def test_the_documented_example_is_decoded() -> None:
     [frame] = frames("kraken_v2_book_checksum_docs_example.jsonl")
-    change = only(frame)
+    change = decode_one(frame)
     assert isinstance(change, BookChange)
     assert (change.bids, change.asks) == (levels(PUBLISHED_BIDS), levels(PUBLISHED_ASKS))
 
@@ -480,9 +481,9 @@ def test_a_recorded_candle_session_is_understood() -> None:
 
 @recorded
 def test_the_recorded_ticker_and_the_published_shapes_are_understood() -> None:
-    [ticker] = [only(frame) for frame in frames("kraken_v2_ticker_BTC-USDT.jsonl")]
+    [ticker] = [decode_one(frame) for frame in frames("kraken_v2_ticker_BTC-USDT.jsonl")]
     assert isinstance(ticker, Ticker)
     assert (ticker.bid, ticker.ask, ticker.last) == (79112.0, 79112.1, 79102.6)
     assert ticker.at == datetime(2026, 9, 7, 17, 10, 51, 548832, UTC)
-    shapes = [only(frame) for frame in frames("kraken_v2_shape_examples.jsonl")]
+    shapes = [decode_one(frame) for frame in frames("kraken_v2_shape_examples.jsonl")]
     assert [type(event) for event in shapes] == [Ticker, Trade, Candle]

@@ -1,4 +1,4 @@
-"""Whatever a connection loses, repeats, delays or cuts: nothing wrong is told, and nothing is missing in silence."""
+"""A connection that loses, repeats, delays and drops messages: no wrong data, and nothing missing without a report."""
 
 from collections import defaultdict
 from enum import Enum
@@ -13,7 +13,7 @@ from tests.streaming.session.session_fakes import BTC, SessionHarness, VenueBook
 SUBSCRIPTIONS = [Subscription(channel, (BTC,)) for channel in (Channel.TICKER, Channel.TRADE, Channel.BOOK)]
 
 
-class Happening(Enum):
+class Incident(Enum):
     TICKER = "ticker"
     BOOK = "book"
     BOOK_LOST = "book lost"
@@ -22,15 +22,15 @@ class Happening(Enum):
     TRADE_LOST = "trade lost"
     TRADE_TWICE = "trade twice"
     TRADE_LATE = "trade late"
-    ANSWERS = "answers"
+    RESPONSES = "responses"
     WAIT = "wait"
     LONG_WAIT = "long wait"
     DROP = "drop"
     GARBAGE = "garbage"
 
 
-class Rehearsal:
-    """A venue that keeps its book and its trades, whatever the connection does to its messages."""
+class SimulatedVenue:
+    """A venue with a book and trades, and a connection that damages its messages."""
 
     def __init__(self) -> None:
         self.harness = SessionHarness(*SUBSCRIPTIONS)
@@ -44,10 +44,10 @@ class Rehearsal:
     def connect(self) -> None:
         self.harness.connect(confirm=False)
         self.harness.receive(listing())
-        self.answers()
+        self.confirm_requests()
 
-    def answers(self) -> None:
-        """Answer everything, with the snapshots that a venue sends."""
+    def confirm_requests(self) -> None:
+        """Confirm every request, with the snapshots that a venue sends."""
         for request in self.harness.confirm_each():
             if request.startswith("subscribe book"):
                 self.say(self.venue.snapshot_now())
@@ -56,69 +56,69 @@ class Rehearsal:
                     *(trade(number) for number in range(max(1, self.newest - 5), self.newest + 1))
                 )
 
-    def happen(self, happening: Happening) -> None:
-        match happening:
-            case Happening.TICKER:
+    def play(self, incident: Incident) -> None:
+        match incident:
+            case Incident.TICKER:
                 self.harness.receive(ticker())
-            case Happening.BOOK | Happening.BOOK_LOST | Happening.BOOK_TWICE:
-                self.book_change(happening)
-            case Happening.ANSWERS:
-                self.answers()
-            case Happening.WAIT | Happening.LONG_WAIT:
-                self.harness.advance(1 if happening is Happening.WAIT else 35)
-            case Happening.GARBAGE:
+            case Incident.BOOK | Incident.BOOK_LOST | Incident.BOOK_TWICE:
+                self.book_change(incident)
+            case Incident.RESPONSES:
+                self.confirm_requests()
+            case Incident.WAIT | Incident.LONG_WAIT:
+                self.harness.advance(1 if incident is Incident.WAIT else 35)
+            case Incident.GARBAGE:
                 self.harness.receive_frame("garbage")
-            case Happening.DROP:
-                self.again()
+            case Incident.DROP:
+                self.reconnect()
             case _:
-                self.trade(happening)
+                self.trade(incident)
         if self.harness.close is not None:
-            self.again()
+            self.reconnect()
 
-    def again(self) -> None:
+    def reconnect(self) -> None:
         self.harness.drop()
         self.late.clear()
         self.harness.now += 5
         self.connect()
 
-    def book_change(self, happening: Happening) -> None:
+    def book_change(self, incident: Incident) -> None:
         self.played += 1
         change = self.venue.change(bids=f"9{self.played % 9}.0 {1 + self.played % 7}.00")
-        if happening is not Happening.BOOK_LOST:
+        if incident is not Incident.BOOK_LOST:
             self.say(change)
-        if happening is Happening.BOOK_TWICE:
+        if incident is Incident.BOOK_TWICE:
             self.say(change)
 
     def say(self, change: BookChange) -> None:
-        told = len(self.harness.events_of(BookChange))
+        count = len(self.harness.events_of(BookChange))
         self.harness.receive(change)
-        if len(self.harness.events_of(BookChange)) > told:
-            kept = self.harness.session.books[BTC]
-            assert kept.bids() == self.venue.snapshot_now().bids, "a book that is told is the venue's"
+        if len(self.harness.events_of(BookChange)) > count:
+            book = self.harness.session.books[BTC]
+            assert book.bids() == self.venue.snapshot_now().bids, "a book that is passed on is the venue's"
 
-    def trade(self, happening: Happening) -> None:
+    def trade(self, incident: Incident) -> None:
         self.newest += 1
-        if happening is Happening.TRADE_LATE:
+        if incident is Incident.TRADE_LATE:
             self.late.append(trade(self.newest))
-        elif happening is not Happening.TRADE_LOST:
+        elif incident is not Incident.TRADE_LOST:
             self.harness.receive(trade(self.newest), *self.late)
             self.late.clear()
-        if happening is Happening.TRADE_TWICE:
+        if incident is Incident.TRADE_TWICE:
             self.harness.receive(trade(self.newest))
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(Happening), max_size=60))
-def test_no_happenings_make_a_session_tell_what_is_wrong_or_hide_what_is_missing(
-    happenings: list[Happening],
+@given(st.lists(st.sampled_from(Incident), max_size=60))
+def test_no_incidents_make_a_session_report_wrong_data_or_hide_missing_data(
+    incidents: list[Incident],
 ) -> None:
-    rehearsal = Rehearsal()
-    for happening in happenings:
-        rehearsal.happen(happening)
-    rehearsal.harness.stop()
-    trades = [each.trade_id for each in rehearsal.harness.events_of(Trade)]
+    simulation = SimulatedVenue()
+    for incident in incidents:
+        simulation.play(incident)
+    simulation.harness.stop()
+    trades = [each.trade_id for each in simulation.harness.events_of(Trade)]
     assert trades == sorted(set(trades))
-    unknown = rehearsal.harness.events_of(UnknownInterval)
+    unknown = simulation.harness.events_of(UnknownInterval)
     assert all(each.since <= each.until for each in unknown)
     missing = set(range(trades[0], trades[-1])) - set(trades) if trades else set()
     for number in missing:
@@ -126,17 +126,19 @@ def test_no_happenings_make_a_session_tell_what_is_wrong_or_hide_what_is_missing
             each.channel is Channel.TRADE and each.since <= at(number) <= each.until for each in unknown
         )
     interrupted: defaultdict[Channel, bool] = defaultdict(bool)
-    for each in rehearsal.harness.events:
+    for each in simulation.harness.events:
         if isinstance(each, Interrupted | Restored):
-            assert interrupted[each.channel] is isinstance(each, Restored), "they take turns"
+            assert interrupted[each.channel] is isinstance(each, Restored), (
+                "interruptions and restorations alternate"
+            )
             interrupted[each.channel] = isinstance(each, Interrupted)
 
 
-def test_after_a_break_the_venues_answers_make_the_session_whole() -> None:
-    rehearsal = Rehearsal()
-    for happening in (Happening.TRADE, Happening.BOOK_LOST, Happening.BOOK, Happening.DROP, Happening.TRADE):
-        rehearsal.happen(happening)
-    assert rehearsal.harness.session.books[BTC].is_valid
-    rehearsal.harness.advance(3)
-    assert [each.channel for each in rehearsal.harness.events_of(UnknownInterval)] == [Channel.BOOK]
-    assert [each.trade_id for each in rehearsal.harness.events_of(Trade)] == [1, 2]
+def test_after_a_break_the_venues_responses_restore_the_session() -> None:
+    simulation = SimulatedVenue()
+    for incident in (Incident.TRADE, Incident.BOOK_LOST, Incident.BOOK, Incident.DROP, Incident.TRADE):
+        simulation.play(incident)
+    assert simulation.harness.session.books[BTC].is_valid
+    simulation.harness.advance(3)
+    assert [each.channel for each in simulation.harness.events_of(UnknownInterval)] == [Channel.BOOK]
+    assert [each.trade_id for each in simulation.harness.events_of(Trade)] == [1, 2]
