@@ -1,4 +1,4 @@
-"""What no real exchange has: endpoints to look behind the sandbox, to move its time, and to break it on purpose."""
+"""Endpoints that no real exchange has: to look behind the sandbox, to move its time, and to break it on purpose."""
 
 import asyncio
 import json
@@ -53,15 +53,15 @@ class Admin:
     def mount(self, application: web.Application) -> None:
         application.add_routes(
             [
-                web.get("/admin/status", _explained(self._show)),
-                web.post("/admin/status", _explained(self._set_status)),
-                web.get("/admin/faults", _explained(self._list_faults)),
-                web.post("/admin/faults", _explained(self._arm)),
-                web.delete("/admin/faults", _explained(self._clear)),
-                web.delete("/admin/faults/{number}", _explained(self._disarm)),
-                web.post("/admin/advance", _explained(self._advance)),
-                web.post("/admin/accounts", _explained(self._open_account)),
-                web.get("/admin/export", _explained(self._export)),
+                web.get("/admin/status", _json_handler(self._show)),
+                web.post("/admin/status", _json_handler(self._set_status)),
+                web.get("/admin/faults", _json_handler(self._list_faults)),
+                web.post("/admin/faults", _json_handler(self._arm)),
+                web.delete("/admin/faults", _json_handler(self._clear)),
+                web.delete("/admin/faults/{number}", _json_handler(self._disarm)),
+                web.post("/admin/advance", _json_handler(self._advance)),
+                web.post("/admin/accounts", _json_handler(self._open_account)),
+                web.get("/admin/export", _json_handler(self._export)),
             ]
         )
 
@@ -83,13 +83,13 @@ class Admin:
 
     async def _set_status(self, request: web.Request) -> Any:
         """{"status": "cancel_only", "pair": "BTC/USDT"}; without a pair the exchange as a whole."""
-        asked = await _body(request, {"status", "pair"})
-        pair = _listed(self._exchange, asked["pair"]) if asked.get("pair") else None
+        body = await _body(request, {"status", "pair"})
+        pair = _parse_pair(self._exchange, body["pair"]) if body.get("pair") else None
         try:
-            status = PairStatus(asked.get("status", ""))
+            status = PairStatus(body.get("status", ""))
         except ValueError:
             raise InvalidValue(
-                f"status is {asked.get('status')!r}: allowed are {', '.join(PairStatus)}"
+                f"status is {body.get('status')!r}: allowed are {', '.join(PairStatus)}"
             ) from None
         self._exchange.set_status(pair, status)
         return {"status": status.value}
@@ -101,12 +101,12 @@ class Admin:
         return {"id": self._faults.arm(from_json(await _body(request, None)))}
 
     async def _clear(self, request: web.Request) -> Any:
-        _checked(request)
+        _check_header(request)
         self._faults.clear()
         return {"armed": 0}
 
     async def _disarm(self, request: web.Request) -> Any:
-        _checked(request)
+        _check_header(request)
         number = request.match_info["number"]
         if not (NUMBER.fullmatch(number) and self._faults.disarm(int(number))):
             raise InvalidValue(f"no fault {number[:20]} is armed: GET /admin/faults lists them")
@@ -114,43 +114,43 @@ class Admin:
 
     async def _advance(self, request: web.Request) -> Any:
         """{"seconds": 60} or {"until": "2023-11-18T00:00:00Z"}: only where time stands still otherwise."""
-        asked = await _body(request, {"seconds", "until"})
-        played = await self._player.advance(self._target(asked))
+        body = await _body(request, {"seconds", "until"})
+        played = await self._player.advance(self._target(body))
         return {"ticks": played, "market_time": self._exchange.market_now().isoformat()}
 
-    def _target(self, asked: dict[str, Any]) -> datetime:
+    def _target(self, body: dict[str, Any]) -> datetime:
         try:
-            if "until" in asked:
-                time: datetime = datetime.fromisoformat(asked["until"])
+            if "until" in body:
+                time: datetime = datetime.fromisoformat(body["until"])
                 return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-            return self._exchange.market_now() + timedelta(seconds=float(asked["seconds"]))
+            return self._exchange.market_now() + timedelta(seconds=float(body["seconds"]))
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InvalidValue('say {"seconds": 60} or {"until": "2023-11-18T00:00:00Z"}') from None
 
     async def _open_account(self, request: web.Request) -> Any:
         """{"account": "bob", "balances": {"USDT": "1000"}}: opens it if it is new, and issues a key for it."""
-        asked = await _body(request, {"account", "balances"})
-        name = asked.get("account")
+        body = await _body(request, {"account", "balances"})
+        name = body.get("account")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InvalidValue(
                 f'account is {repr(name)[:60]}: say {{"account": "bob", "balances": {{"USDT": "1000"}}}}, '
                 "a name has 1 to 40 letters, digits, dots, dashes and underscores"
             )
-        self._exchange.open_account(name, _amounts(asked.get("balances", {})))
+        self._exchange.open_account(name, _amounts(body.get("balances", {})))
         key = self._keys.issue(name)
         return {"account": name, "key": key.key, "secret": key.secret}
 
     async def _export(self, request: web.Request) -> Any:
         """In a thread, so that the exchange goes on meanwhile: a long history takes seconds."""
-        told = await asyncio.to_thread(lambda: json.dumps(export(self._store)))
-        return web.Response(text=told, content_type="application/json")
+        result = await asyncio.to_thread(lambda: json.dumps(export(self._store)))
+        return web.Response(text=result, content_type="application/json")
 
 
-def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
+def _json_handler(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         try:
-            told = await answer(request)
-            return told if isinstance(told, web.StreamResponse) else web.json_response(told)
+            result = await answer(request)
+            return result if isinstance(result, web.StreamResponse) else web.json_response(result)
         except web.HTTPException:
             raise  # a body that is too large
         except Permanent as error:
@@ -165,26 +165,26 @@ def _explained(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
 
 
 async def _body(request: web.Request, known: set[str] | None) -> dict[str, Any]:
-    _checked(request)
+    _check_header(request)
     try:
-        asked = json.loads(await request.read())
+        body = json.loads(await request.read())
     except (ValueError, RecursionError, RequestPayloadError) as error:
         raise InvalidValue(f"the body is not JSON: {error}") from None
-    if not isinstance(asked, dict):
+    if not isinstance(body, dict):
         raise InvalidValue("the body is not a JSON object")
-    if known is not None and (strange := sorted(asked.keys() - known)):
+    if known is not None and (strange := sorted(body.keys() - known)):
         raise InvalidValue(f"{strange[0]!r} is not known here: allowed are {', '.join(sorted(known))}")
-    return asked
+    return body
 
 
-def _checked(request: web.Request) -> None:
+def _check_header(request: web.Request) -> None:
     if HEADER not in request.headers:
         raise InvalidValue(
             f"the header {HEADER} is missing: send it with any value, e.g. `curl -H '{HEADER}: 1'`"
         )
 
 
-def _listed(exchange: Exchange, text: object) -> Pair:
+def _parse_pair(exchange: Exchange, text: object) -> Pair:
     pair = Pair.parse(str(text))
     if pair not in exchange.listings:
         raise InvalidValue(f"{pair} is not listed: {', '.join(map(str, exchange.listings))} are")

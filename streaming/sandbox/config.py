@@ -1,4 +1,4 @@
-"""What a user may say about the sandbox exchange."""
+"""The settings of the sandbox exchange."""
 
 import datetime as dt
 import math

@@ -1,4 +1,4 @@
-"""Who may ask: API keys with their secrets and permissions, nonces that only rise, WebSocket tokens."""
+"""API keys with their secrets and permissions, nonces that only rise, and WebSocket tokens."""
 
 import base64
 import binascii
@@ -67,7 +67,7 @@ class _Token:
 
 
 def signature(path: str, nonce: str, body: bytes, secret: str) -> str:
-    """`API-Sign` of a request; `body` exactly as sent, `path` with its leading /0.
+    """Return `API-Sign` of a request; `body` exactly as sent, `path` with its leading /0.
 
     InvalidValue when the secret is not base64. Kraken: HMAC-SHA512 of path + SHA256(nonce + body).
     """
@@ -86,7 +86,7 @@ class Keys:
         self._store = store
         self._server = server
         self._tokens: dict[str, _Token] = {}
-        self._database = _opened(store)
+        self._database = _open_database(store)
 
     def close(self) -> None:
         self._database.close()
@@ -111,12 +111,12 @@ class Keys:
                 raise InvalidValue(f"API key {key.key!r} is known already: revoke it first")
 
     def revoke(self, key: str) -> bool:
-        """False when no such key was known."""
+        """Remove a key. Return False when no such key was known."""
         with self._file() as database:
             return database.execute("DELETE FROM keys WHERE key = ?", (key,)).rowcount == 1
 
     def keys(self, account: str | None = None) -> tuple[ApiKey, ...]:
-        """All keys, or those of one account, in the order in which they were issued."""
+        """Return all keys, or those of one account, in the order in which they were issued."""
         with self._file() as database:
             rows = database.execute("SELECT key, secret, account, permissions FROM keys ORDER BY rowid")
             known = tuple(_api_key(row) for row in rows)
@@ -131,37 +131,37 @@ class Keys:
         nonce: str,
         permissions: Iterable[Permission] = (),
     ) -> str:
-        """The account that sent this request. Refused when the key, signature, nonce or permission is not right.
+        """Return the account that sent this request; raise Refused for a wrong key, signature, nonce or permission.
 
         A nonce is used up as soon as the signature is right, whatever becomes of the request.
         """
-        known = self._known(key)
+        known = self._find_key(key)
         expected = signature(path, nonce, body, known.secret)
         if not (signed.isascii() and hmac.compare_digest(expected, signed)):
             raise Refused("EAPI:Invalid signature")
-        self._use(key, nonce)
+        self._use_nonce(key, nonce)
         wanted = frozenset(permissions)
         if wanted and not wanted & known.permissions:
             raise Refused("EGeneral:Permission denied")
         return known.account
 
     def token(self, account: str) -> str:
-        """A new token for the WebSocket, to be used within 900 seconds of server time."""
+        """Issue a token for the WebSocket, to be used within 900 seconds of server time."""
         self._forget_expired()
         token = base64.b64encode(secrets.token_bytes(32)).decode()
         self._tokens[token] = _Token(account, self._server() + TOKEN_SECONDS)
         return token
 
     def account_of(self, token: str) -> str:
-        """Refused for a token that was never given out, or is older than 900 seconds and not in use."""
+        """Raise Refused for a token that was never issued, or is older than 900 seconds and not in use."""
         return self._alive(token).account
 
     def hold(self, token: str) -> None:
-        """A private subscription began with this token: it does not expire before `release`."""
+        """Note that a private subscription began with this token: it does not expire before `release`."""
         self._alive(token).subscriptions += 1
 
     def release(self, token: str) -> None:
-        """A private subscription with this token ended; the 900 seconds still count from when it was given out."""
+        """Note that a private subscription with this token ended; the 900 seconds still count from its issue."""
         if (known := self._tokens.get(token)) is not None:
             known.subscriptions = max(0, known.subscriptions - 1)
 
@@ -177,7 +177,7 @@ class Keys:
         for token in [name for name, it in self._tokens.items() if it.expires < now and not it.subscriptions]:
             del self._tokens[token]
 
-    def _known(self, key: str) -> ApiKey:
+    def _find_key(self, key: str) -> ApiKey:
         if not key.isascii():  # a header may carry what is no text at all
             raise Refused("EAPI:Invalid key")
         with self._file() as database:
@@ -187,7 +187,7 @@ class Keys:
             raise Refused("EAPI:Invalid key")
         return _api_key(row)
 
-    def _use(self, key: str, nonce: str) -> None:
+    def _use_nonce(self, key: str, nonce: str) -> None:
         if not (nonce.isascii() and nonce.isdigit() and len(nonce) <= NONCE_DIGITS):
             raise Refused("EAPI:Invalid nonce")
         if int(nonce) > MAX_NONCE:
@@ -208,7 +208,7 @@ class Keys:
             raise _unreadable(self._store, error) from error
 
 
-def _opened(store: Path) -> sqlite3.Connection:
+def _open_database(store: Path) -> sqlite3.Connection:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(store, os.O_RDWR | os.O_CREAT, 0o600))

@@ -16,7 +16,7 @@ CLIENT_ORDER_ID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f
 
 
 def is_amount(amount: Decimal) -> bool:
-    """Whether an exchange could mean it. Asked without arithmetic, which 1E+9999999 would break."""
+    """Check that an amount is possible, without arithmetic, which 1E+9999999 would break."""
     if (
         not amount.is_finite()
         or amount.adjusted() > MAX_AMOUNT.adjusted()

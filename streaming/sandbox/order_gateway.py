@@ -52,7 +52,7 @@ class OrderGateway:
         validate: bool = False,
         window: DeadlineWindow = REST_WINDOW,
     ) -> ExchangeOrder:
-        """With `validate` everything is checked and nothing placed: the order that is returned does not exist."""
+        """Place an order. With `validate` it is only checked: the order that is returned does not exist."""
         self.rates.order(account, order.pair, "add")
         await self._travel(deadline, window)
         self._check_market(order.pair, order.post_only)
@@ -66,7 +66,7 @@ class OrderGateway:
         validate: bool = False,
         window: DeadlineWindow = REST_WINDOW,
     ) -> list[ExchangeOrder | Refused]:
-        """Orders of one pair, in their order; one that the engine refuses does not keep out the others."""
+        """Place orders of one pair, in their order; one that the engine refuses does not keep out the others."""
         self.rates.batch(account, orders[0].pair, len(orders))
         await self._travel(deadline, window)
         return [self._add_one(account, order, validate) for order in orders]
@@ -78,7 +78,7 @@ class OrderGateway:
         deadline: datetime | None = None,
         window: DeadlineWindow = REST_WINDOW,
     ) -> ExchangeOrder:
-        """Keeps the order's id, and its place in the queue where possible.
+        """Change an order; it keeps its id, and its place in the queue where possible.
 
         An order that ends by it costs what a cancel costs besides (docs.kraken.com/api/docs/guides/spot-amends).
         """
@@ -95,37 +95,37 @@ class OrderGateway:
         deadline: datetime | None = None,
         window: DeadlineWindow = REST_WINDOW,
     ) -> ExchangeOrder:
-        """Cancels the order and places it anew: the order that is returned has another id."""
+        """Cancel the order and place it anew: the order that is returned has another id."""
         order = await self._before_change(account, amendment, "edit", deadline, window)
         _check_editable(order, amendment.quantity)
         return self.exchange.edit(account, amendment)
 
     async def cancel(self, account: str, reference: Reference) -> list[ExchangeOrder]:
-        """Every order that bears the reference."""
-        for order in self.referenced(account, reference):
+        """Cancel every order that bears the reference, and return them."""
+        for order in self.find_orders(account, reference):
             self.rates.order(account, order.request.pair, "cancel", self._age(order))
         await self._travel()
         self._check_open()
         return self.exchange.cancel(account, reference.name, reference.kinds)
 
     async def cancel_all(self, account: str) -> int:
-        """How many were cancelled."""
+        """Cancel all orders, and return their count."""
         await self._travel()
         self._check_open()
         return self.exchange.cancel_all(account)
 
     async def cancel_all_after(self, account: str, seconds: float) -> float | None:
-        """Server time at which everything is cancelled unless this is called again; None after 0 seconds."""
+        """Return the server time at which all is cancelled unless this is called again; None after 0 seconds."""
         await self._travel()
         self._check_open()
         return self.exchange.cancel_all_after(account, seconds)
 
-    def referenced(self, account: str, reference: Reference) -> list[ExchangeOrder]:
-        """The open orders that `reference` names."""
+    def find_orders(self, account: str, reference: Reference) -> list[ExchangeOrder]:
+        """Return the open orders that `reference` names."""
         return reference.among(self.exchange.open_orders(account))
 
-    def named(self, account: str, order_id: str, client_order_id: str = "") -> ExchangeOrder:
-        """The open order of one of these ids. Refused when there is none."""
+    def find_order(self, account: str, order_id: str, client_order_id: str = "") -> ExchangeOrder:
+        """Return the open order of one of these ids; raise Refused when there is none."""
         for order in self.exchange.open_orders(account):
             if order_id == order.order_id:
                 return order
@@ -149,12 +149,12 @@ class OrderGateway:
         window: DeadlineWindow,
     ) -> ExchangeOrder:
         """The order as it stands when the request arrives."""
-        order = self.named(account, amendment.order_id, amendment.client_order_id)
+        order = self.find_order(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
         await self._travel(deadline, window)
         post_only = order.request.post_only if amendment.post_only is None else amendment.post_only
         self._check_market(order.request.pair, post_only)
-        return self.named(account, order.order_id)
+        return self.find_order(account, order.order_id)
 
     async def _travel(self, deadline: datetime | None = None, window: DeadlineWindow = REST_WINDOW) -> None:
         """Arrive at the engine, or be refused there for having taken too long."""
@@ -186,7 +186,7 @@ class OrderGateway:
 
 
 def utc_time(seconds: float) -> datetime:
-    """Server time as a time of day."""
+    """Convert server time, seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
 
 

@@ -1,4 +1,4 @@
-"""How much one may ask: Kraken's counters for orders (per pair), private calls and public calls. Server time.
+"""Rate limits: Kraken's counters for orders (per pair), private calls and public calls, in server time.
 
 Figures: docs.kraken.com/api/docs/guides/spot-ratelimits, spot-rest-ratelimits and support article 360045239571.
 """
@@ -46,7 +46,7 @@ GENEROUS = RateLimit(300, 60)  # public calls of one address; the real venue bea
 
 
 def order_call_cost(call: OrderCall, age_seconds: float) -> int:
-    """What one call adds to the counter of its pair; `age_seconds` since the order was made or amended."""
+    """Return what a call adds to its pair's counter; `age_seconds` since the order was made or amended."""
     return FIXED[call] + next((extra for limit, extra in YOUNG[call] if age_seconds < limit), 0)
 
 

@@ -1,4 +1,4 @@
-"""What open orders are called by: each kind of name is looked up among names of its kind only."""
+"""References to open orders: each kind of name is looked up among names of its kind only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Reference:
     kinds: tuple[ReferenceKind, ...] = ALL_KINDS
 
     def among(self, orders: Iterable[ExchangeOrder]) -> list[ExchangeOrder]:
-        """Those that bear the name; of several kinds, the first by which there is any."""
+        """Return those that bear the name; of several kinds, the first by which there is any."""
         known = list(orders)
         for kind in self.kinds:
             if found := [order for order in known if self.name and self.name == _name(order, kind)]:

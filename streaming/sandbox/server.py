@@ -1,4 +1,4 @@
-"""One running sandbox: exchange, market, keys and faults behind one port, until it is told to stop."""
+"""One running sandbox: exchange, market, keys and faults behind one port."""
 
 import asyncio
 import logging
@@ -72,7 +72,7 @@ class SandboxServer:
         self._exchange_file = folder / EXCHANGE_FILE
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Running], None]) -> None:
-        """Until `stop` is set. InvalidSettings when it cannot listen; an error of the market ends it."""
+        """Run until `stop` is set. Raise InvalidSettings when it cannot listen; an error of the market ends it."""
         with self._stores() as (store, keys):
             exchange, clock = self._exchange(store)
             self._open_first_account(exchange)
@@ -80,7 +80,9 @@ class SandboxServer:
             faults = self._faults()
             gateway = self._gateway(exchange, faults)
             api = WebSocketApi(exchange, gateway, keys, faults, time.time)
-            player = TickPlayer(self._opening.source, clock, exchange.apply, exchange.elapse, api.drained)
+            player = TickPlayer(
+                self._opening.source, clock, exchange.apply, exchange.elapse, api.wait_for_clients
+            )
             admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
             application = web.Application()
             application.add_routes(

@@ -92,7 +92,7 @@ class Faults:
         return None
 
     def trigger_frame(self, kind: FaultKind, channel: str, symbol: str, method: str) -> Fault | None:
-        """Do the same as `trigger` for a frame, but a heartbeat or a response is only hit by a fault that names it.
+        """Trigger a fault of a frame; a heartbeat or a response is only hit by a fault that names it.
 
         Silence of other channels must not make the connection look dead.
         """

@@ -40,7 +40,7 @@ class RestApi:
         return self.listing(pair).instrument
 
     def skewed_time(self, time: float | None = None) -> datetime:
-        """Server time (now, or another) as the exchange tells it; a clock fault makes it wrong."""
+        """Return server time (now, or another) as clients see it; a clock fault makes it wrong."""
         return utc_time((self.server() if time is None else time) + self.faults.skew())
 
     def now(self) -> datetime:

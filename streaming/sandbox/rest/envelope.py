@@ -46,13 +46,13 @@ def public_handler(
         method = request.match_info["method"]
 
         async def work() -> Any:
-            call = _known(calls, method)
+            call = _find_method(calls, method)
             check_rest_request(api.faults, method, signed=False, counts_as_order=False)
             _check_open(api, method)
             api.gateway.rates.public(request.remote or "")
             return call(api, await _public_parameters(request))
 
-        return await _answered(api, request, method, work)
+        return await _respond(api, request, method, work)
 
     return handle
 
@@ -64,7 +64,7 @@ def private_handler(
         method = request.match_info["method"]
 
         async def work() -> Any:
-            known = _known(calls, method)
+            known = _find_method(calls, method)
             check_rest_request(api.faults, method, signed=True, counts_as_order=not known.cost)
             _check_open(api, method)
             body = await _body(request)
@@ -74,37 +74,37 @@ def private_handler(
                 api.gateway.rates.rest(account, known.cost)
             return await known.call(api, account, given)
 
-        return await _answered(api, request, method, work)
+        return await _respond(api, request, method, work)
 
     return handle
 
 
-def _known(calls: Mapping[str, Call], method: str) -> Call:
+def _find_method(calls: Mapping[str, Call], method: str) -> Call:
     try:
         return calls[method]
     except KeyError:
         raise Refused("EGeneral:Unknown method") from None
 
 
-async def _answered(
+async def _respond(
     api: RestApi, request: web.Request, method: str, work: Callable[[], Awaitable[Any]]
 ) -> web.StreamResponse:
     if disconnects(api.faults, method):
         _hang_up(request)
         return web.Response()
     try:
-        answer: dict[str, Any] = {"error": [], "result": await work()}
+        response: dict[str, Any] = {"error": [], "result": await work()}
     except Refused as refusal:
-        answer = {"error": [str(refusal)]}
+        response = {"error": [str(refusal)]}
     except web.HTTPException:
         raise  # a body that is too large
     except Exception:  # a fault of the sandbox itself: said aloud, and the client learns that it is one
         log.exception("sandbox: %s failed", method)
-        answer = {"error": [INTERNAL_ERROR]}
-    return await _sent(api, request, method, json.dumps(answer).encode())
+        response = {"error": [INTERNAL_ERROR]}
+    return await _send(api, request, method, json.dumps(response).encode())
 
 
-async def _sent(api: RestApi, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
+async def _send(api: RestApi, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
     """The request has taken effect; only its response goes wrong here."""
     fault = await rest_response(api.faults, method)
     if fault.lost:
@@ -112,7 +112,7 @@ async def _sent(api: RestApi, request: web.Request, method: str, body: bytes) ->
     if fault.error_page:
         return web.Response(status=BROKEN, text=BROKEN_PAGE, content_type="text/html")
     if fault.seconds_per_byte:
-        return await _dribbled(request, body, fault.seconds_per_byte)
+        return await _send_slowly(request, body, fault.seconds_per_byte)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -121,7 +121,7 @@ def _hang_up(request: web.Request) -> None:
         request.transport.abort()
 
 
-async def _dribbled(request: web.Request, body: bytes, pause: float) -> web.StreamResponse:
+async def _send_slowly(request: web.Request, body: bytes, pause: float) -> web.StreamResponse:
     """Byte by byte, until all is sent or the client has had enough."""
     response = web.StreamResponse()
     response.content_type = "application/json"

@@ -39,7 +39,7 @@ async def trade_balance(api: RestApi, name: str, given: Parameters) -> dict[str,
 
 
 async def trade_volume(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
-    """Fees are told of the pairs that are asked for. The volume is that of 30 days of market time."""
+    """Return fees of the pairs that are asked for, and the volume of 30 days of market time."""
     pairs = api.names.pairs(given.text("pair")) if "pair" in given else ()
     answer: dict[str, Any] = {
         "currency": asset_name(api.quote).key,

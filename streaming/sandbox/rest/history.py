@@ -24,7 +24,7 @@ Wanted = Callable[[ExchangeOrder], bool]
 
 
 async def open_orders(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
-    wanted = _referenced(given)
+    wanted = _reference_filter(given)
     found = [order for order in api.exchange.open_orders(name) if wanted(order)]
     return {"open": _infos(api, found, given)}
 
@@ -37,11 +37,11 @@ async def closed_orders(api: RestApi, name: str, given: Parameters) -> dict[str,
     page, total = api.exchange.closed_orders(
         name, start, end, offset, PAGE, counted, reference, client_order_id
     )
-    return _counted({"closed": _infos(api, page, given)}, total, given)
+    return _with_count({"closed": _infos(api, page, given)}, total, given)
 
 
 async def query_orders(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
-    """What is not known is left out; what cannot be an id is refused."""
+    """Return the known orders; raise Refused for what cannot be an id."""
     ids = given.id_list("txid", MAX_ORDERS)
     if not ids and "cl_ord_id" in given:
         order = api.exchange.order_by_client_id(name, client_id(given))
@@ -50,8 +50,8 @@ async def query_orders(api: RestApi, name: str, given: Parameters) -> dict[str, 
         raise invalid("txid")
     if not all(ORDER_ID.fullmatch(one) for one in ids):
         raise Refused("EOrder:Invalid order")
-    wanted = _referenced(given)
-    return _infos(api, [order for order in _known(api, name, ids) if wanted(order)], given)
+    wanted = _reference_filter(given)
+    return _infos(api, [order for order in _known_orders(api, name, ids) if wanted(order)], given)
 
 
 async def trades_history(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def trades_history(api: RestApi, name: str, given: Parameters) -> dict[str
     kind = given.choice("type", FillKind, FillKind.ALL)
     start, end = (_moment_of_fill(api, name, given, field) for field in ("start", "end"))
     page, total = api.exchange.fills(name, start, end, offset, PAGE, kind)
-    return _counted({"trades": _fills(api, page)}, total, given)
+    return _with_count({"trades": _fills(api, page)}, total, given)
 
 
 async def query_trades(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
@@ -97,11 +97,11 @@ def _fills(api: RestApi, fills: Iterable[ExchangeFill]) -> dict[str, Any]:
     return {fill.execution_id: statements.fill_info(fill, api.instrument(fill.pair)) for fill in fills}
 
 
-def _counted(result: dict[str, Any], total: int, given: Parameters) -> dict[str, Any]:
+def _with_count(result: dict[str, Any], total: int, given: Parameters) -> dict[str, Any]:
     return result if given.flag("without_count") else {**result, "count": total}
 
 
-def _referenced(given: Parameters) -> Wanted:
+def _reference_filter(given: Parameters) -> Wanted:
     """Orders of the user reference or client id that was asked for; all when neither was."""
     reference, client_order_id = _reference(given), client_id(given)
 
@@ -123,7 +123,7 @@ def _moment_of_order(api: RestApi, name: str, given: Parameters, field: str) -> 
     text = given.text(field)
     if not ORDER_ID.fullmatch(text):
         return parse_epoch_time(parse_amount(text, field), field) if text else None
-    for known in _known(api, name, (text,)):
+    for known in _known_orders(api, name, (text,)):
         return known.opened_at
     raise invalid(field)
 
@@ -138,7 +138,7 @@ def _moment_of_fill(api: RestApi, name: str, given: Parameters, field: str) -> d
     return known[0].at
 
 
-def _known(api: RestApi, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:
+def _known_orders(api: RestApi, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:
     for one in ids:
         try:
             yield from api.exchange.orders(name, [one])

@@ -64,7 +64,7 @@ def wsname(pair: Pair) -> str:
 
 
 def pair_key(pair: Pair) -> str:
-    """The key of results: XXBTZUSD, but XBTUSDT."""
+    """Return the key that results have: XXBTZUSD, but XBTUSDT."""
     base, quote = asset_name(pair.base), asset_name(pair.quote)
     legacy = quote.altname in _LEGACY_QUOTES.get(base.altname, ())
     return base.key + quote.key if legacy else base.altname + quote.altname
@@ -85,7 +85,7 @@ class Names:
             raise Refused("EQuery:Unknown asset pair") from None
 
     def pairs(self, text: str) -> tuple[Pair, ...]:
-        """Comma separated, each once, in the order given."""
+        """Split pairs at commas; each comes once, in the order given."""
         return tuple(dict.fromkeys(self.pair(name) for name in text.split(",")))
 
     def asset(self, text: str) -> str:

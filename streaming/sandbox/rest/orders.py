@@ -40,7 +40,7 @@ Prices = tuple[PriceTerm | None, PriceTerm | None]
 
 
 def new_order(given: Parameters, names: Names, now: datetime) -> NewOrder:
-    """`now`: server time, for expiry times such as +30."""
+    """Build the order that is asked for. `now`: server time, for expiry times such as +30."""
     _refuse_impossible(given)
     side = given.choice("type", Side)
     order_type = given.choice("ordertype", OrderType)
@@ -69,7 +69,7 @@ def new_order(given: Parameters, names: Names, now: datetime) -> NewOrder:
 
 
 def amendment(given: Parameters, side: Side) -> Amendment:
-    """Of AmendOrder; `side` is the order's, for prices such as #5."""
+    """Build what AmendOrder asks for; `side` is the order's, for prices such as #5."""
     _refuse_impossible(given)
     limit, trigger = given.text("limit_price"), given.text("trigger_price")
     return Amendment(
@@ -83,7 +83,7 @@ def amendment(given: Parameters, side: Side) -> Amendment:
 
 
 def edit(given: Parameters, order_type: OrderType, side: Side) -> Amendment:
-    """Of EditOrder, whose price and price2 mean what they mean when an order of this type is added."""
+    """Build what EditOrder asks for; its price and price2 mean what they mean when such an order is added."""
     _refuse_impossible(given)
     first = given.text("price")
     second = given.text("price2")
@@ -115,7 +115,7 @@ def order_flags(given: Parameters) -> frozenset[str]:
 
 
 def price_term(text: str, name: str, automatic: int) -> PriceTerm:
-    """+5, -5 and 5% of the last price; `#` takes the sign `automatic`. A price without a sign is what it says."""
+    """Parse a price: +5, -5 and 5% count from the last price; `#` takes the sign `automatic`; others are absolute."""
     match = _PRICE.fullmatch(text)
     if match is None:
         raise invalid(name)

@@ -1,4 +1,4 @@
-"""What a request says, field by field: every value is of its type, or the request is refused in Kraken's words.
+"""The parameters of a REST request: every value is of its type, or the request is refused in Kraken's words.
 
 Form-encoded and JSON bodies read alike: `close[price]` of the one is {"close": {"price": ...}} of the other.
 """
@@ -40,7 +40,7 @@ class Parameters:
 
     @classmethod
     def of_body(cls, body: bytes, is_json: bool) -> "Parameters":
-        """Refused for bytes that are not UTF-8 or not JSON, and for lists and objects where none belong."""
+        """Read a body; raise Refused when it is not UTF-8 or JSON, or has lists and objects where none belong."""
         try:
             text = body.decode()
         except UnicodeDecodeError:
@@ -55,7 +55,7 @@ class Parameters:
         return bool(self._values.get(name))
 
     def text(self, name: str, default: str = "") -> str:
-        """An empty value counts as not given."""
+        """Return the text of a field; an empty value counts as not given."""
         value = self._values.get(name) or default
         if len(value) > MAX_LENGTH or "\x00" in value:
             raise invalid(name)
@@ -100,7 +100,7 @@ class Parameters:
         return parse_amount(value, name) if (value := self.text(name)) else None
 
     def time(self, name: str) -> datetime | None:
-        """RFC 3339, UTC where no zone is given; digits beyond microseconds are cut off. None when not given."""
+        """Read RFC 3339, UTC without a zone, digits beyond microseconds cut off. Return None when not given."""
         if not (value := self.text(name)):
             return None
         if not _TIME.fullmatch(value):
@@ -112,12 +112,12 @@ class Parameters:
             raise invalid(name) from None
 
     def epoch_time(self, name: str) -> datetime | None:
-        """Seconds since 1970. None when not given."""
+        """Read seconds since 1970. Return None when not given."""
         seconds = self.amount(name)
         return None if seconds is None else parse_epoch_time(seconds, name)
 
     def id_list(self, name: str, maximum: int) -> tuple[str, ...]:
-        """Comma separated, each once; empty when not given."""
+        """Split at commas; each id comes once; empty when not given."""
         found = tuple(dict.fromkeys(one.strip() for one in self.text(name).split(",") if one.strip()))
         if len(found) > maximum:
             raise invalid(name)

@@ -24,14 +24,14 @@ async def add_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any
     wanted = orders.new_order(given, api.names, api.now())
     validate = given.flag("validate")
     order = await api.gateway.add(name, wanted, given.time("deadline"), validate)
-    told = {"descr": _in_words(_describe(api, order))}
-    return told if validate else {**told, "txid": [order.order_id]}
+    result = {"descr": _in_words(_describe(api, order))}
+    return result if validate else {**result, "txid": [order.order_id]}
 
 
 async def amend_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
     if ("txid" in given) == ("cl_ord_id" in given):
         raise invalid("txid")
-    known = api.gateway.named(name, given.text("txid"), orders.client_id(given))
+    known = api.gateway.find_order(name, given.text("txid"), orders.client_id(given))
     await api.gateway.amend(name, orders.amendment(given, known.request.side), given.time("deadline"))
     return {"amend_id": _new_id("T")}
 
@@ -106,10 +106,10 @@ CALLS: Mapping[str, PrivateMethod] = {
 
 def _editable(api: RestApi, name: str, reference: str) -> ExchangeOrder:
     """By order id, or by a user reference that only one open order has."""
-    known = api.gateway.referenced(name, Reference(reference, TXID))
+    known = api.gateway.find_orders(name, Reference(reference, TXID))
     if len(known) > 1:
         raise invalid("txid")
-    return known[0] if known else api.gateway.named(name, reference)
+    return known[0] if known else api.gateway.find_order(name, reference)
 
 
 def _describe(api: RestApi, order: ExchangeOrder) -> OrderDescription:

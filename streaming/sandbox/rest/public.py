@@ -51,7 +51,7 @@ def ticker(api: RestApi, given: Parameters) -> dict[str, Any]:
 
 
 def candles(api: RestApi, given: Parameters) -> dict[str, Any]:
-    """`last` is the newest candle that is over; with it as `since` come those that were not, then."""
+    """Return candles; `last` is the newest that is over: as `since` it brings those that were not, then."""
     pair = api.names.pair(given.required("pair"))
     interval = given.integer("interval", 1, max(INTERVALS), 1)
     if interval not in INTERVALS:

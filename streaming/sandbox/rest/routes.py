@@ -1,4 +1,4 @@
-"""Where the REST API hangs in a web application."""
+"""The routes of the REST API."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def routes(
     quote: str,
     server: Callable[[], float],
 ) -> list[web.RouteDef]:
-    """Everything under /0/. `terms` and `quote` are those of the exchange, `server` tells server time."""
+    """Return the routes under /0/. `terms` and `quote` are those of the exchange, `server` gives server time."""
     api = RestApi(gateway, keys, faults, terms, quote, server)
     return [
         web.route("*", "/0/public/{method}", public_handler(api, public.CALLS)),

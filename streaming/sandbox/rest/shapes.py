@@ -72,7 +72,7 @@ def leverage_json(listing: Listing) -> dict[str, Any]:
 
 
 def fees_json(listing: Listing) -> dict[str, Any]:
-    """One step each: the sandbox charges the same whatever the volume."""
+    """Return one step of each fee: the sandbox charges the same whatever the volume."""
     instrument = listing.instrument
     return {
         "fees": [[0, float(instrument.taker_fee * PERCENT)]],
@@ -89,7 +89,7 @@ def margin_json(terms: MarginTerms) -> dict[str, Any]:
 
 
 def ticker_json(instrument: Instrument, summary: DaySummary) -> dict[str, Any]:
-    """Refused while nothing was ever traded: no price is not a price of zero."""
+    """Raise Refused while nothing was ever traded: no price is not a price of zero."""
     if summary.last is None or summary.bid is None or summary.ask is None:
         raise Refused("EService:Unavailable")
     price, lot = cost_decimals(instrument), quantity_decimals(instrument)
@@ -136,7 +136,7 @@ def trade_json(instrument: Instrument, print_: Print) -> list[Any]:
 
 
 def trades_json(instrument: Instrument, prints: Sequence[Print], last: int) -> dict[str, Any]:
-    """`last`: nanoseconds since 1970, the `since` of the next request."""
+    """Return trades; `last`: nanoseconds since 1970, the `since` of the next request."""
     return {
         pair_key(instrument.pair): [trade_json(instrument, print_) for print_ in prints],
         "last": str(last),

@@ -29,7 +29,7 @@ RATE_DECIMALS = 4  # of fees in percent, and of money that TradeVolume counts
 def order_info(
     order: ExchangeOrder, instrument: Instrument, fills: Sequence[ExchangeFill] | None
 ) -> dict[str, Any]:
-    """`fills` None: nobody asked for them."""
+    """Describe an order; `fills` is None when they are not asked for."""
     request = order.request
     cost, lot = cost_decimals(instrument), quantity_decimals(instrument)
     words = describe(order, instrument)
@@ -124,8 +124,8 @@ def trade_balance(summary: MarginSummary, asset: str) -> dict[str, str]:
         "e": summary.equity,
         "mf": summary.free,
     }
-    told = {name: format_fixed(amount, decimals) for name, amount in amounts.items()}
-    return told if summary.level is None else {**told, "ml": format_fixed(summary.level, 2)}
+    result = {name: format_fixed(amount, decimals) for name, amount in amounts.items()}
+    return result if summary.level is None else {**result, "ml": format_fixed(summary.level, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +167,14 @@ def position_info(known: OpenPosition, terms: MarginTerms, with_profit: bool) ->
 
 
 def market_position(group: Sequence[OpenPosition], with_profit: bool) -> dict[str, Any]:
-    """All positions of one pair and side together (`consolidation=market`)."""
+    """Sum the positions of one pair and side (`consolidation=market`)."""
     first = group[0]
     cost, lot = cost_decimals(first.instrument), quantity_decimals(first.instrument)
     value = sum((it.position.value for it in group), Decimal(0))
     margin = sum((it.position.value / it.position.leverage for it in group), Decimal(0))
     profits = [_profit_of(it) for it in group]
-    told = {"value": format_fixed(sum((v for v, _ in profits), Decimal(0)), cost)}
-    told["net"] = format_signed(sum((net for _, net in profits), Decimal(0)), RATE_DECIMALS)
+    result = {"value": format_fixed(sum((v for v, _ in profits), Decimal(0)), cost)}
+    result["net"] = format_signed(sum((net for _, net in profits), Decimal(0)), RATE_DECIMALS)
     return {
         "pair": pair_key(first.position.pair),
         "positions": str(len(group)),
@@ -185,12 +185,12 @@ def market_position(group: Sequence[OpenPosition], with_profit: bool) -> dict[st
         "vol": format_fixed(sum((abs(it.position.quantity) for it in group), Decimal(0)), lot),
         "vol_closed": format_fixed(Decimal(0), lot),
         "margin": format_fixed(margin, cost),
-        **(told if with_profit else {}),
+        **(result if with_profit else {}),
     }
 
 
 def fee_tier(share: Decimal) -> dict[str, Any]:
-    """The sandbox has one step: what is charged now is the least and the most."""
+    """Return the only step that the sandbox has: the fee is also the smallest and the largest."""
     percent = format_fixed(share * PERCENT, RATE_DECIMALS)
     return {
         "fee": percent,

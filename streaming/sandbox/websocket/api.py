@@ -52,7 +52,7 @@ class WebSocketApi:
         application.on_shutdown.append(self._close_all)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """One connection, from its handshake to its end."""
+        """Serve one connection, from its handshake to its end."""
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_REQUEST)
         await socket.prepare(request)
         transport = request.transport
@@ -64,18 +64,18 @@ class WebSocketApi:
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    conversation.take(message.data)
+                    conversation.handle(message.data)
         finally:
             await conversation.end()
             writer.close()
             del self._writers[writer]
         return socket
 
-    async def drained(self) -> None:
-        """Returns when no client is far behind: one who makes events without a pause waits here in between."""
+    async def wait_for_clients(self) -> None:
+        """Wait until no client is far behind; whoever makes events without a pause calls this in between."""
         await asyncio.sleep(0)
         while any(writer.backlog > ACCEPTED_BACKLOG for writer in self._writers if not writer.disconnected):
-            self._cut_off_idlers()
+            self._disconnect_idlers()
             await asyncio.sleep(0.001)
 
     async def _lifespan(self, application: web.Application) -> AsyncIterator[None]:
@@ -91,12 +91,12 @@ class WebSocketApi:
         while True:
             try:
                 self.hub.tick()
-                self._cut_off_idlers()
+                self._disconnect_idlers()
             except Exception:  # one look that fails must not silence every later heartbeat
                 log.exception("sandbox: a look at the WebSocket clients failed")
             await asyncio.sleep(TICK_SECONDS)
 
-    def _cut_off_idlers(self) -> None:
+    def _disconnect_idlers(self) -> None:
         now = self._server()
         for writer, since in self._writers.items():
             if writer.backlog <= ACCEPTED_BACKLOG:

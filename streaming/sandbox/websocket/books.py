@@ -1,6 +1,6 @@
 """A pair's book as subscribers of each depth see it, with Kraken's checksum. Whole numbers only.
 
-Kraken's rules: a level that falls out of a depth is not told, one that comes back into it is; the checksum is over
+Kraken's rules: a level that falls out of a depth is not sent, one that comes back into it is; the checksum is over
 the ten best of each side whatever the depth. Prices and quantities are held in units of their last decimal, so that
 the digits of the checksum are the digits of the number (docs.kraken.com, book checksum v2).
 """
@@ -38,7 +38,7 @@ class _Side:
         return self._ranks[depth - 1] if len(self._ranks) >= depth else float("inf")
 
     def put(self, levels: Iterable[Steps]) -> list[int]:
-        """Ranks of the levels that are different now."""
+        """Set levels, and return the ranks of those that are different now."""
         return [price * self._sign for price, quantity in levels if self._put(price * self._sign, quantity)]
 
     def visible(self, changed: Sequence[int], depth: int, worst_before: float) -> list[Steps]:
@@ -97,7 +97,7 @@ class PairBook:
     def change(
         self, bids: Sequence[BookLevel], asks: Sequence[BookLevel], depths: Iterable[int], at: datetime
     ) -> dict[int, bytes]:
-        """One update per depth at which anything can be seen of it."""
+        """Apply a change, and return one update per depth at which anything can be seen of it."""
         depths = tuple(depths)
         changed_bids = self._put(self._bids, bids, depths)
         changed_asks = self._put(self._asks, asks, depths)
@@ -117,26 +117,27 @@ class PairBook:
     def _steps(self, levels: Iterable[BookLevel]) -> list[Steps]:
         decimals = self._decimals
         return [
-            (whole(level.price, decimals.price), whole(level.quantity, decimals.quantity)) for level in levels
+            (to_steps(level.price, decimals.price), to_steps(level.quantity, decimals.quantity))
+            for level in levels
         ]
 
     def _frame(self, kind: str, bids: Sequence[Steps], asks: Sequence[Steps], at: datetime) -> bytes:
         return (
             f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{self._symbol}",'
-            f'"bids":[{self._listed(bids)}],"asks":[{self._listed(asks)}],'
+            f'"bids":[{self._join(bids)}],"asks":[{self._join(asks)}],'
             f'"checksum":{self.checksum},"timestamp":"{format_microseconds(at)}"}}]}}'
         ).encode()
 
-    def _listed(self, levels: Sequence[Steps]) -> str:
+    def _join(self, levels: Sequence[Steps]) -> str:
         price_decimals, quantity_decimals = self._decimals.price, self._decimals.quantity
         return ",".join(
-            f'{{"price":{pointed(price, price_decimals)},"qty":{pointed(quantity, quantity_decimals)}}}'
+            f'{{"price":{format_steps(price, price_decimals)},"qty":{format_steps(quantity, quantity_decimals)}}}'
             for price, quantity in levels
         )
 
 
-def whole(value: Decimal, decimals: int) -> int:
-    """`value` in units of its last decimal. InvalidValue when it has more of them, or is negative."""
+def to_steps(value: Decimal, decimals: int) -> int:
+    """Convert `value` to units of its last decimal; raise InvalidValue when it has more, or is negative."""
     if value.is_finite() and value >= 0:
         steps = value.scaleb(decimals)
         if steps == (rounded := int(steps)):
@@ -144,8 +145,8 @@ def whole(value: Decimal, decimals: int) -> int:
     raise InvalidValue(f"{value} is not a price or quantity with {decimals} decimals")
 
 
-def pointed(steps: int, decimals: int) -> str:
-    """The number again, with all its decimals."""
+def format_steps(steps: int, decimals: int) -> str:
+    """Write the number with all its decimals."""
     if not decimals:
         return str(steps)
     digits = str(steps).rjust(decimals + 1, "0")

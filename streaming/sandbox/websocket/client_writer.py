@@ -61,7 +61,7 @@ class TransportWriter:
             self.abort(reason)
 
     def abort(self, reason: str) -> None:
-        """As `disconnect`, for reasons that nobody needs to know."""
+        """Disconnect without a warning in the log."""
         self.disconnected = self.disconnected or reason
         self.close()
         self._transport.abort()

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from streaming.sandbox.faults import FaultKind, Faults
 from streaming.sandbox.faults.frames import ConnectionFaults
 from streaming.sandbox.faults.requests import skips_number
-from streaming.sandbox.websocket.framing import framed
+from streaming.sandbox.websocket.framing import make_frame
 from trading.market import Pair
 
 
@@ -15,10 +15,10 @@ class ClientWriter(Protocol):
     """The way to one client. Never blocks; what the client does not read is bounded."""
 
     def write(self, wire: bytes) -> None:
-        """Whole WebSocket frames, ready to be sent."""
+        """Send whole WebSocket frames."""
 
     def write_slowly(self, payload: bytes, seconds: float) -> None:
-        """One message, byte by byte; whatever is written later waits for it."""
+        """Send one message byte by byte; whatever is written later waits for it."""
 
     def disconnect(self, reason: str) -> None:
         """Cut the connection off at once."""
@@ -50,12 +50,12 @@ class Client:
     writer: ClientWriter
     faults: ConnectionFaults
     topics: dict[Topic, None] = field(default_factory=dict)
-    watches: dict[str, PrivateSubscription] = field(default_factory=dict)  # by channel
+    private_subscriptions: dict[str, PrivateSubscription] = field(default_factory=dict)  # by channel
     heartbeat_at: float = 0.0  # server time of the next heartbeat
 
     @property
     def subscribed(self) -> bool:
-        return bool(self.topics or self.watches)
+        return bool(self.topics or self.private_subscriptions)
 
 
 class Delivery:
@@ -66,15 +66,15 @@ class Delivery:
         self.sent = 0  # frames, to all clients together
 
     def share(self, clients: Iterable[Client], channel: str, symbol: str, payload: bytes) -> None:
-        wire = framed(payload)
+        wire = make_frame(payload)
         for client in clients:
             self._send(client, channel, symbol, payload, wire)
 
     def send(
         self, client: Client, channel: str, payload: bytes, *, symbol: str = "", method: str = ""
     ) -> None:
-        """`method` instead of a channel: the answer to a request."""
-        self._send(client, channel, symbol, payload, framed(payload), method)
+        """Send one client a frame of a channel, or the response to a request of `method`."""
+        self._send(client, channel, symbol, payload, make_frame(payload), method)
 
     def skips_number(self, channel: str, symbol: str) -> bool:
         """Return whether a number is left out of a private channel's sequence."""
@@ -92,6 +92,6 @@ class Delivery:
             if outgoing.seconds_per_byte:
                 client.writer.write_slowly(frame, outgoing.seconds_per_byte)
             else:
-                client.writer.write(wire if frame is payload else framed(frame))
+                client.writer.write(wire if frame is payload else make_frame(frame))
         if outgoing.disconnects:
             client.writer.disconnect(f"fault: {FaultKind.DISCONNECT} at {channel or method}")

@@ -1,4 +1,4 @@
-"""One client's requests and their answers, with what the faults do to both."""
+"""One client's requests and the responses to them, with what the faults do to both."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ MAX_PENDING = 1000  # order requests of one connection on their way to the engin
 
 
 class Conversation:
-    """Needs a running event loop: orders take their time, and answers may be late."""
+    """Needs a running event loop: orders take their time, and responses may be late."""
 
     def __init__(
         self, hub: Hub, orders: OrderEntry, writer: ClientWriter, server: Callable[[], float]
@@ -36,17 +36,17 @@ class Conversation:
         self._pending: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.TimerHandle] = set()
 
-    def take(self, frame: str | bytes) -> None:
+    def handle(self, frame: str | bytes) -> None:
         """Answer one frame, now or when the engine has; neither what it holds nor an error of ours ends anything."""
-        time_in = self._told()
+        time_in = self._visible_time()
         request = parse(frame)
         try:
-            self._take(request, time_in)
+            self._handle(request, time_in)
         except Exception:
             log.exception("sandbox: %s failed", request.method)
             self._refuse(request.method, request.request_id, INTERNAL_ERROR, time_in, {})
 
-    def _take(self, request: Request | RefusedRequest, time_in: float) -> None:
+    def _handle(self, request: Request | RefusedRequest, time_in: float) -> None:
         method = request.method
         if method and disconnects(self._faults, method):
             self.client.writer.disconnect(f"fault: {FaultKind.DISCONNECT} at {method}")
@@ -56,22 +56,22 @@ class Conversation:
             return
         body = request.body
         if isinstance(body, Ping):
-            self._send("ping", responses.pong(request.request_id, time_in, self._told()))
+            self._send("ping", responses.pong(request.request_id, time_in, self._visible_time()))
         elif isinstance(body, Subscription):
             steps = subscribe if method == "subscribe" else unsubscribe
-            self._answer_subscription(request, steps(self._hub, self.client, body), time_in)
+            self._handle_subscription(request, steps(self._hub, self.client, body), time_in)
         else:
-            self._take_order(request, body, time_in)
+            self._handle_order(request, body, time_in)
 
     async def end(self) -> None:
-        """The connection is over. Orders on their way arrive all the same, as they do on the real venue."""
+        """End the connection. Orders on their way arrive all the same, as they do on the real venue."""
         self._hub.detach(self.client)
         for handle in self._late:
             handle.cancel()
         if self._pending:
             await asyncio.wait(self._pending)
 
-    def _answer_subscription(self, request: Request, steps: Iterator[Answer], time_in: float) -> None:
+    def _handle_subscription(self, request: Request, steps: Iterator[Answer], time_in: float) -> None:
         for result, named, follow in steps:
             if isinstance(result, Refused):
                 self._refuse(request.method, request.request_id, str(result), time_in, named)
@@ -80,7 +80,7 @@ class Conversation:
             if follow is not None:
                 follow()
 
-    def _take_order(self, request: Request, body: OrderRequest, time_in: float) -> None:
+    def _handle_order(self, request: Request, body: OrderRequest, time_in: float) -> None:
         try:
             check_websocket_order(self._faults, request.method, _symbol(body))
             if len(self._pending) >= MAX_PENDING:
@@ -95,7 +95,7 @@ class Conversation:
     async def _carry_out(self, request: Request, body: OrderRequest, time_in: float) -> None:
         try:
             account = self._hub.tokens.account_of(body.token)
-            async for result in self._orders.answers(account, request.method, body):
+            async for result in self._orders.respond(account, request.method, body):
                 if isinstance(result, Refused):
                     self._refuse(request.method, request.request_id, str(result), time_in, {}, _symbol(body))
                 else:
@@ -109,7 +109,9 @@ class Conversation:
     def _accept(
         self, request: Request, result: Mapping[str, Any] | list[Any], time_in: float, symbol: str
     ) -> None:
-        frame = responses.accepted(request.method, request.request_id, result, time_in, self._told())
+        frame = responses.acceptance(
+            request.method, request.request_id, result, time_in, self._visible_time()
+        )
         delay = acknowledgement_delay(self._faults, request.method, symbol)
         if delay:
             self._send_late(delay, request.method, frame, symbol)
@@ -125,7 +127,7 @@ class Conversation:
         named: dict[str, str],
         symbol: str = "",
     ) -> None:
-        frame = responses.refused(method, request_id, error, time_in, self._told(), **named)
+        frame = responses.refusal(method, request_id, error, time_in, self._visible_time(), **named)
         self._send(method, frame, symbol)
 
     def _send(self, method: str, frame: bytes, symbol: str = "") -> None:
@@ -139,8 +141,8 @@ class Conversation:
         handle = asyncio.get_running_loop().call_later(seconds, send)
         self._late.add(handle)
 
-    def _told(self) -> float:
-        """Server time as it is told: a clock fault makes it wrong."""
+    def _visible_time(self) -> float:
+        """Server time as clients see it: a clock fault makes it wrong."""
         return self._server() + self._faults.skew()
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from streaming.sandbox.limits import MAX_AMOUNT, is_amount
 from streaming.sandbox.model import Refused
 
 Params = Mapping[str, Any]
+Value = TypeVar("Value")
 Fields = TypeVar("Fields", bound=msgspec.Struct)
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)")
@@ -33,7 +34,14 @@ _ANY_CASE = frozenset(
 )
 
 
-class Amount(Decimal):
+class Decoded(Generic[Value]):
+    """A field that msgspec cannot check by itself."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+class Amount(Decoded[Decimal]):
     """A price or quantity. Kraken takes JSON numbers alone, but clients send text too, and it means the same."""
 
 
@@ -41,7 +49,7 @@ class PositiveAmount(Amount):
     """An amount above zero."""
 
 
-class Timestamp(datetime):
+class Timestamp(Decoded[datetime]):
     """RFC 3339 with a zone, turned into UTC; digits beyond microseconds are cut off."""
 
 
@@ -102,14 +110,14 @@ def _amount(kind: type[Amount], value: object) -> Amount:
         raise ValueError("not a number")
     if isinstance(value, int) and abs(value) > MAX_AMOUNT:
         raise ValueError("too large")
-    amount = kind(value)  # type: ignore[arg-type]
+    amount = Decimal(value)  # type: ignore[arg-type]
     if not is_amount(amount) or (kind is PositiveAmount and amount <= 0):
         raise ValueError("not an amount")
-    return amount
+    return kind(amount)
 
 
 def _timestamp(text: str) -> Timestamp:
     try:
-        return Timestamp.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)
+        return Timestamp(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC))
     except OverflowError as error:
         raise ValueError("outside the calendar") from error

@@ -46,7 +46,7 @@ def trades_frame(kind: str, decimals: PairDecimals, prints: Iterable[Print]) -> 
 
 
 def ticker_frame(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySummary, at: datetime) -> bytes:
-    """Sides without a level are told as zero. `change` counts from the price of 24 hours ago."""
+    """Encode a ticker; sides without a level are zero. `change` counts from the price of 24 hours ago."""
     change = (summary.last or Decimal(0)) - summary.open
     share = change / summary.open * _HUNDRED if summary.open else Decimal(0)
     return channel_frame(
@@ -74,7 +74,7 @@ def ticker_frame(kind: str, pair: Pair, decimals: PairDecimals, summary: DaySumm
 def candles_frame(
     kind: str, pair: Pair, decimals: PairDecimals, interval: int, bars: Sequence[Bar], at: datetime
 ) -> bytes:
-    """`interval` in minutes; the deprecated `timestamp` of a candle is its end."""
+    """Encode candles; `interval` in minutes; the deprecated `timestamp` of a candle is its end."""
     return encode(
         {
             "channel": "ohlc",

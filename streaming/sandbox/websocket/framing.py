@@ -6,13 +6,13 @@ CONTINUATION = 0x0
 _FINAL = 0x80
 
 
-def framed(payload: bytes) -> bytes:
-    """One whole frame: text, or binary for what is no UTF-8, as a text frame of that would end the connection."""
+def make_frame(payload: bytes) -> bytes:
+    """Make one whole frame: text, or binary for what is no UTF-8, which would end the connection as text."""
     return _frame(_FINAL | _kind(payload), payload)
 
 
 def fragments(payload: bytes) -> list[bytes]:
-    """One message in frames of a single byte, between which pings and pongs stay possible."""
+    """Split a message into frames of a single byte, between which pings and pongs stay possible."""
     last = len(payload) - 1
     return [
         _frame((_FINAL if index == last else 0) | (CONTINUATION if index else _kind(payload)), bytes([byte]))

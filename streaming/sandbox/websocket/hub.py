@@ -1,4 +1,4 @@
-"""Everything that is told to clients without being asked: market data, private data, status and heartbeats."""
+"""Everything that is sent to subscribers: market data, private data, status and heartbeats."""
 
 import hashlib
 from collections.abc import Callable
@@ -46,10 +46,10 @@ class Hub:
         self.clients: dict[Client, None] = {}
         self._server = server
         self._connections = 0
-        self._told = self._statuses()
+        self._sent = self._statuses()
 
     def attach(self, writer: ClientWriter) -> Client:
-        """A new connection; the first thing that it hears is the exchange's status."""
+        """Add a connection; the exchange's status is sent first."""
         self._connections += 1
         seed = f"{self._connections} {self._server()}".encode()
         number = int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "big")
@@ -59,31 +59,31 @@ class Hub:
         return client
 
     def detach(self, client: Client) -> None:
-        """The connection is gone. Repeating it changes nothing."""
+        """Remove a connection that is gone. Repeating it changes nothing."""
         for topic in list(client.topics):
             self.public.remove(client, topic)
-        for channel in list(client.watches):
+        for channel in list(client.private_subscriptions):
             self.private.remove(client, channel)
         self.clients.pop(client, None)
 
     def publish(self, event: ExchangeEvent) -> None:
-        """To be given every event of the exchange, in order."""
+        """Send an event of the exchange to all who subscribed; call it for every event, in order."""
         match event:
             case TradesPrinted():
-                self.public.printed(event)
+                self.public.publish_trades(event)
             case BookChanged():
-                self.public.changed(event)
+                self.public.publish_book(event)
             case OrderChanged():
-                self.private.order_changed(event)
+                self.private.publish_order(event)
             case BalanceChanged():
-                self.private.balance_changed(event)
+                self.private.publish_balance(event)
             case StatusChanged():
                 self._send_statuses()
             case _:
                 assert_never(event)
 
     def tick(self) -> None:
-        """To be called several times a second: heartbeats, faults that begin or end by the clock."""
+        """Send what the clock makes due: heartbeats, faults that begin or end. Call it several times a second."""
         if self.faults.trigger_disconnect():
             for client in list(self.clients):
                 client.writer.disconnect("fault: disconnect")
@@ -101,14 +101,14 @@ class Hub:
         return self.faults.status(pair, self.market.status(pair))
 
     def _statuses(self) -> dict[Pair | None, PairStatus]:
-        """Of the exchange as a whole (None) and of each pair, as they are to be told now."""
+        """The statuses of the exchange as a whole (None) and of each pair, as clients should know them now."""
         pairs: dict[Pair | None, PairStatus] = {pair: self._status(pair) for pair in self.market.listings}
         return {None: self.faults.status(None, self.market.system_status), **pairs}
 
     def _send_statuses(self) -> None:
         statuses = self._statuses()
-        different = [pair for pair, status in statuses.items() if self._told[pair] is not status]
-        self._told = statuses
+        different = [pair for pair, status in statuses.items() if self._sent[pair] is not status]
+        self._sent = statuses
         if None in different:
             for client in list(self.clients):
                 self._send_status(client)
@@ -118,4 +118,4 @@ class Hub:
             self.delivery.share(subscribers, CHANNEL, "", frame)
 
     def _send_status(self, client: Client) -> None:
-        self.delivery.send(client, "status", frames.status_frame(self._told[None].value, client.number))
+        self.delivery.send(client, "status", frames.status_frame(self._sent[None].value, client.number))

@@ -17,7 +17,7 @@ _NONE = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class _Asset:
-    """As in the recorded snapshot; `rate` is what borrowing costs there, told but not charged here."""
+    """An asset as in the recorded snapshot; `rate` is what borrowing costs there, sent but not charged here."""
 
     precision: int
     display: int
@@ -40,7 +40,7 @@ _OTHER = _Asset(10, 5, "0.00")
 
 
 def instruments(kind: str, listings: Iterable[Listing], status: Callable[[Pair], PairStatus]) -> bytes:
-    """`kind` snapshot or update; an update names the pairs that are different now."""
+    """Encode instruments; `kind` snapshot or update; an update has the pairs that are different now."""
     listed = tuple(listings)
     return channel_frame(
         CHANNEL,

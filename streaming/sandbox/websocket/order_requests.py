@@ -19,7 +19,7 @@ from streaming.sandbox.websocket.order_fields import (
     OrderFields,
     PriceFields,
 )
-from streaming.sandbox.websocket.order_terms import given, listed_pair, new_order, price_term
+from streaming.sandbox.websocket.order_terms import given, listed_pair, new_order, price_term, value_of
 from trading.market import Pair
 
 
@@ -58,14 +58,14 @@ OrderRequest = AddOrder | BatchAdd | ChangeOrder | CancelOrder | BatchCancel | C
 def _add_order(params: Params) -> AddOrder:
     fields = decode(params, AddOrderFields, "add order")
     order = _with_margin(fields, listed_pair(fields.symbol))
-    return replace(order, token=fields.token, deadline=given(fields.deadline), validate=fields.validate)
+    return replace(order, token=fields.token, deadline=value_of(fields.deadline), validate=fields.validate)
 
 
 def _batch_add(params: Params) -> BatchAdd:
     fields = decode(params, BatchAddFields, "batch add")
     pair = listed_pair(fields.symbol)
     orders = tuple(_with_margin(decode(each, OrderFields, "batch add"), pair) for each in fields.orders)
-    return BatchAdd(fields.token, orders, given(fields.deadline), fields.validate)
+    return BatchAdd(fields.token, orders, value_of(fields.deadline), fields.validate)
 
 
 def _with_margin(fields: OrderFields, pair: Pair) -> AddOrder:
@@ -93,12 +93,12 @@ def _change(fields: ChangeFields, client_order_id: str = "") -> ChangeOrder:
     amendment = Amendment(
         order_id=fields.order_id,
         client_order_id=client_order_id,
-        quantity=given(fields.order_qty),
+        quantity=value_of(fields.order_qty),
         limit=price_term(fields.limit_price, fields.limit_price_type),
         trigger=price_term(fields.trigger_price, fields.trigger_price_type),
         post_only=given(fields.post_only),
     )
-    return ChangeOrder(fields.token, amendment, given(fields.deadline))
+    return ChangeOrder(fields.token, amendment, value_of(fields.deadline))
 
 
 ORDER_METHODS: dict[str, Callable[[Params], OrderRequest]] = {

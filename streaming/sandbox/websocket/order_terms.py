@@ -1,6 +1,5 @@
 """The terms of one order: from the parameters of a request to the order that the exchange takes."""
 
-from decimal import Decimal
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -17,7 +16,7 @@ from streaming.sandbox.model import (
     Refused,
     TimeInForce,
 )
-from streaming.sandbox.websocket.decoding import Params, decode, invalid
+from streaming.sandbox.websocket.decoding import Amount, Decoded, Params, decode, invalid
 from streaming.sandbox.websocket.order_fields import CloseFields, OrderFields, TriggerFields
 from trading.errors import InvalidValue
 from trading.market import Pair
@@ -36,11 +35,11 @@ def new_order(fields: OrderFields, pair: Pair) -> NewOrder:
         pair=pair,
         side=fields.side,
         order_type=fields.order_type,
-        quantity=fields.order_qty,
+        quantity=fields.order_qty.value,
         limit=_limit(fields),
         trigger=_trigger(fields),
         time_in_force=force,
-        expires_at=given(fields.expire_time),
+        expires_at=value_of(fields.expire_time),
         post_only=fields.post_only,
         reduce_only=fields.reduce_only,
         leverage=fields.leverage,
@@ -65,13 +64,18 @@ def unsupported(symbol: str) -> Refused:
     return Refused(f"Currency pair not supported {symbol[:40]}")
 
 
-def price_term(value: Decimal | UnsetType, unit: str) -> PriceTerm | None:
-    return None if value is UNSET else PriceTerm(value, UNITS[unit])
+def price_term(amount: Amount | UnsetType, unit: str) -> PriceTerm | None:
+    return None if amount is UNSET else PriceTerm(amount.value, UNITS[unit])
 
 
 def given(value: Value | UnsetType) -> Value | None:
     """Return None for what the request does not say."""
     return None if value is UNSET else value
+
+
+def value_of(field: Decoded[Value] | UnsetType) -> Value | None:
+    """Return None for what the request does not say."""
+    return None if field is UNSET else field.value
 
 
 def _limit(fields: OrderFields | CloseFields) -> PriceTerm | None:

@@ -20,7 +20,7 @@ Result = dict[str, Any] | list[dict[str, Any]]
 
 
 class OrderEntry:
-    """`server` is server time as it is told, in seconds since 1970."""
+    """The order requests of all connections; `server` is server time as clients see it, in seconds since 1970."""
 
     def __init__(self, gateway: OrderGateway, market: MarketFeed, server: Callable[[], float]) -> None:
         self._gateway = gateway
@@ -28,10 +28,10 @@ class OrderEntry:
         self._server = server
         self._amends = count(1)
 
-    async def answers(
+    async def respond(
         self, account: str, method: str, request: OrderRequest
     ) -> AsyncIterator[Result | Refused]:
-        """One answer, or one per order of a cancel_order. Never raises Refused."""
+        """Yield one response, or one per order of a cancel_order. Never raise Refused."""
         try:
             match request:
                 case CancelOrder():
@@ -87,7 +87,7 @@ class OrderEntry:
                 yield refusal
                 continue
             for order in cancelled:
-                yield _cancelled(order)
+                yield _cancel_result(order)
 
     async def _batch_cancel(self, account: str, references: Sequence[Reference]) -> dict[str, Any]:
         """Counts what it could cancel; refused when that is nothing."""
@@ -126,16 +126,16 @@ class OrderEntry:
 def _outcome(order: NewOrder, placed: ExchangeOrder | Refused, validate: bool) -> dict[str, Any]:
     """An order that was only validated has no id."""
     if isinstance(placed, Refused):
-        return {"error": str(placed)} | _named(order)
-    return ({} if validate else {"order_id": placed.order_id}) | _named(order)
+        return {"error": str(placed)} | _own_name(order)
+    return ({} if validate else {"order_id": placed.order_id}) | _own_name(order)
 
 
-def _named(order: NewOrder) -> dict[str, Any]:
+def _own_name(order: NewOrder) -> dict[str, Any]:
     if order.client_order_id:
         return {"cl_ord_id": order.client_order_id}
     return {"order_userref": order.user_reference} if order.user_reference else {}
 
 
-def _cancelled(order: ExchangeOrder) -> dict[str, Any]:
+def _cancel_result(order: ExchangeOrder) -> dict[str, Any]:
     client = order.request.client_order_id
     return {"order_id": order.order_id} | ({"cl_ord_id": client} if client else {})

@@ -22,14 +22,14 @@ class Tape(Protocol):
     """The public tape of one pair."""
 
     def newest(self, count: int) -> Sequence[Print]:
-        """Ascending."""
+        """Return the last prints, oldest first."""
 
     def bars(self, interval: int, since: datetime | None = None) -> Sequence[Bar]:
-        """Of so many minutes, ascending; those that open after `since` where it is given."""
+        """Return candles of `interval` minutes, oldest first; with `since`, those that open after it."""
 
 
 class MarketFeed(Protocol):
-    """The exchange as far as it is told about; orders go through the gateway."""
+    """What subscribers can see of the exchange; orders go through the gateway."""
 
     @property
     def listings(self) -> Mapping[Pair, Listing]: ...

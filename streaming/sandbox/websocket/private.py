@@ -24,7 +24,7 @@ class PrivateData:
         self._delivery = delivery
         self._counters = counters
         self._tokens = tokens
-        self._watchers: dict[
+        self._subscribers: dict[
             tuple[str, str], dict[Client, PrivateSubscription]
         ] = {}  # by account and channel
         self._decimals = {pair: PairDecimals.of(listing) for pair, listing in market.listings.items()}
@@ -33,66 +33,70 @@ class PrivateData:
     def maximum_rate(self) -> int:
         return self._counters.maximum
 
-    def add(self, client: Client, watch: PrivateSubscription) -> None:
-        self._tokens.hold(watch.token)
-        client.watches[watch.channel] = watch
-        self._watchers.setdefault((watch.account, watch.channel), {})[client] = watch
+    def add(self, client: Client, subscription: PrivateSubscription) -> None:
+        self._tokens.hold(subscription.token)
+        client.private_subscriptions[subscription.channel] = subscription
+        self._subscribers.setdefault((subscription.account, subscription.channel), {})[client] = subscription
 
     def remove(self, client: Client, channel: str) -> None:
-        watch = client.watches.pop(channel)
-        watchers = self._watchers[watch.account, channel]
-        del watchers[client]
-        if not watchers:
-            del self._watchers[watch.account, channel]
-        self._tokens.release(watch.token)
+        subscription = client.private_subscriptions.pop(channel)
+        subscribers = self._subscribers[subscription.account, channel]
+        del subscribers[client]
+        if not subscribers:
+            del self._subscribers[subscription.account, channel]
+        self._tokens.release(subscription.token)
 
-    def send_orders(self, client: Client, watch: PrivateSubscription, orders: bool, fills: bool) -> None:
-        """The snapshot: open orders, then the last fills in the order in which they happened."""
+    def send_orders(
+        self, client: Client, subscription: PrivateSubscription, orders: bool, fills: bool
+    ) -> None:
+        """Send the snapshot: open orders, then the last fills in the order in which they happened."""
         rows: list[reports.Row] = []
         if orders:
             rows += [
                 reports.open_order_report(order, self._decimals[order.request.pair], self._dollars)
-                for order in self._market.open_orders(watch.account)
+                for order in self._market.open_orders(subscription.account)
             ]
         if fills:
-            rows += self._last_fills(watch.account)
-        self._send(client, watch, channel_frame(EXECUTIONS, SNAPSHOT, rows))
+            rows += self._last_fills(subscription.account)
+        self._send(client, subscription, channel_frame(EXECUTIONS, SNAPSHOT, rows))
 
-    def send_balances(self, client: Client, watch: PrivateSubscription) -> None:
-        balances = self._market.balances(watch.account)
+    def send_balances(self, client: Client, subscription: PrivateSubscription) -> None:
+        balances = self._market.balances(subscription.account)
         rows = [reports.balance_row(asset, amount) for asset, amount in sorted(balances.items())]
-        self._send(client, watch, channel_frame(BALANCES, SNAPSHOT, rows))
+        self._send(client, subscription, channel_frame(BALANCES, SNAPSHOT, rows))
 
-    def order_changed(self, event: OrderChanged) -> None:
+    def publish_order(self, event: OrderChanged) -> None:
         order = event.order
-        watchers = self._watchers.get((order.account, EXECUTIONS))
-        if not watchers:
+        subscribers = self._subscribers.get((order.account, EXECUTIONS))
+        if not subscribers:
             return
         pair = order.request.pair
         at = event.fill.at if event.fill else (order.closed_at or self._market.market_now())
         row = reports.order_report(event, self._decimals[pair], self._dollars, at)
         plain = channel_frame(EXECUTIONS, UPDATE, [row])
-        for client, watch in watchers.items():
-            if not watch.all_changes and event.exec_type not in reports.BRIEF:
+        for client, subscription in subscribers.items():
+            if not subscription.all_changes and event.exec_type not in reports.BRIEF:
                 continue
-            frame = self._with_counter(row, watch, pair) if watch.rate_counter else plain
-            self._send(client, watch, frame, str(pair))
+            frame = self._with_counter(row, subscription, pair) if subscription.rate_counter else plain
+            self._send(client, subscription, frame, str(pair))
 
-    def balance_changed(self, event: BalanceChanged) -> None:
-        watchers = self._watchers.get((event.account, BALANCES))
-        if watchers:
+    def publish_balance(self, event: BalanceChanged) -> None:
+        subscribers = self._subscribers.get((event.account, BALANCES))
+        if subscribers:
             frame = channel_frame(BALANCES, UPDATE, [reports.ledger_row(event)])
-            for client, watch in watchers.items():
-                self._send(client, watch, frame)
+            for client, subscription in subscribers.items():
+                self._send(client, subscription, frame)
 
-    def _with_counter(self, row: reports.Row, watch: PrivateSubscription, pair: Pair) -> bytes:
-        counted = row | {"ratecount": round(self._counters.counter(watch.account, pair))}
+    def _with_counter(self, row: reports.Row, subscription: PrivateSubscription, pair: Pair) -> bytes:
+        counted = row | {"ratecount": round(self._counters.counter(subscription.account, pair))}
         return channel_frame(EXECUTIONS, UPDATE, [counted])
 
-    def _send(self, client: Client, watch: PrivateSubscription, frame: bytes, symbol: str = "") -> None:
-        watch.sequence += 2 if self._delivery.skips_number(watch.channel, symbol) else 1
-        numbered = b'%b,"sequence":%d}' % (frame[:-1], watch.sequence)
-        self._delivery.send(client, watch.channel, numbered, symbol=symbol)
+    def _send(
+        self, client: Client, subscription: PrivateSubscription, frame: bytes, symbol: str = ""
+    ) -> None:
+        subscription.sequence += 2 if self._delivery.skips_number(subscription.channel, symbol) else 1
+        numbered = b'%b,"sequence":%d}' % (frame[:-1], subscription.sequence)
+        self._delivery.send(client, subscription.channel, numbered, symbol=symbol)
 
     def _last_fills(self, account: str) -> Iterable[dict[str, Any]]:
         fills, _ = self._market.fills(account, limit=SNAPSHOT_FILLS)

@@ -1,4 +1,4 @@
-"""Public channels: what happened on the exchange, told to those who subscribed to it."""
+"""Public channels: what happened on the exchange, sent to those who subscribed to it."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,13 +32,13 @@ class PublicData:
         self._decimals = {pair: PairDecimals.of(listing) for pair, listing in market.listings.items()}
 
     def add(self, client: Client, topic: Topic) -> None:
-        """From now on; what comes next is told against what is there now, with or without a snapshot."""
+        """Subscribe from now on; what comes next builds on what is there now, with or without a snapshot."""
         client.topics[topic] = None
         self._subscribers.setdefault(topic, {})[client] = None
         if topic.pair is not None and topic.channel == "book":
             self._book(topic.pair)
         if topic.pair is not None and topic.variant == "bbo":
-            self._best_moved(topic.pair)
+            self._update_best(topic.pair)
 
     def remove(self, client: Client, topic: Topic) -> None:
         del client.topics[topic]
@@ -51,7 +51,7 @@ class PublicData:
         return self._subscribers.get(topic, {})
 
     def snapshot(self, topic: Topic) -> bytes:
-        """Of a channel that has pairs."""
+        """Encode the snapshot of a channel that has pairs."""
         pair, now = topic.pair, self._market.market_now()
         assert pair is not None
         if topic.channel == "book":
@@ -65,7 +65,7 @@ class PublicData:
         bars = self._market.tape(pair).bars(interval, None)[-SNAPSHOT_CANDLES:]
         return frames.candles_frame(frames.SNAPSHOT, pair, self._decimals[pair], interval, bars, now)
 
-    def printed(self, event: TradesPrinted) -> None:
+    def publish_trades(self, event: TradesPrinted) -> None:
         pair, at = event.pair, event.prints[-1].at
         if subscribers := self.subscribers(Topic("trade", pair)):
             frame = frames.trades_frame(frames.UPDATE, self._decimals[pair], event.prints)
@@ -75,7 +75,7 @@ class PublicData:
                 self._send_candles(subscribers, pair, interval, event)
         self._send_ticker(pair, "trades", at)
 
-    def changed(self, event: BookChanged) -> None:
+    def publish_book(self, event: BookChanged) -> None:
         pair = event.pair
         levels = (*event.bids, *event.asks)
         if not levels:
@@ -86,7 +86,7 @@ class PublicData:
             updates = self._book(pair).change(event.bids, event.asks, depths, at)
             for depth, frame in updates.items():
                 self._delivery.share(self._subscribers[Topic("book", pair, depth)], "book", str(pair), frame)
-        if self.subscribers(Topic("ticker", pair, "bbo")) and self._best_moved(pair):
+        if self.subscribers(Topic("ticker", pair, "bbo")) and self._update_best(pair):
             self._send_ticker(pair, "bbo", at)
 
     def _send_candles(
@@ -114,7 +114,7 @@ class PublicData:
             self._books[pair] = PairBook(pair, self._decimals[pair], view)
         return self._books[pair]
 
-    def _best_moved(self, pair: Pair) -> bool:
+    def _update_best(self, pair: Pair) -> bool:
         view = self._market.book(pair, 1)
         best = (_first(view.bids), _first(view.asks))
         moved = self._bests.get(pair) != best

@@ -32,7 +32,7 @@ Dollars = Callable[[str], Decimal | None]  # what one of the asset is worth, Non
 
 
 def order_report(event: OrderChanged, decimals: PairDecimals, dollars: Dollars, at: datetime) -> Row:
-    """One row of an update. Kraken repeats the terms of an order only where they are new."""
+    """Make one row of an update. Kraken repeats the terms of an order only where they are new."""
     order, change = event.order, event.exec_type
     if change is ExecType.TRADE and event.fill is not None:
         return fill_report(event.fill, order, decimals, dollars)
@@ -55,7 +55,7 @@ def order_report(event: OrderChanged, decimals: PairDecimals, dollars: Dollars, 
 
 
 def open_order_report(order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) -> Row:
-    """One row of a snapshot."""
+    """Make one row of a snapshot."""
     return (
         _identity(order)
         | {
@@ -69,7 +69,7 @@ def open_order_report(order: ExchangeOrder, decimals: PairDecimals, dollars: Dol
 
 
 def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) -> Row:
-    """The docs: a fill says `partially_filled` even when nothing is left; `filled` follows by itself."""
+    """Make the row of a fill: `partially_filled` even when nothing is left; `filled` follows by itself (the docs)."""
     return (
         _identity(order)
         | {
@@ -93,7 +93,7 @@ def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: PairDecimals
 
 
 def balance_row(asset: str, amount: Decimal) -> Row:
-    """One row of a snapshot: everything lies in the spot wallet."""
+    """Make one row of a snapshot: everything lies in the spot wallet."""
     return {
         "asset": asset,
         "asset_class": "currency",
@@ -103,7 +103,7 @@ def balance_row(asset: str, amount: Decimal) -> Row:
 
 
 def ledger_row(event: BalanceChanged) -> Row:
-    """One row of an update. `amount` is what the balance changed by, so that no fee comes off it again."""
+    """Make one row of an update. `amount` is the change of the balance, so that no fee comes off it again."""
     return {
         "ledger_id": identifier("L", event.account, event.asset, event.kind, event.reference, event.balance),
         "ref_id": event.reference,
@@ -121,7 +121,7 @@ def ledger_row(event: BalanceChanged) -> Row:
 
 
 def identifier(first: str, *parts: object) -> str:
-    """An id of Kraken's form, LXXXXX-XXXXX-XXXXXX, the same for the same parts."""
+    """Make an id of Kraken's form, LXXXXX-XXXXX-XXXXXX, the same for the same parts."""
     digest = hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=10).digest()
     letters = base64.b32encode(digest).decode()
     return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"

@@ -24,7 +24,7 @@ Answer = tuple[Result | Refused, dict[str, str], Follow | None]  # result, what 
 
 
 def subscribe(hub: Hub, client: Client, wanted: Subscription) -> Iterator[Answer]:
-    """To be run step by step: what follows an answer is sent before the next one is asked for."""
+    """Yield one response per symbol; what follows a response is sent before the next one is asked for."""
     try:
         check_subscription(hub.faults, wanted.channel)
     except Refused as refusal:
@@ -41,15 +41,15 @@ def subscribe(hub: Hub, client: Client, wanted: Subscription) -> Iterator[Answer
 
 def unsubscribe(hub: Hub, client: Client, wanted: Subscription) -> Iterator[Answer]:
     if wanted.channel in PRIVATE_CHANNELS:
-        known = wanted.channel in client.watches
+        known = wanted.channel in client.private_subscriptions
         if known:
             hub.private.remove(client, wanted.channel)
-        yield _ended(known, {"channel": wanted.channel}, {})
+        yield _end_answer(known, {"channel": wanted.channel}, {})
     elif wanted.channel == CHANNEL:
         known = INSTRUMENTS in client.topics
         if known:
             hub.public.remove(client, INSTRUMENTS)
-        yield _ended(known, {"channel": CHANNEL}, {})
+        yield _end_answer(known, {"channel": CHANNEL}, {})
     else:
         for symbol in wanted.symbols:
             yield _unsubscribe_pair(hub, client, wanted, symbol)
@@ -57,14 +57,14 @@ def unsubscribe(hub: Hub, client: Client, wanted: Subscription) -> Iterator[Answ
 
 def _subscribe_pair(hub: Hub, client: Client, wanted: Subscription, symbol: str) -> Answer:
     named = {"symbol": symbol}
-    pair = _listed(hub, symbol)
+    pair = _listed_pair(hub, symbol)
     if pair is None:
         return unsupported(symbol), named, None
     topic = _topic(wanted, pair)
-    if _subscribed(client, topic):
+    if _is_subscribed(client, topic):
         return Refused(ALREADY), named, None
     hub.public.add(client, topic)
-    result = _described(wanted, topic) | {"snapshot": wanted.snapshot}
+    result = _topic_fields(wanted, topic) | {"snapshot": wanted.snapshot}
     if topic.channel == "ohlc":
         result["warnings"] = [DEPRECATED_TIME]
 
@@ -77,7 +77,7 @@ def _subscribe_pair(hub: Hub, client: Client, wanted: Subscription, symbol: str)
 
 def _unsubscribe_pair(hub: Hub, client: Client, wanted: Subscription, symbol: str) -> Answer:
     named = {"symbol": symbol}
-    pair = _listed(hub, symbol)
+    pair = _listed_pair(hub, symbol)
     if pair is None:
         return unsupported(symbol), named, None
     topic = _topic(wanted, pair)
@@ -85,7 +85,7 @@ def _unsubscribe_pair(hub: Hub, client: Client, wanted: Subscription, symbol: st
         topic = next((known for known in client.topics if known[:2] == ("book", pair)), topic)
     if known := topic in client.topics:
         hub.public.remove(client, topic)
-    return _ended(known, _described(wanted, topic), named)
+    return _end_answer(known, _topic_fields(wanted, topic), named)
 
 
 def _subscribe_instruments(hub: Hub, client: Client, wanted: Subscription) -> Answer:
@@ -103,16 +103,16 @@ def _subscribe_private(hub: Hub, client: Client, wanted: Subscription) -> Answer
         account = hub.tokens.account_of(wanted.token)
     except Refused as refusal:
         return refusal, refusal_names, None
-    if wanted.channel in client.watches:
+    if wanted.channel in client.private_subscriptions:
         return Refused(ALREADY), refusal_names, None
-    watch = PrivateSubscription(
+    subscription = PrivateSubscription(
         account, wanted.channel, wanted.token, wanted.order_status, wanted.rate_counter
     )
-    hub.private.add(client, watch)
+    hub.private.add(client, subscription)
     if wanted.channel == BALANCES:
-        follow = (lambda: hub.private.send_balances(client, watch)) if wanted.snapshot else None
+        follow = (lambda: hub.private.send_balances(client, subscription)) if wanted.snapshot else None
         return {"channel": BALANCES, "snapshot": wanted.snapshot}, {}, follow
-    return _executions_result(hub, wanted), {}, _executions_snapshot(hub, client, watch, wanted)
+    return _executions_result(hub, wanted), {}, _executions_snapshot(hub, client, subscription, wanted)
 
 
 def _executions_result(hub: Hub, wanted: Subscription) -> Result:
@@ -125,18 +125,18 @@ def _executions_result(hub: Hub, wanted: Subscription) -> Result:
 
 
 def _executions_snapshot(
-    hub: Hub, client: Client, watch: PrivateSubscription, wanted: Subscription
+    hub: Hub, client: Client, subscription: PrivateSubscription, wanted: Subscription
 ) -> Follow | None:
     if not (wanted.snap_orders or wanted.snap_trades):
         return None
-    return lambda: hub.private.send_orders(client, watch, wanted.snap_orders, wanted.snap_trades)
+    return lambda: hub.private.send_orders(client, subscription, wanted.snap_orders, wanted.snap_trades)
 
 
-def _ended(known: bool, result: Result, named: dict[str, str]) -> Answer:
+def _end_answer(known: bool, result: Result, named: dict[str, str]) -> Answer:
     return (result, named, None) if known else (Refused(NOT_SUBSCRIBED), named, None)
 
 
-def _listed(hub: Hub, symbol: str) -> Pair | None:
+def _listed_pair(hub: Hub, symbol: str) -> Pair | None:
     try:
         pair = Pair.parse(symbol)
     except InvalidValue:
@@ -153,13 +153,13 @@ def _topic(wanted: Subscription, pair: Pair) -> Topic:
     return Topic(wanted.channel, pair, variants.get(wanted.channel, 0))
 
 
-def _described(wanted: Subscription, topic: Topic) -> Result:
+def _topic_fields(wanted: Subscription, topic: Topic) -> Result:
     names = {"book": "depth", "ohlc": "interval", "ticker": "event_trigger"}
     described: Result = {"channel": topic.channel, "symbol": str(topic.pair)}
     return described | ({names[topic.channel]: topic.variant} if topic.channel in names else {})
 
 
-def _subscribed(client: Client, topic: Topic) -> bool:
+def _is_subscribed(client: Client, topic: Topic) -> bool:
     """Of a book, Kraken gives one depth per pair and connection."""
     if topic.channel == "book":
         return any(known[:2] == topic[:2] for known in client.topics)

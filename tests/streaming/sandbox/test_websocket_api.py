@@ -17,7 +17,7 @@ from streaming.sandbox.faults import Fault, FaultKind, Faults
 from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket import WebSocketApi
-from streaming.sandbox.websocket.framing import fragments, framed
+from streaming.sandbox.websocket.framing import fragments, make_frame
 from streaming.sandbox.websocket.order_requests import ORDER_METHODS
 from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
 
@@ -260,7 +260,7 @@ def test_a_producer_waits_until_a_slow_client_has_taken_what_there_was() -> None
     async def told(running: Sandbox) -> None:
         reader, writer = await mute_subscriber(running)
         fall_behind(running)
-        waiting = asyncio.create_task(running.api.drained())
+        waiting = asyncio.create_task(running.api.wait_for_clients())
         await asyncio.sleep(0.02)
         assert not waiting.done()
         while not waiting.done():
@@ -274,7 +274,7 @@ def test_a_client_that_stays_behind_is_cut_off_after_a_while(caplog: pytest.LogC
     async def told(running: Sandbox) -> None:
         _, writer = await mute_subscriber(running)
         fall_behind(running)
-        waiting = asyncio.create_task(running.api.drained())
+        waiting = asyncio.create_task(running.api.wait_for_clients())
         await asyncio.sleep(0.02)
         running.clock.now += 6
         await asyncio.wait_for(waiting, 5)
@@ -320,12 +320,12 @@ def test_a_request_that_is_no_websocket_is_refused() -> None:
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_a_frame_holds_its_payload(payload: bytes) -> None:
-    assert unframed(framed(payload)) == payload
+    assert unframed(make_frame(payload)) == payload
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 100_000])
 def test_frames_of_every_length_are_well_formed(size: int) -> None:
-    assert unframed(framed(b"x" * size)) == b"x" * size
+    assert unframed(make_frame(b"x" * size)) == b"x" * size
 
 
 def test_the_fragments_of_a_message_are_one_message() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.formatting import PairDecimals
 from streaming.sandbox.model import BookLevel, BookView
-from streaming.sandbox.websocket.books import DEPTHS, PairBook, pointed, whole
+from streaming.sandbox.websocket.books import DEPTHS, PairBook, format_steps, to_steps
 from trading.errors import InvalidValue
 from trading.market import Pair
 
@@ -155,15 +155,15 @@ def test_leading_zeros_of_small_prices_are_left_out_of_the_checksum() -> None:
 
 @given(st.integers(0, 10**20), st.integers(0, 12))
 def test_a_number_in_units_of_its_last_decimal_is_the_same_number(steps: int, decimals: int) -> None:
-    spelled = pointed(steps, decimals)
-    assert whole(Decimal(spelled), decimals) == steps
+    spelled = format_steps(steps, decimals)
+    assert to_steps(Decimal(spelled), decimals) == steps
     assert len(spelled.partition(".")[2]) == decimals
 
 
 @pytest.mark.parametrize("value", ["0.05", "-0.1", "NaN", "Infinity"])
 def test_a_number_off_the_grid_is_refused(value: str) -> None:
     with pytest.raises(InvalidValue):
-        whole(Decimal(value), 1)
+        to_steps(Decimal(value), 1)
 
 
 def test_the_depths_are_those_of_kraken() -> None:

@@ -385,8 +385,8 @@ def test_a_slow_answer_comes_late_and_the_order_was_taken_at_once() -> None:
         (Fault(FaultKind.RATE_LIMIT, method="add_order"), "EOrder:Rate limit exceeded"),
         (Fault(FaultKind.TOKEN_EXPIRY), "ESession:Invalid session"),
         (Fault(FaultKind.MAINTENANCE), "EService:Unavailable"),
-        (Fault(FaultKind.CANCEL_ONLY, symbol="BTC/USDT"), "EService:MarketFeed in cancel_only mode"),
-        (Fault(FaultKind.POST_ONLY), "EService:MarketFeed in post_only mode"),
+        (Fault(FaultKind.CANCEL_ONLY, symbol="BTC/USDT"), "EService:Market in cancel_only mode"),
+        (Fault(FaultKind.POST_ONLY), "EService:Market in post_only mode"),
     ],
 )
 def test_faults_that_keep_an_order_out_answer_as_the_venue_does(fault: Fault, error: str) -> None:

@@ -255,7 +255,7 @@ def test_all_subscribers_of_a_book_are_written_the_same_bytes(rig: Rig) -> None:
     others = [rig.connect() for _ in range(3)]
     request = '{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USDT"]}}'
     for _, conversation in others:
-        conversation.take(request)
+        conversation.handle(request)
     rig.exchange.quote(BTC, {"99.8": "5"}, {})
     wires = {id(listener.wires[-1]) for listener, _ in others}
     assert len(wires) == 1

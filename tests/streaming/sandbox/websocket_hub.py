@@ -37,7 +37,7 @@ class Rig:
         request = {"method": method}
         request |= {} if params is None else {"params": params}  # type: ignore[dict-item]
         request |= {} if request_id is None else {"req_id": request_id}  # type: ignore[dict-item]
-        self.conversation.take(json.dumps(request))
+        self.conversation.handle(json.dumps(request))
 
     def subscribe(self, channel: str, *symbols: str, **more: object) -> None:
         symbol = {"symbol": list(symbols)} if symbols else {}
