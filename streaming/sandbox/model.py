@@ -1,4 +1,4 @@
-"""What the sandbox exchange knows: listings, orders, executions and the events it tells its listeners.
+"""The values of the sandbox exchange: listings, orders, fills and the events that its listeners get.
 
 Two clocks: market time (candles, trades, orders, fills) runs at the speed of the replay; server time (deadlines,
 tokens, rate counters, the dead man's switch) is the machine's.
@@ -17,7 +17,7 @@ from trading.orders import Side
 
 
 class Refused(Permanent):
-    """What the exchange answers instead of doing it: its error string, such as `EOrder:Insufficient funds`."""
+    """The exchange's error string for a request that it does not do, such as `EOrder:Insufficient funds`."""
 
 
 class OrderType(StrEnum):
@@ -67,7 +67,7 @@ class PriceUnit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PriceTerm:
-    """A price as the trader gave it; the exchange makes it absolute when it takes the order."""
+    """A price as the trader gave it; the exchange makes it absolute when it accepts the order."""
 
     value: Decimal
     unit: PriceUnit = PriceUnit.ABSOLUTE
@@ -75,7 +75,7 @@ class PriceTerm:
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What is to be different about an order; None leaves it as it is. One of the two ids names the order."""
+    """The wanted changes of an order; None leaves it as it is. One of the two ids names the order."""
 
     order_id: str = ""
     client_order_id: str = ""
@@ -96,7 +96,7 @@ class CloseOrder:
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """What a trader asks for. For trailing stops `trigger` is the distance that it trails by, positive."""
+    """An order as the trader wants it. For trailing stops `trigger` is the distance that it trails by, positive."""
 
     pair: Pair
     side: Side
@@ -239,9 +239,6 @@ class Listing:
     seed: int = 0  # of the quantities that it quotes
 
 
-# --- what listeners hear ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class TradesPrinted:
     """Trades of one market event, in order; all of the same pair."""
@@ -260,7 +257,7 @@ class BookChanged:
 
 
 class ExecType(StrEnum):
-    """What happened to an order, in the exchange's words."""
+    """The kind of a change of an order, in the exchange's words."""
 
     PENDING_NEW = "pending_new"
     NEW = "new"

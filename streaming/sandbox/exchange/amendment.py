@@ -1,4 +1,4 @@
-"""Changing an order in force: amended in place under its own id, or edited into a new one."""
+"""Amendment of an order in force: in place under its own id, or edited into a new one."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ REPLACED = "Order replaced"
 
 
 def amend(state: EngineState, working: WorkingOrder, wanted: Amendment) -> None:
-    """Same ids; the same place in the queue when nothing but the quantity falls.
+    """Amend an order in place: same ids, and the same place in the queue when nothing but the quantity falls.
 
     A quantity that is already filled cancels the rest (docs.kraken.com/exchange/api-reference/unified-ws/amend_order).
     """
@@ -53,7 +53,7 @@ def amend(state: EngineState, working: WorkingOrder, wanted: Amendment) -> None:
 
 
 def edit(state: EngineState, working: WorkingOrder, wanted: Amendment) -> WorkingOrder:
-    """The old order is cancelled and a new one takes its place, for what was left unless a quantity is given.
+    """Cancel the old order and place a new one instead, for what was left unless a quantity is given.
 
     Nothing changes when the new one is refused.
     """
@@ -65,7 +65,7 @@ def edit(state: EngineState, working: WorkingOrder, wanted: Amendment) -> Workin
 
 
 def _merge_request(request: NewOrder, wanted: Amendment) -> NewOrder:
-    """Refused for a price that the order type does not have."""
+    """Return the request with what is wanted of it. Refused for a price that the order type does not have."""
     if (wanted.limit and not request.limit) or (wanted.trigger and not request.trigger):
         raise Refused(f"{checks.ARGUMENT}price")
     return replace(
@@ -96,7 +96,7 @@ def _reprice(
 
 
 def _replace_order(state: EngineState, working: WorkingOrder, amended: ExchangeOrder) -> None:
-    """The amended order in the place of the old one."""
+    """Put the amended order in the place of the old one."""
     old, market = working.order, state.market(amended.request.pair)
     if working.is_armed:
         state.update(working, amended, ExecType.AMENDED)

@@ -1,4 +1,4 @@
-"""What one request or tick has changed so far: what the store has to write, and events for the listeners."""
+"""Changes of one request or tick so far: what the store has to write, and events for the listeners."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal

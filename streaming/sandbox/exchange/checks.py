@@ -1,4 +1,4 @@
-"""What makes the exchange refuse a request, in the order in which it looks. Nothing here changes anything."""
+"""Reasons to refuse a request, in the order in which the exchange checks them. Nothing here changes anything."""
 
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -29,7 +29,7 @@ ARGUMENT = "EGeneral:Invalid arguments:"
 
 
 def check_status(status: PairStatus, request: NewOrder) -> None:
-    """Whether the market takes such an order at all now."""
+    """Refuse what the market does not accept in its status."""
     if status in DOWN:
         raise Refused("EService:Unavailable")
     refused = {
@@ -45,7 +45,7 @@ def check_status(status: PairStatus, request: NewOrder) -> None:
 def check_request(
     request: NewOrder, instrument: Instrument, largest_leverage: Decimal, server: float
 ) -> None:
-    """Whether the fields make an order, whatever the market and the account say."""
+    """Refuse fields that make no order, whatever the market and the account say."""
     kind = request.order_type
     if (request.limit is not None) != (kind in LIMITED):
         raise Refused(f"{ARGUMENT}{'limit price missing' if kind in LIMITED else 'limit price'}")
@@ -100,7 +100,7 @@ def check_cost(order: ExchangeOrder, last: Decimal | None, instrument: Instrumen
 
 
 def check_client_id(account: ExchangeAccount, client_order_id: str) -> None:
-    """Only orders in force count: a client order id is free again when its order has ended."""
+    """Refuse the client order id of an order in force; it is free again when its order has ended."""
     if client_order_id and client_order_id in account.client_ids:
         raise Refused(f"{ARGUMENT}cl_ord_id not unique")
 
@@ -121,7 +121,7 @@ def check_post_only(state: EngineState, order: ExchangeOrder) -> None:
 def check_funds(
     state: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str = ""
 ) -> None:
-    """Funds or margin for the rest of the order; what the order `replaced` holds counts as free."""
+    """Refuse what funds or margin do not cover of the order; what the order `replaced` reserves counts as free."""
     if order.request.leverage > 1:
         _check_margin(state, account, order, replaced)
     else:
@@ -143,7 +143,7 @@ def _check_spot_funds(
 
 
 def _check_margin(state: EngineState, account: ExchangeAccount, order: ExchangeOrder, replaced: str) -> None:
-    """What would be opened has to fit beside the positions and the other orders that would open some."""
+    """Refuse an order whose position does not fit beside the positions and the other orders that would open some."""
     pair, side = order.request.pair, order.request.side
     if order.request.reduce_only:
         if not account.open_quantity(pair, side):
@@ -164,7 +164,7 @@ def _check_margin(state: EngineState, account: ExchangeAccount, order: ExchangeO
 
 
 def _margin_of(state: EngineState, account: ExchangeAccount, order: ExchangeOrder) -> Decimal:
-    """Margin and fees of what the order would open, in the account's quote currency."""
+    """Compute margin and fees of what the order would open, in the account's quote currency."""
     request = order.request
     if request.leverage == 1 or request.reduce_only:
         return ZERO
@@ -183,7 +183,7 @@ def _margin_of(state: EngineState, account: ExchangeAccount, order: ExchangeOrde
 
 
 def check_seconds(seconds: float) -> float:
-    """Of the dead man's switch; docs.kraken.com/api/docs/websocket-v2/cancel_after allows less than a day."""
+    """Validate a dead man's switch: docs.kraken.com/api/docs/websocket-v2/cancel_after allows less than a day."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
         raise Refused(f"{ARGUMENT}timeout")
     if not 0 <= seconds < 86_400:

@@ -1,4 +1,4 @@
-"""The floor while it runs: market time, one transaction per change, and those who listen."""
+"""The engine: market time, one transaction for each change of its state, and its listeners."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from itertools import takewhile
 from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.ids import Ids
+from streaming.sandbox.exchange.margin import reduce_to_positions
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.recovery import restore
-from streaming.sandbox.exchange.reductions import reduce_to_positions
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, Tick, TickSource
 from streaming.sandbox.model import ExchangeEvent, Listing, Refused, TradesPrinted
@@ -57,7 +57,7 @@ class Engine:
 
     @contextmanager
     def at(self, time: datetime) -> Iterator[None]:
-        """Everything inside happens at this market time, or at that of the newest change when it is later."""
+        """Let everything inside happen at this market time, or at that of the newest change when it is later."""
         outer, self._moment = self._moment, max(time, self._newest)
         try:
             yield
@@ -66,7 +66,7 @@ class Engine:
 
     @contextmanager
     def transaction(self, time: datetime | None = None) -> Iterator[EngineState]:
-        """One transaction, at one market time. Refused: nothing has changed; failed: the floor is what is stored."""
+        """Run one transaction at one market time. Refused: nothing has changed; failed: the state is what is stored."""
         state = self.state
         state.changes = changes = Changes()
         try:
@@ -93,7 +93,7 @@ class Engine:
         return leave
 
     def is_repeat(self, tick: Tick) -> bool:
-        """Whether the tick was applied before the store was opened."""
+        """Return whether the tick was applied before the store was opened."""
         if tick.pair not in self._repeats:
             return False
         at, count = self._repeats[tick.pair]
@@ -106,7 +106,7 @@ class Engine:
         return True
 
     def missed_ticks(self) -> dict[Pair, Sequence[Tick]]:
-        """What the source says has traded between the newest of each tape and now; as much as a tape keeps."""
+        """Return what the source traded between the newest of each tape and now; as much as a tape holds."""
         newest = {pair: at for pair, market in self.state.markets.items() if (at := market.newest)}
         found = {pair: deque[Tick](maxlen=self.state.markets[pair].tape.capacity) for pair in newest}
         if self._source is None or not newest:
@@ -118,7 +118,7 @@ class Engine:
         return {pair: ticks for pair, ticks in found.items() if ticks}
 
     def _restore(self) -> None:
-        """The floor from the store: at the start, and after a change that could not be finished."""
+        """Read the state from the store: at the start, and after a change that could not be finished."""
         self._newest = self._store.position() or self._newest
         markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
         self.state = EngineState(

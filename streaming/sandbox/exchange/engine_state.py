@@ -1,6 +1,6 @@
-"""The trading floor: accounts, orders in force and markets, and the steps by which they change.
+"""The state of the engine: accounts, orders in force and markets, and the steps by which they change.
 
-Every step notes in `changes` what the store has to keep and what listeners have to hear.
+Every step notes in `changes` what the store has to write and which events listeners get.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ class EngineState:
             raise Refused("EQuery:Unknown asset pair") from None
 
     def status(self, pair: Pair) -> PairStatus:
-        """The pair's, unless the whole exchange is in something other than normal order."""
+        """Return the pair's status, unless the whole exchange is in something other than normal order."""
         if self.system_status is not PairStatus.ONLINE:
             return self.system_status
         return self.statuses.get(pair, self.markets[pair].instrument.status)
@@ -117,7 +117,7 @@ class EngineState:
         self._note(working, change)
 
     def end(self, working: WorkingOrder, state: OrderState, reason: str) -> None:
-        """Off the book and out of force."""
+        """Take the order off the book and out of force."""
         market = self.markets[working.order.request.pair]
         if working.is_resting:
             market.remove_resting(working)
@@ -133,7 +133,7 @@ class EngineState:
         self.changes.orders[working.order.order_id] = working
 
     def record_fill(self, working: WorkingOrder, execution: ExchangeFill) -> None:
-        """One fill more: of what is on the book when it rests there."""
+        """Add one fill to the order: it leaves the book, or shrinks there, when it rests."""
         order, market = working.order, self.markets[working.order.request.pair]
         grown = replace(
             order,
@@ -160,7 +160,7 @@ class EngineState:
             self.closes.append((grown, execution.quantity))
 
     def note_level(self, order: ExchangeOrder) -> None:
-        """How much has traded before the orders at this price belongs to what is stored."""
+        """Mark that how much has traded before the orders at this price has to be stored."""
         assert order.limit_price is not None
         self.changes.levels[(order.request.pair, order.request.side, order.limit_price)] = None
 
@@ -172,7 +172,7 @@ class EngineState:
         self.settle(self.accounts[name], state, "deposit", name)
 
     def settle(self, account: ExchangeAccount, state: MarginAccount, kind: str, reference: str) -> None:
-        """The account's new state. What it gains and what it pays in fees comes from, and goes to, somebody."""
+        """Replace the account's state. What it gains and what it pays in fees comes from, and goes to, somebody."""
         before, account.state = account.state, state
         paid = fee_changes(before, state)
         for asset, change in balance_changes(before, state).items():
@@ -193,7 +193,7 @@ class EngineState:
     def print_trade(
         self, pair: Pair, price: Decimal, quantity: Decimal, side: Side, order_type: str
     ) -> Print:
-        """A client's trade, on the tape."""
+        """Print a client's trade on the tape."""
         print_ = self.markets[pair].tape.add(self.now(), price, quantity, side, order_type)
         self.note_print(print_)
         return print_
@@ -203,7 +203,7 @@ class EngineState:
         self.changes.markets[print_.pair] = None
 
     def _schedule_expiry(self, order: ExchangeOrder, at: datetime) -> None:
-        """Orders that ended long before they would expire do not stay in the heap for ever."""
+        """Queue the expiry; orders that ended long before they would expire do not stay in the heap for ever."""
         heappush(self.expiries, (at.timestamp(), order.order_id))
         if len(self.expiries) > MAX_OUTDATED + 2 * len(self.working):
             self.expiries[:] = [each for each in self.expiries if each[1] in self.working]

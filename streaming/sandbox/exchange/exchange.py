@@ -1,10 +1,10 @@
-"""The exchange as its faces and its server see it: requests in, events out, everything committed in between."""
+"""The exchange as its REST and WebSocket APIs and its server use it: requests in, commit, events out."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from decimal import Decimal
 
-from streaming.sandbox.exchange import amendment, checks, order_entry, timing
+from streaming.sandbox.exchange import amendment, checks, deadlines, order_entry
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.ledger import MarginSummary
 from streaming.sandbox.exchange.queries import UNKNOWN_ORDER, ExchangeQueries
@@ -26,13 +26,13 @@ USER_REQUESTED = "User requested"
 class Exchange(ExchangeQueries):
     """Single-threaded: a listener may read, but must not send a request of its own.
 
-    What was answered or told to a listener is in the store. A request that raises has changed nothing.
+    What it returned or sent to a listener is in the store. A request that raises has changed nothing.
     """
 
     # --- the market --------------------------------------------------------------------------------------------
 
     def set_status(self, pair: Pair | None, status: PairStatus) -> None:
-        """Of one pair, or of everything. A market that does not match has no trades: its ticks are lost."""
+        """Set the status of one pair, or of everything. A market that does not match loses its ticks."""
         with self._transaction() as state:
             if pair is None:
                 state.system_status = status
@@ -48,7 +48,7 @@ class Exchange(ExchangeQueries):
             order_entry.place_close_orders(state)
 
     def apply(self, tick: Tick) -> None:
-        """The market traded. Refused for a pair that is not listed. The order of events is that of `ticks`."""
+        """Apply a trade of the market, in the order of events of `ticks`. Refused for a pair that is not listed."""
         market = self._state.market(tick.pair)
         if self._engine.is_repeat(tick):
             return
@@ -60,7 +60,7 @@ class Exchange(ExchangeQueries):
                 state.changes.markets[tick.pair] = None
 
     def catch_up(self) -> None:
-        """Once, before anybody listens: the market went on while the exchange was closed.
+        """Print what traded while the exchange was closed; call it once, before anybody listens.
 
         What its source says has traded until now is printed on the tape; then the exchange opens, as after a halt.
         """
@@ -70,16 +70,16 @@ class Exchange(ExchangeQueries):
             order_entry.place_close_orders(state)
 
     def elapse(self) -> None:
-        """Time passed: orders expire, dead man's switches fire, rollovers are charged."""
-        if timing.is_due(self._state):
+        """Let time pass: orders expire, dead man's switches trigger, rollovers are charged."""
+        if deadlines.is_due(self._state):
             with self._transaction() as state:
-                timing.elapse(state)
+                deadlines.elapse(state)
                 order_entry.place_close_orders(state)
 
     # --- accounts ----------------------------------------------------------------------------------------------
 
     def open_account(self, account: str, balances: Mapping[str, Decimal]) -> None:
-        """Once; repeated with whatever balances it changes nothing. InvalidValue for an asset that nothing prices."""
+        """Open an account once; repeated, it changes nothing. InvalidValue for an asset that nothing prices."""
         if account in self._state.accounts:
             return
         assets = {self._quote, *(asset for pair in self.listings for asset in (pair.base, pair.quote))}
@@ -94,7 +94,7 @@ class Exchange(ExchangeQueries):
     # --- requests ----------------------------------------------------------------------------------------------
 
     def add(self, account: str, order: NewOrder, validate: bool = False) -> ExchangeOrder:
-        """The order as it stands after it has met the book. With `validate` nothing is placed and it has no id."""
+        """Place an order; return it after it has met the book. With `validate` nothing is placed and it has no id."""
         self.elapse()
         if validate:
             with exactly():
@@ -105,7 +105,7 @@ class Exchange(ExchangeQueries):
         return working.order
 
     def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
-        """Same id; `quantity` is the whole order's. The place in the queue stays when only the quantity falls."""
+        """Amend under the same id, to this `quantity` of the whole order; its place stays when only that falls."""
         self.elapse()
         with self._transaction() as state:
             working = self._find(account, wanted.order_id, wanted.client_order_id)
@@ -114,7 +114,7 @@ class Exchange(ExchangeQueries):
         return working.order
 
     def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
-        """A new order, with a new id, instead of the old one; without `quantity` for what was left of it."""
+        """Place a new order, with a new id, instead of the old one; without `quantity` for what was left of it."""
         self.elapse()
         with self._transaction() as state:
             working = self._find(account, wanted.order_id, wanted.client_order_id)
@@ -125,29 +125,29 @@ class Exchange(ExchangeQueries):
     def cancel(
         self, account: str, reference: str, kinds: tuple[ReferenceKind, ...] = ALL_KINDS
     ) -> list[ExchangeOrder]:
-        """By order id, client order id or user reference, as `kinds` allow; it cancels every order that bears it."""
+        """Cancel every order with this order id, client order id or user reference, as `kinds` allow."""
         self.elapse()
         with self._transaction() as state:
-            found = self._referenced(account, Reference(reference, kinds))
+            found = self._find_by_reference(account, Reference(reference, kinds))
             if any(state.status(each.order.request.pair) in checks.DOWN for each in found):
                 raise Refused("EService:Unavailable")
-            return [timing.cancel(state, working, USER_REQUESTED) for working in found]
+            return [deadlines.cancel(state, working, USER_REQUESTED) for working in found]
 
     def cancel_all(self, account: str) -> int:
         self.elapse()
         with self._transaction() as state:
             if state.system_status in checks.DOWN:
                 raise Refused("EService:Unavailable")
-            return timing.cancel_all(state, account, USER_REQUESTED)
+            return deadlines.cancel_all(state, account, USER_REQUESTED)
 
     def cancel_all_after(self, account: str, seconds: float) -> float | None:
-        """The server time at which all orders of the account end unless this comes again; None for 0, disabled."""
+        """Return the server time at which the account's orders end unless this comes again; None for 0, disabled."""
         seconds = checks.check_seconds(seconds)
         self.elapse()
         with self._transaction() as state:
             state.account(account)
             due = state.server() + seconds if seconds else None
-            timing.set_switch(state, account, due)
+            deadlines.set_switch(state, account, due)
             return due
 
     # --- inside ------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Exchange(ExchangeQueries):
             raise Refused(UNKNOWN_ORDER)
         return working
 
-    def _referenced(self, account_name: str, reference: Reference) -> list[WorkingOrder]:
+    def _find_by_reference(self, account_name: str, reference: Reference) -> list[WorkingOrder]:
         orders = self._state.account(account_name).orders
         found = reference.among(working.order for working in orders.values())
         if not found:

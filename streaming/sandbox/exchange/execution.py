@@ -1,4 +1,4 @@
-"""Trades of client orders: with each other, with the market maker's quotes, and with what trades on the market."""
+"""Execution of client orders: trades with each other, with the market maker's quotes, and with the market."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -51,7 +51,7 @@ def execute(state: EngineState, working: WorkingOrder) -> None:
 
 
 def _take(state: EngineState, working: WorkingOrder) -> Match:
-    """Until nothing more matches. The last look at the book, or the one that ended the order."""
+    """Match until nothing more does. Return the last look at the book, or the one that ended the order."""
     market = state.market(working.order.request.pair)
     while True:
         match = market.match(working, capacity(state.accounts[working.order.account], working))
@@ -65,7 +65,7 @@ def _take(state: EngineState, working: WorkingOrder) -> Match:
 
 
 def _trade(state: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
-    """The quantity traded; an order that cannot settle its part ends instead."""
+    """Trade one step and return the quantity; an order that cannot settle its part ends instead."""
     maker, price = step.maker, step.price
     quantity = step.quantity
     if maker is not None:
@@ -90,7 +90,7 @@ def _trade(state: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
 def _consume_quotes(
     state: EngineState, taker: WorkingOrder, maker: WorkingOrder | None, price: Decimal, quantity: Decimal
 ) -> None:
-    """The market maker's part leaves its quotes, and those who wait behind it at that price move up."""
+    """Take the market maker's part from its quotes; orders that wait behind it at that price move up."""
     if maker is not None:
         return
     request = taker.order.request
@@ -101,15 +101,15 @@ def _consume_quotes(
 
 
 def advance_queue(state: EngineState, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
-    """So much of the market's own quantity has traded where client orders on `side` may wait."""
+    """Count quantity of the market's own that has traded where client orders on `side` may wait."""
     level = state.market(pair).queues[side].at(price)
     if level is not None:
-        level.passed += quantity
+        level.traded_ahead += quantity
         state.changes.levels[(pair, side, price)] = None
 
 
 def fill_resting(state: EngineState, working: WorkingOrder, quantity: Decimal) -> Decimal:
-    """The market itself trades with a resting order, at its limit. What traded; 0 when the order ended instead."""
+    """Let the market trade with a resting order, at its limit. Return what traded; 0 when the order ended instead."""
     order = working.order
     assert order.limit_price is not None
     quantity = min(quantity, capacity(state.accounts[order.account], working))
@@ -125,7 +125,7 @@ def fill_resting(state: EngineState, working: WorkingOrder, quantity: Decimal) -
 
 
 def ensure_fillable(state: EngineState, working: WorkingOrder) -> bool:
-    """Whether the account could settle a fill now; an order that cannot ends."""
+    """Return whether the account could settle a fill now; an order that cannot ends."""
     order = working.order
     assert order.limit_price is not None
     quantity = capacity(state.accounts[order.account], working)
@@ -182,7 +182,7 @@ def _book_fill(
 
 
 def trigger_order(state: EngineState, working: WorkingOrder) -> None:
-    """The last price has reached the trigger: the order goes to the book."""
+    """Send an order whose trigger the last price has reached to the book."""
     market = state.market(working.order.request.pair)
     market.triggers.disarm(working)
     fired = replace(working.order, state=OrderState.OPEN, triggered=True)

@@ -1,4 +1,4 @@
-"""Everything that the exchange holds to be true, for others to compare with: amounts as exact text, times as ISO 8601.
+"""Export of the exchange's accounts, orders and fills: amounts as exact text, times as ISO 8601.
 
 Reads the store beside the exchange that writes it; all tables are of one moment.
 """
@@ -53,13 +53,13 @@ class Form(StrEnum):
 
 
 def export(store: Path) -> dict[str, list[dict[str, Any]]]:
-    """Tables by name, each a list of rows. UnreadableFile when there is no store of the exchange."""
+    """Return tables by name, each a list of rows. UnreadableFile when there is no store of the exchange."""
     with closing(schema.open_read_only(Path(store))) as connection:
         return {name: list(rows) for name, _, rows in _tables(connection, store)}
 
 
 def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dict[str, int]:
-    """One file per table in `folder`, replaced where it exists; how many rows each has.
+    """Write one file per table in `folder`, replaced where it exists; return how many rows each has.
 
     UnusableHome when the folder cannot be made or written.
     """

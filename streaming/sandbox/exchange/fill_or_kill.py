@@ -1,4 +1,4 @@
-"""Whether an order would be filled to its last bit now: its trades, settled on copies of the accounts."""
+"""Fill or kill: whether an order would be filled completely now, by its trades settled on copies of the accounts."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -13,7 +13,7 @@ WITHOUT_END = Decimal("Infinity")
 
 
 def can_fill_completely(state: EngineState, taker: WorkingOrder) -> bool:
-    """Counts of every order on the book what its account could settle, and nothing beyond the taker's own order."""
+    """Count of every order on the book what its account could settle, and nothing beyond the taker's own order."""
     trial, left = _TrialFills(state), taker
     for step in state.market(taker.order.request.pair).match(taker, WITHOUT_END).steps:
         after = trial.trade(left, step)
@@ -29,7 +29,7 @@ class _TrialFills:
         self._accounts: dict[str, ExchangeAccount] = {}
 
     def trade(self, taker: WorkingOrder, step: MatchStep) -> WorkingOrder | None:
-        """The taker afterwards: as it was where the maker could not settle it, None where it could not itself."""
+        """Return the taker afterwards: unchanged where the maker could not settle, None where it could not itself."""
         quantity = min(step.quantity, capacity(self._account(taker), taker))
         if not quantity:
             return None

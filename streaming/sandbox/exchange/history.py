@@ -1,4 +1,4 @@
-"""What an account has behind it: ended orders and fills, found by the store's indexes instead of by looking at all."""
+"""An account's ended orders and fills, read by the store's indexes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from trading.market import Pair
 
 
 class SearchTime(StrEnum):
-    """By which of its times an order lies within a period."""
+    """The time of an order that has to lie within a period."""
 
     OPEN = "open"
     CLOSE = "close"
@@ -20,7 +20,7 @@ class SearchTime(StrEnum):
 
 
 class FillKind(StrEnum):
-    """Which fills a trader asks for, in Kraken's words."""
+    """A kind of fills to search for, in Kraken's words."""
 
     ALL = "all"
     ANY_POSITION = "any position"  # on margin
@@ -55,7 +55,7 @@ def closed_orders(
     user_reference: int | None = None,
     client_order_id: str = "",
 ) -> tuple[list[ExchangeOrder], int]:
-    """Newest end first, and how many there are; start < time <= end."""
+    """Return orders, newest end first, and how many there are; start < time <= end."""
     where, values = "account = ? AND closed_at IS NOT NULL", [account]
     bounds: list[object] = list(values)
     if start is not None or end is not None:
@@ -83,7 +83,7 @@ def fills(
     limit: int,
     kind: FillKind = FillKind.ALL,
 ) -> tuple[list[ExchangeFill], int]:
-    """Newest first, and how many there are; start < at <= end."""
+    """Return fills, newest first, and how many there are; start < at <= end."""
     period, bounds = _within("at", start, end)
     where = f"account = ? AND {period}{_FILLS[kind]}"
     rows = store.rows(
@@ -98,19 +98,19 @@ def fills(
 
 
 def fills_of_order(store: ExchangeStore, order_id: str) -> list[ExchangeFill]:
-    """Oldest first."""
+    """Return fills, oldest first."""
     rows = store.rows("SELECT body FROM executions WHERE order_id = ? ORDER BY number", order_id)
     return [read_fill(body) for (body,) in rows]
 
 
 def fills_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
-    """In the order of the ids; those that are none of the account's are left out."""
+    """Return fills in the order of the ids; those that are none of the account's are left out."""
     query = "SELECT body FROM executions WHERE execution_id = ? AND account = ?"
     return [read_fill(body) for each in ids for (body,) in store.rows(query, each, account)]
 
 
 def fill_costs(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:
-    """What the account's fills cost, by pair in its quote currency."""
+    """Return what the account's fills cost, by pair in its quote currency."""
     query = (
         "SELECT json_extract(body, '$.pair.base'), json_extract(body, '$.pair.quote'), cost "
         "FROM executions WHERE account = ? AND at > ?"

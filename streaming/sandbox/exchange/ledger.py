@@ -1,4 +1,4 @@
-"""Who owns what: balances, what open orders hold of them, and borrowed positions."""
+"""Accounts: balances, what open orders reserve of them, and borrowed positions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ class MarginSummary:
 
 @dataclass(slots=True)
 class ExchangeAccount:
-    """The state is replaced as a whole; holds follow the orders in force."""
+    """The state is replaced as a whole; reservations follow the orders in force."""
 
     name: str
     state: MarginAccount
@@ -47,14 +47,14 @@ class ExchangeAccount:
     _reservations: dict[str, Reservation] = field(default_factory=dict)
 
     def copy(self) -> "ExchangeAccount":
-        """To try something on: what it owns and holds may change without the account's."""
+        """Return a copy for trials: what it owns and reserves may change without the account's."""
         return replace(self, reserved=dict(self.reserved), _reservations=dict(self._reservations))
 
     def balance(self, asset: str) -> Decimal:
         return self.state.balances.get(asset, ZERO)
 
     def available(self, asset: str) -> Decimal:
-        """What a new order may use."""
+        """Return what a new order may use."""
         return self.balance(asset) - self.reserved.get(asset, ZERO)
 
     def reserved_by(self, order_id: str, asset: str) -> Decimal:
@@ -62,7 +62,7 @@ class ExchangeAccount:
         return amount if held_asset == asset else ZERO
 
     def reserve(self, order_id: str, reservation: Reservation | None) -> None:
-        """In place of what the order held before."""
+        """Reserve this in place of what the order reserved before; None releases it."""
         if order_id in self._reservations:
             asset, amount = self._reservations.pop(order_id)
             self.reserved[asset] -= amount
@@ -76,7 +76,7 @@ class ExchangeAccount:
         return bool(self.state.positions)
 
     def open_quantity(self, pair: Pair, side: Side) -> Decimal:
-        """Base currency that an order on `side` would close before it opened anything."""
+        """Return base currency that an order on `side` would close before it opened anything."""
         return sum(
             (
                 abs(each.quantity)
@@ -88,10 +88,10 @@ class ExchangeAccount:
 
 
 def reservation_of(order: ExchangeOrder, instrument: Instrument) -> Reservation | None:
-    """The most that the rest of a spot order can cost, fee included; None for orders on margin.
+    """Return the most that the rest of a spot order can cost, fee included; None for orders on margin.
 
-    A stop that will buy at the market is held for at its trigger: should the market then ask for more, what is
-    free has to cover it.
+    A stop that will buy at the market reserves the price of its trigger: should the market then ask for more,
+    what is free has to cover it.
     """
     request = order.request
     if request.leverage > 1:
@@ -107,7 +107,7 @@ def highest_fee(instrument: Instrument) -> Decimal:
 
 
 def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decimal]) -> MarginSummary:
-    """To be called where sums are exact. NotStored when a price is missing."""
+    """Compute a margin summary; call it where sums are exact. NotStored when a price is missing."""
     counted = replace(state, quote=asset)
     total, whole = equity(state.balances, asset, prices), counted.equity(prices)
     level = counted.margin_level(prices)
@@ -130,7 +130,7 @@ def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decima
 
 
 def is_liquidated(state: MarginAccount, prices: Mapping[Pair, Decimal]) -> bool:
-    """False while a price is missing: nobody is closed out on a guess."""
+    """Return False while a price is missing: nobody is closed out on a guess."""
     try:
         return state.is_liquidated(prices)
     except NotStored:
@@ -138,6 +138,6 @@ def is_liquidated(state: MarginAccount, prices: Mapping[Pair, Decimal]) -> bool:
 
 
 def next_rollover(state: MarginAccount) -> datetime | None:
-    """When the next rollover fee is due, None without a position."""
+    """Return when the next rollover fee is due, None without a position."""
     every = state.terms.rollover_every
     return min((each.opened_at + every * (each.rolled + 1) for each in state.positions), default=None)

@@ -1,11 +1,11 @@
-"""Who trades with an order that takes: the book's best price first, and at one price the longest waiting first."""
+"""Matching of a taker with the book: the best price first, and at one price the oldest order first."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import merge
 
-from streaming.sandbox.exchange.resting import Level, RestingOrders
+from streaming.sandbox.exchange.book_sides import Level, RestingOrders
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from trading.orders import Side
 
@@ -22,7 +22,7 @@ class MatchStep:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What would trade, in order."""
+    """The trades that would happen, in order."""
 
     steps: tuple[MatchStep, ...]
     unfilled: Decimal
@@ -41,7 +41,7 @@ def match_book(
     quotes: Iterable[Quote],
     queue: RestingOrders,
 ) -> Match:
-    """A taker on `side` against the market maker's quotes and the resting orders of the other side, best first."""
+    """Match a taker on `side` with the market maker's quotes and the other side's resting orders, best first."""
     steps: list[MatchStep] = []
     left = quantity
     for step in _offers(side, quotes, queue):
@@ -56,7 +56,7 @@ def match_book(
 
 
 def _offers(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Iterator[MatchStep]:
-    """All that stands on the book, in the order in which a taker meets it."""
+    """Yield all that is on the book, in the order in which a taker meets it."""
     quoted = ((price * taker.sign, Level(price, quantity=quantity), True) for price, quantity in quotes)
     resting = ((level.price * taker.sign, level, False) for level in queue)
     displayed: tuple[Decimal, Decimal] | None = None  # quote whose price may have resting orders as well
@@ -74,10 +74,10 @@ def _offers(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Itera
 
 
 def _one_price(level: Level, displayed: Decimal) -> Iterator[MatchStep]:
-    """The market maker's quantity before each order that came after it, and what came after all of them last."""
-    passed, left = level.passed, displayed
+    """Yield the market maker's quantity before each order that came after it, and what came after all of them last."""
+    passed, left = level.traded_ahead, displayed
     for working in level.orders.values():
-        before = min(left, working.place - passed)
+        before = min(left, working.queue_position - passed)
         if before > 0:
             yield MatchStep(level.price, before, None)
             passed, left = passed + before, left - before

@@ -1,4 +1,4 @@
-"""How an order comes in: checked, drawn up with absolute prices, accepted, and sent to the book or its trigger."""
+"""Order entry: check, draft with absolute prices, accept, and send to the book or arm the trigger."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -27,7 +27,7 @@ MAX_OPEN_ORDERS = 225  # per pair and account, Kraken's highest tier; support.kr
 def check_order(
     state: EngineState, account_name: str, request: NewOrder, replaced: WorkingOrder | None = None
 ) -> ExchangeOrder:
-    """The order that it would be. Refused with the exchange's reason.
+    """Return the order that it would be. Refused with the exchange's reason.
 
     An order that it stands in for may be named: what that one holds and its client order id count as free.
     """
@@ -48,7 +48,7 @@ def check_order(
 
 
 def _check_close(state: EngineState, order: ExchangeOrder, close: CloseOrder) -> None:
-    """What would be refused when the order fills, and leave its position without protection, is refused now."""
+    """Refuse now what would be refused when the order fills, and leave its position without protection."""
     request = _close_request(order, close, order.request.quantity)
     market = state.market(request.pair)
     checks.check_request(request, market.instrument, state.terms.leverage, state.server())
@@ -56,14 +56,19 @@ def _check_close(state: EngineState, order: ExchangeOrder, close: CloseOrder) ->
 
 
 def draft_order(state: EngineState, account: str, request: NewOrder, parent_id: str = "") -> ExchangeOrder:
-    """With absolute prices and without an id. Refused where a price makes none."""
+    """Return the order with absolute prices and without an id. Refused where a price makes none."""
     limit, trigger = _prices(request, state.market(request.pair))
+    draft = unpriced_draft(state, account, request, parent_id)
+    return replace(draft, limit_price=limit, trigger_price=trigger)
+
+
+def unpriced_draft(state: EngineState, account: str, request: NewOrder, parent_id: str = "") -> ExchangeOrder:
     return ExchangeOrder(
         order_id="",
         account=account,
         request=request,
-        limit_price=limit,
-        trigger_price=trigger,
+        limit_price=None,
+        trigger_price=None,
         state=OrderState.PENDING,
         reason="",
         triggered=False,
@@ -75,7 +80,7 @@ def draft_order(state: EngineState, account: str, request: NewOrder, parent_id: 
 
 
 def _prices(request: NewOrder, market: PairMarket) -> tuple[Decimal | None, Decimal | None]:
-    """Limit and trigger."""
+    """Return limit and trigger."""
     instrument, last = market.instrument, market.last
     if request.order_type in TRAILING:
         if last is None:
@@ -104,14 +109,14 @@ def place(state: EngineState, draft: ExchangeOrder) -> WorkingOrder:
 
 
 def arm_trigger(market: PairMarket, working: WorkingOrder) -> None:
-    """A trailing stop starts from the last price, unless it follows one already."""
+    """Arm the trigger; a trailing stop starts from the last price, unless it follows one already."""
     if working.order.request.order_type in TRAILING and working.peak is None:
         working.peak = market.last
     market.triggers.arm(working)
 
 
 def fire_triggers(state: EngineState, market: PairMarket) -> None:
-    """Every order whose trigger the last price has reached, in the order in which it reached them."""
+    """Trigger every order that the last price has reached, in the order in which it reached them."""
     while (
         market.last is not None
         and state.matches(market.pair)
@@ -121,7 +126,7 @@ def fire_triggers(state: EngineState, market: PairMarket) -> None:
 
 
 def move_trailing_stops(state: EngineState, market: PairMarket) -> None:
-    """Trailing stops move their trigger, and a limit that is relative to it, behind a new best price."""
+    """Move triggers of trailing stops, and limits that are relative to them, behind a new best price."""
     assert market.last is not None
     for working in market.triggers.pop_beaten(market.last):
         working.peak = market.last
@@ -139,14 +144,14 @@ def move_trailing_stops(state: EngineState, market: PairMarket) -> None:
 def trailing_prices(
     request: NewOrder, peak: Decimal, instrument: Instrument
 ) -> tuple[Decimal, Decimal | None]:
-    """Trigger and limit of a trailing stop behind `peak`; a relative limit starts from the trigger."""
+    """Compute trigger and limit of a trailing stop behind `peak`; a relative limit starts from the trigger."""
     assert request.trigger is not None
     trigger = trailing_trigger(request.trigger, peak, request.side, instrument)
     return trigger, absolute(request.limit, trigger, instrument) if request.limit is not None else None
 
 
 def place_close_orders(state: EngineState) -> None:
-    """The close orders of the fills so far. One that the exchange would refuse is on record as cancelled."""
+    """Place the close orders of the fills so far. One that the exchange would refuse is recorded as cancelled."""
     while state.closes:
         parent, quantity = state.closes.pop(0)
         close = parent.request.close
@@ -160,7 +165,8 @@ def _place_close(state: EngineState, parent: ExchangeOrder, close: CloseOrder, q
         draft = draft_order(state, parent.account, request, parent.order_id)
         checks.check_funds(state, state.account(parent.account), draft)
     except Refused as refusal:
-        _record_refusal(state, request, parent, str(refusal))
+        refused = unpriced_draft(state, parent.account, request, parent.order_id)
+        state.end(state.accept(refused), OrderState.CANCELED, str(refusal))
     else:
         place(state, draft)
 
@@ -176,21 +182,3 @@ def _close_request(parent: ExchangeOrder, close: CloseOrder, quantity: Decimal) 
         leverage=parent.request.leverage,
         user_reference=parent.request.user_reference,
     )
-
-
-def _record_refusal(state: EngineState, request: NewOrder, parent: ExchangeOrder, reason: str) -> None:
-    order = ExchangeOrder(
-        order_id="",
-        account=parent.account,
-        request=request,
-        limit_price=None,
-        trigger_price=None,
-        state=OrderState.PENDING,
-        reason="",
-        triggered=False,
-        opened_at=state.now(),
-        closed_at=None,
-        entered=state.server(),
-        parent_id=parent.order_id,
-    )
-    state.end(state.accept(order), OrderState.CANCELED, reason)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from streaming.sandbox.exchange.display import Display
+from streaming.sandbox.exchange.book_sides import Display, RestingOrders
 from streaming.sandbox.exchange.matching import Match, match_book
-from streaming.sandbox.exchange.resting import RestingOrders
 from streaming.sandbox.exchange.triggers import Triggers
 from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
 from streaming.sandbox.market import Ladder, Tick, TradeTape
@@ -19,7 +18,7 @@ TAPE_PRINTS = 250_000  # per pair, in memory and in the store: more than Kraken'
 
 
 class PairMarket:
-    """What happens here happens to the book; accounts are settled elsewhere."""
+    """The book of one pair; accounts are settled elsewhere."""
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
@@ -42,19 +41,19 @@ class PairMarket:
         return max(times, default=None)
 
     def restore(self, last: Decimal, step: int, taken: Mapping[Side, Decimal]) -> None:
-        """The market maker quotes as it did, less what was taken of its last quotes."""
-        self.ladder.resume(step)
+        """Quote as before, less what was taken of the last quotes."""
+        self.ladder.restore(step)
         self.requote(last)
         for taker, quantity in taken.items():
             self.take_quotes(taker, None, quantity)
 
     def add_tick(self, tick: Tick) -> Print:
-        """Another trade of the market itself. The quotes stay until `requote`."""
+        """Print another trade of the market itself. The quotes stay until `requote`."""
         self.skip_tick(tick)
         return self.tape.add(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
 
     def skip_tick(self, tick: Tick) -> None:
-        """The source is behind this tick, whether it became a trade or not."""
+        """Count the tick as read, whether it became a trade or not."""
         self.ticks_at = self.ticks_at + 1 if tick.at == self.at else 1
         self.at = tick.at
 
@@ -66,7 +65,7 @@ class PairMarket:
         self._display[Side.SELL].touch(price for price, _ in changes.asks)
 
     def take_quotes(self, taker: Side, limit: Decimal | None, quantity: Decimal) -> Decimal:
-        """Consume the market maker's quotes, best first, up to `limit`; how much there was."""
+        """Consume the market maker's quotes, best first, up to `limit`; return how much there was."""
         taken = self.ladder.take(taker, limit, quantity)
         total = sum((amount for _, amount in taken), ZERO)
         if taken:
@@ -75,7 +74,7 @@ class PairMarket:
         return total
 
     def match(self, working: WorkingOrder, quantity: Decimal) -> Match:
-        """What so much of the order would meet on the book now."""
+        """Return what this quantity of the order would meet on the book now."""
         order = working.order
         return self.match_terms(order.request.side, order.limit_price, quantity, order.account)
 
@@ -88,7 +87,7 @@ class PairMarket:
         return best is not None and (best - limit) * side.sign <= 0
 
     def best(self, side: Side) -> Decimal | None:
-        """The best price on that side of the book, whoever offers it."""
+        """Return the best price on that side of the book, whoever offers it."""
         level, quote = self.queues[side].best, self.ladder.best(side)
         prices = ([level.price] if level else []) + ([quote[0]] if quote else [])
         if not prices:
@@ -96,14 +95,14 @@ class PairMarket:
         return max(prices) if side is Side.BUY else min(prices)
 
     def rest(self, working: WorkingOrder, priority: int) -> None:
-        """To the end of the queue at its limit price."""
+        """Append the order to the queue at its limit price."""
         side, price = working.order.request.side, working.order.limit_price
         assert price is not None
         self.queues[side].enter(working, priority, self.ladder.quantity_at(side, price))
         self.touch(working)
 
     def remove_resting(self, working: WorkingOrder) -> None:
-        """Off the book, with the quantity that it still has."""
+        """Take the order off the book, with the quantity that it still has."""
         self.queues[working.order.request.side].leave(working)
         self.touch(working)
 
@@ -112,13 +111,13 @@ class PairMarket:
             self._display[working.order.request.side].touch((working.order.limit_price,))
 
     def quotes_reach(self, side: Side) -> WorkingOrder | None:
-        """The resting order on `side` that the market maker's newest quotes meet first."""
+        """Return the resting order on `side` that the market maker's newest quotes meet first."""
         quote = self.ladder.best(opposite(side))
         level = self.queues[side].reaches(quote[0]) if quote else None
         return next(iter(level.orders.values())) if level else None
 
     def take_book_changes(self, at: datetime) -> BookChanged | None:
-        """What is different on the book since this was last asked."""
+        """Return what is different on the book since the last call."""
         bids, asks = self._display[Side.BUY].refresh(at), self._display[Side.SELL].refresh(at)
         return BookChanged(self.pair, bids, asks) if bids or asks else None
 

@@ -1,4 +1,4 @@
-"""Prices on the pair's increments: what a trader's price term means, and where a trailing stop stands."""
+"""Prices on the pair's increments: absolute prices of a trader's price terms and of trailing stops."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -11,7 +11,7 @@ MAX_DECIMALS = 20  # digits after it
 
 
 def check_number(value: object, refusal: str) -> Decimal:
-    """The value, when it is a decimal that arithmetic here keeps exactly. Refused otherwise."""
+    """Return the value, when it is a decimal that arithmetic here keeps exactly. Refused otherwise."""
     if not isinstance(value, Decimal) or not value.is_finite():
         raise Refused(refusal)
     exponent = value.as_tuple().exponent
@@ -21,7 +21,7 @@ def check_number(value: object, refusal: str) -> Decimal:
 
 
 def absolute(term: PriceTerm, reference: Decimal | None, instrument: Instrument) -> Decimal:
-    """The price that `term` means when the last price is `reference`.
+    """Return the price that `term` means when the last price is `reference`.
 
     Refused for a price that is not above zero or between two increments, and for a relative one without a last
     price to start from. Relative prices become the nearest multiple of the increment.
@@ -39,12 +39,12 @@ def absolute(term: PriceTerm, reference: Decimal | None, instrument: Instrument)
 
 
 def distance(term: PriceTerm, reference: Decimal) -> Decimal:
-    """Quote currency, signed as the term is."""
+    """Return quote currency, signed as the term is."""
     return reference * term.value.scaleb(-2) if term.unit is PriceUnit.PERCENT else term.value
 
 
 def trailing_trigger(term: PriceTerm, peak: Decimal, side: Side, instrument: Instrument) -> Decimal:
-    """Behind the best price by the distance, on the increment that is further away from it.
+    """Compute the price behind the best one by the distance, on the increment that is further away from it.
 
     Refused when the distance is not above zero or reaches below a price of zero.
     """
@@ -60,16 +60,11 @@ def trailing_trigger(term: PriceTerm, peak: Decimal, side: Side, instrument: Ins
 
 
 def _nearest(price: Decimal, increment: Decimal) -> Decimal:
-    """Without a division that would have to round."""
+    """Round to the nearest increment without a division that would have to round."""
     increments, rest = divmod(price, increment)
     half = rest + rest
     up = half > increment or (half == increment and increments % 2)
     return (increments + 1 if up else increments) * increment
-
-
-def whole(quantity: Decimal, increment: Decimal) -> Decimal:
-    """The largest multiple of `increment` that is not above a quantity of 0 or more."""
-    return quantity // increment * increment
 
 
 def to_ten_places(amount: Decimal) -> Decimal:

@@ -1,4 +1,4 @@
-"""What may be asked of the exchange at any time; nothing here changes anything."""
+"""Queries of the exchange; nothing here changes anything."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class ExchangeQueries:
         server: Callable[[], float],
         preload: TickSource | None = None,
     ) -> None:
-        """Goes on where the store stopped. `preload` gives the tape its past; `server` is seconds since 1970."""
+        """Continue where the store stopped. `preload` gives the tape its past; `server` is seconds since 1970."""
         self.listings = dict(listings)
         self._quote = quote
         self._store = store
@@ -46,12 +46,12 @@ class ExchangeQueries:
         return self._state.system_status
 
     def status(self, pair: Pair) -> PairStatus:
-        """What holds for the pair: the whole exchange's status where that is not `online`."""
+        """Return what holds for the pair: the whole exchange's status where that is not `online`."""
         self._state.market(pair)
         return self._state.status(pair)
 
     def market_now(self) -> datetime:
-        """Market time: the clock's, and never before what has already happened."""
+        """Return market time: the clock's, and never before what has already happened."""
         return self._engine.now()
 
     @property
@@ -64,7 +64,7 @@ class ExchangeQueries:
         return max(times) - MICROSECOND if times else None
 
     def book(self, pair: Pair, depth: int) -> BookView:
-        """The market maker's quotes and the client orders together."""
+        """Return the market maker's quotes and the client orders together."""
         return self._state.market(pair).book(depth)
 
     def tape(self, pair: Pair) -> TradeTape:
@@ -76,7 +76,7 @@ class ExchangeQueries:
         return market.tape.summary(self.market_now(), bid, ask)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Called after each commit: prints first, then orders and balances as they happened, then books."""
+        """Call it after each commit: prints first, then orders and balances as they happened, then books."""
         return self._engine.listen(listener)
 
     # --- accounts ----------------------------------------------------------------------------------------------
@@ -88,15 +88,15 @@ class ExchangeQueries:
         return dict(self._state.account(account).state.balances)
 
     def reserved(self, account: str) -> dict[str, Decimal]:
-        """What open spot orders have reserved, fees included."""
+        """Return what open spot orders have reserved, fees included."""
         return {asset: amount for asset, amount in self._state.account(account).reserved.items() if amount}
 
     def positions(self, account: str) -> tuple[MarginPosition, ...]:
-        """Oldest first."""
+        """Return positions, oldest first."""
         return self._state.account(account).state.positions
 
     def trade_balance(self, account: str, asset: str) -> MarginSummary:
-        """Refused for an asset that is not traded here, and while a price that it takes is missing."""
+        """Compute a margin summary. Refused for an asset not traded here, and while a price is missing."""
         if asset not in {self._quote, *(each for pair in self.listings for each in (pair.base, pair.quote))}:
             raise Refused("EQuery:Unknown asset")
         try:
@@ -108,11 +108,11 @@ class ExchangeQueries:
     # --- orders ------------------------------------------------------------------------------------------------
 
     def open_orders(self, account: str) -> list[ExchangeOrder]:
-        """In the order of acceptance, those that wait for a trigger included."""
+        """Return orders in the order of acceptance, those that wait for a trigger included."""
         return [working.order for working in self._state.account(account).orders.values()]
 
     def orders(self, account: str, ids: Sequence[str]) -> list[ExchangeOrder]:
-        """In the order of the ids, open or not. Refused when one is none of the account's."""
+        """Return orders in the order of the ids, open or not. Refused when one is none of the account's."""
         return [self._order(account, each) for each in ids]
 
     def closed_orders(
@@ -126,14 +126,14 @@ class ExchangeQueries:
         user_reference: int | None = None,
         client_order_id: str = "",
     ) -> tuple[list[ExchangeOrder], int]:
-        """Those with start < time <= end (market time), the one that ended last first, and how many there are."""
+        """Return those with start < time <= end (market time), last ended first, and how many there are."""
         self._state.account(account)
         return history.closed_orders(
             self._store, account, start, end, offset, limit, search_time, user_reference, client_order_id
         )
 
     def order_by_client_id(self, account: str, client_order_id: str) -> ExchangeOrder | None:
-        """The open one, else the newest that bore it; None when there never was one."""
+        """Return the open one, else the newest with that id; None when there never was one."""
         order_id = self._state.account(account).client_ids.get(client_order_id)
         if order_id is not None:
             return self._state.working[order_id].order
@@ -148,20 +148,20 @@ class ExchangeQueries:
         limit: int = 50,
         kind: FillKind = FillKind.ALL,
     ) -> tuple[list[ExchangeFill], int]:
-        """Fills in start < at <= end (market time), newest first, and how many there are."""
+        """Return fills in start < at <= end (market time), newest first, and how many there are."""
         self._state.account(account)
         return history.fills(self._store, account, start, end, offset, limit, kind)
 
     def fills_of_order(self, order_id: str) -> list[ExchangeFill]:
-        """Oldest first."""
+        """Return fills, oldest first."""
         return history.fills_of_order(self._store, order_id)
 
     def fills_by_id(self, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
-        """In the order of the ids; those that are none of the account's are left out."""
+        """Return fills in the order of the ids; those that are none of the account's are left out."""
         return history.fills_by_id(self._store, account, ids)
 
     def fill_costs(self, account: str, after: datetime) -> dict[Pair, Decimal]:
-        """What the account's fills since then cost, by pair in its quote currency."""
+        """Return what the account's fills since then cost, by pair in its quote currency."""
         with exactly():
             return history.fill_costs(self._store, account, after)
 

@@ -1,4 +1,4 @@
-"""What the exchange's store holds: values as JSON, the public prints as rows. Amounts are exact text."""
+"""Records of the exchange's store: values as JSON, the public prints as rows. Amounts are exact text."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The floor as its store says: a new exchange and one that goes on after its process was killed start the same way."""
+"""The engine's state read from its store: a new exchange and one whose process was killed start the same way."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def restore(state: EngineState, store: ExchangeStore, source: TickSource | None) -> None:
-    """Fill an empty floor. InvalidSettings when orders are open on a pair that is no longer listed."""
+    """Fill an empty state. InvalidSettings when orders are open on a pair that is no longer listed."""
     for pair, market in state.markets.items():
         _restore_market(state, store, market, source)
         if market.last is not None:
@@ -56,7 +56,7 @@ def _restore_market(
 
 
 def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
-    """What was printed since the exchange was new, as far as it is kept; their ids have no gaps."""
+    """Return what was printed since the exchange was new, as far as it is stored; their ids have no gaps."""
     rows = store.rows(
         "SELECT at, price, quantity, side, order_type FROM prints WHERE pair = ? ORDER BY trade_id", pair.key
     )
@@ -64,7 +64,7 @@ def _prints(store: ExchangeStore, pair: Pair) -> list[Tick]:
 
 
 def _past(source: TickSource | None, pair: Pair, until: datetime, last_id: int) -> list[Tick]:
-    """What traded before the prints that were kept, the first of which happened at `until`."""
+    """Return what traded before the stored prints, the first of which happened at `until`."""
     count = min(PRELOADED_TICKS, last_id)
     return source.history(pair, until - MICROSECOND, count) if source and count else []
 

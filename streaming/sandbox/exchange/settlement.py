@@ -1,4 +1,4 @@
-"""What one fill does to one account, worked out before anything is changed."""
+"""Settlement of one fill on one account, computed before anything is changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Settlement:
 
 
 def capacity(account: ExchangeAccount, working: WorkingOrder) -> Decimal:
-    """How much of the order may still be filled."""
+    """Return how much of the order may still be filled."""
     order = working.order
     if not order.request.reduce_only:
         return order.remaining
@@ -47,7 +47,7 @@ def settlement_of(
     at: datetime,
     prices: Mapping[Pair, Decimal],
 ) -> Settlement | str:
-    """Or why the account cannot take the fill: its order ends with that."""
+    """Settle a fill on paper; return a reason instead where the account cannot take it: its order ends with that."""
     request = working.order.request
     rate = instrument.maker_fee if maker else instrument.taker_fee
     fill = Fill(
@@ -106,7 +106,7 @@ def _share(fill: Fill, quantity: Decimal, fee_rate: Decimal) -> Fill:
 
 
 def balance_changes(before: MarginAccount, after: MarginAccount) -> dict[str, Decimal]:
-    """Assets whose balance is different, and by how much."""
+    """Return assets whose balance is different, and by how much."""
     return {
         asset: amount - before.balances.get(asset, ZERO)
         for asset, amount in after.balances.items()

@@ -1,4 +1,4 @@
-"""What survives a restart: one SQLite file, written in one transaction per request or tick."""
+"""The store that survives a restart: one SQLite file, written in one transaction per request or tick."""
 
 import fcntl
 import secrets
@@ -184,7 +184,7 @@ def _write_levels(connection: sqlite3.Connection, changes: Changes, state: Engin
             connection.execute("DELETE FROM levels WHERE pair = ? AND side = ? AND price = ?", key)
         else:
             connection.execute(
-                "INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", (*key, text(level.passed))
+                "INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", (*key, text(level.traded_ahead))
             )
 
 

@@ -1,4 +1,4 @@
-"""What one trade of the market sets off. In this order:
+"""Effects of one trade of the market, in this order:
 
 1. rollovers that are due by then are charged, and it is printed on the tape;
 2. resting orders that it reaches fill at their limits: those whose price it went through, best first, then those
@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.execution import advance_queue, ensure_fillable, fill_resting
-from streaming.sandbox.exchange.margin_watch import charge, liquidate
+from streaming.sandbox.exchange.margin import charge, liquidate
 from streaming.sandbox.exchange.order_entry import fire_triggers, move_trailing_stops, place_close_orders
 from streaming.sandbox.exchange.pair_market import PairMarket
 from streaming.sandbox.exchange.settlement import capacity
@@ -39,7 +39,7 @@ def on_tick(state: EngineState, market: PairMarket, tick: Tick) -> None:
 
 
 def catch_up(state: EngineState, market: PairMarket, ticks: Sequence[Tick]) -> None:
-    """What traded elsewhere while this exchange was closed: no order fills by it, but by the quotes that follow."""
+    """Print what traded while this exchange was closed: orders fill not by it, but by the quotes that follow."""
     if not state.matches(market.pair):
         return
     for tick in ticks:
@@ -51,7 +51,7 @@ def catch_up(state: EngineState, market: PairMarket, ticks: Sequence[Tick]) -> N
 
 
 def requote(state: EngineState, market: PairMarket, last: Decimal) -> None:
-    """New quotes take what rests at their price or better, at the resting order's limit."""
+    """Quote anew; quotes take what rests at their price or better, at the resting order's limit."""
     market.requote(last)
     for side in Side:
         while (working := market.quotes_reach(side)) is not None:
@@ -64,7 +64,7 @@ def requote(state: EngineState, market: PairMarket, last: Decimal) -> None:
 
 
 def _fill_crossed(state: EngineState, market: PairMarket, tick: Tick) -> Decimal:
-    """What the trade has left for orders at its own price."""
+    """Fill orders whose price the trade went through; return what it has left for orders at its own price."""
     left = tick.quantity
     for side in (opposite(tick.side), tick.side):
         queue = market.queues[side]
@@ -74,12 +74,12 @@ def _fill_crossed(state: EngineState, market: PairMarket, tick: Tick) -> Decimal
 
 
 def _fill_at_price(state: EngineState, market: PairMarket, tick: Tick, left: Decimal) -> None:
-    """Only trades that hit this side of the book bring its queue forward."""
+    """Fill orders at the very price; only trades that hit this side of the book bring its queue forward."""
     side = opposite(tick.side)
     level = market.queues[side].at(tick.price)
     for working in list(level.orders.values()) if level else ():
         assert level is not None
-        before = min(left, max(working.place - level.passed, Decimal(0)))
+        before = min(left, max(working.queue_position - level.traded_ahead, Decimal(0)))
         if before:
             advance_queue(state, market.pair, side, tick.price, before)
             left -= before

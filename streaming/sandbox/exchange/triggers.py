@@ -1,6 +1,6 @@
-"""Orders of one pair that wait for the last price to reach them, and trailing stops that follow it.
+"""Trigger orders of one pair, which wait for the last price to reach them, and trailing stops, which follow it.
 
-Stop-losses and trailing stops fire when the price turns against the trader, take-profits when it moves his way:
+Stop-losses and trailing stops trigger when the price turns against the trader, take-profits when it moves his way:
 a sell stop and a buy profit when it falls to their trigger, the others when it rises to it.
 """
 
@@ -27,7 +27,7 @@ class Triggers:
         return working.order.order_id in self._armed
 
     def arm(self, working: WorkingOrder) -> None:
-        """Also after its trigger or peak has changed."""
+        """Watch the order; call it also after its trigger or peak has changed."""
         order = working.order
         assert order.trigger_price is not None
         self._armed[order.order_id] = working
@@ -42,7 +42,7 @@ class Triggers:
         del self._armed[working.order.order_id]
 
     def due(self, last: Decimal) -> WorkingOrder | None:
-        """The next order that this price fires: the one whose trigger the price passed first."""
+        """Return the next order that this price triggers: the one whose trigger the price passed first."""
         for move in (-1, 1):
             heap = self._firing[move]
             while heap and (working := self._current(heap[0], "trigger")) is None:
@@ -52,7 +52,7 @@ class Triggers:
         return None
 
     def pop_beaten(self, last: Decimal) -> list[WorkingOrder]:
-        """Trailing stops whose peak this price beats, to be armed again with their new peak."""
+        """Remove and return trailing stops whose peak this price beats, to be armed again with their new peak."""
         beaten = []
         for move in (1, -1):
             heap = self._trailing[move]
@@ -62,7 +62,7 @@ class Triggers:
         return beaten
 
     def _tidy(self, heap: list[Entry], what: str) -> None:
-        """Outdated entries far from the top would stay for ever."""
+        """Drop outdated entries: far from the top they would stay for ever."""
         if len(heap) > MAX_OUTDATED + 2 * len(self._armed):
             heap[:] = {entry for entry in heap if self._current(entry, what) is not None}
             heapify(heap)
@@ -80,7 +80,7 @@ def _push(heap: list[Entry], price: Decimal, move: int, working: WorkingOrder) -
 
 
 def _fires_on(working: WorkingOrder) -> int:
-    """+1: a rise to the trigger, -1: a fall to it."""
+    """Return +1: a rise to the trigger, -1: a fall to it."""
     request = working.order.request
     sign = -1 if request.side is Side.SELL else 1
     return -sign if request.order_type in TAKE_PROFIT else sign

@@ -1,4 +1,4 @@
-"""An order in force, with what only the exchange has to know of it."""
+"""An order in force, with its place in the queue and its peak."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,7 @@ class WorkingOrder:
     order: ExchangeOrder
     number: int  # rises with every order accepted
     priority: int = 0  # rises with every arrival at the end of a queue; 0: in none
-    place: Decimal = Decimal(0)  # `Level.passed` at which the market maker's quantity before it has traded
+    queue_position: Decimal = Decimal(0)  # `Level.traded_ahead` when all quotes before it have traded
     peak: Decimal | None = None  # of a trailing stop: the best last price since it was placed
 
     @property

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-KEPT = 721  # per series: Kraken's REST tells the newest 720 and the one that is not committed yet
+MAX_BARS = 721  # per series: Kraken's REST tells the newest 720 and the one that is not committed yet
 
 
 @dataclass(slots=True)
@@ -27,17 +27,17 @@ class BarSeries:
 
     def __init__(self, minutes: int) -> None:
         self.length = minutes * 60_000_000  # microseconds
-        self._kept: deque[IncrementBar] = deque(maxlen=KEPT)
+        self._bars: deque[IncrementBar] = deque(maxlen=MAX_BARS)
         self._ends = 0  # of the newest bar
 
     def add(self, time: int, price: int, quantity: int) -> None:
-        """`time` in microseconds since 1970, never below that of the print before."""
+        """Add a print; `time` in microseconds since 1970, never below that of the print before."""
         if time >= self._ends:
             opened = time - time % self.length
             self._ends = opened + self.length
-            self._kept.append(IncrementBar(opened, price, price, price, price, price * quantity, quantity, 1))
+            self._bars.append(IncrementBar(opened, price, price, price, price, price * quantity, quantity, 1))
             return
-        bar = self._kept[-1]
+        bar = self._bars[-1]
         if price > bar.high:
             bar.high = price
         elif price < bar.low:
@@ -50,46 +50,46 @@ class BarSeries:
     def begin(
         self, times: Sequence[int], prices: Sequence[int], quantities: Sequence[int], costs: Sequence[int]
     ) -> None:
-        """With the first prints of all at once: what `add` would have kept of them, from the newest backwards."""
+        """Start with the first prints of all at once: what `add` would have stored of them, newest first."""
         end = len(times)
         self._ends = times[-1] - times[-1] % self.length + self.length if times else 0
-        while end and len(self._kept) < KEPT:
+        while end and len(self._bars) < MAX_BARS:
             opened = times[end - 1] - times[end - 1] % self.length
             first = bisect_left(times, opened, 0, end)
             inside = slice(first, end)
             high, low = max(prices[inside]), min(prices[inside])
             cost, volume = sum(costs[inside]), sum(quantities[inside])
             bar = IncrementBar(opened, prices[first], high, low, prices[end - 1], cost, volume, end - first)
-            self._kept.appendleft(bar)
+            self._bars.appendleft(bar)
             end = first
 
     def newest(self) -> IncrementBar | None:
-        return self._kept[-1] if self._kept else None
+        return self._bars[-1] if self._bars else None
 
-    def traded(self) -> Iterator[IncrementBar]:
-        """Bars in which something traded, oldest first."""
-        return iter(self._kept)
+    def with_trades(self) -> Iterator[IncrementBar]:
+        """Iterate over bars in which something traded, oldest first."""
+        return iter(self._bars)
 
-    def filled(self, now: int) -> Iterator[IncrementBar]:
-        """The last 721 intervals up to that of `now`; where nothing traded the last close stands, volume 0.
+    def without_gaps(self, now: int) -> Iterator[IncrementBar]:
+        """Yield the last 721 intervals up to that of `now`; where nothing traded the last close stands, volume 0.
 
         Begins with the first trade that is known when that is later.
         """
-        if not self._kept:
+        if not self._bars:
             return
-        current = max(now - now % self.length, self._kept[-1].opened)
-        begin = current - (KEPT - 1) * self.length
+        current = max(now - now % self.length, self._bars[-1].opened)
+        begin = current - (MAX_BARS - 1) * self.length
         before: IncrementBar | None = None
-        for bar in self._kept:
+        for bar in self._bars:
             if before is not None:
-                yield from self._still(before, begin, bar.opened)
+                yield from self._gap_bars(before, begin, bar.opened)
             if bar.opened >= begin:
                 yield bar
             before = bar
-        yield from self._still(self._kept[-1], begin, current + self.length)
+        yield from self._gap_bars(self._bars[-1], begin, current + self.length)
 
-    def _still(self, bar: IncrementBar, begin: int, end: int) -> Iterator[IncrementBar]:
-        """Intervals without a trade that follow `bar`, from `begin` on and before `end`."""
+    def _gap_bars(self, bar: IncrementBar, begin: int, end: int) -> Iterator[IncrementBar]:
+        """Yield intervals without a trade that follow `bar`, from `begin` on and before `end`."""
         price = bar.close
         for opened in range(max(bar.opened + self.length, begin), end, self.length):
             yield IncrementBar(opened, price, price, price, price, 0, 0, 0)

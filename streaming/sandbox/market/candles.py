@@ -1,4 +1,4 @@
-"""Candles played as trades: what prints between open and close, so that its aggregate is the candle again."""
+"""Candles replayed as trades: prints between open and close whose aggregate is the candle again."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -49,11 +49,11 @@ class CandleReplay:
         return tuple(self._paths)
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
-        """InvalidCandles for a candle that cannot be printed on the pair's increments."""
-        return merge(*(self._of_pair(pair, after) for pair in self._paths), key=lambda tick: tick.at)
+        """Yield trades. InvalidCandles for a candle that cannot be printed on the pair's increments."""
+        return merge(*(self._pair_ticks(pair, after) for pair in self._paths), key=lambda tick: tick.at)
 
     def history(self, pair: Pair, until: datetime, count: int) -> list[Tick]:
-        """Reads backwards until it has enough, never more than that takes; nothing of a pair that is not replayed."""
+        """Read backwards until there is enough, never more than that takes; nothing of a pair that is not replayed."""
         first = self._first_of(pair) if pair in self._paths else None
         candles = count // 4 + 2  # one more for the candle that `until` cuts
         found: list[Tick] = []
@@ -61,7 +61,7 @@ class CandleReplay:
         while first is not None and len(found) < count and end > first:
             begin = max(end - candles * self._step, first)
             table = self._source.candles(pair, begin, end)
-            found = [tick for tick in self._played(pair, table) if tick.at <= until] + found
+            found = [tick for tick in self._candle_ticks(pair, table) if tick.at <= until] + found
             end, candles = begin, candles * 2
         return found[max(len(found) - count, 0) :]
 
@@ -75,13 +75,13 @@ class CandleReplay:
         quote = self._source.quote_after(pair, EPOCH)
         return quote.time.astimezone(UTC) if quote else None
 
-    def _of_pair(self, pair: Pair, after: datetime) -> Iterator[Tick]:
+    def _pair_ticks(self, pair: Pair, after: datetime) -> Iterator[Tick]:
         begin = max(after, EPOCH + self._step) - self._step
         for table in self._chunks(pair, begin):
-            yield from (tick for tick in self._played(pair, table) if tick.at > after)
+            yield from (tick for tick in self._candle_ticks(pair, table) if tick.at > after)
 
     def _chunks(self, pair: Pair, begin: datetime) -> Iterator[pl.DataFrame]:
-        """Tables of candles that open at or after `begin`; gaps are stepped over without reading through them."""
+        """Yield tables of candles that open at or after `begin`; gaps are stepped over without reading through them."""
         while (quote := self._source.quote_after(pair, begin)) is not None:
             end = quote.time + CHUNK * self._step
             table = self._source.candles(pair, quote.time, end)
@@ -90,7 +90,7 @@ class CandleReplay:
             yield table
             begin = end
 
-    def _played(self, pair: Pair, table: pl.DataFrame) -> Iterator[Tick]:
+    def _candle_ticks(self, pair: Pair, table: pl.DataFrame) -> Iterator[Tick]:
         path = self._paths[pair]
         for row in table.select(*READ, *NUMBERS).iter_rows():
             yield from path.ticks(row)
@@ -104,7 +104,7 @@ class _Visit(NamedTuple):
 
 
 class _Path:
-    """How one pair's candles are walked through."""
+    """The path of prices through the candles of one pair."""
 
     def __init__(self, instrument: Instrument, timeframe: Timeframe) -> None:
         self._pair = instrument.pair
@@ -129,15 +129,15 @@ class _Path:
         if not volume:
             return
         noise = crc32(b"%s %d" % (self._pair.key.encode(), row[0]))
-        yield from self._printed(_visits(opened, closed, prices, bool(noise & 1)), volume, noise >> 1)
+        yield from self._visit_ticks(_visits(opened, closed, prices, bool(noise & 1)), volume, noise >> 1)
 
     def _volume(self, volume: float) -> int:
-        """Increments; what rounds to none still traded."""
+        """Round to increments; what rounds to none still traded."""
         return max(self._quantities.nearest(volume), 1 if volume > 0 else 0)
 
-    def _printed(self, visits: list[_Visit], volume: int, noise: int) -> Iterator[Tick]:
+    def _visit_ticks(self, visits: list[_Visit], volume: int, noise: int) -> Iterator[Tick]:
         if volume < len(visits):
-            visits = _needed(visits)
+            visits = _distinct_visits(visits)
             volume = max(volume, len(visits))
         share, rest = divmod(volume, len(visits))
         before, side = visits[0].price, Side.BUY if noise & 1 else Side.SELL
@@ -167,9 +167,9 @@ def _visits(opened: datetime, closed: datetime, prices: list[int], low_first: bo
     ]
 
 
-def _needed(visits: list[_Visit]) -> list[_Visit]:
-    """Without the visits that change nothing: extremes that are the open or the close, a close that is all of it."""
+def _distinct_visits(visits: list[_Visit]) -> list[_Visit]:
+    """Drop the visits that change nothing: extremes that are the open or the close, a close that is all of it."""
     first, *extremes, last = visits
     ends = {first.price, last.price}
-    kept = [first, *(visit for visit in extremes if visit.price not in ends)]
-    return kept if len(kept) == 1 and last.price == first.price else [*kept, last]
+    distinct = [first, *(visit for visit in extremes if visit.price not in ends)]
+    return distinct if len(distinct) == 1 and last.price == first.price else [*distinct, last]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from trading.errors import InvalidValue
 
-FASTEST = 1_000_000.0  # eleven days of market a second; beyond that no exchange could follow
+MAX_SPEED = 1_000_000.0  # eleven days of market a second; beyond that no exchange could follow
 END = datetime(2262, 1, 1, tzinfo=UTC)  # market time stops here: nanoseconds in 64 bits end soon after
 
 
@@ -18,14 +18,14 @@ class MarketClock:
 
     def __init__(self, start: datetime, speed: float, server: Callable[[], float]) -> None:
         """`start` is the market time now: that of the first tick, the one saved at the last stop, or today's."""
-        if not (math.isfinite(speed) and 0 <= speed <= FASTEST):
+        if not (math.isfinite(speed) and 0 <= speed <= MAX_SPEED):
             raise InvalidValue(
-                f"speed is {speed}: allowed is a factor from 0 (only by hand) to {FASTEST:.0f}"
+                f"speed is {speed}: allowed is a factor from 0 (only by hand) to {MAX_SPEED:.0f}"
             )
         self._speed = float(speed)
         self._server = server
         self._base, self._since = _in_utc(start), server()
-        self._told = self._base
+        self._latest = self._base
         self._limit: datetime | None = None
 
     @property
@@ -33,18 +33,18 @@ class MarketClock:
         return self._speed
 
     def now(self) -> datetime:
-        """Market time. It never falls, whatever the server's clock does, and stops where it is held."""
-        time = self._free()
-        self._told = max(self._told, time if self._limit is None else min(time, self._limit))
-        return self._told
+        """Return market time. It never falls, whatever the server's clock does, and stops at the limit."""
+        time = self._unlimited()
+        self._latest = max(self._latest, time if self._limit is None else min(time, self._limit))
+        return self._latest
 
-    def hold(self, limit: datetime | None) -> None:
+    def set_limit(self, limit: datetime | None) -> None:
         """Let the market not pass `limit`, as something then has still to happen; None lets it catch up."""
         self._limit = limit
 
     def delay_until(self, time: datetime) -> float | None:
-        """Server seconds until it is `time` on a market that nothing holds; None when waiting will not help."""
-        left = (time - max(self._free(), self._told)).total_seconds()
+        """Return server seconds until it is `time` on a market without a limit; None when waiting will not help."""
+        left = (time - max(self._unlimited(), self._latest)).total_seconds()
         if left <= 0:
             return 0.0
         return left / self._speed if self._speed else None
@@ -58,11 +58,11 @@ class MarketClock:
         self.rebase(max(time, self.now()))
 
     def rebase(self, time: datetime) -> None:
-        """It is `time` on the market now, also when that is earlier than it was."""
+        """Set the market time to `time`, also when that is earlier than it was."""
         self._base, self._since = _in_utc(time), self._server()
-        self._told = self._base
+        self._latest = self._base
 
-    def _free(self) -> datetime:
+    def _unlimited(self) -> datetime:
         passed = (self._server() - self._since) * self._speed
         room = (END - self._base).total_seconds()
         return END if passed >= room else self._base + timedelta(seconds=max(passed, 0.0))

@@ -8,9 +8,9 @@ from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade
 from trading.errors import UnreadableFile
 
 PAGE = 65_536  # bytes: some two thousand trades
-LONGEST_LINE = 200  # bytes; a trade takes some forty
+MAX_LINE = 200  # bytes; a trade takes some forty
 HEADERS = (b"time,price,volume", b"timestamp,price,volume")  # Kraken writes none, people who cut files do
-LATEST = Decimal(2**33)  # seconds, the year 2242: what is larger was counted in something else
+MAX_TIME = Decimal(2**33)  # seconds, the year 2242: what is larger was counted in something else
 
 
 class CsvPages:
@@ -40,15 +40,15 @@ class CsvPages:
         with self._path.open("rb") as stream:
             stream.seek(max(begin - 1, 0))
             if begin:
-                self._whole(stream.readline(LONGEST_LINE))
+                self._whole(stream.readline(MAX_LINE))
             piece = stream.read(max(end - stream.tell(), 0))
             if piece and not piece.endswith(b"\n"):
-                piece += self._whole(stream.readline(LONGEST_LINE))
+                piece += self._whole(stream.readline(MAX_LINE))
         lines = [line.strip() for line in piece.splitlines() if line.strip()]
         return lines[1:] if page == 0 and lines and lines[0].lower() in HEADERS else lines
 
     def _whole(self, line: bytes) -> bytes:
-        if len(line) == LONGEST_LINE:
+        if len(line) == MAX_LINE:
             raise UnreadableFile(f"{self._path} has a line that is too long for a trade; {ACCEPTED}")
         return line
 
@@ -56,12 +56,12 @@ class CsvPages:
         try:
             time, price, quantity = (Decimal(field) for field in line.decode("ascii").split(","))
         except (ValueError, InvalidOperation):
-            raise self._refused(line) from None
+            raise self._error(line) from None
         numbers = (time, price, quantity)
-        if not all(number.is_finite() and number > 0 for number in numbers) or time > LATEST:
-            raise self._refused(line)
+        if not all(number.is_finite() and number > 0 for number in numbers) or time > MAX_TIME:
+            raise self._error(line)
         return RecordedTrade(int(time * 1_000_000), price, quantity)
 
-    def _refused(self, line: bytes) -> UnreadableFile:
+    def _error(self, line: bytes) -> UnreadableFile:
         shown = line[:80].decode("ascii", "backslashreplace")
         return UnreadableFile(f"{self._path}: {shown!r} is not a trade; {ACCEPTED}")

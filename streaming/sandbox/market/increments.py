@@ -5,7 +5,7 @@ from math import nan
 
 from trading.errors import InvalidValue
 
-LARGEST = 10**18  # increments: fits into 64 bits, and its decimals into the context's 28 digits
+MAX_INCREMENTS = 10**18  # increments: fits into 64 bits, and its decimals into the context's 28 digits
 # A quotient of doubles is off by at most three roundings of 2**-53 each: below SURE that is less than 0.006, so that
 # what lies closer than NOT_TIED to a whole number is rounded to it by exact arithmetic as well.
 SURE, NOT_TIED = 2.0**44, 0.49
@@ -23,15 +23,15 @@ class Increments:
         assert isinstance(exponent, int)  # of a finite number
         self.decimals = max(-exponent, 0)
         self._numerator = int(step.scaleb(self.decimals))  # increments in units of the last decimal
-        self._largest = step * LARGEST
+        self._largest = step * MAX_INCREMENTS
         self._rough = float(step) if step > TINY else nan
         self._what = what
 
     def count(self, amount: Decimal) -> int:
-        """InvalidValue unless `amount` is a multiple of the increment above zero."""
+        """Count increments. InvalidValue unless `amount` is a multiple of the increment above zero."""
         if not (amount.is_finite() and 0 < amount <= self._largest):
             raise InvalidValue(
-                f"{self._what} {amount}: it must be above zero and at most {LARGEST} increments"
+                f"{self._what} {amount}: it must be above zero and at most {MAX_INCREMENTS} increments"
             )
         count = int(amount / self.step)
         if count * self.step != amount:
@@ -39,21 +39,21 @@ class Increments:
         return count
 
     def nearest(self, amount: Decimal | float) -> int:
-        """The nearest count, ties to even; may be 0. InvalidValue for what is not a number or too large."""
+        """Return the nearest count, ties to even; may be 0. InvalidValue for what is not a number or too large."""
         if isinstance(amount, float):
             count = amount / self._rough
             if 0 <= count < SURE and abs(count - (whole := round(count))) < NOT_TIED:
                 return whole
         exact = amount if isinstance(amount, Decimal) else Decimal(repr(amount))
         if not (exact.is_finite() and 0 <= exact <= self._largest):
-            raise InvalidValue(f"{self._what} {amount}: it must be from zero to {LARGEST} increments")
+            raise InvalidValue(f"{self._what} {amount}: it must be from zero to {MAX_INCREMENTS} increments")
         return int((exact / self.step).to_integral_value(ROUND_HALF_EVEN))
 
     def amount(self, count: int) -> Decimal:
         return count * self.step
 
     def mean(self, weighted: int, weight: int) -> Decimal:
-        """weighted / weight increments, rounded once, half up, to the increment's decimals; 0 without weight."""
+        """Return weighted / weight increments, rounded once, half up, to the increment's decimals; 0 without weight."""
         if not weight:
             return Decimal(0).scaleb(-self.decimals)
         ticks = (2 * weighted * self._numerator + weight) // (2 * weight)

@@ -14,9 +14,9 @@ from trading.fills import execution_price
 from trading.orders import Side
 from trading.venues.paper import rounded_against
 
-MOST_LEVELS = 1000  # per side: the deepest book that Kraken's stream shows
-LEAST_SPREAD = 1e-9  # share of the price: below, both sides round to the last price and the book is crossed
-LARGEST_PRICE = 10**15  # increments: a double keeps every one of them
+MAX_LEVELS = 1000  # per side: the deepest book that Kraken's stream shows
+MIN_SPREAD = 1e-9  # share of the price: below, both sides round to the last price and the book is crossed
+MAX_PRICE = 10**15  # increments: a double keeps every one of them
 SPACING = 2_500  # the grid's step is about the last price divided by this: two to four basis points
 NOTHING = Decimal(0)
 OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
@@ -47,14 +47,14 @@ class Ladder:
         self._sides = {side: _Quotes(side, listing, seed) for side in Side}
         self.step = 0  # of the grid, in increments: it follows the price late, see `_step`
 
-    def resume(self, step: int) -> None:
-        """Before it quotes: the grid as it was."""
+    def restore(self, step: int) -> None:
+        """Set the grid as it was; call it before it quotes."""
         self.step = step
 
     def requote(self, last: Decimal) -> LadderChanges:
         """Quote around `last` with full levels. InvalidValue unless it is a multiple of the increment above zero."""
         count = self._prices.count(last)
-        if count > LARGEST_PRICE:
+        if count > MAX_PRICE:
             raise InvalidValue(
                 f"{self._listing.instrument.pair} trades at {last}: the increment is too small for that"
             )
@@ -68,22 +68,22 @@ class Ladder:
         return self._sides[side].best()
 
     def levels(self, side: Side, depth: int | None = None) -> Sequence[Level]:
-        """Best first, at most `depth`. Bids end where prices would not be above zero."""
+        """Return quotes, best first, at most `depth`. Bids end where prices would not be above zero."""
         return self._sides[side].levels(depth)
 
     def quantity_at(self, side: Side, price: Decimal) -> Decimal:
-        """On offer at exactly this price; 0 where nothing is."""
+        """Return what is on offer at exactly this price; 0 where nothing is."""
         return self._sides[side].quantity_at(price)
 
     def take(self, taker: Side, limit: Decimal | None, quantity: Decimal) -> list[Level]:
-        """What an order of `taker` gets, best first, nowhere worse than `limit`: price and quantity of each level.
+        """Return price and quantity of each level that an order of `taker` gets, best first, within `limit`.
 
         It is gone until the next requote. InvalidValue for a quantity that is not a multiple of the increment.
         """
         return self._sides[OPPOSITE[taker]].take(limit, quantity)
 
     def _best(self, last: Decimal, side: Side) -> int:
-        """Increments of the best quote; 0 for a bid that would be below the first increment."""
+        """Return increments of the best quote; 0 for a bid that would be below the first increment."""
         taker = OPPOSITE[side]
         price = execution_price(float(last), float(taker.sign), self._listing.costs)
         return int(rounded_against(price, taker, self._increment) / self._increment)
@@ -108,7 +108,7 @@ class _Quotes:
         self._stale: set[int] = set()  # taken from, or no longer of the size that their place asks for
 
     def requote(self, best: int, step: int) -> tuple[Level, ...]:
-        before, self._grid = self._grid, self._wanted(best, step)
+        before, self._grid = self._grid, self._grid_around(best, step)
         if best != self._best:
             self._stale.update((self._best, best))
             self._best = best
@@ -117,14 +117,14 @@ class _Quotes:
             touched.update([price for price in before if price not in self._grid])
             touched.update([price for price in self._grid if price not in before])
         order = sorted(touched, reverse=self._side is Side.BUY)
-        changes = (self._put(price, self._level(price)) for price in order)
+        changes = (self._set_level(price, self._level(price)) for price in order)
         return tuple(changed for changed in changes if changed is not None)
 
     def best(self) -> Level | None:
-        return next(self._standing(), None)
+        return next(self._levels_in_order(), None)
 
     def levels(self, depth: int | None) -> Sequence[Level]:
-        return list(islice(self._standing(), depth))
+        return list(islice(self._levels_in_order(), depth))
 
     def quantity_at(self, price: Decimal) -> Decimal:
         return self._offered.get(price, NOTHING)
@@ -144,17 +144,17 @@ class _Quotes:
             taken.append((price, part))
             quantity -= part
             self._stale.add(count)
-            self._put(count, (price, offered - part) if offered > part else None)
+            self._set_level(count, (price, offered - part) if offered > part else None)
         return taken
 
     def _places(self) -> Iterator[int]:
         return chain((self._best,), self._grid)
 
-    def _standing(self) -> Iterator[Level]:
+    def _levels_in_order(self) -> Iterator[Level]:
         return (self._quoted[count] for count in self._places() if count in self._quoted)
 
-    def _put(self, count: int, level: Level | None) -> Level | None:
-        """Quote this at that place, or nothing: what is different now."""
+    def _set_level(self, count: int, level: Level | None) -> Level | None:
+        """Quote this at that place, or nothing; return what is different now."""
         before = self._quoted.get(count)
         if level is None:
             if before is None:
@@ -170,7 +170,7 @@ class _Quotes:
     def _is_worse(self, price: Decimal, limit: Decimal) -> bool:
         return price < limit if self._side is Side.BUY else price > limit
 
-    def _wanted(self, best: int, step: int) -> range:
+    def _grid_around(self, best: int, step: int) -> range:
         if best <= 0:
             return range(0)
         if self._side is Side.SELL:
@@ -180,7 +180,7 @@ class _Quotes:
         return range(first, max(first - (self._depth - 1) * step, 0), -step)
 
     def _level(self, price: int) -> Level | None:
-        """The best level is worth `level_value`, the others half to one and a half of it; None where none is."""
+        """Return a level: the best is worth `level_value`, others half to one and a half of it; None where none is."""
         if price == self._best and price > 0:
             share = 1000
         elif price in self._grid:
@@ -192,7 +192,7 @@ class _Quotes:
 
 
 def _step(last: int, current: int) -> int:
-    """Increments between two levels of the grid: 1, 2 or 5 times a power of ten, and kept while it still fits."""
+    """Return increments between two levels of the grid: 1, 2 or 5 times a power of ten, kept while it still fits."""
     ideal = max(last // SPACING, 1)
     if current and current <= 2 * ideal and ideal < 5 * current:
         return current
@@ -202,11 +202,11 @@ def _step(last: int, current: int) -> int:
 
 def _check(listing: Listing) -> None:
     pair, costs = listing.instrument.pair, listing.costs
-    if not 1 <= listing.levels <= MOST_LEVELS:
-        raise InvalidValue(f"{pair}: levels is {listing.levels}, allowed is 1 to {MOST_LEVELS} per side")
+    if not 1 <= listing.levels <= MAX_LEVELS:
+        raise InvalidValue(f"{pair}: levels is {listing.levels}, allowed is 1 to {MAX_LEVELS} per side")
     if not (listing.level_value.is_finite() and listing.level_value > 0):
         raise InvalidValue(f"{pair}: level_value is {listing.level_value}, it must be above zero")
-    if costs.half_spread + costs.slippage < LEAST_SPREAD:
+    if costs.half_spread + costs.slippage < MIN_SPREAD:
         raise InvalidValue(
             f"{pair}: half_spread and slippage are zero, so bid and ask would be one price: set one above zero"
         )

@@ -1,4 +1,4 @@
-"""Plays a market: every tick is applied when the clock says that it is due."""
+"""Player of a market: every tick is applied when it is due by the clock."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from streaming.sandbox.market.clock import MarketClock
 from streaming.sandbox.market.source import Tick, TickSource
 from trading.errors import InvalidValue
 
-BEAT = 0.1  # seconds: at the latest then `elapse` is called again
+ELAPSE_INTERVAL = 0.1  # seconds: at the latest then `elapse` is called again
 TURN = 0.005  # seconds of applying ticks until everybody else has a turn
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class TickPlayer:
     """Ticks of a source into `apply`, from the clock's time on; `elapse` whenever time passed without any.
 
     The clock never passes a tick that is not applied: where ticks come faster than they can be, the market is slower,
-    and waits after each turn until the listeners have `taken` what it made: nobody keeps pace with it otherwise.
+    and waits after each turn until the listeners have received what it made: nobody keeps pace with it otherwise.
     At speed 0 nothing happens but `advance`. Errors of the source and of `apply` end the playing: they are raised.
     """
 
@@ -30,12 +30,12 @@ class TickPlayer:
         clock: MarketClock,
         apply: Callable[[Tick], None],
         elapse: Callable[[], None],
-        taken: Callable[[], Awaitable[None]],
+        drain: Callable[[], Awaitable[None]],
     ) -> None:
         self._clock = clock
         self._apply = apply
         self._elapse = elapse
-        self._taken = taken
+        self._drain = drain
         self._ticks: Iterator[Tick] = iter(source.ticks(clock.now()))
         self._next: Tick | None = None
         self._ended = False
@@ -43,10 +43,10 @@ class TickPlayer:
         self._advancing = asyncio.Lock()
 
     async def play(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. After the last tick the exchange goes on with the last price."""
+        """Play until `stop` is set. After the last tick the exchange goes on with the last price."""
         while not stop.is_set():
             if self._clock.speed and self._turn():
-                await self._taken()
+                await self._drain()
             self._elapse()
             await _pause(stop, self._until_next())
 
@@ -70,26 +70,26 @@ class TickPlayer:
         """Apply what is due, for as long as one turn may take; True when that was too short."""
         end = time.monotonic() + TURN
         while (tick := self._peek()) is not None:
-            self._clock.hold(tick.at)
+            self._clock.set_limit(tick.at)
             if self._clock.now() < tick.at:
                 return False
-            self._take(tick)
+            self._apply_next(tick)
             if time.monotonic() > end:
                 return True
-        self._clock.hold(None)
+        self._clock.set_limit(None)
         return False
 
     def _turn_by_hand(self, until: datetime) -> bool:
-        """True when there is more to do."""
+        """Return True when there is more to do."""
         end = time.monotonic() + TURN
         while (tick := self._peek()) is not None and tick.at <= until:
             self._clock.advance_to(tick.at)
-            self._take(tick)
+            self._apply_next(tick)
             if time.monotonic() > end:
                 return True
         return False
 
-    def _take(self, tick: Tick) -> None:
+    def _apply_next(self, tick: Tick) -> None:
         self._next = None
         self._applied += 1
         self._apply(tick)
@@ -105,7 +105,7 @@ class TickPlayer:
     def _until_next(self) -> float:
         tick = self._peek() if self._clock.speed else None
         delay = self._clock.delay_until(tick.at) if tick else None
-        return BEAT if delay is None else min(delay, BEAT)
+        return ELAPSE_INTERVAL if delay is None else min(delay, ELAPSE_INTERVAL)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -28,7 +28,7 @@ class Prints:
 
     @property
     def oldest(self) -> int:
-        """Number of the oldest print that is kept."""
+        """Return the number of the oldest print that is stored."""
         return max(self.total - self.capacity, 0)
 
     @property
@@ -36,7 +36,7 @@ class Prints:
         return self.total >= self.capacity
 
     def append(self, time: int, price: int, quantity: int, kind: int) -> int:
-        """Returns the print's number. A time that is not above the last one is taken for the instant after it."""
+        """Add a print and return its number. A time that is not above the last one becomes the instant after it."""
         if self.total:
             time = max(time, self.time(self.total - 1) + 1)
         if self.full:
@@ -54,7 +54,7 @@ class Prints:
     def begin(
         self, times: Iterable[int], prices: Sequence[int], quantities: Sequence[int], kinds: Sequence[int]
     ) -> None:
-        """With the first prints of all at once, at most `capacity`: as `append` would, one after the other."""
+        """Start with the first prints of all at once, at most `capacity`: as `append` would, one after the other."""
         self._times.extend(accumulate(times, lambda before, time: max(before + 1, time)))
         self._prices.extend(prices)
         self._quantities.extend(quantities)
@@ -74,5 +74,5 @@ class Prints:
         return self._kinds[number % self.capacity]
 
     def after(self, time: int) -> int:
-        """Number of the first kept print above `time`; `total` when there is none."""
+        """Return the number of the first stored print above `time`; `total` when there is none."""
         return bisect_right(range(self.total), time, lo=self.oldest, key=self.time)

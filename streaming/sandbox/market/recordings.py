@@ -33,7 +33,7 @@ class TradePages(Protocol):
     def __len__(self) -> int: ...
 
     def begins(self, page: int) -> int:
-        """Time of its first trade, quicker than reading it."""
+        """Return the time of its first trade, quicker than reading it."""
 
     def rows(self, page: int) -> Sequence[RecordedTrade]: ...
 
@@ -49,15 +49,15 @@ class Recording:
 
     @property
     def begins(self) -> int:
-        """Microseconds since 1970, as all times here."""
+        """Return the time of its first trade, quicker than reading it."""
         return self._pages.begins(0)
 
     @property
     def ends(self) -> int:
         return self._pages.rows(len(self._pages) - 1)[-1].at
 
-    def around(self, after: int) -> Iterator[tuple[RecordedTrade | None, RecordedTrade]]:
-        """Every trade above `after`, each with the trade before it in the file."""
+    def trades_after(self, after: int) -> Iterator[tuple[RecordedTrade | None, RecordedTrade]]:
+        """Yield every trade above `after`, each with the trade before it in the file."""
         before: RecordedTrade | None = None
         for page in range(self._page_of(after), len(self._pages)):
             for row in self._pages.rows(page):
@@ -71,7 +71,7 @@ class Recording:
                 before = row
 
     def start_of(self, count: int, until: int) -> int:
-        """A time after which at least `count` trades happen up to `until`, if there are that many."""
+        """Return a time after which at least `count` trades happen up to `until`, if there are that many."""
         page, seen = self._page_of(until), 0
         while True:
             seen += sum(row.at <= until for row in self._pages.rows(page))
@@ -80,5 +80,5 @@ class Recording:
             page -= 1
 
     def _page_of(self, time: int) -> int:
-        """The last page that begins at or before `time`; the first when none does."""
+        """Return the last page that begins at or before `time`; the first when none does."""
         return max(bisect_right(range(len(self._pages)), time, key=self._pages.begins) - 1, 0)

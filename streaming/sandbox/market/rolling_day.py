@@ -22,19 +22,19 @@ class RollingDay:
         self.cost = 0
 
     def make_room(self) -> None:
-        """Before the tape overwrites its oldest print."""
+        """Drop the oldest print before the tape overwrites it."""
         if self._prints.full and self._first == self._prints.oldest:
             self._drop()
 
     def begin(self) -> None:
-        """With the first prints of all at once: those of the last 24 hours enter."""
+        """Start with the first prints of all at once: those of the last 24 hours enter."""
         total = self._prints.total
         self._first = self._prints.after(self._prints.time(total - 1) - DAY) if total else 0
         for number in range(self._first, total):
             self.add(number)
 
     def add(self, number: int) -> None:
-        """The newest print of the tape."""
+        """Add the newest print of the tape."""
         price, quantity = self._prints.price(number), self._prints.quantity(number)
         self.volume += quantity
         self.cost += price * quantity

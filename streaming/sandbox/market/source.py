@@ -1,4 +1,4 @@
-"""What the market does by itself: trades of others, recorded or simulated. Times are market time, UTC."""
+"""Source of the market's own trades, recorded or simulated. Times are market time, UTC."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class TickSource(Protocol):
     """Trades of all pairs; the same source gives the same ticks, wherever reading begins."""
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
-        """All pairs merged, at > `after`, ascending; lazily, so that it may never end."""
+        """Yield all pairs merged, at > `after`, ascending; lazily, so that it may never end."""
 
     def history(self, pair: Pair, until: datetime, count: int) -> list[Tick]:
-        """The last `count` ticks of one pair with at <= `until`, ascending; fewer when there are fewer."""
+        """Return the last `count` ticks of one pair with at <= `until`, ascending; fewer when there are fewer."""
 
     def first(self) -> datetime:
-        """When the first tick of all happens. NotStored when there is none."""
+        """Return when the first tick of all happens. NotStored when there is none."""

@@ -59,7 +59,7 @@ class TradeTape:
             self._first_id = last_id - self._prints.total + 1
 
     def add(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
-        """One trade, whoever traded; `side` and `order_type` ("market" or "limit") are the taker's."""
+        """Print one trade, whoever traded; `side` and `order_type` ("market" or "limit") are the taker's."""
         return self._print(self._append(at, price, quantity, side, order_type))
 
     @property
@@ -78,7 +78,7 @@ class TradeTape:
         return self._first_id + self._prints.total - 1
 
     def since(self, cursor: int, count: int = 1000) -> tuple[list[Print], int]:
-        """The oldest prints after `cursor` (nanoseconds since 1970, exclusive), and the cursor that follows them.
+        """Return the oldest prints after `cursor` (nanoseconds since 1970, exclusive) and the cursor behind them.
 
         The cursor stays as it is when there are none.
         """
@@ -88,7 +88,7 @@ class TradeTape:
         return [self._print(number) for number in range(first, last)], following
 
     def newest(self, count: int) -> list[Print]:
-        """The last `count` prints, ascending; `cursor` follows them."""
+        """Return the last `count` prints, ascending; `cursor` follows them."""
         total = self._prints.total
         return [self._print(number) for number in range(max(self._prints.oldest, total - count), total)]
 
@@ -99,21 +99,21 @@ class TradeTape:
         return self._prints.time(total - 1) if total else 0
 
     def bars(self, interval: int, since: datetime | None = None) -> list[Bar]:
-        """At most 721 bars in which something traded, with open_time > `since`: what the WebSocket tells."""
-        floor = _microseconds(since) if since else -1
-        return [self._bar(bar) for bar in self._of(interval).traded() if bar.opened > floor]
+        """Return at most 721 bars in which something traded, with open_time > `since`: what the WebSocket sends."""
+        after = _microseconds(since) if since else -1
+        return [self._bar(bar) for bar in self._series_of(interval).with_trades() if bar.opened > after]
 
     def filled_bars(self, interval: int, now: datetime, since: datetime | None = None) -> list[Bar]:
-        """The last 721 intervals up to `now` with open_time > `since`, and always the newest: what REST tells.
+        """Return the last 721 intervals up to `now` with open_time > `since`, always the newest: what REST sends.
 
         Where nothing traded the last close is repeated, with volume, vwap and trades 0.
         """
-        rows = list(self._of(interval).filled(_microseconds(now)))
-        floor = min(_microseconds(since), rows[-1].opened - 1) if since and rows else -1
-        return [self._bar(bar) for bar in rows if bar.opened > floor]
+        rows = list(self._series_of(interval).without_gaps(_microseconds(now)))
+        after = min(_microseconds(since), rows[-1].opened - 1) if since and rows else -1
+        return [self._bar(bar) for bar in rows if bar.opened > after]
 
     def summary(self, now: datetime, bid: BookLevel | None, ask: BookLevel | None) -> DaySummary:
-        """The 24 hours and the UTC day that `now` ends; prices are 0 and `last` None before the first trade."""
+        """Sum up the 24 hours and the UTC day that `now` ends; prices are 0 and `last` None before the first trade."""
         self._day.expire(_microseconds(now) * 1000)
         day, today, price, quantity = self._day, self._today(now), self._prices, self._quantities
         last = self._prints.total - 1
@@ -137,7 +137,7 @@ class TradeTape:
         )
 
     def _today(self, now: datetime) -> IncrementBar:
-        """The UTC day of `now` so far; the last price all through where nothing has traded yet."""
+        """Return the UTC day of `now` so far; the last price all through where nothing has traded yet."""
         series, time = self._series[DAY_MINUTES], _microseconds(now)
         midnight = time - time % series.length
         newest = series.newest()
@@ -148,7 +148,7 @@ class TradeTape:
         return IncrementBar(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
 
     def _append(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> int:
-        time, price_count, quantity_count, kind = self._counted(at, price, quantity, side, order_type)
+        time, price_count, quantity_count, kind = self._to_increments(at, price, quantity, side, order_type)
         self._day.make_room()
         number = self._prints.append(time, price_count, quantity_count, kind)
         self._day.add(number)
@@ -158,9 +158,10 @@ class TradeTape:
         return number
 
     def _begin(self, ticks: Sequence[Tick]) -> None:
-        """As `_append` for one after the other, but many times faster: a sandbox begins with a week of them."""
+        """Append one after the other, but many times faster: a sandbox begins with a week of them."""
         counted = [
-            self._counted(tick.at, tick.price, tick.quantity, tick.side, tick.order_type) for tick in ticks
+            self._to_increments(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+            for tick in ticks
         ]
         if not counted:
             return
@@ -172,10 +173,10 @@ class TradeTape:
         for series in self._series.values():
             series.begin(moments, prices, quantities, costs)
 
-    def _counted(
+    def _to_increments(
         self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str
     ) -> tuple[int, int, int, int]:
-        """As `Prints` keeps it. InvalidValue for what no tape could print."""
+        """Return it as `Prints` stores it. InvalidValue for what no tape could print."""
         kind = KIND_NUMBERS.get((side, order_type))
         if kind is None:
             raise InvalidValue(
@@ -197,7 +198,7 @@ class TradeTape:
             at=EPOCH + timedelta(microseconds=self._prints.time(number) // 1000),
         )
 
-    def _of(self, interval: int) -> BarSeries:
+    def _series_of(self, interval: int) -> BarSeries:
         try:
             return self._series[interval]
         except KeyError:

@@ -1,9 +1,9 @@
-"""Recorded trades played again: Parquet, and Kraken's downloadable time and sales (CSV)."""
+"""Replay of recorded trades: Parquet, and Kraken's downloadable time and sales (CSV)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import merge
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
 from zlib import crc32
 
@@ -38,7 +38,7 @@ class TradeReplay:
                     f"{files[pair][0]} holds {pair}, which has no instrument: add it to the market"
                 )
         self._tracks = {
-            pair: _Track(instruments[pair], _in_order([_opened(path) for path in files[pair]]))
+            pair: _Track(instruments[pair], _in_order([_open(path) for path in files[pair]]))
             for pair in sorted(files)
         }
         if not self._tracks:
@@ -46,7 +46,7 @@ class TradeReplay:
 
     @classmethod
     def of_path(cls, path: Path, instruments: Mapping[Pair, Instrument]) -> "TradeReplay":
-        """A file, or all files in a folder, whose names say the pair: XBTUSD.csv, kraken_BTC-USDT_trades.parquet.
+        """Read a file, or a folder of files, named for their pair: XBTUSD.csv, kraken_BTC-USDT_trades.parquet.
 
         In a folder, files of pairs without an instrument are left alone; a single file must be one of them.
         """
@@ -67,7 +67,7 @@ class TradeReplay:
         return tuple(self._tracks)
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
-        """UnreadableFile when what is read next turns out to be wrong or out of order."""
+        """Yield trades. UnreadableFile when what is read next turns out to be wrong or out of order."""
         return merge(
             *(track.ticks(_microseconds(after)) for track in self._tracks.values()), key=lambda tick: tick.at
         )
@@ -94,7 +94,7 @@ class _Track:
 
     def ticks(self, after: int) -> Iterator[Tick]:
         first = max(sum(recording.begins <= after for recording in self._recordings) - 1, 0)
-        return chain.from_iterable(self._played(recording, after) for recording in self._recordings[first:])
+        return chain.from_iterable(self._ticks(recording, after) for recording in self._recordings[first:])
 
     def history(self, until: datetime, count: int) -> list[Tick]:
         found: list[Tick] = []
@@ -102,11 +102,11 @@ class _Track:
             if len(found) >= count:
                 break
             start = recording.start_of(count - len(found), _microseconds(until))
-            found = _until(until, self._played(recording, start)) + found
+            found = [*takewhile(lambda tick: tick.at <= until, self._ticks(recording, start)), *found]
         return found[max(len(found) - count, 0) :]
 
-    def _played(self, recording: Recording, after: int) -> Iterator[Tick]:
-        for before, row in recording.around(after):
+    def _ticks(self, recording: Recording, after: int) -> Iterator[Tick]:
+        for before, row in recording.trades_after(after):
             try:
                 price, quantity = self._prices.nearest(row.price), self._quantities.nearest(row.quantity)
             except InvalidValue as error:
@@ -133,22 +133,13 @@ def _side(before: RecordedTrade | None, row: RecordedTrade, noise: int) -> Side:
     return Side.BUY if row.price > before.price else Side.SELL
 
 
-def _until(until: datetime, ticks: Iterator[Tick]) -> list[Tick]:
-    found = []
-    for tick in ticks:
-        if tick.at > until:
-            break
-        found.append(tick)
-    return found
-
-
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
     return [path]
 
 
-def _opened(path: Path) -> Recording:
+def _open(path: Path) -> Recording:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UnreadableFile(f"{path}: {path.suffix or 'no suffix'} is not a file of trades; {ACCEPTED}")

@@ -245,7 +245,9 @@ class Trading(RuleBasedStateMachine):
     @invariant()
     def the_store_keeps_what_traded_before_the_queues_and_no_others(self) -> None:
         queues = self.bench.exchange._engine.state.markets[BTC].queues
-        live = {(side.value, level.price, level.passed) for side, queue in queues.items() for level in queue}
+        live = {
+            (side.value, level.price, level.traded_ahead) for side, queue in queues.items() for level in queue
+        }
         rows = self.bench.store.rows("SELECT side, price, passed FROM levels")
         assert {(side, Decimal(price), Decimal(passed)) for side, price, passed in rows} == live
 
@@ -303,8 +305,8 @@ class Trading(RuleBasedStateMachine):
             [
                 (
                     level.price,
-                    level.passed,
-                    [(w.order.order_id, w.place, w.priority) for w in level.orders.values()],
+                    level.traded_ahead,
+                    [(w.order.order_id, w.queue_position, w.priority) for w in level.orders.values()],
                 )
                 for level in queue
             ]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.sandbox.exchange.book_sides import RestingOrders
 from streaming.sandbox.exchange.matching import match_book
-from streaming.sandbox.exchange.resting import RestingOrders
 from streaming.sandbox.model import ExecType, OrderChanged, OrderState, Refused, TimeInForce, TradesPrinted
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, START, Bench, d, listing, new
 from trading.orders import OrderIntent, Side

@@ -77,11 +77,11 @@ def test_time_never_falls_when_the_server_clock_is_set_back() -> None:
 
 def test_a_held_market_stops_there_and_catches_up_when_it_is_let_go() -> None:
     market, server = clock()
-    market.hold(START + timedelta(seconds=3))
+    market.set_limit(START + timedelta(seconds=3))
     server.time += 10
     assert market.now() == START + timedelta(seconds=3)
     assert market.delay_until(START + timedelta(seconds=9)) == 0.0
-    market.hold(None)
+    market.set_limit(None)
     assert market.now() == START + timedelta(seconds=10)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.sandbox.market.increments import LARGEST, Increments
+from streaming.sandbox.market.increments import MAX_INCREMENTS, Increments
 from trading.errors import InvalidValue
 
 STEPS = st.sampled_from(["0.1", "0.5", "0.00001", "0.00000001", "25", "1", "1e-12", "3e-7"]).map(Decimal)
@@ -20,7 +20,7 @@ def nearest(amount: float, step: Decimal) -> int:
 
 @given(st.floats(0, 1e9), STEPS)
 def test_a_double_counts_as_its_decimals_do(amount: float, step: Decimal) -> None:
-    if amount <= step * LARGEST:
+    if amount <= step * MAX_INCREMENTS:
         assert Increments(step, "price").nearest(amount) == nearest(amount, step)
 
 

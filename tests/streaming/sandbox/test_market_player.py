@@ -57,7 +57,7 @@ class Market:
     def player(self, ticks: list[Tick]) -> TickPlayer:
         return TickPlayer(Ticks(ticks), self.clock, self.apply, self.elapse, self.taken)
 
-    async def taken(self) -> None:
+    async def drain(self) -> None:
         self.waits += 1
 
 

@@ -1,11 +1,14 @@
-"""Accounts that borrow: rollover fees when they are due, and liquidation when their level is too low."""
+"""Borrowed positions: rollover fees, liquidation, and reduce-only orders, which never exceed their position."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.ledger import ExchangeAccount, is_liquidated, next_rollover
-from streaming.sandbox.exchange.order_entry import place
-from streaming.sandbox.model import ExchangeOrder, NewOrder, OrderState, OrderType
+from streaming.sandbox.exchange.order_entry import place, unpriced_draft
+from streaming.sandbox.exchange.settlement import POSITION_CLOSED, capacity
+from streaming.sandbox.exchange.working_order import WorkingOrder
+from streaming.sandbox.model import ExchangeOrder, ExecType, NewOrder, OrderState, OrderType
 from trading.market import Pair
 from trading.orders import Side
 
@@ -13,7 +16,7 @@ LIQUIDATION = "Liquidation: the margin level is too low"
 
 
 def charge(state: EngineState) -> None:
-    """Every rollover that is due."""
+    """Charge every rollover that is due."""
     for account in list(state.borrowers.values()):
         due = next_rollover(account.state)
         if due is not None and due <= state.now():
@@ -26,7 +29,7 @@ def is_charge_due(state: EngineState) -> bool:
 
 
 def liquidate(state: EngineState) -> None:
-    """Every account at the liquidation level; only those with a position are looked at."""
+    """Close out every account at the liquidation level; only those with a position are looked at."""
     for account in list(state.borrowers.values()):
         if is_liquidated(account.state, state.prices):
             _liquidate(state, account)
@@ -59,16 +62,26 @@ def _close_request(
         leverage=int(leverage),
         reduce_only=True,
     )
-    return ExchangeOrder(
-        order_id="",
-        account=account.name,
-        request=request,
-        limit_price=None,
-        trigger_price=None,
-        state=OrderState.PENDING,
-        reason=LIQUIDATION,
-        triggered=False,
-        opened_at=state.now(),
-        closed_at=None,
-        entered=state.server(),
-    )
+    return replace(unpriced_draft(state, account.name, request), reason=LIQUIDATION)
+
+
+def reduce_to_positions(state: EngineState) -> None:
+    """End or shrink reduce-only orders, of accounts touched by this request or tick, to their positions."""
+    touched = dict.fromkeys(working.order.account for working in state.changes.orders.values())
+    for name in {**touched, **state.changes.accounts}:
+        account = state.accounts[name]
+        for working in [each for each in account.orders.values() if each.order.request.reduce_only]:
+            _reduce(state, account, working)
+
+
+def _reduce(state: EngineState, account: ExchangeAccount, working: WorkingOrder) -> None:
+    """An order that still waits for its trigger only ends: its position may have grown again when it is reached."""
+    order, carried = working.order, capacity(account, working)
+    if not carried:
+        state.end(working, OrderState.CANCELED, POSITION_CLOSED)
+    elif working.is_resting and carried < order.remaining:
+        market = state.market(order.request.pair)
+        market.queues[order.request.side].shrink(working, order.remaining - carried)
+        market.touch(working)
+        request = replace(order.request, quantity=order.filled + carried)
+        state.update(working, replace(order, request=request), ExecType.AMENDED)

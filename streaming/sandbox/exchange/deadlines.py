@@ -1,9 +1,9 @@
-"""What happens because time has passed: orders expire, dead man's switches fire, rollovers fall due."""
+"""Effects of time: orders expire, dead man's switches cancel, rollovers fall due."""
 
 from heapq import heappop
 
 from streaming.sandbox.exchange.engine_state import EngineState
-from streaming.sandbox.exchange.margin_watch import charge, is_charge_due, liquidate
+from streaming.sandbox.exchange.margin import charge, is_charge_due, liquidate
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import ExchangeOrder, OrderState
 
@@ -26,7 +26,7 @@ def elapse(state: EngineState) -> None:
 
 
 def is_due(state: EngineState) -> bool:
-    """Whether the clocks alone ask for anything."""
+    """Return whether the clocks alone ask for anything."""
     server = state.server()
     return (
         bool(state.expiries and state.expiries[0][0] <= server)
@@ -48,7 +48,7 @@ def cancel(state: EngineState, working: WorkingOrder, reason: str) -> ExchangeOr
 
 
 def set_switch(state: EngineState, account: str, due: float | None) -> None:
-    """None disables it."""
+    """Set the account's dead man's switch; None disables it."""
     if due is None:
         state.switches.pop(account, None)
     else:
