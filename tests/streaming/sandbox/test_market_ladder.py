@@ -212,7 +212,7 @@ def test_a_ladder_that_knows_the_step_quotes_the_same_whatever_was_quoted_before
     ladder, later = Ladder(listing()), Ladder(listing())
     for count in prices:
         ladder.requote(count * Decimal("0.1"))
-    later.resume(ladder.step)
+    later.restore(ladder.step)
     later.requote(prices[-1] * Decimal("0.1"))
     assert quoted(later) == quoted(ladder)
 

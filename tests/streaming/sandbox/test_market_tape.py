@@ -5,7 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.market.source import Tick
@@ -176,6 +176,7 @@ def test_preloaded_trades_end_with_the_given_id_and_the_next_follows() -> None:
     )
 
 
+@settings(deadline=None)
 @given(trades(), st.sampled_from([1, 3, 7, 1000]))
 def test_a_preloaded_tape_is_the_one_that_was_printed_one_by_one(ticks: list[Tick], capacity: int) -> None:
     preloaded, other = tape(capacity), tape(capacity)
