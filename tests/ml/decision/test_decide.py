@@ -141,15 +141,15 @@ def test_stale_news_that_nobody_used_does_not_block_an_order() -> None:
 
 def test_a_position_that_agrees_with_the_consensus_stays_open() -> None:
     before = decision_inputs(RISING)
-    position = with_position(before, "0.001", "1", "9999999")
-    assert decide(position, RULES).intent is None
-    assert "already LONG" in decide(position, RULES).receipt["outcome"]
+    inputs = with_position(before, "0.001", "1", "9999999")
+    assert decide(inputs, RULES).intent is None
+    assert "already LONG" in decide(inputs, RULES).receipt["outcome"]
 
 
 def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() -> None:
     before = decision_inputs(FALLING)
-    position = with_position(before, "0.001", "1", "9999999")
-    intent = decide(position, RULES).intent
+    inputs = with_position(before, "0.001", "1", "9999999")
+    intent = decide(inputs, RULES).intent
     assert intent is not None
     assert (intent.side, intent.quantity, intent.reduces) == (Side.SELL, Decimal("0.001"), True)
     assert (intent.stop_loss, intent.take_profit) == (None, None)
@@ -157,8 +157,8 @@ def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() ->
 
 def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
     before = decision_inputs(RISING)
-    position = with_position(before, "0.001", "61000", "9999999")
-    decided = decide(position, RULES)
+    inputs = with_position(before, "0.001", "61000", "9999999")
+    decided = decide(inputs, RULES)
     assert decided.intent is not None
     assert decided.intent.reduces
     assert "stop-loss" in decided.receipt["outcome"]
@@ -171,10 +171,10 @@ def test_the_stop_that_trails_the_best_price_since_the_opening_closes() -> None:
         high=pl.Series([51_600.0, 51_000.0]),
         close=pl.Series([51_000.0] * 2),
     )
-    position = replace(with_position(before, "0.001", "49000", "9999999"), candles_since_opening=story)
-    assert "trailing stop 50600" in decide(position, RULES).receipt["outcome"]
+    inputs = replace(with_position(before, "0.001", "49000", "9999999"), candles_since_opening=story)
+    assert "trailing stop 50600" in decide(inputs, RULES).receipt["outcome"]
     later = replace(RULES, limits=replace(LIMITS, trailing_after=1.7))
-    assert "already LONG" in decide(position, later).receipt["outcome"]
+    assert "already LONG" in decide(inputs, later).receipt["outcome"]
 
 
 def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
@@ -226,13 +226,13 @@ def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> No
 
 
 def test_a_hit_stop_needs_only_the_pair_and_a_position_too_small_to_trade_is_left_alone() -> None:
-    position = with_position(decision_inputs(RISING), "0.001", "61000", "9999999")
-    bare = replace(position, features={}, state=replace(position.state, equity=float("nan")))
+    inputs = with_position(decision_inputs(RISING), "0.001", "61000", "9999999")
+    bare = replace(inputs, features={}, state=replace(inputs.state, equity=float("nan")))
     leaving = protective_exit(bare, RULES)
     assert leaving is not None
     assert leaving.intent is not None
     assert (leaving.intent.side, leaving.intent.reduces) == (Side.SELL, True)
-    assert leaving.decision_id == decide(position, RULES).decision_id
+    assert leaving.decision_id == decide(inputs, RULES).decision_id
     assert (
         protective_exit(with_position(decision_inputs(RISING), "0.00005", "61000", "9999999"), RULES) is None
     )
@@ -265,9 +265,9 @@ def test_a_halt_of_the_account_refuses_an_opening_and_not_a_close() -> None:
     assert decided.intent is None
     assert "drawdown: halted since" in decided.receipt["outcome"]
     assert "until a person resumes" in explain(decided.receipt, None)
-    position = decide(with_position(halted, "0.001", "1", "9999999"), RULES).intent
-    assert position is not None
-    assert position.reduces
+    close = decide(with_position(halted, "0.001", "1", "9999999"), RULES).intent
+    assert close is not None
+    assert close.reduces
 
 
 INPUTS = {drift: decision_inputs(drift) for drift in (RISING, FALLING)}
