@@ -8,8 +8,8 @@ from orchestration.jobs import JOBS
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
 from orchestration.schedules import SCHEDULES
-from orchestration.sections import Settings
 from orchestration.settings import load_settings
+from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]

@@ -22,8 +22,8 @@ from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
 from ml.strategies import StrategyLibrary
-from orchestration.sections import Settings
 from orchestration.settings import home_folder, lake_folder, load_settings
+from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, machine_time
 from orchestration.system import POSTGRES
 from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue

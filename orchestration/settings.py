@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.sections import InstrumentSettings, Settings
+from orchestration.settings_schema import InstrumentSettings, Settings
 from trading.errors import InvalidSettings
 
 PROJECT = Path(__file__).resolve().parents[1]

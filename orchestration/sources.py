@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-from orchestration.sections import CRYPTOCOMPARE_MARKET, Settings
+from orchestration.settings_schema import CRYPTOCOMPARE_MARKET, Settings
 from trading.errors import InvalidMessage, VenueUnreachable
 from trading.importers.landing_area import LandingArea
 from trading.ports import CandleSource

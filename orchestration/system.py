@@ -11,8 +11,8 @@ import dagster as dg
 import psutil
 
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
-from orchestration.sections import Settings
 from orchestration.settings import PROJECT, home_folder, load_settings
+from orchestration.settings_schema import Settings
 from trading.errors import InvalidSettings
 from trading.stores.postgres import migrate
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.sections import Settings
+from orchestration.settings_schema import Settings
 from orchestration.sources import sandbox_time
 from trading.errors import NotAuthorised
 from trading.fills import Costs

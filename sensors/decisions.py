@@ -4,7 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
-from ml.decision.decide import decision_id
+from ml.decision.decision_id import decision_id
 from streaming.bus import CANDLE_CLOSED
 from trading.account import Account
 from trading.market import Pair, Universe

@@ -3,9 +3,7 @@
 The same function decides live, on paper, in a back-fill and in a replay; it reads no clock and no store.
 """
 
-import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
@@ -13,16 +11,15 @@ from ml.agents.consensus import Consensus, ConsensusRules, consensus
 from ml.agents.opinions import Action, Opinion
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
+from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
 from ml.decision.proposal import assess_proposal, propose, propose_close, tradable_position
 from ml.decision.receipt import receipt
-from trading.market import Pair
 from trading.orders import OrderIntent
 from trading.risk import Limits, Proposal, RiskAssessment
 from trading.risk.protection import hit_protection
 from trading.signals import SignalRules, TechnicalSignal, technical_signal
 
-STRATEGY_VERSION = "2"
 _NO_VOTE = Consensus(
     action=Action.HOLD,
     confidence=0.0,
@@ -31,7 +28,6 @@ _NO_VOTE = Consensus(
     dissent=(),
     reasons=("nobody was asked: the open position's protection was hit",),
 )
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +43,6 @@ class Decision:
     decision_id: str
     receipt: dict[str, Any]
     intent: OrderIntent | None
-
-
-def decision_id(account: str, pair: Pair, candle_close_time: datetime) -> str:
-    """Derive the id of a decision; a repeat has the same account, pair, candle and strategy, and so the same id."""
-    return str(uuid.uuid5(_NAMESPACE, f"{account}|{pair}|{candle_close_time.isoformat()}|{STRATEGY_VERSION}"))
 
 
 def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
@@ -142,7 +133,7 @@ def _intent(
     if proposal is None or assessment is None or not assessment.approved:
         return None
     return OrderIntent(
-        intent_id=str(uuid.uuid5(_NAMESPACE, f"{identity}|intent")),
+        intent_id=intent_id(identity),
         decision_id=identity,
         account=inputs.account,
         pair=inputs.pair,

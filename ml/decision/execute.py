@@ -8,7 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from ml.decision.account_reader import AccountReader
-from ml.decision.decide import Decision, DecisionRules, decide, decision_id, protective_exit
+from ml.decision.decide import Decision, DecisionRules, decide, protective_exit
+from ml.decision.decision_id import decision_id
 from ml.decision.reader import InputReader
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair

@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from orchestration.postgres.embedded import prepare_home
-from orchestration.sections import Settings
 from orchestration.settings import PROJECT, home_folder, load_settings
+from orchestration.settings_schema import Settings
 from trading.errors import MarketloomError
 
 NEEDED_BYTES = 2 * 10**9

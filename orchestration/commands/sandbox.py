@@ -18,8 +18,8 @@ from rich.console import Console
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.sandbox_market import sandbox_opening
 from orchestration.postgres.embedded import prepare_home
-from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
+from orchestration.settings_schema import Settings
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.exchange.export import Form, export, write_export
 from streaming.sandbox.exchange.store import ExchangeStore

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from orchestration.sections import Settings
+from orchestration.settings_schema import Settings
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay
 from streaming.sandbox.model import Listing, Prices

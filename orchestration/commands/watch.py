@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestration.postgres.embedded import prepare_home
-from orchestration.sections import Settings
 from orchestration.settings import home_folder, load_settings
+from orchestration.settings_schema import Settings
 from orchestration.sources import CRYPTOCOMPARE_KEY
 from orchestration.venues import sandbox_client
 from streaming.connection.budget import budget_for

@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
-from orchestration.sections import Settings
 from orchestration.settings import load_settings
+from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.sections import Settings
 from orchestration.settings import load_settings
+from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, machine_time, sandbox_time
 from trading.errors import InvalidSettings, InvalidValue, NotAuthorised, VenueUnreachable
 from trading.market import Pair

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml.decision.decide import decision_id
+from ml.decision.decision_id import decision_id
 from sensors.decisions import decision_sensor
 from streaming.bus import CANDLE_CLOSED, candle_closed
 from tests.memory_bus import MemoryBus

@@ -5,10 +5,10 @@ from operator import attrgetter
 
 from trading.market import Instrument
 from trading.orders import Side
-from trading.risk.case import AccountAmounts, AmountsPerUnit, Case, VenueTerms
 from trading.risk.correlation import correlated_size
 from trading.risk.exact import EXACT, ONE, exact_limits, number, on_grid
 from trading.risk.limits import Limits
+from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
 from trading.risk.rules import ENTRY_ONLY, RULES
 from trading.risk.sizing import allowed_leverage, closing_bound, entry_bound, spendable_balance
 from trading.risk.values import (
@@ -39,40 +39,40 @@ def assess(
     guard entries, and the numbers that it does not need: a position that cannot be closed is never the safe side.
     """
     with localcontext(EXACT):
-        case = build_case(
+        inputs = build_rule_inputs(
             proposal=proposal, state=state, market=market, ages=ages, instrument=instrument, limits=limits
         )
-        answers = _answers(case)
+        answers = _answers(inputs)
         failed = next((name for name, answer in answers.items() if not answer.passes), None)
-        trailing_after = case.entry + case.sign * case.exact.trailing_after * case.risked
+        trailing_after = inputs.entry + inputs.sign * inputs.exact.trailing_after * inputs.risked
     protected = failed is None and not proposal.reduces
     return RiskAssessment(
         approved=failed is None,
-        adjusted_size=case.size if failed is None else Decimal(0),
-        adjusted_leverage=case.leverage if failed is None else ONE,
-        stop_loss_price=case.stop if protected else None,
-        take_profit_price=case.take_profit if protected else None,
+        adjusted_size=inputs.size if failed is None else Decimal(0),
+        adjusted_leverage=inputs.leverage if failed is None else ONE,
+        stop_loss_price=inputs.stop if protected else None,
+        take_profit_price=inputs.take_profit if protected else None,
         trailing_after_price=trailing_after if protected else None,
-        trailing_distance=case.risked if protected else None,
+        trailing_distance=inputs.risked if protected else None,
         rejection_reason=f"{failed}: {answers[failed].sentence}" if failed else "",
         answers=answers,
     )
 
 
-def _answers(case: Case) -> dict[str, Answer]:
-    if case.proposal.reduces:
-        return {name: _SKIPPED if name in ENTRY_ONLY else rule(case) for name, rule in RULES.items()}
-    return {name: rule(case) for name, rule in RULES.items()}
+def _answers(inputs: RuleInputs) -> dict[str, Answer]:
+    if inputs.proposal.reduces:
+        return {name: _SKIPPED if name in ENTRY_ONLY else rule(inputs) for name, rule in RULES.items()}
+    return {name: rule(inputs) for name, rule in RULES.items()}
 
 
-def build_case(
+def build_rule_inputs(
     proposal: Proposal,
     state: AccountState,
     market: MarketState,
     ages: Ages,
     instrument: Instrument,
     limits: Limits,
-) -> Case:
+) -> RuleInputs:
     """Convert every number and size the order; to be called inside EXACT, never raises."""
     exact = exact_limits(limits)
     account = AccountAmounts._make(map(number, _amounts(state)))
@@ -95,7 +95,7 @@ def build_case(
     else:
         bound = entry_bound(exact, account, spendable, per_unit)
         share = correlated_size(market, instrument, limits, exact)
-    return Case(
+    return RuleInputs(
         proposal=proposal,
         state=state,
         market=market,

@@ -4,22 +4,22 @@ from decimal import Decimal
 
 from trading.market import Instrument
 from trading.orders import Side
-from trading.risk.case import Case
 from trading.risk.exact import NAN, ONE, ExactLimits, exceeds, number
 from trading.risk.limits import Limits
+from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer, MarketState, OtherPosition
 
 BTC = "BTC"
 
 
-def correlated_positions(case: Case) -> Answer:
+def correlated_positions(inputs: RuleInputs) -> Answer:
     """Pass while not too many positions would lose together."""
     side, limit, threshold = (
-        case.proposal.side,
-        case.limits.correlated_positions,
-        case.limits.correlated_above,
+        inputs.proposal.side,
+        inputs.limits.correlated_positions,
+        inputs.limits.correlated_above,
     )
-    others = case.state.others or ()
+    others = inputs.state.others or ()
     count = 1 + sum(exceeds(_correlation_of_gains(side, other), threshold) for other in others)
     note = "{} with this one, at most {}; correlated above {:g}", count, limit, threshold
     return Answer(count, limit, count <= limit, note)
@@ -34,15 +34,17 @@ def _correlation_of_gains(side: Side, other: OtherPosition) -> Decimal:
     return correlation if other_side is side else -correlation
 
 
-def btc_correlation(case: Case) -> Answer:
+def btc_correlation(inputs: RuleInputs) -> Answer:
     """Limit a pair that moves with BTC to a part of the size."""
-    measured, share = case.market.btc_correlation, case.correlated_share
-    limit = case.bound.quantity * share
-    if case.instrument.pair.base == BTC:
-        return Answer(case.size, limit, case.size <= limit, ("the pair is BTC's own",))
+    measured, share = inputs.market.btc_correlation, inputs.correlated_share
+    limit = inputs.bound.quantity * share
+    if inputs.instrument.pair.base == BTC:
+        return Answer(inputs.size, limit, inputs.size <= limit, ("the pair is BTC's own",))
     known = "not known" if measured is None else f"{measured:.2f}"
     words = "correlation {}, the whole size up to {:g}: {:g} of it is left"
-    return Answer(case.size, limit, case.size <= limit, (words, known, case.limits.correlated_above, share))
+    return Answer(
+        inputs.size, limit, inputs.size <= limit, (words, known, inputs.limits.correlated_above, share)
+    )
 
 
 def correlated_size(

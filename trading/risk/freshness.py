@@ -2,48 +2,50 @@
 
 from math import isnan
 
-from trading.risk.case import Case
 from trading.risk.exact import number
+from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
 
-def clock_skew(case: Case) -> Answer:
+def clock_skew(inputs: RuleInputs) -> Answer:
     """Pass when no input comes from the future, as far as clocks can tell."""
     words = "{:.1f} s ahead of the decision's clock, at most {:g}"
-    return _age_of_needed(case.ages.clock_skew_seconds, case.limits.clock_skew_seconds, words)
+    return _age_of_needed(inputs.ages.clock_skew_seconds, inputs.limits.clock_skew_seconds, words)
 
 
-def candle_age(case: Case) -> Answer:
+def candle_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the newest candle."""
-    return _age_of_needed(case.ages.candle, case.limits.candle_age, "{:.1f} candles old, at most {:g}")
+    return _age_of_needed(inputs.ages.candle, inputs.limits.candle_age, "{:.1f} candles old, at most {:g}")
 
 
-def feature_age(case: Case) -> Answer:
+def feature_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the markets behind the features."""
-    return _age_of_needed(case.ages.features, case.limits.feature_age, "{:.1f} candles old, at most {:g}")
+    return _age_of_needed(inputs.ages.features, inputs.limits.feature_age, "{:.1f} candles old, at most {:g}")
 
 
-def balance_age(case: Case) -> Answer:
+def balance_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the oldest order without a known outcome."""
     words = "oldest order without an outcome {:.1f} candles ago, at most {:g}"
-    return _age_of_needed(case.ages.balance, case.limits.balance_age, words)
+    return _age_of_needed(inputs.ages.balance, inputs.limits.balance_age, words)
 
 
-def price_age(case: Case) -> Answer:
+def price_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the prices that equity and every cap rest on."""
-    ages, limit = case.ages, case.limits.price_age
+    ages, limit = inputs.ages, inputs.limits.price_age
     return _age_if_used(ages.prices, limit, "{:.1f} candles old, at most {:g}: {}", ages.oldest_price)
 
 
-def policy_age(case: Case) -> Answer:
+def policy_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the champion, if it voted."""
-    return _age_if_used(case.ages.policy_days, case.limits.policy_age_days, "{:.1f} days old, at most {:g}")
+    return _age_if_used(
+        inputs.ages.policy_days, inputs.limits.policy_age_days, "{:.1f} days old, at most {:g}"
+    )
 
 
-def sentiment_age(case: Case) -> Answer:
+def sentiment_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the newest article, if the analyst voted."""
     words = "{:.1f} hours old, at most {:g}"
-    return _age_if_used(case.ages.sentiment_hours, case.limits.sentiment_age_hours, words)
+    return _age_if_used(inputs.ages.sentiment_hours, inputs.limits.sentiment_age_hours, words)
 
 
 def _age_if_used(age: float | None, limit: float, words: str, *details: str) -> Answer:

@@ -13,9 +13,9 @@ from itertools import takewhile
 from trading.market import Pair
 from trading.portfolio.exact import exactly
 from trading.portfolio.trades import ClosedTrade
-from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
 from trading.risk.limits import Limits
+from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer, Halt, HaltKind
 
 
@@ -104,48 +104,48 @@ def _round_trips(trades: Sequence[ClosedTrade]) -> list[tuple[datetime, Decimal]
     return sorted(trips.values(), key=lambda trip: trip[0])
 
 
-def drawdown(case: Case) -> Answer:
+def drawdown(inputs: RuleInputs) -> Answer:
     """Refuse entries from a drawdown until a person resumes, even if the equity recovers."""
     return _loss(
-        case,
+        inputs,
         HaltKind.DRAWDOWN,
-        before=case.account.equity_peak,
-        limit=case.exact.drawdown,
+        before=inputs.account.equity_peak,
+        limit=inputs.exact.drawdown,
         words="equity {:.2%} below its peak; from {:.2%} on trading is paused until a person resumes",
     )
 
 
-def daily_loss(case: Case) -> Answer:
+def daily_loss(inputs: RuleInputs) -> Answer:
     """Refuse entries from a lost day until the next UTC day, even if the equity recovers."""
     return _loss(
-        case,
+        inputs,
         HaltKind.DAILY_LOSS,
-        before=case.account.day_opening_equity,
-        limit=case.exact.daily_loss,
+        before=inputs.account.day_opening_equity,
+        limit=inputs.exact.daily_loss,
         words="equity {:.2%} below the day's opening; from {:.2%} on no new position until the next UTC day",
     )
 
 
-def losing_streak(case: Case) -> Answer:
+def losing_streak(inputs: RuleInputs) -> Answer:
     """Refuse entries for a while after losses in a row."""
-    limit = case.limits.losing_streak
-    if reason := _active_halt(case, HaltKind.LOSING_STREAK):
+    limit = inputs.limits.losing_streak
+    if reason := _active_halt(inputs, HaltKind.LOSING_STREAK):
         return Answer(limit, limit, False, ("{}", reason))
     return Answer(0, limit, True, ("no cool-down",))
 
 
-def _loss(case: Case, kind: HaltKind, before: Decimal, limit: Decimal, words: str) -> Answer:
-    lost = before - case.account.equity
+def _loss(inputs: RuleInputs, kind: HaltKind, before: Decimal, limit: Decimal, words: str) -> Answer:
+    lost = before - inputs.account.equity
     measured = quotient(lost, before)
-    if reason := _active_halt(case, kind):
+    if reason := _active_halt(inputs, kind):
         return Answer(measured, limit, False, ("{}", reason))
     passes = before > ZERO and lost < limit * before
     return Answer(measured, limit, passes, (words, measured, limit))
 
 
-def _active_halt(case: Case, kind: HaltKind) -> str:
+def _active_halt(inputs: RuleInputs, kind: HaltKind) -> str:
     """Since when, until when and why; empty while no halt of this kind is active."""
-    for halt in case.state.halts or ():
+    for halt in inputs.state.halts or ():
         if halt.kind is kind:
             end = f"until {halt.until:%Y-%m-%d %H:%M} UTC" if halt.until else "until a person resumes"
             return f"halted since {halt.since:%Y-%m-%d %H:%M} UTC {end}: {halt.reason}"

@@ -6,38 +6,38 @@ from decimal import Decimal
 import polars as pl
 
 from trading.portfolio import Position
-from trading.risk.case import Case
 from trading.risk.exact import ZERO, quotient
+from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
 
-def stop_loss(case: Case) -> Answer:
+def stop_loss(inputs: RuleInputs) -> Answer:
     """Pass when there is a stop, on the losing side of the entry and near enough."""
-    risked, limit = case.risked, case.exact.stop_distance
-    measured = quotient(risked, case.entry)
-    if case.proposal.stop is None:
+    risked, limit = inputs.risked, inputs.exact.stop_distance
+    measured = quotient(risked, inputs.entry)
+    if inputs.proposal.stop is None:
         return Answer(measured, limit, False, ("missing: no entry without a stop",))
-    side = "below" if case.sign > 0 else "above"
-    passes = ZERO < risked <= limit * case.entry and case.stop > ZERO
+    side = "below" if inputs.sign > 0 else "above"
+    passes = ZERO < risked <= limit * inputs.entry and inputs.stop > ZERO
     note = "{:.2%} {} the entry, more than 0 and at most {:.2%}", measured, side, limit
     return Answer(measured, limit, passes, note)
 
 
-def trailing_stop(case: Case) -> Answer:
+def trailing_stop(inputs: RuleInputs) -> Answer:
     """Pass when the gain after which the stop follows the best price can be reached."""
-    after = case.entry + case.sign * case.exact.trailing_after * case.risked
-    passes = case.risked > ZERO and after > ZERO
-    note = "from {:.8g} on, {:.8g} behind the best price", after, case.risked
+    after = inputs.entry + inputs.sign * inputs.exact.trailing_after * inputs.risked
+    passes = inputs.risked > ZERO and after > ZERO
+    note = "from {:.8g} on, {:.8g} behind the best price", after, inputs.risked
     return Answer(after, ZERO, passes, note)
 
 
-def take_profit(case: Case) -> Answer:
+def take_profit(inputs: RuleInputs) -> Answer:
     """Pass when there is a target, and it is worth the risk."""
-    limit, reward = case.exact.reward_risk, case.sign * (case.take_profit - case.entry)
-    measured = quotient(reward, case.risked)
-    if case.proposal.take_profit is None:
+    limit, reward = inputs.exact.reward_risk, inputs.sign * (inputs.take_profit - inputs.entry)
+    measured = quotient(reward, inputs.risked)
+    if inputs.proposal.take_profit is None:
         return Answer(measured, limit, False, ("missing: no entry without a take profit",))
-    passes = case.risked > ZERO and reward >= limit * case.risked and case.take_profit > ZERO
+    passes = inputs.risked > ZERO and reward >= limit * inputs.risked and inputs.take_profit > ZERO
     return Answer(measured, limit, passes, ("reward {:.2f} x the risk, at least {:g}", measured, limit))
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from trading.risk import correlation, freshness, halts, numbers, protection, sizing, venue
-from trading.risk.case import Case
+from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
-Rule = Callable[[Case], Answer]
+Rule = Callable[[RuleInputs], Answer]
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {

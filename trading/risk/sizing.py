@@ -16,7 +16,6 @@ A closing order is bound by the quantity to close and the whole free balance, wi
 from decimal import ROUND_DOWN, Decimal
 
 from trading.orders import Side
-from trading.risk.case import AccountAmounts, AmountsPerUnit, Case, SizeBound, VenueTerms
 from trading.risk.exact import (
     ONE,
     ZERO,
@@ -28,6 +27,7 @@ from trading.risk.exact import (
     quotient,
     quotient_up,
 )
+from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, SizeBound, VenueTerms
 from trading.risk.values import Answer, MarketState, Proposal
 
 LEVERAGE_STEP = Decimal("0.01")
@@ -90,51 +90,51 @@ def allowed_leverage(
     return allowed if allowed > ONE else ONE
 
 
-def leverage(case: Case) -> Answer:
+def leverage(inputs: RuleInputs) -> Answer:
     """Pass when at least 1 is proposed, and what is left of it is allowed by limit, venue, record and volatility."""
-    used, allowed = case.leverage, case.allowed_leverage
-    note = "{:.2f} x of the proposed {} x; {:.2f} x is allowed", used, case.proposal.leverage, allowed
+    used, allowed = inputs.leverage, inputs.allowed_leverage
+    note = "{:.2f} x of the proposed {} x; {:.2f} x is allowed", used, inputs.proposal.leverage, allowed
     return Answer(used, allowed, ONE <= used <= allowed, note)
 
 
-def risk_per_trade(case: Case) -> Answer:
+def risk_per_trade(inputs: RuleInputs) -> Answer:
     """Limit what the stop would lose."""
-    return _share(case, case.size * case.per_unit.risk, case.exact.risk_per_trade, "lost at the stop")
+    return _share(inputs, inputs.size * inputs.per_unit.risk, inputs.exact.risk_per_trade, "lost at the stop")
 
 
-def position_cap(case: Case) -> Answer:
+def position_cap(inputs: RuleInputs) -> Answer:
     """Limit what this pair's position would be worth."""
-    value = case.account.position_value + case.size * case.per_unit.value
-    return _share(case, value, case.exact.position_cap, "in this position")
+    value = inputs.account.position_value + inputs.size * inputs.per_unit.value
+    return _share(inputs, value, inputs.exact.position_cap, "in this position")
 
 
-def asset_cap(case: Case) -> Answer:
+def asset_cap(inputs: RuleInputs) -> Answer:
     """Limit what positions of one asset would be worth, of the pair's base or its quote."""
-    exposure = max(case.account.base_exposure, case.account.quote_exposure)
-    value = exposure + case.size * case.per_unit.value
-    return _share(case, value, case.exact.asset_cap, "in positions of one asset")
+    exposure = max(inputs.account.base_exposure, inputs.account.quote_exposure)
+    value = exposure + inputs.size * inputs.per_unit.value
+    return _share(inputs, value, inputs.exact.asset_cap, "in positions of one asset")
 
 
-def total_exposure(case: Case) -> Answer:
+def total_exposure(inputs: RuleInputs) -> Answer:
     """Limit what all positions would be worth."""
-    value = case.account.exposure_value + case.size * case.per_unit.value
-    return _share(case, value, case.exact.total_exposure, "in all positions")
+    value = inputs.account.exposure_value + inputs.size * inputs.per_unit.value
+    return _share(inputs, value, inputs.exact.total_exposure, "in all positions")
 
 
-def _share(case: Case, value: Decimal, limit: Decimal, words: str) -> Answer:
-    equity = case.account.equity
+def _share(inputs: RuleInputs, value: Decimal, limit: Decimal, words: str) -> Answer:
+    equity = inputs.account.equity
     measured = quotient(value, equity)
     passes = value <= limit * equity and equity > ZERO
     return Answer(measured, limit, passes, ("{:.2%} of equity {}, at most {:.2%}", measured, words, limit))
 
 
-def balance(case: Case) -> Answer:
+def balance(inputs: RuleInputs) -> Answer:
     """Pass when the order can be paid and leaves the reserve alone."""
-    pair = case.instrument.pair
-    asset = pair.quote if case.sign > 0 else pair.base
-    needed, spendable = case.size * case.per_unit.cost, case.spendable
-    passes = needed <= spendable and case.leverage > ZERO
-    if case.leverage != ONE:
-        needed, spendable = quotient(needed, case.leverage), quotient(spendable, case.leverage)
+    pair = inputs.instrument.pair
+    asset = pair.quote if inputs.sign > 0 else pair.base
+    needed, spendable = inputs.size * inputs.per_unit.cost, inputs.spendable
+    passes = needed <= spendable and inputs.leverage > ZERO
+    if inputs.leverage != ONE:
+        needed, spendable = quotient(needed, inputs.leverage), quotient(spendable, inputs.leverage)
     note = "ties up {:.8g} {}, {:.8g} may be spent", needed, asset, spendable
     return Answer(needed, spendable, passes, note)

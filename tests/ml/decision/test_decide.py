@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.decision.decide import decide, decision_id, protective_exit
+from ml.decision.decide import decide, protective_exit
+from ml.decision.decision_id import decision_id
 from ml.decision.explanation import explain
 from ml.decision.inputs import DecisionInputs, OldestPrice
 from ml.decision.receipt import candles_sha256, canonical_bytes

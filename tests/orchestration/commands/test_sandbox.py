@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchestration.commands.sandbox_market import MARKET_FILE, sandbox_opening
-from orchestration.sections import Settings
 from orchestration.settings import load_settings
+from orchestration.settings_schema import Settings
 from streaming.sandbox.exchange.recovery import PRELOADED_TICKS
 from streaming.sandbox.server import Opening
 from trading.errors import InvalidSettings, InvalidValue, UnreadableFile

@@ -21,7 +21,7 @@ from tests.trading.risk.risk_case import (
     verdict,
 )
 from trading.risk import RULES, MarketState
-from trading.risk.assessment import build_case
+from trading.risk.assessment import build_rule_inputs
 from trading.risk.exact import EXACT
 
 
@@ -161,6 +161,6 @@ def test_positions_of_one_asset_are_capped_together(asset: str) -> None:
 )
 def test_an_unbounded_size_is_refused_by_each_rule_of_size(rule: str, size: str) -> None:
     with localcontext(EXACT):
-        case = build_case(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
+        case = build_rule_inputs(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
         assert RULES[rule](case).passes
         assert not RULES[rule](replace(case, size=Decimal(size))).passes

@@ -52,7 +52,7 @@ class SizeBound(NamedTuple):
 
 
 @dataclass(slots=True)  # not frozen: making a frozen one takes several times as long
-class Case:
+class RuleInputs:
     """Everything that the rules read. Nothing changes once it is made."""
 
     proposal: Proposal
