@@ -69,7 +69,7 @@ def main() -> int:
 def compare_all(
     title: str, file: Path, broken: dict[Environment, str], folder: Path, sweep: Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Prints the table; what each peer told, by name."""
+    """Print the table; return what each peer reported, by name."""
     market = Market.read(file)
     mine = ours.backtest(market)
     table = Table(
@@ -103,7 +103,7 @@ def compare_all(
 
 
 def ask(peer: Peer, market: Path, ledger: Path, sweep: Path | None, folder: Path) -> dict[str, Any] | str:
-    """What it tells, or in words what went wrong."""
+    """Return the peer's report, or its error in words."""
     more = (str(sweep), str(folder / f"{peer.name}.totals.npz")) if sweep and peer.sweeps else ()
     module = f"benchmarks.peers.{peer.module}"
     command = [str(peer.environment.python), "-m", module, str(market), str(ledger), *peer.arguments, *more]
@@ -152,7 +152,7 @@ def beside(theirs: float | None, mine: float) -> tuple[str, str]:
 
 
 def write_markets(folder: Path) -> dict[str, Path]:
-    """The year, the year with a tight stop, and the signals of every pair of windows."""
+    """Yield the year, the year with a tight stop, and the signals of every pair of windows."""
     files = {name: folder / f"{name}.npz" for name in ("year", "tight", "sweep")}
     markets.main([str(files["year"])])
     year = dict(np.load(files["year"]))

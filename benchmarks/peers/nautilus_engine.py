@@ -113,7 +113,7 @@ def main(market_file: str, trades_file: str) -> None:
 
 
 def ledger_of(engine: BacktestEngine, market: Market) -> tuple[Ledger, float]:
-    """Closed trades from the fills: a decision fills at the close it was made at, which is the next bar's open."""
+    """Build closed trades from the fills: a decision fills at its close, which is the next bar's open."""
     fills = engine.trader.generate_fills_report().sort_values("ts_event", kind="stable")
     buying = (fills["order_side"] == "BUY").to_numpy()
     price = fills["last_px"].astype(float).to_numpy()

@@ -31,12 +31,12 @@ def simulated(market: Market, entries: Any, exits: Any, engine: str) -> Any:
 
 
 def ledgered(market: Market, engine: str) -> Any:
-    """What a back-test leaves behind: orders, trades, the equity curve and its drawdown."""
+    """Return the results of a back-test: orders, trades, the equity curve and its drawdown."""
     return told(simulated(market, market.entries, market.exits, engine))
 
 
 def from_prices(market: Market, engine: str) -> Any:
-    """The same with its own averages and crosses; they start differently from ours, so only the time counts."""
+    """Run the same with its own averages and crosses; they start differently from ours, so only the time counts."""
     fast, slow = (vbt.MA.run(market.close, window, ewm=True, engine=engine) for window in WINDOWS)
     entries, exits = fast.ma_crossed_above(slow).to_numpy(), fast.ma_crossed_below(slow).to_numpy()
     return told(simulated(market, entries, exits, engine))

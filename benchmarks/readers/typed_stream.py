@@ -85,7 +85,7 @@ decode = Decoder(Trades | Tickers | Candles | Books).decode
 
 
 def decode_to_events(frame: str) -> list[events.Event]:
-    """The decoded frame as our events, each made by its constructor."""
+    """Convert the decoded frame to our events, each made by its constructor."""
     message: Any = decode(frame)
     make = MAKERS[type(message)]
     return [make(row, message.type) for row in message.data]

@@ -92,7 +92,7 @@ class _CcxtVenue:
         return CandlePage(found.filter(found["open_time"] < covered), start, covered)
 
     def _first_days(self, pair: Pair) -> pl.DataFrame:
-        """The first page of daily candles that is not empty."""
+        """Fetch the first page of daily candles that is not empty."""
         timeframe, start, now = self._longest_timeframe(), EARLIEST_CANDLE, self._clock()
         while start <= now:
             found = self._fetch(pair, timeframe, start)
@@ -124,7 +124,7 @@ class _CcxtVenue:
             )
 
     def _fetch(self, pair: Pair, timeframe: Timeframe, since: datetime) -> pl.DataFrame:
-        """The oldest candles that open at or after `since`, as many as one request gives."""
+        """Fetch the oldest candles that open at or after `since`, as many as one request gives."""
         symbol, limit = self._symbol(pair), self._limit(pair)
         milliseconds = microseconds(since) // 1000
         candles = self._call_with_retries(

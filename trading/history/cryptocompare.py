@@ -163,7 +163,7 @@ class _CryptoCompare:
         return first
 
     def _fetch(self, pair: Pair, interval: _Interval, before: datetime, points: int) -> CandleResponse:
-        """The newest `points` intervals that open before `before`, or fewer."""
+        """Fetch the newest `points` intervals that open before `before`, or fewer."""
         last = _seconds(before) - 1
         response = retry(lambda: self._fetch_once(pair, interval, last, points), self._sleep)
         if response.times and not 0 <= min(response.times) <= max(response.times) <= last:
@@ -196,7 +196,7 @@ class _CryptoCompare:
         }
 
     def _legacy_query(self, pair: Pair, interval: _Interval, last: int, points: int) -> dict[str, Any]:
-        """The legacy `limit` counts the steps between the candles, not the candles."""
+        """Return the query; the legacy `limit` counts the steps between the candles, not the candles."""
         query = {"fsym": pair.base, "tsym": pair.quote, "e": self._market, "toTs": last}
         return query | {"limit": max(points - 1, 1), "aggregate": interval.count, "tryConversion": "false"}
 

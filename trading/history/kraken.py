@@ -197,7 +197,7 @@ def _new_rows(pair: Pair, page: TradesPage, known: set[int]) -> list[TradeRow]:
 
 
 def _read_trades(pages: CachedPages, start: datetime, end: datetime) -> tuple[datetime, pl.DataFrame]:
-    """The cached trades, and their beginning: only what lies before the first trade of all may be missing."""
+    """Return the cached trades and their beginning: only what lies before the first trade of all may be missing."""
     missing = pages.missing_ranges(start, end)
     begin = missing[0][1] if missing and missing[0][0] == start else start
     return begin, pages.read(begin, end) if begin < end else TRADE_SCHEMA.to_frame()
@@ -214,7 +214,7 @@ def _first_complete_open(first: datetime, trade_id: int, timeframe: Timeframe) -
 
 
 def _cursor_before(time: datetime) -> int:
-    """The cursor for all trades from `time` on: Trades begins after its cursor."""
+    """Return the cursor for all trades from `time` on: Trades begins after its cursor."""
     return max((time - EPOCH) // MICROSECOND * 1000 - 1, 0)
 
 

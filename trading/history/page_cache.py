@@ -261,7 +261,7 @@ def _read_page(page: _Page) -> pl.DataFrame:
 
 
 def _read_bytes(page: _Page) -> bytes:
-    """The page's bytes as they were written; the checksum in its name is trusted, so no parser meets other bytes."""
+    """Read the page's bytes as written; the checksum in its name is verified, so no parser meets other bytes."""
     try:
         content = page.path.read_bytes()
     except OSError as error:

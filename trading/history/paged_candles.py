@@ -108,7 +108,7 @@ class PagedCandles:
         return pl.concat([stored, self._fetch(pair, cached, settled), newest])
 
     def _cached_until(self, pages: CachedPages, pair: Pair, start: datetime, end: datetime) -> datetime:
-        """The time up to which [start, end) is cached completely: `end`, or the newest row that the venue has."""
+        """Return the time up to which [start, end) is cached completely: `end`, or the newest row of the venue."""
         if pages.missing_ranges(start, end):
             with pages.locked():
                 self._download(pages, pair, start, end)
@@ -144,7 +144,7 @@ class PagedCandles:
         log_progress(f"{self.origin} {pair} {self._timeframe.value} candles", reached, *whole, done)
 
     def _passed_time(self, pages: CachedPages, pair: Pair) -> datetime:
-        """A time that the venue has passed: it has a row that opened then, or cached pages that end then."""
+        """Return a time that the venue has passed: it has a row that opened then, or cached pages that end then."""
         cached = [end for _, end in pages.covered_ranges()[-1:]]
         return max([self._newest_opens.get(pair, EPOCH), *cached])
 
@@ -169,7 +169,7 @@ class PagedCandles:
         return page
 
     def _current_open(self) -> datetime:
-        """The open time of the candle that is not closed yet by the clock."""
+        """Return the open time of the candle that is not closed yet by the clock."""
         return self._timeframe.floor(self._clock())
 
     def _chunk_end(self, time: datetime) -> datetime:
@@ -177,5 +177,5 @@ class PagedCandles:
 
 
 def _remaining(page: CandlePage, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """The rest of [start, end) without the page, which begins or ends it."""
+    """Return the rest of [start, end) without the page, which begins or ends it."""
     return (page.end, end) if page.start == start else (start, page.start)

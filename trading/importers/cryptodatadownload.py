@@ -45,7 +45,7 @@ def _header_line(start: FileStart) -> int | None:
 
 
 def _open_time(columns: tuple[str, ...]) -> pl.Expr:
-    """The open time; null where a file gives the time twice and the two disagree."""
+    """Parse the open time; null where a file gives the time twice and the two disagree."""
     date = parse_text_time(pl.col("date"))
     for unix in UNIX_COLUMNS:
         if unix in columns:
@@ -55,7 +55,7 @@ def _open_time(columns: tuple[str, ...]) -> pl.Expr:
 
 
 def _base_volume(path: Path, table: pl.DataFrame, columns: tuple[str, ...]) -> str:
-    """The other volume column counts the quote currency."""
+    """Name the base volume's column; the other volume column counts the quote currency."""
     symbols = table["symbol"].drop_nulls().unique().sort().to_list()
     for pair in filter(None, map(pair_from_symbol, symbols)):
         for base in (pair.base, "XBT" if pair.base == "BTC" else pair.base):

@@ -75,12 +75,12 @@ def _timeframe(raw: RawCandles, venue: str, flag: Timeframe | None, name: Timefr
 
 
 def _is_sparse(step: timedelta, named: Timeframe | None, venue: str) -> bool:
-    """A few candles of a quiet market may all lie several windows apart: then name or flag must give the timeframe."""
+    """Return whether a quiet market's few candles may lie several windows apart: name or flag must tell."""
     return named is not None and venue in TRADED_CANDLES_ONLY and not step % named.duration
 
 
 def _usual_step(raw: RawCandles) -> timedelta | None:
-    """The most common distance between open times, the shortest of them when several are."""
+    """Return the most common distance between open times, the shortest of them when several are."""
     opens = raw.numbers["open_time"].drop_nulls().unique().sort()
     distances: Counter[timedelta] = Counter(opens.diff().drop_nulls().to_list())
     return min(distances, key=lambda distance: (-distances[distance], distance), default=None)

@@ -113,7 +113,7 @@ def _file_name(file_format: str | None) -> str:
 
 
 def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The longest series with all that agree with it, and the names of those that do not."""
+    """Join the longest series with all that agree with it; return also the names of those that do not."""
     [(_, table), *others] = sorted(all_series, key=lambda series: series[1].height, reverse=True)
     disagreeing_series = []
     for name, other in others:

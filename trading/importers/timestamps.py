@@ -47,7 +47,7 @@ def parse_text_time(text: pl.Expr) -> pl.Expr:
 
 
 def _whole_number(stamp: pl.Expr) -> pl.Expr:
-    """Some vendors write 1609459200.0; a stamp with a real fraction is no open time and becomes null."""
+    """Convert to whole numbers: some vendors write 1609459200.0; a real fraction is no open time and becomes null."""
     value = stamp.cast(pl.Float64, strict=False)
     exact = pl.coalesce(stamp.cast(pl.Int64, strict=False), value.cast(pl.Int64, strict=False))
     return pl.when(value == value.floor()).then(exact)

@@ -110,7 +110,7 @@ def optimal_block_length(values: Array) -> int:
 
 
 def _last_significant(correlation: Array, run: int, count: int) -> int:
-    """The smallest lag, at least 1, after which `run` autocorrelations in a row are insignificant."""
+    """Find the smallest lag, at least 1, after which `run` autocorrelations in a row are insignificant."""
     limit = SIGNIFICANT * math.sqrt(math.log10(count) / count)
     quiet = np.abs(correlation[1:]) < limit
     runs = np.convolve(quiet, np.ones(run, dtype=np.int64), "valid") == run

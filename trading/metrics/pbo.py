@@ -79,7 +79,7 @@ def _sharpe(sums: Array, squares: Array, means: Array, size: int) -> Array:
 
 
 def _block_sums(table: Array, blocks: int) -> tuple[Array, Array, Array, int]:
-    """Sums and squared sums (blocks, strategies) about the means (strategies,), and periods in half the blocks."""
+    """Sum values and squares (blocks, strategies) about the means (strategies,), and periods in half the blocks."""
     length = len(table) // blocks
     used = table[len(table) - length * blocks :]
     means = used.mean(axis=0)

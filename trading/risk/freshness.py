@@ -55,7 +55,7 @@ def _age_if_used(age: float | None, limit: float, words: str, *details: str) -> 
 
 
 def _age_of_needed(age: float | None, limit: float, words: str, *details: str) -> Answer:
-    """An age that is not known is too old: no decision does without that input."""
+    """Judge an age of a needed input: one that is not known is too old."""
     known = age if type(age) is float else float(number(age))
     if isnan(known) and known is not age:
         return Answer(known, limit, False, ("not known, at most {:g}", limit))

@@ -68,7 +68,7 @@ def _daily_loss_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Hal
 
 
 def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
-    """The loss in words; empty while it is less than the limit."""
+    """Describe the loss; empty while it is less than the limit."""
     with exactly():
         lost, allowed = before - equity, Decimal(repr(limit)) * before
     if lost <= 0 or lost < allowed:
@@ -80,7 +80,7 @@ def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
 def _losing_streak_halt(
     trades: Sequence[ClosedTrade], existing: Sequence[Halt], limits: Limits, now: datetime
 ) -> Halt | None:
-    """It begins when the last of the losses was closed, whenever that is noticed."""
+    """Return the cool-down; it begins when the last of the losses was closed, whenever that is noticed."""
     counted = max((halt.since for halt in existing if halt.kind is HaltKind.LOSING_STREAK), default=None)
     trips = [
         trip for trip in _round_trips(trades) if trip[0] <= now and (counted is None or trip[0] > counted)
@@ -95,7 +95,7 @@ def _losing_streak_halt(
 
 
 def _round_trips(trades: Sequence[ClosedTrade]) -> list[tuple[datetime, Decimal]]:
-    """Closing time and gain of each, oldest first: a position that is closed in parts is one loss, not many."""
+    """Return closing time and gain of each, oldest first: a position that is closed in parts is one loss, not many."""
     trips: dict[tuple[Pair, datetime], tuple[datetime, Decimal]] = {}
     for trade in trades:
         key = (trade.pair, trade.opened_at)

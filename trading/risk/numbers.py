@@ -88,7 +88,7 @@ def _impossible_in_entry(inputs: RuleInputs) -> list[str]:
 
 
 def _impossible_in_closing(inputs: RuleInputs) -> list[str]:
-    """A position can be closed without knowing what the account is worth."""
+    """Name the wrong numbers of a closing order: it needs no value of the account."""
     side: object = inputs.proposal.side
     if not isinstance(side, Side):
         return ["side"]

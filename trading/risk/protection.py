@@ -68,7 +68,7 @@ def hit_protection(position: Position, candles: pl.DataFrame, trailing_after: fl
 def _trailing_level(
     entry: Decimal, first: Decimal | None, best: Decimal, trailing_after: float
 ) -> Decimal | None:
-    """The stop once `best` was reached. All prices are signed: higher is better."""
+    """Return the stop once `best` was reached. All prices are signed: higher is better."""
     if first is None:
         return None
     risked = entry - first

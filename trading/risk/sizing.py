@@ -57,7 +57,7 @@ def closing_bound(proposal: Proposal, spendable: Decimal, per_unit: AmountsPerUn
 
 
 def _smallest(*bounds: tuple[Decimal, str]) -> SizeBound:
-    """The first that leaves nothing, else the smallest; NaN leaves nothing."""
+    """Return the first bound that leaves nothing, else the smallest; NaN leaves nothing."""
     for quantity, rule in bounds:
         if not is_positive(quantity):
             return SizeBound(ZERO, rule)

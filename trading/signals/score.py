@@ -101,7 +101,7 @@ def _exhaustion(rsi: Number, score: Number) -> Number:
 
 
 def _breakout(values: Mapping[str, Number], volume_ratio: float) -> Number:
-    """The close outside its Bollinger band on volume, more so out of a squeeze (Bollinger inside Keltner)."""
+    """Score a close outside its Bollinger band on volume, more so out of a squeeze (Bollinger inside Keltner)."""
     outside = 2.0 * values["bollinger_percent_b"] - 1.0  # -1 and 1 are the bands
     excess = _share((abs(outside) - 1.0) / 0.3)
     volume = _share(2.0 * values["volume_ratio"] / volume_ratio - 1.0)

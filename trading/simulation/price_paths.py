@@ -128,7 +128,7 @@ def volumes(
 
 
 def _regimes(uniform: Floats, duration: timedelta, regime: int) -> tuple[npt.NDArray[np.int64], int]:
-    """A Markov chain: leave with the probability that gives the mean duration, to either other regime alike."""
+    """Walk a Markov chain: leave with the probability that gives the mean duration, to either other regime alike."""
     leave = [min(duration / mean, 0.9) for mean in REGIME_DURATION]
     chain = np.empty(BLOCK_LENGTH, dtype=np.int64)
     for i, (chance, choice) in enumerate(uniform.tolist()):
@@ -150,7 +150,7 @@ def _log_volatility(shock: Floats, duration: timedelta, level: float) -> Floats:
 
 
 def _outages(rng: np.random.Generator, duration: timedelta) -> Booleans:
-    """Runs of missing candles inside the block."""
+    """Draw runs of missing candles inside the block."""
     missing = np.zeros(BLOCK_LENGTH, dtype=np.bool_)
     starts = np.flatnonzero(rng.random(BLOCK_LENGTH) < min(duration / OUTAGE_EVERY, 0.01))
     lengths = np.ceil(rng.exponential(OUTAGE_LENGTH / duration, starts.size)).astype(int)

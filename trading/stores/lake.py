@@ -115,7 +115,7 @@ def _lock_folder(folder: Path) -> Iterator[int]:
 
 
 def _replace_part(part: Path, content: memoryview) -> None:
-    """The draft's name is fixed, so the draft of a killed writer is overwritten and never left behind."""
+    """Write a draft under a fixed name: the draft of a killed writer is overwritten and never left behind."""
     draft = part.with_name(DRAFT)
     try:
         with draft.open("wb") as file:

@@ -68,7 +68,7 @@ def _balances(connection: Connection, account: str) -> dict[str, Decimal]:
 
 
 def _upsert_order(connection: Connection, order: Order) -> None:
-    """A final state is written once: repeating it leaves the first reason and time."""
+    """Write a final state once: repeating it leaves the first reason and time."""
     connection.execute(
         "INSERT INTO orders (intent_id, status, reason, updated_at) "
         "VALUES (%(intent_id)s, %(status)s, %(reason)s, %(updated_at)s) ON CONFLICT (intent_id) DO UPDATE "

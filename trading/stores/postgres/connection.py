@@ -84,7 +84,7 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], ending: s
 
 
 def _parse_dsn(dsn: str) -> tuple[str, str]:
-    """Connection string with UTC and a time limit, and the address without secrets."""
+    """Return the connection string with UTC and a time limit, and the address without secrets."""
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
@@ -100,7 +100,7 @@ def _parse_dsn(dsn: str) -> tuple[str, str]:
 
 
 def _is_alive(connection: Connection) -> bool:
-    """A round trip of 0.1 ms: an idle connection does not notice that the server was restarted."""
+    """Test the connection, a round trip of 0.1 ms: an idle one does not notice that the server was restarted."""
     if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
         return not connection.closed  # inside a transaction of this thread
     try:

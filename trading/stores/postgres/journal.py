@@ -132,7 +132,7 @@ class PostgresJournal:
             book(connection, self._lock_intent(connection, order.intent_id), order, fills)
 
     def _lock_intent(self, connection: Connection, intent_id: str) -> OrderIntent:
-        """The account's row is the lock: whatever changes its balances waits here for its turn."""
+        """Lock the account's row: whatever changes its balances waits here for its turn."""
         row = _fetch_one(connection, "SELECT * FROM order_intents WHERE intent_id = %s", intent_id)
         if row is None:
             raise NotStored(f"no intent {intent_id}: record the decision with its intent first")

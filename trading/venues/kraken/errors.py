@@ -117,7 +117,7 @@ def error_from(method: str, texts: Sequence[str], changes: bool) -> MarketloomEr
 
 
 def _classify(text: str) -> tuple[ErrorClass, str]:
-    """The class of an error string, and the advice."""
+    """Return the class of an error string, and the advice."""
     for error_class, advices in _ADVICE.items():
         for beginning, advice in advices.items():
             if text.startswith(beginning):

@@ -121,7 +121,7 @@ def _status(pair: Pair, status: str) -> PairStatus:
 
 
 def _maximum_leverage(listed: AssetPair) -> Decimal:
-    """The leverage that is offered on both sides."""
+    """Return the leverage that is offered on both sides."""
     return min(
         max(map(Decimal, side), default=NO_LEVERAGE) for side in (listed.leverage_buy, listed.leverage_sell)
     )

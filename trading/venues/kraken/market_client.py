@@ -136,7 +136,7 @@ class KrakenMarketClient:
     def _read_raw(
         self, method: str, pair: Pair, fields: Mapping[str, object]
     ) -> tuple[msgspec.Raw, msgspec.Raw]:
-        """The undecoded rows of the pair, and the cursor."""
+        """Return the undecoded rows of the pair, and the cursor."""
         listings = self.listings()
         query = {"pair": listings.listing(pair).altname} | given_fields(fields)
         found = self._calls.read_public(method, dict[str, msgspec.Raw], query)

@@ -73,7 +73,7 @@ class OrderLookup:
         return trades
 
     def _closed_around(self, time: datetime) -> Iterator[tuple[str, OrderInfo]]:
-        """Closed orders of these minutes, without trusting that Kraken finds closed ones by client order id."""
+        """Read closed orders of these minutes, without trusting that Kraken finds closed ones by client order id."""
         start, end = int((time - SEARCH_RADIUS).timestamp()), int((time + SEARCH_RADIUS).timestamp())
         for page in range(MAX_PAGES):
             closed = self._client.closed_orders(start=start, end=end, offset=page * PAGE_SIZE).closed

@@ -139,7 +139,7 @@ class RestCalls:
         )
 
     def _call_private(self, method: str, fields: Mapping[str, str], changes: bool) -> Envelope:
-        """A refused nonce changed nothing: the call goes out again with a newer one, whatever it is."""
+        """Send a signed call; a refused nonce changed nothing, so the call goes out again with a newer one."""
         named = method + self._where
         for attempt in range(MAX_NONCES):
             envelope = _receive(named, lambda: self._post_signed(method, fields), changes)

@@ -144,7 +144,7 @@ class KrakenVenue:
         return self._send(intent, record, clock)
 
     def _age_refusal(self, intent: OrderIntent) -> str:
-        """The reason not to place an old entry; empty for a young one. What closes a position is placed at any age."""
+        """Return the reason not to place an old entry; empty for a young one. Closing orders are placed at any age."""
         age = timedelta(0) if intent.reduces else self._market_now() - intent.created_at
         if age <= self._entry_age:
             return ""
