@@ -122,7 +122,12 @@ class Engine:
         self._newest = self._store.position() or self._newest
         markets = {pair: PairMarket(listing) for pair, listing in self._listings.items()}
         self.state = EngineState(
-            markets, self._terms, self._quote, self.now, self._server, Ids(self._store.salt)
+            markets=markets,
+            terms=self._terms,
+            quote=self._quote,
+            now=self.now,
+            server=self._server,
+            ids=Ids(self._store.salt),
         )
         with exactly():
             restore(self.state, self._store, self._source)

@@ -179,7 +179,15 @@ class EngineState:
             if kind != "deposit":
                 self.market_maker[asset] = self.market_maker.get(asset, ZERO) - change - paid.get(asset, ZERO)
             balance = state.balances[asset]
-            entry = BalanceChanged(account.name, asset, change, balance, kind, reference, self.now())
+            entry = BalanceChanged(
+                account=account.name,
+                asset=asset,
+                amount=change,
+                balance=balance,
+                kind=kind,
+                reference=reference,
+                at=self.now(),
+            )
             self.changes.entries.append(entry)
             self.changes.events.append(entry)
         for asset, fee in paid.items():
@@ -194,7 +202,9 @@ class EngineState:
         self, pair: Pair, price: Decimal, quantity: Decimal, side: Side, order_type: str
     ) -> Print:
         """Print a client's trade on the tape."""
-        print_ = self.markets[pair].tape.add(self.now(), price, quantity, side, order_type)
+        print_ = self.markets[pair].tape.add(
+            at=self.now(), price=price, quantity=quantity, side=side, order_type=order_type
+        )
         self.note_print(print_)
         return print_
 

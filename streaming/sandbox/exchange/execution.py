@@ -70,20 +70,24 @@ def _trade(state: EngineState, taker: WorkingOrder, step: MatchStep) -> Decimal:
     quantity = step.quantity
     if maker is not None:
         quantity = min(quantity, capacity(state.accounts[maker.order.account], maker))
-    given = _settlement(state, maker, price, quantity, True) if maker is not None else None
+    given = (
+        _settlement(state, working=maker, price=price, quantity=quantity, maker=True)
+        if maker is not None
+        else None
+    )
     if isinstance(given, str):
         assert maker is not None
         state.end(maker, OrderState.CANCELED, given)
         return ZERO
-    taken = _settlement(state, taker, price, quantity, False)
+    taken = _settlement(state, working=taker, price=price, quantity=quantity, maker=False)
     if isinstance(taken, str):
         state.end(taker, OrderState.CANCELED, taken)
         return ZERO
-    _consume_quotes(state, taker, maker, price, quantity)
-    print_ = _print_trade(state, taker.order.request.pair, price, quantity, taker)
+    _consume_quotes(state, taker=taker, maker=maker, price=price, quantity=quantity)
+    print_ = _print_trade(state, pair=taker.order.request.pair, price=price, quantity=quantity, taker=taker)
     if maker is not None and given is not None:
-        _book_fill(state, maker, given, print_, True)
-    _book_fill(state, taker, taken, print_, False)
+        _book_fill(state, working=maker, outcome=given, print_=print_, maker=True)
+    _book_fill(state, working=taker, outcome=taken, print_=print_, maker=False)
     return quantity
 
 
@@ -97,7 +101,7 @@ def _consume_quotes(
     market = state.market(request.pair)
     given = market.take_quotes(request.side, price, quantity)
     assert given == quantity, f"{request.pair}: {given} of {quantity} quoted at {price} could be taken"
-    advance_queue(state, request.pair, opposite(request.side), price, quantity)
+    advance_queue(state, pair=request.pair, side=opposite(request.side), price=price, quantity=quantity)
 
 
 def advance_queue(state: EngineState, pair: Pair, side: Side, price: Decimal, quantity: Decimal) -> None:
@@ -113,14 +117,18 @@ def fill_resting(state: EngineState, working: WorkingOrder, quantity: Decimal) -
     order = working.order
     assert order.limit_price is not None
     quantity = min(quantity, capacity(state.accounts[order.account], working))
-    outcome = _settlement(state, working, order.limit_price, quantity, True)
+    outcome = _settlement(state, working=working, price=order.limit_price, quantity=quantity, maker=True)
     if isinstance(outcome, str):
         state.end(working, OrderState.CANCELED, outcome)
         return ZERO
     print_ = state.print_trade(
-        order.request.pair, order.limit_price, quantity, opposite(order.request.side), "market"
+        pair=order.request.pair,
+        price=order.limit_price,
+        quantity=quantity,
+        side=opposite(order.request.side),
+        order_type="market",
     )
-    _book_fill(state, working, outcome, print_, True)
+    _book_fill(state, working=working, outcome=outcome, print_=print_, maker=True)
     return quantity
 
 
@@ -129,7 +137,7 @@ def ensure_fillable(state: EngineState, working: WorkingOrder) -> bool:
     order = working.order
     assert order.limit_price is not None
     quantity = capacity(state.accounts[order.account], working)
-    outcome = _settlement(state, working, order.limit_price, quantity, True)
+    outcome = _settlement(state, working=working, price=order.limit_price, quantity=quantity, maker=True)
     if isinstance(outcome, str):
         state.end(working, OrderState.CANCELED, outcome)
         return False
@@ -143,14 +151,25 @@ def _settlement(
         return POSITION_CLOSED
     account = state.accounts[working.order.account]
     instrument = state.market(working.order.request.pair).instrument
-    return settlement_of(account, working, instrument, price, quantity, maker, state.now(), state.prices)
+    return settlement_of(
+        account,
+        working=working,
+        instrument=instrument,
+        price=price,
+        quantity=quantity,
+        maker=maker,
+        at=state.now(),
+        prices=state.prices,
+    )
 
 
 def _print_trade(
     state: EngineState, pair: Pair, price: Decimal, quantity: Decimal, taker: WorkingOrder
 ) -> Print:
     kind = "limit" if taker.order.request.order_type in LIMITED else OrderType.MARKET.value
-    return state.print_trade(pair, price, quantity, taker.order.request.side, kind)
+    return state.print_trade(
+        pair=pair, price=price, quantity=quantity, side=taker.order.request.side, order_type=kind
+    )
 
 
 def _book_fill(

@@ -45,7 +45,14 @@ class _TrialFills:
         state, account, order = self._state, self._account(working), working.order
         instrument = state.market(order.request.pair).instrument
         outcome = settlement_of(
-            account, working, instrument, price, quantity, maker, state.now(), state.prices
+            account,
+            working=working,
+            instrument=instrument,
+            price=price,
+            quantity=quantity,
+            maker=maker,
+            at=state.now(),
+            prices=state.prices,
         )
         if isinstance(outcome, str):
             return None

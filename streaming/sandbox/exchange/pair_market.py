@@ -50,7 +50,9 @@ class PairMarket:
     def add_tick(self, tick: Tick) -> Print:
         """Print another trade of the market itself. The quotes stay until `requote`."""
         self.skip_tick(tick)
-        return self.tape.add(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+        return self.tape.add(
+            at=tick.at, price=tick.price, quantity=tick.quantity, side=tick.side, order_type=tick.order_type
+        )
 
     def skip_tick(self, tick: Tick) -> None:
         """Count the tick as read, whether it became a trade or not."""
@@ -80,7 +82,14 @@ class PairMarket:
 
     def match_terms(self, side: Side, limit: Decimal | None, quantity: Decimal, account: str) -> Match:
         other = opposite(side)
-        return match_book(side, limit, quantity, account, self.ladder.levels(other), self.queues[other])
+        return match_book(
+            side=side,
+            limit=limit,
+            quantity=quantity,
+            account=account,
+            quotes=self.ladder.levels(other),
+            queue=self.queues[other],
+        )
 
     def would_take(self, side: Side, limit: Decimal) -> bool:
         best = self.best(opposite(side))

@@ -37,7 +37,15 @@ class ExchangeQueries:
         self.listings = dict(listings)
         self._quote = quote
         self._store = store
-        self._engine = Engine(self.listings, terms, quote, store, clock, server, preload)
+        self._engine = Engine(
+            listings=self.listings,
+            terms=terms,
+            quote=quote,
+            store=store,
+            clock=clock,
+            server=server,
+            source=preload,
+        )
 
     # --- the market --------------------------------------------------------------------------------------------
 
@@ -129,7 +137,15 @@ class ExchangeQueries:
         """Return those with start < time <= end (market time), last ended first, and how many there are."""
         self._state.account(account)
         return history.closed_orders(
-            self._store, account, start, end, offset, limit, search_time, user_reference, client_order_id
+            self._store,
+            account=account,
+            start=start,
+            end=end,
+            offset=offset,
+            limit=limit,
+            search_time=search_time,
+            user_reference=user_reference,
+            client_order_id=client_order_id,
         )
 
     def order_by_client_id(self, account: str, client_order_id: str) -> ExchangeOrder | None:
@@ -150,7 +166,9 @@ class ExchangeQueries:
     ) -> tuple[list[ExchangeFill], int]:
         """Return fills in start < at <= end (market time), newest first, and how many there are."""
         self._state.account(account)
-        return history.fills(self._store, account, start, end, offset, limit, kind)
+        return history.fills(
+            self._store, account=account, start=start, end=end, offset=offset, limit=limit, kind=kind
+        )
 
     def fills_of_order(self, order_id: str) -> list[ExchangeFill]:
         """Return fills, oldest first."""

@@ -82,4 +82,11 @@ def tick_of_print(pair: Pair, row: tuple[Any, ...]) -> Tick:
     """Return a stored print (time, price, quantity, side, order type) as the tape takes it."""
     at, price, quantity, side, order_type = row
     time = EPOCH + at * MICROSECOND
-    return Tick(pair, time, Decimal(price), Decimal(quantity), SIDES[side], order_type)
+    return Tick(
+        pair=pair,
+        at=time,
+        price=Decimal(price),
+        quantity=Decimal(quantity),
+        side=SIDES[side],
+        order_type=order_type,
+    )

@@ -63,7 +63,7 @@ def settlement_of(
         filled_at=at,
     )
     if request.leverage > 1:
-        return _settle_margin(account, fill, request.leverage, rate, prices)
+        return _settle_margin(account, fill=fill, leverage=request.leverage, fee_rate=rate, prices=prices)
     return _settle_spot(account, fill)
 
 

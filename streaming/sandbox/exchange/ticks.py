@@ -81,7 +81,7 @@ def _fill_at_price(state: EngineState, market: PairMarket, tick: Tick, left: Dec
         assert level is not None
         before = min(left, max(working.queue_position - level.traded_ahead, Decimal(0)))
         if before:
-            advance_queue(state, market.pair, side, tick.price, before)
+            advance_queue(state, pair=market.pair, side=side, price=tick.price, quantity=before)
             left -= before
         if not left:
             return

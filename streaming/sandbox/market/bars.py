@@ -21,6 +21,10 @@ class IncrementBar:
     volume: int
     trades: int
 
+    @classmethod
+    def without_trades(cls, opened: int, price: int) -> "IncrementBar":
+        return cls(opened, open=price, high=price, low=price, close=price, cost=0, volume=0, trades=0)
+
 
 class BarSeries:
     """Bars of one interval, on the grid that starts at 1970, a Thursday, as Kraken's weeks do."""
@@ -35,7 +39,9 @@ class BarSeries:
         if time >= self._ends:
             opened = time - time % self.length
             self._ends = opened + self.length
-            self._bars.append(IncrementBar(opened, price, price, price, price, price * quantity, quantity, 1))
+            bar = IncrementBar.without_trades(opened, price)
+            bar.cost, bar.volume, bar.trades = price * quantity, quantity, 1
+            self._bars.append(bar)
             return
         bar = self._bars[-1]
         if price > bar.high:
@@ -59,7 +65,16 @@ class BarSeries:
             inside = slice(first, end)
             high, low = max(prices[inside]), min(prices[inside])
             cost, volume = sum(costs[inside]), sum(quantities[inside])
-            bar = IncrementBar(opened, prices[first], high, low, prices[end - 1], cost, volume, end - first)
+            bar = IncrementBar(
+                opened=opened,
+                open=prices[first],
+                high=high,
+                low=low,
+                close=prices[end - 1],
+                cost=cost,
+                volume=volume,
+                trades=end - first,
+            )
             self._bars.appendleft(bar)
             end = first
 
@@ -92,4 +107,4 @@ class BarSeries:
         """Yield intervals without a trade that follow `bar`, from `begin` on and before `end`."""
         price = bar.close
         for opened in range(max(bar.opened + self.length, begin), end, self.length):
-            yield IncrementBar(opened, price, price, price, price, 0, 0, 0)
+            yield IncrementBar.without_trades(opened, price)

@@ -50,7 +50,13 @@ class TradeTape:
         rest = iter(ticks)
         self._begin(list(islice(rest, self._prints.capacity)))
         for tick in rest:
-            self._append(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+            self._append(
+                at=tick.at,
+                price=tick.price,
+                quantity=tick.quantity,
+                side=tick.side,
+                order_type=tick.order_type,
+            )
         if last_id is not None:
             if last_id < self._prints.total:
                 raise InvalidValue(
@@ -60,7 +66,9 @@ class TradeTape:
 
     def add(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> Print:
         """Print one trade, whoever traded; `side` and `order_type` ("market" or "limit") are the taker's."""
-        return self._print(self._append(at, price, quantity, side, order_type))
+        return self._print(
+            self._append(at=at, price=price, quantity=quantity, side=side, order_type=order_type)
+        )
 
     @property
     def capacity(self) -> int:
@@ -142,13 +150,15 @@ class TradeTape:
         midnight = time - time % series.length
         newest = series.newest()
         if newest is None:
-            return IncrementBar(midnight, 0, 0, 0, 0, 0, 0, 0)
+            return IncrementBar.without_trades(midnight, 0)
         if newest.opened >= midnight:
             return newest
-        return IncrementBar(midnight, newest.close, newest.close, newest.close, newest.close, 0, 0, 0)
+        return IncrementBar.without_trades(midnight, newest.close)
 
     def _append(self, at: datetime, price: Decimal, quantity: Decimal, side: Side, order_type: str) -> int:
-        time, price_count, quantity_count, kind = self._to_increments(at, price, quantity, side, order_type)
+        time, price_count, quantity_count, kind = self._to_increments(
+            at=at, price=price, quantity=quantity, side=side, order_type=order_type
+        )
         self._day.make_room()
         number = self._prints.append(time, price_count, quantity_count, kind)
         self._day.add(number)
@@ -160,7 +170,13 @@ class TradeTape:
     def _begin(self, ticks: Sequence[Tick]) -> None:
         """Append one after the other, but many times faster: a sandbox begins with a week of them."""
         counted = [
-            self._to_increments(tick.at, tick.price, tick.quantity, tick.side, tick.order_type)
+            self._to_increments(
+                at=tick.at,
+                price=tick.price,
+                quantity=tick.quantity,
+                side=tick.side,
+                order_type=tick.order_type,
+            )
             for tick in ticks
         ]
         if not counted:
