@@ -1,4 +1,4 @@
-"""A small exchange to test with: two pairs, a clock that is moved by hand, and everything told to a listener kept."""
+"""A small exchange to test with: two pairs, a clock that is moved by hand, and the list of all its events."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ def listing(pair: Pair, levels: int = 5, **changes: Any) -> Listing:
 
 
 class Bench:
-    """The exchange, what it told, and both clocks."""
+    """The exchange, its events, and both clocks."""
 
     def __init__(self, path: Path, listings: Mapping[Pair, Listing] | None = None) -> None:
         self.path = path
@@ -67,7 +67,7 @@ class Bench:
         self.store.close()
 
     def restart(self) -> None:
-        """As after a kill: nothing is said to the old one but its file is let go of."""
+        """Restart as after a kill: the old one is not asked to stop, only its file is closed."""
         self.store.close()
         self.start()
 
@@ -86,7 +86,7 @@ class Bench:
     ) -> ExchangeOrder:
         return self.exchange.add(account, new(side, quantity, limit, **more))
 
-    def told(self, kind: type) -> list[Any]:
+    def events_of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
     def balance(self, asset: str, account: str = "alice") -> Decimal:

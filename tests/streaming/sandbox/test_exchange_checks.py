@@ -102,14 +102,14 @@ def test_nobody_else_can_see_or_cancel_an_order(bench: Bench) -> None:
         bench.exchange.cancel("bob", order.order_id)
 
 
-def test_an_open_buy_holds_its_cost_and_the_highest_fee(bench: Bench) -> None:
+def test_an_open_buy_reserves_its_cost_and_the_highest_fee(bench: Bench) -> None:
     bench.add(BUY, "1", "990.0")
     assert bench.exchange.reserved("alice") == {"USD": d(990) * d("1.004")}
     bench.add(SELL, "0.4", "1010.0")
     assert bench.exchange.reserved("alice")["BTC"] == d("0.4")
 
 
-def test_what_open_orders_hold_is_not_there_for_others(bench: Bench) -> None:
+def test_what_open_orders_reserve_is_not_available_to_others(bench: Bench) -> None:
     bench.add(BUY, "9", "990.0")
     with pytest.raises(Refused, match="EOrder:Insufficient funds"):
         bench.add(BUY, "2", "990.0")
@@ -118,7 +118,7 @@ def test_what_open_orders_hold_is_not_there_for_others(bench: Bench) -> None:
     assert bench.add(BUY, "2", "990.0").state is OrderState.OPEN
 
 
-def test_a_sell_stop_holds_what_it_will_sell(bench: Bench) -> None:
+def test_a_sell_stop_reserves_what_it_will_sell(bench: Bench) -> None:
     bench.add(SELL, "0.7", order_type=OrderType.STOP_LOSS, trigger="900.0")
     with pytest.raises(Refused, match="EOrder:Insufficient funds"):
         bench.add(SELL, "0.7", order_type=OrderType.TAKE_PROFIT, trigger="1100.0")
@@ -138,7 +138,7 @@ def test_a_client_order_id_is_unique_among_open_orders_only(bench: Bench) -> Non
     assert newest.order_id == second.order_id
 
 
-def test_a_user_reference_cancels_every_order_that_bears_it(bench: Bench) -> None:
+def test_a_user_reference_cancels_every_order_that_has_it(bench: Bench) -> None:
     for price in ("990.0", "991.0"):
         bench.add(BUY, "0.1", price, user_reference=7)
     kept = bench.add(BUY, "0.1", "992.0", user_reference=8)
@@ -185,7 +185,7 @@ def test_cancelling_works_in_cancel_only_mode_and_not_in_maintenance(bench: Benc
     assert len(bench.exchange.open_orders("alice")) == 1
 
 
-def test_a_halted_market_neither_trades_nor_fires_triggers(bench: Bench) -> None:
+def test_a_halted_market_neither_trades_nor_triggers_orders(bench: Bench) -> None:
     stop = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     limit = bench.add(BUY, "0.1", "990.0")
     bench.exchange.set_status(BTC, PairStatus.CANCEL_ONLY)
@@ -256,7 +256,7 @@ def test_each_fill_places_a_close_order_for_its_quantity(bench: Bench) -> None:
     ]
 
 
-def test_a_close_order_that_cannot_be_placed_is_on_record_with_the_reason(bench: Bench) -> None:
+def test_a_close_order_that_cannot_be_placed_is_recorded_with_the_reason(bench: Bench) -> None:
     close = CloseOrder(OrderType.LIMIT, PriceTerm(d("200000.0")), None)
     parent = bench.add(SELL, "0.1", close=close)
     orders, _ = bench.exchange.closed_orders("alice")
@@ -284,7 +284,7 @@ PERCENT_BELOW = PriceTerm(d("100"), PriceUnit.PERCENT)
         (CloseOrder(OrderType.LIMIT, None, None), "EGeneral:Invalid arguments:limit price missing"),
     ],
 )
-def test_a_close_that_could_never_stand_is_refused_with_its_order(
+def test_a_close_order_that_could_never_be_placed_is_refused_with_its_order(
     bench: Bench, close: CloseOrder, refusal: str, validate: bool
 ) -> None:
     with pytest.raises(Refused, match=refusal):

@@ -79,7 +79,7 @@ class Trading(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.bench = Bench(Path(self.folder.name) / "exchange.db", {BTC: listing(BTC, self.levels)})
         self.shown: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
-        self.heard = 0
+        self.events_seen = 0
         self.last_id = 0
         self.waiting: dict[str, tuple[Side, Decimal | None, int]] = {}
 
@@ -216,7 +216,7 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def the_book_is_what_its_events_say_and_never_crossed(self) -> None:
-        for event in self.bench.events[self.heard :]:
+        for event in self.bench.events[self.events_seen :]:
             if isinstance(event, BookChanged):
                 for side, levels in zip(self.shown, (event.bids, event.asks), strict=True):
                     side.update({level.price: level.quantity for level in levels})
@@ -262,7 +262,7 @@ class Trading(RuleBasedStateMachine):
         waited = {
             order_id: place for order_id, place in self.waiting.items() if resting.get(order_id) == place
         }
-        for event in self.bench.events[self.heard :]:
+        for event in self.bench.events[self.events_seen :]:
             if not isinstance(event, OrderChanged) or event.fill is None or not event.fill.maker:
                 continue
             if (filled := self.waiting.get(event.order.order_id)) is not None:
@@ -275,12 +275,12 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def trade_ids_have_no_gaps(self) -> None:
-        for event in self.bench.events[self.heard :]:
+        for event in self.bench.events[self.events_seen :]:
             if isinstance(event, TradesPrinted):
                 for each in event.prints:
                     assert each.trade_id == self.last_id + 1
                     self.last_id = each.trade_id
-        self.heard = len(self.bench.events)
+        self.events_seen = len(self.bench.events)
 
     def open_orders(self) -> list[ExchangeOrder]:
         return [

@@ -77,7 +77,7 @@ def test_without_a_position_there_is_no_margin_level(bench: Bench) -> None:
         bench.exchange.trade_balance("alice", "EUR")
 
 
-def test_no_more_is_lent_than_the_free_margin_carries(bench: Bench) -> None:
+def test_no_more_is_lent_than_the_free_margin_covers(bench: Bench) -> None:
     bench.tick("10.0")
     with pytest.raises(Refused, match="EOrder:Insufficient margin"):
         bench.add(BUY, "310", "10.0", leverage=3)
@@ -107,7 +107,7 @@ def test_a_resting_reduce_only_order_shrinks_with_the_position(bench: Bench) -> 
     bench.add(SELL, "0.3", leverage=3)
     [ask] = bench.exchange.book(BTC, 1).asks
     assert (ask.price, ask.quantity) == (d("1000.9"), d("0.1"))
-    shrunk = bench.told(OrderChanged)[-1]
+    shrunk = bench.events_of(OrderChanged)[-1]
     assert (shrunk.exec_type, shrunk.order.request.quantity) == (ExecType.AMENDED, d("0.1"))
     bench.tick("1012.0", "1", side=BUY)
     ended = bench.exchange.orders("alice", [resting.order_id])[0]
@@ -130,7 +130,7 @@ def test_reduce_only_orders_end_with_their_position_and_say_so(bench: Bench) -> 
     assert bench.exchange.open_orders("alice") == []
 
 
-def test_a_reduce_only_order_never_stands_for_more_than_the_position(bench: Bench) -> None:
+def test_a_reduce_only_order_is_never_larger_than_the_position(bench: Bench) -> None:
     bench.add(BUY, "0.4", leverage=3)
     order = bench.add(SELL, "0.7", "1000.9", leverage=3, reduce_only=True)
     assert order.remaining == bench.exchange.book(BTC, 1).asks[0].quantity == d("0.4")
@@ -153,7 +153,7 @@ def test_every_four_hours_a_rollover_is_charged_once(bench: Bench) -> None:
         bench.exchange.elapse()
         bench.exchange.elapse()
         assert bench.balance("USD") == before - periods * d("0.6") * d("1001.0") * TERMS.rollover_fee
-    assert {entry.kind for entry in bench.told(BalanceChanged)} == {"deposit", "margin", "rollover"}
+    assert {entry.kind for entry in bench.events_of(BalanceChanged)} == {"deposit", "margin", "rollover"}
 
 
 def test_at_the_liquidation_level_orders_end_and_the_position_is_closed_at_the_market(bench: Bench) -> None:

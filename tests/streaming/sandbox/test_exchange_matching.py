@@ -75,7 +75,7 @@ def test_a_limit_order_that_crosses_takes_and_the_rest_waits_at_its_limit(bench:
     assert (top.price, top.quantity) == (d("1001.0"), d(1))
 
 
-def test_clients_trade_with_each_other_at_the_price_of_the_one_who_waited(bench: Bench) -> None:
+def test_clients_trade_with_each_other_at_the_price_of_the_maker(bench: Bench) -> None:
     maker = bench.add(SELL, "0.4", "1000.5", account="bob")
     taker = bench.add(BUY, "0.4", "1000.9")
     [sold], [bought] = (bench.exchange.fills_of_order(each.order_id) for each in (maker, taker))
@@ -86,7 +86,7 @@ def test_clients_trade_with_each_other_at_the_price_of_the_one_who_waited(bench:
     assert bought.fee == bought.cost * d("0.004")
 
 
-def test_at_one_price_the_order_that_waited_longer_trades_first(bench: Bench) -> None:
+def test_at_one_price_the_older_order_trades_first(bench: Bench) -> None:
     first = bench.add(SELL, "0.3", "1000.5", account="bob")
     second = bench.add(SELL, "0.3", "1000.5", account="carol")
     bench.add(BUY, "0.4")
@@ -174,7 +174,7 @@ def test_an_account_never_trades_with_itself_and_the_newer_order_says_why_it_end
     assert bench.exchange.orders("alice", [resting.order_id])[0].state is OrderState.OPEN
 
 
-def test_what_stands_before_the_own_order_is_still_taken(bench: Bench) -> None:
+def test_what_is_offered_before_the_own_order_is_still_taken(bench: Bench) -> None:
     bench.add(SELL, "0.2", "1000.4", account="bob")
     bench.add(SELL, "0.4", "1000.5")
     order = bench.add(BUY, "0.6")
@@ -184,23 +184,23 @@ def test_what_stands_before_the_own_order_is_still_taken(bench: Bench) -> None:
 def test_every_fill_is_printed_with_the_next_trade_id(bench: Bench) -> None:
     before = bench.exchange.tape(BTC).last_id
     bench.add(BUY, "3")
-    [printed] = [event for event in bench.told(TradesPrinted) if event.prints[0].trade_id > before]
+    [printed] = [event for event in bench.events_of(TradesPrinted) if event.prints[0].trade_id > before]
     count = len(printed.prints)
     assert count > 1
     assert [each.trade_id for each in printed.prints] == list(range(before + 1, before + count + 1))
     assert bench.exchange.tape(BTC).newest(count) == list(printed.prints)
 
 
-def test_an_order_tells_its_life_in_order(bench: Bench) -> None:
+def test_the_events_of_an_order_come_in_order(bench: Bench) -> None:
     order = bench.add(BUY, "0.1")
-    told = [(event.exec_type, event.order.state) for event in bench.told(OrderChanged)]
+    told = [(event.exec_type, event.order.state) for event in bench.events_of(OrderChanged)]
     assert told == [
         (ExecType.PENDING_NEW, OrderState.PENDING),
         (ExecType.NEW, OrderState.OPEN),
         (ExecType.TRADE, OrderState.CLOSED),
         (ExecType.FILLED, OrderState.CLOSED),
     ]
-    assert bench.told(OrderChanged)[-1].order == order
+    assert bench.events_of(OrderChanged)[-1].order == order
 
 
 def test_validate_checks_everything_and_places_nothing(bench: Bench) -> None:

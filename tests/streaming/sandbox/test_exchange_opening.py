@@ -39,14 +39,14 @@ async def run_server(
     return found[0]
 
 
-async def test_a_simulated_market_has_gone_on_while_it_was_not_looked_at(tmp_path: Path) -> None:
+async def test_a_simulated_market_has_gone_on_while_the_server_was_stopped(tmp_path: Path) -> None:
     await run_server(tmp_path / "one", advance=600)
     now, bars = await run_server(tmp_path / "one", LATER, speed=1)
     assert now - LATER < timedelta(minutes=1)
     assert bars == (await run_server(tmp_path / "two", LATER, speed=1))[1]
 
 
-async def test_a_market_that_stands_still_stands_where_it_stopped(tmp_path: Path) -> None:
+async def test_a_market_at_speed_0_is_still_where_it_stopped(tmp_path: Path) -> None:
     await run_server(tmp_path, advance=600)
     stopped, bars = await run_server(tmp_path, LATER)
     assert stopped - STARTS <= timedelta(seconds=600)
@@ -59,7 +59,7 @@ async def test_a_replay_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert now < STARTS + timedelta(minutes=11)
 
 
-async def test_a_market_that_ran_ahead_does_not_stand_until_the_day_has_caught_up(tmp_path: Path) -> None:
+async def test_a_market_that_ran_ahead_does_not_wait_for_the_clock(tmp_path: Path) -> None:
     await run_server(tmp_path, advance=7200)
     terms = replace(opening(), start=STARTS + timedelta(minutes=1), resumes=False)
     server = SandboxServer(replace(CONFIG, speed=1.0), terms, tmp_path)

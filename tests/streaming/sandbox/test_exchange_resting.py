@@ -109,7 +109,7 @@ def test_the_events_of_the_book_rebuild_the_book(bench: Bench) -> None:
     bench.add(BUY, "3")
     bench.exchange.cancel_all("alice")
     sides: tuple[dict[object, object], dict[object, object]] = ({}, {})
-    for event in bench.told(BookChanged):
+    for event in bench.events_of(BookChanged):
         for side, levels in zip(sides, (event.bids, event.asks), strict=True):
             for level in levels:
                 assert side.get(level.price, d(0)) != level.quantity, "a level was told that did not change"
@@ -136,7 +136,7 @@ def test_the_book_shows_what_is_left_when_one_of_several_orders_leaves_a_price(b
     assert (best.price, best.quantity) == (d("999.5"), d("0.4"))
 
 
-def test_the_store_forgets_a_price_when_nobody_waits_there_any_more(bench: Bench) -> None:
+def test_the_store_deletes_a_price_when_no_order_rests_there_any_more(bench: Bench) -> None:
     order = bench.add(BUY, "1", "999.5")
     bench.exchange.amend("alice", Amendment(order.order_id, limit=PriceTerm(d("999.4"))))
     assert bench.store.rows("SELECT price FROM levels") == [("999.4",)]

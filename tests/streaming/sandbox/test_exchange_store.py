@@ -1,4 +1,4 @@
-"""What a killed exchange leaves behind: everything that it said, and nothing that it did not."""
+"""The store: a killed exchange comes back with everything that it returned, and nothing else."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
-def seen(bench: Bench) -> dict[str, Any]:
+def visible(bench: Bench) -> dict[str, Any]:
     exchange = bench.exchange
     return {
         account: (
@@ -61,8 +61,8 @@ def seen(bench: Bench) -> dict[str, Any]:
 
 
 def book(bench: Bench) -> list[tuple[Decimal, Decimal]]:
-    told = bench.exchange.book(BTC, 1000)
-    return [(level.price, level.quantity) for level in (*told.bids, *told.asks)]
+    view = bench.exchange.book(BTC, 1000)
+    return [(level.price, level.quantity) for level in (*view.bids, *view.asks)]
 
 
 def test_a_restart_changes_nothing_that_an_account_can_see(bench: Bench) -> None:
@@ -79,9 +79,9 @@ def test_a_restart_changes_nothing_that_an_account_can_see(bench: Bench) -> None
         close=CloseOrder(OrderType.STOP_LOSS_LIMIT, PriceTerm(d("950.0")), PriceTerm(d("960.0"))),
     )
     bench.tick("999.2", "0.5")
-    before = seen(bench)
+    before = visible(bench)
     bench.restart()
-    assert seen(bench) == before
+    assert visible(bench) == before
 
 
 @pytest.mark.parametrize("order", ["0.5", "2.5"])
@@ -103,7 +103,7 @@ def test_the_whole_book_is_the_same_after_a_restart(bench: Bench, order: str) ->
     bench.restart()
     assert book(bench) == before
     bench.tick("1999.5")
-    assert len(bench.told(BookChanged)[-1].bids) < 10
+    assert len(bench.events_of(BookChanged)[-1].bids) < 10
 
 
 def test_the_seed_of_a_listing_is_that_of_its_quotes(bench: Bench) -> None:
@@ -187,7 +187,7 @@ def test_ticks_that_were_applied_are_recognised_when_they_come_again(bench: Benc
     assert bench.exchange.orders("alice", [order.order_id])[0].filled == d("1.5")
 
 
-def test_nothing_is_told_before_it_is_in_the_store(bench: Bench) -> None:
+def test_no_event_is_sent_before_it_is_in_the_store(bench: Bench) -> None:
     found: list[int] = []
 
     def look(event: object) -> None:
@@ -204,7 +204,7 @@ def test_a_change_that_the_store_does_not_take_has_not_happened(bench: Bench) ->
         bench.tick(price)
     bench.add(BUY, "0.3")
     bench.add(BUY, "2", "999.5")
-    before, told = seen(bench), len(bench.events)
+    before, told = visible(bench), len(bench.events)
     with closing(sqlite3.connect(bench.path)) as other:
         other.execute(
             "CREATE TRIGGER full BEFORE INSERT ON executions BEGIN SELECT RAISE(ABORT, 'disk full'); END"
@@ -212,7 +212,7 @@ def test_a_change_that_the_store_does_not_take_has_not_happened(bench: Bench) ->
         with pytest.raises(StoreUnreachable, match="disk full"):
             bench.add(BUY, "0.5")
         other.execute("DROP TRIGGER full")
-    assert seen(bench) == before
+    assert visible(bench) == before
     assert len(bench.events) == told
     assert bench.add(BUY, "0.5").state is OrderState.CLOSED
 
@@ -232,7 +232,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_an_exchange_that_is_killed_has_kept_what_it_answered(tmp_path: Path) -> None:
+def test_a_killed_exchange_has_stored_what_it_returned(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(path)],
@@ -317,16 +317,16 @@ def test_prints_leave_the_store_when_they_leave_the_tape(
 
 
 def test_every_exchange_has_ids_of_its_own(tmp_path: Path) -> None:
-    ids = [given(tmp_path / name) for name in ("one.db", "two.db")]
-    assert len({each for given in ids for each in given}) == 4
+    ids = [first_ids(tmp_path / name) for name in ("one.db", "two.db")]
+    assert len({each for pair in ids for each in pair}) == 4
 
 
 def test_ids_are_known_beforehand_when_the_salt_is(tmp_path: Path) -> None:
-    one, two = (given(tmp_path / name, b"known") for name in ("one.db", "two.db"))
+    one, two = (first_ids(tmp_path / name, b"known") for name in ("one.db", "two.db"))
     assert one == two
 
 
-def given(path: Path, salt: bytes | None = None) -> list[str]:
+def first_ids(path: Path, salt: bytes | None = None) -> list[str]:
     """Order and execution id of the first fill."""
     if salt is not None:
         ExchangeStore(path, salt).close()

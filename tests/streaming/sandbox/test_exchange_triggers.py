@@ -48,7 +48,7 @@ def now(bench: Bench, order: ExchangeOrder) -> ExchangeOrder:
         (OrderType.TAKE_PROFIT, BUY, "990.0", "990.1", "990.0"),
     ],
 )
-def test_a_trigger_fires_at_its_price_and_not_before(
+def test_an_order_triggers_at_its_price_and_not_before(
     bench: Bench, order_type: OrderType, side: Side, trigger: str, short_of: str, reaches: str
 ) -> None:
     order = bench.add(side, "0.1", order_type=order_type, trigger=trigger)
@@ -60,14 +60,14 @@ def test_a_trigger_fires_at_its_price_and_not_before(
     assert (fired.state, fired.triggered, fired.filled) == (OrderState.CLOSED, True, d("0.1"))
 
 
-def test_a_fired_stop_pays_the_fill_model_around_the_price_that_fired_it(bench: Bench) -> None:
+def test_a_triggered_stop_pays_the_fill_model_around_the_price_that_triggered_it(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.tick("980.0", "0.01")
     [fill] = bench.exchange.fills_of_order(order.order_id)
     assert fill.price == bench.exchange.book(BTC, 1).bids[0].price == d("979.0")
 
 
-def test_a_fired_limit_form_rests_when_the_book_is_worse_than_its_limit(bench: Bench) -> None:
+def test_a_triggered_limit_order_rests_when_the_book_is_worse_than_its_limit(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", "989.5", order_type=OrderType.STOP_LOSS_LIMIT, trigger="990.0")
     bench.tick("985.0", "0.01")
     resting = now(bench, order)
@@ -77,7 +77,7 @@ def test_a_fired_limit_form_rests_when_the_book_is_worse_than_its_limit(bench: B
     assert now(bench, order).state is OrderState.CLOSED
 
 
-def test_a_trigger_that_is_reached_already_fires_at_once(bench: Bench) -> None:
+def test_a_trigger_that_is_reached_already_triggers_at_once(bench: Bench) -> None:
     assert bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="1005.0").state is OrderState.CLOSED
 
 
@@ -88,12 +88,14 @@ def test_a_trigger_relative_to_the_last_price_becomes_absolute(bench: Bench) -> 
     assert order.trigger_price == d("985.0")
 
 
-def test_triggers_fire_in_the_order_in_which_the_price_passed_them(bench: Bench) -> None:
+def test_orders_trigger_in_the_order_in_which_the_price_passed_them(bench: Bench) -> None:
     low = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="985.0")
     high = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.events.clear()
     bench.tick("980.0", "0.01")
-    fired = [event.order.order_id for event in bench.told(OrderChanged) if event.exec_type is ExecType.STATUS]
+    fired = [
+        event.order.order_id for event in bench.events_of(OrderChanged) if event.exec_type is ExecType.STATUS
+    ]
     assert fired == [high.order_id, low.order_id]
 
 
@@ -128,7 +130,7 @@ def test_the_relative_limit_of_a_trailing_stop_moves_with_its_trigger(bench: Ben
     assert (now(bench, order).trigger_price, now(bench, order).limit_price) == (d("1000.0"), d("998.0"))
 
 
-def test_an_amended_trigger_is_the_one_that_fires(bench: Bench) -> None:
+def test_an_amended_trigger_is_the_one_that_counts(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.exchange.amend("alice", Amendment(order.order_id, trigger=PriceTerm(d("980.0"))))
     bench.tick("985.0", "0.01")
@@ -137,7 +139,7 @@ def test_an_amended_trigger_is_the_one_that_fires(bench: Bench) -> None:
     assert now(bench, order).state is OrderState.CLOSED
 
 
-def test_a_cancelled_stop_does_not_fire(bench: Bench) -> None:
+def test_a_cancelled_stop_does_not_trigger(bench: Bench) -> None:
     order = bench.add(SELL, "0.1", order_type=OrderType.STOP_LOSS, trigger="990.0")
     bench.exchange.cancel("alice", order.order_id)
     bench.tick("980.0", "0.01")

@@ -129,7 +129,7 @@ def test_a_rise_is_bought_and_a_fall_is_sold() -> None:
             assert other.side is (Side.BUY if other.price > one.price else Side.SELL)
 
 
-def test_which_extreme_comes_first_does_not_tell_where_the_candle_closes() -> None:
+def test_which_extreme_comes_first_does_not_reveal_the_close() -> None:
     table = candles([(10, 12, 8, 11 if number % 2 else 9, 4) for number in range(2000)], M1)
     ticks = list(replay(table, instrument()).ticks(BEFORE))
     told = [(ticks[at + 1].price < 10) == (ticks[at + 3].price > 10) for at in range(0, len(ticks), 4)]

@@ -75,7 +75,7 @@ def test_time_never_falls_when_the_server_clock_is_set_back() -> None:
     assert market.now() == told
 
 
-def test_a_held_market_stops_there_and_catches_up_when_it_is_let_go() -> None:
+def test_a_market_stops_at_its_limit_and_catches_up_without_one() -> None:
     market, server = clock()
     market.set_limit(START + timedelta(seconds=3))
     server.time += 10
@@ -94,7 +94,7 @@ def test_rebasing_sets_the_time_also_backwards() -> None:
     assert market.now() == START - timedelta(days=1) + timedelta(minutes=1)
 
 
-def test_time_is_told_in_utc_and_ends_with_the_tape() -> None:
+def test_time_is_in_utc_and_ends_with_the_tape() -> None:
     server = Server()
     zone = timezone(timedelta(hours=5))
     assert MarketClock(datetime(2024, 1, 1, 5, tzinfo=zone), 1, server).now() == datetime(
@@ -106,7 +106,7 @@ def test_time_is_told_in_utc_and_ends_with_the_tape() -> None:
 
 
 @pytest.mark.parametrize("speed", [-1.0, float("nan"), float("inf"), 1e7])
-def test_a_speed_that_is_none_is_refused(speed: float) -> None:
+def test_an_impossible_speed_is_refused(speed: float) -> None:
     with pytest.raises(InvalidValue, match="speed is"):
         clock(speed)
 

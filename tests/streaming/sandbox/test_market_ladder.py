@@ -268,7 +268,7 @@ def test_a_listing_that_makes_no_book_is_refused(terms: Listing, complaint: str)
 
 
 @pytest.mark.parametrize("last", ["0", "-1", "NaN", "Infinity", "100.05", "1E+17"])
-def test_a_last_price_that_is_none_is_refused(last: str) -> None:
+def test_an_impossible_last_price_is_refused(last: str) -> None:
     with pytest.raises(InvalidValue, match="BTC/USDT"):
         Ladder(listing()).requote(Decimal(last))
 

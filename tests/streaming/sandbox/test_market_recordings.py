@@ -55,7 +55,7 @@ def test_any_bytes_are_played_or_refused(tmp_path: Path, content: bytes) -> None
     assert all(tick.price > 0 and tick.quantity > 0 for tick in ticks)
 
 
-def test_parquet_knows_sides_and_types_where_it_has_them(tmp_path: Path) -> None:
+def test_sides_and_types_are_read_from_parquet_that_has_them(tmp_path: Path) -> None:
     one, other = played(parquet(tmp_path, side=["sell", "BUY"], type=["market", "l"]))
     assert (one.side, one.order_type, other.side, other.order_type) == (
         Side.SELL,

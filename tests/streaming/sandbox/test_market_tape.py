@@ -80,7 +80,7 @@ def test_rows_without_a_trade_repeat_the_last_close_up_to_now(ticks: list[Tick],
         assert row == traded.get(row.open_time, nothing)
 
 
-def test_at_most_721_rows_are_told_and_the_newest_is_always_among_them() -> None:
+def test_at_most_721_bars_are_returned_and_the_newest_is_always_among_them() -> None:
     market = tape(5000)
     printed(market, [tick(60 * minute, "100.0") for minute in range(1000)])
     now = START + timedelta(minutes=999, seconds=59)
@@ -159,7 +159,7 @@ def test_a_late_print_carries_the_time_of_the_one_before() -> None:
     assert market.last_price == Decimal("101.0")
 
 
-def test_what_was_printed_is_what_is_told() -> None:
+def test_the_tape_returns_what_was_printed() -> None:
     market = tape()
     told = market.add(START, Decimal("100.5"), Decimal("0.00000007"), Side.SELL, "limit")
     assert market.newest(1) == [told]
@@ -195,7 +195,7 @@ def test_a_preloaded_tape_is_the_one_that_was_printed_one_by_one(ticks: list[Tic
         assert preloaded.filled_bars(interval, now) == other.filled_bars(interval, now)
 
 
-def test_of_more_bars_than_are_kept_a_preloaded_tape_has_the_newest() -> None:
+def test_a_preloaded_tape_has_the_newest_of_more_bars_than_it_stores() -> None:
     preloaded, other = tape(), tape()
     minutes = [tick(60 * number, "100.0") for number in range(900)]
     preloaded.preload(minutes)
