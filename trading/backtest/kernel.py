@@ -2,8 +2,8 @@
 
 The rules are stated in `trading.backtest`; tests compare every number of this walk with a slow one in plain
 Python, to the bit. The walk goes from event to event. Between two of them (a decision to execute, a new UTC day,
-a rollover) nothing but protection can trade, so one loop looks for a touched level and marks the equity; while
-the account is flat, no price is read.
+a rollover) nothing but protection can trade, so one loop looks for the first row that touches a level and
+another marks the equity; while the account is flat, neither reads a price.
 
 No fast-math: every number is the same on every machine and however many threads share the work.
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import from_dtype, types
 
 from trading import fills as fill_arithmetic
@@ -24,9 +25,9 @@ from trading.backtest import (
     records,
 )
 from trading.backtest.compiling import cached_by, fingerprint, inlined
-from trading.backtest.kernel_marks import begin_day, end_day, end_drawdown, hold, mark_cash
+from trading.backtest.kernel_marks import begin_day, end_day, end_drawdown, mark_cash, mark_position
 from trading.backtest.kernel_orders import carry_out
-from trading.backtest.kernel_protection import NO_ROW, exit_inside, first_row
+from trading.backtest.kernel_protection import exit_inside, first_touch
 from trading.backtest.kernel_trades import (
     Moment,
     average_price,
@@ -57,9 +58,7 @@ def _walk(arrays: Arrays) -> None:
             _decide(candle, arrays)
         end = min(min(account.next_day, account.next_order), min(account.next_rollover, size))
         if account.quantity != 0.0:
-            candle, row = hold(candle, end, arrays)
-            if row != NO_ROW:
-                _exit(row, candle, arrays)
+            candle = _hold(candle, end, arrays)
         else:
             mark_cash(candle, end, arrays)
             candle = end
@@ -90,11 +89,37 @@ def _decide(candle: int, arrays: Arrays) -> None:
 
 
 @inlined
+def _hold(candle: int, end: int, arrays: Arrays) -> int:
+    """Mark the position until protection ends it, at most to `end`; returns the candle to go on from."""
+    end_row = _first_row(end, arrays)
+    row = first_touch(_first_row(candle, arrays), end_row, arrays)
+    stopped = _candle_of(row, arrays) if row < end_row else end
+    if stopped > candle:
+        mark_position(candle, stopped, arrays)
+    if row < end_row:
+        _exit(row, stopped, arrays)
+    return stopped
+
+
+@inlined
+def _first_row(candle: int, arrays: Arrays) -> int:
+    return arrays.first_row[candle] if arrays.first_row.size > 0 else candle
+
+
+@inlined
+def _candle_of(row: int, arrays: Arrays) -> int:
+    if arrays.first_row.size == 0:
+        return row
+    candle: int = np.searchsorted(arrays.first_row, row, side="right") - 1
+    return candle
+
+
+@inlined
 def _exit(row: int, candle: int, arrays: Arrays) -> None:
     """End the position inside a row; with `by_side` a target that still stands opens again at the next candle."""
     account, terms = arrays.account[0], arrays.terms[0]
     price, reason, at_open = exit_inside(row, arrays)
-    alone = first_row(candle + 1, arrays) - first_row(candle, arrays) == 1
+    alone = _first_row(candle + 1, arrays) - _first_row(candle, arrays) == 1
     time = arrays.row_time[row]
     known = time
     if not at_open:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from trading.backtest.compiling import inlined
-from trading.backtest.kernel_protection import NO_ROW, set_levels, touching_row
-from trading.backtest.records import Arrays, Record
+from trading.backtest.records import Arrays, Numbers, Record
 
 DAY = 86_400_000_000
 
@@ -42,37 +41,48 @@ def end_drawdown(account: Record) -> None:
 
 
 @inlined
-def hold(begin: int, end: int, arrays: Arrays) -> tuple[int, int]:
-    """Mark the position at each close from `begin` until a row touches one of its levels, at most to `end`.
+def mark_position(begin: int, end: int, arrays: Arrays) -> None:
+    """Mark equity at each close from `begin` to `end`.
 
-    Returns the candle and the row of the touch, or `end` and NO_ROW.
+    Equity rises and falls with the close, so the highest and the lowest close show whether there is a new peak or
+    a rule that has to look; mostly there is neither.
     """
-    account, terms, close, equity = arrays.account[0], arrays.terms[0], arrays.close, arrays.equity
-    cash, quantity, value = account.cash, account.quantity, account.equity
-    peak, trough, alarm = account.peak, account.trough, alarm_level(account, terms)
-    set_levels(account, terms)
-    candle, row = begin, NO_ROW
-    while candle < end:
-        row = touching_row(candle, arrays)
-        if row != NO_ROW:
-            break
-        value = cash + quantity * close[candle]
-        if equity.size > 0:
-            equity[candle] = value
-        trough = value if value < trough else trough
-        if value > peak:
-            account.trough = trough
+    account, terms, close = arrays.account[0], arrays.terms[0], arrays.close[begin:end]
+    cash, quantity = account.cash, account.quantity
+    lowest, highest = extremes(close)
+    worst = cash + quantity * (lowest if quantity > 0 else highest)
+    best = cash + quantity * (highest if quantity > 0 else lowest)
+    if best > account.peak or worst <= alarm_level(account, terms):
+        watch(close, begin, account, terms)
+    elif worst < account.trough:
+        account.trough = worst
+    account.equity = cash + quantity * close[close.size - 1]
+    account.candles_held += close.size
+    if arrays.equity.size > 0:
+        equity = arrays.equity[begin:end]
+        for step in range(close.size):
+            equity[step] = cash + quantity * close[step]
+
+
+@inlined
+def extremes(prices: Numbers) -> tuple[float, float]:
+    lowest = highest = prices[0]
+    for price in prices:
+        lowest = price if price < lowest else lowest
+        highest = price if price > highest else highest
+    return lowest, highest
+
+
+@inlined
+def watch(close: Numbers, begin: int, account: Record, terms: Record) -> None:
+    """Follow equity from close to close: its peak, the fall since then, and the rules."""
+    for step in range(close.size):
+        value = account.cash + account.quantity * close[step]
+        account.trough = min(account.trough, value)
+        if value > account.peak:
             end_drawdown(account)
-            peak = trough = account.peak = value
-            alarm = alarm_level(account, terms)
-        if value <= alarm:
-            judge(value, candle, account, terms)
-            alarm = alarm_level(account, terms)
-        candle += 1
-    account.trough = trough
-    account.equity = value
-    account.candles_held += candle - begin
-    return candle, row
+            account.peak = account.trough = value
+        judge(value, begin + step, account, terms)
 
 
 @inlined

@@ -12,7 +12,6 @@ STOP = int(Reason.STOP)
 TAKE_PROFIT = int(Reason.TAKE_PROFIT)
 TRAILING = int(Reason.TRAILING)
 LIQUIDATION = int(Reason.LIQUIDATION)
-NO_ROW = -1
 
 
 @inlined
@@ -48,17 +47,6 @@ def move_trailing_stop(account: Record) -> None:
 
 
 @inlined
-def follow_price(row: int, account: Record, arrays: Arrays) -> None:
-    """Let the trailing stop follow a row that the position has survived."""
-    long = account.quantity > 0
-    extreme = arrays.row_high[row] if long else arrays.row_low[row]
-    if (extreme > account.best_price) if long else (extreme < account.best_price):
-        account.best_price = extreme
-        move_trailing_stop(account)
-        set_levels(account, arrays.terms[0])
-
-
-@inlined
 def liquidation_level(account: Record, terms: Record) -> float:
     """Return the price at which the venue closes the position, beyond every price where nothing is lent."""
     if account.lent == 0.0:
@@ -83,20 +71,26 @@ def set_levels(account: Record, terms: Record) -> None:
 
 
 @inlined
-def first_row(candle: int, arrays: Arrays) -> int:
-    return arrays.first_row[candle] if arrays.first_row.size > 0 else candle
-
-
-@inlined
-def touching_row(candle: int, arrays: Arrays) -> int:
-    """Return the first row of the candle that touches a level, or NO_ROW; the trailing stop follows the others."""
-    account = arrays.account[0]
-    for row in range(first_row(candle, arrays), first_row(candle + 1, arrays)):
-        if arrays.row_low[row] <= account.floor or arrays.row_high[row] >= account.ceiling:
-            return row
-        if account.trailing_distance < np.inf:
-            follow_price(row, account, arrays)
-    return NO_ROW
+def first_touch(begin: int, end: int, arrays: Arrays) -> int:
+    """Return the first row that touches a level, `end` when none does; a trailing stop follows the rows before."""
+    account, terms = arrays.account[0], arrays.terms[0]
+    high, low = arrays.row_high[begin:end], arrays.row_low[begin:end]
+    set_levels(account, terms)
+    floor, ceiling = account.floor, account.ceiling
+    if account.trailing_distance == np.inf:
+        for step in range(high.size):
+            if low[step] <= floor or high[step] >= ceiling:
+                return begin + step
+        return end
+    long = account.quantity > 0
+    for step in range(high.size):
+        if low[step] <= account.floor or high[step] >= account.ceiling:
+            return begin + step
+        if (high[step] > account.best_price) if long else (low[step] < account.best_price):
+            account.best_price = high[step] if long else low[step]
+            move_trailing_stop(account)
+            set_levels(account, terms)
+    return end
 
 
 @inlined

@@ -53,7 +53,7 @@ def test_every_module_whose_code_is_in_the_kernel_is_part_of_its_key() -> None:
 
 
 def test_no_compiler_may_reorder_arithmetic() -> None:
-    for compiled in (kernel.walk, kernel_trades.price_factor, kernel_marks.hold):
+    for compiled in (kernel.walk, kernel_trades.price_factor, kernel_marks.mark_position):
         assert not compiled.targetoptions.get("fastmath")  # type: ignore[attr-defined]
 
 
