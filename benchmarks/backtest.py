@@ -1,9 +1,9 @@
 """Back-test: a year of minutes, a hundred of them at once, and the first one of a process.
 
-The floor is the least that a compiled loop can do for the same trades: averages, fills, stop, fee, equity curve
-and drawdown, with nothing written down and no rule looked at. Floor and kernel run in turn in one process, best
-of several; their trades and equity are compared before a time is told. Peers (`make bench-peers`) read the same
-candles and signals from `python -m benchmarks.market`.
+The floor is a minimal compiled loop for the same trades: averages, fills, stop, fee, equity curve and drawdown,
+without a ledger and without rules. Floor and kernel run in turn in one process, best of several; their trades and
+equity are compared first. Peers (`make bench-peers`) read the same candles and signals from
+`python -m benchmarks.market`.
 """
 
 import itertools
@@ -68,7 +68,7 @@ IMPORT = "import time; begin = time.perf_counter(); import numba; print(time.per
 
 def backtest_year() -> Iterator[Row]:
     candles, bars = _year()
-    floor = _floor()
+    floor = _compile_floor()
     arguments = (candles.open, candles.low, candles.close, market.FAST, market.SLOW, market.STOP, market.FEE)
 
     def ours() -> Backtest:
@@ -103,7 +103,7 @@ def backtest_year() -> Iterator[Row]:
 def backtest_signals() -> Iterator[Row]:
     candles, bars = _year()
     entries, exits = candles.entries, candles.exits
-    floor = _signals_floor()
+    floor = _compile_signals_floor()
     arguments = (candles.open, candles.low, candles.close, entries, exits, market.STOP, market.FEE)
 
     def ours() -> Backtest:
@@ -149,9 +149,9 @@ def backtest_sweep100() -> Iterator[Row]:
 
 
 def backtest_cold() -> Iterator[Row]:
-    _in_new_process(FIRST_CALL)  # puts the compiled code on disk where it is not there yet
-    ours = min(_in_new_process(FIRST_CALL) for _ in range(3))
-    numba = min(_in_new_process(IMPORT) for _ in range(3))
+    _run_in_new_process(FIRST_CALL)  # puts the compiled code on disk where it is not there yet
+    ours = min(_run_in_new_process(FIRST_CALL) for _ in range(3))
+    numba = min(_run_in_new_process(IMPORT) for _ in range(3))
     yield row(
         "backtest_cold",
         "first back-test of a new process, from before the first import to its result, compiled code on disk",
@@ -170,12 +170,12 @@ def _year() -> tuple[market.BenchmarkMarket, Bars]:
     return year, Bars(year.open_time, year.open, year.high, year.low, year.close)
 
 
-def _floor() -> Callable[..., Any]:
+def _compile_floor() -> Callable[..., Any]:
     from numba import njit
 
     @njit  # type: ignore[untyped-decorator]
     def floor(opened, low, close, fast, slow, stop, fee):  # type: ignore[no-untyped-def]
-        """Final equity, worst drawdown and trades. The averages in their fastest form, a * price + b * average."""
+        """Return equity, worst drawdown and trades; averages in their fastest form, a * price + b * average."""
         equity = np.empty(close.size)
         quick, steady = close[:fast].mean(), close[:slow].mean()
         quick_new, steady_new = 2.0 / (fast + 1), 2.0 / (slow + 1)
@@ -209,12 +209,12 @@ def _floor() -> Callable[..., Any]:
     return floor  # type: ignore[no-any-return]
 
 
-def _signals_floor() -> Callable[..., Any]:
+def _compile_signals_floor() -> Callable[..., Any]:
     from numba import njit
 
     @njit  # type: ignore[untyped-decorator]
     def floor(opened, low, close, entries, exits, stop, fee):  # type: ignore[no-untyped-def]
-        """Final equity, worst drawdown and trades."""
+        """Return equity, worst drawdown and trades."""
         equity = np.empty(close.size)
         cash, quantity, level, peak, worst, trades = 1.0, 0.0, 0.0, 1.0, 0.0, 0
         equity[0] = cash
@@ -250,7 +250,7 @@ def _check_agreement(
         )
 
 
-def _in_new_process(program: str) -> float:
+def _run_in_new_process(program: str) -> float:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(done.stdout)
 

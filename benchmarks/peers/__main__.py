@@ -1,4 +1,4 @@
-"""Ours beside the peers, same machine, same signals: `python -m benchmarks.peers`; trades compared one by one.
+"""Compare our back-test with its peers, same machine, same signals, trade by trade: `python -m benchmarks.peers`.
 
 The year of `benchmarks.market` twice: with its stop of 2 %, which gives the speeds, and with one so tight that it
 ends every third trade, so that stops, gaps and entry candles are compared by the thousand. Then 100 pairs of windows
@@ -37,7 +37,7 @@ class Peer:
     environment: Environment
     module: str
     arguments: tuple[str, ...]
-    explanation: str  # of the trades that are not ours
+    explanation: str  # why its trades differ
     sweeps: bool = False
 
 
@@ -60,16 +60,16 @@ def main() -> int:
     broken = {environment: problem for environment in ENVIRONMENTS if (problem := build(environment))}
     with tempfile.TemporaryDirectory() as folder:
         files = write_markets(Path(folder))
-        told = compare_all("2 % stop", files["year"], broken, Path(folder), sweep=files["sweep"])
+        answers = compare_all("2 % stop", files["year"], broken, Path(folder), sweep=files["sweep"])
         compare_all(f"{TIGHT:.1%} stop", files["tight"], broken, Path(folder))
-        compare_sweeps(files, told, Path(folder))
+        compare_sweeps(files, answers, Path(folder))
     return 0
 
 
 def compare_all(
     title: str, file: Path, broken: dict[Environment, str], folder: Path, sweep: Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Print the table; return what each peer reported, by name."""
+    """Run every engine and print the table; returns the answer of each peer, by name."""
     market = Market.read(file)
     mine = ours.backtest(market)
     table = Table(
@@ -78,32 +78,34 @@ def compare_all(
     )  # fmt: skip
     ourselves = (f"{mine.seconds:.4f}", "1", f"{mine.from_prices:.4f}", "1", str(mine.ledger.equity.size))
     table.add_row("Marketloom", *ourselves)
-    told = {}
+    answers = {}
     for peer in PEERS:
         ledger_file = folder / f"{peer.module}.npz"
-        answer = broken.get(peer.environment) or ask(peer, file, ledger_file, sweep, folder)
+        answer = broken.get(peer.environment) or run_peer(peer, file, ledger_file, sweep, folder)
         if isinstance(answer, str):
             table.add_row(peer.name, *["-"] * 7, answer.splitlines()[-1])
             continue
-        told[peer.name] = answer
+        answers[peer.name] = answer
         agreement = compare(mine, Ledger.read(ledger_file))
         table.add_row(
             f"{peer.name} {answer['version']}",
-            *beside(answer["seconds"], mine.seconds),
-            *beside(answer.get("seconds_from_prices"), mine.from_prices),
+            *format_seconds(answer["seconds"], mine.seconds),
+            *format_seconds(answer.get("seconds_from_prices"), mine.from_prices),
             str(agreement.trades),
             str(agreement.equal),
             f"{agreement.equity:.1e}",
-            agreement.why(peer.explanation),
+            agreement.explain(peer.explanation),
         )
         facts = {"ours": mine.seconds, "ours_from_prices": mine.from_prices, **asdict(agreement)}
         print(json.dumps(answer | facts))
     CONSOLE.print(table)
-    return told
+    return answers
 
 
-def ask(peer: Peer, market: Path, ledger: Path, sweep: Path | None, folder: Path) -> dict[str, Any] | str:
-    """Return the peer's report, or its error in words."""
+def run_peer(
+    peer: Peer, market: Path, ledger: Path, sweep: Path | None, folder: Path
+) -> dict[str, Any] | str:
+    """Run a peer in its environment; returns its answer, or in words what went wrong."""
     more = (str(sweep), str(folder / f"{peer.name}.totals.npz")) if sweep and peer.sweeps else ()
     module = f"benchmarks.peers.{peer.module}"
     command = [str(peer.environment.python), "-m", module, str(market), str(ledger), *peer.arguments, *more]
@@ -119,10 +121,10 @@ def ask(peer: Peer, market: Path, ledger: Path, sweep: Path | None, folder: Path
     return answer
 
 
-def compare_sweeps(files: dict[str, Path], told: dict[str, dict[str, Any]], folder: Path) -> None:
+def compare_sweeps(files: dict[str, Path], answers: dict[str, dict[str, Any]], folder: Path) -> None:
     signals = np.load(files["sweep"])
     pairs = list(zip(signals["fast"].tolist(), signals["slow"].tolist(), strict=True))
-    given, from_prices, found = ours.swept(
+    given, from_prices, found = ours.run_sweep(
         Market.read(files["year"]), signals["entries"], signals["exits"], pairs
     )
     trades, equity = found.totals["trades"].to_numpy(), found.totals["final_equity"].to_numpy()
@@ -131,14 +133,14 @@ def compare_sweeps(files: dict[str, Path], told: dict[str, dict[str, Any]], fold
         title=f"{trades.size} pairs of windows over {len(signals['entries']):,} candles",
     )  # fmt: skip
     table.add_row("Marketloom", f"{given:.4f}", "1", f"{from_prices:.4f}", "1")
-    for name, answer in told.items():
+    for name, answer in answers.items():
         if "seconds_sweep" not in answer:
             continue
         theirs = np.load(folder / f"{name}.totals.npz")
         table.add_row(
             name,
-            *beside(answer["seconds_sweep"], given),
-            *beside(answer["seconds_sweep_from_prices"], from_prices),
+            *format_seconds(answer["seconds_sweep"], given),
+            *format_seconds(answer["seconds_sweep_from_prices"], from_prices),
             str(int((theirs["trades"] == trades).sum())),
             f"{np.abs(theirs['equity'] / equity - 1).max():.1e}",
         )
@@ -147,12 +149,12 @@ def compare_sweeps(files: dict[str, Path], told: dict[str, dict[str, Any]], fold
     CONSOLE.print(table)
 
 
-def beside(theirs: float | None, mine: float) -> tuple[str, str]:
+def format_seconds(theirs: float | None, mine: float) -> tuple[str, str]:
     return ("-", "-") if theirs is None else (f"{theirs:.4f}", f"{theirs / mine:,.1f}")
 
 
 def write_markets(folder: Path) -> dict[str, Path]:
-    """Yield the year, the year with a tight stop, and the signals of every pair of windows."""
+    """Write the year, the year with a tight stop, and the signals of every pair of windows."""
     files = {name: folder / f"{name}.npz" for name in ("year", "tight", "sweep")}
     markets.main([str(files["year"])])
     year = dict(np.load(files["year"]))

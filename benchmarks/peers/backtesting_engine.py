@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from backtesting import Backtest, Strategy
 
-from benchmarks.peers.protocol import Ledger, Market, tell
+from benchmarks.peers.protocol import Ledger, Market, report
 
 CASH = 1e45  # it trades whole units, and fees leave 1e-27 of what there was
 warnings.simplefilter("ignore")
 
 
-def strategy_for(market: Market) -> type[Strategy]:
+def make_strategy(market: Market) -> type[Strategy]:
     entries, exits = market.entries.tolist(), market.exits.tolist()
     stops = np.minimum(market.next_open * (1 - market.stop), market.close * (1 - 1e-9)).tolist()
 
@@ -43,7 +43,7 @@ def main(market_file: str, trades_file: str) -> None:
     prices = {"Open": market.open, "High": market.high, "Low": market.low, "Close": market.close}
     candles = pd.DataFrame(prices, index=pd.to_datetime(market.open_time, unit="us"))
     began = time.perf_counter()
-    found = Backtest(candles, strategy_for(market), cash=CASH, commission=market.fee).run()
+    found = Backtest(candles, make_strategy(market), cash=CASH, commission=market.fee).run()
     seconds = time.perf_counter() - began
     trades = found["_trades"].sort_values("ExitBar")
     equity = found["_equity_curve"]["Equity"].to_numpy()
@@ -54,7 +54,7 @@ def main(market_file: str, trades_file: str) -> None:
         exit_price=trades["ExitPrice"].to_numpy(np.float64),
         equity=equity[trades["ExitBar"].to_numpy()] / CASH,
     )
-    tell("backtesting.py", backtesting.__version__, seconds, ledger, trades_file)
+    report("backtesting.py", backtesting.__version__, seconds, ledger, trades_file)
 
 
 if __name__ == "__main__":

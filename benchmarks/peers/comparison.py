@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.peers.ours import Ours
+from benchmarks.peers.ours import OurResult
 from benchmarks.peers.protocol import Ledger
 
 SAME = 1e-9  # prices that differ by less differ by rounding
@@ -19,8 +19,8 @@ class Agreement:
     gapped: int  # of the others: the market opened beyond the stop
     equity: float  # largest relative difference after a trade that both entered in the same candle
 
-    def why(self, explanation: str) -> str:
-        """In words; an explanation is only needed where there is something to explain."""
+    def explain(self, explanation: str) -> str:
+        """Return the agreement in words; the explanation is used where trades differ."""
         unequal = self.trades - self.equal
         if self.missing:
             return f"{self.missing} of our trades are missing, {unequal} are others"
@@ -30,13 +30,13 @@ class Agreement:
         return f"{gaps}: {explanation}"
 
 
-def compare(ours: Ours, theirs: Ledger) -> Agreement:
+def compare(ours: OurResult, theirs: Ledger) -> Agreement:
     mine = ours.ledger
     _, left, right = np.intersect1d(mine.entry_time, theirs.entry_time, return_indices=True)
     equal = (
         (mine.exit_time[left] == theirs.exit_time[right])
-        & near(mine.entry_price[left], theirs.entry_price[right])
-        & near(mine.exit_price[left], theirs.exit_price[right])
+        & nearly_equal(mine.entry_price[left], theirs.entry_price[right])
+        & nearly_equal(mine.exit_price[left], theirs.exit_price[right])
     )
     difference = np.abs(theirs.equity[right] / mine.equity[left] - 1.0)
     return Agreement(
@@ -48,5 +48,5 @@ def compare(ours: Ours, theirs: Ledger) -> Agreement:
     )
 
 
-def near(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def nearly_equal(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.abs(left - right) <= SAME * np.abs(right))

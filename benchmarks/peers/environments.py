@@ -40,7 +40,7 @@ ENVIRONMENTS = (VECTORBT, NAUTILUS, FREQTRADE)
 
 
 def build(environment: Environment) -> str | None:
-    """None when it is there, else the last lines of what went wrong."""
+    """Build it unless it is there; returns the last lines of what went wrong, or None."""
     if environment.ready:
         return None
     print(f"building {environment.folder}: {', '.join(environment.requirements)}", file=sys.stderr)

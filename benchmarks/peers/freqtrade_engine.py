@@ -20,7 +20,7 @@ from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import Exchange
 from freqtrade.optimize.backtesting import Backtesting
 
-from benchmarks.peers.protocol import Ledger, Market, compounded, microseconds, tell
+from benchmarks.peers.protocol import Ledger, Market, compound, microseconds, report
 
 PAIR = "BTC/USDT"
 STRATEGY = """
@@ -59,7 +59,7 @@ DESCRIPTION = {
 
 
 class OfflineExchange(Exchange):
-    """Knows one pair and asks nobody."""
+    """An exchange with one pair and no network."""
 
     _ft_has: ClassVar = {"ohlcv_candle_limit": 1000}
 
@@ -119,9 +119,9 @@ def main(market_file: str, trades_file: str) -> None:
         exit_time=microseconds(trades["close_date"]),
         entry_price=entry,
         exit_price=leave,
-        equity=compounded(entry, leave, market.fee),
+        equity=compound(entry, leave, market.fee),
     )
-    tell("freqtrade", importlib.metadata.version("freqtrade"), seconds, ledger, trades_file)
+    report("freqtrade", importlib.metadata.version("freqtrade"), seconds, ledger, trades_file)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.persistence.wranglers import BarDataWrangler
 from nautilus_trader.trading.strategy import Strategy
 
-from benchmarks.peers.protocol import Ledger, Market, compounded, microseconds, tell
+from benchmarks.peers.protocol import Ledger, Market, compound, microseconds, report
 
 VENUE = Venue("SIM")
 NAME = InstrumentId(Symbol("BTCUSDT"), VENUE)
@@ -31,7 +31,7 @@ DIGITS = 6  # of prices: a stop below a price in cents is exact
 MINUTE = 60_000_000_000
 
 
-def instrument(fee: float) -> CurrencyPair:
+def make_instrument(fee: float) -> CurrencyPair:
     increment = Price(10**-DIGITS, DIGITS)
     return CurrencyPair(
         instrument_id=NAME, raw_symbol=NAME.symbol, base_currency=BTC, quote_currency=USDT,
@@ -75,8 +75,8 @@ class Crossing(Strategy):
         self.long = False
 
 
-def bars_of(market: Market, traded: CurrencyPair, kind: BarType) -> list:
-    """Each bar ends with the next one's open."""
+def make_bars(market: Market, traded: CurrencyPair, kind: BarType) -> list:
+    """Make bars, each of which ends with the next one's open."""
     frame = pd.DataFrame(
         {
             "open": market.open,
@@ -92,7 +92,7 @@ def bars_of(market: Market, traded: CurrencyPair, kind: BarType) -> list:
 
 def main(market_file: str, trades_file: str) -> None:
     market = Market.read(market_file)
-    traded = instrument(market.fee)
+    traded = make_instrument(market.fee)
     kind = BarType.from_str(f"{NAME}-1-MINUTE-LAST-EXTERNAL")
     quiet = LoggingConfig(bypass_logging=True)
     engine = BacktestEngine(
@@ -103,17 +103,17 @@ def main(market_file: str, trades_file: str) -> None:
         starting_balances=[Money(5_000_000_000, USDT), Money(10, BTC)],
     )  # fmt: skip
     engine.add_instrument(traded)
-    engine.add_data(bars_of(market, traded, kind))
+    engine.add_data(make_bars(market, traded, kind))
     engine.add_strategy(Crossing(market, traded, kind))
     began = time.perf_counter()
     engine.run()
     seconds = time.perf_counter() - began
-    ledger, fees = ledger_of(engine, market)
-    tell("NautilusTrader", nautilus_trader.__version__, seconds, ledger, trades_file, fees_of_value=fees)
+    ledger, fees = read_ledger(engine, market)
+    report("NautilusTrader", nautilus_trader.__version__, seconds, ledger, trades_file, fees_of_value=fees)
 
 
-def ledger_of(engine: BacktestEngine, market: Market) -> tuple[Ledger, float]:
-    """Build closed trades from the fills: a decision fills at its close, which is the next bar's open."""
+def read_ledger(engine: BacktestEngine, market: Market) -> tuple[Ledger, float]:
+    """Read closed trades from the fills: a decision fills at the close it was made at, which is the next bar's open."""
     fills = engine.trader.generate_fills_report().sort_values("ts_event", kind="stable")
     buying = (fills["order_side"] == "BUY").to_numpy()
     price = fills["last_px"].astype(float).to_numpy()
@@ -129,7 +129,7 @@ def ledger_of(engine: BacktestEngine, market: Market) -> tuple[Ledger, float]:
         exit_time=market.open_time[row[leaving] + ~stopped[leaving]],
         entry_price=entry,
         exit_price=exit_,
-        equity=compounded(entry, exit_, market.fee),
+        equity=compound(entry, exit_, market.fee),
     )
     return ledger, float(paid.sum() / price.sum())
 

@@ -31,7 +31,9 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class OurResult:
+    """Our back-test of the signals of a market."""
+
     seconds: float  # signals given
     from_prices: float  # averages and crosses too
     ledger: Ledger
@@ -39,8 +41,8 @@ class Ours:
     gapped: Flags  # per trade: the stop was passed between two candles
 
 
-def rules(market: Market) -> AccountRules:
-    """Every rule is watched, at limits that are never reached: the peers have none."""
+def make_rules(market: Market) -> AccountRules:
+    """Return rules that are all watched, at limits that are never reached: the peers have none."""
     return AccountRules(
         costs=Costs(taker_fee=market.fee, half_spread=0.0, slippage=0.0),
         drawdown_pause=NEVER, daily_loss=NEVER, losing_streak=0, cool_down=timedelta(0), trailing_after=1.0,
@@ -48,11 +50,11 @@ def rules(market: Market) -> AccountRules:
     )  # fmt: skip
 
 
-def plan(entries: Flags, exits: Flags, stop: float) -> Plan:
+def signal_plan(entries: Flags, exits: Flags, stop: float) -> Plan:
     return Plan(Decisions.of_signals(entries, exits), stop=stop)
 
 
-class Signalled(Sequence[Plan]):
+class SignalPlans(Sequence[Plan]):
     """Plans of (n,) signals, each made when it is asked for: the peers' time starts with signals, so does ours."""
 
     def __init__(self, signals: list[tuple[Flags, Flags]], stop: float) -> None:
@@ -64,27 +66,27 @@ class Signalled(Sequence[Plan]):
     @overload
     def __getitem__(self, number: int) -> Plan: ...
     @overload
-    def __getitem__(self, number: slice) -> "Signalled": ...
-    def __getitem__(self, number: int | slice) -> "Plan | Signalled":
+    def __getitem__(self, number: slice) -> "SignalPlans": ...
+    def __getitem__(self, number: int | slice) -> "Plan | SignalPlans":
         if isinstance(number, slice):
-            return Signalled(self._signals[number], self._stop)
-        return plan(*self._signals[number], self._stop)
+            return SignalPlans(self._signals[number], self._stop)
+        return signal_plan(*self._signals[number], self._stop)
 
 
-def backtest(market: Market) -> Ours:
-    bars, limits = bars_of(market), rules(market)
+def backtest(market: Market) -> OurResult:
+    bars, limits = make_bars(market), make_rules(market)
     signals = market.entries, market.exits, market.stop
-    seconds, found = best_of(lambda: run(bars, plan(*signals), limits), RUNS)
-    from_prices, same = best_of(lambda: run(bars, crossing(market), limits), RUNS)
+    seconds, found = best_of(lambda: run(bars, signal_plan(*signals), limits), RUNS)
+    from_prices, same = best_of(lambda: run(bars, crossing_plan(market), limits), RUNS)
     assert same.totals == found.totals, "averages computed here and in the market file cross elsewhere"
     trades = found.trades.filter(found.trades["reason"] != "end")
-    ledger = ledger_of(found, market)
+    ledger = make_ledger(found, market)
     row = np.searchsorted(market.open_time, ledger.exit_time)
     passed = market.open[row] <= ledger.entry_price * (1 - market.stop)
-    return Ours(seconds, from_prices, ledger, int((trades["reason"] == "stop").sum()), passed)
+    return OurResult(seconds, from_prices, ledger, int((trades["reason"] == "stop").sum()), passed)
 
 
-def ledger_of(found: Backtest, market: Market) -> Ledger:
+def make_ledger(found: Backtest, market: Market) -> Ledger:
     trades = found.trades.filter(found.trades["reason"] != "end")
     entry, leave = (trades[name].to_physical().to_numpy() for name in ("entry_time", "exit_time"))
     return Ledger(
@@ -96,13 +98,13 @@ def ledger_of(found: Backtest, market: Market) -> Ledger:
     )
 
 
-def swept(
+def run_sweep(
     market: Market, entries: Flags, exits: Flags, pairs: list[tuple[int, int]]
 ) -> tuple[float, float, Sweep]:
-    """Seconds for one back-test per column of signals, then with the averages of `pairs` too; and their sums."""
-    bars, limits = bars_of(market), rules(market)
+    """Return seconds for one back-test per column of signals, then with the averages of `pairs` too; and their sums."""
+    bars, limits = make_bars(market), make_rules(market)
     columns = [(entries[:, column].copy(), exits[:, column].copy()) for column in range(entries.shape[1])]
-    plans = Signalled(columns, market.stop)
+    plans = SignalPlans(columns, market.stop)
     given, found = best_of(lambda: sweep(bars, plans, limits), SWEEPS)
     from_prices, _ = best_of(
         lambda: sweep(bars, CrossingPlans(market.close, pairs, market.stop), limits), SWEEPS
@@ -110,9 +112,9 @@ def swept(
     return given, from_prices, found
 
 
-def crossing(market: Market) -> Plan:
+def crossing_plan(market: Market) -> Plan:
     return Plan(ema_crossings(market.close, FAST, SLOW), stop=market.stop)
 
 
-def bars_of(market: Market) -> Bars:
+def make_bars(market: Market) -> Bars:
     return Bars(market.open_time, market.open, market.high, market.low, market.close)

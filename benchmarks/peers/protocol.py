@@ -1,4 +1,4 @@
-"""What every engine's script reads and tells. NumPy only: it runs in every environment."""
+"""The files that every engine's script reads and writes. NumPy only: it runs in every environment."""
 
 import json
 import time
@@ -39,7 +39,7 @@ class Market:
 
     @cached_property
     def next_open(self) -> Array:
-        """Where the decision at each close is executed; the last has none and gets its close."""
+        """Price at which the decision at each close is executed; the last has none and gets its close."""
         return np.append(self.open[1:], self.close[-1])
 
 
@@ -61,18 +61,18 @@ class Ledger:
         return cls(**dict(np.load(file).items()))
 
 
-def compounded(entry_price: Array, exit_price: Array, fee: float) -> Array:
-    """Equity after each trade had all of it been in every trade: for engines that traded one size throughout."""
+def compound(entry_price: Array, exit_price: Array, fee: float) -> Array:
+    """Return equity after each trade had all of it been in every trade: for engines that traded one size throughout."""
     return np.cumprod(exit_price * (1 - fee) / (entry_price * (1 + fee)))
 
 
 def microseconds(times: Any) -> npt.NDArray[np.int64]:
-    """Since 1970 of a pandas series of times in UTC."""
+    """Convert a pandas series of times in UTC to microseconds since 1970."""
     return np.asarray(times.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64))
 
 
 def best_of(run: Callable[[], Result], runs: int) -> tuple[float, Result]:
-    """Seconds of the fastest of `runs` after a first that does not count, and the last result."""
+    """Return the seconds of the fastest of `runs` after a first that does not count, and the last result."""
     run()
     best = float("inf")
     for _ in range(runs):
@@ -82,8 +82,8 @@ def best_of(run: Callable[[], Result], runs: int) -> tuple[float, Result]:
     return best, result
 
 
-def tell(engine: str, version: str, seconds: float, ledger: Ledger, file: str | Path, **more: Any) -> None:
-    """One JSON line on standard output, the ledger in `file`."""
+def report(engine: str, version: str, seconds: float, ledger: Ledger, file: str | Path, **more: Any) -> None:
+    """Print one JSON line and write the ledger to `file`."""
     ledger.write(file)
     final = float(ledger.equity[-1]) if ledger.equity.size else 1.0
     plain = {

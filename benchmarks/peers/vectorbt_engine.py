@@ -12,15 +12,15 @@ import numpy as np
 import vectorbt as vbt
 from vectorbt.portfolio.enums import StopEntryPrice, StopExitPrice
 
-from benchmarks.peers.protocol import Ledger, Market, best_of, tell
+from benchmarks.peers.protocol import Ledger, Market, best_of, report
 
 RUNS = 25
 WINDOWS = (9, 21)
 CASH = 1e36  # fees leave 1e-27 of it, and vectorbt takes amounts below 1e-12 for nothing
 
 
-def simulated(market: Market, entries: Any, exits: Any, engine: str) -> Any:
-    """Signals (n,), or (n, k) for k back-tests at once."""
+def simulate(market: Market, entries: Any, exits: Any, engine: str) -> Any:
+    """Simulate signals (n,), or (n, k) for k back-tests at once."""
     prices = (market.close, market.open, market.high, market.low, market.next_open)
     close, opened, high, low, price = (each.reshape(-1, *[1] * (entries.ndim - 1)) for each in prices)
     return vbt.Portfolio.from_signals(
@@ -30,23 +30,23 @@ def simulated(market: Market, entries: Any, exits: Any, engine: str) -> Any:
     )  # fmt: skip
 
 
-def ledgered(market: Market, engine: str) -> Any:
-    """Return the results of a back-test: orders, trades, the equity curve and its drawdown."""
-    return told(simulated(market, market.entries, market.exits, engine))
+def run_backtest(market: Market, engine: str) -> Any:
+    """Run a back-test with what it leaves behind: orders, trades, the equity curve and its drawdown."""
+    return read_results(simulate(market, market.entries, market.exits, engine))
 
 
-def from_prices(market: Market, engine: str) -> Any:
+def run_from_prices(market: Market, engine: str) -> Any:
     """Run the same with its own averages and crosses; they start differently from ours, so only the time counts."""
     fast, slow = (vbt.MA.run(market.close, window, ewm=True, engine=engine) for window in WINDOWS)
     entries, exits = fast.ma_crossed_above(slow).to_numpy(), fast.ma_crossed_below(slow).to_numpy()
-    return told(simulated(market, entries, exits, engine))
+    return read_results(simulate(market, entries, exits, engine))
 
 
-def told(portfolio: Any) -> Any:
+def read_results(portfolio: Any) -> Any:
     return portfolio.trades.values, portfolio.value(), portfolio.total_return(), portfolio.max_drawdown()
 
 
-def ledger(trades: Any, market: Market) -> Ledger:
+def make_ledger(trades: Any, market: Market) -> Ledger:
     closed = trades[trades["status"] == 1]
     row, price = closed["exit_idx"], closed["exit_price"]
     stopped = market.low[row] <= closed["entry_price"] * (1 - market.stop)  # a stop goes before a signal
@@ -60,16 +60,18 @@ def ledger(trades: Any, market: Market) -> Ledger:
     )
 
 
-def swept(market: Market, sweep_file: str, totals_file: str, engine: str) -> dict[str, float]:
-    """Seconds for all columns of signals; final equity and trades of each go to `totals_file`."""
+def run_sweep(market: Market, sweep_file: str, totals_file: str, engine: str) -> dict[str, float]:
+    """Return seconds for all columns of signals; final equity and trades of each go to `totals_file`."""
     signals = np.load(sweep_file)
     entries, exits = signals["entries"], signals["exits"]
     columns = [(entries[:, each].copy(), exits[:, each].copy()) for each in range(entries.shape[1])]
-    at_once, _ = timed(lambda: told(simulated(market, entries, exits, engine)))
-    one_by_one, found = timed(lambda: [told(simulated(market, *column, engine))[0] for column in columns])
+    at_once, _ = measure(lambda: read_results(simulate(market, entries, exits, engine)))
+    one_by_one, found = measure(
+        lambda: [read_results(simulate(market, *column, engine))[0] for column in columns]
+    )
     pairs = list(zip(signals["fast"].tolist(), signals["slow"].tolist(), strict=True))
-    from_averages, _ = timed(lambda: swept_from_prices(market, pairs, engine))
-    ledgers = [ledger(trades, market) for trades in found]
+    from_averages, _ = measure(lambda: sweep_from_prices(market, pairs, engine))
+    ledgers = [make_ledger(trades, market) for trades in found]
     final = [each.equity[-1] if each.equity.size else 1.0 for each in ledgers]
     np.savez(totals_file, equity=final, trades=[each.equity.size for each in ledgers])
     return {
@@ -80,8 +82,8 @@ def swept(market: Market, sweep_file: str, totals_file: str, engine: str) -> dic
     }
 
 
-def swept_from_prices(market: Market, pairs: list[tuple[int, int]], engine: str) -> None:
-    """One by one, each average computed once."""
+def sweep_from_prices(market: Market, pairs: list[tuple[int, int]], engine: str) -> None:
+    """Run the pairs one by one, each average computed once."""
     windows = {window for pair in pairs for window in pair}
     averages = {window: vbt.MA.run(market.close, window, ewm=True, engine=engine) for window in windows}
     for fast, slow in pairs:
@@ -89,10 +91,10 @@ def swept_from_prices(market: Market, pairs: list[tuple[int, int]], engine: str)
             averages[fast].ma_crossed_above(averages[slow]),
             averages[fast].ma_crossed_below(averages[slow]),
         )
-        told(simulated(market, *(each.to_numpy() for each in crossed), engine))
+        read_results(simulate(market, *(each.to_numpy() for each in crossed), engine))
 
 
-def timed(run: Any) -> tuple[float, Any]:
+def measure(run: Any) -> tuple[float, Any]:
     began = time.perf_counter()
     found = run()
     return time.perf_counter() - began, found
@@ -100,13 +102,13 @@ def timed(run: Any) -> tuple[float, Any]:
 
 def main(market_file: str, trades_file: str, engine: str, *sweep: str) -> None:
     market = Market.read(market_file)
-    alone, _ = best_of(lambda: simulated(market, market.entries, market.exits, engine), RUNS)
-    seconds, (trades, *_) = best_of(lambda: ledgered(market, engine), RUNS)
-    whole, _ = best_of(lambda: from_prices(market, engine), RUNS)
+    alone, _ = best_of(lambda: simulate(market, market.entries, market.exits, engine), RUNS)
+    seconds, (trades, *_) = best_of(lambda: run_backtest(market, engine), RUNS)
+    whole, _ = best_of(lambda: run_from_prices(market, engine), RUNS)
     more = {"seconds_orders_only": alone, "seconds_from_prices": whole}
     if sweep:
-        more |= swept(market, *sweep, engine)
-    tell(f"vectorbt {engine}", vbt.__version__, seconds, ledger(trades, market), trades_file, **more)
+        more |= run_sweep(market, *sweep, engine)
+    report(f"vectorbt {engine}", vbt.__version__, seconds, make_ledger(trades, market), trades_file, **more)
 
 
 if __name__ == "__main__":

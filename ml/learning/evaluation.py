@@ -11,7 +11,7 @@ import polars as pl
 
 from ml.learning.folds import rows_of_month
 from ml.learning.policy import Policy
-from trading.backtest import BacktestResult, run_exposures
+from trading.backtest import ExposureResult, run_exposures
 from trading.errors import InvalidValue
 from trading.fills import Costs
 from trading.metrics import annualised_sharpe, maximum_drawdown, total_return
@@ -126,7 +126,7 @@ def decide_exposures(policy: Policy, features: Array, exposure: int = 0) -> tupl
     return exposures, int((~known).sum())
 
 
-def measure_performance(exposures: Array, result: BacktestResult, per_year: float) -> Performance:
+def measure_performance(exposures: Array, result: ExposureResult, per_year: float) -> Performance:
     """Measure one run of the back-test with `per_year` candles in a year."""
     return Performance(
         total_return=total_return(result.equity),
@@ -139,7 +139,7 @@ def measure_performance(exposures: Array, result: BacktestResult, per_year: floa
     )
 
 
-def _run_constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, BacktestResult]:
+def _run_constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, ExposureResult]:
     exposures = np.full_like(opens, exposure)
     return exposures, run_exposures(exposures, opens, closes, costs)
 

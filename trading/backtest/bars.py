@@ -1,4 +1,4 @@
-"""Candles as arrays, checked once: what a back-test walks through."""
+"""The candles that a back-test walks through, as arrays that are checked once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-SMALLEST, LARGEST = 1e-18, 1e18  # as risk has it: beyond them products overflow
+MIN_PRICE, MAX_PRICE = 1e-18, 1e18  # as risk has it: beyond them products overflow
 PRICES = ("open", "high", "low", "close")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class Bars:
     high: Array
     low: Array
     close: Array
-    length: int = 0  # microseconds that a candle lasts; 0: the smallest distance between two opens
+    length: int = 0  # microseconds that a candle lasts; 0 stands for the smallest distance between two opens
 
     def __post_init__(self) -> None:
         _set(self, "open_time", np.ascontiguousarray(self.open_time, np.int64))
@@ -49,7 +49,7 @@ class Bars:
 
     @classmethod
     def of(cls, candles: pl.DataFrame) -> "Bars":
-        """From a table with open_time (UTC), open, high, low and close, as CANDLE_SCHEMA has them; close_time helps."""
+        """Read a table with open_time (UTC), open, high, low and close, as CANDLE_SCHEMA has them; close_time helps."""
         missing = [name for name in ("open_time", *PRICES) if name not in candles.columns]
         if missing:
             raise InvalidCandles(
@@ -63,7 +63,7 @@ class Bars:
 
     @classmethod
     def of_trades(cls, time: Times, price: Array) -> "Bars":
-        """The finest path there is: one candle per moment (microseconds, ascending) at which somebody traded."""
+        """Make the finest path there is: one candle per moment (microseconds, ascending) at which somebody traded."""
         if time.ndim != 1 or time.shape != price.shape or not time.size:
             raise InvalidCandles(
                 f"trades have {time.shape} times and {price.shape} prices: one each, at least one"
@@ -82,7 +82,7 @@ def utc(microseconds: int) -> datetime:
 
 
 def _length(candles: pl.DataFrame) -> int:
-    """Of the first candle; 0 when the table does not say."""
+    """Return how long the first candle lasts; 0 when the table does not say."""
     if candles.is_empty() or "close_time" not in candles.columns:
         return 0
     length: timedelta = candles["close_time"][0] - candles["open_time"][0]
@@ -109,27 +109,27 @@ def _check_order(times: Times, distances: Times) -> None:
 
 
 def _check_prices(bars: Bars) -> None:
-    """One look at all of them first: the rows are searched only when something is wrong."""
+    """Raise InvalidCandles for an impossible price; rows are searched only when something is wrong."""
     if bool(
-        (bars.low >= SMALLEST).all()
-        & (bars.high <= LARGEST).all()
+        (bars.low >= MIN_PRICE).all()
+        & (bars.high <= MAX_PRICE).all()
         & (bars.low <= np.minimum(bars.open, bars.close)).all()
         & (bars.high >= np.maximum(bars.open, bars.close)).all()
     ):
         return  # NaN fails every comparison
-    for rule, broken in _impossibilities(bars).items():
+    for rule, broken in _find_impossible(bars).items():
         if broken.any():
             row = int(broken.argmax())
             prices = ", ".join(f"{name} {getattr(bars, name)[row]}" for name in PRICES)
             raise InvalidCandles(f"candle {row} at {utc(bars.open_time[row])}: {rule} ({prices})")
 
 
-def _impossibilities(bars: Bars) -> Mapping[str, Mask]:
+def _find_impossible(bars: Bars) -> Mapping[str, Mask]:
     prices = np.stack([getattr(bars, name) for name in PRICES])
     return {
         "a price is not a finite number": ~np.isfinite(prices).all(axis=0),
         "a price is not above zero": (prices <= 0).any(axis=0),
-        "a price is no price of anything": ((prices < SMALLEST) | (prices > LARGEST)).any(axis=0),
+        "a price is no price of anything": ((prices < MIN_PRICE) | (prices > MAX_PRICE)).any(axis=0),
         "the high is below another price": bars.high < prices.max(axis=0),
         "the low is above another price": bars.low > prices.min(axis=0),
     }

@@ -20,12 +20,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
-def inlined(function: Function) -> Function:
+def inline(function: Function) -> Function:
     """Compile a function as a part of whatever calls it."""
     return cast(Function, njit(forceinline=True, **OPTIONS)(function))
 
 
-def cached_by(function: Function, signature: Any) -> Function:
+def compile_cached(function: Function, signature: Any) -> Function:
     """Compile now, or read from disk; where no folder can be written, compile in every process."""
     try:
         return cast(Function, njit(signature, cache=True, **OPTIONS)(function))

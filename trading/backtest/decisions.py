@@ -1,4 +1,4 @@
-"""What a strategy decided, without the candles at which it decided nothing new."""
+"""The decisions of a strategy, without the candles at which it decided nothing new."""
 
 from dataclasses import dataclass
 
@@ -41,13 +41,13 @@ class Decisions:
 
     @classmethod
     def of(cls, target: Array) -> "Decisions":
-        """From one target per candle (n,), NaN where nothing new is decided."""
+        """Find the runs in one target per candle (n,), NaN where nothing new is decided."""
         candle = np.flatnonzero(target == target)
-        return cls._runs(candle, target[candle], target.size)
+        return cls._join_runs(candle, target[candle], target.size)
 
     @classmethod
     def of_signals(cls, entries: Flags, exits: Flags) -> "Decisions":
-        """All in after a candle where `entries` is set, out after one where only `exits` is, both (n,).
+        """Go all in after a candle where `entries` is set, out after one where only `exits` is, both (n,).
 
         Raises InvalidValue for anything but two arrays of flags of one length.
         """
@@ -57,17 +57,17 @@ class Decisions:
                 "one of each per candle"
             )
         candle = np.flatnonzero(entries | exits)
-        return cls._runs(candle, entries[candle].astype(np.float64), entries.size)
+        return cls._join_runs(candle, entries[candle].astype(np.float64), entries.size)
 
     @classmethod
-    def _runs(cls, candle: Rows, target: Array, candles: int) -> "Decisions":
-        """From the candles that decide, ascending, and what they do: neighbours of one target are one run."""
+    def _join_runs(cls, candle: Rows, target: Array, candles: int) -> "Decisions":
+        """Join neighbours of one target to one run, from the candles that decide, ascending, and their targets."""
         changes = (np.diff(candle) != 1) | (target[1:] != target[:-1])
         begins, ends = np.append(True, changes)[: candle.size], np.append(changes, True)[: candle.size]
         return cls(candle[begins], candle[ends], target[begins], candles)
 
     def dense(self) -> Array:
-        """One target per candle, NaN where nothing new is decided."""
+        """Return one target per candle, NaN where nothing new is decided."""
         target = np.full(self.candles, np.nan)
         for row, until, wanted in zip(self.row, self.until, self.target, strict=True):
             target[row : until + 1] = wanted

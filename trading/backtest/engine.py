@@ -1,4 +1,4 @@
-"""Back-tests: one plan with everything it leaves behind, or many with their sums."""
+"""Run back-tests: one plan with everything it leaves behind, or many with their sums."""
 
 import math
 import os
@@ -17,7 +17,7 @@ from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions
 from trading.backtest.path import PathRows
 from trading.backtest.plan import DISTANCES, AccountRules, Plan
-from trading.backtest.records import Arrays, Records, single
+from trading.backtest.records import Arrays, Records, new_record
 from trading.backtest.result import Backtest, Totals
 from trading.errors import InvalidValue
 from trading.market import TIME
@@ -145,7 +145,7 @@ def _decisions(plan: Plan, bars: Bars) -> Decisions:
 
 
 def _max_orders(decisions: Decisions, plan: Plan) -> int:
-    """A run of equal targets is carried out once, or again after every stop."""
+    """Return the largest number of orders: one for each run of equal targets, with `by_side` also after each stop."""
     return int((decisions.until - decisions.row + 1).sum()) if plan.by_side else decisions.row.size
 
 
@@ -163,13 +163,13 @@ def _account(opening_equity: float) -> Records:
     if not (math.isfinite(opening_equity) and opening_equity > 0):
         raise InvalidValue(f"opening_equity is {opening_equity}: allowed is an amount above zero")
     opened = dict.fromkeys(("cash", "equity", "peak", "trough"), opening_equity)
-    return single(records.ACCOUNT, **opened, paused=-1, resumes=np.iinfo(np.int64).min)
+    return new_record(records.ACCOUNT, **opened, paused=-1, resumes=np.iinfo(np.int64).min)
 
 
 def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Records:
     same = ("drawdown_pause", "daily_loss", "losing_streak", "trailing_after", "leverage")
     lent = {} if rules.margin is None else _lending(rules)
-    return single(
+    return new_record(
         records.TERMS,
         **{name: getattr(rules, name) for name in same},
         **asdict(rules.costs),

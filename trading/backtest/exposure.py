@@ -1,4 +1,4 @@
-"""Target exposures through a market, all candles at once: what learning steps through and is judged by.
+"""Target exposures through a market, all candles at once: learning steps through them and is evaluated by them.
 
 A decision after the close of candle i executes at the open of candle i + 1, the next one that exists, and
 holds until the open of candle i + 2; the last one is marked at the last close. Exposure is the share of
@@ -17,8 +17,8 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one holding period did, each (n,); `traded` and `fee` are shares of the equity before it."""
+class HoldingPeriod:
+    """The effect of one holding period, each (n,); `traded` and `fee` are shares of the equity before it."""
 
     growth: Array  # equity after it / equity before it
     held: Array  # exposure at its end, moved by the price
@@ -27,8 +27,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BacktestResult:
-    """Equity is counted in the opening equity and stands at the close of each candle; `fees` likewise.
+class ExposureResult:
+    """The result of following exposures. Equity is in units of the opening equity, at each close; `fees` likewise.
 
     `turnover` is the traded value in multiples of the equity at the time.
     """
@@ -40,7 +40,7 @@ class BacktestResult:
     fees: float
 
 
-def step(held: Array, target: Array, price: Array, next_price: Array, costs: Costs) -> Step:
+def step(held: Array, target: Array, price: Array, next_price: Array, costs: Costs) -> HoldingPeriod:
     """Trade from `held` to `target` at `price`, then hold until `next_price`; all of shape (n,), unchecked.
 
     The target is reached after costs: a purchase pays them from the cash that is left, so 0 to 1 spends all
@@ -52,17 +52,19 @@ def step(held: Array, target: Array, price: Array, next_price: Array, costs: Cos
     traded = traded_value(1.0, held, target, sign, lost)
     asset = target * (next_price / price)
     moved = (1.0 - target) + asset  # in this order: exactly the price ratio for 1, exactly 1 for 0
-    return Step((1.0 - traded * lost) * moved, asset / moved, traded, traded * paid * costs.taker_fee)
+    return HoldingPeriod(
+        (1.0 - traded * lost) * moved, asset / moved, traded, traded * paid * costs.taker_fee
+    )
 
 
 def holding_prices(opens: Array, closes: Array) -> tuple[Array, Array]:
-    """Price at start and end of the holding period of each decision but the last, both (n - 1,)."""
+    """Return the price at start and end of the holding period of each decision but the last, both (n - 1,)."""
     _check_prices(opens, closes)
     marks = np.append(opens, closes[-1])
     return marks[1:-1], marks[2:]
 
 
-def run_exposures(exposures: Array, opens: Array, closes: Array, costs: Costs) -> BacktestResult:
+def run_exposures(exposures: Array, opens: Array, closes: Array, costs: Costs) -> ExposureResult:
     """Follow `exposures` (n,), decided at each candle's close, from flat; the last one is never executed.
 
     Raises InvalidValue for an exposure outside 0..1 or a price that is not a positive number.
@@ -74,7 +76,7 @@ def run_exposures(exposures: Array, opens: Array, closes: Array, costs: Costs) -
     closing = step(targets, targets, price, next_price, costs).held
     steps = step(np.append(0.0, closing)[:-1], targets, price, next_price, costs)
     equity = np.cumprod(np.append(1.0, steps.growth))
-    return BacktestResult(
+    return ExposureResult(
         equity=equity,
         growth=steps.growth,
         trades=int(np.count_nonzero(steps.traded)),

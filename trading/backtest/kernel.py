@@ -24,7 +24,7 @@ from trading.backtest import (
     kernel_trades,
     records,
 )
-from trading.backtest.compiling import cached_by, fingerprint, inlined
+from trading.backtest.compiling import compile_cached, fingerprint, inline
 from trading.backtest.kernel_marks import begin_day, end_day, end_drawdown, mark_cash, mark_position
 from trading.backtest.kernel_orders import carry_out
 from trading.backtest.kernel_protection import exit_inside, first_touch
@@ -42,7 +42,7 @@ from trading.margin import arithmetic as margin_arithmetic
 END = int(Reason.END)
 
 
-@inlined
+@inline
 def _walk(arrays: Arrays) -> None:
     account, size = arrays.account[0], arrays.open.size
     account.next_rollover = size
@@ -65,7 +65,7 @@ def _walk(arrays: Arrays) -> None:
     _finish(arrays)
 
 
-@inlined
+@inline
 def _find_order(earliest: int, arrays: Arrays) -> None:
     """Find the candle at whose open the next decision is executed."""
     account, decided = arrays.account[0], arrays.decided
@@ -75,7 +75,7 @@ def _find_order(earliest: int, arrays: Arrays) -> None:
         account.next_order = arrays.open.size
 
 
-@inlined
+@inline
 def _decide(candle: int, arrays: Arrays) -> None:
     """Execute the decision that is due; one that a rule refuses is tried again as long as it stands."""
     account = arrays.account[0]
@@ -88,7 +88,7 @@ def _decide(candle: int, arrays: Arrays) -> None:
     account.next_rollover = arrays.open.size if account.quantity == 0.0 else next_rollover(candle, arrays)
 
 
-@inlined
+@inline
 def _hold(candle: int, end: int, arrays: Arrays) -> int:
     """Mark the position until protection ends it, at most to `end`; returns the candle to go on from."""
     end_row = _first_row(end, arrays)
@@ -101,20 +101,19 @@ def _hold(candle: int, end: int, arrays: Arrays) -> int:
     return stopped
 
 
-@inlined
+@inline
 def _first_row(candle: int, arrays: Arrays) -> int:
     return arrays.first_row[candle] if arrays.first_row.size > 0 else candle
 
 
-@inlined
+@inline
 def _candle_of(row: int, arrays: Arrays) -> int:
     if arrays.first_row.size == 0:
         return row
-    candle: int = np.searchsorted(arrays.first_row, row, side="right") - 1
-    return candle
+    return int(np.searchsorted(arrays.first_row, row, side="right")) - 1
 
 
-@inlined
+@inline
 def _exit(row: int, candle: int, arrays: Arrays) -> None:
     """End the position inside a row; with `by_side` a target that still stands opens again at the next candle."""
     account, terms = arrays.account[0], arrays.terms[0]
@@ -133,7 +132,7 @@ def _exit(row: int, candle: int, arrays: Arrays) -> None:
             _find_order(candle + 1, arrays)
 
 
-@inlined
+@inline
 def _finish(arrays: Arrays) -> None:
     """Mark a position that is still open at the last close, as if it were sold there for nothing."""
     account, close = arrays.account[0], arrays.close
@@ -186,4 +185,4 @@ SOURCES = (
     kernel_trades,
     sys.modules[__name__],
 )
-walk = cached_by(_entry(fingerprint(*SOURCES)), _signature())
+walk = compile_cached(_entry(fingerprint(*SOURCES)), _signature())

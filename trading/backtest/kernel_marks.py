@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from trading.backtest.compiling import inlined
+from trading.backtest.compiling import inline
 from trading.backtest.records import Arrays, Numbers, Record
 
 DAY = 86_400_000_000
 
 
-@inlined
+@inline
 def limit(reference: float, share: float) -> float:
     """Return the equity that lies `share` below `reference`; no equity does for an infinite share."""
     return -np.inf if share == np.inf else reference * (1.0 - share)
 
 
-@inlined
+@inline
 def alarm_level(account: Record, terms: Record) -> float:
     """Return the equity at or below which a rule that still watches has to look."""
     alarm = -np.inf
@@ -25,7 +25,7 @@ def alarm_level(account: Record, terms: Record) -> float:
     return alarm
 
 
-@inlined
+@inline
 def judge(equity: float, candle: int, account: Record, terms: Record) -> None:
     """Start the drawdown pause, or close the day to entries, when the equity at a close has fallen that far."""
     if account.paused < 0 and equity <= limit(account.peak, terms.drawdown_pause):
@@ -34,13 +34,13 @@ def judge(equity: float, candle: int, account: Record, terms: Record) -> None:
         account.day_closed = 1
 
 
-@inlined
+@inline
 def end_drawdown(account: Record) -> None:
     """Note how far equity fell since its peak."""
     account.drawdown = max(account.drawdown, 1.0 - account.trough / account.peak)
 
 
-@inlined
+@inline
 def mark_position(begin: int, end: int, arrays: Arrays) -> None:
     """Mark equity at each close from `begin` to `end`.
 
@@ -64,7 +64,7 @@ def mark_position(begin: int, end: int, arrays: Arrays) -> None:
             equity[step] = cash + quantity * close[step]
 
 
-@inlined
+@inline
 def extremes(prices: Numbers) -> tuple[float, float]:
     lowest = highest = prices[0]
     for price in prices:
@@ -73,7 +73,7 @@ def extremes(prices: Numbers) -> tuple[float, float]:
     return lowest, highest
 
 
-@inlined
+@inline
 def watch(close: Numbers, begin: int, account: Record, terms: Record) -> None:
     """Follow equity from close to close: its peak, the fall since then, and the rules."""
     for step in range(close.size):
@@ -85,7 +85,7 @@ def watch(close: Numbers, begin: int, account: Record, terms: Record) -> None:
         judge(value, begin + step, account, terms)
 
 
-@inlined
+@inline
 def mark_cash(begin: int, end: int, arrays: Arrays) -> None:
     """Mark an account that holds nothing: its equity does not move, so one look is enough."""
     account = arrays.account[0]
@@ -101,7 +101,7 @@ def mark_cash(begin: int, end: int, arrays: Arrays) -> None:
         arrays.equity[begin:end] = value
 
 
-@inlined
+@inline
 def begin_day(candle: int, arrays: Arrays) -> None:
     """Note the equity at which the day before ended, and find the first candle of the next UTC day."""
     account, open_time = arrays.account[0], arrays.open_time
@@ -112,7 +112,7 @@ def begin_day(candle: int, arrays: Arrays) -> None:
     account.next_day = np.searchsorted(open_time, (open_time[candle] // DAY + 1) * DAY)
 
 
-@inlined
+@inline
 def end_day(arrays: Arrays) -> None:
     account = arrays.account[0]
     arrays.daily_equity[account.days] = account.equity

@@ -1,7 +1,7 @@
 """Compiled: from a target exposure to a fill, past the rules of the account."""
 
 from trading import fills as fill_arithmetic
-from trading.backtest.compiling import inlined
+from trading.backtest.compiling import inline
 from trading.backtest.kernel_protection import protect
 from trading.backtest.kernel_trades import (
     Moment,
@@ -9,15 +9,15 @@ from trading.backtest.kernel_trades import (
     charge_margin,
     close_out,
     execute,
-    leave,
     price_factor,
+    reduce_position,
 )
 from trading.backtest.records import Arrays, EntryRefusal, Reason, Record
 from trading.margin import arithmetic as margin_arithmetic
 
-cost_share = inlined(fill_arithmetic.cost_share)
-traded_value = inlined(fill_arithmetic.traded_value)
-opening_cost = inlined(margin_arithmetic.opening_cost)
+cost_share = inline(fill_arithmetic.cost_share)
+traded_value = inline(fill_arithmetic.traded_value)
+opening_cost = inline(margin_arithmetic.opening_cost)
 
 SIGNAL = int(Reason.SIGNAL)
 INSOLVENT = int(EntryRefusal.INSOLVENT)
@@ -29,7 +29,7 @@ COOL_DOWN = int(EntryRefusal.COOL_DOWN)
 ALLOWED = -1
 
 
-@inlined
+@inline
 def carry_out(target: float, moment: Moment, arrays: Arrays) -> bool:
     """Trade to the exposure `target` at the candle's open; returns whether it was carried out."""
     account = arrays.account[0]
@@ -45,7 +45,7 @@ def carry_out(target: float, moment: Moment, arrays: Arrays) -> bool:
     change = target * worth - held
     grows = change > 0 if target > 0 else change < 0
     if account.quantity != 0.0 and not grows:
-        reduce(target, worth, price, moment, arrays)
+        reduce_to(target, worth, price, moment, arrays)
     else:
         refusal = refused_by(target, worth, moment.time, account, arrays.terms[0])
         if refusal != ALLOWED:
@@ -56,8 +56,8 @@ def carry_out(target: float, moment: Moment, arrays: Arrays) -> bool:
     return True
 
 
-@inlined
-def reduce(target: float, worth: float, price: float, moment: Moment, arrays: Arrays) -> None:
+@inline
+def reduce_to(target: float, worth: float, price: float, moment: Moment, arrays: Arrays) -> None:
     """Make a position smaller, or end it where reaching the target after costs takes all of it."""
     account, terms = arrays.account[0], arrays.terms[0]
     side = -1.0 if target > 0 else 1.0  # of the order
@@ -67,10 +67,10 @@ def reduce(target: float, worth: float, price: float, moment: Moment, arrays: Ar
     if quantity >= abs(account.quantity):
         close_out(price, SIGNAL, moment, moment.time, arrays)
     elif quantity > 0:
-        leave(side * quantity, price, SIGNAL, moment, arrays)
+        reduce_position(side * quantity, price, SIGNAL, moment, arrays)
 
 
-@inlined
+@inline
 def refused_by(target: float, worth: float, time: int, account: Record, terms: Record) -> int:
     """Return the first rule that refuses to open or to enlarge, or ALLOWED."""
     if not worth > 0:
@@ -88,7 +88,7 @@ def refused_by(target: float, worth: float, time: int, account: Record, terms: R
     return ALLOWED
 
 
-@inlined
+@inline
 def count_refusal(refusal: int, account: Record) -> None:
     if refusal == INSOLVENT:
         account.refused_insolvent += 1
@@ -104,7 +104,7 @@ def count_refusal(refusal: int, account: Record) -> None:
         account.refused_cool_down += 1
 
 
-@inlined
+@inline
 def enter(target: float, worth: float, price: float, moment: Moment, arrays: Arrays) -> None:
     """Open a position or make it larger."""
     account, terms = arrays.account[0], arrays.terms[0]
@@ -128,7 +128,7 @@ def enter(target: float, worth: float, price: float, moment: Moment, arrays: Arr
         protect(paid, moment.candle - 1, arrays)
 
 
-@inlined
+@inline
 def begin_trade(time: int, account: Record) -> None:
     account.entry_time = time
     account.entered = account.exited = account.lent = 0.0
@@ -136,7 +136,7 @@ def begin_trade(time: int, account: Record) -> None:
     account.rollovers = 0
 
 
-@inlined
+@inline
 def borrow(value: float, time: int, account: Record, terms: Record) -> None:
     """Pay the opening fee for the value that the venue lends; the first loan starts the rollover clock."""
     charge_margin(opening_cost(value, terms.opening_fee), account)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from trading.backtest.compiling import inlined
+from trading.backtest.compiling import inline
 from trading.backtest.records import Arrays, Numbers, Reason, Record
 from trading.margin import arithmetic as margin_arithmetic
 
-liquidation_price = inlined(margin_arithmetic.liquidation_price)
+liquidation_price = inline(margin_arithmetic.liquidation_price)
 
 STOP = int(Reason.STOP)
 TAKE_PROFIT = int(Reason.TAKE_PROFIT)
@@ -14,14 +14,14 @@ TRAILING = int(Reason.TRAILING)
 LIQUIDATION = int(Reason.LIQUIDATION)
 
 
-@inlined
+@inline
 def distance_of(distances: Numbers, candle: int) -> float:
     """Return the distance decided at the close of `candle`, infinity for none."""
     distance: float = distances[candle if distances.size > 1 else 0]
     return np.inf if np.isnan(distance) else distance
 
 
-@inlined
+@inline
 def protect(price: float, candle: int, arrays: Arrays) -> None:
     """Set the levels of a new position, from the price that was paid and the distances decided at `candle`."""
     account, terms = arrays.account[0], arrays.terms[0]
@@ -38,7 +38,7 @@ def protect(price: float, candle: int, arrays: Arrays) -> None:
         move_trailing_stop(account)
 
 
-@inlined
+@inline
 def move_trailing_stop(account: Record) -> None:
     """Set the trailing stop for the best price so far; it starts after a gain and never moves back."""
     direction = 1.0 if account.quantity > 0 else -1.0
@@ -46,7 +46,7 @@ def move_trailing_stop(account: Record) -> None:
         account.trailing_stop = account.best_price - direction * account.trailing_distance
 
 
-@inlined
+@inline
 def liquidation_level(account: Record, terms: Record) -> float:
     """Return the price at which the venue closes the position, beyond every price where nothing is lent."""
     if account.lent == 0.0:
@@ -58,7 +58,7 @@ def liquidation_level(account: Record, terms: Record) -> float:
     return price
 
 
-@inlined
+@inline
 def set_levels(account: Record, terms: Record) -> None:
     """Set the prices at or below (`floor`), and at or above (`ceiling`), which the position ends."""
     liquidation = liquidation_level(account, terms)
@@ -70,7 +70,7 @@ def set_levels(account: Record, terms: Record) -> None:
         account.ceiling = min(account.stop, account.trailing_stop, liquidation)
 
 
-@inlined
+@inline
 def first_touch(begin: int, end: int, arrays: Arrays) -> int:
     """Return the first row that touches a level, `end` when none does; a trailing stop follows the rows before."""
     account, terms = arrays.account[0], arrays.terms[0]
@@ -93,7 +93,7 @@ def first_touch(begin: int, end: int, arrays: Arrays) -> int:
     return end
 
 
-@inlined
+@inline
 def exit_inside(row: int, arrays: Arrays) -> tuple[float, int, bool]:
     """Return price and reason of the exit inside a row that touches a level, and whether it was at the row's open.
 
@@ -116,7 +116,7 @@ def exit_inside(row: int, arrays: Arrays) -> tuple[float, int, bool]:
     return price, reason, price == opened
 
 
-@inlined
+@inline
 def protective_reason(account: Record, terms: Record) -> int:
     """Return which of liquidation, stop and trailing stop is the nearest to the price."""
     long = account.quantity > 0

@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from trading import fills as fill_arithmetic
-from trading.backtest.compiling import inlined
+from trading.backtest.compiling import inline
 from trading.backtest.records import Arrays, Record
 from trading.margin import arithmetic as margin_arithmetic
 
-price_factor = inlined(fill_arithmetic.price_factor)
-rollover_cost = inlined(margin_arithmetic.rollover_cost)
-rollover_periods = inlined(margin_arithmetic.rollover_periods)
+price_factor = inline(fill_arithmetic.price_factor)
+rollover_cost = inline(margin_arithmetic.rollover_cost)
+rollover_periods = inline(margin_arithmetic.rollover_periods)
 
 
 class Moment(NamedTuple):
@@ -21,7 +21,7 @@ class Moment(NamedTuple):
     time: int  # microseconds: the open of the candle, or of the row of the path
 
 
-@inlined
+@inline
 def average_price(price: float, quantity: float, new_price: float, new_quantity: float) -> float:
     """Return exactly the new price when there was nothing before."""
     if quantity == 0.0:
@@ -29,7 +29,7 @@ def average_price(price: float, quantity: float, new_price: float, new_quantity:
     return (price * quantity + new_price * new_quantity) / (quantity + new_quantity)
 
 
-@inlined
+@inline
 def execute(
     quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays
 ) -> tuple[float, float]:
@@ -56,9 +56,9 @@ def execute(
     return price, fee
 
 
-@inlined
-def leave(quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays) -> None:
-    """Sell (or buy back) a part of the position or all of it."""
+@inline
+def reduce_position(quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays) -> None:
+    """Reduce the position or leave it: sell, or buy back what was sold short."""
     account = arrays.account[0]
     before = account.quantity
     price, fee = execute(quantity, reference, reason, moment, arrays)
@@ -68,7 +68,7 @@ def leave(quantity: float, reference: float, reason: int, moment: Moment, arrays
     account.lent *= account.quantity / before
 
 
-@inlined
+@inline
 def record_trade(direction: float, reason: int, time: int, arrays: Arrays) -> float:
     """Write the trade down and return its profit; `exit_price` and `exited` already include everything."""
     account = arrays.account[0]
@@ -95,13 +95,13 @@ def record_trade(direction: float, reason: int, time: int, arrays: Arrays) -> fl
     return pnl
 
 
-@inlined
+@inline
 def close_out(reference: float, reason: int, moment: Moment, known: int, arrays: Arrays) -> None:
     """End the position at `reference`; `known` is the time by which it has certainly happened."""
     account, terms = arrays.account[0], arrays.terms[0]
     charge_rollovers(known, arrays)
     direction = 1.0 if account.quantity > 0 else -1.0
-    leave(-account.quantity, reference, reason, moment, arrays)
+    reduce_position(-account.quantity, reference, reason, moment, arrays)
     if record_trade(direction, reason, moment.time, arrays) < 0:
         account.streak += 1
     else:
@@ -111,14 +111,14 @@ def close_out(reference: float, reason: int, moment: Moment, known: int, arrays:
         account.resumes = known + terms.cool_down
 
 
-@inlined
+@inline
 def charge_margin(cost: float, account: Record) -> None:
     account.cash -= cost
     account.margin_cost += cost
     account.margin_costs += cost
 
 
-@inlined
+@inline
 def charge_rollovers(time: int, arrays: Arrays) -> None:
     """Charge what borrowing has cost until `time`."""
     account, terms = arrays.account[0], arrays.terms[0]
@@ -130,7 +130,7 @@ def charge_rollovers(time: int, arrays: Arrays) -> None:
         account.rollovers = periods
 
 
-@inlined
+@inline
 def next_rollover(candle: int, arrays: Arrays) -> int:
     """Return the first candle after this one that opens when a rollover is due, n when none is."""
     account = arrays.account[0]

@@ -1,4 +1,4 @@
-"""What happened inside the candles: finer candles in the order in which they came, where they are known."""
+"""The rows that protection is checked along: finer candles where they are known, else the candles themselves."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ NO_ROWS = np.empty(0, np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PathRows:
-    """What protection is checked along, each (r,). Rows of candle i are first[i] to first[i + 1]."""
+    """The rows that protection is checked along, each (r,). Rows of candle i are first[i] to first[i + 1]."""
 
     time: Times
     open: Array
@@ -29,7 +29,7 @@ class PathRows:
 
     @classmethod
     def of(cls, bars: Bars, path: Bars | None) -> "PathRows":
-        """Along `path` wherever it tells a candle's whole story, along the candle itself elsewhere.
+        """Follow `path` wherever it covers the whole candle, from low to high, and the candle itself elsewhere.
 
         A path that does not reach a candle's high or low lacks something, so that candle is taken as it is, in
         the pessimistic order. Rows before the first candle and after the last are left out. Raises
@@ -42,7 +42,7 @@ class PathRows:
         inside = slice(int(begin), int(end))
         candle = np.searchsorted(bars.open_time, path.open_time[inside], side="right") - 1
         _check_gaps(bars, path.open_time[inside], candle)
-        known = _whole(bars, path, inside, candle)
+        known = _find_covered(bars, path, inside, candle)
         rows, alone = known[candle], ~known
         columns = {
             name: np.concatenate([getattr(path, name)[inside][rows], getattr(bars, name)[alone]])
@@ -64,8 +64,8 @@ def _check_gaps(bars: Bars, times: Times, candle: Times) -> None:
         )
 
 
-def _whole(bars: Bars, path: Bars, inside: slice, candle: Times) -> Mask:
-    """Which candles (n,) the path follows from low to high."""
+def _find_covered(bars: Bars, path: Bars, inside: slice, candle: Times) -> Mask:
+    """Return which candles (n,) the path follows from low to high."""
     known = np.zeros(len(bars), bool)
     if not candle.size:
         return known

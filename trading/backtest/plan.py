@@ -1,4 +1,4 @@
-"""What a back-test is given beside candles: what a strategy wants after each, and the account's rules."""
+"""The inputs of a back-test beside candles: the targets of a strategy, and the rules of the account."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DISTANCES = ("stop", "take_profit", "trailing")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What a strategy wants after the close of each candle; it is executed at the next candle's open.
+    """The exposure a strategy wants after the close of each candle; it is executed at the next candle's open.
 
     `target` is the exposure: position value as a share of equity, below zero short; NaN decides nothing new.
     An order arises where a target differs from the last one that was carried out (at first 0), so a position
@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What Kraken's spot margin charges, see trading.margin.arithmetic; fees are shares of the value lent."""
+    """The charges of Kraken's spot margin, see trading.margin.arithmetic; fees are shares of the value lent."""
 
     opening_fee: float
     rollover_fee: float  # every `rollover_hours` that the position stays open
@@ -101,13 +101,13 @@ class AccountRules:
             raise InvalidValue(f"cool_down is {self.cool_down}: allowed is 0 to 3650 days")
         if not (math.isfinite(self.trailing_after) and self.trailing_after >= 0):
             raise InvalidValue(f"trailing_after is {self.trailing_after}: allowed is 0 or more")
-        if not 0 < self.leverage <= self._highest_leverage():
+        if not 0 < self.leverage <= self._max_leverage():
             raise InvalidValue(
-                f"leverage is {self.leverage}: allowed is above 0, up to {self._highest_leverage():g} with these costs"
+                f"leverage is {self.leverage}: allowed is above 0, up to {self._max_leverage():g} with these costs"
             )
 
-    def _highest_leverage(self) -> float:
-        """Where a fill would cost half of the account; 20 is more than any spot venue lends."""
+    def _max_leverage(self) -> float:
+        """Return where a fill would cost half of the account; 20 is more than any spot venue lends."""
         costs = self.costs
         lost = cost_share(1.0, price_factor(1.0, costs.half_spread, costs.slippage), costs.taker_fee)
         lost += self.margin.opening_fee if self.margin else 0.0

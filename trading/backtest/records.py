@@ -104,7 +104,7 @@ class Arrays(NamedTuple):
     daily_equity: Numbers  # (d,) at least one for each UTC day
 
 
-def single(kind: np.dtype[np.void], **values: Any) -> Records:
+def new_record(kind: np.dtype[np.void], **values: Any) -> Records:
     """Return one record, zero but for `values`."""
     record = np.zeros(1, kind)
     for name, value in values.items():

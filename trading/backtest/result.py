@@ -1,4 +1,4 @@
-"""What a back-test tells: equity, every fill, every trade, and the sums that describe the whole."""
+"""The result of a back-test: equity, every fill, every trade, and sums over the whole."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,13 +77,13 @@ class Totals:
 
     @property
     def refused(self) -> dict[str, int]:
-        """By the rule that refused."""
+        """Refused orders by the rule that refused them."""
         names = [refusal.name.lower() for refusal in EntryRefusal]
         return {name: getattr(self, f"refused_{name}") for name in names}
 
     @classmethod
     def of(cls, account: Records, bars: Bars, opening_equity: float) -> "Totals":
-        """From the account (1,) that the kernel leaves."""
+        """Read the account (1,) that the kernel leaves."""
         left = dict(zip(account.dtype.names or (), account[0].item(), strict=True))
         same = {name: left[name] for name in cls.__dataclass_fields__ if name in left}
         return cls(
@@ -98,7 +98,7 @@ class Totals:
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """Tables are built when they are first asked for."""
+    """One back-test with everything it leaves behind. Tables are built when they are first asked for."""
 
     bars: Bars
     equity: Array  # (n,) at each close, in quote currency
@@ -116,7 +116,7 @@ class Backtest:
         columns = {name: trades[name] for name in trades.dtype.names or ()}
         columns["direction"] = np.where(long, 0, 1)
         columns["return"] = trades["pnl"] / (trades["quantity"] * trades["entry_price"])
-        return _table(columns, TRADE_SCHEMA)
+        return _build_table(columns, TRADE_SCHEMA)
 
     @cached_property
     def fills(self) -> pl.DataFrame:
@@ -125,7 +125,7 @@ class Backtest:
         columns = {name: fills[name] for name in fills.dtype.names or ()}
         columns["side"] = np.where(fills["quantity"] > 0, 0, 1)
         columns["quantity"] = np.abs(fills["quantity"])
-        return _table(columns, FILL_SCHEMA)
+        return _build_table(columns, FILL_SCHEMA)
 
     @cached_property
     def quantity(self) -> Array:
@@ -141,8 +141,8 @@ class Backtest:
         return self.quantity * self.bars.close / worth
 
 
-def _table(columns: dict[str, npt.NDArray[np.generic]], schema: pl.Schema) -> pl.DataFrame:
-    """Enum columns hold positions in their categories."""
+def _build_table(columns: dict[str, npt.NDArray[np.generic]], schema: pl.Schema) -> pl.DataFrame:
+    """Build a table; values of Enum columns are positions in their categories."""
     series = []
     for name, kind in schema.items():
         values = np.ascontiguousarray(columns[name])

@@ -1,4 +1,4 @@
-"""The back-test as one would explain it: candle after candle, rule after rule, slow. The kernel must equal it.
+"""A slow back-test that a person can read: candle after candle, rule after rule. The kernel must equal it.
 
 Nothing of the kernel is shared: the arithmetic of fills and of margin is written out once more below.
 """
@@ -15,7 +15,7 @@ DAY = 86_400_000_000
 
 
 def worse(side: float, half_spread: float, slippage: float) -> float:
-    """What one unit of the venue's price becomes: more for a buyer, less for a seller."""
+    """Return the price paid per unit of the venue's price: more for a buyer, less for a seller."""
     return 1.0 + side * (half_spread + slippage)
 
 
@@ -25,12 +25,12 @@ def lost_per_unit(side: float, factor: float, fee: float) -> float:
 
 
 def value_to_trade(equity: float, held: float, target: float, side: float, lost: float) -> float:
-    """So much that target x (equity - costs) is held afterwards."""
+    """Return the value to trade so that target x (equity - costs) is held afterwards."""
     return abs(target * equity - held) / (1.0 + side * target * lost)
 
 
 def liquidated_at(cash: float, quantity: float, entry: float, leverage: float, level: float) -> float:
-    """Where what is left is `level` of the margin: a long's is fixed at the entry, a short's grows with the price."""
+    """Return the price at which equity is `level` of the margin: a long's is fixed, a short's grows with the price."""
     if quantity > 0:
         return max(level * entry / leverage - cash / quantity, 0.0)
     return max(cash / (-quantity * (1 + level / leverage)), 0.0)

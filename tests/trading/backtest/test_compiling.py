@@ -11,11 +11,11 @@ from trading.backtest import kernel, kernel_marks, kernel_trades
 
 KERNEL = """
 import sys
-from trading.backtest.compiling import cached_by, fingerprint, inlined
+from trading.backtest.compiling import compile_cached, fingerprint, inline
 from numba import types
 import arithmetic
 
-added = inlined(arithmetic.added)
+added = inline(arithmetic.added)
 
 def entry(sources):
     def walk(number):
@@ -23,7 +23,7 @@ def entry(sources):
         return added(number)
     return walk
 
-walk = cached_by(entry(fingerprint(arithmetic, sys.modules[__name__])), types.float64(types.float64))
+walk = compile_cached(entry(fingerprint(arithmetic, sys.modules[__name__])), types.float64(types.float64))
 print(walk(1.0), sum(walk.stats.cache_hits.values()))
 """
 ARITHMETIC = "def added(number):\n    return number + {}\n"

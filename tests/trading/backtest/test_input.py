@@ -40,7 +40,7 @@ def test_one_candle_knows_its_length_from_its_close() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"open_time": [OPENS[0], OPENS[2], OPENS[1]]},
@@ -57,8 +57,8 @@ def test_one_candle_knows_its_length_from_its_close() -> None:
         ({"low": [0.5, 1.2, 0.5]}, "candle 1 .*low is above another price"),
     ],
 )
-def test_candles_that_cannot_be_are_refused_by_name(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidCandles, match=said):
+def test_candles_that_cannot_be_are_refused_by_name(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidCandles, match=message):
         Bars.of(table(**changes))
 
 
@@ -165,7 +165,7 @@ def test_a_candle_whose_path_lacks_something_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"target": np.ones((2, 2))}, "one exposure per candle"),
         ({"target": np.array([1.0, np.inf])}, "target of candle 1 is infinite"),
@@ -175,8 +175,8 @@ def test_a_candle_whose_path_lacks_something_is_taken_as_it_is() -> None:
         ({"take_profit": np.ones(3)}, "one for each of 2 candles"),
     ],
 )
-def test_plans_that_cannot_be_are_refused_by_name(arguments: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidValue, match=said):
+def test_plans_that_cannot_be_are_refused_by_name(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidValue, match=message):
         Plan(**{"target": np.ones(2), **arguments})  # type: ignore[arg-type]
 
 

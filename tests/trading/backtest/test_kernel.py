@@ -1,4 +1,4 @@
-"""The kernel against the obvious reference, and the laws that hold whatever market, plan and rules."""
+"""The kernel equals the plain reference; laws hold for any market, plan and rules."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -66,23 +66,24 @@ def everything(result: Backtest) -> dict[str, object]:
 
 
 def expected(case: Case) -> dict[str, object]:
-    told = Reference(case.bars, case.plan, case.rules, 1000.0, case.path).run()
+    reference = Reference(case.bars, case.plan, case.rules, 1000.0, case.path).run()
     return {
-        "equity": told.equity,
-        "held": told.held,
-        "daily": told.daily,
+        "equity": reference.equity,
+        "held": reference.held,
+        "daily": reference.daily,
         "fills": [
-            (fill["time"], fill["quantity"], fill["price"], fill["fee"], fill["held"]) for fill in told.fills
+            (fill["time"], fill["quantity"], fill["price"], fill["fee"], fill["held"])
+            for fill in reference.fills
         ],
         "trades": [
-            {name: value for name, value in trade.items() if name != "reason"} for trade in told.trades
+            {name: value for name, value in trade.items() if name != "reason"} for trade in reference.trades
         ],
-        "fill reasons": [fill["reason"] for fill in told.fills],
-        "trade reasons": [trade["reason"] for trade in told.trades],
-        "drawdown": told.drawdown,
-        "turnover": told.turnover,
-        "refused": told.refused,
-        "paused": told.paused_at,
+        "fill reasons": [fill["reason"] for fill in reference.fills],
+        "trade reasons": [trade["reason"] for trade in reference.trades],
+        "drawdown": reference.drawdown,
+        "turnover": reference.turnover,
+        "refused": reference.refused,
+        "paused": reference.paused_at,
     }
 
 
@@ -201,7 +202,7 @@ def test_an_account_that_borrows_nothing_never_owes() -> None:
         assert (result.exposure <= 1 + 1e-12).all()
 
 
-def test_the_same_question_has_the_same_answer_to_the_bit() -> None:
+def test_the_same_inputs_give_the_same_result_to_the_bit() -> None:
     case = random_case(3)
     assert everything(follow(case)) == everything(follow(case))
 
@@ -212,13 +213,13 @@ def test_all_in_and_all_out_is_what_the_training_environment_computes(costs: Cos
         random = np.random.default_rng(seed)
         candles = random_case(seed).bars
         exposures = random.integers(0, 2, len(candles)).astype(np.float64)
-        told = run_exposures(exposures, candles.open, candles.close, costs)
+        followed = run_exposures(exposures, candles.open, candles.close, costs)
         result = run(candles, Plan(exposures), rules(costs=costs))
         # the environment marks at the next open, the back-test at the close: they meet at the last candle
-        assert result.equity[-1] == pytest.approx(told.equity[-1], rel=1e-12)
-        assert result.totals.fees == pytest.approx(told.fees, rel=1e-12)
-        assert result.totals.turnover == pytest.approx(told.turnover, rel=1e-12)
-        assert result.totals.fills == told.trades
+        assert result.equity[-1] == pytest.approx(followed.equity[-1], rel=1e-12)
+        assert result.totals.fees == pytest.approx(followed.fees, rel=1e-12)
+        assert result.totals.turnover == pytest.approx(followed.turnover, rel=1e-12)
+        assert result.totals.fills == followed.trades
 
 
 # One rule each, in numbers that can be checked by hand.
@@ -256,7 +257,7 @@ def test_a_candle_that_touches_stop_and_target_is_taken_as_stopped() -> None:
     assert (long.equity[-1], short.equity[-1]) == (pytest.approx(0.9), pytest.approx(0.9))
 
 
-def test_finer_candles_tell_what_came_first() -> None:
+def test_finer_candles_show_whether_stop_or_target_came_first() -> None:
     candles = bars((100, 100, 100, 100), (100, 120, 80, 100), step=4 * HOUR)
     path = bars((100, 100, 100, 100), (100, 100, 100, 100), (100, 100, 100, 100), (100, 100, 100, 100),
                 (100, 120, 100, 120), (120, 120, 80, 80), (80, 80, 80, 80), (80, 100, 80, 100))  # fmt: skip
