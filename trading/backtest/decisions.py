@@ -47,7 +47,7 @@ class Decisions:
 
     @classmethod
     def of_signals(cls, entries: Flags, exits: Flags) -> "Decisions":
-        """Go all in after a candle where `entries` is set, out after one where only `exits` is, both (n,).
+        """Read signals: all in after a candle where `entries` is set, out after one where only `exits` is, both (n,).
 
         Raises InvalidValue for anything but two arrays of flags of one length.
         """

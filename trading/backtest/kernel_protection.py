@@ -76,12 +76,8 @@ def first_touch(begin: int, end: int, arrays: Arrays) -> int:
     account, terms = arrays.account[0], arrays.terms[0]
     high, low = arrays.row_high[begin:end], arrays.row_low[begin:end]
     set_levels(account, terms)
-    floor, ceiling = account.floor, account.ceiling
     if account.trailing_distance == np.inf:
-        for step in range(high.size):
-            if low[step] <= floor or high[step] >= ceiling:
-                return begin + step
-        return end
+        return begin + first_beyond(high, low, account.floor, account.ceiling)
     long = account.quantity > 0
     for step in range(high.size):
         if low[step] <= account.floor or high[step] >= account.ceiling:
@@ -91,6 +87,22 @@ def first_touch(begin: int, end: int, arrays: Arrays) -> int:
             move_trailing_stop(account)
             set_levels(account, terms)
     return end
+
+
+@inline
+def first_beyond(high: Numbers, low: Numbers, floor: float, ceiling: float) -> int:
+    """Return the first row that reaches a level which does not move; prices for which there is none are not read."""
+    rows = low.size
+    if floor > -np.inf:
+        for row in range(low.size):
+            if low[row] <= floor:
+                rows = row
+                break
+    if ceiling < np.inf:
+        for row in range(rows):
+            if high[row] >= ceiling:
+                return row
+    return rows
 
 
 @inline
