@@ -139,7 +139,4 @@ def _microseconds(call: Call, calls: int = 100) -> float:
     return best(repeat, ROUNDS) / calls * 1e6
 
 
-BENCHMARKS: dict[str, Benchmark] = {
-    "features_year": features_year,
-    "feature_row_live": feature_row_live,
-}
+BENCHMARKS: dict[str, Benchmark] = {"features_year": features_year, "feature_row_live": feature_row_live}

@@ -85,11 +85,7 @@ class TableStoreContract:
     def test_between_includes_the_start_and_not_the_end(self, filled: TableStore) -> None:
         january, march = candles(JANUARY)["open_time"], candles(MARCH)["open_time"]
         rows = filled.between(BTC, january[2], march[1])
-        assert rows["open_time"].to_list() == [
-            *january[2:],
-            *candles(FEBRUARY)["open_time"],
-            march[0],
-        ]
+        assert rows["open_time"].to_list() == [*january[2:], *candles(FEBRUARY)["open_time"], march[0]]
 
     def test_between_is_empty_where_a_written_pair_has_nothing(self, filled: TableStore) -> None:
         for year in (2019, 2021):

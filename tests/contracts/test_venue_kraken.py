@@ -324,11 +324,7 @@ def entries(client: KrakenClient, journal: Journal, age: dt.timedelta, passing: 
 
 @pytest.mark.parametrize(
     ("hours", "reduces", "status"),
-    [
-        (2.0, False, OrderStatus.FILLED),
-        (2.5, False, OrderStatus.REJECTED),
-        (500.0, True, OrderStatus.FILLED),
-    ],
+    [(2.0, False, OrderStatus.FILLED), (2.5, False, OrderStatus.REJECTED), (500.0, True, OrderStatus.FILLED)],
 )
 def test_an_entry_is_placed_while_it_is_young_and_an_exit_always(
     client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time,

@@ -93,9 +93,7 @@ def test_the_same_intent_at_the_same_price_gives_the_same_fill(
     assert told.fee == on_paper.fee.quantize(shown, ROUND_HALF_EVEN)
 
 
-def test_fees_and_balances_of_the_exchange_equal_those_on_paper_to_the_last_digit(
-    twins: Twins,
-) -> None:
+def test_fees_and_balances_of_the_exchange_equal_those_on_paper_to_the_last_digit(twins: Twins) -> None:
     for pair in sorted(LISTED):
         for side in Side:
             twins.filled(twins.decided(pair, side, 123_457))

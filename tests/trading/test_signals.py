@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 from trading.errors import InvalidValue
 from trading.indicators import feature_table, live_row
 from trading.market import CANDLE_SCHEMA, TIME, Timeframe
-from trading.signals import (
-    USED,
-    Direction,
-    SignalRules,
-    protective_levels,
-    signal_table,
-    technical_signal,
-)
+from trading.signals import USED, Direction, SignalRules, protective_levels, signal_table, technical_signal
 
 REAL = Path(__file__).parents[2] / "../shared/data/ohlcv/binance_XRP-USDT_1h_2018-2020.parquet"
 

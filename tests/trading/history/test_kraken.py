@@ -11,15 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.doubles.kraken import (
-    KrakenDouble,
-    Reply,
-    answering,
-    html_520_before,
-    running,
-    saying,
-    untouched,
-)
+from tests.doubles.kraken import KrakenDouble, Reply, answering, html_520_before, running, saying, untouched
 from trading.candles import violations
 from trading.errors import InvalidCandles, InvalidMessage, NotStored, VenueUnreachable
 from trading.history.kraken import MAX_OHLC_ROWS, KrakenHistory, _candle_table, _trade_table

@@ -21,12 +21,7 @@ Array = npt.NDArray[np.float64]
 
 
 def table(
-    high: Array,
-    low: Array,
-    close: Array,
-    volume: Array,
-    timeframe: Timeframe = H1,
-    start: datetime = START,
+    high: Array, low: Array, close: Array, volume: Array, timeframe: Timeframe = H1, start: datetime = START
 ) -> pl.DataFrame:
     opens = [start + row * timeframe.duration for row in range(len(close))]
     closes = [time + timeframe.duration for time in opens]

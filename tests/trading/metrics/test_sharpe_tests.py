@@ -161,8 +161,7 @@ def test_trials_that_resemble_each_other_count_for_fewer() -> None:
 
 
 @pytest.mark.parametrize(
-    "values",
-    [(math.nan, 10, 0.0, 3.0), (0.1, 1, 0.0, 3.0), (0.1, 10, math.inf, 3.0), (0.1, 10, 2.0, 3.0)],
+    "values", [(math.nan, 10, 0.0, 3.0), (0.1, 1, 0.0, 3.0), (0.1, 10, math.inf, 3.0), (0.1, 10, 2.0, 3.0)]
 )
 def test_a_record_that_cannot_be_is_refused(values: tuple[float, int, float, float]) -> None:
     with pytest.raises(InvalidValue):

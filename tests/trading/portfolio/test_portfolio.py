@@ -291,9 +291,7 @@ def test_between_two_moments_equity_moves_by_net_profit_and_by_what_the_opening_
 
 @settings(deadline=None)
 @given(triangle.fills(minimum=2).flatmap(lambda fills: st.tuples(st.just(fills), st.permutations(fills))))
-def test_the_order_of_fills_changes_no_balance_and_no_profit(
-    orders: tuple[list[Fill], list[Fill]],
-) -> None:
+def test_the_order_of_fills_changes_no_balance_and_no_profit(orders: tuple[list[Fill], list[Fill]]) -> None:
     in_order, shuffled = orders
     renumbered = [replace(each, filled_at=NOW) for each in shuffled]  # one moment: the given order counts
     one, other = Portfolio.of(triangle.RICH, in_order), Portfolio.of(triangle.RICH, renumbered)

@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 
 from ml.decision.receipt import to_json_value
-from tests.trading.risk.risk_case import (
-    CLOSE,
-    LONG,
-    SHORT,
-    STATE,
-    decide,
-)
+from tests.trading.risk.risk_case import CLOSE, LONG, SHORT, STATE, decide
 from trading.risk import ENTRY_ONLY, RULES, Ages, Proposal
 
 

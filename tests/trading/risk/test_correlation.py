@@ -4,15 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.trading.risk.risk_case import (
-    CALM,
-    INSTRUMENT,
-    LONG,
-    STATE,
-    decide,
-    other,
-    refused_by,
-)
+from tests.trading.risk.risk_case import CALM, INSTRUMENT, LONG, STATE, decide, other, refused_by
 from trading.market import Pair
 from trading.orders import Side
 

@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.trading.risk.risk_case import (
-    FRESH,
-    decide,
-    refused_by,
-    verdict,
-)
+from tests.trading.risk.risk_case import FRESH, decide, refused_by, verdict
 from trading.risk import Ages
 
 

@@ -6,13 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trading.risk.risk_case import (
-    CLOSE,
-    LIMITS,
-    STATE,
-    decide,
-    refused_by,
-)
+from tests.trading.risk.risk_case import CLOSE, LIMITS, STATE, decide, refused_by
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
 from trading.risk import RULES, Halt, HaltKind, Resume

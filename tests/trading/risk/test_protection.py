@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trading.risk.risk_case import (
-    INSTRUMENT,
-    LIMITS,
-    LONG,
-    SHORT,
-    decide,
-    refused_by,
-    verdict,
-)
+from tests.trading.risk.risk_case import INSTRUMENT, LIMITS, LONG, SHORT, decide, refused_by, verdict
 from trading.market import TIME, Pair
 from trading.portfolio import Position
 from trading.risk import Proposal

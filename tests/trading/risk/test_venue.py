@@ -3,15 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.trading.risk.risk_case import (
-    CLOSE,
-    FRESH,
-    INSTRUMENT,
-    LONG,
-    STATE,
-    decide,
-    refused_by,
-)
+from tests.trading.risk.risk_case import CLOSE, FRESH, INSTRUMENT, LONG, STATE, decide, refused_by
 from trading.market import Instrument, PairStatus
 from trading.risk import Ages
 
