@@ -24,22 +24,10 @@ if TYPE_CHECKING:
 PACKAGES = ("numpy", "torch", "stable-baselines3", "gymnasium")
 ROWS, FEATURES, EPISODE = 8760, 40, 336  # a year of hours, two weeks each
 CONFIG = TrainingConfig(
-    total_timesteps=200_000,
-    environments=64,
-    rollout_steps=128,
-    batch_size=4096,
-    epochs=4,
-    learning_rate=0.0003,
-    gamma=0.99,
-    gae_lambda=0.95,
-    clip_range=0.2,
-    entropy_coefficient=0.01,
-    hidden_sizes=(64, 64),
-    episode_candles=EPISODE,
-    train_months=12,
-    embargo_candles=24,
-    seed=1,
-)
+    total_timesteps=200_000, environments=64, rollout_steps=128, batch_size=4096, epochs=4,
+    learning_rate=0.0003, gamma=0.99, gae_lambda=0.95, clip_range=0.2, entropy_coefficient=0.01,
+    hidden_sizes=(64, 64), episode_candles=EPISODE, train_months=12, embargo_candles=24, seed=1,
+)  # fmt: skip
 
 
 def ppo_frames() -> Iterator[Row]:
@@ -115,14 +103,10 @@ def _rows() -> TrainingData:
     closes = 100 * np.exp(np.cumsum(random.normal(0, 0.005, ROWS)))
     return TrainingData(
         feature_names=tuple(f"feature_{number}" for number in range(FEATURES)),
-        features=random.normal(size=(ROWS, FEATURES)),
-        opens=np.append(100.0, closes[:-1]),
-        closes=closes,
-        costs=Costs(0.0026, 0.0001, 0.0002),
-        start=datetime(2020, 1, 1, tzinfo=UTC),
-        end=datetime(2021, 1, 1, tzinfo=UTC),
-        dropped_rows=0,
-    )
+        features=random.normal(size=(ROWS, FEATURES)), opens=np.append(100.0, closes[:-1]), closes=closes,
+        costs=Costs(0.0026, 0.0001, 0.0002), start=datetime(2020, 1, 1, tzinfo=UTC),
+        end=datetime(2021, 1, 1, tzinfo=UTC), dropped_rows=0,
+    )  # fmt: skip
 
 
 def _market(rows: TrainingData) -> EpisodeMarket:

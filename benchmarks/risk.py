@@ -5,87 +5,30 @@ what exact decimals, a verdict for every rule and a refusal for every impossible
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from benchmarks.row import Benchmark, Row, medians, row
-from trading.market import Instrument, Pair
+from tests.trading.risk import risk_case
+from tests.trading.risk.risk_case import FRESH, LIMITS, LONG
+from trading.market import Pair
 from trading.orders import Side
-from trading.risk import RULES, AccountState, Ages, Limits, MarketState, OtherPosition, Proposal, assess
+from trading.risk import RULES, AccountState, Limits, MarketState, OtherPosition, Proposal, assess
 
 BATCHES, CALLS = 60, 200
-LIMITS = Limits(
-    risk_per_trade=0.01,
-    position_cap=0.2,
-    asset_cap=0.4,
-    total_exposure=0.6,
-    reserve=0.05,
-    stop_distance=0.02,
-    trailing_after=1.5,
-    reward_risk=1.5,
-    leverage=3.0,
-    leverage_volatility=0.5,
-    correlated_positions=2,
-    correlated_above=0.8,
-    correlated_size=0.5,
-    drawdown=0.1,
-    daily_loss=0.03,
-    losing_streak=5,
-    cool_down_minutes=30.0,
-    candle_age=2.0,
-    feature_age=2.0,
-    balance_age=2.0,
-    price_age=24.0,
-    sentiment_age_hours=72.0,
-    policy_age_days=62.0,
-    clock_skew_seconds=2.0,
-    orders_per_minute=20,
-)
-INSTRUMENT = Instrument(
-    pair=Pair("XRP", "USDT"),
-    price_increment=Decimal("0.00001"),
-    quantity_increment=Decimal("0.00000001"),
-    minimum_quantity=Decimal("2"),
-    minimum_cost=Decimal("0.5"),
-    taker_fee=Decimal("0.0026"),
-    maker_fee=Decimal("0.0016"),
-)
-PROPOSAL = Proposal(
-    pair_key="XRP-USDT",
-    side=Side.BUY,
-    entry=0.52431,
-    stop=0.51577123,
-    take_profit=0.543981,
-    leverage=1.0,
-    live_record=False,
-    reduces=False,
-    reduce_quantity=None,
-)
+INSTRUMENT = replace(
+    risk_case.INSTRUMENT, pair=Pair("XRP", "USDT"), price_increment=Decimal("0.00001"),
+    quantity_increment=Decimal("0.00000001"), minimum_quantity=Decimal("2"), minimum_cost=Decimal("0.5"),
+)  # fmt: skip
+PROPOSAL = replace(LONG, pair_key="XRP-USDT", entry=0.52431, stop=0.51577123, take_profit=0.543981)
 STATE = AccountState(
-    equity=2104.83726451,
-    equity_peak=2133.1918273,
-    day_opening_equity=2110.0123871,
-    position_value=120.18273645,
-    base_exposure=120.18273645,
-    quote_exposure=0.0,
-    exposure_value=531.9182736,
-    available_base=Decimal("480.19283741"),
-    available_quote=Decimal("981.928374619283"),
-    quote_rate=1.0,
-    recent_orders=1,
-    others=(OtherPosition("BTC-USDT", Side.BUY, 0.71),),
-    halts=(),
-)
+    equity=2104.83726451, equity_peak=2133.1918273, day_opening_equity=2110.0123871,
+    position_value=120.18273645, base_exposure=120.18273645, quote_exposure=0.0, exposure_value=531.9182736,
+    available_base=Decimal("480.19283741"), available_quote=Decimal("981.928374619283"), quote_rate=1.0,
+    recent_orders=1, others=(OtherPosition("BTC-USDT", Side.BUY, 0.71),), halts=(),
+)  # fmt: skip
 MARKET = MarketState(volatility=0.6123, btc_correlation=0.83)
-AGES = Ages(
-    candle=0.02,
-    features=0.02,
-    balance=0.0,
-    prices=0.1,
-    oldest_price="BTC-USDT",
-    policy_days=11.3,
-    sentiment_hours=2.7,
-    clock_skew_seconds=0.0,
-)
+AGES = replace(FRESH, candle=0.02, features=0.02, policy_days=11.3, sentiment_hours=2.7)
 
 
 def risk_assessment() -> Iterator[Row]:

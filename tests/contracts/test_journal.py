@@ -1,5 +1,4 @@
 import datetime as dt
-import threading
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -8,12 +7,14 @@ import pytest
 
 from tests.contracts.trade import BTC, HOUR, NOON, OPENING, decided, fill, intent, opened, order, receipt
 from tests.doubles.stores import MemoryJournal
+from tests.doubles.threads import at_once
 from trading.errors import InvalidValue, NotStored
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.postgres import PostgresJournal
 
+PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
 RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")
 
 
@@ -41,14 +42,8 @@ class JournalContract:
             journal.balances("paper")
 
     def test_a_receipt_comes_back_with_exactly_its_numbers(self, journal: Journal) -> None:
-        numbers = {
-            "minus_zero": -0.0,
-            "large": 1e16,
-            "small": 5e-324,
-            "third": 1 / 3,
-            "whole": 10**20,
-            "text": "ä€",
-        }
+        numbers = {"minus_zero": -0.0, "large": 1e16, "small": 5e-324, "third": 1 / 3}
+        numbers |= {"whole": 10**20, "text": "ä€"}
         journal.record_decision(receipt(inputs=numbers), None)
         kept = journal.decision("decision-1")
         assert kept == receipt(inputs=numbers)
@@ -121,11 +116,8 @@ class JournalContract:
         wanted = [decided(journal, f"decision-{n}", created_at=NOON + n * HOUR) for n in (3, 1, 2, 4)]
         journal.record_order(order(wanted[0], OrderStatus.REJECTED, "too small"), [])
         journal.record_order(order(wanted[1], OrderStatus.ACCEPTED, "waits"), [])
-        assert [each.decision_id for each in journal.unsettled("paper")] == [
-            "decision-1",
-            "decision-2",
-            "decision-4",
-        ]
+        waiting = [each.decision_id for each in journal.unsettled("paper")]
+        assert waiting == ["decision-1", "decision-2", "decision-4"]
 
     def test_a_fill_moves_balances_and_opens_a_position(self, journal: Journal) -> None:
         wanted = decided(opened(journal))
@@ -203,19 +195,14 @@ class JournalContract:
         assert journal.fills("paper") == []
 
     @pytest.mark.parametrize(
-        "change",
-        [
-            {"side": Side.SELL},
-            {"intent_id": "another"},
-            {"price": Decimal("NaN")},
-            {"quantity": Decimal(0)},
-            {"fee": Decimal(-1)},
-        ],
-    )
-    def test_an_impossible_fill_is_refused(self, journal: Journal, change: dict[str, Any]) -> None:
+        ("name", "value"),
+        [("side", Side.SELL), ("intent_id", "another"), ("price", Decimal("NaN")), ("quantity", Decimal(0)),
+         ("fee", Decimal(-1))],
+    )  # fmt: skip
+    def test_an_impossible_fill_is_refused(self, journal: Journal, name: str, value: Any) -> None:
         wanted = decided(opened(journal))
         with pytest.raises(InvalidValue):
-            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted, **change)])
+            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted, **{name: value})])
         assert journal.balances("paper") == OPENING
 
     def test_a_fill_id_of_another_order_is_refused(self, journal: Journal) -> None:
@@ -234,12 +221,8 @@ class JournalContract:
     def test_the_snapshot_of_a_day_is_replaced(self, journal: Journal) -> None:
         day = NOON.date()
         for amount in ("1", "2.50"):
-            values = {
-                "equity": Decimal(amount),
-                "balances": {"USDT": Decimal(amount)},
-                "at": NOON,
-                "day": day,
-            }
+            balances = {"USDT": Decimal(amount)}
+            values = {"equity": Decimal(amount), "balances": balances, "at": NOON, "day": day}
             journal.save_snapshot("paper", day, values)
         journal.save_snapshot("paper", day - dt.timedelta(days=1), values)
         assert [row["day"] for row in journal.snapshots("paper")] == [day - dt.timedelta(days=1), day]
@@ -284,22 +267,20 @@ class JournalContract:
         assert journal.halts("paper") == [first]
 
     def test_an_account_is_paused_once(self, journal: Journal) -> None:
-        pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
-        journal.begin_halts("paper", [pause, replace(pause, since=NOON + HOUR)])
-        assert journal.halts("paper") == [pause]
+        journal.begin_halts("paper", [PAUSE, replace(PAUSE, since=NOON + HOUR)])
+        assert journal.halts("paper") == [PAUSE]
 
     def test_resuming_ends_the_pause_and_lowers_the_peak_of_that_account_alone(
         self, journal: Journal
     ) -> None:
-        pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
         for account in ("paper", "another"):
-            journal.begin_halts(account, [pause])
+            journal.begin_halts(account, [PAUSE])
             journal.raise_peak(account, Decimal(1000))
-        assert journal.resume("paper", RESUME, Decimal(850)) == replace(pause, resume=RESUME)
-        assert journal.halts("paper") == [replace(pause, resume=RESUME)]
+        assert journal.resume("paper", RESUME, Decimal(850)) == replace(PAUSE, resume=RESUME)
+        assert journal.halts("paper") == [replace(PAUSE, resume=RESUME)]
         assert journal.peak("paper") == 850
         assert journal.raise_peak("paper", Decimal(800)) == 850
-        assert journal.halts("another") == [pause]
+        assert journal.halts("another") == [PAUSE]
         assert journal.peak("another") == 1000
 
     def test_a_resumed_account_can_be_paused_and_resumed_again(self, journal: Journal) -> None:
@@ -321,18 +302,18 @@ class JournalContract:
 
     @pytest.mark.parametrize("name", ["by", "reason"])
     def test_a_resume_needs_a_name_and_a_reason(self, journal: Journal, name: str) -> None:
-        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        journal.begin_halts("paper", [PAUSE])
         with pytest.raises(InvalidValue, match=f"{name} is empty"):
             journal.resume("paper", replace(RESUME, **{name: " "}), Decimal(850))
         assert journal.halts("paper")[0].resume is None
 
     def test_a_resume_is_the_peak_of_an_account_that_had_none(self, journal: Journal) -> None:
-        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        journal.begin_halts("paper", [PAUSE])
         journal.resume("paper", RESUME, Decimal(850))
         assert journal.peak("paper") == 850
 
     def test_a_resume_at_an_equity_that_is_no_number_is_refused(self, journal: Journal) -> None:
-        journal.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")])
+        journal.begin_halts("paper", [PAUSE])
         with pytest.raises(InvalidValue, match="no number"):
             journal.resume("paper", RESUME, Decimal("NaN"))
         assert journal.halts("paper")[0].resume is None
@@ -340,17 +321,8 @@ class JournalContract:
 
     def test_two_threads_apply_one_fill_once(self, journal: Journal) -> None:
         wanted = decided(opened(journal))
-        together = threading.Barrier(2)
-
-        def record() -> None:
-            together.wait()
-            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
-
-        threads = [threading.Thread(target=record) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        filled = order(wanted, OrderStatus.FILLED)
+        at_once(lambda fills: journal.record_order(filled, fills), [[fill(wanted)]] * 2)
         assert journal.balances("paper")["BTC"] == Decimal("0.06")
 
 

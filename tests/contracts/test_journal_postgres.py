@@ -1,12 +1,12 @@
 """What a journal in PostgreSQL promises beyond the contract: several processes, and SQL."""
 
-import threading
 from decimal import Decimal
 
 import psycopg
 import pytest
 
 from tests.contracts.trade import HOUR, NOON, decided, fill, opened, order
+from tests.doubles.threads import at_once
 from trading.errors import InvalidValue, StoreUnreachable
 from trading.orders import OrderIntent, OrderStatus
 from trading.ports import Journal
@@ -32,23 +32,15 @@ def test_while_another_process_books_on_the_account_an_order_waits(dsn: str, jou
 
 def test_orders_of_several_processes_never_spend_the_same_money(dsn: str, journal: Journal) -> None:
     wanted = [decided(opened(journal), f"decision-{n}", quantity=Decimal("0.06")) for n in range(4)]
-    refused: list[InvalidValue] = []
-    together = threading.Barrier(len(wanted))
 
-    def record(each: OrderIntent) -> None:
-        own = PostgresJournal(dsn)
-        together.wait()
+    def is_recorded(each: OrderIntent) -> bool:
         try:
-            own.record_order(order(each, OrderStatus.FILLED), [fill(each)])
-        except InvalidValue as error:
-            refused.append(error)
+            PostgresJournal(dsn).record_order(order(each, OrderStatus.FILLED), [fill(each)])
+        except InvalidValue:
+            return False
+        return True
 
-    threads = [threading.Thread(target=record, args=(each,)) for each in wanted]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(refused) == 3
+    assert sum(at_once(is_recorded, wanted)) == 1
     assert journal.balances("paper")["USDT"] == Decimal("399.74")
 
 
@@ -73,20 +65,12 @@ def test_halts_and_peak_are_there_for_the_next_process(dsn: str, journal: Journa
 
 
 def test_processes_that_find_the_same_drawdown_pause_once_and_store_the_higher_peak(dsn: str) -> None:
-    together = threading.Barrier(4)
-    peaks: list[Decimal] = []
-
-    def find(number: int) -> None:
+    def find(number: int) -> Decimal:
         own = PostgresJournal(dsn)
-        together.wait()
         own.begin_halts("paper", [Halt(HaltKind.DRAWDOWN, NOON + number * HOUR, None, "10 % lost")])
-        peaks.append(own.raise_peak("paper", Decimal(number)))
+        return own.raise_peak("paper", Decimal(number))
 
-    threads = [threading.Thread(target=find, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    peaks = at_once(find, range(4))
     journal = PostgresJournal(dsn)
     assert len(journal.halts("paper")) == 1
     assert journal.peak("paper") == max(peaks) == 3

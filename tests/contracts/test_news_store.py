@@ -17,31 +17,19 @@ FAR = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
 def articles(*hours: int) -> pl.DataFrame:
     rows = [
         {
-            "article_id": f"article-{hour}",
-            "published_at": MIDNIGHT,
-            "known_at": MIDNIGHT + hour * HOUR,
-            "source": "test",
-            "title": f"Title {hour}",
-            "text": 'Bitcoin\'s "rally" — 100 %',
-            "url": "",
+            "article_id": f"article-{hour}", "published_at": MIDNIGHT, "known_at": MIDNIGHT + hour * HOUR,
+            "source": "test", "title": f"Title {hour}", "text": 'Bitcoin\'s "rally" — 100 %', "url": "",
         }
         for hour in hours
-    ]
+    ]  # fmt: skip
     return pl.DataFrame(rows, ARTICLE_SCHEMA, orient="row")
 
 
 def sentiment(hour: int = 0, score: float = 0.5, **changes: object) -> pl.DataFrame:
     row = {
-        "article_id": f"article-{hour}",
-        "asset": "BTC",
-        "known_at": MIDNIGHT + hour * HOUR,
-        "score": score,
-        "confidence": 0.8,
-        "model": "lexicon",
-        "prompt_hash": "",
-        "cost_usd": 0.0,
-        **changes,
-    }
+        "article_id": f"article-{hour}", "asset": "BTC", "known_at": MIDNIGHT + hour * HOUR, "score": score,
+        "confidence": 0.8, "model": "lexicon", "prompt_hash": "", "cost_usd": 0.0, **changes,
+    }  # fmt: skip
     return pl.DataFrame([row], SENTIMENT_SCHEMA, orient="row")
 
 

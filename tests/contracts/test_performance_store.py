@@ -14,17 +14,9 @@ NEXT = DAY + dt.timedelta(days=1)
 
 def row(model: str = "technical", **changes: Any) -> dict[str, Any]:
     return {
-        "model": model,
-        "pair": "BTC/USDT",
-        "mode": "shadow",
-        "candles": 24,
-        "votes": 3,
-        "hit_rate": 2 / 3,
-        "mean_return": 0.001,
-        "pnl": -0.004,
-        "cost_usd": 0.0,
-        **changes,
-    }
+        "model": model, "pair": "BTC/USDT", "mode": "shadow", "candles": 24, "votes": 3, "hit_rate": 2 / 3,
+        "mean_return": 0.001, "pnl": -0.004, "cost_usd": 0.0, **changes,
+    }  # fmt: skip
 
 
 class PerformanceStoreContract:

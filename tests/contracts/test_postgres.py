@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from orchestration.postgres.embedded import EmbeddedPostgres
+from tests.doubles.threads import at_once
 from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
 from trading.market import Pair
 from trading.stores.postgres import PostgresJournal, PostgresPromotions, migrate
@@ -16,26 +16,11 @@ from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
 TABLES = {
-    "accounts",
-    "agent_logs",
-    "agent_opinions",
-    "bus_event",
-    "equity_peaks",
-    "fills",
-    "halts",
-    "ledger_entries",
-    "marketloom_schema",
-    "model_performance",
-    "news_articles",
-    "news_embeddings",
-    "news_sentiment",
-    "order_intents",
-    "orders",
-    "portfolio_snapshots",
-    "positions",
-    "promotions",
+    "accounts", "agent_logs", "agent_opinions", "bus_event", "equity_peaks", "fills", "halts",
+    "ledger_entries", "marketloom_schema", "model_performance", "news_articles", "news_embeddings",
+    "news_sentiment", "order_intents", "orders", "portfolio_snapshots", "positions", "promotions",
     "trade_decisions",
-}
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -145,20 +130,13 @@ def test_a_session_ended_in_the_middle_is_unreachable_not_a_crash(dsn: str) -> N
 
 def test_threads_take_turns_on_one_connection(dsn: str) -> None:
     database = Database(dsn)
-    seen: list[int] = []
 
-    def work(number: int) -> None:
+    def work(number: int) -> int:
         with database.transaction() as connection:
             insert(connection, "accounts", {"account": f"{number}", "opened_at": "2020-01-01"})
-            seen.append(connection.info.backend_pid)
+            return connection.info.backend_pid
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(seen) == 8
-    assert len(set(seen)) == 1
+    assert len(set(at_once(work, range(8)))) == 1
 
 
 def test_a_value_that_a_column_refuses_is_invalid(dsn: str) -> None:

@@ -46,18 +46,14 @@ class PromotionLogContract:
         log.record(BTC, "second", True, {"excess": 0.5}, AT + dt.timedelta(days=1))
         assert log.history(BTC) == [
             {
-                "policy_id": "second",
-                "promoted": True,
-                "evidence": {"excess": 0.5},
+                "policy_id": "second", "promoted": True, "evidence": {"excess": 0.5},
                 "at": AT + dt.timedelta(days=1),
             },
             {
-                "policy_id": "first",
-                "promoted": False,
-                "evidence": {"excess": -0.0, "folds": [1, 2]},
+                "policy_id": "first", "promoted": False, "evidence": {"excess": -0.0, "folds": [1, 2]},
                 "at": AT,
             },
-        ]
+        ]  # fmt: skip
 
     def test_evidence_that_is_not_a_number_promotes_no_policy(self, log: PromotionLog) -> None:
         with pytest.raises(InvalidValue):

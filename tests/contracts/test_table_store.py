@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.doubles.stores import MemoryTable
+from trading.candles import complete
 from trading.errors import (
     InvalidCandles,
     InvalidValue,
@@ -18,7 +19,7 @@ from trading.errors import (
     UnreadableFile,
     UnusableHome,
 )
-from trading.market import CANDLE_SCHEMA, TIME, Pair, month_start
+from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe, month_start
 from trading.ports import TableStore
 from trading.stores.lake import DRAFT, PART, LakeTable
 from trading.stores.lake_query import run_sql
@@ -31,20 +32,10 @@ JANUARY, FEBRUARY, MARCH = dt.date(2020, 1, 1), dt.date(2020, 2, 1), dt.date(202
 def candles(month: dt.date, hours: int = 4, price: float = 10.0) -> pl.DataFrame:
     """The last hours of a day in the middle of the month."""
     first = month_start(month) + dt.timedelta(days=14)
-    opens = pl.Series([first + n * HOUR for n in range(hours)], dtype=TIME)
-    closes = opens + HOUR
-    return pl.DataFrame(
-        {
-            "open_time": opens,
-            "close_time": closes,
-            **{
-                name: [price + n for n in range(hours)] for name in ("open", "high", "low", "close", "volume")
-            },
-            "origin": ["test"] * hours,
-            "known_at": closes,
-        },
-        schema=CANDLE_SCHEMA,
-    )
+    opens = pl.Series("open_time", [first + n * HOUR for n in range(hours)], TIME)
+    numbers = pl.Series([price + n for n in range(hours)], dtype=pl.Float64())
+    names = ("open", "high", "low", "close", "volume")
+    return complete(pl.DataFrame([opens, *map(numbers.alias, names)]), Timeframe.H1, "test")
 
 
 class TableStoreContract:

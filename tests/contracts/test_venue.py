@@ -1,6 +1,5 @@
 """What every venue promises, on paper and at an exchange, whatever journal it books in."""
 
-import threading
 from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -11,10 +10,11 @@ import pytest
 from tests.contracts.trade import NOON, OPENING, intent, opened
 from tests.contracts.venues import LISTED, PaperWorld, SandboxWorld, World, asked, paid
 from tests.doubles.stores import MemoryJournal
+from tests.doubles.threads import at_once
 from tests.streaming.sandbox.running import BTC, UNHURRIED, XRP, Sandbox, sandbox
 from trading.errors import NotStored
 from trading.market import Pair, PairStatus
-from trading.orders import Order, OrderIntent, OrderStatus, Side
+from trading.orders import OrderIntent, OrderStatus, Side
 from trading.ports import Journal
 from trading.stores.postgres import PostgresJournal
 
@@ -87,15 +87,8 @@ class VenueContract:
         assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
 
     def test_threads_that_place_the_same_intent_place_one_order(self, world: World) -> None:
-        wanted, answers = asked(world.journal), list[Order]()
-        venues = [world.venue() for _ in range(3)]
-        threads = [
-            threading.Thread(target=lambda each=venue: answers.append(each.place(wanted))) for venue in venues
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        wanted = asked(world.journal)
+        answers = at_once(lambda venue: venue.place(wanted), [world.venue() for _ in range(3)])
         assert [each.status for each in answers] == [OrderStatus.FILLED] * 3
         assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
 

@@ -6,20 +6,21 @@ The contract needs no more than an address, a key and a secret.
 import datetime as dt
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
-from tests.contracts.venues import MANY, Time, asked, kraken_venue
+from tests.contracts.venues import MANY, asked, kraken_venue
+from tests.doubles.clock import Clock
 from tests.doubles.kraken import (
     CREDENTIALS,
     Fault,
@@ -37,10 +38,11 @@ from tests.doubles.kraken import (
     wrong_type_after,
 )
 from tests.doubles.stores import MemoryJournal
+from tests.doubles.threads import at_once
 from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
 from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnreachable
 from trading.market import Pair
-from trading.orders import Order, OrderStatus
+from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.ports import Journal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
 from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
@@ -52,11 +54,8 @@ QUANTITY = Decimal("0.01")
 TAKEN_AND_LOST = [lost_after, html_520_after, truncated_after, wrong_type_after]
 NOTHING_CLOSED = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
 NEVER_ARRIVED = [
-    lost_before,
-    html_520_before,
-    saying("EService:Unavailable"),
-    saying("EService:Deadline elapsed"),
-]
+    lost_before, html_520_before, saying("EService:Unavailable"), saying("EService:Deadline elapsed"),
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,33 +162,53 @@ class TestKrakenVenueOnTheSandbox(KrakenVenueContract):
 # --- an exchange that misbehaves
 
 
-@pytest.fixture
-def double() -> Iterator[KrakenDouble]:
-    with running(KrakenDouble()) as kraken:
-        yield kraken
+@dataclass(frozen=True)
+class Rig:
+    """The double of Kraken, a client of it, and the venue with its journal and a clock of its own."""
+
+    double: KrakenDouble
+    client: KrakenClient
+    journal: Journal = field(default_factory=MemoryJournal)
+    passing: Clock = field(default_factory=Clock)
+
+    @cached_property
+    def venue(self) -> KrakenVenue:
+        return self.another_venue()
+
+    def another_venue(self, **changes: Any) -> KrakenVenue:
+        return kraken_venue(
+            self.client, self.journal, monotonic=self.passing, sleep=self.passing.sleep, **changes
+        )
+
+    def entries(self, age: dt.timedelta) -> KrakenVenue:
+        """The market is so much later than the decision."""
+        return self.another_venue(entry_age=dt.timedelta(hours=2), market_now=lambda: NOON + age)
+
+    def asked(self, **changes: Any) -> OrderIntent:
+        return asked(self.journal, **changes)
+
+    def place(self, **changes: Any) -> Order:
+        return self.venue.place(self.asked(**changes))
+
+    def settle(self) -> list[OrderStatus]:
+        return [each.status for each in self.venue.settle("paper")]
+
+    def fills(self) -> list[Fill]:
+        return self.journal.fills("paper")
+
+    def filled(self) -> Decimal:
+        return sum((fill.quantity for fill in self.fills()), Decimal(0))
 
 
 @pytest.fixture
-def journal() -> Journal:
-    return MemoryJournal()
-
-
-@pytest.fixture
-def passing() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def client(double: KrakenDouble, tmp_path: Path) -> Iterator[KrakenClient]:
-    with KrakenClient(
-        tmp_path, CREDENTIALS, double.url, FAST, OPEN, total=5.0, sleep=lambda seconds: None
-    ) as kraken:
-        yield kraken
-
-
-@pytest.fixture
-def venue(client: KrakenClient, journal: Journal, passing: Time) -> KrakenVenue:
-    return kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with (
+        running(KrakenDouble()) as double,
+        KrakenClient(
+            tmp_path, CREDENTIALS, double.url, FAST, OPEN, total=5.0, sleep=lambda _: None
+        ) as client,
+    ):
+        yield Rig(double, client)
 
 
 def state(order: Order) -> tuple[OrderStatus, str]:
@@ -198,66 +217,60 @@ def state(order: Order) -> tuple[OrderStatus, str]:
 
 @pytest.mark.parametrize("fault", TAKEN_AND_LOST)
 def test_an_order_that_was_taken_although_its_response_was_lost_is_filled_once(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, fault: Fault
+    rig: Rig, fault: Fault
 ) -> None:
-    double.faults["AddOrder"] = [fault]
-    order = venue.place(asked(journal))
+    rig.double.faults["AddOrder"] = [fault]
+    order = rig.place()
     assert state(order) == (OrderStatus.FILLED, "")
-    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
-    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
+    assert rig.filled() == QUANTITY
 
 
 @pytest.mark.parametrize("fault", NEVER_ARRIVED)
 def test_an_order_that_never_arrived_is_pending_after_its_deadline_and_placed_later(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, passing: Time, fault: Fault
+    rig: Rig, fault: Fault
 ) -> None:
-    double.faults["AddOrder"] = [fault]
-    order = venue.place(asked(journal))
+    rig.double.faults["AddOrder"] = [fault]
+    order = rig.place()
     assert order.status is OrderStatus.PENDING
     assert order.reason.startswith(NEVER_TAKEN)
-    assert passing.now > 13  # deadline and margin
-    assert double.orders == {}
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    assert rig.passing.now > 13  # deadline and margin
+    assert rig.double.orders == {}
+    assert rig.settle() == [OrderStatus.FILLED]
+    assert len(rig.double.orders) == 1
 
 
-def test_an_order_that_cannot_be_looked_up_stays_unknown_until_it_can(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.faults["AddOrder"] = [lost_after]
-    double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
-    wanted = asked(journal)
-    order = venue.place(wanted)
+def test_an_order_that_cannot_be_looked_up_stays_unknown_until_it_can(rig: Rig) -> None:
+    rig.double.faults["AddOrder"] = [lost_after]
+    rig.double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
+    wanted = rig.asked()
+    order = rig.venue.place(wanted)
     assert order.status is OrderStatus.UNKNOWN
     assert "HTTP 520" in order.reason
-    assert journal.order(wanted.intent_id) == order
-    double.faults["OpenOrders"].clear()
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    assert rig.journal.order(wanted.intent_id) == order
+    rig.double.faults["OpenOrders"].clear()
+    assert rig.settle() == [OrderStatus.FILLED]
+    assert len(rig.double.orders) == 1
 
 
-def test_an_order_that_appears_late_is_found_before_it_would_be_placed_again(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.faults["AddOrder"] = [lost_after]
-    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 4
-    assert venue.place(asked(journal)).status is OrderStatus.FILLED
-    assert len(double.orders) == 1
+def test_an_order_that_appears_late_is_found_before_it_would_be_placed_again(rig: Rig) -> None:
+    rig.double.faults["AddOrder"] = [lost_after]
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 4
+    assert rig.place().status is OrderStatus.FILLED
+    assert len(rig.double.orders) == 1
 
 
-def test_an_order_that_is_given_up_and_turns_up_later_is_not_placed_again(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
+def test_an_order_that_is_given_up_and_turns_up_later_is_not_placed_again(rig: Rig) -> None:
     """However it turns up: no later try trusts that closed orders are found by client order id."""
-    double.finds_closed = False
-    double.faults["AddOrder"] = [lost_after]
-    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
-    wanted = asked(journal)
-    assert venue.place(wanted).reason.startswith(NEVER_TAKEN)
-    double.faults["ClosedOrders"].clear()
-    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
-    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+    rig.double.finds_closed = False
+    rig.double.faults["AddOrder"] = [lost_after]
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
+    wanted = rig.asked()
+    assert rig.venue.place(wanted).reason.startswith(NEVER_TAKEN)
+    rig.double.faults["ClosedOrders"].clear()
+    assert [state(each) for each in rig.venue.settle("paper")] == [(OrderStatus.FILLED, "")]
+    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
+    assert rig.filled() == QUANTITY
 
 
 @pytest.mark.parametrize(
@@ -269,57 +282,45 @@ def test_an_order_that_is_given_up_and_turns_up_later_is_not_placed_again(
     ],
 )
 def test_an_order_that_is_given_up_is_looked_for_again_also_after_a_try_that_came_to_nothing(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, method: str, failures: list[Fault]
+    rig: Rig, method: str, failures: list[Fault]
 ) -> None:
-    double.finds_closed = False
-    double.faults["AddOrder"] = [lost_after]
-    double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
-    wanted = asked(journal)
-    given_up = OrderRecord.of(venue.place(wanted)).void_after
-    double.faults[method] = list(failures)
+    rig.double.finds_closed = False
+    rig.double.faults["AddOrder"] = [lost_after]
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
+    wanted = rig.asked()
+    given_up = OrderRecord.of(rig.venue.place(wanted)).void_after
+    rig.double.faults[method] = list(failures)
     with suppress(NotAuthorised):
-        venue.settle("paper")
-    note = journal.order(wanted.intent_id)
+        rig.venue.settle("paper")
+    note = rig.journal.order(wanted.intent_id)
     assert note is not None
     assert (note.status, OrderRecord.of(note).void_after) == (OrderStatus.PENDING, given_up)
-    double.faults["ClosedOrders"].clear()
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    rig.double.faults["ClosedOrders"].clear()
+    assert rig.settle() == [OrderStatus.FILLED]
+    assert len(rig.double.orders) == 1
 
 
-def test_place_does_not_wait_for_the_margin_and_sends_nothing_before_it_has_passed(
-    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
-) -> None:
-    venue = KrakenVenue(
-        client, journal, "paper", entry_age=dt.timedelta.max, monotonic=passing, sleep=passing.sleep
-    )
-    double.faults["AddOrder"] = [lost_before]
-    wanted = asked(journal)
+def test_place_does_not_wait_for_the_margin_and_sends_nothing_before_it_has_passed(rig: Rig) -> None:
+    venue = rig.another_venue(margin=dt.timedelta(seconds=60))  # as long as where it is not given
+    rig.double.faults["AddOrder"] = [lost_before]
+    wanted = rig.asked()
     order = venue.place(wanted)
     assert order.status is OrderStatus.UNKNOWN
     assert "does not show it yet" in order.reason
-    assert passing.now < 15  # deadline and patience
-    double.skew = 60
-    slept = passing.now
+    assert rig.passing.now < 15  # deadline and patience
+    rig.double.skew = 60
+    slept = rig.passing.now
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.UNKNOWN]
-    assert passing.now == slept
-    assert double.methods().count("AddOrder") == 1
-    double.skew = 75
+    assert rig.passing.now == slept
+    assert rig.double.methods().count("AddOrder") == 1
+    rig.double.skew = 75
     given_up = sent_reason(NEVER_TAKEN, OrderRecord.of(order).void_after or NOON)
     assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.PENDING, given_up)]
     assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    assert len(rig.double.orders) == 1
 
 
 # --- how old an entry may be
-
-
-def entries(client: KrakenClient, journal: Journal, age: dt.timedelta, passing: Time) -> KrakenVenue:
-    """The market is so much later than the decision."""
-    return kraken_venue(
-        client, journal, entry_age=dt.timedelta(hours=2), market_now=lambda: NOON + age,
-        monotonic=passing, sleep=passing.sleep,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -327,125 +328,114 @@ def entries(client: KrakenClient, journal: Journal, age: dt.timedelta, passing: 
     [(2.0, False, OrderStatus.FILLED), (2.5, False, OrderStatus.REJECTED), (500.0, True, OrderStatus.FILLED)],
 )
 def test_an_entry_is_placed_while_it_is_young_and_an_exit_always(
-    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time,
-    hours: float, reduces: bool, status: OrderStatus,
-) -> None:  # fmt: skip
-    venue = entries(client, journal, dt.timedelta(hours=hours), passing)
-    wanted = asked(journal, reduces=reduces)
+    rig: Rig, hours: float, reduces: bool, status: OrderStatus
+) -> None:
+    venue = rig.entries(dt.timedelta(hours=hours))
+    wanted = rig.asked(reduces=reduces)
     order = venue.place(wanted)
     assert order.status is status
-    assert len(double.orders) == (status is OrderStatus.FILLED)
+    assert len(rig.double.orders) == (status is OrderStatus.FILLED)
     if status is OrderStatus.REJECTED:
         assert "decided 2:30:00 ago, 2:00:00 is allowed" in order.reason
-        assert journal.unsettled("paper") == []
+        assert rig.journal.unsettled("paper") == []
 
 
-def test_an_old_entry_that_kraken_has_is_followed(
-    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
-) -> None:
-    double.faults["AddOrder"] = [lost_after]
-    double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
-    wanted = asked(journal)
-    assert entries(client, journal, dt.timedelta(0), passing).place(wanted).status is OrderStatus.UNKNOWN
-    double.faults["OpenOrders"].clear()
-    late = entries(client, journal, dt.timedelta(days=9), passing)
+def test_an_old_entry_that_kraken_has_is_followed(rig: Rig) -> None:
+    rig.double.faults["AddOrder"] = [lost_after]
+    rig.double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
+    wanted = rig.asked()
+    assert rig.entries(dt.timedelta(0)).place(wanted).status is OrderStatus.UNKNOWN
+    rig.double.faults["OpenOrders"].clear()
+    late = rig.entries(dt.timedelta(days=9))
     assert [each.status for each in late.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    assert len(rig.double.orders) == 1
 
 
 def test_an_old_entry_whose_response_was_lost_is_rejected_only_once_kraken_surely_does_not_have_it(
-    client: KrakenClient, journal: Journal, double: KrakenDouble, passing: Time
+    rig: Rig,
 ) -> None:
-    double.faults["AddOrder"] = [lost_before]
-    wanted = asked(journal)
-    order = entries(client, journal, dt.timedelta(0), passing).place(wanted)
+    rig.double.faults["AddOrder"] = [lost_before]
+    wanted = rig.asked()
+    order = rig.entries(dt.timedelta(0)).place(wanted)
     assert order.reason.startswith(NEVER_TAKEN)
-    late = entries(client, journal, dt.timedelta(hours=3), passing)
+    late = rig.entries(dt.timedelta(hours=3))
     assert [each.status for each in late.settle("paper")] == [OrderStatus.REJECTED]
-    assert double.orders == {}
+    assert rig.double.orders == {}
 
 
-def test_a_market_whose_time_is_not_known_postpones_entries_and_no_exits(
-    client: KrakenClient, journal: Journal, double: KrakenDouble
-) -> None:
+def test_a_market_whose_time_is_not_known_postpones_entries_and_no_exits(rig: Rig) -> None:
     def unknown() -> dt.datetime:
         raise VenueUnreachable("nobody tells the time")
 
-    venue = kraken_venue(client, journal, market_now=unknown)
-    assert venue.place(asked(journal)).status is OrderStatus.PENDING
-    assert venue.place(asked(journal, reduces=True)).status is OrderStatus.FILLED
-    assert len(double.orders) == 1
+    venue = kraken_venue(rig.client, rig.journal, market_now=unknown)
+    assert venue.place(rig.asked()).status is OrderStatus.PENDING
+    assert venue.place(rig.asked(reduces=True)).status is OrderStatus.FILLED
+    assert len(rig.double.orders) == 1
 
 
 @pytest.mark.parametrize("words", ["EService:Connection lost", "EOrder:Client order id not unique"])
-def test_an_error_that_is_no_certain_refusal_is_followed_by_a_lookup(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
-) -> None:
+def test_an_error_that_is_no_certain_refusal_is_followed_by_a_lookup(rig: Rig, words: str) -> None:
     def taken_but_saying(act: Callable[[], bytes]) -> Reply:
         act()
         return saying(words)(act)
 
-    double.faults["AddOrder"] = [taken_but_saying]
-    assert venue.place(asked(journal)).status is OrderStatus.FILLED
-    assert len(double.orders) == 1
+    rig.double.faults["AddOrder"] = [taken_but_saying]
+    assert rig.place().status is OrderStatus.FILLED
+    assert len(rig.double.orders) == 1
 
 
-def test_a_closed_order_is_found_although_the_venue_does_not_find_it_by_its_client_order_id(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.finds_closed = False
-    double.faults["AddOrder"] = [lost_after]
-    assert venue.place(asked(journal)).status is OrderStatus.FILLED
-    assert venue.settle("paper") == []
-    assert len(double.orders) == 1
+def test_a_closed_order_is_found_although_the_venue_does_not_find_it_by_its_client_order_id(rig: Rig) -> None:
+    rig.double.finds_closed = False
+    rig.double.faults["AddOrder"] = [lost_after]
+    assert rig.place().status is OrderStatus.FILLED
+    assert rig.venue.settle("paper") == []
+    assert len(rig.double.orders) == 1
     read = [
-        fields for method, fields in double.calls if method == "ClosedOrders" and "cl_ord_id" not in fields
+        fields
+        for method, fields in rig.double.calls
+        if method == "ClosedOrders" and "cl_ord_id" not in fields
     ]
     assert [int(fields["end"]) - int(fields["start"]) for fields in read] == [240]
     assert int(read[0]["start"]) < time.time() < int(read[0]["end"])
 
 
-def test_a_lookup_that_returns_orders_of_others_is_an_error(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    venue.place(asked(journal))
-    unfiltered = double.ClosedOrders({})
-    double.ClosedOrders = lambda fields: unfiltered  # type: ignore[method-assign]
+def test_a_lookup_that_returns_orders_of_others_is_an_error(rig: Rig) -> None:
+    rig.place()
+    unfiltered = rig.double.ClosedOrders({})
+    rig.double.ClosedOrders = lambda fields: unfiltered  # type: ignore[method-assign]
     with pytest.raises(InvalidMessage, match="asked for client order id"):
-        venue.place(asked(journal))
-    assert len(double.orders) == 1
+        rig.place()
+    assert len(rig.double.orders) == 1
 
 
-def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, client: KrakenClient, passing: Time
-) -> None:
+def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(rig: Rig) -> None:
     def killed(act: Any) -> Any:
         act()
         raise SystemExit
 
-    wanted = asked(journal)
-    client_add = client.add_order
-    client.add_order = lambda request: killed(lambda: client_add(request))  # type: ignore[method-assign]
+    wanted = rig.asked()
+    client_add = rig.client.add_order
+    rig.client.add_order = lambda request: killed(lambda: client_add(request))  # type: ignore[method-assign]
     with pytest.raises(SystemExit):
-        venue.place(wanted)
-    note = journal.order(wanted.intent_id)
+        rig.venue.place(wanted)
+    note = rig.journal.order(wanted.intent_id)
     assert note is not None
     assert (note.status, OrderRecord.of(note).void_after is not None) == (OrderStatus.PENDING, True)
-    client.add_order = client_add  # type: ignore[method-assign]
-    again = kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
+    rig.client.add_order = client_add  # type: ignore[method-assign]
+    again = rig.another_venue()
     assert [each.status for each in again.settle("paper")] == [OrderStatus.FILLED]
-    assert len(double.orders) == 1
+    assert len(rig.double.orders) == 1
 
 
-def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, passing: Time
-) -> None:
-    wanted = asked(journal)
+def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline(rig: Rig) -> None:
+    wanted = rig.asked()
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8)
-    journal.record_order(Order(wanted.intent_id, OrderStatus.PENDING, sent_reason("sent", until), NOON), [])
-    assert state(venue.place(wanted)) == (OrderStatus.PENDING, sent_reason(NEVER_TAKEN, until))
-    assert passing.now > 12
-    assert "AddOrder" not in double.methods()
+    rig.journal.record_order(
+        Order(wanted.intent_id, OrderStatus.PENDING, sent_reason("sent", until), NOON), []
+    )
+    assert state(rig.venue.place(wanted)) == (OrderStatus.PENDING, sent_reason(NEVER_TAKEN, until))
+    assert rig.passing.now > 12
+    assert "AddOrder" not in rig.double.methods()
 
 
 @pytest.mark.parametrize(
@@ -453,121 +443,103 @@ def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline
     ["EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded", "EService:Market in cancel_only mode",
      "EGeneral:Invalid arguments:deadline", "EGeneral:Temporary lockout"],
 )  # fmt: skip
-def test_a_temporary_error_is_no_rejection(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
-) -> None:
-    double.faults["AddOrder"] = [saying(words)]
-    order = venue.place(asked(journal))
+def test_a_temporary_error_is_no_rejection(rig: Rig, words: str) -> None:
+    rig.double.faults["AddOrder"] = [saying(words)]
+    order = rig.place()
     assert order.status is OrderStatus.PENDING
     assert words in order.reason
     assert OrderRecord.of(order).void_after is None
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert rig.settle() == [OrderStatus.FILLED]
 
 
-def test_a_venue_that_is_away_leaves_the_intent_to_settle(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.faults["OpenOrders"] = [saying("EService:Unavailable")] * 5
-    order = venue.place(asked(journal))
+def test_a_venue_that_is_away_leaves_the_intent_to_settle(rig: Rig) -> None:
+    rig.double.faults["OpenOrders"] = [saying("EService:Unavailable")] * 5
+    order = rig.place()
     assert order.status is OrderStatus.PENDING
     assert "EService:Unavailable" in order.reason
-    assert "AddOrder" not in double.methods()
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+    assert "AddOrder" not in rig.double.methods()
+    assert rig.settle() == [OrderStatus.FILLED]
 
 
 @pytest.mark.parametrize("words", ["EAPI:Invalid key", "EGeneral:Permission denied"])
-def test_a_key_that_may_not_trade_rejects_nothing(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, words: str
-) -> None:
-    double.faults["AddOrder"] = [saying(words)]
-    wanted = asked(journal)
+def test_a_key_that_may_not_trade_rejects_nothing(rig: Rig, words: str) -> None:
+    rig.double.faults["AddOrder"] = [saying(words)]
+    wanted = rig.asked()
     with pytest.raises(NotAuthorised, match=words):
-        venue.place(wanted)
-    assert [each.intent_id for each in journal.unsettled("paper")] == [wanted.intent_id]
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
+        rig.venue.place(wanted)
+    assert [each.intent_id for each in rig.journal.unsettled("paper")] == [wanted.intent_id]
+    assert rig.settle() == [OrderStatus.FILLED]
 
 
-def test_several_fills_are_booked_one_by_one(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.shares = [Decimal("0.03")] * 30 + [Decimal("0.1")]
-    wanted = asked(journal)
-    assert state(venue.place(wanted)) == (OrderStatus.FILLED, "")
-    fills = journal.fills("paper")
+def test_several_fills_are_booked_one_by_one(rig: Rig) -> None:
+    rig.double.shares = [Decimal("0.03")] * 30 + [Decimal("0.1")]
+    wanted = rig.asked()
+    assert state(rig.venue.place(wanted)) == (OrderStatus.FILLED, "")
+    fills = rig.fills()
     assert len(fills) == 31
     assert sum(fill.quantity for fill in fills) == QUANTITY
     assert (fills[0].fee, fills[0].filled_at.microsecond) == (Decimal("0.01200"), 123456)
 
 
-def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, client: KrakenClient, passing: Time
-) -> None:
-    double.shares = [Decimal("0.4")]
-    order = venue.place(asked(journal))
+def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(rig: Rig) -> None:
+    rig.double.shares = [Decimal("0.4")]
+    order = rig.place()
     assert order.status is OrderStatus.ACCEPTED
     assert "open, 0.004 of 0.01 are filled" in order.reason
-    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY * Decimal("0.4")
-    double.finds_closed = False  # its own id is enough
-    (key,) = double.orders
-    double.fill(key, QUANTITY * Decimal("0.6"))
-    again = kraken_venue(client, journal, monotonic=passing, sleep=passing.sleep)
+    assert rig.filled() == QUANTITY * Decimal("0.4")
+    rig.double.finds_closed = False  # its own id is enough
+    (key,) = rig.double.orders
+    rig.double.fill(key, QUANTITY * Decimal("0.6"))
+    again = rig.another_venue()
     assert [state(each) for each in again.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert [fill.quantity for fill in journal.fills("paper")] == [Decimal("0.0040"), Decimal("0.0060")]
-    assert len(double.orders) == 1
+    assert [fill.quantity for fill in rig.fills()] == [Decimal("0.0040"), Decimal("0.0060")]
+    assert len(rig.double.orders) == 1
 
 
-def test_an_order_canceled_after_a_partial_fill_is_final_with_the_filled_part_in_its_reason(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.shares, double.ended = [Decimal("0.4")], "canceled"
-    order = venue.place(asked(journal))
+def test_an_order_canceled_after_a_partial_fill_is_final_with_the_filled_part_in_its_reason(rig: Rig) -> None:
+    rig.double.shares, rig.double.ended = [Decimal("0.4")], "canceled"
+    order = rig.place()
     assert order.status is OrderStatus.FILLED
     assert order.reason.endswith("canceled: Market price protection, after 0.004 of 0.01 BTC")
-    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY * Decimal("0.4")
-    assert venue.settle("paper") == []
+    assert rig.filled() == QUANTITY * Decimal("0.4")
+    assert rig.venue.settle("paper") == []
 
 
-def test_an_order_that_was_canceled_without_a_fill_is_rejected(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.shares, double.ended = [Decimal(0)], "expired"
-    double.fill = lambda key, quantity: double.orders[key].update(status="expired", closetm=1.0)  # type: ignore[method-assign]
-    order = venue.place(asked(journal))
+def test_an_order_that_was_canceled_without_a_fill_is_rejected(rig: Rig) -> None:
+    rig.double.shares, rig.double.ended = [Decimal(0)], "expired"
+    rig.double.fill = lambda key, quantity: rig.double.orders[key].update(status="expired", closetm=1.0)  # type: ignore[method-assign]
+    order = rig.place()
     assert order.status is OrderStatus.REJECTED
     assert order.reason.endswith("expired")
-    assert journal.balances("paper") == OPENING
+    assert rig.journal.balances("paper") == OPENING
 
 
-def test_an_order_is_not_final_before_all_its_fills_are_listed(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.shares = [Decimal("0.5"), Decimal("0.5")]
-    truth = double.QueryOrders
+def test_an_order_is_not_final_before_all_its_fills_are_listed(rig: Rig) -> None:
+    rig.double.shares = [Decimal("0.5"), Decimal("0.5")]
+    truth = rig.double.QueryOrders
 
     def without_the_last(fields: dict[str, str]) -> Any:
         return {key: {**each, "trades": each["trades"][:-1]} for key, each in truth(fields).items()}
 
-    double.QueryOrders = without_the_last  # type: ignore[method-assign]
-    order = venue.place(asked(journal))
+    rig.double.QueryOrders = without_the_last  # type: ignore[method-assign]
+    order = rig.place()
     assert order.status is OrderStatus.ACCEPTED
     assert "0.005 BTC of its fills are not listed yet" in order.reason
-    double.QueryOrders = truth  # type: ignore[method-assign]
-    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert sum(fill.quantity for fill in journal.fills("paper")) == QUANTITY
+    rig.double.QueryOrders = truth  # type: ignore[method-assign]
+    assert [state(each) for each in rig.venue.settle("paper")] == [(OrderStatus.FILLED, "")]
+    assert rig.filled() == QUANTITY
 
 
-def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.faults["QueryOrders"] = [html_520_before] * 10
-    order = venue.place(asked(journal))
-    (key,) = double.orders
+def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(rig: Rig) -> None:
+    rig.double.faults["QueryOrders"] = [html_520_before] * 10
+    order = rig.place()
+    (key,) = rig.double.orders
     assert order.status is OrderStatus.ACCEPTED
-    assert order.reason.startswith(accepted_reason(key, f"Kraken QueryOrders at {double.url}: HTTP 520"))
-    assert [each.status for each in venue.settle("paper")] == [order.status]
-    double.faults["QueryOrders"].clear()
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert (len(double.orders), double.methods().count("AddOrder")) == (1, 1)
+    assert order.reason.startswith(accepted_reason(key, f"Kraken QueryOrders at {rig.double.url}: HTTP 520"))
+    assert rig.settle() == [order.status]
+    rig.double.faults["QueryOrders"].clear()
+    assert rig.settle() == [OrderStatus.FILLED]
+    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -581,45 +553,36 @@ def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(
     ],
 )
 def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble, wrong: dict[str, str], named: str
+    rig: Rig, wrong: dict[str, str], named: str
 ) -> None:
-    wanted = asked(journal)
-    venue.place(wanted)
-    next(iter(double.orders.values())).update(wrong)
+    wanted = rig.asked()
+    rig.venue.place(wanted)
+    next(iter(rig.double.orders.values())).update(wrong)
     other = MemoryJournal()
     opened(other).record_decision(receipt(wanted.decision_id), wanted)
-    double.finds_closed = True
-    double._named = lambda fields: iter(double.orders.items())  # type: ignore[method-assign]
+    rig.double.finds_closed = True
+    rig.double._named = lambda fields: iter(rig.double.orders.items())  # type: ignore[method-assign]
     with pytest.raises(InvalidMessage, match=named):
-        kraken_venue(venue._client, other).place(wanted)
+        kraken_venue(rig.venue._client, other).place(wanted)
     assert other.fills("paper") == []
-    assert len(double.orders) == 1
+    assert len(rig.double.orders) == 1
 
 
-def test_a_failure_holds_up_no_other_intent_and_is_raised_in_the_end(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    asked(journal)
-    asked(journal, created_at=NOON + dt.timedelta(minutes=1))
-    double.faults["AddOrder"] = [saying("EAPI:Invalid key")]
+def test_a_failure_holds_up_no_other_intent_and_is_raised_in_the_end(rig: Rig) -> None:
+    rig.asked()
+    rig.asked(created_at=NOON + dt.timedelta(minutes=1))
+    rig.double.faults["AddOrder"] = [saying("EAPI:Invalid key")]
     with pytest.raises(NotAuthorised):
-        venue.settle("paper")
-    assert len(double.orders) == 1
-    assert len(journal.unsettled("paper")) == 1
+        rig.venue.settle("paper")
+    assert len(rig.double.orders) == 1
+    assert len(rig.journal.unsettled("paper")) == 1
 
 
-def test_two_threads_that_place_the_same_intent_place_one_order(
-    client: KrakenClient, journal: Journal, double: KrakenDouble
-) -> None:
-    wanted = asked(journal)
-    venues = [kraken_venue(client, journal) for _ in range(4)]
-    threads = [threading.Thread(target=each.place, args=(wanted,)) for each in venues]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(double.orders) == 1
-    assert len(journal.fills("paper")) == 1
+def test_two_threads_that_place_the_same_intent_place_one_order(rig: Rig) -> None:
+    wanted = rig.asked()
+    at_once(lambda venue: venue.place(wanted), [kraken_venue(rig.client, rig.journal) for _ in range(4)])
+    assert len(rig.double.orders) == 1
+    assert len(rig.fills()) == 1
 
 
 PROGRAM = """
@@ -640,11 +603,9 @@ with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, m
 """
 
 
-def test_two_processes_that_place_the_same_intent_place_one_order(
-    double: KrakenDouble, tmp_path: Path
-) -> None:
+def test_two_processes_that_place_the_same_intent_place_one_order(rig: Rig, tmp_path: Path) -> None:
     command = [
-        sys.executable, "-c", PROGRAM, str(tmp_path), double.url, CREDENTIALS.key, CREDENTIALS.secret,
+        sys.executable, "-c", PROGRAM, str(tmp_path), rig.double.url, CREDENTIALS.key, CREDENTIALS.secret,
         str(uuid.uuid4()),
     ]  # fmt: skip
     programs = [
@@ -652,26 +613,22 @@ def test_two_processes_that_place_the_same_intent_place_one_order(
     ]
     said = [program.communicate(timeout=120) for program in programs]
     assert [output for output, _ in said] == ["filled 1\n", "filled 1\n"], said
-    assert len(double.orders) == 1
+    assert len(rig.double.orders) == 1
 
 
-def test_an_order_carries_its_identity_its_deadline_and_where_its_fee_is_taken(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    wanted = asked(journal)
-    venue.place(wanted)
-    sent = next(fields for method, fields in double.calls if method == "AddOrder")
+def test_an_order_carries_its_identity_its_deadline_and_where_its_fee_is_taken(rig: Rig) -> None:
+    wanted = rig.asked()
+    rig.venue.place(wanted)
+    sent = next(fields for method, fields in rig.double.calls if method == "AddOrder")
     deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
     assert (sent["cl_ord_id"], sent["ordertype"], sent["oflags"]) == (wanted.intent_id, "market", "fciq")
     assert 2 < deadline <= 9
 
 
-def test_the_deadline_is_on_the_venues_clock(
-    venue: KrakenVenue, journal: Journal, double: KrakenDouble
-) -> None:
-    double.skew = 3600
-    venue.place(asked(journal))
-    sent = next(fields for method, fields in double.calls if method == "AddOrder")
+def test_the_deadline_is_on_the_venues_clock(rig: Rig) -> None:
+    rig.double.skew = 3600
+    rig.place()
+    sent = next(fields for method, fields in rig.double.calls if method == "AddOrder")
     deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
     assert 3602 < deadline <= 3609
 
@@ -688,8 +645,6 @@ def test_an_unknown_order_without_a_recorded_deadline_is_undecided_for_the_longe
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 3.9, 61])
-def test_a_deadline_that_kraken_might_not_take_is_refused(
-    client: KrakenClient, journal: Journal, seconds: float
-) -> None:
+def test_a_deadline_that_kraken_might_not_take_is_refused(rig: Rig, seconds: float) -> None:
     with pytest.raises(InvalidValue, match="Kraken takes 2 to 60 s"):
-        kraken_venue(client, journal, deadline=dt.timedelta(seconds=seconds))
+        kraken_venue(rig.client, rig.journal, deadline=dt.timedelta(seconds=seconds))

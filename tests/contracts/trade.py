@@ -16,56 +16,30 @@ OPENING = {"USDT": Decimal(1000), "BTC": Decimal("0.05")}
 
 def receipt(decision_id: str = "decision-1", **changes: Any) -> dict[str, Any]:
     opinion = {
-        "agent": "technical",
-        "model": "rules",
-        "action": None,
-        "confidence": 0.0,
-        "reasoning": "flat",
+        "agent": "technical", "model": "rules", "action": None, "confidence": 0.0, "reasoning": "flat",
         "evidence": {"adx": 12.5},
-    }
+    }  # fmt: skip
     return {
-        "decision_id": decision_id,
-        "account": "paper",
-        "pair": "BTC/USDT",
-        "decided_at": NOON.isoformat(),
-        "action": "LONG",
-        "confidence": 0.75,
-        "opinions": [opinion],
-        **changes,
-    }
+        "decision_id": decision_id, "account": "paper", "pair": "BTC/USDT", "decided_at": NOON.isoformat(),
+        "action": "LONG", "confidence": 0.75, "opinions": [opinion], **changes,
+    }  # fmt: skip
 
 
 def intent(decision_id: str = "decision-1", **changes: Any) -> OrderIntent:
     values: dict[str, Any] = {
-        "intent_id": f"intent-of-{decision_id}",
-        "decision_id": decision_id,
-        "account": "paper",
-        "pair": BTC,
-        "side": Side.BUY,
-        "quantity": Decimal("0.01"),
-        "reduces": False,
-        "stop_loss": Decimal(9800),
-        "take_profit": Decimal(10400),
-        "created_at": NOON,
-        **changes,
-    }
+        "intent_id": f"intent-of-{decision_id}", "decision_id": decision_id, "account": "paper", "pair": BTC,
+        "side": Side.BUY, "quantity": Decimal("0.01"), "reduces": False, "stop_loss": Decimal(9800),
+        "take_profit": Decimal(10400), "created_at": NOON, **changes,
+    }  # fmt: skip
     return OrderIntent(**values)
 
 
 def fill(of: OrderIntent, number: int = 1, **changes: Any) -> Fill:
     values: dict[str, Any] = {
-        "fill_id": f"{of.intent_id}-{number}",
-        "intent_id": of.intent_id,
-        "account": of.account,
-        "pair": of.pair,
-        "side": of.side,
-        "price": Decimal(10000),
-        "quantity": of.quantity,
-        "fee": Decimal("0.26"),
-        "fee_asset": "USDT",
-        "filled_at": of.created_at + HOUR,
-        **changes,
-    }
+        "fill_id": f"{of.intent_id}-{number}", "intent_id": of.intent_id, "account": of.account,
+        "pair": of.pair, "side": of.side, "price": Decimal(10000), "quantity": of.quantity,
+        "fee": Decimal("0.26"), "fee_asset": "USDT", "filled_at": of.created_at + HOUR, **changes,
+    }  # fmt: skip
     return Fill(**values)
 
 

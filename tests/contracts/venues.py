@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from tests.contracts.trade import HOUR, NOON, OPENING, intent, opened, receipt
+from tests.doubles.clock import Clock
 from tests.doubles.stores import MemoryJournal
 from tests.streaming.sandbox.running import BTC, COSTS, CROSS, INSTRUMENTS, XRP, Sandbox
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
@@ -107,21 +108,6 @@ class PaperWorld:
         )
 
 
-class Time:
-    """Passes only when somebody sleeps, so that deadlines pass at once."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 class SandboxWorld:
     """Kraken's client on the sandbox, with an account of its own; close it in the end."""
 
@@ -134,7 +120,7 @@ class SandboxWorld:
         self._restricted: set[Pair] = set()
 
     def venue(self) -> Venue:
-        passing = Time()
+        passing = Clock()
         return kraken_venue(self.client, self.journal, monotonic=passing, sleep=passing.sleep)
 
     def last(self, pair: Pair) -> Decimal:

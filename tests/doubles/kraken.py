@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.doubles.http import serving
 from trading.venues.kraken import Credentials
 from trading.venues.kraken.authentication import signature
 
@@ -42,14 +43,10 @@ PAIRS = {
 }
 ASSETS = {
     name: {
-        "aclass": "currency",
-        "altname": altname,
-        "decimals": 10,
-        "display_decimals": 5,
-        "status": "enabled",
+        "aclass": "currency", "altname": altname, "decimals": 10, "display_decimals": 5, "status": "enabled",
     }
     for name, altname in {"XXBT": "XBT", "ZUSD": "USD", "USDT": "USDT", "XXDG": "XDG", "XXRP": "XRP"}.items()
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -330,14 +327,8 @@ class _Handler(BaseHTTPRequestHandler):
 def running(double: KrakenDouble) -> Iterator[KrakenDouble]:
     stopping = threading.Event()
     handler = type("Handler", (_Handler,), {"double": double, "stopping": stopping})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        double.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02))
-        thread.start()
+    with serving(handler) as double.url:
         try:
             yield double
         finally:
             stopping.set()
-            server.shutdown()
-            thread.join()

@@ -4,17 +4,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.indicators.candle_walks import Array, recorded_closes
 from trading.correlation import correlation, rolling_correlation
 from trading.errors import InvalidValue
-
-Array = npt.NDArray[np.float64]
-DATA = Path(__file__).parents[2] / "../shared/data/ohlcv"
 
 
 def walk(count: int, seed: int, scale: float = 0.01) -> Array:
@@ -25,15 +21,6 @@ def pair(count: int, share: float, seed: int = 0) -> tuple[Array, Array]:
     """Two markets whose log returns share this part of their movement."""
     own, alone = np.log(walk(count, seed)), np.log(walk(count, seed + 1000))
     return np.exp(own), np.exp(share * own + (1 - share) * alone)
-
-
-def recorded(count: int) -> tuple[Array, Array]:
-    files = [DATA / "binance_XRP-USDT_1h_2018-2020.parquet", DATA / "binance_BTC-USDT_1h_2017-2020.parquet"]
-    if not all(file.exists() for file in files):
-        pytest.skip("no recorded candles here")
-    own, other = (pl.read_parquet(file, columns=["timestamp", "close"]) for file in files)
-    both = own.join(other, on="timestamp").sort("timestamp")[:count]
-    return both["close"].to_numpy(), both["close_right"].to_numpy()
 
 
 @pytest.mark.parametrize("length", [2, 3, 24, 300])
@@ -73,7 +60,8 @@ def test_one_window_gives_the_same_to_the_last_digit_as_its_entry_in_the_table()
 
 
 def test_recorded_markets_give_the_same_one_window_at_a_time_and_move_together() -> None:
-    own, other = recorded(4000)
+    names = ("binance_XRP-USDT_1h_2018-2020", "binance_BTC-USDT_1h_2017-2020")
+    own, other = (closes[:4000] for closes in recorded_closes(*names))
     table = rolling_correlation(own, other, 168)
     for end in range(168, own.size, 37):
         assert correlation(own[end - 168 : end + 1], other[end - 168 : end + 1]) == table[end]

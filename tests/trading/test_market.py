@@ -22,14 +22,10 @@ from trading.market import (
 )
 
 INSTRUMENT = Instrument(
-    pair=Pair("XRP", "BTC"),
-    price_increment=Decimal("0.00000001"),
-    quantity_increment=Decimal("0.1"),
-    minimum_quantity=Decimal("10"),
-    minimum_cost=Decimal("0.00002"),
-    taker_fee=Decimal("0.0026"),
+    pair=Pair("XRP", "BTC"), price_increment=Decimal("0.00000001"), quantity_increment=Decimal("0.1"),
+    minimum_quantity=Decimal("10"), minimum_cost=Decimal("0.00002"), taker_fee=Decimal("0.0026"),
     maker_fee=Decimal("0.0016"),
-)
+)  # fmt: skip
 WORDS = st.text("ABCDEFGHIJ0123456789", min_size=1, max_size=6)
 MONTHS = st.dates(date(1970, 1, 1), date(2200, 12, 31)).map(lambda day: day.replace(day=1))
 

@@ -23,13 +23,8 @@ def test_a_buy_adds_and_a_sale_takes_away() -> None:
 
 
 def test_an_unknown_outcome_is_a_state_of_its_own() -> None:
-    assert {status.value for status in OrderStatus} == {
-        "pending",
-        "accepted",
-        "filled",
-        "rejected",
-        "unknown",
-    }
+    states = {status.value for status in OrderStatus}
+    assert states == {"pending", "accepted", "filled", "rejected", "unknown"}
 
 
 @given(AMOUNTS, INCREMENTS)

@@ -32,36 +32,24 @@ from trading.regime import Regime, RegimeKind
 BTC, XRP, CROSS = (Pair.parse(text) for text in ("BTC/USDT", "XRP/USDT", "XRP/BTC"))
 PRICES = {BTC: Decimal(10_000), XRP: Decimal("0.5"), CROSS: Decimal("0.00005")}
 INSTRUMENT = Instrument(
-    pair=BTC,
-    price_increment=Decimal("0.1"),
-    quantity_increment=Decimal("0.00000001"),
-    minimum_quantity=Decimal("0.00005"),
-    minimum_cost=Decimal("0.00002"),
-    taker_fee=Decimal("0.0026"),
+    pair=BTC, price_increment=Decimal("0.1"), quantity_increment=Decimal("0.00000001"),
+    minimum_quantity=Decimal("0.00005"), minimum_cost=Decimal("0.00002"), taker_fee=Decimal("0.0026"),
     maker_fee=Decimal("0.0016"),
-)
+)  # fmt: skip
 INSTRUMENTS = {pair: replace(INSTRUMENT, pair=pair) for pair in PRICES}
 MARKET = MarketConditions(PRICES, INSTRUMENTS, price_buffer=Decimal("0.0003"))
 RULES = RebalancingRules(
-    targets={"USDT": Decimal("0.4"), "BTC": Decimal("0.4"), "XRP": Decimal("0.2")},
-    drift=Decimal("0.1"),
-    concentration=Decimal("0.6"),
-    gain=Decimal("0.2"),
-    regime_weight=Decimal("0.5"),
-    opportunity=Decimal("0.001"),
-    opportunity_share=Decimal("0.1"),
-    disagreement=Decimal("0.05"),
+    targets={"USDT": Decimal("0.4"), "BTC": Decimal("0.4"), "XRP": Decimal("0.2")}, drift=Decimal("0.1"),
+    concentration=Decimal("0.6"), gain=Decimal("0.2"), regime_weight=Decimal("0.5"),
+    opportunity=Decimal("0.001"), opportunity_share=Decimal("0.1"), disagreement=Decimal("0.05"),
     minimum_value=Decimal(10),
-)
+)  # fmt: skip
 
 
 def situation(
-    usdt: str = "400",
-    btc: str = "0.04",
-    xrp: str = "400",
-    market: MarketConditions = MARKET,
+    usdt: str = "400", btc: str = "0.04", xrp: str = "400", market: MarketConditions = MARKET,
     **changed: object,
-) -> Situation:
+) -> Situation:  # fmt: skip
     """At its target of 40, 40 and 20 % of 1,000 USDT unless changed."""
     balances = {"USDT": Decimal(usdt), "BTC": Decimal(btc), "XRP": Decimal(xrp)}
     usual = Situation(
@@ -410,12 +398,9 @@ def portfolios(draw: st.DrawFn) -> tuple[Situation, RebalancingRules]:
     cut = sorted(draw(st.lists(st.integers(0, 100), min_size=2, max_size=2)))
     shares = [Decimal(part) / 100 for part in (cut[0], cut[1] - cut[0], 100 - cut[1])]
     rules = replace(
-        RULES,
-        concentration=Decimal(1),
-        targets=dict(zip(("USDT", "BTC", "XRP"), shares, strict=True)),
-        drift=Decimal("0.02"),
-        minimum_value=draw(st.sampled_from([Decimal(0), Decimal(10)])),
-    )
+        RULES, concentration=Decimal(1), targets=dict(zip(("USDT", "BTC", "XRP"), shares, strict=True)),
+        drift=Decimal("0.02"), minimum_value=draw(st.sampled_from([Decimal(0), Decimal(10)])),
+    )  # fmt: skip
     return Situation(balances, reserved, "USDT", market, {}, ()), rules
 
 

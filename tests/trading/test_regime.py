@@ -1,20 +1,19 @@
 import math
 import subprocess
 import sys
-from datetime import timedelta
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.indicators.candle_walks import Array
+from tests.trading.indicators.candle_walks import recorded as recorded_candles
 from trading.errors import InvalidValue
 from trading.indicators import feature_table
-from trading.market import CANDLE_SCHEMA, Timeframe
+from trading.market import Timeframe
 from trading.regime import (
     CORRELATION,
     NEEDED,
@@ -25,19 +24,11 @@ from trading.regime import (
     regime_numbers,
 )
 
-Array = npt.NDArray[np.float64]
-HOUR = timedelta(hours=1)
-REAL = Path(__file__).parents[2] / "../shared/data/ohlcv/binance_BTC-USDT_1h_2017-2020.parquet"
-
 # A middling market: no trend worth the name, usual volatility.
 MIDDLING = {
-    "adx_14": 0.12,
-    "plus_di_14": 0.21,
-    "minus_di_14": 0.2,
-    "timeframe_alignment": 0.0,
-    "volatility_percentile": 0.5,
-    "btc_correlation": 0.8,
-}
+    "adx_14": 0.12, "plus_di_14": 0.21, "minus_di_14": 0.2, "timeframe_alignment": 0.0,
+    "volatility_percentile": 0.5, "btc_correlation": 0.8,
+}  # fmt: skip
 UPWARDS = MIDDLING | {"adx_14": 0.4, "plus_di_14": 0.35, "minus_di_14": 0.1, "timeframe_alignment": 0.9}
 
 rows = st.fixed_dictionaries({name: st.floats(lowest, highest) for name, (lowest, highest) in NEEDED.items()})
@@ -59,16 +50,7 @@ def mirrored(row: dict[str, float]) -> dict[str, float]:
 @cache
 def recorded() -> tuple[dict[str, Array], Array]:
     """Regime columns of recorded hours, and the log closes."""
-    if not REAL.exists():
-        pytest.skip("no recorded candles here")
-    time = pl.col("timestamp").dt.cast_time_unit("us")
-    candles = (
-        pl.read_parquet(REAL)
-        .unique("timestamp")
-        .sort("timestamp")
-        .with_columns(open_time=time, close_time=time + HOUR, known_at=time + HOUR, origin=pl.lit("binance"))
-        .select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
-    )
+    candles = recorded_candles("binance_BTC-USDT_1h_2017-2020", Timeframe.H1)
     features = feature_table(candles, Timeframe.H1).fill_null(math.nan)
     values = {name: features[name].to_numpy() for name in (*NEEDED, CORRELATION)}
     return regime_columns(values), candles["close"].log().to_numpy()
@@ -179,10 +161,7 @@ def test_a_row_is_judged_without_the_compiler() -> None:
 @settings(deadline=None, max_examples=60)
 @given(rows, correlations)
 def test_the_mirror_image_of_a_market_trends_the_other_way(row: dict[str, float], correlation: float) -> None:
-    found, mirror = (
-        regime(row | {CORRELATION: correlation}),
-        regime(mirrored(row) | {CORRELATION: correlation}),
-    )
+    found, mirror = (regime(each | {CORRELATION: correlation}) for each in (row, mirrored(row)))
     assert found.score is not None
     assert mirror.score == -found.score
     assert mirror.weights[RegimeKind.RANGING] == found.weights[RegimeKind.RANGING]
@@ -200,12 +179,8 @@ def test_no_weight_jumps(row: dict[str, float], correlation: float, name: str, n
 
 
 def test_volatility_shared_with_the_market_weighs_more_than_a_lone_one() -> None:
-    weights = [
-        regime(MIDDLING | {"volatility_percentile": 0.8, CORRELATION: correlation}).weights[
-            RegimeKind.VOLATILE
-        ]
-        for correlation in (-0.9, 0.0, 0.5, 1.0)
-    ]
+    rows = [MIDDLING | {"volatility_percentile": 0.8, CORRELATION: each} for each in (-0.9, 0.0, 0.5, 1.0)]
+    weights = [regime(row).weights[RegimeKind.VOLATILE] for row in rows]
     assert weights[0] == weights[1] < weights[2] < weights[3]
 
 
@@ -238,10 +213,8 @@ def test_a_missing_or_impossible_input_gives_no_regime_and_is_named(name: str, w
 @pytest.mark.parametrize("wrong", [math.inf, 1.1, -1.1])
 def test_an_impossible_correlation_gives_no_regime_and_is_named(wrong: float) -> None:
     found = regime(UPWARDS | {CORRELATION: wrong})
-    assert (found.kind, found.reasons) == (
-        None,
-        (f"no regime: {CORRELATION} is {wrong}, allowed is -1 to 1",),
-    )
+    assert found.kind is None
+    assert found.reasons == (f"no regime: {CORRELATION} is {wrong}, allowed is -1 to 1",)
     assert np.isnan(regime_columns(arrays(UPWARDS | {CORRELATION: wrong}))["regime_score"]).all()
 
 

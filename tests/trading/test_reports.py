@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.trading.indicators.candle_walks import table
 from trading.backtest import AccountRules, Bars, Plan, run
 from trading.errors import InvalidValue
 from trading.fills import Costs
@@ -26,41 +27,22 @@ RULES = AccountRules(
 def candles(rows: int = 24 * 70) -> pl.DataFrame:
     random = np.random.default_rng(3)
     close = 100 * np.exp(np.cumsum(random.normal(0, 0.004, rows)))
-    opened = np.append(100.0, close[:-1])
-    times = [datetime(2021, 1, 30, tzinfo=UTC) + timedelta(hours=hour) for hour in range(rows)]
+    opened = np.append(close[0], close[:-1])
     spread = np.abs(random.normal(0, 0.002, rows))
-    return pl.DataFrame(
-        {
-            "open_time": times,
-            "close_time": [time + timedelta(hours=1) for time in times],
-            "open": opened,
-            "high": np.maximum(opened, close) * (1 + spread),
-            "low": np.minimum(opened, close) * (1 - spread),
-            "close": close,
-            "volume": np.ones(rows),
-            "origin": ["simulated"] * rows,
-            "known_at": [time + timedelta(hours=1) for time in times],
-        },
-        schema=CANDLE_SCHEMA,
-    )
+    high, low = np.maximum(opened, close) * (1 + spread), np.minimum(opened, close) * (1 - spread)
+    return table(high, low, close, np.ones(rows), start=datetime(2021, 1, 30, tzinfo=UTC))
 
 
 @pytest.fixture(scope="module")
 def made() -> BacktestReport:
-    table = candles()
-    bars = Bars.of(table)
-    target = np.where(np.arange(table.height) // 9 % 2 == 0, 1.0, 0.0)
+    bars = Bars.of(history := candles())
+    target = np.where(np.arange(history.height) // 9 % 2 == 0, 1.0, 0.0)
     return report(
-        pair=PAIR,
-        strategy="every nine hours",
-        universe=UNIVERSE,
-        candles=table,
+        pair=PAIR, strategy="every nine hours", universe=UNIVERSE, candles=history,
         result=run(bars, Plan(target, stop=0.01), RULES),
-        buy_and_hold=run(bars, hold_plan(table.height), RULES),
-        resampling=Resampling(200, 0.9, 1),
-        taker_fee=0.0026,
-        notes=("a note",),
-    )
+        buy_and_hold=run(bars, hold_plan(history.height), RULES), resampling=Resampling(200, 0.9, 1),
+        taker_fee=0.0026, notes=("a note",),
+    )  # fmt: skip
 
 
 def test_months_multiply_up_to_the_total_return(made: BacktestReport) -> None:
@@ -69,13 +51,7 @@ def test_months_multiply_up_to_the_total_return(made: BacktestReport) -> None:
 
 
 def test_a_candle_that_closes_at_midnight_belongs_to_the_month_that_ends() -> None:
-    times = pl.Series(
-        [
-            datetime(2021, 1, 31, 23, tzinfo=UTC),
-            datetime(2021, 2, 1, tzinfo=UTC),
-            datetime(2021, 2, 1, 1, tzinfo=UTC),
-        ]
-    )
+    times = pl.Series([datetime(2021, 2, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in (-1, 0, 1)])
     months = monthly_returns(times.cast(CANDLE_SCHEMA["close_time"]), np.array([1.0, 1.1, 1.21]))
     assert months["month"].to_list() == [1, 2]
     assert months["return"].to_list() == pytest.approx([0.1, 0.1])

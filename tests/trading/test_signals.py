@@ -1,7 +1,6 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.indicators.candle_walks import recorded
 from trading.errors import InvalidValue
 from trading.indicators import feature_table, live_row
 from trading.market import CANDLE_SCHEMA, TIME, Timeframe
 from trading.signals import USED, Direction, SignalRules, protective_levels, signal_table, technical_signal
-
-REAL = Path(__file__).parents[2] / "../shared/data/ohlcv/binance_XRP-USDT_1h_2018-2020.parquet"
 
 RULES = SignalRules(
     trend_threshold=0.3, breakout_volume_ratio=1.5, stop_atr=1.5, stop_maximum=0.02, reward_risk=2.0
@@ -22,39 +20,19 @@ RULES = SignalRules(
 
 # EMA 9 > 21 > 50 two ATRs apart, ADX 35, room left in RSI, inside the bands.
 UPTREND = {
-    "ema_9_ratio": 0.01,
-    "ema_21_ratio": 0.03,
-    "ema_50_ratio": 0.05,
-    "adx_14": 0.35,
-    "plus_di_14": 0.32,
-    "minus_di_14": 0.12,
-    "macd_histogram": 0.001,
-    "rsi_14": 0.66,
-    "atr_14_share": 0.01,
-    "bollinger_percent_b": 0.85,
-    "squeeze_ratio": 1.4,
-    "squeeze_lowest": 1.3,
-    "volume_ratio": 1.0,
-}
+    "ema_9_ratio": 0.01, "ema_21_ratio": 0.03, "ema_50_ratio": 0.05, "adx_14": 0.35, "plus_di_14": 0.32,
+    "minus_di_14": 0.12, "macd_histogram": 0.001, "rsi_14": 0.66, "atr_14_share": 0.01,
+    "bollinger_percent_b": 0.85, "squeeze_ratio": 1.4, "squeeze_lowest": 1.3, "volume_ratio": 1.0,
+}  # fmt: skip
 
 SIDEWAYS = UPTREND | {
-    "ema_9_ratio": 0.001,
-    "ema_21_ratio": 0.0005,
-    "ema_50_ratio": 0.0011,
-    "adx_14": 0.14,
-    "plus_di_14": 0.21,
-    "minus_di_14": 0.19,
-    "macd_histogram": 0.0001,
-    "rsi_14": 0.52,
-    "bollinger_percent_b": 0.6,
-}
+    "ema_9_ratio": 0.001, "ema_21_ratio": 0.0005, "ema_50_ratio": 0.0011, "adx_14": 0.14, "plus_di_14": 0.21,
+    "minus_di_14": 0.19, "macd_histogram": 0.0001, "rsi_14": 0.52, "bollinger_percent_b": 0.6,
+}  # fmt: skip
 
 BREAKOUT = SIDEWAYS | {
-    "bollinger_percent_b": 1.2,
-    "volume_ratio": 2.4,
-    "squeeze_lowest": 0.8,
-    "squeeze_ratio": 1.1,
-}
+    "bollinger_percent_b": 1.2, "volume_ratio": 2.4, "squeeze_lowest": 0.8, "squeeze_ratio": 1.1,
+}  # fmt: skip
 
 
 def mirrored(row: dict[str, float]) -> dict[str, float]:
@@ -70,16 +48,8 @@ def candles(logs: list[float]) -> pl.DataFrame:
     later = [time + timedelta(hours=1) for time in times]
     same = [1.0] * len(close)
     columns = (
-        times,
-        later,
-        close,
-        close * 1.004,
-        close / 1.004,
-        close,
-        same,
-        ["simulated"] * len(close),
-        later,
-    )
+        times, later, close, close * 1.004, close / 1.004, close, same, ["simulated"] * len(close), later,
+    )  # fmt: skip
     return pl.DataFrame(dict(zip(CANDLE_SCHEMA, columns, strict=True)), schema=CANDLE_SCHEMA)
 
 
@@ -286,14 +256,10 @@ def test_strength_has_no_jumps(row: dict[str, float], nudge: float, name: str) -
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("trend_threshold", 0.0),
-        ("trend_threshold", 1.1),
-        ("breakout_volume_ratio", -1.0),
-        ("stop_atr", math.nan),
-        ("stop_maximum", 0.2),
-        ("reward_risk", 10.0),
+        ("trend_threshold", 0.0), ("trend_threshold", 1.1), ("breakout_volume_ratio", -1.0),
+        ("stop_atr", math.nan), ("stop_maximum", 0.2), ("reward_risk", 10.0),
     ],
-)
+)  # fmt: skip
 def test_impossible_rules_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(InvalidValue, match=f"{name} is {value}: allowed is above 0"):
         replace(RULES, **{name: value})
@@ -347,18 +313,8 @@ def test_the_table_of_an_absurd_row_is_its_signal_too(row: dict[str, float | Non
 
 
 def test_the_table_of_recorded_candles_is_the_signal_of_each_and_takes_both_sides() -> None:
-    if not REAL.exists():
-        pytest.skip("no recorded candles here")
-    time = pl.col("timestamp").dt.cast_time_unit("us")
-    recorded = (
-        pl.read_parquet(REAL)
-        .unique("timestamp")
-        .sort("timestamp")[:3000]
-        .with_columns(open_time=time, origin=pl.lit("binance"))
-        .with_columns(close_time=time + timedelta(hours=1), known_at=time + timedelta(hours=1))
-        .select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
-    )
-    features, closes = feature_table(recorded, Timeframe.H1), recorded["close"]
+    candles = recorded("binance_XRP-USDT_1h_2018-2020", Timeframe.H1)[:3000]
+    features, closes = feature_table(candles, Timeframe.H1), candles["close"]
     refuse_any_difference(features, closes.to_list(), RULES)
     shares = signal_table(features, closes.to_numpy(), RULES)["direction"].value_counts(normalize=True)
     assert all(0.1 < share < 0.8 for share in shares["proportion"])
@@ -368,12 +324,9 @@ def test_the_table_of_recorded_candles_is_the_signal_of_each_and_takes_both_side
 def test_the_table_has_one_row_per_candle_with_its_distances() -> None:
     table = signal_table(features_of([UPTREND, SIDEWAYS, mirrored(UPTREND)]), np.full(3, 200.0), RULES)
     assert table.schema == {
-        "open_time": TIME,
-        "direction": pl.Int8(),
-        "strength": pl.Float64(),
-        "stop_distance": pl.Float64(),
+        "open_time": TIME, "direction": pl.Int8(), "strength": pl.Float64(), "stop_distance": pl.Float64(),
         "target_distance": pl.Float64(),
-    }
+    }  # fmt: skip
     assert table["direction"].to_list() == [1, 0, -1]
     assert table["stop_distance"].to_list() == pytest.approx([0.015, None, 0.015])
     assert table["target_distance"].to_list() == pytest.approx([0.03, None, 0.03])

@@ -13,16 +13,9 @@ from trading.errors import InvalidValue
 from trading.strategies import exposure, hold_plan, technical_plan
 
 ROOMY = replace(
-    LIMITS,
-    risk_per_trade=0.01,
-    position_cap=0.5,
-    asset_cap=0.7,
-    total_exposure=0.8,
-    stop_distance=0.05,
-    reward_risk=1.5,
-    correlated_above=0.8,
-    correlated_size=0.5,
-)
+    LIMITS, risk_per_trade=0.01, position_cap=0.5, asset_cap=0.7, total_exposure=0.8, stop_distance=0.05,
+    reward_risk=1.5, correlated_above=0.8, correlated_size=0.5,
+)  # fmt: skip
 
 
 def signals(*rows: tuple[int, float | None, float | None]) -> pl.DataFrame:

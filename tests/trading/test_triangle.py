@@ -1,23 +1,19 @@
 import math
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.indicators.candle_walks import Array, recorded_closes
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.orders import Side
 from trading.triangle import LegCost, Round, Triangle, triangle_of
 
-Array = npt.NDArray[np.float64]
 BTC, XRP, CROSS = (Pair.parse(text) for text in ("BTC/USDT", "XRP/USDT", "XRP/BTC"))
 PAIRS = (BTC, XRP, CROSS)
-DATA = Path(__file__).parents[2] / "../shared/data/ohlcv"
 COSTS = {BTC: LegCost(0.0026, 0.0001), XRP: LegCost(0.001, 0.0002), CROSS: LegCost(0.002, 0.0005)}
 FREE = {pair: LegCost(0, 0) for pair in PAIRS}
 
@@ -45,16 +41,8 @@ def consistent(pairs: tuple[Pair, ...], worth: dict[str, float]) -> dict[Pair, f
 
 
 def recorded() -> dict[Pair, Array]:
-    names = {BTC: "BTC-USDT_1h_2017-2020", XRP: "XRP-USDT_1h_2018-2020", CROSS: "XRP-BTC_1h_2017-2020"}
-    files = {pair: DATA / f"binance_{name}.parquet" for pair, name in names.items()}
-    if not all(file.exists() for file in files.values()):
-        pytest.skip("no recorded candles here")
-    closes = [
-        pl.read_parquet(file).unique("timestamp").select("timestamp", pl.col("close").alias(pair.key))
-        for pair, file in files.items()
-    ]
-    both = closes[0].join(closes[1], on="timestamp").join(closes[2], on="timestamp").sort("timestamp")
-    return {pair: both[pair.key].to_numpy() for pair in PAIRS}
+    names = ("BTC-USDT_1h_2017-2020", "XRP-USDT_1h_2018-2020", "XRP-BTC_1h_2017-2020")
+    return dict(zip(PAIRS, recorded_closes(*(f"binance_{name}" for name in names)), strict=True))
 
 
 def sent_round(trip: Round, prices: dict[Pair, float], costs: dict[Pair, LegCost]) -> float:
@@ -178,10 +166,8 @@ def test_the_gain_is_what_comes_back_from_the_three_trades(
 
 
 def test_costs_of_all_three_legs_eat_a_deviation_just_below_them() -> None:
-    sale, purchase = (
-        COSTS[XRP].log_loss(Side.SELL),
-        COSTS[BTC].log_loss(Side.BUY) + COSTS[CROSS].log_loss(Side.BUY),
-    )
+    sale = COSTS[XRP].log_loss(Side.SELL)
+    purchase = COSTS[BTC].log_loss(Side.BUY) + COSTS[CROSS].log_loss(Side.BUY)
     assert triangle(XRP).edge(sale + purchase - 1e-9, COSTS) == 0
     assert triangle(XRP).edge(sale + purchase + 1e-4, COSTS) == pytest.approx(1e-4)
 

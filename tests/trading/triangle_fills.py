@@ -23,17 +23,10 @@ def fill(
 ) -> Fill:  # fmt: skip
     """The `number`th fill, that many hours after START; the fee is in quote where no asset is named."""
     return Fill(
-        fill_id=f"fill-{number}",
-        intent_id=f"intent-{number}",
-        account="paper",
-        pair=pair,
-        side=side,
-        price=Decimal(price),
-        quantity=Decimal(quantity),
-        fee=Decimal(fee),
-        fee_asset=fee_asset or pair.quote,
+        fill_id=f"fill-{number}", intent_id=f"intent-{number}", account="paper", pair=pair, side=side,
+        price=Decimal(price), quantity=Decimal(quantity), fee=Decimal(fee), fee_asset=fee_asset or pair.quote,
         filled_at=START + number * HOUR,
-    )
+    )  # fmt: skip
 
 
 def price_of(pair: Pair) -> st.SearchStrategy[Decimal]:
@@ -50,15 +43,11 @@ def fills(draw: st.DrawFn, maximum: int = 12, minimum: int = 1) -> list[Fill]:
         pair = draw(st.sampled_from(TRIANGLE))
         made.append(
             fill(
-                number,
-                pair,
-                draw(st.sampled_from(Side)),
-                draw(st.decimals("0.00000001", 100, places=8)),
-                draw(price_of(pair)),
-                draw(st.decimals(0, 1, places=8)),
+                number, pair, draw(st.sampled_from(Side)), draw(st.decimals("0.00000001", 100, places=8)),
+                draw(price_of(pair)), draw(st.decimals(0, 1, places=8)),
                 draw(st.sampled_from([pair.base, pair.quote])),
             )
-        )
+        )  # fmt: skip
     return made
 
 

@@ -1,12 +1,12 @@
 """A server on localhost whose answers a test writes: one function from path and query to an answer."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.doubles.http import serving as serve
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,5 @@ def serving(double: PageServer) -> Iterator[PageServer]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """The test's output stays its own."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that hung up is part of the test."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    double.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serve(Handler) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

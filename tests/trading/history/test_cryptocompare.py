@@ -2,23 +2,26 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.history.page_server import PageServer, Query, Reply, serving
-from tests.trading.importers.vendor_candles import (
+from tests.trading.history.vendor_candles import (
     FIRST,
+    MINUTE,
+    NOW,
     Market,
     legacy_answer,
     legacy_candle,
     modern_candle,
+    rows_of,
     seconds,
 )
 from trading.candles import violations
@@ -40,8 +43,6 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
 
 BTC = Pair("BTC", "USDT")
-MINUTE = timedelta(minutes=1)
-NOW = FIRST + 5000 * MINUTE + timedelta(seconds=20)
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "rest"
 KEY = "k3y-that-nobody-may-see"
 
@@ -53,74 +54,50 @@ def recorded(name: str) -> bytes:
     return file.read_bytes()
 
 
-@pytest.fixture
-def market() -> Market:
-    return Market(NOW, silent=[10, 11, *range(3000, 3400)])
+@dataclass(frozen=True)
+class Rig:
+    """A server that answers about the market as CryptoCompare would, and sources that ask it."""
+
+    market: Market
+    server: PageServer
+    http: httpx.Client
+    folder: Path
+
+    def source(
+        self, market: str = "kraken", timeframe: Timeframe = Timeframe.M1, **more: Any
+    ) -> CryptoCompareCandles:
+        given: dict[str, Any] = {"clock": lambda: NOW, "key": KEY, "http": self.http, "url": self.server.url}
+        given |= {"sleep": lambda _: None}
+        return CryptoCompareCandles(market, timeframe, PageCache(self.folder), **(given | more))
 
 
 @pytest.fixture
-def server(market: Market) -> Iterator[PageServer]:
-    with serving(PageServer(market.modern)) as server:
-        yield server
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    market = Market()
+    with serving(PageServer(market.modern)) as server, httpx.Client() as http:
+        yield Rig(market, server, http, tmp_path)
 
 
-Open = Callable[..., CryptoCompareCandles]
-
-
-@pytest.fixture
-def opened(server: PageServer, tmp_path: Path) -> Iterator[Open]:
-    with httpx.Client() as http:
-
-        def make(
-            market: str = "kraken", timeframe: Timeframe = Timeframe.M1, **more: Any
-        ) -> CryptoCompareCandles:
-            given: dict[str, Any] = {
-                "clock": lambda: NOW,
-                "key": KEY,
-                "http": http,
-                "url": server.url,
-                "sleep": lambda _: None,
-            }
-            return CryptoCompareCandles(market, timeframe, PageCache(tmp_path), **(given | more))
-
-        yield make
-
-
-def expected(market: Market, start: datetime, end: datetime) -> list[tuple[int, float, float]]:
-    """Open time, open and volume of the closed candles."""
-    return [
-        (time, first, volume)
-        for time, (first, _, _, _, volume) in market.candles(60).items()
-        if seconds(start) <= time < min(seconds(end), seconds(NOW) - 60)
-    ]
-
-
-def told(candles: pl.DataFrame) -> list[tuple[int, float, float]]:
-    return [(seconds(row["open_time"]), row["open"], row["volume"]) for row in candles.iter_rows(named=True)]
-
-
-def test_all_candles_arrive_once_from_pages_that_go_backwards(opened: Open, market: Market) -> None:
-    source: CandleSource = opened()
+def test_all_candles_arrive_once_from_pages_that_go_backwards(rig: Rig) -> None:
+    source: CandleSource = rig.source()
     first, last = source.span(BTC)
     assert (first, last) == (FIRST, NOW - timedelta(seconds=20))
     candles = source.candles(BTC, first, last)
-    assert told(candles) == expected(market, first, last)
+    assert rows_of(candles) == rig.market.closed(first, last)
     assert candles.schema == CANDLE_SCHEMA
     assert set(candles["origin"]) == {"cryptocompare-kraken"}
     assert violations(candles, Timeframe.M1).is_empty()
 
 
-def test_requests_say_what_the_interface_wants_and_the_key_goes_into_the_header(
-    opened: Open, server: PageServer
-) -> None:
-    opened().candles(BTC, FIRST, NOW)
-    path, query = server.asked[-1]
+def test_requests_say_what_the_interface_wants_and_the_key_goes_into_the_header(rig: Rig) -> None:
+    rig.source().candles(BTC, FIRST, NOW)
+    path, query = rig.server.asked[-1]
     assert path == "/spot/v1/historical/minutes"
     assert query.items() >= {
         "market": "kraken", "instrument": "BTC-USDT", "aggregate": "1", "fill": "false", "apply_mapping": "true",
     }.items()  # fmt: skip
-    assert set(server.authorisations) == {f"Apikey {KEY}"}
-    assert KEY not in json.dumps(server.asked)
+    assert set(rig.server.authorisations) == {f"Apikey {KEY}"}
+    assert KEY not in json.dumps(rig.server.asked)
 
 
 @pytest.mark.parametrize(
@@ -133,23 +110,21 @@ def test_requests_say_what_the_interface_wants_and_the_key_goes_into_the_header(
     ],
 )
 def test_each_timeframe_and_market_has_its_path(
-    opened: Open, server: PageServer, name: str, timeframe: Timeframe, path: str, aggregate: str
+    rig: Rig, name: str, timeframe: Timeframe, path: str, aggregate: str
 ) -> None:
-    source = opened(name, timeframe)
+    source = rig.source(name, timeframe)
     candles = source.candles(BTC, *source.span(BTC))
-    assert (server.asked[-1][0], server.asked[-1][1]["aggregate"]) == (path, aggregate)
+    assert (rig.server.asked[-1][0], rig.server.asked[-1][1]["aggregate"]) == (path, aggregate)
     assert candles.height > 0
     assert violations(candles, timeframe).is_empty()
 
 
-def test_an_open_candle_is_never_given(opened: Open) -> None:
-    candles = opened().candles(BTC, NOW - 5 * MINUTE, NOW + MINUTE)
+def test_an_open_candle_is_never_given(rig: Rig) -> None:
+    candles = rig.source().candles(BTC, NOW - 5 * MINUTE, NOW + MINUTE)
     assert candles["close_time"].max() == NOW - timedelta(seconds=20)
 
 
-def test_fetched_candles_are_not_requested_again_and_a_killed_download_continues(
-    opened: Open, server: PageServer, market: Market
-) -> None:
+def test_fetched_candles_are_not_requested_again_and_a_killed_download_continues(rig: Rig) -> None:
     end = NOW - 60 * MINUTE
     pages_until_the_end = iter(range(3))  # one finds a later candle than the end
 
@@ -157,61 +132,57 @@ def test_fetched_candles_are_not_requested_again_and_a_killed_download_continues
         probes = path.endswith("days") or query["limit"] == "1440"
         if not probes and next(pages_until_the_end, None) is None:
             return Reply(None)
-        return market.modern(path, query)
+        return rig.market.modern(path, query)
 
-    server.answer = dies
+    rig.server.answer = dies
     with pytest.raises(VenueUnreachable):
-        opened().candles(BTC, FIRST, end)
-    server.answer = market.modern
-    already = len(server.asked)
-    source = opened()
+        rig.source().candles(BTC, FIRST, end)
+    rig.server.answer = rig.market.modern
+    already = len(rig.server.asked)
+    source = rig.source()
     source.span(BTC)
-    probing = len(server.asked) - already
-    assert told(source.candles(BTC, FIRST, end)) == expected(market, FIRST, end)
-    resumed = [int(query["to_ts"]) for _, query in server.asked[already + probing :]]
+    probing = len(rig.server.asked) - already
+    assert rows_of(source.candles(BTC, FIRST, end)) == rig.market.closed(FIRST, end)
+    resumed = [int(query["to_ts"]) for _, query in rig.server.asked[already + probing :]]
     assert max(resumed) < seconds(end) - 2 * 2000 * 60 + 60  # both pages of the killed download stayed
-    count = len(server.asked)
-    assert told(source.candles(BTC, FIRST, end)) == expected(market, FIRST, end)
-    assert len(server.asked) == count
+    count = len(rig.server.asked)
+    assert rows_of(source.candles(BTC, FIRST, end)) == rig.market.closed(FIRST, end)
+    assert len(rig.server.asked) == count
 
 
-def test_the_newest_candles_are_asked_for_again_until_they_have_settled(
-    opened: Open, server: PageServer, market: Market
-) -> None:
+def test_the_newest_candles_are_asked_for_again_until_they_have_settled(rig: Rig) -> None:
     late = FIRST + 4999 * MINUTE
-    market.silent |= {4999}  # not published yet
-    assert opened().candles(BTC, late, NOW).is_empty()
-    market.silent -= {4999}
-    assert opened().candles(BTC, late, NOW)["open_time"].to_list() == [late]
+    rig.market.silent |= {4999}  # not published yet
+    assert rig.source().candles(BTC, late, NOW).is_empty()
+    rig.market.silent -= {4999}
+    assert rig.source().candles(BTC, late, NOW)["open_time"].to_list() == [late]
 
 
-def test_a_page_without_a_trade_is_skipped_and_stays_a_gap(opened: Open, server: PageServer) -> None:
-    silent = Market(NOW, silent=range(490, 4500))  # two empty pages end just after the trades
-    server.answer = silent.modern
-    candles = opened().candles(BTC, FIRST, NOW - 60 * MINUTE)
-    assert told(candles) == expected(silent, FIRST, NOW - 60 * MINUTE)
-    assert len(server.asked) < 15
+def test_a_page_without_a_trade_is_skipped_and_stays_a_gap(rig: Rig) -> None:
+    silent = Market(silent=range(490, 4500))  # two empty pages end just after the trades
+    rig.server.answer = silent.modern
+    candles = rig.source().candles(BTC, FIRST, NOW - 60 * MINUTE)
+    assert rows_of(candles) == silent.closed(FIRST, NOW - 60 * MINUTE)
+    assert len(rig.server.asked) < 15
 
 
-def test_a_response_may_reach_back_further_than_requested(
-    opened: Open, server: PageServer, market: Market
-) -> None:
-    server.answer = lambda path, query: market.modern(path, query | {"limit": "2000"})
+def test_a_response_may_reach_back_further_than_requested(rig: Rig) -> None:
+    rig.server.answer = lambda path, query: rig.market.modern(path, query | {"limit": "2000"})
     start, end = FIRST + 4000 * MINUTE, FIRST + 4005 * MINUTE
-    assert told(opened().candles(BTC, start, end)) == expected(market, start, end)
+    assert rows_of(rig.source().candles(BTC, start, end)) == rig.market.closed(start, end)
 
 
-def test_a_quote_is_the_first_open_at_or_after_a_time_even_of_an_open_candle(opened: Open) -> None:
-    source = opened()
+def test_a_quote_is_the_first_open_at_or_after_a_time_even_of_an_open_candle(rig: Rig) -> None:
+    source = rig.source()
     assert source.quote_after(BTC, FIRST + 10 * MINUTE) == Quote(112.0, FIRST + 12 * MINUTE)
     assert source.quote_after(BTC, FIRST + 3000 * MINUTE) == Quote(3500.0, FIRST + 3400 * MINUTE)
     assert source.quote_after(BTC, NOW - timedelta(seconds=30)) == Quote(5100.0, FIRST + 5000 * MINUTE)
     assert source.quote_after(BTC, NOW) is None
 
 
-def test_progress_is_logged_page_by_page(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged_page_by_page(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    opened().candles(BTC, FIRST, NOW - 60 * MINUTE)
+    rig.source().candles(BTC, FIRST, NOW - 60 * MINUTE)
     told = [record.getMessage() for record in caplog.records if record.name == "marketloom.history"]
     assert len(told) >= 3
     assert told[-1].startswith("cryptocompare-kraken BTC/USDT 1m candles: ")
@@ -219,10 +190,10 @@ def test_progress_is_logged_page_by_page(opened: Open, caplog: pytest.LogCapture
     assert KEY not in caplog.text
 
 
-def test_without_a_key_nothing_is_asked_and_the_variable_is_named(opened: Open, server: PageServer) -> None:
+def test_without_a_key_nothing_is_asked_and_the_variable_is_named(rig: Rig) -> None:
     with pytest.raises(NotAuthorised, match=r"developers\.coindesk\.com.*CRYPTOCOMPARE_API_KEY"):
-        opened(key="").span(BTC)
-    assert server.asked == []
+        rig.source(key="").span(BTC)
+    assert rig.server.asked == []
 
 
 def failure(status: int, kind: int, message: str, **headers: str) -> Reply:
@@ -252,12 +223,12 @@ LEGACY_LIMIT = {"Response": "Error", "Message": "You are over your rate limit pl
     ],
 )  # fmt: skip
 def test_each_refusal_is_one_typed_error_and_is_not_repeated(
-    opened: Open, server: PageServer, reply: Reply, error: type[MarketloomError], words: str
+    rig: Rig, reply: Reply, error: type[MarketloomError], words: str
 ) -> None:
-    server.answer = lambda path, query: reply
+    rig.server.answer = lambda path, query: reply
     with pytest.raises(error, match=words) as raised:
-        opened().span(BTC)
-    assert len(server.asked) == 1
+        rig.source().span(BTC)
+    assert len(rig.server.asked) == 1
     assert KEY not in str(raised.value)
 
 
@@ -281,22 +252,20 @@ def refused_after_a_page(market: Market, reply: Reply) -> Callable[[str, Query],
         failure(200, 1, "no data: we are working on it"),
     ],
 )
-def test_a_refusal_in_the_middle_of_the_search_is_no_beginning_of_the_history(
-    opened: Open, server: PageServer, market: Market, reply: Reply
-) -> None:
-    server.answer = refused_after_a_page(market, reply)
+def test_a_refusal_in_the_middle_of_the_search_is_no_beginning_of_the_history(rig: Rig, reply: Reply) -> None:
+    rig.server.answer = refused_after_a_page(rig.market, reply)
     with pytest.raises(
         VenueRefused, match=r"candles from 2023-11-01 on were there|'the market parameter is wrong'"
     ):
-        opened().span(BTC)
+        rig.source().span(BTC)
 
 
-def test_data_that_the_subscription_leaves_out_is_no_beginning_of_the_history(
-    opened: Open, server: PageServer, market: Market
-) -> None:
-    server.answer = refused_after_a_page(market, failure(400, 1, "No data before 2023 in your subscription"))
+def test_data_that_the_subscription_leaves_out_is_no_beginning_of_the_history(rig: Rig) -> None:
+    rig.server.answer = refused_after_a_page(
+        rig.market, failure(400, 1, "No data before 2023 in your subscription")
+    )
     with pytest.raises(NotAuthorised, match="subscription that includes this data"):
-        opened().span(BTC)
+        rig.source().span(BTC)
 
 
 @pytest.mark.parametrize(
@@ -307,50 +276,44 @@ def test_data_that_the_subscription_leaves_out_is_no_beginning_of_the_history(
         "to_ts lies before the first candle",
     ],
 )
-def test_a_refusal_for_lack_of_older_candles_marks_the_beginning(
-    opened: Open, server: PageServer, market: Market, words: str
-) -> None:
-    server.answer = refused_after_a_page(market, failure(404, 1, words))
-    assert opened().span(BTC)[0] == FIRST
+def test_a_refusal_for_lack_of_older_candles_marks_the_beginning(rig: Rig, words: str) -> None:
+    rig.server.answer = refused_after_a_page(rig.market, failure(404, 1, words))
+    assert rig.source().span(BTC)[0] == FIRST
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(None),
-        Reply(b"", 500),
-        Reply(b"<html>bad gateway</html>", 502),
-        failure(503, 5, "maintenance"),
-        failure(429, 99, "slow down"),
-        Reply(json.dumps(LEGACY_LIMIT).encode(), 429, {"Retry-After": "2"}),
+        Reply(None), Reply(b"", 500), Reply(b"<html>bad gateway</html>", 502), failure(503, 5, "maintenance"),
+        failure(429, 99, "slow down"), Reply(json.dumps(LEGACY_LIMIT).encode(), 429, {"Retry-After": "2"}),
     ],
-)
-def test_what_may_pass_is_asked_again(opened: Open, server: PageServer, market: Market, reply: Reply) -> None:
-    server.first = [reply, reply]
+)  # fmt: skip
+def test_what_may_pass_is_asked_again(rig: Rig, reply: Reply) -> None:
+    rig.server.first = [reply, reply]
     waits: list[float] = []
-    assert opened(sleep=waits.append).span(BTC)[0] == FIRST
+    assert rig.source(sleep=waits.append).span(BTC)[0] == FIRST
     assert len(waits) == 2
     if reply.headers:
         assert waits == [2.0, 2.0]
 
 
-def test_an_error_that_lasts_is_raised_after_the_retries(opened: Open, server: PageServer) -> None:
-    server.answer = lambda path, query: Reply(b"", 503)
+def test_an_error_that_lasts_is_raised_after_the_retries(rig: Rig) -> None:
+    rig.server.answer = lambda path, query: Reply(b"", 503)
     with pytest.raises(VenueUnreachable, match="HTTP 503"):
-        opened().span(BTC)
-    assert len(server.asked) == 5
+        rig.source().span(BTC)
+    assert len(rig.server.asked) == 5
 
 
-def test_a_long_wait_is_left_to_the_caller(opened: Open, server: PageServer) -> None:
-    server.answer = lambda path, query: failure(429, 99, "too many", **{"Retry-After": "3600"})
+def test_a_long_wait_is_left_to_the_caller(rig: Rig) -> None:
+    rig.server.answer = lambda path, query: failure(429, 99, "too many", **{"Retry-After": "3600"})
     with pytest.raises(RateLimited, match="wait 3600 s"):
-        opened().span(BTC)
-    assert len(server.asked) == 1
+        rig.source().span(BTC)
+    assert len(rig.server.asked) == 1
 
 
-def test_a_server_that_is_not_there_is_unreachable(opened: Open) -> None:
+def test_a_server_that_is_not_there_is_unreachable(rig: Rig) -> None:
     with pytest.raises(VenueUnreachable, match="no answer"):
-        opened(url="http://127.0.0.1:1").span(BTC)
+        rig.source(url="http://127.0.0.1:1").span(BTC)
 
 
 def answer(**changes: object) -> bytes:
@@ -368,11 +331,11 @@ def answer(**changes: object) -> bytes:
     ],
 )  # fmt: skip
 def test_an_impossible_candle_is_refused_and_nothing_is_cached(
-    opened: Open, server: PageServer, tmp_path: Path, market: Market, changes: dict[str, object]
+    rig: Rig, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    source = opened()
+    source = rig.source()
     source.span(BTC)
-    server.answer = lambda path, query: Reply(answer(**changes))
+    rig.server.answer = lambda path, query: Reply(answer(**changes))
     with pytest.raises(InvalidMessage, match="cryptocompare-kraken BTC/USDT candles"):
         source.candles(BTC, FIRST, FIRST + 5 * MINUTE)
     assert list(tmp_path.rglob("*.parquet")) == []
@@ -387,23 +350,21 @@ def test_a_candle_opens_with_its_own_first_trade_and_a_window_without_one_is_lef
     assert answered.candles == [(seconds(FIRST) * 1_000_000, 1.0, 2.0, 0.5, 1.5, 3.0)]
 
 
-def test_the_old_index_comes_from_the_legacy_interface_without_its_filled_candles(
-    opened: Open, server: PageServer, market: Market
-) -> None:
-    server.answer = market.legacy
-    source = opened("CCCAGG")
+def test_the_old_index_comes_from_the_legacy_interface_without_its_filled_candles(rig: Rig) -> None:
+    rig.server.answer = rig.market.legacy
+    source = rig.source("CCCAGG")
     candles = source.candles(BTC, *source.span(BTC))
-    assert told(candles) == expected(market, FIRST, NOW)
-    path, query = server.asked[-1]
+    assert rows_of(candles) == rig.market.closed(FIRST, NOW)
+    path, query = rig.server.asked[-1]
     assert path == "/data/v2/histominute"
     assert query["tryConversion"] == "false"
     assert source.origin == "cryptocompare-cccagg"
 
 
 @pytest.mark.parametrize("name", ["", "kra ken", "../x", "krakén"])
-def test_a_market_that_cannot_be_one_is_refused_at_once(opened: Open, name: str) -> None:
+def test_a_market_that_cannot_be_one_is_refused_at_once(rig: Rig, name: str) -> None:
     with pytest.raises(InvalidValue, match="no market"):
-        opened(name)
+        rig.source(name)
 
 
 def test_recorded_responses_of_both_legacy_versions_are_decoded() -> None:

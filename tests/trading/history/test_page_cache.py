@@ -342,12 +342,9 @@ def test_a_page_is_on_the_disk_before_it_has_its_name(pages: CachedPages) -> Non
 def test_progress_names_the_month_or_the_range(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "marketloom.history")
     log_progress(
-        "kraken BTC/USDT trades",
-        datetime(2023, 11, 3, 14, tzinfo=UTC),
-        START,
-        datetime(2023, 12, 1, tzinfo=UTC),
-        0.379,
-    )
+        "kraken BTC/USDT trades", datetime(2023, 11, 3, 14, tzinfo=UTC), START,
+        datetime(2023, 12, 1, tzinfo=UTC), 0.379,
+    )  # fmt: skip
     log_progress("kraken BTC/USDT trades", at(30), at(0), at(60), 0.5)
     assert caplog.messages == [
         "kraken BTC/USDT trades: 2023-11-03 14:00, 37 % of 2023-11",

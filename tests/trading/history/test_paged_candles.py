@@ -73,26 +73,15 @@ def cached(folder: Path) -> tuple[list[tuple[datetime, datetime]], pl.DataFrame]
 
 @settings(max_examples=200, deadline=None)
 @given(
-    traded=st.sets(st.integers(0, 200)),
-    now=st.floats(5, 150),
-    ahead=st.sampled_from([0.0, 0.5, 15.0, 40.0, 500.0]),
-    limit=st.integers(3, 40),
-    pace=st.sampled_from([0.0, 0.3, 2.0, 11.0]),
-    backwards=st.booleans(),
-    windowed=st.booleans(),
+    traded=st.sets(st.integers(0, 200)), now=st.floats(5, 150),
+    ahead=st.sampled_from([0.0, 0.5, 15.0, 40.0, 500.0]), limit=st.integers(3, 40),
+    pace=st.sampled_from([0.0, 0.3, 2.0, 11.0]), backwards=st.booleans(), windowed=st.booleans(),
     asked=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 150)), min_size=1, max_size=4),
-)
+)  # fmt: skip
 def test_cached_candles_are_final_however_far_the_clock_is_ahead(
-    tmp_path_factory: pytest.TempPathFactory,
-    traded: set[int],
-    now: float,
-    ahead: float,
-    limit: int,
-    pace: float,
-    backwards: bool,
-    windowed: bool,
-    asked: list[tuple[int, int]],
-) -> None:
+    tmp_path_factory: pytest.TempPathFactory, traded: set[int], now: float, ahead: float, limit: int,
+    pace: float, backwards: bool, windowed: bool, asked: list[tuple[int, int]],
+) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("cache")
     venue = Venue(traded, now, limit, pace, backwards, windowed)
     candles = source(venue, folder, lambda: venue.now + ahead)

@@ -75,10 +75,6 @@ def lines(path: Path, text: Sequence[str]) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Sequence[Row]], None]] = {
-    "Parquet candles": parquet,
-    "freqtrade Feather": feather,
-    "freqtrade JSON": freqtrade_json,
-    "Kraken OHLCVT CSV": kraken,
-    "Binance klines CSV": klines,
-    "CryptoDataDownload CSV": cryptodatadownload,
-}
+    "Parquet candles": parquet, "freqtrade Feather": feather, "freqtrade JSON": freqtrade_json,
+    "Kraken OHLCVT CSV": kraken, "Binance klines CSV": klines, "CryptoDataDownload CSV": cryptodatadownload,
+}  # fmt: skip

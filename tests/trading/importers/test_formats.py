@@ -206,6 +206,5 @@ def test_a_row_that_was_cut_short_is_quarantined_as_it_is(tmp_path: Path) -> Non
 
 def test_times_are_utc(tmp_path: Path) -> None:
     kraken(tmp_path / "XBTUSD_60.csv", rows(3))
-    assert (
-        read_candle_file(tmp_path / "XBTUSD_60.csv").report.first == START == datetime(2021, 4, 1, tzinfo=UTC)
-    )
+    first = read_candle_file(tmp_path / "XBTUSD_60.csv").report.first
+    assert first == START == datetime(2021, 4, 1, tzinfo=UTC)

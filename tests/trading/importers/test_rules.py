@@ -91,11 +91,8 @@ def test_a_candle_off_the_grid_is_left_out_and_counted_apart(tmp_path: Path) -> 
     candles = rows(200)
     candles[8] = (candles[8][0] + timedelta(minutes=28), *candles[8][1:])
     imported = read(tmp_path, candles)
-    assert (imported.report.misaligned, imported.report.impossible, imported.report.rows_stored) == (
-        1,
-        0,
-        199,
-    )
+    report = imported.report
+    assert (report.misaligned, report.impossible, report.rows_stored) == (1, 0, 199)
     assert imported.rejected["reason"].to_list() == ["open not on the grid"]
 
 

@@ -1,7 +1,7 @@
 """Candle tables for tests of features: random walks, markets at rest, and what venues recorded."""
 
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +31,9 @@ def table(
 
 
 def candles(
-    count: int,
-    seed: int = 0,
-    tick: float = 0.0,
-    still: float = 0.0,
-    timeframe: Timeframe = H1,
+    count: int, seed: int = 0, tick: float = 0.0, still: float = 0.0, timeframe: Timeframe = H1,
     start: datetime = START,
-) -> pl.DataFrame:
+) -> pl.DataFrame:  # fmt: skip
     """A random walk near 100, on a price grid when `tick` is given, resting in a share of `still` candles."""
     rng = np.random.default_rng(seed)
     moves = rng.normal(0, 0.005, count) * (np.repeat(rng.random(count // 20 + 1), 20)[:count] >= still)
@@ -73,6 +69,13 @@ def recorded(name: str, timeframe: Timeframe) -> pl.DataFrame:
         pytest.skip("no recorded candles here")
     frame = pl.read_parquet(path).unique("timestamp").sort("timestamp").rename({"timestamp": "open_time"})
     return complete(frame, timeframe, "recorded")
+
+
+def recorded_closes(*names: str) -> list[Array]:
+    """Closes of the hours that each of the recordings has."""
+    frames = [recorded(name, H1).select("open_time", pl.col("close").alias(name)) for name in names]
+    shared = reduce(lambda one, other: one.join(other, on="open_time"), frames).sort("open_time")
+    return [shared[name].to_numpy() for name in names]
 
 
 @cache

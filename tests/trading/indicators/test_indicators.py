@@ -168,51 +168,17 @@ def test_the_label_is_the_regime_with_the_largest_weight() -> None:
 
 
 STILL = {
-    "adx_14": 0.0,
-    "plus_di_14": 0.0,
-    "minus_di_14": 0.0,
-    "rsi_14": 0.5,
-    "stochastic_k": 0.5,
-    "stochastic_d": 0.5,
-    "cci_20": 0.0,
-    "williams_r": -0.5,
-    "mfi_14": 0.5,
-    "atr_14_share": 0.0,
-    "bollinger_width": 0.0,
-    "bollinger_percent_b": 0.5,
-    "keltner_position": 0.0,
-    "squeeze_ratio": 1.0,
-    "squeeze_lowest": 1.0,
-    "realised_volatility": 0.0,
-    "parkinson": 0.0,
-    "obv_z": 0.0,
-    "chaikin": 0.0,
-    "log_return": 0.0,
-    "roc_10": 0.0,
-    "aroon_25": 0.0,
-    "sar_distance": 0.0,
-    "slope_14": 0.0,
-    "trix_15": 0.0,
-    "higher_trend_1": 0.0,
-    "higher_trend_2": 0.0,
-    "timeframe_alignment": 0.0,
-    "squeeze_release": 0.0,
-    "volatility_percentile": 0.5,
-    "vwap_distance": 0.0,
-    "swing_high_distance": 0.0,
-    "swing_low_distance": 0.0,
-    "support_distance": 0.0,
-    "resistance_distance": 0.0,
-    "btc_correlation": 1.0,
-    "triangle_deviation": 0.0,
-    "triangle_edge": 0.0,
-    "regime_score": 0.0,
-    "regime_trending_up": 0.0,
-    "regime_trending_down": 0.0,
-    "regime_ranging": 1.0,
-    "regime_volatile": 0.0,
-    "regime_quiet": 0.0,
-}
+    "adx_14": 0.0, "plus_di_14": 0.0, "minus_di_14": 0.0, "rsi_14": 0.5, "stochastic_k": 0.5,
+    "stochastic_d": 0.5, "cci_20": 0.0, "williams_r": -0.5, "mfi_14": 0.5, "atr_14_share": 0.0,
+    "bollinger_width": 0.0, "bollinger_percent_b": 0.5, "keltner_position": 0.0, "squeeze_ratio": 1.0,
+    "squeeze_lowest": 1.0, "realised_volatility": 0.0, "parkinson": 0.0, "obv_z": 0.0, "chaikin": 0.0,
+    "log_return": 0.0, "roc_10": 0.0, "aroon_25": 0.0, "sar_distance": 0.0, "slope_14": 0.0, "trix_15": 0.0,
+    "higher_trend_1": 0.0, "higher_trend_2": 0.0, "timeframe_alignment": 0.0, "squeeze_release": 0.0,
+    "volatility_percentile": 0.5, "vwap_distance": 0.0, "swing_high_distance": 0.0, "swing_low_distance": 0.0,
+    "support_distance": 0.0, "resistance_distance": 0.0, "btc_correlation": 1.0, "triangle_deviation": 0.0,
+    "triangle_edge": 0.0, "regime_score": 0.0, "regime_trending_up": 0.0, "regime_trending_down": 0.0,
+    "regime_ranging": 1.0, "regime_volatile": 0.0, "regime_quiet": 0.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("price", [1e12, 60000.01, 1.1, 2e-8, 7e-12])
@@ -243,12 +209,9 @@ def test_every_feature_has_a_stated_value_where_nothing_moves() -> None:
 
 @settings(deadline=None, max_examples=15)
 @given(
-    seed=st.integers(0, 10_000),
-    count=st.integers(0, 330),
-    tick=st.sampled_from([0.0, 0.01, 1.0, 5.0]),
-    still=st.sampled_from([0.0, 0.5, 1.0]),
-    scale=st.sampled_from([1.0, 1e-8, 1e-12, 1e6, 1e12]),
-)
+    seed=st.integers(0, 10_000), count=st.integers(0, 330), tick=st.sampled_from([0.0, 0.01, 1.0, 5.0]),
+    still=st.sampled_from([0.0, 0.5, 1.0]), scale=st.sampled_from([1.0, 1e-8, 1e-12, 1e6, 1e12]),
+)  # fmt: skip
 def test_every_number_after_the_warm_up_is_finite(
     seed: int, count: int, tick: float, still: float, scale: float
 ) -> None:

@@ -77,14 +77,10 @@ def test_a_price_of_a_million_times_its_neighbours_leaves_no_trace_beyond_the_lo
 
 
 RECORDINGS = {
-    "binance_XRP-BTC_1h_2017-2020": H1,
-    "kraken_BTC-USD_1h_2013-2019": H1,
-    "binance_BTC-USDT_15m_2021": Timeframe.M15,
-    "binance_XRP-USDT_5m_2021": Timeframe.M5,
-    "binance_BTC-USDT_1m_2021": M1,
-    "binance_XRP-BTC_1m_2021": M1,
-    "binance_XRP-USDT_1m_2021": M1,
-}
+    "binance_XRP-BTC_1h_2017-2020": H1, "kraken_BTC-USD_1h_2013-2019": H1,
+    "binance_BTC-USDT_15m_2021": Timeframe.M15, "binance_XRP-USDT_5m_2021": Timeframe.M5,
+    "binance_BTC-USDT_1m_2021": M1, "binance_XRP-BTC_1m_2021": M1, "binance_XRP-USDT_1m_2021": M1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "timeframe"), RECORDINGS.items())

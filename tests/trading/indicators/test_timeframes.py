@@ -34,14 +34,11 @@ def trend_at(closed: pl.DataFrame, time: datetime) -> float | None:
 @pytest.mark.parametrize(
     ("timeframe", "first", "second"),
     [
-        (M1, Timeframe.M5, Timeframe.M15),
-        (Timeframe.M15, H1, Timeframe.H4),
-        (Timeframe.M30, H1, Timeframe.H4),
-        (H1, Timeframe.H4, Timeframe.D1),
-        (Timeframe.H4, Timeframe.D1, Timeframe.D1),
-        (Timeframe.D1, Timeframe.D1, Timeframe.D1),
+        (M1, Timeframe.M5, Timeframe.M15), (Timeframe.M15, H1, Timeframe.H4),
+        (Timeframe.M30, H1, Timeframe.H4), (H1, Timeframe.H4, Timeframe.D1),
+        (Timeframe.H4, Timeframe.D1, Timeframe.D1), (Timeframe.D1, Timeframe.D1, Timeframe.D1),
     ],
-)
+)  # fmt: skip
 def test_higher_trends_are_those_of_the_candles_that_had_closed_by_the_clock_and_exist(
     timeframe: Timeframe, first: Timeframe, second: Timeframe
 ) -> None:

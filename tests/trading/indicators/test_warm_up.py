@@ -78,15 +78,8 @@ def test_a_warm_up_ends_with_the_first_row_whose_window_is_full(feature: Feature
 
 # These remember all of history, ever less of it; what they read is what regimes read.
 REMEMBERING = {
-    "adx_14",
-    "plus_di_14",
-    "minus_di_14",
-    "rsi_14",
-    "trix_15",
-    "atr_14_share",
-    "keltner_position",
-    "chaikin",
-}
+    "adx_14", "plus_di_14", "minus_di_14", "rsi_14", "trix_15", "atr_14_share", "keltner_position", "chaikin",
+}  # fmt: skip
 
 
 def remembers(name: str) -> bool:

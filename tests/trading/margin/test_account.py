@@ -160,10 +160,8 @@ def test_a_falling_price_calls_at_80_percent_and_liquidates_at_40(
     price: str, called: bool, liquidated: bool
 ) -> None:
     opened = account().open_position(fill(0, BTC_USDT, BUY, "0.6", "50000"), THREE, prices(50_000))
-    assert (opened.is_margin_called(prices(price)), opened.is_liquidated(prices(price))) == (
-        called,
-        liquidated,
-    )
+    assert opened.is_margin_called(prices(price)) is called
+    assert opened.is_liquidated(prices(price)) is liquidated
 
 
 @settings(deadline=None)

@@ -181,14 +181,10 @@ def test_resamples_that_lack_the_statistic_leave_no_interval_unless_they_are_few
 @pytest.mark.parametrize(
     ("series", "resamples", "block_length"),
     [
-        ([], 10, None),
-        ([1.0], 10, None),
-        ([1.0, 2.0], 0, None),
-        ([1.0, 2.0], 10, 0),
-        ([1.0, 2.0], 10, 3),
+        ([], 10, None), ([1.0], 10, None), ([1.0, 2.0], 0, None), ([1.0, 2.0], 10, 0), ([1.0, 2.0], 10, 3),
         ([1.0, math.nan], 10, None),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_resampled_is_refused(
     series: list[float], resamples: int, block_length: int | None
 ) -> None:

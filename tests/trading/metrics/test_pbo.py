@@ -29,12 +29,8 @@ def slow(returns: Array, blocks: int) -> tuple[float, list[float], float, float]
         rank = int((later <= later[best]).sum()) / (returns.shape[1] + 1)
         logits.append(math.log(rank / (1 - rank)))
     slope = float(np.polyfit(*zip(*pairs, strict=True), 1)[0])
-    return (
-        float(np.mean(np.array(logits) <= 0)),
-        logits,
-        slope,
-        float(np.mean([later < 0 for _, later in pairs])),
-    )
+    loss = float(np.mean([later < 0 for _, later in pairs]))
+    return float(np.mean(np.array(logits) <= 0)), logits, slope, loss
 
 
 @pytest.mark.parametrize("strategies", [5, 20])  # five have a median, which counts as the lower half
@@ -67,10 +63,8 @@ def test_a_strategy_that_is_only_good_in_sample_is_overfitted() -> None:
     """Each is good in one block and bad in the next, so the best of one half fails on the other."""
     returns = noise(3, periods=160, strategies=16)
     for strategy in range(16):
-        good, bad = (
-            slice(strategy * 10, strategy * 10 + 10),
-            [(strategy * 10 + 10 + k) % 160 for k in range(10)],
-        )
+        good = slice(strategy * 10, strategy * 10 + 10)
+        bad = [(strategy * 10 + 10 + k) % 160 for k in range(10)]
         returns[good, strategy] += 0.05
         returns[bad, strategy] -= 0.05
     found = probability_of_overfitting(returns)
@@ -107,15 +101,10 @@ def test_scale_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("returns", "blocks"),
     [
-        (noise(0), 7),
-        (noise(0), 0),
-        (noise(0), 22),
-        (noise(0)[:, :1], 8),
-        (noise(0)[:15], 8),
-        (noise(0)[:, 0], 8),
-        (np.empty((0, 0)), 8),
+        (noise(0), 7), (noise(0), 0), (noise(0), 22), (noise(0)[:, :1], 8), (noise(0)[:15], 8),
+        (noise(0)[:, 0], 8), (np.empty((0, 0)), 8),
     ],
-)
+)  # fmt: skip
 def test_a_table_that_cannot_be_split_is_refused(returns: Array, blocks: int) -> None:
     with pytest.raises(InvalidValue):
         probability_of_overfitting(returns, blocks)

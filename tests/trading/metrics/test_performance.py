@@ -154,17 +154,10 @@ def test_ruin_is_a_loss_of_everything_and_nothing_more() -> None:
 @pytest.mark.parametrize(
     "equity",
     [
-        [],
-        [0.0],
-        [0.0, 0.0],
-        [1.0, -0.1],
-        [1.0, 0.0, 1.0],
-        [1.0, math.nan],
-        [math.inf, 1.0],
-        [[1.0, 2.0]],
+        [], [0.0], [0.0, 0.0], [1.0, -0.1], [1.0, 0.0, 1.0], [1.0, math.nan], [math.inf, 1.0], [[1.0, 2.0]],
         3.0,
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("metric", OF_EQUITY)
 def test_equity_that_cannot_be_is_refused(metric: str, equity: list[float]) -> None:
     with pytest.raises(InvalidValue, match="equity"):

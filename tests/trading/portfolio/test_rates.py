@@ -30,12 +30,8 @@ def test_a_direct_pair_is_preferred_to_its_inverse_and_to_any_detour() -> None:
 
 def test_the_shortest_path_is_taken_even_where_a_longer_one_comes_first_in_the_alphabet() -> None:
     pairs = [
-        Pair("XRP", "AAA"),
-        Pair("AAA", "BBB"),
-        Pair("BBB", "USDT"),
-        Pair("XRP", "ZZZ"),
-        Pair("ZZZ", "USDT"),
-    ]
+        Pair("XRP", "AAA"), Pair("AAA", "BBB"), Pair("BBB", "USDT"), Pair("XRP", "ZZZ"), Pair("ZZZ", "USDT"),
+    ]  # fmt: skip
     assert conversion_path("XRP", "USDT", pairs) == ("XRP", "ZZZ", "USDT")
 
 

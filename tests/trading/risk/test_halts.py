@@ -28,16 +28,9 @@ def trades(*gains: str, until: datetime = NOON) -> list[ClosedTrade]:
 
 def trade(gain: str, closed_at: datetime, number: int = 0) -> ClosedTrade:
     opened_at = closed_at - timedelta(hours=1) + number * timedelta(seconds=1)
-    return ClosedTrade(
-        pair=Pair("BTC", "USDT"),
-        opened_at=opened_at,
-        closed_at=closed_at,
-        quantity=Decimal(1),
-        entry_price=Decimal(100),
-        exit_price=Decimal(99),
-        fees=Decimal(0),
-        pnl=Decimal(gain),
-    )
+    prices = {"entry_price": Decimal(100), "exit_price": Decimal(99)}
+    money = {"quantity": Decimal(1), "fees": Decimal(0), "pnl": Decimal(gain)}
+    return ClosedTrade(Pair("BTC", "USDT"), opened_at, closed_at, **prices, **money)
 
 
 def due(
@@ -136,10 +129,8 @@ def test_losses_that_led_to_a_cool_down_are_not_counted_again() -> None:
     existing = due(closed=losses)
     later = NOON + timedelta(hours=2)
     for more, expected in ((4, 0), (5, 1)):
-        assert (
-            len(due(closed=losses + trades(*["-1"] * more, until=later), existing=existing, now=later))
-            == expected
-        )
+        closed = losses + trades(*["-1"] * more, until=later)
+        assert len(due(closed=closed, existing=existing, now=later)) == expected
 
 
 def test_a_trade_closed_later_is_not_known_yet() -> None:

@@ -52,13 +52,9 @@ def fraction(value: Any) -> Fraction:
 
 
 def within_every_limit(
-    proposal: Proposal,
-    state: AccountState,
-    market: MarketState,
-    ages: Ages,
-    instrument: Instrument,
+    proposal: Proposal, state: AccountState, market: MarketState, ages: Ages, instrument: Instrument,
     result: RiskAssessment,
-) -> None:
+) -> None:  # fmt: skip
     size, entry = Fraction(result.adjusted_size), fraction(proposal.entry)
     assert size > 0
     assert proposal.pair_key == instrument.pair.key
@@ -116,11 +112,8 @@ def protected(proposal: Proposal, instrument: Instrument, result: RiskAssessment
     assert result.take_profit_price is not None
     assert result.trailing_after_price is not None
     assert result.trailing_distance is not None
-    side, stop, target = (
-        proposal.side.sign,
-        Fraction(result.stop_loss_price),
-        Fraction(result.take_profit_price),
-    )
+    side, stop = proposal.side.sign, Fraction(result.stop_loss_price)
+    target = Fraction(result.take_profit_price)
     risked = side * (entry - stop)
     for price in (stop, target):
         assert price > 0
@@ -142,20 +135,14 @@ def leverage_is_allowed(
         assert leverage <= min(SHARE["leverage"], Fraction(instrument.maximum_leverage))
         assert market.volatility is not None
         scaled = SHARE["leverage"] * SHARE["leverage_volatility"]
-        assert (
-            market.volatility <= LIMITS.leverage_volatility
-            or leverage * fraction(market.volatility) <= scaled
-        )
+        calm = market.volatility <= LIMITS.leverage_volatility
+        assert calm or leverage * fraction(market.volatility) <= scaled
 
 
 def affordable(
-    proposal: Proposal,
-    state: AccountState,
-    instrument: Instrument,
-    result: RiskAssessment,
-    size: Fraction,
+    proposal: Proposal, state: AccountState, instrument: Instrument, result: RiskAssessment, size: Fraction,
     entry: Fraction,
-) -> None:
+) -> None:  # fmt: skip
     """What is left after the order, fee included, is the reserve or more."""
     leverage, rate = Fraction(result.adjusted_leverage), fraction(state.quote_rate)
     reserve = SHARE["reserve"] * fraction(state.equity)
@@ -167,14 +154,9 @@ def affordable(
 
 
 def small_enough(
-    proposal: Proposal,
-    state: AccountState,
-    market: MarketState,
-    instrument: Instrument,
-    result: RiskAssessment,
-    size: Fraction,
-    entry: Fraction,
-) -> None:
+    proposal: Proposal, state: AccountState, market: MarketState, instrument: Instrument,
+    result: RiskAssessment, size: Fraction, entry: Fraction,
+) -> None:  # fmt: skip
     equity, rate, side = fraction(state.equity), fraction(state.quote_rate), proposal.side.sign
     value = size * entry * rate
     part = Fraction(1)
@@ -215,17 +197,14 @@ def floats_mostly(sound: float | None) -> st.SearchStrategy[Any]:
 def proposals() -> st.SearchStrategy[Proposal]:
     def near(proposal: Proposal) -> st.SearchStrategy[Proposal]:
         return st.builds(
-            Proposal,
-            pair_key=st.sampled_from([proposal.pair_key] * 30 + ["BTC-USDT"]),
-            side=st.just(proposal.side),
-            entry=mostly(proposal.entry),
+            Proposal, pair_key=st.sampled_from([proposal.pair_key] * 30 + ["BTC-USDT"]),
+            side=st.just(proposal.side), entry=mostly(proposal.entry),
             stop=mostly(proposal.stop) | st.floats(97, 103) | st.none(),
             take_profit=mostly(proposal.take_profit) | st.floats(94, 106) | st.none(),
-            leverage=mostly(proposal.leverage) | st.floats(1, 4),
-            live_record=st.booleans(),
+            leverage=mostly(proposal.leverage) | st.floats(1, 4), live_record=st.booleans(),
             reduces=st.just(proposal.reduces),
             reduce_quantity=mostly(proposal.reduce_quantity) | st.decimals(),
-        )
+        )  # fmt: skip
 
     return st.sampled_from([LONG, SHORT, BORROWING, CLOSE, BUY_BACK]).flatmap(near)
 
@@ -263,21 +242,13 @@ def markets() -> st.SearchStrategy[MarketState]:
 
 @settings(deadline=None, max_examples=400)
 @given(
-    proposals(),
-    accounts(mostly) | accounts(mostly) | accounts(lambda _: anything()),
-    markets(),
-    ages(),
-    st.sampled_from([PairStatus.ONLINE] * 60 + list(PairStatus)),
-    st.sampled_from([INSTRUMENT, LENT]),
-)
+    proposals(), accounts(mostly) | accounts(mostly) | accounts(lambda _: anything()), markets(), ages(),
+    st.sampled_from([PairStatus.ONLINE] * 60 + list(PairStatus)), st.sampled_from([INSTRUMENT, LENT]),
+)  # fmt: skip
 def test_no_proposal_and_no_account_however_absurd_raises_or_passes_a_limit(
-    proposal: Proposal,
-    state: AccountState,
-    market: MarketState,
-    age: Ages,
-    status: PairStatus,
+    proposal: Proposal, state: AccountState, market: MarketState, age: Ages, status: PairStatus,
     instrument: Instrument,
-) -> None:
+) -> None:  # fmt: skip
     instrument = replace(instrument, status=status)
     result = decide(proposal, state, age, instrument, market=market)
     if result.approved:
@@ -292,63 +263,30 @@ def test_no_proposal_and_no_account_however_absurd_raises_or_passes_a_limit(
 
 @settings(deadline=None, max_examples=200)
 @given(
-    side=st.sampled_from(Side),
-    entry=st.floats(1e-8, 1e5),
-    stop=st.floats(0.0005, 0.021),
-    reward=st.floats(1.4, 3),
-    leverage=st.floats(1, 3),
-    volatility=st.floats(0.01, 2),
-    correlation=st.floats(-1, 1),
-    equity=st.floats(1e3, 1e6),
-    held=st.just(0.0) | st.floats(0.01, 0.21),
-    rate=st.floats(1e-2, 1e2),
-    base=st.floats(0.04, 1),
-    quote=st.floats(0.04, 1),
+    side=st.sampled_from(Side), entry=st.floats(1e-8, 1e5), stop=st.floats(0.0005, 0.021),
+    reward=st.floats(1.4, 3), leverage=st.floats(1, 3), volatility=st.floats(0.01, 2),
+    correlation=st.floats(-1, 1), equity=st.floats(1e3, 1e6), held=st.just(0.0) | st.floats(0.01, 0.21),
+    rate=st.floats(1e-2, 1e2), base=st.floats(0.04, 1), quote=st.floats(0.04, 1),
     ticks=st.sampled_from(["0.00000001", "0.0001", "0.03"]),
-)
+)  # fmt: skip
 def test_every_approved_size_keeps_every_limit_to_the_last_digit(
-    side: Side,
-    entry: float,
-    stop: float,
-    reward: float,
-    leverage: float,
-    volatility: float,
-    correlation: float,
-    equity: float,
-    held: float,
-    rate: float,
-    base: float,
-    quote: float,
-    ticks: str,
-) -> None:
+    side: Side, entry: float, stop: float, reward: float, leverage: float, volatility: float,
+    correlation: float, equity: float, held: float, rate: float, base: float, quote: float, ticks: str,
+) -> None:  # fmt: skip
     instrument = replace(
-        LENT,
-        price_increment=Decimal("1e-13"),
-        quantity_increment=Decimal(ticks),
-        minimum_quantity=Decimal(0),
-        minimum_cost=Decimal(0),
-    )
+        LENT, price_increment=Decimal("1e-13"), quantity_increment=Decimal(ticks),
+        minimum_quantity=Decimal(0), minimum_cost=Decimal(0),
+    )  # fmt: skip
     distance = side.sign * entry * stop
     proposal = replace(
-        BORROWING,
-        side=side,
-        entry=entry,
-        stop=entry - distance,
-        take_profit=entry + reward * distance,
+        BORROWING, side=side, entry=entry, stop=entry - distance, take_profit=entry + reward * distance,
         leverage=leverage,
-    )
+    )  # fmt: skip
     state = replace(
-        STATE,
-        equity=equity,
-        equity_peak=equity,
-        day_opening_equity=equity,
-        position_value=held * equity,
-        base_exposure=held * equity,
-        exposure_value=held * equity,
-        available_base=base * equity / (entry * rate),
-        available_quote=quote * equity / rate,
-        quote_rate=rate,
-    )
+        STATE, equity=equity, equity_peak=equity, day_opening_equity=equity, position_value=held * equity,
+        base_exposure=held * equity, exposure_value=held * equity,
+        available_base=base * equity / (entry * rate), available_quote=quote * equity / rate, quote_rate=rate,
+    )  # fmt: skip
     market = MarketState(volatility, correlation)
     result = decide(proposal, state, instrument=instrument, market=market)
     if result.approved:
@@ -396,20 +334,16 @@ class FractionAccount:
         values = [value for _, _, value in self.exposures]
         equity = _down(self.equity)
         return AccountState(
-            equity=equity,
-            equity_peak=equity,
-            day_opening_equity=equity,
+            equity=equity, equity_peak=equity, day_opening_equity=equity,
             position_value=_up(sum((v for p, _, v in self.exposures if p == pair), Fraction(0))),
             base_exposure=_up(self.exposure(pair.base)),
             quote_exposure=Decimal(0) if pair.quote == "USDT" else _up(self.exposure(pair.quote)),
-            exposure_value=_up(sum(values, Fraction(0))),
-            available_base=_down(self.balances[pair.base]),
-            available_quote=_down(self.balances[pair.quote]),
-            quote_rate=_down(self.prices[pair.quote]),
+            exposure_value=_up(sum(values, Fraction(0))), available_base=_down(self.balances[pair.base]),
+            available_quote=_down(self.balances[pair.quote]), quote_rate=_down(self.prices[pair.quote]),
             recent_orders=0,
             others=tuple(OtherPosition(p.key, side, 0.5) for p, side, _ in self.exposures if p != pair),
             halts=(),
-        )
+        )  # fmt: skip
 
     def fill(self, pair: Pair, side: Side, size: Fraction, price: Fraction, fee: Fraction) -> None:
         self.balances[pair.base] += side.sign * size
@@ -436,16 +370,13 @@ PAIRS = {
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(list(PAIRS)),
-            st.sampled_from(Side),
-            st.floats(0.001, 0.02) | st.floats(),
-            st.floats(1.5, 4) | st.floats(),
-            st.sampled_from([1.0, 1.0, 3.0, math.nan, 1e300]),
+            st.sampled_from(list(PAIRS)), st.sampled_from(Side), st.floats(0.001, 0.02) | st.floats(),
+            st.floats(1.5, 4) | st.floats(), st.sampled_from([1.0, 1.0, 3.0, math.nan, 1e300]),
         ),
         min_size=2,
         max_size=25,
     )
-)
+)  # fmt: skip
 def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a_limit(
     wanted: list[tuple[Pair, Side, float, float, float]],
 ) -> None:
@@ -456,13 +387,9 @@ def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a
     for pair, side, stop, reward, leverage in wanted:
         price, step = PAIRS[pair]
         instrument = replace(
-            INSTRUMENT,
-            pair=pair,
-            price_increment=Decimal(step),
-            quantity_increment=Decimal("1e-8"),
-            minimum_quantity=Decimal("1e-8"),
-            minimum_cost=Decimal(0),
-        )
+            INSTRUMENT, pair=pair, price_increment=Decimal(step), quantity_increment=Decimal("1e-8"),
+            minimum_quantity=Decimal("1e-8"), minimum_cost=Decimal(0),
+        )  # fmt: skip
         entry = float(price)
         proposal = Proposal(
             pair.key, side, entry, entry * (1 - side.sign * stop), entry * (1 + side.sign * stop * reward),
@@ -475,14 +402,11 @@ def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a
         fee = Fraction(instrument.taker_fee)
         account.fill(pair, side, Fraction(result.adjusted_size), price, fee)
         spent = pair.quote if side is Side.BUY else pair.base
-        assert account.balances[spent] * account.prices[spent] >= SHARE["reserve"] * before - Fraction(
-            1, 10**15
-        )
+        left = account.balances[spent] * account.prices[spent]
+        assert left >= SHARE["reserve"] * before - Fraction(1, 10**15)
         assert all(amount >= 0 for amount in account.balances.values())
         assert sum(value for _, _, value in account.exposures) <= SHARE["total_exposure"] * before
-        assert (
-            sum(value for each, _, value in account.exposures if each == pair)
-            <= SHARE["position_cap"] * before
-        )
+        position = sum(value for each, _, value in account.exposures if each == pair)
+        assert position <= SHARE["position_cap"] * before
         assert account.exposure(pair.base) <= SHARE["asset_cap"] * before
         assert pair.quote == "USDT" or account.exposure(pair.quote) <= SHARE["asset_cap"] * before

@@ -145,16 +145,12 @@ def test_buying_back_does_not_need_to_know_the_base_balance() -> None:
 @pytest.mark.parametrize(
     ("name", "wrong", "allowed"),
     [
-        ("risk_per_trade", 0.06, "above 0, up to 0.05"),
-        ("correlated_size", 0.0, "above 0, up to 1"),
-        ("leverage", 3.5, "from 1 to 3"),
-        ("leverage", 0.5, "from 1 to 3"),
-        ("reserve", -0.1, "from 0 to 0.5"),
-        ("losing_streak", 0, "from 1 to 100"),
-        ("cool_down_minutes", math.nan, "above 0"),
-        ("orders_per_minute", math.inf, "from 1 to 10000"),
+        ("risk_per_trade", 0.06, "above 0, up to 0.05"), ("correlated_size", 0.0, "above 0, up to 1"),
+        ("leverage", 3.5, "from 1 to 3"), ("leverage", 0.5, "from 1 to 3"),
+        ("reserve", -0.1, "from 0 to 0.5"), ("losing_streak", 0, "from 1 to 100"),
+        ("cool_down_minutes", math.nan, "above 0"), ("orders_per_minute", math.inf, "from 1 to 10000"),
     ],
-)
+)  # fmt: skip
 def test_an_impossible_limit_is_an_error_naming_field_value_and_range(
     name: str, wrong: float, allowed: str
 ) -> None:

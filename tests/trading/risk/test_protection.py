@@ -21,14 +21,9 @@ Prices = tuple[float, float, float]  # low, high, close
 
 def position(quantity: int = 1, stop: str | None = "98", target: str | None = "110") -> Position:
     return Position(
-        "paper",
-        Pair("ETH", "USDT"),
-        Decimal(quantity),
-        Decimal(100),
-        None if stop is None else Decimal(stop),
-        None if target is None else Decimal(target),
-        OPENED,
-    )
+        "paper", Pair("ETH", "USDT"), Decimal(quantity), Decimal(100),
+        None if stop is None else Decimal(stop), None if target is None else Decimal(target), OPENED,
+    )  # fmt: skip
 
 
 def candles(*prices: Prices, start: datetime = OPENED) -> pl.DataFrame:

@@ -148,17 +148,11 @@ def test_positions_of_one_asset_are_capped_together(asset: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "size"),
     [
-        ("BTC correlation", "20.001"),
-        ("risk per trade", "50.001"),
-        ("position cap", "20.001"),
-        ("asset cap", "40.001"),
-        ("total exposure", "60.001"),
-        ("balance", "44.884"),
-        ("quantity increment", "19.9995"),
-        ("minimum quantity", "0.001"),
-        ("minimum cost", "0.049"),
+        ("BTC correlation", "20.001"), ("risk per trade", "50.001"), ("position cap", "20.001"),
+        ("asset cap", "40.001"), ("total exposure", "60.001"), ("balance", "44.884"),
+        ("quantity increment", "19.9995"), ("minimum quantity", "0.001"), ("minimum cost", "0.049"),
     ],
-)
+)  # fmt: skip
 def test_an_unbounded_size_is_refused_by_each_rule_of_size(rule: str, size: str) -> None:
     with localcontext(EXACT):
         case = build_rule_inputs(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)

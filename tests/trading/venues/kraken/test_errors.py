@@ -12,43 +12,38 @@ from trading.errors import (
 )
 from trading.venues.kraken.errors import error_from
 
+KINDS = {  # what a read raises, and what a change raises
+    (RateLimited, RateLimited): [
+        "EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded", "EGeneral:Too many requests",
+        "EService:Throttled: 1700000000", "EGeneral:Temporary lockout",
+    ],
+    (VenueUnreachable, VenueUnreachable): [
+        "EAPI:Invalid nonce", "EService:Market in cancel_only mode", "EService:Market in post_only mode",
+        "EGeneral:Invalid arguments:deadline",
+    ],
+    (VenueUnreachable, OutcomeUnknown): [
+        "EService:Unavailable", "EService:Busy", "EService:Timeout", "EService:Deadline elapsed",
+        "EGeneral:Internal error:17", "EDatabase:Internal error",
+    ],
+    (NotAuthorised, NotAuthorised): [
+        "EAPI:Invalid key", "EAPI:Invalid signature", "EGeneral:Permission denied",
+        "ESession:Invalid session",
+    ],
+    (VenueRefused, VenueRefused): [
+        "EOrder:Insufficient funds", "EOrder:Order minimum not met", "EQuery:Unknown asset pair",
+        "EGeneral:Invalid arguments:volume", "EGeneral:Unknown method", "EOrder:Tick size check failed",
+        "EOrder:Unknown order",
+    ],
+    (VenueRefused, OutcomeUnknown): [
+        "EService:Connection lost", "EGeneral:Unknown error", "EQuery:Timeout",
+        "EOrder:Client order id not unique", "EGeneral:Invalid arguments:cl_ord_id not unique",
+        "ESomething:Nobody has seen before",
+    ],
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    ("words", "read", "change"),
-    [
-        ("EAPI:Rate limit exceeded", RateLimited, RateLimited),
-        ("EOrder:Rate limit exceeded", RateLimited, RateLimited),
-        ("EGeneral:Too many requests", RateLimited, RateLimited),
-        ("EService:Throttled: 1700000000", RateLimited, RateLimited),
-        ("EGeneral:Temporary lockout", RateLimited, RateLimited),
-        ("EAPI:Invalid nonce", VenueUnreachable, VenueUnreachable),
-        ("EService:Unavailable", VenueUnreachable, OutcomeUnknown),
-        ("EService:Busy", VenueUnreachable, OutcomeUnknown),
-        ("EService:Timeout", VenueUnreachable, OutcomeUnknown),
-        ("EService:Deadline elapsed", VenueUnreachable, OutcomeUnknown),
-        ("EGeneral:Internal error:17", VenueUnreachable, OutcomeUnknown),
-        ("EService:Market in cancel_only mode", VenueUnreachable, VenueUnreachable),
-        ("EService:Market in post_only mode", VenueUnreachable, VenueUnreachable),
-        ("EGeneral:Invalid arguments:deadline", VenueUnreachable, VenueUnreachable),
-        ("EAPI:Invalid key", NotAuthorised, NotAuthorised),
-        ("EAPI:Invalid signature", NotAuthorised, NotAuthorised),
-        ("EGeneral:Permission denied", NotAuthorised, NotAuthorised),
-        ("ESession:Invalid session", NotAuthorised, NotAuthorised),
-        ("EOrder:Insufficient funds", VenueRefused, VenueRefused),
-        ("EOrder:Order minimum not met", VenueRefused, VenueRefused),
-        ("EQuery:Unknown asset pair", VenueRefused, VenueRefused),
-        ("EGeneral:Invalid arguments:volume", VenueRefused, VenueRefused),
-        ("EGeneral:Unknown method", VenueRefused, VenueRefused),
-        ("EOrder:Tick size check failed", VenueRefused, VenueRefused),
-        ("EOrder:Unknown order", VenueRefused, VenueRefused),
-        ("EDatabase:Internal error", VenueUnreachable, OutcomeUnknown),
-        ("EService:Connection lost", VenueRefused, OutcomeUnknown),
-        ("EGeneral:Unknown error", VenueRefused, OutcomeUnknown),
-        ("EQuery:Timeout", VenueRefused, OutcomeUnknown),
-        ("EOrder:Client order id not unique", VenueRefused, OutcomeUnknown),
-        ("EGeneral:Invalid arguments:cl_ord_id not unique", VenueRefused, OutcomeUnknown),
-        ("ESomething:Nobody has seen before", VenueRefused, OutcomeUnknown),
-    ],
+    ("words", "read", "change"), [(words, *kinds) for kinds, listed in KINDS.items() for words in listed]
 )
 def test_each_error_string_becomes_an_error_that_tells_whether_to_retry(
     words: str, read: type[MarketloomError], change: type[MarketloomError]

@@ -56,16 +56,12 @@ def test_what_is_lent_on_one_side_only_is_not_lent() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"status": "dreaming"}, "unknown status 'dreaming'"),
-        ({"fees": []}, "no fees"),
-        ({"tick_size": "0"}, "tick_size is 0"),
-        ({"ordermin": "-1"}, "ordermin is -1"),
-        ({"costmin": "-0.5"}, "costmin is -0.5"),
-        ({"fees": [[0, -0.1]]}, "fees is -0.1"),
-        ({"lot_decimals": 4000}, "lot_decimals is 4000"),
-        ({"pair_decimals": -1}, "pair_decimals is -1"),
+        ({"status": "dreaming"}, "unknown status 'dreaming'"), ({"fees": []}, "no fees"),
+        ({"tick_size": "0"}, "tick_size is 0"), ({"ordermin": "-1"}, "ordermin is -1"),
+        ({"costmin": "-0.5"}, "costmin is -0.5"), ({"fees": [[0, -0.1]]}, "fees is -0.1"),
+        ({"lot_decimals": 4000}, "lot_decimals is 4000"), ({"pair_decimals": -1}, "pair_decimals is -1"),
     ],
-)
+)  # fmt: skip
 def test_impossible_trading_rules_are_refused_for_that_pair_alone(
     changes: dict[str, Any], named: str
 ) -> None:

@@ -1,14 +1,14 @@
 import os
 import subprocess
 import sys
-import threading
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.threads import at_once
 from trading.errors import UnreadableFile, UnusableHome
 from trading.venues.kraken.authentication import Nonces
 
@@ -48,15 +48,9 @@ def test_two_processes_at_once_never_get_the_same_nonce_and_each_sees_them_rise(
 
 
 def test_threads_of_one_process_never_get_the_same_nonce(tmp_path: Path) -> None:
-    nonces, given_out = Nonces(tmp_path, "key", clock=lambda: 5), list[int]()
-    threads = [
-        threading.Thread(target=lambda: given_out.extend(nonces.next() for _ in range(50))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(given_out) == list(range(5, 205))
+    nonces = Nonces(tmp_path, "key", clock=lambda: 5)
+    given_out = at_once(lambda count: [nonces.next() for _ in range(count)], [50] * 4)
+    assert sorted(chain(*given_out)) == list(range(5, 205))
 
 
 def test_a_power_cut_after_the_rename_finds_the_whole_nonce(

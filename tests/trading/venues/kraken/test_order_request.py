@@ -34,20 +34,12 @@ def test_a_market_order_has_only_the_fields_it_needs() -> None:
 
 def test_everything_that_kraken_takes_is_spelled_as_kraken_spells_it() -> None:
     asked = request(
-        order_type=KrakenOrderType.STOP_LOSS_LIMIT,
-        price=Decimal("1E+4"),
-        price2="-2.5%",
-        client_order_id=AN_ID,
-        deadline=datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC),
-        time_in_force=KrakenTimeInForce.GTD,
-        expires_at=datetime(2026, 1, 3, tzinfo=UTC),
-        leverage=3,
-        reduce_only=True,
-        flags=("post", "fciq"),
-        trigger="last",
-        validate=True,
+        order_type=KrakenOrderType.STOP_LOSS_LIMIT, price=Decimal("1E+4"), price2="-2.5%",
+        client_order_id=AN_ID, deadline=datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC),
+        time_in_force=KrakenTimeInForce.GTD, expires_at=datetime(2026, 1, 3, tzinfo=UTC), leverage=3,
+        reduce_only=True, flags=("post", "fciq"), trigger="last", validate=True,
         close=ConditionalClose(KrakenOrderType.TAKE_PROFIT_LIMIT, Decimal(11000), Decimal(11001)),
-    )
+    )  # fmt: skip
     assert asked.fields("XBTUSDT") == {
         "ordertype": "stop-loss-limit", "type": "buy", "volume": "0.01", "pair": "XBTUSDT", "price": "10000",
         "price2": "-2.5%", "cl_ord_id": AN_ID, "deadline": "2026-01-02T03:04:05.678Z", "timeinforce": "GTD",

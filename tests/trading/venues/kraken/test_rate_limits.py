@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.doubles.clock import Clock
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
 from trading.venues.kraken.rate_budget import HEADROOM, Counter, RateBudget
 from trading.venues.kraken.rate_limits import OrderAction, RateLimit, Tier, order_cost
@@ -27,19 +28,6 @@ while True:
     spent += 1
 print(spent)
 """
-
-
-class Clock:
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def budget(folder: Path, clock: Clock, patience: float = 100.0) -> RateBudget:
@@ -118,7 +106,7 @@ def test_tiers_have_krakens_rate_limits(
 
 
 def test_calls_are_sent_at_once_until_the_budget_is_spent_and_then_as_it_recovers(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     spender = budget(tmp_path, clock)
     for _ in range(14):
         spender.spend("calls", STARTER.calls, 1)
@@ -130,7 +118,7 @@ def test_calls_are_sent_at_once_until_the_budget_is_spent_and_then_as_it_recover
 def test_a_wait_longer_than_the_patience_is_an_error_with_its_length_and_spends_nothing(
     tmp_path: Path,
 ) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     spender = budget(tmp_path, clock, patience=5)
     spender.exhaust("calls", STARTER.calls)
     for _ in range(2):
@@ -140,7 +128,7 @@ def test_a_wait_longer_than_the_patience_is_an_error_with_its_length_and_spends_
 
 
 def test_what_one_budget_spent_counts_for_another_on_the_same_file(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     for _ in range(14):
         budget(tmp_path, clock).spend("calls", STARTER.calls, 1)
     with pytest.raises(RateLimited):
@@ -160,7 +148,7 @@ def test_a_clock_that_is_set_back_delays_no_call_longer_than_the_counter_itself(
 
 
 def test_every_pair_has_its_own_counter(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     spender = budget(tmp_path, clock, patience=0)
     spender.exhaust("orders of XBTUSDT", STARTER.orders)
     spender.spend("orders of XRPXBT", STARTER.orders, 8)
@@ -181,4 +169,4 @@ def test_two_processes_together_spend_the_budget_once(tmp_path: Path) -> None:
 def test_a_damaged_budget_file_is_named_in_the_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "budget").write_text(text, encoding="utf-8")
     with pytest.raises(UnreadableFile, match="budget"):
-        budget(tmp_path, Clock()).spend("calls", STARTER.calls, 1)
+        budget(tmp_path, Clock(1000.0)).spend("calls", STARTER.calls, 1)

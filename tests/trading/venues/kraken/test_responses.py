@@ -121,13 +121,10 @@ def test_what_is_no_plain_number_is_refused(number: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"status": "strange"}, "status"),
-        ({"vol": None}, "vol"),
-        ({"vol": True}, "vol"),
-        ({"descr": []}, "descr"),
-        ({"trades": "TT"}, "trades"),
+        ({"status": "strange"}, "status"), ({"vol": None}, "vol"), ({"vol": True}, "vol"),
+        ({"descr": []}, "descr"), ({"trades": "TT"}, "trades"),
     ],
-)
+)  # fmt: skip
 def test_a_field_of_the_wrong_kind_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidMessage, match=named):
         decode_result("QueryOrders", json.dumps({**ORDER, **changes}).encode(), OrderInfo)
@@ -136,15 +133,10 @@ def test_a_field_of_the_wrong_kind_is_named(changes: dict[str, Any], named: str)
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"<html>",
-        b'{"error":[',
-        b'{"error":[]} trailing',
-        b"\xff\xfe",
-        b'{"error":["\xff"]}',
+        b"", b"<html>", b'{"error":[', b'{"error":[]} trailing', b"\xff\xfe", b'{"error":["\xff"]}',
         b"[" * 100_000,
     ],
-)
+)  # fmt: skip
 def test_a_truncated_response_is_recognised(body: bytes) -> None:
     assert not is_complete_json(body)
 

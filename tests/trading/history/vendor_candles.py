@@ -4,9 +4,13 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
+
 from tests.trading.history.page_server import Query, Reply
 
 FIRST = datetime(2023, 11, 1, 0, 3, tzinfo=UTC)  # the first minute that traded
+MINUTE = timedelta(minutes=1)
+NOW = FIRST + 5000 * MINUTE + timedelta(seconds=20)
 SECONDS = {"minutes": 60, "hours": 3600, "days": 86400}
 Numbers = tuple[float, float, float, float, float]  # open, high, low, close, base volume
 
@@ -15,23 +19,35 @@ def seconds(time: datetime) -> int:
     return int(time.timestamp())
 
 
-class Market:
-    """One trade a minute from FIRST until `now`, at a price that tells the minute; none in `silent` minutes."""
+def rows_of(candles: pl.DataFrame) -> list[tuple[int, float, float]]:
+    """Open time, open and volume of each candle."""
+    return [(seconds(row["open_time"]), row["open"], row["volume"]) for row in candles.iter_rows(named=True)]
 
-    def __init__(self, now: datetime, silent: Iterable[int] = ()) -> None:
-        self.now = now
+
+class Market:
+    """One trade a minute from FIRST until NOW, at a price that tells the minute; none in `silent` minutes."""
+
+    def __init__(self, silent: Iterable[int] = (10, 11, *range(3000, 3400))) -> None:
         self.silent = frozenset(silent)  # minutes after FIRST
 
     def candles(self, length: int) -> dict[int, Numbers]:
         """By open time in seconds; the last one is not closed."""
         candles: dict[int, Numbers] = {}
-        for minute in range((self.now - FIRST) // timedelta(minutes=1) + 1):
+        for minute in range((NOW - FIRST) // MINUTE + 1):
             if minute not in self.silent:
                 price, time = 100.0 + minute, seconds(FIRST) + 60 * minute
                 start = time - time % length
                 first, high, low, _, volume = candles.get(start, (price, price, price, price, 0.0))
                 candles[start] = (first, max(high, price), min(low, price), price, volume + 1.5)
         return candles
+
+    def closed(self, start: datetime, end: datetime) -> list[tuple[int, float, float]]:
+        """Open time, open and volume of the minutes that have closed."""
+        return [
+            (time, first, volume)
+            for time, (first, _, _, _, volume) in self.candles(60).items()
+            if seconds(start) <= time < min(seconds(end), seconds(NOW) - 60)
+        ]
 
     def modern(self, path: str, query: Query) -> Reply:
         """`/spot/v1/historical/minutes`: the newest `limit` steps that open at or before to_ts, empty ones left out."""
@@ -84,16 +100,8 @@ def legacy_candle(time: int, numbers: Numbers) -> dict[str, object]:
 
 def legacy_answer(candles: list[dict[str, object]]) -> bytes:
     data = {"Aggregated": False, "TimeFrom": 0, "TimeTo": 0, "Data": candles}
-    return json.dumps(
-        {
-            "Response": "Success",
-            "Message": "",
-            "HasWarning": False,
-            "Type": 100,
-            "RateLimit": {},
-            "Data": data,
-        }
-    ).encode()
+    success = {"Response": "Success", "Message": "", "HasWarning": False, "Type": 100, "RateLimit": {}}
+    return json.dumps(success | {"Data": data}).encode()
 
 
 def kline(time: int, numbers: Numbers, length: int) -> list[object]:
