@@ -114,12 +114,10 @@ class NewsStoreContract:
     @pytest.mark.parametrize(
         ("ids", "rows"),
         [
-            (["article-1"], [[1.0, 0.0, 0.0]]),
-            (["article-1", "article-2"], [[1.0, 0.0]]),
-            (["article-1"], [[float("nan"), 0.0]]),
-            (["unknown"], [[1.0, 0.0]]),
+            (["article-1"], [[1.0, 0.0, 0.0]]), (["article-1", "article-2"], [[1.0, 0.0]]),
+            (["article-1"], [[float("nan"), 0.0]]), (["unknown"], [[1.0, 0.0]]),
         ],
-    )
+    )  # fmt: skip
     def test_impossible_vectors_are_refused(
         self, news: NewsStore, ids: list[str], rows: list[list[float]]
     ) -> None:

@@ -110,13 +110,11 @@ class TableStoreContract:
         good = candles(JANUARY)
         store.write(BTC, JANUARY, good)
         tables = {
-            "reversed": good.reverse(),
-            "doubled": pl.concat([good, good]).sort("open_time"),
-            "other month": candles(FEBRUARY),
-            "null": good.with_columns(open_time=pl.lit(None, TIME)),
+            "reversed": good.reverse(), "doubled": pl.concat([good, good]).sort("open_time"),
+            "other month": candles(FEBRUARY), "null": good.with_columns(open_time=pl.lit(None, TIME)),
             "column": good.drop("volume"),
             "naive time": good.with_columns(pl.col("open_time").dt.replace_time_zone(None)),
-        }
+        }  # fmt: skip
         with pytest.raises(InvalidCandles, match=r"BTC/USDT 2020-01"):
             store.write(BTC, JANUARY, tables[broken])
         assert store.read(BTC, JANUARY).equals(good)

@@ -545,13 +545,11 @@ def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(rig: 
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"vol": "0.02"}, "is buy 0.02 XBTUSDT"),
-        ({"cl_ord_id": "another"}, "asked for client order id"),
-        ({"oflags": "fcib"}, "its fee is in BTC"),
-        ({"vol_exec": "0.009"}, "closed with 0.009"),
+        ({"vol": "0.02"}, "is buy 0.02 XBTUSDT"), ({"cl_ord_id": "another"}, "asked for client order id"),
+        ({"oflags": "fcib"}, "its fee is in BTC"), ({"vol_exec": "0.009"}, "closed with 0.009"),
         ({"vol_exec": "0.011"}, "0.011 of 0.01"),
     ],
-)
+)  # fmt: skip
 def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
     rig: Rig, wrong: dict[str, str], named: str
 ) -> None:

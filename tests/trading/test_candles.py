@@ -55,12 +55,10 @@ def test_a_nan_high_is_one_violation_and_does_not_pass_as_the_highest_price() ->
 @pytest.mark.parametrize(
     ("opens", "rule"),
     [
-        ((START, START), "duplicate"),
-        ((START + HOUR, START), "not ascending"),
-        ((START, START + timedelta(minutes=28)), "open not on the grid"),
-        ((START, None), "no open time"),
+        ((START, START), "duplicate"), ((START + HOUR, START), "not ascending"),
+        ((START, START + timedelta(minutes=28)), "open not on the grid"), ((START, None), "no open time"),
     ],
-)
+)  # fmt: skip
 def test_each_wrong_open_time_breaks_its_rule(opens: tuple[datetime | None, ...], rule: str) -> None:
     assert rules(table(*opens)) == [rule]
 

@@ -40,11 +40,8 @@ def arrays(*cases: dict[str, float]) -> dict[str, Array]:
 
 
 def mirrored(row: dict[str, float]) -> dict[str, float]:
-    return row | {
-        "plus_di_14": row["minus_di_14"],
-        "minus_di_14": row["plus_di_14"],
-        "timeframe_alignment": -row["timeframe_alignment"],
-    }
+    directions = {"plus_di_14": row["minus_di_14"], "minus_di_14": row["plus_di_14"]}
+    return row | directions | {"timeframe_alignment": -row["timeframe_alignment"]}
 
 
 @cache
@@ -65,13 +62,11 @@ def largest(columns: dict[str, Array]) -> npt.NDArray[np.int64]:
 @pytest.mark.parametrize(
     ("row", "kind"),
     [
-        (UPWARDS, RegimeKind.TRENDING_UP),
-        (mirrored(UPWARDS), RegimeKind.TRENDING_DOWN),
-        (MIDDLING, RegimeKind.RANGING),
-        (MIDDLING | {"volatility_percentile": 0.95}, RegimeKind.VOLATILE),
+        (UPWARDS, RegimeKind.TRENDING_UP), (mirrored(UPWARDS), RegimeKind.TRENDING_DOWN),
+        (MIDDLING, RegimeKind.RANGING), (MIDDLING | {"volatility_percentile": 0.95}, RegimeKind.VOLATILE),
         (MIDDLING | {"volatility_percentile": 0.05}, RegimeKind.QUIET),
     ],
-)
+)  # fmt: skip
 def test_a_clear_market_is_what_it_looks_like(row: dict[str, float], kind: RegimeKind) -> None:
     found = regime(row)
     assert found.kind is kind
@@ -93,13 +88,11 @@ def test_the_weights_are_what_the_module_says() -> None:
     assert found.score == pytest.approx(score)
     assert found.weights == pytest.approx(
         {
-            RegimeKind.TRENDING_UP: score,
-            RegimeKind.TRENDING_DOWN: 0,
-            RegimeKind.RANGING: (1 - score) * (1 - turbulence),
-            RegimeKind.VOLATILE: (1 - score) * turbulence,
+            RegimeKind.TRENDING_UP: score, RegimeKind.TRENDING_DOWN: 0,
+            RegimeKind.RANGING: (1 - score) * (1 - turbulence), RegimeKind.VOLATILE: (1 - score) * turbulence,
             RegimeKind.QUIET: 0,
         }
-    )
+    )  # fmt: skip
 
 
 @settings(deadline=None, max_examples=150)

@@ -30,11 +30,9 @@ def higher_candle_too_early(frame: pl.DataFrame) -> pl.DataFrame:
 
 @settings(deadline=None, max_examples=20)
 @given(
-    seed=st.integers(0, 10_000),
-    cuts=st.lists(st.integers(0, 600), min_size=1, max_size=4),
-    tick=st.sampled_from([0.0, 0.5]),
-    timeframe=st.sampled_from([M1, H1, Timeframe.H4]),
-)
+    seed=st.integers(0, 10_000), cuts=st.lists(st.integers(0, 600), min_size=1, max_size=4),
+    tick=st.sampled_from([0.0, 0.5]), timeframe=st.sampled_from([M1, H1, Timeframe.H4]),
+)  # fmt: skip
 def test_whatever_the_cut_every_row_before_it_stays_what_it_was(
     seed: int, cuts: list[int], tick: float, timeframe: Timeframe
 ) -> None:

@@ -47,10 +47,8 @@ def test_every_pair_but_the_reference_itself_is_compared_with_the_pair_that_pric
 
 def test_the_companions_of_a_pair_are_its_reference_and_the_legs_of_its_triangle_each_once() -> None:
     assert {pair: set(companion_pairs(pair, THREE)) for pair in THREE.pairs} == {
-        BTC: {XRP, CROSS},
-        XRP: {BTC, CROSS},
-        CROSS: {BTC, XRP},
-    }
+        BTC: {XRP, CROSS}, XRP: {BTC, CROSS}, CROSS: {BTC, XRP},
+    }  # fmt: skip
     assert companion_pairs(XRP, Universe((XRP, BTC), "USDT", H1, "simulated")) == (BTC,)
 
 

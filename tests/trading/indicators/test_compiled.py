@@ -100,12 +100,10 @@ def plain_rank(window: Array) -> float:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    seed=st.integers(0, 10_000),
-    count=st.sampled_from([1, 19, 20, 21, 700, 1100]),
-    spread=st.sampled_from([0.0, 1e-11, 1e-9, 1e-6, 1e-3, 1.0]),
-    ties=st.booleans(),
+    seed=st.integers(0, 10_000), count=st.sampled_from([1, 19, 20, 21, 700, 1100]),
+    spread=st.sampled_from([0.0, 1e-11, 1e-9, 1e-6, 1e-3, 1.0]), ties=st.booleans(),
     unknown=st.integers(0, 3),
-)
+)  # fmt: skip
 def test_a_rank_is_that_of_a_plain_count_however_close_the_values(
     seed: int, count: int, spread: float, ties: bool, unknown: int
 ) -> None:

@@ -48,10 +48,8 @@ def test_the_schema_has_a_column_for_every_feature_between_times_and_regime() ->
 
 def test_a_policy_observes_all_but_what_needs_other_pairs() -> None:
     assert set(FEATURE_NAMES) - set(POLICY_FEATURES) == {
-        "btc_correlation",
-        "triangle_deviation",
-        "triangle_edge",
-    }
+        "btc_correlation", "triangle_deviation", "triangle_edge",
+    }  # fmt: skip
 
 
 def test_signals_use_what_a_policy_observes() -> None:

@@ -11,13 +11,11 @@ QUANTITIES = st.one_of(AMOUNTS, AMOUNTS.map(lambda quantity: -quantity))
 LEVERAGES = st.decimals(1, 5, places=1)
 LEVELS = st.sampled_from([Decimal("0.4"), Decimal("0.8"), Decimal(1)])
 FUNCTIONS = {
-    "opening_cost": (1000.0, 0.0002),
-    "rollover_cost": (1000.0, 0.0002, 18),
+    "opening_cost": (1000.0, 0.0002), "rollover_cost": (1000.0, 0.0002, 18),
     "rollover_periods": (0, 74 * 3_600_000_000, 4 * 3_600_000_000),
-    "used_margin": (-0.2, 50_000.0, 65_200.0, 5.0),
-    "margin_level": (1960.0, 2608.0),
+    "used_margin": (-0.2, 50_000.0, 65_200.0, 5.0), "margin_level": (1960.0, 2608.0),
     "liquidation_price": (15_000.0, -0.2, 50_000.0, 5.0, 0.4),
-}
+}  # fmt: skip
 
 
 def level_at(price: Decimal, cash: Decimal, quantity: Decimal, entry: Decimal, leverage: Decimal) -> Decimal:

@@ -1,16 +1,14 @@
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import empyrical
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.trading.indicators.candle_walks import Array, recorded_closes
 from trading.errors import InvalidValue
 from trading.metrics import (
     annualised_sharpe,
@@ -26,8 +24,6 @@ from trading.metrics import (
     total_return,
 )
 
-Array = npt.NDArray[np.float64]
-REAL = Path(__file__).parents[3] / "../shared/data/ohlcv/binance_XRP-BTC_1h_2017-2020.parquet"
 PER_YEAR = 8_760.0
 CURVES = arrays(np.float64, st.integers(1, 30), elements=st.floats(1e-3, 1e3))
 OF_EQUITY: dict[str, Callable[[Array], float | None]] = {
@@ -54,9 +50,7 @@ def random_returns(seed: int, count: int = 500) -> Array:
 
 
 def real_returns() -> Array:
-    if not REAL.exists():
-        pytest.skip("no recorded candles here")
-    close = pl.read_parquet(REAL).unique("timestamp").sort("timestamp")["close"].to_numpy()
+    [close] = recorded_closes("binance_XRP-BTC_1h_2017-2020")
     return np.asarray(close[1:] / close[:-1] - 1.0)
 
 

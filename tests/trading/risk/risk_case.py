@@ -1,5 +1,6 @@
 """A sound proposal, an account that can afford it, and everything else that risk is asked with."""
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -48,6 +49,7 @@ FRESH = Ages(
     candle=0.1, features=0.1, balance=0.0, prices=0.1, oldest_price="BTC-USDT", policy_days=10.0,
     sentiment_hours=1.0, clock_skew_seconds=0.0,
 )  # fmt: skip
+IMPOSSIBLE = [math.nan, math.inf, -math.inf, -1.0, 1e300, Decimal("sNaN"), Decimal("1e400"), 1e-300]
 
 
 def other(correlation: float | None, side: Side = Side.BUY, pair_key: str = "XRP-USDT") -> OtherPosition:

@@ -8,11 +8,6 @@ from tests.trading.risk.risk_case import FRESH, decide, refused_by, verdict
 from trading.risk import Ages
 
 
-@pytest.mark.parametrize("old", [2.01, -0.01, math.nan, math.inf])
-def test_a_candle_that_is_too_old_or_from_the_future_is_refused(old: float) -> None:
-    assert refused_by(decide(ages=replace(FRESH, candle=old)), "candle age")
-
-
 @pytest.mark.parametrize("old", [24.01, -0.01, math.nan, math.inf])
 def test_a_price_of_the_account_that_is_too_old_is_refused_and_named(old: float) -> None:
     assessment = decide(ages=replace(FRESH, prices=old, oldest_price="XRP-USDT"))
@@ -53,12 +48,10 @@ def test_an_input_from_the_future_is_refused(skew: float) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("candle", "candle age"),
-        ("features", "feature age"),
-        ("balance", "balance age"),
+        ("candle", "candle age"), ("features", "feature age"), ("balance", "balance age"),
         ("clock_skew_seconds", "clock skew"),
     ],
-)
+)  # fmt: skip
 def test_an_unknown_age_that_every_decision_needs_is_refused(name: str, rule: str, wrong: Any) -> None:
     assessment = decide(ages=replace(FRESH, **{name: wrong}))
     assert refused_by(assessment, rule)

@@ -34,11 +34,9 @@ def trade(gain: str, closed_at: datetime, number: int = 0) -> ClosedTrade:
 
 
 def due(
-    standing: EquityLevels = EVEN,
-    closed: list[ClosedTrade] | None = None,
-    existing: list[Halt] | None = None,
-    now: datetime = NOON,
-) -> list[Halt]:
+    standing: EquityLevels = EVEN, closed: list[ClosedTrade] | None = None,
+    existing: list[Halt] | None = None, now: datetime = NOON,
+) -> list[Halt]:  # fmt: skip
     return due_halts(standing, closed or [], existing or [], LIMITS, now)
 
 

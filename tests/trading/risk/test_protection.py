@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trading.risk.risk_case import INSTRUMENT, LIMITS, LONG, SHORT, decide, refused_by, verdict
+from tests.trading.risk.risk_case import (
+    IMPOSSIBLE,
+    INSTRUMENT,
+    LIMITS,
+    LONG,
+    SHORT,
+    decide,
+    refused_by,
+    verdict,
+)
 from trading.market import TIME, Pair
 from trading.portfolio import Position
 from trading.risk import Proposal
@@ -119,9 +127,6 @@ def test_a_position_that_stays_open_never_passed_any_level_it_had(
         if best >= 100 + after * 2:
             stop = max(stop, best - 2)
         assert close > stop - 1e-9
-
-
-IMPOSSIBLE = [math.nan, math.inf, -math.inf, -1.0, 1e300, Decimal("sNaN"), Decimal("1e400"), 1e-300]
 
 
 def test_a_missing_stop_or_take_profit_is_refused() -> None:

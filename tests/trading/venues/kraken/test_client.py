@@ -281,13 +281,11 @@ def test_a_wrong_type_in_a_read_is_no_reason_to_ask_again(client: KrakenClient, 
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        ("EAPI:Invalid key", NotAuthorised),
-        ("EGeneral:Permission denied", NotAuthorised),
-        ("EAPI:Rate limit exceeded", RateLimited),
-        ("EGeneral:Temporary lockout", RateLimited),
+        ("EAPI:Invalid key", NotAuthorised), ("EGeneral:Permission denied", NotAuthorised),
+        ("EAPI:Rate limit exceeded", RateLimited), ("EGeneral:Temporary lockout", RateLimited),
         ("EQuery:Unknown asset", VenueRefused),
     ],
-)
+)  # fmt: skip
 def test_a_private_read_that_is_refused_is_not_repeated(
     client: KrakenClient, double: KrakenDouble, words: str, error: type[MarketloomError]
 ) -> None:
