@@ -1,8 +1,8 @@
 """A sandbox exchange with its REST API on a free port of this machine, and a client that signs as Kraken asks."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ from streaming.sandbox.model import Listing
 from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import GENEROUS, PRO, RateLimit, Rates, RateTier
 from streaming.sandbox.rest import routes
+from tests.streaming.sandbox.exchange_setup import TERMS
 from trading.fills import Costs
-from trading.margin.terms import MarginTerms
 from trading.market import Instrument, Pair
 from trading.orders import Side
 
@@ -31,24 +31,16 @@ BTC, XRP, XRP_BTC = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 START = datetime(2023, 11, 18, tzinfo=UTC)
 SERVER_START = 1_763_726_400.0  # 2025-11-21 12:00:00
 BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(2), "XRP": Decimal(10_000)}
-TERMS = MarginTerms(
-    opening_fee=Decimal("0.0002"),
-    rollover_fee=Decimal("0.0002"),
-    rollover_every=timedelta(hours=4),
-    call_level=Decimal("0.8"),
-    liquidation_level=Decimal("0.4"),
-    leverage=Decimal(3),
-)
 PRICES = {BTC: Decimal("36500.0"), XRP: Decimal("0.61000"), XRP_BTC: Decimal("0.00001671")}
 
 
-def listing(pair: Pair, price: str, least: str, least_cost: str, leverage: str, value: str) -> Listing:
+def listing(pair: Pair, price: str, minimum: str, minimum_cost: str, leverage: str, value: str) -> Listing:
     instrument = Instrument(
         pair=pair,
         price_increment=Decimal(price),
         quantity_increment=Decimal("0.00000001"),
-        minimum_quantity=Decimal(least),
-        minimum_cost=Decimal(least_cost),
+        minimum_quantity=Decimal(minimum),
+        minimum_cost=Decimal(minimum_cost),
         taker_fee=Decimal("0.004"),
         maker_fee=Decimal("0.0025"),
         maximum_leverage=Decimal(leverage),
@@ -76,8 +68,8 @@ class Clock:
         return self.now
 
 
-class Recorded:
-    """A few trades of each pair, one a minute: prices go up and down around where they began."""
+class TradeSource:
+    """One trade of each pair a minute; prices move up and down around where they began."""
 
     def __init__(self, minutes: int) -> None:
         self._ticks = [
@@ -104,8 +96,8 @@ class Recorded:
 
 
 @dataclass
-class Counter:
-    """What a test may ask, and what it may turn."""
+class RestApi:
+    """The REST API on a server of its own, a client of it, and everything behind it that a test controls."""
 
     client: TestClient
     gateway: OrderGateway
@@ -125,22 +117,22 @@ class Counter:
     def url(self) -> str:
         return str(self.client.make_url("")).rstrip("/")
 
-    async def get(self, method: str, **given: Any) -> dict[str, Any]:
-        """The whole answer to a public question."""
-        async with self.client.get(f"/0/public/{method}", params=given) as answer:
-            assert answer.status == 200
-            return await answer.json()
+    async def get(self, method: str, **fields: Any) -> dict[str, Any]:
+        """Return the whole response to a public request."""
+        async with self.client.get(f"/0/public/{method}", params=fields) as response:
+            assert response.status == 200
+            return await response.json()
 
-    async def ask(self, method: str, key: ApiKey | None = None, **given: Any) -> dict[str, Any]:
-        """The whole answer to a signed, form-encoded question; a name like close__price is close[price]."""
+    async def ask(self, method: str, key: ApiKey | None = None, **fields: Any) -> dict[str, Any]:
+        """Return the whole response to a signed form; a name like close__price is sent as close[price]."""
         self.nonce += 1
-        names = {name: name.replace("__", "[") + "]" if "__" in name else name for name in given}
-        fields = {"nonce": self.nonce, **{names[name]: value for name, value in given.items()}}
-        return await self.send(method, urlencode(fields).encode(), str(self.nonce), key)
+        named = {re.sub("(.+)__(.+)", r"\1[\2]", name): value for name, value in fields.items()}
+        body = urlencode({"nonce": self.nonce, **named}).encode()
+        return await self.send(method, body, str(self.nonce), key)
 
-    async def ask_json(self, method: str, **given: Any) -> dict[str, Any]:
+    async def ask_json(self, method: str, **fields: Any) -> dict[str, Any]:
         self.nonce += 1
-        body = json.dumps({"nonce": self.nonce, **given}).encode()
+        body = json.dumps({"nonce": self.nonce, **fields}).encode()
         return await self.send(method, body, str(self.nonce), content_type="application/json")
 
     async def send(
@@ -163,35 +155,35 @@ class Counter:
         key: ApiKey | None = None,
         content_type: str = "application/x-www-form-urlencoded",
     ) -> tuple[int, str, str]:
-        """HTTP status, content type and text of the answer to a rightly signed question."""
+        """Return HTTP status, content type and text of the response to a correctly signed request."""
         path, signer = f"/0/private/{method}", key or self.key
         headers = {
             "API-Key": signer.key,
             "API-Sign": signature(path, nonce, body, signer.secret),
             "Content-Type": content_type,
         }
-        async with self.client.post(path, data=body, headers=headers) as answer:
-            return answer.status, answer.content_type, await answer.text()
+        async with self.client.post(path, data=body, headers=headers) as response:
+            return response.status, response.content_type, await response.text()
 
-    async def result(self, method: str, **given: Any) -> Any:
-        """What a signed question was answered; it fails when there was an error."""
-        answer = await self.ask(method, **given)
-        assert answer["error"] == [], answer
-        return answer["result"]
+    async def result(self, method: str, **fields: Any) -> Any:
+        """Return the result of a signed request; fail when there was an error."""
+        response = await self.ask(method, **fields)
+        assert response["error"] == [], response
+        return response["result"]
 
-    async def refusal(self, method: str, **given: Any) -> str:
-        answer = await self.ask(method, **given)
-        assert list(answer) == ["error"], answer
-        [error] = answer["error"]
+    async def refusal(self, method: str, **fields: Any) -> str:
+        response = await self.ask(method, **fields)
+        assert list(response) == ["error"], response
+        [error] = response["error"]
         return error
 
-    async def placed(self, **changes: Any) -> str:
-        """The id of a new order: LIMIT, but for `changes`."""
+    async def place(self, **changes: Any) -> str:
+        """Place LIMIT with `changes` and return its id."""
         [order_id] = (await self.result("AddOrder", **{**LIMIT, **changes}))["txid"]
         return order_id
 
     def trade(self, pair: Pair, price: str, quantity: str = "0.5") -> None:
-        """The market moves by itself, a second later."""
+        """Apply a trade of the market, a second later."""
         at = self.exchange.market_now() + timedelta(seconds=1)
         self.market.advance_to(at)
         self.exchange.apply(Tick(pair, at, Decimal(price), Decimal(quantity), Side.BUY, "market"))
@@ -202,30 +194,20 @@ class Counter:
 
 
 @asynccontextmanager
-async def counter(
+async def serve_rest(
     folder: Path, tier: RateTier = PRO, public: RateLimit = GENEROUS, minutes: int = 180
-) -> AsyncIterator[Counter]:
+) -> AsyncIterator[RestApi]:
     clock = Clock()
     market = MarketClock(START + timedelta(minutes=minutes), 0, clock)
     with (
         closing(ExchangeStore(folder / "exchange.sqlite")) as store,
         closing(Keys(folder / "keys.sqlite", clock)) as keys,
     ):
-        exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, Recorded(minutes))
+        exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, TradeSource(minutes))
         exchange.open_account("ann", BALANCES)
         faults, rates = Faults(clock), Rates(tier, clock, public)
         gateway = OrderGateway(exchange, rates, faults, lambda: 0.0, clock)
         application = web.Application()
         application.add_routes(routes(gateway, keys, faults, TERMS, "USDT", clock))
         async with TestClient(TestServer(application)) as client:
-            yield Counter(client, gateway, keys, keys.issue("ann"), faults, rates, clock, market)
-
-
-def visit(folder: Path, scenario: Callable[[Counter], Awaitable[None]], **details: Any) -> None:
-    """Run one test's scenario at a fresh counter."""
-
-    async def run() -> None:
-        async with counter(folder, **details) as opened:
-            await scenario(opened)
-
-    asyncio.run(run())
+            yield RestApi(client, gateway, keys, keys.issue("ann"), faults, rates, clock, market)

@@ -7,21 +7,20 @@ import pytest
 
 from streaming.sandbox.keys import Permission
 from streaming.sandbox.rates import STARTER
-from tests.streaming.sandbox.rest_rig import LIMIT, Counter, visit
+from tests.streaming.sandbox.rest_rig import LIMIT, RestApi, serve_rest
+
+pytestmark = pytest.mark.anyio
 
 
-def test_a_token_for_the_stream_is_given_out(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = await counter.result("GetWebSocketsToken")
-        assert answer["expires"] == 900
-        assert len(base64.b64decode(answer["token"])) == 32
-        assert counter.keys.account_of(answer["token"]) == "ann"
-
-    visit(tmp_path, scenario)
+async def test_a_token_for_the_stream_is_given_out(api: RestApi) -> None:
+    answer = await api.result("GetWebSocketsToken")
+    assert answer["expires"] == 900
+    assert len(base64.b64decode(answer["token"])) == 32
+    assert api.keys.account_of(answer["token"]) == "ann"
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "error"),
+    ("method", "fields", "error"),
     [
         ("AddOrder", {**LIMIT, "volume": "100"}, "EOrder:Insufficient funds"),
         ("AddOrder", {**LIMIT, "price": "30000.05"}, "EOrder:Tick size check failed"),
@@ -49,70 +48,54 @@ def test_a_token_for_the_stream_is_given_out(tmp_path: Path) -> None:
         ("Withdraw", {}, "EGeneral:Unknown method"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_krakens_words(
-    tmp_path: Path, method: str, given: dict, error: str
+async def test_what_cannot_be_done_is_refused_in_krakens_words(
+    api: RestApi, method: str, fields: dict, error: str
 ) -> None:
-    async def scenario(counter: Counter) -> None:
-        assert await counter.refusal(method, **given) == error
-
-    visit(tmp_path, scenario)
+    assert await api.refusal(method, **fields) == error
 
 
-def test_a_key_may_only_do_what_it_was_made_for(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        reader = counter.keys.issue("ann", [Permission.QUERY_FUNDS])
-        assert (await counter.ask("Balance", key=reader))["error"] == []
-        for method, given in (("AddOrder", LIMIT), ("OpenOrders", {}), ("CancelAll", {})):
-            answer = await counter.ask(method, key=reader, **given)
-            assert answer == {"error": ["EGeneral:Permission denied"]}
-        canceller = counter.keys.issue("ann", [Permission.CANCEL])
-        assert (await counter.ask("CancelAll", key=canceller))["error"] == []
-
-    visit(tmp_path, scenario)
+async def test_a_key_may_only_do_what_it_was_made_for(api: RestApi) -> None:
+    reader = api.keys.issue("ann", [Permission.QUERY_FUNDS])
+    assert (await api.ask("Balance", key=reader))["error"] == []
+    for method, fields in (("AddOrder", LIMIT), ("OpenOrders", {}), ("CancelAll", {})):
+        answer = await api.ask(method, key=reader, **fields)
+        assert answer == {"error": ["EGeneral:Permission denied"]}
+    canceller = api.keys.issue("ann", [Permission.CANCEL])
+    assert (await api.ask("CancelAll", key=canceller))["error"] == []
 
 
-def test_a_nonce_is_good_for_one_request(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        assert (await counter.send("Balance", b"nonce=5", "5"))["error"] == []
-        for nonce in ("5", "4", "", "x"):
-            answer = await counter.send("Balance", f"nonce={nonce}".encode(), nonce)
-            assert answer == {"error": ["EAPI:Invalid nonce"]}
-
-    visit(tmp_path, scenario)
+async def test_a_nonce_is_good_for_one_request(api: RestApi) -> None:
+    assert (await api.send("Balance", b"nonce=5", "5"))["error"] == []
+    for nonce in ("5", "4", "", "x"):
+        answer = await api.send("Balance", f"nonce={nonce}".encode(), nonce)
+        assert answer == {"error": ["EAPI:Invalid nonce"]}
 
 
-def test_without_a_key_nothing_private_is_told(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        for call in (counter.client.post, counter.client.get):
-            async with call("/0/private/Balance") as answer:
-                assert await answer.json() == {"error": ["EAPI:Invalid key"]}
-        headers = {"API-Key": counter.key.key, "API-Sign": "AAAA"}
-        async with counter.client.post("/0/private/Balance", data="nonce=9", headers=headers) as answer:
-            assert await answer.json() == {"error": ["EAPI:Invalid signature"]}
-
-    visit(tmp_path, scenario)
+async def test_without_a_key_nothing_private_is_told(api: RestApi) -> None:
+    for call in (api.client.post, api.client.get):
+        async with call("/0/private/Balance") as answer:
+            assert await answer.json() == {"error": ["EAPI:Invalid key"]}
+    headers = {"API-Key": api.key.key, "API-Sign": "AAAA"}
+    async with api.client.post("/0/private/Balance", data="nonce=9", headers=headers) as answer:
+        assert await answer.json() == {"error": ["EAPI:Invalid signature"]}
 
 
-def test_private_calls_use_up_their_counter_and_orders_do_not(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
+async def test_private_calls_use_up_their_counter_and_orders_do_not(tmp_path: Path) -> None:
+    async with serve_rest(tmp_path, tier=STARTER) as api:
         for _ in range(7):
-            await counter.result("TradesHistory")  # two each
-        await counter.result("Balance")
-        assert await counter.refusal("Balance") == "EAPI:Rate limit exceeded"
-        order_id = await counter.placed()
-        await counter.result("CancelOrder", txid=order_id)
-        counter.pass_time(4)
-        await counter.result("Balance")
-
-    visit(tmp_path, scenario, tier=STARTER)
+            await api.result("TradesHistory")  # two each
+        await api.result("Balance")
+        assert await api.refusal("Balance") == "EAPI:Rate limit exceeded"
+        order_id = await api.place()
+        await api.result("CancelOrder", txid=order_id)
+        api.pass_time(4)
+        await api.result("Balance")
 
 
-def test_orders_use_up_the_counter_of_their_pair(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
+async def test_orders_use_up_the_counter_of_their_pair(tmp_path: Path) -> None:
+    async with serve_rest(tmp_path, tier=STARTER) as api:
         for _ in range(6):
-            await counter.result("CancelOrder", txid=await counter.placed())  # nine each
-        order_id = await counter.placed()
-        assert await counter.refusal("CancelOrder", txid=order_id) == "EOrder:Rate limit exceeded"
-        await counter.placed(pair="XRPUSDT", price="0.3", volume="100")
-
-    visit(tmp_path, scenario, tier=STARTER)
+            await api.result("CancelOrder", txid=await api.place())  # nine each
+        order_id = await api.place()
+        assert await api.refusal("CancelOrder", txid=order_id) == "EOrder:Rate limit exceeded"
+        await api.place(pair="XRPUSDT", price="0.3", volume="100")

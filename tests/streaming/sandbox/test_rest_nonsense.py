@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
@@ -12,9 +11,17 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.rates import RateLimit, RateTier
 from streaming.sandbox.rest import private, public
-from tests.streaming.sandbox.rest_rig import Counter, counter, visit
+from tests.streaming.sandbox.rest_rig import RestApi, serve_rest
+
+pytestmark = pytest.mark.anyio
 
 ENDLESS = RateLimit(1e9, 1e9)
+UNLIMITED = RateTier("unlimited", ENDLESS, ENDLESS)
+MANY = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 FIELDS = [
     *("pair", "asset", "aclass", "info", "interval", "since", "count", "type", "ordertype"),
     *("volume", "price", "price2", "leverage", "oflags", "timeinforce", "expiretm", "starttm", "deadline"),
@@ -100,43 +107,34 @@ def is_envelope(answer: dict[str, Any]) -> bool:
     )
 
 
-async def answered(open_counter: Counter, method: str, fields: dict[str, Any], form: str) -> dict[str, Any]:
+async def respond(api: RestApi, method: str, fields: dict[str, Any], form: str) -> dict[str, Any]:
     if method in public.CALLS:
         query = "&".join(f"{quote(name)}={quote(value)}" for name, value in fields.items())
-        async with open_counter.client.get(f"/0/public/{method}?{query}") as answer:
+        async with api.client.get(f"/0/public/{method}?{query}") as answer:
             assert answer.status == 200
             return await answer.json()
-    open_counter.nonce += 1
-    nonce = str(open_counter.nonce)
+    api.nonce += 1
+    nonce = str(api.nonce)
     if form == "json":
         body = json.dumps({"nonce": nonce, **fields}).encode()
-        return await open_counter.send(method, body, nonce, content_type="application/json")
-    return await open_counter.send(method, urlencode({"nonce": nonce, **fields}).encode(), nonce)
+        return await api.send(method, body, nonce, content_type="application/json")
+    return await api.send(method, urlencode({"nonce": nonce, **fields}).encode(), nonce)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 @given(REQUESTS)
-def test_any_request_is_answered_in_krakens_words(tmp_path_factory, requests: list[tuple]) -> None:
-    async def scenario(opened: Counter) -> None:
+async def test_any_request_is_answered_in_krakens_words(tmp_path_factory, requests: list[tuple]) -> None:
+    async with serve_rest(tmp_path_factory.mktemp("rest"), UNLIMITED, ENDLESS) as api:
         for method, fields, form in requests:
-            assert is_envelope(await answered(opened, method, fields, form))
-
-    visit(
-        tmp_path_factory.mktemp("counter"),
-        scenario,
-        tier=RateTier("endless", ENDLESS, ENDLESS),
-        public=ENDLESS,
-    )
+            assert is_envelope(await respond(api, method, fields, form))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MANY
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ODD, max_size=5), max_size=8))
-def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: list[dict]) -> None:
-    async def scenario(opened: Counter) -> None:
+async def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: list[dict]) -> None:
+    async with serve_rest(tmp_path_factory.mktemp("rest"), UNLIMITED) as api:
         for body in bodies:
-            assert is_envelope(await answered(opened, "AddOrder", body, "json"))
-
-    visit(tmp_path_factory.mktemp("counter"), scenario, tier=RateTier("endless", ENDLESS, ENDLESS))
+            assert is_envelope(await respond(api, "AddOrder", body, "json"))
 
 
 @pytest.mark.parametrize(
@@ -159,29 +157,23 @@ def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: list[di
     ],
 )
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
-def test_bytes_that_mean_nothing_are_refused(tmp_path: Path, body: bytes, kind: str) -> None:
-    async def scenario(opened: Counter) -> None:
-        answer = await opened.send("Balance", body, "1", content_type=kind)
-        assert is_envelope(answer)
-        assert answer["error"]
-
-    visit(tmp_path, scenario)
+async def test_bytes_that_mean_nothing_are_refused(api: RestApi, body: bytes, kind: str) -> None:
+    answer = await api.send("Balance", body, "1", content_type=kind)
+    assert is_envelope(answer)
+    assert answer["error"]
 
 
-def test_headers_that_mean_nothing_are_refused(tmp_path: Path) -> None:
-    async def scenario(opened: Counter) -> None:
-        reader, writer = await asyncio.open_connection(opened.client.host, opened.client.port)
-        writer.write(
-            b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nAPI-Key: \xff\xfe\r\nAPI-Sign: \xe9\r\n"
-            b"Content-Length: 7\r\nConnection: close\r\n\r\nnonce=1"
-        )
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        assert answer.startswith(b"HTTP/1.1 200 OK")
-        assert answer.endswith(b'{"error": ["EAPI:Invalid key"]}')
-
-    visit(tmp_path, scenario)
+async def test_headers_that_mean_nothing_are_refused(api: RestApi) -> None:
+    reader, writer = await asyncio.open_connection(api.client.host, api.client.port)
+    writer.write(
+        b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nAPI-Key: \xff\xfe\r\nAPI-Sign: \xe9\r\n"
+        b"Content-Length: 7\r\nConnection: close\r\n\r\nnonce=1"
+    )
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b'{"error": ["EAPI:Invalid key"]}')
 
 
 @pytest.mark.parametrize("path", ["/0/private/Balance", "/0/public/Time"])
@@ -193,32 +185,26 @@ def test_headers_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         {"Content-Type": ";;;"},
     ],
 )
-def test_a_body_that_is_not_what_its_header_says_is_refused(
-    tmp_path: Path, path: str, header: dict[str, str]
+async def test_a_body_that_is_not_what_its_header_says_is_refused(
+    api: RestApi, path: str, header: dict[str, str]
 ) -> None:
-    async def scenario(opened: Counter) -> None:
-        headers = "".join(f"{name}: {value}\r\n" for name, value in header.items())
-        status, answer = await spoken(opened, f"POST {path}", headers, b"{garbage")
-        assert status == 200
-        assert answer == {"error": ["EGeneral:Invalid arguments"]}
-
-    visit(tmp_path, scenario)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in header.items())
+    status, answer = await send_raw(api, f"POST {path}", headers, b"{garbage")
+    assert status == 200
+    assert answer == {"error": ["EGeneral:Invalid arguments"]}
 
 
-def test_a_fault_of_our_own_is_told_as_one_and_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_fault_of_our_own_is_told_as_one_and_logged(
+    api: RestApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> NoReturn:
         raise ZeroDivisionError("ours")
 
-    async def scenario(opened: Counter) -> None:
-        monkeypatch.setattr(opened.exchange, "balances", broken)
-        monkeypatch.setattr(opened.exchange, "book", broken)
-        assert await opened.refusal("Balance") == "EGeneral:Internal error"
-        assert await opened.get("Depth", pair="XBTUSDT") == {"error": ["EGeneral:Internal error"]}
-        assert (await opened.get("Time"))["error"] == []
-
-    visit(tmp_path, scenario)
+    monkeypatch.setattr(api.exchange, "balances", broken)
+    monkeypatch.setattr(api.exchange, "book", broken)
+    assert await api.refusal("Balance") == "EGeneral:Internal error"
+    assert await api.get("Depth", pair="XBTUSDT") == {"error": ["EGeneral:Internal error"]}
+    assert (await api.get("Time"))["error"] == []
     assert [record.message for record in caplog.records] == [
         "sandbox: Balance failed",
         "sandbox: Depth failed",
@@ -226,9 +212,9 @@ def test_a_fault_of_our_own_is_told_as_one_and_logged(
     assert "ZeroDivisionError: ours" in caplog.text
 
 
-async def spoken(opened: Counter, what: str, headers: str, body: bytes) -> tuple[int, Any]:
-    """HTTP as no client library would write it."""
-    reader, writer = await asyncio.open_connection(opened.client.host, opened.client.port)
+async def send_raw(api: RestApi, what: str, headers: str, body: bytes) -> tuple[int, Any]:
+    """Send a request that no client library would write; return the status and the JSON of the response."""
+    reader, writer = await asyncio.open_connection(api.client.host, api.client.port)
     head = f"{what} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
     writer.write(head.encode() + body)
     answer = await reader.read()
@@ -239,22 +225,15 @@ async def spoken(opened: Counter, what: str, headers: str, body: bytes) -> tuple
 
 
 @pytest.mark.parametrize("path", ["/0/public/", "/0/public/%00", "/0/private/..%2fBalance", "/0/public/ü"])
-def test_a_method_that_is_none_is_unknown(tmp_path: Path, path: str) -> None:
-    async def scenario(opened: Counter) -> None:
-        async with opened.client.get(path) as answer:
-            assert answer.status in (200, 404)
-            if answer.status == 200:
-                assert await answer.json() == {"error": ["EGeneral:Unknown method"]}
-
-    visit(tmp_path, scenario)
+async def test_a_method_that_is_none_is_unknown(api: RestApi, path: str) -> None:
+    async with api.client.get(path) as answer:
+        assert answer.status in (200, 404)
+        if answer.status == 200:
+            assert await answer.json() == {"error": ["EGeneral:Unknown method"]}
 
 
-def test_an_order_of_a_stranger_s_json_does_not_reach_the_book(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with counter(tmp_path) as opened:
-            body = {"pair": ["XBTUSDT"], "type": "buy", "ordertype": "limit", "volume": True, "price": {}}
-            answer = await opened.ask_json("AddOrder", **body)
-            assert answer == {"error": ["EGeneral:Invalid arguments:pair"]}
-            assert opened.exchange.open_orders("ann") == []
-
-    asyncio.run(run())
+async def test_an_order_with_json_values_of_other_types_does_not_reach_the_book(api: RestApi) -> None:
+    body = {"pair": ["XBTUSDT"], "type": "buy", "ordertype": "limit", "volume": True, "price": {}}
+    answer = await api.ask_json("AddOrder", **body)
+    assert answer == {"error": ["EGeneral:Invalid arguments:pair"]}
+    assert api.exchange.open_orders("ann") == []

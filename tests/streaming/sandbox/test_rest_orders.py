@@ -1,57 +1,55 @@
 """Orders are placed, changed and cancelled, and told in Kraken's words."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.streaming.sandbox.rest_rig import BTC, LIMIT, MARKET, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, LIMIT, MARKET, RestApi
+
+pytestmark = pytest.mark.anyio
 
 
-async def opened(counter: Counter, order_id: str) -> dict[str, Any]:
-    return (await counter.result("OpenOrders", trades="true"))["open"][order_id]
+async def opened(api: RestApi, order_id: str) -> dict[str, Any]:
+    return (await api.result("OpenOrders", trades="true"))["open"][order_id]
 
 
-def test_an_order_rests_and_is_told_in_krakens_words(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = await counter.result("AddOrder", **LIMIT, userref=7)
-        assert answer["descr"] == {"order": "buy 0.50000000 XBTUSDT @ limit 30000.0"}
-        [order_id] = answer["txid"]
-        order = await opened(counter, order_id)
-        assert isinstance(order.pop("opentm"), float)
-        assert order == {
-            "refid": None,
-            "userref": 7,
-            "status": "open",
-            "starttm": 0,
-            "expiretm": 0,
-            "descr": {
-                "pair": "XBTUSDT",
-                "aclass": "forex",
-                "type": "buy",
-                "ordertype": "limit",
-                "price": "30000.0",
-                "price2": "0",
-                "leverage": "none",
-                "order": "buy 0.50000000 XBTUSDT @ limit 30000.0",
-                "close": "",
-            },
-            "vol": "0.50000000",
-            "vol_exec": "0.00000000",
-            "cost": "0.00000",
-            "fee": "0.00000",
-            "price": "0.00000",
-            "stopprice": "0.00000",
-            "limitprice": "0.00000",
-            "misc": "",
-            "oflags": "fciq",
-        }
-
-    visit(tmp_path, scenario)
+async def test_an_order_rests_and_is_told_in_krakens_words(api: RestApi) -> None:
+    answer = await api.result("AddOrder", **LIMIT, userref=7)
+    assert answer["descr"] == {"order": "buy 0.50000000 XBTUSDT @ limit 30000.0"}
+    [order_id] = answer["txid"]
+    order = await opened(api, order_id)
+    assert isinstance(order.pop("opentm"), float)
+    assert order == {
+        "refid": None,
+        "userref": 7,
+        "status": "open",
+        "starttm": 0,
+        "expiretm": 0,
+        "descr": {
+            "pair": "XBTUSDT",
+            "aclass": "forex",
+            "type": "buy",
+            "ordertype": "limit",
+            "price": "30000.0",
+            "price2": "0",
+            "leverage": "none",
+            "order": "buy 0.50000000 XBTUSDT @ limit 30000.0",
+            "close": "",
+        },
+        "vol": "0.50000000",
+        "vol_exec": "0.00000000",
+        "cost": "0.00000",
+        "fee": "0.00000",
+        "price": "0.00000",
+        "stopprice": "0.00000",
+        "limitprice": "0.00000",
+        "misc": "",
+        "oflags": "fciq",
+    }
 
 
 @pytest.mark.parametrize(
-    ("given", "words", "close"),
+    ("fields", "words", "close"),
     [
         ({"ordertype": "market", "price": ""}, "buy 0.50000000 XBTUSDT @ market", None),
         (
@@ -86,166 +84,133 @@ def test_an_order_rests_and_is_told_in_krakens_words(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_every_kind_of_order_is_described(tmp_path: Path, given: dict, words: str, close: str | None) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = await counter.result("AddOrder", **{**LIMIT, **given}, validate="true")
-        assert answer == {"descr": {"order": words, **({"close": close} if close else {})}}
-        assert (await counter.result("OpenOrders"))["open"] == {}
-        placed = await counter.result("AddOrder", **{**LIMIT, **given})
-        assert placed["descr"] == answer["descr"]
-
-    visit(tmp_path, scenario)
-
-
-def test_an_order_can_be_amended_in_place(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        order_id = await counter.placed(cl_ord_id="mine")
-        answer = await counter.result("AmendOrder", cl_ord_id="mine", limit_price="31000.5", order_qty="0.4")
-        assert list(answer) == ["amend_id"]
-        assert answer["amend_id"].startswith("T")
-        order = await opened(counter, order_id)
-        assert (order["descr"]["price"], order["vol"]) == ("31000.5", "0.40000000")
-        await counter.result("AmendOrder", txid=order_id, limit_price="30000")
-        assert (await opened(counter, order_id))["descr"]["price"] == "30000.0"
-
-    visit(tmp_path, scenario)
+async def test_every_kind_of_order_is_described(
+    api: RestApi, fields: dict, words: str, close: str | None
+) -> None:
+    answer = await api.result("AddOrder", **{**LIMIT, **fields}, validate="true")
+    assert answer == {"descr": {"order": words, **({"close": close} if close else {})}}
+    assert (await api.result("OpenOrders"))["open"] == {}
+    placed = await api.result("AddOrder", **{**LIMIT, **fields})
+    assert placed["descr"] == answer["descr"]
 
 
-def test_an_edited_order_is_another_one(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        old = await counter.placed()
-        answer = await counter.result("EditOrder", txid=old, pair="XBTUSDT", price="30500", volume="0.25")
-        new = answer.pop("txid")
-        assert new != old
-        assert answer == {
-            "status": "ok",
-            "descr": {"order": "buy 0.25000000 XBTUSDT @ limit 30500.0"},
-            "originaltxid": old,
-            "volume": "0.25000000",
-            "price": "30500.0",
-            "price2": "0",
-            "orders_cancelled": 1,
-        }
-        assert list((await counter.result("OpenOrders"))["open"]) == [new]
-        assert (await counter.result("QueryOrders", txid=old))[old]["status"] == "canceled"
+async def test_an_order_can_be_amended_in_place(api: RestApi) -> None:
+    order_id = await api.place(cl_ord_id="mine")
+    answer = await api.result("AmendOrder", cl_ord_id="mine", limit_price="31000.5", order_qty="0.4")
+    assert list(answer) == ["amend_id"]
+    assert answer["amend_id"].startswith("T")
+    order = await opened(api, order_id)
+    assert (order["descr"]["price"], order["vol"]) == ("31000.5", "0.40000000")
+    await api.result("AmendOrder", txid=order_id, limit_price="30000")
+    assert (await opened(api, order_id))["descr"]["price"] == "30000.0"
 
-    visit(tmp_path, scenario)
+
+async def test_an_edited_order_is_another_one(api: RestApi) -> None:
+    old = await api.place()
+    answer = await api.result("EditOrder", txid=old, pair="XBTUSDT", price="30500", volume="0.25")
+    new = answer.pop("txid")
+    assert new != old
+    assert answer == {
+        "status": "ok",
+        "descr": {"order": "buy 0.25000000 XBTUSDT @ limit 30500.0"},
+        "originaltxid": old,
+        "volume": "0.25000000",
+        "price": "30500.0",
+        "price2": "0",
+        "orders_cancelled": 1,
+    }
+    assert list((await api.result("OpenOrders"))["open"]) == [new]
+    assert (await api.result("QueryOrders", txid=old))[old]["status"] == "canceled"
 
 
 @pytest.mark.parametrize("by", ["txid", "userref", "cl_ord_id"])
-def test_an_order_is_cancelled_by_any_of_its_names(tmp_path: Path, by: str) -> None:
-    async def scenario(counter: Counter) -> None:
-        given = {"userref": {"userref": 77}, "cl_ord_id": {"cl_ord_id": "mine"}}.get(by, {})
-        order_id = await counter.placed(**given)
-        reference = {"txid": order_id, "userref": "77"}.get(by)
-        name = {"cl_ord_id": "mine"} if reference is None else {"txid": reference}
-        assert await counter.result("CancelOrder", **name) == {"count": 1}
-        order = (await counter.result("ClosedOrders"))["closed"][order_id]
-        assert (order["status"], order["reason"]) == ("canceled", "User requested")
-        assert order["closetm"] >= order["opentm"]
-        assert await counter.refusal("CancelOrder", **name) == "EOrder:Unknown order"
-
-    visit(tmp_path, scenario)
+async def test_an_order_is_cancelled_by_any_of_its_names(api: RestApi, by: str) -> None:
+    fields = {"userref": {"userref": 77}, "cl_ord_id": {"cl_ord_id": "mine"}}.get(by, {})
+    order_id = await api.place(**fields)
+    reference = {"txid": order_id, "userref": "77"}.get(by)
+    name = {"cl_ord_id": "mine"} if reference is None else {"txid": reference}
+    assert await api.result("CancelOrder", **name) == {"count": 1}
+    order = (await api.result("ClosedOrders"))["closed"][order_id]
+    assert (order["status"], order["reason"]) == ("canceled", "User requested")
+    assert order["closetm"] >= order["opentm"]
+    assert await api.refusal("CancelOrder", **name) == "EOrder:Unknown order"
 
 
-def test_everything_is_cancelled_at_once(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        await counter.placed()
-        await counter.placed()
-        assert await counter.result("CancelAll") == {"count": 2}
-        assert (await counter.result("OpenOrders"))["open"] == {}
-
-    visit(tmp_path, scenario)
+async def test_everything_is_cancelled_at_once(api: RestApi) -> None:
+    await api.place()
+    await api.place()
+    assert await api.result("CancelAll") == {"count": 2}
+    assert (await api.result("OpenOrders"))["open"] == {}
 
 
-def test_the_dead_mans_switch_cancels_unless_it_is_pressed_again(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        await counter.placed()
-        assert await counter.result("CancelAllOrdersAfter", timeout=60) == {
-            "currentTime": "2025-11-21T12:00:00Z",
-            "triggerTime": "2025-11-21T12:01:00Z",
-        }
-        counter.pass_time(59)
-        await counter.result("CancelAllOrdersAfter", timeout=60)
-        counter.pass_time(59)
-        assert len((await counter.result("OpenOrders"))["open"]) == 1
-        counter.pass_time(2)
-        assert (await counter.result("OpenOrders"))["open"] == {}
-        await counter.placed()
-        assert (await counter.result("CancelAllOrdersAfter", timeout=0))["triggerTime"] == "0"
-        counter.pass_time(3600)
-        assert len((await counter.result("OpenOrders"))["open"]) == 1
-
-    visit(tmp_path, scenario)
+async def test_the_dead_mans_switch_cancels_unless_it_is_pressed_again(api: RestApi) -> None:
+    await api.place()
+    assert await api.result("CancelAllOrdersAfter", timeout=60) == {
+        "currentTime": "2025-11-21T12:00:00Z",
+        "triggerTime": "2025-11-21T12:01:00Z",
+    }
+    api.pass_time(59)
+    await api.result("CancelAllOrdersAfter", timeout=60)
+    api.pass_time(59)
+    assert len((await api.result("OpenOrders"))["open"]) == 1
+    api.pass_time(2)
+    assert (await api.result("OpenOrders"))["open"] == {}
+    await api.place()
+    assert (await api.result("CancelAllOrdersAfter", timeout=0))["triggerTime"] == "0"
+    api.pass_time(3600)
+    assert len((await api.result("OpenOrders"))["open"]) == 1
 
 
-def test_json_places_the_same_order(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = await counter.ask_json(
-            "AddOrder",
-            pair="XBT/USDT",
-            type="buy",
-            ordertype="limit",
-            volume=0.5,
-            price="30000",
-            close={"ordertype": "limit", "price": "31000"},
-        )
-        assert answer["error"] == []
-        assert answer["result"]["descr"] == {
-            "order": "buy 0.50000000 XBTUSDT @ limit 30000.0",
-            "close": "close position @ limit 31000.0",
-        }
-
-    visit(tmp_path, scenario)
+async def test_json_places_the_same_order(api: RestApi) -> None:
+    answer = await api.ask_json(
+        "AddOrder",
+        pair="XBT/USDT",
+        type="buy",
+        ordertype="limit",
+        volume=0.5,
+        price="30000",
+        close={"ordertype": "limit", "price": "31000"},
+    )
+    assert answer["error"] == []
+    assert answer["result"]["descr"] == {
+        "order": "buy 0.50000000 XBTUSDT @ limit 30000.0",
+        "close": "close position @ limit 31000.0",
+    }
 
 
-def test_a_filled_order_places_its_close(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        counter.trade(BTC, "36500.0")
-        parent = await counter.placed(
-            **{**MARKET, "price": ""}, close__ordertype="stop-loss", close__price="35000"
-        )
-        [(close_id, close)] = (await counter.result("OpenOrders"))["open"].items()
-        assert close_id != parent
-        assert close["refid"] == parent
-        assert close["descr"]["order"] == "sell 0.10000000 XBTUSDT @ stop loss 35000.0"
-        assert (close["stopprice"], close["trigger"]) == ("35000.00000", "last")
-
-    visit(tmp_path, scenario)
+async def test_a_filled_order_places_its_close(api: RestApi) -> None:
+    api.trade(BTC, "36500.0")
+    parent = await api.place(**{**MARKET, "price": ""}, close__ordertype="stop-loss", close__price="35000")
+    [(close_id, close)] = (await api.result("OpenOrders"))["open"].items()
+    assert close_id != parent
+    assert close["refid"] == parent
+    assert close["descr"]["order"] == "sell 0.10000000 XBTUSDT @ stop loss 35000.0"
+    assert (close["stopprice"], close["trigger"]) == ("35000.00000", "last")
 
 
-def test_an_order_must_arrive_before_its_deadline(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        assert (
-            await counter.refusal("AddOrder", **LIMIT, deadline="2025-11-21T12:00:01Z")
-            == "EGeneral:Invalid arguments:deadline"
-        )
-        await counter.result("AddOrder", **LIMIT, deadline="2025-11-21T12:00:05Z")
-
-    visit(tmp_path, scenario)
+async def test_an_order_must_arrive_before_its_deadline(api: RestApi) -> None:
+    assert (
+        await api.refusal("AddOrder", **LIMIT, deadline="2025-11-21T12:00:01Z")
+        == "EGeneral:Invalid arguments:deadline"
+    )
+    await api.result("AddOrder", **LIMIT, deadline="2025-11-21T12:00:05Z")
 
 
-def test_a_cancel_by_one_kind_of_name_leaves_the_orders_of_another(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        numbered = await counter.placed(userref=42)
-        named = await counter.placed(cl_ord_id="43")
-        assert await counter.refusal("CancelOrder", cl_ord_id="42") == "EOrder:Unknown order"
-        assert await counter.refusal("CancelOrder", txid="43") == "EOrder:Unknown order"
-        assert list((await counter.result("OpenOrders"))["open"]) == [numbered, named]
-        assert await counter.result("CancelOrder", cl_ord_id="43") == {"count": 1}
-        assert await counter.result("CancelOrder", txid="42") == {"count": 1}
-
-    visit(tmp_path, scenario)
+async def test_a_cancel_by_one_kind_of_name_leaves_the_orders_of_another(api: RestApi) -> None:
+    numbered = await api.place(userref=42)
+    named = await api.place(cl_ord_id="43")
+    assert await api.refusal("CancelOrder", cl_ord_id="42") == "EOrder:Unknown order"
+    assert await api.refusal("CancelOrder", txid="43") == "EOrder:Unknown order"
+    assert list((await api.result("OpenOrders"))["open"]) == [numbered, named]
+    assert await api.result("CancelOrder", cl_ord_id="43") == {"count": 1}
+    assert await api.result("CancelOrder", txid="42") == {"count": 1}
 
 
 @pytest.mark.parametrize(
-    "given", [{"cl_ord_id": "mine"}, {"close__ordertype": "limit", "close__price": "31000"}]
+    "fields", [{"cl_ord_id": "mine"}, {"close__ordertype": "limit", "close__price": "31000"}]
 )
-def test_an_order_that_kraken_would_not_edit_stays_as_it_is(tmp_path: Path, given: dict) -> None:
-    async def scenario(counter: Counter) -> None:
-        order_id = await counter.placed(**given)
-        asked = {"txid": order_id, "pair": "XBTUSDT", "price": "30500"}
-        assert await counter.refusal("EditOrder", **asked) == "EOrder:Order not editable"
-        assert (await opened(counter, order_id))["descr"]["price"] == "30000.0"
-
-    visit(tmp_path, scenario)
+async def test_an_order_that_kraken_would_not_edit_stays_as_it_is(api: RestApi, fields: dict) -> None:
+    order_id = await api.place(**fields)
+    asked = {"txid": order_id, "pair": "XBTUSDT", "price": "30500"}
+    assert await api.refusal("EditOrder", **asked) == "EOrder:Order not editable"
+    assert (await opened(api, order_id))["descr"]["price"] == "30000.0"

@@ -7,14 +7,16 @@ import pytest
 
 from streaming.sandbox.rates import RateLimit
 from tests.streaming.sandbox.recorded import differences, recorded
-from tests.streaming.sandbox.rest_rig import BTC, START, XRP, Counter, visit
+from tests.streaming.sandbox.rest_rig import BTC, START, XRP, RestApi, serve_rest
 from trading.market import PairStatus
+
+pytestmark = pytest.mark.anyio
 
 MINUTES = 800  # more than the 721 rows of one answer
 
 
 @pytest.mark.parametrize(
-    ("method", "file", "given"),
+    ("method", "file", "fields"),
     [
         ("AssetPairs", "kraken_http_asset_pairs.json", {"pair": "XBTUSDT"}),
         ("Ticker", "kraken_http_ticker.json", {"pair": "XBTUSDT"}),
@@ -24,18 +26,15 @@ MINUTES = 800  # more than the 721 rows of one answer
         ("SystemStatus", "kraken_http_system_status.json", {}),
     ],
 )
-def test_an_answer_has_the_shape_of_the_recorded_one(
-    tmp_path: Path, method: str, file: str, given: dict
+async def test_an_answer_has_the_shape_of_the_recorded_one(
+    tmp_path: Path, method: str, file: str, fields: dict
 ) -> None:
     real = recorded(file)
-
-    async def scenario(counter: Counter) -> None:
-        ours = await counter.get(method, **given)
+    async with serve_rest(tmp_path, minutes=MINUTES) as api:
+        ours = await api.get(method, **fields)
         assert differences(real, ours) == []
         if method in ("OHLC", "Depth"):
             assert [len(rows) for rows in _rows(ours)] == [len(rows) for rows in _rows(real)]
-
-    visit(tmp_path, scenario, minutes=MINUTES)
 
 
 def _rows(answer: dict) -> list[list]:
@@ -43,53 +42,43 @@ def _rows(answer: dict) -> list[list]:
     return list(found.values()) if isinstance(found, dict) else [found]
 
 
-def test_an_asset_pair_has_every_field_of_the_older_recording(tmp_path: Path) -> None:
+async def test_an_asset_pair_has_every_field_of_the_older_recording(api: RestApi) -> None:
     real = recorded("kraken_AssetPairs_2021-04-17.json")["result"]
-
-    async def scenario(counter: Counter) -> None:
-        ours = (await counter.get("AssetPairs"))["result"]
-        assert list(ours) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
-        for key, pair in ours.items():
-            old = {name: value for name, value in pair.items() if name in real[key]}
-            wanted = {name: value for name, value in real[key].items() if name != "ordermin"}
-            old.pop("ordermin")
-            assert differences(wanted, old, key) == []
-
-    visit(tmp_path, scenario)
+    ours = (await api.get("AssetPairs"))["result"]
+    assert list(ours) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
+    for key, pair in ours.items():
+        old = {name: value for name, value in pair.items() if name in real[key]}
+        wanted = {name: value for name, value in real[key].items() if name != "ordermin"}
+        old.pop("ordermin")
+        assert differences(wanted, old, key) == []
 
 
-def test_the_clock_tells_server_time(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        assert await counter.get("Time") == {
-            "error": [],
-            "result": {"unixtime": 1763726400, "rfc1123": "Fri, 21 Nov 25 12:00:00 +0000"},
+async def test_the_clock_tells_server_time(api: RestApi) -> None:
+    assert await api.get("Time") == {
+        "error": [],
+        "result": {"unixtime": 1763726400, "rfc1123": "Fri, 21 Nov 25 12:00:00 +0000"},
+    }
+
+
+async def test_assets_are_called_as_kraken_calls_them(api: RestApi) -> None:
+    everything = (await api.get("Assets"))["result"]
+    assert {key: asset["altname"] for key, asset in everything.items()} == {
+        "XXBT": "XBT",
+        "USDT": "USDT",
+        "XXRP": "XRP",
+    }
+    one = (await api.get("Assets", asset="BTC"))["result"]
+    assert one == {
+        "XXBT": {
+            "aclass": "currency",
+            "altname": "XBT",
+            "decimals": 10,
+            "display_decimals": 5,
+            "collateral_value": 1,
+            "status": "enabled",
         }
-
-    visit(tmp_path, scenario)
-
-
-def test_assets_are_called_as_kraken_calls_them(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        everything = (await counter.get("Assets"))["result"]
-        assert {key: asset["altname"] for key, asset in everything.items()} == {
-            "XXBT": "XBT",
-            "USDT": "USDT",
-            "XXRP": "XRP",
-        }
-        one = (await counter.get("Assets", asset="BTC"))["result"]
-        assert one == {
-            "XXBT": {
-                "aclass": "currency",
-                "altname": "XBT",
-                "decimals": 10,
-                "display_decimals": 5,
-                "collateral_value": 1,
-                "status": "enabled",
-            }
-        }
-        assert await counter.get("Assets", asset="NOPE") == {"error": ["EQuery:Unknown asset"]}
-
-    visit(tmp_path, scenario)
+    }
+    assert await api.get("Assets", asset="NOPE") == {"error": ["EQuery:Unknown asset"]}
 
 
 @pytest.mark.parametrize(
@@ -100,106 +89,82 @@ def test_assets_are_called_as_kraken_calls_them(tmp_path: Path) -> None:
         ("margin", {"margin_call", "margin_stop"}),
     ],
 )
-def test_a_part_of_a_pair_can_be_asked_for(tmp_path: Path, part: str, fields: set[str]) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = (await counter.get("AssetPairs", info=part, pair="XBT/USDT,XXRPXXBT"))["result"]
-        assert list(answer) == ["XBTUSDT", "XXRPXXBT"]
-        assert all(set(pair) == fields for pair in answer.values())
-
-    visit(tmp_path, scenario)
+async def test_a_part_of_a_pair_can_be_asked_for(api: RestApi, part: str, fields: set[str]) -> None:
+    answer = (await api.get("AssetPairs", info=part, pair="XBT/USDT,XXRPXXBT"))["result"]
+    assert list(answer) == ["XBTUSDT", "XXRPXXBT"]
+    assert all(set(pair) == fields for pair in answer.values())
 
 
-def test_a_pair_that_lends_nothing_has_no_leverage_and_no_limits(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        pair = (await counter.get("AssetPairs", pair="XRPXBT"))["result"]["XXRPXXBT"]
-        assert pair["leverage_buy"] == []
-        assert "long_position_limit" not in pair
-        assert (pair["ordermin"], pair["costmin"], pair["tick_size"]) == ("2", "0.00002", "0.00000001")
-
-    visit(tmp_path, scenario)
+async def test_a_pair_that_lends_nothing_has_no_leverage_and_no_limits(api: RestApi) -> None:
+    pair = (await api.get("AssetPairs", pair="XRPXBT"))["result"]["XXRPXXBT"]
+    assert pair["leverage_buy"] == []
+    assert "long_position_limit" not in pair
+    assert (pair["ordermin"], pair["costmin"], pair["tick_size"]) == ("2", "0.00002", "0.00000001")
 
 
-def test_candles_after_the_last_committed_one_are_those_still_to_come(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        first = (await counter.get("OHLC", pair="XBTUSDT"))["result"]
-        rows, last = first["XBTUSDT"], first["last"]
-        assert last == rows[-2][0]
-        again = (await counter.get("OHLC", pair="XBTUSDT", since=last))["result"]["XBTUSDT"]
-        assert again == rows[-1:]
-        later = (await counter.get("OHLC", pair="XBTUSDT", since=2_000_000_000))["result"]["XBTUSDT"]
-        assert later == rows[-1:]  # the candle that is not over is always there
-
-    visit(tmp_path, scenario)
+async def test_candles_after_the_last_committed_one_are_those_still_to_come(api: RestApi) -> None:
+    first = (await api.get("OHLC", pair="XBTUSDT"))["result"]
+    rows, last = first["XBTUSDT"], first["last"]
+    assert last == rows[-2][0]
+    again = (await api.get("OHLC", pair="XBTUSDT", since=last))["result"]["XBTUSDT"]
+    assert again == rows[-1:]
+    later = (await api.get("OHLC", pair="XBTUSDT", since=2_000_000_000))["result"]["XBTUSDT"]
+    assert later == rows[-1:]  # the candle that is not over is always there
 
 
-def test_longer_candles_are_made_of_the_shorter_ones(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        minutes = (await counter.get("OHLC", pair="XRPXBT", interval=1))["result"]["XXRPXXBT"]
-        hours = (await counter.get("OHLC", pair="XRPXBT", interval=60))["result"]["XXRPXXBT"]
-        within = [row for row in minutes if hours[0][0] <= row[0] < hours[0][0] + 3600]
-        assert hours[0][1] == within[0][1]
-        assert hours[0][4] == within[-1][4]
-        assert Decimal(hours[0][2]) == max(Decimal(row[2]) for row in within)
-        assert Decimal(hours[0][6]) == sum(Decimal(row[6]) for row in within)
-        assert len(hours[0][1].partition(".")[2]) == 8
-
-    visit(tmp_path, scenario)
+async def test_longer_candles_are_made_of_the_shorter_ones(api: RestApi) -> None:
+    minutes = (await api.get("OHLC", pair="XRPXBT", interval=1))["result"]["XXRPXXBT"]
+    hours = (await api.get("OHLC", pair="XRPXBT", interval=60))["result"]["XXRPXXBT"]
+    within = [row for row in minutes if hours[0][0] <= row[0] < hours[0][0] + 3600]
+    assert hours[0][1] == within[0][1]
+    assert hours[0][4] == within[-1][4]
+    assert Decimal(hours[0][2]) == max(Decimal(row[2]) for row in within)
+    assert Decimal(hours[0][6]) == sum(Decimal(row[6]) for row in within)
+    assert len(hours[0][1].partition(".")[2]) == 8
 
 
-def test_trades_can_be_read_page_by_page_without_loss(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        whole = (await counter.get("Trades", pair="XBTUSDT"))["result"]
-        pages, since = [], "0"
-        while True:
-            page = (await counter.get("Trades", pair="XBTUSDT", since=since, count=7))["result"]
-            pages += page["XBTUSDT"]
-            if page["last"] == since:
-                break
-            since = page["last"]
-        assert pages == whole["XBTUSDT"]
-        assert since == whole["last"]
-        ids = [row[6] for row in pages]
-        assert ids == list(range(ids[0], ids[0] + len(ids)))
-
-    visit(tmp_path, scenario)
+async def test_trades_can_be_read_page_by_page_without_loss(api: RestApi) -> None:
+    whole = (await api.get("Trades", pair="XBTUSDT"))["result"]
+    pages, since = [], "0"
+    while True:
+        page = (await api.get("Trades", pair="XBTUSDT", since=since, count=7))["result"]
+        pages += page["XBTUSDT"]
+        if page["last"] == since:
+            break
+        since = page["last"]
+    assert pages == whole["XBTUSDT"]
+    assert since == whole["last"]
+    ids = [row[6] for row in pages]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
 
 
-def test_trades_since_a_second_are_those_after_it(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        second = int(START.timestamp()) + 100 * 60
-        rows = (await counter.get("Trades", pair="XBTUSDT", since=second))["result"]["XBTUSDT"]
-        assert rows[0][2] == second + 10
-        assert rows[0][3:6] == ["s", "m", ""]
-
-    visit(tmp_path, scenario)
+async def test_trades_since_a_second_are_those_after_it(api: RestApi) -> None:
+    second = int(START.timestamp()) + 100 * 60
+    rows = (await api.get("Trades", pair="XBTUSDT", since=second))["result"]["XBTUSDT"]
+    assert rows[0][2] == second + 10
+    assert rows[0][3:6] == ["s", "m", ""]
 
 
-def test_the_book_stands_around_the_last_price(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        counter.trade(BTC, "36500.0")
-        book = (await counter.get("Depth", pair="XBTUSDT", count=3))["result"]["XBTUSDT"]
-        asks, bids = ([Decimal(row[0]) for row in book[side]] for side in ("asks", "bids"))
-        assert asks == sorted(asks)
-        assert bids == sorted(bids, reverse=True)
-        assert bids[0] < Decimal("36500.0") < asks[0]
-        ticker = (await counter.get("Ticker", pair="XBTUSDT"))["result"]["XBTUSDT"]
-        assert (ticker["a"][0], ticker["b"][0]) == (book["asks"][0][0], book["bids"][0][0])
-        assert ticker["c"] == ["36500.00000", "0.50000000"]
-
-    visit(tmp_path, scenario)
+async def test_the_book_stands_around_the_last_price(api: RestApi) -> None:
+    api.trade(BTC, "36500.0")
+    book = (await api.get("Depth", pair="XBTUSDT", count=3))["result"]["XBTUSDT"]
+    asks, bids = ([Decimal(row[0]) for row in book[side]] for side in ("asks", "bids"))
+    assert asks == sorted(asks)
+    assert bids == sorted(bids, reverse=True)
+    assert bids[0] < Decimal("36500.0") < asks[0]
+    ticker = (await api.get("Ticker", pair="XBTUSDT"))["result"]["XBTUSDT"]
+    assert (ticker["a"][0], ticker["b"][0]) == (book["asks"][0][0], book["bids"][0][0])
+    assert ticker["c"] == ["36500.00000", "0.50000000"]
 
 
-def test_without_a_pair_the_ticker_is_that_of_all(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        answer = (await counter.get("Ticker"))["result"]
-        assert list(answer) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
-        assert len(answer["XXRPXXBT"]["c"][0].partition(".")[2]) == 9
-
-    visit(tmp_path, scenario)
+async def test_without_a_pair_the_ticker_is_that_of_all(api: RestApi) -> None:
+    answer = (await api.get("Ticker"))["result"]
+    assert list(answer) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
+    assert len(answer["XXRPXXBT"]["c"][0].partition(".")[2]) == 9
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "error"),
+    ("method", "fields", "error"),
     [
         ("Ticker", {"pair": "NOPE"}, "EQuery:Unknown asset pair"),
         ("OHLC", {}, "EGeneral:Invalid arguments:pair"),
@@ -212,53 +177,40 @@ def test_without_a_pair_the_ticker_is_that_of_all(tmp_path: Path) -> None:
         ("Spread", {"pair": "XBTUSDT"}, "EGeneral:Unknown method"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_in_krakens_words(
-    tmp_path: Path, method: str, given: dict, error: str
+async def test_what_cannot_be_answered_is_refused_in_krakens_words(
+    api: RestApi, method: str, fields: dict, error: str
 ) -> None:
-    async def scenario(counter: Counter) -> None:
-        assert await counter.get(method, **given) == {"error": [error]}
-
-    visit(tmp_path, scenario)
+    assert await api.get(method, **fields) == {"error": [error]}
 
 
-def test_a_public_question_may_be_posted(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        asked = await counter.get("Depth", pair="XBTUSDT", count=2)
-        async with counter.client.post("/0/public/Depth", data={"pair": "XBTUSDT", "count": 2}) as form:
-            assert await form.json() == asked
-        async with counter.client.post("/0/public/Depth", json={"pair": "XBTUSDT", "count": 2}) as body:
-            assert await body.json() == asked
-
-    visit(tmp_path, scenario)
+async def test_a_public_question_may_be_posted(api: RestApi) -> None:
+    asked = await api.get("Depth", pair="XBTUSDT", count=2)
+    async with api.client.post("/0/public/Depth", data={"pair": "XBTUSDT", "count": 2}) as form:
+        assert await form.json() == asked
+    async with api.client.post("/0/public/Depth", json={"pair": "XBTUSDT", "count": 2}) as body:
+        assert await body.json() == asked
 
 
-def test_too_many_public_questions_are_refused(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        answers = [await counter.get("Time") for _ in range(4)]
+async def test_too_many_public_questions_are_refused(tmp_path: Path) -> None:
+    async with serve_rest(tmp_path, public=RateLimit(3, 1)) as api:
+        answers = [await api.get("Time") for _ in range(4)]
         assert [answer["error"] for answer in answers] == [[], [], [], ["EGeneral:Too many requests"]]
 
-    visit(tmp_path, scenario, public=RateLimit(3, 1))
+
+async def test_a_pair_that_is_not_online_says_so(api: RestApi) -> None:
+    api.exchange.set_status(XRP, PairStatus.CANCEL_ONLY)
+    pairs = (await api.get("AssetPairs"))["result"]
+    assert {key: pair["status"] for key, pair in pairs.items()} == {
+        "XBTUSDT": "online",
+        "XRPUSDT": "cancel_only",
+        "XXRPXXBT": "online",
+    }
 
 
-def test_a_pair_that_is_not_online_says_so(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
-        counter.exchange.set_status(XRP, PairStatus.CANCEL_ONLY)
-        pairs = (await counter.get("AssetPairs"))["result"]
-        assert {key: pair["status"] for key, pair in pairs.items()} == {
-            "XBTUSDT": "online",
-            "XRPUSDT": "cancel_only",
-            "XXRPXXBT": "online",
-        }
-
-    visit(tmp_path, scenario)
-
-
-def test_a_market_without_a_trade_has_no_price(tmp_path: Path) -> None:
-    async def scenario(counter: Counter) -> None:
+async def test_a_market_without_a_trade_has_no_price(tmp_path: Path) -> None:
+    async with serve_rest(tmp_path, minutes=0) as api:
         for method in ("Ticker", "OHLC"):
-            answer = await counter.get(method, pair="XBTUSDT")
+            answer = await api.get(method, pair="XBTUSDT")
             assert answer == {"error": ["EService:Unavailable"]}
-        assert (await counter.get("Ticker"))["result"] == {}
-        assert (await counter.get("Trades", pair="XBTUSDT"))["result"] == {"XBTUSDT": [], "last": "0"}
-
-    visit(tmp_path, scenario, minutes=0)
+        assert (await api.get("Ticker"))["result"] == {}
+        assert (await api.get("Trades", pair="XBTUSDT"))["result"] == {"XBTUSDT": [], "last": "0"}
