@@ -103,75 +103,60 @@ async def while_ticking(whole: Whole, watching: Coroutine[Any, Any, Any]) -> Any
     return task.result()
 
 
-def test_ccxt_watches_the_market(tmp_path: Path) -> None:
-    async def told(whole: Whole, client: Any) -> None:
-        ticker = await while_ticking(whole, client.watch_ticker(SYMBOL))
-        assert ticker["bid"] < ticker["last"] < ticker["ask"]
-        trades = await while_ticking(whole, client.watch_trades(SYMBOL))
-        assert trades[-1]["amount"] == 0.5
-        candles = await while_ticking(whole, client.watch_ohlcv(SYMBOL, "1m"))
-        assert len(candles[-1]) == 6
-
-    story(tmp_path, told)
+async def test_ccxt_watches_the_market(whole: Whole, client: Any) -> None:
+    ticker = await while_ticking(whole, client.watch_ticker(SYMBOL))
+    assert ticker["bid"] < ticker["last"] < ticker["ask"]
+    trades = await while_ticking(whole, client.watch_trades(SYMBOL))
+    assert trades[-1]["amount"] == 0.5
+    candles = await while_ticking(whole, client.watch_ohlcv(SYMBOL, "1m"))
+    assert len(candles[-1]) == 6
 
 
-def test_ccxt_keeps_the_same_book_as_the_exchange(tmp_path: Path) -> None:
-    async def told(whole: Whole, client: Any) -> None:
+async def test_ccxt_keeps_the_same_book_as_the_exchange(whole: Whole, client: Any) -> None:
+    book = await client.watch_order_book(SYMBOL, 25)
+    for price in (101.0, 99.5, 100.5, 100.0, 103.0):
+        whole.tick(price)
         book = await client.watch_order_book(SYMBOL, 25)
-        for price in (101.0, 99.5, 100.5, 100.0, 103.0):
-            whole.tick(price)
-            book = await client.watch_order_book(SYMBOL, 25)
-        view = whole.exchange.book(BTC, 25)
-        for name, levels in (("bids", view.bids), ("asks", view.asks)):
-            assert [tuple(it[:2]) for it in book[name]] == [
-                (float(it.price), float(it.quantity)) for it in levels
-            ]
-
-    story(tmp_path, told)
-
-
-def test_ccxt_places_changes_cancels_and_hears_of_its_orders(tmp_path: Path) -> None:
-    async def told(whole: Whole, client: Any) -> None:
-        await client.load_markets()
-        hearing = asyncio.ensure_future(client.watch_orders())
-        await asyncio.sleep(0.1)
-        placed = await client.create_order_ws(SYMBOL, "limit", "buy", 0.5, 90.0, {"clientOrderId": "mine-1"})
-        assert [it["id"] for it in await hearing] == [placed["id"]]
-        [resting] = whole.exchange.open_orders("demo")
-        assert (resting.order_id, resting.limit_price) == (placed["id"], Decimal("90.0"))
-        await client.edit_order_ws(placed["id"], SYMBOL, "limit", "buy", 0.25, 91.0)
-        [amended] = whole.exchange.open_orders("demo")
-        assert (amended.request.quantity, amended.limit_price) == (Decimal("0.25"), Decimal("91.0"))
-        await client.cancel_order_ws(placed["id"])
-        assert whole.exchange.open_orders("demo") == []
-
-    story(tmp_path, told)
-
-
-def test_ccxt_hears_of_its_fills_and_of_its_money(tmp_path: Path) -> None:
-    async def told(whole: Whole, client: Any) -> None:
-        await client.load_markets()
-        hearing = asyncio.ensure_future(client.watch_my_trades())
-        balance = await client.watch_balance()
-        assert balance["total"]["USDT"] == 100_000
-        await asyncio.sleep(0.1)
-        placed = await client.create_order_ws(SYMBOL, "market", "buy", 0.5)
-        trades = await hearing
-        fills = whole.exchange.fills_of_order(placed["id"])
-        assert [(it["id"], it["price"], it["amount"]) for it in trades] == [
-            (fill.execution_id, float(fill.price), float(fill.quantity)) for fill in fills
+    view = whole.exchange.book(BTC, 25)
+    for name, levels in (("bids", view.bids), ("asks", view.asks)):
+        assert [tuple(it[:2]) for it in book[name]] == [
+            (float(it.price), float(it.quantity)) for it in levels
         ]
-        while client.balance["spot"]["total"]["BTC"] != 1.5:
-            balance = await client.watch_balance()
-
-    story(tmp_path, told)
 
 
-def test_ccxt_learns_why_an_order_was_refused(tmp_path: Path) -> None:
-    async def told(whole: Whole, client: Any) -> None:
-        with pytest.raises(ccxt.ExchangeError, match="EOrder:Insufficient funds"):
-            await client.create_order_ws(SYMBOL, "limit", "buy", 5000, 90.0)
-        with pytest.raises(ccxt.OrderNotFound):
-            await client.cancel_order_ws("OAAAAA-BBBBB-CCCCCC")
+async def test_ccxt_places_changes_cancels_and_hears_of_its_orders(whole: Whole, client: Any) -> None:
+    await client.load_markets()
+    hearing = asyncio.ensure_future(client.watch_orders())
+    await asyncio.sleep(0.1)
+    placed = await client.create_order_ws(SYMBOL, "limit", "buy", 0.5, 90.0, {"clientOrderId": "mine-1"})
+    assert [it["id"] for it in await hearing] == [placed["id"]]
+    [resting] = whole.exchange.open_orders("demo")
+    assert (resting.order_id, resting.limit_price) == (placed["id"], Decimal("90.0"))
+    await client.edit_order_ws(placed["id"], SYMBOL, "limit", "buy", 0.25, 91.0)
+    [amended] = whole.exchange.open_orders("demo")
+    assert (amended.request.quantity, amended.limit_price) == (Decimal("0.25"), Decimal("91.0"))
+    await client.cancel_order_ws(placed["id"])
+    assert whole.exchange.open_orders("demo") == []
 
-    story(tmp_path, told)
+
+async def test_ccxt_hears_of_its_fills_and_of_its_money(whole: Whole, client: Any) -> None:
+    await client.load_markets()
+    hearing = asyncio.ensure_future(client.watch_my_trades())
+    balance = await client.watch_balance()
+    assert balance["total"]["USDT"] == 100_000
+    await asyncio.sleep(0.1)
+    placed = await client.create_order_ws(SYMBOL, "market", "buy", 0.5)
+    trades = await hearing
+    fills = whole.exchange.fills_of_order(placed["id"])
+    assert [(it["id"], it["price"], it["amount"]) for it in trades] == [
+        (fill.execution_id, float(fill.price), float(fill.quantity)) for fill in fills
+    ]
+    while client.balance["spot"]["total"]["BTC"] != 1.5:
+        balance = await client.watch_balance()
+
+
+async def test_ccxt_learns_why_an_order_was_refused(whole: Whole, client: Any) -> None:
+    with pytest.raises(ccxt.ExchangeError, match="EOrder:Insufficient funds"):
+        await client.create_order_ws(SYMBOL, "limit", "buy", 5000, 90.0)
+    with pytest.raises(ccxt.OrderNotFound):
+        await client.cancel_order_ws("OAAAAA-BBBBB-CCCCCC")

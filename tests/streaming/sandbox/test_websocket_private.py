@@ -9,9 +9,11 @@ import pytest
 
 from streaming.sandbox.faults import Fault, FaultKind
 from streaming.sandbox.model import NewOrder, OrderType, PriceTerm
-from tests.streaming.sandbox.websocket_fakes import ACCOUNT, BTC, settled
-from tests.streaming.sandbox.websocket_hub import Rig, run
+from tests.streaming.sandbox.websocket_fakes import ACCOUNT, BTC, let_tasks_run
+from tests.streaming.sandbox.websocket_hub import LoopTime, Rig
 from trading.orders import Side
+
+pytestmark = pytest.mark.anyio
 
 LIMIT = {"order_type": "limit", "side": "buy", "order_qty": 0.1, "limit_price": 100, "symbol": "BTC/USDT"}
 ORDER = {**LIMIT, "token": "good"}
@@ -24,7 +26,17 @@ STOP = {
 del STOP["limit_price"]
 
 
-async def placed(rig: Rig, **change: object) -> str:
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+@pytest.fixture
+async def loop_time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
+    return LoopTime(monkeypatch)
+
+
+async def place(rig: Rig, **change: object) -> str:
     answers = await rig.ask("add_order", {**ORDER, **change})
     return str(answers[-1]["result"]["order_id"])
 
@@ -33,8 +45,7 @@ def rows(rig: Rig) -> list[dict[str, Any]]:
     return [row for message in rig.listener.of("executions") for row in message["data"]]
 
 
-def test_a_private_channel_is_acknowledged_with_the_largest_counter() -> None:
-    rig = Rig()
+def test_a_private_channel_is_acknowledged_with_the_largest_counter(rig: Rig) -> None:
     rig.subscribe("executions", token="good", snap_trades=True)
     [answer] = rig.listener.answers("subscribe")
     expected = {"channel": "executions", "maxratecount": 180, "snap_orders": True, "snap_trades": True}
@@ -42,8 +53,7 @@ def test_a_private_channel_is_acknowledged_with_the_largest_counter() -> None:
 
 
 @pytest.mark.parametrize("token", [{}, {"token": "bad"}])
-def test_a_missing_or_unknown_token_is_refused_as_recorded(token: dict[str, str]) -> None:
-    rig = Rig()
+def test_a_missing_or_unknown_token_is_refused_as_recorded(rig: Rig, token: dict[str, str]) -> None:
     rig.listener.clear()
     rig.subscribe("executions", **token)
     [answer] = rig.listener.messages
@@ -52,68 +62,55 @@ def test_a_missing_or_unknown_token_is_refused_as_recorded(token: dict[str, str]
     assert answer["status"] == "error"
 
 
-def test_an_order_with_a_bad_token_is_refused() -> None:
-    async def story() -> None:
-        rig = Rig()
-        [answer] = await rig.ask("add_order", {**ORDER, "token": "bad"}, 3)
-        assert (answer["error"], answer["req_id"]) == ("ESession:Invalid session", 3)
-        assert not rig.exchange.known
-
-    run(story())
+async def test_an_order_with_a_bad_token_is_refused(rig: Rig) -> None:
+    [answer] = await rig.ask("add_order", {**ORDER, "token": "bad"}, 3)
+    assert (answer["error"], answer["req_id"]) == ("ESession:Invalid session", 3)
+    assert not rig.exchange.known
 
 
-def test_an_order_s_life_is_told_in_the_documented_messages() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.subscribe("executions", token="good")
-        order_id = await placed(rig, cl_ord_id="mine-1")
-        rig.exchange.fill(order_id, "0.04", "100")
-        rig.exchange.fill(order_id, "0.06", "100")
-        pending, new, first, second, filled = rows(rig)
-        kinds = [row["exec_type"] for row in (pending, new, first, second, filled)]
-        assert kinds == ["pending_new", "new", "trade", "trade", "filled"]
-        states = [row["order_status"] for row in (pending, new, first, second, filled)]
-        assert states == ["pending_new", "new", "partially_filled", "partially_filled", "filled"]
-        assert {row["order_id"] for row in rows(rig)} == {order_id}
-        assert {row["cl_ord_id"] for row in rows(rig)} == {"mine-1"}
-        assert (pending["symbol"], pending["order_qty"], pending["limit_price"]) == (
-            "BTC/USDT",
-            "0.10000000",
-            "100.0",
-        )
-        assert "symbol" not in new
-        assert (first["last_qty"], first["last_price"], first["cum_qty"]) == (
-            "0.04000000",
-            "100.0",
-            "0.04000000",
-        )
-        assert (first["cost"], first["liquidity_ind"], first["trade_id"]) == ("4.00", "m", 700)
-        assert first["fees"] == [{"asset": "USDT", "qty": 1}]
-        assert (filled["cum_qty"], filled["cum_cost"], filled["fee_usd_equiv"]) == (
-            "0.10000000",
-            "10.00",
-            "2.0000",
-        )
-
-    run(story())
+async def test_an_order_s_life_is_told_in_the_documented_messages(rig: Rig) -> None:
+    rig.subscribe("executions", token="good")
+    order_id = await place(rig, cl_ord_id="mine-1")
+    rig.exchange.fill(order_id, "0.04", "100")
+    rig.exchange.fill(order_id, "0.06", "100")
+    pending, new, first, second, filled = rows(rig)
+    kinds = [row["exec_type"] for row in (pending, new, first, second, filled)]
+    assert kinds == ["pending_new", "new", "trade", "trade", "filled"]
+    states = [row["order_status"] for row in (pending, new, first, second, filled)]
+    assert states == ["pending_new", "new", "partially_filled", "partially_filled", "filled"]
+    assert {row["order_id"] for row in rows(rig)} == {order_id}
+    assert {row["cl_ord_id"] for row in rows(rig)} == {"mine-1"}
+    assert (pending["symbol"], pending["order_qty"], pending["limit_price"]) == (
+        "BTC/USDT",
+        "0.10000000",
+        "100.0",
+    )
+    assert "symbol" not in new
+    assert (first["last_qty"], first["last_price"], first["cum_qty"]) == (
+        "0.04000000",
+        "100.0",
+        "0.04000000",
+    )
+    assert (first["cost"], first["liquidity_ind"], first["trade_id"]) == ("4.00", "m", 700)
+    assert first["fees"] == [{"asset": "USDT", "qty": 1}]
+    assert (filled["cum_qty"], filled["cum_cost"], filled["fee_usd_equiv"]) == (
+        "0.10000000",
+        "10.00",
+        "2.0000",
+    )
 
 
-def test_messages_of_a_channel_are_numbered_without_a_gap() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.subscribe("executions", token="good")
-        rig.subscribe("balances", token="good")
-        order_id = await placed(rig)
-        rig.exchange.fill(order_id, "0.1", "100")
-        rig.exchange.book_balance("BTC", "0.1")
-        assert [it["sequence"] for it in rig.listener.of("executions")] == [1, 2, 3, 4, 5]
-        assert [it["sequence"] for it in rig.listener.of("balances")] == [1, 2]
-
-    run(story())
+async def test_messages_of_a_channel_are_numbered_without_a_gap(rig: Rig) -> None:
+    rig.subscribe("executions", token="good")
+    rig.subscribe("balances", token="good")
+    order_id = await place(rig)
+    rig.exchange.fill(order_id, "0.1", "100")
+    rig.exchange.book_balance("BTC", "0.1")
+    assert [it["sequence"] for it in rig.listener.of("executions")] == [1, 2, 3, 4, 5]
+    assert [it["sequence"] for it in rig.listener.of("balances")] == [1, 2]
 
 
-def test_a_sequence_gap_leaves_out_one_number_and_goes_on() -> None:
-    rig = Rig()
+def test_a_sequence_gap_leaves_out_one_number_and_goes_on(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.SEQUENCE_GAP, channel="balances", count=1, every=2))
     rig.subscribe("balances", token="good")
     for _ in range(3):
@@ -121,73 +118,56 @@ def test_a_sequence_gap_leaves_out_one_number_and_goes_on() -> None:
     assert [it["sequence"] for it in rig.listener.of("balances")] == [1, 3, 4, 5]
 
 
-def test_a_snapshot_has_the_open_orders_and_the_last_fills_as_asked() -> None:
-    async def story() -> None:
-        rig = Rig()
-        filled, rests = await placed(rig), await placed(rig)
-        rig.exchange.fill(filled, "0.1", "100")
-        for channel_options, expected in (
-            ({}, [("new", rests)]),
-            ({"snap_trades": True}, [("new", rests), ("trade", filled)]),
-            ({"snap_orders": False, "snap_trades": True}, [("trade", filled)]),
-        ):
-            listener, conversation = rig.connect()
-            rig.listener, rig.conversation = listener, conversation
-            rig.subscribe("executions", token="good", **channel_options)
-            [snapshot] = listener.of("executions")
-            assert (snapshot["type"], snapshot["sequence"]) == ("snapshot", 1)
-            assert [(row["exec_type"], row["order_id"]) for row in snapshot["data"]] == expected
-            assert all(row["symbol"] == "BTC/USDT" for row in snapshot["data"])
-        silent, conversation = rig.connect()
-        rig.listener, rig.conversation = silent, conversation
-        rig.subscribe("executions", token="good", snap_orders=False)
-        assert silent.of("executions") == []
-
-    run(story())
+async def test_a_snapshot_has_the_open_orders_and_the_last_fills_as_asked(rig: Rig) -> None:
+    filled, rests = await place(rig), await place(rig)
+    rig.exchange.fill(filled, "0.1", "100")
+    for channel_options, expected in (
+        ({}, [("new", rests)]),
+        ({"snap_trades": True}, [("new", rests), ("trade", filled)]),
+        ({"snap_orders": False, "snap_trades": True}, [("trade", filled)]),
+    ):
+        listener, conversation = rig.connect()
+        rig.listener, rig.conversation = listener, conversation
+        rig.subscribe("executions", token="good", **channel_options)
+        [snapshot] = listener.of("executions")
+        assert (snapshot["type"], snapshot["sequence"]) == ("snapshot", 1)
+        assert [(row["exec_type"], row["order_id"]) for row in snapshot["data"]] == expected
+        assert all(row["symbol"] == "BTC/USDT" for row in snapshot["data"])
+    silent, conversation = rig.connect()
+    rig.listener, rig.conversation = silent, conversation
+    rig.subscribe("executions", token="good", snap_orders=False)
+    assert silent.of("executions") == []
 
 
-def test_without_order_status_only_the_ends_and_the_fills_are_told() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.subscribe("executions", token="good", order_status=False)
-        order_id = await placed(rig)
-        await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
-        rig.exchange.fill(order_id, "0.2", "100")
-        assert [row["exec_type"] for row in rows(rig)] == ["new", "trade", "filled"]
-
-    run(story())
+async def test_without_order_status_only_the_ends_and_the_fills_are_told(rig: Rig) -> None:
+    rig.subscribe("executions", token="good", order_status=False)
+    order_id = await place(rig)
+    await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
+    rig.exchange.fill(order_id, "0.2", "100")
+    assert [row["exec_type"] for row in rows(rig)] == ["new", "trade", "filled"]
 
 
-def test_the_rate_counter_is_told_to_those_who_asked() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.subscribe("executions", token="good", ratecounter=True)
-        await placed(rig)
-        await placed(rig)
-        assert [row["ratecount"] for row in rows(rig)] == [1, 1, 2, 2]
-
-    run(story())
+async def test_the_rate_counter_is_told_to_those_who_asked(rig: Rig) -> None:
+    rig.subscribe("executions", token="good", ratecounter=True)
+    await place(rig)
+    await place(rig)
+    assert [row["ratecount"] for row in rows(rig)] == [1, 1, 2, 2]
 
 
-def test_a_triggered_order_tells_its_trigger() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.subscribe("executions", token="good")
-        [answer] = await rig.ask("add_order", STOP)
-        assert answer["success"]
-        assert rows(rig)[0]["triggers"] == {
-            "reference": "last",
-            "price": 90,
-            "price_type": "static",
-            "actual_price": "90.0",
-            "status": "untriggered",
-        }
-
-    run(story())
+async def test_a_triggered_order_tells_its_trigger(rig: Rig) -> None:
+    rig.subscribe("executions", token="good")
+    [answer] = await rig.ask("add_order", STOP)
+    assert answer["success"]
+    assert rows(rig)[0]["triggers"] == {
+        "reference": "last",
+        "price": 90,
+        "price_type": "static",
+        "actual_price": "90.0",
+        "status": "untriggered",
+    }
 
 
-def test_balances_are_told_as_documented() -> None:
-    rig = Rig()
+def test_balances_are_told_as_documented(rig: Rig) -> None:
     rig.subscribe("balances", token="good")
     rig.exchange.book_balance("USDT", "-10.5", "trade", "TAAAAA-BBBBB-CCCCCC")
     snapshot, update = rig.listener.of("balances")
@@ -214,8 +194,7 @@ def test_balances_are_told_as_documented() -> None:
     }
 
 
-def test_another_account_s_events_are_not_told() -> None:
-    rig = Rig()
+def test_another_account_s_events_are_not_told(rig: Rig) -> None:
     rig.subscribe("executions", token="good")
     rig.subscribe("balances", token="good")
     rig.listener.clear()
@@ -229,154 +208,114 @@ def _order() -> NewOrder:
     return NewOrder(BTC, Side.BUY, OrderType.LIMIT, Decimal("0.1"), limit=terms)
 
 
-def test_the_answer_to_an_order_names_it_by_all_its_ids() -> None:
-    async def story() -> None:
-        rig = Rig()
-        [first] = await rig.ask("add_order", {**ORDER, "cl_ord_id": "mine"}, 9)
-        assert first["result"] == {"order_id": "O00001-AAAAA-BBBBBB", "cl_ord_id": "mine"}
-        assert list(first) == ["method", "req_id", "result", "success", "time_in", "time_out"]
-        *_, second = await rig.ask("add_order", {**ORDER, "order_userref": 7})
-        assert second["result"] == {"order_id": "O00002-AAAAA-BBBBBB", "order_userref": 7}
-
-    run(story())
+async def test_the_answer_to_an_order_names_it_by_all_its_ids(rig: Rig) -> None:
+    [first] = await rig.ask("add_order", {**ORDER, "cl_ord_id": "mine"}, 9)
+    assert first["result"] == {"order_id": "O00001-AAAAA-BBBBBB", "cl_ord_id": "mine"}
+    assert list(first) == ["method", "req_id", "result", "success", "time_in", "time_out"]
+    *_, second = await rig.ask("add_order", {**ORDER, "order_userref": 7})
+    assert second["result"] == {"order_id": "O00002-AAAAA-BBBBBB", "order_userref": 7}
 
 
-def test_an_order_that_is_only_validated_has_no_id_and_does_not_exist() -> None:
-    async def story() -> None:
-        rig = Rig()
-        [answer] = await rig.ask("add_order", {**ORDER, "cl_ord_id": "mine", "validate": True})
-        assert answer["result"] == {"cl_ord_id": "mine"}
-        assert not rig.exchange.known
-
-    run(story())
+async def test_an_order_that_is_only_validated_has_no_id_and_does_not_exist(rig: Rig) -> None:
+    [answer] = await rig.ask("add_order", {**ORDER, "cl_ord_id": "mine", "validate": True})
+    assert answer["result"] == {"cl_ord_id": "mine"}
+    assert not rig.exchange.known
 
 
-def test_margin_takes_the_most_that_the_pair_allows() -> None:
-    async def story() -> None:
-        rig = Rig()
-        await placed(rig, margin=True)
-        assert next(iter(rig.exchange.known.values())).request.leverage == 3
-        *_, answer = await rig.ask("add_order", {**ORDER, "symbol": "XRP/BTC", "margin": True})
-        assert answer["error"] == "EGeneral:Invalid arguments:margin"
-
-    run(story())
+async def test_margin_takes_the_most_that_the_pair_allows(rig: Rig) -> None:
+    await place(rig, margin=True)
+    assert next(iter(rig.exchange.known.values())).request.leverage == 3
+    *_, answer = await rig.ask("add_order", {**ORDER, "symbol": "XRP/BTC", "margin": True})
+    assert answer["error"] == "EGeneral:Invalid arguments:margin"
 
 
-def test_what_the_exchange_refuses_is_answered_in_its_words() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.exchange.refusal = "EOrder:Insufficient funds"
-        [answer] = await rig.ask("add_order", ORDER, 4)
-        assert (answer["error"], answer["success"], answer["req_id"]) == (
-            "EOrder:Insufficient funds",
-            False,
-            4,
-        )
-        *_, answer = await rig.ask("add_order", {**ORDER, "symbol": "DOGE/USD"})
-        assert answer["error"] == "Currency pair not supported DOGE/USD"
-
-    run(story())
+async def test_what_the_exchange_refuses_is_answered_in_its_words(rig: Rig) -> None:
+    rig.exchange.refusal = "EOrder:Insufficient funds"
+    [answer] = await rig.ask("add_order", ORDER, 4)
+    assert (answer["error"], answer["success"], answer["req_id"]) == (
+        "EOrder:Insufficient funds",
+        False,
+        4,
+    )
+    *_, answer = await rig.ask("add_order", {**ORDER, "symbol": "DOGE/USD"})
+    assert answer["error"] == "Currency pair not supported DOGE/USD"
 
 
-def test_amend_keeps_the_id_and_edit_gives_a_new_one() -> None:
-    async def story() -> None:
-        rig = Rig()
-        order_id = await placed(rig, cl_ord_id="mine")
-        [by_id] = await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
-        assert by_id["result"].pop("amend_id")[0] == "T"
-        assert by_id["result"] == {"order_id": order_id}
-        *_, by_client = await rig.ask(
-            "amend_order", {"cl_ord_id": "mine", "limit_price": 99, "token": "good"}
-        )
-        assert by_client["result"]["cl_ord_id"] == "mine"
-        edit = {"order_id": order_id, "order_qty": 0.3, "symbol": "BTC/USDT", "token": "good"}
-        [named] = await rig.ask("edit_order", edit)
-        assert named["error"] == "EOrder:Order not editable"
-        edit["order_id"] = order_id = await placed(rig)
-        [_, edited] = await rig.ask("edit_order", edit)
-        assert edited["result"] == {"order_id": "O00003-AAAAA-BBBBBB", "original_order_id": order_id}
-        *_, wrong = await rig.ask(
-            "edit_order", {**edit, "order_id": "O00003-AAAAA-BBBBBB", "symbol": "XRP/BTC"}
-        )
-        assert wrong["error"] == "EGeneral:Invalid arguments:symbol"
-
-    run(story())
+async def test_amend_keeps_the_id_and_edit_gives_a_new_one(rig: Rig) -> None:
+    order_id = await place(rig, cl_ord_id="mine")
+    [by_id] = await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
+    assert by_id["result"].pop("amend_id")[0] == "T"
+    assert by_id["result"] == {"order_id": order_id}
+    *_, by_client = await rig.ask("amend_order", {"cl_ord_id": "mine", "limit_price": 99, "token": "good"})
+    assert by_client["result"]["cl_ord_id"] == "mine"
+    edit = {"order_id": order_id, "order_qty": 0.3, "symbol": "BTC/USDT", "token": "good"}
+    [named] = await rig.ask("edit_order", edit)
+    assert named["error"] == "EOrder:Order not editable"
+    edit["order_id"] = order_id = await place(rig)
+    [_, edited] = await rig.ask("edit_order", edit)
+    assert edited["result"] == {"order_id": "O00003-AAAAA-BBBBBB", "original_order_id": order_id}
+    *_, wrong = await rig.ask("edit_order", {**edit, "order_id": "O00003-AAAAA-BBBBBB", "symbol": "XRP/BTC"})
+    assert wrong["error"] == "EGeneral:Invalid arguments:symbol"
 
 
-def test_every_order_of_a_cancellation_is_answered() -> None:
-    async def story() -> None:
-        rig = Rig()
-        first, second = await placed(rig), await placed(rig, cl_ord_id="mine")
-        request = {"order_id": [first, "OXXXXX"], "cl_ord_id": ["mine"], "token": "good"}
-        answers = await rig.ask("cancel_order", request, 8)
-        assert [it.get("result") or it["error"] for it in answers] == [
-            {"order_id": first},
-            "EOrder:Unknown order",
-            {"order_id": second, "cl_ord_id": "mine"},
-        ]
-        assert {it["req_id"] for it in answers} == {8}
-
-    run(story())
+async def test_every_order_of_a_cancellation_is_answered(rig: Rig) -> None:
+    first, second = await place(rig), await place(rig, cl_ord_id="mine")
+    request = {"order_id": [first, "OXXXXX"], "cl_ord_id": ["mine"], "token": "good"}
+    answers = await rig.ask("cancel_order", request, 8)
+    assert [it.get("result") or it["error"] for it in answers] == [
+        {"order_id": first},
+        "EOrder:Unknown order",
+        {"order_id": second, "cl_ord_id": "mine"},
+    ]
+    assert {it["req_id"] for it in answers} == {8}
 
 
-def test_batches_and_cancel_all_and_the_dead_man_s_switch_are_answered() -> None:
-    async def story() -> None:
-        rig = Rig()
-        batch = {"symbol": "BTC/USDT", "orders": [_unsigned(), _unsigned()], "token": "good"}
-        [added] = await rig.ask("batch_add", batch)
-        assert [it["order_id"] for it in added["result"]] == ["O00001-AAAAA-BBBBBB", "O00002-AAAAA-BBBBBB"]
-        names = [it["order_id"] for it in added["result"]]
-        [cancelled] = await rig.ask("batch_cancel", {"orders": names, "token": "good"})
-        assert cancelled["result"] == {"count": 2}
-        await placed(rig)
-        [everything] = await rig.ask("cancel_all", {"token": "good"})
-        assert everything["result"] == {"count": 1}
-        [armed] = await rig.ask("cancel_all_orders_after", {"timeout": 60, "token": "good"})
-        assert armed["result"] == {
-            "currentTime": "2026-08-29T10:40:00.000000Z",
-            "triggerTime": "2026-08-29T10:41:00.000000Z",
-        }
-        *_, disarmed = await rig.ask("cancel_all_orders_after", {"timeout": 0, "token": "good"})
-        assert disarmed["result"]["triggerTime"] == "0"
-
-    run(story())
+async def test_batches_and_cancel_all_and_the_dead_man_s_switch_are_answered(rig: Rig) -> None:
+    batch = {"symbol": "BTC/USDT", "orders": [_unsigned(), _unsigned()], "token": "good"}
+    [added] = await rig.ask("batch_add", batch)
+    assert [it["order_id"] for it in added["result"]] == ["O00001-AAAAA-BBBBBB", "O00002-AAAAA-BBBBBB"]
+    names = [it["order_id"] for it in added["result"]]
+    [cancelled] = await rig.ask("batch_cancel", {"orders": names, "token": "good"})
+    assert cancelled["result"] == {"count": 2}
+    await place(rig)
+    [everything] = await rig.ask("cancel_all", {"token": "good"})
+    assert everything["result"] == {"count": 1}
+    [armed] = await rig.ask("cancel_all_orders_after", {"timeout": 60, "token": "good"})
+    assert armed["result"] == {
+        "currentTime": "2026-08-29T10:40:00.000000Z",
+        "triggerTime": "2026-08-29T10:41:00.000000Z",
+    }
+    *_, disarmed = await rig.ask("cancel_all_orders_after", {"timeout": 0, "token": "good"})
+    assert disarmed["result"]["triggerTime"] == "0"
 
 
 def _unsigned() -> dict[str, Any]:
     return {name: value for name, value in LIMIT.items() if name != "symbol"}
 
 
-def test_a_late_deadline_is_refused_before_the_engine() -> None:
-    async def story() -> None:
-        rig = Rig()
-        soon = datetime.fromtimestamp(rig.clock() + 0.1, UTC).isoformat()
-        [answer] = await rig.ask("add_order", {**ORDER, "deadline": soon})
-        assert answer["error"] == "EGeneral:Invalid arguments:deadline"
-
-    run(story())
+async def test_a_late_deadline_is_refused_before_the_engine(rig: Rig) -> None:
+    soon = datetime.fromtimestamp(rig.clock() + 0.1, UTC).isoformat()
+    [answer] = await rig.ask("add_order", {**ORDER, "deadline": soon})
+    assert answer["error"] == "EGeneral:Invalid arguments:deadline"
 
 
-def test_a_lost_answer_is_lost_after_the_order_was_taken() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.faults.arm(Fault(FaultKind.LOST_ACK, method="add_order", count=1))
-        assert await rig.ask("add_order", ORDER) == []
-        assert len(rig.exchange.known) == 1
-        assert len(await rig.ask("add_order", ORDER)) == 1
-
-    run(story())
+async def test_a_lost_answer_is_lost_after_the_order_was_taken(rig: Rig) -> None:
+    rig.faults.arm(Fault(FaultKind.LOST_ACK, method="add_order", count=1))
+    assert await rig.ask("add_order", ORDER) == []
+    assert len(rig.exchange.known) == 1
+    assert len(await rig.ask("add_order", ORDER)) == 1
 
 
-def test_a_slow_answer_comes_late_and_the_order_was_taken_at_once() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.faults.arm(Fault(FaultKind.SLOW_ACK, method="add_order", seconds=0.01, count=1))
-        assert await rig.ask("add_order", ORDER) == []
-        assert len(rig.exchange.known) == 1
-        await asyncio.sleep(0.02)
-        assert len(rig.listener.answers("add_order")) == 1
-
-    run(story())
+async def test_a_slow_response_comes_late_and_the_order_is_accepted_at_once(
+    rig: Rig, loop_time: LoopTime
+) -> None:
+    rig.faults.arm(Fault(FaultKind.SLOW_ACK, method="add_order", seconds=30, count=1))
+    assert await rig.ask("add_order", ORDER) == []
+    assert len(rig.exchange.known) == 1
+    await loop_time.advance(29.9)
+    assert rig.listener.answers("add_order") == []
+    await loop_time.advance(0.2)
+    assert len(rig.listener.answers("add_order")) == 1
 
 
 @pytest.mark.parametrize(
@@ -389,83 +328,70 @@ def test_a_slow_answer_comes_late_and_the_order_was_taken_at_once() -> None:
         (Fault(FaultKind.POST_ONLY), "EService:Market in post_only mode"),
     ],
 )
-def test_faults_that_keep_an_order_out_answer_as_the_venue_does(fault: Fault, error: str) -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.faults.arm(fault)
-        [answer] = await rig.ask("add_order", ORDER, 1)
-        assert (answer["error"], answer["req_id"]) == (error, 1)
-        assert not rig.exchange.known
-
-    run(story())
+async def test_faults_that_keep_an_order_out_answer_as_the_venue_does(
+    rig: Rig, fault: Fault, error: str
+) -> None:
+    rig.faults.arm(fault)
+    [answer] = await rig.ask("add_order", ORDER, 1)
+    assert (answer["error"], answer["req_id"]) == (error, 1)
+    assert not rig.exchange.known
 
 
-def test_an_expired_token_is_refused_for_subscriptions_too() -> None:
-    rig = Rig()
+def test_an_expired_token_is_refused_for_subscriptions_too(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.TOKEN_EXPIRY, count=1))
     rig.subscribe("executions", token="good")
     rig.subscribe("executions", token="good")
     assert [it["success"] for it in rig.listener.answers("subscribe")] == [False, True]
 
 
-def test_too_many_subscriptions_are_answered_as_the_venue_does() -> None:
-    rig = Rig()
+def test_too_many_subscriptions_are_answered_as_the_venue_does(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.RATE_LIMIT, method="subscribe", count=1))
     rig.subscribe("trade", "BTC/USDT")
     [answer] = rig.listener.answers("subscribe")
     assert answer["error"] == "Exceeded msg rate"
 
 
-def test_a_disconnect_at_a_request_comes_before_it_takes_effect() -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.faults.arm(Fault(FaultKind.DISCONNECT, method="add_order"))
-        assert await rig.ask("add_order", ORDER) == []
-        assert "disconnect" in rig.listener.disconnected
-        assert not rig.exchange.known
-
-    run(story())
+async def test_a_disconnect_at_a_request_comes_before_it_takes_effect(rig: Rig) -> None:
+    rig.faults.arm(Fault(FaultKind.DISCONNECT, method="add_order"))
+    assert await rig.ask("add_order", ORDER) == []
+    assert "disconnect" in rig.listener.disconnected
+    assert not rig.exchange.known
 
 
-def test_a_wrong_clock_is_told_in_every_answer() -> None:
-    rig = Rig()
+def test_a_wrong_clock_is_told_in_every_answer(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=3600))
-    rig.say("ping")
+    rig.send("ping")
     [pong] = rig.listener.answers("pong")
     assert pong["time_in"] == pong["time_out"] == "2026-08-29T11:40:00.000000Z"
 
 
-def test_an_order_on_its_way_arrives_although_its_connection_ended() -> None:
-    async def story() -> None:
-        rig = Rig(latency=0.01)
-        rig.say("add_order", ORDER)
-        await settled()
-        assert not rig.exchange.known
-        await rig.conversation.end()
-        assert len(rig.exchange.known) == 1
+async def test_an_order_on_its_way_arrives_although_its_connection_ended(loop_time: LoopTime) -> None:
+    rig = Rig(latency=1.0)
+    rig.send("add_order", ORDER)
+    ending = asyncio.create_task(rig.conversation.end())
+    await let_tasks_run()
+    assert not rig.exchange.known
+    await loop_time.advance(1.1)
+    await ending
+    assert len(rig.exchange.known) == 1
 
-    run(story())
 
-
-def test_a_failure_of_the_sandbox_itself_is_logged_and_answered(caplog: pytest.LogCaptureFixture) -> None:
-    async def story() -> None:
-        rig = Rig()
-        rig.exchange.add = None  # type: ignore[assignment, method-assign]
-        [answer] = await rig.ask("add_order", ORDER, 2)
-        assert (answer["error"], answer["req_id"]) == ("EGeneral:Internal error", 2)
-
-    run(story())
+async def test_a_failure_of_the_sandbox_itself_is_logged_and_answered(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.exchange.add = None  # type: ignore[assignment, method-assign]
+    [answer] = await rig.ask("add_order", ORDER, 2)
+    assert (answer["error"], answer["req_id"]) == ("EGeneral:Internal error", 2)
     assert "add_order failed" in caplog.text
 
 
-def test_requests_on_their_way_are_bounded() -> None:
-    async def story() -> None:
-        rig = Rig(latency=1.0)
-        for _ in range(1001):
-            rig.say("cancel_all", {"token": "good"})
-        await settled()
-        [answer] = rig.listener.answers("cancel_all")
-        assert answer["error"] == "Exceeded msg rate"
-        await rig.conversation.end()
-
-    run(story())
+async def test_pending_requests_are_bounded(loop_time: LoopTime) -> None:
+    rig = Rig(latency=1.0)
+    for _ in range(1001):
+        rig.send("cancel_all", {"token": "good"})
+    await let_tasks_run()
+    [answer] = rig.listener.answers("cancel_all")
+    assert answer["error"] == "Exceeded msg rate"
+    await loop_time.advance(1.1)
+    await rig.conversation.end()
+    assert [it["success"] for it in rig.listener.answers("cancel_all")] == [False] + [True] * 1000

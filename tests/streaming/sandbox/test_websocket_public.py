@@ -150,7 +150,7 @@ def test_a_trade_channel_tells_the_last_fifty_only_when_asked(rig: Rig) -> None:
         rig.exchange.trade(BTC, ("100.1", "0.1"), at=NOON + timedelta(seconds=number))
     rig.subscribe("trade", "BTC/USDT")
     assert rig.listener.of("trade") == []
-    rig.say("unsubscribe", {"channel": "trade", "symbol": ["BTC/USDT"]})
+    rig.send("unsubscribe", {"channel": "trade", "symbol": ["BTC/USDT"]})
     rig.subscribe("trade", "BTC/USDT", snapshot=True)
     [snapshot] = rig.listener.of("trade")
     numbers = [it["trade_id"] for it in snapshot["data"]]
@@ -234,17 +234,17 @@ def test_a_second_subscription_is_refused_and_so_is_a_second_depth(rig: Rig) -> 
 
 def test_what_was_unsubscribed_is_silent_and_cannot_be_unsubscribed_again(rig: Rig) -> None:
     rig.subscribe("book", "BTC/USDT", depth=25, snapshot=False)
-    rig.say("unsubscribe", {"channel": "book", "symbol": ["BTC/USDT"], "depth": 25}, request_id=4)
+    rig.send("unsubscribe", {"channel": "book", "symbol": ["BTC/USDT"], "depth": 25}, request_id=4)
     rig.exchange.quote(BTC, {"99.8": "5"}, {})
     assert rig.listener.of("book") == []
-    rig.say("unsubscribe", {"channel": "book", "symbol": ["BTC/USDT"], "depth": 25}, request_id=5)
+    rig.send("unsubscribe", {"channel": "book", "symbol": ["BTC/USDT"], "depth": 25}, request_id=5)
     first, second = rig.listener.answers("unsubscribe")
     assert first["result"] == {"channel": "book", "depth": 25, "symbol": "BTC/USDT"}
     assert (second["req_id"], second["error"]) == (5, "Subscription Not Found")
 
 
 def test_answers_repeat_the_request_s_id_and_tell_both_times(rig: Rig) -> None:
-    rig.say("ping", request_id=101)
+    rig.send("ping", request_id=101)
     [pong] = rig.listener.answers("pong")
     assert list(pong) == ["method", "req_id", "time_in", "time_out"]
     assert pong["req_id"] == 101

@@ -318,7 +318,7 @@ def unframed(wire: bytes) -> bytes:
     return wire[start:]
 
 
-async def settled() -> None:
-    """Everything that is ready to run has run."""
+async def let_tasks_run() -> None:
+    """Let everything run that is ready to run."""
     for _ in range(10):
         await asyncio.sleep(0)

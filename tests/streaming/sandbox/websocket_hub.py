@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
 from typing import Any
+
+import pytest
 
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.order_gateway import OrderGateway
@@ -11,11 +12,11 @@ from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.orders import OrderEntry
-from tests.streaming.sandbox.websocket_fakes import Clock, FakeExchange, Listener, Tokens, settled
+from tests.streaming.sandbox.websocket_fakes import Clock, FakeExchange, Listener, Tokens, let_tasks_run
 
 
 class Rig:
-    """`say` sends one request as a client would; the listener keeps what comes back."""
+    """`send` sends one request as a client would; the listener records the responses."""
 
     def __init__(self, latency: float = 0.0) -> None:
         self.clock = Clock()
@@ -33,7 +34,7 @@ class Rig:
         entry = OrderEntry(self.gateway, self.exchange, self.clock)
         return listener, Conversation(self.hub, entry, listener, self.clock)
 
-    def say(self, method: str, params: object = None, request_id: int | None = None) -> None:
+    def send(self, method: str, params: object = None, request_id: int | None = None) -> None:
         request = {"method": method}
         request |= {} if params is None else {"params": params}  # type: ignore[dict-item]
         request |= {} if request_id is None else {"req_id": request_id}  # type: ignore[dict-item]
@@ -41,14 +42,23 @@ class Rig:
 
     def subscribe(self, channel: str, *symbols: str, **more: object) -> None:
         symbol = {"symbol": list(symbols)} if symbols else {}
-        self.say("subscribe", {"channel": channel, **symbol, **more})
+        self.send("subscribe", {"channel": channel, **symbol, **more})
 
     async def ask(self, method: str, params: object = None, request_id: int | None = None) -> list[Any]:
-        """The answers that came so far."""
-        self.say(method, params, request_id)
-        await settled()
+        """Send a request and return the responses to its method that have come so far."""
+        self.send(method, params, request_id)
+        await let_tasks_run()
         return self.listener.answers(method)
 
 
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(coroutine)
+class LoopTime:
+    """Time of the running event loop: it stands still until `advance`, however busy the machine is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+    async def advance(self, seconds: float) -> None:
+        self.now += seconds
+        await let_tasks_run()
