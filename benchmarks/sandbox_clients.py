@@ -1,4 +1,4 @@
-"""Clients that cost as little as they can, so that it is the server that is measured."""
+"""Clients that cost as little as possible, so that the server is what is measured."""
 
 import asyncio
 import base64
@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import Any
@@ -28,7 +27,7 @@ CHANNEL = slice(12, 16)  # of {"channel":"book", four letters are enough to tell
 
 @contextmanager
 def process(kind: str) -> Iterator[Listening]:
-    """A server of its own; it ends with the block, or with this process."""
+    """Start a server in a process of its own; it ends with the block, or with this process."""
     command = [sys.executable, "-m", "benchmarks.sandbox_process", kind]
     served = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert served.stdin is not None
@@ -46,20 +45,20 @@ def process(kind: str) -> Iterator[Listening]:
 
 
 class Socket(asyncio.Protocol):
-    """A WebSocket that counts the messages of channels and keeps everything else for `answer`.
+    """A WebSocket that counts the messages of channels and queues all others for `response`.
 
     Everything in one function and nothing decoded: ten of these have to keep up with one server.
     """
 
-    def __init__(self, kept: int = 0) -> None:
-        """The first `kept` messages of channels are kept too."""
+    def __init__(self, stored: int = 0) -> None:
+        """Store the first `stored` messages of channels as well."""
         self.counted: Counter[bytes] = Counter()
         self.sizes: Counter[bytes] = Counter()
-        self.kept: list[bytes] = []
-        self._keep = kept
+        self.stored: list[bytes] = []
+        self._limit = stored
         self._rest = b""
         self._open = False
-        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self._responses: asyncio.Queue[bytes] = asyncio.Queue()
         self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,7 +66,7 @@ class Socket(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._answers.put_nowait(b"")
+        self._responses.put_nowait(b"")
 
     def data_received(self, data: bytes) -> None:
         data = self._rest + data
@@ -77,7 +76,7 @@ class Socket(asyncio.Protocol):
             if not found:
                 return
             self._open = True
-            self._answers.put_nowait(head)
+            self._responses.put_nowait(head)
         at, end = 0, len(data)
         while end - at >= 2:
             length, start = data[at + 1], at + 2
@@ -90,21 +89,21 @@ class Socket(asyncio.Protocol):
             if kind == TEXT:
                 self._take(data[start:at])
             elif kind == CLOSE:
-                self._answers.put_nowait(b"")
+                self._responses.put_nowait(b"")
         self._rest = data[at:]
 
     def _take(self, message: bytes) -> None:
         if not message.startswith(b'{"channel'):
-            self._answers.put_nowait(message)
+            self._responses.put_nowait(message)
             return
         channel = message[CHANNEL]
         self.counted[channel] += 1
         self.sizes[channel] += len(message)
-        if len(self.kept) < self._keep:
-            self.kept.append(message)
+        if len(self.stored) < self._limit:
+            self.stored.append(message)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Masked, as a client has to, with zeros, as nobody has to be kept out here."""
+        """Send with a mask, as a client has to; zeros are enough here."""
         payload = json.dumps(message).encode()
         length = len(payload)
         size = bytes((128 | length,)) if length < 126 else b"\xfe" + length.to_bytes(2)
@@ -118,36 +117,32 @@ class Socket(asyncio.Protocol):
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
 
-    async def answer(self) -> bytes:
-        """The next message that no channel sent. ConnectionError when the server is gone or says nothing."""
+    async def response(self) -> bytes:
+        """Return the next message of no channel. Raise ConnectionError when the server is gone or silent."""
         try:
-            told = await asyncio.wait_for(self._answers.get(), PATIENCE)
+            message = await asyncio.wait_for(self._responses.get(), PATIENCE)
         except TimeoutError:
             raise ConnectionError(f"no answer within {PATIENCE:g} s") from None
-        if not told:
+        if not message:
             raise ConnectionError("the server has closed the connection")
-        return told
+        return message
 
     def close(self) -> None:
         self._transport.abort()
 
 
-def _given(socket: Socket) -> Socket:
-    return socket
-
-
 @asynccontextmanager
-async def sockets(url: str, count: int, kept: int = 0) -> AsyncIterator[list[Socket]]:
-    """Connected; the first one keeps messages."""
+async def sockets(url: str, count: int, stored: int = 0) -> AsyncIterator[list[Socket]]:
+    """Connect `count` sockets; the first one stores messages."""
     loop, where = asyncio.get_running_loop(), urlsplit(url)
     opened: list[Socket] = []
     try:
         for number in range(count):
-            socket = Socket(0 if number else kept)
-            await loop.create_connection(partial(_given, socket), str(where.hostname), where.port or 0)
+            socket = Socket(0 if number else stored)
+            await loop.create_connection(lambda socket=socket: socket, str(where.hostname), where.port or 0)
             opened.append(socket)
             socket.upgrade(url)
-            if b" 101 " not in (head := await socket.answer()):
+            if b" 101 " not in (head := await socket.response()):
                 raise ConnectionError(f"{url} gives no WebSocket: {head!r}")
         yield opened
     finally:
@@ -164,11 +159,11 @@ class Rest:
         self._nonce = time_ns()
 
     async def call(self, method: str, fields: dict[str, str]) -> dict[str, Any]:
-        """The answer's result. ConnectionError with whatever else the exchange says."""
-        told = json.loads(await self.raw(method, fields))
-        if told["error"]:
-            raise ConnectionError(f"{method} {fields}: {told['error']}")
-        result: dict[str, Any] = told["result"]
+        """Return the result of a call. Raise ConnectionError with the exchange's errors."""
+        response = json.loads(await self.raw(method, fields))
+        if response["error"]:
+            raise ConnectionError(f"{method} {fields}: {response['error']}")
+        result: dict[str, Any] = response["result"]
         return result
 
     async def raw(self, method: str, fields: dict[str, str]) -> bytes:
@@ -184,13 +179,13 @@ class Rest:
             return await response.read()
 
     async def advance(self, seconds: float) -> int:
-        """Move the sandbox's market; how often it traded."""
+        """Move the sandbox's market; return how often it traded."""
         url, headers = f"{self._listening.url}/admin/advance", {"X-Sandbox-Admin": "1"}
         async with self._session.post(url, json={"seconds": seconds}, headers=headers) as response:
-            told = await response.json()
+            outcome = await response.json()
         if response.status != 200:
-            raise ConnectionError(f"{url}: {told}")
-        ticks: int = told["ticks"]
+            raise ConnectionError(f"{url}: {outcome}")
+        ticks: int = outcome["ticks"]
         return ticks
 
 

@@ -18,7 +18,7 @@ PACKAGES = ("aiohttp", "msgspec")
 CLIENTS, DEPTH = 10, 10
 STEP = 3_600.0  # seconds of market at once: 480 messages to each client, far below what is cut off
 MESSAGES, TURNS = 400_000, 10  # of sandbox_messages, to all clients together
-KEPT = 2_000  # messages of the first client, whose checksums are verified
+STORED = 2_000  # messages of the first client, whose checksums are verified
 FEW, MANY = 100_000, 1_000_000  # of sandbox_memory
 BOOK, TRADE = CHANNELS = (b"book", b"trad")
 PAGE, MEBIBYTE = os.sysconf("SC_PAGE_SIZE"), 1 << 20
@@ -37,7 +37,7 @@ async def _message_row() -> Row:
     with process("sandbox") as ours, process("bare") as floor:
         async with (
             rest(ours) as calls,
-            sockets(ours.websocket, CLIENTS, kept=KEPT) as listeners,
+            sockets(ours.websocket, CLIENTS, stored=STORED) as listeners,
             sockets(floor.websocket, CLIENTS) as others,
         ):
             await _subscribe(listeners)
@@ -47,7 +47,7 @@ async def _message_row() -> Row:
                 ticks += await _advance(calls, listeners, MESSAGES * turn // TURNS)
                 rates.append((_received(listeners) - before) / (time.perf_counter() - begin))
                 before, begin = _received(others), time.perf_counter()
-                await _flooded(others, _texts(listeners[0]), MESSAGES // TURNS)
+                await _flood(others, _texts(listeners[0]), MESSAGES // TURNS)
                 floor_rates.append((_received(others) - before) / (time.perf_counter() - begin))
             _check(listeners, ticks)
     return row(
@@ -64,7 +64,7 @@ async def _message_row() -> Row:
 
 
 def _texts(listener: Socket) -> list[str]:
-    """One message for each channel, as long as its messages were on average."""
+    """Return one message for each channel, as long as its messages were on average."""
     texts = []
     for channel in CHANNELS:
         size = listener.sizes[channel] // listener.counted[channel]
@@ -72,43 +72,43 @@ def _texts(listener: Socket) -> list[str]:
     return texts
 
 
-async def _flooded(others: list[Socket], texts: list[str], messages: int) -> None:
+async def _flood(others: list[Socket], texts: list[str], messages: int) -> None:
     others[0].send({"flood": [messages // CLIENTS // len(texts), *texts]})
     for other in others:
-        await other.answer()
+        await other.response()
 
 
 async def _subscribe(listeners: list[Socket]) -> None:
-    """Snapshots are not counted."""
+    """Subscribe to everything; snapshots are not counted."""
     for listener in listeners:
         listener.send(
             {"method": "subscribe", "params": {"channel": "book", "symbol": [str(PAIR)], "depth": DEPTH}}
         )
         listener.send({"method": "subscribe", "params": {"channel": "trade", "symbol": [str(PAIR)]}})
         for _ in range(2):
-            if b'"success":true' not in (told := await listener.answer()):
-                raise ConnectionError(f"no subscription: {told.decode()}")
-    await _heard(listeners)
+            if b'"success":true' not in (message := await listener.response()):
+                raise ConnectionError(f"no subscription: {message.decode()}")
+    await _receive_all(listeners)
     for listener in listeners:
         listener.counted.clear()
         listener.sizes.clear()
 
 
 async def _advance(calls: Rest, listeners: list[Socket], messages: int) -> int:
-    """Move the market until so many messages have reached the clients altogether; how often it traded."""
+    """Move the market until `messages` have reached the clients altogether; return how often it traded."""
     ticks = 0
     while _received(listeners) < messages:
         ticks += await calls.advance(STEP)
-        await _heard(listeners)
+        await _receive_all(listeners)
     return ticks
 
 
-async def _heard(listeners: list[Socket]) -> None:
-    """A pong comes behind every message before it."""
+async def _receive_all(listeners: list[Socket]) -> None:
+    """Wait for a pong, which comes behind every message before it."""
     for listener in listeners:
         listener.send({"method": "ping"})
     for listener in listeners:
-        await listener.answer()
+        await listener.response()
 
 
 def _received(listeners: list[Socket]) -> int:
@@ -116,7 +116,7 @@ def _received(listeners: list[Socket]) -> int:
 
 
 def _check(listeners: list[Socket], ticks: int) -> None:
-    """Everybody has heard everything, and what the first one has kept is a book with the right checksums."""
+    """Check that every client received everything and that the first one's book has the right checksums."""
     first = listeners[0]
     for listener in listeners:
         if listener.counted[TRADE] != ticks or listener.counted[BOOK] != first.counted[BOOK]:
@@ -124,7 +124,7 @@ def _check(listeners: list[Socket], ticks: int) -> None:
                 f"{ticks} trades happened, {listener.counted} were heard: no rate is worth telling"
             )
     feed, book = KrakenFeed(), OrderBook(DEPTH, 1, 8)
-    for message in first.kept:
+    for message in first.stored:
         for event in feed.decode(message.decode()):
             if isinstance(event, BookChange):
                 book.apply(event)
@@ -164,5 +164,5 @@ async def _memory_rows() -> list[Row]:
 
 
 def _resident(listening: Listening) -> int:
-    """Bytes; Linux tells them."""
+    """Read the resident memory of a process in bytes from Linux."""
     return int(Path(f"/proc/{listening.process}/statm").read_text().split()[1]) * PAGE

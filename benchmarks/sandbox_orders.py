@@ -91,7 +91,7 @@ async def _wire_rows() -> list[Row]:
 
             rows = _latency_rows("signed REST AddOrder and CancelOrder", await _in_turns(order, echo))
         async with sockets(ours.websocket, 1) as [mine], sockets(floor.websocket, 1) as [other]:
-            asks = (_asking(mine, token, True), _asking(other, token, False))
+            asks = (_order_sender(mine, token, True), _order_sender(other, token, False))
             rows += _latency_rows("WebSocket add_order and cancel_order", await _in_turns(*asks))
     return rows
 
@@ -112,8 +112,8 @@ SOCKET_ORDER = {
 }
 
 
-def _asking(socket: Socket, token: str, checked: bool) -> Ask:
-    """Orders over one connection by client order id; an answer that is no success ends the benchmark."""
+def _order_sender(socket: Socket, token: str, checked: bool) -> Ask:
+    """Return a function that sends orders over one connection; a response without success ends the benchmark."""
     numbers = count(1)
 
     async def ask(number: int) -> None:
@@ -121,15 +121,15 @@ def _asking(socket: Socket, token: str, checked: bool) -> Ask:
         method = "cancel_order" if number % 2 else "add_order"
         terms: dict[str, Any] = {"cl_ord_id": [name]} if number % 2 else {**SOCKET_ORDER, "cl_ord_id": name}
         socket.send({"method": method, "params": {**terms, "token": token}, "req_id": next(numbers)})
-        told = await socket.answer()
-        if checked and b'"success":true' not in told:
-            raise ConnectionError(f"{method}: {told.decode()}")
+        response = await socket.response()
+        if checked and b'"success":true' not in response:
+            raise ConnectionError(f"{method}: {response.decode()}")
 
     return ask
 
 
 async def _in_turns(ours: Ask, floor: Ask) -> tuple[list[float], list[float]]:
-    """Seconds of every request, one after the other in batches; a first batch of each warms up."""
+    """Return the seconds of every request, sent one by one in batches; a first batch of each warms up."""
     spent: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS + 1):
         for ask, taken in zip((ours, floor), spent, strict=True):
@@ -142,18 +142,18 @@ async def _in_turns(ours: Ask, floor: Ask) -> tuple[list[float], list[float]]:
 
 
 def _latency_rows(what: str, spent: tuple[list[float], list[float]]) -> list[Row]:
-    """How many a second, and how long half of them and nearly all of them take."""
+    """Return the rate and the median and 99th percentile of the latency."""
     peer = "aiohttp that answers with the same body, the same client"
-    rates = [BATCH / median(sum(batch) for batch in _batched(taken)) for taken in spent]
-    told = [(f"{what}, one after the other", "orders/s", rates, ">= 0.3 x peer")]
+    rates = [BATCH / median(sum(batch) for batch in _batches(taken)) for taken in spent]
+    measures = [(f"{what}, one after the other", "orders/s", rates, ">= 0.3 x peer")]
     for percent in (50, 99):
         times = [quantiles(taken, n=100)[percent - 1] * 1e3 for taken in spent]
-        told.append((f"{what}, p{percent} from request to answer", "ms", times, "none"))
+        measures.append((f"{what}, p{percent} from request to answer", "ms", times, "none"))
     return [
         row("sandbox_orders", of, values[0], unit, peer, values[1], target=target, packages=PACKAGES)
-        for of, unit, values, target in told
+        for of, unit, values, target in measures
     ]
 
 
-def _batched(taken: list[float]) -> list[list[float]]:
+def _batches(taken: list[float]) -> list[list[float]]:
     return [taken[at : at + BATCH] for at in range(0, len(taken), BATCH)]

@@ -11,7 +11,8 @@ from tests.contracts.trade import NOON, OPENING, intent, opened
 from tests.contracts.venues import LISTED, PaperWorld, SandboxWorld, World, asked, paid
 from tests.doubles.stores import MemoryJournal
 from tests.doubles.threads import at_once
-from tests.streaming.sandbox.running import BTC, UNHURRIED, XRP, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC, UNHURRIED, XRP
 from trading.errors import NotStored
 from trading.market import Pair, PairStatus
 from trading.orders import OrderIntent, OrderStatus, Side

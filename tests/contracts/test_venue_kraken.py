@@ -39,7 +39,8 @@ from tests.doubles.kraken import (
 )
 from tests.doubles.stores import MemoryJournal
 from tests.doubles.threads import at_once
-from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnreachable
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus

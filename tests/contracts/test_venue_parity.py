@@ -12,7 +12,8 @@ from streaming.sandbox.formatting import cost_decimals
 from tests.contracts.trade import NOON
 from tests.contracts.venues import LISTED, PaperWorld, asked, kraken_client, kraken_venue, paid
 from tests.doubles.stores import MemoryJournal
-from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent, OrderStatus, Side
 from trading.ports import Journal, Venue

@@ -14,7 +14,8 @@ import polars as pl
 from tests.contracts.trade import HOUR, NOON, OPENING, intent, opened, receipt
 from tests.doubles.clock import Clock
 from tests.doubles.stores import MemoryJournal
-from tests.streaming.sandbox.running import BTC, COSTS, CROSS, INSTRUMENTS, XRP, Sandbox
+from tests.streaming.sandbox.running import Sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC, COSTS, CROSS, INSTRUMENTS, XRP
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
 from trading.orders import OrderIntent, Side
 from trading.ports import Journal, Quote, Venue

@@ -19,7 +19,8 @@ from streaming.bus import CANDLE_CLOSED
 from tests.contracts.trade import intent, receipt
 from tests.doubles.stores import MemoryJournal, MemoryTable
 from tests.memory_bus import MemoryBus
-from tests.streaming.sandbox.running import BALANCES, BTC, MARKET, STARTS, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, MARKET, STARTS
 from trading.errors import NotAuthorised
 from trading.market import CANDLE_SCHEMA
 from trading.orders import OrderStatus

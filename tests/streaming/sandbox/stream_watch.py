@@ -18,7 +18,8 @@ from streaming.session.output import Interrupted, Reconnecting, SessionEvent
 from streaming.session.settings import SessionSettings
 from tests.contracts.venues import kraken_client
 from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, NoBackoff
-from tests.streaming.sandbox.running import BTC, XRP, Sandbox
+from tests.streaming.sandbox.running import Sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC, XRP
 from trading.market import Pair
 from trading.orders import Side
 from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
@@ -32,7 +33,7 @@ MARKET_DATA = [
     Subscription(Channel.TICKER, PAIRS),
 ]
 ACCOUNT_DATA = [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)]
-ReferenceKind = TypeVar("ReferenceKind")
+Event = TypeVar("Event")
 
 
 @dataclass
@@ -52,8 +53,8 @@ class PrivateSubscription:
         self.orders = 0
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["PrivateSubscription"]:
-        """In the end both sessions have ended without an error."""
+    async def connect(self) -> AsyncIterator["PrivateSubscription"]:
+        """Run both sessions until the end of the block; they must end without an error."""
         stop = asyncio.Event()
         feeds = (
             (KrakenFeed(self.exchange.websocket), MARKET_DATA),
@@ -79,10 +80,10 @@ class PrivateSubscription:
     async def _handle(self, event: SessionEvent) -> None:
         self.events.append(event)
 
-    def of(self, kind: type[ReferenceKind]) -> list[ReferenceKind]:
+    def of(self, kind: type[Event]) -> list[Event]:
         return [each for each in self.events if type(each) is kind]
 
-    def kept(self) -> list[QuarantinedMessage]:
+    def quarantined(self) -> list[QuarantinedMessage]:
         return list(self.quarantine.messages())
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -92,12 +93,12 @@ class PrivateSubscription:
     # --- the market moves, and we trade
 
     async def play(self, minutes: float, step: float = 10.0) -> None:
-        """In small steps, so that every channel has something to say again and again."""
+        """Advance the market in small steps, so that every channel gets messages again and again."""
         for _ in range(round(minutes * 60 / step)):
             await asyncio.to_thread(self.exchange.advance, step)
 
     async def trade(self) -> None:
-        """A market order that fills at once, and a limit order that rests."""
+        """Place a market order that fills at once and a limit order that rests."""
         self.orders += 1
         last = await asyncio.to_thread(self.exchange.last, XRP)
         far = (last * Decimal("0.8")).quantize(Decimal("0.00001"))
@@ -110,7 +111,7 @@ class PrivateSubscription:
     # --- what is true
 
     async def begin(self) -> None:
-        """Trade, and wait until every channel has spoken."""
+        """Trade, and wait until every channel has sent something."""
         await self.trade()
         await self.until(
             lambda: (
@@ -120,13 +121,13 @@ class PrivateSubscription:
         )
 
     def is_level(self) -> bool:
-        """Books, trades, fills and balances have arrived at what the exchange has."""
+        """Compare books, trades, fills and balances with those of the exchange."""
         return (
-            all(self.book(pair) == self.book_there(pair) for pair in PAIRS)
+            all(self.book(pair) == self.true_book(pair) for pair in PAIRS)
             and all(
                 self.newest_trade(pair) == self.exchange.running.exchange.tape(pair).last_id for pair in PAIRS
             )
-            and self.fills().keys() >= self.fills_there().keys()
+            and self.fills().keys() >= self.true_fills().keys()
             and self.balances() == self.exchange.running.exchange.balances(self.account)
         )
 
@@ -134,7 +135,7 @@ class PrivateSubscription:
         book = self.sessions[0].books.get(pair)
         return book and (book.bids(), book.asks())
 
-    def book_there(self, pair: Pair) -> Any:
+    def true_book(self, pair: Pair) -> Any:
         view = self.exchange.running.exchange.book(pair, DEPTHS[pair])
         return _levels(view.bids), _levels(view.asks)
 
@@ -151,44 +152,44 @@ class PrivateSubscription:
     def fills(self) -> dict[str, Execution]:
         return {each.fill_id: each for each in self.of(Execution) if each.fill_id}
 
-    def fills_there(self) -> dict[str, Any]:
+    def true_fills(self) -> dict[str, Any]:
         fills, _ = self.exchange.running.exchange.fills(self.account, limit=1000)
         return {each.execution_id: each for each in fills}
 
     # --- what must hold, whatever happened
 
-    def trades_are_told_once_or_unknown(self) -> None:
+    def check_trades(self) -> None:
         for pair in PAIRS:
-            told = [each for each in self.of(Trade) if each.pair == pair]
-            ids = [each.trade_id or 0 for each in told]
-            assert ids == sorted(set(ids)), f"{pair}: told twice or out of order"
-            there = self.prints(pair, ids[0])
-            for trade in told:
-                print_ = there.pop(trade.trade_id or 0)
+            received = [each for each in self.of(Trade) if each.pair == pair]
+            ids = [each.trade_id or 0 for each in received]
+            assert ids == sorted(set(ids)), f"{pair}: received twice or out of order"
+            missing = self.prints(pair, ids[0])
+            for trade in received:
+                print_ = missing.pop(trade.trade_id or 0)
                 assert (trade.price, trade.quantity) == (float(print_.price), float(print_.quantity))
                 assert (trade.side, trade.at) == (print_.side, print_.at)
-            for missing in there.values():
+            for lost in missing.values():
                 assert any(
                     each.channel is Channel.TRADE
                     and each.pair == pair
-                    and each.since <= missing.at <= each.until
+                    and each.since <= lost.at <= each.until
                     for each in self.of(UnknownInterval)
-                ), f"{pair}: trade {missing.trade_id} was neither told nor unknown"
+                ), f"{pair}: trade {lost.trade_id} was neither received nor unknown"
 
-    def fills_add_up(self) -> None:
-        ours, theirs = self.fills(), self.fills_there()
+    def check_fills(self) -> None:
+        ours, theirs = self.fills(), self.true_fills()
         assert ours.keys() == theirs.keys()
         for number, fill in ours.items():
-            there = theirs[number]
-            assert (fill.fill_price, fill.fill_quantity) == (there.price, there.quantity)
-            assert fill.fees == ((there.pair.quote, there.fee),)
-            assert (fill.order_id, fill.side) == (there.order_id, there.side)
+            true = theirs[number]
+            assert (fill.fill_price, fill.fill_quantity) == (true.price, true.quantity)
+            assert fill.fees == ((true.pair.quote, true.fee),)
+            assert (fill.order_id, fill.side) == (true.order_id, true.side)
 
-    def nothing_was_missed(self) -> None:
+    def check_complete(self) -> None:
         assert [
             each for each in self.events if isinstance(each, UnknownInterval | Interrupted | Reconnecting)
         ] == []
-        assert self.kept() == []
+        assert self.quarantined() == []
 
 
 def _levels(levels: tuple[BookLevel, ...]) -> tuple[tuple[Decimal, Decimal], ...]:

@@ -1,19 +1,20 @@
-"""Somebody else's Kraken client, pointed at the sandbox by URL alone: ccxt, REST and WebSocket."""
+"""ccxt's Kraken client, REST and WebSocket, pointed at the sandbox by URL alone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import ccxt.pro
 import pytest
 
-from tests.streaming.sandbox.running import BTC, MARKET, STARTS, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC, MARKET, STARTS
 from trading.market import Timeframe
 
-Answer = TypeVar("Answer")
 SYMBOL = "BTC/USDT"
-PATIENCE = 20.0
+PATIENCE = 20.0  # seconds
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
@@ -22,26 +23,18 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-def asked(exchange: Sandbox, question: Callable[[Any], Awaitable[Answer]]) -> Answer:
-    """What ccxt's own code makes of the sandbox's answers."""
-
-    async def ask() -> Answer:
-        client = ccxt.pro.kraken(
-            {"apiKey": exchange.key, "secret": exchange.secret, "enableRateLimit": False}
-        )
+@pytest.fixture
+async def client(exchange: Sandbox) -> AsyncIterator[Any]:
+    options = {"apiKey": exchange.key, "secret": exchange.secret, "enableRateLimit": False}
+    async with ccxt.pro.kraken(options) as client:
         addresses = client.urls["api"]
-        addresses.update(public=exchange.url, private=exchange.url)
+        addresses |= {"public": exchange.url, "private": exchange.url}
         addresses["ws"] = dict.fromkeys(addresses["ws"], exchange.websocket)
-        try:
-            return await asyncio.wait_for(question(client), PATIENCE)
-        finally:
-            await client.close()
-
-    return asyncio.run(ask())
+        yield client
 
 
-def test_it_finds_the_markets_with_their_increments_minimums_fees_and_leverage(exchange: Sandbox) -> None:
-    markets = asked(exchange, lambda client: client.load_markets())
+async def test_it_finds_the_markets_with_their_increments_minimums_fees_and_leverage(client: Any) -> None:
+    markets = await client.load_markets()
     assert sorted(markets) == ["BTC/USDT", "XRP/BTC", "XRP/USDT"]
     market = markets[SYMBOL]
     assert (market["precision"]["price"], market["precision"]["amount"]) == (0.1, 1e-8)
@@ -50,8 +43,8 @@ def test_it_finds_the_markets_with_their_increments_minimums_fees_and_leverage(e
     assert market["active"]
 
 
-def test_its_candles_are_those_that_are_replayed(exchange: Sandbox) -> None:
-    rows = asked(exchange, lambda client: client.fetch_ohlcv(SYMBOL, "1m"))
+async def test_its_candles_are_those_that_are_replayed(client: Any) -> None:
+    rows = await client.fetch_ohlcv(SYMBOL, "1m")
     closed = {row[0]: row[1:] for row in rows[:-1]}
     replayed = MARKET.candles(BTC, STARTS - 600 * Timeframe.M1.duration, STARTS)
     compared = 0
@@ -65,46 +58,35 @@ def test_its_candles_are_those_that_are_replayed(exchange: Sandbox) -> None:
     assert compared > 550
 
 
-def test_it_reads_trades_the_book_and_the_ticker(exchange: Sandbox) -> None:
-    async def look(client: Any) -> tuple[Any, Any, Any]:
-        return (
-            await client.fetch_trades(SYMBOL),
-            await client.fetch_order_book(SYMBOL, 10),
-            await client.fetch_ticker(SYMBOL),
-        )
-
-    trades, book, ticker = asked(exchange, look)
+async def test_it_reads_trades_the_book_and_the_ticker(client: Any) -> None:
+    trades = await client.fetch_trades(SYMBOL)
+    book = await client.fetch_order_book(SYMBOL, 10)
+    ticker = await client.fetch_ticker(SYMBOL)
     assert trades[-1]["price"] == ticker["last"]
     assert {trade["side"] for trade in trades} == {"buy", "sell"}
     assert (len(book["bids"]), len(book["asks"])) == (10, 10)
     assert book["bids"][0][0] == ticker["bid"] < ticker["last"] < ticker["ask"] == book["asks"][0][0]
 
 
-def test_an_order_is_created_changed_found_and_cancelled(exchange: Sandbox) -> None:
-    async def trade(client: Any) -> None:
-        created = await client.create_order(SYMBOL, "limit", "buy", 0.01, 20_000, {"clientOrderId": "mine-1"})
-        await client.edit_order(created["id"], SYMBOL, "limit", "buy", 0.01, 21_000)
-        [found] = await client.fetch_open_orders(SYMBOL)
-        assert (found["id"], found["price"], found["amount"]) == (created["id"], 21_000, 0.01)
-        assert (found["clientOrderId"], found["status"]) == ("mine-1", "open")
-        await client.cancel_order(created["id"])
-        assert await client.fetch_open_orders(SYMBOL) == []
-        ended = await client.fetch_order(created["id"])
-        assert (ended["status"], ended["filled"]) == ("canceled", 0)
-        assert created["id"] in {order["id"] for order in await client.fetch_closed_orders(SYMBOL)}
-
-    asked(exchange, trade)
+async def test_an_order_is_created_changed_found_and_cancelled(client: Any) -> None:
+    created = await client.create_order(SYMBOL, "limit", "buy", 0.01, 20_000, {"clientOrderId": "mine-1"})
+    await client.edit_order(created["id"], SYMBOL, "limit", "buy", 0.01, 21_000)
+    [found] = await client.fetch_open_orders(SYMBOL)
+    assert (found["id"], found["price"], found["amount"]) == (created["id"], 21_000, 0.01)
+    assert (found["clientOrderId"], found["status"]) == ("mine-1", "open")
+    await client.cancel_order(created["id"])
+    assert await client.fetch_open_orders(SYMBOL) == []
+    ended = await client.fetch_order(created["id"])
+    assert (ended["status"], ended["filled"]) == ("canceled", 0)
+    assert created["id"] in {order["id"] for order in await client.fetch_closed_orders(SYMBOL)}
 
 
-def test_what_a_market_order_costs_leaves_the_balance(exchange: Sandbox) -> None:
-    async def trade(client: Any) -> tuple[Any, Any, Any, Any]:
-        before = await client.fetch_balance()
-        created = await client.create_order(SYMBOL, "market", "buy", 0.02)
-        order = await client.fetch_order(created["id"])
-        fills = [fill for fill in await client.fetch_my_trades(SYMBOL) if fill["order"] == created["id"]]
-        return before, order, fills, await client.fetch_balance()
-
-    before, order, [fill], after = asked(exchange, trade)
+async def test_the_cost_of_a_market_order_is_taken_from_the_balance(client: Any) -> None:
+    before = await client.fetch_balance()
+    created = await client.create_order(SYMBOL, "market", "buy", 0.02)
+    order = await client.fetch_order(created["id"])
+    [fill] = [fill for fill in await client.fetch_my_trades(SYMBOL) if fill["order"] == created["id"]]
+    after = await client.fetch_balance()
     assert (order["status"], order["filled"]) == ("closed", 0.02)
     paid = Decimal(str(fill["cost"])) + Decimal(str(fill["fee"]["cost"]))
     assert fill["fee"]["cost"] == pytest.approx(fill["cost"] * 0.0026, abs=1e-5)
@@ -112,39 +94,30 @@ def test_what_a_market_order_costs_leaves_the_balance(exchange: Sandbox) -> None
     assert before["total"]["USDT"] - after["total"]["USDT"] == pytest.approx(float(paid), abs=1e-4)
 
 
-def test_it_watches_trades_candles_the_book_and_the_ticker(exchange: Sandbox) -> None:
-    async def watch(client: Any) -> list[Any]:
-        await client.load_markets()
-        watched = [
-            asyncio.ensure_future(each)
-            for each in (
-                client.watch_trades(SYMBOL),
-                client.watch_order_book(SYMBOL, 25),
-                client.watch_ohlcv(SYMBOL, "1m"),
-                client.watch_ticker(SYMBOL),
-            )
-        ]
-        while not all(each.done() for each in watched):
+async def test_it_watches_trades_candles_the_book_and_the_ticker(exchange: Sandbox, client: Any) -> None:
+    await client.load_markets()
+    watching = asyncio.gather(
+        client.watch_trades(SYMBOL),
+        client.watch_order_book(SYMBOL, 25),
+        client.watch_ohlcv(SYMBOL, "1m"),
+        client.watch_ticker(SYMBOL),
+    )
+    async with asyncio.timeout(PATIENCE):
+        while not watching.done():
             await asyncio.to_thread(exchange.advance, 60)
             await asyncio.sleep(0.05)
-        return [each.result() for each in watched]
-
-    trades, book, candles, ticker = asked(exchange, watch)
+    trades, book, candles, ticker = watching.result()
     assert trades[-1]["symbol"] == ticker["symbol"] == SYMBOL
     assert len(book["bids"]) == len(book["asks"]) == 25
     assert book["bids"][0][0] < book["asks"][0][0]
     assert candles[-1][4] > 0
 
 
-def test_it_watches_its_own_orders_and_fills_and_trades_over_the_websocket(exchange: Sandbox) -> None:
-    async def watch(client: Any) -> tuple[Any, Any, Any]:
-        await client.load_markets()
-        orders = asyncio.ensure_future(client.watch_orders(SYMBOL))
-        fills = asyncio.ensure_future(client.watch_my_trades(SYMBOL))
-        await asyncio.sleep(0.5)
-        created = await client.create_order_ws(SYMBOL, "market", "sell", 0.01)
-        return created, await orders, await fills
-
-    created, orders, fills = asked(exchange, watch)
+async def test_it_watches_its_own_orders_and_fills_and_trades_over_the_websocket(client: Any) -> None:
+    await client.load_markets()
+    watching = asyncio.gather(client.watch_orders(SYMBOL), client.watch_my_trades(SYMBOL))
+    await asyncio.sleep(0.5)
+    created = await client.create_order_ws(SYMBOL, "market", "sell", 0.01)
+    orders, fills = await asyncio.wait_for(watching, PATIENCE)
     assert created["id"] in {order["id"] for order in orders}
     assert (fills[-1]["order"], fills[-1]["amount"], fills[-1]["side"]) == (created["id"], 0.01, "sell")

@@ -9,7 +9,7 @@ import pytest
 
 from streaming.sandbox.model import Bar
 from streaming.sandbox.server import Opening, Running, SandboxServer
-from tests.streaming.sandbox.running import BTC, CONFIG, STARTS, opening
+from tests.streaming.sandbox.simulated_exchange import BTC, CONFIG, STARTS, opening
 
 LATER = STARTS + timedelta(hours=3)
 

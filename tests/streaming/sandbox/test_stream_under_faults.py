@@ -1,4 +1,4 @@
-"""Our streaming client on an exchange that misbehaves: in the end it knows what is true, and what it missed."""
+"""Our streaming client on an exchange with faults: in the end it has the true state and knows what it missed."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -14,9 +14,11 @@ from streaming.events import Candle, Channel, Ticker, UnknownInterval
 from streaming.session.output import Interrupted, SubscriptionRefused
 from streaming.session.settings import SessionSettings
 from tests.contracts.trade import OPENING
-from tests.streaming.sandbox.running import UNHURRIED, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from tests.streaming.sandbox.stream_watch import PAIRS, PrivateSubscription
 
+pytestmark = pytest.mark.anyio
 MONEY = {**OPENING, "USDT": OPENING["USDT"] * 10}
 CHANNELS = {
     "book": Channel.BOOK, "trade": Channel.TRADE, "ohlc": Channel.CANDLE, "ticker": Channel.TICKER,
@@ -38,7 +40,7 @@ SHORT = timedelta(seconds=1.2)  # long enough for a busy machine
 
 @dataclass(frozen=True)
 class Case:
-    """Faults that are armed together, and the channels of which something must be said to be unknown: no others."""
+    """Faults that are armed together, and the only channels of which an interval must be reported as unknown."""
 
     faults: tuple[dict[str, Any], ...]
     unknown: set[Channel]
@@ -58,7 +60,7 @@ def case(
 
 
 def each(kind: str, channels: Iterable[str], noticed: Iterable[str] = (), **settings: Any) -> list[Case]:
-    """On one channel after the other; on those that are `noticed` something is missing then."""
+    """Return a case for each channel; on those in `noticed` the fault leaves an unknown interval."""
     return [
         case(
             {"kind": kind, "channel": channel, "every": OFTEN[channel]},
@@ -121,30 +123,29 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-def watching(exchange: Sandbox, folder: Path, settings: SessionSettings) -> PrivateSubscription:
+def watch_account(exchange: Sandbox, folder: Path, settings: SessionSettings) -> PrivateSubscription:
     account = str(uuid4())
     return PrivateSubscription(exchange.open_account(account, MONEY), account, folder, settings)
 
 
-def test_without_faults_everything_is_heard_and_nothing_is_unknown(exchange: Sandbox, tmp_path: Path) -> None:
-    watch = watching(exchange, tmp_path, SessionSettings())
+async def test_without_faults_every_event_arrives_and_nothing_is_unknown(
+    exchange: Sandbox, tmp_path: Path
+) -> None:
+    watch = watch_account(exchange, tmp_path, SessionSettings())
 
-    async def scene() -> None:
-        async with watch.listening():
-            await watch.begin()
-            for _ in range(10):
-                await watch.play(1)
-                await watch.trade()
-            await watch.until(watch.is_level)
-
-    asyncio.run(scene())
-    watch.nothing_was_missed()
-    watch.trades_are_told_once_or_unknown()
-    watch.fills_add_up()
-    there = exchange.running.exchange
+    async with watch.connect():
+        await watch.begin()
+        for _ in range(10):
+            await watch.play(1)
+            await watch.trade()
+        await watch.until(watch.is_level)
+    watch.check_complete()
+    watch.check_trades()
+    watch.check_fills()
+    truth = exchange.running.exchange
     for pair in PAIRS:
-        bar, candle = there.tape(pair).bars(1)[-1], [e for e in watch.of(Candle) if e.pair == pair][-1]
-        told = (
+        bar, candle = truth.tape(pair).bars(1)[-1], [e for e in watch.of(Candle) if e.pair == pair][-1]
+        received = (
             candle.open_time,
             candle.open,
             candle.high,
@@ -153,48 +154,46 @@ def test_without_faults_everything_is_heard_and_nothing_is_unknown(exchange: San
             candle.volume,
             candle.trades,
         )
-        assert told == (
+        assert received == (
             bar.open_time, float(bar.open), float(bar.high), float(bar.low), float(bar.close), float(bar.volume),
             bar.trades,
         )  # fmt: skip
         assert [e for e in watch.of(Ticker) if e.pair == pair][-1].last == float(
-            there.tape(pair).last_price or 0
+            truth.tape(pair).last_price or 0
         )
-    assert watch.balances() == there.balances(watch.account)
+    assert watch.balances() == truth.balances(watch.account)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_after_a_fault_it_knows_what_is_true_and_what_it_missed(
+async def test_after_a_fault_it_knows_what_is_true_and_what_it_missed(
     exchange: Sandbox, tmp_path: Path, case: Case
 ) -> None:
-    watch = watching(exchange, tmp_path, case.settings)
-    struck = rehearsed(watch, case)
+    watch = watch_account(exchange, tmp_path, case.settings)
+    struck = await rehearse(watch, case)
     assert all(each["struck"] for each in struck if each["kind"] not in LASTING), struck
-    watch.trades_are_told_once_or_unknown()
-    watch.fills_add_up()
+    watch.check_trades()
+    watch.check_fills()
     unknown = {each.channel for each in watch.of(UnknownInterval)}
     assert case.unknown <= unknown <= case.unknown | case.perhaps
     [fault, *_] = struck
-    kept = watch.kept()
-    assert all(each.venue == "kraken" and each.reason for each in kept)
+    quarantined = watch.quarantined()
+    assert all(each.venue == "kraken" and each.reason for each in quarantined)
     if fault["kind"] == "garbage_frame":
-        assert len(kept) == fault["struck"]
-        assert {"book", "nonsense"} <= {each.channel for each in kept}
+        assert len(quarantined) == fault["struck"]
+        assert {"book", "nonsense"} <= {each.channel for each in quarantined}
     elif fault["kind"] == "checksum_break":
-        assert {each.channel for each in kept} == {"book"}
-        assert len(kept) <= fault["struck"]  # what comes while a book is being left is not looked at
-        assert all("checksum" in each.reason for each in kept)
+        assert {each.channel for each in quarantined} == {"book"}
+        assert len(quarantined) <= fault["struck"]  # what comes while a book is being left is not looked at
+        assert all("checksum" in each.reason for each in quarantined)
     elif not case.unknown | case.perhaps:
-        assert kept == []
+        assert quarantined == []
 
 
-def rehearsed(watch: PrivateSubscription, case: Case) -> list[dict[str, Any]]:
-    """A minute without faults, four with them, and then until everything is level: which faults struck how often."""
-    struck: list[dict[str, Any]] = []
+async def rehearse(watch: PrivateSubscription, case: Case) -> list[dict[str, Any]]:
+    """Play a minute without faults, four with them, then until all is level; return how often each fault struck."""
     exchange, closed = watch.exchange, CLOSED & {each["kind"] for each in case.faults}
-
-    async def scene() -> None:
-        async with watch.listening():
+    try:
+        async with watch.connect():
             await watch.begin()
             await watch.play(1)
             for fault in case.faults:
@@ -205,25 +204,22 @@ def rehearsed(watch: PrivateSubscription, case: Case) -> list[dict[str, Any]]:
                     await watch.trade()
             if case.faults[0]["kind"] == "silent_channel":  # takes its time, however fast the market is
                 await watch.until(lambda: bool(watch.of(Interrupted)))
-            struck.extend(exchange.running.faults.describe())
+            struck = exchange.running.faults.describe()
             await asyncio.to_thread(exchange.disarm)
             await watch.trade()  # until another message comes, nobody can know that the last one is missing
             while not watch.is_level():
                 await watch.play(0.5)
                 await asyncio.sleep(0.1)
-
-    try:
-        asyncio.run(scene())
     finally:
         exchange.disarm()
     return struck
 
 
-def test_a_token_that_is_refused_again_and_again_is_told(exchange: Sandbox, tmp_path: Path) -> None:
-    watch = watching(exchange, tmp_path, SessionSettings())
+async def test_a_token_that_is_refused_repeatedly_is_reported(exchange: Sandbox, tmp_path: Path) -> None:
+    watch = watch_account(exchange, tmp_path, SessionSettings())
 
-    async def scene() -> None:
-        async with watch.listening():
+    try:
+        async with watch.connect():
             await watch.begin()
             exchange.arm("token_expiry", channel="executions")
             exchange.arm(**CUT_OFF)
@@ -231,9 +227,6 @@ def test_a_token_that_is_refused_again_and_again_is_told(exchange: Sandbox, tmp_
             await watch.until(lambda: bool(watch.of(SubscriptionRefused)))
             exchange.disarm()
             await watch.play(1)
-
-    try:
-        asyncio.run(scene())
     finally:
         exchange.disarm()
     assert {each.channel for each in watch.of(SubscriptionRefused)} == {Channel.EXECUTIONS}

@@ -14,7 +14,8 @@ import pytest
 
 from tests.contracts.trade import NOON, OPENING
 from tests.contracts.venues import Time, asked, books_agree, kraken_client, kraken_venue, memory_journal
-from tests.streaming.sandbox.running import UNHURRIED, XRP, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import UNHURRIED, XRP
 from trading.errors import MarketloomError
 from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal

@@ -26,7 +26,8 @@ from streaming.session import Session
 from streaming.session.output import Interrupted, Reconnecting, Restored, SessionEvent
 from streaming.session.settings import SessionSettings
 from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, MemoryFrameStore, NoBackoff
-from tests.streaming.sandbox.running import BTC, XRP, Sandbox, sandbox
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC, XRP
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.order_request import OrderRequest
