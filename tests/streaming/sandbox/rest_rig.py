@@ -22,6 +22,7 @@ from streaming.sandbox.model import Listing
 from streaming.sandbox.order_gateway import OrderGateway
 from streaming.sandbox.rates import GENEROUS, PRO, RateLimit, Rates, RateTier
 from streaming.sandbox.rest import routes
+from tests.doubles.clock import Clock
 from tests.streaming.sandbox.exchange_setup import TERMS
 from trading.fills import Costs
 from trading.market import Instrument, Pair
@@ -56,16 +57,6 @@ LISTINGS = {
 
 LIMIT = {"pair": "XBTUSDT", "type": "buy", "ordertype": "limit", "volume": "0.5", "price": "30000"}
 MARKET = {"pair": "XBTUSDT", "type": "buy", "ordertype": "market", "volume": "0.1"}
-
-
-class Clock:
-    """Server time, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = SERVER_START
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class TradeSource:
@@ -197,7 +188,7 @@ class RestApi:
 async def serve_rest(
     folder: Path, tier: RateTier = PRO, public: RateLimit = GENEROUS, minutes: int = 180
 ) -> AsyncIterator[RestApi]:
-    clock = Clock()
+    clock = Clock(SERVER_START)
     market = MarketClock(START + timedelta(minutes=minutes), 0, clock)
     with (
         closing(ExchangeStore(folder / "exchange.sqlite")) as store,

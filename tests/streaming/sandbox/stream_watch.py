@@ -60,7 +60,7 @@ class PrivateSubscription:
             (KrakenFeed(self.exchange.websocket), MARKET_DATA),
             (KrakenFeed(self.exchange.websocket, lambda: self.client.websockets_token().token), ACCOUNT_DATA),
         )
-        self.sessions = [Session(feed, wanted, self.settings) for feed, wanted in feeds]
+        self.sessions = [Session(feed, subscriptions, self.settings) for feed, subscriptions in feeds]
         tasks = [
             asyncio.create_task(
                 run_session(

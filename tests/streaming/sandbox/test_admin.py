@@ -1,4 +1,4 @@
-"""The endpoints that no real exchange has: whatever is asked, the answer is JSON that says what to do."""
+"""The admin endpoints, which no real exchange has: every response is JSON, every error says what to do."""
 
 import json
 import os
@@ -21,8 +21,9 @@ from streaming.sandbox.exchange.export import export, write_export
 from streaming.sandbox.faults import Faults
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.market import MarketClock, TickPlayer
+from tests.doubles.clock import Clock
 from tests.streaming.sandbox.exchange_setup import TERMS
-from tests.streaming.sandbox.rest_rig import LISTINGS, START, Clock, TradeSource
+from tests.streaming.sandbox.rest_rig import LISTINGS, SERVER_START, START, TradeSource
 from trading.errors import UnusableHome
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +50,7 @@ async def at_once() -> None:
 
 @pytest.fixture
 async def admin(tmp_path: Path) -> AsyncIterator[AdminApi]:
-    clock, source = Clock(), TradeSource(60)
+    clock, source = Clock(SERVER_START), TradeSource(60)
     market = MarketClock(START + timedelta(minutes=60), 0, clock)
     path = tmp_path / "exchange.sqlite"
     with (
@@ -76,14 +77,14 @@ async def admin(tmp_path: Path) -> AsyncIterator[AdminApi]:
     ],
 )
 @pytest.mark.parametrize("place", ["status", "faults", "advance", "accounts"])
-async def test_a_body_that_means_nothing_is_refused(
+async def test_a_meaningless_body_is_refused(
     admin: AdminApi, place: str, body: bytes, headers: dict[str, str]
 ) -> None:
     status, answer = await admin.ask(f"POST {place}", body, **headers)
     assert (status, list(answer)) in ((400, ["error"]), (200, ["account", "key", "secret"]))
 
 
-async def test_the_charset_of_a_body_is_not_believed(admin: AdminApi) -> None:
+async def test_the_charset_of_a_body_is_ignored(admin: AdminApi) -> None:
     status, _ = await admin.ask(
         "POST accounts", b'{"account": "bob"}', Content_Type="text/plain; charset=nonsense"
     )
@@ -153,7 +154,7 @@ async def test_the_export_is_read_beside_the_loop_that_serves(
     assert threading.main_thread() not in threads
 
 
-async def test_a_fault_of_our_own_is_told_and_logged(
+async def test_an_internal_error_is_reported_and_logged(
     admin: AdminApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> NoReturn:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from streaming.sandbox.faults import Fault, FaultKind, Faults, from_json
 from streaming.sandbox.faults.frames import ConnectionFaults, Outgoing
 from streaming.sandbox.faults.kinds import MAX_SECONDS
-from tests.streaming.sandbox.websocket_fakes import BTC, XRP, Clock
+from tests.doubles.clock import Clock
+from tests.streaming.sandbox.websocket_fakes import BTC, XRP
 from trading.errors import InvalidValue
 from trading.market import PairStatus
 

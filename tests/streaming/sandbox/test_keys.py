@@ -11,23 +11,16 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.keys import ApiKey, Keys, Permission, signature
 from streaming.sandbox.model import Refused
+from tests.doubles.clock import Clock
 from trading.errors import InvalidValue, UnreadableFile
 
 PATH = "/0/private/Balance"
 NOW = 1_700_000_000.0
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -97,7 +90,7 @@ def test_a_signature_of_another_request_is_refused(keys: Keys, change: dict) -> 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_a_nonce_is_taken_when_it_is_above_all_before(tmp_path_factory, nonces: list[int]) -> None:
-    keys = Keys(tmp_path_factory.mktemp("keys") / "keys.sqlite", Clock())
+    keys = Keys(tmp_path_factory.mktemp("keys") / "keys.sqlite", Clock(NOW))
     key = keys.issue("ann")
     highest = -1
     for nonce in nonces:

@@ -23,6 +23,7 @@ from streaming.sandbox.model import (
 from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, OrderGateway
 from streaming.sandbox.rates import STARTER, Rates
 from streaming.sandbox.references import ALL_KINDS, TXID, Reference, ReferenceKind
+from tests.doubles.clock import Clock
 from trading.market import Pair
 from trading.orders import Side
 
@@ -30,14 +31,6 @@ BTC = Pair("BTC", "USDT")
 NOW = 1_700_000_000.0
 LIMIT = NewOrder(BTC, Side.BUY, OrderType.LIMIT, Decimal("0.5"), limit=PriceTerm(Decimal(30000)))
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Engine:
@@ -73,12 +66,12 @@ class Engine:
     def open_orders(self, account: str) -> list[ExchangeOrder]:
         return [order for order in self.open if order.account == account]
 
-    def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
-        self.calls.append(("amend", wanted))
+    def amend(self, account: str, amendment: Amendment) -> ExchangeOrder:
+        self.calls.append(("amend", amendment))
         return self.open[0]
 
-    def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
-        self.calls.append(("edit", wanted))
+    def edit(self, account: str, amendment: Amendment) -> ExchangeOrder:
+        self.calls.append(("edit", amendment))
         return self.open[0]
 
     def cancel(self, account: str, reference: str, kinds: tuple[ReferenceKind, ...]) -> list[ExchangeOrder]:
@@ -98,7 +91,7 @@ class Bench:
     """A gateway whose latency passes on the clock alone: no test waits for it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock = Clock()
+        self.clock = Clock(NOW)
         self.engine = Engine(self.clock)
         self.faults = Faults(self.clock)
         self.rates = Rates(STARTER, self.clock)
@@ -107,7 +100,7 @@ class Bench:
         monkeypatch.setattr(order_gateway, "asyncio", SimpleNamespace(sleep=self._pass))
 
     async def _pass(self, seconds: float) -> None:
-        self.clock.now += seconds
+        self.clock.sleep(seconds)
 
     async def add(self, order: NewOrder = LIMIT, **details) -> ExchangeOrder:
         return await self.gateway.add("ann", order, **details)
@@ -179,7 +172,7 @@ async def test_a_cancel_pays_by_the_age_of_the_order(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("reference", ["O00000-00000-000000", "mine", "77"])
-async def test_a_cancel_is_counted_by_whatever_name_the_order_is_called(bench: Bench, reference: str) -> None:
+async def test_a_cancel_is_counted_by_any_id_of_the_order(bench: Bench, reference: str) -> None:
     await bench.add(replace(LIMIT, client_order_id="mine", user_reference=77))
     before = bench.count()
     await bench.cancel(reference)
@@ -194,14 +187,14 @@ async def test_another_accounts_order_is_not_counted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("call", "cost"), [("amend", 4), ("edit", 7)])
-async def test_a_change_names_everything_that_is_to_be_different(bench: Bench, call: str, cost: int) -> None:
+async def test_a_change_is_charged_and_passed_on_whole(bench: Bench, call: str, cost: int) -> None:
     order = await bench.add()
     before = bench.count()
     price = PriceTerm(Decimal(31000))
-    wanted = Amendment(order_id=order.order_id, limit=price)
-    await getattr(bench.gateway, call)("ann", wanted)
+    amendment = Amendment(order_id=order.order_id, limit=price)
+    await getattr(bench.gateway, call)("ann", amendment)
     assert bench.count() - before == cost
-    assert bench.engine.calls[-1] == (call, wanted)
+    assert bench.engine.calls[-1] == (call, amendment)
 
 
 async def test_an_amend_finds_its_order_by_the_clients_own_id(bench: Bench) -> None:
@@ -213,7 +206,7 @@ async def test_an_amend_finds_its_order_by_the_clients_own_id(bench: Bench) -> N
 async def test_an_amend_that_ends_its_order_costs_a_cancel_besides(bench: Bench) -> None:
     order = await bench.add()
     ended = replace(order, state=OrderState.CANCELED)
-    bench.engine.amend = lambda account, wanted: ended  # type: ignore[method-assign]
+    bench.engine.amend = lambda account, amendment: ended  # type: ignore[method-assign]
     before = bench.count()
     await bench.gateway.amend("ann", Amendment(order_id=order.order_id, quantity=Decimal("0.1")))
     assert bench.count() - before == (1 + 3) + 8
@@ -231,7 +224,7 @@ async def test_an_amend_that_ends_its_order_costs_a_cancel_besides(bench: Bench)
         ({"filled": Decimal("0.3")}, "EOrder:Not enough leaves qty"),
     ],
 )
-async def test_what_an_edit_does_not_support_is_refused_and_an_amend_takes_it(
+async def test_a_change_that_an_edit_does_not_support_is_accepted_by_an_amend(
     bench: Bench, changes: dict, error: str
 ) -> None:
     order = await bench.add()
@@ -252,7 +245,7 @@ async def test_what_an_edit_does_not_support_is_refused_and_an_amend_takes_it(
         (TXID, 16),
     ],
 )
-async def test_a_name_is_only_looked_up_among_names_of_its_kind(
+async def test_an_id_is_only_looked_up_among_ids_of_its_kind(
     bench: Bench, kinds: tuple[ReferenceKind, ...], counted: int
 ) -> None:
     for order in (replace(LIMIT, client_order_id="42"), *[replace(LIMIT, user_reference=42)] * 2):
@@ -262,7 +255,7 @@ async def test_a_name_is_only_looked_up_among_names_of_its_kind(
     assert bench.count() - before == counted
 
 
-async def test_what_is_not_open_cannot_be_changed(bench: Bench) -> None:
+async def test_an_order_that_is_not_open_cannot_be_changed(bench: Bench) -> None:
     for amendment in (Amendment(order_id="O00000-00000-000009"), Amendment()):
         with pytest.raises(Refused, match="EOrder:Unknown order"):
             await bench.gateway.amend("ann", amendment)
@@ -288,7 +281,7 @@ async def test_in_cancel_only_mode_orders_can_only_be_cancelled(bench: Bench) ->
     assert bench.engine.calls[-1] == ("cancel", order.order_id)
 
 
-async def test_in_post_only_mode_orders_have_to_wait_on_the_book(bench: Bench) -> None:
+async def test_in_post_only_mode_orders_have_to_be_post_only(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.POST_ONLY))
     with pytest.raises(Refused, match="EService:Market in post_only mode"):
         await bench.add()
@@ -302,7 +295,7 @@ async def test_a_fault_of_one_pair_leaves_the_others_alone(bench: Bench) -> None
     assert len(bench.engine.calls) == 1
 
 
-async def test_during_maintenance_nothing_is_taken(bench: Bench) -> None:
+async def test_during_maintenance_every_request_is_refused(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.MAINTENANCE))
     calls = (
         bench.gateway.add("ann", LIMIT),
@@ -316,14 +309,14 @@ async def test_during_maintenance_nothing_is_taken(bench: Bench) -> None:
     assert bench.engine.calls == []
 
 
-async def test_the_mode_counts_that_is_in_force_when_the_order_arrives(bench: Bench) -> None:
+async def test_the_status_when_the_order_arrives_decides(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.CANCEL_ONLY, after=1))
     bench.latency = 2
     with pytest.raises(Refused, match="EService:Market in cancel_only mode"):
         await bench.add()
 
 
-async def test_one_bad_order_does_not_keep_out_the_rest_of_its_batch(bench: Bench) -> None:
+async def test_one_refused_order_does_not_stop_the_rest_of_its_batch(bench: Bench) -> None:
     bench.faults.arm(Fault(FaultKind.POST_ONLY))
     batch = [LIMIT, replace(LIMIT, post_only=True)]
     first, second = await bench.gateway.add_batch("ann", batch)
@@ -332,13 +325,13 @@ async def test_one_bad_order_does_not_keep_out_the_rest_of_its_batch(bench: Benc
     assert bench.count() == 1
 
 
-async def test_the_switch_tells_when_it_will_trigger(bench: Bench) -> None:
+async def test_the_dead_mans_switch_returns_when_it_will_trigger(bench: Bench) -> None:
     assert await bench.gateway.cancel_all_after("ann", 60) == NOW + 60
     assert await bench.gateway.cancel_all_after("ann", 0) is None
 
 
 async def test_orders_of_equal_latency_arrive_as_they_were_sent() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     engine = Engine(clock)
     gateway = OrderGateway(engine, Rates(STARTER, clock), Faults(clock), lambda: 0.001, clock)  # type: ignore[arg-type]
     orders = [replace(LIMIT, user_reference=number) for number in range(1, 30)]

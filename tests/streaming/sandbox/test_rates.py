@@ -6,17 +6,11 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.model import Refused
 from streaming.sandbox.rates import INTERMEDIATE, PRO, STARTER, RateLimit, Rates, order_call_cost
+from tests.doubles.clock import Clock
 from trading.market import Pair
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+NOW = 1_700_000_000.0
 
 
 @pytest.mark.parametrize(
@@ -54,7 +48,7 @@ def test_a_call_costs_what_kraken_publishes(call: str, age: float, cost: int) ->
     st.sampled_from([STARTER, INTERMEDIATE, PRO]),
 )
 def test_the_counter_of_orders_is_the_plain_formula_of_decay(calls: list[tuple], tier) -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     rates = Rates(tier, clock)
     expected = 0.0
     for pause, call, age in calls:
@@ -73,7 +67,7 @@ def test_the_counter_of_orders_is_the_plain_formula_of_decay(calls: list[tuple],
 
 
 def test_seven_quick_cancels_are_all_that_a_starter_may_do() -> None:
-    rates = Rates(STARTER, Clock())
+    rates = Rates(STARTER, Clock(NOW))
     for _ in range(7):
         rates.order("ann", BTC, "cancel", 1)
     with pytest.raises(Refused, match="EOrder:Rate limit exceeded"):
@@ -81,7 +75,7 @@ def test_seven_quick_cancels_are_all_that_a_starter_may_do() -> None:
 
 
 def test_pairs_and_accounts_are_counted_apart() -> None:
-    rates = Rates(STARTER, Clock())
+    rates = Rates(STARTER, Clock(NOW))
     for _ in range(60):
         rates.order("ann", BTC, "add")
     rates.order("ann", XRP, "add")
@@ -91,13 +85,13 @@ def test_pairs_and_accounts_are_counted_apart() -> None:
 
 
 def test_a_batch_costs_half_of_its_orders() -> None:
-    rates = Rates(STARTER, Clock())
+    rates = Rates(STARTER, Clock(NOW))
     rates.batch("ann", BTC, 15)
     assert rates.counter("ann", BTC) == 7.5
 
 
 def test_private_calls_come_back_with_time() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     rates = Rates(STARTER, clock)
     for _ in range(15):
         rates.rest("ann")
@@ -108,7 +102,7 @@ def test_private_calls_come_back_with_time() -> None:
 
 
 def test_history_costs_what_is_asked() -> None:
-    rates = Rates(STARTER, Clock())
+    rates = Rates(STARTER, Clock(NOW))
     for _ in range(7):
         rates.rest("ann", 2)
     with pytest.raises(Refused):
@@ -117,7 +111,7 @@ def test_history_costs_what_is_asked() -> None:
 
 
 def test_a_refused_call_counts_nothing() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     rates = Rates(STARTER, clock, public=RateLimit(1, 1))
     rates.public("127.0.0.1")
     for _ in range(50):
@@ -128,7 +122,7 @@ def test_a_refused_call_counts_nothing() -> None:
 
 
 def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     rates = Rates(STARTER, clock)
     rates.order("ann", BTC, "add")
     clock.now -= 3600
@@ -139,7 +133,7 @@ def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
 
 
 def test_addresses_that_asked_long_ago_are_forgotten() -> None:
-    clock = Clock()
+    clock = Clock(NOW)
     rates = Rates(STARTER, clock)
     for number in range(5000):
         clock.now += 1
@@ -148,4 +142,4 @@ def test_addresses_that_asked_long_ago_are_forgotten() -> None:
 
 
 def test_the_maximum_is_the_tiers() -> None:
-    assert [Rates(tier, Clock()).maximum for tier in (STARTER, INTERMEDIATE, PRO)] == [60, 125, 180]
+    assert [Rates(tier, Clock(NOW)).maximum for tier in (STARTER, INTERMEDIATE, PRO)] == [60, 125, 180]

@@ -1,4 +1,4 @@
-"""Who may ask for what, how often, and what is refused."""
+"""Permissions, rate limits and refusals of the private REST calls."""
 
 import base64
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.streaming.sandbox.rest_rig import LIMIT, RestApi, serve_rest
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_token_for_the_stream_is_given_out(api: RestApi) -> None:
+async def test_a_token_for_the_stream_is_issued(api: RestApi) -> None:
     answer = await api.result("GetWebSocketsToken")
     assert answer["expires"] == 900
     assert len(base64.b64decode(answer["token"])) == 32
@@ -48,7 +48,7 @@ async def test_a_token_for_the_stream_is_given_out(api: RestApi) -> None:
         ("Withdraw", {}, "EGeneral:Unknown method"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_in_krakens_words(
+async def test_an_impossible_request_is_refused_in_krakens_words(
     api: RestApi, method: str, fields: dict, error: str
 ) -> None:
     assert await api.refusal(method, **fields) == error
@@ -71,7 +71,7 @@ async def test_a_nonce_is_good_for_one_request(api: RestApi) -> None:
         assert answer == {"error": ["EAPI:Invalid nonce"]}
 
 
-async def test_without_a_key_nothing_private_is_told(api: RestApi) -> None:
+async def test_a_private_call_without_a_key_is_refused(api: RestApi) -> None:
     for call in (api.client.post, api.client.get):
         async with call("/0/private/Balance") as answer:
             assert await answer.json() == {"error": ["EAPI:Invalid key"]}

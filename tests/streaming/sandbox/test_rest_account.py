@@ -1,4 +1,4 @@
-"""Fills, past orders, balances and positions of an account, as Kraken would answer them."""
+"""Fills, past orders, balances and positions of an account, in the form of Kraken's responses."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -54,11 +54,11 @@ async def test_balances_have_the_decimals_of_their_asset(api: RestApi) -> None:
     await api.place(oflags="post")
     extended = await api.result("BalanceEx")
     assert extended["XXBT"] == {"balance": "2.0000000000", "hold_trade": "0.0000000000"}
-    held = Decimal(extended["USDT"]["hold_trade"])
-    assert Decimal(15000) <= held <= Decimal("15060")
+    reserved = Decimal(extended["USDT"]["hold_trade"])
+    assert Decimal(15000) <= reserved <= Decimal("15060")
 
 
-async def test_margin_is_told_with_and_without_a_position(api: RestApi) -> None:
+async def test_margin_is_reported_with_and_without_a_position(api: RestApi) -> None:
     api.trade(BTC, "36500.0")
     flat = await api.result("TradeBalance")
     assert set(flat) == {"eb", "tb", "m", "uv", "n", "c", "v", "e", "mf"}
@@ -141,7 +141,7 @@ async def test_closed_orders_come_in_pages_and_by_time(api: RestApi) -> None:
     assert "count" not in await api.result("ClosedOrders", without_count="true")
 
 
-async def test_volume_and_fees_of_a_pair_can_be_asked(api: RestApi) -> None:
+async def test_the_volume_and_the_fees_of_a_pair_are_reported(api: RestApi) -> None:
     api.trade(BTC, "36500.0")
     await api.place(**MARKET, price="")
     plain = await api.result("TradeVolume")
@@ -185,26 +185,26 @@ async def test_fills_are_found_by_what_they_did_to_a_position(api: RestApi) -> N
         "closing position": [*closing, *both],
         "no position": paid,
     }
-    for kind, wanted in expected.items():
+    for kind, trades in expected.items():
         history = await api.result("TradesHistory", type=kind)
-        assert set(history["trades"]) == set(wanted)
-        assert history["count"] == len(wanted)
+        assert set(history["trades"]) == set(trades)
+        assert history["count"] == len(trades)
     assert await api.refusal("TradesHistory", type="closed position") == ("EGeneral:Invalid arguments:type")
 
 
-async def test_fills_are_asked_by_id_in_the_order_of_the_ids(api: RestApi) -> None:
+async def test_fills_are_queried_by_id_in_the_order_of_the_ids(api: RestApi) -> None:
     api.trade(BTC, "36500.0")
     for _ in range(3):
         await api.place(**MARKET, price="")
         api.trade(BTC, "36500.0")
     newest, middle, oldest = (await api.result("TradesHistory"))["trades"]
-    asked = f"{oldest},TAAAAA-AAAAA-AAAAAA,{newest}"
-    assert list(await api.result("QueryTrades", txid=asked)) == [oldest, newest]
+    txid = f"{oldest},TAAAAA-AAAAA-AAAAAA,{newest}"
+    assert list(await api.result("QueryTrades", txid=txid)) == [oldest, newest]
     later = await api.result("TradesHistory", start=oldest, end=middle)
     assert (list(later["trades"]), later["count"]) == ([middle], 1)
 
 
-async def test_the_volume_forgets_what_was_traded_more_than_thirty_days_ago(api: RestApi) -> None:
+async def test_the_volume_is_that_of_the_last_thirty_days(api: RestApi) -> None:
     api.trade(BTC, "36500.0")
     await api.place(**MARKET, price="")
     api.market.advance_to(api.market.now() + timedelta(days=29))

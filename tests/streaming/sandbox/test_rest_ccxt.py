@@ -1,4 +1,4 @@
-"""Somebody else's Kraken client, pointed at the sandbox by URL alone, trades as it would at Kraken."""
+"""ccxt's Kraken client, pointed at the sandbox by URL alone, trades as it would at Kraken."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -149,7 +149,7 @@ def test_a_margin_position_is_listed(client: Client) -> None:
     assert position["contracts"] == 0.1
 
 
-def test_fees_are_told(client: Client) -> None:
+def test_fees_are_read(client: Client) -> None:
     fee = client.fetch_trading_fee("BTC/USDT")
     assert (fee["taker"], fee["maker"]) == (0.004, 0.0025)
 

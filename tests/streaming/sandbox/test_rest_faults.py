@@ -1,4 +1,4 @@
-"""Every fault of the menu that REST can have, and what has happened all the same."""
+"""Every fault that REST can have, and its effect on the exchange."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ def count_open(api: RestApi) -> int:
     return len(api.exchange.open_orders("ann"))
 
 
-async def test_a_rate_limit_keeps_the_order_out(api: RestApi) -> None:
+async def test_an_order_beyond_the_rate_limit_is_not_placed(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.RATE_LIMIT, count=3))
     assert await api.refusal("AddOrder", **LIMIT) == "EOrder:Rate limit exceeded"
     assert await api.refusal("Balance") == "EAPI:Rate limit exceeded"
@@ -55,7 +55,7 @@ async def test_during_maintenance_only_the_clock_and_the_status_answer(api: Rest
         (FaultKind.POST_ONLY, "post_only", "EService:Market in post_only mode"),
     ],
 )
-async def test_a_restricted_market_says_so_and_refuses(
+async def test_a_restricted_market_reports_its_status_and_refuses(
     api: RestApi, kind: FaultKind, status: str, error: str
 ) -> None:
     order_id = (await api.result("AddOrder", **LIMIT))["txid"][0]
@@ -66,7 +66,7 @@ async def test_a_restricted_market_says_so_and_refuses(
     assert await api.result("CancelOrder", txid=order_id) == {"count": 1}
 
 
-async def test_a_clock_that_is_off_is_off_wherever_time_is_told(api: RestApi) -> None:
+async def test_a_skewed_clock_shows_in_every_time_of_a_response(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=-90))
     assert (await api.get("Time"))["result"]["unixtime"] == 1763726400 - 90
     assert (await api.get("SystemStatus"))["result"]["timestamp"] == "2025-11-21T11:58:30Z"
@@ -74,7 +74,7 @@ async def test_a_clock_that_is_off_is_off_wherever_time_is_told(api: RestApi) ->
     assert switch == {"currentTime": "2025-11-21T11:58:30Z", "triggerTime": "2025-11-21T11:59:30Z"}
 
 
-async def test_a_slow_answer_is_about_something_that_has_happened(api: RestApi) -> None:
+async def test_an_order_with_a_slow_response_is_already_placed(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.SLOW_ACK, seconds=30, method="AddOrder"))
     asking = asyncio.create_task(api.ask("AddOrder", **LIMIT))
     while not count_open(api):
@@ -85,14 +85,14 @@ async def test_a_slow_answer_is_about_something_that_has_happened(api: RestApi) 
     assert (await api.get("Time"))["error"] == []
 
 
-async def test_a_lost_answer_leaves_the_order_behind(api: RestApi) -> None:
+async def test_an_order_whose_response_is_lost_is_placed(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.LOST_ACK, count=1, method="AddOrder"))
     with pytest.raises((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)):
         await api.ask("AddOrder", **LIMIT, cl_ord_id="mine")
     assert list((await api.result("OpenOrders", cl_ord_id="mine"))["open"])
 
 
-async def test_an_accepted_order_may_be_answered_with_a_broken_page(api: RestApi) -> None:
+async def test_an_accepted_order_may_be_answered_with_an_error_page(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.ACCEPTED_THEN_5XX, count=1, method="AddOrder"))
     body = urlencode({"nonce": 9, **LIMIT}).encode()
     status, kind, page = await api.raw("AddOrder", body, "9")
@@ -101,7 +101,7 @@ async def test_an_accepted_order_may_be_answered_with_a_broken_page(api: RestApi
     assert count_open(api) == 1
 
 
-async def test_a_dribbling_answer_is_whole_in_the_end(api: RestApi) -> None:
+async def test_a_response_sent_byte_by_byte_arrives_whole(api: RestApi) -> None:
     expected = await api.get("SystemStatus")
     api.faults.arm(Fault(FaultKind.SLOW_LORIS, seconds=0.001, method="SystemStatus"))
     async with api.client.get("/0/public/SystemStatus") as answer:
@@ -111,7 +111,7 @@ async def test_a_dribbling_answer_is_whole_in_the_end(api: RestApi) -> None:
     assert json.loads(first + rest) == expected
 
 
-async def test_whoever_has_enough_of_a_dribble_may_go(api: RestApi) -> None:
+async def test_a_client_may_leave_during_a_slow_response(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.SLOW_LORIS, seconds=0.005, count=1))
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(api.get("SystemStatus"), 0.05)
@@ -124,7 +124,7 @@ async def test_a_fault_of_one_method_leaves_the_others_alone(api: RestApi) -> No
     assert await api.refusal("CancelOrder", txid="x") == "EOrder:Rate limit exceeded"
 
 
-async def test_a_disconnect_ends_the_request_before_anything_happened(api: RestApi) -> None:
+async def test_a_disconnect_ends_the_request_before_it_takes_effect(api: RestApi) -> None:
     api.faults.arm(Fault(FaultKind.DISCONNECT, count=1, method="AddOrder"))
     with pytest.raises((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)):
         await api.ask("AddOrder", **LIMIT)

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is Kraken's envelope with a result or an error, and never HTTP 500."""
+"""Every request gets Kraken's envelope with a result or an error, and never HTTP 500."""
 
 import asyncio
 import json
@@ -157,13 +157,13 @@ async def test_any_json_is_answered_in_krakens_words(tmp_path_factory, bodies: l
     ],
 )
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json", "text/plain"])
-async def test_bytes_that_mean_nothing_are_refused(api: RestApi, body: bytes, kind: str) -> None:
+async def test_meaningless_bytes_are_refused(api: RestApi, body: bytes, kind: str) -> None:
     answer = await api.send("Balance", body, "1", content_type=kind)
     assert is_envelope(answer)
     assert answer["error"]
 
 
-async def test_headers_that_mean_nothing_are_refused(api: RestApi) -> None:
+async def test_meaningless_headers_are_refused(api: RestApi) -> None:
     reader, writer = await asyncio.open_connection(api.client.host, api.client.port)
     writer.write(
         b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nAPI-Key: \xff\xfe\r\nAPI-Sign: \xe9\r\n"
@@ -185,7 +185,7 @@ async def test_headers_that_mean_nothing_are_refused(api: RestApi) -> None:
         {"Content-Type": ";;;"},
     ],
 )
-async def test_a_body_that_is_not_what_its_header_says_is_refused(
+async def test_a_body_that_contradicts_its_header_is_refused(
     api: RestApi, path: str, header: dict[str, str]
 ) -> None:
     headers = "".join(f"{name}: {value}\r\n" for name, value in header.items())
@@ -194,7 +194,7 @@ async def test_a_body_that_is_not_what_its_header_says_is_refused(
     assert answer == {"error": ["EGeneral:Invalid arguments"]}
 
 
-async def test_a_fault_of_our_own_is_told_as_one_and_logged(
+async def test_an_internal_error_is_reported_and_logged(
     api: RestApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> NoReturn:
@@ -225,7 +225,7 @@ async def send_raw(api: RestApi, what: str, headers: str, body: bytes) -> tuple[
 
 
 @pytest.mark.parametrize("path", ["/0/public/", "/0/public/%00", "/0/private/..%2fBalance", "/0/public/ü"])
-async def test_a_method_that_is_none_is_unknown(api: RestApi, path: str) -> None:
+async def test_an_unknown_method_is_refused(api: RestApi, path: str) -> None:
     async with api.client.get(path) as answer:
         assert answer.status in (200, 404)
         if answer.status == 200:

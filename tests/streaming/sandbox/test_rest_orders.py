@@ -1,4 +1,4 @@
-"""Orders are placed, changed and cancelled, and told in Kraken's words."""
+"""Orders are placed, changed and cancelled, and described in Kraken's words."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from tests.streaming.sandbox.rest_rig import BTC, LIMIT, MARKET, RestApi
 pytestmark = pytest.mark.anyio
 
 
-async def opened(api: RestApi, order_id: str) -> dict[str, Any]:
+async def open_order(api: RestApi, order_id: str) -> dict[str, Any]:
     return (await api.result("OpenOrders", trades="true"))["open"][order_id]
 
 
-async def test_an_order_rests_and_is_told_in_krakens_words(api: RestApi) -> None:
+async def test_a_resting_order_has_every_field_of_krakens_response(api: RestApi) -> None:
     answer = await api.result("AddOrder", **LIMIT, userref=7)
     assert answer["descr"] == {"order": "buy 0.50000000 XBTUSDT @ limit 30000.0"}
     [order_id] = answer["txid"]
-    order = await opened(api, order_id)
+    order = await open_order(api, order_id)
     assert isinstance(order.pop("opentm"), float)
     assert order == {
         "refid": None,
@@ -99,13 +99,13 @@ async def test_an_order_can_be_amended_in_place(api: RestApi) -> None:
     answer = await api.result("AmendOrder", cl_ord_id="mine", limit_price="31000.5", order_qty="0.4")
     assert list(answer) == ["amend_id"]
     assert answer["amend_id"].startswith("T")
-    order = await opened(api, order_id)
+    order = await open_order(api, order_id)
     assert (order["descr"]["price"], order["vol"]) == ("31000.5", "0.40000000")
     await api.result("AmendOrder", txid=order_id, limit_price="30000")
-    assert (await opened(api, order_id))["descr"]["price"] == "30000.0"
+    assert (await open_order(api, order_id))["descr"]["price"] == "30000.0"
 
 
-async def test_an_edited_order_is_another_one(api: RestApi) -> None:
+async def test_an_edited_order_has_another_id(api: RestApi) -> None:
     old = await api.place()
     answer = await api.result("EditOrder", txid=old, pair="XBTUSDT", price="30500", volume="0.25")
     new = answer.pop("txid")
@@ -124,7 +124,7 @@ async def test_an_edited_order_is_another_one(api: RestApi) -> None:
 
 
 @pytest.mark.parametrize("by", ["txid", "userref", "cl_ord_id"])
-async def test_an_order_is_cancelled_by_any_of_its_names(api: RestApi, by: str) -> None:
+async def test_an_order_is_cancelled_by_any_of_its_ids(api: RestApi, by: str) -> None:
     fields = {"userref": {"userref": 77}, "cl_ord_id": {"cl_ord_id": "mine"}}.get(by, {})
     order_id = await api.place(**fields)
     reference = {"txid": order_id, "userref": "77"}.get(by)
@@ -136,7 +136,7 @@ async def test_an_order_is_cancelled_by_any_of_its_names(api: RestApi, by: str) 
     assert await api.refusal("CancelOrder", **name) == "EOrder:Unknown order"
 
 
-async def test_everything_is_cancelled_at_once(api: RestApi) -> None:
+async def test_all_orders_are_cancelled_at_once(api: RestApi) -> None:
     await api.place()
     await api.place()
     assert await api.result("CancelAll") == {"count": 2}
@@ -196,7 +196,7 @@ async def test_an_order_must_arrive_before_its_deadline(api: RestApi) -> None:
     await api.result("AddOrder", **LIMIT, deadline="2025-11-21T12:00:05Z")
 
 
-async def test_a_cancel_by_one_kind_of_name_leaves_the_orders_of_another(api: RestApi) -> None:
+async def test_a_cancel_by_one_kind_of_id_leaves_orders_with_that_id_of_another_kind(api: RestApi) -> None:
     numbered = await api.place(userref=42)
     named = await api.place(cl_ord_id="43")
     assert await api.refusal("CancelOrder", cl_ord_id="42") == "EOrder:Unknown order"
@@ -211,6 +211,6 @@ async def test_a_cancel_by_one_kind_of_name_leaves_the_orders_of_another(api: Re
 )
 async def test_an_order_that_kraken_would_not_edit_stays_as_it_is(api: RestApi, fields: dict) -> None:
     order_id = await api.place(**fields)
-    asked = {"txid": order_id, "pair": "XBTUSDT", "price": "30500"}
-    assert await api.refusal("EditOrder", **asked) == "EOrder:Order not editable"
-    assert (await opened(api, order_id))["descr"]["price"] == "30000.0"
+    edit = {"txid": order_id, "pair": "XBTUSDT", "price": "30500"}
+    assert await api.refusal("EditOrder", **edit) == "EOrder:Order not editable"
+    assert (await open_order(api, order_id))["descr"]["price"] == "30000.0"

@@ -1,4 +1,4 @@
-"""Whatever a body says, it is read right or refused in Kraken's words."""
+"""Bodies of requests are read correctly or refused in Kraken's words."""
 
 import json
 from collections.abc import Callable
@@ -33,11 +33,11 @@ BUY = {"pair": "XBTUSDT", "type": "buy", "ordertype": "limit", "volume": "0.01",
 
 
 def order(**changes: str) -> NewOrder:
-    given = {name: value for name, value in {**BUY, **changes}.items() if value is not None}
-    return orders.new_order(Parameters.of_body(urlencode(given).encode(), False), NAMES, NOW)
+    parameters = {name: value for name, value in {**BUY, **changes}.items() if value is not None}
+    return orders.new_order(Parameters.of_body(urlencode(parameters).encode(), False), NAMES, NOW)
 
 
-def tried(work: Callable[[], T]) -> T | Refused:
+def value_or_refusal(work: Callable[[], T]) -> T | Refused:
     try:
         return work()
     except Refused as refusal:
@@ -60,7 +60,7 @@ def test_a_limit_order_is_read_exactly() -> None:
     )
 
 
-def test_json_says_the_same_as_a_parse_form() -> None:
+def test_json_is_read_as_the_same_order_as_a_form() -> None:
     text = {
         **BUY,
         "userref": "7",
@@ -86,9 +86,9 @@ def test_json_says_the_same_as_a_parse_form() -> None:
 
 
 def test_json_numbers_keep_every_digit() -> None:
-    given = Parameters.of_body(b'{"nonce": 18446744073709551615, "volume": 0.10000000000000000}', True)
-    assert given.text("nonce") == "18446744073709551615"
-    assert given.amount("volume") == Decimal("0.1")
+    parameters = Parameters.of_body(b'{"nonce": 18446744073709551615, "volume": 0.10000000000000000}', True)
+    assert parameters.text("nonce") == "18446744073709551615"
+    assert parameters.amount("volume") == Decimal("0.1")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_an_automatic_sign_turns_round_for_a_seller() -> None:
         ("close[ordertype]", ["market", "nonsense"]),
     ],
 )
-def test_nonsense_is_refused_by_its_name(field: str, values: list[str]) -> None:
+def test_an_invalid_field_is_refused_by_its_name(field: str, values: list[str]) -> None:
     for value in values:
         assert refusal(**{field: value}) == f"EGeneral:Invalid arguments:{field}"
 
@@ -198,7 +198,7 @@ def test_the_three_forms_of_a_client_id_are_taken(name: str) -> None:
     assert order(cl_ord_id=name).client_order_id == name
 
 
-def test_an_order_has_one_name_of_its_own() -> None:
+def test_an_order_has_only_one_client_id() -> None:
     assert refusal(cl_ord_id="mine", userref="5") == "EGeneral:Invalid arguments:cl_ord_id"
 
 
@@ -227,7 +227,7 @@ def test_a_legacy_pair_has_its_legacy_key() -> None:
     "body",
     [b"\xff\xfe", b"{", b"[]", b'"text"', b"{" * 100_000, b'{"volume": NaN}', b'{"volume": -Infinity}'],
 )
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(Refused, match="EGeneral:Invalid arguments"):
         Parameters.of_body(body, True)
 
@@ -250,8 +250,8 @@ def test_any_amount_is_read_without_loss(amount: Decimal) -> None:
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[+-]?[0-9.]{1,20}(e-?[0-9]{1,3})?", fullmatch=True))
-def test_a_number_is_read_or_refused_and_nothing_else(text: str) -> None:
-    value = tried(lambda: parse_amount(text, "volume"))
+def test_any_text_is_read_as_a_number_or_refused(text: str) -> None:
+    value = value_or_refusal(lambda: parse_amount(text, "volume"))
     if isinstance(value, Refused):
         assert str(value) == "EGeneral:Invalid arguments:volume"
     else:
@@ -270,7 +270,7 @@ def test_a_number_is_read_or_refused_and_nothing_else(text: str) -> None:
 )
 def test_any_form_is_an_order_or_a_refusal(changes: dict[str, str]) -> None:
     body = "&".join(f"{quote(name)}={quote(value)}" for name, value in {**BUY, **changes}.items())
-    read = tried(lambda: orders.new_order(Parameters.of_body(body.encode(), False), NAMES, NOW))
+    read = value_or_refusal(lambda: orders.new_order(Parameters.of_body(body.encode(), False), NAMES, NOW))
     if isinstance(read, Refused):
         assert str(read).startswith(("EGeneral:Invalid arguments", "EQuery:Unknown asset pair"))
     else:
@@ -294,21 +294,21 @@ def test_a_time_may_have_a_zone_and_any_digits(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["tomorrow", "2026-13-01T00:00:00Z", "2026-11-21", "0001-01-01T00:00:00+23:59", "12:00"]
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_an_invalid_time_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="EGeneral:Invalid arguments:deadline"):
         Parameters({"deadline": text}).time("deadline")
 
 
-def test_an_amendment_says_only_what_is_to_change() -> None:
-    given = Parameters({"txid": "OABCDE", "limit_price": "#3", "order_qty": "0.5"})
-    amendment = orders.amendment(given, Side.SELL)
+def test_an_amendment_has_only_the_fields_that_change() -> None:
+    parameters = Parameters({"txid": "OABCDE", "limit_price": "#3", "order_qty": "0.5"})
+    amendment = orders.amendment(parameters, Side.SELL)
     assert amendment.limit == PriceTerm(Decimal(3), PriceUnit.DISTANCE)
     assert (amendment.quantity, amendment.trigger, amendment.post_only) == (Decimal("0.5"), None, None)
 
 
 def test_an_edit_reads_its_prices_as_the_order_was_read() -> None:
-    given = Parameters({"txid": "OABCDE", "price": "31000", "price2": "31100"})
-    stop = orders.edit(given, OrderType.STOP_LOSS_LIMIT, Side.BUY)
+    parameters = Parameters({"txid": "OABCDE", "price": "31000", "price2": "31100"})
+    stop = orders.edit(parameters, OrderType.STOP_LOSS_LIMIT, Side.BUY)
     assert (stop.trigger, stop.limit) == (PriceTerm(Decimal(31000)), PriceTerm(Decimal(31100)))
-    plain = orders.edit(given, OrderType.LIMIT, Side.BUY)
+    plain = orders.edit(parameters, OrderType.LIMIT, Side.BUY)
     assert (plain.trigger, plain.limit) == (None, PriceTerm(Decimal(31000)))

@@ -1,4 +1,4 @@
-"""What anybody may ask has the shape of Kraken's recorded answers, and says what the market does."""
+"""Public responses have the shape of Kraken's recorded ones and the content of the market."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -48,19 +48,19 @@ async def test_an_asset_pair_has_every_field_of_the_older_recording(api: RestApi
     assert list(ours) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
     for key, pair in ours.items():
         old = {name: value for name, value in pair.items() if name in real[key]}
-        wanted = {name: value for name, value in real[key].items() if name != "ordermin"}
+        expected = {name: value for name, value in real[key].items() if name != "ordermin"}
         old.pop("ordermin")
-        assert differences(wanted, old, key) == []
+        assert differences(expected, old, key) == []
 
 
-async def test_the_clock_tells_server_time(api: RestApi) -> None:
+async def test_the_time_is_server_time(api: RestApi) -> None:
     assert await api.get("Time") == {
         "error": [],
         "result": {"unixtime": 1763726400, "rfc1123": "Fri, 21 Nov 25 12:00:00 +0000"},
     }
 
 
-async def test_assets_are_called_as_kraken_calls_them(api: RestApi) -> None:
+async def test_assets_have_krakens_names(api: RestApi) -> None:
     everything = (await api.get("Assets"))["result"]
     assert {key: asset["altname"] for key, asset in everything.items()} == {
         "XXBT": "XBT",
@@ -157,7 +157,7 @@ async def test_the_book_stands_around_the_last_price(api: RestApi) -> None:
     assert ticker["c"] == ["36500.00000", "0.50000000"]
 
 
-async def test_without_a_pair_the_ticker_is_that_of_all(api: RestApi) -> None:
+async def test_without_a_pair_the_ticker_has_all_pairs(api: RestApi) -> None:
     answer = (await api.get("Ticker"))["result"]
     assert list(answer) == ["XBTUSDT", "XRPUSDT", "XXRPXXBT"]
     assert len(answer["XXRPXXBT"]["c"][0].partition(".")[2]) == 9
@@ -177,27 +177,27 @@ async def test_without_a_pair_the_ticker_is_that_of_all(api: RestApi) -> None:
         ("Spread", {"pair": "XBTUSDT"}, "EGeneral:Unknown method"),
     ],
 )
-async def test_what_cannot_be_answered_is_refused_in_krakens_words(
+async def test_an_impossible_request_is_refused_in_krakens_words(
     api: RestApi, method: str, fields: dict, error: str
 ) -> None:
     assert await api.get(method, **fields) == {"error": [error]}
 
 
-async def test_a_public_question_may_be_posted(api: RestApi) -> None:
-    asked = await api.get("Depth", pair="XBTUSDT", count=2)
+async def test_a_public_request_may_be_posted(api: RestApi) -> None:
+    expected = await api.get("Depth", pair="XBTUSDT", count=2)
     async with api.client.post("/0/public/Depth", data={"pair": "XBTUSDT", "count": 2}) as form:
-        assert await form.json() == asked
+        assert await form.json() == expected
     async with api.client.post("/0/public/Depth", json={"pair": "XBTUSDT", "count": 2}) as body:
-        assert await body.json() == asked
+        assert await body.json() == expected
 
 
-async def test_too_many_public_questions_are_refused(tmp_path: Path) -> None:
+async def test_too_many_public_requests_are_refused(tmp_path: Path) -> None:
     async with serve_rest(tmp_path, public=RateLimit(3, 1)) as api:
         answers = [await api.get("Time") for _ in range(4)]
         assert [answer["error"] for answer in answers] == [[], [], [], ["EGeneral:Too many requests"]]
 
 
-async def test_a_pair_that_is_not_online_says_so(api: RestApi) -> None:
+async def test_a_pair_that_is_not_online_has_its_status(api: RestApi) -> None:
     api.exchange.set_status(XRP, PairStatus.CANCEL_ONLY)
     pairs = (await api.get("AssetPairs"))["result"]
     assert {key: pair["status"] for key, pair in pairs.items()} == {

@@ -19,7 +19,8 @@ from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket import WebSocketApi
 from streaming.sandbox.websocket.framing import fragments, make_frame
 from streaming.sandbox.websocket.order_requests import ORDER_METHODS
-from tests.streaming.sandbox.websocket_fakes import BTC, Clock, FakeExchange, Tokens, unframed
+from tests.doubles.clock import Clock
+from tests.streaming.sandbox.websocket_fakes import BTC, SERVER_START, FakeExchange, Tokens, unframed
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ class Sandbox:
     """The API on a server of its own, with a client to talk to it."""
 
     def __init__(self, unread_limit: int = 16 << 20) -> None:
-        self.clock = Clock()
+        self.clock = Clock(SERVER_START)
         self.exchange = FakeExchange()
         self.exchange.quote(BTC, {"100.0": "1"}, {"100.1": "3"})
         self.faults = Faults(self.clock)
@@ -93,7 +94,7 @@ async def test_both_paths_take_public_and_private_requests(sandbox: Sandbox, pat
         assert (answer["req_id"], answer["success"]) == (3, True)
 
 
-async def test_what_happens_on_the_exchange_arrives(sandbox: Sandbox) -> None:
+async def test_an_event_of_the_exchange_reaches_a_subscriber(sandbox: Sandbox) -> None:
     async with sandbox.connect() as socket:
         await send(socket, BOOK)
         for _ in range(3):
@@ -105,7 +106,7 @@ async def test_what_happens_on_the_exchange_arrives(sandbox: Sandbox) -> None:
         assert update["data"][0]["bids"] == [{"price": 99.5, "qty": 2}]
 
 
-async def test_nonsense_is_answered_and_the_connection_goes_on(sandbox: Sandbox) -> None:
+async def test_nonsense_gets_an_error_and_the_connection_stays_open(sandbox: Sandbox) -> None:
     async with sandbox.connect() as socket:
         await receive(socket)
         for nonsense in ("", "{", "[1,2]", '{"req_id":5}', '{"method":"subscribe","params":7}'):
@@ -117,7 +118,7 @@ async def test_nonsense_is_answered_and_the_connection_goes_on(sandbox: Sandbox)
         assert (await receive(socket))["method"] == "pong"
 
 
-async def test_a_fault_of_our_own_is_told_logged_and_outlived(
+async def test_an_internal_error_is_reported_and_logged_and_the_connection_lives(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> NoReturn:
@@ -142,7 +143,7 @@ async def test_a_fault_of_our_own_is_told_logged_and_outlived(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(max_size=50) | st.binary(max_size=50), max_size=10))
-async def test_any_frames_are_each_answered_on_a_living_connection(
+async def test_any_frames_are_each_answered_and_the_connection_stays_open(
     sandbox: Sandbox, frames: list[str | bytes]
 ) -> None:
     async with sandbox.connect() as socket:
@@ -165,11 +166,11 @@ async def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_served(
             await send(socket, BOOK)
             for _ in range(3):
                 await receive(socket)
-            heard = 0
+            received = 0
             for number in range(1, 100_000):
                 sandbox.exchange.quote(BTC, {"99.5": str(number)}, {})
-                while heard < number:  # the one that reads is never behind
-                    heard += (await receive(socket))["channel"] == "book"
+                while received < number:  # the one that reads is never behind
+                    received += (await receive(socket))["channel"] == "book"
                 if len(sandbox.api.hub.clients) == 1:
                     break
             await send(socket, {"method": "ping", "req_id": 1})
@@ -215,7 +216,7 @@ def _is_update(frame: str | bytes) -> bool:
         return False
 
 
-async def test_a_dribbled_frame_arrives_whole_and_later_ones_wait_for_it(sandbox: Sandbox) -> None:
+async def test_a_frame_sent_byte_by_byte_arrives_whole_and_later_ones_wait_for_it(sandbox: Sandbox) -> None:
     async with sandbox.connect() as socket:
         await send(socket, BOOK)
         for _ in range(3):

@@ -91,7 +91,7 @@ def test_a_client_of_any_depth_computes_the_checksum_of_every_message(
             assert (late.bids, late.asks) == (client.bids, client.asks)
 
 
-def test_a_level_that_comes_back_into_the_depth_is_told_and_one_that_falls_out_is_not() -> None:
+def test_a_level_that_returns_to_the_depth_is_published_and_one_that_falls_out_is_not() -> None:
     bids = tuple(level(price, 1) for price in range(20, 9, -1))
     book = PairBook(PAIR, DECIMALS, BookView(bids, ()))
     [gone] = book.change([level(20, 0)], [], [10], AT).values()
@@ -100,7 +100,7 @@ def test_a_level_that_comes_back_into_the_depth_is_told_and_one_that_falls_out_i
     assert json.loads(back)["data"][0]["bids"] == [{"price": 2.0, "qty": 0.05}]
 
 
-def test_nothing_is_told_of_what_a_depth_does_not_show() -> None:
+def test_a_change_beyond_the_depth_is_not_published() -> None:
     bids = tuple(level(price, 1) for price in range(40, 10, -1))
     book = PairBook(PAIR, DECIMALS, BookView(bids, ()))
     assert set(book.change([level(12, 7)], [], [10, 25, 100], AT)) == {100}
@@ -109,7 +109,7 @@ def test_nothing_is_told_of_what_a_depth_does_not_show() -> None:
 
 
 @pytest.mark.parametrize("name", ["BTC", "XRP"])
-def test_the_recorded_frames_are_told_again_byte_by_byte(name: str) -> None:
+def test_the_recorded_frames_are_reproduced_byte_by_byte(name: str) -> None:
     path = RECORDINGS / f"kraken_v2_book_{name}-USD.jsonl"
     if not path.exists():
         pytest.skip(f"no recording at {path}")
@@ -128,13 +128,13 @@ def test_the_recorded_frames_are_told_again_byte_by_byte(name: str) -> None:
             assert book.snapshot(depth, at).decode() == frame
             continue
         assert book is not None
-        told = book.change(bids, asks, [depth], at).get(depth, b"").decode()
+        published = book.change(bids, asks, [depth], at).get(depth, b"").decode()
         assert book.checksum == data["checksum"]
         checked += 1
-        same += told == frame
+        same += published == frame
         _forget_beyond(book, depth, at)
     assert checked > 1000
-    assert same > checked * 0.6  # Kraken tells some levels twice in a message, or in another order
+    assert same > checked * 0.6  # Kraken sends some levels twice in a message, or in another order
 
 
 def _levels(entries: list[dict[str, Any]], at: datetime) -> list[BookLevel]:

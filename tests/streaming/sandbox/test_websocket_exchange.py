@@ -1,4 +1,4 @@
-"""The hub over the real exchange: what subscribers publish agrees with what the exchange holds."""
+"""The hub over the real exchange: what subscribers receive agrees with the exchange."""
 
 import json
 import random
@@ -106,18 +106,18 @@ def test_trades_are_numbered_without_a_gap_and_candles_agree_with_the_tape(watch
     numbers = [it["trade_id"] for it in trades]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert len(numbers) > 100
-    told = {it["interval_begin"]: it for message in watched.listener.of("ohlc") for it in message["data"]}
+    candles = {it["interval_begin"]: it for message in watched.listener.of("ohlc") for it in message["data"]}
     bars = watched.bench.exchange.tape(BTC).bars(1)
     assert len(bars) > 2
     for bar in bars:
-        candle = told[bar.open_time.isoformat(timespec="microseconds")[:26] + "000Z"]
+        candle = candles[bar.open_time.isoformat(timespec="microseconds")[:26] + "000Z"]
         numbers = [Decimal(candle[name]) for name in ("open", "high", "low", "close", "volume")]
         assert numbers == [bar.open, bar.high, bar.low, bar.close, bar.volume]
         end = (bar.open_time + timedelta(minutes=1)).isoformat(timespec="microseconds")[:26] + "Z"
         assert (candle["trades"], candle["timestamp"]) == (bar.trades, end)
 
 
-def test_what_an_account_hears_adds_up_to_what_it_has(watched: Watched) -> None:
+def test_the_events_of_an_account_add_up_to_its_balances(watched: Watched) -> None:
     for channel in (EXECUTIONS, BALANCES):
         watched.hub.private.add(watched.client, PrivateSubscription("demo", channel, "good"))
     balances = watched.bench.exchange.balances("demo")

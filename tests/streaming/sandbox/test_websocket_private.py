@@ -68,7 +68,7 @@ async def test_an_order_with_a_bad_token_is_refused(rig: Rig) -> None:
     assert not rig.exchange.known
 
 
-async def test_an_order_s_life_is_told_in_the_documented_messages(rig: Rig) -> None:
+async def test_every_change_of_an_order_is_published_as_documented(rig: Rig) -> None:
     rig.subscribe("executions", token="good")
     order_id = await place(rig, cl_ord_id="mine-1")
     rig.exchange.fill(order_id, "0.04", "100")
@@ -139,7 +139,7 @@ async def test_a_snapshot_has_the_open_orders_and_the_last_fills_as_asked(rig: R
     assert silent.of("executions") == []
 
 
-async def test_without_order_status_only_the_ends_and_the_fills_are_told(rig: Rig) -> None:
+async def test_without_order_status_only_first_and_last_states_and_fills_are_published(rig: Rig) -> None:
     rig.subscribe("executions", token="good", order_status=False)
     order_id = await place(rig)
     await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
@@ -147,14 +147,14 @@ async def test_without_order_status_only_the_ends_and_the_fills_are_told(rig: Ri
     assert [row["exec_type"] for row in rows(rig)] == ["new", "trade", "filled"]
 
 
-async def test_the_rate_counter_is_told_to_those_who_asked(rig: Rig) -> None:
+async def test_the_rate_counter_is_sent_on_request(rig: Rig) -> None:
     rig.subscribe("executions", token="good", ratecounter=True)
     await place(rig)
     await place(rig)
     assert [row["ratecount"] for row in rows(rig)] == [1, 1, 2, 2]
 
 
-async def test_a_triggered_order_tells_its_trigger(rig: Rig) -> None:
+async def test_a_triggered_order_shows_its_trigger(rig: Rig) -> None:
     rig.subscribe("executions", token="good")
     [answer] = await rig.ask("add_order", STOP)
     assert answer["success"]
@@ -167,7 +167,7 @@ async def test_a_triggered_order_tells_its_trigger(rig: Rig) -> None:
     }
 
 
-def test_balances_are_told_as_documented(rig: Rig) -> None:
+def test_balances_are_published_as_documented(rig: Rig) -> None:
     rig.subscribe("balances", token="good")
     rig.exchange.book_balance("USDT", "-10.5", "trade", "TAAAAA-BBBBB-CCCCCC")
     snapshot, update = rig.listener.of("balances")
@@ -194,7 +194,7 @@ def test_balances_are_told_as_documented(rig: Rig) -> None:
     }
 
 
-def test_another_account_s_events_are_not_told(rig: Rig) -> None:
+def test_another_account_s_events_are_not_published(rig: Rig) -> None:
     rig.subscribe("executions", token="good")
     rig.subscribe("balances", token="good")
     rig.listener.clear()
@@ -208,7 +208,7 @@ def _order() -> NewOrder:
     return NewOrder(BTC, Side.BUY, OrderType.LIMIT, Decimal("0.1"), limit=terms)
 
 
-async def test_the_answer_to_an_order_names_it_by_all_its_ids(rig: Rig) -> None:
+async def test_the_response_to_an_order_has_all_its_ids(rig: Rig) -> None:
     [first] = await rig.ask("add_order", {**ORDER, "cl_ord_id": "mine"}, 9)
     assert first["result"] == {"order_id": "O00001-AAAAA-BBBBBB", "cl_ord_id": "mine"}
     assert list(first) == ["method", "req_id", "result", "success", "time_in", "time_out"]
@@ -222,14 +222,14 @@ async def test_an_order_that_is_only_validated_has_no_id_and_does_not_exist(rig:
     assert not rig.exchange.known
 
 
-async def test_margin_takes_the_most_that_the_pair_allows(rig: Rig) -> None:
+async def test_margin_uses_the_maximum_leverage_of_the_pair(rig: Rig) -> None:
     await place(rig, margin=True)
     assert next(iter(rig.exchange.known.values())).request.leverage == 3
     *_, answer = await rig.ask("add_order", {**ORDER, "symbol": "XRP/BTC", "margin": True})
     assert answer["error"] == "EGeneral:Invalid arguments:margin"
 
 
-async def test_what_the_exchange_refuses_is_answered_in_its_words(rig: Rig) -> None:
+async def test_a_refusal_of_the_exchange_is_sent_word_by_word(rig: Rig) -> None:
     rig.exchange.refusal = "EOrder:Insufficient funds"
     [answer] = await rig.ask("add_order", ORDER, 4)
     assert (answer["error"], answer["success"], answer["req_id"]) == (
@@ -241,7 +241,7 @@ async def test_what_the_exchange_refuses_is_answered_in_its_words(rig: Rig) -> N
     assert answer["error"] == "Currency pair not supported DOGE/USD"
 
 
-async def test_amend_keeps_the_id_and_edit_gives_a_new_one(rig: Rig) -> None:
+async def test_an_amended_order_has_the_same_id_and_an_edited_one_a_new_id(rig: Rig) -> None:
     order_id = await place(rig, cl_ord_id="mine")
     [by_id] = await rig.ask("amend_order", {"order_id": order_id, "order_qty": 0.2, "token": "good"})
     assert by_id["result"].pop("amend_id")[0] == "T"
@@ -299,7 +299,7 @@ async def test_a_late_deadline_is_refused_before_the_engine(rig: Rig) -> None:
     assert answer["error"] == "EGeneral:Invalid arguments:deadline"
 
 
-async def test_a_lost_answer_is_lost_after_the_order_was_taken(rig: Rig) -> None:
+async def test_an_order_whose_response_is_lost_is_accepted(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.LOST_ACK, method="add_order", count=1))
     assert await rig.ask("add_order", ORDER) == []
     assert len(rig.exchange.known) == 1
@@ -328,7 +328,7 @@ async def test_a_slow_response_comes_late_and_the_order_is_accepted_at_once(
         (Fault(FaultKind.POST_ONLY), "EService:Market in post_only mode"),
     ],
 )
-async def test_faults_that_keep_an_order_out_answer_as_the_venue_does(
+async def test_a_fault_that_refuses_an_order_answers_as_the_venue_does(
     rig: Rig, fault: Fault, error: str
 ) -> None:
     rig.faults.arm(fault)
@@ -358,7 +358,7 @@ async def test_a_disconnect_at_a_request_comes_before_it_takes_effect(rig: Rig) 
     assert not rig.exchange.known
 
 
-def test_a_wrong_clock_is_told_in_every_answer(rig: Rig) -> None:
+def test_a_skewed_clock_shows_in_every_response(rig: Rig) -> None:
     rig.faults.arm(Fault(FaultKind.CLOCK_SKEW, seconds=3600))
     rig.send("ping")
     [pong] = rig.listener.answers("pong")

@@ -95,44 +95,44 @@ def test_a_refused_symbol_is_as_recorded(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", ["snapshot", "update"])
-def test_candles_are_told_as_recorded(rig: Rig, kind: str) -> None:
+def test_candles_have_the_recorded_form(rig: Rig, kind: str) -> None:
     rig.subscribe("ohlc", "BTC/USDT", interval=1)
     rig.exchange.trade(BTC, ("100.2", "0.1"))
-    [told] = [
+    [sent] = [
         it for it in map(read, rig.listener.payloads) if it.get("type") == kind and it["channel"] == "ohlc"
     ]
-    assert shape(told) == shape(recorded("kraken_v2_ohlc_BTC-USDT.jsonl", "ohlc", kind))
+    assert shape(sent) == shape(recorded("kraken_v2_ohlc_BTC-USDT.jsonl", "ohlc", kind))
 
 
 @pytest.mark.parametrize("kind", ["snapshot", "update"])
-def test_books_are_told_as_recorded(rig: Rig, kind: str) -> None:
+def test_books_have_the_recorded_form(rig: Rig, kind: str) -> None:
     rig.subscribe("book", "BTC/USDT")
     rig.exchange.quote(BTC, {"99.9": "1"}, {})
-    [told] = [
+    [sent] = [
         it for it in map(read, rig.listener.payloads) if it.get("type") == kind and it["channel"] == "book"
     ]
     example = recorded("kraken_v2_book_BTC-USD.jsonl", "book", kind)
-    assert shape(told) == shape(example)
+    assert shape(sent) == shape(example)
 
 
-def test_instruments_are_told_as_recorded(rig: Rig) -> None:
+def test_instruments_have_the_recorded_form(rig: Rig) -> None:
     path = RECORDINGS / "kraken_v2_instrument_snapshot.json"
     if not path.exists():
         pytest.skip(f"no recording at {path}")
     rig.subscribe("instrument")
-    told = read(rig.listener.payloads[-1])
+    sent = read(rig.listener.payloads[-1])
     example = read(path.read_text())
     pairs = {it["symbol"]: it for it in example["data"]["pairs"]}
-    assert list(told) == ["channel", "type", "data"] == list(example)
-    assert list(told["data"]) == list(example["data"])
-    assert shape(told["data"]["pairs"][0]) == shape(pairs["BTC/USDT"])
+    assert list(sent) == ["channel", "type", "data"] == list(example)
+    assert list(sent["data"]) == list(example["data"])
+    assert shape(sent["data"]["pairs"][0]) == shape(pairs["BTC/USDT"])
     for name, expected in pairs["BTC/USDT"].items():
         if not name.startswith("position_limit"):
-            assert told["data"]["pairs"][0][name] == expected, name
+            assert sent["data"]["pairs"][0][name] == expected, name
     unmarginable = next(it for it in example["data"]["pairs"] if not it["marginable"])
-    assert list(told["data"]["pairs"][1]) == list(unmarginable)
+    assert list(sent["data"]["pairs"][1]) == list(unmarginable)
     assets = {it["id"]: it for it in example["data"]["assets"]}
-    assert told["data"]["assets"][:2] == [assets["BTC"], assets["USDT"]]
+    assert sent["data"]["assets"][:2] == [assets["BTC"], assets["USDT"]]
 
 
 def test_trades_and_tickers_are_spelled_as_the_venue_spells_them(rig: Rig) -> None:
@@ -145,7 +145,7 @@ def test_trades_and_tickers_are_spelled_as_the_venue_spells_them(rig: Rig) -> No
     assert shape(ticker) == shape(read(TICKER))
 
 
-def test_a_trade_channel_tells_the_last_fifty_only_when_asked(rig: Rig) -> None:
+def test_a_trade_channel_sends_the_last_fifty_only_on_request(rig: Rig) -> None:
     for number in range(60):
         rig.exchange.trade(BTC, ("100.1", "0.1"), at=NOON + timedelta(seconds=number))
     rig.subscribe("trade", "BTC/USDT")
@@ -167,7 +167,7 @@ def test_trades_of_one_event_come_in_one_frame(rig: Rig) -> None:
     ]
 
 
-def test_candles_are_only_told_when_something_trades(rig: Rig) -> None:
+def test_candles_are_only_published_after_a_trade(rig: Rig) -> None:
     rig.subscribe("ohlc", "BTC/USDT", interval=5, snapshot=False)
     rig.exchange.now = NOON + timedelta(minutes=30)
     rig.exchange.quote(BTC, {"99.9": "7"}, {})
@@ -196,7 +196,7 @@ def test_a_ticker_by_trades_is_silent_while_only_the_book_moves(rig: Rig) -> Non
     assert rig.listener.of("ticker") == []
 
 
-def test_a_ticker_by_best_prices_tells_when_they_move_and_not_otherwise(rig: Rig) -> None:
+def test_a_ticker_by_best_prices_is_published_only_when_they_move(rig: Rig) -> None:
     rig.subscribe("ticker", "BTC/USDT", event_trigger="bbo", snapshot=False)
     rig.exchange.quote(BTC, {"99.9": "8"}, {})
     assert rig.listener.of("ticker") == []
@@ -217,9 +217,9 @@ def test_a_book_without_a_snapshot_misses_no_change(rig: Rig) -> None:
 def test_each_symbol_gets_its_own_answer_and_then_its_snapshot(rig: Rig) -> None:
     rig.listener.clear()
     rig.subscribe("book", "BTC/USDT", "DOGE/USD", "XRP/BTC")
-    told = [it.get("error") or it.get("type") or "acknowledged" for it in rig.listener.messages]
+    sent = [it.get("error") or it.get("type") or "acknowledged" for it in rig.listener.messages]
     refused = "Currency pair not supported DOGE/USD"
-    assert told == ["acknowledged", "snapshot", refused, "acknowledged", "snapshot"]
+    assert sent == ["acknowledged", "snapshot", refused, "acknowledged", "snapshot"]
 
 
 def test_a_second_subscription_is_refused_and_so_is_a_second_depth(rig: Rig) -> None:
@@ -232,7 +232,7 @@ def test_a_second_subscription_is_refused_and_so_is_a_second_depth(rig: Rig) -> 
     assert [(it["error"], it["success"]) for it in answers] == [("Already subscribed", False)] * 2
 
 
-def test_what_was_unsubscribed_is_silent_and_cannot_be_unsubscribed_again(rig: Rig) -> None:
+def test_an_unsubscribed_channel_is_silent_and_cannot_be_unsubscribed_again(rig: Rig) -> None:
     rig.subscribe("book", "BTC/USDT", depth=25, snapshot=False)
     rig.send("unsubscribe", {"channel": "book", "symbol": ["BTC/USDT"], "depth": 25}, request_id=4)
     rig.exchange.quote(BTC, {"99.8": "5"}, {})
@@ -243,7 +243,7 @@ def test_what_was_unsubscribed_is_silent_and_cannot_be_unsubscribed_again(rig: R
     assert (second["req_id"], second["error"]) == (5, "Subscription Not Found")
 
 
-def test_answers_repeat_the_request_s_id_and_tell_both_times(rig: Rig) -> None:
+def test_responses_have_the_request_s_id_and_both_times(rig: Rig) -> None:
     rig.send("ping", request_id=101)
     [pong] = rig.listener.answers("pong")
     assert list(pong) == ["method", "req_id", "time_in", "time_out"]
@@ -276,7 +276,7 @@ def test_a_heartbeat_comes_every_second_once_something_is_subscribed(rig: Rig) -
     assert b'{"channel":"heartbeat"}' in rig.listener.payloads
 
 
-def test_a_change_of_the_exchange_s_status_is_told_to_everybody(rig: Rig) -> None:
+def test_a_change_of_the_exchange_s_status_reaches_every_client(rig: Rig) -> None:
     rig.subscribe("instrument", snapshot=False)
     rig.listener.clear()
     rig.exchange.set_status(None, PairStatus.MAINTENANCE)
@@ -287,16 +287,16 @@ def test_a_change_of_the_exchange_s_status_is_told_to_everybody(rig: Rig) -> Non
     assert [(it["symbol"], it["status"]) for it in update["data"]["pairs"]] == [("BTC/USDT", "cancel_only")]
 
 
-def test_a_status_that_a_fault_brings_is_told_when_it_begins_and_when_it_ends(rig: Rig) -> None:
+def test_a_status_set_by_a_fault_is_published_when_it_begins_and_when_it_ends(rig: Rig) -> None:
     rig.subscribe("instrument", snapshot=False)
     rig.listener.clear()
     rig.faults.arm(Fault(FaultKind.POST_ONLY, after=10, lasts=10))
-    told = []
+    sent = []
     for _ in range(4):
         rig.hub.tick()
-        told.append([it["data"][0]["system"] for it in rig.listener.of("status")])
+        sent.append([it["data"][0]["system"] for it in rig.listener.of("status")])
         rig.clock.now += 6
-    assert told == [[], [], ["post_only"], ["post_only"]]
+    assert sent == [[], [], ["post_only"], ["post_only"]]
     rig.hub.tick()
     assert [it["data"][0]["system"] for it in rig.listener.of("status")] == ["post_only", "online"]
     statuses = [
@@ -309,17 +309,17 @@ def test_a_connection_that_ended_leaves_nothing_behind(rig: Rig) -> None:
     rig.subscribe("book", "BTC/USDT")
     rig.subscribe("ticker", "BTC/USDT", event_trigger="bbo")
     rig.subscribe("executions", token="good")
-    assert rig.tokens.held == 1
+    assert rig.tokens.in_use == 1
     rig.hub.detach(rig.conversation.client)
     rig.hub.detach(rig.conversation.client)
-    assert rig.tokens.held == 0
+    assert rig.tokens.in_use == 0
     assert not rig.hub.clients
     rig.listener.clear()
     rig.exchange.quote(BTC, {"99.8": "5"}, {})
     assert rig.listener.payloads == []
 
 
-def test_a_frame_that_was_held_back_is_sent_although_its_fault_is_gone(rig: Rig) -> None:
+def test_a_delayed_frame_is_sent_although_its_fault_is_gone(rig: Rig) -> None:
     rig.subscribe("trade", "BTC/USDT")
     rig.faults.arm(Fault(FaultKind.REORDERED_MESSAGES, channel="trade", count=1))
     rig.exchange.trade(BTC, ("100.1", "0.1"))

@@ -1,4 +1,4 @@
-"""Requests of clients: what they are read as, and that nothing at all goes without an answer."""
+"""Requests of clients are read correctly, and each of them gets a response."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""An exchange of the same methods as the real one that does what a test says, and clients that only listen."""
+"""A fake exchange whose market and fills a test controls, and clients that only listen."""
 
 import asyncio
 import json
@@ -37,6 +37,7 @@ BTC = Pair("BTC", "USDT")
 XRP = Pair("XRP", "BTC")
 NOON = datetime(2026, 9, 10, 12, 0, tzinfo=UTC)
 ACCOUNT = "demo"
+SERVER_START = 1_788_000_000.0  # 2026-08-29 10:40
 
 
 def listing(pair: Pair, price: str, quantity: str = "0.00000001", leverage: int = 3) -> Listing:
@@ -74,7 +75,7 @@ class FakeExchange:
         self.refusal = ""
         self._listeners: list[Callable[[ExchangeEvent], None]] = []
 
-    # --- what the faces ask ---
+    # --- the methods that the APIs call ---
 
     def listen(self, listener: Callable[[ExchangeEvent], None]) -> Callable[[], None]:
         self._listeners.append(listener)
@@ -123,7 +124,7 @@ class FakeExchange:
     def balances(self, account: str) -> dict[str, Decimal]:
         return dict(self.money)
 
-    # --- what the gateway asks ---
+    # --- the methods that the gateway calls ---
 
     def add(self, account: str, order: NewOrder, validate: bool = False) -> ExchangeOrder:
         if self.refusal:
@@ -138,22 +139,22 @@ class FakeExchange:
             self._set(new, ExecType.NEW)
         return new
 
-    def amend(self, account: str, wanted: Amendment) -> ExchangeOrder:
+    def amend(self, account: str, amendment: Amendment) -> ExchangeOrder:
         order = next(
             it
             for it in self.open_orders(account)
-            if it.order_id == wanted.order_id
-            or (wanted.client_order_id and it.request.client_order_id == wanted.client_order_id)
+            if it.order_id == amendment.order_id
+            or (amendment.client_order_id and it.request.client_order_id == amendment.client_order_id)
         )
-        request = replace(order.request, quantity=wanted.quantity or order.request.quantity)
-        limit = wanted.limit.value if wanted.limit else order.limit_price
+        request = replace(order.request, quantity=amendment.quantity or order.request.quantity)
+        limit = amendment.limit.value if amendment.limit else order.limit_price
         amended = replace(order, request=request, limit_price=limit)
         self._set(amended, ExecType.AMENDED)
         return amended
 
-    def edit(self, account: str, wanted: Amendment) -> ExchangeOrder:
-        [old] = self.cancel(account, wanted.order_id)
-        return self.add(account, replace(old.request, quantity=wanted.quantity or old.request.quantity))
+    def edit(self, account: str, amendment: Amendment) -> ExchangeOrder:
+        [old] = self.cancel(account, amendment.order_id)
+        return self.add(account, replace(old.request, quantity=amendment.quantity or old.request.quantity))
 
     def cancel(
         self, account: str, reference: str, kinds: tuple[ReferenceKind, ...] = ALL_KINDS
@@ -175,9 +176,9 @@ class FakeExchange:
     def cancel_all_after(self, account: str, seconds: float) -> float | None:
         return seconds or None
 
-    # --- what a test does ---
+    # --- the methods that a test calls ---
 
-    def tell(self, event: ExchangeEvent) -> None:
+    def publish(self, event: ExchangeEvent) -> None:
         for listener in list(self._listeners):
             listener(event)
 
@@ -188,7 +189,7 @@ class FakeExchange:
             self.tapes[pair].add(self.now, Decimal(price), Decimal(quantity), Side.BUY, "market")
             for price, quantity in trades
         )
-        self.tell(TradesPrinted(pair, prints))
+        self.publish(TradesPrinted(pair, prints))
 
     def quote(self, pair: Pair, bids: Mapping[str, str], asks: Mapping[str, str]) -> None:
         """Quantities by price; 0 takes a level away."""
@@ -200,14 +201,14 @@ class FakeExchange:
                 if not level.quantity:
                     del side[level.price]
             changed.append(tuple(new))
-        self.tell(BookChanged(pair, *changed))
+        self.publish(BookChanged(pair, *changed))
 
     def set_status(self, pair: Pair | None, status: PairStatus) -> None:
         if pair is None:
             self.system_status = status
         else:
             self.statuses[pair] = status
-        self.tell(StatusChanged(pair, status))
+        self.publish(StatusChanged(pair, status))
 
     def fill(self, order_id: str, quantity: str, price: str) -> None:
         order = self.known[order_id]
@@ -236,30 +237,20 @@ class FakeExchange:
 
     def book_balance(self, asset: str, amount: str, kind: str = "trade", reference: str = "T1") -> None:
         self.money[asset] = self.money.get(asset, Decimal(0)) + Decimal(amount)
-        self.tell(
+        self.publish(
             BalanceChanged(ACCOUNT, asset, Decimal(amount), self.money[asset], kind, reference, self.now)
         )
 
     def _set(self, order: ExchangeOrder, change: ExecType, fill: ExchangeFill | None = None) -> None:
         self.known[order.order_id] = order
-        self.tell(OrderChanged(order, change, fill))
-
-
-class Clock:
-    """Server time that a test moves."""
-
-    def __init__(self, now: float = 1_788_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+        self.publish(OrderChanged(order, change, fill))
 
 
 class Tokens:
-    """Knows one token, `good`."""
+    """A store of one token, `good`."""
 
     def __init__(self) -> None:
-        self.held = 0
+        self.in_use = 0
 
     def account_of(self, token: str) -> str:
         if token != "good":
@@ -267,14 +258,14 @@ class Tokens:
         return ACCOUNT
 
     def hold(self, token: str) -> None:
-        self.held += 1
+        self.in_use += 1
 
     def release(self, token: str) -> None:
-        self.held -= 1
+        self.in_use -= 1
 
 
 class Listener:
-    """An writer that keeps every payload that reaches it."""
+    """A writer that records every payload."""
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
@@ -295,7 +286,7 @@ class Listener:
 
     @property
     def messages(self) -> list[Any]:
-        """Numbers as they are spelled."""
+        """Return the decoded messages; numbers stay as they are spelled."""
         return [json.loads(payload, parse_float=str) for payload in self.payloads]
 
     def of(self, channel: str) -> list[Any]:

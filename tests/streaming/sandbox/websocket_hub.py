@@ -12,14 +12,21 @@ from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket.conversation import Conversation
 from streaming.sandbox.websocket.hub import Hub
 from streaming.sandbox.websocket.orders import OrderEntry
-from tests.streaming.sandbox.websocket_fakes import Clock, FakeExchange, Listener, Tokens, let_tasks_run
+from tests.doubles.clock import Clock
+from tests.streaming.sandbox.websocket_fakes import (
+    SERVER_START,
+    FakeExchange,
+    Listener,
+    Tokens,
+    let_tasks_run,
+)
 
 
 class Rig:
     """`send` sends one request as a client would; the listener records the responses."""
 
     def __init__(self, latency: float = 0.0) -> None:
-        self.clock = Clock()
+        self.clock = Clock(SERVER_START)
         self.exchange = FakeExchange()
         self.faults = Faults(self.clock)
         self.tokens = Tokens()
