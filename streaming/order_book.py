@@ -34,7 +34,7 @@ class OrderBook:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the levels are the venue's."""
+        """True while the levels are the venue's."""
         return self._is_valid
 
     @property
@@ -47,7 +47,7 @@ class OrderBook:
 
     @property
     def is_crossed(self) -> bool:
-        """Whether the best bid reaches the best ask, which a book that is matched all the time never shows."""
+        """True when the best bid reaches the best ask, which a book that is matched all the time never shows."""
         bid, ask = self.best_bid, self.best_ask
         return bid is not None and ask is not None and bid[0] >= ask[0]
 

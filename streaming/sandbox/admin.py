@@ -141,7 +141,7 @@ class Admin:
         return {"account": name, "key": key.key, "secret": key.secret}
 
     async def _export(self, request: web.Request) -> Any:
-        """In a thread, so that the exchange goes on meanwhile: a long history takes seconds."""
+        """Export in a thread, so that the exchange goes on meanwhile: a long history takes seconds."""
         result = await asyncio.to_thread(lambda: json.dumps(export(self._store)))
         return web.Response(text=result, content_type="application/json")
 

@@ -148,7 +148,7 @@ class OrderGateway:
         deadline: datetime | None,
         window: DeadlineWindow,
     ) -> ExchangeOrder:
-        """The order as it stands when the request arrives."""
+        """Return the order as it stands when the request arrives."""
         order = self.find_order(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
         await self._travel(deadline, window)
@@ -168,7 +168,7 @@ class OrderGateway:
             raise Refused("EService:Deadline elapsed")
 
     def _check_market(self, pair: Pair, post_only: bool) -> None:
-        """What an armed fault forbids; the exchange itself checks its own status."""
+        """Refuse what an armed fault forbids; the exchange itself checks its own status."""
         status = self._faults.status(pair)
         if status is PairStatus.MAINTENANCE:
             raise Refused("EService:Unavailable")
@@ -191,7 +191,7 @@ def utc_time(seconds: float) -> datetime:
 
 
 def _check_editable(order: ExchangeOrder, quantity: Decimal | None) -> None:
-    """What an edit does not support and an amend does (docs.kraken.com, Edit Order: caveats)."""
+    """Refuse what an edit does not support and an amend does (docs.kraken.com, Edit Order: caveats)."""
     request = order.request
     if order.triggered or request.close is not None or request.client_order_id:
         raise Refused("EOrder:Order not editable")

@@ -91,7 +91,7 @@ class Rates:
 
     @property
     def maximum(self) -> int:
-        """Of an account's counter of one pair: `maxratecount`."""
+        """Maximum of an account's counter of one pair: `maxratecount`."""
         return int(self._tier.orders.maximum)
 
     def counter(self, account: str, pair: Pair) -> float:

@@ -108,7 +108,7 @@ class SandboxServer:
             store.close()
 
     def _exchange(self, store: ExchangeStore) -> tuple[Exchange, MarketClock]:
-        """A market that has gone on meanwhile is caught up with; any other goes on where it stopped.
+        """Catch up with a market that has gone on meanwhile; any other goes on where it stopped.
 
         So does one that stands still, and one that ran ahead of the time at which it would begin now.
         """
@@ -151,7 +151,7 @@ class SandboxServer:
 
     @asynccontextmanager
     async def _listening(self, application: web.Application) -> AsyncIterator[str]:
-        """Yields the URL."""
+        """Yield the URL."""
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE)
         await runner.setup()
         try:

@@ -32,7 +32,7 @@ class TradeSequencer:
 
     @property
     def proves_gaps(self) -> bool:
-        """Whether ids prove what is missing, so that an interruption alone leaves nothing unknown."""
+        """True when ids prove what is missing, so that an interruption alone leaves nothing unknown."""
         return self._last is not None
 
     def add(self, trades: Sequence[Trade], now: float) -> Iterator[Trade | UnknownInterval]:

@@ -44,7 +44,7 @@ class Session:
 
     @property
     def in_maintenance(self) -> bool:
-        """Whether the venue last reported that it is not online."""
+        """True when the venue last reported that it is not online."""
         return self._processor.in_maintenance
 
     @property

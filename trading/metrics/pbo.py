@@ -71,7 +71,7 @@ def _splits(sums: Array, squares: Array, means: Array, size: int) -> Iterator[tu
 
 
 def _sharpe(sums: Array, squares: Array, means: Array, size: int) -> Array:
-    """From sums of returns less their overall mean, which keeps the subtraction exact where it matters."""
+    """Compute from sums of returns less their overall mean, which keeps the subtraction exact where it matters."""
     centred = sums / size
     variance = np.maximum(squares - sums * centred, 0.0) / (size - 1)
     deviation = np.sqrt(variance)

@@ -75,7 +75,7 @@ def reduce_to_positions(state: EngineState) -> None:
 
 
 def _reduce(state: EngineState, account: ExchangeAccount, working: WorkingOrder) -> None:
-    """An order that still waits for its trigger only ends: its position may have grown again when it is reached."""
+    """Reduce a resting order to its position; one that waits for its trigger can only end: it may grow again."""
     order, carried = working.order, capacity(account, working)
     if not carried:
         state.end(working, OrderState.CANCELED, POSITION_CLOSED)

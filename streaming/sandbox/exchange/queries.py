@@ -64,7 +64,7 @@ class ExchangeQueries:
 
     @property
     def resume_from(self) -> datetime | None:
-        """Where a source has to be read from (`ticks(after)`) to go on; None before the first tick.
+        """Time from which a source has to be read (`ticks(after)`) to go on; None before the first tick.
 
         The last ticks may come once more: they are recognised.
         """

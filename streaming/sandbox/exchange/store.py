@@ -104,7 +104,7 @@ class ExchangeStore:
 
     @property
     def salt(self) -> bytes:
-        """Of this exchange's ids."""
+        """Salt of this exchange's ids."""
         [(salt,)] = self.rows("SELECT salt FROM identity")
         return bytes(salt)
 

@@ -27,7 +27,7 @@ class ConnectionFaults:
 
     @property
     def idle(self) -> bool:
-        """Whether `apply` would change nothing."""
+        """True when `apply` would change nothing."""
         return not self._faults.affect_frames and not self._delayed
 
     def apply(self, channel: str, symbol: str, frame: bytes, method: str = "") -> Outgoing:
@@ -56,7 +56,7 @@ class ConnectionFaults:
 
 
 def _garbage(frame: bytes, turn: int) -> bytes:
-    """Truncated JSON, bytes that are no UTF-8, wrong types or an unknown channel, in turn."""
+    """Return truncated JSON, bytes that are no UTF-8, wrong types or an unknown channel, in turn."""
     kinds = (
         frame[: max(1, len(frame) // 2)],
         b"\xff\xfe" + frame[:16] + b"\xc3\x28",

@@ -82,7 +82,7 @@ class TradeTape:
 
     @property
     def last_id(self) -> int:
-        """Of the newest print; one below that of the next."""
+        """Id of the newest print; one below that of the next."""
         return self._first_id + self._prints.total - 1
 
     def since(self, cursor: int, count: int = 1000) -> tuple[list[Print], int]:
@@ -102,7 +102,7 @@ class TradeTape:
 
     @property
     def cursor(self) -> int:
-        """Of the newest print, for `since`; 0 before the first."""
+        """Cursor of the newest print, for `since`; 0 before the first."""
         total = self._prints.total
         return self._prints.time(total - 1) if total else 0
 

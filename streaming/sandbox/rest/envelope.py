@@ -105,7 +105,7 @@ async def _respond(
 
 
 async def _send(api: RestApi, request: web.Request, method: str, body: bytes) -> web.StreamResponse:
-    """The request has taken effect; only its response goes wrong here."""
+    """Send the response with its faults; the request has taken effect already."""
     fault = await rest_response(api.faults, method)
     if fault.lost:
         _hang_up(request)

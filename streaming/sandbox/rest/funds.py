@@ -88,7 +88,7 @@ def _positions(api: RestApi, name: str) -> list[OpenPosition]:
 
 
 def _position(api: RestApi, position: MarginPosition, fill: ExchangeFill | None, number: int) -> OpenPosition:
-    """A position is called by the fill that opened it."""
+    """Return the open position, named by the fill that opened it."""
     instrument = api.instrument(position.pair)
     return OpenPosition(
         position_id=fill.execution_id if fill else f"T00000-00000-{number:06d}",
@@ -101,7 +101,7 @@ def _position(api: RestApi, position: MarginPosition, fill: ExchangeFill | None,
 
 
 def _opening_fill(api: RestApi, name: str, position: MarginPosition, taken: set[str]) -> ExchangeFill | None:
-    """Of the fills at that instant, the first that is not another position's."""
+    """Return the first fill at that instant that is not another position's."""
     fills, _ = api.exchange.fills(name, position.opened_at - INSTANT, position.opened_at, 0, BULK)
     for fill in reversed(fills):
         same = fill.pair == position.pair and fill.margin > 0 and fill.price == position.entry_price

@@ -100,7 +100,7 @@ def edit(given: Parameters, order_type: OrderType, side: Side) -> Amendment:
 
 
 def client_id(given: Parameters) -> str:
-    """Empty when not given."""
+    """Parse the client order id; empty when not given."""
     value = given.text("cl_ord_id")
     if value and not is_client_order_id(value):
         raise invalid("cl_ord_id")
@@ -148,7 +148,7 @@ def _trigger_term(text: str, name: str, order_type: OrderType, side: Side) -> Pr
 
 
 def _distance(text: str, name: str) -> PriceTerm:
-    """What a stop trails by: without a direction, which is the order's."""
+    """Parse the distance by which a stop trails: it has no sign, the direction is the order's."""
     term = price_term(text, name, 1)
     if term.unit is PriceUnit.ABSOLUTE:
         raise invalid(name)  # a distance has a sign
@@ -165,7 +165,7 @@ def _limit_term(text: str, order_type: OrderType, side: Side, name: str = "price
 
 
 def _toward_fill(side: Side, direction: int) -> int:
-    """The sign of `#` in a limit: +1 makes the order fill at once, -1 makes it wait for a better price."""
+    """Return the sign of `#` in a limit: +1 makes the order fill at once, -1 makes it wait for a better price."""
     return direction * side.sign
 
 

@@ -96,7 +96,7 @@ class Parameters:
         return int(value)
 
     def amount(self, name: str) -> Decimal | None:
-        """None when it is not given."""
+        """Parse an amount; None when it is not given."""
         return parse_amount(value, name) if (value := self.text(name)) else None
 
     def time(self, name: str) -> datetime | None:

@@ -105,7 +105,7 @@ CALLS: Mapping[str, PrivateMethod] = {
 
 
 def _editable(api: RestApi, name: str, reference: str) -> ExchangeOrder:
-    """By order id, or by a user reference that only one open order has."""
+    """Find the order by its id, or by a user reference that only one open order has."""
     known = api.gateway.find_orders(name, Reference(reference, TXID))
     if len(known) > 1:
         raise invalid("txid")

@@ -147,7 +147,7 @@ class Conversation:
 
 
 def _symbol(body: OrderRequest) -> str:
-    """The pair that a request names, empty where it names none."""
+    """Return the pair that a request names, empty where it names none."""
     order = getattr(body, "order", None)
     pair = order.pair if order is not None else getattr(body, "pair", None)
     return "" if pair is None else str(pair)

@@ -101,7 +101,7 @@ class Hub:
         return self.faults.status(pair, self.market.status(pair))
 
     def _statuses(self) -> dict[Pair | None, PairStatus]:
-        """The statuses of the exchange as a whole (None) and of each pair, as clients should know them now."""
+        """Return the statuses of the exchange as a whole (None) and of each pair, as clients should know them now."""
         pairs: dict[Pair | None, PairStatus] = {pair: self._status(pair) for pair in self.market.listings}
         return {None: self.faults.status(None, self.market.system_status), **pairs}
 

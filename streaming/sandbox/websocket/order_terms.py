@@ -110,6 +110,6 @@ def _close(conditional: Params) -> CloseOrder | None:
 
 
 def _check_distance(trigger: PriceTerm | None, name: str) -> None:
-    """A trailing stop follows the price at a distance above zero."""
+    """Check the terms of a trailing stop: it follows the price at a distance above zero."""
     if trigger is None or trigger.unit is PriceUnit.ABSOLUTE or trigger.value <= 0:
         raise invalid(name)

@@ -58,7 +58,7 @@ class OrderEntry:
         return _outcome(order, placed, request.validate)
 
     async def _batch_add(self, account: str, request: BatchAdd) -> list[dict[str, Any]]:
-        """The docs: one order that cannot be right refuses all; one that cannot be paid refuses only itself."""
+        """Place a batch. The docs: one invalid order refuses all; one that cannot be paid refuses only itself."""
         orders = [self._with_leverage(one) for one in request.orders]
         outcomes = await self._gateway.add_batch(
             account, orders, request.deadline, request.validate, WEBSOCKET_WINDOW
@@ -90,7 +90,7 @@ class OrderEntry:
                 yield _cancel_result(order)
 
     async def _batch_cancel(self, account: str, references: Sequence[Reference]) -> dict[str, Any]:
-        """Counts what it could cancel; refused when that is nothing."""
+        """Count what it could cancel; refuse when that is nothing."""
         orders: list[ExchangeOrder] = []
         refusals: list[Refused] = []
         for reference in references:
@@ -124,7 +124,7 @@ class OrderEntry:
 
 
 def _outcome(order: NewOrder, placed: ExchangeOrder | Refused, validate: bool) -> dict[str, Any]:
-    """An order that was only validated has no id."""
+    """Return the order's result; one that was only validated has no id."""
     if isinstance(placed, Refused):
         return {"error": str(placed)} | _own_name(order)
     return ({} if validate else {"order_id": placed.order_id}) | _own_name(order)

@@ -92,7 +92,7 @@ class PublicData:
     def _send_candles(
         self, subscribers: dict[Client, None], pair: Pair, interval: int, event: TradesPrinted
     ) -> None:
-        """The candles that these trades fell into: two of them when the event crosses an edge."""
+        """Return the candles that these trades fell into: two of them when the event crosses an edge."""
         width = timedelta(minutes=interval)
         first = EPOCH + (event.prints[0].at - EPOCH) // width * width
         bars = self._market.tape(pair).bars(interval, first - MICROSECOND)

@@ -160,7 +160,7 @@ def _topic_fields(wanted: Subscription, topic: Topic) -> Result:
 
 
 def _is_subscribed(client: Client, topic: Topic) -> bool:
-    """Of a book, Kraken gives one depth per pair and connection."""
+    """Return whether the client is subscribed; Kraken gives one book depth per pair and connection."""
     if topic.channel == "book":
         return any(known[:2] == topic[:2] for known in client.topics)
     return topic in client.topics
