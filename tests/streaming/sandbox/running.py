@@ -1,7 +1,6 @@
 """A whole sandbox on a free port of this machine, in a thread of the test, on a small simulated market."""
 
 import asyncio
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from anyio.abc import TaskStatus
+from anyio.from_thread import start_blocking_portal
 
 from streaming.sandbox.server import Running, SandboxServer
 from tests.streaming.sandbox.simulated_exchange import CONFIG, INSTRUMENTS, opening
@@ -63,39 +64,16 @@ class Sandbox:
 def sandbox(
     folder: Path, instruments: Mapping[Pair, Instrument] = INSTRUMENTS, **changes: Any
 ) -> Iterator[Sandbox]:
-    """Market time stands still at STARTS until `advance`, unless `speed` says otherwise."""
-    server = SandboxServer(replace(CONFIG, **changes), opening(instruments), folder)
-    started = threading.Event()
-    started_as: list[Running] = []
-    failed: list[BaseException] = []
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
+    """Serve until the end of the block. Market time stands still at STARTS until `advance`, unless `speed` is set."""
+    server, stop = SandboxServer(replace(CONFIG, **changes), opening(instruments), folder), asyncio.Event()
 
-    def ready(running: Running) -> None:
-        started_as.append(running)
-        started.set()
+    async def serve(*, task_status: TaskStatus[Running]) -> None:
+        await server.run(stop, task_status.started)
 
-    def serve() -> None:
+    with start_blocking_portal() as portal:
+        ended, running = portal.start_task(serve, name="sandbox")
         try:
-            loop.run_until_complete(server.run(stop, ready))
-        except BaseException as error:
-            failed.append(error)
+            yield Sandbox(running.url, running.key.key, running.key.secret, running)
         finally:
-            started.set()
-            loop.close()
-
-    thread = threading.Thread(target=serve, name="sandbox")
-    thread.start()
-    try:
-        assert started.wait(60)
-        if failed:
-            raise failed[0]
-        [running] = started_as
-        yield Sandbox(running.url, running.key.key, running.key.secret, running)
-    finally:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        assert not thread.is_alive()
-    if failed:
-        raise failed[0]
+            portal.call(stop.set)
+            ended.result(30)

@@ -52,9 +52,7 @@ INSTRUMENTS = {
     CROSS: instrument(CROSS, "0.00000001", "2", "0.00002"),
 }
 PLENTY = RateLimit(1_000_000, 10_000)
-UNHURRIED = RateTier(
-    "unhurried", PLENTY, PLENTY
-)  # no venue's: for tests and benchmarks of other things than rates
+UNHURRIED = RateTier("unhurried", PLENTY, PLENTY)  # no venue's: for whatever does not test rates
 TIERS[UNHURRIED.name] = UNHURRIED
 LEVEL_VALUES = {BTC: Decimal(25_000), XRP: Decimal(25_000), CROSS: Decimal(1)}
 

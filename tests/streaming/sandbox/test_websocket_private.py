@@ -371,6 +371,7 @@ async def test_an_order_on_its_way_arrives_although_its_connection_ended(loop_ti
     ending = asyncio.create_task(rig.conversation.end())
     await let_tasks_run()
     assert not rig.exchange.known
+    assert not ending.done()
     await loop_time.advance(1.1)
     await ending
     assert len(rig.exchange.known) == 1
