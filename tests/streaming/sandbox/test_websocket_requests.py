@@ -307,19 +307,10 @@ METHODS = (
     *("cancel_all", "cancel_all_orders_after", "batch_add", "batch_cancel"),
 )
 NAMES = (
-    *(
-        "channel",
-        "symbol",
-        "depth",
-        "interval",
-        "snapshot",
-        "token",
-        "order_id",
-        "cl_ord_id",
-        "order_userref",
-    ),
-    *("order_qty", "limit_price", "order_type", "side", "triggers", "conditional", "deadline", "timeout"),
-    *("orders", "time_in_force", "expire_time", "limit_price_type", "trigger_price", "leverage", "margin"),
+    *("channel", "symbol", "depth", "interval", "snapshot", "token", "order_id", "cl_ord_id"),
+    *("order_userref", "order_qty", "limit_price", "order_type", "side", "triggers", "conditional"),
+    *("deadline", "timeout", "orders", "time_in_force", "expire_time", "limit_price_type", "trigger_price"),
+    *("leverage", "margin"),
 )
 WORDS = st.sampled_from(["book", "BTC/USDT", "limit", "stop-loss", "buy", "gtd", "pct", "executions", "good"])
 
