@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 
 from tests.contracts.trade import NOON, OPENING
-from tests.contracts.venues import Time, asked, books_agree, kraken_client, kraken_venue, memory_journal
+from tests.contracts.venues import asked, books_agree, kraken_client, kraken_venue, memory_journal
+from tests.doubles.clock import Clock
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import UNHURRIED, XRP
 from trading.errors import MarketloomError
@@ -74,7 +75,7 @@ class Trader:
         Unless it really `waits`, its deadlines pass at once: nothing is on its way when it looks.
         """
         self.clients.append(kraken_client(self.exchange, self.folder, TOTAL))
-        passing = Time()
+        passing = Clock()
         clock: dict[str, Any] = {} if waits else {"monotonic": passing, "sleep": passing.sleep}
         return kraken_venue(
             self.clients[-1], self.journal,
