@@ -47,7 +47,7 @@ class ClosedTrade:
 def closed_trades(fills: Iterable[Fill], prices: Mapping[Pair, Decimal] = NO_PRICES) -> list[ClosedTrade]:
     """List the round trips of each account and pair, oldest first; a partial close is a trade of that part.
 
-    A fill that turns a position closes one trade and opens the next, its fee divide by quantity. A fee in the
+    A fill that turns a position closes one trade and opens the next, its fee divided by quantity. A fee in the
     base asset counts at the fill's own price, one in a third asset at `prices` (NotStored without one).
     Raises InvalidValue for a fill that no venue could report.
     """
