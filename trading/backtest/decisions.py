@@ -42,6 +42,7 @@ class Decisions:
     @classmethod
     def of(cls, target: Array) -> "Decisions":
         """Find the runs in one target per candle (n,), NaN where nothing new is decided."""
+        target = np.ascontiguousarray(target, np.float64)
         candle = np.flatnonzero(target == target)
         return cls._join_runs(candle, target[candle], target.size)
 

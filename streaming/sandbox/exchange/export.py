@@ -77,11 +77,15 @@ def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dic
 
 
 def _tables(connection: sqlite3.Connection, store: Path) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
+    connection.execute("BEGIN")  # one moment for all of them
+    for name, columns in COLUMNS.items():
+        yield name, columns, _plain_rows(READERS[name](connection), columns, store)
+
+
+def _plain_rows(rows: Rows, columns: tuple[str, ...], store: Path) -> Rows:
     try:
-        connection.execute("BEGIN")  # one moment for all of them
-        for name, columns in COLUMNS.items():
-            rows = READERS[name](connection)
-            yield name, columns, ({column: _plain(row[column]) for column in columns} for row in rows)
+        for row in rows:
+            yield {column: _plain(row[column]) for column in columns}
     except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise UnreadableFile(f"{store} cannot be read: {error}") from error
 

@@ -289,6 +289,19 @@ def test_the_export_holds_exact_amounts_while_the_exchange_runs(bench: Bench) ->
     assert sum(Decimal(each["amount"]) for each in told["entries"] if each["asset"] == "BTC") == d("20.1")
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [("UPDATE orders SET body = '{}'", "missing"), ("DROP TABLE orders", "no such table")],
+)
+def test_an_export_of_damaged_books_names_the_file(bench: Bench, damage: str, reason: str) -> None:
+    bench.add(BUY, "0.1")
+    with closing(sqlite3.connect(bench.path)) as connection:
+        connection.execute(damage)
+        connection.commit()
+    with pytest.raises(UnreadableFile, match=rf"{bench.path.name} cannot be read: .*{reason}"):
+        export(bench.path)
+
+
 @pytest.mark.parametrize("form", list(Form))
 def test_the_export_is_written_as_one_file_per_table(bench: Bench, tmp_path: Path, form: Form) -> None:
     bench.add(BUY, "0.1")

@@ -55,6 +55,13 @@ def test_signals_are_targets_of_all_and_nothing_and_an_entry_goes_before_an_exit
         assert decisions.candles == size
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.float32, np.bool_])
+def test_targets_of_any_number_type_become_float64_for_the_kernel(kind: type) -> None:
+    decisions = Decisions.of(np.array([1, 1, 0], kind))
+    assert decisions.target.dtype == np.float64
+    assert found(decisions) == [(0, 1, 1.0), (2, 2, 0.0)]
+
+
 def test_columns_of_a_table_of_signals_are_signals() -> None:
     random = np.random.default_rng(0)
     entries, exits = random.random((2, 300, 3)) < 0.1
