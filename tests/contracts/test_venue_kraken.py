@@ -567,6 +567,28 @@ def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
     assert len(rig.double.orders) == 1
 
 
+@pytest.mark.parametrize(
+    ("share", "booked", "reason"),
+    [
+        ("0.999999", "0.00999999", ""),
+        ("0.996", "0.00996", ""),
+        ("0.9", "0.009", "Insignificant volume remaining"),
+    ],
+)
+def test_an_order_that_kraken_closes_a_little_short_of_its_volume_is_final(
+    rig: Rig, share: str, booked: str, reason: str
+) -> None:
+    """Kraken says `closed`, "Insignificant volume remaining" (ccxt#8816): nobody could order what is left."""
+    rig.double.shares, rig.double.ended, rig.double.why = [Decimal(share)], "closed", reason
+    wanted = rig.asked()
+    order = rig.venue.place(wanted)
+    (key,) = rig.double.orders
+    noted = f"Kraken order {key} closed" + (f": {reason}" if reason else "")
+    assert state(order) == (OrderStatus.FILLED, f"{noted}, after {booked} of 0.01 BTC")
+    assert rig.filled() == Decimal(booked)
+    assert (rig.settle(), rig.journal.unsettled("paper")) == ([], [])
+
+
 def test_a_failure_holds_up_no_other_intent_and_is_raised_in_the_end(rig: Rig) -> None:
     rig.asked()
     rig.asked(created_at=NOON + dt.timedelta(minutes=1))

@@ -116,7 +116,8 @@ class KrakenDouble:
     price: Decimal = Decimal("10000.5")
     fee: Decimal = Decimal("0.004")
     shares: Sequence[Decimal] = (Decimal(1),)
-    ended: str = ""  # canceled or expired: how an order ends that the shares do not fill
+    ended: str = ""  # how an order ends that the shares do not fill: canceled, expired, closed
+    why: str = "Market price protection"  # it ended so
     balances: dict[str, Decimal] = field(
         default_factory=lambda: {"USDT": Decimal(10000), "XXBT": Decimal("0.5"), "XBT.F": Decimal("0.1")}
     )
@@ -276,7 +277,7 @@ class KrakenDouble:
         if Decimal(order["vol_exec"]) == Decimal(order["vol"]):
             order |= {"status": "closed", "closetm": time.time()}
         elif self.ended:
-            order |= {"status": self.ended, "closetm": time.time(), "reason": "Market price protection"}
+            order |= {"status": self.ended, "closetm": time.time(), "reason": self.why}
 
 
 def float_text(nanoseconds: int) -> float:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.errors import InvalidMessage
+from trading.market import Instrument
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.venues.kraken.account_responses import OrderInfo, TradeInfo
 from trading.venues.kraken.client import MAX_FILLS, KrakenClient
@@ -17,6 +18,7 @@ MAX_PAGES = (
     20  # of closed orders that are read back; an account that closes more in a minute is not ours alone
 )
 SEARCH_RADIUS = MAX_DEADLINE + timedelta(minutes=1)
+INSIGNIFICANT = "Insignificant volume remaining"
 ENDED = frozenset({"closed", "canceled", "expired"})
 
 
@@ -42,9 +44,8 @@ class OrderLookup:
             found = {key: info for key, info in self._closed_around(void_after) if info.cl_ord_id == name}
         if len(found) > 1:
             raise InvalidMessage("Kraken orders", f"{', '.join(found)} are all of intent {intent.intent_id}")
-        names = self._client.listings().names(intent.pair)
         for order_id, info in found.items():
-            _check_order(intent, order_id, info, names)
+            self._check(intent, order_id, info)
         return next(iter(found), None)
 
     def report(self, intent: OrderIntent, order_id: str) -> tuple[Order, list[Fill]]:
@@ -62,8 +63,15 @@ class OrderLookup:
         found = self._client.query_orders([order_id])
         if order_id not in found:
             raise InvalidMessage("Kraken QueryOrders", f"asked for {order_id}, got {', '.join(found)[:100]}")
-        _check_order(intent, order_id, found[order_id], self._client.listings().names(intent.pair))
+        self._check(intent, order_id, found[order_id])
         return found[order_id]
+
+    def _check(self, intent: OrderIntent, order_id: str, info: OrderInfo) -> None:
+        """InvalidMessage when the order that was found is not the one that was asked for."""
+        listings = self._client.listings()
+        _check_order(intent, order_id, info, listings.names(intent.pair))
+        if info.status == "closed" and not _is_rest_insignificant(info, listings.instrument(intent.pair)):
+            raise _mismatch(order_id, f"closed with {info.vol_exec:f} of {info.vol:f} executed")
 
     def _trades(self, info: OrderInfo) -> Mapping[str, TradeInfo]:
         trades: dict[str, TradeInfo] = {}
@@ -86,7 +94,6 @@ class OrderLookup:
 
 
 def _check_order(intent: OrderIntent, order_id: str, info: OrderInfo, names: frozenset[str]) -> None:
-    """InvalidMessage when the order that was found is not the one that was asked for."""
     wanted = (intent.side.value, intent.quantity, client_order_id(intent.intent_id))
     found = (info.descr.type, info.vol, info.cl_ord_id or wanted[2])
     if found != wanted or info.descr.pair not in names:
@@ -97,10 +104,13 @@ def _check_order(intent: OrderIntent, order_id: str, info: OrderInfo, names: fro
         )
     if not 0 <= info.vol_exec <= info.vol:
         raise _mismatch(order_id, f"{info.vol_exec:f} of {info.vol:f} are executed")
-    if info.status == "closed" and info.vol_exec < info.vol:
-        raise _mismatch(order_id, f"closed with {info.vol_exec:f} of {info.vol:f} executed")
     if BASE_FEE in info.oflags.split(","):
         raise _mismatch(order_id, f"its fee is in {intent.pair.base}, {intent.pair.quote} was asked for")
+
+
+def _is_rest_insignificant(info: OrderInfo, instrument: Instrument) -> bool:
+    """Kraken closes some orders a step short: nobody could place an order for what is left (ccxt#8816)."""
+    return info.vol - info.vol_exec < instrument.minimum_quantity or INSIGNIFICANT in (info.reason or "")
 
 
 def _status(intent: OrderIntent, order_id: str, info: OrderInfo, filled: Decimal) -> tuple[OrderStatus, str]:
