@@ -1,7 +1,8 @@
 """The live executor: one materialisation is one decision, one receipt, and at most one order."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import dagster as dg
 
@@ -32,6 +33,7 @@ class DecisionConfig(dg.Config):
     owners=["team:trading"],
     code_version="2",
     pool="account",  # limits are the whole account's: two decisions at once would both spend what is free
+    backfill_policy=dg.BackfillPolicy.single_run(),  # pairs whose candles closed together cost one process start
     deps=[
         instruments,
         dg.AssetDep(OHLCV, partition_mapping=PAIR_OF_MONTHS),
@@ -47,14 +49,40 @@ def decision(
     rules: dg.ResourceParam[DecisionRules],
     journal: dg.ResourceParam[Journal],
     venue: dg.ResourceParam[Venue],
-) -> dg.MaterializeResult[None]:
+) -> None:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
-    pair = Pair.parse(context.partition_key)
-    done = execute_decision(
-        pair, parse_clock(config.as_of), input_reader, rules, journal=journal, venue=venue
-    )
-    context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
-    return dg.MaterializeResult(metadata=_metadata(done))
+    decided: dict[str, dict[str, Any]] = {}
+    failed: dict[str, Exception] = {}
+    for key in context.partition_keys:
+        pair = Pair.parse(key)
+        try:
+            done = execute_decision(
+                pair, parse_clock(config.as_of), input_reader, rules, journal=journal, venue=venue
+            )
+        except Exception as error:  # another pair's position may be waiting for its exit
+            failed[key] = error
+            continue
+        decided[key] = _metadata(done)
+        context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
+    if failed:
+        _fail(context, decided, failed)
+    for key, metadata in decided.items():
+        context.add_asset_metadata(metadata, partition_key=key)
+
+
+def _fail(
+    context: dg.AssetExecutionContext, decided: Mapping[str, dict[str, Any]], failed: Mapping[str, Exception]
+) -> NoReturn:
+    """Report the pairs that were decided on, then fail for the others."""
+    for key, metadata in decided.items():
+        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=metadata, partition=key))
+    if len(failed) == len(context.partition_keys) == 1:
+        raise next(iter(failed.values()))
+    reasons = "; ".join(f"{key}: {type(error).__name__}: {error}" for key, error in failed.items())
+    raise dg.Failure(
+        f"{len(failed)} of {len(context.partition_keys)} pairs have no decision ({reasons})",
+        allow_retries=False,
+    ) from next(iter(failed.values()))
 
 
 def parse_clock(text: str) -> datetime | None:

@@ -1,0 +1,98 @@
+"""Decisions of several pairs in one run: each keeps its own id, and one that fails leaves the others alone."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.decisions import decision
+from ml.decision.decision_id import decision_id
+from ml.decision.inputs import DecisionInputs
+from ml.decision.reader import InputReader
+from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs, write_by_month
+from tests.ml.decision.trading_day import PAIR, RULES
+from trading.errors import NotStored
+from trading.market import Pair
+
+PAIRS = [PAIR, Pair("ETH", "USDT"), Pair("XRP", "USDT")]
+KEYS = [pair.key for pair in PAIRS]
+ALL = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+
+
+class ReaderWithoutEth(InputReader):
+    def inputs(self, pair: Pair, at: datetime) -> DecisionInputs:
+        if pair.base == "ETH":
+            raise NotStored("no features of ETH/USDT")
+        return super().inputs(pair, at)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> DecisionWorld:
+    made = DecisionWorld(tmp_path)
+    for pair in PAIRS[1:]:
+        write_by_month(made.table, pair, made.all_candles.head(made.all_candles.height - 1))
+    made.reader = with_pairs(made.reader, *PAIRS)
+    return made
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("pair", KEYS)
+        yield made
+
+
+def materialise(
+    world: DecisionWorld, instance: dg.DagsterInstance, reader: InputReader, **run: Any
+) -> dg.ExecuteInProcessResult:
+    resources = {"input_reader": reader, "rules": RULES, "journal": world.journal, "venue": world.venue}
+    defs = dg.Definitions([decision], resources=resources, jobs=[dg.define_asset_job("decide", [decision])])
+    return defs.resolve_job_def("decide").execute_in_process(instance=instance, raise_on_error=False, **run)
+
+
+def shown(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return the decision's id that stands beside each partition."""
+    records = instance.fetch_materializations(decision.key, limit=10).records
+    return {
+        str(record.partition_key): str(record.asset_materialization.metadata["decision_id"].value)
+        for record in records
+        if record.asset_materialization
+    }
+
+
+def expected_ids(world: DecisionWorld) -> dict[str, str]:
+    return {pair.key: decision_id(ACCOUNT.name, pair, world.newest) for pair in PAIRS}
+
+
+def test_pairs_of_one_run_keep_decisions_of_their_own(
+    world: DecisionWorld, instance: dg.DagsterInstance
+) -> None:
+    assert materialise(world, instance, world.reader, tags=ALL).success
+    assert shown(instance) == expected_ids(world)
+
+
+def test_a_pair_that_fails_leaves_the_decisions_of_the_others(
+    world: DecisionWorld, instance: dg.DagsterInstance
+) -> None:
+    reader = ReaderWithoutEth(world.reader.account, world.reader.policies)
+    result = materialise(world, instance, reader, tags=ALL)
+    assert not result.success
+    [failure] = result.get_step_failure_events()
+    message = str(failure.step_failure_data.user_failure_data)
+    assert "1 of 3 pairs have no decision" in message
+    assert "ETH-USDT: NotStored: no features of ETH/USDT" in message
+    expected = expected_ids(world)
+    del expected["ETH-USDT"]
+    assert shown(instance) == expected
+
+
+def test_a_single_pair_fails_with_its_own_error(world: DecisionWorld, instance: dg.DagsterInstance) -> None:
+    reader = ReaderWithoutEth(world.reader.account, world.reader.policies)
+    result = materialise(world, instance, reader, partition_key="ETH-USDT")
+    [failure] = result.get_step_failure_events()
+    cause = failure.step_failure_data.error and failure.step_failure_data.error.cause
+    assert cause
+    assert cause.cls_name == "NotStored"
