@@ -1,12 +1,10 @@
 """The opinion of one agent on what to do with a pair, and why."""
 
 import json
-import math
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 from typing import Any
-
-from trading.errors import InvalidValue
 
 
 class Action(StrEnum):
@@ -20,8 +18,8 @@ class Action(StrEnum):
 class Opinion:
     """A vote with its confidence. `action` None abstains: the agent has nothing to judge by, which is not HOLD.
 
-    InvalidValue when the confidence is not a number from 0 to 1, when an abstention claims one, or when the
-    evidence is not JSON (no NaN, no infinity, no dates): it goes into the receipt.
+    Making one never raises. What could not stand in a receipt (an action that is none, a confidence outside
+    0 .. 1, evidence that is not JSON) makes it an abstention whose reasoning says so: it must not become a vote.
     """
 
     agent: str
@@ -32,14 +30,46 @@ class Opinion:
     evidence: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.confidence) and 0 <= self.confidence <= 1):
-            raise InvalidValue(f"{self.agent}: confidence must be from 0 to 1, not {self.confidence}")
-        if self.action is None and self.confidence != 0:
-            raise InvalidValue(f"{self.agent}: an abstention has confidence 0, not {self.confidence}")
-        try:
-            json.dumps(self.evidence, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidValue(f"{self.agent}: evidence is not JSON: {error}") from error
+        fault = _fault(self.action, self.confidence, self.evidence)
+        texts = {name: _text(getattr(self, name)) for name in ("agent", "model", "reasoning")}
+        sound: dict[str, object] = {"confidence": 0.0 if fault else float(self.confidence)}
+        if fault:
+            sound |= {"action": None, "evidence": {}}
+            texts["reasoning"] = f"abstains: its answer cannot be used: {fault}"
+        for name, value in (texts | sound).items():
+            object.__setattr__(self, name, value)
+
+
+def _fault(action: object, confidence: object, evidence: object) -> str:
+    """Name what keeps an answer from being a vote; empty for a sound one."""
+    if not (action is None or isinstance(action, Action)):
+        return f"its action is {_text(action)}; allowed are {', '.join(Action)} and none"
+    if not _is_share(confidence):
+        return f"its confidence is {_text(confidence)}; a number from 0 to 1 is needed"
+    if action is None and confidence != 0:
+        return f"an abstention has confidence 0, not {_text(confidence)}"
+    if not isinstance(evidence, dict):
+        return "its evidence is no table of names and values"
+    try:
+        json.dumps(evidence, allow_nan=False).encode()
+    except Exception as error:  # whatever an agent has put into it
+        return f"its evidence is not JSON: {_text(error)}"
+    return ""
+
+
+def _is_share(value: object) -> bool:
+    try:
+        return type(value) is not bool and isinstance(value, Real) and 0 <= float(value) <= 1
+    except Exception:  # a number beyond every float
+        return False
+
+
+def _text(value: object) -> str:
+    """Return the value in words that UTF-8 can hold, whatever it is."""
+    try:
+        return str(value).encode(errors="replace").decode()
+    except Exception:
+        return f"a {type(value).__name__}"
 
 
 def abstain(agent: str, model: str, why: str) -> Opinion:

@@ -9,7 +9,7 @@ from trading.risk.correlation import correlated_size
 from trading.risk.exact import EXACT, ONE, exact_limits, number, on_grid
 from trading.risk.limits import Limits
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
-from trading.risk.rules import ENTRY_ONLY, RULES
+from trading.risk.rules import ENTRY_ONLY, RULES, Rule
 from trading.risk.sizing import allowed_leverage, closing_bound, entry_bound, spendable_balance
 from trading.risk.values import (
     AccountState,
@@ -18,6 +18,7 @@ from trading.risk.values import (
     MarketState,
     Proposal,
     RiskAssessment,
+    not_judged,
 )
 
 _amounts = attrgetter(*AccountAmounts._fields)
@@ -33,36 +34,62 @@ def assess(
     instrument: Instrument,
     limits: Limits,
 ) -> RiskAssessment:
-    """Return every rule's verdict and the size that all of them allow; never raises, whatever the numbers are.
+    """Return every rule's verdict and the size that all of them allow; never raises, whatever it is given.
 
-    The rejection reason is the first rule that fails. An order that closes a position skips the rules that only
-    guard entries, and the numbers that it does not need: a position that cannot be closed is never the safe side.
+    The rejection reason is the first rule that fails; a rule that cannot be judged fails. An order that closes a
+    position skips the rules that only guard entries, and the numbers that it does not need: a position that cannot
+    be closed is never the safe side.
     """
-    with localcontext(EXACT):
-        inputs = build_rule_inputs(
-            proposal=proposal, state=state, market=market, ages=ages, instrument=instrument, limits=limits
-        )
-        answers = _answers(inputs)
-        failed = next((name for name, answer in answers.items() if not answer.passes), None)
-        trailing_after = inputs.entry + inputs.sign * inputs.exact.trailing_after * inputs.risked
-    protected = failed is None and not proposal.reduces
+    try:
+        with localcontext(EXACT):
+            inputs = build_rule_inputs(
+                proposal=proposal, state=state, market=market, ages=ages, instrument=instrument, limits=limits
+            )
+            answers = _answers(inputs)
+            trailing_after = inputs.entry + inputs.sign * inputs.exact.trailing_after * inputs.risked
+    except Exception as error:  # not even the size can be computed from what was given
+        return _rejection(dict.fromkeys(RULES, not_judged(error)))
+    if not all(answer.passes for answer in answers.values()):
+        return _rejection(answers)
+    protected = not proposal.reduces
     return RiskAssessment(
-        approved=failed is None,
-        adjusted_size=inputs.size if failed is None else Decimal(0),
-        adjusted_leverage=inputs.leverage if failed is None else ONE,
+        approved=True,
+        adjusted_size=inputs.size,
+        adjusted_leverage=inputs.leverage,
         stop_loss_price=inputs.stop if protected else None,
         take_profit_price=inputs.take_profit if protected else None,
         trailing_after_price=trailing_after if protected else None,
         trailing_distance=inputs.risked if protected else None,
-        rejection_reason=f"{failed}: {answers[failed].sentence}" if failed else "",
+        rejection_reason="",
+        answers=answers,
+    )
+
+
+def _rejection(answers: dict[str, Answer]) -> RiskAssessment:
+    failed = next(name for name, answer in answers.items() if not answer.passes)
+    return RiskAssessment(
+        approved=False,
+        adjusted_size=Decimal(0),
+        adjusted_leverage=ONE,
+        stop_loss_price=None,
+        take_profit_price=None,
+        trailing_after_price=None,
+        trailing_distance=None,
+        rejection_reason=f"{failed}: {answers[failed].sentence}",
         answers=answers,
     )
 
 
 def _answers(inputs: RuleInputs) -> dict[str, Answer]:
-    if inputs.proposal.reduces:
-        return {name: _SKIPPED if name in ENTRY_ONLY else rule(inputs) for name, rule in RULES.items()}
-    return {name: rule(inputs) for name, rule in RULES.items()}
+    skipped = ENTRY_ONLY if inputs.proposal.reduces else ()
+    return {name: _SKIPPED if name in skipped else _judge(rule, inputs) for name, rule in RULES.items()}
+
+
+def _judge(rule: Rule, inputs: RuleInputs) -> Answer:
+    try:
+        return rule(inputs)
+    except Exception as error:  # a value of a kind that the rule cannot even compare
+        return not_judged(error)
 
 
 def build_rule_inputs(
@@ -73,7 +100,7 @@ def build_rule_inputs(
     instrument: Instrument,
     limits: Limits,
 ) -> RuleInputs:
-    """Convert every number and size the order; to be called inside EXACT, never raises."""
+    """Convert every number and size the order; to be called inside EXACT."""
     exact = exact_limits(limits)
     account = AccountAmounts._make(map(number, _amounts(state)))
     terms = VenueTerms._make(map(number, _terms(instrument)))

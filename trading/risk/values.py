@@ -1,5 +1,6 @@
 """The inputs and results of risk, and the halts of trading: plain values without rules."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -127,7 +128,15 @@ class Answer(NamedTuple):
     @property
     def sentence(self) -> str:
         words, *values = self.note
-        return words.format(*values)
+        try:
+            return words.format(*values)
+        except Exception:  # a value of a kind that has no such format
+            return f"cannot be put in words: {', '.join(type(value).__name__ for value in values)}"
+
+
+def not_judged(error: Exception) -> Answer:
+    """Return the answer of a rule that its inputs do not let answer: it does not pass."""
+    return Answer(math.nan, math.nan, False, ("cannot be judged: {} in the inputs", type(error).__name__))
 
 
 class RuleVerdict(NamedTuple):
@@ -160,8 +169,8 @@ class RiskAssessment:
         return tuple(
             RuleVerdict(
                 rule=rule,
-                value=float(answer.measured),
-                limit=float(answer.limit),
+                value=_as_float(answer.measured),
+                limit=_as_float(answer.limit),
                 passes=answer.passes,
                 note=answer.sentence,
             )
@@ -172,3 +181,10 @@ class RiskAssessment:
         """Return everything above as plain values, verdicts in words."""
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "answers"}
         return facts | {"verdicts": [verdict._asdict() for verdict in self.verdicts]}
+
+
+def _as_float(value: Amount) -> float:
+    try:
+        return float(value)
+    except Exception:  # a number beyond every float, or none at all
+        return math.nan

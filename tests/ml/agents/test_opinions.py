@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.consensus import ConsensusRules, consensus
 from ml.agents.opinions import Action, Opinion, abstain
 from ml.sentiment.pair import PairSentiment
+from tests.doubles.strange_values import STRANGE, kind
 from trading.errors import InvalidValue
 
 NOW = datetime(2021, 4, 10, tzinfo=UTC)
@@ -29,22 +31,48 @@ def news(score: float = 0.5, articles: int = 5, age: timedelta = timedelta(hours
 # --- opinions
 
 
-@pytest.mark.parametrize("confidence", [-0.01, 1.01, math.nan, math.inf])
-def test_an_impossible_confidence_is_refused(confidence: float) -> None:
-    with pytest.raises(InvalidValue, match="confidence must be from 0 to 1"):
-        opinion(Action.LONG, confidence)
+@pytest.mark.parametrize("confidence", [*STRANGE, -0.01, 1.01, math.nan, True], ids=kind)
+def test_an_impossible_confidence_makes_it_an_abstention_that_says_so(confidence: Any) -> None:
+    answer = opinion(Action.LONG, confidence)
+    assert (answer.action, answer.confidence) == (None, 0)
+    assert "confidence is" in answer.reasoning
 
 
 def test_an_abstention_has_no_confidence() -> None:
     assert abstain("analyst", "vader", "no news").confidence == 0
-    with pytest.raises(InvalidValue, match="an abstention has confidence 0"):
-        opinion(None, 0.5)
+    answer = opinion(None, 0.5)
+    assert answer.confidence == 0
+    assert "an abstention has confidence 0, not 0.5" in answer.reasoning
 
 
-@pytest.mark.parametrize("evidence", [{"rsi": math.nan}, {"at": NOW}, {"odds": {"up": math.inf}}])
-def test_evidence_that_is_not_json_is_refused(evidence: dict[str, Any]) -> None:
-    with pytest.raises(InvalidValue, match="evidence is not JSON"):
-        Opinion("agent", "model", Action.LONG, 0.5, "because", evidence)
+@pytest.mark.parametrize("action", STRANGE[1:], ids=kind)
+def test_only_an_action_is_a_vote(action: Any) -> None:
+    answer = opinion(action)
+    assert answer.action is None
+    assert "its action is" in answer.reasoning
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        *(each for each in STRANGE if not isinstance(each, dict)),
+        {"rsi": math.nan},
+        {"at": NOW},
+        {"odds": {"up": math.inf}},
+    ],
+    ids=kind,
+)
+def test_evidence_that_is_not_json_is_no_ground_for_a_vote(evidence: Any) -> None:
+    answer = Opinion("agent", "model", Action.LONG, 0.5, "because", evidence)
+    assert (answer.action, answer.evidence) == (None, {})
+    assert "evidence" in answer.reasoning
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=kind)
+def test_whatever_an_agent_calls_itself_the_receipt_can_hold_it(text: Any) -> None:
+    answer = Opinion(text, text, Action.LONG, 0.5, text, {})
+    assert json.dumps(asdict(answer), ensure_ascii=False).encode()
+    assert answer.action is Action.LONG
 
 
 # --- the analyst

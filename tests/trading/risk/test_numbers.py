@@ -1,4 +1,5 @@
 import math
+from copy import copy
 from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.doubles.strange_values import STRANGE, kind
 from tests.trading.risk.risk_case import (
     BUY_BACK,
     CALM,
@@ -150,3 +152,23 @@ def test_an_impossible_limit_is_an_error_naming_field_value_and_range(
 ) -> None:
     with pytest.raises(InvalidValue, match=rf"{name} is {wrong}: allowed is {allowed}"):
         replace(LIMITS, **{name: wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=kind)
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("proposal", LONG), ("proposal", CLOSE), ("state", STATE), ("ages", FRESH), ("market", CALM),
+     ("instrument", INSTRUMENT), ("limits", LIMITS)],
+)  # fmt: skip
+def test_no_field_of_any_kind_raises(part: str, value: Any, strange: Any) -> None:
+    for field in fields(value):
+        damaged = copy(value)
+        object.__setattr__(damaged, field.name, strange)
+        assessment = decide(**{part: damaged})
+        assert assessment.facts()["verdicts"]
+        assert assessment.approved or assessment.adjusted_size == 0
+
+
+@pytest.mark.parametrize("part", ["proposal", "state", "ages", "market", "instrument", "limits"])
+def test_whatever_stands_in_the_place_of_an_argument_is_refused(part: str) -> None:
+    assert not any(decide(**{part: strange}).approved for strange in STRANGE)
