@@ -80,7 +80,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
 def read_closed_candles(source: CandleSource, pair: Pair, month: date, universe: Universe) -> pl.DataFrame:
     """Read the month's candles from the source.
 
-    Raises NotStored outside the source's span and InvalidCandles naming the first broken candle.
+    Raises NotStored outside the source's span or without a candle, InvalidCandles naming the first broken candle.
     """
     first, last = source.span(pair)
     if month_start(next_month(month)) <= first or month_start(month) >= last:
@@ -89,6 +89,12 @@ def read_closed_candles(source: CandleSource, pair: Pair, month: date, universe:
             f"no candle lies in {month:%Y-%m}; choose months inside, or import more with `marketloom import`"
         )
     candles = source.candles(pair, month_start(month), month_start(next_month(month)))
+    if candles.is_empty():
+        raise NotStored(
+            f"{source.origin} gave no candle of {pair} in {month:%Y-%m}, though it has them from "
+            f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} (UTC): choose other months, and see whether "
+            "[market] until ends before them"
+        )
     if (broken := violations(candles, universe.timeframe)).height:
         worst = broken.row(0, named=True)
         raise InvalidCandles(

@@ -5,6 +5,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     path = settings_file(environment)
     values = _read_toml(path)
     if (chosen := chosen_file(home_folder(environment))).exists():
-        _merge(values, _read_toml(chosen))
+        _merge(values, _applicable_choice(_read_toml(chosen), values, environment))
     variables = _override(values, environment)
     try:
         settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
@@ -54,6 +55,28 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         ) from None
     _check_universe(settings, path)
     return settings
+
+
+def _applicable_choice(
+    chosen: Mapping[str, Any], values: Mapping[str, Any], environment: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Return what fits the market that is asked for: a demo chose for its own source, and variables may name another.
+
+    For another venue or timeframe of the same source, the end of its data and what was chosen to fit their length
+    do not count.
+    """
+    asked = deepcopy(dict(values))
+    _merge(asked, deepcopy(dict(chosen)))
+    _override(asked, environment)
+    market, wanted = chosen.get("market", {}), asked.get("market")
+    if not isinstance(market, dict) or not isinstance(wanted, dict):
+        return chosen  # the model says what is wrong with it
+    differing = {
+        name for name in ("source", "venue", "timeframe") if name in market and wanted[name] != market[name]
+    }
+    if "source" in differing:
+        return {}
+    return {"market": {**market, "until": ""}} if differing else chosen
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

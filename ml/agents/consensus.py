@@ -37,7 +37,7 @@ class Consensus:
     agreement: float  # 0 .. 1
     votes: dict[str, float]  # weight by action
     dissent: tuple[str, ...]  # who voted for something else than the side with most weight
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # how many voted, then why the action is what it is
 
 
 def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
@@ -55,9 +55,10 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
         if any(opinion.action is action for opinion in voting)
     }
     total = math.fsum(votes.values())
+    turnout = f"{len(voting)} of {len(opinions)} agent{'s' * (len(opinions) != 1)} voted"
     if total == 0:
-        why = "every vote has confidence 0" if voting else "every agent abstains"
-        return Consensus(Action.HOLD, 0.0, 0.0, votes, dissent=(), reasons=(why,))
+        why = (turnout, "every vote has confidence 0") if voting else ("every agent abstains",)
+        return Consensus(Action.HOLD, 0.0, 0.0, votes, dissent=(), reasons=why)
     leaders = [Action(name) for name, weight in votes.items() if weight == max(votes.values())]
     leader = leaders[0] if len(leaders) == 1 else Action.HOLD
     supporters = [opinion.confidence for opinion in voting if opinion.action in leaders]
@@ -74,8 +75,14 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
             for each in voting
             if each.action not in leaders
         ),
-        reasons=failures or (f"{leader} has {agreement:.0%} of the weight at confidence {confidence:.2f}",),
+        reasons=(turnout, *(failures or (_describe(leader, agreement, confidence, votes=len(voting)),))),
     )
+
+
+def _describe(leader: Action, agreement: float, confidence: float, votes: int) -> str:
+    """Describe the winner; the share of a single vote says nothing."""
+    weight = f" has {agreement:.0%} of their weight" if votes > 1 else ""
+    return f"{leader}{weight} at confidence {confidence:.2f}"
 
 
 def _failures(
@@ -92,7 +99,7 @@ def _failures(
             confidence >= rules.minimum_confidence,
             f"{sides}: confidence {confidence:.2f}, {rules.minimum_confidence:.2f} needed",
         ),
-        (votes >= rules.minimum_votes, f"votes: {votes}, {rules.minimum_votes} needed"),
+        (votes >= rules.minimum_votes, f"at least {rules.minimum_votes} must vote"),
     )
     return tuple(why for passes, why in checks if not passes)
 

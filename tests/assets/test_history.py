@@ -129,6 +129,24 @@ class Broken:
         return MARKET.quote_after(pair, time)
 
 
+class EndsBeforeItBegins(Broken):
+    """As an exchange whose market began after [market] until."""
+
+    def span(self, pair: Pair) -> tuple[datetime, datetime]:
+        began = datetime(2024, 1, 10, tzinfo=UTC)
+        return began, began
+
+    def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+        return CANDLE_SCHEMA.to_frame()
+
+
+def test_no_candle_where_some_were_due_fails_with_the_reason_and_stores_no_empty_month() -> None:
+    harness = Harness(EndsBeforeItBegins())
+    with pytest.raises(NotStored, match=r"gave no candle of BTC/USDT in 2024-01.*\[market\] until"):
+        harness.run(ohlcv, last="2024-01-01")
+    assert harness.candles.months(PAIR) == []
+
+
 def test_a_broken_candle_is_refused_by_its_time_and_nothing_of_the_month_is_stored() -> None:
     harness = Harness(Broken())
     with pytest.raises(InvalidCandles, match="nothing was stored for 2024-01"):

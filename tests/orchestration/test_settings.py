@@ -46,6 +46,50 @@ def test_what_a_demo_chose_lies_over_the_file_and_under_the_environment(tmp_path
     assert (market.source, market.venue, market.universe.dataset) == ("files", "kraken", "kraken-1h")
 
 
+CHOSEN = """[market]
+source = "files"
+venue = "binance"
+timeframe = "1h"
+until = "2022-04-30T23:00:00+00:00"
+news = "/somewhere/news"
+[policy]
+train_months = 4
+"""
+
+
+def test_what_a_demo_chose_applies_to_its_source_alone(tmp_path: Path) -> None:
+    variables = environment(
+        tmp_path, MARKETLOOM__MARKET__SOURCE="sandbox", MARKETLOOM__MARKET__TIMEFRAME="1m"
+    )
+    chosen_file(tmp_path).write_text(CHOSEN, encoding="utf-8")
+    settings = load_settings(variables)
+    assert (settings.market.source, settings.market.known_until, settings.market.news) == (
+        "sandbox",
+        None,
+        "",
+    )
+    assert settings.policy.train_months == 12
+
+
+@pytest.mark.parametrize(("name", "value"), [("VENUE", "kraken"), ("TIMEFRAME", "5m")])
+def test_the_end_of_a_demos_data_is_not_that_of_another_venue_or_timeframe(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    variables = environment(tmp_path, **{f"MARKETLOOM__MARKET__{name}": value})
+    chosen_file(tmp_path).write_text(CHOSEN, encoding="utf-8")
+    settings = load_settings(variables)
+    assert (settings.market.source, settings.market.known_until) == ("files", None)
+    assert settings.market.news == "/somewhere/news"
+    assert settings.policy.train_months == 12
+
+
+def test_a_choice_that_is_no_table_is_one_clear_message(tmp_path: Path) -> None:
+    variables = environment(tmp_path, MARKETLOOM__MARKET__SOURCE="sandbox")
+    chosen_file(tmp_path).write_text('market = "files"\n', encoding="utf-8")
+    with pytest.raises(InvalidSettings, match="market"):
+        load_settings(variables)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -154,7 +154,7 @@ def test_rounding_never_decides_whether_three_of_four_are_enough(confidence: flo
 def test_two_of_three_are_too_few_and_hold_with_the_reason() -> None:
     agreed = consensus([opinion(Action.LONG)] * 2 + [opinion(Action.SHORT)], RULES)
     assert agreed.action is Action.HOLD
-    assert agreed.reasons == ("LONG: 67% of the weight, 75% needed",)
+    assert agreed.reasons == ("3 of 3 agents voted", "LONG: 67% of the weight, 75% needed")
 
 
 def test_a_vote_to_hold_is_a_vote() -> None:
@@ -166,7 +166,7 @@ def test_a_vote_to_hold_is_a_vote() -> None:
 def test_agreement_with_low_confidence_is_not_enough() -> None:
     agreed = consensus([opinion(Action.LONG, 0.5)] * 4, RULES)
     assert agreed.action is Action.HOLD
-    assert agreed.reasons == ("LONG: confidence 0.50, 0.60 needed",)
+    assert agreed.reasons == ("4 of 4 agents voted", "LONG: confidence 0.50, 0.60 needed")
 
 
 def test_supporters_with_higher_confidence_weigh_more_in_the_confidence() -> None:
@@ -178,26 +178,33 @@ def test_supporters_with_higher_confidence_weigh_more_in_the_confidence() -> Non
 def test_too_few_votes_hold() -> None:
     agreed = consensus([opinion(Action.LONG), opinion(None, 0)], ConsensusRules(0.75, 0.6, 2))
     assert agreed.action is Action.HOLD
-    assert agreed.reasons == ("votes: 1, 2 needed",)
+    assert agreed.reasons == ("1 of 2 agents voted", "at least 2 must vote")
 
 
 @pytest.mark.parametrize(
     ("opinions", "why"),
     [
-        ([], "every agent abstains"),
-        ([opinion(None, 0)], "every agent abstains"),
-        ([opinion(Action.LONG, 0)], "every vote has confidence 0"),
+        ([], ("every agent abstains",)),
+        ([opinion(None, 0)], ("every agent abstains",)),
+        ([opinion(Action.LONG, 0)], ("1 of 1 agent voted", "every vote has confidence 0")),
     ],
 )
-def test_nothing_to_count_is_a_hold(opinions: list[Opinion], why: str) -> None:
+def test_nothing_to_count_is_a_hold(opinions: list[Opinion], why: tuple[str, ...]) -> None:
     agreed = consensus(opinions, ConsensusRules(0, 0, 1))
-    assert (agreed.action, agreed.confidence, agreed.reasons) == (Action.HOLD, 0.0, (why,))
+    assert (agreed.action, agreed.confidence, agreed.reasons) == (Action.HOLD, 0.0, why)
+
+
+def test_the_reasons_say_how_many_of_how_many_voted_and_no_share_of_a_single_vote() -> None:
+    one = consensus([opinion(Action.HOLD), opinion(None, 0), opinion(None, 0)], RULES)
+    assert one.reasons == ("1 of 3 agents voted", "HOLD at confidence 0.80")
+    two = consensus([opinion(Action.LONG), opinion(Action.LONG), opinion(None, 0)], RULES)
+    assert two.reasons == ("2 of 3 agents voted", "LONG has 100% of their weight at confidence 0.80")
 
 
 def test_a_tie_is_a_hold_whatever_agreement_is_required() -> None:
     agreed = consensus([opinion(Action.LONG), opinion(Action.SHORT)], ConsensusRules(0, 0, 1))
     assert agreed.action is Action.HOLD
-    assert agreed.reasons == ("LONG and SHORT have the same weight",)
+    assert agreed.reasons == ("2 of 2 agents voted", "LONG and SHORT have the same weight")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +237,11 @@ def test_abstentions_never_change_the_vote(
     opinions: list[Opinion], abstentions: int, rules: ConsensusRules
 ) -> None:
     quiet = [abstain("analyst", "model", "no news")] * abstentions
-    assert consensus(opinions + quiet, rules) == consensus(opinions, rules)
+    both = (consensus(asked, rules) for asked in (opinions + quiet, opinions))
+    with_quiet, alone = (
+        replace(agreed, reasons=()) for agreed in both
+    )  # the reasons say how many did not vote
+    assert with_quiet == alone
 
 
 @given(OPINIONS, ANY_RULES)
