@@ -250,12 +250,13 @@ def champion_policy(
     promotion: dg.ResourceParam[PromotionRules],
     policies: dg.ResourceParam[PolicyRegistry],
 ) -> dg.MaterializeResult[None]:
-    """Promote the policy that trades, only when it beats cash and buy-and-hold out of sample after costs."""
+    """Promote the newest policy to trade, only when it passes every rule of the gate out of sample, after costs."""
     pair = Pair.parse(context.partition_key)
-    folds = EvaluationFiles(policies).newest_run(pair)
+    evaluations = EvaluationFiles(policies)
+    folds = evaluations.newest_run(pair)
     if not folds:
         raise NotStored(f"no evaluated fold of {pair}: materialise ppo_policy and policy_evaluation first")
-    verdict = judge_promotion(folds, promotion)
+    verdict = judge_promotion(folds, promotion, evaluations.recipes_tried(pair))
     policies.record(pair, folds[-1].policy_id, verdict, folds[-1].known_at)
     champion = policies.champion(pair)
     context.log.info(
@@ -265,6 +266,10 @@ def champion_policy(
         metadata={
             "challenger": folds[-1].policy_id,
             "promoted": verdict.promoted,
+            **{
+                name: verdict.evidence[name]
+                for name in ("whole_months", "trades", "trials", "deflated_sharpe")
+            },
             "champion": champion.policy_id if champion else "none: the quant agent abstains",
             "reasons": dg.MetadataValue.md("\n".join(f"* {reason}" for reason in verdict.reasons)),
             "evidence": dg.MetadataValue.json(dict(verdict.evidence)),

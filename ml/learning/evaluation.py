@@ -9,14 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.learning.daily_returns import DailyReturns
 from ml.learning.folds import rows_of_month
+from ml.learning.manifest import Manifest
 from ml.learning.policy import Policy
 from trading.backtest import ExposureResult, run_exposures
 from trading.errors import InvalidValue
 from trading.fills import Costs
+from trading.market import Timeframe, month_start, next_month
 from trading.metrics import annualised_sharpe, maximum_drawdown, total_return
 
 Array = npt.NDArray[np.float64]
+FORMAT = 2  # of the JSON; 1 had no daily returns
+FREE = Costs(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +54,36 @@ class Evaluation:
     buy_and_hold: Performance
     cash: Performance
     market_return: float  # of the price over the same time, no costs
+    daily: DailyReturns
     curves: pl.DataFrame | None = field(default=None, compare=False, repr=False)
     """close_time, close, policy, buy_and_hold, cash, exposure; None when it was read back from JSON."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of the month's candles, counted on the timeframe's grid, that the policy decided on."""
+        month = month_start(next_month(self.test_month)) - month_start(self.test_month)
+        return (self.candles - self.undecided) / (month / Timeframe(self.timeframe).duration)
 
     def as_json(self) -> dict[str, Any]:
         """Convert everything but the curves to plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
         performances = {name: asdict(plain[name]) for name in ("policy", "buy_and_hold", "cash")}
         times = {name: plain[name].isoformat() for name in ("test_month", "known_at")}
-        return {**plain, **performances, **times}
+        return {"format": FORMAT, **plain, **performances, **times, "daily": self.daily.as_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Evaluation":
+        """Read plain JSON values. InvalidValue when they were written in another format."""
+        if (found := values.get("format", 1)) != FORMAT:
+            raise InvalidValue(f"written in format {found}, this version reads format {FORMAT}")
         performances = {name: Performance(**values[name]) for name in ("policy", "buy_and_hold", "cash")}
         times = {
             "test_month": date.fromisoformat(values["test_month"]),
             "known_at": datetime.fromisoformat(values["known_at"]),
         }
-        return cls(**{**values, **performances, **times})
+        plain = {name: value for name, value in values.items() if name != "format"}
+        daily = DailyReturns.from_json(values["daily"])
+        return cls(**{**plain, **performances, **times, "daily": daily})
 
 
 def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, costs: Costs) -> Evaluation:
@@ -75,35 +92,45 @@ def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, cost
     `features` has open_time and the policy's features, `candles` open_time, close_time, open and close.
     Raises InvalidValue when no candle of the month can be decided on.
     """
-    month = policy.manifest.test_month
-    rows = _join_features(policy, features, rows_of_month(candles, month))
-    opens, closes = rows["open"].to_numpy(), rows["close"].to_numpy()
+    rows = _join_features(policy, features, rows_of_month(candles, policy.manifest.test_month))
     exposures, undecided = decide_exposures(
         policy, rows.select(policy.feature_names).cast(pl.Float64).to_numpy()
     )
+    return evaluate_exposures(policy.manifest, rows, exposures, costs, undecided)
+
+
+def evaluate_exposures(
+    manifest: Manifest, candles: pl.DataFrame, exposures: Array, costs: Costs, undecided: int = 0
+) -> Evaluation:
+    """Measure exposures, one decided after each of the candles of the manifest's test month, oldest first."""
+    opens, closes = candles["open"].to_numpy(), candles["close"].to_numpy()
     runs = {
         "policy": (exposures, run_exposures(exposures, opens, closes, costs)),
         "buy_and_hold": _run_constant(1.0, opens, closes, costs),
         "cash": _run_constant(0.0, opens, closes, costs),
     }
-    per_year = policy.timeframe.per_year
+    _, market = _run_constant(1.0, opens, closes, FREE)
+    per_year = Timeframe(manifest.timeframe).per_year
     return Evaluation(
-        policy_id=policy.policy_id,
-        recipe=policy.manifest.recipe,
-        pair=policy.manifest.pair,
-        timeframe=policy.manifest.timeframe,
-        dataset=policy.manifest.dataset,
-        test_month=month,
-        known_at=rows["close_time"][-1],
-        candles=rows.height,
+        policy_id=manifest.policy_id,
+        recipe=manifest.recipe,
+        pair=manifest.pair,
+        timeframe=manifest.timeframe,
+        dataset=manifest.dataset,
+        test_month=manifest.test_month,
+        known_at=candles["close_time"][-1],
+        candles=candles.height,
         undecided=undecided,
         **{name: measure_performance(*run, per_year) for name, run in runs.items()},
         market_return=float(closes[-1] / opens[0] - 1.0),
-        curves=rows.select(
-            "close_time",
-            "close",
-            **{name: pl.Series(result.equity) for name, (_, result) in runs.items()},
-            exposure=pl.Series(exposures),
+        daily=DailyReturns.of(candles["open_time"], runs["policy"][1].equity, market.equity),
+        curves=pl.DataFrame(
+            {
+                "close_time": candles["close_time"],
+                "close": candles["close"],
+                **{name: result.equity for name, (_, result) in runs.items()},
+                "exposure": exposures,
+            }
         ),
     )
 

@@ -2,7 +2,10 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 from ml.learning.evaluation import Evaluation
 from ml.learning.registry import PolicyRegistry
@@ -27,14 +30,12 @@ class EvaluationFiles:
         """Read the evaluation of the fold's current policy. NotStored until `policy_evaluation` is materialised."""
         policy = self._policies.bundle(pair, month)
         path = self._policies.folder(pair, month) / f"evaluation-{policy.policy_id}.json"
-        try:
-            return Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        if not path.exists():
             raise NotStored(
                 f"policy {policy.policy_id} of {pair} {month:%Y-%m} is not evaluated: materialise policy_evaluation"
-            ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UnreadableFile(f"{path}: {error}; materialise policy_evaluation for it again") from None
+            )
+        with _refusing_damage(path):
+            return Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))
 
     def newest_run(self, pair: Pair) -> list[Evaluation]:
         """Read the evaluated folds of the newest unbroken run that share the newest one's recipe, oldest first."""
@@ -48,3 +49,24 @@ class EvaluationFiles:
                 break
             run.insert(0, fold)
         return run
+
+    def recipes_tried(self, pair: Pair) -> set[str]:
+        """Return every recipe that was ever evaluated for the pair: the gate is stricter the more were tried.
+
+        Counted from the evaluations of all policies, not only of those trained last, and from the verdicts in the
+        promotion log, which is only added to: removing policies or a champion does not lower the count.
+        """
+        recipes = self._policies.judged_recipes(pair)
+        for path in self._policies.folder_of_pair(pair).glob("*/evaluation-*.json"):
+            with _refusing_damage(path):
+                recipes.add(str(json.loads(path.read_text(encoding="utf-8"))["recipe"]))
+        return recipes
+
+
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        month = path.parent.name
+        raise UnreadableFile(f"{path}: {error}; materialise policy_evaluation of {month} again") from None

@@ -20,11 +20,15 @@ class PolicyRegistry:
 
     def folder(self, pair: Pair, month: date) -> Path:
         """Return the folder that the policies of one fold are written to."""
-        return self._root / pair.key / f"{month:%Y-%m}"
+        return self.folder_of_pair(pair) / f"{month:%Y-%m}"
+
+    def folder_of_pair(self, pair: Pair) -> Path:
+        """Return the folder that holds the folders of all its folds."""
+        return self._root / pair.key
 
     def months(self, pair: Pair) -> list[date]:
         """List the test months that have a policy, ascending."""
-        found = (self._root / pair.key).glob("*/current")
+        found = self.folder_of_pair(pair).glob("*/current")
         return sorted(date.fromisoformat(f"{path.parent.name}-01") for path in found)
 
     def latest_folds(self, pair: Pair) -> list[date]:
@@ -42,10 +46,10 @@ class PolicyRegistry:
 
     def by_id(self, pair: Pair, policy_id: str) -> Policy:
         """Load any policy that was ever trained for the pair. Raises NotStored when its bundle is missing."""
-        for folder in (self._root / pair.key).glob(f"*/{policy_id}"):
+        for folder in self.folder_of_pair(pair).glob(f"*/{policy_id}"):
             return load_bundle(folder)
         raise NotStored(
-            f"no bundle of policy {policy_id} below {self._root / pair.key}: restore it or promote another"
+            f"no bundle of policy {policy_id} below {self.folder_of_pair(pair)}: restore it or promote another"
         )
 
     def champion(self, pair: Pair, until: datetime | None = None) -> Policy | None:
@@ -59,3 +63,8 @@ class PolicyRegistry:
         entry = {"policy_id": policy_id, "promoted": verdict.promoted, "evidence": evidence, "at": at}
         if self._log.history(pair)[:1] != [entry]:
             self._log.record(pair, policy_id, verdict.promoted, evidence, at=at)
+
+    def judged_recipes(self, pair: Pair) -> set[str]:
+        """Return the recipes that the evidence of all verdicts lists as tried."""
+        entries = self._log.history(pair)
+        return {recipe for entry in entries for recipe in entry["evidence"].get("recipes_tried", ())}

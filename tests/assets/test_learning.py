@@ -33,6 +33,10 @@ TRAINING = TrainingConfig(
     gae_lambda=0.95, clip_range=0.2, entropy_coefficient=0.01, hidden_sizes=(16,), episode_candles=24, train_months=2,
     embargo_candles=6, seed=1,
 )  # fmt: skip
+GATE = PromotionRules(
+    minimum_folds=2, minimum_coverage=0.5, minimum_trades=0, minimum_excess_return=0.0, minimum_deflated_sharpe=0.5,
+    minimum_trials=1,
+)  # fmt: skip
 FOLD = "2024-05-01|BTC-USDT"
 LEARNING = [ppo_policy, policy_evaluation, evaluations_are_sane]
 
@@ -69,9 +73,7 @@ class Harness:
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Harness:
-    made = Harness(
-        tmp_path_factory.mktemp("policies"), PromotionRules(minimum_folds=2, minimum_excess_return=0.0)
-    )
+    made = Harness(tmp_path_factory.mktemp("policies"), GATE)
     made.run(ohlcv, features, span=("2024-01-01|BTC-USDT", FOLD))
     made.run(*LEARNING, key=FOLD)
     return made
@@ -117,11 +119,12 @@ def test_too_few_folds_leave_the_champion_empty_and_say_why(harness: Harness) ->
     [event] = result.asset_materializations_for_node("champion_policy")
     assert harness.policies.champion(PAIR) is None
     assert event.metadata["promoted"].value is False
-    assert "at least 2 needed" in event.metadata["reasons"].value
+    assert "tested on 1 whole month in a row (2024-05), 2 or more needed" in event.metadata["reasons"].value
+    assert event.metadata["trials"].value == 1
 
 
 def test_without_any_fold_the_gate_says_what_to_materialise(tmp_path: Path) -> None:
-    empty = Harness(tmp_path, PromotionRules(1, 0.0))
+    empty = Harness(tmp_path, GATE)
     with pytest.raises(NotStored, match="materialise ppo_policy"):
         empty.run(champion_policy, key=PAIR.key)
 

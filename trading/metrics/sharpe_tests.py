@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trading.errors import InvalidValue
 from trading.metrics import formulas
-from trading.metrics.checks import check_confidence, checked_returns
+from trading.metrics.checks import check_confidence, checked_numbers, checked_returns
 
 NORMAL = NormalDist()
 EULER_MASCHERONI = float(np.euler_gamma)
@@ -41,7 +41,12 @@ class TrackRecord:
     @classmethod
     def of(cls, returns: npt.ArrayLike) -> "TrackRecord | None":
         """Compute the moments of the sample, divided by n; None below two returns and for returns that do not vary."""
-        values = checked_returns(returns)
+        return cls.of_differences(checked_returns(returns))
+
+    @classmethod
+    def of_differences(cls, differences: npt.ArrayLike) -> "TrackRecord | None":
+        """Compute the moments as `of` does, of returns over a benchmark's, which may lie below -1."""
+        values = checked_numbers("differences", differences)
         sharpe = formulas.finite_or_none(formulas.sharpe(values, 1.0))
         if sharpe is None:
             return None

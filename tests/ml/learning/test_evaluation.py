@@ -49,6 +49,35 @@ def test_curves_and_numbers_are_those_of_the_back_test(tmp_path: Path) -> None:
     assert (result.policy.trades, result.policy.turnover) == (rerun.trades, rerun.turnover)
 
 
+def test_daily_returns_add_up_to_the_months_and_pair_policy_with_price(tmp_path: Path) -> None:
+    result = evaluate(policy(tmp_path), table(), table(), COSTS)
+    opens, closes = (table().filter(TEST_MONTH)[name].to_numpy() for name in ("open", "close"))
+    assert result.daily.days == tuple(date(2021, 3, day) for day in range(1, 32))
+    assert sum(result.daily.policy) == pytest.approx(np.log(1 + result.policy.total_return))
+    assert sum(result.daily.market) == pytest.approx(np.log(closes[-1] / opens[1]))
+    assert result.daily.market[0] == pytest.approx(np.log(opens[24] / opens[1]))
+    assert result.curves is not None
+    equity = result.curves["policy"].to_numpy()
+    assert result.daily.policy[1] == pytest.approx(np.log(equity[47] / equity[23]))
+
+
+def test_a_day_without_candles_is_part_of_the_next_days_return(tmp_path: Path) -> None:
+    gap = table().filter(pl.col("open_time").dt.date() != date(2021, 3, 2))
+    result = evaluate(policy(tmp_path), gap, gap, COSTS)
+    whole = evaluate(policy(tmp_path), table(), table(), COSTS)
+    assert result.daily.days == (date(2021, 3, 1), *(date(2021, 3, day) for day in range(3, 32)))
+    assert sum(result.daily.market) == pytest.approx(sum(whole.daily.market))
+
+
+def test_coverage_is_the_share_of_the_months_grid_that_was_decided_on(tmp_path: Path) -> None:
+    loaded = policy(tmp_path)
+    assert evaluate(loaded, table(), table(), COSTS).coverage == 1.0
+    first = date(2021, 3, 4)  # three of 31 days are gone, and one more has no features
+    late = table().filter(pl.col("open_time").dt.date() >= first)
+    known = table().filter(pl.col("open_time").dt.date() > first)
+    assert evaluate(loaded, known, late, COSTS).coverage == pytest.approx(27 / 31)
+
+
 def test_holding_pays_its_entry_and_cash_earns_nothing(tmp_path: Path) -> None:
     result = evaluate(policy(tmp_path), table(), table(), COSTS)
     assert result.buy_and_hold.trades == 1
