@@ -58,7 +58,7 @@ from datetime import timedelta
 import numpy as np
 from trading.backtest import AccountRules, Bars, Plan, run
 from trading.fills import Costs
-rules = AccountRules(Costs(0.0026, 0.0, 0.0), 0.1, 0.03, 5, timedelta(minutes=30), 1.5, 1.0, False, None)
+rules = AccountRules(Costs(0.004, 0.0, 0.0), 0.1, 0.03, 5, timedelta(minutes=30), 1.5, 1.0, False, None)
 prices = np.linspace(1.0, 2.0, 100)
 run(Bars(np.arange(100), prices, prices, prices, prices), Plan(np.ones(100)), rules)
 print(time.perf_counter() - begin)
@@ -79,7 +79,7 @@ def backtest_year() -> Iterator[Row]:
     yield row(
         "backtest_year",
         f"{bars.close.size} one-minute candles checked once before: averages, {ours().totals.trades} trades with "
-        "2 % stop and 0.26 % fee, every fill and trade recorded, all account rules looked at",
+        "2 % stop and 0.40 % fee, every fill and trade recorded, all account rules looked at",
         ours_seconds * 1e3,
         "ms",
         "floor: minimal Numba loop for the same trades",

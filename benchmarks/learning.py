@@ -104,7 +104,7 @@ def _rows() -> TrainingData:
     return TrainingData(
         feature_names=tuple(f"feature_{number}" for number in range(FEATURES)),
         features=random.normal(size=(ROWS, FEATURES)), opens=np.append(100.0, closes[:-1]), closes=closes,
-        costs=Costs(0.0026, 0.0001, 0.0002), start=datetime(2020, 1, 1, tzinfo=UTC),
+        costs=Costs(0.004, 0.0001, 0.0002), start=datetime(2020, 1, 1, tzinfo=UTC),
         end=datetime(2021, 1, 1, tzinfo=UTC), dropped_rows=0,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from benchmarks.crossings import ema_crossings, signals
 
 CANDLES = 525_600
 FAST, SLOW = 9, 21
-STOP, FEE = 0.02, 0.0026
+STOP, FEE = 0.02, 0.004
 START = 1_672_531_200_000_000  # 2023-01-01 in microseconds
 MINUTE = 60_000_000
 Array = npt.NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 
@@ -50,6 +50,7 @@ class Backtester:
     library: StrategyLibrary
     rules: Mapping[Pair, AccountRules]
     resampling: Resampling
+    fees_valid_from: date
     finer: Callable[[Timeframe], CandleSource]
 
     def run(self, request: BacktestRequest) -> BacktestReport:
@@ -75,6 +76,7 @@ class Backtester:
             buy_and_hold=run(bars, hold_plan(inputs.candles.height), unrestricted),
             resampling=self.resampling,
             taker_fee=rules.costs.taker_fee,
+            fees_valid_from=self.fees_valid_from,
             notes=(*inputs.notes, *self._notes(request, result)),
             scope=request.scope,
         )

@@ -176,6 +176,7 @@ class Services:
             library=library,
             rules={pair: settings.account_rules(pair) for pair in settings.market.pairs},
             resampling=settings.resampling,
+            fees_valid_from=settings.venue.fees_valid_from,
             finer=self.finer_candles,
         )
 

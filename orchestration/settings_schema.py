@@ -108,6 +108,7 @@ class VenueSettings(Section):
     account: str = Field(pattern="^[a-z0-9-]+$")
     half_spread: Share
     slippage: Share
+    fees_valid_from: dt.date
     capital: CapitalSettings
 
 

@@ -16,7 +16,7 @@ Amount = TypeVar("Amount", float, npt.NDArray[np.float64])
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """The costs of trading, as shares of the price (0.0026 = 0.26 %)."""
+    """The costs of trading, as shares of the price (0.004 = 0.40 %)."""
 
     taker_fee: float
     half_spread: float

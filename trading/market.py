@@ -94,7 +94,7 @@ class PairStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """The terms on which a venue trades one pair. Fees are shares of the traded value (0.0026 = 0.26 %)."""
+    """The terms on which a venue trades one pair. Fees are shares of the traded value (0.004 = 0.40 %)."""
 
     pair: Pair
     price_increment: Decimal

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class BacktestReport:
     months: pl.DataFrame  # year, month, return
     resampling: Resampling
     taker_fee: float
+    fees_valid_from: date  # the venue charges this fee since then; older candles are charged the same
     notes: tuple[str, ...]
     scope: str  # which part of the history, on which terms; empty: all that is stored
 
@@ -91,6 +92,8 @@ class BacktestReport:
         lines = [
             f"likely between: {self.resampling.confidence:.0%} of {self.resampling.resamples} resamples, in blocks, of "
             "its own candles and trades",
+            f"taker fee {100 * self.taker_fee:.2f} % of the value traded, as the venue charges it since {self.fees_valid_from}; "
+            "older candles are charged the same",
         ]
         if totals.paused_at:
             lines.append(
@@ -153,6 +156,7 @@ class BacktestReport:
             "trades": self.trades.height,
             "fees": totals.fees,
             "taker_fee": self.taker_fee,
+            "fees_valid_from": self.fees_valid_from.isoformat(),
             "margin_costs": totals.margin_costs,
             "refused": totals.refused,
             "paused_at": totals.paused_at.isoformat() if totals.paused_at else None,
@@ -172,6 +176,7 @@ def report(
     buy_and_hold: Backtest,
     resampling: Resampling,
     taker_fee: float,
+    fees_valid_from: date,
     notes: tuple[str, ...],
     scope: str = "",
 ) -> BacktestReport:
@@ -208,6 +213,7 @@ def report(
         months=monthly_returns(candles["close_time"], result.equity),
         resampling=resampling,
         taker_fee=taker_fee,
+        fees_valid_from=fees_valid_from,
         notes=notes,
         scope=scope,
     )

@@ -21,7 +21,7 @@ from trading.stores.postgres import PostgresJournal
 
 NOT_THERE = Pair("NOT", "THERE")
 SMALLEST = Decimal("0.00000001")
-FEE = Decimal("0.0026")
+FEE = Decimal("0.004")
 
 
 class VenueContract:

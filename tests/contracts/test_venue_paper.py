@@ -28,8 +28,8 @@ def test_a_buyer_pays_more_than_the_quote_and_the_fee(world: PaperWorld) -> None
     (fill,) = world.journal.fills("paper")
     assert (order.status, order.reason, order.updated_at) == (OrderStatus.FILLED, "", NOON + HOUR)
     assert (fill.price, fill.quantity) == (Decimal("10003.0"), Decimal("0.01"))
-    assert (fill.fee, fill.fee_asset) == (Decimal("0.2600780"), "USDT")
-    assert world.journal.balances("paper")["USDT"] == Decimal(1000) - Decimal("100.03") - Decimal("0.260078")
+    assert (fill.fee, fill.fee_asset) == (Decimal("0.4001200"), "USDT")
+    assert world.journal.balances("paper")["USDT"] == Decimal(1000) - Decimal("100.03") - Decimal("0.40012")
 
 
 def test_a_seller_gets_less_than_the_quote(world: PaperWorld) -> None:

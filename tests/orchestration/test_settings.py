@@ -25,7 +25,8 @@ def test_the_shipped_file_is_complete_and_means_what_the_domain_asks_for(tmp_pat
         0.02,
     )
     assert (settings.risk.drawdown, settings.risk.daily_loss) == (0.1, 0.03)
-    assert settings.instrument(Pair("BTC", "USDT")).taker_fee == Decimal("0.0026")
+    fees = {(terms.taker_fee, terms.maker_fee) for terms in settings.instruments.values()}
+    assert fees == {(Decimal("0.004"), Decimal("0.0025"))}  # Kraken's entry tier since 2025
     assert settings.venue.capital.fixed == {"USDT": Decimal(1000), "XRP": Decimal(500)}
 
 

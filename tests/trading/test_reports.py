@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ from trading.strategies import hold_plan
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
 RULES = AccountRules(
-    costs=Costs(0.0026, 0.0001, 0.0002), drawdown_pause=0.25, daily_loss=math.inf, losing_streak=0,
+    costs=Costs(0.004, 0.0001, 0.0002), drawdown_pause=0.25, daily_loss=math.inf, losing_streak=0,
     cool_down=timedelta(0), trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
 )  # fmt: skip
 
@@ -41,7 +41,7 @@ def made() -> BacktestReport:
         pair=PAIR, strategy="every nine hours", universe=UNIVERSE, candles=history,
         result=run(bars, Plan(target, stop=0.01), RULES),
         buy_and_hold=run(bars, hold_plan(history.height), RULES), resampling=Resampling(200, 0.9, 1),
-        taker_fee=0.0026, notes=("a note",),
+        taker_fee=0.004, fees_valid_from=date(2025, 1, 1), notes=("a note",),
     )  # fmt: skip
 
 
@@ -73,6 +73,11 @@ def test_a_pause_is_told_with_its_time(made: BacktestReport) -> None:
     paused_at = made.result.totals.paused_at
     assert paused_at is not None
     assert any(f"{paused_at:%Y-%m-%d %H:%M}" in line for line in made.explanations)
+
+
+def test_the_fee_is_stated_with_the_day_since_when_it_is_charged(made: BacktestReport) -> None:
+    assert any("taker fee 0.40 %" in line and "since 2025-01-01" in line for line in made.explanations)
+    assert made.facts()["fees_valid_from"] == "2025-01-01"
 
 
 def test_every_metric_has_a_row_and_those_of_the_curve_an_interval(made: BacktestReport) -> None:

@@ -15,7 +15,7 @@ from trading.market import Instrument, Pair, Timeframe
 from trading.simulation.market import SimulatedMarket
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
-COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
+COSTS = Costs(taker_fee=0.004, half_spread=0.0001, slippage=0.0002)
 BEGINS = datetime(2024, 3, 1, tzinfo=UTC)
 STARTS = BEGINS + timedelta(days=1)
 MARKET = SimulatedMarket((BTC, XRP, CROSS), Timeframe.M1, 5, BEGINS, BEGINS + timedelta(days=3))
@@ -41,8 +41,8 @@ CONFIG = SandboxConfig(
 
 def instrument(pair: Pair, price: str, minimum: str, cost: str) -> Instrument:
     return Instrument(
-        pair, Decimal(price), Decimal("0.00000001"), Decimal(minimum), Decimal(cost), Decimal("0.0026"),
-        Decimal("0.0016"), maximum_leverage=Decimal(3),
+        pair, Decimal(price), Decimal("0.00000001"), Decimal(minimum), Decimal(cost), Decimal("0.004"),
+        Decimal("0.0025"), maximum_leverage=Decimal(3),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ async def test_it_finds_the_markets_with_their_increments_minimums_fees_and_leve
     market = markets[SYMBOL]
     assert (market["precision"]["price"], market["precision"]["amount"]) == (0.1, 1e-8)
     assert (market["limits"]["amount"]["min"], market["limits"]["cost"]["min"]) == (0.00005, 0.5)
-    assert (market["taker"], market["maker"], market["limits"]["leverage"]["max"]) == (0.0026, 0.0016, 3)
+    assert (market["taker"], market["maker"], market["limits"]["leverage"]["max"]) == (0.004, 0.0025, 3)
     assert market["active"]
 
 
@@ -89,7 +89,7 @@ async def test_the_cost_of_a_market_order_is_taken_from_the_balance(client: Any)
     after = await client.fetch_balance()
     assert (order["status"], order["filled"]) == ("closed", 0.02)
     paid = Decimal(str(fill["cost"])) + Decimal(str(fill["fee"]["cost"]))
-    assert fill["fee"]["cost"] == pytest.approx(fill["cost"] * 0.0026, abs=1e-5)
+    assert fill["fee"]["cost"] == pytest.approx(fill["cost"] * 0.004, abs=1e-5)
     assert after["total"]["BTC"] - before["total"]["BTC"] == pytest.approx(0.02)
     assert before["total"]["USDT"] - after["total"]["USDT"] == pytest.approx(float(paid), abs=1e-4)
 
