@@ -92,8 +92,8 @@ class BacktestReport:
         lines = [
             f"likely between: {self.resampling.confidence:.0%} of {self.resampling.resamples} resamples, in blocks, of "
             "its own candles and trades",
-            f"taker fee {100 * self.taker_fee:.2f} % of the value traded, as the venue charges it since {self.fees_valid_from}; "
-            "older candles are charged the same",
+            f"taker fee {100 * self.taker_fee:.2f} % of the value traded, as the venue charges it since "
+            f"{self.fees_valid_from}; older candles are charged the same",
         ]
         if totals.paused_at:
             lines.append(
