@@ -1,13 +1,16 @@
 """What a newcomer reads is true: the compose file is valid, the pins are complete, the README's commands exist."""
 
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.services import needs
 
@@ -16,12 +19,34 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.service
-def test_the_compose_file_is_valid() -> None:
-    compose = needs("docker-compose")
-    done = subprocess.run(
-        [compose, "config", "--quiet"], cwd=PROJECT, capture_output=True, text=True, check=False
+def test_the_compose_file_needs_a_password() -> None:
+    refused = _compose_config("")
+    assert refused.returncode != 0
+    assert "set it to a password of your own" in refused.stderr
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("password", ["simple", "p@s/s:w%41$d#'\"ü {}", "${HOME}", "$$"])
+def test_the_compose_file_hands_every_password_on_unchanged_and_in_no_address(password: str) -> None:
+    lines = _compose_config(password).stdout.splitlines()
+    services = yaml.safe_load("\n".join(lines))["services"]
+    environment = services["marketloom"]["environment"]
+    escaped = password.replace("$", "$$")  # as the file would have to be written
+    assert environment["PGPASSWORD"] == services["postgres"]["environment"]["POSTGRES_PASSWORD"] == escaped
+    for name in ("MARKETLOOM_POSTGRES", "MARKETLOOM_DAGSTER_POSTGRES"):
+        assert urlsplit(environment[name]).password is None
+        assert environment[name].count("marketloom@postgres/") == 1
+
+
+def _compose_config(password: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [needs("docker-compose"), "config"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "POSTGRES_PASSWORD": password},
     )
-    assert done.returncode == 0, done.stderr
 
 
 def test_every_command_that_the_readme_names_exists() -> None:

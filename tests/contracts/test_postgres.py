@@ -81,7 +81,12 @@ def test_a_server_that_is_not_there_is_named_without_its_password(dsn: str) -> N
         migrate(dsn)
 
 
-@pytest.mark.parametrize("dsn", ["postgresql://me:secret@[half", "nonsense", "colour=blue password=secret"])
+@pytest.mark.parametrize(
+    "dsn",
+    ["postgresql://me:secret@[half", "nonsense", "colour=blue password=secret", "postgresql://me:a@secret@host/x",
+     "postgresql://me:secret/b@host/x", "postgresql://me:1/secret@host/x",
+     "postgresql://me:secret%zz@host/x"],
+)  # fmt: skip
 def test_an_address_that_is_none_is_refused_without_its_password(dsn: str) -> None:
     with pytest.raises(InvalidSettings, match="postgresql://user") as caught:
         PostgresPromotions(dsn, "test")

@@ -88,9 +88,12 @@ def _parse_dsn(dsn: str) -> tuple[str, str]:
     try:
         parts = conninfo_to_dict(dsn)
     except psycopg.Error:
+        parts = {}
+    if not parts or _is_cut_in_two(parts):
         raise InvalidSettings(
-            "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database"
-        ) from None
+            "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database, with every "
+            "character of the password that is no letter or digit as %XX, or leave it out and set PGPASSWORD"
+        )
     options = f"{parts.get('options') or ''} -c timezone=UTC".strip()
     limit = parts.get("connect_timeout") or CONNECT_SECONDS
     address = (
@@ -119,3 +122,10 @@ def _close(connection: Connection, process: int) -> None:
 
 def _first_line(error: psycopg.Error) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _is_cut_in_two(parts: Mapping[str, Any]) -> bool:
+    """Tell whether libpq took the rest of a password after an @ or / for host, port or database: errors print it."""
+    host, port, database = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    numeric = all(not each or each.isdecimal() for each in port.split(","))
+    return not numeric or "@" in database or ("@" in host and not host.startswith("/"))
