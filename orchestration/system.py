@@ -2,15 +2,17 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import dagster as dg
-import psutil
 
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
+from orchestration.run_recovery import recover_runs
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings
 from trading.errors import InvalidSettings
@@ -18,8 +20,9 @@ from trading.stores.postgres import migrate
 
 POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
-PROCESS_TAG = "marketloom/pid"
 SERVING, IN_PROCESS = "dagster.yaml", "in-process.yaml"
+SERVING_LOCK = "serving.lock"
+SECONDS_TO_END = 10.0  # for the processes of a server that was just stopped or killed
 # Runs in a person's own terminal: what they print is seen there, and the helper processes that would capture it
 # as well answer Ctrl-C with stack traces.
 NO_CAPTURE = """
@@ -51,23 +54,49 @@ def running_system() -> Iterator[System]:
 
 
 @contextmanager
-def single_server(home: Path) -> Iterator[None]:
-    """Allow one UI and daemon per home, so that unfinished runs are abandoned ones. InvalidSettings otherwise."""
-    with (home / "serving.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+def single_server(home: Path) -> Iterator[BinaryIO]:
+    """Allow one UI and daemon per home, so that unfinished runs are abandoned ones. InvalidSettings otherwise.
+
+    Yields the lock's file: what serves as a child inherits it and holds the lock until it has ended.
+    """
+    with (home / SERVING_LOCK).open("wb") as lock:
+        if not _is_free(lock, fcntl.LOCK_EX, patience=SECONDS_TO_END):
             raise InvalidSettings(
                 f"`marketloom dev` runs on {home} already: use its UI, stop it, or set MARKETLOOM_HOME elsewhere"
-            ) from None
-        yield
+            )
+        yield lock
 
 
-def dagster_instance(settings: Settings, config: str = SERVING) -> dg.DagsterInstance:
-    """Open the instance that DAGSTER_HOME names, add the pairs of the settings as partitions and close dead runs."""
-    instance = dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], config)
+def is_served(home: Path) -> bool:
+    """Return whether the UI and daemon of this home run, or are just ending."""
+    with (home / SERVING_LOCK).open("ab") as lock:
+        return not _is_free(lock, fcntl.LOCK_SH)
+
+
+def _is_free(lock: BinaryIO, mode: int, patience: float = 0.0) -> bool:
+    """Take the lock and return True, or return False when another process holds it for longer than `patience`."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, mode | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)
+
+
+def dagster_instance(
+    settings: Settings, config: str = SERVING, *, is_server: bool = False
+) -> dg.DagsterInstance:
+    """Open the instance that DAGSTER_HOME names, add the pairs of the settings as partitions and close dead runs.
+
+    `is_server`: this process holds the home's `single_server`, so that no run of a server can be alive.
+    """
+    folder = Path(os.environ["DAGSTER_HOME"])
+    instance = dg.DagsterInstance.from_config(str(folder), config)
     instance.add_dynamic_partitions("pair", [pair.key for pair in settings.market.pairs])
-    _close_abandoned_runs(instance, serving=config == SERVING)
+    recover_runs(instance, served=not is_server and is_served(folder.parent))
     return instance
 
 
@@ -110,17 +139,3 @@ def _exported_environment(values: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-def _close_abandoned_runs(instance: dg.DagsterInstance, serving: bool) -> None:
-    """Close runs whose process is gone: they would stay "started" for ever and keep their slot.
-
-    A demo's runs name their process. The others belong to a server, and the one that starts now is the only one.
-    """
-    unfinished = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    )
-    for run in instance.get_runs(unfinished):
-        pid = run.tags.get(PROCESS_TAG)
-        if serving if pid is None else not psutil.pid_exists(int(pid)):
-            instance.report_run_failed(run, "its process ended before the run did; materialise again")

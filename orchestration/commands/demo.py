@@ -20,9 +20,10 @@ from ml.strategies import Strategy
 from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator
 from orchestration.commands.demo_report import print_summary, summarise, write_report
 from orchestration.resources import Services
+from orchestration.run_recovery import PROCESS_TAG
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
-from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
+from orchestration.system import IN_PROCESS, dagster_instance, running_system
 from trading.market import Pair, month_start, months_between
 
 

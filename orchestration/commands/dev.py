@@ -24,7 +24,7 @@ def serve(out: Console) -> int:
     with running_system() as system, single_server(system.home):
         host, port = system.settings.dagster.host, system.settings.dagster.port
         check_port_is_free(host, port, PORT_IN_USE)
-        dagster_instance(system.settings).dispose()
+        dagster_instance(system.settings, is_server=True).dispose()
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")
         return _run_group(_command(host, port), system.home)

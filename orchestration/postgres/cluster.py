@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -59,10 +60,10 @@ class Cluster:
 
     def ensure_running(self) -> None:
         """Make, recover and start what is needed. The caller sees to it that no other process does the same."""
+        self._prepare_socket_folder()
         if not self.data.exists():
             self._initialise()
         self._check_version()
-        self._prepare_socket_folder()
         if self._answers() or self._wait_until_ready():
             return
         self._clear_leftovers()
@@ -108,13 +109,12 @@ class Cluster:
         folder = self.socket_folder
         if folder == self.data:
             return
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if self.user:
-            self.user.adopt(folder)
-        elif folder.stat().st_uid != os.geteuid():
-            raise UnusableHome(
-                f"{folder} belongs to somebody else: remove it, or set TMPDIR to your own folder"
-            )
+        owner = self.user.uid if self.user else os.geteuid()
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if self.user:
+                self.user.adopt(folder)
+        check_private_folder(folder, owner)
 
     def _answers(self) -> bool:
         from psycopg import pq
@@ -223,6 +223,27 @@ class Cluster:
     @cached_property
     def _version(self) -> str:
         return self._programs.parent.name.removeprefix("pginstall")
+
+
+def check_private_folder(folder: Path, owner: int) -> None:
+    """Refuse a folder in which somebody else could put a socket of their own, or open ours: UnusableHome.
+
+    Anybody may create a folder of any name beside other temporary files, before we do.
+    """
+    found = folder.lstat()
+    mode = stat.S_IMODE(found.st_mode)
+    faults = {
+        "is a link": stat.S_ISLNK(found.st_mode),
+        "is no folder": not stat.S_ISDIR(found.st_mode),
+        f"belongs to user {found.st_uid} instead of {owner}": found.st_uid != owner,
+        f"is open to others (mode {mode:04o} instead of 0700)": mode & 0o077 != 0,
+    }
+    for fault, present in faults.items():
+        if present:
+            raise UnusableHome(
+                f"{folder} {fault}: somebody else may have made it to read your data; remove it and try again, "
+                "or set TMPDIR to a short path of your own"
+            )
 
 
 def programs() -> Path:

@@ -1,22 +1,42 @@
 """The sensor on an ephemeral instance: real evaluations, the cursor as Dagster keeps it."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
+from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
-from sensors.decisions import decision_sensor
+from sensors.decisions import decision_sensor, stretches
 from streaming.bus import CANDLE_CLOSED, candle_closed
 from tests.memory_bus import MemoryBus
 from trading.account import Account
 from trading.market import Pair, Timeframe, Universe
 
-BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
-UNIVERSE = Universe((BTC, XRP), "USDT", Timeframe.H1, "binance")
+BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
+UNIVERSE = Universe((BTC, XRP, CROSS), "USDT", Timeframe.H1, "binance")
 ACCOUNT = Account("paper-binance-1h", "USDT", Decimal(2100), {}, "BTC")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LOCATION = RegisteredCodeLocationOrigin("marketloom")
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(LOCATION, "__repository__"), "decide")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("pair", [pair.key for pair in UNIVERSE.pairs])
+        yield made
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus()
 
 
 def close(bus: MemoryBus, pair: Pair, at: datetime, dataset: str = UNIVERSE.dataset) -> None:
@@ -24,47 +44,175 @@ def close(bus: MemoryBus, pair: Pair, at: datetime, dataset: str = UNIVERSE.data
     bus.publish(CANDLE_CLOSED, record.key, record.values)
 
 
-def evaluate(bus: MemoryBus, cursor: str | None = None) -> dg.SensorResult:
-    context = dg.build_sensor_context(cursor=cursor)
+def evaluate(bus: MemoryBus, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor)
     result: Any = decision_sensor(context, bus=bus, universe=UNIVERSE, account=ACCOUNT)
     assert isinstance(result, dg.SensorResult)
     return result
 
 
-def test_a_closed_candle_asks_for_one_run_keyed_by_the_decision_id() -> None:
-    bus = MemoryBus()
+def partitions(request: dg.RunRequest, instance: dg.DagsterInstance) -> Sequence[str]:
+    if request.partition_key:
+        return [request.partition_key]
+    first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    with partition_loading_context(dynamic_partitions_store=instance):
+        return PAIRS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
+
+
+def launch(
+    instance: dg.DagsterInstance,
+    request: dg.RunRequest,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.QUEUED,
+) -> dg.DagsterRun:
+    """What the daemon makes of a request."""
+    key = {"dagster/partition": request.partition_key} if request.partition_key else {}
+    run = dg.DagsterRun(
+        job_name="decide", tags={**request.tags, **key}, status=status, remote_job_origin=ORIGIN
+    )
+    instance.add_run(run)
+    return run
+
+
+def test_a_closed_candle_asks_for_one_run_keyed_by_the_decision_id(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
     close(bus, BTC, NOON)
-    [request] = evaluate(bus).run_requests or []
+    [request] = evaluate(bus, instance).run_requests or []
     assert request.partition_key == "BTC-USDT"
     assert request.run_key == decision_id(ACCOUNT.name, BTC, NOON)
 
 
-def test_of_several_closed_candles_of_a_pair_only_the_newest_is_decided_on() -> None:
-    bus = MemoryBus()
-    for hour in range(3):
-        close(bus, BTC, NOON + timedelta(hours=hour))
-    close(bus, XRP, NOON)
-    keys = {request.run_key for request in evaluate(bus).run_requests or []}
-    assert keys == {
-        decision_id(ACCOUNT.name, BTC, NOON + timedelta(hours=2)),
-        decision_id(ACCOUNT.name, XRP, NOON),
-    }
+def test_pairs_whose_candles_closed_together_share_one_run(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    for pair in UNIVERSE.pairs:
+        close(bus, pair, NOON)
+    [request] = evaluate(bus, instance).run_requests or []
+    assert set(partitions(request, instance)) == {pair.key for pair in UNIVERSE.pairs}
+    [repeated] = evaluate(bus, instance).run_requests or []
+    assert repeated.run_key == request.run_key  # the same candles are the same request
+    close(bus, XRP, NOON + HOUR)
+    [later] = evaluate(bus, instance).run_requests or []
+    assert later.run_key != request.run_key
 
 
-def test_the_cursor_moves_past_what_was_seen_and_nothing_is_asked_twice() -> None:
-    bus = MemoryBus()
+def test_no_pair_is_in_a_run_that_its_candle_did_not_ask_for(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
     close(bus, BTC, NOON)
-    first = evaluate(bus)
-    second = evaluate(bus, first.cursor)
+    close(bus, CROSS, NOON)
+    requests = evaluate(bus, instance).run_requests or []
+    assert [partitions(each, instance) for each in requests] == [["BTC-USDT"], ["XRP-BTC"]]
+
+
+def test_neighbours_share_a_stretch() -> None:
+    assert stretches({"a", "b", "d"}, ["a", "b", "c", "d"]) == [["a", "b"], ["d"]]
+    assert stretches({}, ["a"]) == []
+
+
+def test_of_several_closed_candles_of_a_pair_only_the_newest_is_decided_on(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    for hour in range(3):
+        close(bus, BTC, NOON + hour * HOUR)
+    [request] = evaluate(bus, instance).run_requests or []
+    assert request.run_key == decision_id(ACCOUNT.name, BTC, NOON + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED],
+)
+def test_while_a_run_of_a_pair_waits_only_the_other_pairs_are_asked_for(
+    bus: MemoryBus, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    launch(instance, request, status)
+    close(bus, BTC, NOON + HOUR)
+    close(bus, XRP, NOON + HOUR)
+    [other] = evaluate(bus, instance, first.cursor).run_requests or []
+    assert partitions(other, instance) == ["XRP-USDT"]
+
+
+def test_the_newest_candle_that_closed_meanwhile_is_asked_for_once_the_run_has_ended(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    run = launch(instance, request)
+    cursor = first.cursor
+    for hour in (1, 2):  # each seen by an evaluation of its own
+        close(bus, BTC, NOON + hour * HOUR)
+        waiting = evaluate(bus, instance, cursor)
+        assert not waiting.run_requests
+        assert "BTC-USDT" in str(waiting.skip_reason)
+        cursor = waiting.cursor
+    instance.report_run_failed(run)
+    [request] = evaluate(bus, instance, cursor).run_requests or []
+    assert request.run_key == decision_id(ACCOUNT.name, BTC, NOON + 2 * HOUR)
+
+
+def test_a_range_of_pairs_that_runs_keeps_each_of_them_waiting(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    for pair in UNIVERSE.pairs:
+        close(bus, pair, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    launch(instance, request, dg.DagsterRunStatus.STARTED)
+    close(bus, XRP, NOON + HOUR)
+    assert not evaluate(bus, instance, first.cursor).run_requests
+
+
+def test_a_run_that_was_never_queued_holds_nobody_up_for_ever(
+    bus: MemoryBus, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(bus, BTC, NOON)
+    [request] = evaluate(bus, instance).run_requests or []
+    launch(instance, request, dg.DagsterRunStatus.NOT_STARTED)
+    monkeypatch.setattr("sensors.decisions.MAX_UNQUEUED", timedelta(0))
+    assert evaluate(bus, instance).run_requests
+
+
+def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryBus) -> None:
+    close(bus, BTC, NOON)
+    with dg.DagsterInstance.ephemeral() as empty:
+        before = evaluate(bus, empty)
+        assert not before.run_requests
+        empty.add_dynamic_partitions("pair", ["BTC-USDT"])
+        assert evaluate(bus, empty, before.cursor).run_requests
+
+
+def test_the_cursor_moves_past_what_was_seen_and_nothing_is_asked_twice(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    second = evaluate(bus, instance, first.cursor)
     assert not second.run_requests
     assert second.skip_reason is not None
     assert second.cursor == first.cursor
 
 
-def test_candles_of_another_dataset_and_of_pairs_that_are_not_traded_are_passed_over() -> None:
-    bus = MemoryBus()
+def test_a_cursor_of_an_earlier_version_goes_on_where_it_was(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    close(bus, XRP, NOON)
+    [request] = evaluate(bus, instance, cursor="1").run_requests or []
+    assert request.partition_key == "XRP-USDT"
+
+
+def test_candles_of_another_dataset_and_of_pairs_that_are_not_traded_are_passed_over(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
     close(bus, BTC, NOON, dataset="simulated-1h")
     close(bus, Pair("ETH", "USDT"), NOON)
-    result = evaluate(bus)
-    assert not result.run_requests
-    assert result.cursor != "0"
+    first = evaluate(bus, instance)
+    assert not first.run_requests
+    close(bus, BTC, NOON)
+    [request] = evaluate(bus, instance, first.cursor).run_requests or []
+    assert request.partition_key == "BTC-USDT"

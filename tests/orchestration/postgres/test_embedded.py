@@ -17,6 +17,7 @@ import sqlalchemy
 
 from orchestration.postgres.cluster import SOCKET, Cluster
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
+from orchestration.postgres.server_user import choose_user
 from trading.errors import StoreUnreachable, UnusableHome
 from trading.stores.postgres import PostgresJournal, migrate
 
@@ -231,6 +232,36 @@ def test_a_home_whose_path_is_odd_or_too_long_for_a_socket_works(tmp_path: Path,
         folder = Cluster(home.resolve() / "postgres").socket_folder
         assert folder.stat().st_mode & 0o077 == 0
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("attack", ["open to others", "a link", "no folder", "belongs to user 65534"])
+def test_a_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path, attack: str) -> None:
+    """Whoever owns the folder can put a socket of their own into it, and read and answer what we ask."""
+    if "belongs" in attack and os.geteuid() != 0:
+        pytest.skip("only root can make a folder of somebody else")
+    home = prepare_home(tmp_path / ("long-" * 30))
+    folder = Cluster(home.resolve() / "postgres").socket_folder
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    try:
+        match attack:
+            case "a link":
+                folder.symlink_to(elsewhere)
+            case "no folder":
+                folder.touch(mode=0o700)
+            case _:
+                folder.mkdir(mode=0o700)
+                owner = choose_user(home / "postgres")
+                os.chown(folder, NOBODY if "belongs" in attack else owner.uid if owner else os.geteuid(), -1)
+                folder.chmod(0o777 if "open" in attack else 0o700)
+        with pytest.raises(UnusableHome, match=rf"{folder}.* {attack}.*remove it.*TMPDIR"):
+            EmbeddedPostgres(home).__enter__()
+        assert not (home / "postgres").exists()
+        assert list(elsewhere.iterdir()) == []
+    finally:
+        folder.unlink(missing_ok=True) if folder.is_symlink() or folder.is_file() else shutil.rmtree(
+            folder, ignore_errors=True
+        )
 
 
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None:
