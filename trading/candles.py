@@ -42,13 +42,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Counts of one table; `longest_gap` in candles."""
+    """Counts of one table; `longest_gap` in candles, `unchanged` are those that never leave the close before them."""
 
     rows: int
     missing: int
     gaps: int
     longest_gap: int
     zero_volume: int
+    unchanged: int
 
 
 def complete(frame: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataFrame:
@@ -145,6 +146,9 @@ def quality(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> Quality
         gaps=len(found),
         longest_gap=max((gap.candles for gap in found), default=0),
         zero_volume=candles.filter(pl.col("volume") == 0).height,
+        unchanged=candles.filter(
+            pl.col("high") == pl.col("low"), pl.col("close") == pl.col("close").shift()
+        ).height,
     )
 
 

@@ -12,6 +12,9 @@ from trading.errors import InvalidValue
 TIME = pl.Datetime("us", "UTC")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Kraken's own codes, which people type too; everybody else, and everything here, says BTC and DOGE.
+ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
+
 CANDLE_SCHEMA = pl.Schema(
     {
         "open_time": TIME,
@@ -36,8 +39,9 @@ class Pair:
 
     @classmethod
     def parse(cls, text: str) -> "Pair":
-        """Read `BTC/USDT` (people) or `BTC-USDT` (partition keys, folders)."""
-        base, separator, quote = text.upper().replace("-", "/").partition("/")
+        """Read `BTC/USDT` (people) or `BTC-USDT` (partition keys, folders); Kraken's XBT is BTC, its XDG DOGE."""
+        first, separator, second = text.strip().upper().replace("-", "/").partition("/")
+        base, quote = ALIASES.get(first, first), ALIASES.get(second, second)
         if not (separator and base.isalnum() and quote.isalnum() and base != quote):
             raise InvalidValue(f"{text!r} is not a pair: write it like BTC/USDT")
         return cls(base, quote)

@@ -47,7 +47,7 @@ def _store(imported: ImportedFile, landing: LandingArea) -> dict[str, Any]:
     try:
         landing.add(imported)
     except InvalidCandles as error:
-        return report | {"rows_stored": 0, "refused_reason": str(error)}
+        return report | {"rows_stored": 0, "warnings": [], "refused_reason": str(error)}
     return report
 
 
@@ -61,17 +61,22 @@ def ignored_series(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def show(reports: list[dict[str, Any]], out: Console) -> None:
-    table = Table(
-        "file", "format", "pair", "tf", "read", "stored", "dup", "bad", "missing", "gaps", "from", "to"
-    )
+    columns = "file format pair tf read stored dup bad open missing gaps from to"
+    table = Table(*columns.split())
     for row in reports:
-        bad = (row["impossible"] or 0) + (row["misaligned"] or 0)
+        bad = row["impossible"] + row["misaligned"]
         cells = [Path(row["path"]).name, row["format"], row["pair"], row["timeframe"], row["rows_read"],
-                 row["rows_stored"], row["duplicates_dropped"], bad, row["missing"], row["gaps"],
+                 row["rows_stored"], row["duplicates_dropped"], bad, row["unfinished"], row["missing"], row["gaps"],
                  str(row["first"] or "")[:10], str(row["last"] or "")[:10]]  # fmt: skip
         table.add_row(*("" if cell is None else str(cell) for cell in cells))
     out.print(table)
     for row in reports:
+        for warning in row["warnings"]:
+            _print_about(row, "[yellow]warning[/yellow] ", warning, out)
         if row["refused_reason"]:
-            out.print(f"[red]refused[/red] {row['path']}: ", end="")
-            out.print(row["refused_reason"], markup=False, highlight=False)
+            _print_about(row, "[red]refused[/red] ", row["refused_reason"], out)
+
+
+def _print_about(row: Mapping[str, Any], heading: str, text: str, out: Console) -> None:
+    out.print(heading, end="")
+    out.print(f"{row['path']}: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """Reads candle files: finds the format, checks the rows, and reports what became of them."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +25,7 @@ from trading.importers.import_report import ImportedFile, ImportReport
 from trading.importers.raw_candles import FileFormat, RawCandles
 from trading.importers.row_checks import CheckedRows, check_rows
 from trading.market import Pair, Timeframe
+from trading.polars_errors import panics_as_errors
 
 FORMATS: tuple[FileFormat, ...] = (
     parquet_table,
@@ -37,21 +38,32 @@ FORMATS: tuple[FileFormat, ...] = (
 
 
 def import_path(
-    path: Path, *, venue: str | None = None, pair: Pair | None = None, timeframe: Timeframe | None = None
+    path: Path,
+    *,
+    venue: str | None = None,
+    pair: Pair | None = None,
+    timeframe: Timeframe | None = None,
+    now: datetime | None = None,
 ) -> Iterator[ImportedFile]:
     """Yield one ImportedFile per file, those of a folder by path; an unreadable file becomes a refused report.
 
-    UnreadableFile when the path does not exist or the folder holds no file.
+    Candles that have not closed by `now` (None: the clock) are left out. UnreadableFile when the path does not exist
+    or the folder holds no file.
     """
     for file in _list_files(path):
         try:
-            yield read_candle_file(file, venue=venue, pair=pair, timeframe=timeframe)
+            yield read_candle_file(file, venue=venue, pair=pair, timeframe=timeframe, now=now)
         except UnreadableFile as error:
             yield ImportedFile.of_refused_file(ImportReport.of_refused_file(file, None, 0, str(error)))
 
 
 def read_candle_file(
-    path: Path, *, venue: str | None = None, pair: Pair | None = None, timeframe: Timeframe | None = None
+    path: Path,
+    *,
+    venue: str | None = None,
+    pair: Pair | None = None,
+    timeframe: Timeframe | None = None,
+    now: datetime | None = None,
 ) -> ImportedFile:
     """Read one file. UnreadableFile when it is no candle file; a refused one is returned with its reason."""
     file_format = _detect_format(FileStart.read(path))
@@ -62,7 +74,9 @@ def read_candle_file(
         return ImportedFile.of_refused_file(
             ImportReport.of_refused_file(path, file_format.NAME, raw.numbers.height, str(error))
         )
-    return _to_imported_file(path, file_format, identity, check_rows(raw, identity.timeframe))
+    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    checked = check_rows(raw, identity.timeframe, written_at, now or datetime.now(UTC))
+    return _to_imported_file(path, file_format, identity, checked)
 
 
 def _list_files(path: Path) -> list[Path]:
@@ -80,8 +94,16 @@ def _read_rows(file_format: FileFormat, path: Path) -> RawCandles:
     import pyarrow as pa
 
     try:
-        return file_format.read(path)
-    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError, TypeError) as error:
+        with panics_as_errors():
+            return file_format.read(path)
+    except (
+        pl.exceptions.PolarsError,
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise UnreadableFile(f"{path} is damaged {file_format.NAME}: {error}; fetch it again") from error
 
 
@@ -104,8 +126,11 @@ def _to_imported_file(
         conflicts=len(checked.conflicts),
         misaligned=checked.misaligned,
         impossible=checked.impossible,
+        unfinished=checked.unfinished,
         missing=counts.missing,
         gaps=counts.gaps,
+        zero_volume=counts.zero_volume,
+        unchanged=counts.unchanged,
         first=cast(datetime | None, candles["open_time"].first()),
         last=cast(datetime | None, candles["open_time"].last()),
         refused_reason=refusal,
@@ -134,6 +159,12 @@ def _describe(start: FileStart) -> str:
     fields = start.fields(0)
     if len(fields) == 3 and all(map(is_number, fields)):
         return "Kraken time-and-sales (time, price, volume), which are trades, not candles"
+    if len(fields) > 3 and all(map(is_number, fields)):
+        return (
+            f"{len(fields)} numbers a line without a header, and neither Kraken's OHLCVT (unix seconds first, a whole "
+            "count of trades last) nor Binance's klines: store it as Parquet with the columns timestamp, open, high, "
+            "low, close, volume and say whose it is with --venue"
+        )
     if start.lines[0].lstrip().startswith(("[", "{")):
         return "JSON of another shape than [[milliseconds, open, high, low, close, volume], ...]"
     return f"text whose first line is {start.lines[0][:80]!r}"

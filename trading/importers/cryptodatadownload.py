@@ -13,7 +13,7 @@ from trading.importers.delimited import read_text_columns
 from trading.importers.file_names import pair_from_symbol
 from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
-from trading.importers.timestamps import parse_epoch_time, parse_text_time
+from trading.timestamps import parse_epoch_time, parse_text_time
 
 NAME = "CryptoDataDownload CSV"
 VENUE: str | None = None  # it republishes many venues; only the file's name says which
@@ -39,7 +39,7 @@ def _header_line(start: FileStart) -> int | None:
     needed = {"date", "symbol", *PRICES}
     for line in range(min(2, len(start.lines))):
         fields = start.fields(line)
-        if needed <= set(fields) and any(field.startswith("volume ") for field in fields):
+        if needed <= set(fields) and any(field.split(" ")[0] == "volume" for field in fields):
             return line
     return None
 
@@ -61,6 +61,10 @@ def _base_volume(path: Path, table: pl.DataFrame, columns: tuple[str, ...]) -> s
         for base in (pair.base, "XBT" if pair.base == "BTC" else pair.base):
             if (name := f"volume {base.lower()}") in columns:
                 return name
+    if [name for name in columns if name.startswith("volume")] == [
+        "volume"
+    ]:  # Gemini's, in the base currency
+        return "volume"
     raise UnreadableFile(
         f"{path} has no volume column in the base currency of {symbols[:5]}: {', '.join(columns)}"
     )

@@ -1,15 +1,21 @@
 """Reading of comma-separated text as text: each format parses its own numbers and times."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
+from trading.bounded_files import read_text
+
+# Some exports end their lines with commas, which are no fields.
+TRAILING_COMMAS = re.compile(rb",[, ]*(?=\r?\n|\Z)")
+
 
 def read_text_columns(path: Path, skip_lines: int, columns: Sequence[str]) -> pl.DataFrame:
-    """Read every row after `skip_lines` lines; absent fields are null, extra ones raise."""
+    """Read every row after `skip_lines` lines; absent and empty fields are null, extra ones raise."""
     return pl.read_csv(
-        path,
+        TRAILING_COMMAS.sub(b"", read_text(path)),
         has_header=False,
         skip_lines=skip_lines,
         schema=dict.fromkeys(columns, pl.String()),

@@ -6,8 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from trading.candles import TRADED_CANDLES_ONLY
+import polars as pl
+
+from trading.candles import off_grid
 from trading.errors import InvalidCandles
+from trading.importers.derivatives import refuse_derivative
 from trading.importers.file_names import (
     PartialIdentity,
     identity_from_name,
@@ -15,9 +18,14 @@ from trading.importers.file_names import (
     venue_from_folder,
 )
 from trading.importers.raw_candles import FileFormat, RawCandles
+from trading.importers.row_checks import MAX_QUARANTINED
 from trading.market import Pair, Timeframe
 
 Value = TypeVar("Value", str, Pair, Timeframe)
+
+# A market that is quiet most of the time shows candles on a coarser grid by chance; at longer odds than these the
+# candles are coarser. Taking an hour for five minutes would make its close known 55 minutes early.
+MAX_ODDS = 1e5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +42,13 @@ def identify(path: Path, file_format: FileFormat, raw: RawCandles, flags: Partia
 
     InvalidCandles, naming the flag to give, when flag, content and name contradict each other or none names it.
     """
+    refuse_derivative(path, raw.symbols)
     name = identity_from_name(path)
     venue = _venue(file_format.VENUE, flags.venue, name.venue, venue_from_folder(path))
     return FileIdentity(
         venue,
         _agree("--pair", flags.pair, _pair(raw), name.pair),
-        _timeframe(raw, venue, flags.timeframe, name.timeframe),
+        _timeframe(raw, flags.timeframe, name.timeframe),
     )
 
 
@@ -62,11 +71,16 @@ def _pair(raw: RawCandles) -> Pair | None:
     return pair_from_symbol(raw.symbols[0]) if raw.symbols else None
 
 
-def _timeframe(raw: RawCandles, venue: str, flag: Timeframe | None, name: Timeframe | None) -> Timeframe:
-    step = _usual_step(raw)
+def _timeframe(raw: RawCandles, flag: Timeframe | None, name: Timeframe | None) -> Timeframe:
+    """Flag, then name, then content: a thin market's rows lie several candles apart, which says little."""
+    opens = raw.numbers["open_time"].drop_nulls().unique().sort()
+    step = _usual_step(opens)
     content = next((frame for frame in Timeframe if frame.duration == step), None)
     named = flag or name
-    if step is not None and content is None and not _is_sparse(step, named, venue):
+    refuted = flag is not None and name is not None and name == content  # two against one
+    if named and not refuted and _fits(opens, named):
+        return named
+    if step is not None and content is None:
         known = ", ".join(frame.value for frame in Timeframe)
         raise InvalidCandles(
             f"rows are {step} apart, which is no known timeframe ({known}): resample it first"
@@ -74,16 +88,27 @@ def _timeframe(raw: RawCandles, venue: str, flag: Timeframe | None, name: Timefr
     return _agree("--timeframe", flag, content, name)
 
 
-def _is_sparse(step: timedelta, named: Timeframe | None, venue: str) -> bool:
-    """Return whether a quiet market's few candles may lie several windows apart: name or flag must tell."""
-    return named is not None and venue in TRADED_CANDLES_ONLY and not step % named.duration
-
-
-def _usual_step(raw: RawCandles) -> timedelta | None:
+def _usual_step(opens: pl.Series) -> timedelta | None:
     """Return the most common distance between open times, the shortest of them when several are."""
-    opens = raw.numbers["open_time"].drop_nulls().unique().sort()
     distances: Counter[timedelta] = Counter(opens.diff().drop_nulls().to_list())
     return min(distances, key=lambda distance: (-distances[distance], distance), default=None)
+
+
+def _fits(opens: pl.Series, frame: Timeframe) -> bool:
+    """Return whether the rows can be candles of that length: on its grid, and not on a coarser one beyond chance."""
+    if _share_on_grid(opens, frame) < 1 - MAX_QUARANTINED:
+        return False
+    coarser = [other for other in Timeframe if other.duration > frame.duration]
+    return not any(
+        (other.duration / frame.duration) ** min(len(opens), 64) > MAX_ODDS
+        and _share_on_grid(opens, other) == 1
+        for other in coarser
+    )
+
+
+def _share_on_grid(opens: pl.Series, frame: Timeframe) -> float:
+    on_grid = opens.to_frame("open_time").select(~off_grid(frame)).to_series()
+    return float(on_grid.mean() or 0)  # type: ignore[arg-type]  # the mean of booleans is a share
 
 
 def _agree(option: str, flag: Value | None, content: Value | None, name: Value | None) -> Value:

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from trading.market import Pair, Timeframe
+from trading.market import ALIASES, Pair, Timeframe
 
 VENUES = frozenset(
     {
@@ -34,7 +35,8 @@ VENUES = frozenset(
     }
 )
 QUOTES = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "BTC", "XBT", "ETH", "BNB")
-KRAKEN_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+# Kraken's long names: XXBTZUSD, XETHXXBT. X stands before a coin, Z before a currency.
+KRAKEN_LONG_NAME = re.compile(r"X([A-Z]{3})[XZ]([A-Z]{3})")
 # A lower-case word is taken for a symbol only when its base is well known: names hold ordinary words too.
 WELL_KNOWN = frozenset(
     {
@@ -66,16 +68,10 @@ WELL_KNOWN = frozenset(
 )
 MIN_BASE_LENGTH = 2  # letters
 
-KRAKEN_TIMEFRAMES = {
-    "1": "1m",
-    "5": "5m",
-    "15": "15m",
-    "30": "30m",
-    "60": "1h",
-    "240": "4h",
-    "1440": "1d",
-}  # as Kraken names
-TIMEFRAMES = {frame.value: frame for frame in Timeframe}
+KRAKEN_TIMEFRAMES = {str(frame.duration // timedelta(minutes=1)): frame for frame in Timeframe}  # 60: 1h
+# Spelled as CryptoDataDownload (1hr, minute, d) and others (1min, 1day) do; a capital M is a month.
+SPELLED_TIMEFRAME = re.compile(r"(\d*)(m|min|minute|h|H|hr|hour|d|D|day)")
+MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 Value = TypeVar("Value")
 
@@ -105,8 +101,11 @@ def venue_from_folder(path: Path) -> str | None:
 
 
 def pair_from_symbol(symbol: str) -> Pair | None:
-    """Parse `BTC/USD`, `BTC-USD`, `BTC_USD` or `XBTUSD`; None when it cannot be split without a guess."""
+    """Parse `BTC/USD`, `BTC-USD`, `BTC_USD`, `XBTUSD`, `XXBTZUSD`; None when it cannot be split without a guess."""
     parts = re.split(r"[-_/]", symbol.strip().upper())
+    long_name = KRAKEN_LONG_NAME.fullmatch(symbol.strip().upper())
+    if long_name and long_name[2] in QUOTES:
+        return _pair(*long_name.groups())
     if len(parts) == 2:
         return _pair(*parts)
     return _split_symbol(parts[0]) if len(parts) == 1 else None
@@ -121,7 +120,7 @@ def _split_symbol(word: str) -> Pair | None:
 
 
 def _pair(base: str, quote: str) -> Pair | None:
-    base, quote = (KRAKEN_NAMES.get(asset, asset) for asset in (base, quote))
+    base, quote = (ALIASES.get(asset, asset) for asset in (base, quote))
     return Pair(base, quote) if base.isalnum() and quote.isalnum() and base != quote else None
 
 
@@ -144,14 +143,17 @@ def _is_symbol(word: str) -> bool:
 
 
 def _timeframes(words: list[str]) -> set[Timeframe]:
-    # 1M is a month, so only hours and days may be written in capitals.
-    spelled = {word.lower() if word.endswith(("H", "D")) else word for word in words}
-    found = {TIMEFRAMES[word] for word in spelled if word in TIMEFRAMES}
-    return found or (
-        {TIMEFRAMES[KRAKEN_TIMEFRAMES[words[-1]]]}
-        if words[-1] in KRAKEN_TIMEFRAMES and len(words) > 1
-        else set()
-    )
+    found = {frame for word in words if (frame := _spelled_timeframe(word))}
+    if found or len(words) < 2:
+        return found
+    return {KRAKEN_TIMEFRAMES[words[-1]]} if words[-1] in KRAKEN_TIMEFRAMES else set()
+
+
+def _spelled_timeframe(word: str) -> Timeframe | None:
+    spelled = SPELLED_TIMEFRAME.fullmatch(word)
+    if not spelled:
+        return None
+    return KRAKEN_TIMEFRAMES.get(str(int(spelled[1] or 1) * MINUTES[spelled[2][0].lower()]))
 
 
 def _single(found: set[Value]) -> Value | None:

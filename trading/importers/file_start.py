@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading.bounded_files import feather_columns
 from trading.errors import UnreadableFile
 
 START_BYTES = 65_536  # bytes
@@ -37,10 +38,14 @@ class FileStart:
         return cls(path, container, columns, _first_lines(start) if container == "text" else ())
 
     def fields(self, line: int) -> tuple[str, ...]:
-        """Return the comma-separated fields of one line, lower case; empty when there is no such line."""
+        """Return the comma-separated fields of one line, lower case; empty when there is no such line.
+
+        Commas at its end are no fields.
+        """
         if line >= len(self.lines):
             return ()
-        return tuple(field.strip().strip('"').lower() for field in self.lines[line].split(","))
+        text = self.lines[line].rstrip(", ")
+        return tuple(field.strip().strip('"').lower() for field in text.split(","))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -66,13 +71,12 @@ def _detect_container(start: bytes) -> str:
 def _read_columns(path: Path, container: str) -> tuple[str, ...]:
     # Imported here: it takes a third of a second that only these files need.
     import pyarrow as pa
-    import pyarrow.feather
     import pyarrow.parquet
 
     try:
         if container == "Parquet":
             return tuple(pyarrow.parquet.read_schema(path).names)
-        return tuple(pyarrow.feather.read_table(path, memory_map=False).column_names)
+        return feather_columns(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableFile(f"{path} is damaged {container}: {error}; fetch it again") from error
 

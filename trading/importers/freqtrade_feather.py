@@ -1,11 +1,9 @@
 """freqtrade's Feather files: `date`, open, high, low, close, volume."""
 
 from pathlib import Path
-from typing import cast
 
-import polars as pl
-
-from trading.importers.columnar import has_candle_columns, to_raw_candles
+from trading.bounded_files import read_feather
+from trading.importers.columnar import has_candle_columns, read_candle_columns
 from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
 
@@ -18,8 +16,4 @@ def recognises(start: FileStart) -> bool:
 
 
 def read(path: Path) -> RawCandles:
-    import pyarrow.feather
-
-    return to_raw_candles(
-        cast(pl.DataFrame, pl.from_arrow(pyarrow.feather.read_table(path, memory_map=False)))
-    )
+    return read_candle_columns(path, read_feather)

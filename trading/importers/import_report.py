@@ -8,12 +8,20 @@ import polars as pl
 
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 
+# Share of candles: the quietest of 28 recorded markets has 0.6 % without volume and 1.8 % unchanged.
+MAX_DEAD = 0.05
+
+COUNTS = (
+    "rows_read", "rows_stored", "duplicates_dropped", "conflicts", "misaligned", "impossible", "unfinished",
+    "missing", "gaps", "zero_volume", "unchanged",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """Counts are rows, but `conflicts` are open times whose rows disagree and `missing` are absent candles.
 
-    `first` and `last` are open times of what is stored. A refused file stores nothing.
+    `first`, `last`, `zero_volume` and `unchanged` are of what is stored. A refused file stores nothing.
     """
 
     path: Path
@@ -27,8 +35,11 @@ class ImportReport:
     conflicts: int
     misaligned: int
     impossible: int
+    unfinished: int
     missing: int
     gaps: int
+    zero_volume: int
+    unchanged: int
     first: datetime | None
     last: datetime | None
     refused_reason: str | None
@@ -38,9 +49,26 @@ class ImportReport:
         cls, path: Path, file_format: str | None, rows_read: int, reason: str
     ) -> "ImportReport":
         """Report a file that fails before its rows are checked."""
-        return cls(path, file_format, None, None, None, rows_read, 0, 0, 0, 0, 0, 0, 0, None, None, reason)
+        counts = dict.fromkeys(COUNTS, 0) | {"rows_read": rows_read}
+        return cls(
+            path=path, format=file_format, venue=None, pair=None, timeframe=None, **counts, first=None, last=None,
+            refused_reason=reason,
+        )  # fmt: skip
 
-    def as_json(self) -> dict[str, str | int | None]:
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Say what a person should know of the stored candles before trading on them."""
+        return tuple(
+            f"{count} of {self.rows_stored} candles {words}: the market was dead or its recording was filled up; "
+            "decisions refuse entries while nothing is traded"
+            for count, words in (
+                (self.zero_volume, "have no volume"),
+                (self.unchanged, "stand at the price before"),
+            )
+            if count > MAX_DEAD * self.rows_stored
+        )
+
+    def as_json(self) -> dict[str, str | int | list[str] | None]:
         return {
             "path": str(self.path),
             "format": self.format,
@@ -53,10 +81,14 @@ class ImportReport:
             "conflicts": self.conflicts,
             "misaligned": self.misaligned,
             "impossible": self.impossible,
+            "unfinished": self.unfinished,
             "missing": self.missing,
             "gaps": self.gaps,
+            "zero_volume": self.zero_volume,
+            "unchanged": self.unchanged,
             "first": None if self.first is None else self.first.isoformat(),
             "last": None if self.last is None else self.last.isoformat(),
+            "warnings": list(self.warnings),
             "refused_reason": self.refused_reason,
         }
 

@@ -8,18 +8,21 @@ out.
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
 from trading.candles import NUMBERS, closed_by, first_quote, opening_between
-from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
+from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.importers.import_report import ImportedFile
+from trading.importers.price_level import check_price_level
 from trading.importers.row_checks import row_text
 from trading.market import Pair, Timeframe
+from trading.polars_errors import panics_as_errors
 from trading.ports import Quote
 
 SUFFIX = ".parquet"
@@ -35,20 +38,21 @@ class LandingArea:
     def add(self, imported: ImportedFile) -> None:
         """Merge into the series of the file's format; repeating changes nothing.
 
-        InvalidCandles, changing nothing, for a refused file or an overlap that disagrees with that series.
+        InvalidCandles, changing nothing, for a refused file, an overlap that disagrees with that series, or a price
+        level that contradicts what is stored. UnusableHome, changing nothing, when it cannot be written.
         """
         report = imported.report
         if report.refused_reason or report.venue is None or report.pair is None or report.timeframe is None:
             raise InvalidCandles(f"{report.path} was refused: {report.refused_reason}")
+        check_price_level(imported, self.source(report.venue, report.timeframe))
         folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
-        folder.mkdir(parents=True, exist_ok=True)
         series = folder / f"{_file_name(report.format)}{SUFFIX}"
-        with _lock(folder):
+        with _writing_to(folder), _lock(folder):
             new = imported.candles
-            _write(series, _merge(_read(series), new, report.path) if series.exists() else new)
+            files = {series: _merge(_read(series), new, report.path) if series.exists() else new}
             if imported.rejected.height:
-                (folder / REJECTED).mkdir(exist_ok=True)
-                _write(folder / REJECTED / f"{report.path.stem}{SUFFIX}", imported.rejected)
+                files[folder / REJECTED / f"{report.path.stem}{SUFFIX}"] = imported.rejected
+            _replace_all(files)
 
     def source(self, venue: str, timeframe: Timeframe, until: datetime | None = None) -> "ImportedCandles":
         """Open what is stored of one venue; candles that close after `until` are hidden."""
@@ -71,7 +75,9 @@ class ImportedCandles:
 
     def pairs(self) -> tuple[Pair, ...]:
         """List the pairs with a file, in alphabetical order."""
-        return tuple(sorted({Pair.parse(file.parent.name) for file in self._folder.glob(f"*/*{SUFFIX}")}))
+        names = {file.parent.name for file in self._folder.glob(f"*/*{SUFFIX}")}
+        # Versions before 2026-12 kept Kraken's XBT as a market of its own: such a folder has to be imported again.
+        return tuple(sorted(pair for name in names if (pair := Pair.parse(name)).key == name))
 
     def disagreeing_series(self, pair: Pair) -> tuple[str, ...]:
         """Name the series (formats) that disagree with the longest one of the pair and are therefore not read."""
@@ -126,7 +132,8 @@ def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFra
 
 def _read(file: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(file)
+        with panics_as_errors():
+            return pl.read_parquet(file)
     except pl.exceptions.PolarsError as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
@@ -151,18 +158,45 @@ def _append_new(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([stored, new.join(stored, on="open_time", how="anti")]).sort("open_time")
 
 
-def _write(file: Path, candles: pl.DataFrame) -> None:
-    temporary = file.with_suffix(".writing")
-    with temporary.open("wb") as stream:
-        candles.write_parquet(stream, compression="zstd")
+def _replace_all(files: Mapping[Path, pl.DataFrame]) -> None:
+    """Write every table beside its file, then replace all files: a full disk changes none of them."""
+    drafts = {file: file.with_suffix(".writing") for file in files}
+    try:
+        for file, table in files.items():
+            _write(drafts[file], table)
+        for file, draft in drafts.items():
+            os.replace(draft, file)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+
+
+def _write(file: Path, table: pl.DataFrame) -> None:
+    content = BytesIO()  # Polars' own writer would panic on a full disk
+    table.write_parquet(content, compression="zstd")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as stream:
+        stream.write(content.getbuffer())
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, file)
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    """Name the folder where the disk is full or not ours to write to."""
+    try:
+        yield
+    except OSError as error:
+        raise UnusableHome(
+            f"{folder} cannot be written: {error.strerror}; it is as it was before. Free disk space, mend the "
+            "permissions, or choose another folder with MARKETLOOM_HOME, and import again"
+        ) from error
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """One writer at a time: two imports that merge at once would lose one of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,11 +1,9 @@
 """Parquet with a time column and open, high, low, close, volume; freqtrade's Parquet among them."""
 
 from pathlib import Path
-from typing import cast
 
-import polars as pl
-
-from trading.importers.columnar import has_candle_columns, to_raw_candles
+from trading.bounded_files import read_parquet
+from trading.importers.columnar import has_candle_columns, read_candle_columns
 from trading.importers.file_start import FileStart
 from trading.importers.raw_candles import RawCandles
 
@@ -18,7 +16,4 @@ def recognises(start: FileStart) -> bool:
 
 
 def read(path: Path) -> RawCandles:
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
-    return to_raw_candles(cast(pl.DataFrame, pl.from_arrow(table)))
+    return read_candle_columns(path, read_parquet)

@@ -93,23 +93,26 @@ class Raw:
     missing: int = 0
     gaps: int = 0
     misaligned: int = 0
+    zero_volume: int = 0
+    unchanged: int = 0
 
 
 RAW = [
     Raw("binance_klines_XRPBTC-1h-data.csv", "Binance klines CSV", "binance", "XRP/BTC", "1h", 20106,
-        "2017-11-02 07:00", "2020-02-21 23:00", missing=95 + 43, gaps=14, misaligned=43),
+        "2017-11-02 07:00", "2020-02-21 23:00", missing=95 + 43, gaps=14, misaligned=43, zero_volume=1,
+        unchanged=1),
     Raw("binance_vision_ADABTC-1m-2021-11-27.csv", "Binance klines CSV", "binance", "ADA/BTC", "1m", 10,
         "2021-11-27 00:00", "2021-11-27 00:09"),
     Raw("cryptodatadownload_Kraken_BTCUSD_1h.csv", "CryptoDataDownload CSV", "kraken", "BTC/USD", "1h", 21537,
-        "2017-07-01 11:00", "2019-12-15 19:00"),
+        "2017-07-01 11:00", "2019-12-15 19:00", zero_volume=115, unchanged=115),
     Raw("cryptodatadownload_Kraken_XRPUSD_1h.csv", "CryptoDataDownload CSV", "kraken", "XRP/USD", "1h", 21537,
-        "2017-07-01 11:00", "2019-12-15 19:00"),
+        "2017-07-01 11:00", "2019-12-15 19:00", zero_volume=122, unchanged=135),
     Raw("freqtrade_binance_XRP_BTC-1h.json", "freqtrade JSON", "binance", "XRP/BTC", "1h", 1447,
         "2018-12-12 19:00", "2019-02-11 01:00"),
     Raw("freqtrade_kraken_BTC_USDT-5m.feather", "freqtrade Feather", "kraken", "BTC/USDT", "5m", 1520,
         "2023-11-17 00:00", "2023-11-22 08:40", missing=25, gaps=25),
     Raw("kraken_ohlcvt_XBTUSD_60.csv", "Kraken OHLCVT CSV", "kraken", "BTC/USD", "1h", 43802,
-        "2013-10-06 21:00", "2019-12-31 23:00", missing=10849, gaps=3250),
+        "2013-10-06 21:00", "2019-12-31 23:00", missing=10849, gaps=3250, unchanged=426),
 ]  # fmt: skip
 
 
@@ -120,8 +123,9 @@ def test_every_vendor_file_imports_as_described(raw: Raw) -> None:
     assert imported.report == ImportReport(
         path=path, format=raw.form, venue=raw.venue, pair=Pair.parse(raw.pair),
         timeframe=Timeframe(raw.timeframe), rows_read=raw.rows, rows_stored=raw.rows - raw.misaligned,
-        duplicates_dropped=0, conflicts=0, misaligned=raw.misaligned, impossible=0, missing=raw.missing,
-        gaps=raw.gaps, first=utc(raw.first), last=utc(raw.last), refused_reason=None,
+        duplicates_dropped=0, conflicts=0, misaligned=raw.misaligned, impossible=0, unfinished=0,
+        missing=raw.missing, gaps=raw.gaps, zero_volume=raw.zero_volume, unchanged=raw.unchanged,
+        first=utc(raw.first), last=utc(raw.last), refused_reason=None,
     )  # fmt: skip
     assert imported.rejected.height == raw.misaligned
     assert violations(imported.candles, Timeframe(raw.timeframe)).is_empty()

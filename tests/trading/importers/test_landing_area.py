@@ -1,4 +1,7 @@
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.trading.importers.candle_files import START, Row, kraken, parquet, rows
-from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
+from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.importers import ImportedFile, LandingArea, read_candle_file
 from trading.market import Pair, Timeframe
 from trading.ports import CandleSource
@@ -190,3 +193,46 @@ def test_quarantined_rows_are_stored_with_their_reason(landing: LandingArea, tmp
     [kept] = (tmp_path / "landing").rglob("rejected/*.parquet")
     assert pl.read_parquet(kept)["reason"].len() == 1
     assert len(opens(landing.source("binance", Timeframe.H1))) == 299
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size`, as on a disk with that little space."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_everything_as_it_was(
+    landing: LandingArea, tmp_path: Path
+) -> None:
+    landing.add(imported(tmp_path, rows(5)))
+    before = contents(tmp_path / "landing")
+    candles = rows(300)
+    candles[7] = (candles[7][0], 10.0, 9.0, 11.0, 10.0, 1.0)
+    more = imported(tmp_path, candles)
+    with full_disk(1000), pytest.raises(UnusableHome, match=r"landing/binance/1h/BTC-USDT cannot be written"):
+        landing.add(more)
+    assert contents(tmp_path / "landing") == before
+    landing.add(more)
+    assert len(opens(landing.source("binance", Timeframe.H1))) == 299
+
+
+def test_a_folder_of_an_older_version_that_is_called_xbt_is_no_market_of_its_own(
+    landing: LandingArea, tmp_path: Path
+) -> None:
+    landing.add(imported(tmp_path, rows(5)))
+    folder = tmp_path / "landing/binance/1h"
+    (folder / "BTC-USDT").rename(folder / "XBT-USDT")
+    assert landing.source("binance", Timeframe.H1).pairs() == ()
+    landing.add(imported(tmp_path, rows(5)))
+    assert landing.source("binance", Timeframe.H1).pairs() == (BTC,)

@@ -23,7 +23,8 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 NAME = "binance_BTC-USDT_1h.parquet"
 REPORT_KEYS = {
     "path", "format", "venue", "pair", "timeframe", "rows_read", "rows_stored", "duplicates_dropped",
-    "conflicts", "misaligned", "impossible", "missing", "gaps", "first", "last", "refused_reason",
+    "conflicts", "misaligned", "impossible", "unfinished", "missing", "gaps", "zero_volume", "unchanged",
+    "first", "last", "warnings", "refused_reason",
 }  # fmt: skip
 
 
