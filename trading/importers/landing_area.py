@@ -44,7 +44,8 @@ class LandingArea:
         report = imported.report
         if report.refused_reason or report.venue is None or report.pair is None or report.timeframe is None:
             raise InvalidCandles(f"{report.path} was refused: {report.refused_reason}")
-        check_price_level(imported, self.source(report.venue, report.timeframe))
+        stored = self.source(report.venue, report.timeframe)
+        check_price_level(imported, stored, stored.pairs())
         folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
         series = folder / f"{_file_name(report.format)}{SUFFIX}"
         with _writing_to(folder), _lock(folder):

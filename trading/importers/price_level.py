@@ -5,28 +5,29 @@ A pair has one price at one time, and three pairs among three assets agree: XRP/
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import polars as pl
 
 from trading.errors import InvalidCandles
 from trading.importers.import_report import ImportedFile
 from trading.market import Pair
-
-if TYPE_CHECKING:
-    from trading.importers.landing_area import ImportedCandles
+from trading.ports import CandleSource
 
 MAX_SAME_TIME = 1.5  # ratio at one time: vendors of a venue differ by 1 %, triangles by a few in a crash
 MAX_NEIGHBOURS = 100.0  # ratio of the nearest candles apart in time: Bitcoin took three years for it
 NEIGHBOURS = 24  # candles whose median counts: a single flash low says nothing
 
 
-def check_price_level(imported: ImportedFile, stored: "ImportedCandles") -> None:
-    """Raise InvalidCandles where the prices contradict the pair's stored candles, or a triangle with other pairs."""
+def check_price_level(imported: ImportedFile, stored: CandleSource, pairs: Sequence[Pair]) -> None:
+    """Raise InvalidCandles where the prices contradict those that the pair has, or makes in a triangle with others.
+
+    `pairs` are those that are stored.
+    """
     pair = cast(Pair, imported.report.pair)
-    if pair in stored.pairs():
+    if pair in pairs:
         _check_own_level(imported, stored.candles(pair, *stored.span(pair)))
-    for detour in _detours(pair, stored.pairs()):
+    for detour in _detours(pair, pairs):
         _check_triangle(imported, stored, pair, detour)
 
 
@@ -70,7 +71,7 @@ def _detours(pair: Pair, stored: Sequence[Pair]) -> Iterator[tuple[Pair, Pair]]:
 
 
 def _check_triangle(
-    imported: ImportedFile, stored: "ImportedCandles", pair: Pair, detour: tuple[Pair, Pair]
+    imported: ImportedFile, stored: CandleSource, pair: Pair, detour: tuple[Pair, Pair]
 ) -> None:
     first, second = detour
     joined = imported.candles.select("open_time", pl.col("close").log().alias(str(pair)))
