@@ -1,8 +1,9 @@
 """Track records: how good every model's votes were on a day, counting only outcomes that are known."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
 
 import dagster as dg
 import numpy as np
@@ -13,15 +14,17 @@ from assets.metadata_tables import markdown_table
 from assets.news import news_sentiment
 from assets.partitions import DAYS, days
 from assets.policies import ppo_policy
+from ml.agents.analyst import analyst_votes
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
+from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
 from ml.scoring import (
-    DayOutcomes,
     ModelScore,
-    analyst_votes,
-    day_outcomes,
+    Outcomes,
+    Votes,
+    known_outcomes,
     policy_votes,
     score_votes,
     technical_votes,
@@ -58,54 +61,80 @@ def model_performance(
     performance_store: dg.ResourceParam[PerformanceStore],
 ) -> None:
     """Score every model per pair and day: votes, hit rate, return and cost, in shadow mode (no order is placed)."""
-    scorer = ShadowScorer(input_reader.market, feature_store, policies, rules)
-    for key in sorted(context.partition_keys):
-        start, end = days([key])
-        rows = [
-            {"pair": str(pair), "mode": "shadow", **asdict(each)}
-            for pair in input_reader.market.universe.pairs
-            for each in scorer.scores(pair, start, end, costs[pair])
-        ]
-        performance_store.replace_day(start.date(), rows)
-        context.add_asset_metadata(_metadata(rows), partition_key=key)
-    context.log.info(f"scored {len(context.partition_keys)} days")
+    scorer = ShadowScorer(input_reader.market, feature_store, policies, rules, costs)
+    for month, keys in groupby(sorted(context.partition_keys), key=lambda key: key[:7]):
+        scores = scorer.score(list(keys))
+        for day, rows in scores.items():
+            performance_store.replace_day(date.fromisoformat(day), rows)
+            context.add_asset_metadata(_metadata(rows), partition_key=day)
+        context.log.info(f"scored {len(scores)} days of {month}")
 
 
+@dataclass(frozen=True, slots=True)
 class ShadowScorer:
-    """Scores the votes of every model on the candles of a past day; no order is placed."""
+    """Scores the votes of every model on the candles of past days; no order is placed."""
 
-    def __init__(
-        self, market: MarketReader, feature_store: TableStore, policies: PolicyRegistry, rules: DecisionRules
-    ) -> None:
-        self._market, self._features, self._policies, self._rules = (
-            market,
-            feature_store,
-            policies,
-            rules,
-        )
+    market: MarketReader
+    features: TableStore
+    policies: PolicyRegistry
+    rules: DecisionRules
+    costs: Mapping[Pair, Costs]
 
-    def scores(self, pair: Pair, start: datetime, end: datetime, costs: Costs) -> Iterator[ModelScore]:
-        """Yield one score per model; none when no candle of the day has a known outcome."""
-        day = self._day_of_outcomes(pair, start, end)
-        if day.rows.is_empty():
-            return
-        yield score_votes("technical", technical_votes(day, self._rules.signals), day.returns, costs)
-        yield score_votes(
-            "analyst",
-            analyst_votes(day, lambda at: self._market.sentiment(pair, at), self._rules.analyst),
-            day.returns,
-            costs,
-        )
-        yield score_votes("buy_and_hold", np.ones_like(day.returns), day.returns, costs)
+    def score(self, keys: Sequence[str]) -> dict[str, list[dict[str, object]]]:
+        """Score days of one month: for each a row per pair and model, none where no outcome is known.
+
+        Candles, features and news are read once per pair, and every model votes on the whole table.
+        """
+        rows: dict[str, list[dict[str, object]]] = {key: [] for key in keys}
+        for pair in self.market.universe.pairs:
+            start, end = days(keys)
+            outcomes = self._outcomes(pair, start, end)
+            if outcomes.rows.is_empty():
+                continue
+            votes = self._votes(pair, outcomes)
+            policy = self._policy(pair, month_of(start))
+            for key in keys:
+                inside = outcomes.within(*days([key]))
+                rows[key] += [
+                    {"pair": str(pair), "mode": "shadow", **asdict(score)}
+                    for score in _scores(outcomes, votes, policy, inside, costs=self.costs[pair])
+                ]
+        return rows
+
+    def _outcomes(self, pair: Pair, start: datetime, end: datetime) -> Outcomes:
+        candles = self.market.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
+        earliest = start - self.market.universe.timeframe.duration  # the candle that closes at midnight
+        return known_outcomes(candles, self.features.between(pair, earliest, end), start, end)
+
+    def _votes(self, pair: Pair, outcomes: Outcomes) -> dict[str, Votes]:
+        sentiments = self.market.sentiments(pair, outcomes.rows["close_time"])
+        return {
+            "technical": technical_votes(outcomes, self.rules.signals),
+            "analyst": analyst_votes(sentiments, self.rules.analyst),
+            "buy_and_hold": np.ones_like(outcomes.returns),
+        }
+
+    def _policy(self, pair: Pair, month: date) -> Policy | None:
+        """Return the policy tested in that month: a policy is only scored where it has not learned."""
         try:
-            policy = self._policies.bundle(pair, month_of(start))
+            return self.policies.bundle(pair, month)
         except NotStored:
-            return  # no fold tests on this month: a policy is only scored where it has not learned
-        yield score_votes(f"ppo {policy.policy_id}", policy_votes(day, policy), day.returns, costs)
+            return None
 
-    def _day_of_outcomes(self, pair: Pair, start: datetime, end: datetime) -> DayOutcomes:
-        candles = self._market.candles.between(pair, start - ONE_DAY, end + ONE_DAY)
-        return day_outcomes(candles, self._features.between(pair, start - ONE_DAY, end), start, end)
+
+def _scores(
+    outcomes: Outcomes, votes: Mapping[str, Votes], policy: Policy | None, inside: slice, costs: Costs
+) -> Iterator[ModelScore]:
+    """Score one day; a policy begins it flat."""
+    returns = outcomes.returns[inside]
+    if not len(returns):
+        return
+    for model, each in votes.items():
+        yield score_votes(model, each[inside], returns, costs)
+    if policy is not None:
+        yield score_votes(
+            f"ppo {policy.policy_id}", policy_votes(outcomes.rows[inside], policy), returns, costs
+        )
 
 
 def _metadata(rows: list[dict[str, object]]) -> dict[str, object]:

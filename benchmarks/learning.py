@@ -74,7 +74,7 @@ def policy_inference() -> Iterator[Row]:
 
     torch.set_num_threads(1)
     rows = _rows()
-    policy = _policy(rows)
+    policy = random_policy(Normaliser.fit(rows.features, rows.feature_names))
     modules: list[nn.Module] = []
     for weight, bias in policy.layers:
         linear = nn.Linear(*weight.shape)
@@ -114,17 +114,18 @@ def _market(rows: TrainingData) -> EpisodeMarket:
     return EpisodeMarket.of(rows.features, rows.opens, rows.closes, rows.costs, normaliser, EPISODE)
 
 
-def _policy(rows: TrainingData) -> Policy:
-    """Random weights: what a decision costs does not depend on them."""
+def random_policy(normaliser: Normaliser) -> Policy:
+    """Build a policy of random weights: what a decision costs does not depend on them."""
     random = np.random.default_rng(1)
-    sizes = (FEATURES + 1, *CONFIG.hidden_sizes, 2)
+    sizes = (len(normaliser.names) + 1, *CONFIG.hidden_sizes, 2)
     layers = [
         (random.normal(size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
         for shape in itertools.pairwise(sizes)
     ]
     manifest = object.__new__(Manifest)  # acting reads nothing of it but the names
-    object.__setattr__(manifest, "feature_names", rows.feature_names)
-    return Policy(manifest, Normaliser.fit(rows.features, rows.feature_names), layers)
+    for name, value in (("feature_names", normaliser.names), ("policy_id", "random")):
+        object.__setattr__(manifest, name, value)
+    return Policy(manifest, normaliser, layers)
 
 
 def _dummy(market: EpisodeMarket, environments: int) -> "DummyVecEnv":

@@ -1,20 +1,18 @@
 """Scores of a model's votes against known outcomes: the track record that voting weights are built on."""
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ml.agents.analyst import AnalystRules, analyst_opinion
-from ml.agents.opinions import Action
+from ml.learning.evaluation import decide_exposures
 from ml.learning.policy import Policy
-from ml.sentiment.pair import PairSentiment
 from trading.fills import Costs
-from trading.indicators import FEATURE_NAMES, POLICY_FEATURES
-from trading.signals import SignalRules, technical_signal
+from trading.indicators import POLICY_FEATURES
+from trading.market import TIME
+from trading.signals import SignalRules, signal_table
 
 Votes = npt.NDArray[np.float64]
 
@@ -33,31 +31,38 @@ class ModelScore:
 
 
 @dataclass(frozen=True, slots=True)
-class DayOutcomes:
-    """The decision rows of one day whose outcome is known, and the return that followed each."""
+class Outcomes:
+    """The decision rows of some days whose outcome is known, and the return that followed each."""
 
     rows: pl.DataFrame  # features and close of each candle
     returns: npt.NDArray[np.float64]  # (n,): from the next open to the one after it
 
+    def within(self, start: datetime, end: datetime) -> slice:
+        """Return where the candles closing in [start, end) are."""
+        bounds = pl.Series([start, end], dtype=TIME)
+        first, last = np.searchsorted(self.rows["close_time"].to_numpy(), bounds.to_numpy())
+        return slice(int(first), int(last))
 
-def day_outcomes(
-    candles: pl.DataFrame, features: pl.DataFrame, start: datetime, end: datetime
-) -> DayOutcomes:
+
+def known_outcomes(candles: pl.DataFrame, features: pl.DataFrame, start: datetime, end: datetime) -> Outcomes:
     """Select the candles closing in [start, end) whose features are warm and whose two following opens exist.
 
-    `candles` must reach at least two candles beyond the day where they exist.
+    The second of them must lie within the day after the candle's own: an outage is no outcome of a vote. `candles`
+    must reach a day beyond `end` where they exist.
     """
     following = candles.select(
         "open_time",
         "close",
         outcome=pl.col("open").shift(-2) / pl.col("open").shift(-1) - 1,
+        known=pl.col("open_time").shift(-2),
     )
+    next_midnights = pl.col("close_time").dt.truncate("1d") + timedelta(days=2)
     rows = (
-        features.join(following, on="open_time")
-        .filter(pl.col("close_time") >= start, pl.col("close_time") < end)
+        features.join(following, on="open_time", maintain_order="left")
+        .filter(pl.col("close_time") >= start, pl.col("close_time") < end, pl.col("known") < next_midnights)
         .drop_nulls(["outcome", *POLICY_FEATURES])
     )
-    return DayOutcomes(rows.drop("outcome"), rows["outcome"].to_numpy())
+    return Outcomes(rows.drop("outcome", "known"), rows["outcome"].to_numpy())
 
 
 def score_votes(model: str, votes: Votes, returns: npt.NDArray[np.float64], costs: Costs) -> ModelScore:
@@ -75,30 +80,13 @@ def score_votes(model: str, votes: Votes, returns: npt.NDArray[np.float64], cost
     )
 
 
-def technical_votes(day: DayOutcomes, rules: SignalRules) -> Votes:
-    return np.array([float(technical_signal(row, row["close"], rules).direction.sign) for row in _rows(day)])
+def technical_votes(outcomes: Outcomes, rules: SignalRules) -> Votes:
+    """Return the technical agent's direction after each candle."""
+    signals = signal_table(outcomes.rows, outcomes.rows["close"].to_numpy(), rules)
+    return signals["direction"].cast(pl.Float64).to_numpy()
 
 
-def policy_votes(day: DayOutcomes, policy: Policy) -> Votes:
-    """Return the policy's exposures, each decision starting from the one before."""
-    votes, exposure = [], 0.0
-    for row in _rows(day):
-        exposure = policy.act(row, exposure).exposure
-        votes.append(exposure)
-    return np.array(votes)
-
-
-def analyst_votes(
-    day: DayOutcomes, sentiment_at: Callable[[datetime], PairSentiment | None], rules: AnalystRules
-) -> Votes:
-    """Return the analyst's opinion at each close as a vote; 0 where it abstains."""
-    closes = day.rows["close_time"].to_list()
-    return np.array([_sign(analyst_opinion(sentiment_at(close), close, rules).action) for close in closes])
-
-
-def _sign(action: Action | None) -> float:
-    return {Action.LONG: 1.0, Action.SHORT: -1.0}.get(action, 0.0) if action else 0.0
-
-
-def _rows(day: DayOutcomes) -> Iterator[Mapping[str, float]]:
-    return day.rows.select(*FEATURE_NAMES, "close").iter_rows(named=True)
+def policy_votes(rows: pl.DataFrame, policy: Policy) -> Votes:
+    """Return the policy's exposures, flat before the first row and each decision starting from the one before."""
+    policy.check_features(rows.columns)
+    return decide_exposures(policy, rows.select(policy.feature_names).cast(pl.Float64).to_numpy())[0]

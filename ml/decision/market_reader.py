@@ -10,6 +10,7 @@ import polars as pl
 
 from ml.sentiment.assets import quote_is_crypto
 from ml.sentiment.pair import PairSentiment, pair_sentiment
+from ml.sentiment.pair_history import pair_sentiments
 from trading.correlation import correlation
 from trading.errors import NotStored
 from trading.fills import Costs
@@ -110,6 +111,13 @@ class MarketReader:
         base, quote = (self.news.sentiment(asset, at - NEWS_HORIZON, at) for asset in (pair.base, pair.quote))
         rows_quote = quote if quote_is_crypto(pair) else None
         return pair_sentiment(base, rows_quote, at, self.sentiment_half_life_hours)
+
+    def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
+        """Return what `sentiment` says at each of `times` (ascending) as SENTIMENT_AT_SCHEMA; news are read once."""
+        first, last = times[0] - NEWS_HORIZON, times[-1]
+        base, quote = (self.news.sentiment(asset, first, last) for asset in (pair.base, pair.quote))
+        rows_quote = quote if quote_is_crypto(pair) else None
+        return pair_sentiments(base, rows_quote, times, NEWS_HORIZON, self.sentiment_half_life_hours)
 
     def window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         """Return up to `rows` of the newest candles that had closed by `until`. Raises NotStored without one."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -76,6 +76,14 @@ class Policy:
         logits = self._logits(observe(features, exposure, self.normaliser)).astype(np.float64)
         return np.asarray(1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1])))
 
+    def check_features(self, known: Collection[str]) -> None:
+        """Raise InvalidBundle unless every feature that the policy reads is known."""
+        if missing := [name for name in self.manifest.feature_names if name not in known]:
+            raise InvalidBundle(
+                f"policy {self.policy_id} was trained on features that are not there: {', '.join(missing)}; "
+                "train and promote a policy on the current features"
+            )
+
     def _logits(self, observations: Observations) -> npt.NDArray[np.float32]:
         activations = observations  # `dot` and not `@`, which takes twice as long on one row
         for weight, bias in self.layers[:-1]:
@@ -92,11 +100,7 @@ class Policy:
                     f"policy {self.policy_id} reads {len(names)} features, got shape {features.shape}"
                 )
             return features[np.newaxis]
-        if missing := [name for name in names if name not in features]:
-            raise InvalidBundle(
-                f"policy {self.policy_id} was trained on features that are not there: {', '.join(missing)}; "
-                "train and promote a policy on the current features"
-            )
+        self.check_features(features)
         # An unknown (None) becomes NaN, which `observe` refuses by name.
         return np.array([[features[name] for name in names]], dtype=np.float64)
 

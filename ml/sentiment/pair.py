@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ml.news.articles import article_excerpt
 from ml.sentiment.assets import find_assets
 from trading.errors import InvalidValue, ModelUnreachable
 from trading.ports import SENTIMENT_SCHEMA
+
+Array = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]  # microseconds since 1970 UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,32 +98,51 @@ def pair_sentiment(
     base's and the difference clipped to -1 .. 1. One of the two without an article counts as 0; both without
     is None: the absence of news is not a neutral opinion.
     """
-    if not (math.isfinite(half_life_hours) and half_life_hours > 0):
-        raise InvalidValue(f"half_life_hours must be a finite number above 0, not {half_life_hours}")
-    half_life = timedelta(hours=half_life_hours)
+    half_life = half_life_microseconds(half_life_hours)
     base = rows_base.filter(pl.col("known_at") < now)
     quote = rows_base.clear() if rows_quote is None else rows_quote.filter(pl.col("known_at") < now)
     rows = pl.concat([base, quote])
     if rows.is_empty():
         return None
-    difference = _mean(base, "score", half_life) - _mean(quote, "score", half_life)
+    times = known_times(rows)
     return PairSentiment(
-        score=max(-1.0, min(1.0, difference)),
-        confidence=min(1.0, _mean(rows, "confidence", half_life)),
+        score=score_difference(
+            known_times(base),
+            base["score"].to_numpy(),
+            known_times(quote),
+            quote["score"].to_numpy(),
+            half_life=half_life,
+        ),
+        confidence=min(1.0, _mean(times, rows["confidence"].to_numpy(), half_life)),
         articles=rows["article_id"].n_unique(),
         newest_known_at=max(rows["known_at"].to_list()),
         model=" + ".join(sorted(rows["model"].unique())),
     )
 
 
-def _mean(rows: pl.DataFrame, column: str, half_life: timedelta) -> float:
-    """Weighted by age; 0 without rows. Ages from the newest row have the ratios of those from `now`."""
-    if rows.is_empty():
+def score_difference(
+    base: Times, base_scores: Array, quote: Times, quote_scores: Array, *, half_life: float
+) -> float:
+    difference = _mean(base, base_scores, half_life) - _mean(quote, quote_scores, half_life)
+    return max(-1.0, min(1.0, difference))
+
+
+def _mean(times: Times, values: Array, half_life: float) -> float:
+    """Weigh by age; 0 without rows. Ages from the newest row have the ratios of those from `now`."""
+    if not times.size:
         return 0.0
-    times = rows["known_at"].to_list()
-    newest = max(times)
-    weights = [0.5 ** ((newest - time) / half_life) for time in times]
-    return math.fsum(w * x for w, x in zip(weights, rows[column], strict=True)) / math.fsum(weights)
+    weights = np.array([0.5**age for age in ((times.max() - times) / half_life).tolist()])
+    return math.fsum((weights * values).tolist()) / math.fsum(weights.tolist())
+
+
+def known_times(rows: pl.DataFrame) -> Times:
+    return rows["known_at"].dt.epoch("us").to_numpy()
+
+
+def half_life_microseconds(half_life_hours: float) -> float:
+    if not (math.isfinite(half_life_hours) and half_life_hours > 0):
+        raise InvalidValue(f"half_life_hours must be a finite number above 0, not {half_life_hours}")
+    return timedelta(hours=half_life_hours) / timedelta(microseconds=1)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

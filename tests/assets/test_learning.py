@@ -1,10 +1,11 @@
 """One small fold through Dagster: trained in its own process, tested, judged, scored; then known again."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from assets.features import features
@@ -14,9 +15,9 @@ from assets.policies import champion_policy, evaluations_are_sane, policy_evalua
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
-from tests.doubles.stores import MemoryJournal, MemoryPerformance, MemoryPromotions, MemoryTable
+from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
-from tests.ml.decision.decision_world import COSTS, input_reader
+from tests.ml.decision.decision_world import COSTS, input_reader, with_market
 from tests.ml.decision.trading_day import RULES
 from trading.errors import NotStored
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
@@ -57,7 +58,7 @@ class Harness:
         }  # fmt: skip
 
     def run(
-        self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None
+        self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None, **resources: Any
     ) -> dg.ExecuteInProcessResult:
         tags = (
             {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}
@@ -67,7 +68,11 @@ class Harness:
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
             return dg.materialize(
-                list(assets), instance=instance, partition_key=key, tags=tags, resources=self.resources
+                list(assets),
+                instance=instance,
+                partition_key=key,
+                tags=tags,
+                resources=self.resources | resources,
             )
 
 
@@ -137,6 +142,39 @@ def test_every_model_is_scored_and_the_policy_only_in_its_test_month(harness: Ha
     assert april == {"technical", "analyst", "buy_and_hold"}
     assert may - april == {f"ppo {harness.policies.bundle(PAIR, date(2024, 5, 1)).policy_id}"}
     assert all(row["candles"] > 0 for row in rows)
+
+
+def test_the_scores_of_a_day_are_those_of_its_votes_one_by_one(harness: Harness) -> None:
+    """The policy decides candle by candle from the exposure before; the first decision of a day starts flat."""
+    day, policy = datetime(2024, 5, 2, tzinfo=UTC), harness.policies.bundle(PAIR, date(2024, 5, 1))
+    harness.run(model_performance, span=("2024-05-01", "2024-05-03"))
+    rows = harness.features.between(PAIR, day - timedelta(hours=4), day + timedelta(hours=20))
+    opens = harness.candles.between(PAIR, day, day + timedelta(days=2))["open"].to_list()
+    outcomes = [opens[number + 1] / opens[number] - 1 for number in range(6)]
+    exposure, traded, votes = 0.0, 0.0, []
+    for row in rows.iter_rows(named=True):
+        before, exposure = exposure, policy.act(row, exposure).exposure
+        traded += abs(exposure - before)
+        votes.append(exposure)
+    [stored] = [
+        row for row in harness.performance.read(day.date(), date(2024, 5, 3)) if "ppo" in row["model"]
+    ]
+    assert (stored["candles"], stored["votes"]) == (6, sum(votes))
+    earned = sum(vote * outcome for vote, outcome in zip(votes, outcomes, strict=True))
+    assert stored["pnl"] == pytest.approx(earned - traded * COSTS.per_side)
+
+
+def test_news_are_read_once_per_asset_and_not_at_every_candle(harness: Harness) -> None:
+    asked: list[str] = []
+
+    class Counting(MemoryNews):
+        def sentiment(self, asset: str, start: datetime, end: datetime) -> pl.DataFrame:
+            asked.append(asset)
+            return super().sentiment(asset, start, end)
+
+    reader = with_market(harness.resources["input_reader"], news=Counting())
+    harness.run(model_performance, span=("2024-05-01", "2024-05-10"), input_reader=reader)
+    assert sorted(asked) == ["BTC", "USDT"]
 
 
 def test_a_training_process_that_dies_leaves_no_policy_and_says_what_to_do(

@@ -1,23 +1,23 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
-from ml.scoring import DayOutcomes, analyst_votes, day_outcomes, score_votes, technical_votes
-from ml.sentiment.pair import PairSentiment
+from ml.scoring import Outcomes, known_outcomes, score_votes, technical_votes
 from tests.ml.decision.trading_day import RISING, RULES, candles
 from trading.fills import Costs
 from trading.indicators import feature_table
 from trading.market import Timeframe
+from trading.signals import technical_signal
 
-FREE = Costs(0.0, 0.0, 0.0)
 COSTLY = Costs(0.0026, 0.0001, 0.0002)
 
 
-def day(rows: int = 1001, last_hours: int = 24) -> DayOutcomes:
-    table = candles(RISING, rows)
+def day(table: pl.DataFrame | None = None, last_hours: int = 24) -> Outcomes:
+    table = candles(RISING, 1001) if table is None else table
     end = table["close_time"][-1]
-    return day_outcomes(
+    return known_outcomes(
         table, feature_table(table, Timeframe.H1), end - timedelta(hours=last_hours), end + timedelta(hours=1)
     )
 
@@ -35,12 +35,25 @@ def test_candles_whose_outcome_is_not_known_yet_are_not_scored() -> None:
     assert day().rows["open_time"][-1] == table["open_time"][-3]
 
 
+def test_what_follows_an_outage_of_days_is_no_outcome_of_the_vote_before_it() -> None:
+    table = candles(RISING, 1001)
+    outage = table.filter(~pl.int_range(pl.len()).is_between(930, 989))  # 60 hours
+    scored = day(outage, last_hours=200).rows["open_time"]
+    before = table["open_time"][929]
+    assert before - timedelta(hours=2) in scored
+    assert before not in scored
+    assert table["open_time"][990] in scored
+
+
+def test_a_day_is_a_slice_of_the_candles_that_close_in_it() -> None:
+    found = day(last_hours=72)
+    start = found.rows["close_time"][10]
+    part = found.rows[found.within(start, start + timedelta(hours=24))]
+    assert part["close_time"].to_list() == [start + hour * timedelta(hours=1) for hour in range(24)]
+
+
 def test_rows_in_warm_up_are_not_scored() -> None:
-    table = candles(RISING, rows=150)  # SMA 200 is never warm
-    found = day_outcomes(
-        table, feature_table(table, Timeframe.H1), table["close_time"][0], table["close_time"][-1]
-    )
-    assert found.rows.is_empty()
+    assert day(candles(RISING, rows=150), last_hours=150).rows.is_empty()  # SMA 200 is never warm
 
 
 def test_a_vote_that_the_market_proved_right_is_a_hit_and_its_cost_is_paid_once() -> None:
@@ -56,17 +69,12 @@ def test_a_model_that_never_votes_has_no_hit_rate_and_earns_nothing() -> None:
     assert (result.votes, result.hit_rate, result.mean_return, result.pnl) == (0, None, None, 0.0)
 
 
-def test_the_technical_agent_votes_with_a_clear_trend() -> None:
-    votes = technical_votes(day(), RULES.signals)
-    assert votes.mean() > 0.8
-
-
-def test_the_analyst_does_not_vote_when_the_news_is_too_old() -> None:
-    found = day()
-    newest = datetime(2023, 1, 1, tzinfo=UTC)
-    old = PairSentiment(0.9, 0.9, 2, newest, "m")
-    assert not analyst_votes(found, lambda _: old, RULES.analyst).any()
-    assert not analyst_votes(found, lambda _: None, RULES.analyst).any()
-    fresh = analyst_votes(found, lambda at: PairSentiment(-0.9, 0.9, 2, at, "m"), RULES.analyst)
-    assert (fresh == -1).all()
-    assert score_votes("analyst", fresh, found.returns, FREE).votes == len(found.returns)
+def test_the_technical_agent_votes_with_a_clear_trend_as_it_does_on_each_candle_alone() -> None:
+    found = day(last_hours=300)
+    votes = technical_votes(found, RULES.signals)
+    alone = [
+        technical_signal(row, row["close"], RULES.signals).direction.sign
+        for row in found.rows.iter_rows(named=True)
+    ]
+    assert votes.tolist() == alone
+    assert votes[-24:].mean() > 0.8

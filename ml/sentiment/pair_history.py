@@ -1,0 +1,60 @@
+"""The tone of a pair's news at many moments, for whole tables of candles."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml.sentiment.pair import half_life_microseconds, known_times, score_difference
+from trading.market import TIME
+
+SENTIMENT_AT_SCHEMA = pl.Schema(
+    {
+        "at": TIME,
+        "score": pl.Float64(),  # these are null where no article was known
+        "articles": pl.Int64(),
+        "newest_known_at": TIME,
+    }
+)
+
+
+def pair_sentiments(
+    rows_base: pl.DataFrame,
+    rows_quote: pl.DataFrame | None,
+    times: pl.Series,
+    horizon: timedelta,
+    half_life_hours: float,
+) -> pl.DataFrame:
+    """Compute `pair_sentiment` at each of `times` (n,) of the rows known in the `horizon` before; all are sorted.
+
+    It changes only when an article becomes known or leaves the horizon: one computation serves all times between.
+    Returns SENTIMENT_AT_SCHEMA, one row per time.
+    """
+    half_life = half_life_microseconds(half_life_hours)
+    rows = pl.concat([rows_base, rows_base.clear() if rows_quote is None else rows_quote])
+    known_at, scores = known_times(rows), rows["score"].to_numpy()
+    articles = rows["article_id"].rank("dense").to_numpy()
+    base, quote = known_at[: rows_base.height], known_at[rows_base.height :]
+    moments = times.dt.epoch("us").to_numpy()
+    first_moments = moments - horizon // timedelta(microseconds=1)
+    bounds = [np.searchsorted(each, ends) for each in (base, quote) for ends in (first_moments, moments)]
+    windows, places = np.unique(np.stack(bounds, axis=1), axis=0, return_inverse=True)
+
+    def tone(base_start: int, base_end: int, quote_start: int, quote_end: int) -> tuple[Any, ...]:
+        own, other = (
+            slice(base_start, base_end),
+            slice(len(base) + quote_start, len(base) + quote_end),
+        )
+        known = np.concatenate([known_at[own], known_at[other]])
+        if not known.size:
+            return None, None, None
+        score = score_difference(
+            known_at[own], scores[own], known_at[other], scores[other], half_life=half_life
+        )
+        return score, np.unique(np.concatenate([articles[own], articles[other]])).size, known.max()
+
+    tones = [tone(*window) for window in windows.tolist()]
+    columns = {"score": pl.Float64(), "articles": pl.Int64(), "newest_known_at": pl.Int64()}
+    table = pl.DataFrame(tones, columns, orient="row")[places.ravel()]
+    return table.select(times.alias("at"), *columns).cast(SENTIMENT_AT_SCHEMA)
