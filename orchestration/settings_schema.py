@@ -149,6 +149,7 @@ class KrakenSettings(Section):
 class DagsterSettings(Section):
     host: str
     port: int = Field(ge=1, le=65535)
+    allowed_hosts: tuple[str, ...]
 
 
 class Settings(Section):

@@ -45,7 +45,7 @@ def _compose_config(password: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "POSTGRES_PASSWORD": password},
+        env={**os.environ, "POSTGRES_PASSWORD": password, "MARKETLOOM_UI_TOKEN": "secret"},
     )
 
 
