@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from streaming.sandbox.admin import Admin
+from streaming.sandbox.browser_guard import browser_guard
 from streaming.sandbox.config import SandboxConfig
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.store import ExchangeStore
@@ -84,7 +85,7 @@ class SandboxServer:
                 self._opening.source, clock, exchange.apply, exchange.elapse, api.wait_for_clients
             )
             admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
-            application = web.Application()
+            application = web.Application(middlewares=[browser_guard(self._config.host)])
             application.add_routes(
                 routes(gateway, keys, faults, self._opening.terms, self._opening.quote, time.time)
             )
