@@ -32,7 +32,7 @@ def cost_decimals(instrument: Instrument) -> int:
 
 def _decimals(increment: Decimal) -> int:
     """0.10 has one, 5 has none."""
-    return max(0, -int(increment.normalize().as_tuple().exponent))
+    return max(0, -int(increment.normalize(_WIDE).as_tuple().exponent))
 
 
 # --- text, as REST has it --------------------------------------------------------------------------------------
@@ -41,6 +41,13 @@ def _decimals(increment: Decimal) -> int:
 def format_fixed(amount: Decimal, decimals: int) -> str:
     """Write exactly so many decimals; what lies beyond is rounded to even."""
     return format(amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN, _WIDE), "f")
+
+
+def format_whole(amount: Decimal, decimals: int) -> str:
+    """Write at least so many decimals, and as many more as the amount has: nothing is rounded."""
+    return (
+        format_fixed(amount, max(decimals, _decimals(amount))) if amount else format_fixed(amount, decimals)
+    )
 
 
 def format_short(amount: Decimal) -> str:

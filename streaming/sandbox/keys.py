@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS keys (
     secret TEXT NOT NULL,
     account TEXT NOT NULL,
     permissions TEXT NOT NULL,
-    nonce TEXT NOT NULL DEFAULT ''
+    nonce TEXT NOT NULL DEFAULT '',
+    created INTEGER NOT NULL DEFAULT 0
 ) STRICT
 """
 
@@ -40,6 +41,7 @@ class Permission(StrEnum):
     QUERY_FUNDS = "query-funds"
     QUERY_OPEN = "query-open-trades"
     QUERY_CLOSED = "query-closed-trades"
+    QUERY_LEDGER = "query-ledger"
     MODIFY = "modify-trades"  # create and modify orders
     CANCEL = "close-trades"
     WEBSOCKET = "access-websockets"
@@ -54,6 +56,8 @@ class ApiKey:
     secret: str  # base64, as Kraken gives it out
     account: str
     permissions: frozenset[Permission]
+    created: int = 0  # server time, seconds since 1970
+    nonce: str = ""  # the newest
 
     def __repr__(self) -> str:
         return f"ApiKey({self.key!r}, account={self.account!r})"  # a secret has no place in a log
@@ -97,6 +101,7 @@ class Keys:
             secret=base64.b64encode(secrets.token_bytes(64)).decode(),
             account=account,
             permissions=frozenset(permissions),
+            created=int(self._server()),
         )
         self.add(issued)
         return issued
@@ -104,9 +109,9 @@ class Keys:
     def add(self, key: ApiKey) -> None:
         """Accept a key made elsewhere. InvalidValue when it is known already or its secret is not base64."""
         signature("", "", b"", key.secret)
-        row = (key.key, key.secret, key.account, ",".join(sorted(key.permissions)))
+        row = (key.key, key.secret, key.account, ",".join(sorted(key.permissions)), key.created)
         with self._file() as database:
-            statement = "INSERT OR IGNORE INTO keys (key, secret, account, permissions) VALUES (?, ?, ?, ?)"
+            statement = "INSERT OR IGNORE INTO keys (key, secret, account, permissions, created) VALUES (?, ?, ?, ?, ?)"
             if database.execute(statement, row).rowcount != 1:
                 raise InvalidValue(f"API key {key.key!r} is known already: revoke it first")
 
@@ -118,7 +123,9 @@ class Keys:
     def keys(self, account: str | None = None) -> tuple[ApiKey, ...]:
         """Return all keys, or those of one account, in the order in which they were issued."""
         with self._file() as database:
-            rows = database.execute("SELECT key, secret, account, permissions FROM keys ORDER BY rowid")
+            rows = database.execute(
+                "SELECT key, secret, account, permissions, created, nonce FROM keys ORDER BY rowid"
+            )
             known = tuple(_api_key(row) for row in rows)
         return tuple(key for key in known if account in (None, key.account))
 
@@ -135,7 +142,7 @@ class Keys:
 
         A nonce is used up as soon as the signature is right, whatever becomes of the request.
         """
-        known = self._find_key(key)
+        known = self.known(key)
         expected = signature(path, nonce, body, known.secret)
         if not (signed.isascii() and hmac.compare_digest(expected, signed)):
             raise Refused("EAPI:Invalid signature")
@@ -144,6 +151,17 @@ class Keys:
         if wanted and not wanted & known.permissions:
             raise Refused("EGeneral:Permission denied")
         return known.account
+
+    def known(self, key: str) -> ApiKey:
+        """Return the key with this name; raise Refused when there is none."""
+        if not key.isascii():  # a header may carry what is no text at all
+            raise Refused("EAPI:Invalid key")
+        with self._file() as database:
+            query = "SELECT key, secret, account, permissions, created, nonce FROM keys WHERE key = ?"
+            row = database.execute(query, (key,)).fetchone()
+        if row is None:
+            raise Refused("EAPI:Invalid key")
+        return _api_key(row)
 
     def token(self, account: str) -> str:
         """Issue a token for the WebSocket, to be used within 900 seconds of server time."""
@@ -176,16 +194,6 @@ class Keys:
         now = self._server()
         for token in [name for name, it in self._tokens.items() if it.expires < now and not it.subscriptions]:
             del self._tokens[token]
-
-    def _find_key(self, key: str) -> ApiKey:
-        if not key.isascii():  # a header may carry what is no text at all
-            raise Refused("EAPI:Invalid key")
-        with self._file() as database:
-            query = "SELECT key, secret, account, permissions FROM keys WHERE key = ?"
-            row = database.execute(query, (key,)).fetchone()
-        if row is None:
-            raise Refused("EAPI:Invalid key")
-        return _api_key(row)
 
     def _use_nonce(self, key: str, nonce: str) -> None:
         if not (nonce.isascii() and nonce.isdigit() and len(nonce) <= NONCE_DIGITS):
@@ -220,6 +228,8 @@ def _open_database(store: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")  # a nonce survives this process, not a power cut
         database.execute(SCHEMA)
+        if "created" not in {row[1] for row in database.execute("PRAGMA table_info(keys)")}:
+            database.execute("ALTER TABLE keys ADD COLUMN created INTEGER NOT NULL DEFAULT 0")
         database.commit()
     except sqlite3.Error as error:
         with closing(database):
@@ -233,7 +243,7 @@ def _unreadable(store: Path, error: sqlite3.Error) -> UnreadableFile:
     return UnreadableFile(f"{store}: {error}; move it away and issue the API keys again")
 
 
-def _api_key(row: tuple[str, str, str, str]) -> ApiKey:
-    key, secret, account, permissions = row
+def _api_key(row: tuple[str, str, str, str, int, str]) -> ApiKey:
+    key, secret, account, permissions, created, nonce = row
     granted = frozenset(Permission(name) for name in permissions.split(",") if name)
-    return ApiKey(key, secret, account, granted)
+    return ApiKey(key, secret, account, granted, created, nonce.lstrip("0"))

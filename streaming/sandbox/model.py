@@ -45,6 +45,14 @@ class TimeInForce(StrEnum):
     GTD = "GTD"
 
 
+class SelfTrade(StrEnum):
+    """What ends when an order would trade with one of the same account; the arriving order says it."""
+
+    CANCEL_NEWEST = "cancel-newest"  # the order that arrives
+    CANCEL_OLDEST = "cancel-oldest"  # the order that rests: the other goes on behind it
+    CANCEL_BOTH = "cancel-both"
+
+
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})  # never rest
 
 
@@ -112,6 +120,12 @@ class NewOrder:
     client_order_id: str = ""
     user_reference: int = 0
     close: CloseOrder | None = None
+    fee_in_base: bool = False  # else in quote currency
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
+
+    @property
+    def fee_asset(self) -> str:
+        return self.pair.base if self.fee_in_base else self.pair.quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +145,9 @@ class ExchangeOrder:
     entered: float  # server time, seconds since 1970: rate counters and queue ages are counted from it
     filled: Decimal = Decimal(0)  # base currency
     cost: Decimal = Decimal(0)  # quote currency
-    fee: Decimal = Decimal(0)  # quote currency
+    fee: Decimal = Decimal(0)  # of the asset that the request prefers
     parent_id: str = ""  # the order whose close this is
+    amend_id: str = ""  # of the newest amendment
 
     @property
     def remaining(self) -> Decimal:
@@ -157,11 +172,16 @@ class ExchangeFill:
     price: Decimal
     quantity: Decimal
     cost: Decimal
-    fee: Decimal  # quote currency
+    fee: Decimal  # of `fee_asset`
     margin: Decimal  # quote currency; 0 on spot
     maker: bool
     at: datetime  # market time
     leverage: int = 1  # of the order, also where the fill only closed
+    fee_in_base: bool = False
+
+    @property
+    def fee_asset(self) -> str:
+        return self.pair.base if self.fee_in_base else self.pair.quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +210,15 @@ class BookView:
 
     bids: tuple[BookLevel, ...]
     asks: tuple[BookLevel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Best bid and ask from some time on."""
+
+    at: datetime  # market time
+    bid: Decimal
+    ask: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +295,7 @@ class ExecType(StrEnum):
     CANCELED = "canceled"
     EXPIRED = "expired"
     AMENDED = "amended"
+    RESTATED = "restated"  # amended by the engine itself
     STATUS = "status"  # triggered, or its trailing trigger moved
 
 
@@ -280,11 +310,13 @@ class OrderChanged:
 class BalanceChanged:
     account: str
     asset: str
-    amount: Decimal  # of the change
+    amount: Decimal  # of the change, after the fee
     balance: Decimal  # after it
     kind: str  # trade, margin, rollover, deposit
     reference: str  # execution or order id
     at: datetime  # market time
+    fee: Decimal = Decimal(0)  # that is in `amount`
+    entry_id: str = ""  # LXXXXX-XXXXX-XXXXXX
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The way of an order from either API into the trading engine: rate counters, latency, deadline, market status."""
 
 import asyncio
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,24 @@ REST_WINDOW = DeadlineWindow(2.0, 60.0)  # docs.kraken.com, Add Order
 WEBSOCKET_WINDOW = DeadlineWindow(0.5, 60.0)  # docs.kraken.com, add_order
 
 
+class Line:
+    """The way of one connection's requests to the engine: none overtakes an earlier one, whatever its latency."""
+
+    def __init__(self) -> None:
+        self._newest: asyncio.Event | None = None  # set once the newest request has arrived
+
+    async def travel(self, seconds: float) -> None:
+        before, arrived = self._newest, asyncio.Event()
+        self._newest = arrived
+        try:
+            if seconds > 0:
+                await asyncio.sleep(seconds)
+            if before is not None:
+                await before.wait()
+        finally:
+            arrived.set()
+
+
 class OrderGateway:
     """All calls raise Refused with Kraken's words; what was counted stays counted, also when it is refused later."""
 
@@ -43,6 +62,13 @@ class OrderGateway:
         self._faults = faults
         self._latency = latency
         self._server = server
+        self._line: Line | None = None
+
+    def for_connection(self) -> "OrderGateway":
+        """Return this gateway for one connection, whose requests reach the engine in the order in which they come."""
+        own = copy.copy(self)
+        own._line = Line()
+        return own
 
     async def add(
         self,
@@ -94,19 +120,36 @@ class OrderGateway:
         amendment: Amendment,
         deadline: datetime | None = None,
         window: DeadlineWindow = REST_WINDOW,
+        pair: Pair | None = None,
     ) -> ExchangeOrder:
-        """Cancel the order and place it anew: the order that is returned has another id."""
+        """Cancel the order, of this pair if one is named, and place it anew: the order returned has another id."""
         order = await self._before_change(account, amendment, "edit", deadline, window)
+        if pair not in (None, order.request.pair):
+            raise Refused("EGeneral:Invalid arguments:symbol")
         _check_editable(order, amendment.quantity)
         return self.exchange.edit(account, amendment)
 
     async def cancel(self, account: str, reference: Reference) -> list[ExchangeOrder]:
         """Cancel every order that bears the reference, and return them."""
-        for order in self.find_orders(account, reference):
-            self.rates.order(account, order.request.pair, "cancel", self._age(order))
+        [cancelled] = await self.cancel_each(account, [reference])
+        if isinstance(cancelled, Refused):
+            raise cancelled
+        return cancelled
+
+    async def cancel_each(
+        self, account: str, references: Sequence[Reference]
+    ) -> list[list[ExchangeOrder] | Refused]:
+        """Cancel what each reference names; they arrive together, and one that is refused keeps out no other."""
         await self._travel()
-        self._check_open()
-        return self.exchange.cancel(account, reference.name, reference.kinds)
+        return [self._cancel_one(account, reference) for reference in references]
+
+    async def cancel_batch(self, account: str, references: Sequence[Reference]) -> int:
+        """Return how many orders were cancelled; raise Refused when that is none of them."""
+        answers = await self.cancel_each(account, references)
+        refusals = [each for each in answers if isinstance(each, Refused)]
+        if len(refusals) == len(answers):
+            raise refusals[0]
+        return sum(len(each) for each in answers if not isinstance(each, Refused))
 
     async def cancel_all(self, account: str) -> int:
         """Cancel all orders, and return their count."""
@@ -140,6 +183,15 @@ class OrderGateway:
         except Refused as refusal:
             return refusal
 
+    def _cancel_one(self, account: str, reference: Reference) -> list[ExchangeOrder] | Refused:
+        try:
+            for order in self.find_orders(account, reference):
+                self.rates.order(account, order.request.pair, "cancel", self._age(order))
+            self._check_open()
+            return self.exchange.cancel(account, reference.name, reference.kinds)
+        except Refused as refusal:
+            return refusal
+
     async def _before_change(
         self,
         account: str,
@@ -148,13 +200,13 @@ class OrderGateway:
         deadline: datetime | None,
         window: DeadlineWindow,
     ) -> ExchangeOrder:
-        """Return the order as it stands when the request arrives."""
+        """Return the order as it stands when the request arrives: it may have been sent right behind the order."""
+        await self._travel(deadline, window)
         order = self.find_order(account, amendment.order_id, amendment.client_order_id)
         self.rates.order(account, order.request.pair, call, self._age(order))
-        await self._travel(deadline, window)
         post_only = order.request.post_only if amendment.post_only is None else amendment.post_only
         self._check_market(order.request.pair, post_only)
-        return self.find_order(account, order.order_id)
+        return order
 
     async def _travel(self, deadline: datetime | None = None, window: DeadlineWindow = REST_WINDOW) -> None:
         """Arrive at the engine, or be refused there for having taken too long."""
@@ -162,8 +214,7 @@ class OrderGateway:
             ahead = deadline.timestamp() - self._server()
             if not window.shortest <= ahead <= window.longest:
                 raise Refused("EGeneral:Invalid arguments:deadline")
-        if (seconds := self._latency()) > 0:
-            await asyncio.sleep(seconds)
+        await (self._line or Line()).travel(self._latency())
         if deadline is not None and self._server() > deadline.timestamp():
             raise Refused("EService:Deadline elapsed")
 

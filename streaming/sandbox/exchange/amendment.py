@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from streaming.sandbox.exchange import checks
+from streaming.sandbox.exchange.amends import AmendKind
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.execution import execute
 from streaming.sandbox.exchange.order_entry import (
@@ -39,6 +40,10 @@ def amend(state: EngineState, working: WorkingOrder, wanted: Amendment) -> None:
     checks.check_status(state.status(request.pair), request)
     quantity = check_number(request.quantity, f"{checks.ARGUMENT}volume")
     if 0 < quantity <= working.order.filled:
+        filled = replace(working.order.request, quantity=working.order.filled)
+        amended = replace(working.order, request=filled)
+        named = state.record_amend(working.order, amended, AmendKind.USER, BELOW_FILLED)
+        working.order = replace(working.order, amend_id=named.amend_id)
         state.end(working, OrderState.CANCELED, BELOW_FILLED)
         return
     checks.check_quantity(quantity, market.instrument)

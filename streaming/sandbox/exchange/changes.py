@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from streaming.sandbox.exchange.amends import OrderAmend
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.model import BalanceChanged, ExchangeEvent, ExchangeFill, Print
 from trading.market import Pair
@@ -14,6 +15,7 @@ class Changes:
     orders: dict[str, WorkingOrder] = field(default_factory=dict)
     fills: list[ExchangeFill] = field(default_factory=list)
     entries: list[BalanceChanged] = field(default_factory=list)
+    amends: list[OrderAmend] = field(default_factory=list)
     accounts: dict[str, None] = field(default_factory=dict)
     markets: dict[Pair, None] = field(default_factory=dict)
     prints: dict[Pair, list[Print]] = field(default_factory=dict)

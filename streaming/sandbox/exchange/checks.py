@@ -79,6 +79,8 @@ def _check_names(request: NewOrder) -> None:
 def _check_leverage(request: NewOrder, instrument: Instrument, largest: Decimal) -> None:
     if not 1 <= request.leverage <= min(largest, max(instrument.maximum_leverage, Decimal(1))):
         raise Refused(f"{ARGUMENT}leverage")
+    if request.fee_in_base and request.leverage > 1:
+        raise Refused(f"{ARGUMENT}oflags")  # a margin account pays its fees from its collateral
     if request.reduce_only and request.leverage == 1:
         raise Refused("EOrder:Reduce only:No position exists")
 
@@ -136,8 +138,8 @@ def _check_spot_funds(
     assert needed is not None
     asset, amount = needed
     if order.request.order_type is OrderType.MARKET and asset == order.request.pair.quote:
-        match = market.match_terms(order.request.side, None, order.remaining, order.account)
-        amount = match.cost * (1 + market.instrument.taker_fee)
+        fee = ZERO if order.request.fee_in_base else market.instrument.taker_fee
+        amount = market.match_order(order, order.remaining).cost * (1 + fee)
     if amount > account.available(asset) + account.reserved_by(replaced, asset):
         raise Refused("EOrder:Insufficient funds")
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from heapq import heapify, heappush
 
+from streaming.sandbox.exchange.amends import AmendKind, OrderAmend
 from streaming.sandbox.exchange.changes import Changes
 from streaming.sandbox.exchange.ids import Ids
 from streaming.sandbox.exchange.ledger import ExchangeAccount, reservation_of
@@ -33,6 +34,7 @@ from trading.orders import Side
 
 ZERO = Decimal(0)
 MAX_OUTDATED = 100  # orders that ended before they expired: so many are not worth the work
+AMENDMENTS = {ExecType.AMENDED: AmendKind.USER, ExecType.RESTATED: AmendKind.RESTATED}
 MATCHING = frozenset({PairStatus.ONLINE, PairStatus.LIMIT_ONLY, PairStatus.REDUCE_ONLY})
 
 
@@ -108,6 +110,8 @@ class EngineState:
 
     def update(self, working: WorkingOrder, order: ExchangeOrder, change: ExecType | None) -> None:
         """Replace the order. It must not be resting at another price or with another quantity."""
+        if change in AMENDMENTS:
+            order = self.record_amend(working.order, order, AMENDMENTS[change])
         working.order = order
         if order.state in FINAL:
             self._remove(working)
@@ -115,6 +119,16 @@ class EngineState:
             hold = reservation_of(order, self.markets[order.request.pair].instrument)
             self.accounts[order.account].reserve(order.order_id, hold)
         self._note(working, change)
+
+    def record_amend(
+        self, old: ExchangeOrder, new: ExchangeOrder, kind: AmendKind, reason: str = ""
+    ) -> ExchangeOrder:
+        """Record what an order is amended to, before the first one also what it was; return it with the id."""
+        if not old.amend_id:
+            self.changes.amends.append(OrderAmend.original(old))
+        amend_id = self.ids.next_amend()
+        self.changes.amends.append(OrderAmend.of(new, amend_id, kind, self.now(), reason))
+        return replace(new, amend_id=amend_id)
 
     def end(self, working: WorkingOrder, state: OrderState, reason: str) -> None:
         """Take the order off the book and out of force."""
@@ -187,6 +201,8 @@ class EngineState:
                 kind=kind,
                 reference=reference,
                 at=self.now(),
+                fee=paid.get(asset, ZERO),
+                entry_id=self.ids.next_entry(),
             )
             self.changes.entries.append(entry)
             self.changes.events.append(entry)

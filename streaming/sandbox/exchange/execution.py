@@ -17,13 +17,14 @@ from streaming.sandbox.model import (
     OrderState,
     OrderType,
     Print,
+    SelfTrade,
     TimeInForce,
 )
 from trading.market import Pair
 from trading.orders import Side
 
 ZERO = Decimal(0)
-SELF_TRADE = "Self trade prevention: the newer order is cancelled"
+SELF_TRADE = "Cannot trade with self"  # Kraken's words: support.kraken.com/articles/360042529892
 NOT_WHOLE = "Fill or kill: not enough on the book"
 NO_MORE = "Nothing left on the book"
 NOT_AT_ONCE = "Immediate or cancel: the rest was not filled"
@@ -38,7 +39,9 @@ def execute(state: EngineState, working: WorkingOrder) -> None:
     match = _take(state, working)
     if working.order.state in FINAL:
         return
-    if match.meets_itself:
+    if match.meets is not None:
+        if order.request.self_trade is SelfTrade.CANCEL_BOTH:
+            state.end(match.meets, OrderState.CANCELED, SELF_TRADE)
         state.end(working, OrderState.CANCELED, SELF_TRADE)
     elif not capacity(state.accounts[order.account], working):
         state.end(working, OrderState.CANCELED, POSITION_CLOSED)
@@ -55,6 +58,8 @@ def _take(state: EngineState, working: WorkingOrder) -> Match:
     market = state.market(working.order.request.pair)
     while True:
         match = market.match(working, capacity(state.accounts[working.order.account], working))
+        for own in match.passed:
+            state.end(own, OrderState.CANCELED, SELF_TRADE)
         for step in match.steps:
             if _trade(state, working, step) < step.quantity:
                 break  # one of the two could not settle it: look again
@@ -193,6 +198,7 @@ def _book_fill(
         maker=maker,
         at=print_.at,
         leverage=request.leverage,
+        fee_in_base=request.fee_in_base,
     )
     account = state.accounts[order.account]
     kind = "margin" if request.leverage > 1 else "trade"

@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from streaming.sandbox.exchange.records import microseconds, read_fill
+from streaming.sandbox.exchange.amends import OrderAmend
+from streaming.sandbox.exchange.records import microseconds, read_amend, read_entry, read_fill
 from streaming.sandbox.exchange.store import ExchangeStore
-from streaming.sandbox.model import ExchangeFill, ExchangeOrder
+from streaming.sandbox.model import BalanceChanged, ExchangeFill, ExchangeOrder
 from trading.market import Pair
 
 
@@ -107,6 +108,43 @@ def fills_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[
     """Return fills in the order of the ids; those that are none of the account's are left out."""
     query = "SELECT body FROM executions WHERE execution_id = ? AND account = ?"
     return [read_fill(body) for each in ids for (body,) in store.rows(query, each, account)]
+
+
+def amends_of_order(store: ExchangeStore, account: str, order_id: str) -> list[OrderAmend]:
+    """Return what the order was amended to, oldest first; nothing for one that never was."""
+    query = "SELECT body FROM amends WHERE order_id = ? AND account = ? ORDER BY number"
+    return [read_amend(body) for (body,) in store.rows(query, order_id, account)]
+
+
+def entries(
+    store: ExchangeStore,
+    account: str,
+    start: datetime | None,
+    end: datetime | None,
+    offset: int,
+    limit: int,
+    assets: Sequence[str] = (),
+    kind: str = "",
+) -> tuple[list[BalanceChanged], int]:
+    """Return changes of balances, newest first, and how many there are; start < at <= end. Empty: of any."""
+    period, bounds = _within("at", start, end)
+    where, values = f"account = ? AND {period}", [account, *bounds]
+    if assets:
+        where += f" AND asset IN ({', '.join('?' * len(assets))})"
+        values += assets
+    if kind:
+        where += " AND kind = ?"
+        values.append(kind)
+    page = f"SELECT body FROM entries WHERE {where} ORDER BY at DESC, number DESC LIMIT ? OFFSET ?"
+    rows = store.rows(page, *values, limit, offset)
+    [(count,)] = store.rows(f"SELECT COUNT(*) FROM entries WHERE {where}", *values)
+    return [read_entry(body) for (body,) in rows], count
+
+
+def entries_by_id(store: ExchangeStore, account: str, ids: Sequence[str]) -> list[BalanceChanged]:
+    """Return entries in the order of the ids; those that are none of the account's are left out."""
+    query = "SELECT body FROM entries WHERE entry_id = ? AND account = ?"
+    return [read_entry(body) for each in ids for (body,) in store.rows(query, each, account)]
 
 
 def fill_costs(store: ExchangeStore, account: str, after: datetime) -> dict[Pair, Decimal]:

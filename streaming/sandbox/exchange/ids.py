@@ -12,6 +12,8 @@ class IdCounters:
     orders: int = 0
     executions: int = 0
     priorities: int = 0
+    entries: int = 0
+    amends: int = 0
 
 
 class Ids:
@@ -31,12 +33,22 @@ class Ids:
         self.counters.executions += 1
         return self._id("T", self.counters.executions)
 
+    def next_entry(self) -> str:
+        """Return LXXXXX-XXXXX-XXXXXX."""
+        self.counters.entries += 1
+        return self._id("L", self.counters.entries)
+
+    def next_amend(self) -> str:
+        """Return TXXXXX-XXXXX-XXXXXX."""
+        self.counters.amends += 1
+        return self._id("T", self.counters.amends, "amend")
+
     def next_priority(self) -> int:
         self.counters.priorities += 1
         return self.counters.priorities
 
-    def _id(self, first: str, number: int) -> str:
+    def _id(self, first: str, number: int, kind: str = "") -> str:
         """Digest the number, so that ids look as scattered as the venue's and none can be guessed from another."""
-        digest = blake2b(f"{first}{number}".encode(), digest_size=10, key=self._salt).digest()
+        digest = blake2b(f"{first}{kind}{number}".encode(), digest_size=10, key=self._salt).digest()
         letters = base64.b32encode(digest).decode()
         return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:]}"

@@ -96,10 +96,11 @@ def reservation_of(order: ExchangeOrder, instrument: Instrument) -> Reservation 
     request = order.request
     if request.leverage > 1:
         return None
+    with_fee = 1 + highest_fee(instrument)
     if request.side is Side.SELL:
-        return request.pair.base, order.remaining
+        return request.pair.base, order.remaining * (with_fee if request.fee_in_base else 1)
     price = order.limit_price or order.trigger_price or ZERO
-    return request.pair.quote, order.remaining * price * (1 + highest_fee(instrument))
+    return request.pair.quote, order.remaining * price * (1 if request.fee_in_base else with_fee)
 
 
 def highest_fee(instrument: Instrument) -> Decimal:

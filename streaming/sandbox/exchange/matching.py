@@ -26,7 +26,8 @@ class Match:
 
     steps: tuple[MatchStep, ...]
     unfilled: Decimal
-    meets_itself: bool  # stopped before an order of the same account
+    meets: WorkingOrder | None = None  # stopped before this order of the same account
+    passed: tuple[WorkingOrder, ...] = ()  # orders of the same account, as if they were not there
 
     @property
     def cost(self) -> Decimal:
@@ -40,19 +41,27 @@ def match_book(
     account: str,
     quotes: Iterable[Quote],
     queue: RestingOrders,
+    passes_own: bool = False,
 ) -> Match:
-    """Match a taker on `side` with the market maker's quotes and the other side's resting orders, best first."""
+    """Match a taker on `side` with the market maker's quotes and the other side's resting orders, best first.
+
+    It stops before an order of its own account, or passes it by.
+    """
     steps: list[MatchStep] = []
+    passed: list[WorkingOrder] = []
     left = quantity
     for step in _offers(side, quotes, queue):
         if not left or (limit is not None and (step.price - limit) * side.sign > 0):
             break
         if step.maker is not None and step.maker.order.account == account:
-            return Match(tuple(steps), left, True)
+            if not passes_own:
+                return Match(tuple(steps), left, step.maker)
+            passed.append(step.maker)
+            continue
         traded = min(left, step.quantity)
         steps.append(MatchStep(step.price, traded, step.maker))
         left -= traded
-    return Match(tuple(steps), left, False)
+    return Match(tuple(steps), left, passed=tuple(passed))
 
 
 def _offers(taker: Side, quotes: Iterable[Quote], queue: RestingOrders) -> Iterator[MatchStep]:

@@ -1,5 +1,6 @@
 """One pair's market: its tape, the market maker's quotes, the client orders on the book and those that wait."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -9,11 +10,12 @@ from streaming.sandbox.exchange.matching import Match, match_book
 from streaming.sandbox.exchange.triggers import Triggers
 from streaming.sandbox.exchange.working_order import WorkingOrder, opposite
 from streaming.sandbox.market import Ladder, Tick, TradeTape
-from streaming.sandbox.model import BookChanged, BookView, Listing, Print
+from streaming.sandbox.model import BookChanged, BookView, ExchangeOrder, Listing, Print, SelfTrade, Spread
 from trading.market import Pair
 from trading.orders import Side
 
 ZERO = Decimal(0)
+SPREADS = 200  # that Spread answers with, by Kraken's docs
 TAPE_PRINTS = 250_000  # per pair, in memory and in the store: more than Kraken's busiest pair prints in a day
 
 
@@ -32,6 +34,7 @@ class PairMarket:
         self.at: datetime | None = None  # of the newest tick
         self.ticks_at = 0  # ticks that bore this very time: a replay goes on behind them
         self.taken: dict[Side, Decimal] = {}  # from the ladder since it last quoted, by taker
+        self.spreads: deque[Spread] = deque(maxlen=SPREADS)  # since this exchange started, oldest first
         self._display = {side: Display(side, self._quantity_at(side)) for side in Side}
 
     @property
@@ -78,17 +81,19 @@ class PairMarket:
     def match(self, working: WorkingOrder, quantity: Decimal) -> Match:
         """Return what this quantity of the order would meet on the book now."""
         order = working.order
-        return self.match_terms(order.request.side, order.limit_price, quantity, order.account)
+        return self.match_order(order, quantity)
 
-    def match_terms(self, side: Side, limit: Decimal | None, quantity: Decimal, account: str) -> Match:
+    def match_order(self, order: ExchangeOrder, quantity: Decimal) -> Match:
+        side = order.request.side
         other = opposite(side)
         return match_book(
             side=side,
-            limit=limit,
+            limit=order.limit_price,
             quantity=quantity,
-            account=account,
+            account=order.account,
             quotes=self.ladder.levels(other),
             queue=self.queues[other],
+            passes_own=order.request.self_trade is SelfTrade.CANCEL_OLDEST,
         )
 
     def would_take(self, side: Side, limit: Decimal) -> bool:
@@ -128,7 +133,17 @@ class PairMarket:
     def take_book_changes(self, at: datetime) -> BookChanged | None:
         """Return what is different on the book since the last call."""
         bids, asks = self._display[Side.BUY].refresh(at), self._display[Side.SELL].refresh(at)
-        return BookChanged(self.pair, bids, asks) if bids or asks else None
+        if not (bids or asks):
+            return None
+        self._note_spread(at)
+        return BookChanged(self.pair, bids, asks)
+
+    def _note_spread(self, at: datetime) -> None:
+        bid, ask = (self._display[side].best for side in Side)
+        if bid is None or ask is None:
+            return
+        if not self.spreads or (self.spreads[-1].bid, self.spreads[-1].ask) != (bid.price, ask.price):
+            self.spreads.append(Spread(at, bid.price, ask.price))
 
     def book(self, depth: int) -> BookView:
         return BookView(*(self._display[side].top(depth) for side in Side))

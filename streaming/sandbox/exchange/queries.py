@@ -5,13 +5,23 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from streaming.sandbox.exchange import history
+from streaming.sandbox.exchange.amends import OrderAmend
 from streaming.sandbox.exchange.engine import Engine, Listener
 from streaming.sandbox.exchange.engine_state import EngineState
 from streaming.sandbox.exchange.history import FillKind, SearchTime
 from streaming.sandbox.exchange.ledger import MarginSummary, trade_balance
 from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.market import MarketClock, TickSource, TradeTape
-from streaming.sandbox.model import BookView, DaySummary, ExchangeFill, ExchangeOrder, Listing, Refused
+from streaming.sandbox.model import (
+    BalanceChanged,
+    BookView,
+    DaySummary,
+    ExchangeFill,
+    ExchangeOrder,
+    Listing,
+    Refused,
+    Spread,
+)
 from trading.errors import NotStored
 from trading.margin.terms import MarginPosition, MarginTerms
 from trading.market import Pair, PairStatus
@@ -74,6 +84,10 @@ class ExchangeQueries:
     def book(self, pair: Pair, depth: int) -> BookView:
         """Return the market maker's quotes and the client orders together."""
         return self._state.market(pair).book(depth)
+
+    def spreads(self, pair: Pair) -> tuple[Spread, ...]:
+        """Return the last changes of the best prices since the exchange started, oldest first."""
+        return tuple(self._state.market(pair).spreads)
 
     def tape(self, pair: Pair) -> TradeTape:
         return self._state.market(pair).tape
@@ -177,6 +191,37 @@ class ExchangeQueries:
     def fills_by_id(self, account: str, ids: Sequence[str]) -> list[ExchangeFill]:
         """Return fills in the order of the ids; those that are none of the account's are left out."""
         return history.fills_by_id(self._store, account, ids)
+
+    def entries(
+        self,
+        account: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        offset: int = 0,
+        limit: int = 50,
+        assets: Sequence[str] = (),
+        kind: str = "",
+    ) -> tuple[list[BalanceChanged], int]:
+        """Return changes of balances in start < at <= end (market time), newest first, and how many there are."""
+        return history.entries(
+            self._store,
+            account=account,
+            start=start,
+            end=end,
+            offset=offset,
+            limit=limit,
+            assets=assets,
+            kind=kind,
+        )
+
+    def entries_by_id(self, account: str, ids: Sequence[str]) -> list[BalanceChanged]:
+        """Return entries in the order of the ids; those that are none of the account's are left out."""
+        return history.entries_by_id(self._store, account, ids)
+
+    def amends(self, account: str, order_id: str) -> list[OrderAmend]:
+        """Return the terms of an order since it was placed, oldest first. Refused when it is not the account's."""
+        order = self._order(account, order_id)
+        return history.amends_of_order(self._store, account, order_id) or [OrderAmend.original(order)]
 
     def fill_costs(self, account: str, after: datetime) -> dict[Pair, Decimal]:
         """Return what the account's fills since then cost, by pair in its quote currency."""

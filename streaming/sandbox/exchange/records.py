@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from streaming.sandbox.exchange.amends import OrderAmend
 from streaming.sandbox.exchange.ids import IdCounters
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick
@@ -56,6 +57,7 @@ _encode = msgspec.json.Encoder().encode
 read_order = msgspec.json.Decoder(WorkingOrder).decode
 read_fill = msgspec.json.Decoder(ExchangeFill).decode
 read_entry = msgspec.json.Decoder(BalanceChanged).decode
+read_amend = msgspec.json.Decoder(OrderAmend).decode
 read_exchange = msgspec.json.Decoder(ExchangeRecord).decode
 read_account = msgspec.json.Decoder(AccountRecord).decode
 read_market = msgspec.json.Decoder(MarketRecord).decode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trading.errors import UnreadableFile, UnusableHome
 
-VERSION = 3
+VERSION = 4
 CHECKPOINT_PAGES = 8000  # 32 MB: each checkpoint waits for the disk
 BUSY_SECONDS = 10.0  # another connection may be writing keys to the same file
 
@@ -37,7 +37,14 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions (account, at);
 CREATE INDEX executions_by_order ON executions (order_id);
 CREATE INDEX executions_by_id ON executions (execution_id);
-CREATE TABLE entries (number INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
+    {_field("entry_id")}, {_field("account")}, {_field("asset")}, {_field("kind")}
+);
+CREATE INDEX entries_by_account ON entries (account, at);
+CREATE INDEX entries_by_id ON entries (entry_id);
+CREATE TABLE amends (number INTEGER PRIMARY KEY, body TEXT NOT NULL, {_field("order_id")}, {_field("account")});
+CREATE INDEX amends_by_order ON amends (order_id);
 CREATE TABLE markets (pair TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE prints (
     pair TEXT, trade_id INTEGER, price TEXT, quantity TEXT, side TEXT, order_type TEXT, at INTEGER,

@@ -58,8 +58,8 @@ def settlement_of(
         side=request.side,
         price=price,
         quantity=quantity,
-        fee=price * quantity * rate,
-        fee_asset=request.pair.quote,
+        fee=quantity * rate if request.fee_in_base else price * quantity * rate,
+        fee_asset=request.fee_asset,
         filled_at=at,
     )
     if request.leverage > 1:

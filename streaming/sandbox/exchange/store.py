@@ -33,7 +33,8 @@ Row = tuple[Any, ...]
 
 INSERT_ORDER = "INSERT OR REPLACE INTO orders (number, opened_at, closed_at, body) VALUES (?, ?, ?, ?)"
 INSERT_FILL = "INSERT INTO executions (at, body) VALUES (?, ?)"
-INSERT_ENTRY = "INSERT INTO entries (body) VALUES (?)"
+INSERT_ENTRY = "INSERT INTO entries (at, body) VALUES (?, ?)"
+INSERT_AMEND = "INSERT INTO amends (body) VALUES (?)"
 INSERT_PRINT = "INSERT INTO prints VALUES (?, ?, ?, ?, ?, ?, ?)"
 # Every tick writes its market: one that is replaced would be written to the table's index as well.
 UPSERT_MARKET = "INSERT INTO markets VALUES (?, ?) ON CONFLICT (pair) DO UPDATE SET body = excluded.body"
@@ -69,7 +70,10 @@ class ExchangeStore:
             connection.executemany(
                 INSERT_FILL, [(microseconds(each.at), to_json(each)) for each in changes.fills]
             )
-            connection.executemany(INSERT_ENTRY, [(to_json(each),) for each in changes.entries])
+            connection.executemany(
+                INSERT_ENTRY, [(microseconds(each.at), to_json(each)) for each in changes.entries]
+            )
+            connection.executemany(INSERT_AMEND, [(to_json(each),) for each in changes.amends])
             connection.executemany(
                 UPSERT_ACCOUNT,
                 [(name, to_json(_account_record(state.accounts[name]))) for name in changes.accounts],

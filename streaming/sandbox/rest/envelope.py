@@ -37,6 +37,7 @@ class PrivateMethod:
     call: PrivateFunction
     permissions: tuple[Permission, ...]  # any one of them is enough
     cost: float = 1.0
+    of_key: bool = False  # it is called with the key's name instead of the account's
 
 
 def public_handler(
@@ -72,7 +73,7 @@ def private_handler(
             account = _account(api, request, body, given, known)
             if known.cost:
                 api.gateway.rates.rest(account, known.cost)
-            return await known.call(api, account, given)
+            return await known.call(api, request.headers["API-Key"] if known.of_key else account, given)
 
         return await _respond(api, request, method, work)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from streaming.sandbox.exchange.history import FillKind, SearchTime
 from streaming.sandbox.keys import Permission
-from streaming.sandbox.model import ExchangeFill, ExchangeOrder, Refused
+from streaming.sandbox.model import BalanceChanged, ExchangeFill, ExchangeOrder, Refused
 from streaming.sandbox.rest import statements
 from streaming.sandbox.rest.api import RestApi
 from streaming.sandbox.rest.envelope import PrivateMethod
@@ -17,9 +17,16 @@ from streaming.sandbox.rest.parameters import Parameters, invalid, parse_amount,
 PAGE = 50  # results of one answer, by Kraken's rules
 MAX_ORDERS = 50  # of QueryOrders
 MAX_FILLS = 20  # of QueryTrades
+MAX_ASSETS = 100  # of one request
 MAX_OFFSET = 10**9  # offset
 ORDER_ID = re.compile(r"O[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
 FILL_ID = re.compile(r"T[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
+ENTRY_ID = re.compile(r"L[A-Z0-9]{5}-[A-Z0-9]{5}-[A-Z0-9]{6}")
+EVERYTHING = "all"
+LEDGER_TYPES = (
+    EVERYTHING, "trade", "deposit", "withdrawal", "transfer", "margin", "adjustment", "rollover", "credit", "settled",
+    "staking", "dividend", "sale", "nft_rebate",
+)  # fmt: skip
 Wanted = Callable[[ExchangeOrder], bool]
 
 
@@ -71,12 +78,50 @@ async def query_trades(api: RestApi, name: str, given: Parameters) -> dict[str, 
     return _fills(api, api.exchange.fills_by_id(name, ids))
 
 
+async def ledgers(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    offset = given.integer("ofs", 0, MAX_OFFSET, 0)
+    given.one_of("aclass", ("currency", "all"), "currency")
+    kind = given.one_of("type", LEDGER_TYPES, EVERYTHING)
+    names = [one for one in given.id_list("asset", MAX_ASSETS) if one != EVERYTHING]
+    start, end = (_moment_of_entry(api, name, given, field) for field in ("start", "end"))
+    page, total = api.exchange.entries(
+        name,
+        start,
+        end,
+        offset,
+        PAGE,
+        assets=[api.names.asset(one) for one in names],
+        kind="" if kind == EVERYTHING else kind,
+    )
+    return _with_count({"ledger": _entries(page)}, total, given)
+
+
+async def query_ledgers(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    ids = given.id_list("id", MAX_FILLS)
+    if not ids:
+        raise invalid("id")
+    if not all(ENTRY_ID.fullmatch(one) for one in ids):
+        raise Refused("EQuery:Unknown ledger")
+    return _entries(api.exchange.entries_by_id(name, ids))
+
+
+async def order_amends(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    order_id = given.required("order_id")
+    [order] = api.exchange.orders(name, [order_id])
+    instrument = api.instrument(order.request.pair)
+    found = [statements.amend_info(each, instrument) for each in api.exchange.amends(name, order_id)]
+    return {"count": len(found), "amends": found}
+
+
 QUERY_BOTH = (Permission.QUERY_OPEN, Permission.QUERY_CLOSED)
 CALLS: Mapping[str, PrivateMethod] = {
     "OpenOrders": PrivateMethod(open_orders, (Permission.QUERY_OPEN,)),
     "ClosedOrders": PrivateMethod(closed_orders, (Permission.QUERY_CLOSED,)),
     "QueryOrders": PrivateMethod(query_orders, QUERY_BOTH),
     "TradesHistory": PrivateMethod(trades_history, (Permission.QUERY_CLOSED,), cost=2),
+    "Ledgers": PrivateMethod(ledgers, (Permission.QUERY_LEDGER,), cost=2),
+    "QueryLedgers": PrivateMethod(query_ledgers, (Permission.QUERY_LEDGER,), cost=2),
+    "OrderAmends": PrivateMethod(order_amends, QUERY_BOTH),
     "QueryTrades": PrivateMethod(query_trades, (Permission.QUERY_CLOSED,)),
 }
 
@@ -136,6 +181,20 @@ def _moment_of_fill(api: RestApi, name: str, given: Parameters, field: str) -> d
     if not known:
         raise invalid(field)
     return known[0].at
+
+
+def _moment_of_entry(api: RestApi, name: str, given: Parameters, field: str) -> datetime | None:
+    text = given.text(field)
+    if not ENTRY_ID.fullmatch(text):
+        return parse_epoch_time(parse_amount(text, field), field) if text else None
+    known = api.exchange.entries_by_id(name, (text,))
+    if not known:
+        raise invalid(field)
+    return known[0].at
+
+
+def _entries(found: Iterable[BalanceChanged]) -> dict[str, Any]:
+    return {entry.entry_id: statements.ledger_entry(entry) for entry in found}
 
 
 def _known_orders(api: RestApi, name: str, ids: Iterable[str]) -> Iterator[ExchangeOrder]:

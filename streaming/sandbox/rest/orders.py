@@ -21,6 +21,8 @@ from streaming.sandbox.model import (
     OrderType,
     PriceTerm,
     PriceUnit,
+    Refused,
+    SelfTrade,
     TimeInForce,
 )
 from streaming.sandbox.rest.names import Names
@@ -28,7 +30,8 @@ from streaming.sandbox.rest.parameters import Parameters, invalid, parse_amount,
 from trading.orders import Side
 
 TWO_PRICES = LIMITED & TRIGGERED
-FLAGS = frozenset({"post", "fciq", "nompp"})  # of oflags; Kraken ignores nompp
+FLAGS = frozenset({"post", "fcib", "fciq", "nompp"})  # of oflags; Kraken ignores nompp
+NOT_HERE = "viqc"  # the volume in quote currency
 IMPOSSIBLE = ("displayvol", "display_qty")
 USER_REFERENCE = 2**31 - 1
 MAX_LEVERAGE = 100  # what a number may be; what a pair allows is for the exchange to say
@@ -65,6 +68,8 @@ def new_order(given: Parameters, names: Names, now: datetime) -> NewOrder:
         client_order_id=client_order_id,
         user_reference=user_reference,
         close=_close(given, side),
+        fee_in_base="fcib" in flags,
+        self_trade=given.choice("stptype", SelfTrade, SelfTrade.CANCEL_NEWEST),
     )
 
 
@@ -109,7 +114,9 @@ def client_id(given: Parameters) -> str:
 
 def order_flags(given: Parameters) -> frozenset[str]:
     flags = frozenset(given.id_list("oflags", 10))
-    if not flags <= FLAGS:
+    if NOT_HERE in flags:
+        raise Refused(f"EAPI:Feature disabled:{NOT_HERE}")
+    if not flags <= FLAGS or {"fcib", "fciq"} <= flags:
         raise invalid("oflags")
     return flags
 
@@ -228,4 +235,3 @@ def _refuse_impossible(given: Parameters) -> None:
     if given.text("starttm", "0") not in ("0", "+0"):
         raise invalid("starttm")
     given.one_of("trigger", ("last",), "last")
-    given.one_of("stptype", ("cancel-newest",), "cancel-newest")

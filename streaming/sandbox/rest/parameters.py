@@ -17,6 +17,7 @@ from streaming.sandbox.model import Refused
 
 Word = TypeVar("Word", bound=StrEnum)
 
+LISTS = frozenset({"orders", "cl_ord_ids"})  # of the batches
 MAX_LENGTH = 4000  # characters of one value: fifty ids
 _NUMBER = re.compile(r"[+-]?(\d{1,16}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)
@@ -31,8 +32,10 @@ def invalid(name: str) -> Refused:
 class Parameters:
     """Fields by name. Asking for one that is there but cannot be what is asked for is refused."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], lists: Mapping[str, list[Any]] | None = None) -> None:
+        """Take the fields; `lists` are those of a JSON body that are lists."""
         self._values = values
+        self._lists = lists or {}
 
     @classmethod
     def of_query(cls, query: str) -> "Parameters":
@@ -45,14 +48,18 @@ class Parameters:
             text = body.decode()
         except UnicodeDecodeError:
             raise Refused("EGeneral:Invalid arguments") from None
-        return cls(_flatten(_parse_json(text)) if is_json else _parse_form(text))
+        if not is_json:
+            return cls(_parse_form(text))
+        values = _parse_json(text)
+        lists = {name: value for name, value in values.items() if name in LISTS and isinstance(value, list)}
+        return cls(_flatten({name: it for name, it in values.items() if name not in lists}), lists)
 
     def __iter__(self) -> Iterator[str]:
         """Names of the fields that are given."""
-        return (name for name, value in self._values.items() if value)
+        return (name for name, value in {**self._values, **self._lists}.items() if value)
 
     def __contains__(self, name: str) -> bool:
-        return bool(self._values.get(name))
+        return bool(self._values.get(name) or self._lists.get(name))
 
     def text(self, name: str, default: str = "") -> str:
         """Return the text of a field; an empty value counts as not given."""
@@ -122,6 +129,17 @@ class Parameters:
         if len(found) > maximum:
             raise invalid(name)
         return found
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return the names in a list of a JSON body; empty when not given."""
+        return tuple(dict.fromkeys(_scalar(name, one) for one in self._lists.get(name, ())))
+
+    def parts(self, name: str, **shared: str) -> list["Parameters"]:
+        """Return the objects in a list of a JSON body, each with the `shared` fields besides."""
+        given = self._lists.get(name, [])
+        if not all(isinstance(one, dict) for one in given):
+            raise invalid(name)
+        return [Parameters({**_flatten(one), **shared}) for one in given]
 
 
 def parse_amount(text: str, name: str) -> Decimal:

@@ -1,7 +1,5 @@
 """The private methods that change something: orders, the dead man's switch, tokens (docs.kraken.com, Trading)."""
 
-import secrets
-import string
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from streaming.sandbox.formatting import format_fixed, format_rfc3339, quantity_decimals
 from streaming.sandbox.keys import TOKEN_SECONDS, Permission
 from streaming.sandbox.limits import MAX_TIMEOUT
-from streaming.sandbox.model import ExchangeOrder
+from streaming.sandbox.model import ExchangeOrder, Refused
 from streaming.sandbox.references import TXID, Reference, ReferenceKind
 from streaming.sandbox.rest import funds, history, orders
 from streaming.sandbox.rest.api import RestApi
@@ -17,7 +15,9 @@ from streaming.sandbox.rest.describe import OrderDescription, describe
 from streaming.sandbox.rest.envelope import PrivateMethod
 from streaming.sandbox.rest.parameters import Parameters, invalid
 
-ID_LETTERS = string.ascii_uppercase + string.digits
+MIN_BATCH, MAX_BATCH = 2, 15  # orders of one batch
+TOKEN_WORD = "create-ws-token"  # how GetApiKeyInfo calls the permission for the WebSocket
+MAX_CANCELLED = 50  # names of one batch
 
 
 async def add_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
@@ -28,12 +28,23 @@ async def add_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any
     return result if validate else {**result, "txid": [order.order_id]}
 
 
+async def add_order_batch(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    """Place a batch. The docs: one invalid order refuses all; one that cannot be paid refuses only itself."""
+    parts = given.parts("orders", pair=given.required("pair"))
+    if not MIN_BATCH <= len(parts) <= MAX_BATCH:
+        raise invalid("orders")
+    wanted = [orders.new_order(each, api.names, api.now()) for each in parts]
+    validate = given.flag("validate")
+    placed = await api.gateway.add_batch(name, wanted, given.time("deadline"), validate)
+    return {"orders": [_batch_result(api, each, validate) for each in placed]}
+
+
 async def amend_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
     if ("txid" in given) == ("cl_ord_id" in given):
         raise invalid("txid")
     known = api.gateway.find_order(name, given.text("txid"), orders.client_id(given))
-    await api.gateway.amend(name, orders.amendment(given, known.request.side), given.time("deadline"))
-    return {"amend_id": _new_id("T")}
+    wanted = orders.amendment(given, known.request.side)
+    return {"amend_id": (await api.gateway.amend(name, wanted, given.time("deadline"))).amend_id}
 
 
 async def edit_order(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
@@ -71,6 +82,16 @@ async def cancel_order(api: RestApi, name: str, given: Parameters) -> dict[str, 
     return {"count": len(cancelled)}
 
 
+async def cancel_order_batch(api: RestApi, name: str, given: Parameters) -> dict[str, Any]:
+    references = [
+        *(Reference(each, TXID) for each in given.names("orders")),
+        *(Reference(each, (ReferenceKind.CLIENT_ORDER_ID,)) for each in given.names("cl_ord_ids")),
+    ]
+    if not 1 <= len(references) <= MAX_CANCELLED:
+        raise invalid("orders")
+    return {"count": await api.gateway.cancel_batch(name, references)}
+
+
 async def cancel_all(api: RestApi, name: str, _: Parameters) -> dict[str, Any]:
     return {"count": await api.gateway.cancel_all(name)}
 
@@ -85,6 +106,29 @@ async def cancel_all_after(api: RestApi, name: str, given: Parameters) -> dict[s
     }
 
 
+async def api_key_info(api: RestApi, key: str, _: Parameters) -> dict[str, Any]:
+    """Describe the key that signed the request; the sandbox's have no restrictions."""
+    known = api.keys.known(key)
+    created = str(int(known.created))
+    return {
+        "api_key_name": known.account,
+        "api_key": key,
+        "iban": "",
+        "permissions": sorted(
+            TOKEN_WORD if it is Permission.WEBSOCKET else it.value for it in known.permissions
+        ),
+        "ip_allowlist": [],
+        "nonce": known.nonce,
+        "nonce_window": "0",
+        "created_time": created,
+        "modified_time": created,
+        "last_used": str(int(api.server())),
+        "valid_until": "0",
+        "query_from": "0",
+        "query_to": "0",
+    }
+
+
 async def websockets_token(api: RestApi, name: str, _: Parameters) -> dict[str, Any]:
     return {"token": api.keys.token(name), "expires": int(TOKEN_SECONDS)}
 
@@ -95,11 +139,14 @@ CALLS: Mapping[str, PrivateMethod] = {
     **history.CALLS,
     # The trading engine counts these by itself, per pair.
     "AddOrder": PrivateMethod(add_order, (MODIFY,), cost=0),
+    "AddOrderBatch": PrivateMethod(add_order_batch, (MODIFY,), cost=0),
     "AmendOrder": PrivateMethod(amend_order, (MODIFY, CANCEL), cost=0),
     "EditOrder": PrivateMethod(edit_order, (MODIFY,), cost=0),
     "CancelOrder": PrivateMethod(cancel_order, (MODIFY, CANCEL), cost=0),
+    "CancelOrderBatch": PrivateMethod(cancel_order_batch, (MODIFY, CANCEL), cost=0),
     "CancelAll": PrivateMethod(cancel_all, (MODIFY, CANCEL)),
     "CancelAllOrdersAfter": PrivateMethod(cancel_all_after, (MODIFY, CANCEL)),
+    "GetApiKeyInfo": PrivateMethod(api_key_info, (), of_key=True),
     "GetWebSocketsToken": PrivateMethod(websockets_token, (Permission.WEBSOCKET,)),
 }
 
@@ -120,7 +167,8 @@ def _in_words(words: OrderDescription) -> dict[str, str]:
     return {"order": words.order, **({"close": words.close} if words.close else {})}
 
 
-def _new_id(letter: str) -> str:
-    """TXXXXX-XXXXX-XXXXXX, as Kraken's ids look; nothing can be asked by this one."""
-    drawn = letter + "".join(secrets.choice(ID_LETTERS) for _ in range(15))
-    return f"{drawn[:6]}-{drawn[6:11]}-{drawn[11:]}"
+def _batch_result(api: RestApi, placed: ExchangeOrder | Refused, validate: bool) -> dict[str, Any]:
+    if isinstance(placed, Refused):
+        return {"error": str(placed)}
+    result = {"descr": _in_words(_describe(api, placed))}
+    return result if validate else {"txid": placed.order_id, **result}

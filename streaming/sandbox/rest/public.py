@@ -17,6 +17,9 @@ from trading.market import Pair
 MAX_TRADES = 1000
 MAX_LEVELS = 500
 DEFAULT_LEVELS = 100
+ALL_LEVELS = 10**9
+GROUPED_DEPTHS = (10, 25, 100, 250, 1000)  # levels of GroupedBook; the first is the default
+GROUPINGS = (1, 5, 10, 25, 50, 100, 250, 500, 1000)  # increments of one of its levels
 CURSOR_FROM = 10**11  # smaller numbers are seconds until the year 5138, larger ones nanoseconds
 NANOSECONDS = 10**9
 LAST_CURSOR = 2**63 - 1
@@ -81,6 +84,23 @@ def depth(api: RestApi, given: Parameters) -> dict[str, Any]:
     return shapes.depth_json(api.instrument(pair), api.exchange.book(pair, count))
 
 
+def grouped_book(api: RestApi, given: Parameters) -> dict[str, Any]:
+    pair = api.names.pair(given.required("pair"))
+    depth = int(given.one_of("depth", map(str, GROUPED_DEPTHS), str(GROUPED_DEPTHS[0])))
+    grouping = int(given.one_of("grouping", map(str, GROUPINGS), str(GROUPINGS[0])))
+    return shapes.grouped_json(api.instrument(pair), api.exchange.book(pair, ALL_LEVELS), depth, grouping)
+
+
+def spreads(api: RestApi, given: Parameters) -> dict[str, Any]:
+    """Return changes of the best prices; `last` as `since` brings those from that second on once more."""
+    pair = api.names.pair(given.required("pair"))
+    since = _since(given)
+    found = [each for each in api.exchange.spreads(pair) if since is None or each.at >= since]
+    rows = [shapes.spread_json(api.instrument(pair), each) for each in found]
+    last = rows[-1][0] if rows else int((since or api.exchange.market_now()).timestamp())
+    return {pair_key(pair): rows, "last": last}
+
+
 CALLS: Mapping[str, PublicFunction] = {
     "Time": server_time,
     "SystemStatus": system_status,
@@ -90,6 +110,8 @@ CALLS: Mapping[str, PublicFunction] = {
     "OHLC": candles,
     "Trades": trades,
     "Depth": depth,
+    "GroupedBook": grouped_book,
+    "Spread": spreads,
 }
 
 

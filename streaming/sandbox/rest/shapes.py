@@ -13,7 +13,7 @@ from streaming.sandbox.formatting import (
     price_decimals,
     quantity_decimals,
 )
-from streaming.sandbox.model import Bar, BookLevel, BookView, DaySummary, Listing, Print, Refused
+from streaming.sandbox.model import Bar, BookLevel, BookView, DaySummary, Listing, Print, Refused, Spread
 from streaming.sandbox.rest.names import altname, asset_name, pair_key, wsname
 from trading.margin.terms import MarginTerms
 from trading.market import Instrument, PairStatus
@@ -152,6 +152,37 @@ def depth_json(instrument: Instrument, book: BookView) -> dict[str, Any]:
         ]
 
     return {pair_key(instrument.pair): {"asks": levels(book.asks), "bids": levels(book.bids)}}
+
+
+def grouped_json(instrument: Instrument, book: BookView, depth: int, grouping: int) -> dict[str, Any]:
+    """Add up the levels within so many increments, at the price that is further from the other side."""
+    width = instrument.price_increment * grouping
+
+    def levels(side: Sequence[BookLevel], up: bool) -> list[dict[str, str]]:
+        totals: dict[Decimal, Decimal] = {}
+        for it in side:
+            whole, rest = divmod(it.price, width)
+            price = (whole + (1 if rest and up else 0)) * width
+            totals[price] = totals.get(price, Decimal(0)) + it.quantity
+        return [
+            {
+                "price": format_fixed(price, cost_decimals(instrument)),
+                "qty": format_fixed(quantity, quantity_decimals(instrument)),
+            }
+            for price, quantity in list(totals.items())[:depth]
+        ]
+
+    return {
+        "pair": str(instrument.pair),
+        "grouping": grouping,
+        "bids": levels(book.bids, False),
+        "asks": levels(book.asks, True),
+    }
+
+
+def spread_json(instrument: Instrument, spread: Spread) -> list[Any]:
+    prices = (format_fixed(price, cost_decimals(instrument)) for price in (spread.bid, spread.ask))
+    return [int(spread.at.timestamp()), *prices]
 
 
 def _leverages(instrument: Instrument) -> list[int]:

@@ -6,16 +6,26 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from streaming.sandbox.exchange.amends import OrderAmend
 from streaming.sandbox.exchange.ledger import MarginSummary
 from streaming.sandbox.formatting import (
     cost_decimals,
     format_fixed,
     format_short,
     format_signed,
+    format_whole,
     price_decimals,
     quantity_decimals,
 )
-from streaming.sandbox.model import FINAL, TAKE_PROFIT, UNTRIGGERED, ExchangeFill, ExchangeOrder, OrderType
+from streaming.sandbox.model import (
+    FINAL,
+    TAKE_PROFIT,
+    UNTRIGGERED,
+    BalanceChanged,
+    ExchangeFill,
+    ExchangeOrder,
+    OrderType,
+)
 from streaming.sandbox.rest.describe import describe, leverage
 from streaming.sandbox.rest.names import altname, asset_name, pair_key
 from trading.margin.terms import MarginPosition, MarginTerms
@@ -55,12 +65,12 @@ def order_info(
         "vol": format_fixed(request.quantity, lot),
         "vol_exec": format_fixed(order.filled, lot),
         "cost": format_fixed(order.cost, cost),
-        "fee": format_fixed(order.fee, cost),
+        "fee": format_whole(order.fee, cost),  # what the account was charged, as its ledger has it
         "price": _average(order, instrument),
         "stopprice": format_fixed(order.trigger_price or Decimal(0), cost),
         "limitprice": _limit(order, cost),
         "misc": _misc(order),
-        "oflags": "fciq,post" if request.post_only else "fciq",
+        "oflags": ("fcib" if request.fee_in_base else "fciq") + (",post" if request.post_only else ""),
     }
     if request.reduce_only:
         info["reduce_only"] = True
@@ -87,13 +97,44 @@ def fill_info(fill: ExchangeFill, instrument: Instrument) -> dict[str, Any]:
         "ordertype": fill.order_type.value,
         "price": format_fixed(fill.price, cost),
         "cost": format_fixed(fill.cost, cost),
-        "fee": format_fixed(fill.fee, cost),
+        "fee": format_whole(fill.fee, cost),
         "vol": format_fixed(fill.quantity, quantity_decimals(instrument)),
         "margin": format_fixed(fill.margin, cost),
         "leverage": str(round(fill.cost / fill.margin)) if borrowed else "0",
         "misc": "",
         "trade_id": fill.trade_id,
         "maker": fill.maker,
+    }
+
+
+def ledger_entry(entry: BalanceChanged) -> dict[str, Any]:
+    """Describe one change of a balance: by `amount` less `fee`."""
+    name = asset_name(entry.asset)
+    return {
+        "refid": entry.reference,
+        "time": entry.at.timestamp(),
+        "type": entry.kind,
+        "subtype": "",
+        "aclass": "currency",
+        "asset": name.key,
+        "amount": format_whole(entry.amount + entry.fee, name.decimals),
+        "fee": format_whole(entry.fee, name.decimals),
+        "balance": format_whole(entry.balance, name.decimals),
+    }
+
+
+def amend_info(amend: OrderAmend, instrument: Instrument) -> dict[str, Any]:
+    lot, price = quantity_decimals(instrument), price_decimals(instrument)
+    prices = {"limit_price": amend.limit_price, "trigger_price": amend.trigger_price}
+    return {
+        "amend_id": amend.amend_id,
+        "amend_type": amend.kind.value,
+        "order_qty": format_fixed(amend.quantity, lot),
+        "remaining_qty": format_fixed(amend.remaining, lot),
+        **{name: format_fixed(each, price) for name, each in prices.items() if each is not None},
+        **({"reason": amend.reason} if amend.reason else {}),
+        "post_only": amend.post_only,
+        "timestamp": int(amend.at.timestamp() * 1_000_000) * 1000,  # nanoseconds
     }
 
 
@@ -154,7 +195,7 @@ def position_info(known: OpenPosition, terms: MarginTerms, with_profit: bool) ->
         "type": _side(position).value,
         "ordertype": fill.order_type.value if fill else OrderType.MARKET.value,
         "cost": format_fixed(position.value, cost),
-        "fee": format_fixed(fill.fee if fill else Decimal(0), cost),
+        "fee": format_whole(fill.fee if fill else Decimal(0), cost),
         "vol": format_fixed(abs(position.quantity) + closed, lot),
         "vol_closed": format_fixed(closed, lot),
         "margin": format_fixed(position.value / position.leverage, cost),
@@ -181,7 +222,7 @@ def market_position(group: Sequence[OpenPosition], with_profit: bool) -> dict[st
         "type": _side(first.position).value,
         "leverage": format_fixed(value / margin, 5),
         "cost": format_fixed(value, cost),
-        "fee": format_fixed(sum((it.opened_by.fee for it in group if it.opened_by), Decimal(0)), cost),
+        "fee": format_whole(sum((it.opened_by.fee for it in group if it.opened_by), Decimal(0)), cost),
         "vol": format_fixed(sum((abs(it.position.quantity) for it in group), Decimal(0)), lot),
         "vol_closed": format_fixed(Decimal(0), lot),
         "margin": format_fixed(margin, cost),

@@ -41,7 +41,8 @@ class WebSocketApi:
         self._market = market
         self._server = server
         self._unread_limit = unread_limit
-        self._orders = OrderEntry(gateway, market, lambda: server() + faults.skew())
+        self._gateway = gateway
+        self._visible_time = lambda: server() + faults.skew()
         self._writers: dict[TransportWriter, float | None] = {}  # since when each has been behind
 
     def mount(self, application: web.Application) -> None:
@@ -60,7 +61,8 @@ class WebSocketApi:
             return socket
         writer = TransportWriter(transport, self._unread_limit, str(request.remote))
         self._writers[writer] = None
-        conversation = Conversation(self.hub, self._orders, writer, self._server)
+        entry = OrderEntry(self._gateway, self._market, self._visible_time)
+        conversation = Conversation(self.hub, entry, writer, self._server)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):

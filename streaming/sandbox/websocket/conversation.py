@@ -23,7 +23,12 @@ MAX_PENDING = 1000  # order requests of one connection on their way to the engin
 
 
 class Conversation:
-    """Needs a running event loop: orders take their time, and responses may be late."""
+    """Needs a running event loop: orders take their time, and responses may be late.
+
+    Order requests reach the engine, and are answered, in the order in which they came. Only an answer that a fault
+    delays or loses is late or missing: those behind it do not wait for it. Pings and subscriptions, and requests that
+    make no sense, never go to the engine: they are answered at once.
+    """
 
     def __init__(
         self, hub: Hub, orders: OrderEntry, writer: ClientWriter, server: Callable[[], float]

@@ -14,6 +14,7 @@ from streaming.sandbox.model import (
     PriceTerm,
     PriceUnit,
     Refused,
+    SelfTrade,
     TimeInForce,
 )
 from streaming.sandbox.websocket.decoding import Amount, Decoded, Params, decode, invalid
@@ -46,6 +47,8 @@ def new_order(fields: OrderFields, pair: Pair) -> NewOrder:
         client_order_id=given(fields.cl_ord_id) or "",
         user_reference=given(fields.order_userref) or 0,
         close=_close(fields.conditional),
+        fee_in_base=fields.fee_preference == "base",
+        self_trade=SelfTrade(fields.stp_type.replace("_", "-")),
     )
 
 

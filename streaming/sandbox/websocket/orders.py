@@ -1,32 +1,28 @@
 """Order requests on their way to the gateway, and what Kraken answers to each."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 from streaming.sandbox.formatting import format_server_time
 from streaming.sandbox.model import ExchangeOrder, NewOrder, Refused
 from streaming.sandbox.order_gateway import WEBSOCKET_WINDOW, OrderGateway
-from streaming.sandbox.references import Reference
 from streaming.sandbox.websocket.decoding import invalid
 from streaming.sandbox.websocket.order_fields import BatchCancel, CancelAll, CancelAllAfter, CancelOrder
 from streaming.sandbox.websocket.order_requests import AddOrder, BatchAdd, ChangeOrder, OrderRequest
 from streaming.sandbox.websocket.order_terms import unsupported
 from streaming.sandbox.websocket.ports import MarketFeed
-from streaming.sandbox.websocket.reports import identifier
 
 Result = dict[str, Any] | list[dict[str, Any]]
 
 
 class OrderEntry:
-    """The order requests of all connections; `server` is server time as clients see it, in seconds since 1970."""
+    """The order requests of one connection; `server` is server time as clients see it, in seconds since 1970."""
 
     def __init__(self, gateway: OrderGateway, market: MarketFeed, server: Callable[[], float]) -> None:
-        self._gateway = gateway
+        self._gateway = gateway.for_connection()
         self._market = market
         self._server = server
-        self._amends = count(1)
 
     async def respond(
         self, account: str, method: str, request: OrderRequest
@@ -35,8 +31,9 @@ class OrderEntry:
         try:
             match request:
                 case CancelOrder():
-                    async for answer in self._cancel(account, request.references):
-                        yield answer
+                    for answer in await self._gateway.cancel_each(account, request.references):
+                        for result in _cancel_results(answer):
+                            yield result
                 case AddOrder():
                     yield await self._add(account, request)
                 case BatchAdd():
@@ -44,7 +41,7 @@ class OrderEntry:
                 case ChangeOrder():
                     yield await self._change(account, method, request)
                 case BatchCancel():
-                    yield await self._batch_cancel(account, request.references)
+                    yield {"count": await self._gateway.cancel_batch(account, request.references)}
                 case CancelAll():
                     yield {"count": await self._gateway.cancel_all(account)}
                 case CancelAllAfter():
@@ -72,35 +69,9 @@ class OrderEntry:
             named = (
                 {"order_id": wanted.order_id} if wanted.order_id else {"cl_ord_id": wanted.client_order_id}
             )
-            return {"amend_id": identifier("T", order.order_id, next(self._amends), self._server())} | named
-        known = self._market.orders(account, [wanted.order_id])
-        if known and known[0].request.pair != request.pair:
-            raise invalid("symbol")
-        order = await self._gateway.edit(account, wanted, request.deadline, WEBSOCKET_WINDOW)
+            return {"amend_id": order.amend_id} | named
+        order = await self._gateway.edit(account, wanted, request.deadline, WEBSOCKET_WINDOW, request.pair)
         return {"order_id": order.order_id, "original_order_id": wanted.order_id}
-
-    async def _cancel(self, account: str, references: Sequence[Reference]) -> AsyncIterator[Result | Refused]:
-        for reference in references:
-            try:
-                cancelled = await self._gateway.cancel(account, reference)
-            except Refused as refusal:
-                yield refusal
-                continue
-            for order in cancelled:
-                yield _cancel_result(order)
-
-    async def _batch_cancel(self, account: str, references: Sequence[Reference]) -> dict[str, Any]:
-        """Count what it could cancel; refuse when that is nothing."""
-        orders: list[ExchangeOrder] = []
-        refusals: list[Refused] = []
-        for reference in references:
-            try:
-                orders += await self._gateway.cancel(account, reference)
-            except Refused as refusal:
-                refusals.append(refusal)
-        if not orders and refusals:
-            raise refusals[0]
-        return {"count": len(orders)}
 
     async def _cancel_all_after(self, account: str, seconds: int) -> dict[str, Any]:
         trigger = await self._gateway.cancel_all_after(account, seconds)
@@ -136,6 +107,11 @@ def _own_name(order: NewOrder) -> dict[str, Any]:
     return {"order_userref": order.user_reference} if order.user_reference else {}
 
 
-def _cancel_result(order: ExchangeOrder) -> dict[str, Any]:
-    client = order.request.client_order_id
-    return {"order_id": order.order_id} | ({"cl_ord_id": client} if client else {})
+def _cancel_results(answer: list[ExchangeOrder] | Refused) -> Iterator[Result | Refused]:
+    """Yield one result per order that was cancelled, or the refusal."""
+    if isinstance(answer, Refused):
+        yield answer
+        return
+    for order in answer:
+        client = order.request.client_order_id
+        yield {"order_id": order.order_id} | ({"cl_ord_id": client} if client else {})

@@ -3,8 +3,6 @@
 Shapes: docs.kraken.com, websocket-v2 executions and balances (schema and examples of 2026).
 """
 
-import base64
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +43,7 @@ def order_report(event: OrderChanged, decimals: PairDecimals, dollars: Dollars, 
         row |= _terms(order, decimals)
     if change is not ExecType.NEW:
         row |= _progress(order, decimals, dollars)
-    if change is ExecType.AMENDED:
+    if change in (ExecType.AMENDED, ExecType.RESTATED):
         row["amended"] = True
     if order.trigger_price is not None and change is ExecType.STATUS:
         row["triggers"] = _triggers(order, decimals)
@@ -87,7 +85,7 @@ def fill_report(fill: ExchangeFill, order: ExchangeOrder, decimals: PairDecimals
             "order_status": "partially_filled",
         }
         | _progress(order, decimals, dollars)
-        | {"fees": [{"asset": fill.pair.quote, "qty": json_exact(fill.fee)}]}
+        | {"fees": [{"asset": fill.fee_asset, "qty": json_exact(fill.fee)}]}
         | ({"margin_borrow": True} if fill.margin else {})
     )
 
@@ -105,7 +103,7 @@ def balance_row(asset: str, amount: Decimal) -> Row:
 def ledger_row(event: BalanceChanged) -> Row:
     """Make one row of an update. `amount` is the change of the balance, so that no fee comes off it again."""
     return {
-        "ledger_id": identifier("L", event.account, event.asset, event.kind, event.reference, event.balance),
+        "ledger_id": event.entry_id,
         "ref_id": event.reference,
         "timestamp": format_microseconds(event.at),
         "type": event.kind,
@@ -118,13 +116,6 @@ def ledger_row(event: BalanceChanged) -> Row:
         "fee": json_exact(Decimal(0)),
         "balance": json_exact(event.balance),
     }
-
-
-def identifier(first: str, *parts: object) -> str:
-    """Make an id of Kraken's form, LXXXXX-XXXXX-XXXXXX, the same for the same parts."""
-    digest = hashlib.blake2b("\n".join(map(str, parts)).encode(), digest_size=10).digest()
-    letters = base64.b32encode(digest).decode()
-    return f"{first}{letters[:5]}-{letters[5:10]}-{letters[10:16]}"
 
 
 def _identity(order: ExchangeOrder) -> Row:
@@ -148,7 +139,7 @@ def _progress(order: ExchangeOrder, decimals: PairDecimals, dollars: Dollars) ->
         "cum_cost": json_exact(order.cost),
         "avg_price": json_fixed(order.average_price, decimals.price + AVERAGE_DECIMALS),
     }
-    worth = dollars(order.request.pair.quote)
+    worth = dollars(order.request.fee_asset)
     return row | ({} if worth is None else {"fee_usd_equiv": json_fixed(order.fee * worth, 4)})
 
 
@@ -160,7 +151,7 @@ def _terms(order: ExchangeOrder, decimals: PairDecimals) -> Row:
         "time_in_force": request.time_in_force.value,
         "side": request.side.value,
         "order_type": request.order_type.value,
-        "fee_ccy_pref": "fciq",
+        "fee_ccy_pref": "fcib" if request.fee_in_base else "fciq",
         "margin": request.leverage > 1,
         "post_only": request.post_only,
         "reduce_only": request.reduce_only,

@@ -108,7 +108,9 @@ def test_a_resting_reduce_only_order_shrinks_with_the_position(bench: Bench) -> 
     [ask] = bench.exchange.book(BTC, 1).asks
     assert (ask.price, ask.quantity) == (d("1000.9"), d("0.1"))
     shrunk = bench.events_of(OrderChanged)[-1]
-    assert (shrunk.exec_type, shrunk.order.request.quantity) == (ExecType.AMENDED, d("0.1"))
+    assert (shrunk.exec_type, shrunk.order.request.quantity) == (ExecType.RESTATED, d("0.1"))
+    amends = bench.exchange.amends("alice", shrunk.order.order_id)
+    assert [(each.kind.value, each.amend_id) for each in amends][1:] == [("restated", shrunk.order.amend_id)]
     bench.tick("1012.0", "1", side=BUY)
     ended = bench.exchange.orders("alice", [resting.order_id])[0]
     assert (ended.state, ended.filled) == (OrderState.CLOSED, d("0.1"))

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from streaming.sandbox.exchange.book_sides import RestingOrders
 from streaming.sandbox.exchange.matching import match_book
-from streaming.sandbox.model import ExecType, OrderChanged, OrderState, Refused, TimeInForce, TradesPrinted
+from streaming.sandbox.model import (
+    ExecType,
+    OrderChanged,
+    OrderState,
+    Refused,
+    SelfTrade,
+    TimeInForce,
+    TradesPrinted,
+)
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, START, Bench, d, listing, new
 from trading.orders import OrderIntent, Side
 from trading.ports import Quote
@@ -170,8 +178,41 @@ def test_an_account_never_trades_with_itself_and_the_newer_order_says_why_it_end
     resting = bench.add(SELL, "0.4", "1000.5")
     order = bench.add(BUY, "0.6")
     assert (order.state, order.filled) == (OrderState.CANCELED, d(0))
-    assert "Self trade" in order.reason
+    assert order.reason == "Cannot trade with self"
     assert bench.exchange.orders("alice", [resting.order_id])[0].state is OrderState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("wanted", "newest", "filled", "oldest"),
+    [
+        (SelfTrade.CANCEL_NEWEST, OrderState.CANCELED, "0.2", OrderState.OPEN),
+        (SelfTrade.CANCEL_BOTH, OrderState.CANCELED, "0.2", OrderState.CANCELED),
+        (SelfTrade.CANCEL_OLDEST, OrderState.CLOSED, "0.6", OrderState.CANCELED),
+    ],
+)
+def test_the_arriving_order_says_which_of_two_orders_of_an_account_ends(
+    bench: Bench, wanted: SelfTrade, newest: OrderState, filled: str, oldest: OrderState
+) -> None:
+    bench.add(SELL, "0.2", "1000.4", account="bob")
+    own = [bench.add(SELL, "0.3", price) for price in ("1000.5", "1000.6", "1100")]
+    order = bench.add(BUY, "0.6", self_trade=wanted)
+    assert (order.state, order.filled) == (newest, d(filled))
+    first, second, beyond = bench.exchange.orders("alice", [each.order_id for each in own])
+    assert (first.state, beyond.state) == (oldest, OrderState.OPEN)
+    assert second.state is (oldest if wanted is SelfTrade.CANCEL_OLDEST else OrderState.OPEN)
+    assert first.reason == ("" if first.state is OrderState.OPEN else "Cannot trade with self")
+    assert not any(
+        fill.order_id in {each.order_id for each in own} for fill in bench.exchange.fills("alice")[0]
+    )
+
+
+def test_fill_or_kill_counts_what_lies_behind_the_own_order_that_it_cancels(bench: Bench) -> None:
+    bench.add(SELL, "0.3", "1000.4")
+    killed = bench.add(BUY, "0.6", time_in_force=TimeInForce.FOK)
+    assert killed.state is OrderState.CANCELED
+    order = bench.add(BUY, "0.6", time_in_force=TimeInForce.FOK, self_trade=SelfTrade.CANCEL_OLDEST)
+    assert (order.state, order.filled) == (OrderState.CLOSED, d("0.6"))
+    assert bench.exchange.open_orders("alice") == []
 
 
 def test_what_is_offered_before_the_own_order_is_still_taken(bench: Bench) -> None:

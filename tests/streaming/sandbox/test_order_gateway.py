@@ -97,7 +97,7 @@ class Bench:
         self.rates = Rates(STARTER, self.clock)
         self.latency = 0.0
         self.gateway = OrderGateway(self.engine, self.rates, self.faults, lambda: self.latency, self.clock)  # type: ignore[arg-type]
-        monkeypatch.setattr(order_gateway, "asyncio", SimpleNamespace(sleep=self._pass))
+        monkeypatch.setattr(order_gateway, "asyncio", SimpleNamespace(sleep=self._pass, Event=asyncio.Event))
 
     async def _pass(self, seconds: float) -> None:
         self.clock.sleep(seconds)

@@ -18,6 +18,7 @@ from streaming.sandbox.model import (
     PriceTerm,
     PriceUnit,
     Refused,
+    SelfTrade,
     TimeInForce,
 )
 from streaming.sandbox.rest import orders
@@ -141,7 +142,7 @@ def test_an_automatic_sign_turns_round_for_a_seller() -> None:
         ("price", ["", "0", "-0", "5%", "++5", "+", "%", "abc", "1..2", "NaN", "9" * 40, None]),
         ("type", ["", "hold", None]),
         ("ordertype", ["", "iceberg", "settle-position", None]),
-        ("oflags", ["viqc", "fcib", "post,nonsense"]),
+        ("oflags", ["fcib,fciq", "nonsense", "post,nonsense"]),
         ("timeinforce", ["forever"]),
         ("expiretm", ["-5", "soon", "+9999999999", "99999999999999"]),
         ("leverage", ["0", "-2", "2.5", "two", "9999"]),
@@ -151,7 +152,7 @@ def test_an_automatic_sign_turns_round_for_a_seller() -> None:
         ("starttm", ["+60"]),
         ("displayvol", ["0.001"]),
         ("trigger", ["index"]),
-        ("stptype", ["cancel-both"]),
+        ("stptype", ["cancel-all"]),
         ("close[ordertype]", ["market", "nonsense"]),
     ],
 )
@@ -210,6 +211,19 @@ def test_leverage_is_read_as_kraken_writes_it(text: str, times: int) -> None:
 def test_flags_are_read() -> None:
     assert order(oflags="fciq,post").post_only
     assert not order(oflags="fciq").post_only
+    assert order(oflags="fcib,nompp").fee_asset == "BTC"
+    assert order(oflags="post").fee_asset == order(oflags="fciq").fee_asset == "USDT"
+    assert refusal(oflags="viqc") == "EAPI:Feature disabled:viqc"
+
+
+@pytest.mark.parametrize("way", list(SelfTrade))
+def test_self_trade_prevention_is_read(way: SelfTrade) -> None:
+    assert order(stptype=way.value).self_trade is way
+    assert order().self_trade is SelfTrade.CANCEL_NEWEST
+
+
+def test_fill_or_kill_is_read_in_any_case() -> None:
+    assert order(timeinforce="FOK").time_in_force is order(timeinforce="fok").time_in_force is TimeInForce.FOK
 
 
 @pytest.mark.parametrize(

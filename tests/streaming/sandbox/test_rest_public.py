@@ -174,7 +174,9 @@ async def test_without_a_pair_the_ticker_has_all_pairs(api: RestApi) -> None:
         ("Trades", {"pair": "XBTUSDT", "since": "-1"}, "EGeneral:Invalid arguments:since"),
         ("Depth", {"pair": "XBTUSDT", "count": 0}, "EGeneral:Invalid arguments:count"),
         ("AssetPairs", {"info": "everything"}, "EGeneral:Invalid arguments:info"),
-        ("Spread", {"pair": "XBTUSDT"}, "EGeneral:Unknown method"),
+        ("Spread", {"pair": "XBTUSDT", "since": "later"}, "EGeneral:Invalid arguments:since"),
+        ("GroupedBook", {"pair": "XBTUSDT", "grouping": 3}, "EGeneral:Invalid arguments:grouping"),
+        ("Level3", {"pair": "XBTUSDT"}, "EGeneral:Unknown method"),
     ],
 )
 async def test_an_impossible_request_is_refused_in_krakens_words(

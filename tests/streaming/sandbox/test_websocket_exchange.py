@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from streaming.sandbox.faults import Faults
-from streaming.sandbox.model import NewOrder, OrderType, PriceTerm, Refused
+from streaming.sandbox.model import NewOrder, OrderType, PriceTerm, Refused, SelfTrade
 from streaming.sandbox.rates import PRO, Rates
 from streaming.sandbox.websocket.clients import Client, PrivateSubscription, Topic
 from streaming.sandbox.websocket.hub import Hub
+from streaming.sandbox.websocket.order_requests import AddOrder
 from streaming.sandbox.websocket.private import BALANCES, EXECUTIONS
+from streaming.sandbox.websocket.requests import Request, parse
 from tests.streaming.sandbox.exchange_setup import BTC, Bench, listing
 from tests.streaming.sandbox.test_websocket_books import NaiveClient
 from tests.streaming.sandbox.websocket_fakes import Listener, Tokens
@@ -158,3 +160,22 @@ def test_every_frame_is_valid_json_of_one_line(watched: Watched) -> None:
     for payload in watched.listener.payloads:
         json.loads(payload)
         assert b"\n" not in payload
+
+
+def test_a_fee_in_base_currency_is_charged_from_it_and_reported_in_it(watched: Watched) -> None:
+    watched.hub.private.add(watched.client, PrivateSubscription("demo", EXECUTIONS, "good"))
+    terms = {"order_type": "market", "side": "buy", "order_qty": 2, "symbol": "BTC/USD", "token": "good"}
+    wishes = {"fee_preference": "base", "stp_type": "cancel_both"}
+    request = parse(json.dumps({"method": "add_order", "params": terms | wishes}))
+    assert isinstance(request, Request)
+    assert isinstance(request.body, AddOrder)
+    before = watched.bench.exchange.balances("demo")
+    watched.bench.exchange.add("demo", request.body.order)
+    after = watched.bench.exchange.balances("demo")
+    rows = [row for it in watched.listener.of(EXECUTIONS) for row in it["data"]]
+    charged = [fee for row in rows if row["exec_type"] == "trade" for fee in row["fees"]]
+    assert {fee["asset"] for fee in charged} == {"BTC"}
+    fee = sum(Decimal(str(fee["qty"])) for fee in charged)
+    assert (fee, after["BTC"] - before["BTC"]) == (Decimal("0.008"), Decimal("1.992"))
+    assert rows[0]["fee_ccy_pref"] == "fcib"
+    assert request.body.order.self_trade is SelfTrade.CANCEL_BOTH

@@ -377,6 +377,44 @@ async def test_an_order_on_its_way_arrives_although_its_connection_ended(loop_ti
     assert len(rig.exchange.known) == 1
 
 
+async def test_requests_of_one_connection_keep_their_order_whatever_the_way_takes_each(
+    loop_time: LoopTime,
+) -> None:
+    rig = Rig()
+    named = {"token": "good", "cl_ord_id": "mine"}
+    for latency, method, params in (
+        (3.0, "add_order", ORDER | {"cl_ord_id": "mine"}),
+        (0.1, "amend_order", named | {"order_qty": 0.6}),
+        (2.0, "cancel_order", {"token": "good", "cl_ord_id": ["mine"]}),
+        (0.0, "add_order", ORDER | {"cl_ord_id": "mine"}),
+    ):
+        rig.latency = latency
+        rig.send(method, params)
+        await let_tasks_run()
+    await loop_time.advance(2.5)
+    assert rig.listener.messages[1:] == []  # the second and the third have not overtaken the first
+    await loop_time.advance(0.6)
+    assert [(it["method"], it["success"]) for it in rig.listener.messages[1:]] == [
+        ("add_order", True),
+        ("amend_order", True),
+        ("cancel_order", True),
+        ("add_order", True),
+    ]
+
+
+async def test_an_answer_that_is_late_or_lost_holds_up_no_other(loop_time: LoopTime) -> None:
+    rig = Rig()
+    rig.faults.arm(Fault(FaultKind.SLOW_ACK, method="add_order", seconds=60, count=1))
+    rig.faults.arm(Fault(FaultKind.LOST_ACK, method="amend_order"))
+    rig.send("add_order", ORDER | {"cl_ord_id": "mine"}, 1)
+    rig.send("amend_order", {"token": "good", "cl_ord_id": "mine", "order_qty": 0.6}, 2)
+    rig.send("cancel_order", {"token": "good", "cl_ord_id": ["mine"]}, 3)
+    await let_tasks_run()
+    assert [it["req_id"] for it in rig.listener.messages[1:]] == [3]
+    await loop_time.advance(61)
+    assert [it["req_id"] for it in rig.listener.messages[1:]] == [3, 1]
+
+
 async def test_a_failure_of_the_sandbox_itself_is_logged_and_answered(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:

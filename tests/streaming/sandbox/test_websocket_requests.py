@@ -170,7 +170,8 @@ def test_margin_asks_for_the_most_that_the_pair_allows() -> None:
         ({"cl_ord_id": ""}, "EGeneral:Invalid arguments:cl_ord_id"),
         ({"cl_ord_id": "mine", "order_userref": 3}, EXCLUSIVE),
         ({"order_userref": 2**31}, "EGeneral:Invalid arguments:order_userref"),
-        ({"fee_preference": "base"}, "EGeneral:Invalid arguments:fee_preference"),
+        ({"fee_preference": "none"}, "EGeneral:Invalid arguments:fee_preference"),
+        ({"stp_type": "cancel_all"}, "EGeneral:Invalid arguments:stp_type"),
         ({"leverage": 2.5}, "EGeneral:Invalid arguments:leverage"),
     ],
 )  # fmt: skip

@@ -149,6 +149,7 @@ class FakeExchange:
         request = replace(order.request, quantity=amendment.quantity or order.request.quantity)
         limit = amendment.limit.value if amendment.limit else order.limit_price
         amended = replace(order, request=request, limit_price=limit)
+        amended = replace(amended, amend_id="TAMEND-AAAAA-BBBBBB")
         self._set(amended, ExecType.AMENDED)
         return amended
 
@@ -238,7 +239,16 @@ class FakeExchange:
     def book_balance(self, asset: str, amount: str, kind: str = "trade", reference: str = "T1") -> None:
         self.money[asset] = self.money.get(asset, Decimal(0)) + Decimal(amount)
         self.publish(
-            BalanceChanged(ACCOUNT, asset, Decimal(amount), self.money[asset], kind, reference, self.now)
+            BalanceChanged(
+                ACCOUNT,
+                asset,
+                Decimal(amount),
+                self.money[asset],
+                kind,
+                reference,
+                self.now,
+                entry_id="LENTRY-AAAAA-BBBBBB",
+            )
         )
 
     def _set(self, order: ExchangeOrder, change: ExecType, fill: ExchangeFill | None = None) -> None:

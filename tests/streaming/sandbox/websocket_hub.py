@@ -31,7 +31,14 @@ class Rig:
         self.faults = Faults(self.clock)
         self.tokens = Tokens()
         self.rates = Rates(PRO, self.clock)
-        self.gateway = OrderGateway(self.exchange, self.rates, self.faults, lambda: latency, self.clock)  # type: ignore[arg-type]
+        self.latency = latency
+        self.gateway = OrderGateway(
+            self.exchange,
+            self.rates,
+            self.faults,
+            lambda: self.latency,
+            self.clock,  # type: ignore[arg-type]
+        )
         self.hub = Hub(self.exchange, self.rates, self.tokens, self.faults, self.clock)
         self.exchange.listen(self.hub.publish)
         self.listener, self.conversation = self.connect()
