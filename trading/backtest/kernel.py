@@ -81,6 +81,8 @@ def _decide(candle: int, arrays: Arrays) -> None:
     account = arrays.account[0]
     target = arrays.target[account.decision]
     stands = target == account.last_target or (arrays.terms[0].by_side and target * account.quantity > 0)
+    if stands and target != 0.0 and account.quantity == 0.0:
+        account.refused_earlier_exit += 1
     done = stands or carry_out(target, Moment(candle, arrays.open_time[candle]), arrays)
     if done or arrays.until[account.decision] < candle:
         account.decision += 1

@@ -50,6 +50,8 @@ def carry_out(target: float, moment: Moment, arrays: Arrays) -> bool:
         refusal = refused_by(target, worth, moment.time, account, arrays.terms[0])
         if refusal != ALLOWED:
             count_refusal(refusal, account)
+            if account.quantity == 0.0:  # nothing is carried out any more, whatever a stop had ended before
+                account.last_target = 0.0
             return False
         enter(target, worth, price, moment, arrays)
     account.last_target = target

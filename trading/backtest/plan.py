@@ -24,8 +24,9 @@ class Plan:
 
     `target` is the exposure: position value as a share of equity, below zero short; NaN decides nothing new.
     An order arises where a target differs from the last one that was carried out (at first 0), so a position
-    that a stop has closed stays closed until the target changes. What a rule of the account refuses is not
-    carried out: a target that stands for several candles is tried again, one that NaN follows is lost.
+    that a stop has closed stays closed until another target comes. What a rule of the account refuses is not
+    carried out: a target that stands for several candles is tried again, one that NaN follows is lost. Refused
+    while flat, it still is that other target: the next one opens, whichever side it takes. All are counted.
 
     With `by_side` targets are read as the agents vote, candle by candle: one on the side that is held changes
     nothing, whatever its size, and after protection has ended a position the next target opens again.

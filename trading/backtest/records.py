@@ -25,7 +25,10 @@ class Reason(IntEnum):
 
 
 class EntryRefusal(IntEnum):
-    """The rule that refused to open: the first one of this order that did."""
+    """The rule that refused to open: the first one of this order that did.
+
+    EARLIER_EXIT: protection has ended the position of this very target, which stays closed until another one comes.
+    """
 
     INSOLVENT = 0
     SHORTS = 1
@@ -33,6 +36,7 @@ class EntryRefusal(IntEnum):
     DRAWDOWN_PAUSE = 3
     DAILY_LOSS = 4
     COOL_DOWN = 5
+    EARLIER_EXIT = 6
 
 
 def _fields(kinds: Mapping[str, str]) -> np.dtype[np.void]:

@@ -52,7 +52,8 @@ class Totals:
     """Sums over one back-test, in quote currency where they are amounts.
 
     `trades`, `winners` and the gross sums count a position that is still open as its last close stands. A
-    refused order counts at every candle at which it was tried, under the first rule that refused it.
+    refused order counts at every candle at which it was tried, under the first rule that refused it; a target whose
+    position protection has ended counts once each time that it comes again (`refused_earlier_exit`).
     """
 
     final_equity: float
@@ -73,6 +74,7 @@ class Totals:
     refused_drawdown_pause: int
     refused_daily_loss: int
     refused_cool_down: int
+    refused_earlier_exit: int
     paused_at: datetime | None  # open time of the candle at whose close the drawdown pause began
 
     @property

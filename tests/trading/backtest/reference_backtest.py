@@ -94,8 +94,13 @@ class Reference:
                 self.day_opening, self.day_closed = self.equity[-1], False
             self._roll(time)
             target = targets[candle - 1] if candle > 0 else math.nan
-            if self._is_order(target) and self._order(target, candle, time):
-                self.carried = target
+            if self._is_order(target):
+                if self._order(target, candle, time):
+                    self.carried = target
+                elif self.position is None:
+                    self.carried = 0.0
+            elif self._asks_again(targets, candle):
+                self.refused["earlier_exit"] = self.refused.get("earlier_exit", 0) + 1
             for row in self._rows(candle):
                 if self.position is None:
                     break
@@ -111,6 +116,14 @@ class Reference:
         if self.plan.by_side and self.position is not None and target * self.quantity > 0:
             return False
         return not math.isnan(target) and target != self.carried
+
+    def _asks_again(self, targets: list[float], candle: int) -> bool:
+        """Return whether targets begin here that equal the last one carried out, whose position has ended."""
+        if candle == 0 or self.position is not None:
+            return False
+        target = targets[candle - 1]
+        begins = candle == 1 or target != targets[candle - 2]
+        return begins and target == self.carried != 0.0
 
     def _targets(self) -> list[float]:
         target = self.plan.target

@@ -99,7 +99,15 @@ def test_the_random_cases_reach_every_ending_and_every_refusal() -> None:
     ended = {reason for result in results for reason in reasons(result)}
     refused = {rule for result in results for rule, count in result.totals.refused.items() if count}
     assert ended == {"signal", "stop", "take_profit", "trailing", "liquidation", "end"}
-    assert refused == {"insolvent", "shorts", "leverage", "drawdown_pause", "daily_loss", "cool_down"}
+    assert refused == {
+        "insolvent",
+        "shorts",
+        "leverage",
+        "drawdown_pause",
+        "daily_loss",
+        "cool_down",
+        "earlier_exit",
+    }
     assert any(
         result.totals.fills > 2 * result.totals.trades for result in results
     )  # parts were bought and sold
@@ -288,6 +296,30 @@ def test_a_position_that_was_stopped_stays_out_until_the_target_changes() -> Non
     result = run(falling, plan(1, 1, 1, 0, 1, 1, stop=0.1), rules())
     assert result.fills["side"].to_list() == ["buy", "sell", "buy"]
     assert result.fill_records["candle"].tolist() == [1, 1, 5]
+
+
+@pytest.mark.parametrize("stop", [0.1, NAN])
+def test_a_signal_after_a_refused_opposite_one_opens_however_the_position_before_had_ended(
+    stop: float,
+) -> None:
+    falling = bars((100, 100, 100, 100), (100, 100, 80, 80), *[(80, 80, 80, 80)] * 5)
+    result = run(falling, plan(1, NAN, -1, NAN, 1, NAN, NAN, stop=stop), rules())
+    assert result.fills["side"].to_list() == ["buy", "sell", "buy"]
+    assert result.totals.refused["shorts"] == 1
+
+
+def test_a_smaller_target_that_was_refused_frees_the_one_that_a_stop_had_ended() -> None:
+    falling = bars((100, 100, 100, 100), (100, 100, 80, 80), *[(80, 80, 80, 80)] * 24)
+    targets = [1.0, *[NAN] * 3, 0.5, *[NAN] * 18, 1.0, NAN, NAN]  # candle 24 opens the next UTC day
+    result = run(falling, plan(*targets, stop=0.1), rules(daily_loss=0.1))
+    assert result.totals.refused["daily_loss"] == 1
+    assert result.fill_records["candle"].tolist() == [1, 1, 24]
+
+
+def test_a_signal_that_asks_again_for_what_a_stop_has_ended_is_counted_once() -> None:
+    falling = bars((100, 100, 100, 100), (100, 100, 80, 80), *[(80, 80, 80, 80)] * 5)
+    result = run(falling, plan(1, NAN, 1, 1, NAN, 1, NAN, stop=0.1), rules())
+    assert (result.totals.fills, result.totals.refused["earlier_exit"]) == (2, 2)
 
 
 def test_a_refused_target_that_stands_is_tried_again_and_one_that_does_not_is_lost() -> None:
