@@ -1,6 +1,6 @@
 """The live executor: one materialisation is one decision, one receipt, and at most one order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -11,6 +11,7 @@ from assets.market import OHLCV, instruments
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
+from assets.versions import PartitionReport, partition_events
 from ml.decision.decide import DecisionRules
 from ml.decision.execute import ExecutedDecision, execute_decision
 from ml.decision.explanation import explain
@@ -49,9 +50,9 @@ def decision(
     rules: dg.ResourceParam[DecisionRules],
     journal: dg.ResourceParam[Journal],
     venue: dg.ResourceParam[Venue],
-) -> None:
+) -> Iterator[Any]:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
-    decided: dict[str, dict[str, Any]] = {}
+    decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
     for key in context.partition_keys:
         pair = Pair.parse(key)
@@ -62,20 +63,15 @@ def decision(
         except Exception as error:  # another pair's position may be waiting for its exit
             failed[key] = error
             continue
-        decided[key] = _metadata(done)
+        decided[key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), _metadata(done))
         context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
+    yield from partition_events(context, decided)
     if failed:
-        _fail(context, decided, failed)
-    for key, metadata in decided.items():
-        context.add_asset_metadata(metadata, partition_key=key)
+        _fail(context, failed)
 
 
-def _fail(
-    context: dg.AssetExecutionContext, decided: Mapping[str, dict[str, Any]], failed: Mapping[str, Exception]
-) -> NoReturn:
-    """Report the pairs that were decided on, then fail for the others."""
-    for key, metadata in decided.items():
-        context.log_event(dg.AssetMaterialization(context.asset_key, metadata=metadata, partition=key))
+def _fail(context: dg.AssetExecutionContext, failed: Mapping[str, Exception]) -> NoReturn:
+    """Fail for the pairs without a decision; those that were decided on are reported already."""
     if len(failed) == len(context.partition_keys) == 1:
         raise next(iter(failed.values()))
     reasons = "; ".join(f"{key}: {type(error).__name__}: {error}" for key, error in failed.items())

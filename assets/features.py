@@ -1,6 +1,6 @@
 """Indicators of every closed candle: one wide table, one definition for training, back-test and live."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import polars as pl
 from assets.market import OHLCV
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
+from assets.versions import PartitionReport, input_versions, partition_events
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.indicators import (
@@ -66,15 +67,17 @@ def features(
     costs: dg.ResourceParam[Mapping[Pair, Costs]],
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
-) -> None:
+) -> Iterator[Any]:
     """Compute the indicators of every candle in the month from the candles before it; look-ahead is impossible."""
-    wanted = pair_months(context.partition_keys)
+    wanted, reports = pair_months(context.partition_keys), {}
+    versions = input_versions(context, context.partition_keys, sorted(costs.items()))
     for key, pair, month in wanted:
         table = month_features(candle_store, universe, costs, pair, month)
         feature_store.write(pair, month, table)
-        context.add_asset_metadata(_metadata(table), partition_key=key)
+        reports[key] = PartitionReport(versions[key], _metadata(table))
     pairs = ", ".join(sorted({str(pair) for _, pair, _ in wanted}))
     context.log.info(f"{pairs}: {len(FEATURE_NAMES)} features of {len(wanted)} pair-months stored")
+    yield from partition_events(context, reports)
 
 
 def month_features(

@@ -1,8 +1,9 @@
 """Market assets: instruments and closed candles."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from assets.metadata_plots import price_plot
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
+from assets.versions import PartitionReport, content_version, digest, partition_events
 from streaming.bus import CANDLE_CLOSED, candle_closed
 from trading.candles import Gap, gaps, quality, violations
 from trading.errors import InvalidCandles, NotStored
@@ -31,7 +33,8 @@ def instruments(
         for pair, each in known_instruments.items()
     ]  # fmt: skip
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(rows), "instruments": dg.MetadataValue.table(rows)}
+        metadata={"dagster/row_count": len(rows), "instruments": dg.MetadataValue.table(rows)},
+        data_version=digest(*known_instruments.values()),
     )
 
 
@@ -58,21 +61,22 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         candle_source: dg.ResourceParam[CandleSource],
         candle_store: dg.ResourceParam[TableStore],
         bus: dg.ResourceParam[Bus],
-    ) -> None:
+    ) -> Iterator[Any]:
         """Store closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
         parts = pair_months(context.partition_keys)
-        done = 0
+        done, reports = 0, {}
         for pair, months in groupby(parts, key=lambda part: part[1]):
             for done, (key, _, month) in enumerate(months, done + 1):  # noqa: B020 goes on counting
                 candles = read_closed_candles(candle_source, pair, month, universe)
                 candle_store.write(pair, month, candles)
-                context.add_asset_metadata(
-                    _candle_metadata(candles, pair, month, universe), partition_key=key
+                reports[key] = PartitionReport(
+                    content_version(candles), _candle_metadata(candles, pair, month, universe)
                 )
                 context.log.info(
                     f"{pair} {month:%Y-%m}: {candles.height} candles; month {done} of {len(parts)}"
                 )
             publish_newest_candle(bus, universe, pair, candle_store)
+        yield from partition_events(context, reports)
 
     return ohlcv
 

@@ -1,11 +1,14 @@
 """News assets: articles, their vectors, and their tone per asset. A day holds what became known on it."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from assets.partitions import DAYS, days
+from assets.versions import PartitionReport, content_version, input_versions, partition_events
 from ml.news.articles import article_excerpt
 from ml.news.embeddings import Embedder
 from ml.news.files import NewsSource
@@ -26,7 +29,7 @@ def news_articles(
     context: dg.AssetExecutionContext,
     news_source: dg.ResourceParam[NewsSource],
     news_store: dg.ResourceParam[NewsStore],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[Any]:
     """Store articles that became known on these days; one without a clock time becomes known at the next midnight."""
     start, end = days(context.partition_keys)
     articles = news_source.articles(start, end)
@@ -36,15 +39,24 @@ def news_articles(
     context.log.info(
         f"{articles.height} articles known from {start:%Y-%m-%d} to {end:%Y-%m-%d}, {new} of them new"
     )
-    by_source = dict(articles["source"].value_counts(sort=True).rows())
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": articles.height,
-            "new": new,
-            "by_source": dg.MetadataValue.json(by_source),
-            "refused_files": dg.MetadataValue.json(list(news_source.refused)),
-        }
-    )
+    stored = news_store.articles(start, end)
+    reports = {}
+    for key in context.partition_keys:
+        rows = _known_on(stored, key)
+        by_source = dict(rows["source"].value_counts(sort=True).rows())
+        reports[key] = PartitionReport(
+            content_version(rows),
+            {
+                "dagster/row_count": rows.height,
+                "by_source": dg.MetadataValue.json(by_source),
+                "refused_files": dg.MetadataValue.json(list(news_source.refused)),
+            },
+        )
+    yield from partition_events(context, reports)
+
+
+def _known_on(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    return rows.filter(pl.col("known_at").dt.date() == date.fromisoformat(key))
 
 
 @dg.asset(
@@ -60,7 +72,7 @@ def news_embeddings(
     context: dg.AssetExecutionContext,
     news_store: dg.ResourceParam[NewsStore],
     embedder: dg.ResourceParam[Embedder],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[Any]:
     """Embed each article once per embedding model; articles that have a vector are not embedded again."""
     articles = news_store.articles(*days(context.partition_keys))
     known = news_store.embedded(embedder.name, articles["article_id"].to_list())
@@ -69,13 +81,21 @@ def news_embeddings(
         texts = [article_excerpt(title, text) for title, text in batch.select("title", "text").iter_rows()]
         news_store.put_embeddings(embedder.name, batch["article_id"].to_list(), embedder.embed(texts))
         context.log.info(f"embedded {batch.height} articles with {embedder.name}")
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": articles.height,
-            "new": new.height,
-            "model": embedder.name,
-            "dimensions": embedder.dimensions,
-        }
+    versions = input_versions(context, context.partition_keys, embedder.name)
+    yield from partition_events(
+        context,
+        {
+            key: PartitionReport(
+                versions[key],
+                {
+                    "dagster/row_count": _known_on(articles, key).height,
+                    "new": _known_on(new, key).height,
+                    "model": embedder.name,
+                    "dimensions": embedder.dimensions,
+                },
+            )
+            for key in context.partition_keys
+        },
     )
 
 
@@ -93,7 +113,7 @@ def news_sentiment(
     universe: dg.ResourceParam[Universe],
     news_store: dg.ResourceParam[NewsStore],
     sentiment_model: dg.ResourceParam[SentimentModel],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[Any]:
     """Score each article's tone towards each asset it names, with the model that judged it and what that cost."""
     start, end = days(context.partition_keys)
     assets = sorted(
@@ -107,17 +127,27 @@ def news_sentiment(
         f"{new.height} article tones judged by {sentiment_model.name}, {known.height} were known"
     )
     rows = _read_tones(news_store, assets, start, end)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": rows.height,
-            "new": new.height,
-            "model": sentiment_model.name,
-            "cost_usd": float(new["cost_usd"].sum()),
-            "mean_score": dg.MetadataValue.json(
-                dict(rows.group_by("asset").agg(pl.col("score").mean()).rows())
-            ),
-        }
+    versions = input_versions(context, context.partition_keys, sentiment_model.name, assets)
+    yield from partition_events(
+        context,
+        {
+            key: PartitionReport(
+                versions[key], _tone_metadata(_known_on(rows, key), _known_on(new, key), sentiment_model)
+            )
+            for key in context.partition_keys
+        },
     )
+
+
+def _tone_metadata(rows: pl.DataFrame, new: pl.DataFrame, model: SentimentModel) -> dict[str, Any]:
+    means = rows.group_by("asset", maintain_order=True).agg(pl.col("score").mean())
+    return {
+        "dagster/row_count": rows.height,
+        "new": new.height,
+        "model": model.name,
+        "cost_usd": float(new["cost_usd"].sum()),
+        "mean_score": dg.MetadataValue.json(dict(means.rows())),
+    }
 
 
 def _read_tones(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:

@@ -23,6 +23,8 @@ PAIR_STRATEGIES = dg.MultiPartitionsDefinition({"pair": PAIRS, "strategy": STRAT
 SAME_PAIR = dg.MultiPartitionMapping(
     {"pair": dg.DimensionPartitionMapping("pair", dg.IdentityPartitionMapping())}
 )
+# The month that a day lies in, of every pair. A day's first and last hours also read the neighbouring month's candles.
+MONTH_OF_DAY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="month")
 PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="pair")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -12,8 +13,9 @@ from assets.features import features
 from assets.market import OHLCV
 from assets.metadata_tables import markdown_table
 from assets.news import news_sentiment
-from assets.partitions import DAYS, days
+from assets.partitions import DAYS, MONTH_OF_DAY, days
 from assets.policies import ppo_policy
+from assets.versions import PartitionReport, input_versions, partition_events
 from ml.agents.analyst import analyst_votes
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
@@ -45,9 +47,9 @@ ONE_DAY = timedelta(days=1)
     code_version="1",
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[
-        dg.AssetDep(OHLCV, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(features, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(ppo_policy, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(OHLCV, partition_mapping=MONTH_OF_DAY),
+        dg.AssetDep(features, partition_mapping=MONTH_OF_DAY),
+        dg.AssetDep(ppo_policy, partition_mapping=MONTH_OF_DAY),
         news_sentiment,
     ],
 )
@@ -59,15 +61,18 @@ def model_performance(
     feature_store: dg.ResourceParam[TableStore],
     policies: dg.ResourceParam[PolicyRegistry],
     performance_store: dg.ResourceParam[PerformanceStore],
-) -> None:
+) -> Iterator[Any]:
     """Score every model per pair and day: votes, hit rate, return and cost, in shadow mode (no order is placed)."""
     scorer = ShadowScorer(input_reader.market, feature_store, policies, rules, costs)
+    versions = input_versions(context, context.partition_keys, rules, sorted(costs.items()))
+    reports = {}
     for month, keys in groupby(sorted(context.partition_keys), key=lambda key: key[:7]):
         scores = scorer.score(list(keys))
         for day, rows in scores.items():
             performance_store.replace_day(date.fromisoformat(day), rows)
-            context.add_asset_metadata(_metadata(rows), partition_key=day)
+            reports[day] = PartitionReport(versions[day], _metadata(rows))
         context.log.info(f"scored {len(scores)} days of {month}")
+    yield from partition_events(context, reports)
 
 
 @dataclass(frozen=True, slots=True)

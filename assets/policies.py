@@ -92,7 +92,9 @@ def ppo_policy(
             context.log.info(
                 f"{pair} {month:%Y-%m}: policy {policy.policy_id} has learned from these rows before"
             )
-    return dg.MaterializeResult(metadata=_policy_metadata(policy))
+    return dg.MaterializeResult(
+        metadata=_policy_metadata(policy), data_version=dg.DataVersion(policy.policy_id)
+    )
 
 
 def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pair, cut: Fold) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from assets.decisions import decision
 from assets.market import OHLCV
 from assets.metadata_plots import line_plot
 from assets.metadata_tables import markdown_table
-from assets.partitions import DAYS, days
+from assets.partitions import DAYS, MONTH_OF_DAY, days
 from ml.decision.account_reader import AccountReader
 from ml.decision.reader import InputReader
 from trading.account import portfolio_of, with_results
@@ -34,7 +34,7 @@ SHOWN_TRADES = 20  # newest closed trades in the metadata; the journal has them 
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(decision, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(OHLCV, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(OHLCV, partition_mapping=MONTH_OF_DAY),
     ],
 )
 def portfolio_snapshots(
