@@ -1,19 +1,22 @@
-"""Partitions of assets: pairs come from the settings at run time, months and days from the calendar."""
+"""Partitions of assets: pairs come from the settings at run time, months and days from the dataset's span."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from ml.strategies import Strategy
 from trading.errors import NotStored
-from trading.market import Pair
+from trading.market import Pair, month_of, next_month
 
 # Dynamic, so that a pair added in marketloom.toml appears without a code change and without reading settings at import.
 PAIRS = dg.DynamicPartitionsDefinition(name="pair")
+CALENDAR_START = date(2012, 1, 1)  # no venue that is read has older candles
+# The whole calendar: `within` narrows it to the dataset when the definitions are loaded.
 # end_offset=1: the running month and day are partitions too, rewritten as they grow.
-MONTHS = dg.MonthlyPartitionsDefinition(start_date="2013-01-01", end_offset=1)
-DAYS = dg.DailyPartitionsDefinition(start_date="2012-01-01", end_offset=1)
+MONTHS = dg.MonthlyPartitionsDefinition(start_date=str(CALENDAR_START), end_offset=1)
+DAYS = dg.DailyPartitionsDefinition(start_date=str(CALENDAR_START), end_offset=1)
 MONTHS_PER_RUN = 12  # of a backfill: a run that fails is retried without the months of all others
 PAIR_MONTHS = dg.MultiPartitionsDefinition({"pair": PAIRS, "month": MONTHS})
 STRATEGIES = dg.StaticPartitionsDefinition([str(strategy) for strategy in Strategy])
@@ -26,6 +29,46 @@ SAME_PAIR = dg.MultiPartitionMapping(
 # The month that a day lies in, of every pair. A day's first and last hours also read the neighbouring month's candles.
 MONTH_OF_DAY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="month")
 PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="pair")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that a dataset covers: its first day, and the end of its last candle where there is one."""
+
+    first: date
+    end: datetime | None
+
+    @property
+    def months(self) -> dg.MonthlyPartitionsDefinition:
+        """Return the months that hold a candle, or will."""
+        last = self.end and next_month(month_of(self.end - timedelta(microseconds=1)))
+        return dg.MonthlyPartitionsDefinition(
+            start_date=str(self.first.replace(day=1)), end_date=str(last) if last else None, end_offset=1
+        )
+
+    @property
+    def days(self) -> dg.DailyPartitionsDefinition:
+        """Return the days of those months, the one on which the last candle closes included."""
+        last = self.end and self.end.date() + timedelta(days=1)
+        return dg.DailyPartitionsDefinition(
+            start_date=str(self.first.replace(day=1)), end_date=str(last) if last else None, end_offset=1
+        )
+
+
+def within(span: Span) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """Return what narrows an asset's months or days to the dataset's."""
+    narrowed = [
+        (PAIR_MONTHS, dg.MultiPartitionsDefinition({"pair": PAIRS, "month": span.months})),
+        (DAYS, span.days),
+    ]
+
+    def narrow(spec: dg.AssetSpec) -> dg.AssetSpec:
+        for calendar, partitions in narrowed:
+            if spec.partitions_def == calendar:
+                return spec.replace_attributes(partitions_def=partitions)
+        return spec
+
+    return narrow
 
 
 def earlier_months(count: int, up_to: int = -1) -> dg.MultiPartitionMapping:

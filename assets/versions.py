@@ -107,7 +107,8 @@ def partition_events(
     step = context.op_execution_context.get_step_execution_context()
     code_version = step.job_def.asset_layer.get(context.asset_key).code_version or ""
     inputs = _get_input_provenance_data(context.asset_key, step)
-    batch, keys = generate_event_batch_id(), [key for key in context.partition_keys if key in reports]
+    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    keys = [key for key in context.partition_keys if key in reports]
     for key in keys:
         report = reports[key]
         tags = _build_data_version_tags(

@@ -1,23 +1,28 @@
 """All Dagster definitions, from explicit lists. Importing this reads no settings and opens no connection."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from assets import backtests, decisions, features, market, news, performance, policies, portfolio
 from assets.market import ohlcv_from
+from assets.partitions import Span, within
+from orchestration.dataset_span import dataset_span
 from orchestration.jobs import JOBS
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
 from orchestration.schedules import SCHEDULES
-from orchestration.settings import load_settings
+from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
 
 
-def definitions(settings: Settings) -> dg.Definitions:
-    """Build the whole graph; of the settings it needs only the candle source, which names the pool."""
-    return dg.Definitions(
+def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
+    """Build the whole graph of the settings' dataset; without `span`, months and days are those of its candles."""
+    span = span or dataset_span(settings, home_folder(), datetime.now(UTC).date())
+    graph = dg.Definitions(
         assets=[ohlcv_from(settings.market.pool), *dg.load_assets_from_modules(MODULES)],
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
         jobs=JOBS,
@@ -28,6 +33,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         executor=dg.in_process_executor,
         loggers={"console": dg.colored_console_logger, "progress": progress},
     )
+    return graph.map_asset_specs(func=within(span))
 
 
 @dg.definitions

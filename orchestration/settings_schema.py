@@ -48,6 +48,9 @@ class MarketSettings(Section):
         dt.datetime | None,
         BeforeValidator(lambda text: dt.datetime.fromisoformat(str(text)) if text else None),
     ]
+    since: Annotated[
+        dt.date | None, BeforeValidator(lambda text: dt.date.fromisoformat(str(text)) if text else None)
+    ]
     news: str
 
     @property

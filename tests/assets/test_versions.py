@@ -1,5 +1,6 @@
 """Staleness as Dagster's UI shows it: one restated candle, identical data again, whole ranges in one run."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 from assets.features import features
 from assets.market import ohlcv_from
 from assets.news import news_articles, news_sentiment
+from assets.partitions import Span, within
 from assets.versions import content_version
 from ml.sentiment.lexicon import LexiconSentiment
 from orchestration.definitions import definitions
@@ -24,14 +26,14 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA, Quote
 from trading.simulation.market import SimulatedMarket
 
-GRAPH = definitions(load_settings({})).resolve_asset_graph()
-REAL = {"ohlcv": ohlcv_from(None), "features": features}
+SPAN = Span(date(2024, 1, 1), datetime(2024, 3, 20, tzinfo=UTC))
+GRAPH = definitions(load_settings({}), SPAN).resolve_asset_graph()
 BTC, XRP = PAIRS = (Pair("BTC", "USDT"), Pair("XRP", "USDT"))
 MONTHS = tuple(date(2024, month, 1) for month in (1, 2, 3))
 MARKET = SimulatedMarket(
-    PAIRS, Timeframe.H1, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
+    PAIRS, Timeframe.H4, 3, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
 )
-DAYS = [f"2024-{day}" for day in ("01-31", "02-01", "02-29", "03-01")]
+DAYS = ["2024-02-29", "2024-03-01"]
 STRATEGY = "technical"
 ALL_MONTHS = (f"{MONTHS[0]}|{BTC.key}", f"{MONTHS[-1]}|{XRP.key}")
 
@@ -68,7 +70,9 @@ def stand_in(key: dg.AssetKey) -> dg.AssetsDefinition:
     return body
 
 
-ASSETS = [REAL.get(key.path[-1]) or stand_in(key) for key in GRAPH.materializable_asset_keys]
+REAL = [each.map_asset_specs(within(SPAN)) for each in (ohlcv_from(None), features)]
+OTHERS = GRAPH.materializable_asset_keys - {each.key for each in REAL}
+ASSETS = [*REAL, *map(stand_in, OTHERS)]
 
 
 class World:
@@ -78,7 +82,7 @@ class World:
         self.instance, self.source = instance, Restatable()
         instance.add_dynamic_partitions("pair", [pair.key for pair in PAIRS])
         self.resources: dict[str, Any] = {
-            "universe": Universe(PAIRS, "USDT", Timeframe.H1, "simulated"),
+            "universe": Universe(PAIRS, "USDT", Timeframe.H4, "simulated"),
             "costs": dict.fromkeys(PAIRS, Costs(0.0026, 0.0001, 0.0002)),
             "candle_source": self.source,
             "candle_store": MemoryTable(CANDLE_SCHEMA),
@@ -126,43 +130,47 @@ def partitions() -> dict[str, list[str]]:
     }  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.market.price_plot", lambda *_: "not drawn")
         made = World(instance)
         made.materialise_everything()
         yield made
 
 
-def test_one_restated_candle_makes_exactly_what_depends_on_it_stale(world: World) -> None:
-    world.source.corrected = datetime(2024, 2, 10, 7, tzinfo=UTC)
+@pytest.fixture
+def restated(world: World) -> Iterator[World]:
+    """The world after the venue corrected one close in February; the correction is withdrawn afterwards."""
+    world.source.corrected = datetime(2024, 2, 10, 8, tzinfo=UTC)
     world.run("ohlcv", first=ALL_MONTHS[0], last=ALL_MONTHS[1])
-    assert world.stale() == {
-        *(f"features {month}|{pair.key}" for month in MONTHS[1:] for pair in PAIRS),
-        f"ppo_policy 2024-03-01|{BTC.key}",
+    yield world
+    world.source.corrected = None
+    world.run("ohlcv", "features", first=ALL_MONTHS[0], last=ALL_MONTHS[1])
+
+
+def test_one_restated_candle_makes_exactly_what_depends_on_it_stale(restated: World) -> None:
+    assert restated.stale() == {
+        *(f"features {month}|{pair.key}" for month in MONTHS[1:] for pair in PAIRS),  # within their look-back
+        f"ppo_policy 2024-03-01|{BTC.key}",  # which learns from the months before
         f"policy_evaluation 2024-02-01|{BTC.key}",
         f"backtest_report {BTC.key}|{STRATEGY}",
         f"decision {BTC.key}",
-        *(
-            f"{name} {day}"
-            for name in ("model_performance", "portfolio_snapshots")
-            for day in ("2024-02-01", "2024-02-29")
-        ),
+        "model_performance 2024-02-29",
+        "portfolio_snapshots 2024-02-29",
     }
 
 
 def test_identical_data_materialised_again_in_other_ranges_leave_everything_fresh(world: World) -> None:
     assert world.stale() == set()
-    for month in MONTHS[1:]:
-        world.run("ohlcv", "features", first=f"{month}|{BTC.key}", last=f"{month}|{BTC.key}")
+    world.run("ohlcv", "features", first=f"{MONTHS[1]}|{BTC.key}", last=f"{MONTHS[1]}|{BTC.key}")
     world.run("features", first=f"{MONTHS[0]}|{BTC.key}", last=f"{MONTHS[1]}|{XRP.key}")
     assert world.stale() == set()
 
 
-def test_features_that_are_computed_again_are_fresh_and_what_follows_them_is_not(world: World) -> None:
-    world.source.corrected = datetime(2024, 2, 10, 7, tzinfo=UTC)
-    world.run("ohlcv", "features", first=ALL_MONTHS[0], last=ALL_MONTHS[1])
-    stale = world.stale()
+def test_features_that_are_computed_again_are_fresh_and_what_follows_them_is_not(restated: World) -> None:
+    restated.run("features", first=ALL_MONTHS[0], last=ALL_MONTHS[1])
+    stale = restated.stale()
     assert not any(name.startswith("features") for name in stale)
     assert (
         f"policy_evaluation 2024-03-01|{XRP.key}" in stale
@@ -170,25 +178,26 @@ def test_features_that_are_computed_again_are_fresh_and_what_follows_them_is_not
     assert f"policy_evaluation 2024-01-01|{XRP.key}" not in stale
 
 
-def test_a_partition_is_reported_once(world: World) -> None:
-    records = world.instance.fetch_materializations(dg.AssetKey("ohlcv"), limit=100).records
-    keys = [record.partition_key for record in records]
-    assert sorted(keys) == sorted(partitions()["ohlcv"])
+def test_a_partition_is_reported_once_a_run(world: World) -> None:
+    records = world.instance.fetch_materializations(dg.AssetKey("ohlcv"), limit=1000).records
+    counted = Counter((record.event_log_entry.run_id, record.partition_key) for record in records)
+    assert set(counted.values()) == {1}
+    assert {key for _, key in counted} == set(partitions()["ohlcv"])
 
 
 def test_the_version_of_a_table_knows_its_last_digit() -> None:
     table = MARKET.candles(BTC, *MARKET.span(BTC))
-    moved = table.with_columns(pl.col("close").map_elements(lambda close: close + 1e-9, pl.Float64))
+    moved = table.with_columns(pl.col("close") + 1e-9)
     assert content_version(table) == content_version(table.clone()) != content_version(moved)
 
 
 class Press:
-    """A news source to which an article of the first of May is added later."""
+    """A news source to which an article of the first of February is added later."""
 
     refused = ()
 
     def __init__(self) -> None:
-        self.days = [datetime(2024, 5, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+        self.days = [datetime(2024, 2, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
         self.late: list[datetime] = []
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
@@ -207,8 +216,8 @@ def test_a_late_article_makes_the_tones_of_its_day_stale_and_of_no_other() -> No
         "universe": Universe((BTC,), "USDT", Timeframe.H1, "test"),
     }  # fmt: skip
     tags = {
-        "dagster/asset_partition_range_start": "2024-05-01",
-        "dagster/asset_partition_range_end": "2024-05-03",
+        "dagster/asset_partition_range_start": "2024-02-01",
+        "dagster/asset_partition_range_end": "2024-02-03",
     }
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([news_articles, news_sentiment], instance=instance, tags=tags, resources=resources)
@@ -217,6 +226,6 @@ def test_a_late_article_makes_the_tones_of_its_day_stale_and_of_no_other() -> No
         resolver = CachingStaleStatusResolver(instance, GRAPH, LoadingContextForTest(instance))
         found = {
             day: resolver.get_status(news_sentiment.key, day).value
-            for day in ("2024-05-01", "2024-05-02", "2024-05-03")
+            for day in ("2024-02-01", "2024-02-02", "2024-02-03")
         }
-    assert found == {"2024-05-01": "STALE", "2024-05-02": "FRESH", "2024-05-03": "FRESH"}
+    assert found == {"2024-02-01": "STALE", "2024-02-02": "FRESH", "2024-02-03": "FRESH"}

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from datetime import date
 
 import dagster as dg
 
-from assets.partitions import DAYS, PAIR_MONTHS, PAIR_STRATEGIES, PAIRS
+from assets.partitions import PAIR_STRATEGIES, PAIRS, Span
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 
-defs = definitions(load_settings({}))
+SPAN = Span(date(2023, 1, 1), None)
+DAYS, PAIR_MONTHS = SPAN.days, dg.MultiPartitionsDefinition({"pair": PAIRS, "month": SPAN.months})
+defs = definitions(load_settings({}), SPAN)
 
 GRAPH = {
     "instruments": (None, set()),

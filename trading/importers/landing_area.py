@@ -91,6 +91,17 @@ class ImportedCandles:
             raise NotStored(f"no candle of {pair} on {self._venue} had closed by {self._until}")
         return closed["open_time"][0], closed["close_time"][-1]
 
+    def extent(self, pairs: Sequence[Pair]) -> tuple[datetime, datetime]:
+        """Return first open time and last close time of all series of the pairs, whether hidden or not; reads no rows.
+
+        NotStored without any series.
+        """
+        files = [file for pair in pairs for file in (self._folder / pair.key).glob(f"*{SUFFIX}")]
+        if not files:
+            raise NotStored(f"no candles of these pairs under {self._folder}: import files of them first")
+        opens, closes = zip(*map(_span, files), strict=True)
+        return min(opens), max(closes)
+
     def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
         return closed_by(opening_between(self._table(pair), start, end), self._until)
 
@@ -137,6 +148,17 @@ def _read(file: Path) -> pl.DataFrame:
             return pl.read_parquet(file)
     except pl.exceptions.PolarsError as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
+
+
+def _span(file: Path) -> tuple[datetime, datetime]:
+    """Read the first open time and the last close time of a series, and nothing else of it."""
+    times = pl.scan_parquet(file, glob=False).select(pl.col("open_time").min(), pl.col("close_time").max())
+    try:
+        with panics_as_errors():
+            opens, closes = times.collect().row(0)
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
+    return opens, closes
 
 
 def _merge(stored: pl.DataFrame, new: pl.DataFrame, path: Path) -> pl.DataFrame:
