@@ -1,5 +1,6 @@
 """Learning: a policy per fold, its out-of-sample result, and the champion that the gate lets through."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ml.learning.folds import Fold, build_fold
 from ml.learning.policy import Policy
 from ml.learning.promotion import PromotionRules, judge_promotion
 from ml.learning.registry import PolicyRegistry
+from ml.learning.train_process import PARENT, describe_end
 from ml.learning.training import TrainingConfig
 from ml.learning.training_job import recipe, training_data
 from ml.learning.training_request import TrainingRequest
@@ -127,11 +129,12 @@ def train_in_own_process(
     request.write(folder / "request.json")
     command = [sys.executable, "-m", "ml.learning.train_process", str(folder / "request.json")]
     try:
-        pipes.run(command=command, context=context, cwd=str(PROJECT))
+        pipes.run(command=command, context=context, cwd=str(PROJECT), env={PARENT: str(os.getpid())})
     except DagsterPipesExecutionError as error:
         raise TrainingFailed(
-            f"training {request.pair} {request.fold.test_month:%Y-%m} ended without a policy: {error}; its own words "
-            "are in the run's stderr, nothing was stored, materialise the partition again"
+            f"training {request.pair} {request.fold.test_month:%Y-%m} ended without a policy: "
+            f"{describe_end(str(error))}; its own words are in the run's stderr, nothing was stored, "
+            "materialise the partition again"
         ) from None
 
 

@@ -4,12 +4,13 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import dagster as dg
+import psutil
 
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.run_recovery import recover_runs
@@ -22,7 +23,7 @@ POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
 SERVING, IN_PROCESS = "dagster.yaml", "in-process.yaml"
 SERVING_LOCK = "serving.lock"
-SECONDS_TO_END = 10.0  # for the processes of a server that was just stopped or killed
+SECONDS_TO_END = 30.0  # for the processes of a server that was just stopped or killed
 # Runs in a person's own terminal: what they print is seen there, and the helper processes that would capture it
 # as well answer Ctrl-C with stack traces.
 NO_CAPTURE = """
@@ -57,33 +58,43 @@ def running_system() -> Iterator[System]:
 def single_server(home: Path) -> Iterator[BinaryIO]:
     """Allow one UI and daemon per home, so that unfinished runs are abandoned ones. InvalidSettings otherwise.
 
-    Yields the lock's file: what serves as a child inherits it and holds the lock until it has ended.
+    Yields the lock's file: a child that inherits it holds the lock for as long as it runs. Where such a child is still
+    ending after its parent was killed, this waits for it.
     """
-    with (home / SERVING_LOCK).open("wb") as lock:
-        if not _is_free(lock, fcntl.LOCK_EX, patience=SECONDS_TO_END):
-            raise InvalidSettings(
-                f"`marketloom dev` runs on {home} already: use its UI, stop it, or set MARKETLOOM_HOME elsewhere"
-            )
+    with (home / SERVING_LOCK).open("a+b") as lock:
+        deadline = time.monotonic() + SECONDS_TO_END
+        while not _try_lock(lock, fcntl.LOCK_EX):
+            if _owner_lives(lock) or time.monotonic() > deadline:
+                raise InvalidSettings(
+                    f"`marketloom dev` runs on {home} already: use its UI, stop it, or set MARKETLOOM_HOME elsewhere"
+                )
+            time.sleep(0.1)
+        lock.truncate(0)
+        lock.write(str(os.getpid()).encode())
+        lock.flush()
         yield lock
 
 
 def is_served(home: Path) -> bool:
     """Return whether the UI and daemon of this home run, or are just ending."""
     with (home / SERVING_LOCK).open("ab") as lock:
-        return not _is_free(lock, fcntl.LOCK_SH)
+        return not _try_lock(lock, fcntl.LOCK_SH)
 
 
-def _is_free(lock: BinaryIO, mode: int, patience: float = 0.0) -> bool:
-    """Take the lock and return True, or return False when another process holds it for longer than `patience`."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(lock, mode | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.1)
+def _try_lock(lock: BinaryIO, mode: int) -> bool:
+    try:
+        fcntl.flock(lock, mode | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+
+
+def _owner_lives(lock: BinaryIO) -> bool:
+    """Return whether the process lives whose id stands in the lock's file."""
+    lock.seek(0)
+    with suppress(psutil.NoSuchProcess, ValueError):
+        return bool(psutil.Process(int(lock.read())).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def dagster_instance(

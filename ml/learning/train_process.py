@@ -1,14 +1,16 @@
 """Training as its own process: `python -m ml.learning.train_process REQUEST.json`.
 
-A training takes all of a core and a lot of memory, and can be stopped at any moment. Exit code 0: the
-bundle is written; 2: the request can never succeed; 128 + signal: stopped, no bundle. Progress goes to
-Dagster Pipes when there is one, else to standard output, one JSON object per line.
+A training takes all of a core and a lot of memory, and can be stopped at any moment; it ends when its parent does.
+Exit code 0: the bundle is written; 1: it failed; 2: the request can never succeed; 128 + signal: stopped, no bundle.
+Progress goes to Dagster Pipes when there is one, else to standard output, one JSON object per line.
 """
 
 import json
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,35 +22,79 @@ PROGRESS = (
     "{frames} of {total_frames} frames, mean reward {mean_reward:.3g}, {frames_per_second:.0f} frames/s"
 )
 NICENESS = 10  # decisions on the same machine go first
+PARENT = "MARKETLOOM_TRAINING_PARENT"  # the process id of who started this; it may be gone before we can ask
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class TrainingStopped(BaseException):
     """Raised by a signal. A BaseException, so that nothing below `main` handles it as an error."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = signal.Signals(number)
+
+class StopSignal:
+    """The signal that stopped this training, remembered: libraries swallow or rename what a handler raises."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def disarm(self) -> None:
+        """Ignore signals from now on: a bundle that is being written, and a clean-up, are not interrupted."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        self.check()
+
+    def check(self) -> None:
+        """Raise TrainingStopped again when a signal was received."""
+        if self.received:
+            raise TrainingStopped
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        self.disarm()
 
 
 def main(arguments: list[str]) -> int:
     """Train as the request file says and return the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    stop = StopSignal()
     try:
+        stop.install()
+        _end_with_parent()
         if len(arguments) != 1:
             return _fail("usage: python -m ml.learning.train_process REQUEST.json", 2)
-        return _run(Path(arguments[0]))
-    except TrainingStopped as stopped:
-        return _fail(f"training stopped by {stopped.signal.name}: no new policy", 128 + stopped.signal)
+        return _run(Path(arguments[0]), stop)
+    except BaseException:
+        if stop.received is None:
+            raise
+        return _fail(f"training stopped by {stop.received.name}: no new policy", 128 + stop.received)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
-    raise TrainingStopped(number)
+def describe_end(message: str) -> str:
+    """Describe how a training process ended; `message` is Dagster's, which ends with the exit code."""
+    code = int(message.split()[-1])
+    if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        return f"it was stopped by {signal.Signals(code - 128).name}"
+    if code < 0:
+        by_system = ", which the system sends where memory runs out" if -code == signal.SIGKILL else ""
+        return f"it was killed by {signal.Signals(-code).name}{by_system}"
+    return "its request can never succeed" if code == 2 else f"it failed (exit code {code})"
 
 
-def _run(path: Path) -> int:
+def _end_with_parent() -> None:
+    """Stop as by SIGTERM once the parent has gone: nobody would read the result, and a core would be taken."""
+    parent = int(os.environ.get(PARENT, os.getppid()))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _run(path: Path, stop: StopSignal) -> int:
     # Imported late: a signal that comes while torch loads must already find its handler.
     from ml.learning.training_job import run_request
     from ml.learning.training_request import TrainingRequest
@@ -57,7 +103,7 @@ def _run(path: Path) -> int:
     os.nice(NICENESS)
     with _reporter() as report:
         try:
-            run_request(TrainingRequest.read(path), report)
+            run_request(TrainingRequest.read(path), report, stop.check, stop.disarm)
         except MarketloomError as error:
             report({"event": "failed", "reason": str(error)})
             return _fail(f"{type(error).__name__}: {error}", 2 if isinstance(error, Permanent) else 1)

@@ -18,19 +18,30 @@ PROGRESS_REPORTS = 10  # per training, after the first: each becomes an event in
 LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
 
 
-def run_request(request: TrainingRequest, report: Callable[[Mapping[str, Any]], None]) -> None:
-    """Train; report {"event": "progress"} after the first rollout and each tenth, {"event": "bundle"} at the end."""
+def run_request(
+    request: TrainingRequest,
+    report: Callable[[Mapping[str, Any]], None],
+    check: Callable[[], None],
+    begin_writing: Callable[[], None],
+) -> None:
+    """Train; report {"event": "progress"} after the first rollout and each tenth, {"event": "bundle"} at the end.
+
+    `check` is called after every rollout and ends the training by raising; `begin_writing` once, before the bundle is
+    written, and may raise for the last time.
+    """
     data = training_data(request)
     reported = -1
 
     def on_progress(progress: Progress) -> None:
         nonlocal reported
+        check()
         tenth = PROGRESS_REPORTS * progress.frames // progress.total_frames
         if tenth > reported:
             reported = tenth
             report({"event": "progress", **asdict(progress)})
 
     trained = train(data, request.config, on_progress)
+    begin_writing()
     bundle = write_bundle(request.output, build_manifest(request, data, trained), trained.layers)
     report(
         {

@@ -1,67 +1,121 @@
-"""`marketloom dev`: run the UI and the daemon as child processes that end with this one."""
+"""`marketloom dev`: the UI, the daemon and the code server, as child processes that end with this one."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from typing import BinaryIO
 
 from rich.console import Console
 
 from orchestration.commands.port import check_port_is_free
-from orchestration.settings import PROJECT
-from orchestration.system import dagster_instance, running_system, single_server
+from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
+from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
 
 PORT_IN_USE = (
     "stop what uses it, or choose another port with [dagster] port in marketloom.toml or "
     "MARKETLOOM__DAGSTER__PORT=3001"
 )
+MODULE, LOCATION = "orchestration.definitions", "marketloom"
+MAX_FOLDER = 80  # bytes that leave room for a socket's name: 103 are allowed in all
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+QUIET = ["--log-level", "warning"]
 
 
 def serve(out: Console) -> int:
-    """Run until Ctrl-C or SIGTERM; the exit code of `dagster dev`, 0 when a person stopped it."""
-    with running_system() as system, single_server(system.home):
+    """Run until Ctrl-C or SIGTERM: 0; 1 when a server ended by itself."""
+    embedded = not os.environ.get(POSTGRES)
+    with running_system() as system, single_server(system.home) as lock, _socket_folder() as folder:
         host, port = system.settings.dagster.host, system.settings.dagster.port
         check_port_is_free(host, port, PORT_IN_USE)
-        dagster_instance(system.settings, is_server=True).dispose()
+        instance = dagster_instance(system.settings, is_server=True)
+        startup_timeout = instance.code_server_process_startup_timeout
+        instance.dispose()
+        plan = Plan(
+            home=str(system.home),
+            embedded=embedded,
+            servers=_servers(system, folder, startup_timeout),
+            startup_timeout=startup_timeout,
+            announcement=f"open http://{host}:{port} ; Ctrl-C stops everything",
+        )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
-        out.print(f"open http://{host}:{port} ; Ctrl-C stops everything")
-        return _run_group(_command(host, port), system.home)
+        return _supervise(plan, lock, out)
 
 
-def _command(host: str, port: int) -> list[str]:
-    """`dagster dev` without the hint that points to a tool of another project layout."""
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    workspace = ["--workspace", str(PROJECT / "workspace.yaml"), "--log-level", "warning"]
-    return [sys.executable, *quiet, "-m", "dagster", "dev", *workspace, "--host", host, "--port", str(port)]
+def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]:
+    """List the code server, which imports the graph, then the two that ask it."""
+    address = str(folder / "code-server")
+    # JSON is YAML.
+    workspace = folder / "workspace.yaml"
+    location = {"grpc_server": {"socket": address, "location_name": LOCATION}}
+    workspace.write_text(json.dumps({"load_from": [location]}), encoding="utf-8")
+    host, port = system.settings.dagster.host, system.settings.dagster.port
+    logs = system.home / "logs"
+    code = ["dagster", "code-server", "start", "--socket", address, "--module-name", MODULE]
+    code += ["--location-name", LOCATION, "--startup-timeout", str(startup_timeout), *QUIET]
+    daemon = ["dagster._daemon", "run", "--workspace", str(workspace), *QUIET]
+    return [
+        Server("code server", _python(*code), str(logs / "code-server.log"), address),
+        Server("daemon", _python(*daemon), str(logs / "daemon.log")),
+        Server("UI", webserver_command(workspace, host, port), str(logs / "ui.log"), (host, port)),
+    ]
 
 
-def _run_group(command: list[str], folder: Path) -> int:
-    """Run the command in its own process group, which is stopped as a whole: its children outlive a plain kill.
+def webserver_command(workspace: Path, host: str, port: int) -> list[str]:
+    """Return the command that serves the UI of the workspace."""
+    return _python(
+        "dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
+        "--dagster-log-level", "warning",
+    )  # fmt: skip
 
-    It runs in `folder`, since Dagster warns about the dagster.yaml that lies beside the project.
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """Make a folder that only this user can enter, with a path short enough for a socket."""
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) <= MAX_FOLDER else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="marketloom-", dir=short, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _supervise(plan: Plan, lock: BinaryIO, out: Console) -> int:
+    """Run the plan in a session of its own, which Ctrl-C does not reach; its standard input ends with this process.
+
+    It runs in the home, since Dagster warns about the dagster.yaml that lies beside the project.
     """
-    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
-    stopped = False
+    process = subprocess.Popen(
+        _python("orchestration.commands.supervisor", plan.as_json()),
+        cwd=plan.home,
+        stdin=subprocess.PIPE,
+        pass_fds=[lock.fileno()],
+        start_new_session=True,
+    )
+    pipe = process.stdin
+    assert pipe is not None
 
-    def stop(signum: int, _: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        os.killpg(process.pid, signal.SIGINT)
+    def stop(*_: object) -> None:
+        pipe.close()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
     try:
         code = process.wait()
     finally:
-        _end_group(process.pid)
+        stop()
+        process.wait()
+        end_group(process.pid)  # nobody else does where the supervisor was killed
         for number, handler in before.items():
             signal.signal(number, handler)
-    return 0 if stopped else code
-
-
-def _end_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGTERM)
-    except ProcessLookupError:
-        return
+    if code < 0:
+        out.print(f"error: the supervisor of the servers {how_it_ended(code)}; everything was stopped")
+        return 1
+    if code == 0:
+        out.print("stopped")
+    return code

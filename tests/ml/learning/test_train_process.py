@@ -1,18 +1,22 @@
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 
 from ml.learning.bundle import current_bundle
 from ml.learning.policy import load_bundle
+from ml.learning.train_process import PARENT, StopSignal, TrainingStopped, describe_end
 from ml.learning.training import TrainingConfig
 from ml.learning.training_request import TrainingRequest
 from tests.ml.learning.folds_of_candles import TINY, bundle, request, table
@@ -71,6 +75,65 @@ def test_a_stopped_training_leaves_no_bundle_and_can_be_run_again(
         assert load_bundle(current_bundle(tmp_path / "fold")).policy_id == events[-1]["policy_id"]
         # another process, the same bytes
         assert events[-1]["policy_id"] == bundle(tmp_path / "same").name
+
+
+PARENT_OF_A_TRAINING = """
+import subprocess, sys
+subprocess.run([sys.executable, "-m", "ml.learning.train_process", sys.argv[1]])
+"""
+
+
+def test_a_training_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    path = write_request(tmp_path, ENDLESS)
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", PARENT_OF_A_TRAINING, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        assert json.loads(parent.stdout.readline())["event"] == "progress"
+        [training] = psutil.Process(parent.pid).children()
+        parent.kill()
+        training.wait(timeout=TIMEOUT)
+        assert parent.stderr.read() == "training stopped by SIGTERM: no new policy\n"
+    assert not (tmp_path / "fold").exists()
+
+
+def test_a_training_whose_parent_was_gone_before_it_began_ends_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ml.learning.train_process", str(write_request(tmp_path, ENDLESS))]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, PARENT: "1"}, capture_output=True, text=True, timeout=TIMEOUT
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == "training stopped by SIGTERM: no new policy\n"
+
+
+def test_a_stop_that_a_library_swallows_ends_the_training_after_the_rollout() -> None:
+    stop = StopSignal()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        stop.install()
+        with suppress(BaseException):  # as a callback of the garbage collector does
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.received is signal.SIGTERM
+        with pytest.raises(TrainingStopped):
+            stop.check()
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (143, "it was stopped by SIGTERM"),
+        (130, "it was stopped by SIGINT"),
+        (-9, "killed by SIGKILL, which the system sends where memory runs out"),
+        (2, "can never succeed"),
+        (1, r"it failed \(exit code 1\)"),
+    ],
+)
+def test_the_run_says_how_its_training_ended(code: int, words: str) -> None:
+    assert re.search(words, describe_end(f"External execution process failed with code {code}"))
 
 
 def test_an_impossible_request_is_one_line_and_exit_code_two(tmp_path: Path) -> None:

@@ -1,0 +1,150 @@
+"""The supervisor of `marketloom dev` over small servers: whatever ends first, nothing is left running."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestration.commands.supervisor import Plan, Server
+from orchestration.postgres.embedded import EmbeddedPostgres
+
+ROOT = Path(__file__).parents[3]
+READY = "open http://127.0.0.1:3000"
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import signal; signal.pause()'])"
+SLEEPER = "import signal; signal.pause()"
+BROKEN = "import sys; print('Traceback'); sys.exit('no such table: runs')"
+
+
+def plan(folder: Path, *programs: str, embedded: bool = False, ready: str | None = None) -> Plan:
+    servers = [
+        Server(name=f"server {number}", command=[sys.executable, "-c", program],
+               log=str(folder / "logs" / f"{number}.log"), ready=ready)
+        for number, program in enumerate(programs)
+    ]  # fmt: skip
+    return Plan(str(folder), embedded, servers, startup_timeout=0.5, announcement=READY)
+
+
+@contextmanager
+def supervisor(chosen: Plan) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "orchestration.commands.supervisor", chosen.as_json()]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            for each in members(process.pid):
+                each.kill()
+            process.kill()
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    """Return everything that it prints until it ends; its standard input stays open."""
+    assert process.stdout
+    text = process.stdout.read()
+    process.wait()
+    return text
+
+
+def members(group: int) -> list[psutil.Process]:
+    found = []
+    for each in psutil.process_iter(["status"]):
+        try:
+            if os.getpgid(each.pid) == group and each.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(each)
+        except ProcessLookupError:
+            continue
+    return found
+
+
+def wait_until_gone(group: int) -> None:
+    while left := members(group):
+        psutil.wait_procs(left, timeout=0.1)
+
+
+def wait_for_members(group: int, count: int) -> None:
+    while len(members(group)) < count:
+        time.sleep(0.02)
+
+
+def test_when_the_parent_goes_the_servers_and_what_they_started_go_too(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, PARENT, SLEEPER)) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        wait_for_members(process.pid, 4)  # the supervisor, two servers and a grandchild
+        assert process.stdin
+        process.stdin.close()  # what the kernel does when the parent is killed
+        assert process.wait() == 0
+        assert members(process.pid) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere `dev` alone ends what the supervisor leaves")
+def test_when_the_supervisor_is_killed_its_servers_end_by_themselves(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, SLEEPER, SLEEPER)) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        process.kill()
+        wait_until_gone(process.pid)
+
+
+def test_a_server_that_ends_is_one_sentence_with_its_last_words(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, SLEEPER, BROKEN)) as process:
+        text = output(process)
+        assert process.returncode == 1
+        [sentence] = [line for line in text.splitlines() if line != READY]
+        assert sentence.startswith(
+            "error: the server 1 ended with exit code 1 (no such table: runs): everything was stopped"
+        )
+        assert str(tmp_path / "logs" / "1.log") in sentence
+        assert members(process.pid) == []
+
+
+def test_a_server_that_is_killed_is_named_with_the_signal(tmp_path: Path) -> None:
+    killed = "import os; os.kill(os.getpid(), 9)"
+    with supervisor(plan(tmp_path, killed)) as process:
+        text = output(process)
+    assert "the server 0 was ended by SIGKILL: everything was stopped" in text
+
+
+def test_a_server_that_is_not_ready_in_time_says_what_to_do(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, SLEEPER, ready=str(tmp_path / "no-socket"))) as process:
+        text = output(process)
+        assert process.returncode == 1
+        assert members(process.pid) == []
+    assert "the server 0 was not ready within 0 s" in text
+    assert "local_startup_timeout in dagster.yaml" in text
+    assert READY not in text
+
+
+def test_postgresql_runs_until_the_servers_have_ended_and_no_longer() -> None:
+    home = Path(tempfile.mkdtemp(prefix="loom-"))
+    with EmbeddedPostgres(home):
+        held = supervisor(plan(home, SLEEPER, embedded=True))
+        process = held.__enter__()
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+    # The lease of `dev` is gone: a kill takes it.
+    with EmbeddedPostgres(home):
+        pass  # as `marketloom status` comes and goes
+    server = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
+    assert server.is_running()
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait() == 0
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    held.__exit__(None, None, None)
+
+
+def test_a_supervisor_that_is_asked_to_end_ends_its_servers(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, PARENT)) as process:
+        wait_for_members(process.pid, 3)
+        process.send_signal(signal.SIGTERM)
+        wait_until_gone(process.pid)
