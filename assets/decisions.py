@@ -16,9 +16,14 @@ from ml.decision.decide import DecisionRules
 from ml.decision.execute import ExecutedDecision, execute_decision
 from ml.decision.explanation import explain
 from ml.decision.reader import InputReader
+from trading.account import figures
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import Journal, Venue
+
+PORTFOLIO_SNAPSHOTS = dg.AssetKey(
+    "portfolio_snapshots"
+)  # downstream of decisions: it cannot be imported here
 
 
 class DecisionConfig(dg.Config):
@@ -54,6 +59,7 @@ def decision(
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
     decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
+    executed: list[ExecutedDecision] = []
     for key in context.partition_keys:
         pair = Pair.parse(key)
         try:
@@ -65,9 +71,24 @@ def decision(
             continue
         decided[key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), _metadata(done))
         context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
+        executed.append(done)
     yield from partition_events(context, decided)
+    for done in executed:
+        _observe_portfolio(context, done)
     if failed:
         _fail(context, failed)
+
+
+def _observe_portfolio(context: dg.AssetExecutionContext, done: ExecutedDecision) -> None:
+    """Show the portfolio after the decision in the plots of `portfolio_snapshots`."""
+    if done.snapshot_problem:
+        context.log.warning(f"no portfolio snapshot after this decision: {done.snapshot_problem}")
+    if done.snapshot is not None:
+        context.log_event(
+            dg.AssetObservation(
+                PORTFOLIO_SNAPSHOTS, metadata=figures(done.snapshot), partition=f"{done.snapshot['day']}"
+            )
+        )
 
 
 def _fail(context: dg.AssetExecutionContext, failed: Mapping[str, Exception]) -> NoReturn:

@@ -1,7 +1,7 @@
 """Portfolio snapshots: equity, allocation, profit and drawdown of the account, day by day."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,16 +12,13 @@ from assets.market import OHLCV
 from assets.metadata_plots import line_plot
 from assets.metadata_tables import markdown_table
 from assets.partitions import DAYS, MONTH_OF_DAY, days
-from ml.decision.account_reader import AccountReader
 from ml.decision.reader import InputReader
-from trading.account import portfolio_of, with_results
-from trading.orders import Fill
+from trading.account import figures, portfolio_of
 from trading.portfolio import ClosedTrade, Holding, closed_trades, drawdown
 from trading.portfolio.exact import trim_zeros
 from trading.ports import Journal
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds: the day's last moment
-FIGURES = ("equity", "drawdown", "realised_pnl", "unrealised_pnl", "fees", "net_pnl")
 SHOWN_TRADES = 20  # newest closed trades in the metadata; the journal has them all
 
 
@@ -51,33 +48,20 @@ def portfolio_snapshots(
     newest = max(market.newest_close_time(pair) for pair in market.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))
     name, prices = account.name, market.prices(at)
-    snapshot, fills = _consistent_snapshot(account, journal, at)
-    snapshot = with_results(snapshot, fills, prices)
-    journal.save_snapshot(name, at.date(), snapshot)
+    snapshot, fills = account.results(at)
+    journal.save_snapshot(name, at, snapshot)
     context.log.info(f"{name}: equity {snapshot['equity']:.2f} {account.quote} on {at:%Y-%m-%d}")
     holdings = portfolio_of(snapshot["balances"], fills).holdings
     return dg.MaterializeResult(
         metadata={
-            **{figure: float(snapshot[figure]) for figure in FIGURES},
+            "at": dg.MetadataValue.timestamp(at),
+            **figures(snapshot),
             "allocation": dg.MetadataValue.json(snapshot["allocation"]),
-            "closed_trades": snapshot["closed_trades"],
-            "winning_trades": snapshot["winning_trades"],
             "open": dg.MetadataValue.md(holdings_table(list(holdings.values()))),
             "last_closed": dg.MetadataValue.md(trades_table(closed_trades(fills, prices)[-SHOWN_TRADES:])),
             **_daily_plots(name, journal.snapshots(name)),
         }
     )
-
-
-def _consistent_snapshot(
-    account: AccountReader, journal: Journal, at: datetime
-) -> tuple[dict[str, Any], list[Fill]]:
-    """Read the account and its fills up to `at`; when an order fills between the two reads, read both again."""
-    while True:
-        fills = journal.fills(account.name)
-        snapshot = account.snapshot(at)
-        if journal.fills(account.name) == fills:
-            return snapshot, [fill for fill in fills if fill.filled_at <= at]
 
 
 def _daily_plots(name: str, history: Sequence[dict[str, Any]]) -> dict[str, dg.MarkdownMetadataValue]:

@@ -100,6 +100,22 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def portfolio(
+    since: Annotated[
+        str,
+        typer.Option(help="UTC day or time: every snapshot from then on; without, the newest of each day."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show money over time: equity and why it moved, fees, open positions, trades, and the stored snapshots."""
+    from assets.backtests import parse_utc
+    from orchestration.commands.portfolio import read_portfolio, show
+
+    facts = read_portfolio(parse_utc(since))
+    _print_json(facts) if as_json else show(facts, out)
+
+
+@app.command()
 def resume(
     reason: Annotated[str, typer.Option(help="Why trading may go on; it is kept with your name.")],
     account: Annotated[str, typer.Option(help="Without: the account of the chosen data.")] = "",

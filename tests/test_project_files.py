@@ -61,6 +61,7 @@ def test_every_command_that_the_readme_names_exists() -> None:
         "status",
         "sql",
         "why",
+        "portfolio",
         "resume",
         "doctor",
         "backtest",

@@ -11,6 +11,10 @@ from trading.orders import Fill
 from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
 from trading.portfolio.exact import exactly, trim_zeros
 
+PARTS = ("realised_pnl", "unrealised_pnl", "revaluation", "fees")  # of equity, since the account opened
+FIGURES = ("equity", "drawdown", *PARTS, "net_pnl")
+COUNTS = ("open_positions", "closed_trades", "winning_trades")
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -75,27 +79,64 @@ def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Port
 
 
 def with_results(
-    snapshot: Mapping[str, Any], fills: Iterable[Fill], prices: Mapping[Pair, Decimal]
+    snapshot: Mapping[str, Any], fills: Iterable[Fill], prices: Mapping[Pair, Decimal], opened_with: Decimal
 ) -> dict[str, Any]:
     """Add to a snapshot what the account's trading had gained by then, at that moment's `prices`.
 
-    Later fills are left out. Profits and fees are sums since the account opened, in the snapshot's quote.
+    Later fills are left out. Profits and fees are sums since the account opened, in the snapshot's quote, and so is
+    what the opening balances gained by themselves over `opened_with`, their value at the opening. Exactly:
+    equity = opened_with + revaluation + realised + unrealised - fees.
     """
     known = [fill for fill in fills if fill.filled_at <= snapshot["at"]]
     account = portfolio_of(snapshot["balances"], known)
     profit = account.profit(snapshot["quote"], prices)
     trades = closed_trades(known, prices)
+    with exactly():
+        revaluation = equity(account.opening, snapshot["quote"], prices) - opened_with
     return {
         **snapshot,
+        "opened_with": opened_with,
+        "revaluation": trim_zeros(revaluation),
         "drawdown": drawdown(snapshot["equity"], snapshot["peak_equity"]),
         "realised_pnl": trim_zeros(profit.realised),
         "unrealised_pnl": trim_zeros(profit.unrealised),
         "fees": trim_zeros(profit.fees),
         "net_pnl": trim_zeros(profit.net),
         "fees_by_asset": dict(account.fees),
+        "open_positions": len(account.holdings),
         "closed_trades": len(trades),
         "winning_trades": sum(trade.pnl > 0 for trade in trades),
     }
+
+
+def figures(snapshot: Mapping[str, Any]) -> dict[str, float | int]:
+    """Return the numbers of a snapshot with results that are drawn over time."""
+    return {name: float(snapshot[name]) for name in FIGURES} | {name: int(snapshot[name]) for name in COUNTS}
+
+
+@dataclass(frozen=True, slots=True)
+class EquityChange:
+    """Why equity moved between two moments, in the quote asset. The parts add up to `equity` exactly."""
+
+    equity: Decimal
+    realised: Decimal  # of what was closed, before fees
+    unrealised: Decimal  # of what is open
+    revaluation: Decimal  # of the balances that the account opened with
+    fees: Decimal  # below zero when fees were paid
+
+
+def equity_change(earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> EquityChange | None:
+    """Explain the change from one snapshot to another, or from the account's opening (`earlier` None).
+
+    None when a snapshot was stored before its parts were.
+    """
+    opening = {"equity": later.get("opened_with")} | dict.fromkeys(PARTS, Decimal(0))
+    before = opening if earlier is None else earlier
+    if any(row.get(part) is None for row in (before, later) for part in ("equity", *PARTS)):
+        return None
+    with exactly():
+        realised, unrealised, revaluation, fees = (later[part] - before[part] for part in PARTS)
+        return EquityChange(later["equity"] - before["equity"], realised, unrealised, revaluation, -fees)
 
 
 def _opening(history: Sequence[Mapping[str, Any]], day: date, now: Decimal) -> Decimal:

@@ -118,11 +118,17 @@ class Journal(Protocol):
     def positions(self, account: str) -> list[Position]:
         """List all open positions."""
 
-    def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
-        """Replace the day's portfolio snapshot."""
+    def opened_at(self, account: str) -> datetime:
+        """Return when the account opened. NotStored for an unknown account."""
+
+    def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:
+        """Store the portfolio at one moment, replacing an earlier snapshot of that moment."""
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
-        """List portfolio snapshots, oldest day first, each with `day`, `equity`, `balances`."""
+        """List the newest portfolio snapshot of each UTC day, oldest first, each with `day`, `equity`, `balances`."""
+
+    def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
+        """List every portfolio snapshot of `since` or later, oldest first, as `snapshots` does."""
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
         """Return the highest equity ever passed here since the account opened or was resumed, this one included.

@@ -10,9 +10,10 @@ from typing import Any
 from ml.decision.commitments import Commitments, exposure_to
 from ml.decision.inputs import OldestPrice
 from ml.decision.market_reader import MarketReader
-from trading.account import Account, opening_balances, snapshot
+from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
 from trading.errors import NotStored
 from trading.market import Instrument, Pair
+from trading.orders import Fill
 from trading.portfolio import Position, equity, rate
 from trading.ports import Journal
 from trading.risk import AccountState, OtherPosition
@@ -99,6 +100,37 @@ class AccountReader:
             prices=self.market.prices(at),
             midnight=self._midnight_equity(at),
         )
+
+    def results(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
+        """Value the account at `at` as `snapshot` does, with what trading has gained and paid since it opened.
+
+        Returns the fills that led there too, oldest first.
+        """
+        snapshot, fills = self._consistent_snapshot(at)
+        prices = self.market.prices(at)
+        opened_with = self._opening_value(portfolio_of(snapshot["balances"], fills).opening, prices)
+        return with_results(snapshot, fills, prices, opened_with), fills
+
+    def _consistent_snapshot(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
+        """Read the account and its fills; when an order fills between the two reads, read both again."""
+        while True:
+            fills = self.journal.fills(self.name)
+            snapshot = self.snapshot(at)
+            if self.journal.fills(self.name) == fills:
+                return snapshot, [fill for fill in fills if fill.filled_at <= at]
+
+    def _opening_value(self, opening: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
+        """Return what the opening balances were worth when the account opened; at `prices` where none is known of then.
+
+        The first snapshot that has it decides: candles that are corrected later do not move it.
+        """
+        for row in self.journal.snapshots(self.name):
+            if "opened_with" in row:
+                return Decimal(row["opened_with"])
+        try:
+            return equity(opening, self.quote, self.market.prices(self.journal.opened_at(self.name)))
+        except NotStored:
+            return equity(opening, self.quote, prices)
 
     def _midnight_equity(self, at: datetime) -> Decimal | None:
         """Equity with which the UTC day began, before any fill; None without the account or a price."""

@@ -25,6 +25,10 @@ class ExecutedDecision:
     receipt: dict[str, Any]
     order: Order | None
     repeated: bool  # the decision had been made before: nothing new was decided or ordered
+    snapshot: dict[str, Any] | None = (
+        None  # of the portfolio, with its results; None when none could be taken
+    )
+    snapshot_problem: str = ""  # why there is no snapshot
 
 
 def execute_decision(
@@ -66,12 +70,8 @@ def execute_decision(
     )
     is_new = journal.record_decision(decision.receipt | facts, decision.intent)
     order = _place(identity, journal, venue)
-    try:
-        journal.save_snapshot(account.name, at.date(), account.snapshot(at))
-    except Exception:
-        if not protective:  # an exit needs no prices of other pairs; the next decision raises their error
-            raise
-    return ExecutedDecision(journal.decision(identity), order, repeated=not is_new)
+    snapshot, problem = save_snapshot(account, at, journal)
+    return ExecutedDecision(journal.decision(identity), order, not is_new, snapshot, problem)
 
 
 def _decide_on_all_inputs(
@@ -103,6 +103,21 @@ def record_due_halts(account: AccountReader, limits: Limits, at: datetime, journ
     journal.begin_halts(
         account.name, due_halts(levels, trades, journal.halts(account.name), limits=limits, now=at)
     )
+
+
+def save_snapshot(
+    account: AccountReader, at: datetime, journal: Journal
+) -> tuple[dict[str, Any] | None, str]:
+    """Store the portfolio at `at` and return it; without one, why there is none.
+
+    It never raises: what was decided and ordered stands, whatever the portfolio cannot be valued for.
+    """
+    try:
+        snapshot, _ = account.results(at)
+        journal.save_snapshot(account.name, at, snapshot)
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"
+    return snapshot, ""
 
 
 def _place(identity: str, journal: Journal, venue: Venue) -> Order | None:

@@ -1,5 +1,6 @@
 """Decisions of several pairs in one run: each keeps its own id, and one that fails leaves the others alone."""
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -9,11 +10,13 @@ import dagster as dg
 import pytest
 
 from assets.decisions import decision
+from assets.portfolio import portfolio_snapshots
 from ml.decision.decision_id import decision_id
 from ml.decision.inputs import DecisionInputs
 from ml.decision.reader import InputReader
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs, write_by_month
 from tests.ml.decision.trading_day import PAIR, RULES
+from trading.account import figures
 from trading.errors import NotStored
 from trading.market import Pair
 
@@ -72,6 +75,35 @@ def test_pairs_of_one_run_keep_decisions_of_their_own(
 ) -> None:
     assert materialise(world, instance, world.reader, tags=ALL).success
     assert shown(instance) == expected_ids(world)
+
+
+def test_every_decision_adds_the_portfolio_after_it_to_the_plots_of_the_snapshots(
+    world: DecisionWorld, instance: dg.DagsterInstance
+) -> None:
+    materialise(world, instance, world.reader, partition_key=KEYS[0])
+    [record] = instance.fetch_observations(portfolio_snapshots.key, limit=10).records
+    assert record.partition_key == f"{world.newest:%Y-%m-%d}"
+    assert record.asset_observation is not None
+    numbers = {name: each.value for name, each in record.asset_observation.metadata.items()}
+    [stored] = world.journal.snapshots(ACCOUNT.name)
+    assert numbers == figures(stored)
+    assert numbers["equity"] == pytest.approx(2100, abs=5)
+
+
+def test_a_portfolio_that_cannot_be_valued_leaves_the_decision_and_a_warning(
+    world: DecisionWorld, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise NotStored("the disk is full")
+
+    monkeypatch.setattr(world.journal, "save_snapshot", refuse)
+    result = materialise(world, instance, world.reader, partition_key=KEYS[0])
+    assert result.success
+    assert shown(instance)[KEYS[0]] == expected_ids(world)[KEYS[0]]
+    warnings = [
+        entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == logging.WARNING
+    ]
+    assert "no portfolio snapshot after this decision: NotStored: the disk is full" in warnings
 
 
 def test_a_pair_that_fails_leaves_the_decisions_of_the_others(

@@ -1,5 +1,6 @@
 """The day's portfolio snapshot through Dagster: what is stored, what a person sees, what older snapshots allow."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from assets.portfolio import holdings_table, portfolio_snapshots, trades_table
 from tests.doubles.stores import MemoryJournal, MemoryTable
 from tests.ml.decision.decision_world import input_reader, record_fill, with_market
 from tests.ml.decision.trading_day import PAIR
-from trading.account import Account
+from trading.account import COUNTS, FIGURES, Account
 from trading.market import CANDLE_SCHEMA
 from trading.orders import Fill, Side
 
@@ -77,6 +78,23 @@ def test_the_day_shows_what_trading_gained_and_what_it_cost(harness: Harness) ->
     assert (shown["closed_trades"], shown["winning_trades"]) == (1, 1)
 
 
+def test_the_numbers_of_a_day_say_why_equity_moved_since_the_opening(harness: Harness) -> None:
+    harness.materialise("2024-01-01")
+    shown = harness.materialise("2024-01-02")  # the bitcoin of the opening rose from 100 to 110
+    assert (shown["revaluation"], shown["open_positions"]) == (10, 0)
+    assert shown["equity"] == 1100 + shown["revaluation"] + shown["realised_pnl"] - shown["fees"]
+    assert all(isinstance(shown[name], int | float) for name in (*FIGURES, *COUNTS))
+
+
+def test_every_materialisation_of_a_running_day_is_a_snapshot_of_its_own(harness: Harness) -> None:
+    harness.materialise("2024-01-03")
+    growing = MemoryTable(CANDLE_SCHEMA)
+    growing.write(PAIR, date(2024, 1, 1), candles().head(60))
+    harness.materialise("2024-01-03", input_reader=with_market(harness.reader, candles=growing))
+    times = [row["at"] for row in harness.journal.snapshots_since("paper", MONDAY)]
+    assert times == [MONDAY + 60 * HOUR, MONDAY + 72 * HOUR - timedelta(microseconds=1)]
+
+
 def test_what_is_open_and_what_was_closed_can_be_read(harness: Harness) -> None:
     shown = harness.materialise("2024-01-01")
     assert "| BTC/USDT | 1 | 100 | 2024-01-01 02:00 |" in shown["open"]
@@ -120,7 +138,7 @@ def test_what_is_filled_at_midnight_is_charged_to_the_new_day(harness: Harness) 
 
 def test_the_day_on_which_the_account_opened_opens_with_its_first_value(harness: Harness) -> None:
     first = harness.reader.account.snapshot(MONDAY + HOUR)
-    harness.journal.save_snapshot("paper", MONDAY.date(), first)
+    harness.journal.save_snapshot("paper", first["at"], first)
     assert harness.reader.account.snapshot(MONDAY + 4 * HOUR)["opening_equity"] == first["equity"] == 1100
 
 
@@ -137,7 +155,7 @@ def test_a_snapshot_from_before_results_were_kept_is_still_read(harness: Harness
         "at": MONDAY, "quote": "USDT", "equity": Decimal(2000), "opening_equity": Decimal(2000),
         "peak_equity": Decimal(2000), "balances": OPENING, "allocation": {"USDT": 0.9, "BTC": 0.1},
     }  # fmt: skip
-    harness.journal.save_snapshot("paper", date(2024, 1, 1), old)
+    harness.journal.save_snapshot("paper", MONDAY, old)
     assert harness.materialise("2024-01-02")["drawdown"] == pytest.approx(1 - 1121 / 2000)
 
 
@@ -156,7 +174,9 @@ def test_a_fill_that_arrives_between_two_reads_is_in_both(harness: Harness) -> N
                 harness.fill(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)
             return known
 
-    shown = harness.materialise("2024-01-01", journal=Busy())
+    busy = Busy()
+    reader = replace(harness.reader, account=replace(harness.reader.account, journal=busy))
+    shown = harness.materialise("2024-01-01", journal=busy, input_reader=reader)
     assert (shown["realised_pnl"], shown["fees"]) == (25, 3)
 
 

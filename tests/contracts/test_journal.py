@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.trade import BTC, HOUR, NOON, OPENING, decided, fill, intent, opened, order, receipt
+from tests.contracts.trade import (
+    BTC,
+    HOUR,
+    NOON,
+    OPENING,
+    decided,
+    fill,
+    intent,
+    opened,
+    order,
+    portfolio,
+    receipt,
+)
 from tests.doubles.stores import MemoryJournal
 from tests.doubles.threads import at_once
 from trading.errors import InvalidValue, NotStored
@@ -218,16 +230,32 @@ class JournalContract:
         with pytest.raises(NotStored, match="no intent"):
             opened(journal).record_order(order(intent(), OrderStatus.ACCEPTED), [])
 
-    def test_the_snapshot_of_a_day_is_replaced(self, journal: Journal) -> None:
-        day = NOON.date()
-        for amount in ("1", "2.50"):
-            balances = {"USDT": Decimal(amount)}
-            values = {"equity": Decimal(amount), "balances": balances, "at": NOON, "day": day}
-            journal.save_snapshot("paper", day, values)
-        journal.save_snapshot("paper", day - dt.timedelta(days=1), values)
-        assert [row["day"] for row in journal.snapshots("paper")] == [day - dt.timedelta(days=1), day]
-        assert journal.snapshots("paper")[1] == values
-        assert journal.snapshots("someone") == []
+    def test_the_snapshot_of_a_moment_is_replaced_and_each_day_has_its_newest(self, journal: Journal) -> None:
+        for at, amount in ((NOON, "1"), (NOON - 24 * HOUR, "3"), (NOON - HOUR, "2"), (NOON, "2.50")):
+            journal.save_snapshot("paper", at, portfolio(at, amount))
+        yesterday, before, newest = (
+            portfolio(NOON - 24 * HOUR, "3"),
+            portfolio(NOON - HOUR, "2"),
+            portfolio(NOON, "2.50"),
+        )
+        assert journal.snapshots("paper") == [yesterday, newest]
+        assert journal.snapshots_since("paper", NOON - 24 * HOUR) == [yesterday, before, newest]
+        assert journal.snapshots_since("paper", NOON - HOUR) == [before, newest]
+        assert journal.snapshots("someone") == journal.snapshots_since("someone", NOON - HOUR) == []
+
+    def test_a_snapshot_belongs_to_the_day_that_it_has_in_utc(self, journal: Journal) -> None:
+        at = dt.datetime(2024, 1, 2, 1, tzinfo=dt.timezone(2 * HOUR))
+        journal.save_snapshot("paper", at, portfolio(at, "1"))
+        assert [row["day"] for row in journal.snapshots("paper")] == [dt.date(2024, 1, 1)]
+        assert len(journal.snapshots_since("paper", at)) == 1
+
+    def test_an_account_knows_when_it_opened(self, journal: Journal) -> None:
+        opened(journal)
+        first = journal.opened_at("paper")
+        journal.open_account("paper", {}, first + HOUR)
+        assert journal.opened_at("paper") == first
+        with pytest.raises(NotStored, match="no account someone"):
+            journal.opened_at("someone")
 
     def test_orders_are_counted_from_after_a_time_per_account(self, journal: Journal) -> None:
         for number in range(3):

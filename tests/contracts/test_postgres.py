@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -54,6 +56,31 @@ def test_an_account_from_before_the_halts_table_has_the_peak_of_its_snapshots(em
             )
     migrate(empty)
     assert PostgresJournal(empty).peak("paper") == 2150
+
+
+def test_a_snapshot_of_a_day_from_before_moments_is_still_the_days(empty: str) -> None:
+    migrate(empty, "0002")
+    with psycopg.connect(empty) as connection:
+        for day, snapshot in (
+            ("2024-01-01", '{"equity": "5", "balances": {}}'),
+            ("2024-01-02", '{"equity": "6", "balances": {}, "at": "2024-01-02T08:00:00+00:00"}'),
+        ):
+            connection.execute(
+                "INSERT INTO portfolio_snapshots VALUES ('paper', %s, 5, '{}', %s)", (day, snapshot)
+            )
+    migrate(empty)
+    journal = PostgresJournal(empty)
+    assert [row["equity"] for row in journal.snapshots("paper")] == [5, 6]
+    assert [
+        row["equity"] for row in journal.snapshots_since("paper", datetime(2024, 1, 2, 8, tzinfo=UTC))
+    ] == [6]
+    journal.save_snapshot(
+        "paper", datetime(2024, 1, 1, 23, tzinfo=UTC), {"equity": Decimal(4), "balances": {}}
+    )
+    assert [row["equity"] for row in journal.snapshots("paper")] == [
+        5,
+        6,
+    ]  # the old one was the end of its day
 
 
 def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:

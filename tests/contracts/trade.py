@@ -47,6 +47,12 @@ def order(of: OrderIntent, status: OrderStatus, reason: str = "") -> Order:
     return Order(of.intent_id, status, reason, of.created_at + HOUR)
 
 
+def portfolio(at: dt.datetime, equity: str) -> dict[str, Any]:
+    """A portfolio snapshot with what a journal requires of one."""
+    day = at.astimezone(dt.UTC).date()
+    return {"equity": Decimal(equity), "balances": {"USDT": Decimal(equity)}, "at": at, "day": day}
+
+
 def opened(journal: Journal) -> Journal:
     journal.open_account("paper", OPENING, NOON - HOUR)
     return journal

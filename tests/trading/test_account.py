@@ -1,12 +1,21 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading import triangle_fills as triangle
-from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
+from trading.account import (
+    Account,
+    EquityChange,
+    equity_change,
+    opening_balances,
+    portfolio_of,
+    snapshot,
+    with_results,
+)
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.orders import Fill, Side
@@ -110,7 +119,7 @@ TAKEN = triangle.START + triangle.HOUR  # the second fill is in, the third is no
 
 def taken() -> dict[str, object]:
     balances = Portfolio.of({"USDT": Decimal(1000)}, TRADES[:2]).balances
-    return with_results(snapshot([], TAKEN, balances, "USDT", PRICES, None), TRADES, PRICES)
+    return with_results(snapshot([], TAKEN, balances, "USDT", PRICES, None), TRADES, PRICES, Decimal(1000))
 
 
 def test_results_are_those_of_the_fills_known_by_then() -> None:
@@ -135,10 +144,57 @@ def test_the_results_of_a_snapshot_explain_its_equity() -> None:
         assert results["equity"] == 1000 + Decimal(str(results["net_pnl"]))
 
 
+def valued(
+    fills: list[Fill], at: datetime, prices: dict[Pair, Decimal], opened_with: Decimal
+) -> dict[str, Any]:
+    balances = Portfolio.of(triangle.RICH, [fill for fill in fills if fill.filled_at <= at]).balances
+    return with_results(snapshot([], at, balances, "USDT", prices, None), fills, prices, opened_with)
+
+
+@settings(deadline=None)
+@given(triangle.fills(), triangle.any_prices(), triangle.any_prices(), st.integers(0, 12))
+def test_every_change_of_equity_is_the_sum_of_its_named_parts_exactly(
+    fills: list[Fill], opening: dict[Pair, Decimal], later: dict[Pair, Decimal], hours: int
+) -> None:
+    opened_with = equity(triangle.RICH, "USDT", opening)
+    first = valued(fills, triangle.START + hours * triangle.HOUR, triangle.TYPICAL, opened_with)
+    second = valued(fills, triangle.START + 12 * triangle.HOUR, later, opened_with)
+    for earlier, now, before in ((None, first, opened_with), (first, second, first["equity"])):
+        change = equity_change(earlier, now)
+        assert change is not None
+        with exactly():
+            assert change.equity == now["equity"] - before
+            assert change.equity == change.realised + change.unrealised + change.revaluation + change.fees
+
+
+def test_a_worked_example_of_why_equity_moved() -> None:
+    """One bitcoin of the opening and one that was bought rise from 100 to 120; the fee was 2."""
+    opening = {"USDT": Decimal(1000), "BTC": Decimal(1)}
+    bought = triangle.fill(0, BTC, Side.BUY, "1", "100", "2")
+    balances = Portfolio.of(opening, [bought]).balances
+    prices = {BTC: Decimal(120)}
+    now = with_results(
+        snapshot([], TAKEN, balances, "USDT", prices, None), [bought], prices, opened_with=Decimal(1100)
+    )
+    assert equity_change(None, now) == EquityChange(
+        equity=Decimal(38),
+        realised=Decimal(0),
+        unrealised=Decimal(20),
+        revaluation=Decimal(20),
+        fees=Decimal(-2),
+    )
+
+
+def test_a_snapshot_from_before_its_parts_were_stored_explains_no_change() -> None:
+    now = taken()
+    assert equity_change({"equity": Decimal(900)}, now) is None
+    assert equity_change(now, {"equity": Decimal(900)}) is None
+
+
 def test_the_drawdown_of_a_snapshot_is_below_its_peak() -> None:
     earlier = {"day": date(2023, 12, 31), "equity": "2000", "opening_equity": "2000", "peak_equity": "2000"}
     now = snapshot([earlier], TAKEN, {"USDT": Decimal(1500)}, "USDT", PRICES, None)
-    assert with_results(now, [], PRICES)["drawdown"] == Decimal("0.25")
+    assert with_results(now, [], PRICES, Decimal(1500))["drawdown"] == Decimal("0.25")
 
 
 def test_the_shares_of_an_allocation_are_exact_before_they_are_doubles() -> None:

@@ -15,7 +15,10 @@ FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 MIN_PREFIX = 8
 OPINION_FIELDS = ("agent", "model", "action", "confidence", "reasoning", "evidence")
 RECEIPT_FIELDS = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
-SNAPSHOT_AMOUNTS = ("equity", "opening_equity", "peak_equity")
+SNAPSHOT_AMOUNTS = (
+    "equity", "opening_equity", "peak_equity", "opened_with", "drawdown",
+    "realised_pnl", "unrealised_pnl", "revaluation", "fees", "net_pnl",
+)  # fmt: skip
 
 
 def json_text(values: Any) -> str:
@@ -128,6 +131,15 @@ def check_resume(resume: Resume) -> None:
     for name in ("by", "reason"):
         if not getattr(resume, name).strip():
             raise InvalidValue(f"{name} is empty: write who resumes trading, and why")
+
+
+def utc_day(at: datetime) -> date:
+    """Return the UTC day that holds `at`."""
+    return at.astimezone(UTC).date()
+
+
+def unknown_account_error(account: str) -> NotStored:
+    return NotStored(f"no account {account}: its first decision opens it")
 
 
 def not_paused_error(account: str) -> NotStored:

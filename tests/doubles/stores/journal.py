@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +31,8 @@ from trading.stores.journal_rules import (
     only_match,
     parse_snapshot,
     snapshot_json,
+    unknown_account_error,
+    utc_day,
 )
 
 Entry = tuple[datetime, str, Decimal]  # entered at, asset, amount
@@ -45,18 +47,20 @@ class MemoryJournal:
         self._orders: dict[str, Order] = {}
         self._fills: dict[str, Fill] = {}
         self._positions: dict[tuple[str, Pair], Position] = {}
-        self._snapshots: dict[tuple[str, date], str] = {}
+        self._opened: dict[str, datetime] = {}
+        self._snapshots: dict[tuple[str, datetime], str] = {}
         self._peaks: dict[str, Decimal] = {}
         self._halts: dict[str, list[Halt]] = {}
 
     def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
         check_opening(account, balances)
         with self._lock:
+            self._opened.setdefault(account, at)
             self._ledger.setdefault(account, [(at, asset, amount) for asset, amount in balances.items()])
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
         if account not in self._ledger:
-            raise NotStored(f"no account {account}: its first decision opens it")
+            raise unknown_account_error(account)
         return _sums([entry for entry in self._ledger[account] if until is None or entry[0] <= until])
 
     def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
@@ -170,12 +174,21 @@ class MemoryJournal:
         own = [position for position in self._positions.values() if position.account == account]
         return sorted(own, key=lambda position: str(position.pair))
 
-    def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
-        self._snapshots[account, day] = snapshot_json(snapshot)
+    def opened_at(self, account: str) -> datetime:
+        if account not in self._opened:
+            raise unknown_account_error(account)
+        return self._opened[account]
+
+    def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:
+        self._snapshots[account, at] = snapshot_json(snapshot)
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
-        own = sorted((day, text) for (name, day), text in self._snapshots.items() if name == account)
-        return [parse_snapshot(day, text) for day, text in own]
+        newest = {row["day"]: row for row in self.snapshots_since(account, datetime.min.replace(tzinfo=UTC))}
+        return list(newest.values())
+
+    def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
+        own = sorted((at, text) for (name, at), text in self._snapshots.items() if name == account)
+        return [parse_snapshot(utc_day(at), text) for at, text in own if at >= since]
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
         check_equity(account, equity)

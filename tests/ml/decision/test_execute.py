@@ -12,7 +12,7 @@ import pytest
 from ml.decision.execute import Stopwatch
 from ml.decision.explanation import explain
 from ml.learning.registry import PolicyRegistry
-from tests.doubles.stores import MemoryNews, MemoryPromotions
+from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.decision_world import (
     ACCOUNT,
     COSTS,
@@ -22,10 +22,12 @@ from tests.ml.decision.decision_world import (
     record_intent,
     with_market,
     with_pairs,
+    write_by_month,
 )
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RISING, candles
+from trading.account import equity_change
 from trading.errors import InvalidValue, NotStored
-from trading.market import Pair
+from trading.market import CANDLE_SCHEMA, Pair
 from trading.orders import OrderIntent, OrderStatus, Side
 from trading.risk import HaltKind, Resume
 from trading.venues.paper import PaperVenue
@@ -195,12 +197,12 @@ def test_after_a_resume_trading_goes_on_although_the_old_peak_is_far_away(world:
 def test_a_daily_loss_halts_until_the_next_day_although_equity_recovers(world: DecisionWorld) -> None:
     at = world.newest - timedelta(hours=1)
     world.reader.account.ensure_open(at)
-    yesterday = at.date() - timedelta(days=1)
+    yesterday = at - timedelta(days=1)
     rich = {"equity": Decimal(2300), "opening_equity": Decimal(2300), "peak_equity": Decimal(2300)}
     world.journal.save_snapshot(ACCOUNT.name, yesterday, {**rich, "balances": {}})
     assert "daily loss: halted since" in world.execute(at).receipt["outcome"]
     recovered = {name: Decimal(2100) for name in rich}
-    world.journal.save_snapshot(ACCOUNT.name, at.date(), {**recovered, "balances": {}})
+    world.journal.save_snapshot(ACCOUNT.name, at, {**recovered, "balances": {}})
     assert "daily loss: halted since" in world.execute().receipt["outcome"]
 
 
@@ -379,3 +381,50 @@ def test_an_unsettled_exit_is_not_sent_twice_while_the_venue_cannot_settle(
     with pytest.raises(OSError, match="settle"):
         world.execute(at)
     assert [intent.intent_id for intent in world.journal.unsettled(ACCOUNT.name)] == ["out"]
+
+
+def test_every_decision_leaves_a_snapshot_with_its_results(world: DecisionWorld) -> None:
+    first = world.newest
+    world.execute(first - timedelta(hours=1))
+    done = world.execute(first)
+    stored = world.journal.snapshots_since(ACCOUNT.name, first - timedelta(hours=1))
+    assert [row["at"] for row in stored] == [first - timedelta(hours=1), first]
+    assert done.snapshot is not None
+    assert stored[-1]["equity"] == done.snapshot["equity"]
+    change = equity_change(stored[0], stored[1])
+    assert change is not None
+    assert change.equity == change.realised + change.unrealised + change.revaluation + change.fees
+
+
+@pytest.mark.parametrize("broken", ["save_snapshot", "fills", "opened_at"])
+def test_a_snapshot_that_cannot_be_taken_breaks_no_decision(
+    world: DecisionWorld, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise InvalidValue("a broken store")
+
+    place = world.venue.place
+
+    def place_then_break(intent: Any) -> Any:
+        order = place(intent)
+        monkeypatch.setattr(world.journal, broken, fail)
+        return order
+
+    monkeypatch.setattr(world.venue, "place", place_then_break)
+    done = world.execute()
+    assert done.order is not None
+    assert (done.repeated, done.snapshot) == (False, None)
+    assert done.snapshot_problem == "InvalidValue: a broken store"
+    assert world.journal.decision(done.receipt["decision_id"]) == done.receipt
+
+
+def test_what_the_account_opened_with_keeps_its_value_when_candles_are_corrected(
+    world: DecisionWorld,
+) -> None:
+    world.execute(world.newest - timedelta(hours=1))
+    corrected = MemoryTable(CANDLE_SCHEMA)
+    write_by_month(corrected, PAIR, world.all_candles.with_columns(pl.col("close") * 1.5))
+    results, _ = with_market(world.reader, candles=corrected).account.results(world.newest)
+    assert results["opened_with"] == world.journal.snapshots(ACCOUNT.name)[0]["opened_with"]
+    assert results["opened_with"] == pytest.approx(Decimal(2100), abs=Decimal("0.001"))
+    assert results["revaluation"] > 500

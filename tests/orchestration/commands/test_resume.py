@@ -76,7 +76,7 @@ def test_another_account_can_be_named_and_the_user_is_the_one_who_resumes(servic
     services.journal.begin_halts("other", [PAUSE])
     for day, equity in ((5, 990), (6, 880)):
         kept = {"equity": Decimal(equity), "balances": {}}
-        services.journal.save_snapshot("other", NOON.date().replace(day=day), kept)
+        services.journal.save_snapshot("other", NOON.replace(day=day), kept)
     facts = resume.resume_trading("checked [by hand]", "other", "")
     assert facts["account"] == "other"
     assert services.journal.peak("other") == 880

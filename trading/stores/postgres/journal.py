@@ -1,7 +1,7 @@
 """Decisions, orders and money in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,8 @@ from trading.stores.journal_rules import (
     only_match,
     parse_snapshot,
     snapshot_json,
+    unknown_account_error,
+    utc_day,
 )
 from trading.stores.postgres.booking import book
 from trading.stores.postgres.connection import Connection, Database, insert
@@ -52,7 +54,7 @@ class PostgresJournal:
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
         with self._database.transaction() as connection:
             if _fetch_one(connection, "SELECT 1 FROM accounts WHERE account = %s", account) is None:
-                raise NotStored(f"no account {account}: its first decision opens it")
+                raise unknown_account_error(account)
             rows = _fetch_all(
                 connection,
                 "SELECT asset, sum(amount) AS amount FROM ledger_entries "
@@ -162,24 +164,49 @@ class PostgresJournal:
             rows = _fetch_all(connection, "SELECT * FROM positions WHERE account = %s ORDER BY pair", account)
         return [position_from(row) for row in rows]
 
-    def save_snapshot(self, account: str, day: date, snapshot: Mapping[str, Any]) -> None:
+    def opened_at(self, account: str) -> datetime:
+        with self._database.transaction() as connection:
+            row = _fetch_one(connection, "SELECT opened_at FROM accounts WHERE account = %s", account)
+        if row is None:
+            raise unknown_account_error(account)
+        opened: datetime = row["opened_at"].astimezone(UTC)
+        return opened
+
+    def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:
         text = snapshot_json(snapshot)
         balances = snapshot_json({"equity": 0, "balances": snapshot["balances"]})
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO portfolio_snapshots (account, day, equity, balances, snapshot) "
-                "VALUES (%s, %s, %s, %s::json -> 'balances', %s) ON CONFLICT (account, day) DO UPDATE "
+                "INSERT INTO portfolio_snapshots (account, day, at, equity, balances, snapshot) "
+                "VALUES (%s, %s, %s, %s, %s::json -> 'balances', %s) ON CONFLICT (account, day, at) DO UPDATE "
                 "SET equity = excluded.equity, balances = excluded.balances, snapshot = excluded.snapshot",
-                (account, day, Decimal(snapshot["equity"]), balances, text),
+                (account, utc_day(at), at, Decimal(snapshot["equity"]), balances, text),
             )
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
+        """Look up the newest of each day from the first day to the last: the rows of a day may be thousands."""
+        return self._snapshots(
+            "SELECT newest.day, newest.snapshot::text "
+            "FROM (SELECT min(day) AS first, max(day) AS last FROM portfolio_snapshots WHERE account = %s) span, "
+            "generate_series(span.first, span.last, interval '1 day') AS each, LATERAL (SELECT day, snapshot "
+            "FROM portfolio_snapshots WHERE account = %s AND day = each::date ORDER BY at DESC LIMIT 1) newest "
+            "ORDER BY newest.day",
+            account,
+            account,
+        )
+
+    def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
+        return self._snapshots(
+            "SELECT day, snapshot::text FROM portfolio_snapshots "
+            "WHERE account = %s AND day >= %s AND at >= %s ORDER BY day, at",
+            account,
+            utc_day(since),
+            since,
+        )
+
+    def _snapshots(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with self._database.transaction() as connection:
-            rows = _fetch_all(
-                connection,
-                "SELECT day, snapshot::text FROM portfolio_snapshots WHERE account = %s ORDER BY day",
-                account,
-            )
+            rows = _fetch_all(connection, query, *values)
         return [parse_snapshot(row["day"], row["snapshot"]) for row in rows]
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
