@@ -75,7 +75,12 @@ def _is_first_version(path: Path) -> bool:
 
 def _to_polars(path: Path, table: "pa.Table") -> pl.DataFrame:
     _check_size(path, table.nbytes + sum(map(_decoded_bytes, table.itercolumns())), _allowed(path))
-    frame = cast(pl.DataFrame, pl.from_arrow(table))
+    import pyarrow as pa
+
+    # Damage that Arrow lets pass makes Polars panic: texts that are no UTF-8, also in what describes the columns.
+    table.validate(full=True)
+    plain = pa.Table.from_arrays(table.columns, names=[str(name) for name in table.column_names])
+    frame = cast(pl.DataFrame, pl.from_arrow(plain))
     return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
 
 

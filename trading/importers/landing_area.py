@@ -16,12 +16,13 @@ from pathlib import Path
 
 import polars as pl
 
+from trading.bounded_files import read_parquet
 from trading.candles import NUMBERS, closed_by, first_quote, opening_between
 from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.importers.import_report import ImportedFile
 from trading.importers.price_level import check_price_level
 from trading.importers.row_checks import row_text
-from trading.market import Pair, Timeframe
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.polars_errors import panics_as_errors
 from trading.ports import Quote
 
@@ -145,8 +146,8 @@ def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFra
 def _read(file: Path) -> pl.DataFrame:
     try:
         with panics_as_errors():
-            return pl.read_parquet(file)
-    except pl.exceptions.PolarsError as error:
+            return read_parquet(file, CANDLE_SCHEMA.names())
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
 
