@@ -51,6 +51,13 @@ def read_feather(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     return _to_polars(path, pyarrow.feather.read_table(path, columns=list(columns), memory_map=False))
 
 
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """Name the columns of a Parquet file."""
+    import pyarrow.parquet
+
+    return tuple(pyarrow.parquet.read_schema(path).names)
+
+
 def feather_columns(path: Path) -> tuple[str, ...]:
     """Name the columns of a Feather file without reading its rows."""
     import pyarrow.feather
@@ -74,11 +81,11 @@ def _is_first_version(path: Path) -> bool:
 
 
 def _to_polars(path: Path, table: "pa.Table") -> pl.DataFrame:
-    _check_size(path, table.nbytes + sum(map(_decoded_bytes, table.itercolumns())), _allowed(path))
     import pyarrow as pa
 
     # Damage that Arrow lets pass makes Polars panic: texts that are no UTF-8, also in what describes the columns.
     table.validate(full=True)
+    _check_size(path, table.nbytes + sum(map(_decoded_bytes, table.itercolumns())), _allowed(path))
     plain = pa.Table.from_arrays(table.columns, names=[str(name) for name in table.column_names])
     frame = cast(pl.DataFrame, pl.from_arrow(plain))
     return frame.with_columns(pl.col(pl.Categorical).cast(pl.String))

@@ -13,15 +13,18 @@ from typing import Protocol
 import polars as pl
 
 from ml.news.articles import article_id, first_sentence
-from ml.news.formats import READERS
+from ml.news.formats import READERS, RawNews
 from trading.errors import UnreadableFile
 from trading.market import TIME
+from trading.polars_errors import panics_as_errors
 from trading.ports import ARTICLE_SCHEMA
+
+MAX_SHOWN = 10  # damaged lines that a report names
 
 
 @dataclass(frozen=True, slots=True)
 class NewsReport:
-    """rows_read = rows_stored + duplicates_dropped + undated + without_text. Times are published_at, UTC."""
+    """rows_read = rows_stored + duplicates_dropped + undated + without_text + damaged. Times are published_at, UTC."""
 
     path: Path
     rows_read: int = 0
@@ -30,9 +33,19 @@ class NewsReport:
     without_clock_time: int = 0  # stored, but known a day later
     undated: int = 0  # dropped: the time when they became known is unknown
     without_text: int = 0  # dropped: neither title nor text
+    damaged: int = 0  # dropped: lines whose fields cannot be told apart
+    damaged_lines: tuple[int, ...] = ()  # the first of them
     first: datetime | None = None
     last: datetime | None = None
     refused_reason: str | None = None
+
+    @property
+    def complaint(self) -> str | None:
+        """Say why the file, or some of its rows, could not be read; None when all of it could."""
+        if self.refused_reason or not self.damaged:
+            return self.refused_reason
+        lines = ", ".join(map(str, self.damaged_lines)) + (" ..." if self.damaged > MAX_SHOWN else "")
+        return f"{self.path}: {self.damaged} of {self.rows_read} rows cannot be read (line {lines}): mend their quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class NewsFiles:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        return tuple(report.refused_reason for report in self.reports if report.refused_reason)
+        return tuple(report.complaint for report in self.reports if report.complaint)
 
     @property
     def reports(self) -> list[NewsReport]:
@@ -99,11 +112,14 @@ def read_news(path: Path) -> NewsFile:
     if reader is None:
         raise UnreadableFile(f"{path}: news is read from {' and '.join(sorted(READERS))} files")
     try:
-        raw = reader(path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise UnreadableFile(f"{path} cannot be read: {error}") from error
-    if raw.is_empty():
+        with panics_as_errors():
+            raw = reader(path)
+    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
+        raise UnreadableFile(f"{path} cannot be read: {error}; fetch it again") from error
+    if raw.articles.is_empty():
         raise UnreadableFile(f"{path} holds no articles")
+    if raw.articles["published_at"].null_count() == raw.articles.height:
+        raise UnreadableFile(f"{path} has no date that can be read, in any of its {raw.articles.height} rows")
     return _clean(path, raw)
 
 
@@ -114,19 +130,23 @@ def _read_or_refuse(path: Path) -> NewsFile:
         return NewsFile(ARTICLE_SCHEMA.to_frame(), NewsReport(path, refused_reason=str(error)))
 
 
-def _clean(path: Path, raw: pl.DataFrame) -> NewsFile:
-    trimmed = raw.with_columns(pl.col("source", "title", "text", "url").fill_null("").str.strip_chars())
+def _clean(path: Path, raw: RawNews) -> NewsFile:
+    trimmed = raw.articles.with_columns(
+        pl.col("source", "title", "text", "url").fill_null("").str.strip_chars()
+    )
     dated = trimmed.filter(pl.col("published_at").is_not_null())
     with_content = dated.filter((pl.col("title") != "") | (pl.col("text") != ""))
     articles = _articles(with_content).unique("article_id", keep="first", maintain_order=True)
     report = NewsReport(
         path=path,
-        rows_read=raw.height,
+        rows_read=trimmed.height + len(raw.damaged_lines),
         rows_stored=articles.height,
         duplicates_dropped=with_content.height - articles.height,
         without_clock_time=articles.filter(pl.col("known_at") > pl.col("published_at")).height,
-        undated=raw.height - dated.height,
+        undated=trimmed.height - dated.height,
         without_text=dated.height - with_content.height,
+        damaged=len(raw.damaged_lines),
+        damaged_lines=raw.damaged_lines[:MAX_SHOWN],
         first=min(articles["published_at"].to_list(), default=None),
         last=max(articles["published_at"].to_list(), default=None),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trading.bounded_files import feather_columns
+from trading.bounded_files import feather_columns, parquet_columns
 from trading.errors import UnreadableFile
 
 START_BYTES = 65_536  # bytes
@@ -71,11 +71,10 @@ def _detect_container(start: bytes) -> str:
 def _read_columns(path: Path, container: str) -> tuple[str, ...]:
     # Imported here: it takes a third of a second that only these files need.
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
         if container == "Parquet":
-            return tuple(pyarrow.parquet.read_schema(path).names)
+            return parquet_columns(path)
         return feather_columns(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableFile(f"{path} is damaged {container}: {error}; fetch it again") from error

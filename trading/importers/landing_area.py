@@ -147,7 +147,7 @@ def _read(file: Path) -> pl.DataFrame:
     try:
         with panics_as_errors():
             return read_parquet(file, CANDLE_SCHEMA.names())
-    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
 

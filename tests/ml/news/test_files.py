@@ -110,7 +110,7 @@ def test_a_host_that_was_written_twice_is_written_once(tmp_path: Path) -> None:
     [
         ("a.parquet", b"", "cannot be read"),
         ("a.parquet", b"PAR1 but not really", "cannot be read"),
-        ("a.csv", b"", "cannot be read"),
+        ("a.csv", b"", "it lacks date"),
         ("a.csv", b"one;two\n1;2\n", "it lacks date, source, text, title, url"),
         ("a.csv", f"{HEADER}\n".encode(), "holds no articles"),
         ("a.txt", b"words", r"read from \.csv and \.parquet"),
@@ -210,3 +210,85 @@ def test_no_collected_article_is_known_before_it_was_published() -> None:
         assert (file.articles["known_at"] >= file.articles["published_at"]).all()
         assert file.articles["known_at"].is_sorted()
         assert file.articles.filter(pl.col("title") == "").is_empty()
+
+
+def unix_news(path: Path, stamps: list[float]) -> Path:
+    kind = pl.Float64 if isinstance(stamps[0], float) else pl.Int64
+    titles = [f"Title {number}" for number in range(len(stamps))]
+    pl.DataFrame(
+        {"published_at": pl.Series(stamps, dtype=kind), "text": titles, "title": titles}
+    ).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("kind", [int, float])
+def test_unix_times_are_read_by_their_magnitude(unit: int, kind: type[float], tmp_path: Path) -> None:
+    path = unix_news(tmp_path / "a.parquet", [kind(NOON.timestamp() * unit)])
+    assert read_news(path).articles["published_at"].to_list() == [NOON]
+
+
+def test_unix_times_in_a_csv_are_read_too(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", f"{NOON.timestamp():.0f};;P;;a;A;", "1-4-2021 12:30;;P;;b;B;")
+    assert read_news(path).articles["published_at"].to_list() == [NOON, NOON]
+
+
+@pytest.mark.parametrize("stamp", [20210401, 18718, 0])
+def test_numbers_that_are_no_unix_times_are_refused_and_never_1970(stamp: int, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="no date that can be read"):
+        read_news(unix_news(tmp_path / "a.parquet", [stamp]))
+
+
+@pytest.mark.parametrize(
+    ("title", "read"),
+    [
+        ('"Crypto winter" talk returns', '"Crypto winter" talk returns'),
+        ('The 5" chart that scares bulls', 'The 5" chart that scares bulls'),
+        ('"Quoted; with a semicolon"', "Quoted; with a semicolon"),
+        ('"He said ""no"" twice"', 'He said "no" twice'),
+        ('"Two\nlines"', "Two\nlines"),
+        ('"Nobody closes this', '"Nobody closes this'),
+    ],
+)
+def test_a_row_with_any_quotation_marks_is_read_and_so_are_its_neighbours(
+    title: str, read: str, tmp_path: Path
+) -> None:
+    path = csv(
+        tmp_path / "a.csv",
+        "1-4-2022 9:00;;P;;a;A;",
+        f"1-4-2022 9:01;;P;;b;{title};",
+        "1-4-2022 9:02;;P;;c;C;",
+    )
+    file = read_news(path)
+    assert file.articles["title"].to_list() == ["A", read, "C"]
+    assert file.report.damaged == 0
+
+
+def test_a_row_whose_fields_cannot_be_told_apart_alone_is_counted_and_named(tmp_path: Path) -> None:
+    path = csv(
+        tmp_path / "a.csv", "1-4-2022 9:00;;P;;a;A;", "1-4-2022 9:01;;P;;b;x; y; z;", "1-4-2022 9:02;;P;;c;C;"
+    )
+    report = read_news(path).report
+    assert (report.rows_read, report.rows_stored, report.damaged, report.damaged_lines) == (3, 2, 1, (3,))
+    source = NewsFiles(tmp_path)
+    assert source.articles(MIDNIGHT, MIDNIGHT + timedelta(days=999)).height == 2
+    assert ["1 of 3 rows cannot be read (line 3)" in reason for reason in source.refused] == [True]
+
+
+def test_a_small_file_whose_texts_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    table = pl.DataFrame({"published_at": [NOON] * 500, "text": ["words " * 100_000] * 500})
+    table.write_parquet(tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 100_000
+    with pytest.raises(UnreadableFile, match="of memory"):
+        read_news(tmp_path / "a.parquet")
+
+
+def test_damage_anywhere_in_a_parquet_is_refused_or_read_and_never_ends_the_program(tmp_path: Path) -> None:
+    full_parquet(
+        tmp_path / "a.parquet", [(NOON + timedelta(hours=i), f"Title {i}", "Text") for i in range(100)]
+    )
+    whole = (tmp_path / "a.parquet").read_bytes()
+    for at in range(0, len(whole) - 8, len(whole) // 50):
+        (tmp_path / "a.parquet").write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8 :])
+        [file] = read_folder(tmp_path)
+        assert file.articles.schema == ARTICLE_SCHEMA
