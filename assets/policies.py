@@ -162,7 +162,7 @@ def _policy_metadata(policy: Policy) -> dict[str, Any]:
     group_name="learning",
     kinds={"numpy"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[ppo_policy, features, OHLCV],
 )
@@ -247,7 +247,7 @@ def _faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> lis
     group_name="learning",
     kinds={"postgres"},
     owners=["team:trading"],
-    code_version="1",
+    code_version="2",
     deps=[dg.AssetDep(policy_evaluation, partition_mapping=PAIR_OF_MONTHS)],
 )
 def champion_policy(
