@@ -104,6 +104,12 @@ def edit(given: Parameters, order_type: OrderType, side: Side) -> Amendment:
     )
 
 
+def check_fee_flag(given: Parameters, order: NewOrder) -> None:
+    """Refuse the fee flag that the order does not have: of all flags an edit changes only `post` (docs, Edit Order)."""
+    if ("fciq" if order.fee_in_base else "fcib") in order_flags(given):
+        raise invalid("oflags")
+
+
 def client_id(given: Parameters) -> str:
     """Parse the client order id; empty when not given."""
     value = given.text("cl_ord_id")

@@ -54,6 +54,7 @@ async def edit_order(api: RestApi, name: str, given: Parameters) -> dict[str, An
     known = _editable(api, name, given.required("txid"))
     if known.request.pair != pair:
         raise invalid("pair")
+    orders.check_fee_flag(given, known.request)
     amendment = orders.edit(given, known.request.order_type, known.request.side)
     order = await api.gateway.edit(name, replace(amendment, order_id=known.order_id), given.time("deadline"))
     words = _describe(api, order)

@@ -68,6 +68,15 @@ async def test_a_flag_that_cannot_be_done_is_refused_by_its_name(
     assert await api.refusal("AddOrder", **{**MARKET, **fields}) == error
 
 
+async def test_an_edit_keeps_the_fee_currency_and_does_not_pretend_to_change_it(api: RestApi) -> None:
+    old = await api.place(oflags="fcib,post")
+    assert await api.refusal("EditOrder", txid=old, pair="XBTUSDT", price="30500", oflags="fciq") == (
+        "EGeneral:Invalid arguments:oflags"
+    )
+    new = (await api.result("EditOrder", txid=old, pair="XBTUSDT", price="30500", oflags="fcib"))["txid"]
+    assert (await api.result("QueryOrders", txid=new))[new]["oflags"] == "fcib"
+
+
 async def test_the_ledger_adds_up_to_the_balances(api: RestApi) -> None:
     api.trade(BTC, "36500.1")
     api.trade(XRP, "0.61")
