@@ -16,6 +16,7 @@ from trading.errors import InvalidSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREFIX = "MARKETLOOM__"
+CHOSEN_NOTE = "# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml."
 
 
 def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -32,19 +33,27 @@ def chosen_file(home: Path) -> Path:
     return home / "chosen.toml"
 
 
+def write_chosen(home: Path, text: str) -> None:
+    """Replace the demo's choice as a whole; UnusableHome when it cannot be written, and the old one stays."""
+    from trading.venues.kraken.locked_file import LockedFile  # its package takes most of a second
+
+    LockedFile(chosen_file(home)).replace(f"{CHOSEN_NOTE}\n{text}")
+
+
 def lake_folder(home: Path, settings: "Settings") -> Path:
     """Return the folder of the chosen dataset's tables."""
     return home / "lake" / settings.market.universe.dataset
 
 
-def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(environment: Mapping[str, str] = os.environ, *, with_choice: bool = True) -> Settings:
     """Read marketloom.toml, then the home's chosen.toml, then MARKETLOOM__SECTION__KEY variables; the last one wins.
 
+    Without `with_choice` what an earlier demo chose does not count.
     Raises InvalidSettings naming source, key and what is allowed; every problem found is listed.
     """
     path = settings_file(environment)
     values = _read_toml(path)
-    if (chosen := chosen_file(home_folder(environment))).exists():
+    if with_choice and (chosen := chosen_file(home_folder(environment))).exists():
         _merge(values, _applicable_choice(_read_toml(chosen), values, environment))
     variables = _override(values, environment)
     try:

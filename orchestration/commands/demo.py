@@ -1,9 +1,8 @@
-"""`marketloom demo`: the whole graph once, through Dagster, with every step printed as it happens."""
+"""`marketloom demo`: the whole graph once, through Dagster, a bar for every stage."""
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,65 +13,68 @@ import polars as pl
 from rich.console import Console
 
 from assets.partitions import all_pairs
-from ml.decision.recent_signal import RecentSignal, find_most_recent_signal
 from ml.learning.folds import testable_months
 from ml.strategies import Strategy
-from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator
+from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator, judged_months
 from orchestration.commands.demo_report import print_summary, summarise, write_report
+from orchestration.progress import stage
 from orchestration.resources import Services
 from orchestration.run_recovery import PROCESS_TAG
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
 from orchestration.system import IN_PROCESS, dagster_instance, running_system
-from trading.market import Pair, month_start, months_between
+from trading.market import Pair, months_between
+
+SECOND = 1000  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
     """How much of the graph one demo materialises."""
 
-    folds: int  # test months per pair, the newest ones
+    folds: int | None  # test months per pair, the newest ones; None: as many as the promotion gate asks for
     frames: int | None  # training frames per fold, at most; None: as many as the settings say
     news_days: int
     scored_days: int
-    watched_candles: int  # at most so many decisions lead up to the newest one
+    decided_candles: int  # consecutive, up to the newest one, on each of which every pair is decided
 
 
-FULL = DemoSize(folds=3, frames=None, news_days=400, scored_days=30, watched_candles=48)
-QUICK = DemoSize(folds=1, frames=50_000, news_days=45, scored_days=5, watched_candles=24)
+FULL = DemoSize(folds=None, frames=None, news_days=60, scored_days=30, decided_candles=72)
+QUICK = DemoSize(folds=1, frames=50_000, news_days=10, scored_days=5, decided_candles=24)
 
 
 def run_demo(data: Path | None, quick: bool, out: Console) -> None:
     """Choose the market, materialise everything, print what came out. Running it again changes nothing."""
     size = QUICK if quick else FULL
     began = time.monotonic()
-    with stage(out, "PostgreSQL and home folder"), running_system() as system:
-        with stage(out, "Market"):
-            chosen = choose_files(system, data, out) if data else choose_simulator(system)
-            out.print(f"    {chosen.label}")
+    with running_system() as system:
+        chosen = choose_files(system, data, out) if data else choose_simulator(system)
+        out.print(f"[bold]{chosen.label}[/bold]", highlight=False, soft_wrap=True)
         settings = load_settings()
         instance = dagster_instance(settings, IN_PROCESS)
+        # By default every event opens a connection of its own, which takes longer than storing it.
+        instance.optimize_for_webserver(statement_timeout=60 * SECOND, pool_recycle=3600, max_overflow=20)
         try:
-            _materialise(JobRunner(instance, out), chosen, settings.market.pairs, size)
+            _materialise(JobRunner(instance, out), chosen, settings, size)
         finally:
             instance.dispose()
-        summary = summarise(Services.current(), chosen, size.folds)
+        summary = summarise(Services.current(), chosen, quick)
         print_summary(summary, out)
-        out.print(f"\nreport: {write_report(summary, system.home)}", soft_wrap=True)
+        report = write_report(summary, system.home)
+        out.print(f"\nreport: {report}", soft_wrap=True)
         out.print(f"`make dev` opens the Dagster UI with everything above ({time.monotonic() - began:.0f} s)")
 
 
-def _materialise(runner: "JobRunner", data: DemoData, pairs: Sequence[Pair], size: DemoSize) -> None:
-    months = months_between(data.first_month, data.last_month)
+def _materialise(runner: "JobRunner", data: DemoData, settings: Settings, size: DemoSize) -> None:
+    pairs, months = settings.market.pairs, months_between(data.first_month, data.last_month)
     runner.history(pairs, months)
     runner.news(data.news_days(size.news_days))
-    settings = load_settings()
+    tested = tested_months(data, settings)[-(size.folds or settings.promotion.minimum_folds) :]
     frames = settings.policy.total_timesteps
-    frames = min(size.frames or frames, frames)
-    runner.learning(pairs, tested_months(months, data.end, settings)[-size.folds :], frames)
+    runner.learning(pairs, tested, min(size.frames or frames, frames))
     runner.backtests(pairs)
     runner.scores(data.last_day - timedelta(days=size.scored_days), data.last_day)
-    runner.decisions(pairs, find_recent_signal(Services.current(), size.watched_candles))
+    runner.decisions(pairs, newest_closes(Services.current(), size.decided_candles))
     runner.portfolio(data.end.date())
 
 
@@ -85,7 +87,10 @@ class JobRunner:
         self._defs, self._instance, self._out = definitions(load_settings()), instance, out
 
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
-        with stage(self._out, f"Candles and features: {len(pairs)} pairs, {len(months)} months"):
+        parts = len(pairs) * len(months)
+        with stage(
+            self._out, f"Candles and features: {len(pairs)} pairs, {count(len(months), 'month')}", parts
+        ):
             self._run("market_setup")
             self._run("history", span=all_pairs(self._instance, months[0], months[-1]))
 
@@ -93,50 +98,51 @@ class JobRunner:
         if days is None:
             self._out.print("[yellow]•[/yellow] News: none for this time; the analyst will abstain")
             return
-        with stage(self._out, f"News from {days[0]} to {days[1]}: articles, vectors, sentiment"):
+        with stage(self._out, f"News from {days[0]} to {days[1]}"):
             self._run("news", span=(str(days[0]), str(days[1])))
 
     def learning(self, pairs: Sequence[Pair], months: Sequence[date], frames: int) -> None:
         if not months:
             self._out.print(
-                "[yellow]•[/yellow] Policies: none, too few months to train on ([policy] train_months)"
+                "[yellow]•[/yellow] Policies: none, too few months to train on "
+                r"(\[policy] train_months)"
             )
             return
-        with stage(
-            self._out, f"Policies: {len(pairs) * len(months)} folds, trained and tested out of sample"
-        ):
+        folds = len(pairs) * len(months)
+        title = f"Policies: {count(folds, 'fold')}, trained and tested out of sample"
+        with stage(self._out, title, folds) as running:
             config = {"ops": {"ppo_policy": {"config": {"total_timesteps": frames}}}}
             for pair in pairs:
                 for month in months:
                     self._run("learning", key=f"{month}|{pair.key}", config=config)
+                    running.advance()
                 self._run("promotion", key=pair.key)
 
     def backtests(self, pairs: Sequence[Pair]) -> None:
-        with stage(self._out, "Back-tests of every strategy, after costs and under the account's rules"):
-            for pair in pairs:
-                for strategy in Strategy:
-                    if strategy is Strategy.POLICY and not Services.current().policies.months(pair):
-                        continue
-                    self._run("backtest", key=f"{pair.key}|{strategy}")
+        asked = [
+            (pair, strategy) for pair in pairs for strategy in Strategy if _can_be_tested(pair, strategy)
+        ]
+        with stage(self._out, "Back-tests of every strategy, after costs", len(asked)) as running:
+            for pair, strategy in asked:
+                self._run("backtest", key=f"{pair.key}|{strategy}")
+                running.advance()
 
     def scores(self, first: date, last: date) -> None:
         with stage(self._out, f"Scores of every model from {first} to {last}"):
             self._run("daily_performance", span=(str(first), str(last)))
 
-    def decisions(self, pairs: Sequence[Pair], signal: RecentSignal | None) -> None:
-        """Watch one pair candle by candle since its last clear signal, as live trading would; then decide on all."""
-        with stage(self._out, "Decisions on paper, up to the newest candle"):
-            if signal:
-                since = f"since its last clear signal at {signal.closes[0]:%Y-%m-%d %H:%M} UTC"
-                self._out.print(f"    {signal.pair} is watched candle by candle {since}")
-                self._replay_since_signal(signal)
-            for pair in pairs:
-                self._run("decide", key=pair.key)
+    def decisions(self, pairs: Sequence[Pair], closes: Sequence[datetime]) -> None:
+        """Decide on all pairs candle by candle, as live trading would."""
+        title = f"Decisions on paper: {len(pairs)} pairs, {count(len(closes), 'candle')}"
+        with stage(self._out, title, len(closes)) as running:
+            for close in closes:
+                self._decide(close)
+                running.advance()
 
-    def _replay_since_signal(self, signal: RecentSignal) -> None:
-        for close in signal.closes[:-1]:
-            config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
-            self._run("decide", key=signal.pair.key, config=config)
+    def _decide(self, close: datetime) -> None:
+        keys = self._instance.get_dynamic_partitions("pair")
+        config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
+        self._run("decide", span=(keys[0], keys[-1]), config=config)
 
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):
@@ -164,35 +170,31 @@ class JobRunner:
         )
 
 
-def tested_months(months: Sequence[date], end: datetime, settings: Settings) -> list[date]:
-    """Return months with enough months before them to train on and at least a week of candles to test on."""
-    trained = testable_months(months, settings.policy.train_months)
-    return [month for month in trained if end - month_start(month) >= timedelta(days=7)]
+def _can_be_tested(pair: Pair, strategy: Strategy) -> bool:
+    return strategy is not Strategy.POLICY or bool(Services.current().policies.months(pair))
 
 
-def find_recent_signal(services: Services, maximum: int) -> RecentSignal | None:
-    """Find the most recent clear signal; None without one, or when the account has decided later already."""
-    rules = services.rules
-    tables = {pair: _newest_rows(services, pair, maximum) for pair in services.settings.market.pairs}
-    signal = find_most_recent_signal(tables, rules.signals, rules.consensus.minimum_confidence, maximum)
+def tested_months(data: DemoData, settings: Settings) -> list[date]:
+    """Return the whole months with enough months before them to train on."""
+    stored = months_between(data.first_month, data.last_month)
+    whole = judged_months(settings).whole(data.start, data.end)
+    return [month for month in testable_months(stored, settings.policy.train_months) if month in whole]
+
+
+def newest_closes(services: Services, maximum: int) -> list[datetime]:
+    """List the newest closes of any pair, ascending, as far as the account has not decided on them."""
+    tails = [_newest_closes(services, pair, maximum) for pair in services.settings.market.pairs]
+    closes: list[datetime] = pl.concat(tails).unique().sort().tail(maximum).to_list()
     earlier = services.journal.decisions(services.account.name, limit=1)
-    if signal and earlier and datetime.fromisoformat(earlier[0]["decided_at"]) >= signal.closes[-1]:
-        return None
-    return signal
+    decided = datetime.fromisoformat(earlier[0]["decided_at"]) if earlier else None
+    return [close for close in closes if decided is None or close > decided]
 
 
-def _newest_rows(services: Services, pair: Pair, count: int) -> pl.DataFrame:
+def _newest_closes(services: Services, pair: Pair, maximum: int) -> pl.Series:
     newest = services.input_reader.market.newest_close_time(pair)
-    closes = services.candle_store.tail(pair, newest, count).select("open_time", "close")
-    return services.feature_store.tail(pair, newest, count).join(
-        closes, on="open_time", maintain_order="left"
-    )
+    return services.candle_store.tail(pair, newest, maximum)["close_time"]
 
 
-@contextmanager
-def stage(out: Console, title: str) -> Iterator[None]:
-    """Print the title before and the seconds after; on failure the title stands above the error."""
-    out.print(f"[cyan]•[/cyan] {title}")
-    began = time.monotonic()
-    yield
-    out.print(f"    [dim]{time.monotonic() - began:.1f} s[/dim]")
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun, in the singular where it is 1."""
+    return f"{number} {noun if number == 1 else noun + 's'}"

@@ -1,20 +1,22 @@
 """The market data of a demo: real files or the simulator, stored in chosen.toml so that the UI uses the same."""
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from ml.news.files import NewsFiles
+from orchestration.commands.demo_window import JudgedMonths, choose_window
 from orchestration.commands.import_candles import import_files, show
-from orchestration.settings import chosen_file
+from orchestration.settings import load_settings, write_chosen
+from orchestration.settings_schema import Settings
 from orchestration.system import System
 from trading.errors import NotStored, UnreadableFile
-from trading.importers.common_window import CommonWindow, longest_common_window
+from trading.importers.common_window import CommonWindow, common_windows
 from trading.importers.landing_area import LandingArea
 from trading.market import Timeframe, month_of
 
@@ -49,32 +51,42 @@ class DemoData:
 
 
 def choose_files(system: System, data: Path, out: Console) -> DemoData:
-    """Import the candle files under `data` and take the longest time that covers all pairs.
+    """Import the candle files under `data` and choose the time that shows most (demo_window).
 
     The last candle stays unknown to everybody but the paper exchange: it holds the price that orders fill at.
     """
     candles, news = _folders(data)
+    articles = NewsFiles(news) if news else None
     reports = [row for row in import_files(candles, None, None, None) if _may_hold_our_pair(row, system)]
     refused = [row for row in reports if row["refused_reason"]]
-    window = _common_window(system, reports, refused)
+    window = choose_window(
+        _common_windows(system, reports, refused),
+        articles,
+        judged_months(system.settings),
+        timedelta(hours=system.settings.risk.sentiment_age_hours),
+    )
     show([*(row for row in reports if _is_in_window(row, window)), *refused], out)
-    for reason in NewsFiles(news).refused if news else ():
-        out.print(f"[red]refused[/red] {reason}", soft_wrap=True)
+    for reason in articles.refused if articles else ():
+        out.print(f"[red]refused[/red] {escape(reason)}", soft_wrap=True)
     end = window.end - window.timeframe.duration
-    _write_chosen(system.home, _files_overlay(window, end, news))
+    _store_choice(system, _files_overlay(window, end, news), window.start, end)
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
-    return DemoData(label, window.start, end, _news_span(news, window.start, end))
+    return DemoData(label, window.start, end, _news_span(articles, window.start, end))
 
 
 def choose_simulator(system: System) -> DemoData:
     """Choose the seeded simulator of the settings, labelled as such."""
     simulator = system.settings.simulator
-    _write_chosen(system.home, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n')
     start, end = (_midnight(day) for day in (simulator.start, simulator.end))
+    _store_choice(system, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n', start, end)
     label = (
         f"SIMULATED market, seed {simulator.seed}, from {simulator.start} to {simulator.end}: not real prices"
     )
     return DemoData(label, start, end, (simulator.start, simulator.end))
+
+
+def judged_months(settings: Settings) -> JudgedMonths:
+    return JudgedMonths(settings.promotion.minimum_folds, settings.promotion.minimum_coverage)
 
 
 def _folders(data: Path) -> tuple[Path, Path | None]:
@@ -90,10 +102,10 @@ def _may_hold_our_pair(row: dict[str, Any], system: System) -> bool:
     return row["pair"] is None or row["pair"] in {str(pair) for pair in system.settings.market.pairs}
 
 
-def _common_window(
+def _common_windows(
     system: System, reports: list[dict[str, Any]], refused: list[dict[str, Any]]
-) -> CommonWindow:
-    """Find the longest common time among these files; NotStored names what was refused."""
+) -> list[CommonWindow]:
+    """Find the common times among these files; NotStored names what was refused."""
     spans: dict[tuple[str, Timeframe], list[datetime]] = {}
     for row in reports:
         if not row["refused_reason"]:
@@ -101,9 +113,7 @@ def _common_window(
             spans.setdefault((row["venue"], Timeframe(row["timeframe"])), []).extend(times)
     kinds = {kind: (min(times), max(times) + kind[1].duration) for kind, times in spans.items()}
     try:
-        return longest_common_window(
-            LandingArea(system.home / "landing"), kinds, system.settings.market.pairs
-        )
+        return common_windows(LandingArea(system.home / "landing"), kinds, system.settings.market.pairs)
     except NotStored as error:
         reasons = "".join(f"\nrefused {row['path']}: {row['refused_reason']}" for row in refused)
         raise NotStored(f"{error}{reasons}") from None
@@ -114,11 +124,9 @@ def _is_in_window(row: dict[str, Any], window: CommonWindow) -> bool:
     return same and not row["refused_reason"]
 
 
-def _news_span(news: Path | None, start: datetime, end: datetime) -> tuple[date, date] | None:
+def _news_span(news: NewsFiles | None, start: datetime, end: datetime) -> tuple[date, date] | None:
     """First and last day in the candles' time on which an article became known."""
-    if news is None:
-        return None
-    known = NewsFiles(news).articles(start, end)["known_at"]
+    known = news.articles(start, end)["known_at"] if news else []
     return (known[0].date(), known[-1].date()) if len(known) else None
 
 
@@ -129,12 +137,12 @@ def _files_overlay(window: CommonWindow, until: datetime, news: Path | None) -> 
     )
 
 
-def _write_chosen(home: Path, text: str) -> None:
-    draft = chosen_file(home).with_suffix(".partial")
-    draft.write_text(
-        f"# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml.\n{text}"
-    )
-    os.replace(draft, chosen_file(home))
+def _store_choice(system: System, market: str, start: datetime, end: datetime) -> None:
+    """Store the market, and fewer training months where the gate's months would not fit in otherwise."""
+    wanted = load_settings(with_choice=False).policy.train_months
+    months = judged_months(system.settings).training_months(wanted, start, end)
+    fewer = f"\n[policy]\ntrain_months = {months}  # of {wanted}: the gate's months fit in behind them\n"
+    write_chosen(system.home, market + (fewer if months < wanted else ""))
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,4 @@
-"""The longest window in which one venue has candles of all pairs."""
+"""The windows in which one venue has candles of all pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,20 +30,29 @@ class CommonWindow:
 def longest_common_window(
     landing: LandingArea, kinds: Mapping[tuple[str, Timeframe], "Period"], pairs: Sequence[Pair]
 ) -> CommonWindow:
-    """Find the longest window over the given (venue, timeframe) kinds, each within its own bounds.
+    """Find the longest window, of equal ones the finer; NotStored as `common_windows`."""
+    return max(
+        common_windows(landing, kinds, pairs), key=lambda window: (window.length, -window.timeframe.duration)
+    )
+
+
+def common_windows(
+    landing: LandingArea, kinds: Mapping[tuple[str, Timeframe], "Period"], pairs: Sequence[Pair]
+) -> list[CommonWindow]:
+    """Find every window over the given (venue, timeframe) kinds, each within its own bounds.
 
     NotStored when no kind has all pairs at the same time.
     """
     windows = [
-        window for kind, bounds in kinds.items() for window in _common_windows(landing, *kind, bounds, pairs)
+        window for kind, bounds in kinds.items() for window in _windows_of_kind(landing, *kind, bounds, pairs)
     ]
     if not windows:
         names = ", ".join(map(str, pairs))
         raise NotStored(f"no venue and timeframe has candles of {names} at the same time: import more files")
-    return max(windows, key=lambda window: (window.length, -window.timeframe.duration))
+    return windows
 
 
-def _common_windows(
+def _windows_of_kind(
     landing: LandingArea, venue: str, timeframe: Timeframe, bounds: "Period", pairs: Sequence[Pair]
 ) -> list[CommonWindow]:
     source = landing.source(venue, timeframe)

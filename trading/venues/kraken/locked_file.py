@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from trading.errors import UnreadableFile, UnusableHome
@@ -43,7 +43,7 @@ class LockedFile:
             raise UnreadableFile(f"{self._path} cannot be read: {error}") from error
 
     def replace(self, text: str) -> None:
-        """Replace the text, durably and as a whole."""
+        """Replace the text, durably and as a whole. UnusableHome when it cannot be written: the old text stays."""
         temporary = self._path.with_name(f"{self._path.name}.writing")
         try:
             with temporary.open("w", encoding="utf-8") as file:
@@ -53,7 +53,12 @@ class LockedFile:
             os.replace(temporary, self._path)
             _sync_folder(self._path.parent)
         except OSError as error:
-            raise UnusableHome(f"{self._path} cannot be written: {error}") from error
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise UnusableHome(
+                f"{self._path} cannot be written ({error.strerror or error}): free space or mend the permissions; "
+                "what it held before is still there"
+            ) from error
 
 
 def _sync_folder(folder: Path) -> None:
