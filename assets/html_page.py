@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from datetime import date
 from html import escape
 from typing import Any
 
@@ -9,9 +10,15 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1c2733}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right;font-variant-numeric:tabular-nums}
-td:first-child,th:first-child{text-align:left}
+td:first-child,th:first-child{text-align:left}td{white-space:nowrap}
+.words td:last-child,.words th:last-child{text-align:left;white-space:normal}
 pre{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}
 figure{margin:0 0 1rem}svg{max-width:100%;height:auto}.note{color:#5a6b7b}
+.figures{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0 1.5rem}
+.figures div{flex:1;min-width:9rem;padding:.6rem .9rem;background:#f5f7fa;border-radius:.5rem}
+.figures span{display:block;font-size:13px;color:#5a6b7b}.figures b{font-size:19px;font-weight:600}
+details{margin:.25rem 0;border-bottom:1px solid #dde3ea}summary{cursor:pointer;padding:.35rem 0}
+h2{margin:2rem 0 .5rem;font-size:20px}a{color:#1d4ed8}
 .scroll{max-height:32rem;overflow:auto}.scroll th{position:sticky;top:0;background:#fff}
 """
 
@@ -42,10 +49,34 @@ def preformatted(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, scrolls: bool = False) -> str:
+def folded(summary: str, parts: Sequence[str]) -> str:
+    """Show `summary`; the parts, HTML already, unfold on a click."""
+    return f"<details><summary>{escape(summary)}</summary>" + "\n".join(parts) + "</details>"
+
+
+def link(text: str, address: str) -> str:
+    return f'<a href="{escape(address)}">{escape(text)}</a>'
+
+
+def links(pairs: Sequence[tuple[str, str]]) -> str:
+    """Write a line of links, (text, address) each."""
+    return f"<p>{' · '.join(link(*pair) for pair in pairs)}</p>"
+
+
+def figures(values: Sequence[tuple[str, str]]) -> str:
+    """Write the few numbers that matter in large type, (what, value) each."""
+    cells = "".join(f"<div><span>{escape(what)}</span><b>{escape(value)}</b></div>" for what, value in values)
+    return f'<div class="figures">{cells}</div>'
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, scrolls: bool = False, ends_in_words: bool = False
+) -> str:
+    """Render a table of numbers; where it `ends_in_words`, the last column is a sentence that may wrap."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    whole = f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+    kind = ' class="words"' if ends_in_words else ""
+    whole = f"<table{kind}><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll">{whole}</div>' if scrolls else whole
 
 
@@ -77,9 +108,9 @@ def chart(
     """Draw lines over time as inline SVG; `fill` paints the area to zero, as drawdowns are drawn."""
     from matplotlib.figure import Figure  # half a second: only where a chart is drawn
 
-    figure = Figure(figsize=(10, height))
+    drawing = Figure(figsize=(10, height))
     below, above = 0.35 / height, 0.3 / height  # inches for the labels, whatever the height
-    axes = figure.add_axes((0.07, below, 0.92, 1 - below - above))
+    axes = drawing.add_axes((0.07, below, 0.91, 1 - below - above))
     for label, values in lines.items():
         if fill:
             axes.fill_between(list(x), list(values), 0.0, alpha=0.5, linewidth=0, label=label)
@@ -88,17 +119,42 @@ def chart(
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
     axes.margins(x=0)
+    if isinstance(next(iter(x), None), date):
+        time_axis(axes)
     if len(lines) > 1:
         axes.legend(fontsize=9, frameon=False)
-    return f"<figure>{_svg(figure)}</figure>"
+    return figure(drawing)
 
 
-def _svg(figure: Any) -> str:
+def time_axis(axes: Any) -> None:
+    """Write dates as short as they can be read, none over another."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]  # matplotlib has no types for it
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(  # type: ignore[no-untyped-call]
+            locator,
+            formats=["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S"],
+            zero_formats=["", "%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"],
+            show_offset=False,
+        )
+    )
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+    axes.tick_params(labelsize=8)
+
+
+def figure(drawing: Any) -> str:
+    """Render a matplotlib figure as inline SVG."""
+    return f"<figure>{_svg(drawing)}</figure>"
+
+
+def _svg(drawing: Any) -> str:
     import matplotlib as mpl
 
     buffer = io.StringIO()
     # Text stays text, and no date and no random ids: the same report gives the same bytes.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "marketloom"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        drawing.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

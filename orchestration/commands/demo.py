@@ -16,7 +16,10 @@ from assets.partitions import all_pairs
 from ml.learning.folds import testable_months
 from ml.strategies import Strategy
 from orchestration.commands.demo_data import DemoData, choose_files, choose_simulator, judged_months
-from orchestration.commands.demo_report import print_summary, summarise, write_report
+from orchestration.commands.demo_page import write_page
+from orchestration.commands.demo_report import print_summary
+from orchestration.commands.demo_summary import summarise
+from orchestration.commands.demo_words import count
 from orchestration.progress import stage
 from orchestration.resources import Services
 from orchestration.run_recovery import PROCESS_TAG
@@ -58,9 +61,9 @@ def run_demo(data: Path | None, quick: bool, out: Console) -> None:
             _materialise(JobRunner(instance, out), chosen, settings, size)
         finally:
             instance.dispose()
-        summary = summarise(Services.current(), chosen, quick)
+        summary = summarise(Services.current(), chosen)
         print_summary(summary, out)
-        report = write_report(summary, system.home)
+        report = write_page(summary, Services.current().report_folder)
         out.print(f"\nreport: {report}", soft_wrap=True)
         out.print(f"`make dev` opens the Dagster UI with everything above ({time.monotonic() - began:.0f} s)")
 
@@ -193,8 +196,3 @@ def newest_closes(services: Services, maximum: int) -> list[datetime]:
 def _newest_closes(services: Services, pair: Pair, maximum: int) -> pl.Series:
     newest = services.input_reader.market.newest_close_time(pair)
     return services.candle_store.tail(pair, newest, maximum)["close_time"]
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number with its noun, in the singular where it is 1."""
-    return f"{number} {noun if number == 1 else noun + 's'}"

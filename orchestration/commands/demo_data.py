@@ -126,7 +126,9 @@ def _is_in_window(row: dict[str, Any], window: CommonWindow) -> bool:
 
 def _news_span(news: NewsFiles | None, start: datetime, end: datetime) -> tuple[date, date] | None:
     """First and last day in the candles' time on which an article became known."""
-    known = news.articles(start, end)["known_at"] if news else []
+    if news is None:
+        return None
+    known = news.articles(start, end)["known_at"]
     return (known[0].date(), known[-1].date()) if len(known) else None
 
 
