@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder
@@ -60,21 +60,33 @@ def ignored_series(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{venue} {pair} {timeframe}: the {series} series disagrees with a longer one and is not read"
 
 
+COUNTED = {  # what is named in a line where it is not 0
+    "duplicates_dropped": "duplicate", "conflicts": "conflicting", "impossible": "impossible",
+    "misaligned": "off the grid", "unfinished": "not closed yet", "zero_volume": "without volume",
+    "unchanged": "unchanged",
+}  # fmt: skip
+
+
 def show(reports: list[dict[str, Any]], out: Console) -> None:
-    columns = "file format pair tf read stored dup bad open missing gaps from to"
-    table = Table(*columns.split())
+    """Print two lines per file, its whole name and what was found in it; refused files and warnings come last."""
     for row in reports:
-        bad = row["impossible"] + row["misaligned"]
-        cells = [Path(row["path"]).name, row["format"], row["pair"], row["timeframe"], row["rows_read"],
-                 row["rows_stored"], row["duplicates_dropped"], bad, row["unfinished"], row["missing"], row["gaps"],
-                 str(row["first"] or "")[:10], str(row["last"] or "")[:10]]  # fmt: skip
-        table.add_row(*("" if cell is None else str(cell) for cell in cells))
-    out.print(table)
+        if not row["refused_reason"]:
+            out.print(f"[bold]{escape(Path(row['path']).name)}[/bold]", highlight=False, soft_wrap=True)
+            out.print(f"    {_describe(row)}", highlight=False, markup=False, soft_wrap=True)
     for row in reports:
         for warning in row["warnings"]:
             _print_about(row, "[yellow]warning[/yellow] ", warning, out)
         if row["refused_reason"]:
             _print_about(row, "[red]refused[/red] ", row["refused_reason"], out)
+
+
+def _describe(row: Mapping[str, Any]) -> str:
+    found = [f"{row[name]:,} {words}" for name, words in COUNTED.items() if row[name]]
+    if row["missing"]:
+        found.append(f"{row['missing']:,} missing in {row['gaps']} gap{'s' * (row['gaps'] != 1)}")
+    times = f"{str(row['first'])[:10]} to {str(row['last'])[:10]}"
+    market = f"{row['pair']} {row['timeframe']}, {times} ({row['venue']}, {row['format']})"
+    return ", ".join([f"{market}: {row['rows_stored']:,} of {row['rows_read']:,} candles stored", *found])
 
 
 def _print_about(row: Mapping[str, Any], heading: str, text: str, out: Console) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.end_to_end.demo_home import DemoHome, demo_home, receipts
@@ -35,7 +36,7 @@ def test_killed_then_stopped_it_says_so_and_the_next_run_works(home: DemoHome) -
 
 def _postgres_is_killed_among_the_features(home: DemoHome) -> None:
     demo = home.start("demo", "--quick", **SMALL_RUN)
-    demo.wait_for("features of")
+    demo.wait_for("Candles and features")
     os.kill(int((home.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     ended = demo.end()
     assert ended.code == 1, ended.text
@@ -47,7 +48,8 @@ def _postgres_is_killed_among_the_features(home: DemoHome) -> None:
 def _ctrl_c_in_the_middle_of_a_training(home: DemoHome) -> None:
     """Which is the run after a killed server: it gets this far."""
     endless = home.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
-    endless.wait_for("frames, mean reward")
+    endless.wait_for("Policies: ")
+    _wait_for_a_training(home)
     endless.interrupt()
     ended = endless.end()
     assert ended.code == 130, ended.text
@@ -55,6 +57,16 @@ def _ctrl_c_in_the_middle_of_a_training(home: DemoHome) -> None:
     assert "Traceback" not in ended.text
     assert list((home.folder / "policies").rglob("manifest.json")) == []
     assert home.processes() == []
+
+
+def _wait_for_a_training(home: DemoHome) -> None:
+    for _ in range(600):
+        for process in home.processes():
+            with suppress(psutil.Error):
+                if any("train_process" in word for word in process.cmdline()):
+                    return
+        time.sleep(0.1)
+    pytest.fail("no training began")
 
 
 def _unfinished_runs(home: DemoHome) -> list[str]:

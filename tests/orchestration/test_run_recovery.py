@@ -1,17 +1,19 @@
 """Runs and pool slots that killed processes left behind, on an instance with Dagster's own storage."""
 
-import logging
+import io
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
 import pytest
+from rich.console import Console
 
-from orchestration.progress import progress
+from orchestration.progress import progress, stage
 from orchestration.run_recovery import PROCESS_TAG, recover_runs
 
 POOL = "account"
@@ -133,23 +135,22 @@ def one_at_a_time() -> None:
     take_turns()
 
 
-def test_a_command_that_waits_for_a_pool_says_which_run_holds_it(
-    instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
-) -> None:
-    logging.getLogger("marketloom.progress").handlers.clear()  # one of an earlier test writes elsewhere
+def test_a_command_that_waits_for_a_pool_says_which_run_holds_it(instance: dg.DagsterInstance) -> None:
     run = add_run(instance, os.getpid())
     config = {"loggers": {"progress": {}}}
     waiting = threading.Thread(
         target=one_at_a_time.execute_in_process, kwargs={"instance": instance, "run_config": config}
     )
-    waiting.start()
-    text = ""
-    while "waits for pool" not in text:
-        assert waiting.is_alive()
-        text += capfd.readouterr().err
-    instance.report_run_failed(run)
-    recover_runs(instance, served=True)
-    waiting.join()
+    printed = io.StringIO()
+    with stage(Console(file=printed), "Decisions"):
+        waiting.start()
+        while "waits for pool" not in printed.getvalue():
+            assert waiting.is_alive()
+            time.sleep(0.01)
+        instance.report_run_failed(run)
+        recover_runs(instance, served=True)
+        waiting.join()
+    text = printed.getvalue()
     assert (
         f"waits for pool account: run {run.run_id[:8]} of job decide (process {os.getpid()}, since " in text
     )
