@@ -133,6 +133,7 @@ def _candle_metadata(
         "origin": universe.origin,
         "missing_candles": counted.missing,
         "zero_volume": counted.zero_volume,
+        "unchanged": counted.unchanged,
         "gaps": dg.MetadataValue.table(
             [_gap_record(gap) for gap in found], dg.TableSchema.from_name_type_dict(_GAP_COLUMNS)
         ),

@@ -57,6 +57,13 @@ class DecisionInputs:
         return float(self.candles["close"][-1])
 
     @property
+    def last_trade_time(self) -> datetime:
+        """Return the close time of the newest candle with a volume; where none has any, when the window began."""
+        traded: pl.Series = self.candles.filter(pl.col("volume") > 0)["close_time"]
+        time: datetime = traded[-1] if traded.len() else self.candles["open_time"][0]
+        return time
+
+    @property
     def oldest_market_time(self) -> datetime:
         """Return the newest close time of the pair, or of the reference where that lags and its correlation counts.
 

@@ -89,6 +89,7 @@ def _ages(inputs: DecisionInputs, opinions: tuple[Opinion, ...]) -> Ages:
         candle=(now - inputs.candle_close_time) / candle,
         features=(now - inputs.oldest_market_time) / candle,
         balance=inputs.oldest_unsettled_age / candle,
+        trade=(now - inputs.last_trade_time) / candle,
         prices=(now - oldest.close_time) / candle if oldest else None,
         oldest_price=oldest.pair.key if oldest else "",
         policy_days=inputs.policy_age_days if "quant" in voted else None,

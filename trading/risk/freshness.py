@@ -29,6 +29,12 @@ def balance_age(inputs: RuleInputs) -> Answer:
     return _age_of_needed(inputs.ages.balance, inputs.limits.balance_age, words)
 
 
+def trade_age(inputs: RuleInputs) -> Answer:
+    """Limit the time without a trade: candles that only repeat a price are fresh, their price is not."""
+    words = "nothing traded for {:.1f} candles, at most {:g}"
+    return _age_of_needed(inputs.ages.trade, inputs.limits.trade_age, words)
+
+
 def price_age(inputs: RuleInputs) -> Answer:
     """Limit the age of the prices that equity and every cap rest on."""
     ages, limit = inputs.ages, inputs.limits.price_age

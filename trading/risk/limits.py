@@ -22,6 +22,7 @@ _MAXIMA = {
     "feature_age": 100.0,
     "balance_age": 100.0,
     "price_age": 1000.0,
+    "trade_age": 1000.0,
     "sentiment_age_hours": 8760.0,
     "policy_age_days": 3650.0,
     "clock_skew_seconds": 60.0,
@@ -59,6 +60,7 @@ class Limits:
     candle_age: float  # in candles
     feature_age: float  # in candles: the pair's market, or that of BTC where its correlation counts
     balance_age: float  # in candles: the oldest order whose outcome is not known yet
+    trade_age: float  # in candles: the newest candle in which anything was traded
     price_age: float  # in candles: the oldest price that values something of the account
     sentiment_age_hours: float
     policy_age_days: float

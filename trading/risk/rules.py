@@ -20,6 +20,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "policy age": freshness.policy_age,
         "sentiment age": freshness.sentiment_age,
         "balance age": freshness.balance_age,
+        "trade age": freshness.trade_age,
         "price age": freshness.price_age,
         "order rate": venue.order_rate,
         "drawdown": halts.drawdown,

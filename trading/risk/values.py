@@ -108,6 +108,7 @@ class Ages:
     candle: float  # since the newest candle closed, in candles
     features: float  # since the oldest market behind the features closed its newest candle, in candles
     balance: float  # since the oldest order whose outcome is not known yet, in candles; 0 without one
+    trade: float  # since the newest candle with a volume closed, in candles
     prices: float | None  # since the oldest price that values something of the account closed, in candles
     oldest_price: str  # the pair of that price; empty where nothing needs one
     policy_days: float | None

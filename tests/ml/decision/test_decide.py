@@ -21,6 +21,7 @@ from tests.ml.decision.trading_day import (
     RISING,
     RULES,
     START,
+    WINDOW,
     decision_inputs,
     with_account_state,
 )
@@ -215,6 +216,31 @@ def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_c
 def test_a_quiet_cross_rate_does_not_halt_trading() -> None:
     before = decision_inputs()
     assert decide(replace(before, companions={Pair("XRP", "BTC"): before.candles.head(-30)}), RULES).intent
+
+
+def without_trades(hours: int) -> DecisionInputs:
+    """Nothing is traded in the last hours, as a filled-up recording shows it; the signals stay what they are."""
+    before = decision_inputs()
+    dead = pl.int_range(pl.len()) >= before.candles.height - hours
+    return replace(
+        before,
+        candles=before.candles.with_columns(volume=pl.when(dead).then(0.0).otherwise(pl.col("volume"))),
+    )
+
+
+def test_no_position_is_opened_in_a_market_in_which_nothing_was_traded_for_a_day() -> None:
+    assert decide(without_trades(hours=24), RULES).intent
+    refused = decide(without_trades(hours=25), RULES)
+    assert refused.intent is None
+    assert "trade age: nothing traded for 25.0 candles, at most 24" in refused.receipt["outcome"]
+    assert decide(without_trades(hours=WINDOW), RULES).intent is None
+
+
+def test_a_position_in_a_dead_market_can_be_closed() -> None:
+    dead = with_position(without_trades(hours=100), "0.001", "61000", "9999999")
+    leaving = protective_exit(dead, RULES)
+    assert leaving is not None
+    assert leaving.intent is not None
 
 
 def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> None:

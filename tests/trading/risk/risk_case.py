@@ -22,7 +22,8 @@ LIMITS = Limits(
     risk_per_trade=0.01, position_cap=0.2, asset_cap=0.4, total_exposure=0.6, reserve=0.05,
     stop_distance=0.02, trailing_after=1.5, reward_risk=1.5, leverage=3.0, leverage_volatility=0.5,
     correlated_positions=2, correlated_above=0.8, correlated_size=0.5, drawdown=0.1, daily_loss=0.03,
-    losing_streak=5, cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, price_age=24.0,
+    losing_streak=5, cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, trade_age=24.0,
+    price_age=24.0,
     sentiment_age_hours=72.0, policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
 )  # fmt: skip
 INSTRUMENT = Instrument(
@@ -46,7 +47,7 @@ CLOSE = replace(LONG, side=Side.SELL, stop=None, take_profit=None, reduces=True,
 BUY_BACK = replace(CLOSE, side=Side.BUY)
 BORROWING = replace(LONG, leverage=3.0, live_record=True)
 FRESH = Ages(
-    candle=0.1, features=0.1, balance=0.0, prices=0.1, oldest_price="BTC-USDT", policy_days=10.0,
+    candle=0.1, features=0.1, balance=0.0, trade=0.1, prices=0.1, oldest_price="BTC-USDT", policy_days=10.0,
     sentiment_hours=1.0, clock_skew_seconds=0.0,
 )  # fmt: skip
 IMPOSSIBLE = [math.nan, math.inf, -math.inf, -1.0, 1e300, Decimal("sNaN"), Decimal("1e400"), 1e-300]

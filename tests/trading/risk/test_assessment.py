@@ -44,7 +44,9 @@ def test_closing_takes_the_quantity_that_is_asked_without_prices() -> None:
 
 def test_closing_goes_on_after_a_drawdown_with_old_opinions_and_a_broken_equity() -> None:
     lost = replace(STATE, equity=1.0, position_value=9e9, exposure_value=math.nan, available_quote=math.nan)
-    assert decide(CLOSE, lost, Ages(0.0, 999.0, 999.0, 999.0, "XRP-USDT", 999.0, 999.0, 999.0)).approved
+    assert decide(
+        CLOSE, lost, Ages(0.0, 999.0, 999.0, 999.0, 999.0, "XRP-USDT", 999.0, 999.0, 999.0)
+    ).approved
 
 
 @pytest.mark.parametrize("proposal", [LONG, SHORT, CLOSE, replace(LONG, entry=math.nan)])

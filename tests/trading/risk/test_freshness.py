@@ -26,7 +26,7 @@ def test_sentiment_that_is_too_old_is_refused(old: float) -> None:
 
 
 def test_an_input_that_was_not_used_has_no_age() -> None:
-    assessment = decide(ages=Ages(0.0, 0.0, 0.0, None, "", None, None, 0.0))
+    assessment = decide(ages=Ages(0.0, 0.0, 0.0, 0.0, None, "", None, None, 0.0))
     assert assessment.approved
     assert verdict(assessment, "policy age").note == verdict(assessment, "sentiment age").note == "not used"
 
@@ -37,6 +37,11 @@ def test_an_input_that_was_not_used_has_no_age() -> None:
 @pytest.mark.parametrize("old", [2.01, -0.01, math.nan, math.inf])
 def test_an_input_older_than_its_limit_is_refused_by_name(name: str, rule: str, old: float) -> None:
     assert refused_by(decide(ages=replace(FRESH, **{name: old})), rule)
+
+
+@pytest.mark.parametrize("old", [24.1, -1.0, math.nan, math.inf])
+def test_a_market_in_which_nothing_was_traded_lately_is_refused(old: float) -> None:
+    assert refused_by(decide(ages=replace(FRESH, trade=old)), "trade age")
 
 
 @pytest.mark.parametrize("skew", [2.01, -1.0, math.nan, math.inf])

@@ -90,6 +90,7 @@ def inputs_are_fresh(ages: Ages) -> None:
     for age, limit in (
         (ages.features, LIMITS.feature_age),
         (ages.balance, LIMITS.balance_age),
+        (ages.trade, LIMITS.trade_age),
         (ages.prices, LIMITS.price_age),
         (ages.policy_days, LIMITS.policy_age_days),
         (ages.sentiment_hours, LIMITS.sentiment_age_hours),
