@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from assets import html_page
-from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+from trading.reports import COST_COLUMNS, METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
 
 POINTS = 1500  # more cannot be told apart on a page
 SHOWN_TRADES = 1000  # newest ones; the Parquet file beside the page has them all
@@ -55,6 +55,8 @@ def backtest_page(report: BacktestReport) -> str:
             html_page.heading("Metrics"),
             html_page.table(METRIC_COLUMNS, report.metric_rows()),
             *(html_page.paragraph(line, note=True) for line in report.explanations),
+            html_page.heading("What costs take"),
+            html_page.table(COST_COLUMNS, report.cost_rows()),
             html_page.heading("Monthly returns, percent"),
             html_page.shaded_table(("year", *MONTHS, "year"), list(month_rows(report.months)), 0.2),
             html_page.heading(f"Trades ({report.trades.height})"),

@@ -1,7 +1,6 @@
 """Back-tests of every pair and strategy over stored history, each with a report a person can open."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ from assets.metadata_plots import line_plot
 from assets.metadata_tables import markdown_table
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
 from assets.policies import ppo_policy
-from ml.backtests import Backtester, BacktestRequest
+from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.strategies import Strategy
-from trading.errors import InvalidValue
-from trading.market import Pair, Timeframe
-from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+from trading.market import Pair
+from trading.reports import COST_COLUMNS, METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
 
 
 class BacktestConfig(dg.Config):
@@ -69,27 +67,6 @@ def parse_request(partition_key: str, config: BacktestConfig) -> BacktestRequest
     )
 
 
-def parse_utc(text: str) -> datetime | None:
-    """Parse a day or a time as people write it, UTC unless it says otherwise; None for an empty text."""
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidValue(f"{text!r} is not a time: write it like 2020-01-31 or 2020-01-31T12:00") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def parse_timeframe(text: str) -> Timeframe | None:
-    if not text:
-        return None
-    try:
-        return Timeframe(text)
-    except ValueError:
-        known = ", ".join(each.value for each in Timeframe)
-        raise InvalidValue(f"{text!r} is not a timeframe: there are {known}") from None
-
-
 def _metadata(report: BacktestReport, path: Path) -> dict[str, Any]:
     thin = report.curves.gather_every(max(1, report.curves.height // 400))
     times = thin["close_time"].to_list()
@@ -100,6 +77,7 @@ def _metadata(report: BacktestReport, path: Path) -> dict[str, Any]:
         "trades": report.trades.height,
         **report.headline_numbers(),
         "metrics": dg.MetadataValue.md(markdown_table(METRIC_COLUMNS, report.metric_rows())),
+        "costs": dg.MetadataValue.md(markdown_table(COST_COLUMNS, report.cost_rows())),
         "equity": line_plot(f"{report.strategy} on {report.pair}", times, equity),
         "drawdown": line_plot("Drawdown", times, {"drawdown": (-thin["drawdown"]).to_list()}),
         "newest_trades": dg.MetadataValue.md(markdown_table(TRADE_COLUMNS, list(report.trade_rows(20)))),

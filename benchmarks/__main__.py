@@ -3,10 +3,32 @@
 import json
 import sys
 
-from benchmarks import backtest, definitions, features, gate, learning, performance, risk, sandbox, streaming
+from benchmarks import (
+    backtest,
+    backtest_command,
+    definitions,
+    features,
+    gate,
+    learning,
+    performance,
+    risk,
+    sandbox,
+    streaming,
+)
 from benchmarks.row import Benchmark
 
-ROOMS = (backtest, features, risk, learning, gate, performance, definitions, streaming, sandbox)
+ROOMS = (
+    backtest,
+    backtest_command,
+    features,
+    risk,
+    learning,
+    gate,
+    performance,
+    definitions,
+    streaming,
+    sandbox,
+)
 BENCHMARKS: dict[str, Benchmark] = {name: each for room in ROOMS for name, each in room.BENCHMARKS.items()}
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 
 from ml.strategies import BacktestInputs, Strategy, StrategyLibrary
-from trading.backtest import AccountRules, Backtest, Bars, run
+from trading.backtest import AccountRules, Backtest, Bars, run, sweep
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import CandleSource
 from trading.reports import BacktestReport, Resampling, report
 from trading.strategies import hold_plan
+
+COST_MULTIPLES = (0.0, 1.0, 2.0)  # of all costs: without any, as stated, and twice as dear
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Backtester:
         path = self._path(request, inputs) if request.path else None
         result = run(bars, inputs.plan, rules, path=path)
         unrestricted = replace(rules, drawdown_pause=float("inf"), daily_loss=float("inf"))
+        levels = [rules.at_costs(multiple) for multiple in COST_MULTIPLES]
         return report(
             pair=request.pair,
             strategy=request.strategy.value,
@@ -74,6 +77,13 @@ class Backtester:
             candles=inputs.candles,
             result=result,
             buy_and_hold=run(bars, hold_plan(inputs.candles.height), unrestricted),
+            at_costs=dict(
+                zip(
+                    COST_MULTIPLES,
+                    sweep(bars, [inputs.plan] * len(levels), levels, path=path).all_totals,
+                    strict=True,
+                )
+            ),
             resampling=self.resampling,
             taker_fee=rules.costs.taker_fee,
             fees_valid_from=self.fees_valid_from,
@@ -102,6 +112,27 @@ class Backtester:
         finer = self.finer(request.path).candles(request.pair, first, last)
         _check_covers(finer, inputs.candles, request)
         return Bars.of(finer)
+
+
+def parse_utc(text: str) -> datetime | None:
+    """Parse a day or a time as people write it, UTC unless it says otherwise; None for an empty text."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidValue(f"{text!r} is not a time: write it like 2020-01-31 or 2020-01-31T12:00") from None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def parse_timeframe(text: str) -> Timeframe | None:
+    if not text:
+        return None
+    try:
+        return Timeframe(text)
+    except ValueError:
+        known = ", ".join(each.value for each in Timeframe)
+        raise InvalidValue(f"{text!r} is not a timeframe: there are {known}") from None
 
 
 def _check_covers(finer: pl.DataFrame, candles: pl.DataFrame, request: BacktestRequest) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml.learning.evaluation import decide_exposures
-from ml.learning.registry import PolicyRegistry
+from ml.learning.registry import PolicyFolders
 from trading.backtest import Plan
 from trading.errors import InvalidValue, NotStored
 from trading.indicators.companions import REFERENCE_ASSET
@@ -47,7 +47,7 @@ class StrategyLibrary:
 
     candles: TableStore
     features: TableStore
-    policies: PolicyRegistry
+    policies: PolicyFolders
     signals: SignalRules
     limits: Limits
     shorts: bool

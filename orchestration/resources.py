@@ -21,7 +21,7 @@ from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
-from ml.strategies import StrategyLibrary
+from orchestration.backtesting import REPORTS, build_backtester
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, machine_time
@@ -32,7 +32,7 @@ from trading.account import Account
 from trading.errors import InvalidSettings
 from trading.fills import Costs
 from trading.importers.landing_area import LandingArea
-from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe
+from trading.market import CANDLE_SCHEMA, Instrument, Pair
 from trading.ports import CandleSource, NewsStore, Venue
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
@@ -158,36 +158,11 @@ class Services:
 
     @property
     def report_folder(self) -> Path:
-        return self.home / "reports"
+        return self.home / REPORTS
 
     @property
     def backtester(self) -> Backtester:
-        settings = self.settings
-        library = StrategyLibrary(
-            candles=self.candle_store,
-            features=self.feature_store,
-            policies=self.policies,
-            signals=settings.signals,
-            limits=settings.risk,
-            shorts=settings.backtest.shorts != "never",
-        )
-        return Backtester(
-            universe=settings.market.universe,
-            library=library,
-            rules={pair: settings.account_rules(pair) for pair in settings.market.pairs},
-            resampling=settings.resampling,
-            fees_valid_from=settings.venue.fees_valid_from,
-            finer=self.finer_candles,
-        )
-
-    def finer_candles(self, timeframe: Timeframe) -> CandleSource:
-        """Return imported candles of the same venue in another timeframe; a simulated market has none."""
-        market = self.settings.market
-        if market.source != "files":
-            raise InvalidSettings(
-                'finer candles are only there where [market] source = "files": leave the path out'
-            )
-        return self.landing.source(market.venue, timeframe, market.known_until)
+        return build_backtester(self.settings, self.home)
 
     @property
     def rules(self) -> DecisionRules:

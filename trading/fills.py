@@ -27,6 +27,10 @@ class Costs:
             if not 0 <= getattr(self, name) < 0.1:
                 raise InvalidValue(f"{name} is {getattr(self, name)}: allowed is a share from 0 to 0.1")
 
+    def times(self, multiple: float) -> "Costs":
+        """Return every cost so many times as large."""
+        return Costs(multiple * self.taker_fee, multiple * self.half_spread, multiple * self.slippage)
+
     @property
     def per_side(self) -> float:
         """Share of the traded value that one fill costs, fee, half spread and slippage together."""

@@ -1,6 +1,6 @@
 """The report of a back-test: metrics beside buy and hold, months, intervals, and every trade."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trading.backtest import Backtest
+from trading.backtest import Backtest, Totals
 from trading.errors import InvalidValue
-from trading.market import Pair, Universe
+from trading.market import Pair, Timeframe, Universe
 from trading.metrics import Interval, Metric, MetricsSummary, drawdowns, summarise, with_intervals
 
 Array = npt.NDArray[np.float64]
 
 METRIC_COLUMNS = ("metric", "strategy", "buy and hold", "likely between")
+COST_COLUMNS = ("costs", "total return", "maximum drawdown", "trades", "fees")
 TRADE_COLUMNS = (
     "entry",
     "exit",
@@ -31,7 +32,7 @@ TRADE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How confidence intervals are computed: block bootstrap of the returns per candle and of the trades."""
+    """How confidence intervals are computed: block bootstrap of the returns per UTC day and of the trades."""
 
     resamples: int
     confidence: float
@@ -56,6 +57,7 @@ class BacktestReport:
     summary: MetricsSummary
     holding: MetricsSummary  # everything bought at the first chance, at the same costs
     result: Backtest
+    at_costs: Mapping[float, Totals]  # the same plan by multiples of all its costs
     curves: pl.DataFrame  # close_time, close, equity, holding, drawdown; one row per candle
     months: pl.DataFrame  # year, month, return
     resampling: Resampling
@@ -80,8 +82,23 @@ class BacktestReport:
         time = f"{self.first_open:%Y-%m-%d} to {self.last_close:%Y-%m-%d}"
         return (
             f"{self.strategy} on {self.pair}, {self.dataset}, {time}: "
-            f"{self.summary.total_return:+.1%} after costs in {self.trades.height} trades, "
-            f"buy and hold {self.holding.total_return:+.1%}"
+            f"{self.summary.total_return:+.1%} after costs in {_count(self.trades.height, 'trade')}"
+            f"{self._pause_words()}, buy and hold {self.holding.total_return:+.1%}"
+        )
+
+    @property
+    def paused_days(self) -> int:
+        """Whole days from the drawdown pause to the end; 0 when trading was never paused."""
+        paused_at = self.result.totals.paused_at
+        return (self.last_close - paused_at).days if paused_at else 0
+
+    def _pause_words(self) -> str:
+        paused_at = self.result.totals.paused_at
+        if not paused_at:
+            return ""
+        days = _count((self.last_close - self.first_open).days, "day")
+        return (
+            f" until the drawdown pause of {paused_at:%Y-%m-%d}, then none for {self.paused_days} of {days}"
         )
 
     @property
@@ -91,7 +108,8 @@ class BacktestReport:
         refused = [f"{count} by {rule.replace('_', ' ')}" for rule, count in totals.refused.items() if count]
         lines = [
             f"likely between: {self.resampling.confidence:.0%} of {self.resampling.resamples} resamples, in blocks, of "
-            "its own candles and trades",
+            "its own daily returns and trades",
+            "a trade is a position from flat to flat; one that is open at the end counts as its last close stands",
             f"taker fee {100 * self.taker_fee:.2f} % of the value traded, as the venue charges it since "
             f"{self.fees_valid_from}; older candles are charged the same",
         ]
@@ -100,8 +118,23 @@ class BacktestReport:
                 f"paused by drawdown at {totals.paused_at:%Y-%m-%d %H:%M} UTC: nothing was opened after it"
             )
         if refused:
-            lines.append("orders refused by the account's rules: " + ", ".join(refused))
+            lines.append(
+                f"{_count(sum(totals.refused.values()), 'order')} refused, counted at each candle: {', '.join(refused)}"
+            )
         return tuple(lines)
+
+    def cost_rows(self) -> list[tuple[str, ...]]:
+        """Format what the same plan earns at multiples of its costs, as text in COST_COLUMNS."""
+        return [
+            (
+                f"{multiple:g} x",
+                f"{totals.total_return:+.2%}",
+                f"{totals.max_drawdown:.2%}",
+                f"{totals.trades:,}",
+                f"{totals.fees:.2%}",
+            )
+            for multiple, totals in self.at_costs.items()
+        ]
 
     def metric_rows(self) -> list[tuple[str, ...]]:
         """Format label, value, that of buy and hold, and interval, as text."""
@@ -136,7 +169,13 @@ class BacktestReport:
         names = ("total_return", "annualised_sharpe", "maximum_drawdown", "probabilistic_sharpe", "exposure")
         known = {name: getattr(self.summary, name) for name in names}
         return {name: value for name, value in known.items() if value is not None} | {
-            "buy_and_hold_return": self.holding.total_return
+            "buy_and_hold_return": self.holding.total_return,
+            "paused_days": self.paused_days,
+            "refused_orders": sum(self.result.totals.refused.values()),
+            **{
+                f"return_at_{multiple:g}x_costs": each.total_return
+                for multiple, each in self.at_costs.items()
+            },
         }
 
     def facts(self) -> dict[str, Any]:
@@ -158,7 +197,17 @@ class BacktestReport:
             "taker_fee": self.taker_fee,
             "fees_valid_from": self.fees_valid_from.isoformat(),
             "margin_costs": totals.margin_costs,
+            "at_costs": {
+                f"{multiple:g}x": {
+                    "total_return": each.total_return,
+                    "maximum_drawdown": each.max_drawdown,
+                    "trades": each.trades,
+                    "fees": each.fees,
+                }
+                for multiple, each in self.at_costs.items()
+            },
             "refused": totals.refused,
+            "paused_days": self.paused_days,
             "paused_at": totals.paused_at.isoformat() if totals.paused_at else None,
             "unexplained": totals.final_equity - 1.0 - pnl,
             "backward_trades": self.trades.filter(pl.col("exit_time") < pl.col("entry_time")).height,
@@ -174,6 +223,7 @@ def report(
     candles: pl.DataFrame,
     result: Backtest,
     buy_and_hold: Backtest,
+    at_costs: Mapping[float, Totals],
     resampling: Resampling,
     taker_fee: float,
     fees_valid_from: date,
@@ -185,8 +235,8 @@ def report(
     pnls = result.trades["pnl"].to_numpy()
     summary = with_intervals(
         _summary(result, per_year),
-        result.equity,
-        per_year,
+        np.append(1.0, result.daily_equity),
+        per_year / Timeframe.D1.per_year,
         trade_pnls=pnls,
         resamples=resampling.resamples,
         confidence=resampling.confidence,
@@ -203,6 +253,7 @@ def report(
         summary=summary,
         holding=_summary(buy_and_hold, per_year),
         result=result,
+        at_costs=at_costs,
         curves=candles.select(
             "close_time",
             "close",
@@ -242,6 +293,10 @@ def _summary(result: Backtest, per_year: float) -> MetricsSummary:
         turnover=result.totals.turnover,
         exposures=np.nan_to_num(result.exposure, nan=0.0),  # no position where no equity is left
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _format_interval(metric: Metric, interval: Interval | None) -> str:

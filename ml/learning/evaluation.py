@@ -20,7 +20,7 @@ from trading.market import Timeframe, month_start, next_month
 from trading.metrics import annualised_sharpe, maximum_drawdown, total_return
 
 Array = npt.NDArray[np.float64]
-FORMAT = 2  # of the JSON; 1 had no daily returns
+FORMAT = 3  # of the JSON; 1 had no daily returns, 2 counted each order as a trade
 FREE = Costs(0.0, 0.0, 0.0)
 
 
@@ -33,7 +33,7 @@ class Performance:
     maximum_drawdown: float
     turnover: float  # traded value in multiples of equity
     fees: float  # of the opening equity
-    trades: int
+    trades: int  # positions from flat to flat, as the back-test report counts them; one open at the end too
     exposure: float  # mean target exposure of the decisions that could be executed
 
 

@@ -11,12 +11,11 @@ from trading.market import Pair, next_month
 from trading.ports import PromotionLog
 
 
-class PolicyRegistry:
-    """Bundles below `root`/<pair>/<YYYY-MM>, all of one dataset, and the log of promotions."""
+class PolicyFolders:
+    """Bundles below `root`/<pair>/<YYYY-MM>, all of one dataset: all that reading policies needs."""
 
-    def __init__(self, root: Path, log: PromotionLog) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._log = log
 
     def folder(self, pair: Pair, month: date) -> Path:
         """Return the folder that the policies of one fold are written to."""
@@ -51,6 +50,14 @@ class PolicyRegistry:
         raise NotStored(
             f"no bundle of policy {policy_id} below {self.folder_of_pair(pair)}: restore it or promote another"
         )
+
+
+class PolicyRegistry(PolicyFolders):
+    """The folders, and the log of promotions."""
+
+    def __init__(self, root: Path, log: PromotionLog) -> None:
+        super().__init__(root)
+        self._log = log
 
     def champion(self, pair: Pair, until: datetime | None = None) -> Policy | None:
         """Load the policy promoted by `until`; None while none had passed the gate. Raises when its bundle is lost."""

@@ -7,13 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.backtest_page import MONTHS, month_rows, write_report
-from assets.backtests import parse_timeframe, parse_utc
-from ml.backtests import BacktestRequest
+from ml.backtests import BacktestRequest, parse_timeframe, parse_utc
 from ml.strategies import Strategy
-from orchestration.resources import Services
+from orchestration.backtesting import REPORTS, build_backtester
 from orchestration.settings import home_folder, load_settings
 from trading.market import Pair
-from trading.reports import METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+from trading.reports import COST_COLUMNS, METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
 
 SHOWN_TRADES = 10
 
@@ -30,9 +29,9 @@ def run_backtest(
         path=parse_timeframe(path),
         ignore_pause=ignore_pause,
     )
-    services = Services(load_settings(), home_folder(), dsn="")
-    report = services.backtester.run(request)
-    return report, write_report(report, services.report_folder)
+    home = home_folder()
+    report = build_backtester(load_settings(), home).run(request)
+    return report, write_report(report, home / REPORTS)
 
 
 def facts(report: BacktestReport, page: Path) -> dict[str, Any]:
@@ -44,6 +43,7 @@ def show(report: BacktestReport, page: Path, out: Console) -> None:
     for note in report.notes:
         out.print(f"  {note}", style="dim", highlight=False)
     out.print(_table("Metrics", METRIC_COLUMNS, report.metric_rows()))
+    out.print(_table("The same plan at multiples of all costs", COST_COLUMNS, report.cost_rows()))
     for line in report.explanations:
         out.print(f"  {line}", style="dim", highlight=False)
     months = [tuple(map(_cell, row)) for row in month_rows(report.months)]

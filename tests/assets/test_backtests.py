@@ -15,12 +15,10 @@ from assets.backtests import (
     backtest_report,
     backtests_add_up,
     parse_request,
-    parse_timeframe,
-    parse_utc,
 )
 from assets.features import features
 from assets.market import ohlcv_from
-from ml.backtests import Backtester, BacktestRequest
+from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
 from tests.doubles.stores import MemoryPromotions, MemoryTable
@@ -119,6 +117,18 @@ def test_the_metadata_show_numbers_plots_and_trades(result: dg.ExecuteInProcessR
         "drawdown",
         "newest_trades",
     } <= set(event.metadata)
+
+
+def test_the_same_plan_is_shown_at_no_costs_at_its_costs_and_at_twice_its_costs(
+    harness: Harness, result: dg.ExecuteInProcessResult
+) -> None:
+    at_costs = facts(harness)["at_costs"]
+    assert isinstance(at_costs, dict)
+    assert at_costs["1x"]["total_return"] == facts(harness)["total_return"]
+    assert at_costs["0x"]["fees"] == 0 < at_costs["1x"]["fees"] < at_costs["2x"]["fees"]
+    assert at_costs["0x"]["total_return"] > at_costs["1x"]["total_return"] > at_costs["2x"]["total_return"]
+    [event] = result.asset_materializations_for_node("backtest_report")
+    assert {"costs", "return_at_0x_costs", "return_at_2x_costs", "paused_days"} <= set(event.metadata)
 
 
 def test_the_check_passes_on_what_was_made(result: dg.ExecuteInProcessResult) -> None:

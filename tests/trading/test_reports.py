@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -40,7 +41,7 @@ def made() -> BacktestReport:
     return report(
         pair=PAIR, strategy="every nine hours", universe=UNIVERSE, candles=history,
         result=run(bars, Plan(target, stop=0.01), RULES),
-        buy_and_hold=run(bars, hold_plan(history.height), RULES), resampling=Resampling(200, 0.9, 1),
+        buy_and_hold=run(bars, hold_plan(history.height), RULES), at_costs={}, resampling=Resampling(200, 0.9, 1),
         taker_fee=0.004, fees_valid_from=date(2025, 1, 1), notes=("a note",),
     )  # fmt: skip
 
@@ -78,6 +79,21 @@ def test_a_pause_is_told_with_its_time(made: BacktestReport) -> None:
 def test_the_fee_is_stated_with_the_day_since_when_it_is_charged(made: BacktestReport) -> None:
     assert any("taker fee 0.40 %" in line and "since 2025-01-01" in line for line in made.explanations)
     assert made.facts()["fees_valid_from"] == "2025-01-01"
+
+
+def test_the_headline_says_when_trading_was_paused_and_for_how_long(made: BacktestReport) -> None:
+    paused_at = made.result.totals.paused_at
+    assert paused_at is not None
+    assert made.paused_days > 0
+    assert (
+        f"until the drawdown pause of {paused_at:%Y-%m-%d}, then none for {made.paused_days} of"
+        in made.headline
+    )
+
+
+def test_a_report_without_a_pause_speaks_of_none(made: BacktestReport) -> None:
+    free = replace(made.result, totals=replace(made.result.totals, paused_at=None))
+    assert "pause" not in replace(made, result=free).headline
 
 
 def test_every_metric_has_a_row_and_those_of_the_curve_an_interval(made: BacktestReport) -> None:

@@ -33,6 +33,7 @@ class Sweep:
     """Many back-tests over the same candles, one row each in the order of the plans."""
 
     totals: pl.DataFrame  # the fields of Totals
+    all_totals: tuple[Totals, ...]  # the same as values
     days: pl.Series  # (d,) UTC days that have a candle
     daily_equity: Array  # (k, d) at the last close of each: what Sharpe ratios and CSCV are computed from
 
@@ -87,17 +88,18 @@ def sweep(
     days = _days(bars)
     daily_equity = np.empty((len(plans), days.size))
 
-    def totals(number: int) -> dict[str, object]:
+    def totals(number: int) -> Totals:
         plan, account = plans[number], _account(opening_equity)
         ledger = {"fills": np.empty(1, records.FILL), "trades": np.empty(1, records.TRADE)}
         written = {"account": account, "equity": NO_EQUITY, "daily_equity": daily_equity[number], **ledger}
         _walk(bars, rows, _decisions(plan, bars), plan, each[number], **written)
-        return asdict(Totals.of(account, bars, opening_equity))
+        return Totals.of(account, bars, opening_equity)
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         found = list(pool.map(totals, range(len(plans))))
     return Sweep(
-        totals=pl.DataFrame(found, schema_overrides={"paused_at": TIME}),
+        totals=pl.DataFrame([asdict(each) for each in found], schema_overrides={"paused_at": TIME}),
+        all_totals=tuple(found),
         days=pl.Series("day", days * DAY).cast(TIME).dt.date(),
         daily_equity=daily_equity,
     )

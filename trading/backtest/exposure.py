@@ -30,11 +30,13 @@ class HoldingPeriod:
 class ExposureResult:
     """The result of following exposures. Equity is in units of the opening equity, at each close; `fees` likewise.
 
-    `turnover` is the traded value in multiples of the equity at the time.
+    `turnover` is the traded value in multiples of the equity at the time. A trade is a position from flat to flat,
+    as in `run`; one that is open at the end counts.
     """
 
     equity: Array  # (n,), starts at 1.0
     growth: Array  # (n - 1,), equity[i + 1] / equity[i] before rounding
+    orders: int
     trades: int
     turnover: float
     fees: float
@@ -79,7 +81,8 @@ def run_exposures(exposures: Array, opens: Array, closes: Array, costs: Costs) -
     return ExposureResult(
         equity=equity,
         growth=steps.growth,
-        trades=int(np.count_nonzero(steps.traded)),
+        orders=int(np.count_nonzero(steps.traded)),
+        trades=int(np.count_nonzero((targets > 0) & (np.append(0.0, targets)[:-1] == 0))),
         turnover=float(steps.traded.sum()),
         fees=float((equity[:-1] * steps.fee).sum()),
     )

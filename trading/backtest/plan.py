@@ -1,7 +1,7 @@
 """The inputs of a back-test beside candles: the targets of a strategy, and the rules of the account."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -106,6 +106,15 @@ class AccountRules:
             raise InvalidValue(
                 f"leverage is {self.leverage}: allowed is above 0, up to {self._max_leverage():g} with these costs"
             )
+
+    def at_costs(self, multiple: float) -> "AccountRules":
+        """Return the same rules where trading and borrowing cost so many times as much."""
+        margin = self.margin and replace(
+            self.margin,
+            opening_fee=multiple * self.margin.opening_fee,
+            rollover_fee=multiple * self.margin.rollover_fee,
+        )
+        return replace(self, costs=self.costs.times(multiple), margin=margin)
 
     def _max_leverage(self) -> float:
         """Return where a fill would cost half of the account; 20 is more than any spot venue lends."""

@@ -39,7 +39,7 @@ class Metric:
         return f"{value:,.2%}" if self.unit in PER_CENT else f"{value:,.2f}"
 
 
-NO_TRADES = "no trade was closed"
+NO_TRADES = "there was no trade"
 METRICS = (
     Metric("total_return", "Total return", Unit.SHARE, "Last equity over first, less one."),
     Metric(
@@ -106,7 +106,14 @@ METRICS = (
         "Prado 2012, equation 11). Says nothing of how many strategies were tried: see the deflated Sharpe ratio.",
         "as the Sharpe ratio",
     ),
-    Metric("trades", "Trades", Unit.COUNT, "Closed trades, entry to exit.", "no list of trades was given"),
+    Metric(
+        "trades",
+        "Trades",
+        Unit.COUNT,
+        "Positions from flat to flat, whatever was added or taken off between; one that is open at the end counts as "
+        "its last close stands.",
+        "no list of trades was given",
+    ),
     Metric("hit_rate", "Hit rate", Unit.SHARE, "Trades that gained after costs, of all trades.", NO_TRADES),
     Metric(
         "profit_factor",

@@ -13,6 +13,8 @@ from trading.metrics.catalogue import METRICS, Metric
 from trading.metrics.checks import Array, check_confidence, check_per_year, checked_numbers, ruined_at_zero
 from trading.metrics.sharpe_tests import TrackRecord, probabilistic_sharpe_ratio
 
+DAYS_PER_YEAR = 365.0  # crypto never closes
+
 
 @dataclass(frozen=True, slots=True)
 class MetricsSummary:
@@ -91,8 +93,8 @@ def summarise(
 
 def with_intervals(
     summary: MetricsSummary,
-    equity: npt.ArrayLike,
-    per_year: float,
+    daily_equity: npt.ArrayLike,
+    candles_per_day: float,
     *,
     trade_pnls: npt.ArrayLike | None = None,
     resamples: int,
@@ -101,15 +103,17 @@ def with_intervals(
 ) -> MetricsSummary:
     """Add percentile intervals of the curve's and the trades' metrics to a summary.
 
-    Candles and trades are resampled apart, in blocks; see `bootstrap`. A metric that does not exist, on the
-    curve or on too many resamples, gets no interval, nor does anything of fewer than two returns or trades.
+    `daily_equity` (d,) is that before the first day and at the last close of each; days, whose returns say as much
+    of chance as their minutes do and are a thousandth of them, and trades are resampled apart, in blocks; see
+    `bootstrap`. A metric that does not exist, on the curve or on too many resamples, gets no interval, nor does
+    anything of fewer than two days or trades, nor the tail ratio: that of days is another one than that of candles.
     """
     check_confidence(confidence)
     resampled: dict[str, Array] = {}
-    returns = performance.returns_of(ruined_at_zero(equity))
+    returns = performance.returns_of(ruined_at_zero(daily_equity))
     if returns.size >= 2:
         resampled |= bootstrap(
-            returns, lambda rows: curve_statistics(rows, per_year), resamples=resamples, seed=seed
+            returns, lambda rows: curve_statistics(rows, candles_per_day), resamples=resamples, seed=seed
         )
     if trade_pnls is not None and np.size(trade_pnls) >= 2:
         resampled |= bootstrap(trade_pnls, trade_statistics, resamples=resamples, seed=seed)
@@ -121,21 +125,23 @@ def with_intervals(
     return replace(summary, intervals=intervals)
 
 
-def curve_statistics(returns: Array, per_year: float) -> dict[str, Array]:
-    """Compute the metrics of returns (m, n), each (m,), by field of `MetricsSummary`; for `bootstrap`."""
+def curve_statistics(returns: Array, candles_per_day: float) -> dict[str, Array]:
+    """Compute the metrics of daily returns (m, n), each (m,), by field of `MetricsSummary`; for `bootstrap`.
+
+    A drawdown within a day is not in them, and the longest one is that of days, in candles.
+    """
     equity = formulas.curve(returns)
     drawdown = formulas.drawdowns(equity).max(axis=-1)
-    growth = formulas.cagr(equity, per_year)
+    growth = formulas.cagr(equity, DAYS_PER_YEAR)
     return {
         "total_return": formulas.total_return(equity),
         "cagr": growth,
-        "annualised_volatility": formulas.volatility(returns, per_year),
-        "annualised_sharpe": formulas.sharpe(returns, per_year),
-        "sortino_ratio": formulas.sortino(returns, per_year),
+        "annualised_volatility": formulas.volatility(returns, DAYS_PER_YEAR),
+        "annualised_sharpe": formulas.sharpe(returns, DAYS_PER_YEAR),
+        "sortino_ratio": formulas.sortino(returns, DAYS_PER_YEAR),
         "calmar_ratio": formulas.ratio(growth, drawdown),
         "maximum_drawdown": drawdown,
-        "longest_drawdown": formulas.longest_drawdown(equity),
-        "tail_ratio": formulas.tail_ratio(returns),
+        "longest_drawdown": formulas.longest_drawdown(equity) * candles_per_day,
     }
 
 

@@ -227,7 +227,7 @@ def test_all_in_and_all_out_is_what_the_training_environment_computes(costs: Cos
         assert result.equity[-1] == pytest.approx(followed.equity[-1], rel=1e-12)
         assert result.totals.fees == pytest.approx(followed.fees, rel=1e-12)
         assert result.totals.turnover == pytest.approx(followed.turnover, rel=1e-12)
-        assert result.totals.fills == followed.trades
+        assert (result.totals.fills, result.totals.trades) == (followed.orders, followed.trades)
 
 
 # One rule each, in numbers that can be checked by hand.

@@ -22,7 +22,7 @@ from trading.metrics.summary import curve_statistics, trade_statistics
 
 Array = npt.NDArray[np.float64]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
-PER_YEAR = 8_760.0
+PER_YEAR = 365.0  # the curves are daily
 PNLS = np.array([0.02, -0.01, 0.03, -0.02, 0.01])
 
 
@@ -35,7 +35,7 @@ def full() -> MetricsSummary:
 
 
 def drawn(summary: MetricsSummary, equity: Array, pnls: Array | None = PNLS) -> MetricsSummary:
-    return with_intervals(summary, equity, PER_YEAR, trade_pnls=pnls, resamples=200, confidence=0.9, seed=1)
+    return with_intervals(summary, equity, 1.0, trade_pnls=pnls, resamples=200, confidence=0.9, seed=1)
 
 
 def test_every_field_of_a_summary_is_in_the_catalogue() -> None:
@@ -53,7 +53,7 @@ def test_a_summary_holds_the_single_metrics() -> None:
 def test_the_bootstrap_computes_what_the_summary_shows() -> None:
     """One resample that is the curve itself gives the summary's own values."""
     summary, returns = full(), returns_of(wandering())
-    for statistics in (curve_statistics(returns[None], PER_YEAR), trade_statistics(PNLS[None])):
+    for statistics in (curve_statistics(returns[None], 1.0), trade_statistics(PNLS[None])):
         for name, values in statistics.items():
             assert values.shape == (1,)
             assert values[0] == pytest.approx(getattr(summary, name), rel=1e-12)
@@ -68,6 +68,16 @@ def test_every_drawn_interval_holds_its_middle() -> None:
     sharpe = summary.intervals["annualised_sharpe"]
     assert summary.annualised_sharpe is not None
     assert sharpe.low < summary.annualised_sharpe < sharpe.high
+
+
+def test_intervals_come_from_days_however_fine_the_candles_are() -> None:
+    """A year of minutes is resampled as its 365 days, with the candles per day as the unit of the longest drawdown."""
+    days = wandering(count=365)
+    minutes = with_intervals(full(), days, 1440.0, resamples=200, confidence=0.9, seed=1).intervals
+    daily = with_intervals(full(), days, 1.0, resamples=200, confidence=0.9, seed=1).intervals
+    assert minutes["annualised_sharpe"] == daily["annualised_sharpe"]
+    assert minutes["longest_drawdown"].high == 1440 * daily["longest_drawdown"].high
+    assert "tail_ratio" not in daily
 
 
 def test_the_same_seed_draws_the_same_intervals() -> None:
