@@ -108,7 +108,7 @@ def portfolio(
     as_json: AsJson = False,
 ) -> None:
     """Show money over time: equity and why it moved, fees, open positions, trades, and the stored snapshots."""
-    from assets.backtests import parse_utc
+    from ml.backtests import parse_utc
     from orchestration.commands.portfolio import read_portfolio, show
 
     facts = read_portfolio(parse_utc(since))
