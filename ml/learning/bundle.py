@@ -16,6 +16,7 @@ import numpy as np
 
 from ml.learning.manifest import Manifest, sha256_hex
 from ml.learning.policy import MANIFEST, WEIGHTS, Layers, load_bundle
+from trading.atomic_files import replace_file, unusable_when_refused
 from trading.errors import InvalidBundle, NotStored
 
 CURRENT = "current"
@@ -35,15 +36,15 @@ def write_bundle(folder: Path, manifest: Manifest, layers: Layers) -> Path:
     bundle = folder / manifest.policy_id
     partial = _partial_path(folder)
     try:
-        partial.mkdir(parents=True)
-        _write(partial / WEIGHTS, weights)
-        _write(partial / MANIFEST, json.dumps(manifest.as_json(), indent=1).encode())
+        replace_file(partial / WEIGHTS, weights)
+        replace_file(partial / MANIFEST, json.dumps(manifest.as_json(), indent=1).encode())
         if not _is_intact(bundle):
             shutil.rmtree(bundle, ignore_errors=True)
-            partial.replace(bundle)
+            with unusable_when_refused(bundle):
+                partial.replace(bundle)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _set_current(folder, manifest.policy_id)
+    replace_file(folder / CURRENT, manifest.policy_id.encode())
     return bundle
 
 
@@ -98,16 +99,3 @@ def _weights(layers: Layers) -> bytes:
         arrays[f"weight_{index}"], arrays[f"bias_{index}"] = weight, bias
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
-
-
-def _set_current(folder: Path, policy_id: str) -> None:
-    partial = _partial_path(folder)
-    _write(partial, policy_id.encode())
-    partial.replace(folder / CURRENT)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # a rename that survives a power cut must not point at empty files

@@ -1,7 +1,6 @@
 """Out-of-sample results, one JSON file beside each fold's bundles."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from ml.learning.evaluation import Evaluation
 from ml.learning.registry import PolicyRegistry
+from trading.atomic_files import replace_file
 from trading.errors import NotStored, UnreadableFile
 from trading.market import Pair
 
@@ -22,9 +22,8 @@ class EvaluationFiles:
     def write(self, evaluation: Evaluation) -> None:
         """Replace the evaluation of that policy atomically."""
         folder = self._policies.folder(Pair.parse(evaluation.pair), evaluation.test_month)
-        draft = folder / f".evaluation-{evaluation.policy_id}.partial"
-        draft.write_text(json.dumps(evaluation.as_json(), indent=1), encoding="utf-8")
-        os.replace(draft, folder / f"evaluation-{evaluation.policy_id}.json")
+        content = json.dumps(evaluation.as_json(), indent=1).encode()
+        replace_file(folder / f"evaluation-{evaluation.policy_id}.json", content)
 
     def read(self, pair: Pair, month: date) -> Evaluation:
         """Read the evaluation of the fold's current policy. NotStored until `policy_evaluation` is materialised."""

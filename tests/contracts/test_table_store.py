@@ -21,7 +21,7 @@ from trading.errors import (
 )
 from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe, month_start
 from trading.ports import TableStore
-from trading.stores.lake import DRAFT, PART, LakeTable
+from trading.stores.lake import PART, LakeTable
 from trading.stores.lake_query import run_sql
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
@@ -132,14 +132,16 @@ class TestMemoryTable(TableStoreContract):
         return MemoryTable(CANDLE_SCHEMA)
 
 
+DRAFT = "part.partial"
 WRITER = """
 import sys, os, signal, pickle
 from pathlib import Path
-import trading.stores.lake as lake
+import trading.atomic_files as atomic_files
+from trading.stores.lake import LakeTable
 from trading.market import CANDLE_SCHEMA, Pair
 pair, month, table = pickle.load(sys.stdin.buffer)
-lake.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-lake.LakeTable(Path(sys.argv[1]), CANDLE_SCHEMA).write(pair, month, table)
+atomic_files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+LakeTable(Path(sys.argv[1]), CANDLE_SCHEMA).write(pair, month, table)
 """
 
 
@@ -193,6 +195,18 @@ class TestLakeTable(TableStoreContract):
             with pytest.raises(UnreadableFile):
                 store.read(BTC, JANUARY)
 
+    def test_no_changed_byte_gives_other_numbers(self, root: Path, store: TableStore) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+        part = root / "pair=BTC-USDT" / "month=2020-01-01" / PART
+        whole = part.read_bytes()
+        for position in range(len(whole)):
+            for change in (1, 0x80):
+                part.write_bytes(whole[:position] + bytes([whole[position] ^ change]) + whole[position + 1 :])
+                with pytest.raises(UnreadableFile, match="`ohlcv` again for BTC-USDT 2020-01"):
+                    store.read(BTC, JANUARY)
+        with pytest.raises(UnreadableFile, match="not those that were written"):
+            run_sql(root.parent, "select * from ohlcv")
+
     def test_a_file_of_another_version_is_refused(self, root: Path) -> None:
         LakeTable(root, None).write(BTC, JANUARY, candles(JANUARY).drop("known_at"))
         with pytest.raises(UnreadableFile, match="another version"):
@@ -218,7 +232,7 @@ class TestLakeTable(TableStoreContract):
         def full(_: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("trading.stores.lake.os.fsync", full)
+        monkeypatch.setattr("trading.atomic_files.os.fsync", full)
         with pytest.raises(UnusableHome, match="No space left"):
             store.write(BTC, JANUARY, candles(JANUARY, price=20.0))
         assert store.read(BTC, JANUARY).equals(candles(JANUARY))

@@ -1,12 +1,12 @@
 """The file of instruments: all of them as they were last read, as JSON."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 
+from trading.atomic_files import replace_file
 from trading.errors import NotStored, UnreadableFile
 from trading.market import Instrument, Pair, PairStatus
 
@@ -29,11 +29,8 @@ class InstrumentFile:
 
     def write(self, instruments: Sequence[Instrument]) -> None:
         """Replace them all, atomically."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         rows = [asdict(instrument) | {"pair": str(instrument.pair)} for instrument in instruments]
-        draft = self._path.with_suffix(".partial")
-        draft.write_text(json.dumps(rows, default=str, indent=1), encoding="utf-8")
-        os.replace(draft, self._path)
+        replace_file(self._path, json.dumps(rows, default=str, indent=1).encode())
 
     def read(self) -> dict[Pair, Instrument]:
         """Read the instruments by pair. NotStored until the `instruments` asset was materialised once."""

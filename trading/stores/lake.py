@@ -4,22 +4,19 @@
 (in Polars scan `ohlcv/**/*.parquet`: a draft may lie beside a part while it is being written).
 """
 
-import fcntl
-import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
 
+from trading.atomic_files import replace_file
 from trading.errors import NotStored, UnreadableFile, UnusableHome
 from trading.market import Pair, month_of
+from trading.polars_errors import panics_as_errors
 from trading.stores.partitions import check_month, check_partition, concat_months
+from trading.stores.sealed_parquet import scan_sealed, sealed_parquet
 
 PART = "part.parquet"
-DRAFT = "part.partial"
 
 
 class LakeTable:
@@ -31,19 +28,7 @@ class LakeTable:
 
     def write(self, pair: Pair, month: date, table: pl.DataFrame) -> None:
         check_partition(pair, month, table, self._schema)
-        buffer = io.BytesIO()
-        table.write_parquet(buffer, compression="zstd")
-        part = self._part(pair, month)
-        try:
-            part.parent.mkdir(parents=True, exist_ok=True)
-            with _lock_folder(part.parent) as folder:
-                _replace_part(part, buffer.getbuffer())
-                os.fsync(folder)
-        except OSError as error:
-            raise UnusableHome(
-                f"{part.parent}: cannot write: {error.strerror}; the month before is unchanged. Free disk space, "
-                "mend the permissions, or choose another folder with MARKETLOOM_HOME"
-            ) from error
+        replace_file(self._part(pair, month), sealed_parquet(table))
 
     def read(self, pair: Pair, month: date) -> pl.DataFrame:
         check_month(month)
@@ -82,9 +67,10 @@ class LakeTable:
 
     def _rows(self, pair: Pair, month: date, only: pl.Expr | None = None) -> pl.DataFrame:
         part = self._part(pair, month)
-        scan = pl.scan_parquet(part, hive_partitioning=False, glob=False)
         try:
-            table = (scan if only is None else scan.filter(only)).collect()
+            with panics_as_errors():
+                scan = scan_sealed(part.read_bytes())
+                table = (scan if only is None else scan.filter(only)).collect()
         except FileNotFoundError:
             raise NotStored(
                 f"{pair} {month:%Y-%m} is not in {self._root}: materialise `{self._root.name}` for that month"
@@ -101,28 +87,3 @@ class LakeTable:
         return UnreadableFile(
             f"{part}: {why}; materialise `{self._root.name}` again for {pair.key} {month:%Y-%m}"
         )
-
-
-@contextmanager
-def _lock_folder(folder: Path) -> Iterator[int]:
-    """Writers of one month wait for each other. The lock ends with its process, so a killed writer blocks nobody."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _replace_part(part: Path, content: memoryview) -> None:
-    """Write a draft under a fixed name: the draft of a killed writer is overwritten and never left behind."""
-    draft = part.with_name(DRAFT)
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, part)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

@@ -1,39 +1,72 @@
 """SQL over the Parquet lake, with DuckDB in memory: it reads the files and locks none."""
 
 import glob
+import re
 from pathlib import Path
 
 import polars as pl
 
 from trading.errors import InvalidValue, NotStored, UnreadableFile
+from trading.polars_errors import panics_as_errors
 from trading.stores.lake import PART
+from trading.stores.sealed_parquet import check_seal
+
+_PARTS = f"pair=*/month=*/{PART}"
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "TimeZone": "UTC",
+    "autoinstall_known_extensions": False,
+    "python_enable_replacements": False,
+}
+_LOCKED = (  # what a query may no longer reach, once the views exist
+    "set allowed_directories = ['{folder}', '{pattern}']",  # DuckDB asks for the pattern and for what it finds
+    "set enable_external_access = false",
+    "set autoload_known_extensions = false",
+    "set lock_configuration = true",
+)
 
 
 def run_sql(lake: Path, query: str) -> pl.DataFrame:
     """Run one query; every table folder in `lake` is a view of its name, with `pair` and `month` as columns.
 
-    Times are UTC. Raises NotStored when the lake holds no table, InvalidValue when DuckDB refuses the query.
+    It reaches no other file, no variable of ours, no network and no setting. Times are UTC. Raises NotStored when the
+    lake holds no table, UnreadableFile for a damaged part of a table that it names, InvalidValue when DuckDB refuses
+    it.
     """
     import duckdb  # takes 60 ms that only queries need
 
-    tables = sorted({part.parents[2] for part in lake.glob(f"*/pair=*/month=*/{PART}")})
+    tables = sorted({part.parents[2] for part in lake.glob(f"*/{_PARTS}")})
     if not tables:
         raise NotStored(f"no tables in {lake}: materialise `ohlcv` first")
-    with duckdb.connect(
-        ":memory:", config={"TimeZone": "UTC", "autoinstall_known_extensions": False}
-    ) as database:
+    for table in tables:
+        if re.search(rf"\b{re.escape(table.name)}\b", query, re.IGNORECASE):
+            _check_parts(table)
+    with duckdb.connect(":memory:", config=_CONFIG) as database:
         try:
             for table in tables:
-                parts = f"{glob.escape(str(table))}/pair=*/month=*/{PART}"
-                database.read_parquet(parts, hive_partitioning=True, union_by_name=True).create_view(
-                    table.name
-                )
+                parts = f"{glob.escape(str(table))}/{_PARTS}"
+                view = database.read_parquet(parts, hive_partitioning=True, union_by_name=True)
+                view.create_view(table.name)
         except duckdb.Error as error:
             raise UnreadableFile(f"{table}: {error}; materialise the months that it names again") from None
+        folder = str(lake).replace("'", "''")
+        for setting in _LOCKED:
+            database.execute(setting.format(folder=folder, pattern=glob.escape(folder)))
         try:
             if [each.type for each in duckdb.extract_statements(query)] != [duckdb.StatementType.SELECT]:
                 raise InvalidValue("only one SELECT is allowed: the lake is written by assets alone")
-            result: pl.DataFrame = database.sql(query).pl()
+            with panics_as_errors():
+                result: pl.DataFrame = database.sql(query).pl()
             return result
-        except duckdb.Error as error:
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise InvalidValue(f"the query failed: {error}") from None
+
+
+def _check_parts(table: Path) -> None:
+    for part in table.glob(_PARTS):
+        try:
+            check_seal(part.read_bytes())
+        except pl.exceptions.PolarsError as error:
+            month, pair = (folder.name.partition("=")[2] for folder in part.parents[:2])
+            raise UnreadableFile(
+                f"{part}: {error}; materialise `{table.name}` again for {pair} {month[:7]}"
+            ) from None

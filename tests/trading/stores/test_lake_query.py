@@ -37,3 +37,28 @@ def test_whatever_could_write_is_refused_and_the_lake_stays_as_it_was(lake: Path
     with pytest.raises(InvalidValue):
         run_sql(lake, query.format(part=part))
     assert part.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from read_text('{secret}')", "select * from read_csv('{secret}')", "select * from '{secret}'",
+        "select * from read_blob('{secret}')", "select * from glob('{folder}/*')", "select * from read_parquet('{part}/../../../../{folder}/copy.parquet')",
+        "select * from read_text('{lake}/../secret.csv')", "select * from secret", "from read_json('{secret}')",
+        "select getenv('HOME')", "select * from sniff_csv('{secret}')", "select * from parquet_metadata('{copy}')",
+        "select current_setting('TimeZone') from ohlcv; set enable_external_access = true",
+        "select * from query('set lock_configuration = false')", "select * from read_csv('http://127.0.0.1:1/x.csv')",
+        "select * from sqlite_scan('{secret}', 'x')",
+    ],
+)  # fmt: skip
+def test_a_query_reaches_nothing_but_the_lake(lake: Path, tmp_path: Path, query: str) -> None:
+    home = tmp_path.parent / f"{tmp_path.name}-home"
+    home.mkdir()
+    secret = home / "secret.csv"
+    secret.write_text("word\nhidden\n")
+    [part] = lake.rglob("*.parquet")
+    copy = home / "copy.parquet"
+    copy.write_bytes(part.read_bytes())
+    with pytest.raises(InvalidValue) as refused:
+        run_sql(lake, query.format(secret=secret, folder=home, part=part.parent, lake=lake, copy=copy))
+    assert "hidden" not in str(refused.value)
