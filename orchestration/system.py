@@ -16,6 +16,7 @@ from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.run_recovery import recover_runs
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings
+from trading.atomic_files import replace_file
 from trading.errors import InvalidSettings
 from trading.stores.postgres import migrate
 
@@ -127,10 +128,9 @@ def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
 
 def _dagster_home(home: Path) -> dict[str, str]:
     folder = home / "dagster"
-    folder.mkdir(exist_ok=True)
     instance = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
-    (folder / SERVING).write_text(instance, encoding="utf-8")
-    (folder / IN_PROCESS).write_text(instance + NO_CAPTURE, encoding="utf-8")
+    replace_file(folder / SERVING, instance.encode())
+    replace_file(folder / IN_PROCESS, (instance + NO_CAPTURE).encode())
     return {
         "DAGSTER_HOME": str(folder),
         "MARKETLOOM_HOME": str(home),

@@ -23,8 +23,8 @@ def unusable_when_refused(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UnusableHome(
-            f"{path}: cannot write: {error.strerror}; what was there before is unchanged. Free disk space, mend the "
-            "permissions, or choose another folder with MARKETLOOM_HOME"
+            f"{path}: cannot write: {error.strerror or error}; what was there before is unchanged. Free disk "
+            "space, mend the permissions, or choose another folder with MARKETLOOM_HOME"
         ) from error
 
 

@@ -13,6 +13,7 @@ from ml.learning.manifest import Manifest, canonical_json, sha256_hex
 from ml.learning.training import Progress, TrainedPolicy, TrainingData, train
 from ml.learning.training_request import TrainingRequest
 from trading.errors import UnreadableFile
+from trading.polars_errors import panics_as_errors
 
 PROGRESS_REPORTS = 10  # per training, after the first: each becomes an event in the run's log
 LIBRARIES = ("numpy", "polars", "torch", "stable-baselines3", "gymnasium")
@@ -105,7 +106,8 @@ def _read_rows(request: TrainingRequest) -> pl.DataFrame:
     tables = []
     for path in request.tables:
         try:
-            tables.append(pl.read_parquet(path, columns=columns))
+            with panics_as_errors():
+                tables.append(pl.read_parquet(path, columns=columns))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UnreadableFile(
                 f"{path}: {str(error).splitlines()[0]}; a training table has {', '.join(columns)}"

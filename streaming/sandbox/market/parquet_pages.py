@@ -10,6 +10,7 @@ import polars as pl
 from streaming.sandbox.market.recordings import ACCEPTED, RecordedTrade
 from trading.errors import UnreadableFile
 from trading.orders import Side
+from trading.polars_errors import panics_as_errors
 
 PAGE = 20_000  # trades
 NAMES = {
@@ -30,8 +31,9 @@ class ParquetPages:
         self._path = path
         self._scan = pl.scan_parquet(path, glob=False)
         try:
-            schema = self._scan.collect_schema()
-            self._rows: int = self._scan.select(pl.len()).collect().item()
+            with panics_as_errors():
+                schema = self._scan.collect_schema()
+                self._rows: int = self._scan.select(pl.len()).collect().item()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UnreadableFile(f"{path} is not a Parquet file: {error}; {ACCEPTED}") from error
         self._columns = self._choose_columns(schema.names())
@@ -55,7 +57,8 @@ class ParquetPages:
         words = [pl.col(name).cast(pl.String).str.to_lowercase() for name in names if name in WORDS]
         sliced = self._scan.slice(offset, count).select(columns)
         try:
-            table = sliced.with_columns(pl.col("at").dt.epoch("us"), *words).collect()
+            with panics_as_errors():
+                table = sliced.with_columns(pl.col("at").dt.epoch("us"), *words).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UnreadableFile(f"{self._path} is damaged: {error}; {ACCEPTED}") from error
         self._check(table)

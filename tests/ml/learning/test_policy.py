@@ -16,7 +16,7 @@ from ml.learning.policy import MANIFEST, WEIGHTS, load_bundle
 from ml.learning.training import network_layers, proximal_policy_optimisation
 from ml.learning.vector_env import BatchedTradingEnv
 from tests.ml.learning.folds_of_candles import COSTS, TINY, bundle, data, manifest_and_layers, market, policy
-from trading.errors import InvalidBundle, InvalidValue, NotStored
+from trading.errors import InvalidBundle, InvalidValue, NotStored, UnusableHome
 
 ROOT = Path(__file__).parents[3]
 
@@ -148,10 +148,10 @@ def test_a_broken_bundle_is_replaced_by_training_again(tmp_path: Path) -> None:
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(content: object) -> None:
-        raise OSError("no space left")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ml.learning.bundle.os.fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UnusableHome, match=r"No space left.*Free disk space"):
         bundle(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

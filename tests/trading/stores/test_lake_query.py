@@ -43,7 +43,8 @@ def test_whatever_could_write_is_refused_and_the_lake_stays_as_it_was(lake: Path
     "query",
     [
         "select * from read_text('{secret}')", "select * from read_csv('{secret}')", "select * from '{secret}'",
-        "select * from read_blob('{secret}')", "select * from glob('{folder}/*')", "select * from read_parquet('{part}/../../../../{folder}/copy.parquet')",
+        "select * from read_blob('{secret}')", "select * from glob('{folder}/*')",
+        "select * from read_parquet('{part}/../../..{copy}')",
         "select * from read_text('{lake}/../secret.csv')", "select * from secret", "from read_json('{secret}')",
         "select getenv('HOME')", "select * from sniff_csv('{secret}')", "select * from parquet_metadata('{copy}')",
         "select current_setting('TimeZone') from ohlcv; set enable_external_access = true",
