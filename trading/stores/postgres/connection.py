@@ -86,10 +86,10 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], ending: s
 def _parse_dsn(dsn: str) -> tuple[str, str]:
     """Return the connection string with UTC and a time limit, and the address without secrets."""
     try:
-        parts = conninfo_to_dict(dsn)
+        parts = conninfo_to_dict(dsn)  # empty for an empty address: a command that needs no server has none
     except psycopg.Error:
-        parts = {}
-    if not parts or _is_cut_in_two(parts):
+        parts = None
+    if parts is None or _is_cut_in_two(parts):
         raise InvalidSettings(
             "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database, with every "
             "character of the password that is no letter or digit as %XX, or leave it out and set PGPASSWORD"
