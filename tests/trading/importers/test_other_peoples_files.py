@@ -161,6 +161,20 @@ def test_the_header_of_binances_futures_is_refused_whatever_the_file_is_called(t
     assert "derivatives" in refusal(tmp_path / "BTCUSDT-1h-2023-05.csv")
 
 
+def test_volumes_in_contracts_are_refused_without_any_sign_in_the_name_or_a_header(tmp_path: Path) -> None:
+    contracts = [
+        f"{seconds(row)}000,{numbers(row[:-1])},2000,{seconds(row)}999,{2000 * 100 / row[4]},7,1000,0.5,0"
+        for row in rows(50)
+    ]
+    lines(tmp_path / "BTCUSD-1h.csv", contracts)
+    assert "contracts" in refusal(tmp_path / "BTCUSD-1h.csv")
+    spot = [
+        f"{seconds(row)}000,10,10.1,9.9,10,2000,{seconds(row)}999,20000,7,1000,10000,0" for row in rows(50)
+    ]
+    lines(tmp_path / "LINKUSD-1h.csv", spot)
+    assert reported(tmp_path / "LINKUSD-1h.csv").rows_stored == 50
+
+
 def test_prices_that_move_without_any_volume_are_no_spot_candles(tmp_path: Path) -> None:
     feather(tmp_path / "binance_BTC-USDT_1h.feather", [(*row[:5], 0.0) for row in rows(50)])
     assert "mark price" in refusal(tmp_path / "binance_BTC-USDT_1h.feather")
