@@ -87,7 +87,7 @@ def test_each_partition_reports_its_own_row_count_and_a_plot(done: tuple[Harness
         == MARKET.candles(PAIR, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)).height
     )
     assert len(rows) == 3
-    assert all("data:image/png" in event.metadata["price"].value for event in events)
+    assert all("data:image/svg+xml" in event.metadata["price"].value for event in events)
 
 
 def test_all_checks_pass_on_an_honest_market(done: tuple[Harness, Any]) -> None:

@@ -115,7 +115,7 @@ def test_the_evaluation_reports_policy_and_baselines_with_a_plot(harness: Harnes
     result = harness.run(policy_evaluation, evaluations_are_sane, key=FOLD)
     [event] = result.asset_materializations_for_node("policy_evaluation")
     assert {"policy_return", "buy_and_hold_return", "sharpe", "maximum_drawdown"} <= set(event.metadata)
-    assert "data:image/png" in event.metadata["equity"].value
+    assert "data:image/svg+xml" in event.metadata["equity"].value
     assert [each.passed for each in result.get_asset_check_evaluations()] == [True]
 
 

@@ -108,7 +108,7 @@ def test_drawdown_is_shown_below_the_peak_of_earlier_days(harness: Harness) -> N
     days = [harness.materialise(f"2024-01-0{number}") for number in (1, 2, 3)]
     assert [day["equity"] for day in days] == [1103, 1121, 1110]
     assert days[2]["drawdown"] == pytest.approx(11 / 1121)
-    assert all("data:image/png" in days[2][name] for name in ("equity_by_day", "drawdown_by_day"))
+    assert all("data:image/svg+xml" in days[2][name] for name in ("equity_by_day", "drawdown_by_day"))
 
 
 def test_the_stored_snapshot_holds_the_results_exactly(harness: Harness) -> None:
