@@ -31,11 +31,7 @@ class WebGuard:
     """
 
     def __init__(self, app: ASGIApp, host: str, allowed_hosts: tuple[str, ...] = (), token: str = "") -> None:
-        if not token and not is_loopback(host):
-            raise InvalidSettings(
-                f"[dagster] host = {host!r} lets other machines launch runs: set {TOKEN} to a secret of your own, "
-                'or host = "127.0.0.1"'
-            )
+        check_reachability(host, token)
         self._app, self._token = app, token
         self._names = _LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         self._any_address = _is_unspecified(host)
@@ -97,8 +93,16 @@ class WebGuard:
         return response
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that listens on `host`."""
+def check_reachability(host: str, token: str) -> None:
+    """Raise InvalidSettings when other machines could reach a server on `host` without a token."""
+    if not token and not _is_loopback(host):
+        raise InvalidSettings(
+            f"[dagster] host = {host!r} lets other machines launch runs: set {TOKEN} to a secret of your own, "
+            'or host = "127.0.0.1"'
+        )
+
+
+def _is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 

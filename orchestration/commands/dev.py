@@ -16,6 +16,7 @@ from rich.console import Console
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
 from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
+from orchestration.web_guard import TOKEN, check_reachability
 
 PORT_IN_USE = (
     "stop what uses it, or choose another port with [dagster] port in marketloom.toml or "
@@ -32,6 +33,7 @@ def serve(out: Console) -> int:
     embedded = not os.environ.get(POSTGRES)
     with running_system() as system, single_server(system.home) as lock, _socket_folder() as folder:
         host, port = system.settings.dagster.host, system.settings.dagster.port
+        check_reachability(host, token := os.environ.get(TOKEN, ""))
         check_port_is_free(host, port, PORT_IN_USE)
         instance = dagster_instance(system.settings, is_server=True)
         startup_timeout = instance.code_server_process_startup_timeout
@@ -41,7 +43,7 @@ def serve(out: Console) -> int:
             embedded=embedded,
             servers=_servers(system, folder, startup_timeout),
             startup_timeout=startup_timeout,
-            announcement=f"open http://{host}:{port} ; Ctrl-C stops everything",
+            announcement=f"open http://{host}:{port}{'/?token=...' if token else ''} ; Ctrl-C stops everything",
         )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         return _supervise(plan, lock, out)
@@ -69,7 +71,7 @@ def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]
 def webserver_command(workspace: Path, host: str, port: int) -> list[str]:
     """Return the command that serves the UI of the workspace."""
     return _python(
-        "dagster_webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
+        "orchestration.webserver", "--workspace", str(workspace), "--host", host, "--port", str(port),
         "--dagster-log-level", "warning",
     )  # fmt: skip
 
