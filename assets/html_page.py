@@ -13,7 +13,7 @@ td,th{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right;fon
 td:first-child,th:first-child{text-align:left}td{white-space:nowrap}
 .words td:last-child,.words th:last-child{text-align:left;white-space:normal}
 pre{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}
-figure{margin:0 0 1rem}svg{max-width:100%;height:auto}.note{color:#5a6b7b}
+figure{margin:0 0 1rem}svg{width:100%;height:auto}.note{color:#5a6b7b}
 .figures{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0 1.5rem}
 .figures div{flex:1;min-width:9rem;padding:.6rem .9rem;background:#f5f7fa;border-radius:.5rem}
 .figures span{display:block;font-size:13px;color:#5a6b7b}.figures b{font-size:19px;font-weight:600}
@@ -116,7 +116,7 @@ def chart(
             axes.fill_between(list(x), list(values), 0.0, alpha=0.5, linewidth=0, label=label)
         else:
             axes.plot(list(x), list(values), linewidth=1.0, label=label)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, loc="left")
     axes.grid(alpha=0.25)
     axes.margins(x=0)
     if isinstance(next(iter(x), None), date):

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestration.settings_schema import InstrumentSettings, Settings
+from trading.atomic_files import replace_file
 from trading.errors import InvalidSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -35,9 +36,7 @@ def chosen_file(home: Path) -> Path:
 
 def write_chosen(home: Path, text: str) -> None:
     """Replace the demo's choice as a whole; UnusableHome when it cannot be written, and the old one stays."""
-    from trading.venues.kraken.locked_file import LockedFile  # its package takes most of a second
-
-    LockedFile(chosen_file(home)).replace(f"{CHOSEN_NOTE}\n{text}")
+    replace_file(chosen_file(home), f"{CHOSEN_NOTE}\n{text}".encode())
 
 
 def lake_folder(home: Path, settings: "Settings") -> Path:

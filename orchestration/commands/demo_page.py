@@ -18,17 +18,28 @@ from orchestration.commands.demo_words import (
     order_row,
     order_text,
     order_title,
+    vote_rows,
 )
+from trading.atomic_files import replace_file
 
-BACKTEST_COLUMNS = ("back-test", "return", "buy and hold", "Sharpe", "drawdown", "trades")
+BACKTEST_COLUMNS = (
+    "back-test",
+    "return",
+    "without costs",
+    "at twice the costs",
+    "buy and hold",
+    "Sharpe",
+    "drawdown",
+    "trades",
+)
+VOTE_COLUMNS = ("pair", "agent", "long", "short", "hold", "close", "abstained")
 CANDLE_COLUMNS = ("pair", "candles", "missing", "gaps", "longest gap")
 
 
 def write_page(summary: DemoSummary, folder: Path) -> Path:
     """Write one HTML file without scripts that loads nothing from outside; return its path."""
-    folder.mkdir(exist_ok=True)
     path = folder / f"demo-{summary.dataset}.html"
-    path.write_text(demo_page(summary), encoding="utf-8")
+    replace_file(path, demo_page(summary).encode())
     return path
 
 
@@ -43,7 +54,11 @@ def demo_page(summary: DemoSummary) -> str:
             *(_pair_chart(summary, each) for each in summary.pairs),
             html_page.heading(f"Orders ({len(summary.orders)})"),
             _orders(summary),
-            html_page.heading("Decisions"),
+            html_page.heading(f"Decisions ({sum(len(each.decisions) for each in summary.pairs)})"),
+            html_page.paragraph(
+                "How often each agent voted for what; who abstains has no weight.", note=True
+            ),
+            html_page.table(VOTE_COLUMNS, [row for each in summary.pairs for row in vote_rows(each)]),
             *(_newest_decision(each) for each in summary.pairs),
             html_page.heading("Back-tests of all that is stored, after costs"),
             *_backtests(summary),
@@ -133,7 +148,7 @@ def _orders(summary: DemoSummary) -> str:
 
 
 def _newest_decision(each: PairSummary) -> str:
-    title = f"{each.pair}, {each.newest['decided_at'][:16].replace('T', ' ')}: {each.newest['outcome']}"
+    title = f"Why: {each.pair}, {each.newest['decided_at'][:16].replace('T', ' ')}: {each.newest['outcome']}"
     return html_page.folded(title, [html_page.preformatted(explain(each.newest, None))])
 
 
@@ -142,6 +157,8 @@ def _backtests(summary: DemoSummary) -> Sequence[str]:
         (
             f"{facts['strategy']} on {each.pair}",
             f"{facts['total_return']:+.1%}",
+            f"{facts['at_costs']['0x']['total_return']:+.1%}",
+            f"{facts['at_costs']['2x']['total_return']:+.1%}",
             f"{facts['buy_and_hold']['total_return']:+.1%}",
             f"{facts['annualised_sharpe'] or 0:+.2f}",
             f"{facts['maximum_drawdown']:.1%}",

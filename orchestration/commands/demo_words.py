@@ -1,16 +1,19 @@
 """Words and rows that the demo prints and writes alike."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
 
+from ml.agents.opinions import Action
 from ml.decision.explanation import explain
 from orchestration.commands.demo_summary import DemoSummary, PairSummary, PlacedOrder
 
 FOLD_COLUMNS = (
     "pair", "test month", "policy", "buy and hold", "cash", "Sharpe", "drawdown", "trades", "frames/s",
 )  # fmt: skip
+ABSTAINED = "abstained"
 ORDER_COLUMNS = ("decided", "pair", "order", "price", "stop", "target", "fee", "what became of it")
 
 
@@ -23,6 +26,16 @@ def decisions_text(each: PairSummary) -> str:
     """Count the decisions by what was decided."""
     actions = ", ".join(f"{number} {action}" for action, number in each.actions.items())
     return f"{count(len(each.decisions), 'decision')} ({actions})"
+
+
+def vote_rows(each: PairSummary) -> Iterator[tuple[str, ...]]:
+    """Count the votes of every agent on the pair."""
+    votes: dict[str, Counter[str]] = {}
+    for receipt in each.decisions:
+        for opinion in receipt["opinions"]:
+            votes.setdefault(opinion["agent"], Counter())[opinion["action"] or ABSTAINED] += 1
+    for agent, counted in votes.items():
+        yield (str(each.pair), agent, *(str(counted[action]) for action in (*Action, ABSTAINED)))
 
 
 def champion_text(each: PairSummary) -> str:

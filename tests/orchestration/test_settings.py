@@ -1,10 +1,12 @@
+import errno
+import os
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from orchestration.settings import PROJECT, chosen_file, load_settings
-from trading.errors import InvalidSettings
+from orchestration.settings import PROJECT, chosen_file, load_settings, write_chosen
+from trading.errors import InvalidSettings, UnusableHome
 from trading.market import Pair, Timeframe
 
 SHIPPED = (PROJECT / "marketloom.toml").read_text(encoding="utf-8")
@@ -82,6 +84,22 @@ def test_the_end_of_a_demos_data_is_not_that_of_another_venue_or_timeframe(
     assert (settings.market.source, settings.market.known_until) == ("files", None)
     assert settings.market.news == "/somewhere/news"
     assert settings.policy.train_months == 12
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_choice_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chosen(tmp_path, CHOSEN)
+    before = chosen_file(tmp_path).read_text(encoding="utf-8")
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UnusableHome, match=r"chosen\.toml: cannot write: No space left"):
+        write_chosen(tmp_path, '[market]\nsource = "simulator"\n')
+    assert chosen_file(tmp_path).read_text(encoding="utf-8") == before
+    assert list(tmp_path.iterdir()) == [chosen_file(tmp_path)]
 
 
 def test_a_choice_that_is_no_table_is_one_clear_message(tmp_path: Path) -> None:
