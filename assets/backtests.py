@@ -33,7 +33,7 @@ class BacktestConfig(dg.Config):
     group_name="learning",
     kinds={"numba"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(OHLCV, partition_mapping=SAME_PAIR),

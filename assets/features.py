@@ -56,7 +56,7 @@ DESCRIPTIONS = {
     group_name="features",
     kinds={"polars", "talib", "numba"},
     owners=["team:research"],
-    code_version="2",
+    code_version="3",
     backfill_policy=dg.BackfillPolicy.multi_run(MONTHS_PER_RUN),  # a job wants one policy for all
     deps=[dg.AssetDep(OHLCV, partition_mapping=ALL_PAIRS)],
     metadata=column_schema(FEATURE_SCHEMA, DESCRIPTIONS),

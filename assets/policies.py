@@ -162,7 +162,7 @@ def _policy_metadata(policy: Policy) -> dict[str, Any]:
     group_name="learning",
     kinds={"numpy"},
     owners=["team:research"],
-    code_version="2",
+    code_version="3",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[ppo_policy, features, OHLCV],
 )

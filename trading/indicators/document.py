@@ -1,6 +1,6 @@
 """The page docs/features.md, written from the registry: what every column of the feature table is."""
 
-from trading.indicators.feature import Family, Feature, GapRule, WarmUp
+from trading.indicators.feature import SEED_WEIGHT, Family, Feature, GapRule, WarmUp
 from trading.indicators.registry import FEATURES, MEMORY, POLICY_FEATURES, lookback
 from trading.market import Timeframe
 
@@ -13,7 +13,9 @@ page.
 The feature table has one row per closed candle: `open_time`, `close_time`, `known_at`, the {len(FEATURES)} numbers
 below and `regime`, the regime with the largest weight, in words. A row uses its own candle and earlier ones. All
 numbers are free of the scale of prices and volumes. A number is null inside its warm-up, counted in candles, and,
-where another pair is compared with, while that pair is not known; everywhere else it is finite. A policy observes
+where another pair is compared with, while that pair is not known; everywhere else it is finite. The warm-up of an
+average that remembers all of history ends where less than {SEED_WEIGHT:.1%} of the value it began with is left: from
+there on another start of history moves no feature by more than a hundredth of its spread. A policy observes
 the {len(POLICY_FEATURES)} numbers that the pair's own candles suffice for.
 
 Recursive averages remember all of history, ever less of it: {MEMORY:,} candles before a row make it what all of

@@ -1,5 +1,6 @@
 """A feature as the registry describes it: name, family, unit, formula and its source, warm-up, rule for gaps."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -43,6 +44,9 @@ class GapRule(Enum):
 
 
 WarmUp = Callable[[Timeframe], int]
+SEED_WEIGHT = (
+    1e-3  # far below what a signal can feel; 1e-9, as `lookback` has it, would cost a thousand candles
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,25 @@ class Feature:
 def after(candles: int) -> WarmUp:
     """Return a warm-up of the same number of candles on every timeframe."""
     return lambda timeframe: candles
+
+
+def settled(seeded: int, decay: float) -> WarmUp:
+    """Return the warm-up of a recursion that begins after `seeded` candles and keeps `decay` of its value in each.
+
+    It ends where less than SEED_WEIGHT of the seed is left: before, the value tells more of where history begins
+    than of the market, and another start gives another number.
+    """
+    return after(seeded + math.ceil(math.log(SEED_WEIGHT) / math.log(decay)))
+
+
+def ema_decay(period: int) -> float:
+    """Return what an exponential average (EMA) keeps of its value from candle to candle."""
+    return (period - 1) / (period + 1)
+
+
+def rma_decay(period: int) -> float:
+    """Return what Wilder's average (RMA) keeps of its value from candle to candle."""
+    return (period - 1) / period
 
 
 def longest(*warm_ups: WarmUp) -> WarmUp:

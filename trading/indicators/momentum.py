@@ -7,7 +7,7 @@ import numpy as np
 from trading.compiled import compiled
 from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array, log_return, quotient
-from trading.indicators.feature import LEVEL, Family, Feature, after
+from trading.indicators.feature import LEVEL, Family, Feature, after, ema_decay, rma_decay, settled
 from trading.indicators.price_arrays import PriceArrays
 from trading.indicators.rolling import rolling_mean
 
@@ -27,7 +27,7 @@ FEATURES = (
     _momentum(
         "rsi_14",
         unit=LEVEL,
-        warm_up=after(14),
+        warm_up=settled(14, rma_decay(14)),
         formula="RSI(14) / 100; 0.5 when still",
         source="Wilder 1978; TA-Lib RSI",
     ),
@@ -66,7 +66,7 @@ FEATURES = (
     _momentum(
         "trix_15",
         unit="share",
-        warm_up=after(43),
+        warm_up=settled(43, ema_decay(15)),
         formula="change of EMA(EMA(EMA(close, 15), 15), 15) since the candle before / its value then",
         source="Hutson 1983; TA-Lib TRIX",
     ),

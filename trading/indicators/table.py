@@ -49,11 +49,15 @@ def live_row(
 
 
 def _with_nulls(columns: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
-    """Write null for NaN, sought only where it may be: in the warm-up, and later in what compares pairs."""
+    """Write null inside each warm-up, and for NaN, sought only where it may be: in what compares pairs."""
     warm_up = slowest(timeframe).warm_up_for(timeframe)
     compared = [feature.name for feature in FEATURES if feature.needs_companions]
     warm = columns[warm_up:].with_columns(pl.col(compared).fill_nan(None))
-    return pl.concat([columns[:warm_up].fill_nan(None), warm], rechunk=False)
+    row = pl.int_range(pl.len())
+    cold = columns[:warm_up].with_columns(
+        pl.when(row >= feature.warm_up_for(timeframe)).then(pl.col(feature.name)) for feature in FEATURES
+    )
+    return pl.concat([cold.fill_nan(None), warm], rechunk=False)
 
 
 def _known_at(candles: pl.DataFrame, prices: PriceArrays, companions: Companions) -> pl.Series:

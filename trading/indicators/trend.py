@@ -7,7 +7,17 @@ import numpy as np
 from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, STILL_CANDLES, Array
 from trading.indicators.directional_movement import directional_moves, directional_shares
-from trading.indicators.feature import LEVEL, SHARE, Family, Feature, GapRule, after
+from trading.indicators.feature import (
+    LEVEL,
+    SHARE,
+    Family,
+    Feature,
+    GapRule,
+    after,
+    ema_decay,
+    rma_decay,
+    settled,
+)
 from trading.indicators.parabolic_sar import parabolic_sar
 from trading.indicators.price_arrays import PriceArrays, candle_length
 from trading.indicators.rolling import rolling_mean, rolling_slope
@@ -18,19 +28,23 @@ _trend = partial(Feature, family=Family.TREND)
 
 FEATURES = (
     _trend(
-        "ema_9_ratio", unit=SHARE, warm_up=after(8), formula="close / EMA(close, 9) - 1", source="TA-Lib EMA"
+        "ema_9_ratio",
+        unit=SHARE,
+        warm_up=settled(8, ema_decay(9)),
+        formula="close / EMA(close, 9) - 1",
+        source="TA-Lib EMA",
     ),
     _trend(
         "ema_21_ratio",
         unit=SHARE,
-        warm_up=after(20),
+        warm_up=settled(20, ema_decay(21)),
         formula="close / EMA(close, 21) - 1",
         source="TA-Lib EMA",
     ),
     _trend(
         "ema_50_ratio",
         unit=SHARE,
-        warm_up=after(49),
+        warm_up=settled(49, ema_decay(50)),
         formula="close / EMA(close, 50) - 1",
         source="TA-Lib EMA",
     ),
@@ -44,42 +58,42 @@ FEATURES = (
     _trend(
         "adx_14",
         unit=LEVEL,
-        warm_up=after(27),
+        warm_up=settled(27, rma_decay(14)),
         formula="RMA 14 of abs(+DI - -DI) / (+DI + -DI), which is 0 when still",
         source="Wilder 1978; TA-Lib RMA",
     ),
     _trend(
         "plus_di_14",
         unit=LEVEL,
-        warm_up=after(14),
+        warm_up=settled(14, rma_decay(14)),
         formula="+DI(14) of Wilder / 100; 0 when still",
         source="Wilder 1978; TA-Lib RMA",
     ),
     _trend(
         "minus_di_14",
         unit=LEVEL,
-        warm_up=after(14),
+        warm_up=settled(14, rma_decay(14)),
         formula="-DI(14) of Wilder / 100; 0 when still",
         source="Wilder 1978; TA-Lib RMA",
     ),
     _trend(
         "macd_line",
         unit=SHARE,
-        warm_up=after(33),
+        warm_up=settled(33, ema_decay(26)),
         formula="MACD(12, 26, 9) line / close",
         source="TA-Lib MACD",
     ),
     _trend(
         "macd_signal",
         unit=SHARE,
-        warm_up=after(33),
+        warm_up=settled(33, ema_decay(26)),
         formula="MACD(12, 26, 9) signal / close",
         source="TA-Lib MACD",
     ),
     _trend(
         "macd_histogram",
         unit=SHARE,
-        warm_up=after(33),
+        warm_up=settled(33, ema_decay(26)),
         formula="MACD(12, 26, 9) histogram / close",
         source="TA-Lib MACD",
     ),

@@ -8,7 +8,7 @@ import numpy as np
 from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array, log_return
 from trading.indicators.channels import bollinger, keltner_position, squeeze_release
-from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after
+from trading.indicators.feature import LEVEL, RATIO, SHARE, Family, Feature, after, rma_decay, settled
 from trading.indicators.percentile_rank import percentile_rank
 from trading.indicators.price_arrays import PriceArrays
 from trading.indicators.rolling import rolling_deviation, rolling_mean
@@ -22,7 +22,7 @@ FEATURES = (
     _volatility(
         "atr_14_share",
         unit=SHARE,
-        warm_up=after(14),
+        warm_up=settled(14, rma_decay(14)),
         formula="ATR(14) / close",
         source="Wilder 1978; TA-Lib ATR",
     ),
@@ -43,14 +43,14 @@ FEATURES = (
     _volatility(
         "keltner_position",
         unit="half channels",
-        warm_up=after(20),
+        warm_up=settled(20, rma_decay(20)),
         formula="(close - EMA(close, 20)) / (1.5 ATR(20)); 0 where ATR(20) is 0",
         source="Keltner 1960 as revised by Raschke; TA-Lib EMA, ATR",
     ),
     _volatility(
         "squeeze_ratio",
         unit=RATIO,
-        warm_up=after(20),
+        warm_up=settled(20, rma_decay(20)),
         formula="2 standard deviations(20) / (1.5 ATR(20)), below 1 when Bollinger lies inside Keltner; "
         "1 where ATR(20) is 0",
         source="Carter 2005; TA-Lib ATR",
@@ -58,7 +58,7 @@ FEATURES = (
     _volatility(
         "squeeze_lowest",
         unit=RATIO,
-        warm_up=after(29),
+        warm_up=settled(29, rma_decay(20)),
         formula="lowest squeeze_ratio of 10 candles, this one included",
         source="TA-Lib MIN",
     ),
@@ -66,7 +66,7 @@ FEATURES = (
         "squeeze_release",
         Family.PATTERN,
         RATIO,
-        after(29),
+        settled(29, rma_decay(20)),
         "squeeze_ratio - squeeze_lowest once it is 1 or more and was below within 10 candles, negative where the "
         "close lies below the middle band; 0 otherwise",
         "Carter 2005",

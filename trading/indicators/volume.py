@@ -5,9 +5,8 @@ from functools import partial
 import numpy as np
 
 from trading.compiled import compiled
-from trading.indicators import lazy_talib as talib
 from trading.indicators.arithmetic import ROUNDING, Array, Times, quotient
-from trading.indicators.feature import RATIO, SHARE, Family, Feature, GapRule, after
+from trading.indicators.feature import RATIO, SHARE, Family, Feature, GapRule, after, ema_decay, settled
 from trading.indicators.price_arrays import PriceArrays, candle_length
 from trading.indicators.rolling import rolling_mean, rolling_sum_score
 from trading.market import Timeframe
@@ -38,10 +37,10 @@ FEATURES = (
     _volume(
         "chaikin",
         unit="mean volumes",
-        warm_up=after(19),
+        warm_up=settled(9, ema_decay(10)),
         formula="Chaikin A/D oscillator(3, 10) / mean volume of 20; "
         "0 where none traded, and a candle without range adds 0",
-        source="Chaikin; TA-Lib EMA of the flows",
+        source="Chaikin; TA-Lib ADOSC, from the flows",
     ),
     _volume(
         "vwap_distance",
@@ -80,13 +79,24 @@ def vwap_distance(prices: PriceArrays) -> dict[str, Array]:
 
 
 def _chaikin_oscillator(prices: PriceArrays) -> Array:
-    """Return Chaikin's EMA(3) - EMA(10) of the accumulation line, from the flows alone.
+    """Return Chaikin's EMA(3) - EMA(10) of the accumulation line, from the flows alone, as TA-Lib's ADOSC seeds them.
 
-    The distance u from a line with steps x to its EMA follows u = (1 - a)(u + x), hence u = (1 - a)/a EMA(x):
-    4.5 EMA(x, 10) less 1 EMA(x, 3). The line itself grows without end and would take the digits with it.
+    The distance u from a line with steps x to its EMA follows u = decay (u + x) and is 0 in the first row, where
+    both averages begin on the line. The line itself grows without end and would take the digits with it.
     """
     flow = _accumulation(prices.high, prices.low, prices.close, prices.volume)
-    return np.asarray(4.5 * talib.EMA(flow, 10) - talib.EMA(flow, 3))
+    return _distance_of_averages(flow, ema_decay(3), ema_decay(10))
+
+
+@compiled
+def _distance_of_averages(steps: Array, fast_decay: float, slow_decay: float) -> Array:
+    distance = np.zeros(steps.size)
+    fast = slow = 0.0
+    for row in range(1, steps.size):
+        fast = fast_decay * (fast + steps[row])
+        slow = slow_decay * (slow + steps[row])
+        distance[row] = slow - fast
+    return distance
 
 
 @compiled

@@ -47,7 +47,7 @@ def test_on_recorded_minutes_with_gaps_too_every_row_before_a_cut_stays_what_it_
 
 def test_a_planted_look_ahead_is_caught_and_its_column_and_first_time_named() -> None:
     frame = candles(400, 51)
-    assert lookahead_columns(peeking, frame, [100, 300]) == {"rsi_14": START + timedelta(hours=98)}
+    assert lookahead_columns(peeking, frame, [200, 300]) == {"rsi_14": START + timedelta(hours=198)}
 
 
 def test_a_higher_candle_that_is_shown_before_it_closes_is_caught() -> None:

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
+import talib
 
 from tests.trading.indicators.candle_walks import H1, START, Array, candles, table
 from trading.indicators import FEATURE_NAMES, FEATURES, Feature, feature_table
@@ -66,16 +67,6 @@ def edges(frame: pl.DataFrame) -> Array:
     return np.array([features[feature.name][feature.warm_up_for(H1)] for feature in FEATURES])
 
 
-# With no other pair to compare with, these are constants.
-COMPARED = {"btc_correlation", "triangle_deviation", "triangle_edge"}
-
-
-@pytest.mark.parametrize("feature", FEATURES, ids=FEATURE_NAMES)
-def test_a_warm_up_ends_with_the_first_row_whose_window_is_full(feature: Feature) -> None:
-    """That row's window reaches back to the very first candle: change it and the row changes."""
-    assert (feature.name in reached()) is (feature.name not in COMPARED)
-
-
 # These remember all of history, ever less of it; what they read is what regimes read.
 REMEMBERING = {
     "adx_14", "plus_di_14", "minus_di_14", "rsi_14", "trix_15", "atr_14_share", "keltner_position", "chaikin",
@@ -84,6 +75,18 @@ REMEMBERING = {
 
 def remembers(name: str) -> bool:
     return name in REMEMBERING or name.startswith(("ema_", "macd_", "squeeze_", "regime_"))
+
+
+# With no other pair to compare with, these are constants.
+COMPARED = {"btc_correlation", "triangle_deviation", "triangle_edge"}
+
+
+@pytest.mark.parametrize(
+    "feature", [each for each in FEATURES if not remembers(each.name)], ids=lambda each: each.name
+)
+def test_a_warm_up_ends_with_the_first_row_whose_window_is_full(feature: Feature) -> None:
+    """That row's window reaches back to the very first candle: change it and the row changes."""
+    assert (feature.name in reached()) is (feature.name not in COMPARED)
 
 
 @cache
@@ -108,6 +111,37 @@ def leaking() -> frozenset[str]:
 )
 def test_no_window_reaches_further_back_than_its_warm_up(name: str) -> None:
     assert name not in leaking()
+
+
+@cache
+def start_shares() -> dict[str, float]:
+    """Return by how much of its spread another start of history moves each feature after its warm-up, at most."""
+    whole = candles(2400, 60)
+    standard, worst = feature_table(whole, H1), dict.fromkeys(FEATURE_NAMES, 0.0)
+    for start in range(100, 1900, 200):
+        alone = feature_table(whole[start:], H1)
+        for feature in FEATURES:
+            value, other = (
+                table[feature.name].to_numpy()[feature.warm_up_for(H1) + skipped :]
+                for table, skipped in ((alone, 0), (standard, start))
+            )
+            spread = float(np.std(other)) or 1.0
+            worst[feature.name] = max(worst[feature.name], float(np.abs(value - other).max()) / spread)
+    return worst
+
+
+@pytest.mark.parametrize("name", FEATURE_NAMES)
+def test_after_its_stated_warm_up_a_feature_is_what_a_longer_history_makes_it(name: str) -> None:
+    """Within a hundredth of its spread; the other tests name what they exempt, this one exempts nothing."""
+    assert start_shares()[name] < 0.01
+
+
+def test_chaikin_is_the_textbooks_from_its_first_row_on() -> None:
+    frame = candles(120, 61)
+    columns = [frame[name].to_numpy() for name in ("high", "low", "close", "volume")]
+    textbook = talib.ADOSC(*columns, 3, 10) / talib.SMA(columns[3], 20)
+    first = next(feature for feature in FEATURES if feature.name == "chaikin").warm_up_for(H1)
+    assert np.allclose(feature_table(frame, H1)["chaikin"][first:], textbook[first:], rtol=1e-9)
 
 
 @pytest.mark.parametrize("timeframe", [Timeframe.M15, Timeframe.M30, Timeframe.H4, Timeframe.D1])
