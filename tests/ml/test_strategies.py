@@ -149,7 +149,7 @@ def test_a_month_whose_features_were_never_computed_is_not_a_month_without_a_sig
 
 def test_the_notes_count_the_candles_with_an_unknown_feature(library: StrategyLibrary) -> None:
     assert (
-        "49 candles with an unknown feature"
+        "222 candles with an unknown feature"
         in library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None).notes[0]
     )
 
