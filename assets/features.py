@@ -71,9 +71,12 @@ def features(
     """Compute the indicators of every candle in the month from the candles before it; look-ahead is impossible."""
     wanted, reports = pair_months(context.partition_keys), {}
     versions = input_versions(context, context.partition_keys, sorted(costs.items()))
-    for key, pair, month in wanted:
+    for done, (key, pair, month) in enumerate(wanted, 1):
         table = month_features(candle_store, universe, costs, pair, month)
         feature_store.write(pair, month, table)
+        context.log.info(
+            f"{pair} {month:%Y-%m}: {table.height} rows of features; month {done} of {len(wanted)}"
+        )
         reports[key] = PartitionReport(versions[key], _metadata(table))
     pairs = ", ".join(sorted({str(pair) for _, pair, _ in wanted}))
     context.log.info(f"{pairs}: {len(FEATURE_NAMES)} features of {len(wanted)} pair-months stored")

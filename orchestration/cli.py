@@ -29,7 +29,9 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder with ohlcv/ and news/; simulated without.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One fold per pair, fewer frames and candles: about two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One fold per pair, fewer frames and candles: about two minutes.")
+    ] = False,
 ) -> None:
     """Run the whole graph once: candles to features, policies, scores and one explained paper order per pair."""
     from orchestration.commands.demo import run_demo

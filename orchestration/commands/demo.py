@@ -90,7 +90,7 @@ class JobRunner:
         self._defs, self._instance, self._out = definitions(load_settings()), instance, out
 
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
-        parts = len(pairs) * len(months)
+        parts = 2 * len(pairs) * len(months)  # candles and features
         with stage(
             self._out, f"Candles and features: {len(pairs)} pairs, {count(len(months), 'month')}", parts
         ):
