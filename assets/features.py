@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.check_scope import Stretch, run_stretches
 from assets.market import OHLCV
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
@@ -26,7 +27,7 @@ from trading.indicators import (
 )
 from trading.indicators.bias_checks import TOLERANCE, lookahead_columns, recursive_bias
 from trading.indicators.companions import STALE_AFTER
-from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start
 from trading.ports import TableStore
 
 SAMPLES_PER_PAIR = 8
@@ -132,23 +133,26 @@ def _metadata(table: pl.DataFrame) -> dict[str, Any]:
     "compares pairs may also be null where the other pair is not known, never anything else.",
 )
 def features_are_finite_after_warm_up(
-    universe: dg.ResourceParam[Universe], feature_store: dg.ResourceParam[TableStore]
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    found = {str(pair): _not_finite(feature_store, pair, universe.timeframe) for pair in universe.pairs}
+    found = {
+        str(each.pair): _not_finite(feature_store, each, universe.timeframe)
+        for each in run_stretches(context, universe, feature_store)
+    }
     wrong = {pair: counts for pair, counts in found.items() if counts}
     return dg.AssetCheckResult(passed=not wrong, metadata={"wrong_rows": dg.MetadataValue.json(wrong)})
 
 
-def _not_finite(store: TableStore, pair: Pair, timeframe: Timeframe) -> dict[str, int]:
+def _not_finite(store: TableStore, stretch: Stretch, timeframe: Timeframe) -> dict[str, int]:
     """Rows per feature that are null or not finite although its warm-up has passed."""
-    months = store.months(pair)
-    if not months:
-        return {}
-    table = store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
+    table = store.between(stretch.pair, *stretch.span)
+    earlier = store.tail(stretch.pair, stretch.span[0], lookback(timeframe)).height
     counts = {
         feature.name: int(
             (
-                ~table[feature.name][feature.warm_up_for(timeframe) :]
+                ~table[feature.name][max(0, feature.warm_up_for(timeframe) - earlier) :]
                 .is_finite()
                 .fill_null(feature.needs_companions)
             ).sum()
@@ -160,26 +164,28 @@ def _not_finite(store: TableStore, pair: Pair, timeframe: Timeframe) -> dict[str
 
 @dg.asset_check(
     asset=features,
+    blocking=True,  # what learned from the future is worth nothing
     description="Recomputed on history that is cut off somewhere, every row before the cut stays what is stored.",
 )
 def features_see_no_future(
+    context: dg.AssetCheckExecutionContext,
     universe: dg.ResourceParam[Universe],
     costs: dg.ResourceParam[Mapping[Pair, Costs]],
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    """Check a sample of cuts spread over the newest month of each pair; the verdict is by column."""
+    """Check a sample of cuts spread over the run's newest month of each pair; the verdict is by column."""
     moved: dict[str, dict[str, str]] = {}
     cuts_checked = 0
-    for pair in universe.pairs:
-        for month in feature_store.months(pair)[-1:]:
-            stored = feature_store.read(pair, month)
-            candles = _candles_with_history(candle_store, pair, month, lookback(universe.timeframe))
-            cuts = _evenly_spaced(candles.height - stored.height + 1, candles.height)
-            compute = partial(_recompute, candle_store, universe, costs, pair)
-            cuts_checked += len(cuts)
-            if found := lookahead_columns(compute, candles, cuts, stored):
-                moved[str(pair)] = {name: f"{time:%Y-%m-%d %H:%M}" for name, time in found.items()}
+    for each in run_stretches(context, universe, feature_store):
+        pair, month = each.pair, each.last
+        stored = feature_store.read(pair, month)
+        candles = _candles_with_history(candle_store, pair, month, lookback(universe.timeframe))
+        cuts = _evenly_spaced(candles.height - stored.height + 1, candles.height)
+        compute = partial(_recompute, candle_store, universe, costs, pair)
+        cuts_checked += len(cuts)
+        if found := lookahead_columns(compute, candles, cuts, stored):
+            moved[str(pair)] = {name: f"{time:%Y-%m-%d %H:%M}" for name, time in found.items()}
     return dg.AssetCheckResult(
         passed=not moved,
         metadata={
@@ -195,24 +201,24 @@ def features_see_no_future(
     description="With no more than the stated look-back before it, a row is what all of history makes it.",
 )
 def features_forget_their_start(
+    context: dg.AssetCheckExecutionContext,
     universe: dg.ResourceParam[Universe],
     costs: dg.ResourceParam[Mapping[Pair, Costs]],
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
-    """Check a sample of starts within the newest months of each pair; the verdict is by column."""
+    """Check a sample of starts within the run's newest month of each pair; the verdict is by column."""
     reach = lookback(universe.timeframe)
     worst: dict[str, dict[str, float]] = {}
     starts_checked = 0
-    for pair in universe.pairs:
-        for month in feature_store.months(pair)[-1:]:
-            candles = _candles_with_history(candle_store, pair, month, 2 * reach)
-            starts = _evenly_spaced(1, candles.height - reach - 1)
-            compute = partial(_recompute, candle_store, universe, costs, pair)
-            starts_checked += len(starts)
-            bias = recursive_bias(compute, candles, starts, reach)
-            if found := {name: value for name, value in bias.items() if value > TOLERANCE}:
-                worst[str(pair)] = found
+    for each in run_stretches(context, universe, feature_store):
+        pair, candles = each.pair, _candles_with_history(candle_store, each.pair, each.last, 2 * reach)
+        starts = _evenly_spaced(1, candles.height - reach - 1)
+        compute = partial(_recompute, candle_store, universe, costs, pair)
+        starts_checked += len(starts)
+        bias = recursive_bias(compute, candles, starts, reach)
+        if found := {name: value for name, value in bias.items() if value > TOLERANCE}:
+            worst[str(pair)] = found
     return dg.AssetCheckResult(
         passed=not worst,
         metadata={

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.check_scope import run_stretches
 from assets.metadata_plots import price_plot
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
@@ -156,14 +157,17 @@ def _gap_record(gap: Gap) -> dg.TableRecord:
 
 @dg.asset_check(
     asset=OHLCV,
+    blocking=True,  # everything behind it is computed from these numbers
     description="High is highest, low is lowest, prices positive, opens on the grid, no duplicate.",
 )
 def candles_keep_their_invariants(
-    universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    candle_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
     broken = {
-        str(pair): violations(_stored_candles(candle_store, pair), universe.timeframe).height
-        for pair in universe.pairs
+        str(each.pair): violations(candle_store.between(each.pair, *each.span), universe.timeframe).height
+        for each in run_stretches(context, universe, candle_store)
     }
     return dg.AssetCheckResult(
         passed=not any(broken.values()), metadata={"broken": dg.MetadataValue.json(broken)}
@@ -174,12 +178,14 @@ def candles_keep_their_invariants(
     asset=OHLCV, description="Every candle that the grid expects is there or lies in a classified gap."
 )
 def gaps_are_classified(
-    universe: dg.ResourceParam[Universe], candle_store: dg.ResourceParam[TableStore]
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    candle_store: dg.ResourceParam[TableStore],
 ) -> dg.AssetCheckResult:
     """Count the grid independently, so that a gap finder that overlooks a gap is caught."""
     unexplained, kinds = {}, {}
-    for pair in universe.pairs:
-        candles = _stored_candles(candle_store, pair)
+    for each in run_stretches(context, universe, candle_store):
+        pair, candles = each.pair, candle_store.between(each.pair, *each.span)
         found = gaps(candles, universe.timeframe, universe.origin)
         unexplained[str(pair)] = (
             _expected_candles(candles) - candles.height - sum(gap.candles for gap in found)
@@ -194,14 +200,6 @@ def gaps_are_classified(
             "gaps_by_kind": dg.MetadataValue.json(kinds),
         },
     )
-
-
-def _stored_candles(store: TableStore, pair: Pair) -> pl.DataFrame:
-    """Every stored candle of the pair; empty when none is stored yet."""
-    months = store.months(pair)
-    if not months:
-        return CANDLE_SCHEMA.to_frame()
-    return store.between(pair, month_start(months[0]), month_start(next_month(months[-1])))
 
 
 def _expected_candles(candles: pl.DataFrame) -> int:

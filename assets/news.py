@@ -116,17 +116,15 @@ def news_sentiment(
 ) -> Iterator[Any]:
     """Score each article's tone towards each asset it names, with the model that judged it and what that cost."""
     start, end = days(context.partition_keys)
-    assets = sorted(
-        {asset for pair in universe.pairs for asset in (pair.base, pair.quote)} - {universe.quote}
-    )
-    known = _read_tones(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
+    assets = scored_assets(universe)
+    known = read_tones(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
     unread = news_store.articles(start, end).join(known, on="article_id", how="anti")
     new = score_articles(unread, assets, sentiment_model)
     news_store.put_sentiment(new)
     context.log.info(
         f"{new.height} article tones judged by {sentiment_model.name}, {known.height} were known"
     )
-    rows = _read_tones(news_store, assets, start, end)
+    rows = read_tones(news_store, assets, start, end)
     versions = input_versions(context, context.partition_keys, sentiment_model.name, assets)
     yield from partition_events(
         context,
@@ -150,5 +148,10 @@ def _tone_metadata(rows: pl.DataFrame, new: pl.DataFrame, model: SentimentModel)
     }
 
 
-def _read_tones(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
+def scored_assets(universe: Universe) -> list[str]:
+    """Return the assets whose tone counts: all that are traded but the one that results are counted in."""
+    return sorted({asset for pair in universe.pairs for asset in (pair.base, pair.quote)} - {universe.quote})
+
+
+def read_tones(store: NewsStore, assets: list[str], start: datetime, end: datetime) -> pl.DataFrame:
     return pl.concat([store.sentiment(asset, start, end) for asset in assets])

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 from dagster._core.errors import DagsterPipesExecutionError
 
+from assets.check_scope import broken, run_partitions, verdict
 from assets.features import features
 from assets.market import OHLCV
 from assets.metadata_plots import line_plot
@@ -212,20 +213,16 @@ def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
     asset=policy_evaluation, description="Numbers are possible and no test candle was learned from."
 )
 def evaluations_are_sane(
-    universe: dg.ResourceParam[Universe], policies: dg.ResourceParam[PolicyRegistry]
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    policies: dg.ResourceParam[PolicyRegistry],
 ) -> dg.AssetCheckResult:
-    wrong = {
-        str(pair): faults
-        for pair in universe.pairs
-        if (
-            faults := [
-                fault
-                for each in EvaluationFiles(policies).newest_run(pair)
-                for fault in _faults(each, policies, pair)
-            ]
-        )
-    }
-    return dg.AssetCheckResult(passed=not wrong, metadata={"faults": dg.MetadataValue.json(wrong)})
+    files, keys = EvaluationFiles(policies), run_partitions(context)
+    if keys is None:
+        folds = [(pair, fold) for pair in universe.pairs for fold in files.newest_run(pair)]
+    else:
+        folds = [(pair, files.read(pair, month)) for _, pair, month in pair_months(keys)]
+    return verdict({f"{pair} {fold.test_month:%Y-%m}": _faults(fold, policies, pair) for pair, fold in folds})
 
 
 def _faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> list[str]:
@@ -239,7 +236,7 @@ def _faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> lis
         "lost more than everything": not policy.total_return > -1,
         "traded without fees": policy.trades > 0 and not policy.fees > 0,
     }
-    return [f"{evaluation.test_month:%Y-%m}: {fault}" for fault, holds in rules.items() if holds]
+    return broken(rules)
 
 
 @dg.asset(

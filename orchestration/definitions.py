@@ -4,7 +4,19 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets import backtests, decisions, features, market, news, performance, policies, portfolio
+from assets import (
+    backtests,
+    decisions,
+    features,
+    learning_checks,
+    market,
+    news,
+    news_checks,
+    performance,
+    policies,
+    portfolio,
+    trading_checks,
+)
 from assets.market import ohlcv_from
 from assets.partitions import Span, within
 from orchestration.dataset_span import dataset_span
@@ -17,6 +29,7 @@ from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
+CHECK_MODULES = [*MODULES, news_checks, learning_checks, trading_checks]
 
 
 def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
@@ -24,7 +37,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
     span = span or dataset_span(settings, home_folder(), datetime.now(UTC).date())
     graph = dg.Definitions(
         assets=[ohlcv_from(settings.market.pool), *dg.load_assets_from_modules(MODULES)],
-        asset_checks=dg.load_asset_checks_from_modules(MODULES),
+        asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=[decision_sensor],

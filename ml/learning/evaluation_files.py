@@ -27,11 +27,14 @@ class EvaluationFiles:
 
     def read(self, pair: Pair, month: date) -> Evaluation:
         """Read the evaluation of the fold's current policy. NotStored until `policy_evaluation` is materialised."""
-        policy = self._policies.bundle(pair, month)
-        path = self._policies.folder(pair, month) / f"evaluation-{policy.policy_id}.json"
+        return self.of_policy(pair, month, self._policies.bundle(pair, month).policy_id)
+
+    def of_policy(self, pair: Pair, month: date, policy_id: str) -> Evaluation:
+        """Read the evaluation of any policy of the fold. NotStored without one."""
+        path = self._policies.folder(pair, month) / f"evaluation-{policy_id}.json"
         if not path.exists():
             raise NotStored(
-                f"policy {policy.policy_id} of {pair} {month:%Y-%m} is not evaluated: materialise policy_evaluation"
+                f"policy {policy_id} of {pair} {month:%Y-%m} is not evaluated: materialise policy_evaluation"
             )
         with _refusing_damage(path):
             return Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))

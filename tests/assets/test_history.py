@@ -50,7 +50,7 @@ class Harness:
         }
 
     def run(
-        self, *assets: Any, first: str = "2024-01-01", last: str = "2024-03-01"
+        self, *assets: Any, first: str = "2024-01-01", last: str = "2024-03-01", raise_on_error: bool = True
     ) -> dg.ExecuteInProcessResult:
         """One single-run backfill over the months of the pair."""
         with dg.DagsterInstance.ephemeral() as instance:
@@ -59,7 +59,27 @@ class Harness:
                 "dagster/asset_partition_range_start": f"{first}|{PAIR.key}",
                 "dagster/asset_partition_range_end": f"{last}|{PAIR.key}",
             }
-            return dg.materialize(list(assets), instance=instance, tags=span, resources=self.resources)
+            return dg.materialize(
+                list(assets),
+                instance=instance,
+                tags=span,
+                resources=self.resources,
+                raise_on_error=raise_on_error,
+            )
+
+    def check(self, check: Any) -> dg.AssetCheckEvaluation:
+        """Run one check alone, as the button in the UI does: over everything that is stored."""
+        [key] = check.check_keys
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize(
+                [ohlcv, features, check],
+                instance=instance,
+                selection=dg.AssetSelection.checks(key),
+                resources=self.resources,
+                raise_on_error=False,
+            )
+        [evaluation] = result.get_asset_check_evaluations()
+        return evaluation
 
 
 def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -161,7 +181,7 @@ def test_a_candle_that_vanished_from_the_store_without_a_gap_being_found_fails_t
     harness = Harness()
     january = MARKET.candles(PAIR, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
     harness.candles.write(PAIR, date(2024, 1, 1), january.filter(pl.col("open_time").dt.day() != 9))
-    result: Any = gaps_are_classified(universe=UNIVERSE, candle_store=harness.candles)
+    result = harness.check(gaps_are_classified)
     assert not result.passed
     assert result.metadata["unexplained"].value == {str(PAIR): 24}
 
@@ -173,7 +193,7 @@ def test_a_planted_look_ahead_is_caught_and_its_column_named(monkeypatch: pytest
         return honest.with_columns(rsi_14=pl.col("rsi_14").rolling_mean(5, center=True, min_samples=1))
 
     monkeypatch.setattr(assets.features, "feature_table", peeking)
-    result = Harness().run(ohlcv, features, features_see_no_future)
+    result = Harness().run(ohlcv, features, features_see_no_future, raise_on_error=False)
     [evaluation] = result.get_asset_check_evaluations()
     assert not evaluation.passed
     moved = evaluation.metadata["columns_that_moved"].value
@@ -206,10 +226,54 @@ def test_rows_that_no_candles_give_any_more_are_caught_and_their_columns_named()
     newest = harness.features.months(PAIR)[-1]
     table = harness.features.read(PAIR, newest)
     harness.features.write(PAIR, newest, table.with_columns(obv_z=pl.col("obv_z") + 1e-6))
-    result: Any = features_see_no_future(
-        universe=UNIVERSE, costs=COSTS, candle_store=harness.candles, feature_store=harness.features
-    )
+    result = harness.check(features_see_no_future)
     assert set(result.metadata["columns_that_moved"].value[str(PAIR)]) == {"obv_z"}
+
+
+class DamagingTable(MemoryTable):
+    """A store that turns one high upside down as it writes January."""
+
+    def write(self, pair: Pair, month: date, table: pl.DataFrame) -> None:
+        if month.month == 1:
+            first = pl.int_range(pl.len()) == 5
+            table = table.with_columns(high=pl.when(first).then(pl.col("low") * 0.9).otherwise("high"))
+        super().write(pair, month, table)
+
+
+def test_candles_that_break_their_invariants_go_no_further_than_their_check() -> None:
+    harness = Harness()
+    harness.candles = harness.resources["candle_store"] = DamagingTable(CANDLE_SCHEMA)
+    result = harness.run(
+        ohlcv, candles_keep_their_invariants, features, last="2024-01-01", raise_on_error=False
+    )
+    assert not result.success
+    assert verdicts(result) == {"candles_keep_their_invariants": False}
+    assert harness.features.months(PAIR) == []
+
+
+def test_a_run_checks_its_own_months_and_a_check_alone_all_that_is_stored() -> None:
+    harness = Harness()
+    harness.candles = harness.resources["candle_store"] = DamagingTable(CANDLE_SCHEMA)
+    harness.run(ohlcv, last="2024-01-01")
+    february = harness.run(ohlcv, candles_keep_their_invariants, first="2024-02-01", last="2024-02-01")
+    assert verdicts(february) == {"candles_keep_their_invariants": True}
+    assert not harness.check(candles_keep_their_invariants).passed
+
+
+def test_a_look_ahead_stops_what_would_learn_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def peeking(candles: pl.DataFrame, timeframe: Timeframe, companions: Companions) -> pl.DataFrame:
+        honest = feature_table(candles, timeframe, companions)
+        return honest.with_columns(rsi_14=pl.col("rsi_14").rolling_mean(5, center=True, min_samples=1))
+
+    @dg.asset(deps=[features], partitions_def=PAIR_MONTHS, backfill_policy=dg.BackfillPolicy.multi_run(12))
+    def learner() -> None:
+        raise AssertionError("learned from the future")
+
+    monkeypatch.setattr(assets.features, "feature_table", peeking)
+    result = Harness().run(ohlcv, features, features_see_no_future, learner, raise_on_error=False)
+    assert [step.step_key for step in result.all_events if step.is_step_failure] == [
+        "features_features_see_no_future"
+    ]
 
 
 def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
@@ -219,7 +283,7 @@ def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
     table = harness.features.read(PAIR, newest)
     hole = table.with_columns(adx_14=pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise("adx_14"))
     harness.features.write(PAIR, newest, hole)
-    result: Any = features_are_finite_after_warm_up(universe=UNIVERSE, feature_store=harness.features)
+    result = harness.check(features_are_finite_after_warm_up)
     assert not result.passed
     assert result.metadata["wrong_rows"].value == {str(PAIR): {"adx_14": 1}}
 

@@ -1,5 +1,6 @@
 """One small fold through Dagster: trained in its own process, tested, judged, scored; then known again."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,16 @@ import polars as pl
 import pytest
 
 from assets.features import features
+from assets.learning_checks import (
+    champions_can_trade,
+    policies_are_what_their_manifest_says,
+    scores_are_possible,
+)
 from assets.market import ohlcv_from
+from assets.partitions import PAIR_MONTHS
 from assets.performance import model_performance
 from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
+from ml.learning.policy import WEIGHTS
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
@@ -187,3 +195,71 @@ def test_a_training_process_that_dies_leaves_no_policy_and_says_what_to_do(
         harness.run(ppo_policy, key="2024-04-01|BTC-USDT")
     with pytest.raises(NotStored):
         harness.policies.bundle(PAIR, date(2024, 4, 1))
+
+
+def test_weights_that_are_not_those_of_their_manifest_are_neither_tested_nor_promoted(
+    harness: Harness, tmp_path: Path
+) -> None:
+    """The bundle is damaged in a copy of the registry, after the training and before the evaluation."""
+    copy = PolicyRegistry(tmp_path / "policies", harness.promotions)
+    shutil.copytree(harness.policies.folder_of_pair(PAIR).parent, tmp_path / "policies")
+    [weights] = [path for path in (tmp_path / "policies").rglob("*") if path.name == WEIGHTS]
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    evaluated: list[str] = []
+
+    @dg.asset(deps=[ppo_policy], partitions_def=PAIR_MONTHS)
+    def evaluation(context: dg.AssetExecutionContext) -> None:
+        evaluated.append(context.partition_key)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("pair", [PAIR.key])
+        [check] = policies_are_what_their_manifest_says.check_keys
+        result = dg.materialize(
+            [ppo_policy, policies_are_what_their_manifest_says, evaluation],
+            instance=instance,
+            selection=dg.AssetSelection.checks(check) | dg.AssetSelection.assets("evaluation"),
+            partition_key=FOLD,
+            resources=harness.resources | {"policies": copy},
+            raise_on_error=False,
+        )
+    [found] = result.get_asset_check_evaluations()
+    assert not found.passed
+    assert list(found.metadata["faults"].value) == ["BTC/USDT 2024-05"]
+    assert evaluated == []
+
+
+def checked(harness: Harness, check: Any, asset: Any) -> dg.AssetCheckEvaluation:
+    """Run a check alone, over everything that is stored."""
+    [name] = check.check_keys
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("pair", [PAIR.key])
+        result = dg.materialize(
+            [asset, check],
+            instance=instance,
+            selection=dg.AssetSelection.checks(name),
+            resources=harness.resources,
+            raise_on_error=False,
+        )
+    [found] = result.get_asset_check_evaluations()
+    return found
+
+
+def test_the_bundle_that_was_trained_is_what_its_manifest_says(harness: Harness) -> None:
+    assert checked(harness, policies_are_what_their_manifest_says, ppo_policy).passed
+
+
+def test_a_champion_whose_bundle_is_lost_fails_its_check(harness: Harness) -> None:
+    assert checked(harness, champions_can_trade, champion_policy).passed
+    harness.promotions.record(PAIR, "gone", promoted=True, evidence={}, at=datetime(2024, 6, 1, tzinfo=UTC))
+    found = checked(harness, champions_can_trade, champion_policy)
+    assert not found.passed
+    assert "no bundle of policy gone" in str(found.metadata["faults"].value)
+
+
+def test_a_score_with_more_votes_than_candles_fails_its_check(harness: Harness) -> None:
+    harness.run(model_performance, span=("2024-05-01", "2024-05-01"))
+    assert checked(harness, scores_are_possible, model_performance).passed
+    harness.performance._days[date(2024, 5, 1)][0]["votes"] = 99
+    found = checked(harness, scores_are_possible, model_performance)
+    assert not found.passed
+    assert "more votes than candles" in str(found.metadata["faults"].value)

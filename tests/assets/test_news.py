@@ -10,6 +10,11 @@ import polars as pl
 import pytest
 
 from assets.news import news_articles, news_embeddings, news_sentiment
+from assets.news_checks import (
+    articles_are_known_after_they_were_published,
+    every_article_has_a_vector,
+    tones_belong_to_their_articles,
+)
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment
 from tests.doubles.stores import MemoryNews
@@ -121,3 +126,60 @@ def test_a_source_that_cannot_be_read_fails_the_run_instead_of_storing_no_news()
 def test_a_news_file_that_was_refused_is_named_in_the_metadata() -> None:
     [event, *_] = Harness().run(news_articles).asset_materializations_for_node("news_articles")
     assert event.metadata["refused_files"].value == ["old.parquet is damaged"]
+
+
+def checks(harness: Harness) -> dict[str, bool]:
+    """Run the checks alone, over everything that is stored."""
+    every = [
+        articles_are_known_after_they_were_published,
+        every_article_has_a_vector,
+        tones_belong_to_their_articles,
+    ]
+    result = dg.materialize(
+        [news_articles, news_embeddings, news_sentiment, *every],
+        selection=dg.AssetSelection.checks(*(key for check in every for key in check.check_keys)),
+        resources=harness.resources,
+        raise_on_error=False,
+    )
+    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture
+def stored() -> Harness:
+    harness = Harness()
+    harness.run(news_articles, news_embeddings, news_sentiment)
+    assert set(checks(harness).values()) == {True}
+    return harness
+
+
+def failed(harness: Harness) -> set[str]:
+    return {name for name, passed in checks(harness).items() if not passed}
+
+
+def test_an_article_that_is_known_before_it_was_published_fails_its_check(stored: Harness) -> None:
+    stored.store._articles = stored.store._articles.with_columns(
+        known_at=pl.col("published_at").dt.offset_by("-1h")
+    )
+    assert "articles_are_known_after_they_were_published" in failed(stored)
+
+
+def test_an_article_without_a_vector_fails_its_check(stored: Harness) -> None:
+    stored.store._vectors["counting"].pop("a")
+    assert failed(stored) == {"every_article_has_a_vector"}
+
+
+def test_a_tone_of_an_article_that_is_gone_fails_its_check(stored: Harness) -> None:
+    stored.store._articles = stored.store._articles.filter(pl.col("article_id") != "a")
+    assert failed(stored) == {"tones_belong_to_their_articles"}
+
+
+def test_a_tone_beyond_its_range_fails_its_check(stored: Harness) -> None:
+    stored.store._sentiment = stored.store._sentiment.with_columns(score=pl.lit(1.5))
+    assert failed(stored) == {"tones_belong_to_their_articles"}
+
+
+def test_a_run_of_one_day_does_not_fail_for_the_damage_of_another(stored: Harness) -> None:
+    stored.store._vectors["counting"].pop("b")  # known on the second of May
+    assert failed(stored) == {"every_article_has_a_vector"}
+    result = stored.run(news_articles, news_embeddings, every_article_has_a_vector, last="2024-05-01")
+    assert [each.passed for each in result.get_asset_check_evaluations()] == [True]

@@ -37,6 +37,21 @@ CHECKS = {
     ("features", "features_forget_their_start"),
     ("policy_evaluation", "evaluations_are_sane"),
     ("backtest_report", "backtests_add_up"),
+    ("ohlcv", "newest_candles_are_fresh"),
+    ("news_articles", "articles_are_known_after_they_were_published"),
+    ("news_embeddings", "every_article_has_a_vector"),
+    ("news_sentiment", "tones_belong_to_their_articles"),
+    ("ppo_policy", "policies_are_what_their_manifest_says"),
+    ("champion_policy", "champions_can_trade"),
+    ("model_performance", "scores_are_possible"),
+    ("decision", "decisions_explain_their_orders"),
+    ("portfolio_snapshots", "snapshots_add_up"),
+}
+BLOCKING = {
+    "candles_keep_their_invariants",
+    "features_see_no_future",
+    "policies_are_what_their_manifest_says",
+    "articles_are_known_after_they_were_published",
 }
 
 
@@ -55,6 +70,11 @@ def test_the_assets_their_partitions_and_their_arrows_are_these() -> None:
 def test_the_checks_are_these() -> None:
     keys = defs.resolve_asset_graph().asset_check_keys
     assert {(key.asset_key.to_user_string(), key.name) for key in keys} == CHECKS
+
+
+def test_what_must_not_go_on_is_blocked() -> None:
+    graph = defs.resolve_asset_graph()
+    assert {key.name for key in graph.asset_check_keys if graph.get(key).blocking} == BLOCKING
 
 
 def test_every_asset_has_a_group_an_owner_a_kind_a_description_and_a_code_version() -> None:
