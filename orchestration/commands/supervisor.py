@@ -27,6 +27,7 @@ from orchestration.postgres.embedded import EmbeddedPostgres
 GRACE = 10.0  # seconds for servers to end by themselves; runs in progress are closed in that time
 TICK = 0.1  # seconds between two looks
 PR_SET_PDEATHSIG = 1  # Linux, <sys/prctl.h>
+WAITING = ("dagster code-server", "dagster api grpc", "multiprocessing.resource_tracker")
 MAX_QUOTED = 300  # characters of a server's own last words
 
 
@@ -167,11 +168,14 @@ def _accepts(address: str | tuple[str, int] | None) -> bool:
 
 
 def end_group(group: int) -> None:
-    """End every other process of the group: ask, then kill what has not ended by itself."""
+    """End every other process of the group: ask, then kill what has not ended by itself.
+
+    Runs and servers with work to finish get time for it. What only waits for others is killed once it waits alone.
+    """
     asked: set[psutil.Process] = set()
     deadline = time.monotonic() + GRACE
     while members := list(_members(group)):
-        late = time.monotonic() > deadline
+        late = time.monotonic() > deadline or all(map(_only_waits, members))
         for process in members:
             if late or process not in asked:
                 asked.add(process)
@@ -187,6 +191,14 @@ def _members(group: int) -> Iterator[psutil.Process]:
                 process = psutil.Process(process_id)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     yield process
+
+
+def _only_waits(process: psutil.Process) -> bool:
+    """Return whether this is a code server, which never ends by a signal (Dagster 1.13), or its resource tracker."""
+    with suppress(psutil.Error):
+        words = " ".join(process.cmdline())
+        return any(name in words for name in WAITING)
+    return True
 
 
 def _tell(message: str) -> None:

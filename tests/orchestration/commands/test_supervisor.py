@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestration.commands.supervisor import Plan, Server
+from orchestration.commands.supervisor import GRACE, Plan, Server
 from orchestration.postgres.embedded import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[3]
@@ -141,6 +141,20 @@ def test_postgresql_runs_until_the_servers_have_ended_and_no_longer() -> None:
     assert process.wait() == 0
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     held.__exit__(None, None, None)
+
+
+def test_what_ignores_the_request_to_end_is_killed_at_once_when_it_only_waited_for_others(
+    tmp_path: Path,
+) -> None:
+    stubborn = (
+        "# dagster api grpc\nimport signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.pause()"
+    )
+    with supervisor(plan(tmp_path, SLEEPER, stubborn)) as process:
+        wait_for_members(process.pid, 3)
+        assert process.stdin
+        process.stdin.close()
+        process.wait(timeout=GRACE / 2)
+        assert members(process.pid) == []
 
 
 def test_a_supervisor_that_is_asked_to_end_ends_its_servers(tmp_path: Path) -> None:
