@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -78,8 +79,15 @@ class DemoHome:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **more: str) -> "Started":
+        return self._start([*COMMAND, *arguments], more)
+
+    def start_python(self, code: str) -> "Started":
+        """Run code as `python` does, and go on meanwhile."""
+        return self._start([sys.executable, "-c", _program(code)], {})
+
+    def _start(self, command: list[str], more: Mapping[str, str]) -> "Started":
         process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            command,
             env=self.environment(**more),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -99,9 +107,8 @@ class DemoHome:
 
     def python(self, code: str) -> Any:
         """Run code inside the system (PostgreSQL up, `services` and `instance` at hand); return the last JSON line."""
-        program = PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
         done = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", _program(code)],
             env=self.environment(),
             capture_output=True,
             text=True,
@@ -114,6 +121,17 @@ class DemoHome:
     def processes(self) -> list[psutil.Process]:
         """Whatever still runs with this home in its command line or environment."""
         return [process for process in psutil.process_iter() if _concerns(process, str(self.folder))]
+
+
+def _program(code: str) -> str:
+    return PROLOGUE + "\n".join(f"    {line}" for line in code.strip().splitlines())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 PROLOGUE = """

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.demo_home import DemoHome, demo_home, receipts
+from tests.end_to_end.demo_home import DemoHome, demo_home, free_port, receipts
 from tests.services import needs
 
 pytestmark = pytest.mark.xdist_group("interruptions")
@@ -77,7 +77,7 @@ def _unfinished_runs(home: DemoHome) -> list[str]:
 
 
 def test_dev_serves_the_ui_and_leaves_nothing_behind(home: DemoHome) -> None:
-    port = _free_port()
+    port = free_port()
     served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     served.wait_for(f"open http://127.0.0.1:{port}")
     _wait_until_it_answers(port)
@@ -89,7 +89,7 @@ def test_dev_serves_the_ui_and_leaves_nothing_behind(home: DemoHome) -> None:
 @pytest.mark.service
 def test_a_browser_shows_the_asset_graph(home: DemoHome, tmp_path: Path) -> None:
     chromium = needs("chromium")
-    port = _free_port()
+    port = free_port()
     served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
     _wait_until_it_answers(port)
     groups = ("market", "features", "news", "learning", "trading")
@@ -112,13 +112,6 @@ def _page(chromium: str, address: str, profile: Path) -> str:
 LOOKS = 5
 BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
            "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=30000")  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_it_answers(port: int) -> None:

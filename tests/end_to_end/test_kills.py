@@ -1,0 +1,120 @@
+"""kill -9 of everything that runs, in one home: nothing stays behind and the next run works without manual cleaning."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.end_to_end.demo_home import DemoHome, Started, demo_home, free_port
+
+pytestmark = pytest.mark.xdist_group("kills")
+LIMIT = 30.0  # seconds from a kill to the work of the next run
+ENDLESS = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "100000000"}
+FOLDS = ["2024-05-01|BTC-USDT", "2024-06-01|BTC-USDT"]
+
+JOBS = """
+import os, time
+from datetime import date
+import dagster as dg
+from rich.console import Console
+from trading.market import Pair
+from orchestration.commands.demo import JobRunner
+runner = JobRunner(instance, Console(stderr=True))
+"""
+HISTORY = "runner.history(services.settings.market.pairs, [date(2024, month, 1) for month in (3, 4, 5, 6)])"
+DECISION_THAT_WAITS = """
+class NeverAnswers:
+    def __getattr__(self, name):
+        print("holds its place", flush=True)
+        time.sleep(600)
+job = runner._defs.resolve_job_def("decide")
+job.execute_in_process(instance=instance, partition_key="BTC-USDT", tags={"marketloom/pid": str(os.getpid())},
+    resources={"input_reader": NeverAnswers()})
+"""
+EVERYTHING = """
+began = time.monotonic()
+small = {"ops": {"ppo_policy": {"config": {"total_timesteps": 4096}}}}
+runner._run("learning", key="2024-05-01|BTC-USDT", config=small)
+runner._run("decide", key="BTC-USDT")
+unfinished = [run.job_name for run in instance.get_runs() if not run.is_finished]
+print(json.dumps([time.monotonic() - began, unfinished]))
+"""
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[DemoHome]:
+    with demo_home() as made:
+        made.python(JOBS + HISTORY + "\nprint(0)")
+        yield made
+
+
+def wait_for(fact: Callable[[], Any], limit: float = 120.0) -> Any:
+    """Return the fact once it is true."""
+    deadline = time.monotonic() + limit
+    while not (found := fact()):
+        assert time.monotonic() < deadline, f"not within {limit:.0f} s"
+        time.sleep(0.05)
+    return found
+
+
+def processes(home: DemoHome, words: str) -> list[psutil.Process]:
+    return [each for each in home.processes() if words in " ".join(each.cmdline())]
+
+
+def serve(home: DemoHome) -> tuple[Started, str]:
+    port = free_port()
+    served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port), **ENDLESS)
+    served.wait_for("open http")
+    return served, f"http://127.0.0.1:{port}/graphql"
+
+
+def train_in_a_back_fill(address: str) -> None:
+    import httpx
+
+    query = """mutation Train($parameters: LaunchBackfillParams!) {
+        launchPartitionBackfill(backfillParams: $parameters) { __typename } }"""
+    parameters = {"assetSelection": [{"path": ["ppo_policy"]}], "partitionNames": FOLDS}
+    body = {"query": query, "variables": {"parameters": parameters}}
+    answer = httpx.post(address, json=body, timeout=60).json()
+    assert answer["data"]["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", answer
+
+
+def kill_a_run_of_the_back_fill(home: DemoHome) -> None:
+    """Its training dies with it, and the daemon gives its place to the next run of the back-fill."""
+    [training] = wait_for(lambda: processes(home, "-m ml.learning.train_process"))
+    training.parent().kill()
+    began = time.monotonic()
+    training.wait(timeout=LIMIT)
+    wait_for(lambda: processes(home, "-m ml.learning.train_process"), LIMIT - (time.monotonic() - began))
+
+
+def test_after_every_kill_the_next_run_works(home: DemoHome) -> None:
+    decision = home.start_python(JOBS + DECISION_THAT_WAITS)
+    served, address = serve(home)
+    decision.wait_for("holds its place")
+    decision.process.kill()
+    train_in_a_back_fill(address)
+    kill_a_run_of_the_back_fill(home)
+
+    [daemon] = processes(home, "-m dagster._daemon")
+    daemon.kill()
+    ended = served.end()
+    assert ended.code == 1
+    assert "error: the daemon was ended by SIGKILL: everything was stopped" in ended.text
+    assert "Traceback" not in ended.text
+    assert home.processes() == []
+
+    served, address = serve(home)
+    train_in_a_back_fill(address)
+    wait_for(lambda: processes(home, "-m ml.learning.train_process"))
+    served.process.send_signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    seconds, unfinished = home.python(JOBS + EVERYTHING)
+    assert seconds < LIMIT
+    assert unfinished == [] or set(unfinished) == {
+        "__ASSET_JOB"
+    }  # one that was never started is the daemon's
+    wait_for(lambda: not home.processes(), LIMIT - (time.monotonic() - killed_at))
