@@ -12,6 +12,7 @@ import dagster as dg
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from orchestration.run_recovery import describe_holders
@@ -73,7 +74,8 @@ def _bar(out: Console, title: str, steps: int | None) -> Iterator[Stage]:
     if not out.is_terminal:
         out.print(f"[cyan]•[/cyan] {escape(title)}", soft_wrap=True)
     counter = [MofNCompleteColumn()] if steps else []
-    columns = (TextColumn("[cyan]•[/cyan] {task.description}"), BarColumn(20), *counter, TimeElapsedColumn())
+    words = TextColumn("[cyan]•[/cyan] {task.description}", table_column=Column(min_width=TITLE_WIDTH))
+    columns = (words, BarColumn(20), *counter, TimeElapsedColumn())
     with _Bar(*columns, console=out, disable=not out.is_terminal) as bar:
         bar.add_task(escape(title), total=steps)
         yield Stage(bar, steps)
@@ -137,6 +139,7 @@ def waiting_line(pool: str) -> str:
     return f"waits for pool {pool}: {holders} holds it; the wait ends with that run"
 
 
+TITLE_WIDTH = 60  # of the longest title, so that bars stand below each other
 STEP = "; month "  # assets that work on many months say after each "...; month 3 of 63"
 
 progress = dg.LoggerDefinition(lambda _: LOGGER, description="Moves the bars of `marketloom demo`.")

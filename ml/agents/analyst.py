@@ -44,7 +44,7 @@ def analyst_opinion(sentiment: PairSentiment | None, now: datetime, rules: Analy
         action=_action(sentiment.score, rules.threshold),
         confidence=sentiment.confidence,
         reasoning=(
-            f"{sentiment.articles} articles score {sentiment.score:+.2f} (threshold {rules.threshold:.2f}), "
+            f"{_articles(sentiment.articles)} {sentiment.score:+.2f} (threshold {rules.threshold:.2f}), "
             f"the newest {_age(now - sentiment.newest_known_at)} old"
         ),
         evidence={
@@ -74,6 +74,10 @@ def _find_problem(sentiment: PairSentiment, now: datetime, rules: AnalystRules) 
     if sentiment.articles < rules.minimum_articles:
         return f"articles: {sentiment.articles}, at least {rules.minimum_articles} are needed"
     return ""
+
+
+def _articles(count: int) -> str:
+    return "1 article scores" if count == 1 else f"{count} articles score"
 
 
 def _action(score: float, threshold: float) -> Action:

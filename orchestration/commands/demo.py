@@ -92,7 +92,9 @@ class JobRunner:
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
         parts = 2 * len(pairs) * len(months)  # candles and features
         with stage(
-            self._out, f"Candles and features: {len(pairs)} pairs, {count(len(months), 'month')}", parts
+            self._out,
+            f"Candles and features: {count(len(pairs), 'pair')}, {count(len(months), 'month')}",
+            parts,
         ):
             self._run("market_setup")
             self._run("history", span=all_pairs(self._instance, months[0], months[-1]))
@@ -136,7 +138,7 @@ class JobRunner:
 
     def decisions(self, pairs: Sequence[Pair], closes: Sequence[datetime]) -> None:
         """Decide on all pairs candle by candle, as live trading would."""
-        title = f"Decisions on paper: {len(pairs)} pairs, {count(len(closes), 'candle')}"
+        title = f"Decisions on paper: {count(len(pairs), 'pair')}, {count(len(closes), 'candle')}"
         with stage(self._out, title, len(closes)) as running:
             for close in closes:
                 self._decide(close)
