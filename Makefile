@@ -10,11 +10,11 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 
 install: $(VENV)/.installed
 
-# torch goes first: once it is there, nothing that needs torch pulls another build.
+# torch goes first: once it is there, nothing that needs torch pulls another build. Python compiles at first import.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 demo: install
