@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
-from orchestration.settings import load_settings
+from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
@@ -26,11 +26,21 @@ from trading.market import CANDLE_SCHEMA
 from trading.orders import OrderStatus
 
 MONTH = "2024-03-01|BTC-USDT"
+CHOSEN_BY_A_DEMO = """[market]
+source = "files"
+venue = "binance"
+timeframe = "1h"
+until = "2020-02-21T23:00:00+00:00"
+news = "/somewhere/news"
+"""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+    """A home in which `make demo DATA=` has run: what it chose ends before the sandbox's market begins."""
+    folder = tmp_path_factory.mktemp("home")
+    write_chosen(folder, CHOSEN_BY_A_DEMO)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +89,7 @@ def test_the_month_that_is_stored_is_the_market_that_the_sandbox_plays(
         said = [record.user_message for record in instance.all_logs(result.run_id)]
     assert all(check.passed for check in result.get_asset_check_evaluations())
     stored = store.read(BTC, STARTS.date().replace(day=1))
+    assert not stored.is_empty()
     played = MARKET.candles(BTC, stored["open_time"][0], STARTS + timedelta(seconds=1800))
     traded = played.filter(pl.col("volume") >= 1e-8)
     assert stored["open_time"].to_list() == traded["open_time"].to_list()
