@@ -1,6 +1,6 @@
 """The plans that are back-tested: what each strategy would have done, candle by candle, from what was known then."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -18,6 +18,10 @@ from trading.ports import TableStore
 from trading.risk.limits import Limits
 from trading.signals import USED, SignalRules, signal_table
 from trading.strategies import exposure_plan, technical_plan
+
+TECHNICAL_FEATURES = tuple(
+    dict.fromkeys((*USED, "btc_correlation"))
+)  # of fifty: a year of minutes has 200 MB
 
 
 class Strategy(StrEnum):
@@ -59,15 +63,18 @@ class StrategyLibrary:
 
         Raises NotStored naming the asset to materialise, InvalidValue when nothing lies between start and end.
         """
-        table = self._table(pair, start, end)
+        names = TECHNICAL_FEATURES if strategy is Strategy.TECHNICAL else None  # a policy names its own
+        table = self._table(pair, start, end, names)
         builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], BacktestInputs]] = {
             Strategy.TECHNICAL: self._technical,
             Strategy.POLICY: self._policy,
         }
         return builders[strategy](pair, table)
 
-    def _table(self, pair: Pair, start: datetime | None, end: datetime | None) -> pl.DataFrame:
-        """Candles with their features beside them; a candle without a feature row has unknown ones."""
+    def _table(
+        self, pair: Pair, start: datetime | None, end: datetime | None, names: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Candles with these features, or all, beside them; a candle without a feature row has unknown ones."""
         months = self.candles.months(pair)
         if not months:
             raise NotStored(f"no candles of {pair} are stored: materialise `ohlcv` and `features` first")
@@ -79,7 +86,10 @@ class StrategyLibrary:
                 f"stored are {months[0]:%Y-%m} to {months[-1]:%Y-%m}"
             )
         self._refuse_months_without_features(pair, candles)
-        features = self.features.between(pair, first, last).drop("close_time", "known_at")
+        columns = None if names is None else ("open_time", *names)
+        features = self.features.between(pair, first, last, columns).drop(
+            "close_time", "known_at", strict=False
+        )
         return candles.join(features, on="open_time", how="left", maintain_order="left", validate="1:1")
 
     def _technical(self, pair: Pair, table: pl.DataFrame) -> BacktestInputs:

@@ -31,8 +31,13 @@ class TableStore(Protocol):
     def months(self, pair: Pair) -> list[date]:
         """List the months that were written, ascending; empty when none."""
 
-    def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        """Read rows with start <= open_time < end, sorted. NotStored when no month of the pair was written."""
+    def between(
+        self, pair: Pair, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Read rows with start <= open_time < end, sorted. NotStored when no month of the pair was written.
+
+        `columns`: those that are wanted, all without; an unknown one is no good version of the table.
+        """
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         """Read at most `rows` rows, the newest with close_time <= until, sorted. NotStored as above."""

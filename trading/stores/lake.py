@@ -4,6 +4,7 @@
 (in Polars scan `ohlcv/**/*.parquet`: a draft may lie beside a part while it is being written).
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -38,12 +39,14 @@ class LakeTable:
         parts = (self._root / f"pair={pair.key}").glob(f"month=*/{PART}")
         return sorted(date.fromisoformat(part.parent.name.removeprefix("month=")) for part in parts)
 
-    def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
+    def between(
+        self, pair: Pair, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         months = self._stored_months(pair)
         needed = [month for month in months if month_of(start) <= month <= month_of(end)]
         inside = (pl.col("open_time") >= start) & (pl.col("open_time") < end)
-        pieces = [self._rows(pair, month, inside) for month in needed]
-        return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
+        pieces = [self._rows(pair, month, inside, columns) for month in needed]
+        return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False), columns)
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         months = self._stored_months(pair)
@@ -65,12 +68,19 @@ class LakeTable:
             return months
         raise NotStored(f"no months of {pair} in {self._root}: materialise `{self._root.name}` first")
 
-    def _rows(self, pair: Pair, month: date, only: pl.Expr | None = None) -> pl.DataFrame:
+    def _rows(
+        self,
+        pair: Pair,
+        month: date,
+        only: pl.Expr | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
         part = self._part(pair, month)
         try:
             with panics_as_errors():
                 scan = scan_sealed(part.read_bytes())
-                table = (scan if only is None else scan.filter(only)).collect()
+                rows = scan if only is None else scan.filter(only)
+                table = (rows if columns is None else rows.select(columns)).collect()
         except FileNotFoundError:
             raise NotStored(
                 f"{pair} {month:%Y-%m} is not in {self._root}: materialise `{self._root.name}` for that month"
@@ -79,7 +89,7 @@ class LakeTable:
             raise UnusableHome(f"{part}: cannot read: {error.strerror}; mend the permissions") from None
         except (OSError, pl.exceptions.PolarsError) as error:
             raise self._unreadable_error(part, pair, month, str(error)) from None
-        if self._schema is not None and table.schema != self._schema:
+        if self._schema is not None and columns is None and table.schema != self._schema:
             raise self._unreadable_error(part, pair, month, "its columns are those of another version")
         return table
 

@@ -1,5 +1,6 @@
 """A table of months in memory."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import polars as pl
@@ -30,8 +31,11 @@ class MemoryTable:
     def months(self, pair: Pair) -> list[date]:
         return sorted(month for each, month in self._months if each == pair)
 
-    def between(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
-        return self._all(pair).filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+    def between(
+        self, pair: Pair, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        rows = self._all(pair).filter(pl.col("open_time") >= start, pl.col("open_time") < end)
+        return rows if columns is None else rows.select(columns)
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         return self._all(pair).filter(pl.col("close_time") <= until).tail(rows)
