@@ -187,12 +187,12 @@ def tested_months(data: DemoData, settings: Settings) -> list[date]:
 
 
 def newest_closes(services: Services, maximum: int) -> list[datetime]:
-    """List the newest closes of any pair, ascending, as far as the account has not decided on them."""
+    """List the newest closes of any pair, ascending, but none before the account's newest decision."""
     tails = [_newest_closes(services, pair, maximum) for pair in services.settings.market.pairs]
     closes: list[datetime] = pl.concat(tails).unique().sort().tail(maximum).to_list()
     earlier = services.journal.decisions(services.account.name, limit=1)
     decided = datetime.fromisoformat(earlier[0]["decided_at"]) if earlier else None
-    return [close for close in closes if decided is None or close > decided]
+    return [close for close in closes if decided is None or close >= decided]
 
 
 def _newest_closes(services: Services, pair: Pair, maximum: int) -> pl.Series:

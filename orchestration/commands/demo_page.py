@@ -51,7 +51,7 @@ def demo_page(summary: DemoSummary) -> str:
             _figures(summary),
             _links(summary),
             _equity_chart(summary),
-            *(_pair_chart(summary, each) for each in summary.pairs),
+            *(_pair_chart(summary, each) for each in summary.decided),
             html_page.heading(f"Orders ({len(summary.orders)})"),
             _orders(summary),
             html_page.heading(f"Decisions ({sum(len(each.decisions) for each in summary.pairs)})"),
@@ -59,7 +59,7 @@ def demo_page(summary: DemoSummary) -> str:
                 "How often each agent voted for what; who abstains has no weight.", note=True
             ),
             html_page.table(VOTE_COLUMNS, [row for each in summary.pairs for row in vote_rows(each)]),
-            *(_newest_decision(each) for each in summary.pairs),
+            *(_newest_decision(each) for each in summary.decided),
             html_page.heading("Back-tests of all that is stored, after costs"),
             *_backtests(summary),
             html_page.heading("Policies on months they have never seen, after costs"),

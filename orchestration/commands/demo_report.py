@@ -26,7 +26,7 @@ def print_summary(summary: DemoSummary, out: Console) -> None:
     for each in summary.pairs:
         _print_gate(each, out)
     out.print("\n[bold]Decisions, on paper[/bold]")
-    for each in summary.pairs:
+    for each in summary.decided:
         _print_decisions(each, out)
     _print_orders(summary, out)
     out.print(f"\nequity {summary.curve.account[-1]:,.2f} {summary.quote}: {balances_text(summary.balances)}")

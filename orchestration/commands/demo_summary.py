@@ -97,6 +97,11 @@ class DemoSummary:
     balances: Mapping[str, Decimal]
     curve: EquityCurve
 
+    @property
+    def decided(self) -> list[PairSummary]:
+        """Leave out pairs that the account has never decided on: they came later than its newest decision."""
+        return [each for each in self.pairs if each.decisions]
+
 
 def summarise(services: Services, data: DemoData) -> DemoSummary:
     """Collect the demo's results from the stores."""
