@@ -78,6 +78,12 @@ class TableStoreContract:
         rows = filled.between(BTC, january[2], march[1])
         assert rows["open_time"].to_list() == [*january[2:], *candles(FEBRUARY)["open_time"], march[0]]
 
+    def test_between_reads_only_the_columns_that_are_asked_for(self, filled: TableStore) -> None:
+        start, end = month_start(JANUARY), month_start(MARCH)
+        few = filled.between(BTC, start, end, ("open_time", "close"))
+        assert few.equals(filled.between(BTC, start, end).select("open_time", "close"))
+        assert few.height > 0
+
     def test_between_is_empty_where_a_written_pair_has_nothing(self, filled: TableStore) -> None:
         for year in (2019, 2021):
             start = dt.datetime(year, 1, 1, tzinfo=dt.UTC)
