@@ -82,7 +82,8 @@ def test_dev_serves_the_ui_and_leaves_nothing_behind(home: DemoHome) -> None:
     served.wait_for(f"open http://127.0.0.1:{port}")
     _wait_until_it_answers(port)
     served.interrupt()
-    assert served.end().code == 0
+    ended = served.end()
+    assert (ended.code, ended.text) == (0, "stopped")
     assert home.processes() == []
 
 
