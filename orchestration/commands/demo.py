@@ -22,10 +22,9 @@ from orchestration.commands.demo_summary import summarise
 from orchestration.commands.demo_words import count
 from orchestration.progress import stage
 from orchestration.resources import Services
-from orchestration.run_recovery import PROCESS_TAG
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
-from orchestration.system import IN_PROCESS, dagster_instance, running_system
+from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
 from trading.market import Pair, months_between
 
 SECOND = 1000  # milliseconds
