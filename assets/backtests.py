@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.backtest_page import write_report
 from assets.features import features
+from assets.launch_config import TimeframeName, UtcTime
 from assets.market import OHLCV
+from assets.metadata_numbers import readable
 from assets.metadata_plots import line_plot
-from assets.metadata_tables import markdown_table
+from assets.metadata_tables import shown_table
 from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
 from assets.policies import ppo_policy
 from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
@@ -22,10 +25,18 @@ from trading.reports import COST_COLUMNS, METRIC_COLUMNS, TRADE_COLUMNS, Backtes
 class BacktestConfig(dg.Config):
     """The part of the stored history to test on, and how closely stops are followed."""
 
-    start: str = ""  # UTC day or time; empty: from the first stored candle
-    end: str = ""  # exclusive; empty: to the newest stored candle
-    path: str = ""  # a finer timeframe that was imported, such as 5m: stops are followed along its candles
-    ignore_pause: bool = False  # go on after the drawdown that pauses trading until a person resumes
+    start: UtcTime = Field("", description="First UTC day or time. Empty: the first stored candle.")
+    end: UtcTime = Field(
+        "", description="UTC day or time that is left out, as all after it. Empty: the newest candle is in."
+    )
+    path: TimeframeName = Field(
+        "",
+        description="A finer timeframe that was imported, such as 5m: stops are followed along its candles. "
+        "Empty: along the candles that are traded on.",
+    )
+    ignore_pause: bool = Field(
+        False, description="Go on after the drawdown that pauses trading until a person resumes."
+    )
 
 
 @dg.asset(
@@ -75,12 +86,12 @@ def _metadata(report: BacktestReport, path: Path) -> dict[str, Any]:
         "report": dg.MetadataValue.path(str(path)),
         "dagster/row_count": report.candles,
         "trades": report.trades.height,
-        **report.headline_numbers(),
-        "metrics": dg.MetadataValue.md(markdown_table(METRIC_COLUMNS, report.metric_rows())),
-        "costs": dg.MetadataValue.md(markdown_table(COST_COLUMNS, report.cost_rows())),
+        **readable(report.headline_numbers()),
+        "metrics": shown_table(METRIC_COLUMNS, report.metric_rows()),
+        "costs": shown_table(COST_COLUMNS, report.cost_rows()),
         "equity": line_plot(f"{report.strategy} on {report.pair}", times, equity),
         "drawdown": line_plot("Drawdown", times, {"drawdown": (-thin["drawdown"]).to_list()}),
-        "newest_trades": dg.MetadataValue.md(markdown_table(TRADE_COLUMNS, list(report.trade_rows(20)))),
+        "newest_trades": shown_table(TRADE_COLUMNS, list(report.trade_rows(20))),
     }
 
 

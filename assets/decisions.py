@@ -1,23 +1,27 @@
 """The live executor: one materialisation is one decision, one receipt, and at most one order."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
 import dagster as dg
+from pydantic import Field
 
 from assets.features import features
+from assets.launch_config import UtcTime
 from assets.market import OHLCV, instruments
+from assets.metadata_numbers import readable
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
 from assets.versions import PartitionReport, partition_events
+from ml.backtests import parse_utc
 from ml.decision.decide import DecisionRules
 from ml.decision.execute import ExecutedDecision, execute_decision
 from ml.decision.explanation import explain
+from ml.decision.figures import decision_figures
 from ml.decision.reader import InputReader
 from trading.account import figures
-from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import Journal, Venue
 
@@ -27,9 +31,13 @@ PORTFOLIO_SNAPSHOTS = dg.AssetKey(
 
 
 class DecisionConfig(dg.Config):
-    """The clock, as a UTC time such as 2020-02-21T23:00:00; empty: the close of the newest stored candle."""
+    """The moment to decide at."""
 
-    as_of: str = ""
+    as_of: UtcTime = Field(
+        "",
+        description="The decision's clock as a UTC time, such as 2020-02-21T23:00; nothing later is known to it. "
+        "Empty: the close of the newest stored candle.",
+    )
 
 
 @dg.asset(
@@ -64,7 +72,7 @@ def decision(
         pair = Pair.parse(key)
         try:
             done = execute_decision(
-                pair, parse_clock(config.as_of), input_reader, rules, journal=journal, venue=venue
+                pair, parse_utc(config.as_of), input_reader, rules, journal=journal, venue=venue
             )
         except Exception as error:  # another pair's position may be waiting for its exit
             failed[key] = error
@@ -102,24 +110,19 @@ def _fail(context: dg.AssetExecutionContext, failed: Mapping[str, Exception]) ->
     ) from next(iter(failed.values()))
 
 
-def parse_clock(text: str) -> datetime | None:
-    """Parse the configured time as UTC; None when it is left to the newest candle."""
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidValue(f"as_of is {text!r}: write a UTC time such as 2020-02-21T23:00:00") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
 def _metadata(done: ExecutedDecision) -> dict[str, Any]:
-    return {
-        "decision_id": done.receipt["decision_id"],
-        "action": done.receipt["action"],
-        "outcome": done.receipt["outcome"],
-        "order": done.order.status.value if done.order else "none",
-        "repeated": done.repeated,
-        "why": dg.MetadataValue.md(f"```\n{explain(done.receipt, done.order)}\n```"),
-        "receipt": dg.MetadataValue.json(done.receipt),
-    }
+    receipt = done.receipt
+    shown: dict[str, Any] = readable(
+        {
+            "decided_at": dg.MetadataValue.timestamp(datetime.fromisoformat(receipt["decided_at"])),
+            "action": receipt["action"],
+            "outcome": receipt["outcome"],
+            "order": done.order.status.value if done.order else "none",
+            "repeated": done.repeated,
+            **decision_figures(receipt),
+            "decision_id": receipt["decision_id"],
+            "why": dg.MetadataValue.md(f"```\n{explain(receipt, done.order)}\n```"),
+            "receipt": dg.MetadataValue.json(receipt),
+        }
+    )
+    return shown

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 
 from assets.check_scope import Stretch, run_stretches
-from assets.market import OHLCV
+from assets.market import CANDLE_COLUMNS, OHLCV
+from assets.metadata_numbers import readable
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.versions import PartitionReport, input_versions, partition_events
@@ -47,6 +48,7 @@ ALL_PAIRS = dg.MultiPartitionMapping(
     }
 )
 DESCRIPTIONS = {
+    **{name: CANDLE_COLUMNS[name] for name in ("open_time", "close_time", "known_at")},
     "regime": "the regime with the largest weight, in words",
     **{feature.name: f"{feature.formula} ({feature.unit}; {feature.source})" for feature in FEATURES},
 }
@@ -123,7 +125,7 @@ def _metadata(table: pl.DataFrame) -> dict[str, Any]:
         "warm_up_rows": warming,
         "rows_without_companions": alone,
         "regimes": dg.MetadataValue.json(dict(table["regime"].drop_nulls().value_counts().rows())),
-        "means": dg.MetadataValue.json({name: table[name].mean() for name in FEATURE_NAMES}),
+        "means": dg.MetadataValue.json(readable({name: table[name].mean() for name in FEATURE_NAMES})),
     }
 
 

@@ -40,6 +40,17 @@ def instruments(
 
 
 OHLCV = dg.AssetKey("ohlcv")
+CANDLE_COLUMNS = {
+    "open_time": "When the candle begins, on the grid of the timeframe.",
+    "close_time": "When the next candle begins: this one holds what happened before it.",
+    "open": "Price of the first trade, quote per base.",
+    "high": "Highest price, quote per base.",
+    "low": "Lowest price, quote per base.",
+    "close": "Price of the last trade, quote per base.",
+    "volume": "Traded quantity of the base asset.",
+    "origin": "Who published the candle: a venue's name, or `simulated`.",
+    "known_at": "When this row could first be acted upon; never before close_time.",
+}
 
 
 def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
@@ -53,7 +64,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         owners=["team:market"],
         code_version="1",
         backfill_policy=dg.BackfillPolicy.multi_run(MONTHS_PER_RUN),
-        metadata=column_schema(CANDLE_SCHEMA),
+        metadata=column_schema(CANDLE_SCHEMA, CANDLE_COLUMNS),
         pool=pool,
     )
     def ohlcv(

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.metadata_numbers import readable
 from assets.partitions import DAYS, days
 from assets.versions import PartitionReport, content_version, input_versions, partition_events
 from ml.news.articles import article_excerpt
@@ -144,7 +145,7 @@ def _tone_metadata(rows: pl.DataFrame, new: pl.DataFrame, model: SentimentModel)
         "new": new.height,
         "model": model.name,
         "cost_usd": float(new["cost_usd"].sum()),
-        "mean_score": dg.MetadataValue.json(dict(means.rows())),
+        "mean_score": dg.MetadataValue.json(readable(dict(means.rows()))),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,8 @@ import numpy as np
 
 from assets.features import features
 from assets.market import OHLCV
-from assets.metadata_tables import markdown_table
+from assets.metadata_numbers import readable
+from assets.metadata_tables import shown_table
 from assets.news import news_sentiment
 from assets.partitions import DAYS, MONTH_OF_DAY, days
 from assets.policies import ppo_policy
@@ -142,14 +144,21 @@ def _scores(
         )
 
 
-def _metadata(rows: list[dict[str, object]]) -> dict[str, object]:
+def _metadata(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     columns = ("model", "pair", "votes", "hit_rate", "pnl")
     return {
         "dagster/row_count": len(rows),
-        "scores": dg.MetadataValue.md(
-            markdown_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
-        ),
+        **_returns_by_agent(rows),
+        "scores": shown_table(columns, [[_cell(row[name]) for name in columns] for row in rows]),
     }
+
+
+def _returns_by_agent(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean pnl of all pairs for each model; policies are `ppo`, so that a plot goes on with the next one."""
+    by_agent: dict[str, list[float]] = {}
+    for row in rows:
+        by_agent.setdefault(row["model"].partition(" ")[0], []).append(row["pnl"])
+    return {f"{agent}_pnl": readable(fmean(values)) for agent, values in sorted(by_agent.items())}
 
 
 def _cell(value: object) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from dagster._core.errors import DagsterPipesExecutionError
+from pydantic import Field
 
 from assets.check_scope import broken, run_partitions, verdict
 from assets.features import features
 from assets.market import OHLCV
+from assets.metadata_numbers import readable
 from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
 from ml.learning.evaluation import Evaluation, evaluate
@@ -40,8 +42,8 @@ MAX_TRAINING_MONTHS = 36  # months of features that a fold may reach back, for l
 class PolicyConfig(dg.Config):
     """Settings of this run that differ from marketloom.toml."""
 
-    total_timesteps: int = 0  # frames; 0: as the settings say
-    again: bool = False  # train even when the same inputs have been trained on already
+    total_timesteps: int = Field(0, description="Frames to train for. 0: as marketloom.toml says.", ge=0)
+    again: bool = Field(False, description="Train even when the same inputs have been trained on already.")
 
 
 @dg.asset(
@@ -194,10 +196,10 @@ def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
     thin = curves.gather_every(max(1, curves.height // 400))
     lines = {name: thin[name].to_list() for name in ("policy", "buy_and_hold", "cash")}
     return {
-        "policy_return": evaluation.policy.total_return,
-        "buy_and_hold_return": evaluation.buy_and_hold.total_return,
-        "sharpe": evaluation.policy.annualised_sharpe,
-        "maximum_drawdown": evaluation.policy.maximum_drawdown,
+        "policy_return": readable(evaluation.policy.total_return),
+        "buy_and_hold_return": readable(evaluation.buy_and_hold.total_return),
+        "sharpe": readable(evaluation.policy.annualised_sharpe),
+        "maximum_drawdown": readable(evaluation.policy.maximum_drawdown),
         "trades": evaluation.policy.trades,
         "dagster/row_count": evaluation.candles,
         "equity": line_plot(
@@ -269,7 +271,7 @@ def champion_policy(
             "challenger": folds[-1].policy_id,
             "promoted": verdict.promoted,
             **{
-                name: verdict.evidence[name]
+                name: readable(verdict.evidence[name])
                 for name in ("whole_months", "trades", "trials", "deflated_sharpe")
             },
             "champion": champion.policy_id if champion else "none: the quant agent abstains",

@@ -9,8 +9,9 @@ import dagster as dg
 
 from assets.decisions import decision
 from assets.market import OHLCV
+from assets.metadata_numbers import readable
 from assets.metadata_plots import line_plot
-from assets.metadata_tables import markdown_table
+from assets.metadata_tables import shown_table
 from assets.partitions import DAYS, MONTH_OF_DAY, days
 from ml.decision.reader import InputReader
 from trading.account import figures, portfolio_of
@@ -55,10 +56,10 @@ def portfolio_snapshots(
     return dg.MaterializeResult(
         metadata={
             "at": dg.MetadataValue.timestamp(at),
-            **figures(snapshot),
-            "allocation": dg.MetadataValue.json(snapshot["allocation"]),
-            "open": dg.MetadataValue.md(holdings_table(list(holdings.values()))),
-            "last_closed": dg.MetadataValue.md(trades_table(closed_trades(fills, prices)[-SHOWN_TRADES:])),
+            **readable(figures(snapshot)),
+            "allocation": dg.MetadataValue.json(readable(snapshot["allocation"])),
+            "open": holdings_table(list(holdings.values())),
+            "last_closed": trades_table(closed_trades(fills, prices)[-SHOWN_TRADES:]),
             **_daily_plots(name, journal.snapshots(name)),
         }
     )
@@ -76,8 +77,8 @@ def _daily_plots(name: str, history: Sequence[dict[str, Any]]) -> dict[str, dg.M
     }
 
 
-def holdings_table(holdings: Sequence[Holding]) -> str:
-    return _table(
+def holdings_table(holdings: Sequence[Holding]) -> dg.TableMetadataValue:
+    return shown_table(
         ("pair", "quantity", "average cost", "open since"),
         [
             (
@@ -91,9 +92,9 @@ def holdings_table(holdings: Sequence[Holding]) -> str:
     )
 
 
-def trades_table(trades: Sequence[ClosedTrade]) -> str:
+def trades_table(trades: Sequence[ClosedTrade]) -> dg.TableMetadataValue:
     """Render closed trades as a table, newest first."""
-    return _table(
+    return shown_table(
         ("closed", "pair", "quantity", "entry", "exit", "fees", "profit after fees"),
         [
             (
@@ -102,13 +103,9 @@ def trades_table(trades: Sequence[ClosedTrade]) -> str:
                 f"{trim_zeros(each.quantity):f}",
                 f"{float(each.entry_price):.8g}",
                 f"{float(each.exit_price):.8g}",
-                f"{each.fees:.8f} {each.pair.quote}",
-                f"{each.pnl:+.8f} {each.pair.quote}",
+                f"{readable(float(each.fees))} {each.pair.quote}",
+                f"{readable(float(each.pnl)):+} {each.pair.quote}",
             )
             for each in reversed(trades)
         ],
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return markdown_table(head, rows) if rows else "none"

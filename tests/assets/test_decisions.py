@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,23 @@ def test_pairs_of_one_run_keep_decisions_of_their_own(
 ) -> None:
     assert materialise(world, instance, world.reader, tags=ALL).success
     assert shown(instance) == expected_ids(world)
+
+
+def test_a_decision_shows_its_clock_and_the_numbers_that_are_drawn_over_time(
+    world: DecisionWorld, instance: dg.DagsterInstance
+) -> None:
+    materialise(world, instance, world.reader, partition_key=KEYS[0])
+    [record] = instance.fetch_materializations(decision.key, limit=1).records
+    assert record.asset_materialization is not None
+    shown = {name: each.value for name, each in record.asset_materialization.metadata.items()}
+    assert datetime.fromtimestamp(shown["decided_at"], UTC) == world.newest
+    [receipt] = world.journal.decisions(ACCOUNT.name)
+    assert shown["receipt"] == receipt
+    assert shown["confidence"] == pytest.approx(receipt["confidence"], rel=1e-3)
+    assert shown["size"] == pytest.approx(float(receipt["intent"]["quantity"]), rel=1e-3)
+    assert shown["size_share"] == pytest.approx(shown["size"] * shown["price"] / shown["equity"], rel=1e-3)
+    assert (shown["candle_age_minutes"], shown["balance_age_candles"]) == (0, 0)
+    assert "policy_age_days" not in shown  # no policy voted
 
 
 def test_every_decision_adds_the_portfolio_after_it_to_the_plots_of_the_snapshots(
