@@ -31,6 +31,8 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	mkdir -p $(VENV)/dagster && touch $(VENV)/dagster/dagster.yaml
+	DAGSTER_HOME=$(CURDIR)/$(VENV)/dagster MARKETLOOM_HOME=$(CURDIR)/$(VENV)/dagster $(BIN)/dg check defs
 
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)

@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.metadata_numbers import readable
 from assets.partitions import DAYS, days
+from assets.sources import NEWS
 from assets.versions import PartitionReport, content_version, input_versions, partition_events
 from ml.news.articles import article_excerpt
 from ml.news.embeddings import Embedder
@@ -25,6 +26,7 @@ from trading.ports import NewsStore
     owners=["team:research"],
     code_version="1",
     backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[NEWS],
 )
 def news_articles(
     context: dg.AssetExecutionContext,

@@ -19,14 +19,17 @@ from assets import (
 )
 from assets.market import ohlcv_from
 from assets.partitions import Span, within
+from assets.sources import external_sources
+from orchestration.automation import automated, automation
 from orchestration.dataset_span import dataset_span
 from orchestration.jobs import JOBS
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
-from orchestration.schedules import SCHEDULES
+from orchestration.schedules import schedules
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
+from sensors.failures import failure_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
 CHECK_MODULES = [*MODULES, news_checks, learning_checks, trading_checks]
@@ -36,17 +39,21 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
     """Build the whole graph of the settings' dataset; without `span`, months and days are those of its candles."""
     span = span or dataset_span(settings, home_folder(), datetime.now(UTC).date())
     graph = dg.Definitions(
-        assets=[ohlcv_from(settings.market.pool), *dg.load_assets_from_modules(MODULES)],
+        assets=[
+            *external_sources(*settings.market.sources_in_words),
+            ohlcv_from(settings.market.pool),
+            *dg.load_assets_from_modules(MODULES),
+        ],
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=JOBS,
-        schedules=SCHEDULES,
-        sensors=[decision_sensor],
+        schedules=schedules(settings.market.timeframe, span),
+        sensors=[decision_sensor, failure_sensor, automation],
         resources=RESOURCES,
         # A process per step would cost two seconds each; what is long, training, starts its own.
         executor=dg.in_process_executor,
         loggers={"console": dg.colored_console_logger, "progress": progress},
     )
-    return graph.map_asset_specs(func=within(span))
+    return graph.map_asset_specs(func=within(span)).map_asset_specs(func=automated(settings))
 
 
 @dg.definitions

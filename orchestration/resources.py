@@ -34,6 +34,7 @@ from trading.fills import Costs
 from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
 from trading.ports import CandleSource, NewsStore, Venue
+from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
 from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
@@ -157,6 +158,10 @@ class Services:
         return sandbox_balances(self.settings, self.home)
 
     @property
+    def failure_notes(self) -> FailureNotes:
+        return FailureNotes(self.home / "failures.jsonl")
+
+    @property
     def report_folder(self) -> Path:
         return self.home / REPORTS
 
@@ -227,5 +232,8 @@ RESOURCES: dict[str, Any] = {
         lambda services: services.backtester, "strategies, account rules and stored candles"
     ),
     "report_folder": as_resource(lambda services: services.report_folder, "where HTML reports are written"),
+    "failure_notes": as_resource(
+        lambda services: services.failure_notes, "runs that failed, for `marketloom status`"
+    ),
     "pipes": dg.PipesSubprocessClient(),
 }

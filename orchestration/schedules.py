@@ -1,53 +1,134 @@
 """Schedules. All are off until a person switches them on in the UI."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import dagster as dg
 
-from assets.partitions import PAIRS, all_pairs, pair_month_key
-from orchestration.jobs import daily_performance, history, learning, promotion
-from trading.market import Pair
+from assets.partitions import PAIRS, Span, all_pairs, pair_month_key
+from orchestration.jobs import (
+    daily_performance,
+    daily_portfolio,
+    history,
+    learning,
+    market_setup,
+    news_of_days,
+    promotion,
+)
+from trading.market import Pair, Timeframe, month_start
+
+HOUR = dt.timedelta(hours=1)
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+Requests = dg.RunRequest | dg.SkipReason | Sequence[dg.RunRequest]
+Body = Callable[[dg.ScheduleEvaluationContext], Requests]
 
 
-def _pairs(context: dg.ScheduleEvaluationContext) -> list[Pair]:
-    return [Pair.parse(key) for key in context.instance.get_dynamic_partitions(str(PAIRS.name))]
+def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
+    """Return all schedules for a dataset of these candles; those of an ended dataset say so instead of running."""
+
+    def schedule(job: Any, cron: str, description: str) -> Callable[[Body], dg.ScheduleDefinition]:
+        return dg.schedule(
+            job=job,
+            cron_schedule=cron,
+            description=description,
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+        )
+
+    def ended(day: dt.date) -> dg.SkipReason | None:
+        if span.end is None or day < span.end.date():
+            return None
+        return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC: nothing is known of {day}")
+
+    @schedule(market_setup, "2 0 * * *", "Every night: increments, minimums and fees of every pair.")
+    def nightly_instruments(context: dg.ScheduleEvaluationContext) -> Requests:
+        return dg.RunRequest()
+
+    @schedule(
+        history,
+        candle_cron(timeframe),
+        f"After each candle of {timeframe.value}: candles and features of the running month.",
+    )
+    def history_after_each_candle(context: dg.ScheduleEvaluationContext) -> Requests:
+        """Refresh the month in which the newest candle opened: just after midnight, the one that has ended."""
+        month = (context.scheduled_execution_time - timeframe.duration).date().replace(day=1)
+        if span.end and month_start(month) >= span.end:
+            return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC")
+        return _unless_running(context, history.name, _months(context, month))
+
+    @schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
+    def hourly_news(context: dg.ScheduleEvaluationContext) -> Requests:
+        day = (context.scheduled_execution_time - HOUR).date()
+        return ended(day) or _unless_running(
+            context, news_of_days.name, dg.RunRequest(partition_key=str(day))
+        )
+
+    @schedule(
+        learning,
+        "30 1 2 * *",
+        "On the second of every month: train and test the fold whose month has ended.",
+    )
+    def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Requests:
+        last = context.scheduled_execution_time.date().replace(day=1) - dt.timedelta(days=1)
+        keys = [pair_month_key(pair, last.replace(day=1)) for pair in _pairs(context)]
+        return ended(last) or [dg.RunRequest(run_key=key, partition_key=key) for key in keys]
+
+    @schedule(
+        promotion,
+        "0 6 2 * *",
+        "On the second of every month: the gate judges the newest folds of every pair.",
+    )
+    def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Requests:
+        month = f"{context.scheduled_execution_time:%Y-%m}"
+        return [
+            dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key) for pair in _pairs(context)
+        ]
+
+    @schedule(
+        daily_performance, "15 1 * * *", "Every night: scores of every model on the day that has ended."
+    )
+    def nightly_performance(context: dg.ScheduleEvaluationContext) -> Requests:
+        day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
+        return ended(day) or dg.RunRequest(partition_key=day.isoformat())
+
+    @schedule(daily_portfolio, "20 * * * *", "Every hour: equity, allocation and profit of the running day.")
+    def hourly_portfolio(context: dg.ScheduleEvaluationContext) -> Requests:
+        """Value the day in which the hour that has ended lies: just after midnight, yesterday for the last time."""
+        day = (context.scheduled_execution_time - HOUR).date()
+        return ended(day) or dg.RunRequest(partition_key=str(day))
+
+    return [
+        nightly_instruments, history_after_each_candle, hourly_news, monthly_retraining, monthly_promotion,
+        nightly_performance, hourly_portfolio,
+    ]  # fmt: skip
 
 
-@dg.schedule(job=history, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
-def hourly_history(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Refresh the month that an hour ago lies in: just after midnight, the one that has ended."""
-    month = (context.scheduled_execution_time - dt.timedelta(hours=1)).date().replace(day=1)
+def candle_cron(timeframe: Timeframe) -> str:
+    """Return when a candle has closed: of minutes at once, of hours and days five minutes later."""
+    minutes = timeframe.duration // dt.timedelta(minutes=1)
+    if minutes < 60:
+        return f"*/{minutes} * * * *"
+    return {1: "5 * * * *", 24: "5 0 * * *"}.get(minutes // 60, f"5 */{minutes // 60} * * *")
+
+
+def _months(context: dg.ScheduleEvaluationContext, month: dt.date) -> dg.RunRequest:
     first, last = all_pairs(context.instance, month, month)
     return dg.RunRequest(
         tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     )
 
 
-@dg.schedule(job=learning, cron_schedule="30 1 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)
-def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Train the fold whose test month has just ended, on the second day of every month: its results are complete."""
-    last = context.scheduled_execution_time.date().replace(day=1) - dt.timedelta(days=1)
-    for pair in _pairs(context):
-        key = pair_month_key(pair, last.replace(day=1))
-        yield dg.RunRequest(run_key=key, partition_key=key)
+def _unless_running(context: dg.ScheduleEvaluationContext, job: str, request: dg.RunRequest) -> Requests:
+    """Ask for no second run while one waits or runs: what it misses, the next one brings."""
+    if context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
+        return dg.SkipReason(f"the run of {job} before has not ended yet")
+    return request
 
 
-@dg.schedule(job=promotion, cron_schedule="0 6 2 * *", default_status=dg.DefaultScheduleStatus.STOPPED)
-def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """Run the promotion gate, once the month's folds are there."""
-    for pair in _pairs(context):
-        month = f"{context.scheduled_execution_time:%Y-%m}"
-        yield dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key)
-
-
-@dg.schedule(
-    job=daily_performance, cron_schedule="15 1 * * *", default_status=dg.DefaultScheduleStatus.STOPPED
-)
-def nightly_performance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Score every model on the day that has ended."""
-    day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
-    return dg.RunRequest(partition_key=day.isoformat())
-
-
-SCHEDULES = [hourly_history, monthly_retraining, monthly_promotion, nightly_performance]
+def _pairs(context: dg.ScheduleEvaluationContext) -> list[Pair]:
+    return [Pair.parse(key) for key in context.instance.get_dynamic_partitions(str(PAIRS.name))]

@@ -67,6 +67,18 @@ class MarketSettings(Section):
                 return source.removeprefix("ccxt:").replace(":", "-")
 
     @property
+    def sources_in_words(self) -> tuple[str, str]:
+        """Say where candles and news come from."""
+        words = {
+            "simulator": "the seeded simulator",
+            "files": f"imported files of {self.venue}",
+            "sandbox": "the sandbox exchange on this machine",
+        }
+        simulated = "headlines of the simulator" if self.source == "simulator" else "no news source yet"
+        news = f"files in {self.news}" if self.news else simulated
+        return words.get(self.source, f"{self.origin}, over the network"), news
+
+    @property
     def is_live(self) -> bool:
         """New candles close as the machine's clock goes on."""
         return self.source not in ("simulator", "files", "sandbox") and not self.until

@@ -252,6 +252,27 @@ class Bus(Protocol):
         """Return the newest event of the key, None without one."""
 
 
+@dataclass(frozen=True, slots=True)
+class FailureNote:
+    """A run that failed, for a person to read."""
+
+    run_id: str
+    job: str
+    partition: str  # a key, or "first to last"; empty where there is none
+    reason: str
+    at: datetime
+
+
+class FailureLog(Protocol):
+    """Notes of runs that failed; the newest are kept."""
+
+    def add(self, note: FailureNote) -> None:
+        """Note a failed run; a second note of the same run changes nothing."""
+
+    def newest(self, count: int) -> list[FailureNote]:
+        """List notes, newest first."""
+
+
 ARTICLE_SCHEMA = pl.Schema(
     {
         "article_id": pl.String(),  # hash of source, published_at, title and text

@@ -1,5 +1,6 @@
 """Facts about what is stored, for `marketloom status` and `marketloom why`."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,8 @@ from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order
 from trading.risk.halts import active_halts
+
+SHOWN_FAILURES = 3
 
 
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
@@ -44,6 +47,7 @@ def read_status() -> dict[str, Any]:
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
                 for row in services.journal.decisions(services.account.name, limit=10)
             ],
+            "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
         }
 
 
@@ -94,6 +98,13 @@ def show(facts: dict[str, Any], out: Console) -> None:
     for row in facts["decisions"]:
         out.print(
             f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}",
+            highlight=False,
+        )
+    for run in facts["failed_runs"]:
+        out.print(
+            f"  run {run['run_id'][:8]} of {run['job']} {run['partition']} failed at {run['at']:%Y-%m-%d %H:%M} UTC: "
+            f"{run['reason']}",
+            markup=False,
             highlight=False,
         )
 

@@ -1,0 +1,64 @@
+"""A run that fails is noted once, with its reason in a sentence; the notes are few and survive damage."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from sensors.failures import failure_note, failure_sensor
+from trading.errors import NotStored
+from trading.ports import FailureNote
+from trading.stores.failure_notes import KEPT, FailureNotes
+
+AT = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@dg.op
+def read_candles() -> None:
+    raise NotStored("no candle lies in 2024-05")
+
+
+@dg.job
+def history() -> None:
+    read_candles()
+
+
+def test_a_failed_run_is_noted_once_with_the_innermost_reason(tmp_path: Path) -> None:
+    notes = FailureNotes(tmp_path / "failures.jsonl")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = history.execute_in_process(
+            instance=instance, raise_on_error=False, tags={"dagster/partition": "2024-05-01|BTC-USDT"}
+        )
+        context = dg.build_run_status_sensor_context(
+            sensor_name="run_failures",
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+        ).for_run_failure()
+        for _ in range(2):
+            failure_sensor(context, failure_notes=notes)
+        expected = failure_note(context)
+    assert notes.newest(10) == [expected]
+    assert expected.reason == "read_candles: trading.errors.NotStored: no candle lies in 2024-05"
+    assert (expected.job, expected.partition) == ("history", "2024-05-01|BTC-USDT")
+
+
+def note(number: int) -> FailureNote:
+    return FailureNote(f"run-{number}", "history", "", "because", AT + timedelta(minutes=number))
+
+
+def test_only_the_newest_notes_are_kept_newest_first(tmp_path: Path) -> None:
+    notes = FailureNotes(tmp_path / "failures.jsonl")
+    for number in range(KEPT + 5):
+        notes.add(note(number))
+    kept = notes.newest(KEPT * 2)
+    assert (len(kept), kept[0], kept[-1]) == (KEPT, note(KEPT + 4), note(5))
+
+
+def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
+    notes = FailureNotes(tmp_path / "failures.jsonl")
+    notes.add(note(1))
+    with (tmp_path / "failures.jsonl").open("ab") as file:
+        file.write(b'{"run_id": "half\n\xff\xfe\n[]\n')
+    notes.add(note(2))
+    assert notes.newest(5) == [note(2), note(1)]
