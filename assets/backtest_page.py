@@ -1,14 +1,15 @@
 """The back-test report as one HTML file, its trades beside it as Parquet."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from assets import html_page
+from trading.atomic_files import replace_file
 from trading.reports import COST_COLUMNS, METRIC_COLUMNS, TRADE_COLUMNS, BacktestReport
+from trading.sealed_parquet import sealed_parquet
 
 POINTS = 1500  # more cannot be told apart on a page
 SHOWN_TRADES = 1000  # newest ones; the Parquet file beside the page has them all
@@ -17,19 +18,14 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def write_report(report: BacktestReport, folder: Path) -> Path:
     """Replace the page, the trades and the facts of this pair and strategy; returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = report.name
-    report.trades.write_parquet(folder / f".{name}.partial")
-    os.replace(folder / f".{name}.partial", folder / f"{name}.parquet")
-    _replace(folder / f"{name}.json", json.dumps(report.facts(), indent=1, default=str))
-    _replace(folder / f"{name}.html", backtest_page(report))
-    return folder / f"{name}.html"
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.partial")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    files = {
+        "parquet": sealed_parquet(report.trades),
+        "json": json.dumps(report.facts(), indent=1, default=str).encode(),
+        "html": backtest_page(report).encode(),
+    }
+    for kind, content in files.items():
+        replace_file(folder / f"{report.name}.{kind}", content)
+    return folder / f"{report.name}.html"
 
 
 def backtest_page(report: BacktestReport) -> str:

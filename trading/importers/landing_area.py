@@ -11,12 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from trading.bounded_files import read_parquet
 from trading.candles import NUMBERS, closed_by, first_quote, opening_between
 from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile, UnusableHome
 from trading.importers.import_report import ImportedFile
@@ -25,6 +23,7 @@ from trading.importers.row_checks import row_text
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.polars_errors import panics_as_errors
 from trading.ports import Quote
+from trading.sealed_parquet import scan_sealed, sealed_parquet
 
 SUFFIX = ".parquet"
 REJECTED = "rejected"  # below the pair: rows that were put aside, as they were, each with its reason
@@ -146,7 +145,7 @@ def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFra
 def _read(file: Path) -> pl.DataFrame:
     try:
         with panics_as_errors():
-            return read_parquet(file, CANDLE_SCHEMA.names())
+            return scan_sealed(file.read_bytes()).select(CANDLE_SCHEMA.names()).collect()
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
@@ -196,11 +195,10 @@ def _replace_all(files: Mapping[Path, pl.DataFrame]) -> None:
 
 
 def _write(file: Path, table: pl.DataFrame) -> None:
-    content = BytesIO()  # Polars' own writer would panic on a full disk
-    table.write_parquet(content, compression="zstd")
+    content = sealed_parquet(table)  # Polars' own writer would panic on a full disk
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as stream:
-        stream.write(content.getbuffer())
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
 

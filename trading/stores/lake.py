@@ -14,8 +14,8 @@ from trading.atomic_files import replace_file
 from trading.errors import NotStored, UnreadableFile, UnusableHome
 from trading.market import Pair, month_of
 from trading.polars_errors import panics_as_errors
+from trading.sealed_parquet import scan_sealed, sealed_parquet
 from trading.stores.partitions import check_month, check_partition, concat_months
-from trading.stores.sealed_parquet import scan_sealed, sealed_parquet
 
 PART = "part.parquet"
 

@@ -8,8 +8,8 @@ import polars as pl
 
 from trading.errors import InvalidValue, NotStored, UnreadableFile
 from trading.polars_errors import panics_as_errors
+from trading.sealed_parquet import check_seal
 from trading.stores.lake import PART
-from trading.stores.sealed_parquet import check_seal
 
 _PARTS = f"pair=*/month=*/{PART}"
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.stores.sealed_parquet import check_seal, scan_sealed, sealed_parquet
+from trading.sealed_parquet import check_seal, scan_sealed, sealed_parquet
 
 TABLE = pl.DataFrame({"number": range(3000), "word": [f"word {number % 7}" for number in range(3000)]})
 SEALED = sealed_parquet(TABLE)
