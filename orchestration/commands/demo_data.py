@@ -59,8 +59,9 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
     articles = NewsFiles(news) if news else None
     reports = [row for row in import_files(candles, None, None, None) if _may_hold_our_pair(row, system)]
     refused = [row for row in reports if row["refused_reason"]]
+    windows = _common_windows(system, reports, refused)
     window = choose_window(
-        _common_windows(system, reports, refused),
+        windows,
         articles,
         judged_months(system.settings),
         timedelta(hours=system.settings.risk.sentiment_age_hours),
@@ -71,6 +72,7 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
     end = window.end - window.timeframe.duration
     _store_choice(system, _files_overlay(window, end, news), window.start, end)
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
+    label += "" if window in windows else ", where the news end"
     return DemoData(label, window.start, end, _news_span(articles, window.start, end))
 
 
