@@ -1,5 +1,6 @@
 """`marketloom demo`: the whole graph once, through Dagster, a bar for every stage."""
 
+import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, runn
 from trading.market import Pair, months_between
 
 SECOND = 1000  # milliseconds
+RUNS_PER_COLLECTION = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class JobRunner:
         from orchestration.definitions import definitions
 
         self._defs, self._instance, self._out = definitions(load_settings()), instance, out
+        self._runs = 0
 
     def history(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
         parts = 2 * len(pairs) * len(months)  # candles and features
@@ -160,6 +163,9 @@ class JobRunner:
         span: tuple[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
+        self._runs += 1
+        if self._runs % RUNS_PER_COLLECTION == 0:
+            gc.collect()  # finished runs hold connections in circles of references: PostgreSQL allows 100
         tags = {PROCESS_TAG: str(os.getpid())}
         if span:
             tags |= {
