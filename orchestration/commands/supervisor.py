@@ -160,10 +160,13 @@ def _last_line(log: Path) -> str:
 def _accepts(address: str | tuple[str, int] | None) -> bool:
     if address is None:
         return True
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as probe, suppress(OSError):
-        probe.connect(address if isinstance(address, str) else tuple(address))
-        return True
+    with suppress(OSError):
+        if not isinstance(address, str):
+            socket.create_connection(tuple(address), timeout=1).close()
+            return True
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(address)
+            return True
     return False
 
 

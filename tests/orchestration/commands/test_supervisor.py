@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -23,7 +25,9 @@ SLEEPER = "import signal; signal.pause()"
 BROKEN = "import sys; print('Traceback'); sys.exit('no such table: runs')"
 
 
-def plan(folder: Path, *programs: str, embedded: bool = False, ready: str | None = None) -> Plan:
+def plan(
+    folder: Path, *programs: str, embedded: bool = False, ready: str | tuple[str, int] | None = None
+) -> Plan:
     servers = [
         Server(name=f"server {number}", command=[sys.executable, "-c", program],
                log=str(folder / "logs" / f"{number}.log"), ready=ready)
@@ -112,6 +116,25 @@ def test_a_server_that_is_killed_is_named_with_the_signal(tmp_path: Path) -> Non
     with supervisor(plan(tmp_path, killed)) as process:
         text = output(process)
     assert "the server 0 was ended by SIGKILL: everything was stopped" in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_all_is_ready_once_the_port_answers(tmp_path: Path, host: str) -> None:
+    family = "AF_INET6" if ":" in host else "AF_INET"
+    with socket.socket(getattr(socket, family)) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {host}")
+        port = probe.getsockname()[1]
+    serves = (
+        f"import signal, socket; made = socket.socket(socket.{family}); made.bind(({host!r}, {port}));"
+        "made.listen(); signal.pause()"
+    )
+    chosen = replace(plan(tmp_path, serves, ready=(host, port)), startup_timeout=30)
+    with supervisor(chosen) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
 
 
 def test_a_server_that_is_not_ready_in_time_says_what_to_do(tmp_path: Path) -> None:
