@@ -162,7 +162,8 @@ def _accepts(address: str | tuple[str, int] | None) -> bool:
         return True
     with suppress(OSError):
         if not isinstance(address, str):
-            socket.create_connection(tuple(address), timeout=1).close()
+            host, port = address  # a list after its way through JSON
+            socket.create_connection((host, port), timeout=1).close()
             return True
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(address)
