@@ -11,7 +11,8 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}
 td,th{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right;font-variant-numeric:tabular-nums}
 td:first-child,th:first-child{text-align:left}td{white-space:nowrap}
-.words td:last-child,.words th:last-child{text-align:left;white-space:normal}
+.words{width:100%;font-size:13.5px}.words td,.words th{padding:.25rem .5rem}
+.words td:last-child,.words th:last-child{text-align:left;white-space:normal;min-width:14rem}
 pre{background:#f5f7fa;padding:1rem;overflow-x:auto;font-size:12.5px}
 figure{margin:0 0 1rem}svg{width:100%;height:auto}.note{color:#5a6b7b}
 .figures{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0 1.5rem}
@@ -58,9 +59,9 @@ def link(text: str, address: str) -> str:
     return f'<a href="{escape(address)}">{escape(text)}</a>'
 
 
-def links(pairs: Sequence[tuple[str, str]]) -> str:
-    """Write a line of links, (text, address) each."""
-    return f"<p>{' · '.join(link(*pair) for pair in pairs)}</p>"
+def links(pairs: Sequence[tuple[str, str]], before: str = "") -> str:
+    """Write a line of links, (text, address) each, after the words `before`."""
+    return f"<p>{escape(before)}{' · '.join(link(*pair) for pair in pairs)}</p>" if pairs else ""
 
 
 def figures(values: Sequence[tuple[str, str]]) -> str:

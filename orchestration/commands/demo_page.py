@@ -32,6 +32,9 @@ BACKTEST_COLUMNS = (
     "drawdown",
     "trades",
 )
+CHART_NOTE = (
+    "Grey: before the first decision. An order fills at the first price after the candle it was decided on."
+)
 VOTE_COLUMNS = ("pair", "agent", "long", "short", "hold", "close", "abstained")
 CANDLE_COLUMNS = ("pair", "candles", "missing", "gaps", "longest gap")
 
@@ -52,6 +55,7 @@ def demo_page(summary: DemoSummary) -> str:
             _links(summary),
             _equity_chart(summary),
             *(_pair_chart(summary, each) for each in summary.decided),
+            html_page.paragraph(CHART_NOTE, note=True),
             html_page.heading(f"Orders ({len(summary.orders)})"),
             _orders(summary),
             html_page.heading(f"Decisions ({sum(len(each.decisions) for each in summary.pairs)})"),
@@ -90,11 +94,14 @@ def _figures(summary: DemoSummary) -> str:
 
 def _links(summary: DemoSummary) -> str:
     pages = [
-        (f"back-test of {facts['strategy']} on {each.pair}", facts["page"])
+        (f"{facts['strategy']} on {each.pair}", facts["page"])
         for each in summary.pairs
         for facts in each.backtests
     ]
-    return html_page.links([("Dagster UI (while `make dev` runs)", summary.interface), *pages])
+    interface = html_page.links(
+        [(f"Dagster UI at {summary.interface}, while `make dev` runs", summary.interface)]
+    )
+    return "\n".join([interface, html_page.links(pages, "Back-tests: ")])
 
 
 def _equity_chart(summary: DemoSummary) -> str:

@@ -1,8 +1,9 @@
 """What a demo prints when it is done: facts read back from the stores."""
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from orchestration.commands.demo_summary import DemoSummary, PairSummary
 from orchestration.commands.demo_words import (
@@ -48,7 +49,9 @@ def _print_orders(summary: DemoSummary, out: Console) -> None:
     if not summary.orders:
         out.print("\nNo order: no signal was clear enough, or risk refused it")
         return
-    table = Table(*ORDER_COLUMNS, title=count(len(summary.orders), "order"))
+    *numbers, words = ORDER_COLUMNS
+    columns = [*(Column(name, no_wrap=True) for name in numbers), Column(words, overflow="fold")]
+    table = Table(*columns, title=count(len(summary.orders), "order"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for each in summary.orders:
         table.add_row(*map(escape, order_row(each, summary.orders)))
     out.print("", table)
