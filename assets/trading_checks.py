@@ -14,6 +14,7 @@ from assets.portfolio import portfolio_snapshots
 from ml.decision.decide import DecisionRules
 from ml.decision.reader import InputReader
 from ml.decision.receipt import values_sha256
+from trading.account import equity_change
 from trading.errors import NotStored
 from trading.market import Pair
 from trading.ports import Journal
@@ -85,6 +86,7 @@ def _snapshot_faults(row: dict[str, Any]) -> list[str]:
     equity, peak = Decimal(row["equity"]), Decimal(row["peak_equity"])
     amounts = [Decimal(row.get(name, 0)) for name in ("realised_pnl", "unrealised_pnl", "fees", "net_pnl")]
     realised, unrealised, fees, net = amounts  # all 0 in a snapshot from before results were kept
+    change = equity_change(None, row)  # None in a snapshot from before its parts were kept
     return broken(
         {
             "equity is not above zero": not equity > 0,
@@ -92,6 +94,7 @@ def _snapshot_faults(row: dict[str, Any]) -> list[str]:
             "shares do not add up to one": abs(sum(map(float, row["allocation"].values())) - 1) > 1e-9,
             "a balance below zero": any(Decimal(amount) < 0 for amount in row["balances"].values()),
             "profit is not what it is made of": abs(realised + unrealised - fees - net) > Decimal("1e-9"),
+            "equity is not the sum of its parts": change is not None and change.unexplained != 0,
         }
     )
 

@@ -124,6 +124,12 @@ class EquityChange:
     revaluation: Decimal  # of the balances that the account opened with
     fees: Decimal  # below zero when fees were paid
 
+    @property
+    def unexplained(self) -> Decimal:
+        """Return what the parts leave over: exactly 0 between snapshots as they were stored."""
+        with exactly():
+            return self.equity - self.realised - self.unrealised - self.revaluation - self.fees
+
 
 def equity_change(earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> EquityChange | None:
     """Explain the change from one snapshot to another, or from the account's opening (`earlier` None).

@@ -88,9 +88,8 @@ def snapshots(world: DecisionWorld) -> dg.AssetCheckEvaluation:
 
 
 def test_a_snapshot_adds_up(world: DecisionWorld) -> None:
-    world.journal.save_snapshot(
-        ACCOUNT.name, world.newest.date(), world.reader.account.snapshot(world.newest)
-    )
+    snapshot, _ = world.reader.account.results(world.newest)
+    world.journal.save_snapshot(ACCOUNT.name, world.newest, snapshot)
     assert snapshots(world).passed
 
 
@@ -100,13 +99,14 @@ def test_a_snapshot_adds_up(world: DecisionWorld) -> None:
         ({"peak_equity": Decimal(1)}, "the peak is below the equity"),
         ({"allocation": {"USDT": 0.4}}, "shares do not add up to one"),
         ({"fees": Decimal(3)}, "profit is not what it is made of"),
+        ({"revaluation": Decimal(3)}, "equity is not the sum of its parts"),
     ],
 )
 def test_a_snapshot_that_does_not_add_up_fails_the_check(
     world: DecisionWorld, change: dict[str, Any], fault: str
 ) -> None:
-    stored = world.reader.account.snapshot(world.newest)
-    world.journal.save_snapshot(ACCOUNT.name, world.newest.date(), stored | change)
+    stored, _ = world.reader.account.results(world.newest)
+    world.journal.save_snapshot(ACCOUNT.name, world.newest, stored | change)
     assert fault in str(snapshots(world).metadata["faults"].value)
 
 

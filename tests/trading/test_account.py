@@ -165,6 +165,7 @@ def test_every_change_of_equity_is_the_sum_of_its_named_parts_exactly(
         with exactly():
             assert change.equity == now["equity"] - before
             assert change.equity == change.realised + change.unrealised + change.revaluation + change.fees
+        assert change.unexplained == 0
 
 
 def test_a_worked_example_of_why_equity_moved() -> None:
