@@ -6,11 +6,11 @@ one whose own name points to this machine (DNS rebinding), could so launch runs,
 
 import hashlib
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,6 +49,12 @@ class WebGuard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, is_http = Headers(scope=scope), scope["type"] == "http"
+        if (
+            not scope["path"].isprintable()
+            or len(headers.getlist("host")) > 1
+            or len(headers.getlist("origin")) > 1
+        ):
+            return _forbidden("a control character in the path, or two Hosts or Origins", status=400)
         if not self._is_own(asked := headers.get("host", "")):
             return _forbidden(
                 f"the Host {asked[:100]!r} is not this server: use localhost, or add it to [dagster] allowed_hosts"
@@ -56,11 +62,7 @@ class WebGuard:
         reads = is_http and scope["method"] in _SAFE_METHODS
         if not reads and not _is_same_origin(headers, asked):
             return _forbidden("a page of another site sent this; only pages of this server may")
-        if (
-            is_http
-            and scope["path"].rstrip("/").endswith("/graphql")
-            and (problem := _graphql_problem(scope, headers))
-        ):
+        if is_http and "graphql" in scope["path"].lower() and (problem := _graphql_problem(scope, headers)):
             return problem
         if self._token and not self._knows_token(scope, headers):
             return PlainTextResponse(
@@ -164,11 +166,8 @@ def _equal(given: str, secret: str) -> bool:
 
 
 def _read_cookie(headers: Headers) -> str:
-    try:
-        jar = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[COOKIE].value if COOKIE in jar else ""
+    """Read our cookie as Starlette does: the standard library's parser gives up at a stranger's odd one beside it."""
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
 
 
 async def _refuse(refusal: Response, scope: Scope, receive: Receive, send: Send) -> None:

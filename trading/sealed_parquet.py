@@ -1,4 +1,4 @@
-"""Parquet files that carry the digest of their own bytes: a damaged one is refused, never read with other numbers.
+"""Parquet files that carry the digest of their bytes and place: a damaged or moved one is refused, never believed.
 
 The digest lies between the last column chunk and the footer. Readers find chunks by their offsets from the start and
 the footer by its length at the end, so that every Parquet reader takes a sealed file as it is.
@@ -13,33 +13,38 @@ from trading.polars_errors import panics_as_errors
 
 _MAGIC = b"PAR1"
 _TAIL = 8  # the footer's length in 4 bytes, and the magic number
-_DIGEST = hashlib.sha256().digest_size
+_SIZE = hashlib.sha256().digest_size
 
 
-def sealed_parquet(table: pl.DataFrame) -> bytes:
-    """Return the table as a Parquet file with its digest."""
+def sealed_parquet(table: pl.DataFrame, place: str = "") -> bytes:
+    """Return the table as a Parquet file with its digest, to be read in `place` alone."""
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd")
     content = buffer.getvalue()
     footer = _footer_start(content)
-    return content[:footer] + hashlib.sha256(content).digest() + content[footer:]
+    return content[:footer] + _digest(place, content) + content[footer:]
 
 
-def check_seal(content: bytes) -> None:
-    """Raise ComputeError, a PolarsError, unless the bytes are those that were sealed."""
+def check_seal(content: bytes, place: str) -> None:
+    """Raise ComputeError, a PolarsError, unless the bytes are those that were sealed for this place."""
     start = _footer_start(content)
-    pages, digest, footer = content[: start - _DIGEST], content[start - _DIGEST : start], content[start:]
-    found = hashlib.sha256(pages)
-    found.update(footer)
-    if start < _DIGEST or content[-len(_MAGIC) :] != _MAGIC or found.digest() != digest:
-        raise pl.exceptions.ComputeError("its bytes are not those that were written")
+    pages, digest, footer = content[: start - _SIZE], content[start - _SIZE : start], content[start:]
+    if start < _SIZE or content[-len(_MAGIC) :] != _MAGIC or _digest(place, pages, footer) != digest:
+        raise pl.exceptions.ComputeError("its bytes are not those that were written here")
 
 
-def scan_sealed(content: bytes) -> pl.LazyFrame:
-    """Check the digest and scan the table. Raises PolarsError for damage."""
-    check_seal(content)
+def scan_sealed(content: bytes, place: str) -> pl.LazyFrame:
+    """Check the digest and scan the table. Raises PolarsError for damage and for a file of another place."""
+    check_seal(content, place)
     with panics_as_errors():
         return pl.scan_parquet(io.BytesIO(content))
+
+
+def _digest(place: str, *pieces: bytes) -> bytes:
+    found = hashlib.sha256(place.encode() + b"\0")
+    for piece in pieces:
+        found.update(piece)
+    return found.digest()
 
 
 def _footer_start(content: bytes) -> int:

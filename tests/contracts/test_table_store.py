@@ -213,6 +213,19 @@ class TestLakeTable(TableStoreContract):
         with pytest.raises(UnreadableFile, match="not those that were written"):
             run_sql(root.parent, "select * from ohlcv")
 
+    def test_a_whole_part_of_another_month_or_pair_is_refused(self, root: Path, store: TableStore) -> None:
+        for pair in (BTC, Pair("ETH", "USDT")):
+            store.write(pair, JANUARY, candles(JANUARY))
+            store.write(pair, FEBRUARY, candles(FEBRUARY))
+        here = root / "pair=BTC-USDT" / "month=2020-01-01" / PART
+        for other in ("pair=BTC-USDT/month=2020-02-01", "pair=ETH-USDT/month=2020-01-01"):
+            here.write_bytes((root / other / PART).read_bytes())
+            with pytest.raises(UnreadableFile, match="`ohlcv` again for BTC-USDT 2020-01"):
+                store.read(BTC, JANUARY)
+            for query in ("from ohlcv", "from query_table('oh' || 'lcv')", "from query('from oh' || 'lcv')"):
+                with pytest.raises(UnreadableFile, match="not those that were written here"):
+                    run_sql(root.parent, query)
+
     def test_a_file_of_another_version_is_refused(self, root: Path) -> None:
         LakeTable(root, None).write(BTC, JANUARY, candles(JANUARY).drop("known_at"))
         with pytest.raises(UnreadableFile, match="another version"):

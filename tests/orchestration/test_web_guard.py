@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from orchestration.web_guard import COOKIE, WebGuard
@@ -98,10 +99,42 @@ def test_a_link_from_another_site_may_open_a_page() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/under/a/prefix/graphql"])
+@pytest.mark.parametrize(
+    "path", ["/graphql", "/graphql/", "/under/a/prefix/graphql", "/graphql%0a", "/graphql%0A/", "/graphql%00"]
+)
 def test_graphql_is_not_executed_by_reading(method: str, path: str) -> None:
-    assert ask(method, f"{path}?query=mutation{{launchRun}}", {}).status_code == 405
-    assert ask(method, f"{path}?%71uery=mutation{{launchRun}}", {}).status_code == 405
+    assert ask(method, f"{path}?query=mutation{{launchRun}}", {}).status_code in (400, 405)
+    assert ask(method, f"{path}?%71uery=mutation{{launchRun}}", {}).status_code in (400, 405)
+
+
+def test_a_form_is_no_graphql_request_under_a_path_that_ends_in_a_line_feed() -> None:
+    """A route's pattern ends in $, which lets a line feed follow."""
+    assert (
+        ask("POST", "/graphql%0a?query=mutation{launchRun}", {"content-type": "text/plain"}).status_code
+        == 400
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("twice", [b"host", b"origin"])
+async def test_of_two_hosts_or_origins_none_is_believed(twice: bytes) -> None:
+    own = [
+        (b"host", b"127.0.0.1:3000"),
+        (b"origin", b"http://127.0.0.1:3000"),
+        (b"content-type", b"application/json"),
+    ]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"",
+             "headers": [*own, (twice, b"http://evil.example")]}  # fmt: skip
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await WebGuard(APP, "127.0.0.1")(scope, receive, send)
+    assert sent[0]["status"] == 400
 
 
 def test_the_playground_still_opens() -> None:
@@ -160,6 +193,9 @@ def test_the_cookie_is_not_the_token() -> None:
     digest = hmac.digest(TOKEN.encode(), b"marketloom ui", hashlib.sha256).hex()
     assert opens_socket({"cookie": f"{COOKIE}={digest}"}, TOKEN)
     assert not opens_socket({"cookie": f"{COOKIE}={digest[:-1]}0"}, TOKEN) or digest.endswith("0")
+    assert opens_socket(
+        {"cookie": f'theme={{"dark": 1}}; {COOKIE}={digest}'}, TOKEN
+    )  # of another server on localhost
 
 
 def test_further_names_come_from_the_settings() -> None:

@@ -126,6 +126,11 @@ def _folder(root: Path, venue: str, timeframe: Timeframe) -> Path:
     return root / venue / timeframe.value
 
 
+def _place(file: Path) -> str:
+    """Name venue, timeframe, pair and format, for which alone the file's seal holds; a draft has its file's place."""
+    return "/".join(file.with_suffix("").parts[-4:])
+
+
 def _file_name(file_format: str | None) -> str:
     return re.sub(r"[^a-z0-9]+", "-", (file_format or "unknown").lower())
 
@@ -145,7 +150,7 @@ def _combine(all_series: Sequence[tuple[str, pl.DataFrame]]) -> tuple[pl.DataFra
 def _read(file: Path) -> pl.DataFrame:
     try:
         with panics_as_errors():
-            return scan_sealed(file.read_bytes()).select(CANDLE_SCHEMA.names()).collect()
+            return scan_sealed(file.read_bytes(), _place(file)).select(CANDLE_SCHEMA.names()).collect()
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise UnreadableFile(f"{file} is damaged: {error}; remove it and import its sources again") from error
 
@@ -195,7 +200,7 @@ def _replace_all(files: Mapping[Path, pl.DataFrame]) -> None:
 
 
 def _write(file: Path, table: pl.DataFrame) -> None:
-    content = sealed_parquet(table)  # Polars' own writer would panic on a full disk
+    content = sealed_parquet(table, _place(file))  # Polars' own writer would panic on a full disk
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as stream:
         stream.write(content)

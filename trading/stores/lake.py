@@ -20,6 +20,11 @@ from trading.stores.partitions import check_month, check_partition, concat_month
 PART = "part.parquet"
 
 
+def place_of(part: Path) -> str:
+    """Name the table, pair and month of a part: its seal holds for them, wherever the lake itself is moved to."""
+    return "/".join(part.parts[-4:-1])
+
+
 class LakeTable:
     """A table below `root`. `schema` None: any columns beside open_time and close_time, the same in all months."""
 
@@ -29,7 +34,8 @@ class LakeTable:
 
     def write(self, pair: Pair, month: date, table: pl.DataFrame) -> None:
         check_partition(pair, month, table, self._schema)
-        replace_file(self._part(pair, month), sealed_parquet(table))
+        part = self._part(pair, month)
+        replace_file(part, sealed_parquet(table, place_of(part)))
 
     def read(self, pair: Pair, month: date) -> pl.DataFrame:
         check_month(month)
@@ -78,7 +84,7 @@ class LakeTable:
         part = self._part(pair, month)
         try:
             with panics_as_errors():
-                scan = scan_sealed(part.read_bytes())
+                scan = scan_sealed(part.read_bytes(), place_of(part))
                 rows = scan if only is None else scan.filter(only)
                 table = (rows if columns is None else rows.select(columns)).collect()
         except FileNotFoundError:

@@ -9,9 +9,10 @@ import polars as pl
 from trading.errors import InvalidValue, NotStored, UnreadableFile
 from trading.polars_errors import panics_as_errors
 from trading.sealed_parquet import check_seal
-from trading.stores.lake import PART
+from trading.stores.lake import PART, place_of
 
 _PARTS = f"pair=*/month=*/{PART}"
+_INDIRECT = r"\bquery(_table)?\b|\bread_|parquet"  # what reads a table without its name in the query
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "TimeZone": "UTC",
     "autoinstall_known_extensions": False,
@@ -38,7 +39,7 @@ def run_sql(lake: Path, query: str) -> pl.DataFrame:
     if not tables:
         raise NotStored(f"no tables in {lake}: materialise `ohlcv` first")
     for table in tables:
-        if re.search(rf"\b{re.escape(table.name)}\b", query, re.IGNORECASE):
+        if re.search(rf"\b{re.escape(table.name)}\b|{_INDIRECT}", query, re.IGNORECASE):
             _check_parts(table)
     with duckdb.connect(":memory:", config=_CONFIG) as database:
         try:
@@ -64,7 +65,7 @@ def run_sql(lake: Path, query: str) -> pl.DataFrame:
 def _check_parts(table: Path) -> None:
     for part in table.glob(_PARTS):
         try:
-            check_seal(part.read_bytes())
+            check_seal(part.read_bytes(), place_of(part))
         except pl.exceptions.PolarsError as error:
             month, pair = (folder.name.partition("=")[2] for folder in part.parents[:2])
             raise UnreadableFile(

@@ -246,3 +246,13 @@ def test_a_folder_of_an_older_version_that_is_called_xbt_is_no_market_of_its_own
     assert landing.source("binance", Timeframe.H1).pairs() == ()
     landing.add(imported(tmp_path, rows(5)))
     assert landing.source("binance", Timeframe.H1).pairs() == (BTC,)
+
+
+def test_a_whole_series_that_lies_in_another_pairs_folder_is_refused(
+    landing: LandingArea, tmp_path: Path
+) -> None:
+    landing.add(imported(tmp_path, rows(5)))
+    folder = tmp_path / "landing/binance/1h"
+    (folder / "BTC-USDT").rename(folder / "ETH-USDT")
+    with pytest.raises(UnreadableFile, match=r"ETH-USDT/parquet-candles\.parquet is damaged"):
+        landing.source("binance", Timeframe.H1).candles(Pair("ETH", "USDT"), START, START + 5 * HOUR)
