@@ -94,7 +94,12 @@ def _observe_portfolio(context: dg.AssetExecutionContext, done: ExecutedDecision
     if done.snapshot is not None:
         context.log_event(
             dg.AssetObservation(
-                PORTFOLIO_SNAPSHOTS, metadata=figures(done.snapshot), partition=f"{done.snapshot['day']}"
+                PORTFOLIO_SNAPSHOTS,
+                metadata={
+                    "at": dg.MetadataValue.timestamp(done.snapshot["at"]),
+                    **readable(figures(done.snapshot)),
+                },
+                partition=f"{done.snapshot['day']}",
             )
         )
 

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.decisions import decision
+from assets.metadata_numbers import readable
 from assets.portfolio import portfolio_snapshots
 from ml.decision.decision_id import decision_id
 from ml.decision.inputs import DecisionInputs
@@ -103,7 +104,8 @@ def test_every_decision_adds_the_portfolio_after_it_to_the_plots_of_the_snapshot
     assert record.asset_observation is not None
     numbers = {name: each.value for name, each in record.asset_observation.metadata.items()}
     [stored] = world.journal.snapshots(ACCOUNT.name)
-    assert numbers == figures(stored)
+    assert datetime.fromtimestamp(numbers.pop("at"), UTC) == world.newest
+    assert numbers == readable(figures(stored))
     assert numbers["equity"] == pytest.approx(2100, abs=5)
 
 
