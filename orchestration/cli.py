@@ -56,7 +56,7 @@ def import_candles(
     as_json: AsJson = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
-    from orchestration.commands.import_candles import ignored_series, import_files, show
+    from orchestration.commands.import_candles import RELOAD, ignored_series, import_files, show
 
     reports = import_files(path, venue, pair, timeframe)
     if as_json:
@@ -64,6 +64,8 @@ def import_candles(
             _print_json(report)
     else:
         show(reports, out)
+        if any(report["rows_stored"] for report in reports):
+            out.print(RELOAD, markup=False, highlight=False)
     for note in ignored_series(reports):
         errors.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     if any(report["refused_reason"] for report in reports):

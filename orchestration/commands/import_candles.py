@@ -67,6 +67,12 @@ COUNTED = {  # what is named in a line where it is not 0
 }  # fmt: skip
 
 
+RELOAD = (
+    'With [market] source = "files" the months of these candles show in a running UI once its definitions are loaded '
+    "again: Deployment, Reload. Everything else sees them at once."
+)
+
+
 def show(reports: list[dict[str, Any]], out: Console) -> None:
     """Print two lines per file, its whole name and what was found in it; refused files and warnings come last."""
     for row in reports:
