@@ -155,7 +155,7 @@ def _candle_metadata(
     }
 
 
-_GAP_COLUMNS = {"first_missing": "time (UTC)", "candles": "whole number", "kind": "text"}
+_GAP_COLUMNS = {"first_missing": "string", "candles": "int", "kind": "string"}
 
 
 def _gap_record(gap: Gap) -> dg.TableRecord:

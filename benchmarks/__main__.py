@@ -1,5 +1,6 @@
 """Run benchmarks and print one JSON object per line."""
 
+import itertools
 import json
 import sys
 
@@ -14,6 +15,7 @@ from benchmarks import (
     risk,
     sandbox,
     streaming,
+    user_waits,
 )
 from benchmarks.row import Benchmark
 
@@ -28,21 +30,25 @@ ROOMS = (
     definitions,
     streaming,
     sandbox,
+    user_waits,
 )
 BENCHMARKS: dict[str, Benchmark] = {name: each for room in ROOMS for name, each in room.BENCHMARKS.items()}
 
 
 def main(wanted: list[str]) -> int:
-    unknown = set(wanted) - set(BENCHMARKS)
-    if unknown:
-        print(
-            f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}", file=sys.stderr
-        )
+    chosen = {name: [each for each in BENCHMARKS if _is_named(each, name)] for name in wanted}
+    if unknown := [name for name, found in chosen.items() if not found]:
+        print(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    for name in wanted or BENCHMARKS:
+    for name in dict.fromkeys(itertools.chain(*chosen.values())) if wanted else BENCHMARKS:
         for result in BENCHMARKS[name]():
             print(json.dumps(result), flush=True)
     return 0
+
+
+def _is_named(benchmark: str, name: str) -> bool:
+    """Return whether the name is the benchmark's, or that of the group before its slash."""
+    return name in (benchmark, benchmark.partition("/")[0])
 
 
 if __name__ == "__main__":

@@ -13,14 +13,19 @@ Call = Callable[[], object]
 
 
 def row(
-    identity: str, what: str, value: float, unit: str, peer: str, peer_value: float, *, target: str,
+    identity: str, what: str, value: float, unit: str, peer: str, peer_value: float | None, *, target: str,
     packages: tuple[str, ...] = (),
 ) -> Row:  # fmt: skip
-    """`ratio` is how many times better than the peer: of rates, whose unit ends in /s, more is better, else less."""
-    better, worse = (value, peer_value) if unit.endswith("/s") else (peer_value, value)
+    """`ratio` is how many times better than the peer: of rates, whose unit ends in /s, more is better, else less.
+
+    Without a peer's value there is none: no peer does the same, or it is not installed.
+    """
+    ratio = None
+    if peer_value is not None:
+        ratio = value / peer_value if unit.endswith("/s") else peer_value / value
     return {
         "id": identity, "what": what, "value": value, "unit": unit, "peer": peer, "peer_value": peer_value,
-        "ratio": better / worse, "target": target,
+        "ratio": ratio, "target": target,
         "versions": {"python": python_version(), **{name: version(name) for name in packages}},
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from orchestration.resources import Services
 from orchestration.system import running_system
@@ -46,7 +47,8 @@ def _equity(services: Services, name: str) -> Decimal:
 def show(facts: dict[str, Any], out: Console) -> None:
     out.print(
         f"account {facts['account']} may open positions again: it was paused since "
-        f"{facts['paused_since']:%Y-%m-%d %H:%M} UTC, {facts['paused_because']}; resumed by "
-        f"{facts['resumed_by']}: {facts['reason']}",
+        f"{facts['paused_since']:%Y-%m-%d %H:%M} UTC, {escape(facts['paused_because'])}; resumed by "
+        f"{escape(str(facts['resumed_by']))}: {escape(facts['reason'])}",
+        highlight=False,
         soft_wrap=True,
     )
