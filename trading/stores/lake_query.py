@@ -2,6 +2,7 @@
 
 import glob
 import re
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -57,9 +58,21 @@ def run_sql(lake: Path, query: str) -> pl.DataFrame:
                 raise InvalidValue("only one SELECT is allowed: the lake is written by assets alone")
             with panics_as_errors():
                 result: pl.DataFrame = database.sql(query).pl()
-            return result
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise InvalidValue(f"the query failed: {error}") from None
+    _check_times(result)
+    return result
+
+
+def _check_times(result: pl.DataFrame) -> None:
+    """Refuse what DuckDB takes for a time and Polars panics at when it is shown: infinity, and far years."""
+    for name, kind in result.schema.items():
+        if kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_unit == "us"):
+            first, last = pl.Series([date.min, date.max]).cast(kind).to_physical()
+            if not result[name].to_physical().is_between(first, last).all():
+                raise InvalidValue(
+                    f"column {name} has a time outside the years 1 to 9999: show it with ::varchar"
+                )
 
 
 def _check_parts(table: Path) -> None:

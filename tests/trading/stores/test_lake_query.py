@@ -63,3 +63,15 @@ def test_a_query_reaches_nothing_but_the_lake(lake: Path, tmp_path: Path, query:
     with pytest.raises(InvalidValue) as refused:
         run_sql(lake, query.format(secret=secret, folder=home, part=part.parent, lake=lake, copy=copy))
     assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "time", ["'infinity'::timestamp", "'-infinity'::timestamptz", "date '290000-01-01'", "'infinity'::date"]
+)
+def test_a_time_that_cannot_be_shown_is_refused_in_a_sentence(lake: Path, time: str) -> None:
+    with pytest.raises(InvalidValue, match="column a has a time outside the years 1 to 9999"):
+        run_sql(lake, f"select {time} as a")
+    assert (
+        run_sql(lake, "select '9999-12-31'::timestamptz as a, date '0001-01-01' as b, null::date as c").height
+        == 1
+    )
