@@ -31,8 +31,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	mkdir -p $(VENV)/dagster && touch $(VENV)/dagster/dagster.yaml
-	DAGSTER_HOME=$(CURDIR)/$(VENV)/dagster MARKETLOOM_HOME=$(CURDIR)/$(VENV)/dagster $(BIN)/dg check defs
+	env -u DAGSTER_HOME MARKETLOOM_HOME=$(CURDIR)/$(VENV)/home $(BIN)/dg check defs
 
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)

@@ -23,6 +23,8 @@ from trading.stores.postgres import migrate
 
 POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
+# Not beside the project: there `dg` would take it for an instance whose server runs.
+INSTANCE_FILE = PROJECT / "orchestration" / "dagster.yaml"
 SERVING, IN_PROCESS = "dagster.yaml", "in-process.yaml"
 SERVING_LOCK = "serving.lock"
 SECONDS_TO_END = 30.0  # for the processes of a server that was just stopped or killed
@@ -129,7 +131,7 @@ def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
 
 def _dagster_home(home: Path) -> dict[str, str]:
     folder = home / "dagster"
-    instance = (PROJECT / "dagster.yaml").read_text(encoding="utf-8")
+    instance = INSTANCE_FILE.read_text(encoding="utf-8")
     replace_file(folder / SERVING, instance.encode())
     replace_file(folder / IN_PROCESS, (instance + NO_CAPTURE).encode())
     return {

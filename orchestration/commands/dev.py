@@ -91,7 +91,7 @@ def _socket_folder() -> Iterator[Path]:
 def _supervise(plan: Plan, lock: BinaryIO, out: Console) -> int:
     """Run the plan in a session of its own, which Ctrl-C does not reach; its standard input ends with this process.
 
-    It runs in the home, since Dagster warns about the dagster.yaml that lies beside the project.
+    It runs in the home: Dagster reads a .env and a dagster.yaml of its working folder.
     """
     process = subprocess.Popen(
         _python("orchestration.commands.supervisor", plan.as_json()),

@@ -100,7 +100,8 @@ def _run(plan: Plan) -> None:
             if time.monotonic() > deadline:
                 raise ServerEnded(
                     f"the {server.name} was not ready within {plan.startup_timeout:.0f} s: try again when the "
-                    f"machine is less busy, or raise local_startup_timeout in dagster.yaml; its log is {server.log}"
+                    f"machine is less busy, or raise local_startup_timeout in orchestration/dagster.yaml; "
+                    f"its log is {server.log}"
                 )
     _tell(plan.announcement)
     while not _parent_is_gone(running):

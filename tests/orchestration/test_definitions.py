@@ -10,6 +10,7 @@ import yaml
 from assets.partitions import PAIR_STRATEGIES, PAIRS, Span
 from orchestration.definitions import definitions
 from orchestration.settings import PROJECT, load_settings
+from orchestration.system import INSTANCE_FILE
 
 SPAN = Span(date(2023, 1, 1), None)
 DAYS, PAIR_MONTHS = SPAN.days, dg.MultiPartitionsDefinition({"pair": PAIRS, "month": SPAN.months})
@@ -126,8 +127,13 @@ def test_only_the_run_that_sends_orders_is_never_started_again() -> None:
     tags = {job.name: job.tags for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
     retried = {name for name, each in tags.items() if each["dagster/max_retries"] != "0"}
     assert set(tags) - retried == {"decide"}
-    retries = yaml.safe_load((PROJECT / "dagster.yaml").read_text(encoding="utf-8"))["run_retries"]
+    retries = yaml.safe_load(INSTANCE_FILE.read_text(encoding="utf-8"))["run_retries"]
     assert retries == {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False}
+
+
+def test_no_instance_lies_where_dg_reads_it_as_one_whose_server_runs() -> None:
+    assert INSTANCE_FILE.is_file()
+    assert not (PROJECT / "dagster.yaml").exists()
 
 
 def test_everything_an_asset_asks_for_is_provided() -> None:

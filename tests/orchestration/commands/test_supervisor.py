@@ -143,7 +143,7 @@ def test_a_server_that_is_not_ready_in_time_says_what_to_do(tmp_path: Path) -> N
         assert process.returncode == 1
         assert members(process.pid) == []
     assert "the server 0 was not ready within 0 s" in text
-    assert "local_startup_timeout in dagster.yaml" in text
+    assert "local_startup_timeout in orchestration/dagster.yaml" in text
     assert READY not in text
 
 
