@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import pytest
 import typer
 
 from assets.partitions import Span
+from ml.decision.decision_id import decision_id
 from orchestration.cli import app
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 from streaming.sandbox.faults import FaultKind
+from tests import tutorial
 from trading.indicators import FEATURES, POLICY_FEATURES
+from trading.market import Pair
 from trading.risk.rules import RULES
 
 PROJECT = Path(__file__).parents[1]
@@ -90,6 +93,15 @@ def test_the_drawn_graph_is_the_asset_graph() -> None:
         for key in graph.get_all_asset_keys()
         for parent in graph.get(key).parent_keys
     }
+
+
+def test_the_order_that_the_tutorial_explains_is_every_readers() -> None:
+    words, shown = tutorial.steps()["why"]
+    pair, moment = re.match(r"(\S+) at (\S+): ", shown[0]).groups()  # type: ignore[union-attr]
+    account = next(line for line in shown if line.startswith("decision ")).split("account ")[1].split(",")[0]
+    made = decision_id(account, Pair.parse(pair), datetime.fromisoformat(moment))
+    assert shown[1].startswith(f"decision {made}")
+    assert made.startswith(words[1])
 
 
 FIGURES: dict[str, Callable[[], int]] = {

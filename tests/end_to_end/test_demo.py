@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tutorial
 from tests.end_to_end.demo_home import DemoHome, Finished, demo_home, receipts
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -148,6 +149,17 @@ def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Finis
     for word in (receipt["pair"], "Votes", "technical", "quant", "analyst", "consensus"):
         assert word in result.output
     assert home.run("why", receipt["decision_id"][:8], "--json").json() == receipt
+
+
+@pytest.mark.parametrize("command", ["status", "sql", "portfolio"])
+def test_a_command_of_the_tutorial_prints_tables_as_they_are_shown_there(
+    demo: Finished, home: DemoHome, command: str
+) -> None:
+    words, shown = tutorial.steps()[command]
+    result = home.run(*words)
+    assert result.code == 0, result.text
+    assert tutorial.headings(shown)
+    assert tutorial.headings(shown) <= tutorial.headings(tutorial.plain(result.output))
 
 
 def test_why_of_an_unknown_decision_says_where_to_look(demo: Finished, home: DemoHome) -> None:
