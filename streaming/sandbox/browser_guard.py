@@ -7,6 +7,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
+_NO_NAME = frozenset(
+    "@/?#\\"
+)  # with these a URL parser would find another name in a Host than other parsers do
+
 
 def browser_guard(host: str) -> Middleware:
     """Return the middleware of a sandbox that listens on `host`. It refuses with 403, WebSocket handshakes too.
@@ -24,7 +28,9 @@ def browser_guard(host: str) -> Middleware:
                 text=f"the Host {asked[:100]!r} is not this sandbox: use its address in numbers, or localhost\n"
             )
         origin = request.headers.get("Origin")
-        if origin not in (None, f"http://{asked}") or request.headers.get("Sec-Fetch-Site") == "cross-site":
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        two_origins = len(request.headers.getall("Origin", ())) > 1
+        if origin not in (None, f"http://{asked}") or two_origins or site not in ("same-origin", "none"):
             raise web.HTTPForbidden(
                 text=f"a web page ({(origin or 'cross-site')[:100]!r}) asks: only programs of this machine's user may\n"
             )
@@ -36,6 +42,6 @@ def browser_guard(host: str) -> Middleware:
 def _is_own(asked: str, own_names: frozenset[str]) -> bool:
     try:
         name = (URL(f"http://{asked}").host or "").lower()
-        return name in own_names or ip_address(name) is not None
+        return _NO_NAME.isdisjoint(asked) and (name in own_names or ip_address(name) is not None)
     except ValueError:
         return False

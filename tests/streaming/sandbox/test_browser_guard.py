@@ -27,11 +27,16 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         {"Host": "rebound.example:8750"},
         {"Host": "127.0.0.1.rebound.example"},
         {"Host": "localhost@rebound.example"},
+        {"Host": "rebound.example@localhost"},
+        {"Host": "localhost/rebound.example"},
+        {"Host": "127.0.0.1?.rebound.example"},
+        {"Host": "localhost#rebound.example"},
         {"Host": ""},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
     ],
 )
 @pytest.mark.parametrize("path", ["/admin/accounts", "/0/public/Time", "/0/private/Balance", "/v2"])
