@@ -113,14 +113,19 @@ def read_news(path: Path) -> NewsFile:
         raise UnreadableFile(f"{path}: news is read from {' and '.join(sorted(READERS))} files")
     try:
         with panics_as_errors():
-            raw = reader(path)
+            return _clean(path, _check_dated(path, reader(path)))
+    except UnreadableFile:
+        raise
     except (pl.exceptions.PolarsError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
         raise UnreadableFile(f"{path} cannot be read: {error}; fetch it again") from error
+
+
+def _check_dated(path: Path, raw: RawNews) -> RawNews:
     if raw.articles.is_empty():
         raise UnreadableFile(f"{path} holds no articles")
     if raw.articles["published_at"].null_count() == raw.articles.height:
         raise UnreadableFile(f"{path} has no date that can be read, in any of its {raw.articles.height} rows")
-    return _clean(path, raw)
+    return raw
 
 
 def _read_or_refuse(path: Path) -> NewsFile:

@@ -292,3 +292,11 @@ def test_damage_anywhere_in_a_parquet_is_refused_or_read_and_never_ends_the_prog
         (tmp_path / "a.parquet").write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8 :])
         [file] = read_folder(tmp_path)
         assert file.articles.schema == ARTICLE_SCHEMA
+
+
+def test_a_column_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """A flipped bit in a Parquet footer makes something else of a text."""
+    path = full_parquet(tmp_path / "a.parquet", [(NOON, "Title", "Text")])
+    pl.read_parquet(path).with_columns(pl.concat_list("title")).write_parquet(path)
+    with pytest.raises(UnreadableFile, match=r"a\.parquet cannot be read"):
+        read_news(path)
