@@ -113,7 +113,7 @@ BACKTESTING: Peer = ("freqtrade: one back-test of a pair's year of minutes, with
 LIST_DATA: Peer = ("freqtrade list-data, a pair's year of minutes", list_data)
 WEBSERVER: Peer = ("freqtrade webserver, to its first answer", webserver)
 WAITS: tuple[tuple[str, str, Callable[[], Cost], str, Peer | None], ...] = (
-    ("demo_quick", "demo --quick, hours of 21 months", demo_quick, "< 90 s", None),
+    ("demo_quick", "demo --quick, hours of 21 months", demo_quick, "< 120 s", None),
     ("demo_full", "demo, hours of 21 months", demo_full, "none", None),
     ("demo_minutes", "demo --quick, a year of minutes", demo_minutes, "none", None),
     ("backtest", "backtest --pair BTC/USDT, a year of minutes", backtest, "< 3 s", BACKTESTING),
