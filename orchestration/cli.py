@@ -1,30 +1,49 @@
 """The `marketloom` command line. Every command is a few lines; the work is in `orchestration.commands`."""
 
-import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from orchestration.commands.failures import INTERRUPTED, failure_message, is_interrupt
+from orchestration.json_output import as_json_line, asks_for_json
+from orchestration.terminal import open_console
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Data, learning and judgement for crypto trading, as one Dagster asset graph.",
 )
-WIDE = 120  # columns when nobody's terminal is asked: a table that is piped must not be cut to 80
-out = Console(width=None if sys.stdout.isatty() else WIDE)
-errors = Console(stderr=True)
+out, errors = open_console(), open_console(stderr=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON, nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document, nothing else.")]
 
 
-@app.command()
+def _examples(*lines: str) -> str:
+    """Write the end of a command's help."""
+    return "\n".join(["Examples:", *(f"  marketloom {line}" for line in lines)])
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"marketloom {version('marketloom')}")
+        raise typer.Exit
+
+
+@app.callback(epilog=_examples("demo --quick", "dev", "status", "why 1f0c2ab7", "backtest --help"))
+def marketloom(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    """Gather data, learn and judge for crypto trading, as one Dagster asset graph."""
+
+
+@app.command(epilog=_examples("demo --quick", "demo --data ~/candles"))
 def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder with ohlcv/ and news/; simulated without.")
@@ -39,40 +58,65 @@ def demo(
     run_demo(data, quick, out)
 
 
-@app.command()
-def dev() -> None:
+@app.command(epilog=_examples("dev", "dev --port 3001"))
+def dev(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Of the UI; without, the port of the settings (dagster.port)."),
+    ] = None,
+) -> None:
     """Run PostgreSQL, the Dagster UI and its daemon on this machine, until Ctrl-C."""
     from orchestration.commands.dev import serve
 
-    raise typer.Exit(serve(out))
+    raise typer.Exit(serve(out, port))
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=_examples(
+        "import ~/candles",
+        "import XBTUSDT_60.csv --venue kraken",
+        "import ~/candles --jsonl | jq .rows_stored",
+    ),
+)
 def import_candles(
     path: Annotated[Path, typer.Argument(help="A candle file, or a folder of them.")],
     venue: Annotated[str | None, typer.Option(help="Who published the candles, e.g. kraken.")] = None,
     pair: Annotated[str | None, typer.Option(help="e.g. BTC/USDT")] = None,
     timeframe: Annotated[str | None, typer.Option(help="1m 5m 15m 30m 1h 4h 1d")] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, a list of the files' reports.")
+    ] = False,
+    as_json_lines: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON document per file and line.")
+    ] = False,
 ) -> None:
     """Read candle files into the landing area, from where `ohlcv` takes them; nothing is silently repaired."""
     from orchestration.commands.import_candles import RELOAD, ignored_series, import_files, show
 
     reports = import_files(path, venue, pair, timeframe)
-    if as_json:
+    if as_json_lines:
         for report in reports:
             _print_json(report)
+    elif as_json:
+        _print_json(reports)
     else:
         show(reports, out)
         if any(report["rows_stored"] for report in reports):
             out.print(RELOAD, markup=False, highlight=False)
     for note in ignored_series(reports):
-        errors.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+        errors.print(Text.assemble(("note:", "yellow"), f" {note}"), soft_wrap=True)
     if any(report["refused_reason"] for report in reports):
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "backtest --pair BTC/USDT",
+        "backtest --pair XRP/USDT --from 2024-01-01 --to 2024-07-01 --ignore-pause",
+        "backtest --pair BTC/USDT --strategy policy --json",
+    )
+)
 def backtest(
     pair: Annotated[str, typer.Option(help="e.g. BTC/USDT")],
     strategy: Annotated[str, typer.Option(help="technical | policy")] = "technical",
@@ -94,7 +138,7 @@ def backtest(
         show(report, page, out)
 
 
-@app.command()
+@app.command(epilog=_examples("status", "status --json"))
 def status(as_json: AsJson = False) -> None:
     """Show what is stored: candles, features, folds, champion, decisions, balances."""
     from orchestration.commands.status import read_status, show
@@ -103,7 +147,7 @@ def status(as_json: AsJson = False) -> None:
     _print_json(facts) if as_json else show(facts, out)
 
 
-@app.command()
+@app.command(epilog=_examples("portfolio", "portfolio --since 2024-09-01"))
 def portfolio(
     since: Annotated[
         str,
@@ -119,7 +163,7 @@ def portfolio(
     _print_json(facts) if as_json else show(facts, out)
 
 
-@app.command()
+@app.command(epilog=_examples("resume --reason 'the feed was wrong, prices are right again'"))
 def resume(
     reason: Annotated[str, typer.Option(help="Why trading may go on; it is kept with your name.")],
     account: Annotated[str, typer.Option(help="Without: the account of the chosen data.")] = "",
@@ -133,7 +177,7 @@ def resume(
     _print_json(facts) if as_json else show(facts, out)
 
 
-@app.command()
+@app.command(epilog=_examples("doctor", "doctor --json"))
 def doctor(as_json: AsJson = False) -> None:
     """Check everything Marketloom needs and say what to do where something is missing."""
     from orchestration.commands.doctor import examine, show
@@ -151,7 +195,9 @@ sandbox = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 app.add_typer(sandbox, name="sandbox")
 
 
-@sandbox.callback()
+@sandbox.callback(
+    epilog=_examples("sandbox", "sandbox --candles ~/candles --start 2024-03-01 --speed 60 --fresh")
+)
 def run_sandbox(
     context: typer.Context,
     port: Annotated[int | None, typer.Option(help="0: any free one.")] = None,
@@ -174,7 +220,7 @@ def run_sandbox(
     serve({name: value for name, value in options.items() if value is not None}, fresh, out)
 
 
-@sandbox.command("export")
+@sandbox.command("export", epilog=_examples("sandbox export", "sandbox export books --format csv"))
 def export_sandbox(
     folder: Annotated[Path | None, typer.Argument(help="Where to write; without, JSON is printed.")] = None,
     form: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
@@ -189,7 +235,11 @@ def export_sandbox(
     out.print(f"{', '.join(f'{count} {name}' for name, count in rows.items())} written to {folder}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "watch BTC/USDT --channel trade --channel book", "watch BTC/USDT --source kraken --seconds 60"
+    )
+)
 def watch(
     pairs: Annotated[
         list[str] | None, typer.Argument(help="e.g. BTC/USDT; all of the settings without.")
@@ -208,7 +258,7 @@ def watch(
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
 
 
-@app.command("sql")
+@app.command("sql", epilog=_examples("sql 'select pair, count(*) from ohlcv group by pair'"))
 def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],
     as_json: AsJson = False,
@@ -221,10 +271,10 @@ def query_lake(
     if as_json:
         _print_json(answer.to_dicts())
     else:
-        out.print(answer, markup=False, highlight=False)
+        out.print(answer)
 
 
-@app.command()
+@app.command(epilog=_examples("why 1f0c2ab7", "why 1f0c2ab7 --json"))
 def why(
     decision_id: Annotated[str, typer.Argument(help="The id, or its first eight characters.")],
     as_json: AsJson = False,
@@ -237,28 +287,43 @@ def why(
     if as_json:
         _print_json(receipt)
     else:
-        out.print(explain(receipt, order, fills), markup=False, highlight=False, soft_wrap=True)
+        out.print(explain(receipt, order, fills), soft_wrap=True)
 
 
 def main() -> None:
     """Run the command; an expected failure is one message and a non-zero exit code, never a stack trace."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(standalone_mode=False, prog_name="marketloom") or 0)
     except SystemExit:
         raise
     except BaseException as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # words that the command does not know
-            error.show()
-            sys.exit(error.exit_code)
+            _fail(_show_usage(error), error.exit_code)
         if (message := failure_message(error)) is None:
             raise
-        plain = message.replace("[", r"\[")
-        errors.print(f"[red]error:[/red] {plain}", highlight=False, soft_wrap=True)
-        sys.exit(INTERRUPTED if is_interrupt(error) else 1)
+        errors.print(Text.assemble(("error:", "red"), f" {message}"), soft_wrap=True)
+        _fail(message, INTERRUPTED if is_interrupt(error) else 1)
+
+
+def _show_usage(error: Any) -> str:
+    """Print what typer found wrong with the words of the command, and return it; its numbers come from pydantic."""
+    if hasattr(error.__cause__, "errors"):
+        from orchestration.settings_problems import plain_words
+
+        error.message = plain_words(error.__cause__.errors()[0])
+    error.show()
+    return str(getattr(error, "message", error))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """End the command; a program that asked for JSON gets the message as a document, so that its parser works."""
+    if asks_for_json(sys.argv[1:]):
+        _print_json({"error": message})
+    sys.exit(code)
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    sys.stdout.write(as_json_line(value))
 
 
 if __name__ == "__main__":

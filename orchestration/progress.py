@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import dagster as dg
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
 from orchestration.run_recovery import describe_holders
 
+BULLET = ("•", "cyan")  # before every stage
 LOGGER = logging.getLogger("marketloom.progress")
 LOGGER.setLevel(logging.DEBUG)
 LOGGER.propagate = False
@@ -65,19 +65,24 @@ def stage(out: Console, title: str, steps: int | None = None) -> Iterator[Stage]
         yield running
         running.finish()
     if not out.is_terminal:
-        out.print(f"    [dim]{time.monotonic() - began:.1f} s[/dim]")
+        out.print(f"    {time.monotonic() - began:.1f} s", style="dim")
 
 
 @contextmanager
 def _bar(out: Console, title: str, steps: int | None) -> Iterator[Stage]:
     """Draw the bar at a terminal; elsewhere print the title, so that a log shows what was begun."""
     if not out.is_terminal:
-        out.print(f"[cyan]•[/cyan] {escape(title)}", soft_wrap=True)
+        out.print(Text.assemble(BULLET, " ", title), soft_wrap=True)
     counter = [MofNCompleteColumn()] if steps else []
-    words = TextColumn("[cyan]•[/cyan] {task.description}", table_column=Column(min_width=TITLE_WIDTH))
-    columns = (words, BarColumn(20), *counter, TimeElapsedColumn())
+    bullet, style = BULLET
+    column = Column(min_width=TITLE_WIDTH)
+    words = (
+        TextColumn(bullet, style=style),
+        TextColumn("{task.description}", table_column=column, markup=False),
+    )
+    columns = (*words, BarColumn(20), *counter, TimeElapsedColumn())
     with _Bar(*columns, console=out, disable=not out.is_terminal) as bar:
-        bar.add_task(escape(title), total=steps)
+        bar.add_task(title, total=steps)
         yield Stage(bar, steps)
 
 
@@ -120,7 +125,7 @@ class _AssetMessages(logging.Handler):
         self._running.note(text)
 
     def _print(self, text: str) -> None:
-        self._out.print(f"    [yellow]{escape(text)}[/yellow]", soft_wrap=True)
+        self._out.print(f"    {text}", style="yellow", soft_wrap=True)
 
 
 def blocking_pool(record: logging.LogRecord) -> str | None:

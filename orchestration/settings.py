@@ -11,22 +11,34 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.settings_schema import InstrumentSettings, Settings
+from orchestration.settings_problems import Sources, describe_problem
+from orchestration.settings_schema import Settings
 from trading.atomic_files import replace_file
 from trading.errors import InvalidSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
 PREFIX = "MARKETLOOM__"
+HOME, CONFIG = "MARKETLOOM_HOME", "MARKETLOOM_CONFIG"
 CHOSEN_NOTE = "# Chosen by `marketloom demo`. Delete this file to go back to marketloom.toml."
 
 
 def home_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of all data: MARKETLOOM_HOME, or `.marketloom` beside the project's own files."""
-    return Path(environment.get("MARKETLOOM_HOME") or PROJECT / ".marketloom").expanduser().absolute()
+    return _path(environment, HOME, PROJECT / ".marketloom").absolute()
 
 
 def settings_file(environment: Mapping[str, str] = os.environ) -> Path:
-    return Path(environment.get("MARKETLOOM_CONFIG") or PROJECT / "marketloom.toml").expanduser()
+    return _path(environment, CONFIG, PROJECT / "marketloom.toml")
+
+
+def _path(environment: Mapping[str, str], variable: str, default: Path) -> Path:
+    try:
+        return Path(environment.get(variable) or default).expanduser()
+    except RuntimeError:  # ~somebody
+        raise InvalidSettings(
+            f"environment variable {variable}: no user of this machine has the home {environment[variable]}; "
+            "write the path in full"
+        ) from None
 
 
 def chosen_file(home: Path) -> Path:
@@ -50,18 +62,21 @@ def load_settings(environment: Mapping[str, str] = os.environ, *, with_choice: b
     Without `with_choice` what an earlier demo chose does not count.
     Raises InvalidSettings naming source, key and what is allowed; every problem found is listed.
     """
-    path = settings_file(environment)
-    values = _read_toml(path)
-    if with_choice and (chosen := chosen_file(home_folder(environment))).exists():
-        _merge(values, _applicable_choice(_read_toml(chosen), values, environment))
-    variables = _override(values, environment)
+    path, chosen = settings_file(environment), chosen_file(home_folder(environment))
+    values, sources = _read_settings_file(path, environment), Sources(str(path))
+    if with_choice and chosen.is_file():
+        choice = _read_toml(chosen, "delete it: `marketloom demo` writes it anew")
+        applicable = _applicable_choice(choice, values, environment)
+        _merge(values, applicable)
+        sources.add(str(chosen), applicable)
+    for key, name in _override(values, environment).items():
+        sources.overrides[key] = f"environment variable {name}"
     try:
         settings = Settings.model_validate_json(json.dumps(values, default=_plain), strict=True)
     except ValidationError as error:
-        raise InvalidSettings(
-            "\n".join(_problem(path, detail, variables) for detail in error.errors())
-        ) from None
-    _check_universe(settings, path)
+        problems = [describe_problem(sources, detail) for detail in error.errors()]
+        raise InvalidSettings("\n".join(dict.fromkeys(problems))) from None
+    _check_universe(settings, sources)
     return settings
 
 
@@ -87,15 +102,19 @@ def _applicable_choice(
     return {"market": {**market, "until": ""}} if differing else chosen
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_settings_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    if environment.get(CONFIG):
+        return _read_toml(path, f"environment variable {CONFIG} names it: correct it, or unset it")
+    return _read_toml(path, f"restore marketloom.toml or set {CONFIG} to your settings file")
+
+
+def _read_toml(path: Path, remedy: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InvalidSettings(
-            f"{path}: {error.strerror}; restore marketloom.toml or set MARKETLOOM_CONFIG to your settings file"
-        ) from None
+        raise InvalidSettings(f"{path}: {error.strerror}; {remedy}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"{path}: not valid TOML: {error}") from None
+        raise InvalidSettings(f"{path}: not valid TOML: {error}; mend that line. Or {remedy}") from None
 
 
 def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
@@ -106,6 +125,7 @@ def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[st
     names = {}
     for name, text in environment.items():
         if not name.startswith(PREFIX):
+            _refuse_almost_right(name)
             continue
         section, path = values, []
         *sections, key = name.removeprefix(PREFIX).split("__")
@@ -122,8 +142,16 @@ def _override(values: dict[str, Any], environment: Mapping[str, str]) -> dict[st
     return names
 
 
+def _refuse_almost_right(name: str) -> None:
+    """Limits that a person set must not be passed over for an underscore."""
+    if name.upper().startswith("MARKETLOOM_") and "__" in name:
+        right = PREFIX + name.upper().removeprefix("MARKETLOOM_").lstrip("_")
+        raise InvalidSettings(f"environment variable {name} is not read: write {right}")
+
+
 def _find_key(section: Mapping[str, Any], word: str) -> str:
-    return next((key for key in section if key.lower() == word.lower()), word.lower())
+    new = word.upper() if any(key.isupper() for key in section) else word.lower()  # among assets: an asset
+    return next((key for key in section if key.lower() == word.lower()), new)
 
 
 def _toml_value(text: str) -> Any:
@@ -145,58 +173,39 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
 
 
-def _problem(path: Path, detail: Any, variables: Mapping[str, str]) -> str:
-    *sections, key = [str(part) for part in detail["loc"]] or ["?"]
-    variable = variables.get(".".join((*sections, key)))
-    source = f"environment variable {variable}" if variable else str(path)
-    where = f"{source}: [{'.'.join(sections)}] {key}" if sections else f"{source}: [{key}]"
-    match detail["type"]:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{where} is not a known key; known are: {', '.join(_known_keys(sections))}"
-        case "missing":
-            return f"{where} is missing; the marketloom.toml of this version shows it with its default"
-        case _:
-            got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
-            return f"{where}: {detail['msg'].removeprefix('Value error, ')}{got}"
-
-
-def _known_keys(sections: list[str]) -> list[str]:
-    kind: Any = Settings
-    for section in sections:
-        if section in getattr(kind, "model_fields", {}):
-            kind = kind.model_fields[section].annotation
-        else:
-            kind = InstrumentSettings  # the one table whose keys are pairs
-    return sorted(getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {}))
-
-
-def _check_universe(settings: Settings, path: Path) -> None:
+def _check_universe(settings: Settings, sources: Sources) -> None:
     """Keys that must fit together."""
     for pair in settings.market.pairs:
         if pair not in settings.instruments:
             raise InvalidSettings(
-                f'{path}: [market] pairs names {pair}, but there is no [instruments."{pair}"]'
+                f'{sources.of("market.pairs")}: [market] pairs names {pair}, but there is no [instruments."{pair}"]'
             )
     if settings.venue.mode == "sandbox" and (settings.market.source != "sandbox" or settings.market.until):
         raise InvalidSettings(
-            f'{path}: [venue] mode = "sandbox" trades at the sandbox\'s prices of now: set [market] source = "sandbox" '
-            'and until = ""'
+            f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "sandbox" trades at the '
+            'sandbox\'s prices of now: set [market] source = "sandbox" and until = ""'
         )
     if settings.simulator.end <= settings.simulator.start:
-        raise InvalidSettings(f"{path}: [simulator] end must be later than start")
-    reachable = {settings.market.quote} | {
-        asset for pair in settings.market.pairs for asset in (pair.base, pair.quote)
-    }
+        blamed = sources.of("simulator.start", "simulator.end")
+        raise InvalidSettings(f"{blamed}: [simulator] end must be later than start")
+    reachable = {asset for pair in settings.market.pairs for asset in (pair.base, pair.quote)}
+    if (quote := settings.market.quote) not in reachable:
+        raise InvalidSettings(
+            f"{sources.of('market.quote', 'market.pairs')}: [market] quote {quote} is in none of the pairs, so that "
+            f"nothing could be valued in it; assets are {', '.join(sorted(reachable))}"
+        )
     owned = {*settings.venue.capital.fixed, settings.venue.capital.rest}
     for section, assets in (
         ("venue.capital", owned),
         ("rebalancing.targets", set(settings.rebalancing.targets)),
     ):
         if unknown := sorted(assets - reachable):
+            blamed = sources.of("market.pairs", "market.quote", f"{section}.{unknown[0]}", f"{section}.rest")
             raise InvalidSettings(
-                f"{path}: [{section}] {unknown[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
+                f"{blamed}: [{section}] {unknown[0]} is in none of the pairs; assets are {', '.join(sorted(reachable))}"
             )
     if missing := sorted(owned - set(settings.rebalancing.targets)):
+        blamed = sources.of("venue.capital", "rebalancing.targets")
         raise InvalidSettings(
-            f"{path}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it"
+            f"{blamed}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it"
         )

@@ -12,6 +12,7 @@ from ml.learning.training import TrainingConfig
 from ml.models.ollama import OllamaSettings
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
+from trading.errors import InvalidValue
 from trading.fills import Costs
 from trading.market import Instrument, Pair, Timeframe, Universe
 from trading.rebalancing import RebalancingRules
@@ -22,13 +23,22 @@ from trading.signals import SignalRules
 CRYPTOCOMPARE_MARKET = "cadli"  # the vendor's own index, where the source names no market
 
 PairName = Annotated[Pair, BeforeValidator(lambda text: Pair.parse(text) if isinstance(text, str) else text)]
+AssetName = Annotated[
+    str, Field(pattern="^[A-Z0-9]+$", description="an asset in capital letters and digits, such as USDT")
+]
+HttpAddress = Annotated[
+    str, Field(pattern="^https?://", description="an address that begins with https:// or http://")
+]
+WebSocketAddress = Annotated[
+    str, Field(pattern="^wss?://", description="an address that begins with wss:// or ws://")
+]
 Share = Annotated[float, Field(ge=0, lt=0.1)]
 Positive = Annotated[Decimal, Field(gt=0)]
 
 
 def _refuse_local_venue(venue: str) -> str:
     if venue in ("simulated", "sandbox"):
-        raise ValueError(f"{venue} is no venue: its candles would mix with those made on this machine")
+        raise InvalidValue(f"{venue} is no venue: its candles would mix with those made on this machine")
     return venue
 
 
@@ -38,19 +48,23 @@ class Section(BaseModel):
 
 class MarketSettings(Section):
     pairs: tuple[PairName, ...] = Field(min_length=1)
-    quote: str = Field(pattern="^[A-Z0-9]+$")
+    quote: AssetName
     timeframe: Timeframe
     source: str = Field(
-        pattern="^(simulator|files|sandbox|kraken|cryptocompare(:[a-z0-9]+)?|ccxt:[a-z0-9_]+)$"
+        pattern="^(simulator|files|sandbox|kraken|cryptocompare(:[a-z0-9]+)?|ccxt:[a-z0-9_]+)$",
+        description="simulator, files, sandbox, kraken, ccxt:<venue> such as ccxt:binance, cryptocompare, or "
+        "cryptocompare:<market>",
     )
-    venue: Annotated[str, AfterValidator(_refuse_local_venue)] = Field(pattern="^[a-z0-9]+$")
+    venue: Annotated[str, AfterValidator(_refuse_local_venue)] = Field(
+        pattern="^[a-z0-9]+$", description="a venue in small letters and digits, such as binance"
+    )
     until: Annotated[
         dt.datetime | None,
         BeforeValidator(lambda text: dt.datetime.fromisoformat(str(text)) if text else None),
-    ]
+    ] = Field(description='a UTC time such as "2020-02-21T23:00:00", or "" for none')
     since: Annotated[
         dt.date | None, BeforeValidator(lambda text: dt.date.fromisoformat(str(text)) if text else None)
-    ]
+    ] = Field(description='a UTC day such as "2017-08-17", or "" for none')
     news: str
 
     @property
@@ -111,7 +125,7 @@ class CapitalSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Positive]
     total: Positive
-    rest: str = Field(pattern="^[A-Z0-9]+$")
+    rest: AssetName
 
     @property
     def fixed(self) -> dict[str, Decimal]:
@@ -120,7 +134,9 @@ class CapitalSettings(BaseModel):
 
 class VenueSettings(Section):
     mode: Literal["paper", "sandbox"]
-    account: str = Field(pattern="^[a-z0-9-]+$")
+    account: str = Field(
+        pattern="^[a-z0-9-]+$", description="small letters, digits and hyphens, such as paper"
+    )
     half_spread: Share
     slippage: Share
     fees_valid_from: dt.date
@@ -155,9 +171,9 @@ class BacktestSettings(Section):
 
 
 class KrakenSettings(Section):
-    rest_url: str = Field(pattern="^https?://")
-    websocket_url: str = Field(pattern="^wss?://")
-    private_websocket_url: str = Field(pattern="^wss?://")
+    rest_url: HttpAddress
+    websocket_url: WebSocketAddress
+    private_websocket_url: WebSocketAddress
     tier: Literal["starter", "intermediate", "pro"]
 
 

@@ -39,13 +39,13 @@ def facts(report: BacktestReport, page: Path) -> dict[str, Any]:
 
 
 def show(report: BacktestReport, page: Path, out: Console) -> None:
-    out.print(f"\n[bold]{report.headline}[/bold]")
+    out.print(f"\n{report.headline}", style="bold")
     for note in report.notes:
-        out.print(f"  {note}", style="dim", highlight=False)
+        out.print(f"  {note}", style="dim")
     out.print(_table("Metrics", METRIC_COLUMNS, report.metric_rows()))
     out.print(_table("The same plan at multiples of all costs", COST_COLUMNS, report.cost_rows()))
     for line in report.explanations:
-        out.print(f"  {line}", style="dim", highlight=False)
+        out.print(f"  {line}", style="dim")
     months = [tuple(map(_cell, row)) for row in month_rows(report.months)]
     out.print(_table("Monthly returns, percent", ("year", *MONTHS, "year"), months))
     newest = list(report.trade_rows(SHOWN_TRADES))

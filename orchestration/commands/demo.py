@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from rich.console import Console
+from rich.text import Text
 
 from assets.partitions import all_pairs
 from ml.learning.folds import testable_months
@@ -53,7 +54,7 @@ def run_demo(data: Path | None, quick: bool, out: Console) -> None:
     began = time.monotonic()
     with running_system() as system:
         chosen = choose_files(system, data, out) if data else choose_simulator(system)
-        out.print(f"[bold]{chosen.label}[/bold]", highlight=False, soft_wrap=True)
+        out.print(chosen.label, style="bold", soft_wrap=True)
         settings = load_settings()
         instance = dagster_instance(settings, IN_PROCESS)
         # By default every event opens a connection of its own, which takes longer than storing it.
@@ -103,17 +104,14 @@ class JobRunner:
 
     def news(self, days: tuple[date, date] | None) -> None:
         if days is None:
-            self._out.print("[yellow]•[/yellow] News: none for this time; the analyst will abstain")
+            self._print_note("News: none for this time; the analyst will abstain")
             return
         with stage(self._out, f"News from {days[0]} to {days[1]}"):
             self._run("news", span=(str(days[0]), str(days[1])))
 
     def learning(self, pairs: Sequence[Pair], months: Sequence[date], frames: int) -> None:
         if not months:
-            self._out.print(
-                "[yellow]•[/yellow] Policies: none, too few months to train on "
-                r"(\[policy] train_months)"
-            )
+            self._print_note("Policies: none, too few months to train on ([policy] train_months)")
             return
         folds = len(pairs) * len(months)
         title = f"Policies: {count(folds, 'fold')}, trained and tested out of sample"
@@ -150,6 +148,9 @@ class JobRunner:
         keys = self._instance.get_dynamic_partitions("pair")
         config = {"ops": {"decision": {"config": {"as_of": close.isoformat()}}}}
         self._run("decide", span=(keys[0], keys[-1]), config=config)
+
+    def _print_note(self, text: str) -> None:
+        self._out.print(Text.assemble(("•", "yellow"), f" {text}"), soft_wrap=True)
 
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from ml.news.files import NewsFiles
 from orchestration.commands.demo_window import JudgedMonths, choose_window
@@ -68,7 +68,7 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
     )
     show([*(row for row in reports if _is_in_window(row, window)), *refused], out)
     for reason in articles.refused if articles else ():
-        out.print(f"[red]refused[/red] {escape(reason)}", soft_wrap=True)
+        out.print(Text.assemble(("refused", "red"), f" {reason}"), soft_wrap=True)
     end = window.end - window.timeframe.duration
     _store_choice(system, _files_overlay(window, end, news), window.start, end)
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"

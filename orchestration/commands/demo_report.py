@@ -2,8 +2,8 @@
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from orchestration.commands.demo_summary import DemoSummary, PairSummary
 from orchestration.commands.demo_words import (
@@ -21,12 +21,12 @@ from trading.indicators import FEATURE_NAMES
 
 
 def print_summary(summary: DemoSummary, out: Console) -> None:
-    out.print(f"\n[bold]{escape(summary.label)}[/bold]")
+    out.print(f"\n{summary.label}", style="bold")
     out.print(_data_table(summary))
     out.print(_fold_table(summary))
     for each in summary.pairs:
         _print_gate(each, out)
-    out.print("\n[bold]Decisions, on paper[/bold]")
+    out.print("\nDecisions, on paper", style="bold")
     for each in summary.decided:
         _print_decisions(each, out)
     _print_orders(summary, out)
@@ -34,14 +34,14 @@ def print_summary(summary: DemoSummary, out: Console) -> None:
 
 
 def _print_gate(each: PairSummary, out: Console) -> None:
-    out.print(f"[bold]{each.pair}[/bold] {champion_text(each)}")
+    out.print(Text.assemble((str(each.pair), "bold"), " ", champion_text(each)))
     for reason in each.gate:
-        out.print(f"    gate {reason}", highlight=False, markup=False, style="dim", soft_wrap=True)
+        out.print(f"    gate {reason}", style="dim", soft_wrap=True)
 
 
 def _print_decisions(each: PairSummary, out: Console) -> None:
-    out.print(f"  {each.pair}: {decisions_text(each)}, the newest:", highlight=False)
-    out.print(f"    {each.newest['outcome']}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"  {each.pair}: {decisions_text(each)}, the newest:")
+    out.print(f"    {each.newest['outcome']}", soft_wrap=True)
     out.print(f"    `marketloom why {each.newest['decision_id'][:8]}` explains it", style="dim")
 
 
@@ -53,11 +53,11 @@ def _print_orders(summary: DemoSummary, out: Console) -> None:
     columns = [*(Column(name, no_wrap=True) for name in numbers), Column(words, overflow="fold")]
     table = Table(*columns, title=count(len(summary.orders), "order"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for each in summary.orders:
-        table.add_row(*map(escape, order_row(each, summary.orders)))
+        table.add_row(*order_row(each, summary.orders))
     out.print("", table)
-    out.print("\n[bold]The newest entry, explained[/bold]")
+    out.print("\nThe newest entry, explained", style="bold")
     entries = [each for each in summary.orders if each.is_entry] or summary.orders
-    out.print(order_text(entries[-1]), markup=False, highlight=False, soft_wrap=True)
+    out.print(order_text(entries[-1]), soft_wrap=True)
 
 
 def _data_table(summary: DemoSummary) -> Table:

@@ -19,8 +19,8 @@ from orchestration.system import POSTGRES, System, dagster_instance, running_sys
 from orchestration.web_guard import TOKEN, check_reachability
 
 PORT_IN_USE = (
-    "stop what uses it, or choose another port with [dagster] port in marketloom.toml or "
-    "MARKETLOOM__DAGSTER__PORT=3001"
+    "stop what uses it, or choose another port: marketloom dev --port 3001, [dagster] port in marketloom.toml, or "
+    "MARKETLOOM__DAGSTER__PORT"
 )
 MODULE, LOCATION = "orchestration.definitions", "marketloom"
 MAX_FOLDER = 80  # bytes that leave room for a socket's name: 103 are allowed in all
@@ -28,8 +28,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUIET = ["--log-level", "warning"]
 
 
-def serve(out: Console) -> int:
-    """Run until Ctrl-C or SIGTERM: 0; 1 when a server ended by itself."""
+def serve(out: Console, port: int | None = None) -> int:
+    """Run until Ctrl-C or SIGTERM: 0; 1 when a server ended by itself. `port` wins over the settings."""
+    if port is not None:
+        os.environ["MARKETLOOM__DAGSTER__PORT"] = str(port)  # every process reads the settings by itself
     embedded = not os.environ.get(POSTGRES)
     with running_system() as system, single_server(system.home) as lock, _socket_folder() as folder:
         host, port = system.settings.dagster.host, system.settings.dagster.port

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from rich.console import Console
+from rich.text import Text
 
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import PROJECT, home_folder, load_settings
@@ -156,14 +157,11 @@ def _ollama(settings: Settings) -> Finding:
     )
 
 
-MARKS = {
-    Health.OK: "[green]ok[/green]    ",
-    Health.NOTE: "[yellow]note[/yellow]  ",
-    Health.BROKEN: "[red]broken[/red]",
-}
+COLOURS = {Health.OK: "green", Health.NOTE: "yellow", Health.BROKEN: "red"}
 
 
 def show(findings: list[Finding], out: Console) -> None:
     for finding in findings:
-        out.print(f"{MARKS[finding.health]}  [bold]{finding.what}[/bold]", end="  ")
-        out.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
+        mark = (f"{finding.health:6}", COLOURS[finding.health])
+        line = Text.assemble(mark, "  ", (finding.what, "bold"), "  ", finding.detail)
+        out.print(line, soft_wrap=True)

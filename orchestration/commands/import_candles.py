@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder
@@ -77,13 +77,13 @@ def show(reports: list[dict[str, Any]], out: Console) -> None:
     """Print two lines per file, its whole name and what was found in it; refused files and warnings come last."""
     for row in reports:
         if not row["refused_reason"]:
-            out.print(f"[bold]{escape(Path(row['path']).name)}[/bold]", highlight=False, soft_wrap=True)
-            out.print(f"    {_describe(row)}", highlight=False, markup=False, soft_wrap=True)
+            out.print(Path(row["path"]).name, style="bold", soft_wrap=True)
+            out.print(f"    {_describe(row)}", soft_wrap=True)
     for row in reports:
         for warning in row["warnings"]:
-            _print_about(row, "[yellow]warning[/yellow] ", warning, out)
+            _print_about(row, ("warning", "yellow"), warning, out)
         if row["refused_reason"]:
-            _print_about(row, "[red]refused[/red] ", row["refused_reason"], out)
+            _print_about(row, ("refused", "red"), row["refused_reason"], out)
 
 
 def _describe(row: Mapping[str, Any]) -> str:
@@ -95,6 +95,5 @@ def _describe(row: Mapping[str, Any]) -> str:
     return ", ".join([f"{market}: {row['rows_stored']:,} of {row['rows_read']:,} candles stored", *found])
 
 
-def _print_about(row: Mapping[str, Any], heading: str, text: str, out: Console) -> None:
-    out.print(heading, end="")
-    out.print(f"{row['path']}: {text}", markup=False, highlight=False, soft_wrap=True)
+def _print_about(row: Mapping[str, Any], heading: tuple[str, str], text: str, out: Console) -> None:
+    out.print(Text.assemble(heading, f" {row['path']}: {text}"), soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ml.decision.account_reader import AccountReader
 from orchestration.resources import Services
@@ -90,11 +91,10 @@ def _change(change: EquityChange | None) -> Row | None:
 def show(facts: Row, out: Console) -> None:
     """Print the account for a person: the value and why it moved, positions, trades, and the newest snapshots."""
     quote = facts["quote"]
-    out.print(
-        f"account [bold]{facts['account']}[/bold] at {facts['at']:%Y-%m-%d %H:%M} UTC: "
-        f"[bold]{facts['equity']:.2f} {quote}[/bold], {float(facts['drawdown']):.1%} below its peak",
-        highlight=False,
-    )
+    value = (f"{facts['equity']:.2f} {quote}", "bold")
+    below = f", {float(facts['drawdown']):.1%} below its peak"
+    times = f" at {facts['at']:%Y-%m-%d %H:%M} UTC: "
+    out.print(Text.assemble("account ", (facts["account"], "bold"), times, value, below))
     out.print(f"opened with {facts['opened_with']:.2f} {quote} on {facts['opened_at']:%Y-%m-%d}; since then")
     out.print(_parts_table(facts))
     out.print(_positions_table(facts["positions"], quote) if facts["positions"] else "no open position")

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from orchestration.resources import Services
 from orchestration.system import running_system
@@ -47,8 +46,7 @@ def _equity(services: Services, name: str) -> Decimal:
 def show(facts: dict[str, Any], out: Console) -> None:
     out.print(
         f"account {facts['account']} may open positions again: it was paused since "
-        f"{facts['paused_since']:%Y-%m-%d %H:%M} UTC, {escape(facts['paused_because'])}; resumed by "
-        f"{escape(str(facts['resumed_by']))}: {escape(facts['reason'])}",
-        highlight=False,
+        f"{facts['paused_since']:%Y-%m-%d %H:%M} UTC, {facts['paused_because']}; resumed by "
+        f"{facts['resumed_by']}: {facts['reason']}",
         soft_wrap=True,
     )

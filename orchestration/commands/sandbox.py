@@ -93,8 +93,8 @@ def _print_greeting(running: Running, out: Console) -> None:
         f"market time {exchange.market_now():%Y-%m-%d %H:%M:%S} UTC; {', '.join(map(str, exchange.listings))}"
     )
     out.print(f"account {running.key.account}: {_amounts(exchange.balances(running.key.account))}")
-    out.print(f"API key    {running.key.key}", soft_wrap=True, highlight=False)
-    out.print(f"API secret {running.key.secret}", soft_wrap=True, highlight=False)
+    out.print(f"API key    {running.key.key}", soft_wrap=True)
+    out.print(f"API secret {running.key.secret}", soft_wrap=True)
     out.print(f"faults, time and books: {running.url}/admin/status ; Ctrl-C stops it, and it remembers")
 
 

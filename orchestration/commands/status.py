@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestration.resources import Services
 from orchestration.settings import chosen_file
@@ -85,7 +86,8 @@ def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]
 
 
 def show(facts: dict[str, Any], out: Console) -> None:
-    out.print(f"home [bold]{facts['home']}[/bold], data [bold]{facts['dataset']}[/bold]")
+    named = Text.assemble("home ", (facts["home"], "bold"), ", data ", (facts["dataset"], "bold"))
+    out.print(named, soft_wrap=True)
     if facts["chosen_by_demo"]:
         out.print(
             "the data were chosen by the last `marketloom demo`; delete chosen.toml in the home to undo"
@@ -94,18 +96,16 @@ def show(facts: dict[str, Any], out: Console) -> None:
     out.print(f"account {facts['account']}: {_amounts(facts['balances'])}")
     for halt in facts["halts"]:
         end = f"until {halt['until']:%Y-%m-%d %H:%M} UTC" if halt["until"] else "until `marketloom resume`"
-        out.print(f"  [red]halted[/red] {end}, {halt['kind']}: {halt['reason']}", highlight=False)
+        line = Text.assemble("  ", ("halted", "red"), f" {end}, {halt['kind']}: {halt['reason']}")
+        out.print(line, soft_wrap=True)
     for row in facts["decisions"]:
-        out.print(
-            f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}",
-            highlight=False,
-        )
+        outcome = f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}"
+        out.print(outcome, soft_wrap=True)
     for run in facts["failed_runs"]:
         out.print(
             f"  run {run['run_id'][:8]} of {run['job']} {run['partition']} failed at {run['at']:%Y-%m-%d %H:%M} UTC: "
             f"{run['reason']}",
-            markup=False,
-            highlight=False,
+            soft_wrap=True,
         )
 
 

@@ -46,7 +46,7 @@ def watch_stream(
 
     def show(event: SessionEvent) -> None:
         if not isinstance(event, Heartbeat):
-            out.print(format_event(event), markup=False, highlight=False, soft_wrap=True)
+            out.print(format_event(event), soft_wrap=True)
 
     async def run() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()

@@ -169,6 +169,6 @@ def test_an_unreadable_file_is_refused_by_name(
     ended = home.run("import", str(tmp_path / name))
     assert ended.code == 1
     assert message in ended.text
-    refused = home.run("import", str(tmp_path / name), "--json").json()
+    [refused] = home.run("import", str(tmp_path / name), "--json").json()
     assert refused["refused_reason"]
     assert refused["rows_stored"] == 0

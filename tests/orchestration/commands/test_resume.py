@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console
 
 from orchestration.commands import resume, status
 from orchestration.resources import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
+from orchestration.terminal import open_console
 from trading.candles import complete
 from trading.errors import InvalidValue, NotStored
 from trading.market import TIME, month_of
@@ -51,9 +51,10 @@ def opened(services: Services) -> None:
 
 
 def printed(facts: dict[str, object]) -> str:
-    out = Console(width=400, record=True, quiet=False)
-    resume.show(facts, out)
-    return out.export_text()
+    out = open_console()
+    with out.capture() as captured:
+        resume.show(facts, out)
+    return captured.get()
 
 
 def test_a_person_resumes_the_account_of_the_chosen_data(services: Services) -> None:
