@@ -22,6 +22,12 @@ MarketloomError
     └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """
 
+# What a person can do when a venue or a vendor on the internet cannot be reached.
+OFFLINE_ADVICE = (
+    "check the internet connection, or a proxy or firewall in between; what is stored stays usable, and [market] "
+    'source = "simulator" or "files" needs no network'
+)
+
 
 class MarketloomError(Exception):
     """Base of all errors raised on purpose; the message says what was wrong, where, and what to do."""

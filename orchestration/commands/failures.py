@@ -3,14 +3,19 @@
 import sys
 from collections.abc import Iterator
 
-from trading.errors import MarketloomError
+from trading.errors import MarketloomError, NotStored
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
+HOW_TO_MATERIALISE = (
+    "`marketloom demo` materialises everything once, `marketloom dev` opens the UI where you choose"
+)
 _DATABASE = ("psycopg", "psycopg2", "sqlalchemy", "dagster_postgres")
 
 
 def failure_message(error: BaseException) -> str | None:
     """Return the message of an expected failure; None for a bug."""
+    if isinstance(error, NotStored) and "materialise `" in str(error):
+        return f"{error}; {HOW_TO_MATERIALISE}"
     if isinstance(error, MarketloomError):
         return str(error)
     if is_interrupt(error):

@@ -65,6 +65,8 @@ async def open_connection(feed: Feed, limits: ConnectionLimits, was_connected: b
     except (OSError, InvalidHandshake, EOFError) as error:
         reason = f"{where} cannot be reached: {str(error) or type(error).__name__}"
         nothing_listens = isinstance(error, OSError) and _is_loopback(feed)
+        if not _is_loopback(feed):
+            reason += "; check the internet connection"
         raise ConnectionFailed(reason, nothing_listens=nothing_listens) from error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from trading.errors import (
+    OFFLINE_ADVICE,
     InvalidMessage,
     MarketloomError,
     NotAuthorised,
@@ -41,7 +42,7 @@ def translate_error(error: Exception, what: str) -> MarketloomError:
         case ccxt.BadResponse():
             return InvalidMessage(what, f"{type(error).__name__} {str(error)[:300]!r}")
         case ccxt.OperationFailed():
-            return VenueUnreachable(message)
+            return VenueUnreachable(f"{message}; {OFFLINE_ADVICE}")
         case _:
             return VenueRefused(message)
 

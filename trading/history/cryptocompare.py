@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from trading.errors import (
+    OFFLINE_ADVICE,
     InvalidMessage,
     InvalidValue,
     MarketloomError,
@@ -216,7 +217,8 @@ class _CryptoCompare:
         except httpx.DecodingError as error:
             raise InvalidMessage(what, f"unreadable answer: {error}") from error
         except httpx.RequestError as error:
-            raise VenueUnreachable(f"{what}: no answer ({type(error).__name__}: {error})") from error
+            problem = f"{what}: no answer ({type(error).__name__}: {error})"
+            raise VenueUnreachable(f"{problem}; {OFFLINE_ADVICE}") from error
         if response.status_code != 200:
             raise _refusal_error(response, what)
         return response.content

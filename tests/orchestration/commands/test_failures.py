@@ -9,7 +9,12 @@ from trading.errors import NotStored
 
 
 def test_an_error_of_ours_speaks_for_itself() -> None:
-    assert failure_message(NotStored("materialise `ohlcv` first")) == "materialise `ohlcv` first"
+    assert failure_message(NotStored("no decision 1f0c2ab7")) == "no decision 1f0c2ab7"
+
+
+def test_what_is_not_materialised_yet_says_how_one_materialises() -> None:
+    said = failure_message(NotStored("no candles: materialise `ohlcv` first")) or ""
+    assert said.startswith("no candles: materialise `ohlcv` first; `marketloom demo` materialises everything")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])

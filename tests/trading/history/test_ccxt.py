@@ -34,7 +34,7 @@ from trading.errors import (
     VenueUnreachable,
 )
 from trading.history.ccxt_candles import CcxtCandles
-from trading.history.ccxt_responses import ccxt_library
+from trading.history.ccxt_responses import ccxt_library, translate_error
 from trading.history.page_cache import PageCache
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
@@ -320,3 +320,9 @@ def test_a_damaged_response_gives_candles_or_a_typed_error(
     except MarketloomError:
         return
     assert violations(candles, Timeframe.M1).is_empty()
+
+
+def test_no_network_says_what_to_do() -> None:
+    error = translate_error(ccxt_library().ExchangeNotAvailable("binance GET https://api"), "binance candles")
+    assert isinstance(error, VenueUnreachable)
+    assert "check the internet connection" in str(error)

@@ -16,6 +16,7 @@ import httpx
 import tenacity
 
 from trading.errors import (
+    OFFLINE_ADVICE,
     InvalidMessage,
     InvalidSettings,
     MarketloomError,
@@ -172,7 +173,8 @@ def _receive(method: str, send: Callable[[], httpx.Response], changes: bool) -> 
     try:
         response = send()
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise VenueUnreachable(f"Kraken {method}: no connection ({error})") from error
+        advice = "is it running?" if " at http" in method else OFFLINE_ADVICE  # another address is a sandbox
+        raise VenueUnreachable(f"Kraken {method}: no connection ({error}); {advice}") from error
     except httpx.HTTPError as error:
         raise lost(f"Kraken {method}: no answer ({type(error).__name__}: {error})") from error
     if response.status_code == TOO_MANY_REQUESTS:

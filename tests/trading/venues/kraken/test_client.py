@@ -31,6 +31,7 @@ from tests.doubles.kraken import (
     wrong_type_after,
 )
 from trading.errors import (
+    OFFLINE_ADVICE,
     InvalidMessage,
     InvalidSettings,
     InvalidValue,
@@ -253,14 +254,18 @@ def test_a_refused_connection_means_that_nothing_was_changed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "told", "advice"),
     [
-        ("https://api.kraken.com", "Kraken Time: no connection"),
-        ("http://user:password@localhost:8750", "Kraken Time at http://localhost:8750: no connection"),
+        ("https://api.kraken.com", "Kraken Time: no connection", OFFLINE_ADVICE),
+        (
+            "http://user:password@localhost:8750",
+            "Kraken Time at http://localhost:8750: no connection",
+            "is it running?",
+        ),
     ],
 )
-def test_errors_name_another_address_than_krakens_without_its_password(
-    tmp_path: Path, url: str, told: str, monkeypatch: pytest.MonkeyPatch
+def test_errors_name_another_address_than_krakens_without_its_password_and_what_to_do(
+    tmp_path: Path, url: str, told: str, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*_: object) -> httpx.Response:
         raise httpx.ConnectError("refused")
@@ -268,7 +273,7 @@ def test_errors_name_another_address_than_krakens_without_its_password(
     monkeypatch.setattr(BoundedTransport, "handle_request", unreachable)
     with client_of(tmp_path, url) as client, pytest.raises(VenueUnreachable) as failed:
         client.server_time()
-    assert str(failed.value) == f"{told} (refused)"
+    assert str(failed.value) == f"{told} (refused); {advice}"
 
 
 def test_a_wrong_type_in_a_read_is_no_reason_to_ask_again(client: KrakenClient, double: KrakenDouble) -> None:
