@@ -83,16 +83,17 @@ def test_every_page_is_in_the_index_and_every_decision_in_theirs() -> None:
     assert decisions == set(re.findall(r"\]\((0[\w.-]+)\)", index))
 
 
-def test_the_drawn_graph_is_the_asset_graph() -> None:
-    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    drawing = next(block for block in re.findall(r"```mermaid\n(.*?)```", text, re.S) if "ohlcv" in block)
-    drawn = set(re.findall(r"(?m)^ *(\w+) --> (\w+)$", drawing))
+def test_drawn_arrows_are_those_of_the_asset_graph() -> None:
     graph = _graph()
-    assert drawn == {
+    arrows = {
         (parent.to_user_string(), key.to_user_string())
         for key in graph.get_all_asset_keys()
         for parent in graph.get(key).parent_keys
     }
+    assert _drawn("docs/architecture.md") == arrows
+    main = _drawn("README.md")
+    assert main
+    assert main < arrows
 
 
 def test_the_order_that_the_tutorial_explains_is_every_readers() -> None:
@@ -124,6 +125,13 @@ def test_a_figure_is_the_same_on_all_pages_and_in_the_code(pattern: str) -> None
     }
     assert claimed, "no page says it: take the pattern out"
     assert {figure for _, figure in claimed} == {FIGURES[pattern]()}, claimed
+
+
+def _drawn(name: str) -> set[tuple[str, str]]:
+    """Return the arrows between assets that a page draws."""
+    text = (PROJECT / name).read_text(encoding="utf-8")
+    drawing = next(each for each in re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL) if "ohlcv" in each)
+    return set(re.findall(r"(?m)^ *(\w+) --> (\w+)$", drawing))
 
 
 def _commands(page: Path) -> Iterator[str]:
