@@ -64,7 +64,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, *, with_choice: b
     """
     path, chosen = settings_file(environment), chosen_file(home_folder(environment))
     values, sources = _read_settings_file(path, environment), Sources(str(path))
-    if with_choice and chosen.is_file():
+    if with_choice and _is_there(chosen):
         choice = _read_toml(chosen, "delete it: `marketloom demo` writes it anew")
         applicable = _applicable_choice(choice, values, environment)
         _merge(values, applicable)
@@ -78,6 +78,15 @@ def load_settings(environment: Mapping[str, str] = os.environ, *, with_choice: b
         raise InvalidSettings("\n".join(dict.fromkeys(problems))) from None
     _check_universe(settings, sources)
     return settings
+
+
+def _is_there(chosen: Path) -> bool:
+    try:
+        return chosen.is_file()
+    except OSError as error:
+        raise InvalidSettings(
+            f"{chosen}: {error.strerror}; mend the permissions, or choose another folder with {HOME}"
+        ) from None
 
 
 def _applicable_choice(

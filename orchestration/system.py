@@ -18,8 +18,8 @@ from orchestration.run_recovery import recover_runs
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings
 from trading.atomic_files import replace_file
-from trading.errors import InvalidSettings
-from trading.stores.postgres import migrate
+from trading.errors import InvalidSettings, MarketloomError
+from trading.stores.postgres import Database, migrate
 
 POSTGRES = "MARKETLOOM_POSTGRES"
 DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
@@ -119,6 +119,7 @@ def dagster_instance(
 def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
     """Yield our address and Dagster's: of the configured server, or of the embedded one while it is in use."""
     if configured := os.environ.get(POSTGRES):
+        check_configured_server(configured)
         yield (
             configured,
             os.environ.get(DAGSTER_POSTGRES)
@@ -127,6 +128,15 @@ def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
         return
     with EmbeddedPostgres(home) as server:
         yield server.dsn, server.dagster_url
+
+
+def check_configured_server(address: str) -> None:
+    """Try a server of one's own before anything starts: what is wrong with it is wrong with the variable."""
+    try:
+        with Database(address).transaction():
+            pass
+    except MarketloomError as error:
+        raise type(error)(f"environment variable {POSTGRES}: {error}") from error
 
 
 def _dagster_home(home: Path) -> dict[str, str]:

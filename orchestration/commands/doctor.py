@@ -58,7 +58,7 @@ def _settings_findings() -> Iterator[Finding]:
     )
     yield _finding("home folder", lambda: _home(home_folder()))
     yield _finding("PostgreSQL", lambda: _postgres(home_folder()))
-    yield _port(settings)
+    yield examine_port(settings)
     yield _ollama(settings)
 
 
@@ -129,17 +129,21 @@ def _embedding_model() -> str:
     return f"all-MiniLM-L6-v2, weights are the published ones (SHA-256 {MINILM_SHA256[:12]})"
 
 
-def _port(settings: Settings) -> Finding:
+def examine_port(settings: Settings) -> Finding:
     host, port = settings.dagster.host, settings.dagster.port
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        used = probe.connect_ex((host, port)) == 0
+        try:
+            used = probe.connect_ex((host, port)) == 0
+        except OSError as error:
+            advice = "correct [dagster] host or MARKETLOOM__DAGSTER__HOST"
+            return Finding("UI port", Health.BROKEN, f"{host}: {error.strerror or error}; {advice}")
     if not used:
         return Finding("UI port", Health.OK, f"{host}:{port} is free")
     return Finding(
         "UI port",
         Health.NOTE,
-        f"{host}:{port} is in use: the UI runs already, or choose another with MARKETLOOM__DAGSTER__PORT",
+        f"{host}:{port} is in use: the UI runs already, or choose another: marketloom dev --port 3001",
     )
 
 

@@ -1,6 +1,7 @@
 """The home folder, and the embedded PostgreSQL that runs in it while a process uses it."""
 
 import fcntl
+import os
 import signal
 import tempfile
 import threading
@@ -21,7 +22,12 @@ TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 def prepare_home(home: Path) -> Path:
     """Create the home folder and prove that it can be written. UnusableHome names the folder and the remedy."""
-    remedy = "choose another folder with MARKETLOOM_HOME"
+    named = os.environ.get("MARKETLOOM_HOME")
+    remedy = (
+        "environment variable MARKETLOOM_HOME names it: correct it, or make the folder writable"
+        if named
+        else "choose another folder with MARKETLOOM_HOME"
+    )
     if UNUSABLE & set(str(home)):
         raise UnusableHome(f"{home}: the path must not contain quotes, $, ` or \\; {remedy}")
     folder = home.expanduser().absolute()
