@@ -142,8 +142,9 @@ def check_configured_server(address: str) -> None:
 def _dagster_home(home: Path) -> dict[str, str]:
     folder = home / "dagster"
     instance = INSTANCE_FILE.read_text(encoding="utf-8")
-    replace_file(folder / SERVING, instance.encode())
-    replace_file(folder / IN_PROCESS, (instance + NO_CAPTURE).encode())
+    for name, text in ((SERVING, instance), (IN_PROCESS, instance + NO_CAPTURE)):
+        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != text:
+            replace_file(folder / name, text.encode())  # on a full disk, what is there can still be read
     return {
         "DAGSTER_HOME": str(folder),
         "MARKETLOOM_HOME": str(home),

@@ -14,8 +14,11 @@ from trading.stores.lake import PART, place_of
 
 _PARTS = f"pair=*/month=*/{PART}"
 _INDIRECT = r"\bquery(_table)?\b|\bread_|parquet"  # what reads a table without its name in the query
+MAX_ROWS = 1_000_000  # of an answer: more is a mistake, or a file to be read with another tool
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "TimeZone": "UTC",
+    "memory_limit": "2GB",
+    "temp_directory": "",  # nothing is written, a query that needs more memory fails
     "autoinstall_known_extensions": False,
     "python_enable_replacements": False,
 }
@@ -57,9 +60,11 @@ def run_sql(lake: Path, query: str) -> pl.DataFrame:
             if [each.type for each in duckdb.extract_statements(query)] != [duckdb.StatementType.SELECT]:
                 raise InvalidValue("only one SELECT is allowed: the lake is written by assets alone")
             with panics_as_errors():
-                result: pl.DataFrame = database.sql(query).pl()
+                result: pl.DataFrame = database.sql(query).limit(MAX_ROWS + 1).pl()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise InvalidValue(f"the query failed: {error}") from None
+    if result.height > MAX_ROWS:
+        raise InvalidValue(f"the answer has more than {MAX_ROWS:,} rows: aggregate, or add LIMIT")
     _check_times(result)
     return result
 

@@ -75,3 +75,22 @@ def test_a_time_that_cannot_be_shown_is_refused_in_a_sentence(lake: Path, time: 
         run_sql(lake, "select '9999-12-31'::timestamptz as a, date '0001-01-01' as b, null::date as c").height
         == 1
     )
+
+
+def test_an_order_is_kept(lake: Path) -> None:
+    opens = run_sql(lake, "select open_time from ohlcv order by open_time desc")["open_time"]
+    assert opens.is_sorted(descending=True)
+    assert len(opens) == 744
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("select range from range(1000001)", "more than 1,000,000 rows"),
+        ("select sum(a.range % b.range) from range(10) b, (select range, repeat('x', 1000000) t from range(9000) "
+         "order by t, range desc) a group by a.t", "(?i)memory"),
+    ],
+)  # fmt: skip
+def test_a_query_that_asks_for_too_much_is_refused(lake: Path, query: str, why: str) -> None:
+    with pytest.raises(InvalidValue, match=why):
+        run_sql(lake, query)
