@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -196,3 +198,26 @@ def test_json_holds_no_number_that_json_does_not_know() -> None:
         "now": [None, {"inside": None}],
         "fine": 1.5,
     }
+
+
+EVERYTHING = """
+import importlib, pkgutil
+import orchestration.commands
+for module in pkgutil.iter_modules(orchestration.commands.__path__, "orchestration.commands."):
+    importlib.import_module(module.name)
+from orchestration.definitions import definitions
+from orchestration.settings import load_settings
+definitions(load_settings())
+"""
+
+
+def test_no_command_and_no_graph_prints_a_warning_of_a_library(tmp_path: Path) -> None:
+    """Seconds: a process of its own, since a library warns when it is imported first."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "default", "-c", EVERYTHING],
+        env={**os.environ, "MARKETLOOM_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
