@@ -7,7 +7,8 @@ from trading.errors import MarketloomError, NotStored
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 HOW_TO_MATERIALISE = (
-    "`marketloom demo` materialises everything once, `marketloom dev` opens the UI where you choose"
+    "`marketloom dev` opens the UI where you do that; `marketloom demo` does all of it once, on a simulated market or "
+    "on the files of --data"
 )
 _DATABASE = ("psycopg", "psycopg2", "sqlalchemy", "dagster_postgres")
 

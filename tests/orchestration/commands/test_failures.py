@@ -14,7 +14,7 @@ def test_an_error_of_ours_speaks_for_itself() -> None:
 
 def test_what_is_not_materialised_yet_says_how_one_materialises() -> None:
     said = failure_message(NotStored("no candles: materialise `ohlcv` first")) or ""
-    assert said.startswith("no candles: materialise `ohlcv` first; `marketloom demo` materialises everything")
+    assert said.startswith("no candles: materialise `ohlcv` first; `marketloom dev` opens the UI")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), dg.DagsterExecutionInterruptedError()])
