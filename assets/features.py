@@ -14,6 +14,7 @@ from assets.metadata_numbers import readable
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.versions import PartitionReport, input_versions, partition_events
+from trading.candles import dead_market_warnings, quality
 from trading.errors import NotStored
 from trading.fills import Costs
 from trading.indicators import (
@@ -162,6 +163,31 @@ def _not_finite(store: TableStore, stretch: Stretch, timeframe: Timeframe) -> di
         for feature in FEATURES
     }
     return {name: count for name, count in counts.items() if count}
+
+
+@dg.asset_check(
+    asset=features,
+    description="The candles behind the features were traded: of a dead market an indicator says nothing.",
+)
+def features_rest_on_trades(
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    candle_store: dg.ResourceParam[TableStore],
+) -> dg.AssetCheckResult:
+    """Warn of pairs of which too many candles have no volume or repeat a price; the numbers themselves are right."""
+    found = {}
+    for each in run_stretches(context, universe, candle_store):
+        counted = quality(candle_store.between(each.pair, *each.span), universe.timeframe, universe.origin)
+        found[str(each.pair)] = list(
+            dead_market_warnings(counted.rows, counted.zero_volume, counted.unchanged)
+        )
+    return dg.AssetCheckResult(
+        passed=not any(found.values()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "dead_candles": dg.MetadataValue.json({pair: words for pair, words in found.items() if words})
+        },
+    )
 
 
 @dg.asset_check(

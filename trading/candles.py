@@ -40,6 +40,10 @@ class Gap:
     kind: GapKind
 
 
+# Share of candles: the quietest of 28 recorded markets has 0.6 % without volume and 1.8 % unchanged.
+MAX_DEAD = 0.05
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """Counts of one table; `longest_gap` in candles, `unchanged` are those that never leave the close before them."""
@@ -149,6 +153,16 @@ def quality(candles: pl.DataFrame, timeframe: Timeframe, origin: str) -> Quality
         unchanged=candles.filter(
             pl.col("high") == pl.col("low"), pl.col("close") == pl.col("close").shift()
         ).height,
+    )
+
+
+def dead_market_warnings(rows: int, zero_volume: int, unchanged: int) -> tuple[str, ...]:
+    """Say what a person should know of candles before computing or trading on them; empty for a living market."""
+    return tuple(
+        f"{count} of {rows} candles {words}: the market was dead or its recording was filled up; "
+        "decisions refuse entries while nothing is traded"
+        for count, words in ((zero_volume, "have no volume"), (unchanged, "stand at the price before"))
+        if count > MAX_DEAD * rows
     )
 
 

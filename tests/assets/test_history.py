@@ -12,6 +12,7 @@ from assets.features import (
     features,
     features_are_finite_after_warm_up,
     features_forget_their_start,
+    features_rest_on_trades,
     features_see_no_future,
 )
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
@@ -286,6 +287,23 @@ def test_a_feature_that_is_missing_after_its_warm_up_fails_the_check() -> None:
     result = harness.check(features_are_finite_after_warm_up)
     assert not result.passed
     assert result.metadata["wrong_rows"].value == {str(PAIR): {"adx_14": 1}}
+
+
+def test_features_of_a_dead_market_are_warned_of() -> None:
+    harness = Harness()
+    harness.run(ohlcv, features)
+    assert harness.check(features_rest_on_trades).passed
+    newest = harness.candles.months(PAIR)[-1]
+    dead = harness.candles.read(PAIR, newest).with_columns(
+        *(pl.lit(100.0).alias(name) for name in ("open", "high", "low", "close")), volume=pl.lit(0.0)
+    )
+    harness.candles.write(PAIR, newest, dead)
+    result = harness.check(features_rest_on_trades)
+    assert not result.passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+    words = " ".join(result.metadata["dead_candles"].value[str(PAIR)])
+    assert "candles have no volume" in words
+    assert "stand at the price before" in words
 
 
 def test_features_of_one_month_alone_equal_those_of_the_whole_range(done: tuple[Harness, Any]) -> None:

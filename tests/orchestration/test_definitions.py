@@ -39,6 +39,7 @@ CHECKS = {
     ("features", "features_are_finite_after_warm_up"),
     ("features", "features_see_no_future"),
     ("features", "features_forget_their_start"),
+    ("features", "features_rest_on_trades"),
     ("policy_evaluation", "evaluations_are_sane"),
     ("backtest_report", "backtests_add_up"),
     ("ohlcv", "newest_candles_are_fresh"),
