@@ -155,7 +155,7 @@ def _candle_metadata(
     }
 
 
-_GAP_COLUMNS = {"first_missing": "string", "candles": "int", "kind": "string"}
+_GAP_COLUMNS = {"first_missing": "time (UTC)", "candles": "whole number", "kind": "text"}
 
 
 def _gap_record(gap: Gap) -> dg.TableRecord:

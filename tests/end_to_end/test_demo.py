@@ -89,7 +89,7 @@ def test_every_asset_was_materialised(demo: Finished, home: DemoHome) -> None:
         "from orchestration.definitions import definitions\n"
         "from orchestration.settings import load_settings\n"
         "defs = definitions(load_settings())\n"
-        "keys = defs.resolve_asset_graph().get_all_asset_keys()\n"
+        "keys = defs.resolve_asset_graph().materializable_asset_keys\n"
         "missing = [key for key in keys if not instance.get_latest_materialization_event(key)]\n"
         "print(json.dumps([key.to_user_string() for key in missing]))"
     )

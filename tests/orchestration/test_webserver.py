@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.xdist_group("webserver")  # one server for all of them
 MUTATION = "mutation { setNuxSeen }"
 HEADERS = {"content-type": "application/json"}
 
