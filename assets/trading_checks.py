@@ -1,6 +1,7 @@
 """Checks of decisions and of the account, over the partitions of the run."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from assets.decisions import decision
 from assets.market import OHLCV
 from assets.portfolio import portfolio_snapshots
 from ml.decision.decide import DecisionRules
+from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
 from ml.decision.receipt import values_sha256
 from trading.account import equity_change
@@ -105,10 +107,13 @@ def _snapshot_faults(row: dict[str, Any]) -> list[str]:
     "the newest candle of any pair.",
 )
 def newest_candles_are_fresh(
-    input_reader: dg.ResourceParam[InputReader], rules: dg.ResourceParam[DecisionRules]
+    market_reader: dg.ResourceParam[MarketReader],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+    rules: dg.ResourceParam[DecisionRules],
 ) -> dg.AssetCheckResult:
-    market, now = input_reader.market, input_reader.now()
-    ages = {pair: _age(input_reader, pair, now) for pair in market.universe.pairs}
+    """Judge candles alone: they are the first that a new home stores, before instruments and an account."""
+    now = clock()
+    ages = {pair: _age(market_reader, pair, now) for pair in market_reader.universe.pairs}
     late = {
         str(pair): "no candle is stored"
         if age is None
@@ -123,10 +128,10 @@ def newest_candles_are_fresh(
     )
 
 
-def _age(reader: InputReader, pair: Pair, now: datetime) -> float | None:
+def _age(market: MarketReader, pair: Pair, now: datetime) -> float | None:
     """Return the age of the pair's newest candle, counted in candles; None without one."""
     try:
-        newest = reader.market.newest_close_time(pair)
+        newest = market.newest_close_time(pair)
     except NotStored:
         return None
-    return float((now - newest) / reader.market.universe.timeframe.duration)
+    return float((now - newest) / market.universe.timeframe.duration)

@@ -24,7 +24,7 @@ from ml.sentiment.select import choose_sentiment_model
 from orchestration.backtesting import REPORTS, build_backtester
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
-from orchestration.sources import candle_source, machine_time
+from orchestration.sources import Clock, candle_source, machine_time
 from orchestration.system import POSTGRES
 from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue
 from streaming.bus.postgres import PostgresBus
@@ -135,14 +135,28 @@ class Services:
         return PostgresPromotions(self.dsn, self.dataset)
 
     @property
-    def input_reader(self) -> InputReader:
-        market = MarketReader(
+    def market_reader(self) -> MarketReader:
+        return MarketReader(
             universe=self.settings.market.universe,
             candles=self.candle_store,
             news=self.news_store,
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
         )
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's time where candles go on closing; on history, the close of the newest stored candle."""
+        return (
+            machine_time(None)
+            if self.settings.market.is_live
+            else self.market_reader.newest_close_time_of_all
+        )
+
+    @property
+    def input_reader(self) -> InputReader:
+        """Everything a decision may see. NotStored before instruments are stored."""
+        market = self.market_reader
         account = AccountReader(
             account=self.account,
             journal=self.journal,
@@ -150,9 +164,7 @@ class Services:
             instruments=self.instrument_file.read(),
             venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
         )
-        return InputReader(
-            account, self.policies, clock=machine_time(None) if self.settings.market.is_live else None
-        )
+        return InputReader(account, self.policies, clock=self.clock)
 
     def venue_balances(self) -> Mapping[str, Decimal]:
         return sandbox_balances(self.settings, self.home)
@@ -227,6 +239,8 @@ RESOURCES: dict[str, Any] = {
     "promotion": as_resource(lambda services: services.settings.promotion, "the gate's rules"),
     "costs": as_resource(lambda services: services.costs, "fee, spread and slippage per pair"),
     "input_reader": as_resource(lambda services: services.input_reader, "everything a decision may see"),
+    "market_reader": as_resource(lambda services: services.market_reader, "candles, features and news"),
+    "clock": as_resource(lambda services: services.clock, "tells how old the newest candle is"),
     "rules": as_resource(lambda services: services.rules, "signals, analyst, consensus and risk limits"),
     "backtester": as_resource(
         lambda services: services.backtester, "strategies, account rules and stored candles"

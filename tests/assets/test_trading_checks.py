@@ -30,6 +30,8 @@ def evaluate(world: DecisionWorld, check: Any, asset: Any) -> dg.AssetCheckEvalu
             selection=dg.AssetSelection.checks(name),
             resources={
                 "input_reader": world.reader,
+                "market_reader": world.reader.market,
+                "clock": world.reader.now,
                 "rules": RULES,
                 "journal": world.journal,
                 "venue": world.venue,

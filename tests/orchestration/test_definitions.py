@@ -3,14 +3,18 @@
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+import pytest
 import yaml
 
+from assets.market import OHLCV
 from assets.partitions import PAIR_STRATEGIES, PAIRS, Span
 from orchestration.definitions import definitions
+from orchestration.resources import RESOURCES
 from orchestration.settings import PROJECT, load_settings
-from orchestration.system import INSTANCE_FILE
+from orchestration.system import INSTANCE_FILE, POSTGRES
 
 SPAN = Span(date(2023, 1, 1), None)
 DAYS, PAIR_MONTHS = SPAN.days, dg.MultiPartitionsDefinition({"pair": PAIRS, "month": SPAN.months})
@@ -135,6 +139,20 @@ def test_only_the_run_that_sends_orders_is_never_started_again() -> None:
 def test_no_instance_lies_where_dg_reads_it_as_one_whose_server_runs() -> None:
     assert INSTANCE_FILE.is_file()
     assert not (PROJECT / "dagster.yaml").exists()
+
+
+def test_candles_are_the_first_that_a_new_home_can_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETLOOM_HOME", str(tmp_path))
+    monkeypatch.setenv(POSTGRES, "postgresql://nobody@127.0.0.1:1/none")
+    checks = [
+        check for check in defs.asset_checks or () if OHLCV in {key.asset_key for key in check.check_keys}
+    ]
+    asset = defs.resolve_assets_def(OHLCV)
+    for each in (asset, defs.resolve_assets_def("features"), *checks):
+        for name in each.required_resource_keys - {"io_manager"}:
+            RESOURCES[name].resource_fn(dg.build_init_resource_context())
 
 
 def test_everything_an_asset_asks_for_is_provided() -> None:
