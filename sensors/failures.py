@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._utils.error import SerializableErrorInfo
 
 from trading.ports import FailureLog, FailureNote
 
@@ -27,19 +28,32 @@ def failure_note(context: dg.RunFailureSensorContext) -> FailureNote:
     span = [tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end")]
     return FailureNote(
         run_id=run.run_id,
-        job=run.job_name,
+        job=_what_ran(run),
         partition=tags.get("dagster/partition") or " to ".join(filter(None, span)),
         reason=_reason(context)[:MAX_REASON],
         at=datetime.fromtimestamp(context.instance.get_run_stats(run.run_id).end_time or 0, UTC),
     )
 
 
+def _what_ran(run: dg.DagsterRun) -> str:
+    """Name the job, or the assets where a person chose them: Dagster's name for that job says nothing."""
+    if not run.job_name.startswith("__") or not run.asset_selection:
+        return run.job_name
+    return ", ".join(sorted(key.to_user_string() for key in run.asset_selection))
+
+
 def _reason(context: dg.RunFailureSensorContext) -> str:
-    """Return the innermost error of the first step that failed, or what Dagster says of the run."""
+    """Return the innermost error of the first step that failed, or of the run, or what Dagster says of the run."""
     for event in context.get_step_failure_events():
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None:
-            return f"{event.step_key}: {error.message.strip()}"
-    return context.failure_event.message or "it ended without a reason"
+        if reason := _innermost(event.step_failure_data.error):
+            return f"{event.step_key}: {reason}"
+    before_steps = _innermost(
+        context.failure_event.job_failure_data.error
+    )  # a resource that could not be built
+    return before_steps or context.failure_event.message or "it ended without a reason"
+
+
+def _innermost(error: SerializableErrorInfo | None) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else ""

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from sensors.failures import failure_note, failure_sensor
+from sensors.failures import failure_sensor
 from trading.errors import NotStored
 from trading.ports import FailureNote
 from trading.stores.failure_notes import KEPT, FailureNotes
@@ -23,12 +24,11 @@ def history() -> None:
     read_candles()
 
 
-def test_a_failed_run_is_noted_once_with_the_innermost_reason(tmp_path: Path) -> None:
+def noted(tmp_path: Path, job: Any, **options: Any) -> FailureNote:
+    """Run what fails and let the sensor hear of it twice."""
     notes = FailureNotes(tmp_path / "failures.jsonl")
     with dg.DagsterInstance.ephemeral() as instance:
-        result = history.execute_in_process(
-            instance=instance, raise_on_error=False, tags={"dagster/partition": "2024-05-01|BTC-USDT"}
-        )
+        result = job.execute_in_process(instance=instance, raise_on_error=False, **options)
         context = dg.build_run_status_sensor_context(
             sensor_name="run_failures",
             dagster_instance=instance,
@@ -37,10 +37,30 @@ def test_a_failed_run_is_noted_once_with_the_innermost_reason(tmp_path: Path) ->
         ).for_run_failure()
         for _ in range(2):
             failure_sensor(context, failure_notes=notes)
-        expected = failure_note(context)
-    assert notes.newest(10) == [expected]
-    assert expected.reason == "read_candles: trading.errors.NotStored: no candle lies in 2024-05"
-    assert (expected.job, expected.partition) == ("history", "2024-05-01|BTC-USDT")
+    [only] = notes.newest(10)
+    return only
+
+
+def test_a_failed_run_is_noted_once_with_the_innermost_reason(tmp_path: Path) -> None:
+    found = noted(tmp_path, history, tags={"dagster/partition": "2024-05-01|BTC-USDT"})
+    assert found.reason == "read_candles: trading.errors.NotStored: no candle lies in 2024-05"
+    assert (found.job, found.partition) == ("history", "2024-05-01|BTC-USDT")
+
+
+def test_assets_that_a_person_chose_and_a_resource_that_could_not_be_built_are_named(tmp_path: Path) -> None:
+    @dg.resource
+    def account(_: dg.InitResourceContext) -> None:
+        raise NotStored("no instruments stored")
+
+    @dg.asset(required_resource_keys={"account"})
+    def decision() -> None: ...
+
+    chosen = dg.Definitions(
+        [decision], resources={"account": account}
+    ).resolve_implicit_global_asset_job_def()
+    found = noted(tmp_path, chosen, asset_selection=[decision.key])
+    assert found.job == "decision"
+    assert found.reason == "trading.errors.NotStored: no instruments stored"
 
 
 def note(number: int) -> FailureNote:
