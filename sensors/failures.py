@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from trading.ports import FailureLog, FailureNote
 
 MAX_REASON = 300  # characters; the run itself has all of it
+FROM_OUTSIDE = "This run has been marked as failed from outside the execution context."  # Dagster's words
+KILLED = "its process ended before the run did: it was killed, or memory ran out"
 
 
 @dg.run_failure_sensor(
@@ -50,7 +52,8 @@ def _reason(context: dg.RunFailureSensorContext) -> str:
     before_steps = _innermost(
         context.failure_event.job_failure_data.error
     )  # a resource that could not be built
-    return before_steps or context.failure_event.message or "it ended without a reason"
+    said = context.failure_event.message or "it ended without a reason"
+    return before_steps or (KILLED if said == FROM_OUTSIDE else said)
 
 
 def _innermost(error: SerializableErrorInfo | None) -> str:

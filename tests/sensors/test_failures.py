@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sensors.failures import failure_sensor
+from sensors.failures import KILLED, failure_note, failure_sensor
 from trading.errors import NotStored
 from trading.ports import FailureNote
 from trading.stores.failure_notes import KEPT, FailureNotes
@@ -61,6 +61,15 @@ def test_assets_that_a_person_chose_and_a_resource_that_could_not_be_built_are_n
     found = noted(tmp_path, chosen, asset_selection=[decision.key])
     assert found.job == "decision"
     assert found.reason == "trading.errors.NotStored: no instruments stored"
+
+
+def test_a_run_whose_process_was_killed_says_so() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(history)
+        instance.report_run_failed(run)
+        [failure] = [each.dagster_event for each in instance.all_logs(run.run_id) if each.dagster_event]
+        context = dg.build_run_status_sensor_context("run_failures", failure, instance, run).for_run_failure()
+        assert failure_note(context).reason == KILLED
 
 
 def note(number: int) -> FailureNote:
