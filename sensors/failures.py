@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from trading.ports import FailureLog, FailureNote
@@ -49,9 +50,9 @@ def _reason(context: dg.RunFailureSensorContext) -> str:
     for event in context.get_step_failure_events():
         if reason := _innermost(event.step_failure_data.error):
             return f"{event.step_key}: {reason}"
-    before_steps = _innermost(
-        context.failure_event.job_failure_data.error
-    )  # a resource that could not be built
+    # A resource that could not be built fails the run before any step; a killed process leaves no data.
+    failure = context.failure_event.event_specific_data
+    before_steps = _innermost(failure.error) if isinstance(failure, JobFailureData) else ""
     said = context.failure_event.message or "it ended without a reason"
     return before_steps or (KILLED if said == FROM_OUTSIDE else said)
 
