@@ -9,6 +9,7 @@ from typing import Any
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1c2733}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}
+@media(max-width:66rem){table{display:block;overflow-x:auto}}
 td,th{padding:.25rem .75rem;border-bottom:1px solid #dde3ea;text-align:right;font-variant-numeric:tabular-nums}
 td:first-child,th:first-child{text-align:left}td{white-space:nowrap}
 .words{width:100%;font-size:13.5px}.words td,.words th{padding:.25rem .5rem}

@@ -65,3 +65,8 @@ def test_gains_are_green_losses_red_and_nothing_is_blank() -> None:
     assert "+5.0" in html
     assert "-20.0" in html
     assert "<td></td>" in html
+
+
+def test_a_table_wider_than_a_telephone_scrolls_by_itself_and_not_the_page() -> None:
+    rule = html_page.STYLE.partition("@media(max-width:66rem)")[2].splitlines()[0]
+    assert rule == "{table{display:block;overflow-x:auto}}"
