@@ -22,6 +22,7 @@ from ml.decision.explanation import explain
 from ml.decision.figures import decision_figures
 from ml.decision.reader import InputReader
 from trading.account import figures
+from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.ports import Journal, Venue
 
@@ -65,15 +66,14 @@ def decision(
     venue: dg.ResourceParam[Venue],
 ) -> Iterator[Any]:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
+    as_of = _known_time(config.as_of, input_reader)
     decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
     executed: list[ExecutedDecision] = []
     for key in context.partition_keys:
         pair = Pair.parse(key)
         try:
-            done = execute_decision(
-                pair, parse_utc(config.as_of), input_reader, rules, journal=journal, venue=venue
-            )
+            done = execute_decision(pair, as_of, input_reader, rules, journal=journal, venue=venue)
         except Exception as error:  # another pair's position may be waiting for its exit
             failed[key] = error
             continue
@@ -85,6 +85,17 @@ def decision(
         _observe_portfolio(context, done)
     if failed:
         _fail(context, failed)
+
+
+def _known_time(text: str, reader: InputReader) -> datetime | None:
+    """Return the chosen time. InvalidValue for one to come: such a decision would use up the newest candle's."""
+    as_of = parse_utc(text)
+    if as_of is not None and as_of > (now := reader.now()):
+        raise InvalidValue(
+            f"as_of is {as_of:%Y-%m-%d %H:%M} UTC, the market's time is {now:%Y-%m-%d %H:%M}: nothing is known of "
+            "what comes; choose an earlier time, or leave it empty"
+        )
+    return as_of
 
 
 def _observe_portfolio(context: dg.AssetExecutionContext, done: ExecutedDecision) -> None:

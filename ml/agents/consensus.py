@@ -80,9 +80,14 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules) -> Consensus:
 
 
 def _describe(leader: Action, agreement: float, confidence: float, votes: int) -> str:
-    """Describe the winner; the share of a single vote says nothing."""
-    weight = f" has {agreement:.0%} of their weight" if votes > 1 else ""
-    return f"{leader}{weight} at confidence {confidence:.2f}"
+    """Describe the winner; the share of a vote that nobody contradicts says nothing."""
+    if votes > 1:
+        leader_words = (
+            f"{leader} has {agreement:.0%} of their weight" if agreement < 1 else f"all for {leader}"
+        )
+    else:
+        leader_words = str(leader)
+    return f"{leader_words} at confidence {confidence:.2f}"
 
 
 def _failures(

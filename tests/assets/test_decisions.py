@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,21 @@ def test_a_decision_shows_its_clock_and_the_numbers_that_are_drawn_over_time(
     assert shown["size_share"] == pytest.approx(shown["size"] * shown["price"] / shown["equity"], rel=1e-3)
     assert (shown["candle_age_minutes"], shown["balance_age_candles"]) == (0, 0)
     assert "policy_age_days" not in shown  # no policy voted
+
+
+def test_a_time_to_come_is_refused_and_leaves_the_newest_candle_its_decision(
+    world: DecisionWorld, instance: dg.DagsterInstance
+) -> None:
+    later = {
+        "ops": {"decision": {"config": {"as_of": f"{world.newest + timedelta(minutes=1):%Y-%m-%dT%H:%M}"}}}
+    }
+    result = materialise(world, instance, world.reader, partition_key=KEYS[0], run_config=later)
+    assert not result.success
+    [failure] = result.get_step_failure_events()
+    assert "nothing is known of what comes" in str(failure.step_failure_data.error)
+    assert world.journal.decisions(ACCOUNT.name) == []
+    assert materialise(world, instance, world.reader, partition_key=KEYS[0]).success
+    assert shown(instance)[KEYS[0]] == expected_ids(world)[KEYS[0]]
 
 
 def test_every_decision_adds_the_portfolio_after_it_to_the_plots_of_the_snapshots(

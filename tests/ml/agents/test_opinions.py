@@ -198,7 +198,7 @@ def test_the_reasons_say_how_many_of_how_many_voted_and_no_share_of_a_single_vot
     one = consensus([opinion(Action.HOLD), opinion(None, 0), opinion(None, 0)], RULES)
     assert one.reasons == ("1 of 3 agents voted", "HOLD at confidence 0.80")
     two = consensus([opinion(Action.LONG), opinion(Action.LONG), opinion(None, 0)], RULES)
-    assert two.reasons == ("2 of 3 agents voted", "LONG has 100% of their weight at confidence 0.80")
+    assert two.reasons == ("2 of 3 agents voted", "all for LONG at confidence 0.80")
 
 
 def test_a_tie_is_a_hold_whatever_agreement_is_required() -> None:
