@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests import tutorial
 from tests.end_to_end.demo_home import DemoHome, Finished, demo_home, receipts
-
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +22,28 @@ def demo(home: DemoHome) -> Finished:
     return home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
 
 
+@pytest.fixture(scope="module")
+def left_running(demo: Finished, home: DemoHome) -> list[psutil.Process]:
+    return home.processes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(left_running: list[psutil.Process], home: DemoHome) -> Iterator[None]:
+    """Hold PostgreSQL, which every command would start and stop again."""
+    holder = home.start_python("print('up', flush=True)\nimport time\ntime.sleep(3600)")
+    holder.wait_for("up")
+    yield
+    holder.interrupt()
+    holder.end()
+
+
 def test_it_ends_well_and_leads_to_the_ui(demo: Finished) -> None:
     assert demo.code == 0, demo.text
     assert "`make dev` opens the Dagster UI" in demo.text
+
+
+def test_nothing_is_left_running(left_running: list[psutil.Process]) -> None:
+    assert left_running == []
 
 
 def test_everything_simulated_is_called_simulated(demo: Finished, home: DemoHome) -> None:
@@ -218,7 +236,6 @@ def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_t
     facts = home.run(*asked, "--json").json()
     assert (facts["from"], facts["to"]) == ("2024-03-01T00:00:00+00:00", "2024-05-01T00:00:00+00:00")
     assert "<svg" in Path(facts["report"]).read_text(encoding="utf-8")
-    assert home.processes() == []  # no server was needed
 
 
 @pytest.mark.parametrize(
@@ -241,29 +258,13 @@ def test_an_impossible_back_test_is_one_clear_line(
     assert "Traceback" not in result.text
 
 
-def test_a_second_run_learns_nothing_decides_nothing_and_orders_nothing_again(
+def test_a_second_run_mends_damage_and_learns_decides_and_orders_nothing_again(
     demo: Finished, home: DemoHome
 ) -> None:
     before, policies = receipts(home), sorted((home.folder / "policies").rglob("manifest.json"))
-    again = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
-    assert again.code == 0, again.text
-    assert sorted((home.folder / "policies").rglob("manifest.json")) == policies
-    assert receipts(home) == before
-
-
-def test_nothing_is_left_running(demo: Finished, home: DemoHome) -> None:
-    assert home.processes() == []
-
-
-def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it(
-    demo: Finished, home: DemoHome
-) -> None:
     part = sorted((home.folder / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
     part.write_bytes(b"PAR1 this is no Parquet")
-    broken = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
-    assert broken.code == 0, broken.text  # ohlcv is materialised first, which replaces the file
-    part.write_bytes(b"PAR1 this is no Parquet")
-    result = home.python(
+    refused = home.python(
         "from trading.errors import UnreadableFile\n"
         "from trading.market import Pair\n"
         "try:\n"
@@ -271,5 +272,9 @@ def test_a_damaged_partition_says_which_file_and_materialising_it_again_mends_it
         "    print(json.dumps(''))\n"
         "except UnreadableFile as error: print(json.dumps(str(error)))"
     )
-    assert str(part.parent) in result
-    assert "materialise" in result
+    assert str(part.parent) in refused
+    assert "materialise" in refused
+    again = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+    assert again.code == 0, again.text  # ohlcv is materialised first, which replaces the file
+    assert sorted((home.folder / "policies").rglob("manifest.json")) == policies
+    assert receipts(home) == before

@@ -15,7 +15,6 @@ import pytest
 from tests.end_to_end.demo_home import DemoHome, demo_home, free_port, receipts
 from tests.services import needs
 
-pytestmark = pytest.mark.xdist_group("interruptions")
 SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096"}
 
 
@@ -76,23 +75,14 @@ def _unfinished_runs(home: DemoHome) -> list[str]:
     return unfinished
 
 
-def test_dev_serves_the_ui_and_leaves_nothing_behind(home: DemoHome) -> None:
-    port = free_port()
-    served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
-    served.wait_for(f"open http://127.0.0.1:{port}")
-    _wait_until_it_answers(port)
-    served.interrupt()
-    ended = served.end()
-    assert (ended.code, ended.text) == (0, "stopped")
-    assert home.processes() == []
-
-
 @pytest.mark.service
-def test_a_browser_shows_the_asset_graph(home: DemoHome, tmp_path: Path) -> None:
+def test_dev_shows_the_asset_graph_in_a_browser_and_leaves_nothing_behind(
+    home: DemoHome, tmp_path: Path
+) -> None:
     chromium = needs("chromium")
     port = free_port()
     served = home.start("dev", MARKETLOOM__DAGSTER__PORT=str(port))
-    _wait_until_it_answers(port)
+    served.wait_for(f"open http://127.0.0.1:{port}")
     groups = ("market", "features", "news", "learning", "trading")
     address = f"http://127.0.0.1:{port}/asset-groups"
     for _ in range(LOOKS):
@@ -100,7 +90,9 @@ def test_a_browser_shows_the_asset_graph(home: DemoHome, tmp_path: Path) -> None
         if all(group in seen for group in groups):
             break
     served.interrupt()
-    served.end()
+    ended = served.end()
+    assert (ended.code, ended.text) == (0, "stopped")
+    assert home.processes() == []
     assert [group for group in groups if group not in seen] == []
 
 
@@ -113,17 +105,6 @@ def _page(chromium: str, address: str, profile: Path) -> str:
 LOOKS = 5
 BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
            "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=30000")  # fmt: skip
-
-
-def _wait_until_it_answers(port: int) -> None:
-    import httpx
-
-    for _ in range(600):
-        with suppress(httpx.TransportError):
-            if httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=5).status_code == 200:
-                return
-        time.sleep(0.1)
-    pytest.fail("the UI never answered")
 
 
 def test_a_port_in_use_is_named_with_the_way_out(home: DemoHome) -> None:

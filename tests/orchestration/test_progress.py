@@ -12,7 +12,9 @@ from orchestration.progress import LOGGER, stage
 
 def console(terminal: bool) -> tuple[Console, io.StringIO]:
     written = io.StringIO()
-    return Console(file=written, force_terminal=terminal, width=100, color_system=None), written
+    return Console(
+        file=written, force_terminal=terminal, width=100, color_system=None, markup=False, highlight=False
+    ), written
 
 
 def log(text: str, level: int = logging.INFO) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-pytestmark = pytest.mark.xdist_group("webserver")  # one server for all of them
 MUTATION = "mutation { setNuxSeen }"
 HEADERS = {"content-type": "application/json"}
 
