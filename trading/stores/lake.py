@@ -4,7 +4,9 @@
 (in Polars scan `ohlcv/**/*.parquet`: a draft may lie beside a part while it is being written).
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
@@ -51,7 +53,9 @@ class LakeTable:
         months = self._stored_months(pair)
         needed = [month for month in months if month_of(start) <= month <= month_of(end)]
         inside = (pl.col("open_time") >= start) & (pl.col("open_time") < end)
-        pieces = [self._rows(pair, month, inside, columns) for month in needed]
+        # Digests and decoding release the interpreter's lock.
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            pieces = list(threads.map(lambda month: self._rows(pair, month, inside, columns), needed))
         return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False), columns)
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
