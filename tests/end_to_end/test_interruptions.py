@@ -1,6 +1,7 @@
 """Killed, stopped, refused: a clear message, a non-zero exit code, and the next run works without manual cleaning."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -62,10 +63,20 @@ def _wait_for_a_training(home: DemoHome) -> None:
     for _ in range(600):
         for process in home.processes():
             with suppress(psutil.Error):
-                if any("train_process" in word for word in process.cmdline()):
+                training = any("train_process" in word for word in process.cmdline())
+                if training and _catches_sigterm(process.pid):
                     return
         time.sleep(0.1)
     pytest.fail("no training began")
+
+
+def _catches_sigterm(process_id: int) -> bool:
+    """Tell whether the program is past the start of Python, which answers Ctrl-C with a trace."""
+    status = Path(f"/proc/{process_id}/status")
+    if not status.exists():  # not Linux
+        return True
+    caught = int(re.search(r"(?m)^SigCgt:\s*(\w+)", status.read_text()).group(1), 16)  # type: ignore[union-attr]
+    return bool(caught & 1 << (signal.SIGTERM - 1))
 
 
 def _unfinished_runs(home: DemoHome) -> list[str]:
