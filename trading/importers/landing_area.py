@@ -5,18 +5,17 @@ its longest series, extended by every series that agrees with it wherever both h
 out.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
+from trading.atomic_files import lock_folder, unusable_when_refused
 from trading.candles import NUMBERS, closed_by, first_quote, opening_between
-from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile, UnusableHome
+from trading.errors import InvalidCandles, InvalidValue, NotStored, UnreadableFile
 from trading.importers.import_report import ImportedFile
 from trading.importers.price_level import check_price_level
 from trading.importers.row_checks import row_text
@@ -48,7 +47,7 @@ class LandingArea:
         check_price_level(imported, stored, stored.pairs())
         folder = _folder(self._root, report.venue, report.timeframe) / report.pair.key
         series = folder / f"{_file_name(report.format)}{SUFFIX}"
-        with _writing_to(folder), _lock(folder):
+        with unusable_when_refused(folder), lock_folder(folder):
             new = imported.candles
             files = {series: _merge(_read(series), new, report.path) if series.exists() else new}
             if imported.rejected.height:
@@ -206,24 +205,3 @@ def _write(file: Path, table: pl.DataFrame) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-@contextmanager
-def _writing_to(folder: Path) -> Iterator[None]:
-    """Name the folder where the disk is full or not ours to write to."""
-    try:
-        yield
-    except OSError as error:
-        raise UnusableHome(
-            f"{folder} cannot be written: {error.strerror}; it is as it was before. Free disk space, mend the "
-            "permissions, or choose another folder with MARKETLOOM_HOME, and import again"
-        ) from error
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """One writer at a time: two imports that merge at once would lose one of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

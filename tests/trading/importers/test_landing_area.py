@@ -230,7 +230,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_everything_as_it_was(
     candles = rows(300)
     candles[7] = (candles[7][0], 10.0, 9.0, 11.0, 10.0, 1.0)
     more = imported(tmp_path, candles)
-    with full_disk(1000), pytest.raises(UnusableHome, match=r"landing/binance/1h/BTC-USDT cannot be written"):
+    with full_disk(1000), pytest.raises(UnusableHome, match=r"landing/binance/1h/BTC-USDT: cannot write"):
         landing.add(more)
     assert contents(tmp_path / "landing") == before
     landing.add(more)
