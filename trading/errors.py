@@ -19,6 +19,7 @@ MarketloomError
     ├── TrainingFailed     the training process ended without a policy
     ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
+    ├── LeaseLost          another process sends this account's orders now
     └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """
 
@@ -115,6 +116,10 @@ class VenueUnreachable(Transient):
 
 class RateLimited(Transient):
     """Says how long to wait where the venue's budget is known."""
+
+
+class LeaseLost(Transient):
+    """Nothing was sent: the newer holder of the account's lease goes on with its orders."""
 
 
 class OutcomeUnknown(Transient):

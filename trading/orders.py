@@ -1,11 +1,16 @@
 """Orders from intent to fill. Amounts are exact decimals; ids are deterministic, so a repeat is recognised."""
 
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 from trading.market import Pair
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/order")
 
 
 class Side(StrEnum):
@@ -18,26 +23,62 @@ class Side(StrEnum):
     def sign(self) -> int:
         return 1 if self is Side.BUY else -1
 
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderKind(StrEnum):
+    """The part that an order has in the plan of a position."""
+
+    ENTRY = "entry"  # opens or grows it
+    EXIT = "exit"  # closes it at the market, now
+    STOP = "stop"  # rests at the venue and closes it when the price touches the trigger
+
 
 class OrderStatus(StrEnum):
     """How far an intent has come."""
 
-    PENDING = "pending"  # the intent is committed, the venue has not been asked or has not responded
-    ACCEPTED = "accepted"  # live at the venue, nothing has been filled yet
+    INTENDED = "intended"  # committed; surely not at the venue: it was never sent, or the venue never took it
+    SENT = "sent"  # committed as sent: until `void_after` the venue may take it
+    ACKNOWLEDGED = "acknowledged"  # live at the venue, nothing has been filled yet
+    PARTLY_FILLED = "partly filled"  # live at the venue
     FILLED = "filled"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"  # the venue was asked and did not respond: look it up before anything else
+    CANCELLED = "cancelled"  # what was not filled never will be
+    REJECTED = "rejected"  # the venue refused it
+    EXPIRED = "expired"  # too old to be placed, or its time at the venue ended
+    UNKNOWN = "unknown"  # sent, and the answer is lost: look it up before anything else
+
+
+FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
+# It may be executed at any moment.
+AT_VENUE = frozenset(
+    {OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.UNKNOWN}
+)
+_REPORTED = FINAL | {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}
+# INTENDED after SENT or UNKNOWN: the venue surely never took that attempt. A final order changes by a late fill alone.
+TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
+    {
+        OrderStatus.INTENDED: FINAL - {OrderStatus.FILLED} | {OrderStatus.SENT},
+        OrderStatus.SENT: _REPORTED | {OrderStatus.UNKNOWN, OrderStatus.INTENDED},
+        OrderStatus.UNKNOWN: _REPORTED | {OrderStatus.UNKNOWN, OrderStatus.INTENDED},
+        OrderStatus.ACKNOWLEDGED: _REPORTED,
+        OrderStatus.PARTLY_FILLED: FINAL | {OrderStatus.PARTLY_FILLED},
+        **{final: frozenset({final}) for final in FINAL},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """A market order that risk has approved, committed before the venue is asked.
+    """An order that risk has approved, or that protects a position; committed before the venue is asked.
 
-    `stop_loss` and `take_profit` belong to the position that the order opens; both are None when it closes one.
+    `stop_loss`, `take_profit` and the trailing values belong to the position that an entry opens; None in others.
+    They were counted from `entry_price`; a fill at another price moves them by the difference.
     """
 
-    intent_id: str  # also the client order id at the venue
-    decision_id: str
+    intent_id: str
+    decision_id: str  # the decision that asked for it; of a stop: for the entry that it protects
     account: str
     pair: Pair
     side: Side
@@ -46,6 +87,21 @@ class OrderIntent:
     stop_loss: Decimal | None
     take_profit: Decimal | None
     created_at: datetime  # the decision's clock, not the machine's
+    entry_price: Decimal | None = None  # that the decision counted with
+    trailing_after: Decimal | None = None  # once the price was there, the stop follows the best price ...
+    trailing_distance: Decimal | None = None  # ... this far behind
+    trigger: Decimal | None = None  # of a stop, as it was first placed; None for market orders
+
+    @property
+    def kind(self) -> OrderKind:
+        if not self.reduces:
+            return OrderKind.ENTRY
+        return OrderKind.EXIT if self.trigger is None else OrderKind.STOP
+
+    @property
+    def client_order_id(self) -> str:
+        """Return the id that the venue is given, the same in every attempt."""
+        return client_order_id(self.intent_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +122,63 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The state of one intent's order as the venue reports it."""
+    """The state of one intent's order, as far as it is known."""
 
     intent_id: str
     status: OrderStatus
-    reason: str  # readable; empty when filled
+    reason: str  # for people; no code reads it
     updated_at: datetime
+    attempt: int = 0  # how many times it was sent
+    venue_order_id: str = ""  # empty while the venue has not named it
+    sent_at: datetime | None = None  # the last attempt
+    void_after: datetime | None = None  # the venue cannot take the last attempt later than this
+    filled: Decimal = Decimal(0)  # base currency
+    cancel_reason: str = ""  # why it must leave the venue; empty: it may stay
+    trigger: Decimal | None = None  # of a stop: the present one, as amended last
+    working_since: datetime | None = None  # of a stop: since when that trigger holds
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingOrder:
+    """An intent and the state of its order."""
+
+    intent: OrderIntent
+    order: Order
+
+    @property
+    def remaining(self) -> Decimal:
+        """Return what may still be filled, in base currency; 0 once it is final."""
+        return Decimal(0) if self.order.status in FINAL else self.intent.quantity - self.order.filled
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """One change of an order's state, and what caused it."""
+
+    intent_id: str
+    status: OrderStatus
+    attempt: int
+    cause: str
+    at: datetime
+
+
+def client_order_id(intent_id: str) -> str:
+    """Return the intent's id at a venue: the id itself where it is a UUID, else a UUID that follows from it."""
+    try:
+        usable = str(uuid.UUID(intent_id)) == intent_id
+    except ValueError:
+        usable = False
+    return intent_id if usable else str(uuid.uuid5(_NAMESPACE, intent_id))
+
+
+def stop_id(parent_id: str, part: str) -> str:
+    """Return the id of a stop that protects what the order `parent_id` bought; `part` tells several apart."""
+    return str(uuid.uuid5(_NAMESPACE, f"{parent_id}|stop|{part}"))
+
+
+def exit_id(account: str, pair: Pair, opened_at: datetime, number: int) -> str:
+    """Return the id of an exit that no decision asked for: a position without protection, a kill, a person."""
+    return str(uuid.uuid5(_NAMESPACE, f"{account}|{pair}|{opened_at.isoformat()}|exit|{number}"))
 
 
 def round_down(amount: Decimal, increment: Decimal) -> Decimal:

@@ -1,6 +1,7 @@
 """Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from trading.market import Instrument, Pair
-from trading.orders import Fill, Order, OrderIntent
+from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, Side, WorkingOrder
 from trading.portfolio import Position
-from trading.risk import Halt, Resume
+from trading.risk import Halt, HaltKind, Resume
 
 
 class TableStore(Protocol):
@@ -74,18 +75,53 @@ class CandleSource(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send orders of an account, until it is given back, ends, or a newer holder has a higher number."""
+
+    account: str
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of one balance that no order of ours caused: a deposit, a withdrawal, a reward, a foreign trade."""
+
+    account: str
+    reference: str  # the venue's id of it, or a person's decision
+    asset: str
+    amount: Decimal
+    cause: str
+    at: datetime
+
+
 class Journal(Protocol):
-    """Decisions, intents, orders, fills and balances of accounts. Every method is one transaction."""
+    """Decisions, orders, fills and balances of accounts. Every method is one transaction, or part of `exclusive`'s."""
+
+    def exclusive(self, account: str) -> AbstractContextManager[None]:
+        """Hold the account's row lock for the block, in one transaction: what is read in it stays true until it ends.
+
+        The calls of this thread on this journal join the transaction; an error undoes all of them. Keep it short and
+        away from the network. NotStored for an unknown account.
+        """
 
     def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
         """Enter the opening balances once; a second call with the same account changes nothing."""
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
-        """Sum all ledger entries per asset (entered at or before `until`). NotStored for an unknown account."""
+        """Sum all ledger entries per asset (entered at or before `until`); below zero where fills were so.
 
-    def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
-        """Commit a decision together with its intent. False, changing nothing, when the id is already there.
+        NotStored for an unknown account.
+        """
 
+    def record_decision(
+        self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
+    ) -> bool:
+        """Commit a decision together with its intent, and ask for the cancellation of the orders `cancels`.
+
+        False, changing nothing, when the id is already there. The order begins as INTENDED. An order to cancel that
+        never left becomes CANCELLED at once. InvalidValue for a second live exit of the account and pair.
         `receipt` carries at least `decision_id`, `account`, `pair`, `decided_at`, `action`, `confidence`, `opinions`.
         """
 
@@ -96,23 +132,72 @@ class Journal(Protocol):
         """List receipts, newest first."""
 
     def intent(self, decision_id: str) -> OrderIntent | None:
-        """Return the decision's intent, None when it asked for no order."""
-
-    def unsettled(self, account: str) -> list[OrderIntent]:
-        """List intents whose order is neither filled nor rejected, oldest first."""
+        """Return the decision's own intent (never one of the stops that followed), None when it asked for no order."""
 
     def intents_since(self, account: str, since: datetime) -> int:
-        """Count the intents created after `since`."""
+        """Count the entries and exits created after `since`."""
 
-    def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
-        """Commit what the venue reported: order state, fills, ledger entries and the position they lead to.
+    # --- the order ledger
 
-        Repeating a fill id changes nothing. A balance that would fall below zero raises InvalidValue and nothing
-        is stored.
+    def add_order(self, intent: OrderIntent, order: Order, cause: str) -> bool:
+        """Commit an order that no decision asked for: INTENDED, or as the venue placed it. False when it is known.
+
+        InvalidValue for a second live exit of the account and pair.
         """
 
+    def working_orders(self, account: str) -> list[WorkingOrder]:
+        """List every order without a final state, oldest first."""
+
     def order(self, intent_id: str) -> Order | None:
-        """Return the order's newest state, None while the venue has reported nothing."""
+        """Return the order's state; None for an unknown intent."""
+
+    def working_order(self, intent_id: str) -> WorkingOrder | None:
+        """Return intent and state, whether final or not; None for an unknown intent."""
+
+    def order_changes(self, intent_id: str) -> list[OrderChange]:
+        """List every change of the order's state with its cause, oldest first; the first is its beginning."""
+
+    def mark_sent(
+        self, intent_id: str, lease: Lease, at: datetime, sent_at: datetime, void_after: datetime
+    ) -> Order:
+        """Commit that the order is about to be sent: INTENDED becomes SENT and its attempt one more.
+
+        Under the account's row lock, in one transaction. Returns the order as it then is: only one that is SENT with
+        the attempt after the one that the caller knew may be sent, by this caller, once. An entry becomes CANCELLED
+        instead while a halt is active at `at` or its cancellation was asked for. InvalidValue when the account's open
+        reducing orders of the pair (SENT, UNKNOWN or live) and this one would together be larger than the position, or
+        on its wrong side; the order stays INTENDED. LeaseLost when the lease is not the account's newest any more.
+        """
+
+    def record_order(self, order: Order, fills: Sequence[Fill], cause: str = "") -> Order:
+        """Commit what is known of an order: its state, fills, ledger entries and the position they lead to.
+
+        Fills are facts: new ones are booked whatever state the order is in and whatever they do to a balance; `filled`
+        is counted from them. A reducing fill never opens or turns a position: what it has too much changes balances
+        alone. A known fill id changes nothing. A state that cannot follow the present one (TRANSITIONS) or comes from
+        an older attempt is ignored, so that answers may come late and in any order. Returns the order as it then is.
+        InvalidValue for a fill of another order, or an amount that no venue could report.
+        """
+
+    def request_cancel(self, intent_id: str, reason: str, at: datetime) -> Order:
+        """Note that the order must leave the venue. One that is INTENDED becomes CANCELLED at once."""
+
+    def record_amend(self, intent_id: str, lease: Lease, trigger: Decimal, at: datetime) -> Order:
+        """Commit the new trigger of a resting stop before the venue is asked. LeaseLost as in `mark_sent`."""
+
+    def acquire_lease(self, account: str, holder: str, seconds: float) -> Lease | None:
+        """Become the one who sends for the account; None while another holds it. Counted by the database's clock.
+
+        Each holder gets a higher fencing number. The same holder asking again gets a new number too.
+        """
+
+    def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Hold it for longer; False when it is lost."""
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it was lost."""
+
+    # --- money and positions
 
     def fills(self, account: str) -> list[Fill]:
         """List all fills, oldest first."""
@@ -122,6 +207,18 @@ class Journal(Protocol):
 
     def positions(self, account: str) -> list[Position]:
         """List all open positions."""
+
+    def update_protection(self, position: Position) -> bool:
+        """Store the levels, best price, check time and exit reason of an open position, not its quantity or price.
+
+        False when the position is another one by now (`opened_at` or quantity differ), or gone.
+        """
+
+    def record_adjustment(self, adjustment: Adjustment) -> bool:
+        """Book a change of one balance that no order of ours caused; False when its reference is known."""
+
+    def adjustments(self, account: str) -> list[Adjustment]:
+        """List them, oldest first."""
 
     def opened_at(self, account: str) -> datetime:
         """Return when the account opened. NotStored for an unknown account."""
@@ -145,29 +242,121 @@ class Journal(Protocol):
         """Return what `raise_peak` last returned, or the equity at a later resume; None before either."""
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
-        """Commit halts that begin. One already stored by kind and beginning, or a second pause, changes nothing."""
+        """Commit halts that begin. One known by kind and beginning, or a second pause of a kind, changes nothing."""
 
     def halts(self, account: str) -> list[Halt]:
         """List all halts there ever were, oldest first."""
 
-    def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
-        """End the account's pause and make `equity` its peak, whatever it was: drawdowns count from it on.
+    def resume(
+        self, account: str, resume: Resume, equity: Decimal, kinds: Collection[HaltKind] | None = None
+    ) -> list[Halt]:
+        """End the account's pauses (of `kinds`; None: all) and make `equity` its peak if a drawdown is among them.
 
-        Raises NotStored when the account is not paused, InvalidValue for an equity that is not a number.
+        Raises NotStored when the account is not paused so, InvalidValue for an equity that is not a number.
         """
 
 
+@dataclass(frozen=True, slots=True)
+class VenueReport:
+    """What the venue says of one order now: every fill that it lists, and its state.
+
+    A final state comes only when the fills add up to what was executed.
+    """
+
+    venue_order_id: str
+    status: OrderStatus  # one of ACKNOWLEDGED, PARTLY_FILLED and the final ones
+    reason: str
+    at: datetime  # of that state
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order in the venue's own books, whoever placed it."""
+
+    venue_order_id: str
+    client_order_id: str  # empty where it has none
+    pair: Pair
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    trigger: Decimal | None  # of a stop
+    at: datetime  # when it was placed
+    parent_id: str = ""  # the venue's id of the order whose fill placed it
+
+
+@dataclass(frozen=True, slots=True)
+class BookEntry:
+    """One change of a balance in the venue's own books."""
+
+    reference: str  # the venue's id of the entry
+    asset: str
+    amount: Decimal  # fee included
+    kind: str  # trade, deposit, withdrawal, reward, transfer, ... in the venue's words
+    at: datetime
+    fill_id: str = ""  # of a trade
+    venue_order_id: str = ""  # of a trade
+
+
+@dataclass(frozen=True, slots=True)
+class VenueBooks:
+    """The account as the venue has it."""
+
+    balances: Mapping[str, Decimal]  # what may be staked or earning keeps its suffix, such as BTC.F
+    open_orders: tuple[VenueOrder, ...]
+    entries: tuple[BookEntry, ...]  # oldest first
+    at: datetime
+
+
 class Venue(Protocol):
-    """An exchange, real or on paper. Placing is idempotent by intent id."""
+    """An exchange, real or on paper. It carries out single calls; what may be sent, and when, its caller knows.
+
+    Errors say what happened: VenueRefused, NotStored: surely not done, and it never will be so. VenueUnreachable,
+    RateLimited, NotAuthorised: surely not done now. OutcomeUnknown: it may have been done.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the venue and the key's fingerprint, as in `kraken-1a2b3c4d`, or `paper`."""
 
     def instrument(self, pair: Pair) -> Instrument:
-        """Return how the pair is traded. NotStored when the venue does not trade it."""
+        """Return how the pair is traded now. NotStored when the venue does not trade it."""
 
-    def place(self, intent: OrderIntent) -> Order:
-        """Look the intent up first, then place it if it is new; the order is in the journal before this returns."""
+    def now(self) -> datetime:
+        """Return a time that has passed at the venue, by its own clock."""
 
-    def settle(self, account: str) -> list[Order]:
-        """Ask about every unsettled intent of the account, placing those that never reached the venue."""
+    def void_after(self) -> datetime:
+        """Return until when an order that is sent now may be taken."""
+
+    def never_taken_after(self, void_after: datetime) -> datetime:
+        """Return from when on an order that the venue does not show was never taken."""
+
+    def submit(self, intent: OrderIntent, void_after: datetime) -> str:
+        """Send the order, once, and return the venue's id of it. An entry takes its stop with it, where it has one:
+
+        from its first fill on, a stop over what is filled rests at the venue.
+        """
+
+    def cancel(self, working: WorkingOrder) -> None:
+        """Ask for the order to leave; `reports` says what became of it. One that is gone already is no error."""
+
+    def amend(self, working: WorkingOrder, trigger: Decimal) -> None:
+        """Move the trigger of a resting stop. VenueRefused when it is not live any more."""
+
+    def reports(
+        self, working: Sequence[WorkingOrder], until: datetime | None = None
+    ) -> dict[str, VenueReport]:
+        """Ask about all of them at once; by intent id. One that is missing is not there, as far as the venue shows.
+
+        An order whose venue id is not known is looked up by its client order id. `until`: a venue that has no clock of
+        its own says what had happened by then.
+        """
+
+    def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
+        """List the stops that fills of the entry placed, live or not."""
+
+    def books(self, since: datetime) -> VenueBooks:
+        """Read balances, open orders, and everything that changed a balance since then."""
 
 
 class NewsStore(Protocol):

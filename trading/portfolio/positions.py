@@ -19,9 +19,12 @@ class Position:
     entry_price: Decimal  # average, quote per base, fees apart
     stop_loss: Decimal | None
     take_profit: Decimal | None
-    opened_at: (
-        datetime  # since when these levels hold; a fill that grows the position with others sets it anew
-    )
+    opened_at: datetime  # of the fill that opened it
+    trailing_after: Decimal | None = None  # once the price was there, the stop follows the best price ...
+    trailing_distance: Decimal | None = None  # ... this far behind
+    best_price: Decimal | None = None  # the best that was seen since it opened; None: only its own fills
+    checked_until: datetime | None = None  # close of the last candle that its levels were compared with
+    exit_reason: str = ""  # why it must be closed; empty while nothing was touched
 
 
 def cash_flows(fill: Fill) -> dict[str, Decimal]:

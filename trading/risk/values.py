@@ -43,6 +43,9 @@ class HaltKind(StrEnum):
     DRAWDOWN = "drawdown"
     DAILY_LOSS = "daily loss"
     LOSING_STREAK = "losing streak"
+    KILL_SWITCH = "kill switch"
+    RECONCILIATION = "reconciliation"  # the venue's books differ from ours and nobody knows why
+    PROTECTION = "protection"  # a position could not be protected in time
 
 
 @dataclass(frozen=True, slots=True)
