@@ -1,0 +1,33 @@
+"""Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
+
+from trading.ports.bus import Bus, Event
+from trading.ports.failures import FailureLog, FailureNote
+from trading.ports.journal import Adjustment, Journal, Lease
+from trading.ports.market import CandleSource, Quote
+from trading.ports.models import PerformanceStore, PromotionLog
+from trading.ports.news import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
+from trading.ports.tables import TableStore
+from trading.ports.venue import BookEntry, Venue, VenueBooks, VenueOrder, VenueReport
+
+__all__ = [
+    "ARTICLE_SCHEMA",
+    "SENTIMENT_SCHEMA",
+    "Adjustment",
+    "BookEntry",
+    "Bus",
+    "CandleSource",
+    "Event",
+    "FailureLog",
+    "FailureNote",
+    "Journal",
+    "Lease",
+    "NewsStore",
+    "PerformanceStore",
+    "PromotionLog",
+    "Quote",
+    "TableStore",
+    "Venue",
+    "VenueBooks",
+    "VenueOrder",
+    "VenueReport",
+]

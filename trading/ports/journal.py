@@ -1,0 +1,194 @@
+"""Protocol of the journal: decisions, orders, fills, balances and halts of accounts. Times are UTC."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from trading.market import Pair
+from trading.orders import Fill, Order, OrderChange, OrderIntent, WorkingOrder
+from trading.portfolio import Position
+from trading.risk import Halt, HaltKind, Resume
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to send orders of an account, until it is given back, ends, or a newer holder has a higher number."""
+
+    account: str
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of one balance that no order of ours caused: a deposit, a withdrawal, a reward, a foreign trade."""
+
+    account: str
+    reference: str  # the venue's id of it, or a person's decision
+    asset: str
+    amount: Decimal
+    cause: str
+    at: datetime
+
+
+class Journal(Protocol):
+    """Decisions, orders, fills and balances of accounts. Every method is one transaction, or part of `exclusive`'s."""
+
+    def exclusive(self, account: str) -> AbstractContextManager[None]:
+        """Hold the account's row lock for the block, in one transaction: what is read in it stays true until it ends.
+
+        The calls of this thread on this journal join the transaction; an error undoes all of them. Keep it short and
+        away from the network. NotStored for an unknown account.
+        """
+
+    def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
+        """Enter the opening balances once; a second call with the same account changes nothing."""
+
+    def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
+        """Sum all ledger entries per asset (entered at or before `until`); below zero where fills were so.
+
+        NotStored for an unknown account.
+        """
+
+    def record_decision(
+        self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
+    ) -> bool:
+        """Commit a decision together with its intent, and ask for the cancellation of the orders `cancels`.
+
+        False, changing nothing, when the id is already there. The order begins as INTENDED. An order to cancel that
+        never left becomes CANCELLED at once. InvalidValue for a second live exit of the account and pair.
+        `receipt` carries at least `decision_id`, `account`, `pair`, `decided_at`, `action`, `confidence`, `opinions`.
+        """
+
+    def decision(self, decision_id: str) -> dict[str, Any]:
+        """Return the receipt. An unambiguous prefix of eight characters or more is enough. NotStored otherwise."""
+
+    def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
+        """List receipts, newest first."""
+
+    def intent(self, decision_id: str) -> OrderIntent | None:
+        """Return the decision's own intent (never one of the stops that followed), None when it asked for no order."""
+
+    def intents_since(self, account: str, since: datetime) -> int:
+        """Count the entries and exits created after `since`."""
+
+    # --- the order ledger
+
+    def add_order(self, intent: OrderIntent, order: Order, cause: str) -> bool:
+        """Commit an order that no decision asked for: INTENDED, or as the venue placed it. False when it is known.
+
+        InvalidValue for a second live exit of the account and pair.
+        """
+
+    def working_orders(self, account: str) -> list[WorkingOrder]:
+        """List every order without a final state, oldest first."""
+
+    def order(self, intent_id: str) -> Order | None:
+        """Return the order's state; None for an unknown intent."""
+
+    def working_order(self, intent_id: str) -> WorkingOrder | None:
+        """Return intent and state, whether final or not; None for an unknown intent."""
+
+    def order_changes(self, intent_id: str) -> list[OrderChange]:
+        """List every change of the order's state with its cause, oldest first; the first is its beginning."""
+
+    def mark_sent(
+        self, intent_id: str, lease: Lease, at: datetime, sent_at: datetime, void_after: datetime
+    ) -> Order:
+        """Commit that the order is about to be sent: INTENDED becomes SENT and its attempt one more.
+
+        Under the account's row lock, in one transaction. Returns the order as it then is: only one that is SENT with
+        the attempt after the one that the caller knew may be sent, by this caller, once. An entry becomes CANCELLED
+        instead while a halt is active at `at` or its cancellation was asked for. InvalidValue when the account's open
+        reducing orders of the pair (SENT, UNKNOWN or live) and this one would together be larger than the position, or
+        on its wrong side; the order stays INTENDED. LeaseLost when the lease is not the account's newest any more.
+        """
+
+    def record_order(self, order: Order, fills: Sequence[Fill], cause: str = "") -> Order:
+        """Commit what is known of an order: its state, fills, ledger entries and the position they lead to.
+
+        Fills are facts: new ones are booked whatever state the order is in and whatever they do to a balance; `filled`
+        is counted from them. A reducing fill never opens or turns a position: what it has too much changes balances
+        alone. A known fill id changes nothing. A state that cannot follow the present one (TRANSITIONS) or comes from
+        an older attempt is ignored, so that answers may come late and in any order. Returns the order as it then is.
+        InvalidValue for a fill of another order, or an amount that no venue could report.
+        """
+
+    def request_cancel(self, intent_id: str, reason: str, at: datetime) -> Order:
+        """Note that the order must leave the venue. One that is INTENDED becomes CANCELLED at once."""
+
+    def record_amend(self, intent_id: str, lease: Lease, trigger: Decimal, at: datetime) -> Order:
+        """Commit the new trigger of a resting stop before the venue is asked. LeaseLost as in `mark_sent`."""
+
+    def acquire_lease(self, account: str, holder: str, seconds: float) -> Lease | None:
+        """Become the one who sends for the account; None while another holds it. Counted by the database's clock.
+
+        Each holder gets a higher fencing number. The same holder asking again gets a new number too.
+        """
+
+    def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Hold it for longer; False when it is lost."""
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it was lost."""
+
+    # --- money and positions
+
+    def fills(self, account: str) -> list[Fill]:
+        """List all fills, oldest first."""
+
+    def position(self, account: str, pair: Pair) -> Position | None:
+        """Return the open position, None without one."""
+
+    def positions(self, account: str) -> list[Position]:
+        """List all open positions."""
+
+    def update_protection(self, position: Position) -> bool:
+        """Store the levels, best price, check time and exit reason of an open position, not its quantity or price.
+
+        False when the position is another one by now (`opened_at` or quantity differ), or gone.
+        """
+
+    def record_adjustment(self, adjustment: Adjustment) -> bool:
+        """Book a change of one balance that no order of ours caused; False when its reference is known."""
+
+    def adjustments(self, account: str) -> list[Adjustment]:
+        """List them, oldest first."""
+
+    def opened_at(self, account: str) -> datetime:
+        """Return when the account opened. NotStored for an unknown account."""
+
+    def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:
+        """Store the portfolio at one moment, replacing an earlier snapshot of that moment."""
+
+    def snapshots(self, account: str) -> list[dict[str, Any]]:
+        """List the newest portfolio snapshot of each UTC day, oldest first, each with `day`, `equity`, `balances`."""
+
+    def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
+        """List every portfolio snapshot of `since` or later, oldest first, as `snapshots` does."""
+
+    def raise_peak(self, account: str, equity: Decimal) -> Decimal:
+        """Return the highest equity ever passed here since the account opened or was resumed, this one included.
+
+        InvalidValue for an equity that is not a number.
+        """
+
+    def peak(self, account: str) -> Decimal | None:
+        """Return what `raise_peak` last returned, or the equity at a later resume; None before either."""
+
+    def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
+        """Commit halts that begin. One known by kind and beginning, or a second pause of a kind, changes nothing."""
+
+    def halts(self, account: str) -> list[Halt]:
+        """List all halts there ever were, oldest first."""
+
+    def resume(
+        self, account: str, resume: Resume, equity: Decimal, kinds: Collection[HaltKind] | None = None
+    ) -> list[Halt]:
+        """End the account's pauses (of `kinds`; None: all) and make `equity` its peak if a drawdown is among them.
+
+        Raises NotStored when the account is not paused so, InvalidValue for an equity that is not a number.
+        """
