@@ -1,0 +1,56 @@
+"""`marketloom kill`: entries stop at once, those that wait are cancelled, and positions are closed if wanted."""
+
+import getpass
+from typing import Any
+
+from rich.console import Console
+
+from orchestration.kill_switch import KillSwitch
+from orchestration.resources import Services
+from orchestration.settings import home_folder
+from orchestration.system import running_system
+from trading.errors import NotStored
+
+NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exits go on"
+
+
+def kill_trading(reason: str, flatten: bool, by: str = "") -> dict[str, Any]:
+    """Pull the switch before anything else, then halt the account and cancel its entries; with `flatten`, close all.
+
+    The switch holds also where PostgreSQL or the venue cannot be reached: their error is raised after it was pulled.
+    """
+    words = KillSwitch(home_folder()).pull(by or getpass.getuser(), reason)
+    with running_system():
+        services = Services.current()
+        account, executor = services.account.name, services.order_executor
+        at = services.input_reader.now()
+        cause = f"kill switch {words}"
+        if not _is_open(services, account):
+            return {"account": account, "switch": words, "cancelled": [], "closed": [], "problems": []}
+        stopped = executor.carry_out(account, at)
+        closed = executor.flatten(account, at, cause) if flatten else None
+        return {
+            "account": account,
+            "switch": words,
+            "cancelled": [each.intent_id for each in stopped.cancelled],
+            "closed": [] if closed is None else [each.intent_id for each in closed.filled],
+            "positions": [f"{each.quantity:f} {each.pair}" for each in services.journal.positions(account)],
+            "problems": [*stopped.problems, *(closed.problems if closed else ())],
+        }
+
+
+def _is_open(services: Services, account: str) -> bool:
+    try:
+        services.journal.balances(account)
+    except NotStored:
+        return False
+    return True
+
+
+def show(facts: dict[str, Any], out: Console) -> None:
+    out.print(f"account {facts['account']} is halted: {facts['switch']}; {NEXT}", soft_wrap=True)
+    out.print(f"{len(facts['cancelled'])} orders cancelled, {len(facts['closed'])} positions closed")
+    for position in facts.get("positions", []):
+        out.print(f"  still open: {position}; `marketloom kill --flatten` closes it")
+    for problem in facts["problems"]:
+        out.print(f"  problem: {problem}", soft_wrap=True)

@@ -1,0 +1,147 @@
+"""Reads ledger and venue, books what explains itself, and halts the account for what does not."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from trading.orders import OrderStatus, WorkingOrder
+from trading.ports import Adjustment, Journal, Venue, VenueBooks
+from trading.reconciliation.comparison import Comparison, Difference, LedgerView, adopt, compare
+from trading.risk import Halt, HaltKind
+
+OVERLAP = timedelta(hours=1)  # of the entries that are read again: some are listed late
+ROUNDS = 3  # of booking and reading again
+CONFIRM_SECONDS = (
+    2.0  # a difference must still be there after this: a fill shows in the balance a little later
+)
+IN_MOTION = frozenset({OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.PARTLY_FILLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The result of one comparison."""
+
+    at: datetime
+    booked: tuple[Adjustment, ...]
+    differences: tuple[Difference, ...]  # that nobody can explain: the account is halted
+    undecided: str = ""  # why balances could not be judged this time; empty when they were
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differences and not self.undecided
+
+
+class Reconciler:
+    """Compares one account. It places and cancels nothing."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        venue: Venue,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._journal = journal
+        self._venue = venue
+        self._sleep = sleep
+
+    def reconcile(self, account: str, at: datetime) -> Reconciliation:
+        """Book what explains itself. A difference that is still there at a second look begins a halt at `at`.
+
+        Raises what the venue raises when its books cannot be read: nothing is concluded from that.
+        """
+        booked, comparison, undecided = self._settled_comparison(account)
+        if comparison.differences and not undecided:
+            self._sleep(CONFIRM_SECONDS)
+            more, again, undecided = self._settled_comparison(account)
+            booked += more
+            lasting = tuple(each for each in comparison.differences if each in again.differences)
+        else:
+            lasting = ()
+        if lasting:
+            self._journal.begin_halts(account, [halt(lasting, at)])
+        elif not undecided:
+            self._journal.note_reconciled(account, at)
+        return Reconciliation(at, tuple(booked), lasting, undecided)
+
+    def adopt(self, account: str, at: datetime, cause: str) -> list[Adjustment]:
+        """Take the venue's balances over, because a person says so; returns what was booked."""
+        ledger, books = self._read(account)
+        booked = [each for each in adopt(ledger, books, cause) if self._journal.record_adjustment(each)]
+        self._journal.note_reconciled(account, at)
+        return booked
+
+    def _settled_comparison(self, account: str) -> tuple[list[Adjustment], Comparison, str]:
+        """Compare until nothing is left to book, or the rounds are used up."""
+        booked: list[Adjustment] = []
+        for _ in range(ROUNDS):
+            ledger, books = self._read(account)
+            comparison = compare(ledger, books)
+            new = [each for each in comparison.adjustments if self._journal.record_adjustment(each)]
+            booked += new
+            if comparison.unbooked_orders:
+                self._book_orders(account, comparison.unbooked_orders)
+            elif not new and not self._has_moved(account, ledger):
+                return booked, comparison, _in_motion(ledger.working)
+        return booked, comparison, "orders are being filled while the books are read: look again in a moment"
+
+    def _read(self, account: str) -> tuple[LedgerView, VenueBooks]:
+        """Read the venue's books, then the ledger: a fill between the two is in the ledger at least."""
+        since = self._journal.reconciled_at(account) or self._journal.opened_at(account)
+        books = self._venue.books(since - OVERLAP)
+        named = {each.venue_order_id for each in books.entries} | {
+            name for each in books.open_orders for name in (each.venue_order_id, each.parent_id)
+        }
+        return (
+            LedgerView(
+                account=account,
+                balances=self._journal.balances(account),
+                fills={each.fill_id: each for each in self._journal.fills(account)},
+                references=frozenset(each.reference for each in self._journal.adjustments(account)),
+                working=tuple(self._journal.working_orders(account)),
+                order_ids=frozenset(
+                    name for name in named if name and self._journal.find_order(account, name)
+                ),
+            ),
+            books,
+        )
+
+    def _has_moved(self, account: str, ledger: LedgerView) -> bool:
+        """Tell whether fills were booked since the ledger was read."""
+        return len(self._journal.fills(account)) != len(ledger.fills)
+
+    def _book_orders(self, account: str, order_ids: tuple[str, ...]) -> None:
+        """Ask the venue about orders of ours with fills that are not booked, and book them."""
+        found = [self._journal.find_order(account, each) for each in order_ids]
+        working = [each for each in found if each is not None]
+        for intent_id, report in self._venue.reports(working).items():
+            known = next(each for each in working if each.intent.intent_id == intent_id)
+            order = replace(
+                known.order,
+                status=report.status,
+                reason=report.reason,
+                updated_at=report.at,
+                venue_order_id=report.venue_order_id,
+            )
+            self._journal.record_order(order, report.fills, "found by the reconciliation")
+
+
+def halt(differences: tuple[Difference, ...], at: datetime) -> Halt:
+    """Return the halt that lasts until a person has chosen what to do about the differences."""
+    words = "; ".join(f"{each.kind} {each.subject}: {each.note}" for each in differences[:5])
+    more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+    return Halt(
+        HaltKind.RECONCILIATION,
+        at,
+        None,
+        f"the venue's books differ from the ledger: {words}{more}; `marketloom reconcile` shows them and what to do",
+    )
+
+
+def _in_motion(working: tuple[WorkingOrder, ...]) -> str:
+    """Name the orders whose outcome is open; a resting stop or a queued intent moves no balance."""
+    moving = [each for each in working if each.order.status in IN_MOTION]
+    if not moving:
+        return ""
+    names = ", ".join(f"{each.intent.side} {each.intent.pair} {each.order.status}" for each in moving)
+    return f"orders without an outcome: {names}"
