@@ -34,6 +34,7 @@ class OrderKind(StrEnum):
     ENTRY = "entry"  # opens or grows it
     EXIT = "exit"  # closes it at the market, now
     STOP = "stop"  # rests at the venue and closes it when the price touches the trigger
+    CONVERSION = "conversion"  # belongs to no position: it turns one asset of the account into another
 
 
 class OrderStatus(StrEnum):
@@ -91,9 +92,12 @@ class OrderIntent:
     trailing_after: Decimal | None = None  # once the price was there, the stop follows the best price ...
     trailing_distance: Decimal | None = None  # ... this far behind
     trigger: Decimal | None = None  # of a stop, as it was first placed; None for market orders
+    converts: bool = False  # rebalances the account's assets: opens and closes no position
 
     @property
     def kind(self) -> OrderKind:
+        if self.converts:
+            return OrderKind.CONVERSION
         if not self.reduces:
             return OrderKind.ENTRY
         return OrderKind.EXIT if self.trigger is None else OrderKind.STOP

@@ -1,8 +1,8 @@
 """The account's keeper: `python -m orchestration.commands.keeper`, a child of `marketloom dev`.
 
-Decisions come with candles. Between them somebody must go on with orders whose outcome is open, keep stops at the venue,
-notice a kill switch, and compare the books. Every pass is one that any other process could make: safety does not rest
-on this process, only promptness does.
+Decisions come with candles. Between them somebody must go on with orders whose outcome is open, keep stops at the
+venue, notice a kill switch, and compare the books. Every pass is one that any other process could make: safety does not
+rest on this process, only promptness does.
 """
 
 import logging

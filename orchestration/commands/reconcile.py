@@ -100,7 +100,7 @@ def show(facts: dict[str, Any], out: Console) -> None:
         out.print(f"  {line}", soft_wrap=True)
     if facts["differences"]:
         out.print(
-            "  trading is halted; choose with --reason: --resume (after it was undone at the venue), --adopt (the venue "
-            "is right), --flatten (close every position, then adopt)",
+            "  trading is halted; choose with --reason: --resume (after it was undone at the venue), --adopt (the "
+            "venue is right), --flatten (close every position, then adopt)",
             soft_wrap=True,
         )
