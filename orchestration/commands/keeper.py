@@ -6,16 +6,11 @@ rest on this process, only promptness does.
 """
 
 import logging
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
-from orchestration.kill_switch import KillSwitch
-from orchestration.resources import Services
 from trading.errors import MarketloomError, NotStored
 
 LOG = logging.getLogger("marketloom.keeper")

@@ -92,6 +92,9 @@ class Journal(Protocol):
     def working_order(self, intent_id: str) -> WorkingOrder | None:
         """Return intent and state, whether final or not; None for an unknown intent."""
 
+    def find_order(self, account: str, venue_order_id: str) -> WorkingOrder | None:
+        """Return the account's order with that id at the venue, whether final or not; None where none has it."""
+
     def order_changes(self, intent_id: str) -> list[OrderChange]:
         """List every change of the order's state with its cause, oldest first; the first is its beginning."""
 
@@ -157,6 +160,12 @@ class Journal(Protocol):
 
     def adjustments(self, account: str) -> list[Adjustment]:
         """List them, oldest first."""
+
+    def note_reconciled(self, account: str, at: datetime) -> None:
+        """Note that ledger and venue agreed at `at`; an earlier time than the one that is noted changes nothing."""
+
+    def reconciled_at(self, account: str) -> datetime | None:
+        """Return when they last agreed; None before the first time."""
 
     def opened_at(self, account: str) -> datetime:
         """Return when the account opened. NotStored for an unknown account."""
