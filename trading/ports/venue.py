@@ -22,6 +22,7 @@ class VenueReport:
     reason: str
     at: datetime  # of that state
     fills: tuple[Fill, ...]
+    trigger: Decimal | None = None  # of a stop: the one that rests at the venue; None where it does not say
 
 
 @dataclass(frozen=True, slots=True)
