@@ -18,4 +18,9 @@ class Record:
 def candle_closed(dataset: str, pair: Pair, close_time: datetime) -> Record:
     """Return the record of a complete and stored candle; `close_time` is written so that text order is time order."""
     values = {"dataset": dataset, "pair": str(pair), "close_time": close_time.isoformat()}
-    return Record(f"{dataset}:{pair.key}", values)
+    return Record(candle_key(dataset, pair), values)
+
+
+def candle_key(dataset: str, pair: Pair) -> str:
+    """Return the key of a pair's records."""
+    return f"{dataset}:{pair.key}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,17 +13,20 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 
 from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
+from sensors.decision_runs import GIVEN_UP_AFTER, PAUSES
 from sensors.decisions import decision_sensor, stretches
 from streaming.bus import CANDLE_CLOSED, candle_closed
 from tests.memory_bus import MemoryBus
 from trading.account import Account
 from trading.market import Pair, Timeframe, Universe
+from trading.stores.failure_notes import FailureNotes
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 UNIVERSE = Universe((BTC, XRP, CROSS), "USDT", Timeframe.H1, "binance")
-ACCOUNT = Account("paper-binance-1h", "USDT", Decimal(2100), {}, "BTC")
+ACCOUNT = Account("paper-main-binance", "USDT", Decimal(2100), {}, "BTC")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+NO_NOTES = FailureNotes(Path("/nowhere/failures.jsonl"))  # a note that is not expected fails
 LOCATION = RegisteredCodeLocationOrigin("marketloom")
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(LOCATION, "__repository__"), "decide")
 
@@ -44,9 +48,21 @@ def close(bus: MemoryBus, pair: Pair, at: datetime, dataset: str = UNIVERSE.data
     bus.publish(CANDLE_CLOSED, record.key, record.values)
 
 
-def evaluate(bus: MemoryBus, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+@pytest.fixture
+def notes(tmp_path: Path) -> FailureNotes:
+    return FailureNotes(tmp_path / "failures.jsonl")
+
+
+def evaluate(
+    bus: MemoryBus,
+    instance: dg.DagsterInstance,
+    cursor: str | None = None,
+    notes: FailureNotes | None = None,
+) -> dg.SensorResult:
     context = dg.build_sensor_context(instance=instance, cursor=cursor)
-    result: Any = decision_sensor(context, bus=bus, universe=UNIVERSE, account=ACCOUNT)
+    result: Any = decision_sensor(
+        context, bus=bus, universe=UNIVERSE, account=ACCOUNT, failure_notes=notes or NO_NOTES
+    )
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -173,8 +189,10 @@ def test_a_run_that_was_never_queued_holds_nobody_up_for_ever(
     close(bus, BTC, NOON)
     [request] = evaluate(bus, instance).run_requests or []
     launch(instance, request, dg.DagsterRunStatus.NOT_STARTED)
-    monkeypatch.setattr("sensors.decisions.MAX_UNQUEUED", timedelta(0))
-    assert evaluate(bus, instance).run_requests
+    monkeypatch.setattr("sensors.decision_runs.MAX_UNQUEUED", timedelta(0))
+    monkeypatch.setattr("sensors.decision_runs.PAUSES", (timedelta(0),))
+    [again] = evaluate(bus, instance).run_requests or []
+    assert again.run_key != request.run_key  # Dagster starts nothing for a key that a run has
 
 
 def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryBus) -> None:
@@ -186,15 +204,124 @@ def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryBus) -> None
         assert evaluate(bus, empty, before.cursor).run_requests
 
 
-def test_the_cursor_moves_past_what_was_seen_and_nothing_is_asked_twice(
+def test_a_candle_whose_run_succeeded_is_not_asked_for_again(
     bus: MemoryBus, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    launch(instance, request, dg.DagsterRunStatus.SUCCESS)
     second = evaluate(bus, instance, first.cursor)
     assert not second.run_requests
     assert second.skip_reason is not None
-    assert second.cursor == first.cursor
+    third = evaluate(bus, instance, second.cursor)
+    assert third.cursor == second.cursor
+    assert not third.run_requests
+
+
+def test_a_request_that_made_no_run_is_repeated_under_the_same_key(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    [repeated] = evaluate(bus, instance, first.cursor).run_requests or []
+    assert [repeated.run_key] == [each.run_key for each in first.run_requests or []]
+
+
+def fail(instance: dg.DagsterInstance, run: dg.DagsterRun, ago: timedelta = timedelta(0)) -> None:
+    """End the run without success; `ago` puts its end into the past."""
+    instance.report_run_failed(run)
+    ended = (datetime.now(UTC) - ago).timestamp()
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE runs SET end_time = ? WHERE run_id = ?", (ended, run.run_id))
+
+
+def test_a_failed_run_is_asked_for_again_after_a_pause_under_a_new_key(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    run = launch(instance, request, dg.DagsterRunStatus.STARTED)
+    fail(instance, run, ago=-timedelta(hours=1))
+    waiting = evaluate(bus, instance, first.cursor)
+    assert not waiting.run_requests  # it failed a moment ago
+    fail(instance, run, ago=PAUSES[0])
+    [again] = evaluate(bus, instance, waiting.cursor).run_requests or []
+    assert again.partition_key == request.partition_key
+    assert again.run_key == f"{decision_id(ACCOUNT.name, BTC, NOON)}/2"
+
+
+def test_a_run_of_several_pairs_that_failed_is_asked_for_again_for_all_of_them(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    for pair in UNIVERSE.pairs:
+        close(bus, pair, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    fail(instance, launch(instance, request, dg.DagsterRunStatus.STARTED), ago=PAUSES[0])
+    [again] = evaluate(bus, instance, first.cursor).run_requests or []
+    assert partitions(again, instance) == partitions(request, instance)
+    assert again.run_key != request.run_key
+
+
+def test_the_pause_grows_and_after_the_last_attempt_the_candle_is_noted_as_given_up(
+    bus: MemoryBus, instance: dg.DagsterInstance, notes: FailureNotes
+) -> None:
+    close(bus, BTC, NOON)
+    cursor, keys = None, set()
+    for attempt in range(GIVEN_UP_AFTER):
+        result = evaluate(bus, instance, cursor)
+        [request] = result.run_requests or []
+        keys.add(request.run_key)
+        run = launch(instance, request, dg.DagsterRunStatus.STARTED)
+        if attempt < len(PAUSES):
+            fail(instance, run, ago=PAUSES[attempt] - timedelta(hours=1))
+            assert not evaluate(bus, instance, result.cursor).run_requests
+            fail(instance, run, ago=PAUSES[attempt])
+        else:
+            fail(instance, run)
+        cursor = result.cursor
+    assert len(keys) == GIVEN_UP_AFTER
+    for _ in range(2):
+        end = evaluate(bus, instance, cursor, notes)
+        assert not end.run_requests
+    [note] = notes.newest(5)
+    assert (note.partition, note.job) == ("BTC-USDT", "decide")
+    assert note.reason.startswith("given up: 3 runs")
+    close(bus, BTC, NOON + HOUR)
+    [later] = evaluate(bus, instance, end.cursor).run_requests or []
+    assert later.run_key == decision_id(ACCOUNT.name, BTC, NOON + HOUR)
+    assert sorted(PAUSES) == list(PAUSES)
+
+
+def test_a_newer_candle_takes_the_place_of_one_whose_run_failed(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    close(bus, BTC, NOON)
+    first = evaluate(bus, instance)
+    [request] = first.run_requests or []
+    fail(instance, launch(instance, request, dg.DagsterRunStatus.STARTED))
+    close(bus, BTC, NOON + HOUR)
+    [newer] = evaluate(bus, instance, first.cursor).run_requests or []
+    assert newer.run_key == decision_id(ACCOUNT.name, BTC, NOON + HOUR)
+
+
+def test_a_cursor_that_is_reset_loses_no_candle_and_repeats_no_history(
+    bus: MemoryBus, instance: dg.DagsterInstance
+) -> None:
+    for hour in range(3):
+        close(bus, BTC, NOON + hour * HOUR)
+    close(bus, XRP, NOON)
+    first = evaluate(bus, instance)
+    for request in first.run_requests or []:
+        if request.partition_key == "BTC-USDT" or "BTC-USDT" in partitions(request, instance):
+            fail(instance, launch(instance, request, dg.DagsterRunStatus.STARTED), ago=PAUSES[0])
+    assert evaluate(bus, instance, None).run_requests
+    [again] = evaluate(bus, instance, None).run_requests or []
+    assert again.tags["marketloom/candle.BTC-USDT"] == (NOON + 2 * HOUR).isoformat()
+    launch(instance, again, dg.DagsterRunStatus.SUCCESS)
+    assert not evaluate(bus, instance, None).run_requests
 
 
 def test_a_cursor_of_an_earlier_version_goes_on_where_it_was(
