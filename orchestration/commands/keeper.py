@@ -6,12 +6,16 @@ rest on this process, only promptness does.
 """
 
 import logging
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestration.resources import Services
 from trading.errors import MarketloomError, NotStored
+from trading.orders import OrderStatus
 
 LOG = logging.getLogger("marketloom.keeper")
 PASS_SECONDS = 5.0
@@ -51,3 +55,35 @@ class Keeper:
         except Exception:
             LOG.exception("%s failed", what)
         return False
+
+
+def main() -> int:
+    """Keep the account of the settings until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    services = Services.current()
+    account, executor, reconciler = services.account.name, services.order_executor, services.reconciler
+    reader = services.input_reader
+
+    def carry_out() -> bool:
+        result = executor.carry_out(account, reader.now())
+        for problem in result.problems:
+            LOG.warning("%s", problem)
+        return any(each.status is OrderStatus.UNKNOWN for each in result.orders)
+
+    def reconcile() -> None:
+        found = reconciler.reconcile(account, reader.now())
+        for each in found.booked:
+            LOG.info("booked %s %s: %s", each.amount, each.asset, each.cause)
+        for difference in found.differences:
+            LOG.error("%s %s: %s", difference.kind, difference.subject, difference.note)
+
+    LOG.info("keeping account %s", account)
+    Keeper(carry_out, reconcile, stop).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
