@@ -10,6 +10,8 @@ from orchestration.resources import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
 from trading.errors import NotStored
+from trading.execution import Execution
+from trading.orders import OrderStatus
 
 NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exits go on"
 
@@ -32,11 +34,15 @@ def kill_trading(reason: str, flatten: bool, by: str = "") -> dict[str, Any]:
         return {
             "account": account,
             "switch": words,
-            "cancelled": [each.intent_id for each in stopped.cancelled],
-            "closed": [] if closed is None else [each.intent_id for each in closed.filled],
+            "cancelled": _ids(OrderStatus.CANCELLED, stopped),
+            "closed": _ids(OrderStatus.FILLED, closed) if closed else [],
             "positions": [f"{each.quantity:f} {each.pair}" for each in services.journal.positions(account)],
             "problems": [*stopped.problems, *(closed.problems if closed else ())],
         }
+
+
+def _ids(status: OrderStatus, execution: Execution) -> list[str]:
+    return [order.intent_id for order in execution.orders if order.status is status]
 
 
 def _is_open(services: Services, account: str) -> bool:

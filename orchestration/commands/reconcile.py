@@ -39,7 +39,9 @@ def reconcile_account(choice: Choice, reason: str, by: str) -> dict[str, Any]:
         done: list[str] = []
         if choice is Choice.FLATTEN:
             flattened = services.order_executor.flatten(account, at, f"flattened by {person}: {reason}")
-            done += [f"closed {each.intent_id}" for each in flattened.filled]
+            done += [f"order {each.intent_id} {each.status.value}" for each in flattened.orders] + list(
+                flattened.problems
+            )
         if choice in (Choice.ADOPT, Choice.FLATTEN):
             booked = reconciler.adopt(account, at, f"adopted by {person}: {reason}")
             done += [f"booked {each.amount:f} {each.asset}: {each.cause}" for each in booked]
