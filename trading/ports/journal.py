@@ -32,6 +32,7 @@ class Adjustment:
     amount: Decimal
     cause: str
     at: datetime
+    value: Decimal | None = None  # then, in the account's quote; None: no price was known
 
 
 class Journal(Protocol):
@@ -156,7 +157,10 @@ class Journal(Protocol):
         """
 
     def record_adjustment(self, adjustment: Adjustment) -> bool:
-        """Book a change of one balance that no order of ours caused; False when its reference is known."""
+        """Book a change of one balance that no order of ours caused; False when its reference is known.
+
+        Its value moves the account's peak by as much, where it has one: money that is taken out is no loss.
+        """
 
     def adjustments(self, account: str) -> list[Adjustment]:
         """List them, oldest first."""
