@@ -43,6 +43,7 @@ RULES = AccountRules(
     daily_loss=1.0,
     losing_streak=5,
     cool_down=timedelta(0),
+    cool_down_candles=0,
     trailing_after=1.5,
     leverage=3.0,
     shorts=True,

@@ -27,7 +27,7 @@ STATE = AccountState(
     available_base=Decimal("480.19283741"), available_quote=Decimal("981.928374619283"), quote_rate=1.0,
     recent_orders=1, others=(OtherPosition("BTC-USDT", Side.BUY, 0.71),), halts=(),
 )  # fmt: skip
-MARKET = MarketState(volatility=0.6123, btc_correlation=0.83)
+MARKET = MarketState(btc_correlation=0.83)
 AGES = replace(FRESH, candle=0.02, features=0.02, policy_days=11.3, sentiment_hours=2.7)
 
 

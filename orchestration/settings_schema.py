@@ -220,6 +220,7 @@ class Settings(Section):
             daily_loss=self.risk.daily_loss,
             losing_streak=self.risk.losing_streak,
             cool_down=dt.timedelta(minutes=self.risk.cool_down_minutes),
+            cool_down_candles=self.risk.cool_down_candles,
             trailing_after=self.risk.trailing_after,
             leverage=1.0,  # no strategy asks for more than the account has
             shorts=self.backtest.shorts != "never",

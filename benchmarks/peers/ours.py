@@ -45,8 +45,8 @@ def make_rules(market: Market) -> AccountRules:
     """Return rules that are all watched, at limits that are never reached: the peers have none."""
     return AccountRules(
         costs=Costs(taker_fee=market.fee, half_spread=0.0, slippage=0.0),
-        drawdown_pause=NEVER, daily_loss=NEVER, losing_streak=0, cool_down=timedelta(0), trailing_after=1.0,
-        leverage=1.0, shorts=False, margin=None,
+        drawdown_pause=NEVER, daily_loss=NEVER, losing_streak=0, cool_down=timedelta(0),
+        cool_down_candles=0, trailing_after=1.0, leverage=1.0, shorts=False, margin=None,
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from trading.portfolio import Position
 def quant_opinion(
     policy: Policy | None, features: Mapping[str, float | None], position: Position | None
 ) -> Opinion:
-    """Vote for the exposure that the champion policy wants.
+    """Vote for the exposure that the champion policy wants: LONG, or CLOSE what is open, long or short, or HOLD.
 
-    It abstains while no policy has passed the promotion gate, the newest policy is not a substitute; and while a
-    feature that the policy reads is not known, as when another pair's candles are late.
+    A policy knows flat and long alone: while a short is open it is asked as if flat. It abstains while no policy
+    has passed the promotion gate, the newest policy is not a substitute; and while a feature that the policy reads
+    is not known, as when another pair's candles are late.
     """
     if policy is None:
         return abstain(
@@ -24,7 +25,8 @@ def quant_opinion(
     exposure = 1.0 if position is not None and position.quantity > 0 else 0.0
     known = {name: value for name, value in features.items() if value is not None}
     wanted = policy.act(known, exposure)
-    action = Action.LONG if wanted.exposure > 0 else Action.CLOSE if exposure else Action.HOLD
+    flat = Action.HOLD if position is None else Action.CLOSE
+    action = Action.LONG if wanted.exposure > 0 else flat
     return Opinion(
         agent="quant",
         model=policy.policy_id,

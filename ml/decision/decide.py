@@ -16,6 +16,7 @@ from ml.decision.inputs import DecisionInputs
 from ml.decision.proposal import assess_proposal, propose, propose_close, tradable_position
 from ml.decision.receipt import receipt
 from trading.orders import OrderIntent
+from trading.portfolio import Position
 from trading.risk import Limits, Proposal, RiskAssessment
 from trading.risk.protection import hit_protection
 from trading.signals import SignalRules, TechnicalSignal, technical_signal
@@ -48,9 +49,10 @@ class Decision:
 def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
     """Ask every agent, form a consensus, let risk have the last word, and record why."""
     signal = technical_signal(inputs.features, inputs.close, rules.signals)
-    opinions = _opinions(inputs, signal, rules)
-    agreed = consensus(opinions, rules.consensus)
-    action, why = _action(inputs, agreed, rules.limits)
+    position = tradable_position(inputs)
+    opinions = _opinions(inputs, signal, position, rules)
+    agreed = consensus(opinions, rules.consensus, held_side(position))
+    action, why = _action(inputs, position, agreed, rules.limits)
     return _conclude(
         inputs,
         opinions,
@@ -102,28 +104,33 @@ def _conclude(
     return Decision(identity, explained, intent)
 
 
-def _opinions(inputs: DecisionInputs, signal: TechnicalSignal, rules: DecisionRules) -> tuple[Opinion, ...]:
+def _opinions(
+    inputs: DecisionInputs, signal: TechnicalSignal, position: Position | None, rules: DecisionRules
+) -> tuple[Opinion, ...]:
     return (
         technical_opinion(signal),
-        quant_opinion(inputs.policy, inputs.features, inputs.position),
+        quant_opinion(inputs.policy, inputs.features, position),
         analyst_opinion(inputs.sentiment, inputs.decided_at, rules.analyst),
     )
 
 
-def _action(inputs: DecisionInputs, agreed: Consensus, limits: Limits) -> tuple[Action, str]:
+def held_side(position: Position | None) -> Action | None:
+    """Return the side of an open position as the agents name it; None without one."""
+    if position is None:
+        return None
+    return Action.LONG if position.quantity > 0 else Action.SHORT
+
+
+def _action(
+    inputs: DecisionInputs, position: Position | None, agreed: Consensus, limits: Limits
+) -> tuple[Action, str]:
     """Derive the action from consensus and position, and why; a hit stop or target closes before any vote."""
-    position = tradable_position(inputs)
     if position is None:
         if agreed.action is Action.CLOSE:
             return Action.HOLD, "nothing to close"
         return agreed.action, "; ".join(agreed.reasons)
     if protection := hit_protection(position, inputs.candles_since_opening, limits.trailing_after):
         return Action.CLOSE, protection
-    current = Action.LONG if position.quantity > 0 else Action.SHORT
-    if agreed.action is current:
-        return Action.HOLD, f"already {current.value}"
-    if agreed.action in (Action.LONG, Action.SHORT):
-        return Action.CLOSE, f"consensus turned against the open position: {'; '.join(agreed.reasons)}"
     return agreed.action, "; ".join(agreed.reasons)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from trading.market import Pair
 
-STRATEGY_VERSION = "2"
+STRATEGY_VERSION = "3"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/decision")
 
 

@@ -100,9 +100,15 @@ def record_due_halts(account: AccountReader, limits: Limits, at: datetime, journ
         now["equity"], journal.raise_peak(account.name, now["equity"]), now["opening_equity"]
     )
     trades = closed_trades(journal.fills(account.name), account.market.prices(at))
-    journal.begin_halts(
-        account.name, due_halts(levels, trades, journal.halts(account.name), limits=limits, now=at)
+    due = due_halts(
+        levels,
+        trades,
+        journal.halts(account.name),
+        limits=limits,
+        now=at,
+        candle=account.market.universe.timeframe.duration,
     )
+    journal.begin_halts(account.name, due)
 
 
 def save_snapshot(

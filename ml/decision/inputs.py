@@ -1,6 +1,5 @@
 """The inputs of one decision, as plain values."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,9 +82,5 @@ class DecisionInputs:
 
     @property
     def market(self) -> MarketState:
-        """Return what the size depends on beside prices, with the volatility of a year instead of one candle."""
-        volatility = self.features.get("realised_volatility")
-        return MarketState(
-            volatility=None if volatility is None else volatility * math.sqrt(self.timeframe.per_year),
-            btc_correlation=self.features.get("btc_correlation"),
-        )
+        """Return what the size depends on beside prices."""
+        return MarketState(btc_correlation=self.features.get("btc_correlation"))

@@ -10,8 +10,6 @@ from trading.portfolio import Position
 from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels
 
-SPOT = 1.0  # no agent asks for borrowed money
-
 
 def tradable_position(inputs: DecisionInputs) -> Position | None:
     """Return the open position; one too small for the venue to trade cannot be closed and does not block the pair."""
@@ -41,8 +39,6 @@ def propose(
         entry=inputs.close,
         stop=stop,
         take_profit=target,
-        leverage=SPOT,
-        live_record=False,  # decisions are made on paper: nobody has a live record yet
         reduces=False,
         reduce_quantity=None,
     )
@@ -57,8 +53,6 @@ def propose_close(inputs: DecisionInputs) -> Proposal:
         entry=inputs.close,
         stop=None,
         take_profit=None,
-        leverage=SPOT,
-        live_record=False,
         reduces=True,
         reduce_quantity=abs(inputs.position.quantity),
     )

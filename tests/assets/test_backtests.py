@@ -41,7 +41,7 @@ MARKET = SimulatedMarket(
 COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
 ACCOUNT_RULES = AccountRules(
     costs=COSTS[PAIR], drawdown_pause=0.1, daily_loss=0.03, losing_streak=5, cool_down=timedelta(minutes=30),
-    trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+    cool_down_candles=3, trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
 )  # fmt: skip
 KEY = "BTC-USDT|technical"
 

@@ -30,7 +30,7 @@ PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
 FREE = AccountRules(
     costs=COSTS, drawdown_pause=math.inf, daily_loss=math.inf, losing_streak=0, cool_down=timedelta(0),
-    trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+    cool_down_candles=0, trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
 )  # fmt: skip
 
 

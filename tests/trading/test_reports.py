@@ -21,7 +21,7 @@ PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
 RULES = AccountRules(
     costs=Costs(0.004, 0.0001, 0.0002), drawdown_pause=0.25, daily_loss=math.inf, losing_streak=0,
-    cool_down=timedelta(0), trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
+    cool_down=timedelta(0), cool_down_candles=0, trailing_after=1.5, leverage=1.0, shorts=False, margin=None,
 )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ An order arises, is executed and priced like this:
 An entry is refused, in this order: when no equity is left; when it is short and none is allowed; when it is
 beyond the leverage, or beyond 1 without margin; after equity at a close was `drawdown_pause` below its peak, until
 the end; after it was `daily_loss` below the UTC day's opening equity, until the next day; after `losing_streak`
-losses in a row, for `cool_down`, and then the count begins anew. An exit inside a candle counts for time rules
-and rollovers as if it had come at the candle's end.
+losses in a row, for `cool_down` and at least `cool_down_candles` decisions, and then the count begins anew. An
+exit inside a candle counts for time rules and rollovers as if it had come at the candle's end.
 
 A position that is open at the end is marked at the last close, not sold. Importing this package compiles
 nothing: `run` and `sweep` load Numba when they are first called.

@@ -169,7 +169,14 @@ def _account(opening_equity: float) -> Records:
 
 
 def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Records:
-    same = ("drawdown_pause", "daily_loss", "losing_streak", "trailing_after", "leverage")
+    same = (
+        "drawdown_pause",
+        "daily_loss",
+        "losing_streak",
+        "cool_down_candles",
+        "trailing_after",
+        "leverage",
+    )
     lent = {} if rules.margin is None else _lending(rules)
     return new_record(
         records.TERMS,

@@ -38,6 +38,7 @@ from trading.backtest.kernel_trades import (
 )
 from trading.backtest.records import Arrays, Reason
 from trading.margin import arithmetic as margin_arithmetic
+from trading.risk import cool_down as cool_down_arithmetic
 
 END = int(Reason.END)
 
@@ -179,6 +180,7 @@ def _entry(sources: int) -> Callable[..., Any]:
 SOURCES = (
     fill_arithmetic,
     margin_arithmetic,
+    cool_down_arithmetic,
     compiling,
     records,
     kernel_marks,

@@ -8,7 +8,9 @@ from trading import fills as fill_arithmetic
 from trading.backtest.compiling import inline
 from trading.backtest.records import Arrays, Record
 from trading.margin import arithmetic as margin_arithmetic
+from trading.risk import cool_down as cool_down_arithmetic
 
+cool_down_end = inline(cool_down_arithmetic.cool_down_end)
 price_factor = inline(fill_arithmetic.price_factor)
 rollover_cost = inline(margin_arithmetic.rollover_cost)
 rollover_periods = inline(margin_arithmetic.rollover_periods)
@@ -108,7 +110,10 @@ def close_out(reference: float, reason: int, moment: Moment, known: int, arrays:
         account.streak = 0
     if terms.losing_streak > 0 and account.streak >= terms.losing_streak:
         account.streak = 0
-        account.resumes = known + terms.cool_down
+        opened = arrays.open_time[moment.candle]
+        account.resumes = cool_down_end(
+            known, opened, terms.cool_down, terms.cool_down_candles, terms.candle_length
+        )
 
 
 @inline

@@ -84,7 +84,10 @@ class AccountRules:
     drawdown_pause: float  # share below the equity peak from which on nothing is opened until the end
     daily_loss: float  # share below the UTC day's opening equity: nothing is opened until the next day
     losing_streak: int  # losses in a row that cause a cool-down; 0: never
-    cool_down: timedelta
+    cool_down: timedelta  # from the last of them, and no shorter than until ...
+    cool_down_candles: (
+        int  # ... the decisions of so many candles were refused, that of the loss being the first
+    )
     trailing_after: float  # gain, in amounts risked, from which on the trailing stop moves
     leverage: float  # largest exposure, long or short; 1 and no short: spot
     shorts: bool
@@ -100,6 +103,8 @@ class AccountRules:
             raise InvalidValue(f"losing_streak is {self.losing_streak}: allowed is 0 (never) or more")
         if not timedelta(0) <= self.cool_down <= timedelta(days=3650):
             raise InvalidValue(f"cool_down is {self.cool_down}: allowed is 0 to 3650 days")
+        if not 0 <= self.cool_down_candles <= 100_000:
+            raise InvalidValue(f"cool_down_candles is {self.cool_down_candles}: allowed is 0 to 100000")
         if not (math.isfinite(self.trailing_after) and self.trailing_after >= 0):
             raise InvalidValue(f"trailing_after is {self.trailing_after}: allowed is 0 or more")
         if not 0 < self.leverage <= self._max_leverage():

@@ -57,7 +57,8 @@ TERMS = _fields(
     {
         "f8": "taker_fee half_spread slippage drawdown_pause daily_loss trailing_after leverage "
         "opening_fee rollover_fee liquidation_level",
-        "i8": "losing_streak cool_down shorts margin rollover_period candle_length row_length by_side",
+        "i8": "losing_streak cool_down cool_down_candles shorts margin rollover_period candle_length row_length "
+        "by_side",
     }
 )
 """AccountRules, and how a plan is read, as plain numbers: switches are 0 or 1, times in microseconds."""

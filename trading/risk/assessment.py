@@ -10,7 +10,7 @@ from trading.risk.exact import EXACT, ONE, exact_limits, number, on_grid
 from trading.risk.limits import Limits
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
 from trading.risk.rules import ENTRY_ONLY, RULES, Rule
-from trading.risk.sizing import allowed_leverage, closing_bound, entry_bound, spendable_balance
+from trading.risk.sizing import closing_bound, entry_bound, spendable_balance
 from trading.risk.values import (
     AccountState,
     Ages,
@@ -55,7 +55,6 @@ def assess(
     return RiskAssessment(
         approved=True,
         adjusted_size=inputs.size,
-        adjusted_leverage=inputs.leverage,
         stop_loss_price=inputs.stop if protected else None,
         take_profit_price=inputs.take_profit if protected else None,
         trailing_after_price=trailing_after if protected else None,
@@ -70,7 +69,6 @@ def _rejection(answers: dict[str, Answer]) -> RiskAssessment:
     return RiskAssessment(
         approved=False,
         adjusted_size=Decimal(0),
-        adjusted_leverage=ONE,
         stop_loss_price=None,
         take_profit_price=None,
         trailing_after_price=None,
@@ -109,14 +107,12 @@ def build_rule_inputs(
     # The stop moves towards the entry: rounding never risks more. The target moves away: it never earns less.
     rounding = ROUND_CEILING if buys else ROUND_FLOOR
     stop = on_grid(proposed_stop, terms.price_increment, rounding)
-    allowed = allowed_leverage(proposal, market, exact, terms)
-    leverage = ONE if proposal.reduces else min(number(proposal.leverage), allowed)
     per_unit = AmountsPerUnit(
         risk=sign * (entry - proposed_stop) * account.quote_rate,
         value=entry * account.quote_rate,
-        cost=entry * (ONE + leverage * terms.taker_fee) if buys else ONE,
+        cost=entry * (ONE + terms.taker_fee) if buys else ONE,
     )
-    spendable = leverage * spendable_balance(proposal, exact, account, per_unit)
+    spendable = spendable_balance(proposal, exact, account, per_unit)
     if proposal.reduces:
         bound, share = closing_bound(proposal, spendable, per_unit), ONE
     else:
@@ -137,8 +133,6 @@ def build_rule_inputs(
         stop=stop,
         take_profit=on_grid(number(proposal.take_profit), terms.price_increment, rounding),
         risked=sign * (entry - stop),
-        leverage=leverage,
-        allowed_leverage=allowed,
         per_unit=per_unit,
         spendable=spendable,
         correlated_share=share,

@@ -80,8 +80,6 @@ class ExactLimits(NamedTuple):
     stop_distance: Decimal
     trailing_after: Decimal
     reward_risk: Decimal
-    leverage: Decimal
-    leverage_volatility: Decimal
     correlated_size: Decimal
     drawdown: Decimal
     daily_loss: Decimal

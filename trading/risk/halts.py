@@ -13,10 +13,13 @@ from itertools import takewhile
 from trading.market import Pair
 from trading.portfolio.exact import exactly
 from trading.portfolio.trades import ClosedTrade
+from trading.risk.cool_down import cool_down_end
 from trading.risk.exact import ZERO, quotient
 from trading.risk.limits import Limits
 from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer, Halt, HaltKind
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,17 @@ def due_halts(
     existing: Sequence[Halt],
     limits: Limits,
     now: datetime,
+    candle: timedelta,
 ) -> list[Halt]:
     """Return the halts that begin now, given those that began before: at most one of each kind.
 
-    `trades` are the account's, oldest first; `existing` holds past halts too: a streak of losses that has led to
-    a cool-down is not counted again.
+    Decisions are made at the close of every `candle`, counted from the epoch. `trades` are the account's, oldest
+    first; `existing` holds past halts too: a streak of losses that has led to a cool-down is not counted again.
     """
     candidates = (
         _drawdown_halt(levels, limits, now),
         _daily_loss_halt(levels, limits, now),
-        _losing_streak_halt(trades, existing, limits, now),
+        _losing_streak_halt(trades, existing, limits, now, candle=candle),
     )
     active_kinds = {halt.kind for halt in active_halts(existing, now)}
     return [halt for halt in candidates if halt is not None and halt.kind not in active_kinds]
@@ -78,7 +82,11 @@ def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
 
 
 def _losing_streak_halt(
-    trades: Sequence[ClosedTrade], existing: Sequence[Halt], limits: Limits, now: datetime
+    trades: Sequence[ClosedTrade],
+    existing: Sequence[Halt],
+    limits: Limits,
+    now: datetime,
+    candle: timedelta,
 ) -> Halt | None:
     """Return the cool-down; it begins when the last of the losses was closed, whenever that is noticed."""
     counted = max((halt.since for halt in existing if halt.kind is HaltKind.LOSING_STREAK), default=None)
@@ -89,9 +97,21 @@ def _losing_streak_halt(
     if len(losses) < limits.losing_streak:
         return None
     since = losses[0][0]
-    until = since + timedelta(minutes=limits.cool_down_minutes)
+    until = _cool_down_end(since, limits, candle)
     reason = f"{len(losses)} losses in a row (limit {limits.losing_streak})"
     return Halt(HaltKind.LOSING_STREAK, since, until, reason) if now < until else None
+
+
+def _cool_down_end(since: datetime, limits: Limits, candle: timedelta) -> datetime:
+    closed_at, length = (since - EPOCH) // MICROSECOND, candle // MICROSECOND
+    end = cool_down_end(
+        closed_at,
+        candle_open=closed_at // length * length,
+        minimum=timedelta(minutes=limits.cool_down_minutes) // MICROSECOND,
+        candles=limits.cool_down_candles,
+        length=length,
+    )
+    return EPOCH + end * MICROSECOND
 
 
 def _round_trips(trades: Sequence[ClosedTrade]) -> list[tuple[datetime, Decimal]]:

@@ -12,7 +12,6 @@ _MAXIMA = {
     "stop_distance": 0.1,
     "trailing_after": 100.0,
     "reward_risk": 20.0,
-    "leverage_volatility": 100.0,
     "correlated_above": 1.0,
     "correlated_size": 1.0,
     "drawdown": 0.5,
@@ -29,9 +28,9 @@ _MAXIMA = {
 }
 _RANGES = {
     "reserve": (0.0, 0.5),
-    "leverage": (1.0, 3.0),
     "correlated_positions": (1, 100),
     "losing_streak": (1, 100),
+    "cool_down_candles": (1, 1000),
     "orders_per_minute": (1, 10_000),
 }
 
@@ -48,15 +47,14 @@ class Limits:
     stop_distance: float  # furthest stop, share of the entry
     trailing_after: float  # gain, in amounts risked, from which on the stop trails the best price
     reward_risk: float  # minimum (take profit - entry) / (entry - stop)
-    leverage: float  # at most; 1: nothing is borrowed
-    leverage_volatility: float  # annualised; above it the allowed leverage shrinks in proportion
     correlated_positions: int  # at most, the new one included
     correlated_above: float  # correlation above which two markets count as one
     correlated_size: float  # share of the size that is left when a pair is that close to BTC
     drawdown: float  # from the equity peak; reached: paused until a person resumes
     daily_loss: float  # of the day's opening equity; reached: no new position until the next UTC day
-    losing_streak: int  # losses in a row that cause a cool-down
-    cool_down_minutes: float
+    losing_streak: int  # losses in a row that cause a cool-down ...
+    cool_down_minutes: float  # ... of this long from the last of them, and no shorter than ...
+    cool_down_candles: int  # ... until so many decisions were refused
     candle_age: float  # in candles
     feature_age: float  # in candles: the pair's market, or that of BTC where its correlation counts
     balance_age: float  # in candles: the oldest order whose outcome is not known yet

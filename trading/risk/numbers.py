@@ -32,7 +32,6 @@ _ENTERING = (
         "entry",
         "terms.price_increment",
         "terms.quantity_increment",
-        "terms.maximum_leverage",
         "account.equity",
         "account.equity_peak",
         "account.day_opening_equity",
@@ -75,8 +74,6 @@ def numbers(inputs: RuleInputs) -> Answer:
 def _impossible_in_entry(inputs: RuleInputs) -> list[str]:
     market, state = inputs.market, inputs.state
     wrong = [name for group in _ENTERING for name in group.impossible(inputs)]
-    if market.volatility is not None and not is_not_negative(number(market.volatility)):
-        wrong.append("volatility")
     if market.btc_correlation is not None and exceeds(abs(number(market.btc_correlation)), ONE):
         wrong.append("btc_correlation")
     if not is_not_negative(number(state.recent_orders)):

@@ -33,7 +33,6 @@ class VenueTerms(NamedTuple):
     minimum_quantity: Decimal
     minimum_cost: Decimal
     taker_fee: Decimal
-    maximum_leverage: Decimal
 
 
 class AmountsPerUnit(NamedTuple):
@@ -41,7 +40,7 @@ class AmountsPerUnit(NamedTuple):
 
     risk: Decimal  # equity currency lost when the proposed stop is hit
     value: Decimal  # equity currency
-    cost: Decimal  # of the balance that it ties up, times leverage
+    cost: Decimal  # of the balance that it ties up
 
 
 class SizeBound(NamedTuple):
@@ -69,10 +68,8 @@ class RuleInputs:
     stop: Decimal  # on the price grid, never further from the entry than proposed
     take_profit: Decimal  # on the price grid, never nearer than proposed
     risked: Decimal  # from the entry to `stop`, per unit, in quote; below zero on the wrong side
-    leverage: Decimal  # what is left of the proposed leverage ...
-    allowed_leverage: Decimal  # ... of which this much may be used
     per_unit: AmountsPerUnit
-    spendable: Decimal  # free balance less what the order leaves alone, times leverage
+    spendable: Decimal  # free balance less what the order leaves alone
     correlated_share: Decimal  # of the size, left by the correlation with BTC
     bound: SizeBound  # before the share and before rounding
     size: Decimal

@@ -29,7 +29,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "stop-loss": protection.stop_loss,
         "trailing stop": protection.trailing_stop,
         "take-profit": protection.take_profit,
-        "leverage": sizing.leverage,
         "correlated positions": correlation.correlated_positions,
         "BTC correlation": correlation.btc_correlation,
         "risk per trade": sizing.risk_per_trade,

@@ -1,4 +1,4 @@
-"""How large an order may be: the size, and the rules about what may be lost, held, spent and borrowed.
+"""How large an order may be: the size, and the rules about what may be lost, held and spent.
 
 The size is the smallest of these bounds, times `correlated_size` where the pair moves with BTC, rounded down to
 the quantity increment:
@@ -9,28 +9,23 @@ the quantity increment:
     total exposure   (total_exposure x equity - value of all positions) / value per unit
     balance          (free balance - reserve x equity) / balance tied up per unit
 
-A purchase ties up entry x (1 / leverage + taker fee) of the quote per unit, a sale 1 / leverage of the base.
-A closing order is bound by the quantity to close and the whole free balance, without leverage.
+A purchase ties up entry x (1 + taker fee) of the quote per unit, a sale 1 of the base: nothing is borrowed.
+A closing order is bound by the quantity to close and the whole free balance.
 """
 
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from trading.orders import Side
 from trading.risk.exact import (
-    ONE,
     ZERO,
     ExactLimits,
-    exceeds,
     is_positive,
     number,
-    on_grid,
     quotient,
     quotient_up,
 )
-from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, SizeBound, VenueTerms
-from trading.risk.values import Answer, MarketState, Proposal
-
-LEVERAGE_STEP = Decimal("0.01")
+from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, SizeBound
+from trading.risk.values import Answer, Proposal
 
 
 def entry_bound(
@@ -76,27 +71,6 @@ def spendable_balance(
     return free - quotient_up(exact.reserve * account.equity, price)
 
 
-def allowed_leverage(
-    proposal: Proposal, market: MarketState, exact: ExactLimits, terms: VenueTerms
-) -> Decimal:
-    """Return the highest leverage; 1 without a live record, and while volatility is not known."""
-    volatility = market.volatility
-    if not proposal.live_record or volatility is None:
-        return ONE
-    allowed = min(exact.leverage, terms.maximum_leverage)
-    if exceeds(number(volatility), exact.leverage_volatility):
-        scaled = quotient(allowed * exact.leverage_volatility, number(volatility))
-        allowed = on_grid(scaled, LEVERAGE_STEP, ROUND_DOWN)
-    return allowed if allowed > ONE else ONE
-
-
-def leverage(inputs: RuleInputs) -> Answer:
-    """Pass when at least 1 is proposed, and what is left of it is allowed by limit, venue, record and volatility."""
-    used, allowed = inputs.leverage, inputs.allowed_leverage
-    note = "{:.2f} x of the proposed {} x; {:.2f} x is allowed", used, inputs.proposal.leverage, allowed
-    return Answer(used, allowed, ONE <= used <= allowed, note)
-
-
 def risk_per_trade(inputs: RuleInputs) -> Answer:
     """Limit what the stop would lose."""
     return _share(inputs, inputs.size * inputs.per_unit.risk, inputs.exact.risk_per_trade, "lost at the stop")
@@ -133,8 +107,6 @@ def balance(inputs: RuleInputs) -> Answer:
     pair = inputs.instrument.pair
     asset = pair.quote if inputs.sign > 0 else pair.base
     needed, spendable = inputs.size * inputs.per_unit.cost, inputs.spendable
-    passes = needed <= spendable and inputs.leverage > ZERO
-    if inputs.leverage != ONE:
-        needed, spendable = quotient(needed, inputs.leverage), quotient(spendable, inputs.leverage)
+    passes = needed <= spendable
     note = "ties up {:.8g} {}, {:.8g} may be spent", needed, asset, spendable
     return Answer(needed, spendable, passes, note)

@@ -22,8 +22,6 @@ class Proposal:
     entry: Amount  # the price it expects to trade at
     stop: Amount | None
     take_profit: Amount | None
-    leverage: Amount  # 1: nothing is borrowed
-    live_record: bool  # the proposer has traded live before; without that nothing is borrowed
     reduces: bool  # closes a position (or a part): rules that only guard entries are skipped
     reduce_quantity: Decimal | None  # base currency; None unless it reduces
 
@@ -100,7 +98,6 @@ class AccountState:
 class MarketState:
     """Market figures that the size depends on besides prices; None where not known: then the careful choice is made."""
 
-    volatility: float | None  # of a year: standard deviation of log returns (0.6 = 60 %)
     btc_correlation: float | None  # -1..1; ignored for pairs of BTC itself
 
 
@@ -155,11 +152,10 @@ class RuleVerdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RiskAssessment:
-    """Size 0, leverage 1 and no prices when rejected; a closing order has no prices either."""
+    """Size 0 and no prices when rejected; a closing order has no prices either."""
 
     approved: bool
     adjusted_size: Decimal  # base currency, a multiple of the quantity increment
-    adjusted_leverage: Decimal  # never more than proposed
     stop_loss_price: Decimal | None
     take_profit_price: Decimal | None
     trailing_after_price: Decimal | None  # once reached, the stop follows the best price ...

@@ -231,7 +231,16 @@ def test_losses_in_a_row_cool_the_account_down(world: DecisionWorld) -> None:
         round_trip(world, number, at - timedelta(minutes=20 - number))
     assert "losing streak: halted since" in world.execute().receipt["outcome"]
     [halt] = world.journal.halts(ACCOUNT.name)
-    assert halt.until == at - timedelta(minutes=16) + timedelta(minutes=30)
+    assert halt.until == at + 3 * timedelta(hours=1)  # the decisions at `at` and at the two closes after it
+
+
+def test_losses_an_hour_apart_on_hourly_candles_refuse_the_next_decisions(world: DecisionWorld) -> None:
+    """The shipped half hour is over before the next candle closes: the candles of the cool-down are what stops."""
+    at = world.newest
+    world.reader.account.ensure_open(at - timedelta(hours=9))
+    for number in range(6):
+        round_trip(world, number, at - timedelta(hours=6 - number))
+    assert "losing streak: halted since" in world.execute().receipt["outcome"]
 
 
 def round_trip(world: DecisionWorld, number: int, at: datetime) -> None:

@@ -31,15 +31,17 @@ INSTRUMENT = Instrument(
 )
 LIMITS = Limits(
     risk_per_trade=0.01, position_cap=0.2, asset_cap=0.4, total_exposure=0.6, reserve=0.05, stop_distance=0.02,
-    trailing_after=1.5, reward_risk=1.5, leverage=3.0, leverage_volatility=0.5, correlated_positions=2,
-    correlated_above=0.8, correlated_size=0.5, drawdown=0.1, daily_loss=0.03, losing_streak=5,
-    cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, trade_age=24.0, price_age=24.0,
+    trailing_after=1.5, reward_risk=1.5, correlated_positions=2, correlated_above=0.8, correlated_size=0.5,
+    drawdown=0.1, daily_loss=0.03, losing_streak=5, cool_down_minutes=30.0, cool_down_candles=3, candle_age=2.0,
+    feature_age=2.0, balance_age=2.0, trade_age=24.0, price_age=24.0,
     sentiment_age_hours=72.0, policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
 )  # fmt: skip
 RULES = DecisionRules(
     signals=SignalRules(0.3, 1.5, 1.5, 0.02, 2.0),
     analyst=AnalystRules(72.0, 1, 0.15),
-    consensus=ConsensusRules(agreement=0.75, minimum_confidence=0.6, minimum_votes=1),
+    consensus=ConsensusRules(  # the technical agent alone may decide
+        agreement=0.75, minimum_confidence=0.6, minimum_votes=1, few_votes_confidence=0.75, exit_agreement=0.5
+    ),
     limits=LIMITS,
 )
 

@@ -321,7 +321,12 @@ class Reference:
         self.streak = self.streak + 1 if pnl < 0 else 0
         if self.rules.losing_streak and self.streak >= self.rules.losing_streak:
             self.streak = 0
-            self.resumes = known + round(self.rules.cool_down.total_seconds() * 1e6)
+            minimum = known + round(self.rules.cool_down.total_seconds() * 1e6)
+            opened = max(begin for begin in self.bars.open_time.tolist() if begin <= time)
+            refused = (
+                self.rules.cool_down_candles
+            )  # decisions: the candle of the loss closes with the first of them
+            self.resumes = max(minimum, opened + (refused + 1) * self.bars.length)
 
     def _leave(self, quantity: float, reference: float, reason: str, time: int) -> None:
         position = self.position

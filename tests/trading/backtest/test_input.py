@@ -194,7 +194,8 @@ def test_runs_that_cannot_be_are_refused(rows: list[int], ends: list[int], targe
     ("name", "value"),
     [
         ("drawdown_pause", 0.0), ("drawdown_pause", NAN), ("daily_loss", -0.1), ("losing_streak", -1),
-        ("cool_down", timedelta(minutes=-1)), ("trailing_after", -1.0), ("trailing_after", np.inf),
+        ("cool_down", timedelta(minutes=-1)), ("cool_down_candles", -1),
+        ("trailing_after", -1.0), ("trailing_after", np.inf),
         ("leverage", 0.0), ("leverage", 21.0), ("leverage", NAN),
     ],
 )  # fmt: skip

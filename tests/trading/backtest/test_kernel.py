@@ -352,6 +352,17 @@ def test_losses_in_a_row_cool_the_account_down_for_a_time() -> None:
     assert result.totals.refused["cool_down"] == 2
 
 
+def test_a_cool_down_shorter_than_a_candle_refuses_so_many_decisions_all_the_same() -> None:
+    prices = [100.0] * 2 + [99.0] * 2 + [98.0] * 8
+    candles = bars(*[(price, price, price, price) for price in prices])
+    targets = [1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, NAN, NAN, NAN]
+    half_hour = rules(losing_streak=2, cool_down=timedelta(minutes=30), cool_down_candles=3, costs=DEAR)
+    result = run(candles, plan(*targets), half_hour)
+    # out for the second time at the open of candle 4: the decisions at the closes of candles 4, 5 and 6 are refused
+    assert result.fill_records["candle"].tolist() == [1, 2, 3, 4, 8]
+    assert result.totals.refused["cool_down"] == 3
+
+
 def test_a_short_without_margin_sells_inventory_for_nothing() -> None:
     result = run(bars((100, 100, 100, 100), (100, 100, 90, 90)), plan(-1, NAN), rules(shorts=True))
     assert (result.equity[-1], result.totals.margin_costs) == (pytest.approx(1.1), 0.0)

@@ -20,10 +20,9 @@ from trading.risk import (
 
 LIMITS = Limits(
     risk_per_trade=0.01, position_cap=0.2, asset_cap=0.4, total_exposure=0.6, reserve=0.05,
-    stop_distance=0.02, trailing_after=1.5, reward_risk=1.5, leverage=3.0, leverage_volatility=0.5,
-    correlated_positions=2, correlated_above=0.8, correlated_size=0.5, drawdown=0.1, daily_loss=0.03,
-    losing_streak=5, cool_down_minutes=30.0, candle_age=2.0, feature_age=2.0, balance_age=2.0, trade_age=24.0,
-    price_age=24.0,
+    stop_distance=0.02, trailing_after=1.5, reward_risk=1.5, correlated_positions=2, correlated_above=0.8,
+    correlated_size=0.5, drawdown=0.1, daily_loss=0.03, losing_streak=5, cool_down_minutes=30.0,
+    cool_down_candles=1, candle_age=2.0, feature_age=2.0, balance_age=2.0, trade_age=24.0, price_age=24.0,
     sentiment_age_hours=72.0, policy_age_days=62.0, clock_skew_seconds=2.0, orders_per_minute=20,
 )  # fmt: skip
 INSTRUMENT = Instrument(
@@ -31,21 +30,19 @@ INSTRUMENT = Instrument(
     minimum_quantity=Decimal("0.002"), minimum_cost=Decimal("5"), taker_fee=Decimal("0.0026"),
     maker_fee=Decimal("0.0016"),
 )  # fmt: skip
-LENT = replace(INSTRUMENT, maximum_leverage=Decimal(5))
 STATE = AccountState(
     equity=10_000.0, equity_peak=10_000.0, day_opening_equity=10_000.0, position_value=0.0, base_exposure=0.0,
     quote_exposure=0.0, exposure_value=0.0, available_base=Decimal("30"), available_quote=Decimal("5000"),
     quote_rate=1.0, recent_orders=0, others=(), halts=(),
 )  # fmt: skip
-CALM = MarketState(volatility=0.4, btc_correlation=0.3)
+CALM = MarketState(btc_correlation=0.3)
 LONG = Proposal(
-    pair_key="ETH-USDT", side=Side.BUY, entry=100.0, stop=98.0, take_profit=104.0, leverage=1.0,
-    live_record=False, reduces=False, reduce_quantity=None,
+    pair_key="ETH-USDT", side=Side.BUY, entry=100.0, stop=98.0, take_profit=104.0,
+    reduces=False, reduce_quantity=None,
 )  # fmt: skip
 SHORT = replace(LONG, side=Side.SELL, stop=102.0, take_profit=96.0)
 CLOSE = replace(LONG, side=Side.SELL, stop=None, take_profit=None, reduces=True, reduce_quantity=Decimal("3"))
 BUY_BACK = replace(CLOSE, side=Side.BUY)
-BORROWING = replace(LONG, leverage=3.0, live_record=True)
 FRESH = Ages(
     candle=0.1, features=0.1, balance=0.0, trade=0.1, prices=0.1, oldest_price="BTC-USDT", policy_days=10.0,
     sentiment_hours=1.0, clock_skew_seconds=0.0,
@@ -72,7 +69,7 @@ def refused_by(assessment: RiskAssessment, rule: str) -> bool:
     """Rejected for this rule first, with nothing left that could be ordered."""
     assert not assessment.approved
     assert not verdict(assessment, rule).passes
-    assert (assessment.adjusted_size, assessment.adjusted_leverage) == (0, 1)
+    assert assessment.adjusted_size == 0
     assert assessment.stop_loss_price is assessment.take_profit_price is None
     assert assessment.trailing_after_price is assessment.trailing_distance is None
     return assessment.rejection_reason.startswith(f"{rule}: ")

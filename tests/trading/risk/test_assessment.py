@@ -15,7 +15,6 @@ def test_a_sound_proposal_is_approved_with_size_stop_and_take_profit() -> None:
     assessment = decide()
     assert assessment.approved
     assert assessment.rejection_reason == ""
-    assert assessment.adjusted_leverage == 1
     assert assessment.stop_loss_price == Decimal("98.0")
     assert assessment.take_profit_price == Decimal("104.0")
 

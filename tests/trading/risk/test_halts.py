@@ -2,18 +2,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.backtest.backtest_markets import rules
 from tests.trading.risk.risk_case import CLOSE, LIMITS, STATE, decide, refused_by
+from trading.backtest import Bars, Plan, run
 from trading.market import Pair
 from trading.portfolio import ClosedTrade
-from trading.risk import RULES, Halt, HaltKind, Resume
+from trading.risk import RULES, Halt, HaltKind, Limits, Resume
 from trading.risk.halts import EquityLevels, active_halts, due_halts
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 EVEN = EquityLevels(Decimal(1000), Decimal(1000), Decimal(1000))
 RESUMED = Resume(NOON, "ada", "the feed was wrong")
 
@@ -35,9 +38,10 @@ def trade(gain: str, closed_at: datetime, number: int = 0) -> ClosedTrade:
 
 def due(
     standing: EquityLevels = EVEN, closed: list[ClosedTrade] | None = None,
-    existing: list[Halt] | None = None, now: datetime = NOON,
+    existing: list[Halt] | None = None, now: datetime = NOON, limits: Limits = LIMITS,
+    candle: timedelta = MINUTE,
 ) -> list[Halt]:  # fmt: skip
-    return due_halts(standing, closed or [], existing or [], LIMITS, now)
+    return due_halts(standing, closed or [], existing or [], limits, now, candle)
 
 
 def kinds(halts: list[Halt]) -> list[HaltKind]:
@@ -120,6 +124,78 @@ def test_a_cool_down_that_is_over_when_it_is_noticed_does_not_begin() -> None:
     losses = trades(*["-1"] * 5)
     assert due(closed=losses, now=NOON + 30 * MINUTE) == []
     assert len(due(closed=losses, now=NOON + 30 * MINUTE - timedelta(microseconds=1))) == 1
+
+
+@pytest.mark.parametrize("candles", [1, 3])
+@pytest.mark.parametrize(
+    "closed_at", [NOON, NOON + timedelta(seconds=5), NOON + HOUR - timedelta(microseconds=1)]
+)
+def test_a_cool_down_shorter_than_a_candle_refuses_the_next_decisions_all_the_same(
+    candles: int, closed_at: datetime
+) -> None:
+    limits = replace(LIMITS, cool_down_candles=candles)
+    losses = trades(*["-1"] * 5, until=closed_at)
+
+    def cools_down(now: datetime) -> bool:
+        return kinds(due(closed=losses, now=now, limits=limits, candle=HOUR)) == [HaltKind.LOSING_STREAK]
+
+    late = timedelta(seconds=3)  # a decision is made a little after its candle has closed
+    for close in range(1, candles + 1):
+        assert cools_down(NOON + close * HOUR)
+        assert cools_down(NOON + close * HOUR + late)
+    assert not cools_down(NOON + (candles + 1) * HOUR)
+
+
+def test_a_cool_down_longer_than_its_candles_lasts_its_minutes() -> None:
+    [halt] = due(closed=trades(*["-1"] * 5), limits=replace(LIMITS, cool_down_minutes=600.0), candle=HOUR)
+    assert halt.until == NOON + 10 * HOUR
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["-1", "1"]), min_size=5, max_size=30),
+    st.integers(1, 5),
+    st.floats(1.0, 600.0),
+    st.integers(1, 4),
+)
+def test_the_back_test_refuses_the_decisions_that_the_halts_of_the_journal_refuse(
+    gains: list[str], streak: int, minutes: float, candles: int
+) -> None:
+    limits = replace(LIMITS, losing_streak=streak, cool_down_minutes=minutes, cool_down_candles=candles)
+    assert back_tested_entries(gains, limits) == live_entries(gains, limits)
+
+
+def live_entries(gains: list[str], limits: Limits) -> list[int]:
+    """Want in at every second close, out an hour later; the hours at which no halt of the journal was in the way."""
+    closed: list[ClosedTrade] = []
+    halts: list[Halt] = []
+    entries = []
+    for number, gain in enumerate(gains):
+        hour = 2 * number + 1
+        now = NOON + hour * HOUR
+        halts += due(closed=closed, existing=halts, now=now, limits=limits, candle=HOUR)
+        if active_halts(halts, now):
+            continue
+        entries.append(hour)
+        closed.append(replace(trade(gain, now + HOUR), opened_at=now))
+    return entries
+
+
+def back_tested_entries(gains: list[str], limits: Limits) -> list[int]:
+    """The same decisions on candles that move as the gains say; a decision is carried out as its candle closes."""
+    moves = [step for gain in gains for step in (0.0, float(gain) / 100)]
+    close = 100 * np.cumprod(1 + np.append(moves, 0.0))
+    opened = np.append(100.0, close[:-1])
+    hours = (NOON - datetime(1970, 1, 1, tzinfo=UTC)) // HOUR + np.arange(close.size)
+    candles = Bars(hours * 3_600_000_000, opened, np.maximum(opened, close), np.minimum(opened, close), close)
+    plan = Plan(np.arange(close.size) % 2 == 0)
+    account = rules(
+        losing_streak=limits.losing_streak,
+        cool_down=timedelta(minutes=limits.cool_down_minutes),
+        cool_down_candles=limits.cool_down_candles,
+    )
+    fills = run(candles, plan, account).fill_records
+    return [int(fill["candle"]) for fill in fills if fill["quantity"] > 0]
 
 
 def test_losses_that_led_to_a_cool_down_are_not_counted_again() -> None:

@@ -15,13 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.risk.risk_case import (
-    BORROWING,
     BUY_BACK,
     CALM,
     CLOSE,
     FRESH,
     INSTRUMENT,
-    LENT,
     LIMITS,
     LONG,
     SHORT,
@@ -64,14 +62,12 @@ def within_every_limit(
     assert 0 <= ages.candle <= LIMITS.candle_age
     if proposal.reduces:
         closes_no_more_than_there_is(proposal, state, instrument, size, entry)
-        assert result.adjusted_leverage == 1
         return
     assert instrument.status is PairStatus.ONLINE
     inputs_are_fresh(ages)
     the_account_may_trade(state)
     protected(proposal, instrument, result, entry)
-    leverage_is_allowed(proposal, market, instrument, result)
-    affordable(proposal, state, instrument, result, size, entry)
+    affordable(proposal, state, instrument, size, entry)
     small_enough(proposal, state, market, instrument, result, size, entry)
 
 
@@ -126,32 +122,17 @@ def protected(proposal: Proposal, instrument: Instrument, result: RiskAssessment
     assert Fraction(result.trailing_after_price) == entry + side * SHARE["trailing_after"] * risked > 0
 
 
-def leverage_is_allowed(
-    proposal: Proposal, market: MarketState, instrument: Instrument, result: RiskAssessment
-) -> None:
-    leverage = Fraction(result.adjusted_leverage)
-    assert 1 <= leverage <= fraction(proposal.leverage)
-    if leverage > 1:
-        assert proposal.live_record
-        assert leverage <= min(SHARE["leverage"], Fraction(instrument.maximum_leverage))
-        assert market.volatility is not None
-        scaled = SHARE["leverage"] * SHARE["leverage_volatility"]
-        calm = market.volatility <= LIMITS.leverage_volatility
-        assert calm or leverage * fraction(market.volatility) <= scaled
-
-
 def affordable(
-    proposal: Proposal, state: AccountState, instrument: Instrument, result: RiskAssessment, size: Fraction,
-    entry: Fraction,
-) -> None:  # fmt: skip
+    proposal: Proposal, state: AccountState, instrument: Instrument, size: Fraction, entry: Fraction
+) -> None:
     """What is left after the order, fee included, is the reserve or more."""
-    leverage, rate = Fraction(result.adjusted_leverage), fraction(state.quote_rate)
+    rate = fraction(state.quote_rate)
     reserve = SHARE["reserve"] * fraction(state.equity)
     if proposal.side is Side.BUY:
-        spent = size * entry * (1 / leverage + Fraction(instrument.taker_fee))
+        spent = size * entry * (1 + Fraction(instrument.taker_fee))
         assert (fraction(state.available_quote) - spent) * rate >= reserve
     else:
-        assert (fraction(state.available_base) - size / leverage) * entry * rate >= reserve
+        assert (fraction(state.available_base) - size) * entry * rate >= reserve
 
 
 def small_enough(
@@ -202,12 +183,11 @@ def proposals() -> st.SearchStrategy[Proposal]:
             side=st.just(proposal.side), entry=mostly(proposal.entry),
             stop=mostly(proposal.stop) | st.floats(97, 103) | st.none(),
             take_profit=mostly(proposal.take_profit) | st.floats(94, 106) | st.none(),
-            leverage=mostly(proposal.leverage) | st.floats(1, 4), live_record=st.booleans(),
             reduces=st.just(proposal.reduces),
             reduce_quantity=mostly(proposal.reduce_quantity) | st.decimals(),
         )  # fmt: skip
 
-    return st.sampled_from([LONG, SHORT, BORROWING, CLOSE, BUY_BACK]).flatmap(near)
+    return st.sampled_from([LONG, SHORT, CLOSE, BUY_BACK]).flatmap(near)
 
 
 def accounts(amount: Callable[[object], st.SearchStrategy[Any]]) -> st.SearchStrategy[AccountState]:
@@ -236,7 +216,6 @@ def ages() -> st.SearchStrategy[Ages]:
 def markets() -> st.SearchStrategy[MarketState]:
     return st.builds(
         MarketState,
-        volatility=floats_mostly(CALM.volatility) | st.floats(0, 3) | st.none(),
         btc_correlation=floats_mostly(CALM.btc_correlation) | st.floats(-1, 1) | st.none(),
     )
 
@@ -244,13 +223,12 @@ def markets() -> st.SearchStrategy[MarketState]:
 @settings(deadline=None, max_examples=400)
 @given(
     proposals(), accounts(mostly) | accounts(mostly) | accounts(lambda _: anything()), markets(), ages(),
-    st.sampled_from([PairStatus.ONLINE] * 60 + list(PairStatus)), st.sampled_from([INSTRUMENT, LENT]),
+    st.sampled_from([PairStatus.ONLINE] * 60 + list(PairStatus)),
 )  # fmt: skip
 def test_no_proposal_and_no_account_however_absurd_raises_or_passes_a_limit(
-    proposal: Proposal, state: AccountState, market: MarketState, age: Ages, status: PairStatus,
-    instrument: Instrument,
-) -> None:  # fmt: skip
-    instrument = replace(instrument, status=status)
+    proposal: Proposal, state: AccountState, market: MarketState, age: Ages, status: PairStatus
+) -> None:
+    instrument = replace(INSTRUMENT, status=status)
     result = decide(proposal, state, age, instrument, market=market)
     if result.approved:
         within_every_limit(proposal, state, market, age, instrument, result)
@@ -265,30 +243,28 @@ def test_no_proposal_and_no_account_however_absurd_raises_or_passes_a_limit(
 @settings(deadline=None, max_examples=200)
 @given(
     side=st.sampled_from(Side), entry=st.floats(1e-8, 1e5), stop=st.floats(0.0005, 0.021),
-    reward=st.floats(1.4, 3), leverage=st.floats(1, 3), volatility=st.floats(0.01, 2),
-    correlation=st.floats(-1, 1), equity=st.floats(1e3, 1e6), held=st.just(0.0) | st.floats(0.01, 0.21),
-    rate=st.floats(1e-2, 1e2), base=st.floats(0.04, 1), quote=st.floats(0.04, 1),
-    ticks=st.sampled_from(["0.00000001", "0.0001", "0.03"]),
+    reward=st.floats(1.4, 3), correlation=st.floats(-1, 1), equity=st.floats(1e3, 1e6),
+    held=st.just(0.0) | st.floats(0.01, 0.21), rate=st.floats(1e-2, 1e2), base=st.floats(0.04, 1),
+    quote=st.floats(0.04, 1), ticks=st.sampled_from(["0.00000001", "0.0001", "0.03"]),
 )  # fmt: skip
 def test_every_approved_size_keeps_every_limit_to_the_last_digit(
-    side: Side, entry: float, stop: float, reward: float, leverage: float, volatility: float,
-    correlation: float, equity: float, held: float, rate: float, base: float, quote: float, ticks: str,
+    side: Side, entry: float, stop: float, reward: float, correlation: float, equity: float,
+    held: float, rate: float, base: float, quote: float, ticks: str,
 ) -> None:  # fmt: skip
     instrument = replace(
-        LENT, price_increment=Decimal("1e-13"), quantity_increment=Decimal(ticks),
+        INSTRUMENT, price_increment=Decimal("1e-13"), quantity_increment=Decimal(ticks),
         minimum_quantity=Decimal(0), minimum_cost=Decimal(0),
     )  # fmt: skip
     distance = side.sign * entry * stop
     proposal = replace(
-        BORROWING, side=side, entry=entry, stop=entry - distance, take_profit=entry + reward * distance,
-        leverage=leverage,
-    )  # fmt: skip
+        LONG, side=side, entry=entry, stop=entry - distance, take_profit=entry + reward * distance
+    )
     state = replace(
         STATE, equity=equity, equity_peak=equity, day_opening_equity=equity, position_value=held * equity,
         base_exposure=held * equity, exposure_value=held * equity,
         available_base=base * equity / (entry * rate), available_quote=quote * equity / rate, quote_rate=rate,
     )  # fmt: skip
-    market = MarketState(volatility, correlation)
+    market = MarketState(correlation)
     result = decide(proposal, state, instrument=instrument, market=market)
     if result.approved:
         within_every_limit(proposal, state, market, FRESH, instrument, result)
@@ -372,20 +348,20 @@ PAIRS = {
     st.lists(
         st.tuples(
             st.sampled_from(list(PAIRS)), st.sampled_from(Side), st.floats(0.001, 0.02) | st.floats(),
-            st.floats(1.5, 4) | st.floats(), st.sampled_from([1.0, 1.0, 3.0, math.nan, 1e300]),
+            st.floats(1.5, 4) | st.floats(),
         ),
         min_size=2,
         max_size=25,
     )
 )  # fmt: skip
 def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a_limit(
-    wanted: list[tuple[Pair, Side, float, float, float]],
+    wanted: list[tuple[Pair, Side, float, float]],
 ) -> None:
     account = FractionAccount(
         {"USDT": Fraction(1000), "BTC": Fraction(8), "XRP": Fraction(500)},
         {"USDT": Fraction(1), "BTC": Fraction(100), "XRP": Fraction(1, 2)},
     )
-    for pair, side, stop, reward, leverage in wanted:
+    for pair, side, stop, reward in wanted:
         price, step = PAIRS[pair]
         instrument = replace(
             INSTRUMENT, pair=pair, price_increment=Decimal(step), quantity_increment=Decimal("1e-8"),
@@ -394,7 +370,7 @@ def test_no_sequence_of_proposals_one_after_the_other_takes_the_account_beyond_a
         entry = float(price)
         proposal = Proposal(
             pair.key, side, entry, entry * (1 - side.sign * stop), entry * (1 + side.sign * stop * reward),
-            leverage, True, False, None,
+            False, None,
         )  # fmt: skip
         before = account.equity
         result = decide(proposal, account.state(pair), instrument=instrument)

@@ -1,17 +1,14 @@
-import math
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import pytest
 
 from tests.trading.risk.risk_case import (
-    BORROWING,
     BUY_BACK,
     CALM,
     CLOSE,
     FRESH,
     INSTRUMENT,
-    LENT,
     LIMITS,
     LONG,
     SHORT,
@@ -20,7 +17,7 @@ from tests.trading.risk.risk_case import (
     refused_by,
     verdict,
 )
-from trading.risk import RULES, MarketState
+from trading.risk import RULES
 from trading.risk.assessment import build_rule_inputs
 from trading.risk.exact import EXACT
 
@@ -93,49 +90,9 @@ def test_buying_back_pays_the_fee_from_the_whole_quote_balance() -> None:
     assert decide(BUY_BACK, state).adjusted_size == Decimal("1.000")
 
 
-def test_on_spot_nothing_is_borrowed_however_much_is_proposed() -> None:
-    assessment = decide(replace(BORROWING, leverage=3.0))
-    assert assessment.approved
-    assert assessment.adjusted_leverage == 1
-
-
-@pytest.mark.parametrize(("asked", "used"), [(1.0, "1"), (2.0, "2"), (3.0, "3"), (50.0, "3")])
-def test_leverage_is_what_is_proposed_up_to_the_limit(asked: float, used: str) -> None:
-    assert decide(replace(BORROWING, leverage=asked), instrument=LENT).adjusted_leverage == Decimal(used)
-
-
-def test_the_venue_s_own_maximum_leverage_comes_first() -> None:
-    two = replace(INSTRUMENT, maximum_leverage=Decimal(2))
-    assert decide(BORROWING, instrument=two).adjusted_leverage == 2
-
-
-def test_without_a_live_record_nothing_is_borrowed() -> None:
-    assert decide(replace(BORROWING, live_record=False), instrument=LENT).adjusted_leverage == 1
-
-
-@pytest.mark.parametrize(
-    ("volatility", "used"),
-    [(0.0, "3"), (0.5, "3"), (0.75, "2"), (0.9, "1.66"), (1.5, "1"), (80.0, "1"), (None, "1")],
-)
-def test_leverage_shrinks_as_volatility_rises_and_is_1_while_it_is_not_known(
-    volatility: float | None, used: str
-) -> None:
-    market = MarketState(volatility, 0.0)
-    assert decide(BORROWING, instrument=LENT, market=market).adjusted_leverage == Decimal(used)
-
-
-@pytest.mark.parametrize("wrong", [0.99, 0.0, -3.0, math.nan, math.inf, 1e300])
-def test_an_impossible_leverage_is_refused(wrong: float) -> None:
-    assert refused_by(decide(replace(BORROWING, leverage=wrong), instrument=LENT), "leverage")
-
-
-def test_leverage_ties_up_less_of_the_balance_and_pays_the_whole_fee() -> None:
+def test_a_purchase_ties_up_its_whole_cost_and_the_fee() -> None:
     poor = replace(STATE, available_quote=Decimal("600"))
-    assert decide(BORROWING, poor, instrument=LENT).adjusted_size == Decimal("2.976")  # 100 x 3 / 100.78
-
-
-def test_leverage_does_not_make_a_position_larger_than_its_cap() -> None:
-    assert decide(BORROWING, instrument=LENT).adjusted_size == decide().adjusted_size == 20
+    assert decide(LONG, poor).adjusted_size == Decimal("0.997")  # 600 less a reserve of 500, / 100.26
 
 
 @pytest.mark.parametrize("asset", ["base_exposure", "quote_exposure"])
