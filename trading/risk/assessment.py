@@ -9,7 +9,7 @@ from trading.risk.correlation import correlated_size
 from trading.risk.exact import EXACT, ONE, exact_limits, number, on_grid
 from trading.risk.limits import Limits
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
-from trading.risk.rules import ENTRY_ONLY, RULES, Rule
+from trading.risk.rules import ENTRY_ONLY, POSITION_ONLY, RULES, Rule
 from trading.risk.sizing import closing_bound, entry_bound, spendable_balance
 from trading.risk.values import (
     AccountState,
@@ -24,6 +24,7 @@ from trading.risk.values import (
 _amounts = attrgetter(*AccountAmounts._fields)
 _terms = attrgetter(*VenueTerms._fields)
 _SKIPPED = Answer(0, 0, True, ("guards entries only; this order closes",))
+_NO_POSITION = Answer(0, 0, True, ("guards positions only; this order opens none",))
 
 
 def assess(
@@ -51,7 +52,7 @@ def assess(
         return _rejection(dict.fromkeys(RULES, not_judged(error)))
     if not all(answer.passes for answer in answers.values()):
         return _rejection(answers)
-    protected = not proposal.reduces
+    protected = not (proposal.reduces or proposal.converts)
     return RiskAssessment(
         approved=True,
         adjusted_size=inputs.size,
@@ -79,8 +80,11 @@ def _rejection(answers: dict[str, Answer]) -> RiskAssessment:
 
 
 def _answers(inputs: RuleInputs) -> dict[str, Answer]:
-    skipped = ENTRY_ONLY if inputs.proposal.reduces else ()
-    return {name: _SKIPPED if name in skipped else _judge(rule, inputs) for name, rule in RULES.items()}
+    if inputs.proposal.converts:
+        skipped, instead = POSITION_ONLY, _NO_POSITION
+    else:
+        skipped, instead = (ENTRY_ONLY if inputs.proposal.reduces else frozenset()), _SKIPPED
+    return {name: instead if name in skipped else _judge(rule, inputs) for name, rule in RULES.items()}
 
 
 def _judge(rule: Rule, inputs: RuleInputs) -> Answer:
@@ -113,7 +117,7 @@ def build_rule_inputs(
         cost=entry * (ONE + terms.taker_fee) if buys else ONE,
     )
     spendable = spendable_balance(proposal, exact, account, per_unit)
-    if proposal.reduces:
+    if proposal.reduces or proposal.converts:
         bound, share = closing_bound(proposal, spendable, per_unit), ONE
     else:
         bound = entry_bound(exact, account, spendable, per_unit)

@@ -154,6 +154,26 @@ def losing_streak(inputs: RuleInputs) -> Answer:
     return Answer(0, limit, True, ("no cool-down",))
 
 
+def kill_switch(inputs: RuleInputs) -> Answer:
+    """Refuse entries since a person pulled the kill switch."""
+    return _not_halted(inputs, HaltKind.KILL_SWITCH)
+
+
+def reconciliation(inputs: RuleInputs) -> Answer:
+    """Refuse entries while the venue's books differ from the ledger and nobody knows why."""
+    return _not_halted(inputs, HaltKind.RECONCILIATION)
+
+
+def unprotected(inputs: RuleInputs) -> Answer:
+    """Refuse entries since a position could not be protected in time."""
+    return _not_halted(inputs, HaltKind.PROTECTION)
+
+
+def _not_halted(inputs: RuleInputs, kind: HaltKind) -> Answer:
+    reason = _active_halt(inputs, kind)
+    return Answer(int(bool(reason)), 0, not reason, ("{}", reason or "no such halt"))
+
+
 def _loss(inputs: RuleInputs, kind: HaltKind, before: Decimal, limit: Decimal, words: str) -> Answer:
     lost = before - inputs.account.equity
     measured = quotient(lost, before)

@@ -78,6 +78,8 @@ def _impossible_in_entry(inputs: RuleInputs) -> list[str]:
         wrong.append("btc_correlation")
     if not is_not_negative(number(state.recent_orders)):
         wrong.append("recent_orders")
+    if inputs.proposal.converts and not is_positive(number(inputs.proposal.reduce_quantity)):
+        wrong.append("reduce_quantity")
     side: object = inputs.proposal.side
     if not isinstance(side, Side):
         wrong.append("side")

@@ -23,6 +23,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "trade age": freshness.trade_age,
         "price age": freshness.price_age,
         "order rate": venue.order_rate,
+        "kill switch": halts.kill_switch,
+        "reconciliation": halts.reconciliation,
+        "protection": halts.unprotected,
         "drawdown": halts.drawdown,
         "daily loss": halts.daily_loss,
         "losing streak": halts.losing_streak,
@@ -56,3 +59,18 @@ ALWAYS = frozenset(
     }
 )
 ENTRY_ONLY = frozenset(RULES) - ALWAYS
+
+# What guards a position and its stop: an order that only turns one asset of the account into another has neither.
+POSITION_ONLY = frozenset(
+    {
+        "stop-loss",
+        "trailing stop",
+        "take-profit",
+        "correlated positions",
+        "BTC correlation",
+        "risk per trade",
+        "position cap",
+        "asset cap",
+        "total exposure",
+    }
+)

@@ -23,7 +23,8 @@ class Proposal:
     stop: Amount | None
     take_profit: Amount | None
     reduces: bool  # closes a position (or a part): rules that only guard entries are skipped
-    reduce_quantity: Decimal | None  # base currency; None unless it reduces
+    reduce_quantity: Decimal | None  # base currency; None unless it reduces or converts
+    converts: bool = False  # turns one asset into another: rules about a position and its stop are skipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,9 @@ def test_no_missing_field_raises(part: str, value: Any) -> None:
         assessment = decide(**{part: replace(value, **{field.name: None})})
         assessment.facts()
         if assessment.approved:
-            needless = {"reduce_quantity", "reduces"} | ({"stop", "take_profit"} if value is CLOSE else set())
+            needless = {"reduce_quantity", "reduces", "converts"} | (
+                {"stop", "take_profit"} if value is CLOSE else set()
+            )
             assert field.name in optional | needless, field.name
 
 
