@@ -163,6 +163,55 @@ def portfolio(
     _print_json(facts) if as_json else show(facts, out)
 
 
+@app.command(
+    epilog=_examples("kill --reason 'prices look wrong'", "kill --flatten --reason 'leaving the market'")
+)
+def kill(
+    reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")] = "no reason given",
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close every position too.")] = False,
+    by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop opening positions at once and cancel entries that wait; stops stay. `marketloom resume` ends it."""
+    from orchestration.commands.kill import kill_trading, show
+
+    facts = kill_trading(reason, flatten, by)
+    _print_json(facts) if as_json else show(facts, out)
+
+
+@app.command(
+    epilog=_examples(
+        "reconcile",
+        "reconcile --adopt --reason 'sold by hand at the venue'",
+        "reconcile --flatten --reason 'another program used the key'",
+    )
+)
+def reconcile(
+    adopt: Annotated[bool, typer.Option("--adopt", help="The venue is right: book what it has.")] = False,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Close every position, then book what the venue has.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on, if the books agree again by now.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with your name.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare the ledger with the venue's books, and decide about what nobody can explain."""
+    from orchestration.commands.reconcile import Choice, reconcile_account, show
+
+    chosen = [
+        choice
+        for choice, wanted in ((Choice.ADOPT, adopt), (Choice.FLATTEN, flatten), (Choice.RESUME, resume))
+        if wanted
+    ]
+    if len(chosen) > 1:
+        raise typer.BadParameter("choose one of --adopt, --flatten and --resume")
+    facts = reconcile_account(chosen[0] if chosen else Choice.LOOK, reason, by)
+    _print_json(facts) if as_json else show(facts, out)
+    if not facts["agrees"]:
+        raise typer.Exit(1)
+
+
 @app.command(epilog=_examples("resume --reason 'the feed was wrong, prices are right again'"))
 def resume(
     reason: Annotated[str, typer.Option(help="Why trading may go on; it is kept with your name.")],
@@ -170,7 +219,7 @@ def resume(
     by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """End the pause after a drawdown; from then on the drawdown is counted from the equity of that moment."""
+    """End a pause: after a drawdown (counted from the equity of now on), a kill, or a position without a stop."""
     from orchestration.commands.resume import resume_trading, show
 
     facts = resume_trading(reason, account, by)

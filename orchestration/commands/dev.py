@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
+from orchestration.kill_switch import KillSwitch
 from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
 from orchestration.web_guard import TOKEN, check_reachability
 
@@ -48,11 +49,26 @@ def serve(out: Console, port: int | None = None) -> int:
             announcement=f"open http://{host}:{port}{'/?token=...' if token else ''} ; Ctrl-C stops everything",
         )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
-        return _supervise(plan, lock, out)
+        with _kill_signal(system.home):
+            return _supervise(plan, lock, out)
+
+
+@contextmanager
+def _kill_signal(home: Path) -> Iterator[None]:
+    """Pull the kill switch at SIGUSR1: the keeper finds it within seconds, a sender before its next order."""
+
+    def pull(*_: object) -> None:
+        KillSwitch(home).pull("a signal", "SIGUSR1 to `marketloom dev`")
+
+    before = signal.signal(signal.SIGUSR1, pull)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]:
-    """List the code server, which imports the graph, then the two that ask it."""
+    """List the code server, which imports the graph, the two that ask it, and who looks after the account's orders."""
     address = str(folder / "code-server")
     # JSON is YAML.
     workspace = folder / "workspace.yaml"
@@ -67,6 +83,7 @@ def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]
         Server("code server", _python(*code), str(logs / "code-server.log"), address),
         Server("daemon", _python(*daemon), str(logs / "daemon.log")),
         Server("UI", webserver_command(workspace, host, port), str(logs / "ui.log"), (host, port)),
+        Server("account keeper", _python("orchestration.commands.keeper"), str(logs / "account-keeper.log")),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`marketloom resume`: a person ends the pause after a drawdown; who, when and why are stored."""
+"""`marketloom resume`: a person ends a pause or a kill; who, when and why are stored."""
 
 import getpass
 from datetime import UTC, datetime
@@ -7,14 +7,20 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestration.kill_switch import KillSwitch
 from orchestration.resources import Services
+from orchestration.settings import home_folder
 from orchestration.system import running_system
 from trading.errors import NotStored
-from trading.risk import Resume
+from trading.risk import HaltKind, Resume
+from trading.stores.journal_rules import check_resume
+
+# Books that differ are looked at first: `marketloom reconcile`.
+ENDED = frozenset(HaltKind) - {HaltKind.RECONCILIATION}
 
 
 def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
-    """End the pause and return its facts; from now on the drawdown is counted from the present equity.
+    """Release the kill switch, end the pauses, and return their facts; a drawdown counts from the equity of now.
 
     Raises NotStored when the account is not paused or cannot be valued, InvalidValue without a reason.
     """
@@ -22,13 +28,21 @@ def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
         services = Services.current()
         name = account or services.settings.account
         resume = Resume(datetime.now(UTC), by or getpass.getuser(), reason)
-        halt = services.journal.resume(name, resume, _equity(services, name))
+        check_resume(resume)
+        switch = KillSwitch(home_folder())
+        was_pulled = switch.requested()
+        if was_pulled and not any(each.needs_resume for each in services.journal.halts(name)):
+            switch.release()  # nobody had noticed it yet
+            ended = []
+        else:
+            ended = services.journal.resume(name, resume, _equity(services, name), ENDED)
+            switch.release()
     return {
         "account": name,
-        "paused_since": halt.since,
-        "paused_because": halt.reason,
-        "resumed_by": halt.resume and halt.resume.by,
+        "resumed_by": resume.by,
         "reason": reason,
+        "ended": [{"kind": halt.kind.value, "since": halt.since, "because": halt.reason} for halt in ended],
+        "switch": was_pulled,
     }
 
 
@@ -45,8 +59,13 @@ def _equity(services: Services, name: str) -> Decimal:
 
 def show(facts: dict[str, Any], out: Console) -> None:
     out.print(
-        f"account {facts['account']} may open positions again: it was paused since "
-        f"{facts['paused_since']:%Y-%m-%d %H:%M} UTC, {facts['paused_because']}; resumed by "
-        f"{facts['resumed_by']}: {facts['reason']}",
+        f"account {facts['account']} may open positions again, resumed by {facts['resumed_by']}: {facts['reason']}",
         soft_wrap=True,
     )
+    for halt in facts["ended"]:
+        out.print(
+            f"  it was halted since {halt['since']:%Y-%m-%d %H:%M} UTC, {halt['kind']}: {halt['because']}",
+            soft_wrap=True,
+        )
+    if facts["switch"] and not facts["ended"]:
+        out.print(f"  the kill switch was {facts['switch']}", soft_wrap=True)
