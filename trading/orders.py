@@ -57,10 +57,11 @@ AT_VENUE = frozenset(
     {OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.UNKNOWN}
 )
 _REPORTED = FINAL | {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}
-# INTENDED after SENT or UNKNOWN: the venue surely never took that attempt. A final order changes by a late fill alone.
+# INTENDED after SENT or UNKNOWN: the venue surely never took that attempt. UNKNOWN after INTENDED: a fill of it proves
+# that it did. A final order changes by a late fill alone.
 TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
     {
-        OrderStatus.INTENDED: FINAL - {OrderStatus.FILLED} | {OrderStatus.SENT},
+        OrderStatus.INTENDED: FINAL - {OrderStatus.FILLED} | {OrderStatus.SENT, OrderStatus.UNKNOWN},
         OrderStatus.SENT: _REPORTED | {OrderStatus.UNKNOWN, OrderStatus.INTENDED},
         OrderStatus.UNKNOWN: _REPORTED | {OrderStatus.UNKNOWN, OrderStatus.INTENDED},
         OrderStatus.ACKNOWLEDGED: _REPORTED,

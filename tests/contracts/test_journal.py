@@ -1,36 +1,38 @@
 import datetime as dt
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
+from tests.contracts.journal_booking import BookingContract
+from tests.contracts.journal_leases import LeaseContract
+from tests.contracts.journal_orders import OrdersContract
 from tests.contracts.trade import (
-    BTC,
     HOUR,
     NOON,
     OPENING,
+    bought,
     decided,
-    fill,
     intent,
     opened,
-    order,
     portfolio,
     receipt,
+    sent,
+    stop,
 )
 from tests.doubles.stores import MemoryJournal
-from tests.doubles.threads import at_once
 from trading.errors import InvalidValue, NotStored
 from trading.orders import OrderStatus, Side
 from trading.ports import Journal
 from trading.risk import Halt, HaltKind, Resume
+from trading.stores.order_rules import begun
 from trading.stores.postgres import PostgresJournal
 
 PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
 RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")
 
 
-class JournalContract:
+class JournalContract(OrdersContract, BookingContract, LeaseContract):
     """Every journal keeps these promises; each back end's test class only makes one."""
 
     @pytest.fixture
@@ -123,113 +125,6 @@ class JournalContract:
         wanted = decided(journal, quantity=Decimal("0.00000001"), stop_loss=None, side=Side.SELL)
         assert journal.intent("decision-1") == wanted
 
-    def test_unsettled_intents_are_listed_oldest_first(self, journal: Journal) -> None:
-        opened(journal)
-        wanted = [decided(journal, f"decision-{n}", created_at=NOON + n * HOUR) for n in (3, 1, 2, 4)]
-        journal.record_order(order(wanted[0], OrderStatus.REJECTED, "too small"), [])
-        journal.record_order(order(wanted[1], OrderStatus.ACCEPTED, "waits"), [])
-        waiting = [each.decision_id for each in journal.unsettled("paper")]
-        assert waiting == ["decision-1", "decision-2", "decision-4"]
-
-    def test_a_fill_moves_balances_and_opens_a_position(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
-        assert journal.balances("paper") == {"BTC": Decimal("0.06"), "USDT": Decimal("899.74")}
-        position = journal.position("paper", BTC)
-        assert position is not None
-        assert (position.quantity, position.entry_price) == (Decimal("0.01"), Decimal(10000))
-        assert journal.positions("paper") == [position]
-        assert journal.fills("paper") == [fill(wanted)]
-        assert journal.order(wanted.intent_id) == order(wanted, OrderStatus.FILLED)
-
-    def test_a_fill_counts_from_the_moment_it_happened(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
-        assert journal.balances("paper", NOON) == OPENING
-        assert journal.balances("paper", NOON + HOUR)["BTC"] == Decimal("0.06")
-
-    def test_repeating_a_fill_changes_nothing(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        for reason in ("", "heard again"):
-            journal.record_order(order(wanted, OrderStatus.FILLED, reason), [fill(wanted), fill(wanted)])
-        assert journal.balances("paper")["BTC"] == Decimal("0.06")
-        assert journal.fills("paper") == [fill(wanted)]
-        assert journal.order(wanted.intent_id) == order(wanted, OrderStatus.FILLED)
-
-    def test_parts_of_an_order_add_up(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        parts = [fill(wanted, n, quantity=Decimal("0.005"), price=Decimal(10000 + n * 10)) for n in (1, 2)]
-        journal.record_order(order(wanted, OrderStatus.ACCEPTED), parts[:1])
-        journal.record_order(order(wanted, OrderStatus.FILLED), parts)
-        position = journal.position("paper", BTC)
-        assert position is not None
-        assert (position.quantity, position.entry_price) == (Decimal("0.010"), Decimal(10015))
-
-    def test_selling_what_was_bought_ends_the_position(self, journal: Journal) -> None:
-        bought = decided(opened(journal))
-        sold = decided(journal, "decision-2", side=Side.SELL, reduces=True, stop_loss=None, take_profit=None)
-        for each in (bought, sold):
-            journal.record_order(order(each, OrderStatus.FILLED), [fill(each)])
-        assert journal.position("paper", BTC) is None
-        assert journal.balances("paper") == {"BTC": Decimal("0.05"), "USDT": Decimal("999.48")}
-
-    def test_a_balance_never_falls_below_zero(self, journal: Journal) -> None:
-        wanted = decided(opened(journal), quantity=Decimal(1))
-        with pytest.raises(InvalidValue, match="USDT"):
-            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
-        assert journal.balances("paper") == OPENING
-        assert journal.order(wanted.intent_id) is None
-        assert journal.fills("paper") == []
-        assert journal.position("paper", BTC) is None
-
-    @pytest.mark.parametrize("final", [OrderStatus.FILLED, OrderStatus.REJECTED])
-    @pytest.mark.parametrize("later", [OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
-    def test_a_final_order_stays_what_it_is(
-        self, journal: Journal, final: OrderStatus, later: OrderStatus
-    ) -> None:
-        wanted = decided(opened(journal))
-        journal.record_order(order(wanted, final), [fill(wanted)] if final is OrderStatus.FILLED else [])
-        with pytest.raises(InvalidValue, match="for good"):
-            journal.record_order(order(wanted, later), [])
-        assert journal.order(wanted.intent_id) == order(wanted, final)
-
-    def test_a_rejected_order_is_never_filled_afterwards(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        journal.record_order(order(wanted, OrderStatus.REJECTED, "too small"), [])
-        with pytest.raises(InvalidValue):
-            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
-        assert journal.balances("paper") == OPENING
-
-    def test_fills_beyond_what_was_ordered_are_refused(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        with pytest.raises(InvalidValue, match="add up"):
-            journal.record_order(order(wanted, OrderStatus.ACCEPTED), [fill(wanted, 1), fill(wanted, 2)])
-        assert journal.fills("paper") == []
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("side", Side.SELL), ("intent_id", "another"), ("price", Decimal("NaN")), ("quantity", Decimal(0)),
-         ("fee", Decimal(-1))],
-    )  # fmt: skip
-    def test_an_impossible_fill_is_refused(self, journal: Journal, name: str, value: Any) -> None:
-        wanted = decided(opened(journal))
-        with pytest.raises(InvalidValue):
-            journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted, **{name: value})])
-        assert journal.balances("paper") == OPENING
-
-    def test_a_fill_id_of_another_order_is_refused(self, journal: Journal) -> None:
-        first, second = decided(opened(journal)), decided(journal, "decision-2")
-        journal.record_order(order(first, OrderStatus.FILLED), [fill(first)])
-        with pytest.raises(InvalidValue, match="belongs to another order"):
-            journal.record_order(
-                order(second, OrderStatus.FILLED), [fill(second, fill_id=fill(first).fill_id)]
-            )
-        assert journal.order(second.intent_id) is None
-
-    def test_an_order_without_an_intent_is_refused(self, journal: Journal) -> None:
-        with pytest.raises(NotStored, match="no intent"):
-            opened(journal).record_order(order(intent(), OrderStatus.ACCEPTED), [])
-
     def test_the_snapshot_of_a_moment_is_replaced_and_each_day_has_its_newest(self, journal: Journal) -> None:
         for at, amount in ((NOON, "1"), (NOON - 24 * HOUR, "3"), (NOON - HOUR, "2"), (NOON, "2.50")):
             journal.save_snapshot("paper", at, portfolio(at, amount))
@@ -256,6 +151,32 @@ class JournalContract:
         assert journal.opened_at("paper") == first
         with pytest.raises(NotStored, match="no account someone"):
             journal.opened_at("someone")
+
+    def test_a_decision_cancels_the_orders_that_it_names(self, journal: Journal) -> None:
+        unsent, resting = decided(opened(journal)), decided(journal, "decision-2")
+        sent(journal, resting)
+        cancels = [unsent.intent_id, resting.intent_id]
+        journal.record_decision(receipt("decision-3"), None, cancels)
+        gone, leaving = (journal.order(each) for each in cancels)
+        assert gone is not None
+        assert leaving is not None
+        assert gone.status is OrderStatus.CANCELLED
+        assert (leaving.status, bool(leaving.cancel_reason)) == (OrderStatus.SENT, True)
+        assert "decision-3" in journal.order_changes(resting.intent_id)[-1].cause
+
+    def test_a_decision_that_cancels_another_accounts_order_is_not_stored(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        with pytest.raises(InvalidValue, match="not one of account someone"):
+            journal.record_decision(receipt("decision-2", account="someone"), None, [wanted.intent_id])
+        with pytest.raises(NotStored):
+            journal.record_decision(receipt("decision-2"), None, ["no such order"])
+        assert journal.decisions("someone") == []
+        assert len(journal.decisions("paper")) == 1
+
+    def test_stops_are_not_counted_as_orders(self, journal: Journal) -> None:
+        bought(opened(journal))
+        journal.add_order(stop(), begun(stop()), "protect")
+        assert journal.intents_since("paper", NOON - HOUR) == 1
 
     def test_orders_are_counted_from_after_a_time_per_account(self, journal: Journal) -> None:
         for number in range(3):
@@ -304,7 +225,7 @@ class JournalContract:
         for account in ("paper", "another"):
             journal.begin_halts(account, [PAUSE])
             journal.raise_peak(account, Decimal(1000))
-        assert journal.resume("paper", RESUME, Decimal(850)) == replace(PAUSE, resume=RESUME)
+        assert journal.resume("paper", RESUME, Decimal(850)) == [replace(PAUSE, resume=RESUME)]
         assert journal.halts("paper") == [replace(PAUSE, resume=RESUME)]
         assert journal.peak("paper") == 850
         assert journal.raise_peak("paper", Decimal(800)) == 850
@@ -340,18 +261,29 @@ class JournalContract:
         journal.resume("paper", RESUME, Decimal(850))
         assert journal.peak("paper") == 850
 
+    def test_an_account_is_paused_once_for_each_reason_and_resumed_by_reason(self, journal: Journal) -> None:
+        killed = Halt(HaltKind.KILL_SWITCH, NOON + HOUR, None, "a person")
+        journal.begin_halts("paper", [PAUSE, killed])
+        journal.raise_peak("paper", Decimal(1000))
+        kinds = [HaltKind.KILL_SWITCH, HaltKind.RECONCILIATION]
+        assert journal.resume("paper", RESUME, Decimal(850), kinds) == [replace(killed, resume=RESUME)]
+        assert journal.peak("paper") == 1000
+        assert journal.halts("paper") == [PAUSE, replace(killed, resume=RESUME)]
+        with pytest.raises(NotStored, match="not paused by kill switch"):
+            journal.resume("paper", RESUME, Decimal(850), kinds)
+
+    def test_resuming_everything_ends_every_pause(self, journal: Journal) -> None:
+        pauses = [Halt(kind, NOON, None, "why") for kind in (HaltKind.DRAWDOWN, HaltKind.PROTECTION)]
+        journal.begin_halts("paper", pauses)
+        assert len(journal.resume("paper", RESUME, Decimal(850))) == 2
+        assert not any(halt.needs_resume for halt in journal.halts("paper"))
+
     def test_a_resume_at_an_equity_that_is_no_number_is_refused(self, journal: Journal) -> None:
         journal.begin_halts("paper", [PAUSE])
         with pytest.raises(InvalidValue, match="no number"):
             journal.resume("paper", RESUME, Decimal("NaN"))
         assert journal.halts("paper")[0].resume is None
         assert journal.peak("paper") is None
-
-    def test_two_threads_apply_one_fill_once(self, journal: Journal) -> None:
-        wanted = decided(opened(journal))
-        filled = order(wanted, OrderStatus.FILLED)
-        at_once(lambda fills: journal.record_order(filled, fills), [[fill(wanted)]] * 2)
-        assert journal.balances("paper")["BTC"] == Decimal("0.06")
 
 
 class TestMemoryJournal(JournalContract):

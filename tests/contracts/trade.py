@@ -6,11 +6,13 @@ from typing import Any
 
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
-from trading.ports import Journal
+from trading.ports import Journal, Lease
 
 BTC = Pair("BTC", "USDT")
 NOON = dt.datetime(2020, 2, 21, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+MINUTE = dt.timedelta(minutes=1)
+SECOND = dt.timedelta(seconds=1)
 OPENING = {"USDT": Decimal(1000), "BTC": Decimal("0.05")}
 
 
@@ -43,8 +45,10 @@ def fill(of: OrderIntent, number: int = 1, **changes: Any) -> Fill:
     return Fill(**values)
 
 
-def order(of: OrderIntent, status: OrderStatus, reason: str = "") -> Order:
-    return Order(of.intent_id, status, reason, of.created_at + HOUR)
+def order(of: OrderIntent, status: OrderStatus, reason: str = "", **changes: Any) -> Order:
+    """What is heard of an order that was sent once."""
+    values: dict[str, Any] = {"updated_at": of.created_at + HOUR, "attempt": 1, **changes}
+    return Order(of.intent_id, status, reason, **values)
 
 
 def portfolio(at: dt.datetime, equity: str) -> dict[str, Any]:
@@ -62,3 +66,42 @@ def decided(journal: Journal, decision_id: str = "decision-1", **changes: Any) -
     wanted = intent(decision_id, **changes)
     journal.record_decision(receipt(decision_id), wanted)
     return wanted
+
+
+def leased(journal: Journal, holder: str = "me") -> Lease:
+    lease = journal.acquire_lease("paper", holder, 60)
+    assert lease is not None
+    return lease
+
+
+def sent(journal: Journal, of: OrderIntent, lease: Lease | None = None) -> Order:
+    """The order as it is about to leave; who sends is `lease`, or whoever asks now."""
+    at = of.created_at + SECOND
+    return journal.mark_sent(of.intent_id, lease or leased(journal), at, at, at + MINUTE)
+
+
+def bought(journal: Journal, decision_id: str = "decision-1", **changes: Any) -> OrderIntent:
+    """An entry that was decided, sent and filled as a whole."""
+    entry = decided(journal, decision_id, **changes)
+    sent(journal, entry)
+    journal.record_order(order(entry, OrderStatus.FILLED), [fill(entry)])
+    return entry
+
+
+def closing(decision_id: str = "close-1", **changes: Any) -> OrderIntent:
+    """An exit of what `bought` bought."""
+    plain: dict[str, Any] = {"side": Side.SELL, "reduces": True, "stop_loss": None, "take_profit": None}
+    return intent(decision_id, **plain | changes)
+
+
+def exiting(journal: Journal, decision_id: str = "close-1", **changes: Any) -> OrderIntent:
+    wanted = closing(decision_id, **changes)
+    journal.record_decision(receipt(decision_id, action="CLOSE"), wanted)
+    return wanted
+
+
+def stop(number: int = 1, **changes: Any) -> OrderIntent:
+    """A stop for the entry of decision-1."""
+    own = {"decision_id": "decision-1", "intent_id": f"stop-{number}", "trigger": Decimal(9800)}
+    values: dict[str, Any] = own | changes
+    return closing(**values)

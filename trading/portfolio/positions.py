@@ -1,12 +1,22 @@
 """Positions as consequences of fills, and what a fill does to the balances. Exact in Decimal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import TypedDict
 
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
 from trading.portfolio.exact import divide, exactly
+
+
+class Levels(TypedDict):
+    """What a position has of its plan that moves with its price."""
+
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    trailing_after: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +48,41 @@ def cash_flows(fill: Fill) -> dict[str, Decimal]:
     return flows
 
 
-def after_fill(position: Position | None, fill: Fill, intent: OrderIntent) -> Position | None:
-    """Return the position once `fill` is in: opened, grown at the average price, shrunk, turned, or gone (None)."""
+def after_fill(
+    position: Position | None, fill: Fill, intent: OrderIntent, earlier: Sequence[Fill] = ()
+) -> Position | None:
+    """Return the position once `fill` is in; None: there is none any more. `earlier`: the order's fills before it.
+
+    An entry opens it or makes it grow at the average price, with its levels moved by as much as the order's average
+    price differs from the one that they were counted from; what it has too much for an opposite position opens one.
+    A reducing fill makes it shrink, to nothing at most: see `excess`.
+    """
     with exactly():
         change = fill.side.sign * fill.quantity
-        total = change if position is None else position.quantity + change
-        if total == 0:
-            return None
-        if position is None or (total > 0) != (position.quantity > 0):
-            return _open(total, fill, intent)
-        if abs(total) < abs(position.quantity):
-            return replace(position, quantity=total)
-        return _grow(position, total, fill, intent)
+        if intent.reduces:
+            left = fill.quantity - excess(position, fill, intent)
+            return position and _shrunk(position, fill.side.sign * left)
+        if position is None:
+            return _open(change, fill, intent)
+        if (change > 0) == (position.quantity > 0):
+            return _grow(position, fill, intent, earlier)
+        if abs(change) > abs(position.quantity):
+            return _open(position.quantity + change, fill, intent)
+        return _shrunk(position, change)
 
 
-def _grow(position: Position, total: Decimal, fill: Fill, intent: OrderIntent) -> Position:
-    """At the average price. Prices from before its levels were set count for none of them."""
-    levels = (intent.stop_loss, intent.take_profit)
-    same_levels = levels == (position.stop_loss, position.take_profit)  # as in the parts of one order
-    cost = position.quantity * position.entry_price + fill.side.sign * fill.quantity * fill.price
-    return replace(
-        position,
-        quantity=total,
-        entry_price=divide(cost, total),
-        stop_loss=intent.stop_loss,
-        take_profit=intent.take_profit,
-        opened_at=position.opened_at if same_levels else fill.filled_at,
-    )
+def excess(position: Position | None, fill: Fill, intent: OrderIntent) -> Decimal:
+    """Return how much of a reducing fill no position was there for; 0 for an entry. It changes balances alone."""
+    if not intent.reduces:
+        return Decimal(0)
+    with exactly():
+        held = Decimal(0) if position is None else -fill.side.sign * position.quantity
+        return max(fill.quantity - max(held, Decimal(0)), Decimal(0))
+
+
+def _shrunk(position: Position, change: Decimal) -> Position | None:
+    left = position.quantity + change
+    return replace(position, quantity=left) if left else None
 
 
 def _open(quantity: Decimal, fill: Fill, intent: OrderIntent) -> Position:
@@ -73,7 +91,56 @@ def _open(quantity: Decimal, fill: Fill, intent: OrderIntent) -> Position:
         pair=fill.pair,
         quantity=quantity,
         entry_price=fill.price,
-        stop_loss=intent.stop_loss,
-        take_profit=intent.take_profit,
         opened_at=fill.filled_at,
+        trailing_distance=intent.trailing_distance,
+        **_plan(intent, [fill]),
     )
+
+
+def _grow(position: Position, fill: Fill, intent: OrderIntent, earlier: Sequence[Fill]) -> Position:
+    """Grow at the average price. Prices from before another order set its levels count for none of them."""
+    change = fill.side.sign * fill.quantity
+    total = position.quantity + change
+    cost = position.quantity * position.entry_price + change * fill.price
+    grown = replace(position, quantity=total, entry_price=divide(cost, total))
+    plan = _plan(intent, [*earlier, fill])
+    if earlier:
+        return replace(grown, **_moved(position, _plan(intent, earlier), plan))
+    return replace(
+        grown,
+        **plan,
+        trailing_distance=intent.trailing_distance,
+        opened_at=fill.filled_at,
+        best_price=None,
+        checked_until=None,
+        exit_reason="",
+    )
+
+
+def _plan(intent: OrderIntent, fills: Sequence[Fill]) -> Levels:
+    """Return the levels as the order's average price has moved them; where none was counted with, as they were."""
+    shift = Decimal(0)
+    if intent.entry_price is not None:
+        quantity = sum((fill.quantity for fill in fills), Decimal(0))
+        shift = divide(sum((fill.quantity * fill.price for fill in fills), Decimal(0)), quantity)
+        shift -= intent.entry_price
+    return {
+        "stop_loss": None if intent.stop_loss is None else intent.stop_loss + shift,
+        "take_profit": None if intent.take_profit is None else intent.take_profit + shift,
+        "trailing_after": None if intent.trailing_after is None else intent.trailing_after + shift,
+    }
+
+
+def _moved(position: Position, before: Levels, now: Levels) -> Levels:
+    """Return the levels after another part of the same order. A stop that has trailed only gets closer."""
+    stop, rebased = position.stop_loss, now["stop_loss"]
+    if stop == before["stop_loss"]:
+        stop = rebased
+    elif stop is not None and rebased is not None:
+        stop = max(stop, rebased) if position.quantity > 0 else min(stop, rebased)
+    target, after = position.take_profit, position.trailing_after
+    return {
+        "stop_loss": stop,
+        "take_profit": now["take_profit"] if target == before["take_profit"] else target,
+        "trailing_after": now["trailing_after"] if after == before["trailing_after"] else after,
+    }

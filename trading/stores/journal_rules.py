@@ -1,17 +1,19 @@
 """The rules that every journal enforces, whatever it is stored in."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.errors import InvalidValue, NotStored
+from trading.errors import InvalidValue, LeaseLost, NotStored
 from trading.market import Pair
-from trading.orders import Fill, Order, OrderIntent, OrderStatus
-from trading.risk import Resume
+from trading.orders import Fill, OrderIntent
+from trading.ports import Adjustment, Lease
+from trading.risk import HaltKind, Resume
+from trading.stores.order_rules import check_intent
 
-FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED})
 MIN_PREFIX = 8
 OPINION_FIELDS = ("agent", "model", "action", "confidence", "reasoning", "evidence")
 RECEIPT_FIELDS = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
@@ -53,8 +55,7 @@ def check_decision(receipt: Mapping[str, Any], intent: OrderIntent | None) -> No
     for name in ("decision_id", "account"):
         if getattr(intent, name) != receipt[name]:
             raise InvalidValue(f"{name} of intent {intent.intent_id} is not the receipt's {receipt[name]}")
-    if not (intent.quantity.is_finite() and intent.quantity > 0):
-        raise InvalidValue(f"intent {intent.intent_id}: quantity {intent.quantity} must be above zero")
+    check_intent(intent)
 
 
 def check_opinions(receipt: Mapping[str, Any]) -> None:
@@ -97,33 +98,23 @@ def check_fills(intent: OrderIntent, fills: Sequence[Fill]) -> None:
                 raise InvalidValue(f"fill {fill.fill_id}: {name} is {amount}")
 
 
-def check_transition(earlier: Order | None, order: Order, new_fills: Sequence[Fill]) -> None:
-    """Raise InvalidValue when a filled or rejected order would change, or a rejected one be filled."""
-    if earlier is not None and earlier.status in FINAL and (earlier.status is not order.status or new_fills):
-        raise InvalidValue(
-            f"order {order.intent_id} is {earlier.status.value} for good: it cannot become {order.status.value}"
-            + (f" with {len(new_fills)} more fills" if new_fills else "")
-        )
-    if order.status is OrderStatus.REJECTED and new_fills:
-        raise InvalidValue(f"order {order.intent_id} cannot be rejected and filled")
-
-
-def check_filled_quantity(intent: OrderIntent, filled: Decimal) -> None:
-    if filled > intent.quantity:
-        raise InvalidValue(f"order {intent.intent_id} asked for {intent.quantity}, fills add up to {filled}")
-
-
-def check_balances(account: str, balances: Mapping[str, Decimal]) -> None:
-    for asset, amount in balances.items():
-        if amount < 0:
-            raise InvalidValue(
-                f"account {account}: the balance would fall to {amount} {asset}; nothing was booked"
-            )
-
-
 def check_equity(account: str, equity: Decimal) -> None:
     if not equity.is_finite():
         raise InvalidValue(f"account {account}: equity is {equity}, which is no number")
+
+
+def check_adjustment(adjustment: Adjustment) -> None:
+    """Raise InvalidValue for an amount that is no number, and one that nobody could find again."""
+    if not (adjustment.amount.is_finite() and adjustment.amount):
+        raise InvalidValue(f"adjustment {adjustment.reference}: {adjustment.amount} is no amount to book")
+    for name in ("reference", "asset", "cause"):
+        if not getattr(adjustment, name).strip():
+            raise InvalidValue(f"an adjustment of account {adjustment.account} has no {name}")
+
+
+def check_lease(holder: str, seconds: float) -> None:
+    if not (holder and 0 < seconds < math.inf):
+        raise InvalidValue(f"a lease of {seconds} seconds for {holder or 'nobody'} cannot be held")
 
 
 def check_resume(resume: Resume) -> None:
@@ -142,10 +133,32 @@ def unknown_account_error(account: str) -> NotStored:
     return NotStored(f"no account {account}: its first decision opens it")
 
 
-def not_paused_error(account: str) -> NotStored:
+def not_paused_error(account: str, kinds: Collection[HaltKind] | None = None) -> NotStored:
+    named = f" by {' or '.join(sorted(kinds))}" if kinds else ""
     return NotStored(
-        f"account {account} is not paused: `marketloom status` lists what holds it, and only a pause after a "
-        "drawdown waits for a person"
+        f"account {account} is not paused{named}: `marketloom status` lists what holds it, and not every halt waits "
+        "for a person"
+    )
+
+
+def unknown_intent_error(intent_id: str) -> NotStored:
+    return NotStored(f"no intent {intent_id}: record the decision with its intent first")
+
+
+def lease_lost_error(lease: Lease) -> LeaseLost:
+    return LeaseLost(
+        f"{lease.holder} sends for account {lease.account} no more: its lease, number {lease.fence}, is not the newest"
+    )
+
+
+def other_account_error(intent_id: str, account: str) -> InvalidValue:
+    return InvalidValue(f"order {intent_id} is not one of account {account}: it cannot cancel it")
+
+
+def second_exit_error(intent: OrderIntent) -> InvalidValue:
+    return InvalidValue(
+        f"intent {intent.intent_id}: an exit of {intent.pair} is under way on account {intent.account}; there is "
+        "never a second one"
     )
 
 

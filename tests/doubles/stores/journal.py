@@ -1,237 +1,262 @@
-"""Decisions, orders and money in memory."""
+"""Decisions and orders in memory."""
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.errors import InvalidValue, NotStored
-from trading.market import Pair
-from trading.orders import Fill, Order, OrderIntent
-from trading.portfolio import Position, after_fill, cash_flows
-from trading.risk import Halt, Resume
-from trading.stores.journal_rules import (
+from tests.doubles.stores.books import MemoryBooks, State, add_halts, require_account, sums
+from trading.errors import InvalidValue
+from trading.orders import (
+    AT_VENUE,
     FINAL,
+    Fill,
+    Order,
+    OrderChange,
+    OrderIntent,
+    OrderKind,
+    OrderStatus,
+    WorkingOrder,
+)
+from trading.portfolio import after_fill, cash_flows, excess
+from trading.ports import Lease
+from trading.stores.journal_rules import (
     MIN_PREFIX,
-    check_balances,
     check_decision,
-    check_equity,
-    check_filled_quantity,
     check_fills,
-    check_opening,
     check_opinions,
-    check_resume,
-    check_transition,
     decided_at,
     json_text,
-    not_paused_error,
+    lease_lost_error,
     only_match,
-    parse_snapshot,
-    snapshot_json,
-    unknown_account_error,
-    utc_day,
+    other_account_error,
+    second_exit_error,
+    unknown_intent_error,
+)
+from trading.stores.order_rules import (
+    amended,
+    begun,
+    check_order,
+    check_reduction,
+    followed,
+    is_change,
+    lowered_assets,
+    reason_not_to_send,
+    sent,
+    surprise_halt,
+    surprises,
+    to_cancel,
 )
 
-Entry = tuple[datetime, str, Decimal]  # entered at, asset, amount
 
-
-class MemoryJournal:
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._ledger: dict[str, list[Entry]] = {}
-        self._decisions: dict[str, str] = {}  # id -> receipt as JSON, in the order of recording
-        self._intents: dict[str, OrderIntent] = {}  # by intent id
-        self._orders: dict[str, Order] = {}
-        self._fills: dict[str, Fill] = {}
-        self._positions: dict[tuple[str, Pair], Position] = {}
-        self._opened: dict[str, datetime] = {}
-        self._snapshots: dict[tuple[str, datetime], str] = {}
-        self._peaks: dict[str, Decimal] = {}
-        self._halts: dict[str, list[Halt]] = {}
-
-    def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
-        check_opening(account, balances)
-        with self._lock:
-            self._opened.setdefault(account, at)
-            self._ledger.setdefault(account, [(at, asset, amount) for asset, amount in balances.items()])
-
-    def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
-        if account not in self._ledger:
-            raise unknown_account_error(account)
-        return _sums([entry for entry in self._ledger[account] if until is None or entry[0] <= until])
-
-    def record_decision(self, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
+class MemoryJournal(MemoryBooks):
+    def record_decision(
+        self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
+    ) -> bool:
         check_decision(receipt, intent)
         check_opinions(receipt)
-        decided_at(receipt)
+        at, decision_id = decided_at(receipt), receipt["decision_id"]
         text = json_text(dict(receipt))
-        with self._lock:
-            if receipt["decision_id"] in self._decisions:
+        with self._transaction() as state:
+            if decision_id in state.decisions:
                 return False
-            if intent is not None and intent.intent_id in self._intents:
-                raise InvalidValue(f"intent {intent.intent_id} belongs to another decision")
+            state.decisions[decision_id] = text
+            for intent_id in cancels:
+                if _intent(state, intent_id).account != receipt["account"]:
+                    raise other_account_error(intent_id, receipt["account"])
+                self.request_cancel(intent_id, f"cancelled by decision {decision_id}", at)
             if intent is not None:
-                self._intents[intent.intent_id] = intent
-            self._decisions[receipt["decision_id"]] = text
+                _insert(state, intent, begun(intent), f"decision {decision_id}")
+                state.asked[decision_id] = intent.intent_id
         return True
 
     def decision(self, decision_id: str) -> dict[str, Any]:
-        exact = [decision_id] if decision_id in self._decisions else []
+        decisions = self._state.decisions
+        exact = [decision_id] if decision_id in decisions else []
         found = exact or [
-            each
-            for each in self._decisions
-            if len(decision_id) >= MIN_PREFIX and each.startswith(decision_id)
+            each for each in decisions if len(decision_id) >= MIN_PREFIX and each.startswith(decision_id)
         ]
-        return _receipt(self._decisions[only_match(decision_id, found)])
+        return _receipt(decisions[only_match(decision_id, found)])
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
-        receipts = [_receipt(text) for text in reversed(self._decisions.values())]
+        receipts = [_receipt(text) for text in reversed(self._state.decisions.values())]
         own = [receipt for receipt in receipts if receipt["account"] == account]
         return sorted(own, key=decided_at, reverse=True)[:limit]
 
     def intent(self, decision_id: str) -> OrderIntent | None:
-        return next((each for each in self._intents.values() if each.decision_id == decision_id), None)
-
-    def unsettled(self, account: str) -> list[OrderIntent]:
-        return sorted(
-            (
-                each
-                for each in self._intents.values()
-                if each.account == account and not self._is_settled(each)
-            ),
-            key=lambda intent: intent.created_at,
-        )
+        intent_id = self._state.asked.get(decision_id)
+        return None if intent_id is None else self._state.intents[intent_id]
 
     def intents_since(self, account: str, since: datetime) -> int:
-        return sum(each.account == account and each.created_at > since for each in self._intents.values())
+        return sum(
+            each.account == account and each.created_at > since and each.kind is not OrderKind.STOP
+            for each in self._state.intents.values()
+        )
 
-    def _is_settled(self, intent: OrderIntent) -> bool:
-        order = self._orders.get(intent.intent_id)
-        return order is not None and order.status in FINAL
+    def add_order(self, intent: OrderIntent, order: Order, cause: str) -> bool:
+        check_order(intent, order)
+        with self._transaction() as state:
+            if intent.intent_id in state.intents:
+                return False
+            if intent.decision_id and intent.decision_id not in state.decisions:
+                raise InvalidValue(f"intent {intent.intent_id}: no decision {intent.decision_id} is stored")
+            _insert(state, intent, replace(order, filled=Decimal(0)), cause)
+        return True
 
-    def record_order(self, order: Order, fills: Sequence[Fill]) -> None:
-        with self._lock:
-            intent = self._find_intent(order.intent_id)
-            check_fills(intent, fills)
-            new = self._new_fills(fills)
-            earlier = self._orders.get(order.intent_id)
-            check_transition(earlier, order, list(new.values()))
-            check_filled_quantity(intent, self._filled_quantity(intent, new))
-            entries = [
-                (fill.filled_at, asset, amount)
-                for fill in new.values()
-                for asset, amount in cash_flows(fill).items()
-            ]
-            check_balances(intent.account, _sums(self._ledger[intent.account] + entries))
-            self._ledger[intent.account] += entries
-            self._fills |= new
-            for fill in new.values():
-                self._update_position(fill, intent)
-            if earlier is None or earlier.status not in FINAL:
-                self._orders[order.intent_id] = order
-
-    def _find_intent(self, intent_id: str) -> OrderIntent:
-        if intent_id not in self._intents:
-            raise NotStored(f"no intent {intent_id}: record the decision with its intent first")
-        intent = self._intents[intent_id]
-        if intent.account not in self._ledger:
-            raise NotStored(f"no account {intent.account}: open it before its first order")
-        return intent
-
-    def _new_fills(self, fills: Sequence[Fill]) -> dict[str, Fill]:
-        new: dict[str, Fill] = {}
-        for fill in fills:
-            known = self._fills.get(fill.fill_id)
-            if known is None:
-                new.setdefault(fill.fill_id, fill)
-            elif known.intent_id != fill.intent_id:
-                raise InvalidValue(f"fill {fill.fill_id} belongs to another order than {fill.intent_id}")
-        return new
-
-    def _filled_quantity(self, intent: OrderIntent, new: Mapping[str, Fill]) -> Decimal:
-        fills = [*self._fills.values(), *new.values()]
-        return sum((fill.quantity for fill in fills if fill.intent_id == intent.intent_id), Decimal(0))
-
-    def _update_position(self, fill: Fill, intent: OrderIntent) -> None:
-        moved = after_fill(self._positions.pop((fill.account, fill.pair), None), fill, intent)
-        if moved is not None:
-            self._positions[fill.account, fill.pair] = moved
+    def working_orders(self, account: str) -> list[WorkingOrder]:
+        working = [
+            WorkingOrder(intent, self._state.orders[intent.intent_id])
+            for intent in self._state.intents.values()
+            if intent.account == account and self._state.orders[intent.intent_id].status not in FINAL
+        ]
+        return sorted(working, key=lambda each: each.intent.created_at)
 
     def order(self, intent_id: str) -> Order | None:
-        return self._orders.get(intent_id)
+        return self._state.orders.get(intent_id)
 
-    def fills(self, account: str) -> list[Fill]:
-        own = [fill for fill in self._fills.values() if fill.account == account]
-        return sorted(own, key=lambda fill: fill.filled_at)
+    def working_order(self, intent_id: str) -> WorkingOrder | None:
+        intent = self._state.intents.get(intent_id)
+        return None if intent is None else WorkingOrder(intent, self._state.orders[intent_id])
 
-    def position(self, account: str, pair: Pair) -> Position | None:
-        return self._positions.get((account, pair))
+    def order_changes(self, intent_id: str) -> list[OrderChange]:
+        return list(self._state.changes.get(intent_id, ()))
 
-    def positions(self, account: str) -> list[Position]:
-        own = [position for position in self._positions.values() if position.account == account]
-        return sorted(own, key=lambda position: str(position.pair))
+    def mark_sent(
+        self, intent_id: str, lease: Lease, at: datetime, sent_at: datetime, void_after: datetime
+    ) -> Order:
+        with self._transaction() as state:
+            intent, order = _intent(state, intent_id), state.orders.get(intent_id)
+            assert order is not None
+            require_account(state, intent.account)
+            _require_lease(state, lease, intent)
+            if order.status is not OrderStatus.INTENDED:
+                return order
+            if reason := reason_not_to_send(intent, order, state.halts.get(intent.account, ()), at):
+                return _store(state, to_cancel(order, reason, at), reason, at)
+            if intent.reduces:
+                position = state.positions.get((intent.account, intent.pair))
+                remaining = intent.quantity - order.filled
+                check_reduction(intent, remaining, position, _open_reducing(state, intent))
+            marked = sent(intent, order, at, sent_at, void_after)
+            return _store(state, marked, f"attempt {marked.attempt}", at)
 
-    def opened_at(self, account: str) -> datetime:
-        if account not in self._opened:
-            raise unknown_account_error(account)
-        return self._opened[account]
+    def record_order(self, order: Order, fills: Sequence[Fill], cause: str = "") -> Order:
+        with self._transaction() as state:
+            intent = _intent(state, order.intent_id)
+            require_account(state, intent.account)
+            check_fills(intent, fills)
+            surprising = _book(state, intent, _new_fills(state, fills))
+            filled = sum((fill.quantity for fill in _fills_of(state, intent)), Decimal(0))
+            if surprising:
+                since = min([order.updated_at, *(fill.filled_at for fill in fills)])
+                add_halts(state, intent.account, [surprise_halt(intent, surprising, since)])
+            words = "; ".join([cause or order.reason or order.status.value, *surprising])
+            now = state.orders[order.intent_id]
+            for step in followed(intent, now, order, filled):
+                now = _store(state, step, words, order.updated_at)
+            return now
 
-    def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:
-        self._snapshots[account, at] = snapshot_json(snapshot)
+    def request_cancel(self, intent_id: str, reason: str, at: datetime) -> Order:
+        with self._transaction() as state:
+            _intent(state, intent_id)
+            return _store(state, to_cancel(state.orders[intent_id], reason, at), reason, at)
 
-    def snapshots(self, account: str) -> list[dict[str, Any]]:
-        newest = {row["day"]: row for row in self.snapshots_since(account, datetime.min.replace(tzinfo=UTC))}
-        return list(newest.values())
-
-    def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
-        own = sorted((at, text) for (name, at), text in self._snapshots.items() if name == account)
-        return [parse_snapshot(utc_day(at), text) for at, text in own if at >= since]
-
-    def raise_peak(self, account: str, equity: Decimal) -> Decimal:
-        check_equity(account, equity)
-        with self._lock:
-            self._peaks[account] = max(equity, self._peaks.get(account, equity))
-            return self._peaks[account]
-
-    def peak(self, account: str) -> Decimal | None:
-        return self._peaks.get(account)
-
-    def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
-        with self._lock:
-            known = self._halts.setdefault(account, [])
-            for halt in halts:
-                if not any(_is_same(halt, each) for each in known):
-                    known.append(halt)
-
-    def halts(self, account: str) -> list[Halt]:
-        return sorted(self._halts.get(account, []), key=lambda halt: halt.since)
-
-    def resume(self, account: str, resume: Resume, equity: Decimal) -> Halt:
-        check_resume(resume)
-        check_equity(account, equity)
-        with self._lock:
-            known = self._halts.get(account, [])
-            for place, halt in enumerate(known):
-                if halt.needs_resume:
-                    known[place] = replace(halt, resume=resume)
-                    self._peaks[account] = equity
-                    return known[place]
-        raise not_paused_error(account)
+    def record_amend(self, intent_id: str, lease: Lease, trigger: Decimal, at: datetime) -> Order:
+        with self._transaction() as state:
+            intent = _intent(state, intent_id)
+            _require_lease(state, lease, intent)
+            moved = amended(intent, state.orders[intent_id], trigger, at)
+            return _store(state, moved, f"trigger moved to {trigger:f}", at)
 
 
-def _is_same(halt: Halt, known: Halt) -> bool:
-    """An account is paused once, whoever notices it."""
-    return (halt.kind, halt.since) == (known.kind, known.since) or (halt.needs_resume and known.needs_resume)
+def _intent(state: State, intent_id: str) -> OrderIntent:
+    if intent_id not in state.intents:
+        raise unknown_intent_error(intent_id)
+    return state.intents[intent_id]
 
 
-def _sums(entries: Sequence[Entry]) -> dict[str, Decimal]:
-    totals: dict[str, Decimal] = {}
-    for _, asset, amount in sorted(entries, key=lambda entry: entry[1]):
-        totals[asset] = totals.get(asset, Decimal(0)) + amount
-    return totals
+def _insert(state: State, intent: OrderIntent, order: Order, cause: str) -> None:
+    if intent.intent_id in state.intents:
+        raise InvalidValue(f"intent {intent.intent_id} belongs to another decision")
+    if intent.kind is OrderKind.EXIT and order.status not in FINAL and _has_live_exit(state, intent):
+        raise second_exit_error(intent)
+    state.intents[intent.intent_id] = intent
+    state.orders[intent.intent_id] = order
+    _note(state, order, cause, order.updated_at)
+
+
+def _has_live_exit(state: State, intent: OrderIntent) -> bool:
+    return any(
+        each.kind is OrderKind.EXIT and state.orders[each.intent_id].status not in FINAL
+        for each in _same_pair(state, intent)
+    )
+
+
+def _same_pair(state: State, intent: OrderIntent) -> list[OrderIntent]:
+    key = (intent.account, intent.pair)
+    return [each for each in state.intents.values() if (each.account, each.pair) == key]
+
+
+def _open_reducing(state: State, intent: OrderIntent) -> Decimal:
+    """What orders of the pair that close may still execute, this one apart."""
+    others = [each for each in _same_pair(state, intent) if each.reduces and each != intent]
+    working = [WorkingOrder(each, state.orders[each.intent_id]) for each in others]
+    return sum((each.remaining for each in working if each.order.status in AT_VENUE), Decimal(0))
+
+
+def _require_lease(state: State, lease: Lease, intent: OrderIntent) -> None:
+    newest = state.leases.get(intent.account)
+    if newest is None or newest[0] != lease:
+        raise lease_lost_error(lease)
+
+
+def _store(state: State, order: Order, cause: str, at: datetime) -> Order:
+    known = state.orders[order.intent_id]
+    state.orders[order.intent_id] = order
+    if is_change(known, order):
+        _note(state, order, cause, at)
+    return order
+
+
+def _note(state: State, order: Order, cause: str, at: datetime) -> None:
+    change = OrderChange(order.intent_id, order.status, order.attempt, cause, at)
+    state.changes[order.intent_id] = (*state.changes.get(order.intent_id, ()), change)
+
+
+def _new_fills(state: State, fills: Sequence[Fill]) -> list[Fill]:
+    new: dict[str, Fill] = {}
+    for fill in fills:
+        known = state.fills.get(fill.fill_id)
+        if known is None:
+            new.setdefault(fill.fill_id, fill)
+        elif known.intent_id != fill.intent_id:
+            raise InvalidValue(f"fill {fill.fill_id} belongs to another order than {fill.intent_id}")
+    return list(new.values())
+
+
+def _fills_of(state: State, intent: OrderIntent) -> list[Fill]:
+    return [fill for fill in state.fills.values() if fill.intent_id == intent.intent_id]
+
+
+def _book(state: State, intent: OrderIntent, new: Sequence[Fill]) -> list[str]:
+    """Book them, and say what is wrong with the account then."""
+    beyond = Decimal(0)
+    for fill in new:
+        key, earlier = (fill.account, fill.pair), _fills_of(state, intent)
+        flows = cash_flows(fill).items()
+        state.ledger[fill.account] += tuple((fill.filled_at, asset, amount) for asset, amount in flows)
+        position = state.positions.pop(key, None)
+        beyond += excess(position, fill, intent)
+        moved = after_fill(position, fill, intent, earlier)
+        if moved is not None:
+            state.positions[key] = moved
+        state.fills[fill.fill_id] = fill
+    if not new:
+        return []
+    filled = sum((fill.quantity for fill in _fills_of(state, intent)), Decimal(0))
+    return surprises(intent, filled, beyond, sums(state.ledger[intent.account]), lowered_assets(new))
 
 
 def _receipt(text: str) -> dict[str, Any]:

@@ -6,27 +6,18 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.portfolio import after_fill, cash_flows
-from trading.stores.journal_rules import (
-    check_balances,
-    check_filled_quantity,
-    check_fills,
-    check_transition,
-)
+from trading.stores.journal_rules import check_fills
 from trading.stores.postgres.connection import Connection, insert
-from trading.stores.postgres.rows import order_from, plain_row, position_from
+from trading.stores.postgres.rows import plain_row, position_from
 
 
 def book(connection: Connection, intent: OrderIntent, order: Order, fills: Sequence[Fill]) -> None:
     """Book order state, fills, ledger and position. The caller holds the account's lock; InvalidValue undoes it all."""
     check_fills(intent, fills)
-    earlier = connection.execute("SELECT * FROM orders WHERE intent_id = %s", (order.intent_id,)).fetchone()
     new = [fill for fill in fills if _insert_fill(connection, fill)]
-    check_transition(order_from(earlier) if earlier else None, order, new)
     for fill in new:
         _insert_ledger_entries(connection, fill)
         _update_position(connection, fill, intent)
-    check_filled_quantity(intent, _filled_quantity(connection, intent))
-    check_balances(intent.account, _balances(connection, intent.account))
     _upsert_order(connection, order)
 
 
