@@ -70,6 +70,9 @@ class Journal(Protocol):
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
         """List receipts, newest first."""
 
+    def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
+        """Return the newest receipt with that action; None without one."""
+
     def intent(self, decision_id: str) -> OrderIntent | None:
         """Return the decision's own intent (never one of the stops that followed), None when it asked for no order."""
 
@@ -141,8 +144,8 @@ class Journal(Protocol):
 
     # --- money and positions
 
-    def fills(self, account: str) -> list[Fill]:
-        """List all fills, oldest first."""
+    def fills(self, account: str, *, of_positions: bool = False) -> list[Fill]:
+        """List all fills, oldest first; `of_positions` leaves those of conversions out."""
 
     def position(self, account: str, pair: Pair) -> Position | None:
         """Return the open position, None without one."""

@@ -111,8 +111,12 @@ class MemoryBooks:
         own = [each for each in self._state.adjustments.values() if each.account == account]
         return sorted(own, key=lambda adjustment: adjustment.at)
 
-    def fills(self, account: str) -> list[Fill]:
-        own = [fill for fill in self._state.fills.values() if fill.account == account]
+    def fills(self, account: str, *, of_positions: bool = False) -> list[Fill]:
+        own = [
+            fill
+            for fill in self._state.fills.values()
+            if fill.account == account and not (of_positions and self._state.intents[fill.intent_id].converts)
+        ]
         return sorted(own, key=lambda fill: fill.filled_at)
 
     def position(self, account: str, pair: Pair) -> Position | None:

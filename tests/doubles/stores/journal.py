@@ -85,6 +85,10 @@ class MemoryJournal(MemoryBooks):
         own = [receipt for receipt in receipts if receipt["account"] == account]
         return sorted(own, key=decided_at, reverse=True)[:limit]
 
+    def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
+        found = self.decisions(account, limit=len(self._state.decisions))
+        return next((each for each in found if each["action"] == action), None)
+
     def intent(self, decision_id: str) -> OrderIntent | None:
         intent_id = self._state.asked.get(decision_id)
         return None if intent_id is None else self._state.intents[intent_id]
