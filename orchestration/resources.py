@@ -119,7 +119,7 @@ class Services:
     @property
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
-            return sandbox_venue(self.settings, self.home, self.journal)
+            return sandbox_venue(self.settings, self.home)
         return paper_venue(self.settings, self.journal, self.candle_source, self.instrument_file.read())
 
     @property

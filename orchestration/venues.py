@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.settings_schema import Settings
-from orchestration.sources import sandbox_time
 from trading.errors import NotAuthorised
 from trading.fills import Costs
 from trading.market import Instrument, Pair
@@ -24,17 +23,11 @@ def paper_venue(
     return PaperVenue(journal, source, instruments, costs)
 
 
-def sandbox_venue(settings: Settings, home: Path, journal: Journal) -> Venue:
-    """Build the client that trades on Kraken, with the sandbox's address and key."""
+def sandbox_venue(settings: Settings, home: Path) -> Venue:
+    """Build the venue that trades on Kraken, with the sandbox's address and key."""
     from trading.venues.kraken.venue import KrakenVenue
 
-    return KrakenVenue(
-        sandbox_client(settings, home),
-        journal,
-        settings.account,
-        entry_age=settings.risk.candle_age * settings.market.timeframe.duration,
-        market_now=sandbox_time(settings.sandbox.url, None),
-    )
+    return KrakenVenue(sandbox_client(settings, home), venue="sandbox")
 
 
 def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:

@@ -1,23 +1,33 @@
-"""What every venue promises, on paper and at an exchange, whatever journal it books in."""
+"""What every venue promises, on paper and at an exchange: single calls whose errors say what happened."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.contracts.trade import NOON, OPENING, intent, opened
-from tests.contracts.venues import LISTED, PaperWorld, SandboxWorld, World, asked, paid
-from tests.doubles.stores import MemoryJournal
-from tests.doubles.threads import at_once
+from tests.contracts.trade import NOON
+from tests.contracts.venues import (
+    LISTED,
+    NOTHING,
+    RICH,
+    SandboxWorld,
+    World,
+    adopted,
+    closing,
+    committed,
+    is_refused,
+    paid,
+    wanted,
+)
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, UNHURRIED, XRP
-from trading.errors import NotStored
+from trading.errors import NotStored, OutcomeUnknown, VenueRefused, VenueUnreachable
 from trading.market import Pair, PairStatus
-from trading.orders import OrderIntent, OrderStatus, Side
-from trading.ports import Journal
-from trading.stores.postgres import PostgresJournal
+from trading.orders import FINAL, OrderStatus, Side, WorkingOrder
+from trading.ports import VenueOrder
 
 NOT_THERE = Pair("NOT", "THERE")
 SMALLEST = Decimal("0.00000001")
@@ -25,14 +35,21 @@ FEE = Decimal("0.004")
 
 
 class VenueContract:
-    """Every venue keeps these promises on every journal; each test class only makes its world."""
-
-    @pytest.fixture
-    def journal(self) -> Journal:
-        return opened(MemoryJournal())
+    """Every venue keeps these promises; each test class only makes its worlds."""
 
     @pytest.fixture
     def world(self) -> World:
+        """An account with little money, whose orders the market fills whole."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def deep(self) -> World:
+        """A rich account in a market that fills `large` in several parts."""
+        raise NotImplementedError
+
+    @property
+    def large(self) -> Decimal:
+        """BTC that the market fills in parts, and all of it in the end."""
         raise NotImplementedError
 
     # --- a market order is filled
@@ -41,71 +58,22 @@ class VenueContract:
     def test_a_market_order_pays_the_price_of_the_fill_model_and_the_fee(
         self, world: World, side: Side
     ) -> None:
-        wanted, price = asked(world.journal, side=side), paid(world.last(BTC), side, LISTED[BTC])
-        order = world.venue().place(wanted)
-        assert (order.intent_id, order.status, order.reason) == (wanted.intent_id, OrderStatus.FILLED, "")
-        (fill,) = world.journal.fills("paper")
-        assert (fill.intent_id, fill.pair, fill.side) == (wanted.intent_id, BTC, side)
-        assert (fill.price, fill.quantity, fill.fee_asset) == (price, wanted.quantity, "USDT")
-        assert abs(fill.fee - price * wanted.quantity * FEE) <= Decimal("0.000005")  # as it is told
-        assert world.journal.balances("paper") == {
-            "USDT": OPENING["USDT"] - side.sign * price * wanted.quantity - fill.fee,
-            "BTC": OPENING["BTC"] + side.sign * wanted.quantity,
-        }
-
-    def test_the_order_is_in_the_journal_when_place_returns(self, world: World) -> None:
-        wanted = asked(world.journal)
-        assert world.venue().place(wanted) == world.journal.order(wanted.intent_id)
-        assert world.journal.unsettled("paper") == []
+        asked, price = wanted(side=side, stop_loss=None), paid(world.last(BTC), side, LISTED[BTC])
+        order = world.clerk.placed(asked).order
+        assert (order.status, order.reason, order.filled) == (OrderStatus.FILLED, "", asked.quantity)
+        (fill,) = world.clerk.fills.values()
+        assert (fill.intent_id, fill.account, fill.pair, fill.side) == (asked.intent_id, "paper", BTC, side)
+        assert (fill.price, fill.quantity, fill.fee_asset) == (price, asked.quantity, "USDT")
+        assert abs(fill.fee - price * asked.quantity * FEE) <= Decimal("0.000005")  # as it is told
 
     def test_what_was_bought_can_be_sold(self, world: World) -> None:
-        world.venue().place(asked(world.journal))
-        position = world.journal.position("paper", BTC)
-        assert position is not None
-        sold = world.venue().place(asked(world.journal, side=Side.SELL, reduces=True))
-        assert sold.status is OrderStatus.FILLED
-        assert world.journal.position("paper", BTC) is None
+        world.clerk.placed(wanted(stop_loss=None))
+        assert world.clerk.placed(closing()).order.status is OrderStatus.FILLED
 
     def test_the_most_that_money_can_pay_is_filled(self, world: World) -> None:
-        wanted = asked(world.journal, quantity=affordable(world, Decimal(1000) / (1 + FEE)))
-        assert world.venue().place(wanted).status is OrderStatus.FILLED
-        assert 0 <= world.journal.balances("paper")["USDT"] < 1
-
-    # --- once
-
-    def test_placing_twice_fills_once(self, world: World) -> None:
-        wanted = asked(world.journal)
-        first = world.venue().place(wanted)
-        world.move()
-        assert world.venue().place(wanted) == first
-        assert world.venue().settle("paper") == []
-        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
-
-    def test_an_intent_that_never_reached_the_venue_is_filled_exactly_once(self, world: World) -> None:
-        wanted = asked(world.journal)
-        settled = [world.venue().settle("paper") for _ in range(2)]
-        assert [[each.status for each in orders] for orders in settled] == [[OrderStatus.FILLED], []]
-        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
-
-    def test_threads_that_place_the_same_intent_place_one_order(self, world: World) -> None:
-        wanted = asked(world.journal)
-        answers = at_once(lambda venue: venue.place(wanted), [world.venue() for _ in range(3)])
-        assert [each.status for each in answers] == [OrderStatus.FILLED] * 3
-        assert world.orders(wanted) == len(world.journal.fills("paper")) == 1
-
-    def test_settling_places_what_waits_oldest_first_and_leaves_other_accounts_alone(
-        self, world: World
-    ) -> None:
-        waiting = [
-            asked(world.journal, created_at=NOON.replace(minute=number), quantity=quantity)
-            for number, quantity in enumerate((Decimal("0.01"), Decimal(9), Decimal("0.002")))
-        ]
-        assert world.venue().settle("someone") == []
-        assert world.journal.fills("paper") == []
-        settled = world.venue().settle("paper")
-        assert [each.intent_id for each in settled] == [each.intent_id for each in waiting]
-        assert [each.status.value for each in settled] == ["filled", "rejected", "filled"]
-        assert [world.orders(each) for each in waiting] == [1, 0, 1]
+        asked = wanted(quantity=affordable(world, Decimal(1000) / (1 + FEE)), stop_loss=None)
+        assert world.clerk.placed(asked).order.status is OrderStatus.FILLED
+        assert 0 <= world.clerk.balances(world.opening)["USDT"] < 1
 
     # --- what is not filled
 
@@ -123,51 +91,208 @@ class VenueContract:
             pytest.param({"pair": NOT_THERE}, id="not traded"),
         ],
     )
-    def test_an_order_that_cannot_be_filled_is_rejected_and_changes_nothing(
+    def test_an_order_that_cannot_be_filled_is_refused_and_changes_nothing(
         self, world: World, changes: dict[str, Any]
     ) -> None:
-        self.is_rejected(world, asked(world.journal, **changes))
+        asked = wanted(**{"stop_loss": None, **changes})
+        is_refused(world, asked)
+        assert world.orders(asked) == 0
+        assert world.venue().books(NOON).balances == world.opening
 
     def test_the_fee_counts_when_money_is_just_enough_for_the_price(self, world: World) -> None:
-        self.is_rejected(world, asked(world.journal, quantity=affordable(world, Decimal(1000))))
-
-    def is_rejected(self, world: World, wanted: OrderIntent) -> None:
-        order = world.venue().place(wanted)
-        assert order.status is OrderStatus.REJECTED
-        assert order.reason
-        assert world.journal.order(wanted.intent_id) == order
-        assert world.journal.balances("paper") == OPENING
-        assert world.journal.unsettled("paper") == []
-        assert world.orders(wanted) == 0
-
-    def test_a_rejected_order_stays_rejected_when_it_could_be_filled_later(self, world: World) -> None:
-        dear = asked(world.journal, quantity=affordable(world, Decimal(1500)))
-        first = world.venue().place(dear)
-        assert first.status is OrderStatus.REJECTED
-        sold = world.venue().place(asked(world.journal, side=Side.SELL, quantity=Decimal("0.04")))
-        assert sold.status is OrderStatus.FILLED
-        assert world.journal.balances("paper")["USDT"] > 2000
-        assert world.venue().place(dear) == first
-        assert world.venue().settle("paper") == []
-        assert world.orders(dear) == 0
+        is_refused(world, wanted(quantity=affordable(world, Decimal(1000)), stop_loss=None))
 
     @pytest.mark.parametrize("status", [each for each in PairStatus if each is not PairStatus.ONLINE])
     def test_a_pair_that_is_not_online_takes_no_market_order(self, world: World, status: PairStatus) -> None:
         world.restrict(BTC, status)
-        wanted = asked(world.journal)
-        assert world.venue().place(wanted).status in (OrderStatus.REJECTED, OrderStatus.PENDING)
-        assert world.orders(wanted) == 0
-        assert world.journal.balances("paper") == OPENING
-        xrp = world.venue().place(asked(world.journal, pair=XRP, quantity=Decimal(100)))
-        assert xrp.status is OrderStatus.FILLED
+        asked = wanted(stop_loss=None)
+        with pytest.raises((VenueRefused, VenueUnreachable, NotStored, OutcomeUnknown)):
+            world.clerk.sent(asked)
+        assert world.orders(asked) == 0
+        assert world.venue().books(NOON).balances == world.opening
+        xrp = world.clerk.placed(wanted(pair=XRP, quantity=Decimal(100), stop_loss=None))
+        assert xrp.order.status is OrderStatus.FILLED
 
-    def test_an_intent_that_the_journal_does_not_know_is_not_placed(self, world: World) -> None:
-        unheard = intent(intent_id="9b3ae1a4-8f55-4b3b-9d2f-3f2f8b7f3a51")
-        with pytest.raises(NotStored, match="record the decision"):
-            world.venue().place(unheard)
-        assert world.orders(unheard) == 0
+    # --- reports
 
-    # --- what is traded
+    def test_asking_again_tells_the_same(self, world: World) -> None:
+        order = world.clerk.placed(wanted(stop_loss=None))
+        first = dict(world.clerk.fills)
+        assert world.clerk.asked(order) == order
+        assert world.clerk.fills == first
+
+    def test_an_order_whose_id_is_not_known_is_found(self, world: World) -> None:
+        order = world.clerk.placed(wanted(stop_loss=None))
+        nameless = committed(order.intent, sent_at=order.order.sent_at, void_after=order.order.void_after)
+        assert world.venue().reports([nameless], world.clerk.until()) == world.venue().reports(
+            [order], world.clerk.until()
+        )
+
+    def test_a_resting_order_whose_id_is_not_known_is_found(self, world: World) -> None:
+        world.clerk.placed(wanted(stop_loss=None))
+        stop = world.clerk.sent(closing(trigger=below(world)))
+        nameless = committed(stop.intent, sent_at=stop.order.sent_at, void_after=stop.order.void_after)
+        (report,) = world.venue().reports([nameless], world.clerk.until()).values()
+        assert (report.venue_order_id, report.status) == (
+            stop.order.venue_order_id,
+            OrderStatus.ACKNOWLEDGED,
+        )
+
+    def test_an_order_that_the_venue_never_got_is_missing_and_the_others_are_told(self, world: World) -> None:
+        order, venue = world.clerk.placed(wanted(stop_loss=None)), world.venue()
+        never = committed(wanted(), sent_at=venue.now(), void_after=venue.void_after())
+        told = venue.reports([never, order], world.clerk.until())
+        assert set(told) == {order.intent.intent_id}
+
+    def test_no_order_asked_for_no_order_told(self, world: World) -> None:
+        assert world.venue().reports([], world.clerk.until()) == {}
+
+    # --- partly filled
+
+    def test_an_order_in_parts_is_told_fill_by_fill(self, deep: World) -> None:
+        order = final(deep, deep.clerk.placed(wanted(quantity=self.large, stop_loss=None)))
+        assert order.order.status is OrderStatus.FILLED
+        assert len(deep.clerk.fills) > 1
+        assert sum(fill.quantity for fill in deep.clerk.fills.values()) == order.order.filled == self.large
+
+    def test_stops_cover_what_an_entry_in_parts_has_bought(self, deep: World) -> None:
+        entry = deep.clerk.placed(wanted(quantity=self.large, stop_loss=Decimal(20_000)))
+        stops = deep.venue().stops_of(entry)
+        assert sum(each.quantity for each in stops) == entry.order.filled > 0
+        assert {each.parent_id for each in stops} == {entry.order.venue_order_id}
+
+    # --- the stop with the entry
+
+    def test_an_entry_takes_its_stop_with_it(self, world: World) -> None:
+        level = below(world)
+        entry = world.clerk.placed(wanted(stop_loss=level))
+        (stop,) = world.venue().stops_of(entry)
+        assert (stop.pair, stop.side, stop.trigger) == (BTC, Side.SELL, level)
+        assert (stop.quantity, stop.filled) == (entry.intent.quantity, NOTHING)
+        (order,) = world.clerk.stops(entry)
+        assert order.order.status is OrderStatus.ACKNOWLEDGED
+        assert [each.venue_order_id for each in world.venue().books(NOON).open_orders] == [
+            stop.venue_order_id
+        ]
+
+    def test_an_entry_without_a_stop_has_none(self, world: World) -> None:
+        entry = world.clerk.placed(wanted(stop_loss=None))
+        assert world.venue().stops_of(entry) == []
+
+    def test_a_stop_triggers_at_its_price_and_not_before(self, world: World) -> None:
+        level = below(world)
+        entry = world.clerk.placed(wanted(stop_loss=level))
+        (stop,) = world.clerk.stops(entry)
+        world.reach(BTC, level + LISTED[BTC].price_increment)
+        assert world.clerk.asked(stop).order.status is OrderStatus.ACKNOWLEDGED
+        world.reach(BTC, level)
+        done = world.clerk.asked(stop)
+        assert (done.order.status, done.order.filled) == (OrderStatus.FILLED, entry.intent.quantity)
+        assert world.clerk.balances(world.opening)["BTC"] == world.opening["BTC"]
+
+    def test_a_stop_that_has_been_filled_is_still_told_as_the_entrys(self, world: World) -> None:
+        level = below(world)
+        entry = world.clerk.placed(wanted(stop_loss=level))
+        (before,) = world.venue().stops_of(entry)
+        world.reach(BTC, level)
+        (after,) = world.venue().stops_of(entry)
+        assert (after.venue_order_id, after.filled) == (before.venue_order_id, before.quantity)
+        assert world.clerk.asked(adopted(entry, after)).order.status is OrderStatus.FILLED
+
+    # --- a stop of its own, amends, cancels
+
+    def test_a_stop_of_its_own_rests_and_triggers(self, world: World) -> None:
+        stop = self.resting(world)
+        world.reach(BTC, stop.order.trigger or Decimal(0))
+        assert world.clerk.asked(stop).order.status is OrderStatus.FILLED
+
+    def test_an_amended_stop_triggers_at_its_new_price(self, world: World) -> None:
+        stop = self.resting(world)
+        old = stop.order.trigger
+        assert old is not None
+        lower = old - 500
+        world.venue().amend(stop, lower)
+        stop = world.clerk.asked(replace(stop, order=replace(stop.order, trigger=lower)))
+        assert stop.order.trigger == lower
+        world.reach(BTC, old)
+        assert world.clerk.asked(stop).order.status is OrderStatus.ACKNOWLEDGED
+        world.reach(BTC, lower)
+        assert world.clerk.asked(stop).order.status is OrderStatus.FILLED
+
+    def test_a_cancelled_stop_does_not_trigger(self, world: World) -> None:
+        stop = self.resting(world)
+        world.venue().cancel(stop)
+        gone = world.clerk.asked(stop)
+        assert (gone.order.status, gone.order.filled) == (OrderStatus.CANCELLED, NOTHING)
+        world.reach(BTC, stop.order.trigger or Decimal(0))
+        assert world.clerk.asked(stop).order.status is OrderStatus.CANCELLED
+        assert world.venue().books(NOON).open_orders == ()
+
+    def test_cancelling_twice_is_no_error(self, world: World) -> None:
+        stop = self.resting(world)
+        world.venue().cancel(stop)
+        world.venue().cancel(world.clerk.asked(stop))
+        assert world.clerk.asked(stop).order.status is OrderStatus.CANCELLED
+
+    def test_cancelling_what_was_filled_meanwhile_leaves_it_filled(self, world: World) -> None:
+        stop = self.resting(world)
+        world.reach(BTC, stop.order.trigger or Decimal(0))
+        world.venue().cancel(stop)
+        assert world.clerk.asked(stop).order.status is OrderStatus.FILLED
+
+    def test_a_stop_that_is_gone_cannot_be_amended(self, world: World) -> None:
+        stop = self.resting(world)
+        world.venue().cancel(stop)
+        with pytest.raises(VenueRefused):
+            world.venue().amend(stop, (stop.order.trigger or Decimal(0)) - 100)
+        filled = self.resting(world)
+        world.reach(BTC, filled.order.trigger or Decimal(0))
+        with pytest.raises(VenueRefused):
+            world.venue().amend(filled, (filled.order.trigger or Decimal(0)) - 100)
+
+    def resting(self, world: World) -> WorkingOrder:
+        """A stop over a position, as the venue has it."""
+        world.clerk.placed(wanted(stop_loss=None))
+        stop = world.clerk.placed(closing(trigger=below(world)))
+        assert (stop.order.status, stop.order.trigger) == (OrderStatus.ACKNOWLEDGED, stop.intent.trigger)
+        return stop
+
+    # --- books
+
+    def test_books_are_what_happened(self, world: World) -> None:
+        begins = world.venue().books(NOON).balances
+        assert begins == world.opening
+        entry = world.clerk.placed(wanted(stop_loss=below(world)))
+        sold = world.clerk.placed(wanted(side=Side.SELL, quantity=Decimal("0.004"), stop_loss=None))
+        books = world.venue().books(NOON)
+        assert rounded(books.balances) == rounded(world.clerk.balances(world.opening))
+        trades = [each for each in books.entries if each.kind == "trade"]
+        named = {(each.fill_id, each.venue_order_id) for each in trades}
+        known = {each.intent.intent_id: each.order.venue_order_id for each in (entry, sold)}
+        assert named == {(fill.fill_id, known[fill.intent_id]) for fill in world.clerk.fills.values()}
+        assert len({each.reference for each in books.entries}) == len(books.entries)
+        (open_order,) = books.open_orders
+        assert isinstance(open_order, VenueOrder)
+        assert (open_order.parent_id, open_order.quantity) == (
+            entry.order.venue_order_id,
+            entry.intent.quantity,
+        )
+
+    def test_books_since_a_time_tell_what_changed_after_it(self, world: World) -> None:
+        world.clerk.placed(wanted(stop_loss=None))
+        earlier = world.venue().books(NOON).entries
+        world.reach(BTC, world.last(BTC))
+        world.clerk.placed(closing())
+        every = world.venue().books(NOON).entries
+        since = next(each.at for each in every if each not in earlier)
+        later = world.venue().books(since).entries
+        assert {each.reference for each in every} - {each.reference for each in earlier} <= {
+            each.reference for each in later
+        }
+        assert all(each.at >= since for each in later)
+        assert [each.at for each in every] == sorted(each.at for each in every)
+
+    # --- what is traded, and when
 
     def test_an_instrument_is_known_or_an_error(self, world: World) -> None:
         for pair, listed in LISTED.items():
@@ -180,6 +305,12 @@ class VenueContract:
         assert world.venue().instrument(BTC).status is PairStatus.CANCEL_ONLY
         assert world.venue().instrument(XRP).status is PairStatus.ONLINE
 
+    def test_an_order_is_void_before_it_counts_as_never_taken(self, world: World) -> None:
+        venue = world.venue()
+        now, void_after = venue.now(), venue.void_after()
+        assert now <= void_after <= venue.never_taken_after(void_after)
+        assert now.tzinfo is not None
+
 
 def affordable(world: World, money: Decimal) -> Decimal:
     """As much BTC as this buys at the market, before fees."""
@@ -187,16 +318,24 @@ def affordable(world: World, money: Decimal) -> Decimal:
     return (money / price).quantize(SMALLEST, ROUND_FLOOR)
 
 
-class TestPaperVenueOnMemory(VenueContract):
-    @pytest.fixture
-    def world(self, journal: Journal) -> World:
-        return PaperWorld(journal)
+def below(world: World) -> Decimal:
+    """A level 2 % below the market, on the grid of prices."""
+    return (world.last(BTC) * Decimal("0.98")).quantize(LISTED[BTC].price_increment)
 
 
-class TestPaperVenueOnPostgres(TestPaperVenueOnMemory):
-    @pytest.fixture
-    def journal(self, dsn: str) -> Journal:
-        return opened(PostgresJournal(dsn))
+def final(world: World, working: WorkingOrder) -> WorkingOrder:
+    """Let the market trade on until the order is final."""
+    for _ in range(50):
+        if working.order.status in FINAL:
+            return working
+        world.reach(working.intent.pair, world.last(working.intent.pair))
+        working = world.clerk.asked(working)
+    raise AssertionError(working)
+
+
+def rounded(balances: Any) -> dict[str, Decimal]:
+    """Without what is empty, to the digits that a venue tells."""
+    return {asset: each.quantize(SMALLEST) for asset, each in balances.items() if each}
 
 
 @pytest.fixture(scope="module")
@@ -205,17 +344,19 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-class TestKrakenVenueOnMemory(VenueContract):
+class TestKrakenVenue(VenueContract):
     """Against the sandbox, through Kraken's protocol."""
 
+    large = Decimal(2)  # more than two levels of the book
+
     @pytest.fixture
-    def world(self, exchange: Sandbox, journal: Journal, tmp_path: Path) -> Iterator[World]:
-        world = SandboxWorld(exchange, journal, tmp_path)
+    def world(self, exchange: Sandbox, tmp_path: Path) -> Iterator[World]:
+        world = SandboxWorld(exchange, tmp_path)
         yield world
         world.close()
 
-
-class TestKrakenVenueOnPostgres(TestKrakenVenueOnMemory):
     @pytest.fixture
-    def journal(self, dsn: str) -> Journal:
-        return opened(PostgresJournal(dsn))
+    def deep(self, exchange: Sandbox, tmp_path: Path) -> Iterator[World]:
+        world = SandboxWorld(exchange, tmp_path, RICH)
+        yield world
+        world.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
 
 from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
 from tests.contracts.venues import MANY, asked, kraken_venue
@@ -46,7 +47,6 @@ from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.ports import Journal
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
-from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
 from trading.venues.kraken.order_request import client_order_id
 from trading.venues.kraken.venue import KrakenVenue
 

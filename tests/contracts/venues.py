@@ -3,36 +3,88 @@
 import datetime as dt
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
-import polars as pl
-
-from tests.contracts.trade import HOUR, NOON, OPENING, intent, opened, receipt
-from tests.doubles.clock import Clock
-from tests.doubles.stores import MemoryJournal
+from tests.contracts.trade import OPENING, intent
 from tests.streaming.sandbox.running import Sandbox
-from tests.streaming.sandbox.simulated_exchange import BTC, COSTS, CROSS, INSTRUMENTS, XRP
-from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
-from trading.orders import OrderIntent, Side
-from trading.ports import Journal, Quote, Venue
+from tests.streaming.sandbox.simulated_exchange import BTC, CROSS, INSTRUMENTS, XRP
+from trading.errors import NotStored, VenueRefused
+from trading.market import Instrument, Pair, PairStatus
+from trading.orders import FINAL, Fill, Order, OrderIntent, OrderStatus, Side, WorkingOrder
+from trading.portfolio import cash_flows
+from trading.ports import Venue, VenueOrder
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.venue import KrakenVenue
-from trading.venues.paper import PaperVenue
 
 MANY = RateLimit(10_000, 1000)
 LISTED = {**INSTRUMENTS, BTC: replace(INSTRUMENTS[BTC], minimum_cost=Decimal(5))}
 PRICES = {BTC: 31921.8, XRP: 0.52555, CROSS: 0.00001646}
 CONCESSION = Decimal("0.0003")  # half a spread and slippage, as a share of the price
+NOTHING = Decimal(0)
+RICH = {"USDT": Decimal(10**8), "BTC": Decimal(10**4), "XRP": Decimal(10**8)}
+
+
+class Clerk:
+    """Sends orders, and books what the venue reports of them, as an executor does."""
+
+    def __init__(
+        self, venue: Callable[[], Venue], until: Callable[[], dt.datetime | None] = lambda: None
+    ) -> None:
+        """`until`: how far the market has come, for a venue without a clock of its own."""
+        self._venue = venue
+        self.until = until
+        self.fills: dict[str, Fill] = {}
+
+    def sent(self, wanted: OrderIntent) -> WorkingOrder:
+        """Send it, once. Raises what the venue raises."""
+        venue = self._venue()
+        void_after = venue.void_after()
+        working = committed(wanted, sent_at=venue.now(), void_after=void_after)
+        order_id = venue.submit(wanted, void_after)
+        order = replace(working.order, status=OrderStatus.ACKNOWLEDGED, venue_order_id=order_id)
+        return replace(working, order=order)
+
+    def placed(self, wanted: OrderIntent) -> WorkingOrder:
+        """Send it, and ask what has become of it."""
+        return self.asked(self.sent(wanted))
+
+    def asked(self, working: WorkingOrder) -> WorkingOrder:
+        """Ask again, and book; as it was where the venue does not show it."""
+        report = self._venue().reports([working], self.until()).get(working.intent.intent_id)
+        if report is None:
+            return working
+        self.fills |= {fill.fill_id: fill for fill in report.fills}
+        own = (fill.quantity for fill in self.fills.values() if fill.intent_id == working.intent.intent_id)
+        order = replace(
+            working.order, status=report.status, reason=report.reason, updated_at=report.at,
+            venue_order_id=report.venue_order_id, filled=sum(own, Decimal(0)),
+            trigger=report.trigger or working.order.trigger,
+        )  # fmt: skip
+        return replace(working, order=order)
+
+    def stops(self, entry: WorkingOrder) -> list[WorkingOrder]:
+        """Adopt the stops that the venue placed with the entry's fills, as they are now."""
+        return [self.asked(adopted(entry, each)) for each in self._venue().stops_of(entry)]
+
+    def balances(self, opening: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """What the opening balances have become, by the fills that were reported."""
+        balances = dict(opening)
+        for fill in self.fills.values():
+            for asset, change in cash_flows(fill).items():
+                balances[asset] = balances.get(asset, Decimal(0)) + change
+        return balances
 
 
 class World(Protocol):
-    """The account is called `paper` in the journal and begins with OPENING there and at the venue."""
+    """An account that nobody else uses; it begins with `opening` in the venue's own books."""
 
-    journal: Journal
+    opening: dict[str, Decimal]
+    clerk: Clerk
 
     def venue(self) -> Venue:
         """Another one each time, as after a restart."""
@@ -40,21 +92,62 @@ class World(Protocol):
     def last(self, pair: Pair) -> Decimal:
         """What a market order of now is reckoned from."""
 
-    def move(self) -> None:
-        """Time passes and the market has other prices."""
+    def reach(self, pair: Pair, price: Decimal) -> None:
+        """The market trades at this price."""
 
     def restrict(self, pair: Pair, status: PairStatus) -> None: ...
 
-    def orders(self, asked: OrderIntent) -> int:
+    def orders(self, wanted: OrderIntent) -> int:
         """How many orders of this intent the venue itself has in its books."""
 
 
-def asked(journal: Journal, **changes: Any) -> OrderIntent:
-    """A decision to buy 0.01 BTC, in the journal."""
+def wanted(**changes: Any) -> OrderIntent:
+    """A decision to buy 0.01 BTC, with a stop far away."""
     identity = str(uuid.uuid4())
-    wanted = intent(f"decision-{identity}", **{"intent_id": identity, **changes})
-    opened(journal).record_decision(receipt(wanted.decision_id), wanted)
-    return wanted
+    return intent(f"decision-{identity}", **{"intent_id": identity, **changes})
+
+
+def closing(**changes: Any) -> OrderIntent:
+    """A decision to sell 0.01 BTC of a position; with a trigger it is a stop."""
+    levels = {"stop_loss": None, "take_profit": None}
+    return wanted(**{"side": Side.SELL, "reduces": True, **levels, **changes})
+
+
+def committed(wanted: OrderIntent, **changes: Any) -> WorkingOrder:
+    """As it stands in a ledger when it is about to be sent."""
+    order = Order(
+        wanted.intent_id, OrderStatus.SENT, "", wanted.created_at, attempt=1, trigger=wanted.trigger
+    )
+    return WorkingOrder(wanted, replace(order, **changes))
+
+
+def adopted(entry: WorkingOrder, stop: VenueOrder) -> WorkingOrder:
+    """The stop as an order of ours."""
+    own = closing(
+        pair=stop.pair,
+        side=stop.side,
+        quantity=stop.quantity,
+        trigger=stop.trigger,
+        account=entry.intent.account,
+    )
+    order = Order(
+        own.intent_id,
+        OrderStatus.ACKNOWLEDGED,
+        "",
+        stop.at,
+        venue_order_id=stop.venue_order_id,
+        trigger=stop.trigger,
+    )
+    return WorkingOrder(own, order)
+
+
+def is_refused(world: World, wanted: OrderIntent) -> None:
+    """The venue refuses it at once, or what becomes of it is that it was refused; it never has a fill."""
+    with suppress(VenueRefused, NotStored):
+        order = world.clerk.placed(wanted).order
+        assert (order.status in FINAL, bool(order.reason), order.filled) == (True, True, NOTHING)
+        assert order.status is not OrderStatus.FILLED
+    assert world.clerk.fills == {}
 
 
 def paid(last: Decimal, side: Side, instrument: Instrument) -> Decimal:
@@ -65,79 +158,36 @@ def paid(last: Decimal, side: Side, instrument: Instrument) -> Decimal:
     return (worse / step).to_integral_value(rounding) * step
 
 
-class Quotes:
-    """A candle source that is asked for quotes alone; the test says when the next price is there."""
-
-    origin = "test"
-
-    def __init__(self, prices: Mapping[Pair, float] = PRICES) -> None:
-        self.prices: dict[Pair, float] = dict(prices)
-        self.there = True
-
-    def span(self, pair: Pair) -> tuple[dt.datetime, dt.datetime]:
-        return NOON, NOON + HOUR
-
-    def candles(self, pair: Pair, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
-        return CANDLE_SCHEMA.to_frame()
-
-    def quote_after(self, pair: Pair, time: dt.datetime) -> Quote | None:
-        return Quote(self.prices[pair], time + HOUR) if self.there else None
-
-
-class PaperWorld:
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.quotes = Quotes()
-        self.instruments = dict(LISTED)
-
-    def venue(self) -> Venue:
-        return PaperVenue(self.journal, self.quotes, self.instruments, dict.fromkeys(LISTED, COSTS))
-
-    def last(self, pair: Pair) -> Decimal:
-        return Decimal(str(self.quotes.prices[pair]))
-
-    def move(self) -> None:
-        self.quotes.prices = {pair: price * 1.1 for pair, price in self.quotes.prices.items()}
-
-    def restrict(self, pair: Pair, status: PairStatus) -> None:
-        self.instruments[pair] = replace(self.instruments[pair], status=status)
-
-    def orders(self, asked: OrderIntent) -> int:
-        """Its journal is all that it has."""
-        return len(
-            {each.fill_id for each in self.journal.fills("paper") if each.intent_id == asked.intent_id}
-        )
-
-
 class SandboxWorld:
     """Kraken's client on the sandbox, with an account of its own; close it in the end."""
 
-    def __init__(self, exchange: Sandbox, journal: Journal, folder: Path) -> None:
-        self.journal = journal
+    def __init__(self, exchange: Sandbox, folder: Path, opening: Mapping[str, Decimal] = OPENING) -> None:
+        self.opening = dict(opening)
         self.account = str(uuid.uuid4())
-        exchange.advance(60)  # to trades of the market itself: the last price may be that of an order of ours
-        self.exchange = exchange.open_account(self.account, OPENING)
+        exchange.advance(60)  # to trades of the market itself: the last price may be one that a test has set
+        self.exchange = exchange.open_account(self.account, opening)
         self.client = kraken_client(self.exchange, folder)
+        self.clerk = Clerk(self.venue)
         self._restricted: set[Pair] = set()
 
-    def venue(self) -> Venue:
-        passing = Clock()
-        return kraken_venue(self.client, self.journal, monotonic=passing, sleep=passing.sleep)
+    def venue(self) -> KrakenVenue:
+        return kraken_venue(self.client)
 
     def last(self, pair: Pair) -> Decimal:
         return self.exchange.last(pair)
 
-    def move(self) -> None:
-        self.exchange.advance(300)
+    def reach(self, pair: Pair, price: Decimal) -> None:
+        self.exchange.trade(pair, price)
 
     def restrict(self, pair: Pair, status: PairStatus) -> None:
         self.exchange.admin("status", {"pair": str(pair), "status": status.value})
         self._restricted.add(pair)
 
-    def orders(self, asked: OrderIntent) -> int:
+    def orders(self, wanted: OrderIntent) -> int:
         found = self.exchange.export()["orders"]
         return sum(
-            (each["account"], each["client_order_id"]) == (self.account, asked.intent_id) for each in found
+            (each["account"], each["client_order_id"]) == (self.account, wanted.client_order_id)
+            for each in found
         )
 
     def close(self) -> None:
@@ -146,12 +196,8 @@ class SandboxWorld:
         self.client.close()
 
 
-def kraken_venue(
-    client: KrakenClient, journal: Journal, account: str = "paper", **changes: Any
-) -> KrakenVenue:
-    """Entries may be of any age: decisions of tests are made long ago."""
-    terms = {"entry_age": dt.timedelta.max, "margin": dt.timedelta(seconds=5), **changes}
-    return KrakenVenue(client, journal, account, **terms)
+def kraken_venue(client: KrakenClient, **changes: Any) -> KrakenVenue:
+    return KrakenVenue(client, **{"margin": dt.timedelta(seconds=5), **changes})
 
 
 def kraken_client(exchange: Sandbox, folder: Path, total: float = 20.0) -> KrakenClient:
@@ -163,8 +209,8 @@ def kraken_client(exchange: Sandbox, folder: Path, total: float = 20.0) -> Krake
     )  # fmt: skip
 
 
-def books_agree(exchange: Sandbox, account: str, journal: Journal) -> None:
-    """The journal has the exchange's fills and balances of the account, to the last digit.
+def books_agree(exchange: Sandbox, account: str, clerk: Clerk, opening: Mapping[str, Decimal]) -> None:
+    """The clerk has the exchange's fills and balances of the account, to the last digit.
 
     For fees that have no more decimals than Kraken tells of them: what it books is not rounded.
     """
@@ -174,13 +220,8 @@ def books_agree(exchange: Sandbox, account: str, journal: Journal) -> None:
         for each in truth["fills"]
         if each["account"] == account
     }
-    ours = {each.fill_id: (each.price, each.quantity, each.fee) for each in journal.fills("paper")}
-    assert ours == theirs
+    assert {each.fill_id: (each.price, each.quantity, each.fee) for each in clerk.fills.values()} == theirs
     held = {
         each["asset"]: Decimal(each["amount"]) for each in truth["balances"] if each["account"] == account
     }
-    assert journal.balances("paper") == held
-
-
-def memory_journal() -> Journal:
-    return opened(MemoryJournal())
+    assert {asset: each for asset, each in clerk.balances(opening).items() if each} == held

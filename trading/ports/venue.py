@@ -18,7 +18,9 @@ class VenueReport:
     """
 
     venue_order_id: str
-    status: OrderStatus  # one of ACKNOWLEDGED, PARTLY_FILLED and the final ones
+    # ACKNOWLEDGED, PARTLY_FILLED or a final one; UNKNOWN where what the venue has under the order's id cannot be what
+    # was asked for, or where there are several of it: a person must look, and it does not count as never taken.
+    status: OrderStatus
     reason: str
     at: datetime  # of that state
     fills: tuple[Fill, ...]
@@ -84,7 +86,10 @@ class Venue(Protocol):
         """Return until when an order that is sent now may be taken."""
 
     def never_taken_after(self, void_after: datetime) -> datetime:
-        """Return from when on an order that the venue does not show was never taken."""
+        """Return from when on an order that the venue does not show was never taken.
+
+        Compare with a `now` that was read before the venue was asked: it may take an order between the two.
+        """
 
     def submit(self, intent: OrderIntent, void_after: datetime) -> str:
         """Send the order, once, and return the venue's id of it. An entry takes its stop with it, where it has one:
@@ -103,8 +108,9 @@ class Venue(Protocol):
     ) -> dict[str, VenueReport]:
         """Ask about all of them at once; by intent id. One that is missing is not there, as far as the venue shows.
 
-        An order whose venue id is not known is looked up by its client order id. `until`: a venue that has no clock of
-        its own says what had happened by then.
+        An order whose venue id is not known is looked up by its client order id; once its `void_after` has passed, in
+        every way that there is. Ask once more before an order goes out again, too. `until`: a venue that has no clock
+        of its own says what had happened by then.
         """
 
     def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:

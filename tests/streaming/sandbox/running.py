@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 from anyio.abc import TaskStatus
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from streaming.sandbox.market import Tick
 from streaming.sandbox.server import Running, SandboxServer
 from tests.streaming.sandbox.simulated_exchange import CONFIG, INSTRUMENTS, opening
 from trading.market import Instrument, Pair
+from trading.orders import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Sandbox:
     key: str
     secret: str
     running: Running
+    portal: BlockingPortal  # into that thread
 
     @property
     def websocket(self) -> str:
@@ -39,6 +43,14 @@ class Sandbox:
 
     def advance(self, seconds: float) -> None:
         self.admin("advance", {"seconds": seconds})
+
+    def trade(self, pair: Pair, price: Decimal) -> None:
+        """Let the market trade at this price: it is the last one until the next `advance`."""
+        exchange = self.running.exchange
+        tick = Tick(
+            pair, exchange.market_now() + timedelta(milliseconds=1), price, Decimal(1), Side.SELL, "market"
+        )
+        self.portal.call(exchange.apply, tick)
 
     def arm(self, kind: str, **details: Any) -> int:
         return int(self.admin("faults", {"kind": kind, **details})["id"])
@@ -73,7 +85,7 @@ def sandbox(
     with start_blocking_portal() as portal:
         ended, running = portal.start_task(serve, name="sandbox")
         try:
-            yield Sandbox(running.url, running.key.key, running.key.secret, running)
+            yield Sandbox(running.url, running.key.key, running.key.secret, running, portal)
         finally:
             portal.call(stop.set)
             ended.result(30)

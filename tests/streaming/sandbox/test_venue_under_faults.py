@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
+from trading.venues.kraken.order_records import NEVER_TAKEN
 
 from tests.contracts.trade import NOON, OPENING
 from tests.contracts.venues import asked, books_agree, kraken_client, kraken_venue, memory_journal
@@ -22,7 +23,6 @@ from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal
 from trading.venues.kraken import KrakenClient
 from trading.venues.kraken.account_responses import AddOrderResponse
-from trading.venues.kraken.order_records import NEVER_TAKEN
 from trading.venues.kraken.order_request import OrderRequest
 from trading.venues.kraken.venue import MIN_DEADLINE, KrakenVenue
 

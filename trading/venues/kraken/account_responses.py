@@ -34,6 +34,9 @@ class OrderDescription(msgspec.Struct, frozen=True):
     type: Literal["buy", "sell"]
     ordertype: str
     order: str = ""
+    price: str = (
+        ""  # the limit, or the trigger of types that have one; of some it is relative to the last price
+    )
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
@@ -46,6 +49,8 @@ class OrderInfo(msgspec.Struct, frozen=True):
     fee: Decimal
     price: Decimal  # average
     closetm: Decimal | None = None
+    refid: str | None = None  # the order whose fill placed this one
+    stopprice: Decimal | None = None
     cl_ord_id: str | None = None
     reason: str | None = None
     oflags: str = ""
@@ -75,6 +80,34 @@ class TradeInfo(msgspec.Struct, frozen=True):
 
 class TradesHistoryResponse(msgspec.Struct, frozen=True):
     trades: dict[str, TradeInfo]
+    count: int | None = None
+
+
+class OrderAmendInfo(msgspec.Struct, frozen=True):
+    """The terms of an order from some time on; the first ones are the original."""
+
+    amend_type: str  # original, user, restated
+    order_qty: Decimal
+    reason: str | None = None
+
+
+class OrderAmendsResponse(msgspec.Struct, frozen=True):
+    amends: list[OrderAmendInfo]
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """One change of a balance, by `amount` less `fee`."""
+
+    refid: str  # of a trade: the id of the fill
+    time: Decimal
+    type: str
+    asset: str
+    amount: Decimal
+    fee: Decimal
+
+
+class LedgersResponse(msgspec.Struct, frozen=True):
+    ledger: dict[str, LedgerEntry]
     count: int | None = None
 
 

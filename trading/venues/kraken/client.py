@@ -14,7 +14,10 @@ from trading.venues.kraken.account_responses import (
     CancelResponse,
     ClosedOrdersResponse,
     EditOrderResponse,
+    LedgersResponse,
     OpenOrdersResponse,
+    OrderAmendInfo,
+    OrderAmendsResponse,
     OrderInfo,
     TradeBalanceResponse,
     TradeInfo,
@@ -42,7 +45,7 @@ class KrakenClient(KrakenMarketClient):
         """Read balances by our asset names. What is staked or earns interest keeps its suffix, such as `BTC.F`."""
         balances: dict[str, Decimal] = {}
         for name, amount in self._calls.read_private("Balance", dict[str, Decimal]).items():
-            asset = self._asset(name)
+            asset = self.asset(name)
             balances[asset] = balances.get(asset, Decimal(0)) + amount
         return balances
 
@@ -88,6 +91,15 @@ class KrakenClient(KrakenMarketClient):
         return self._calls.read_private(
             "QueryTrades", dict[str, TradeInfo], {"txid": _ids(fill_ids, MAX_FILLS)}, HISTORY_COST
         )
+
+    def order_amends(self, order_id: str) -> list[OrderAmendInfo]:
+        """Read how an order's terms were changed, by its owner or by the engine, oldest first."""
+        return self._calls.read_private("OrderAmends", OrderAmendsResponse, {"order_id": order_id}).amends
+
+    def ledgers(self, start: int | None = None, offset: int = 0) -> LedgersResponse:
+        """Read at most 50 changes of balances after `start` (seconds), newest first, by their ids."""
+        fields = given_fields({"start": start, "ofs": offset or None})
+        return self._calls.read_private("Ledgers", LedgersResponse, fields, HISTORY_COST)
 
     def websockets_token(self) -> WebSocketsToken:
         """Request a token, to be used within 15 minutes."""
@@ -173,7 +185,8 @@ class KrakenClient(KrakenMarketClient):
     ) -> Response:
         return self._calls.change(method, kind, fields, self.listings().listing(pair).altname, cost)
 
-    def _asset(self, name: str) -> str:
+    def asset(self, name: str) -> str:
+        """Convert Kraken's name of an asset; what stands after a dot (staked, earning) stays."""
         base, dot, kind = name.partition(".")
         known = self.assets().get(base)
         return from_kraken_asset(known.altname if known else base) + dot + kind

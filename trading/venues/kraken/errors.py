@@ -17,6 +17,11 @@ from trading.errors import (
 
 MAX_TEXT = 500  # characters of the venue's strings that are repeated
 STALE_NONCE = "EAPI:Invalid nonce"
+UNKNOWN_ORDER = "EOrder:Unknown order"
+
+
+class UnknownOrder(VenueRefused):
+    """No order of that id is in force: it has ended, it has not come yet, or it never existed."""
 
 
 class ErrorClass(Enum):
@@ -88,7 +93,7 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
             "EOrder:Reduce only",
             "EOrder:Tick size check failed",
             "EOrder:Trading agreement required",
-            "EOrder:Unknown order",
+            UNKNOWN_ORDER,
             "EOrder:Unknown position",
             "EQuery:Invalid asset pair",
             "EQuery:Unknown asset",
@@ -113,6 +118,8 @@ def error_from(method: str, texts: Sequence[str], changes: bool) -> MarketloomEr
     message = f"Kraken {method}: {'; '.join(texts)[:MAX_TEXT]}" + (f" ({advice})" if advice else "")
     if changes and error_class in (ErrorClass.UNCERTAIN, ErrorClass.UNLISTED):
         return OutcomeUnknown(message)
+    if error_class is ErrorClass.REFUSED and texts[0].startswith(UNKNOWN_ORDER):
+        return UnknownOrder(message)
     return _RAISED[error_class](message)
 
 

@@ -32,6 +32,7 @@ class Listings:
 
     def __init__(self, listed: Mapping[str, AssetPair]) -> None:
         self._keys: dict[Pair, str] = {}
+        self._pairs: dict[str, Pair] = {}
         self._listed = listed
         for key, each in listed.items():
             pair = _pair_of(each)
@@ -43,6 +44,7 @@ class Listings:
                 )
                 continue
             self._keys[pair] = key
+            self._pairs.update(dict.fromkeys((key, each.altname, each.wsname), pair))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -61,6 +63,10 @@ class Listings:
         """Return every name that Kraken may use for it in a response."""
         each = self.listing(pair)
         return frozenset({self.key(pair), each.altname, each.wsname})
+
+    def named(self, name: str) -> Pair | None:
+        """Return the pair that a response calls so; None for one that is not listed any more."""
+        return self._pairs.get(name)
 
     def instrument(self, pair: Pair) -> Instrument:
         """Return its trading rules, with the fees of the first volume tier, the dearest.

@@ -18,7 +18,6 @@ Price = Decimal | str  # a str is relative to the last price
 Fields = dict[str, str]
 QUOTE_FEE = "fciq"  # the fee in quote currency, also for sales, where Kraken's default is the base currency
 BASE_FEE = "fcib"
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/kraken/client-order-id")
 
 
 class KrakenOrderType(StrEnum):
@@ -160,12 +159,6 @@ def check_client_order_id(client_order_id: str) -> str:
             f"{client_order_id!r} is no client order id: a UUID or at most 18 plain characters"
         )
     return client_order_id
-
-
-def client_order_id(intent_id: str) -> str:
-    """Return the intent's id itself where Kraken takes it as one, else a UUID that follows from it."""
-    usable = _is_uuid(intent_id) or SHORT_ID.fullmatch(intent_id)
-    return intent_id if usable else str(uuid.uuid5(_NAMESPACE, intent_id))
 
 
 def _is_uuid(text: str) -> bool:

@@ -1,72 +1,53 @@
-"""Kraken as a Venue: market orders that are placed once, whatever breaks on the way to Kraken and back.
+"""Kraken as a Venue: single calls, once each, whose errors say what happened.
 
-Before an order leaves, the journal says that it is sent and until when the engine may take it (its deadline). When
-the answer is lost, Kraken is asked until it shows the order, or until the deadline is so far gone that an order which
-is not there was never taken. An exit is then placed again, an entry only while its decision is young. Client order
-ids are unique at Kraken among open orders only, so nothing but this keeps a market order from being done twice.
+An order carries a deadline, after which the engine does not take it any more. So a lost answer is decided in the end:
+an order that Kraken does not show some time after its deadline was never taken. Client order ids are unique at Kraken
+among open orders only; they do not keep an order from being taken twice.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import count
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 
-from trading.errors import (
-    InvalidValue,
-    MarketloomError,
-    NotAuthorised,
-    NotStored,
-    OutcomeUnknown,
-    RateLimited,
-    VenueRefused,
-    VenueUnreachable,
-)
+from trading.errors import InvalidValue, OutcomeUnknown, VenueUnreachable
 from trading.market import Instrument, Pair
-from trading.orders import Order, OrderIntent, OrderStatus
-from trading.ports import Journal
-from trading.stores.journal_rules import FINAL
+from trading.orders import OrderIntent, OrderKind, WorkingOrder, round_price
+from trading.ports import VenueBooks, VenueOrder, VenueReport
+from trading.venues.kraken.account_books import AccountBooks
+from trading.venues.kraken.account_responses import OrderInfo
 from trading.venues.kraken.client import KrakenClient
-from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.order_lookup import OrderLookup
-from trading.venues.kraken.order_records import (
-    MAX_DEADLINE,
-    NEVER_TAKEN,
-    OrderRecord,
-    accepted_reason,
-    sent_reason,
-)
-from trading.venues.kraken.order_request import QUOTE_FEE, OrderRequest, client_order_id
+from trading.venues.kraken.decoding import to_datetime
+from trading.venues.kraken.errors import UnknownOrder
+from trading.venues.kraken.order_calls import OrderCalls
+from trading.venues.kraken.order_lookup import MAX_DEADLINE, OrderLookup, closed_orders
+from trading.venues.kraken.order_reports import OrderReports, venue_order
+from trading.venues.kraken.order_request import QUOTE_FEE, ConditionalClose, KrakenOrderType, OrderRequest
 from trading.venues.kraken.server_clock import ServerClock
 
-TEMPORARY = (VenueUnreachable, RateLimited)
 # Kraken refuses one that is less than 2 s ahead when the order arrives: its clock is known to a second, and another
 # one is for the way.
 MIN_DEADLINE = timedelta(seconds=4)
 
 
 class KrakenVenue:
-    """One account of the journal that trades with one key. One order of the account at a time, in all processes."""
+    """The account of one key. Safe to use from several threads."""
 
     def __init__(
         self,
         client: KrakenClient,
-        journal: Journal,
-        account: str,
         *,
-        entry_age: timedelta,
-        market_now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        venue: str = "kraken",
+        orders: OrderCalls | None = None,
         deadline: timedelta = timedelta(seconds=8),
         margin: timedelta = timedelta(seconds=60),
-        patience: timedelta = timedelta(seconds=5),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """`entry_age`: an entry that was decided longer ago, by `market_now`, is not placed any more.
+        """`orders` is the way on which orders are sent, amended and cancelled; without it that is the client, REST.
 
         `deadline` (4 to 60 s): how late the engine may take an order. `margin`: how long after it an order that was
-        taken may be missing from Kraken's lists. `patience`: how long to wait for a market order's fills, and after
-        its deadline for one whose answer was lost.
+        taken may be missing from Kraken's lists.
         """
         if not MIN_DEADLINE <= deadline <= MAX_DEADLINE:
             raise InvalidValue(
@@ -74,171 +55,115 @@ class KrakenVenue:
                 f"seconds, so {MIN_DEADLINE.total_seconds():g} to 60 s can be kept"
             )
         self._client = client
-        self._journal = journal
-        self._account = account
-        self._entry_age = entry_age
-        self._market_now = market_now
+        self._orders: OrderCalls = client if orders is None else orders
+        self._name = f"{venue}-{client.fingerprint[:8]}"
         self._deadline = deadline
         self._margin = margin
-        self._patience = patience
-        self._now = now
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._lookup = OrderLookup(client)
-        self._order_lock = LockedFile(client.folder / "orders")
+        self._clock = ServerClock(client.server_time, monotonic, wall)
+        self._lookup = OrderLookup(client, self._clock.earliest)
+        self._reports = OrderReports(client)
+        self._books = AccountBooks(client)
+
+    @property
+    def name(self) -> str:
+        return self._name
 
     def instrument(self, pair: Pair) -> Instrument:
-        return self._client.listings().instrument(pair)
+        return self._client.instrument(pair)
 
-    def place(self, intent: OrderIntent) -> Order:
-        """Place the order, or go on with one that an earlier attempt left unfinished.
+    def now(self) -> datetime:
+        return self._clock.earliest()
 
-        May last as long as deadline and patience together. NotAuthorised when the key may not trade. PENDING: the
-        venue does not have it, `settle` tries again. UNKNOWN: it may have it, `settle` asks again.
-        """
-        if intent.account != self._account:
-            raise InvalidValue(
-                f"this key trades account {self._account}: intent {intent.intent_id} is another's"
-            )
-        with self._order_lock.locked():
-            known = self._journal.order(intent.intent_id)
-            if known is not None and known.status in FINAL:
-                return known
-            return self._continue(intent, known)
+    def void_after(self) -> datetime:
+        return self._clock.earliest() + self._deadline
 
-    def settle(self, account: str) -> list[Order]:
-        """Continue every unfinished order; one that fails does not stop the others, its error is raised last."""
-        orders, failures = [], []
-        for intent in self._journal.unsettled(account):
-            try:
-                orders.append(self.place(intent))
-            except MarketloomError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        return orders
+    def never_taken_after(self, void_after: datetime) -> datetime:
+        return void_after + self._margin
 
-    # --- one order ---------------------------------------------------------------------------------------------
+    # --- what changes something
 
-    def _continue(self, intent: OrderIntent, known: Order | None) -> Order:
-        """Follow the order where Kraken has it, find out where it may have it, and send it only where it has not."""
-        record = OrderRecord.of(known)
+    def submit(self, intent: OrderIntent, void_after: datetime) -> str:
         try:
-            self._client.listings().listing(intent.pair)
-            order_id = record.order_id
-            if order_id is None and record.undecided_until is None:
-                order_id = self._lookup.find(intent, record.void_after)
-            if order_id is None:
-                clock = ServerClock(self._client.server_time, self._monotonic)
-                too_old = self._age_refusal(intent)
-        except NotStored as error:
-            return self._record(intent, OrderStatus.REJECTED, str(error))
-        except TEMPORARY as error:
-            return self._postpone(intent, known, str(error))
-        if order_id is not None:
-            return self._follow(intent, order_id)
-        if record.undecided_until is not None:
-            return self._resolve(intent, record.undecided_until, clock)
-        if too_old:
-            return self._record(intent, OrderStatus.REJECTED, too_old)
-        return self._send(intent, record, clock)
-
-    def _age_refusal(self, intent: OrderIntent) -> str:
-        """Return the reason not to place an old entry; empty for a young one. Closing orders are placed at any age."""
-        age = timedelta(0) if intent.reduces else self._market_now() - intent.created_at
-        if age <= self._entry_age:
-            return ""
-        return f"not placed: the entry was decided {age} ago, {self._entry_age} is allowed; Kraken does not have it"
-
-    def _postpone(self, intent: OrderIntent, known: Order | None, reason: str) -> Order:
-        """Kraken could not be asked: what was known stays known."""
-        record = OrderRecord.of(known)
-        if known is not None and record.order_id:
-            return known
-        if deadline := record.undecided_until:
-            return self._record(intent, OrderStatus.UNKNOWN, sent_reason(reason, deadline))
-        return self._record(intent, OrderStatus.PENDING, record.unsent_reason(reason))
-
-    def _send(self, intent: OrderIntent, record: OrderRecord, clock: ServerClock) -> Order:
-        """Record that the order is sent and until when it may be taken; only then send it, once."""
-        deadline = clock.earliest() + self._deadline
-        self._record(intent, OrderStatus.PENDING, sent_reason("sent to Kraken", deadline))
-        try:
-            order_id = self._submit(intent, deadline)
-        except VenueRefused as error:
-            return self._record(intent, OrderStatus.REJECTED, str(error))
-        except TEMPORARY as error:
-            return self._record(intent, OrderStatus.PENDING, record.unsent_reason(str(error)))
-        except NotAuthorised as error:
-            self._record(intent, OrderStatus.PENDING, record.unsent_reason(str(error)))
+            order_ids = self._orders.add_order(self._request(intent, void_after)).txid
+        except (VenueUnreachable, OutcomeUnknown):
+            self._clock.forget()  # that it is wrong may be the reason
             raise
-        except OutcomeUnknown as error:
-            self._record(intent, OrderStatus.UNKNOWN, sent_reason(str(error), deadline))
-            return self._resolve(intent, deadline, clock)
-        return self._follow(intent, order_id)
-
-    def _submit(self, intent: OrderIntent, deadline: datetime) -> str:
-        """Send the market order and return Kraken's id of it."""
-        request = OrderRequest(
-            pair=intent.pair,
-            side=intent.side,
-            quantity=intent.quantity,
-            client_order_id=client_order_id(intent.intent_id),
-            deadline=deadline,
-            flags=(QUOTE_FEE,),
-        )
-        order_ids = self._client.add_order(request).txid
         if len(order_ids) != 1:
             raise OutcomeUnknown(f"Kraken AddOrder: answered with the ids {order_ids} for one order")
         return order_ids[0]
 
-    def _resolve(self, intent: OrderIntent, deadline: datetime, clock: ServerClock) -> Order:
-        """Look until the order is there, surely never will be, or patience ends.
-
-        The time is read before looking, not after: an order may be taken between the two.
-        """
-        end = deadline + min(self._patience, self._margin)
-        pauses = _pauses()
-        while True:
-            now = clock.earliest()
-            order = self._search(intent, deadline, now, thoroughly=now > end)
-            if order.status is not OrderStatus.UNKNOWN or now > end:
-                return order
-            left = (end - clock.earliest()).total_seconds()
-            self._sleep(max(min(next(pauses), left + 0.05), 0.05))
-
-    def _search(self, intent: OrderIntent, deadline: datetime, now: datetime, thoroughly: bool) -> Order:
+    def cancel(self, working: WorkingOrder) -> None:
+        order_id, client_order_id = _ids(working)
         try:
-            order_id = self._lookup.find(intent, deadline if thoroughly else None)
-        except TEMPORARY as error:
-            return self._record(intent, OrderStatus.UNKNOWN, sent_reason(str(error), deadline))
-        if order_id is not None:
-            return self._follow(intent, order_id)
-        if now > deadline + self._margin:
-            return self._record(intent, OrderStatus.PENDING, sent_reason(NEVER_TAKEN, deadline))
-        return self._record(intent, OrderStatus.UNKNOWN, sent_reason("Kraken does not show it yet", deadline))
+            self._orders.cancel_order(working.intent.pair, order_id, client_order_id, age=self._age(working))
+        except UnknownOrder:
+            return
 
-    def _follow(self, intent: OrderIntent, order_id: str) -> Order:
-        """Ask for the order until it is final or patience ends; what is filled is booked at once."""
-        end = self._monotonic() + self._patience.total_seconds()
-        order = self._record(intent, OrderStatus.ACCEPTED, accepted_reason(order_id, "accepted"))
-        for pause in _pauses():
-            try:
-                order, fills = self._lookup.report(intent, order_id)
-            except TEMPORARY as error:
-                return self._record(intent, OrderStatus.ACCEPTED, accepted_reason(order_id, str(error)))
-            self._journal.record_order(order, fills)
-            if order.status in FINAL or self._monotonic() + pause > end:
-                break
-            self._sleep(pause)
-        return order
+    def amend(self, working: WorkingOrder, trigger: Decimal) -> None:
+        pair, (order_id, client_order_id) = working.intent.pair, _ids(working)
+        price, age = self._price(pair, trigger), self._age(working)
+        self._orders.amend_order(pair, order_id, client_order_id, trigger=price, age=age)
 
-    def _record(self, intent: OrderIntent, status: OrderStatus, reason: str) -> Order:
-        order = Order(intent.intent_id, status, reason, self._now())
-        self._journal.record_order(order, [])
-        return order
+    def _request(self, intent: OrderIntent, void_after: datetime) -> OrderRequest:
+        stop = intent.kind is OrderKind.STOP
+        return OrderRequest(
+            pair=intent.pair,
+            side=intent.side,
+            quantity=intent.quantity,
+            order_type=KrakenOrderType.STOP_LOSS if stop else KrakenOrderType.MARKET,
+            price=self._price(intent.pair, intent.trigger) if intent.trigger is not None else None,
+            client_order_id=intent.client_order_id,
+            deadline=void_after,
+            flags=(QUOTE_FEE,),
+            close=self._close(intent),
+        )
+
+    def _close(self, intent: OrderIntent) -> ConditionalClose | None:
+        """Return the stop that goes with an entry: Kraken places one over each of its fills."""
+        if intent.kind is not OrderKind.ENTRY or intent.stop_loss is None:
+            return None
+        return ConditionalClose(KrakenOrderType.STOP_LOSS, self._price(intent.pair, intent.stop_loss))
+
+    def _price(self, pair: Pair, price: Decimal) -> Decimal:
+        return round_price(price, self._client.listings().instrument(pair).price_increment)
+
+    def _age(self, working: WorkingOrder) -> float:
+        """Return the seconds since it was sent, 0 where it was amended or nobody knows: young orders cost more."""
+        order = working.order
+        if order.sent_at is None or order.trigger not in (None, working.intent.trigger):
+            return 0.0
+        return max((self.now() - order.sent_at).total_seconds(), 0.0)
+
+    # --- what only looks
+
+    def reports(
+        self, working: Sequence[WorkingOrder], until: datetime | None = None
+    ) -> dict[str, VenueReport]:
+        found = self._lookup.find(working)
+        return self._reports.report(
+            (each, found[each.intent.intent_id]) for each in working if each.intent.intent_id in found
+        )
+
+    def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
+        """Look among open orders; closed ones only where those protect less than the entry has bought."""
+        parent, listings = entry.order.venue_order_id, self._client.listings()
+        found = {key: info for key, info in self._client.open_orders().items() if info.refid == parent}
+        if sum((info.vol for info in found.values()), Decimal(0)) < entry.order.filled:
+            found = self._closed_stops(parent) | found
+        return [venue_order(order_id, info, listings) for order_id, info in found.items()]
+
+    def _closed_stops(self, parent: str) -> dict[str, OrderInfo]:
+        placed = self._client.query_orders([parent]).get(parent)
+        if placed is None:
+            return {}
+        pages = closed_orders(self._client, to_datetime("QueryOrders", placed.opentm))
+        return {key: info for page in pages for key, info in page.items() if info.refid == parent}
+
+    def books(self, since: datetime) -> VenueBooks:
+        return self._books.read(since, self.now())
 
 
-def _pauses() -> Iterator[float]:
-    """Seconds; they grow, so that looking does not spend the rate budget."""
-    return (0.25 * 2 ** min(step, 4) for step in count())
+def _ids(working: WorkingOrder) -> tuple[str, str]:
+    """Return what names the order in a call: Kraken's id, or ours while Kraken's is not known; the other is empty."""
+    order_id = working.order.venue_order_id
+    return order_id, "" if order_id else working.intent.client_order_id
