@@ -67,7 +67,7 @@ def snapshot(
 def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Portfolio:
     """Rebuild the portfolio whose fills led to `balances`; what it opened with is what they did not bring.
 
-    Raises InvalidValue when no opening explains the balances, as when a fill is missing or there twice.
+    Raises InvalidValue for a fill that is there twice.
     """
     fills = list(fills)
     opening = dict(balances)

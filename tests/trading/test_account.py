@@ -16,7 +16,7 @@ from trading.account import (
     snapshot,
     with_results,
 )
-from trading.errors import InvalidValue, NotStored
+from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Side
 from trading.portfolio import Portfolio, equity
@@ -101,12 +101,6 @@ def test_the_opening_is_found_again_from_balances_and_fills(fills: list[Fill]) -
     found = portfolio_of(led_to, fills)
     assert found.opening == triangle.RICH
     assert found.balances == led_to
-
-
-def test_balances_that_no_opening_explains_are_an_error() -> None:
-    bought = triangle.fill(0, BTC, Side.BUY, "1", "100")
-    with pytest.raises(InvalidValue, match="opening balance of BTC is -1"):
-        portfolio_of({"USDT": Decimal(1000), "BTC": Decimal(0)}, [bought])
 
 
 TRADES = [

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.orders import Fill
-from trading.portfolio.exact import check_amount, exactly
+from trading.portfolio.exact import exactly
 from trading.portfolio.positions import cash_flows
 from trading.portfolio.trades import Holding, book_fill, check_fill, sort_fills
 from trading.portfolio.valuation import allocation, equity
@@ -45,11 +45,12 @@ class Portfolio:
     def of(cls, opening: Mapping[str, Decimal], fills: Iterable[Fill]) -> "Portfolio":
         """Fold the fills of one account, oldest first, over its opening balances.
 
-        Raises InvalidValue for an opening balance or a fill that cannot be, a fill that is there twice, and a
-        fill that the account could not have paid for: nothing is borrowed here.
+        Fills are facts: one that the account could not have paid for leaves a balance below zero. Raises InvalidValue
+        for an opening balance that is no number, a fill that cannot be, and a fill that is there twice.
         """
         for asset, amount in opening.items():
-            check_amount(f"opening balance of {asset}", amount)
+            if not amount.is_finite():
+                raise InvalidValue(f"opening balance of {asset} is {amount}: a number is wanted")
         portfolio = cls(dict(opening), dict(opening), {}, {}, {})
         for fill in _check_distinct(sort_fills(fills)):
             portfolio = portfolio.after(fill)
@@ -63,7 +64,7 @@ class Portfolio:
             realised = self.realised.get(fill.pair, Decimal(0)) + (trade.pnl if trade else Decimal(0))
             return Portfolio(
                 opening=self.opening,
-                balances=_pay(self.balances, fill),
+                balances=_add(self.balances, cash_flows(fill)),
                 holdings=others | ({fill.pair: holding} if holding else {}),
                 realised={**self.realised, fill.pair: realised},
                 fees=_add(self.fees, {fill.fee_asset: fill.fee}),
@@ -110,17 +111,6 @@ def _check_distinct(fills: Sequence[Fill]) -> Sequence[Fill]:
             raise InvalidValue(f"fill {fill.fill_id} is there twice: book each fill once")
         known.add(fill.fill_id)
     return fills
-
-
-def _pay(balances: Mapping[str, Decimal], fill: Fill) -> dict[str, Decimal]:
-    flows = cash_flows(fill)
-    for asset, change in flows.items():
-        balance = balances.get(asset, Decimal(0))
-        if balance + change < 0:
-            raise InvalidValue(
-                f"fill {fill.fill_id} needs {-change:f} {asset}, the account has {balance:f}: nothing is borrowed"
-            )
-    return _add(balances, flows)
 
 
 def _add(amounts: Mapping[str, Decimal], more: Mapping[str, Decimal]) -> dict[str, Decimal]:

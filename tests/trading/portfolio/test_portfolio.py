@@ -276,28 +276,11 @@ def test_the_order_of_fills_changes_no_balance_and_no_profit(orders: tuple[list[
     assert one.profit("USDT", triangle.TYPICAL).net == other.profit("USDT", triangle.TYPICAL).net
 
 
-@settings(deadline=None)
-@given(triangle.fills())
-def test_exactly_the_fills_that_would_take_a_balance_below_zero_are_refused(fills: list[Fill]) -> None:
-    portfolio = Portfolio.of({"USDT": Decimal(1000), "BTC": Decimal(1), "XRP": Decimal(100)}, [])
-    for each in fills:
-        left = {asset: portfolio.balances[asset] + change for asset, change in cash_flows(each).items()}
-        if min(left.values()) < 0:
-            with pytest.raises(InvalidValue, match=rf"fill {each.fill_id} needs .*, the account has"):
-                portfolio.after(each)
-        else:
-            portfolio = portfolio.after(each)
-            assert portfolio.balances.items() >= left.items()
-
-
-def test_a_fill_that_the_account_cannot_pay_is_refused_with_asset_and_amounts() -> None:
-    with pytest.raises(InvalidValue, match=r"fill fill-0 needs 1000\.5 USDT, the account has 1000: "):
-        Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1000", "0.5")])
-
-
-def test_a_fee_in_an_asset_that_the_account_lacks_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="needs 1 KFEE, the account has 0"):
-        Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1", "1", "KFEE")])
+def test_a_fill_that_the_account_could_not_pay_leaves_a_debt_and_equity_counts_it() -> None:
+    portfolio = Portfolio.of(OPENING, [triangle.fill(0, BTC_USDT, Side.BUY, "1", "1000.5", "0.5", "KFEE")])
+    assert portfolio.balances == {"USDT": Decimal("-0.5"), "BTC": Decimal("1.1"), "KFEE": Decimal("-0.5")}
+    prices = {BTC_USDT: Decimal(1000), Pair("KFEE", "USDT"): Decimal(2)}
+    assert portfolio.equity("USDT", prices) == Decimal("1098.5")
 
 
 def test_a_sale_counts_before_the_purchase_that_it_pays_for() -> None:
@@ -320,7 +303,7 @@ def test_fills_of_two_accounts_are_refused() -> None:
         Portfolio.of(OPENING, [mine, replace(other, account="someone")])
 
 
-@pytest.mark.parametrize("amount", ["-1", "NaN", "Infinity"])
+@pytest.mark.parametrize("amount", ["NaN", "Infinity"])
 def test_an_impossible_opening_balance_is_refused_by_name(amount: str) -> None:
     with pytest.raises(InvalidValue, match="opening balance of XRP is"):
         Portfolio.of({"XRP": Decimal(amount)}, [])
