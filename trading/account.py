@@ -11,7 +11,13 @@ from trading.orders import Fill
 from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
 from trading.portfolio.exact import exactly, trim_zeros
 
-PARTS = ("realised_pnl", "unrealised_pnl", "revaluation", "fees")  # of equity, since the account opened
+PARTS = (
+    "realised_pnl",
+    "unrealised_pnl",
+    "revaluation",
+    "transfers",
+    "fees",
+)  # of equity, since the account opened
 FIGURES = ("equity", "drawdown", *PARTS, "net_pnl")
 COUNTS = ("open_positions", "closed_trades", "winning_trades")
 
@@ -79,24 +85,31 @@ def portfolio_of(balances: Mapping[str, Decimal], fills: Iterable[Fill]) -> Port
 
 
 def with_results(
-    snapshot: Mapping[str, Any], fills: Iterable[Fill], prices: Mapping[Pair, Decimal], opened_with: Decimal
+    snapshot: Mapping[str, Any],
+    fills: Iterable[Fill],
+    prices: Mapping[Pair, Decimal],
+    opened_with: Decimal,
+    transfers: Decimal = Decimal(0),
 ) -> dict[str, Any]:
     """Add to a snapshot what the account's trading had gained by then, at that moment's `prices`.
 
-    Later fills are left out. Profits and fees are sums since the account opened, in the snapshot's quote, and so is
-    what the opening balances gained by themselves over `opened_with`, their value at the opening. Exactly:
-    equity = opened_with + revaluation + realised + unrealised - fees.
+    `fills` are those of positions; later ones are left out. Profits and fees are sums since the account opened, in the
+    snapshot's quote. `transfers` is what was paid in less what was taken out, each at its moment's prices. The
+    revaluation is what all that no position brought gained by itself over that and over `opened_with`, the opening
+    balances' value at the opening. Exactly:
+    equity = opened_with + transfers + revaluation + realised + unrealised - fees.
     """
     known = [fill for fill in fills if fill.filled_at <= snapshot["at"]]
     account = portfolio_of(snapshot["balances"], known)
     profit = account.profit(snapshot["quote"], prices)
     trades = closed_trades(known, prices)
     with exactly():
-        revaluation = equity(account.opening, snapshot["quote"], prices) - opened_with
+        revaluation = equity(account.opening, snapshot["quote"], prices) - opened_with - transfers
     return {
         **snapshot,
         "opened_with": opened_with,
         "revaluation": trim_zeros(revaluation),
+        "transfers": trim_zeros(transfers),
         "drawdown": drawdown(snapshot["equity"], snapshot["peak_equity"]),
         "realised_pnl": trim_zeros(profit.realised),
         "unrealised_pnl": trim_zeros(profit.unrealised),
@@ -121,14 +134,16 @@ class EquityChange:
     equity: Decimal
     realised: Decimal  # of what was closed, before fees
     unrealised: Decimal  # of what is open
-    revaluation: Decimal  # of the balances that the account opened with
+    revaluation: Decimal  # of the balances that no position brought
+    transfers: Decimal  # paid in, less what was taken out
     fees: Decimal  # below zero when fees were paid
 
     @property
     def unexplained(self) -> Decimal:
         """Return what the parts leave over: exactly 0 between snapshots as they were stored."""
         with exactly():
-            return self.equity - self.realised - self.unrealised - self.revaluation - self.fees
+            parts = (self.realised, self.unrealised, self.revaluation, self.transfers, self.fees)
+            return self.equity - sum(parts, Decimal(0))
 
 
 def equity_change(earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -> EquityChange | None:
@@ -137,12 +152,14 @@ def equity_change(earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -
     None when a snapshot was stored before its parts were.
     """
     opening = {"equity": later.get("opened_with")} | dict.fromkeys(PARTS, Decimal(0))
-    before = opening if earlier is None else earlier
-    if any(row.get(part) is None for row in (before, later) for part in ("equity", *PARTS)):
+    rows = [{"transfers": Decimal(0), **row} for row in (opening if earlier is None else earlier, later)]
+    if any(row.get(part) is None for row in rows for part in ("equity", *PARTS)):
         return None
+    before, after = rows
     with exactly():
-        realised, unrealised, revaluation, fees = (later[part] - before[part] for part in PARTS)
-        return EquityChange(later["equity"] - before["equity"], realised, unrealised, revaluation, -fees)
+        realised, unrealised, revaluation, transfers, fees = (after[part] - before[part] for part in PARTS)
+        moved = after["equity"] - before["equity"]
+        return EquityChange(moved, realised, unrealised, revaluation, transfers, -fees)
 
 
 def _opening(history: Sequence[Mapping[str, Any]], day: date, now: Decimal) -> Decimal:

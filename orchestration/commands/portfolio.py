@@ -111,11 +111,14 @@ def _parts_table(facts: Row) -> Table:
         "unrealised": "profit of what is open",
         "fees": "paid",
         "revaluation": "what the balances of the opening gained or lost by themselves",
+        "transfers": "paid in, less what was taken out",
         "equity": "all of it",
     }
     table = Table("part", f"{facts['quote']}", "what it is")
     table.columns[1].justify = "right"
     for name, meaning in meanings.items():
+        if name == "transfers" and not change[name]:
+            continue
         table.add_row(name, f"{change[name]:+.2f}", meaning, style="bold" if name == "equity" else None)
     return table
 
@@ -145,7 +148,9 @@ def _trades_table(rows: Sequence[Row]) -> Table:
 
 
 def _history_table(rows: Sequence[Row], quote: str) -> Table:
-    names = ("equity", "realised", "unrealised", "revaluation", "fees")
+    names = ["equity", "realised", "unrealised", "revaluation", "fees"]
+    if any((row["change"] or {}).get("transfers") for row in rows):
+        names.insert(4, "transfers")
     table = Table(
         "snapshot (UTC)", f"equity {quote}", *("change" if name == "equity" else name for name in names)
     )

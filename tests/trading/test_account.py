@@ -158,7 +158,10 @@ def test_every_change_of_equity_is_the_sum_of_its_named_parts_exactly(
         assert change is not None
         with exactly():
             assert change.equity == now["equity"] - before
-            assert change.equity == change.realised + change.unrealised + change.revaluation + change.fees
+            assert (
+                change.equity
+                == change.realised + change.unrealised + change.revaluation + change.transfers + change.fees
+            )
         assert change.unexplained == 0
 
 
@@ -176,6 +179,7 @@ def test_a_worked_example_of_why_equity_moved() -> None:
         realised=Decimal(0),
         unrealised=Decimal(20),
         revaluation=Decimal(20),
+        transfers=Decimal(0),
         fees=Decimal(-2),
     )
 
@@ -195,3 +199,24 @@ def test_the_drawdown_of_a_snapshot_is_below_its_peak() -> None:
 def test_the_shares_of_an_allocation_are_exact_before_they_are_doubles() -> None:
     now = snapshot([], NOON, {"USDT": Decimal(3), "XRP": Decimal(1)}, "USDT", {XRP: Decimal(1)}, None)
     assert now["allocation"] == {"USDT": 0.75, "XRP": 0.25}
+
+
+def test_money_that_is_paid_in_is_a_transfer_and_no_revaluation() -> None:
+    before = taken()
+    paid = {
+        **snapshot(
+            [], TAKEN, Portfolio.of({"USDT": Decimal(1300)}, TRADES[:2]).balances, "USDT", PRICES, None
+        )
+    }
+    after = with_results(paid, TRADES, PRICES, Decimal(1000), Decimal(300))
+    assert (after["transfers"], after["revaluation"]) == (300, before["revaluation"])
+    change = equity_change(before, after)
+    assert change is not None
+    assert (change.equity, change.transfers, change.unexplained) == (300, 300, 0)
+
+
+def test_a_snapshot_from_before_transfers_were_kept_had_none() -> None:
+    old = {name: each for name, each in taken().items() if name != "transfers"}
+    change = equity_change(old, taken())
+    assert change is not None
+    assert (change.transfers, change.unexplained) == (0, 0)

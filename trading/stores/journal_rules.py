@@ -19,7 +19,7 @@ OPINION_FIELDS = ("agent", "model", "action", "confidence", "reasoning", "eviden
 RECEIPT_FIELDS = ("decision_id", "account", "pair", "decided_at", "action", "confidence", "opinions")
 SNAPSHOT_AMOUNTS = (
     "equity", "opening_equity", "peak_equity", "opened_with", "drawdown",
-    "realised_pnl", "unrealised_pnl", "revaluation", "fees", "net_pnl",
+    "realised_pnl", "unrealised_pnl", "revaluation", "transfers", "fees", "net_pnl",
 )  # fmt: skip
 
 

@@ -402,7 +402,10 @@ def test_every_decision_leaves_a_snapshot_with_its_results(world: DecisionWorld)
     assert stored[-1]["equity"] == done.snapshot["equity"]
     change = equity_change(stored[0], stored[1])
     assert change is not None
-    assert change.equity == change.realised + change.unrealised + change.revaluation + change.fees
+    assert (
+        change.equity
+        == change.realised + change.unrealised + change.revaluation + change.transfers + change.fees
+    )
 
 
 @pytest.mark.parametrize("broken", ["save_snapshot", "fills", "opened_at"])

@@ -37,7 +37,10 @@ def printed(facts: dict[str, Any]) -> str:
 
 def test_the_parts_since_the_opening_add_up_to_the_change_of_equity(facts: dict[str, Any]) -> None:
     parts = facts["since_opening"]
-    assert sum(parts[name] for name in ("realised", "unrealised", "revaluation", "fees")) == parts["equity"]
+    assert (
+        sum(parts[name] for name in ("realised", "unrealised", "revaluation", "transfers", "fees"))
+        == parts["equity"]
+    )
     assert parts["equity"] == facts["equity"] - facts["opened_with"]
     assert parts["fees"] < 0
 
@@ -59,7 +62,7 @@ def test_each_snapshot_says_why_equity_moved_since_the_one_before(facts: dict[st
 def test_a_person_reads_the_same_figures(facts: dict[str, Any]) -> None:
     text = printed(facts)
     assert f"{facts['equity']:.2f} USDT" in text
-    for name in ("realised", "unrealised", "revaluation", "fees"):
+    for name in ("realised", "unrealised", "revaluation", "transfers", "fees"):
         assert f"{facts['since_opening'][name]:+.2f}" in text
     assert "no closed trade" in text
     assert str(facts["positions"][0]["quantity"]) in text
@@ -68,7 +71,14 @@ def test_a_person_reads_the_same_figures(facts: dict[str, Any]) -> None:
 def test_the_facts_are_json_with_exact_amounts(facts: dict[str, Any]) -> None:
     read = json.loads(json.dumps(facts, default=str))
     assert Decimal(read["equity"]) == facts["equity"]
-    assert read["history"][1]["change"].keys() == {"equity", "realised", "unrealised", "revaluation", "fees"}
+    assert read["history"][1]["change"].keys() == {
+        "equity",
+        "realised",
+        "unrealised",
+        "revaluation",
+        "transfers",
+        "fees",
+    }
 
 
 def test_an_account_that_never_decided_says_what_opens_it(tmp_path: Path) -> None:
