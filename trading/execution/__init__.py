@@ -1,7 +1,7 @@
 """Carries committed orders out, over a journal and a venue. Nothing else submits, cancels or amends orders."""
 
-from trading.execution.executor import Candles, OrderExecutor
+from trading.execution.executor import OrderExecutor
 from trading.execution.result import Execution
-from trading.execution.rules import ExecutionRules
+from trading.execution.rules import Candles, ExecutionRules
 
 __all__ = ["Candles", "Execution", "ExecutionRules", "OrderExecutor"]

@@ -3,23 +3,19 @@
 import time
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Protocol
 
-import polars as pl
-
+from trading.execution.cancelling import request_cancels
+from trading.execution.exits import order_exit
+from trading.execution.lease_keeper import kept
+from trading.execution.loop import Loop
 from trading.execution.result import Execution
-from trading.execution.rules import ExecutionRules
+from trading.execution.rules import Candles, ExecutionRules
+from trading.execution.work import Notes, Work
 from trading.market import Pair
-from trading.ports import Journal, Venue
+from trading.orders import OrderStatus
+from trading.ports import Journal, Lease, Venue
 
-
-class Candles(Protocol):
-    """Closed candles with since < close_time <= until, ascending: open_time, close_time, open, high, low, close.
-
-    Empty, never an error, when none is stored.
-    """
-
-    def __call__(self, pair: Pair, since: datetime, until: datetime) -> pl.DataFrame: ...
+FLATTEN_ROUNDS = 3
 
 
 def no_kill() -> str:
@@ -71,13 +67,16 @@ class OrderExecutor:
 
         Books what happened, cancels, sends exits, then entries, follows them for the rules' patience and protects every
         position. The same call is right before a decision (to settle) and after it. Returns at once when there is
-        nothing to do. While another process holds the lease its work is waited for.
+        nothing to do. While another process holds the lease, orders that wait to be sent are waited for.
         """
-        raise NotImplementedError
+        notes = Notes()
+        return _result(notes, by_another=not self._work_off(account, at, notes))
 
     def cancel_entries(self, account: str, at: datetime, cause: str) -> Execution:
         """Cancel every entry that is still to be filled, and carry out the rest."""
-        raise NotImplementedError
+        notes = Notes()
+        request_cancels(self._work(account, at, notes), cause)
+        return _result(notes, by_another=not self._work_off(account, at, notes))
 
     def flatten(
         self, account: str, at: datetime, cause: str, pairs: Collection[Pair] | None = None
@@ -86,4 +85,83 @@ class OrderExecutor:
 
         What cannot be closed now stays in the ledger as an exit, and every later call tries again.
         """
-        raise NotImplementedError
+        notes = Notes()
+        work = self._work(account, at, notes)
+        request_cancels(work, cause, pairs)
+        for _ in range(FLATTEN_ROUNDS):  # an entry may buy while it is being cancelled
+            held = [each.pair for each in self._journal.positions(account)]
+            ordered = [order_exit(work, each, cause) for each in held if pairs is None or each in pairs]
+            sent = self._work_off(account, at, notes)
+            if not any(ordered):
+                break
+        return _result(notes, by_another=not sent)
+
+    # --- one sender at a time
+
+    def _work_off(self, account: str, at: datetime, notes: Notes) -> bool:
+        """Work under the lease, or leave it to its holder; True when it was done here, or nothing was to be done."""
+        begin = self._monotonic()
+        while self._has_work(account):
+            lease = self._journal.acquire_lease(account, self._holder, self._rules.lease_seconds)
+            if lease is not None and self._run(self._work(account, at, notes, lease)):
+                return True
+            waited = self._monotonic() - begin
+            if not self._must_wait(account, waited):
+                notes.problem("lease", self._why_left(account, waited))
+                return False
+            self._sleep(self._rules.poll_seconds)
+        return True
+
+    def _run(self, work: Work) -> bool:
+        """Return False when the lease was lost: nothing more was sent then."""
+        with kept(self._journal, work.lease, self._rules.lease_seconds) as lost:
+            Loop(
+                work,
+                lost,
+                kill_requested=self._kill_requested,
+                monotonic=self._monotonic,
+                sleep=self._sleep,
+            ).run()
+            return not lost.is_set()
+
+    def _has_work(self, account: str) -> bool:
+        """Return whether the account has orders or positions, or a kill is to be entered."""
+        return bool(
+            self._kill_requested()
+            or self._journal.working_orders(account)
+            or self._journal.positions(account)
+        )
+
+    def _must_wait(self, account: str, waited: float) -> bool:
+        """Return whether the holder still owes something that this caller cannot go on without.
+
+        By candles everything is owed, since a pass takes no time; in real time only what has not left yet is.
+        """
+        if waited > self._rules.wait_for_holder.total_seconds():
+            return False
+        if not self._rules.real_time:
+            return True
+        states = {each.order.status for each in self._journal.working_orders(account)}
+        being_sent = waited <= self._rules.patience.total_seconds() and OrderStatus.SENT in states
+        return OrderStatus.INTENDED in states or being_sent
+
+    def _why_left(self, account: str, waited: float) -> str:
+        return f"another process sends the orders of {account}; waited {waited:.1f} s for it"
+
+    def _work(self, account: str, at: datetime, notes: Notes, lease: Lease | None = None) -> Work:
+        """Without a lease nothing can be sent: no holder has number 0."""
+        return Work(
+            journal=self._journal,
+            venue=self._venue,
+            candles=self._candles,
+            rules=self._rules,
+            account=account,
+            at=at,
+            lease=lease or Lease(account, self._holder, 0),
+            checkpoint=self._checkpoint,
+            notes=notes,
+        )
+
+
+def _result(notes: Notes, *, by_another: bool) -> Execution:
+    return Execution(notes.orders, notes.problems, by_another)

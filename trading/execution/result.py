@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trading.orders import Order
+from trading.orders import Order, OrderStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,29 @@ class Execution:
     problems: tuple[str, ...] = ()  # sentences; empty when everything was done
     sent_by_another: bool = False  # another process held the account's lease all the time
 
+    @property
+    def filled(self) -> tuple[Order, ...]:
+        return self._with(OrderStatus.FILLED)
+
+    @property
+    def cancelled(self) -> tuple[Order, ...]:
+        return self._with(OrderStatus.CANCELLED)
+
+    @property
+    def unknown(self) -> tuple[Order, ...]:
+        """Orders that the venue may have or not: compare the books soon."""
+        return self._with(OrderStatus.UNKNOWN)
+
     def facts(self) -> dict[str, object]:
         """Return plain values, as a receipt wants them."""
-        orders = [
-            {"intent_id": order.intent_id, "status": order.status.value, "reason": order.reason}
-            for order in self.orders
-        ]
         return {
-            "orders": orders,
+            "orders": [
+                {"intent_id": each.intent_id, "status": each.status.value, "reason": each.reason}
+                for each in self.orders
+            ],
             "problems": list(self.problems),
             "sent_by_another": self.sent_by_another,
         }
+
+    def _with(self, status: OrderStatus) -> tuple[Order, ...]:
+        return tuple(order for order in self.orders if order.status is status)

@@ -1,12 +1,15 @@
 """The prices that protect a position: the rules for its stop and target, and when an open one has hit them."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import polars as pl
 
 from trading.portfolio import Position
-from trading.risk.exact import ZERO, quotient
+from trading.risk.exact import ZERO, number, quotient
 from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
@@ -41,55 +44,83 @@ def take_profit(inputs: RuleInputs) -> Answer:
     return Answer(measured, limit, passes, ("reward {:.2f} x the risk, at least {:g}", measured, limit))
 
 
-def hit_protection(position: Position, candles: pl.DataFrame, trailing_after: float) -> str:
-    """Return why the position must be closed; empty when no level was touched since it opened.
+def advance(position: Position, candles: pl.DataFrame, *, resting: bool = True) -> Position:
+    """Return the position after these closed candles: its stop trailed, `exit_reason` set once a level was touched.
 
-    `candles` are closed, ascending; those that opened before the position did are left out. Once the position has
-    gained `trailing_after` times what it risked (entry to stop), the stop follows the best price at the distance
-    that was risked, and never goes back. A candle moves the stop for the candles after it; for itself only when
-    it closes beyond, since the close comes after every high and low. When one candle touches stop and target, the
-    stop counts.
+    Walks only candles that it has not seen (`checked_until`; the first is the one that the position was opened in),
+    so that a step costs the same after a minute and after a year. `resting`: its stop is at the venue, which fills it;
+    without one a touched stop is a reason to close.
+    """
+    if position.exit_reason:
+        return position
+    return last(walk(position, candles, resting=resting), position)
+
+
+def walk(position: Position, candles: pl.DataFrame, *, resting: bool = True) -> Iterator[Position]:
+    """Yield the position after each new candle, up to the one that gives it a reason to close."""
+    since = position.checked_until or position.opened_at
+    new = candles.filter(pl.col("close_time") > since)
+    for low, high, close, close_time in new.select("low", "high", "close", "close_time").iter_rows():
+        position = after_candle(position, low, high, close=close, close_time=close_time, resting=resting)
+        yield position
+        if position.exit_reason:
+            return
+
+
+def last(positions: Iterable[Position], first: Position) -> Position:
+    """Return the last of them, `first` when there is none."""
+    return deque([first, *positions], maxlen=1).pop()
+
+
+def after_candle(
+    position: Position, low: float, high: float, *, close: float, close_time: datetime, resting: bool
+) -> Position:
+    """Return the position after one closed candle.
+
+    Once the price has reached `trailing_after`, the stop follows the best price at `trailing_distance` and never goes
+    back. A candle moves the stop for the candles after it; for itself only when it closes beyond, since the close
+    comes after every high and low. When one candle touches stop and target, the stop counts.
     """
     sign = 1 if position.quantity > 0 else -1
-    first, target = _signed(position.stop_loss, sign), _signed(position.take_profit, sign)
-    best, stop = sign * position.entry_price, first
-    for worst, top, close in _prices(position, candles, sign):
-        if stop is not None and worst <= stop:
-            return _describe_touch("stop-loss" if stop == first else "trailing stop", stop, worst)
-        if target is not None and top >= target:
-            return _describe_touch("take-profit", target, top)
-        best = max(best, top)
-        stop = _trailing_level(sign * position.entry_price, first, best, trailing_after)
-        if stop is not None and close <= stop:
-            return _describe_touch("trailing stop", stop, close)
-    return ""
+    worst, top = (low, high) if sign > 0 else (high, low)
+    reason = "" if resting else _touch(position, position.stop_loss, worst, sign=sign)
+    if not reason and position.take_profit is not None and sign * number(top) >= sign * position.take_profit:
+        reason = _describe_touch("take-profit", position.take_profit, number(top))
+    best = _better(position.best_price or position.entry_price, number(top), sign)
+    moved = replace(position, best_price=best, checked_until=close_time, exit_reason=reason)
+    if reason:
+        return replace(moved, best_price=position.best_price)
+    moved = replace(moved, stop_loss=_trailed(moved, best, sign))
+    if not resting and (reason := _touch(moved, moved.stop_loss, close, sign=sign)):
+        moved = replace(moved, exit_reason=reason)
+    return moved
 
 
-def _trailing_level(
-    entry: Decimal, first: Decimal | None, best: Decimal, trailing_after: float
-) -> Decimal | None:
-    """Return the stop once `best` was reached. All prices are signed: higher is better."""
-    if first is None:
+def _touch(position: Position, stop: Decimal | None, price: float, *, sign: int) -> str:
+    """Return which stop the price has touched; empty when none."""
+    if stop is None or sign * number(price) > sign * stop:
+        return ""
+    trails = stop == _trailing_level(position, sign)
+    return _describe_touch("trailing stop" if trails else "stop-loss", stop, number(price))
+
+
+def _trailed(position: Position, best: Decimal, sign: int) -> Decimal | None:
+    """Return the stop once `best` was reached; a position without a stop or without a distance does not trail."""
+    level, stop = _trailing_level(position, sign), position.stop_loss
+    return stop if level is None or stop is None else _better(stop, level, sign)
+
+
+def _trailing_level(position: Position, sign: int) -> Decimal | None:
+    """Return where the trailing stop is at the position's best price; None before it starts."""
+    after, distance, best = position.trailing_after, position.trailing_distance, position.best_price
+    if after is None or distance is None or best is None or sign * best < sign * after:
         return None
-    risked = entry - first
-    gained = best - entry
-    trails = risked > 0 and gained >= Decimal(repr(trailing_after)) * risked
-    return max(first, best - risked) if trails else first
+    return best - sign * distance
 
 
-def _prices(
-    position: Position, candles: pl.DataFrame, sign: int
-) -> Iterator[tuple[Decimal, Decimal, Decimal]]:
-    """Worst, best and last price of each candle since the opening, signed."""
-    since = candles.filter(pl.col("open_time") >= position.opened_at)
-    for low, high, close in since.select("low", "high", "close").iter_rows():
-        worst, top = (low, high) if sign > 0 else (high, low)
-        yield sign * Decimal(str(worst)), sign * Decimal(str(top)), sign * Decimal(str(close))
-
-
-def _signed(level: Decimal | None, sign: int) -> Decimal | None:
-    return None if level is None else sign * level
+def _better(first: Decimal, second: Decimal, sign: int) -> Decimal:
+    return max(first, second) if sign > 0 else min(first, second)
 
 
 def _describe_touch(level: str, price: Decimal, by: Decimal) -> str:
-    return f"{level} {abs(price):f} was touched (at {abs(by):f})"
+    return f"{level} {price:f} was touched (at {by:f})"

@@ -1,0 +1,36 @@
+"""Takes orders off the venue."""
+
+from collections.abc import Collection
+
+from trading.errors import MarketloomError
+from trading.execution.work import Work
+from trading.market import Pair
+from trading.orders import OrderKind, WorkingOrder
+
+OPENING = (OrderKind.ENTRY, OrderKind.CONVERSION)  # what a halt stops
+
+
+def request_cancels(work: Work, reason: str, pairs: Collection[Pair] | None = None) -> None:
+    """Note that every order (of `pairs`; None: all) which could open or grow something must leave."""
+    for each in work.orders().working:
+        wanted = pairs is None or each.intent.pair in pairs
+        if wanted and each.intent.kind in OPENING and not each.order.cancel_reason:
+            work.request_cancel(each.intent.intent_id, reason)
+
+
+def cancel(work: Work, working: WorkingOrder) -> bool:
+    """Ask the venue; what became of the order, a look-up says. False, with a problem, when it was not reached."""
+    intent = working.intent
+    subject = f"cancel {intent.intent_id}"
+    work.checkpoint("before cancel")
+    try:
+        work.venue.cancel(working)
+    except MarketloomError as error:
+        work.notes.problem(
+            subject,
+            f"{intent.kind.value} {intent.pair} could not be cancelled: {type(error).__name__}: {error}",
+        )
+        return False
+    work.checkpoint("cancelled")
+    work.notes.solved(subject)
+    return True

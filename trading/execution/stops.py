@@ -1,0 +1,184 @@
+"""Stops that rest at the venue: taken over from its entries, placed, moved, taken off."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from itertools import count
+
+from trading.errors import LeaseLost, MarketloomError, VenueRefused
+from trading.execution.cancelling import cancel
+from trading.execution.refreshing import refresh
+from trading.execution.sending import send
+from trading.execution.work import Work
+from trading.market import Pair
+from trading.orders import Order, OrderIntent, OrderKind, OrderStatus, Side, WorkingOrder, stop_id
+from trading.portfolio import Position
+from trading.ports import VenueOrder
+
+REPLACED = "the position's exit takes its place"
+
+
+def closing_side(position: Position) -> Side:
+    """Return the side that makes the position smaller."""
+    return Side.SELL if position.quantity > 0 else Side.BUY
+
+
+def entries_of(work: Work, position: Position) -> list[WorkingOrder]:
+    """List the entries that bought what is still held, newest first; empty when no order of ours did."""
+    found: dict[str, WorkingOrder] = {}
+    left = position.quantity
+    for fill in reversed(work.journal.fills(work.account)):
+        if left == 0:
+            break
+        if fill.pair != position.pair:
+            continue
+        working = work.journal.working_order(fill.intent_id)
+        if working is None or working.intent.kind is OrderKind.CONVERSION:
+            continue
+        left -= fill.side.sign * fill.quantity
+        if working.intent.kind is OrderKind.ENTRY:
+            found[fill.intent_id] = working
+    return list(found.values())
+
+
+def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:
+    """Enter the stops that the venue placed with fills of these entries; False when it could not be asked."""
+    new: list[WorkingOrder] = []
+    for entry in entries:
+        if entry.intent.stop_loss is None:
+            continue
+        subject = f"stops of {entry.intent.intent_id}"
+        try:
+            placed = work.venue.stops_of(entry)
+        except MarketloomError as error:
+            work.notes.problem(subject, f"{subject} could not be looked up: {error}")
+            return False
+        work.notes.solved(subject)
+        new += [stop for each in placed if (stop := _enter(work, entry, each)) is not None]
+    return refresh(work, new)
+
+
+def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder | None:
+    """Return the stop as the ledger now has it; None for one that it knew."""
+    if work.journal.find_order(work.account, placed.venue_order_id) is not None:
+        return None
+    identity = stop_id(entry.intent.intent_id, placed.venue_order_id)
+    intent = OrderIntent(
+        intent_id=identity,
+        decision_id=entry.intent.decision_id,
+        account=work.account,
+        pair=placed.pair,
+        side=placed.side,
+        quantity=placed.quantity,
+        reduces=True,
+        stop_loss=None,
+        take_profit=None,
+        created_at=work.at,
+        trigger=placed.trigger,
+    )
+    order = Order(
+        intent_id=identity,
+        status=OrderStatus.ACKNOWLEDGED,
+        reason="placed by the venue with the entry",
+        updated_at=work.now(),
+        attempt=1,
+        venue_order_id=placed.venue_order_id,
+        trigger=placed.trigger,
+        working_since=placed.at,
+    )
+    work.checkpoint("before adopting")
+    if not work.add(intent, order, f"the venue placed it with entry {entry.intent.intent_id}"):
+        return None
+    work.checkpoint("adopted")
+    return WorkingOrder(intent, order)
+
+
+def place(
+    work: Work,
+    position: Position,
+    quantity: Decimal,
+    trigger: Decimal,
+    *,
+    parents: Sequence[WorkingOrder],
+    replaced: WorkingOrder | None,
+) -> Order:
+    """Commit a stop over `quantity` and send it. `replaced`: one that waited for the same and has become wrong."""
+    intent = _new_stop(work, position, quantity, trigger, parents)
+    if replaced is not None:  # what it waited for has been missing since then
+        intent = replace(intent, created_at=replaced.intent.created_at)
+    order = Order(
+        intent.intent_id, OrderStatus.INTENDED, "protects the position", work.now(), trigger=trigger
+    )
+    with work.journal.exclusive(work.account):
+        if replaced is not None:
+            work.request_cancel(replaced.intent.intent_id, "another stop is wanted")
+        work.add(intent, order, f"{quantity:f} {position.pair} are held without a stop")
+    work.checkpoint("stop intended")
+    return send(work, WorkingOrder(intent, order))
+
+
+def _new_stop(
+    work: Work,
+    position: Position,
+    quantity: Decimal,
+    trigger: Decimal,
+    parents: Sequence[WorkingOrder],
+) -> OrderIntent:
+    parent = parents[0].intent if parents else None
+    opened = position.opened_at.isoformat()
+    name = parent.intent_id if parent else f"{work.account}|{position.pair}"
+    ids = (stop_id(name, f"{opened}|{number}") for number in count())
+    return OrderIntent(
+        intent_id=next(each for each in ids if work.journal.order(each) is None),
+        decision_id=parent.decision_id if parent else "",
+        account=work.account,
+        pair=position.pair,
+        side=closing_side(position),
+        quantity=quantity,
+        reduces=True,
+        stop_loss=None,
+        take_profit=None,
+        created_at=work.at,
+        trigger=trigger,
+    )
+
+
+def amend(work: Work, stop: WorkingOrder, trigger: Decimal, at: datetime) -> bool:
+    """Move a resting stop; False when it still rests elsewhere. The next call tries again: the ledger has the wish."""
+    intent = stop.intent
+    subject = f"amend {intent.intent_id}"
+    work.checkpoint("before amend")
+    order = work.journal.record_amend(intent.intent_id, work.lease, trigger, at)
+    work.notes.order(order)
+    work.checkpoint("amend recorded")
+    try:
+        work.venue.amend(WorkingOrder(intent, order), trigger)
+    except LeaseLost:
+        raise
+    except MarketloomError as error:
+        work.notes.problem(subject, f"the stop of {intent.pair} could not be moved to {trigger:f}: {error}")
+        if isinstance(error, VenueRefused):
+            refresh(work, [WorkingOrder(intent, order)])
+        return False
+    work.checkpoint("amended")
+    work.triggers[intent.intent_id] = trigger
+    work.notes.solved(subject)
+    return True
+
+
+def clear(work: Work, pair: Pair, reason: str = REPLACED) -> bool:
+    """Take every stop of the pair off the venue; True once surely none is left there."""
+    stops = work.orders().of(pair, OrderKind.STOP)
+    for stop in stops.waiting(OrderKind.STOP):
+        work.request_cancel(stop.intent.intent_id, reason)
+    resting = stops.at_venue()
+    if not resting:
+        return True
+    for stop in resting:
+        if not stop.order.cancel_reason:
+            work.request_cancel(stop.intent.intent_id, reason)
+        work.checkpoint("stop to be cancelled")
+        cancel(work, stop)
+    refresh(work, resting)
+    return not work.orders().of(pair, OrderKind.STOP).at_venue()
