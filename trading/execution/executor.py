@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Collection
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import count
 
 from trading.execution.cancelling import request_cancels
 from trading.execution.exits import order_exit
@@ -46,6 +47,7 @@ class OrderExecutor:
         checkpoint: Callable[[str], None] = no_checkpoint,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`holder` names this process for all time: host, process id and a random part.
 
@@ -61,6 +63,8 @@ class OrderExecutor:
         self._checkpoint = checkpoint
         self._monotonic = monotonic
         self._sleep = sleep
+        self._now = now
+        self._calls = count(1)
 
     def carry_out(self, account: str, at: datetime) -> Execution:
         """Do everything that the account's orders and positions need at `at`, the account's clock.
@@ -100,9 +104,9 @@ class OrderExecutor:
 
     def _work_off(self, account: str, at: datetime, notes: Notes) -> bool:
         """Work under the lease, or leave it to its holder; True when it was done here, or nothing was to be done."""
-        begin = self._monotonic()
+        begin, holder = self._monotonic(), f"{self._holder}/{next(self._calls)}"
         while self._has_work(account):
-            lease = self._journal.acquire_lease(account, self._holder, self._rules.lease_seconds)
+            lease = self._journal.acquire_lease(account, holder, self._rules.lease_seconds)
             if lease is not None and self._run(self._work(account, at, notes, lease)):
                 return True
             waited = self._monotonic() - begin
@@ -159,6 +163,7 @@ class OrderExecutor:
             at=at,
             lease=lease or Lease(account, self._holder, 0),
             checkpoint=self._checkpoint,
+            machine_now=self._now,
             notes=notes,
         )
 

@@ -14,6 +14,7 @@ from trading.orders import OrderKind, OrderStatus, WorkingOrder, round_down
 from trading.portfolio import Position
 from trading.risk import Halt, HaltKind
 
+LIVE = (OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED)
 LAST_PRICE_WITHIN = timedelta(days=1)
 
 
@@ -76,10 +77,11 @@ def _place_missing(
     for each in waiting:
         if each is not kept:
             work.request_cancel(each.intent.intent_id, "another stop waits for the same")
-    if same:
-        order = send(work, same[0])
-    else:
-        order = place(work, position, missing, level, parents=entries, replaced=oldest)
+    order = (
+        send(work, same[0])
+        if same
+        else place(work, position, missing, level, parents=entries, replaced=oldest)
+    )
     if order.status is OrderStatus.REJECTED:
         passed = _has_passed(work, position, level)
         return _give_up(work, position, f"its stop was refused: {order.reason}", halts=not passed)
@@ -91,7 +93,7 @@ def _may_still_be_listed(work: Work, entries: Sequence[WorkingOrder]) -> bool:
     if not work.rules.real_time:
         return False
     newest = max((each.order.updated_at for each in entries if each.intent.stop_loss), default=None)
-    return newest is not None and work.now() - newest < work.rules.patience
+    return newest is not None and work.venue.now() - newest < work.rules.patience
 
 
 def _give_up(work: Work, position: Position, cause: str, halts: bool = True) -> bool:
@@ -121,7 +123,7 @@ def _move_all(work: Work, position: Position, level: Decimal, instrument: Instru
     behind = [
         each
         for each in _resting(work.orders().of(position.pair))
-        if each.order.venue_order_id and rests_elsewhere(work, each, level, instrument)
+        if each.order.status in LIVE and rests_elsewhere(work, each, level, instrument)
     ]
     moved = [amend(work, each, level, work.at) for each in behind]
     if all(moved):

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from trading.execution.rules import Candles, ExecutionRules
@@ -64,12 +64,13 @@ class Work:
     at: datetime  # the account's clock
     lease: Lease
     checkpoint: Callable[[str], None]
+    machine_now: Callable[[], datetime]
     notes: Notes = field(default_factory=Notes)
     triggers: dict[str, Decimal] = field(default_factory=dict)  # of resting stops, as the venue reported them
 
     def now(self) -> datetime:
         """Return the time that changes are entered with."""
-        return datetime.now(UTC) if self.rules.real_time else self.at
+        return self.machine_now() if self.rules.real_time else self.at
 
     def record(self, order: Order, fills: Sequence[Fill] = (), cause: str = "") -> Order:
         """Book, and return the order as it then is."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import get_ident
 from typing import Any
 
 from trading.market import Pair
@@ -59,18 +60,32 @@ class MemoryBooks:
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._state = State()
+        self._committed = State()
+        self._changing: State | None = None  # by the thread that holds the lock
+        self._writer = 0
+
+    @property
+    def _state(self) -> State:
+        """What this thread may see: what is committed, and in its own transaction what it has changed."""
+        changing = self._changing
+        return changing if changing is not None and self._writer == get_ident() else self._committed
 
     @contextmanager
     def _transaction(self) -> Iterator[State]:
-        """Hold every other thread off, and undo all that happened inside when it raises."""
+        """Hold every other writer off, and undo all that happened inside when it raises."""
         with self._lock:
-            before = self._copied_state()
+            outer, state = self._changing, self._copied_state()
+            self._writer, self._changing = get_ident(), state
             try:
-                yield self._state
+                yield state
             except BaseException:
-                self._state = before
+                self._changing = outer
                 raise
+            if outer is None:
+                self._committed, self._changing = state, None
+            else:
+                vars(outer).update(vars(state))
+                self._changing = outer
 
     def _copied_state(self) -> State:
         return State(**{name: copy.copy(each) for name, each in vars(self._state).items()})
