@@ -1,8 +1,9 @@
-"""The price and costs of a market order. One definition for environment, back-test and paper venue.
+"""Price, costs and size of what is filled. One definition for environment, back-test and paper venue.
 
 The functions are plain arithmetic, on floats and on arrays alike; the back-test kernel compiles these same lines.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,6 +36,30 @@ class Costs:
     def per_side(self) -> float:
         """Share of the traded value that one fill costs, fee, half spread and slippage together."""
         return self.taker_fee + self.half_spread + self.slippage
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """How much of an order one candle fills: at most a share of what the candle before it has traded.
+
+    That volume is known when the candle opens, its own is not. After a candle without volume nothing is filled.
+    """
+
+    participation: float  # 0.1 = 10 %; 0: no limit
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.participation <= 1:
+            raise InvalidValue(
+                f"participation is {self.participation}: allowed is a share from 0 (no limit) to 1"
+            )
+
+    @property
+    def is_limited(self) -> bool:
+        return self.participation > 0
+
+    def capacity(self, volume: float) -> float:
+        """Return what may be filled, in base currency, after a candle of that volume."""
+        return self.participation * volume if self.is_limited else math.inf
 
 
 def execution_price(reference: Amount, sign: Amount, costs: Costs) -> Amount:

@@ -1,34 +1,66 @@
-"""The paper exchange: market orders fill at the first price after the decision, on the worse side of it."""
+"""The paper exchange: an account that lives by the candles of a source; its books are the journal.
 
-import math
-from collections.abc import Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+Market orders fill at the first price after they were sent, stops at the worse of the open and the trigger of the candle
+that touches them, both made worse by spread and slippage, as in a back-test. A fill takes at most a share of what
+the candle before has traded; the rest follows at the opens of the next candles.
+"""
 
-from trading.errors import InvalidValue, NotStored
-from trading.fills import Costs, execution_price
-from trading.market import Instrument, Pair, PairStatus
-from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
-from trading.portfolio import cash_flows
-from trading.ports import CandleSource, Journal, Quote
-from trading.stores.journal_rules import FINAL
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 
-WAITING = "waits for the next candle's open"
+from trading.errors import NotStored, VenueRefused
+from trading.fills import Costs
+from trading.market import Instrument, Pair
+from trading.orders import (
+    AT_VENUE,
+    FINAL,
+    Fill,
+    OrderIntent,
+    OrderStatus,
+    WorkingOrder,
+    round_price,
+)
+from trading.ports import BookEntry, Journal, VenueBooks, VenueOrder, VenueReport
+from trading.venues.paper_books import (
+    add,
+    adjustment_entry,
+    is_own,
+    opening_balances,
+    resting_order,
+    stop_with,
+    trade_entries,
+)
+from trading.venues.paper_market import PaperMarket
+from trading.venues.paper_orders import fills_of, order_refusal, trigger_refusal, venue_order_id
+from trading.venues.paper_settlement import Outcome, final_report, rejection, report, settle
 
 
 class PaperVenue:
-    """Its only state is the journal, so that a new one goes on where a killed one stopped."""
+    """Writes nothing: the same journal and candles give the same answers, whoever asks, and whenever.
+
+    An order that the ledger has as sent is at the venue, so none is lost between the two.
+    """
+
+    name = "paper"
 
     def __init__(
         self,
         journal: Journal,
-        source: CandleSource,
+        account: str,
+        market: PaperMarket,
         instruments: Mapping[Pair, Instrument],
         costs: Mapping[Pair, Costs],
+        clock: Callable[[], datetime],
     ) -> None:
+        """`clock` is the account's: on history the newest candle's close, else the machine's time."""
         self._journal = journal
-        self._source = source
+        self._account = account
+        self._market = market
         self._instruments = instruments
         self._costs = costs
+        self._clock = clock
 
     def instrument(self, pair: Pair) -> Instrument:
         try:
@@ -38,94 +70,153 @@ class PaperVenue:
                 f"the paper venue does not trade {pair}: add it to [market] pairs and [instruments]"
             ) from None
 
-    def place(self, intent: OrderIntent) -> Order:
-        known = self._journal.order(intent.intent_id)
-        if known is not None and known.status in FINAL:
-            return known
-        order, fill = self._outcome(intent)
-        if order != known:
-            self._journal.record_order(order, [fill] if fill else [])
-        return order
+    def now(self) -> datetime:
+        return self._clock()
 
-    def settle(self, account: str) -> list[Order]:
-        return [self.place(intent) for intent in self._journal.unsettled(account)]
+    def void_after(self) -> datetime:
+        return self.now()
 
-    def _outcome(self, intent: OrderIntent) -> tuple[Order, Fill | None]:
-        if intent.pair not in self._instruments:
-            return _reject(intent, f"the paper venue does not trade {intent.pair}"), None
-        instrument = self._instruments[intent.pair]
-        if reason := order_refusal(intent, instrument):
-            return _reject(intent, reason), None
-        quote = self._source.quote_after(intent.pair, intent.created_at)
-        if quote is None:
-            return Order(intent.intent_id, OrderStatus.ACCEPTED, WAITING, intent.created_at), None
-        fill = fill_at(quote, intent, instrument, self._costs[intent.pair])
-        balances = self._journal.balances(intent.account)
-        if reason := cost_refusal(fill, instrument) or balance_refusal(fill, balances):
-            return _reject(intent, reason), None
-        return Order(intent.intent_id, OrderStatus.FILLED, "", quote.time), fill
+    def never_taken_after(self, void_after: datetime) -> datetime:
+        return void_after
 
+    def submit(self, intent: OrderIntent, void_after: datetime) -> str:
+        if self._journal.order(intent.intent_id) is None:
+            raise NotStored(f"no intent {intent.intent_id}: record the decision with its intent first")
+        if refusal := self._refusal(intent):
+            raise VenueRefused(refusal)
+        return venue_order_id(intent.intent_id)
 
-def order_refusal(intent: OrderIntent, instrument: Instrument) -> str:
-    """Return why the venue would not take the order at any price; empty when it would."""
-    status, quantity = instrument.status, intent.quantity
-    closes = intent.reduces and status is PairStatus.REDUCE_ONLY
-    if status is not PairStatus.ONLINE and not closes:
-        return f"{intent.pair} is {status.value}: market orders are not taken"
-    if quantity <= 0 or quantity < instrument.minimum_quantity:
-        return f"quantity {quantity:f} {intent.pair.base} is below the minimum of {instrument.minimum_quantity:f}"
-    if quantity % instrument.quantity_increment:
-        return (
-            f"quantity {quantity:f} is not a multiple of {instrument.quantity_increment:f} {intent.pair.base}"
+    def cancel(self, working: WorkingOrder) -> None:
+        """Do nothing: the ledger's wish to cancel is known here."""
+
+    def amend(self, working: WorkingOrder, trigger: Decimal) -> None:
+        """Refuse what cannot be moved: the ledger's new trigger is known here already."""
+        intent, now = working.intent, self._journal.order(working.intent.intent_id)
+        if intent.trigger is None or now is None or now.status in FINAL or now.cancel_reason:
+            raise VenueRefused(f"order {intent.intent_id} is no stop that rests at the venue")
+
+    def reports(
+        self, working: Sequence[WorkingOrder], until: datetime | None = None
+    ) -> dict[str, VenueReport]:
+        known = [each for each in map(self._fresh, working) if each is not None]
+        return self._reports(known, self._booked(), until or self.now())
+
+    def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
+        intent = entry.intent
+        if intent.stop_loss is None or intent.reduces:
+            return []
+        trigger = round_price(intent.stop_loss, self.instrument(intent.pair).price_increment)
+        fills = self._booked().get(intent.intent_id, ())
+        return [self._with_filled(stop_with(fill, entry, trigger)) for fill in fills]
+
+    def books(self, since: datetime) -> VenueBooks:
+        at, booked = self.now(), self._booked()
+        working = [
+            each for each in self._journal.working_orders(self._account) if each.order.status in AT_VENUE
+        ]
+        reports = self._reports(working, booked, at)
+        fills = {fill.fill_id: fill for own in booked.values() for fill in own}
+        fills |= {fill.fill_id: fill for each in reports.values() for fill in each.fills}
+        adjustments = self._journal.adjustments(self._account)
+        entries = [
+            entry for fill in fills.values() if fill.filled_at >= since for entry in self._entries(fill)
+        ]
+        entries += [adjustment_entry(each) for each in adjustments if each.at >= since]
+        opened_at = self._journal.opened_at(self._account)
+        by_then = self._journal.balances(self._account, opened_at)
+        opening = opening_balances(by_then, opened_at, self._journal.fills(self._account), adjustments)
+        return VenueBooks(
+            balances=add(opening, fills.values(), adjustments),
+            open_orders=tuple(_open_orders(working, reports)),
+            entries=tuple(sorted(entries, key=lambda entry: entry.at)),
+            at=at,
         )
-    return ""
+
+    def _reports(
+        self, known: Sequence[WorkingOrder], booked: Mapping[str, Sequence[Fill]], until: datetime
+    ) -> dict[str, VenueReport]:
+        found: dict[str, VenueReport] = {}
+        outcomes: list[tuple[Outcome, datetime | None]] = []
+        for each in known:
+            fills = booked.get(each.intent.intent_id, ())
+            if each.order.status in FINAL:
+                found[each.intent.intent_id] = final_report(each, fills)
+            elif each.order.status in AT_VENUE and (refusal := self._late_refusal(each)):
+                found[each.intent.intent_id] = rejection(each, refusal)
+            elif each.order.status in AT_VENUE:
+                cancelled_at = self._cancelled_at(each, until)
+                outcomes.append((self._outcome(each, fills, cancelled_at or until), cancelled_at))
+        settle([outcome for outcome, _ in outcomes], self._journal.balances(self._account))
+        for outcome, cancelled_at in outcomes:
+            found[outcome.working.intent.intent_id] = report(outcome, cancelled_at)
+        return found
+
+    def _outcome(self, working: WorkingOrder, booked: Sequence[Fill], until: datetime) -> Outcome:
+        pair, known = working.intent.pair, {fill.fill_id: fill for fill in booked}
+        instrument = self.instrument(pair)
+        possible = fills_of(
+            working,
+            known,
+            until,
+            sent_at=self._sent_at(working.intent),
+            market=self._market,
+            instrument=instrument,
+            costs=self._costs[pair],
+        )
+        new = [fill for fill in possible if fill.fill_id not in known]
+        return Outcome(working, instrument, list(booked), new)
+
+    def _sent_at(self, intent: OrderIntent) -> datetime:
+        """Return when it was sent, by the account's clock; of a stop that came with a fill: when it was entered."""
+        changes = reversed(self._journal.order_changes(intent.intent_id))
+        return next((each.at for each in changes if each.status is OrderStatus.SENT), intent.created_at)
+
+    def _cancelled_at(self, working: WorkingOrder, until: datetime) -> datetime | None:
+        """Return since when the order has left by `until`; a wish from beyond the account's clock holds from now on."""
+        if not working.order.cancel_reason:
+            return None
+        at = min(working.order.updated_at, self.now())
+        return at if at <= until else None
+
+    def _fresh(self, working: WorkingOrder) -> WorkingOrder | None:
+        return self._journal.working_order(working.intent.intent_id)
+
+    def _booked(self) -> dict[str, list[Fill]]:
+        fills: dict[str, list[Fill]] = {}
+        for fill in filter(is_own, self._journal.fills(self._account)):
+            fills.setdefault(fill.intent_id, []).append(fill)
+        return fills
+
+    def _refusal(self, intent: OrderIntent) -> str:
+        refusal = order_refusal(intent, self.instrument(intent.pair))
+        if refusal or intent.trigger is None:
+            return refusal
+        price = self._market.last_price(intent.pair, self._sent_at(intent))
+        return trigger_refusal(intent.side, intent.trigger, price)
+
+    def _late_refusal(self, working: WorkingOrder) -> str:
+        """Return why an order that is only known as sent would not have been taken; empty when it was."""
+        if working.order.venue_order_id or working.order.filled:
+            return ""
+        if working.intent.pair not in self._instruments:
+            return f"the paper venue does not trade {working.intent.pair}"
+        return order_refusal(working.intent, self._instruments[working.intent.pair])
+
+    def _with_filled(self, stop: VenueOrder) -> VenueOrder:
+        known = self._journal.find_order(self._account, stop.venue_order_id)
+        return stop if known is None else replace(stop, filled=known.order.filled)
+
+    def _entries(self, fill: Fill) -> list[BookEntry]:
+        known = self._journal.working_order(fill.intent_id)
+        name = known.order.venue_order_id if known else ""
+        return list(trade_entries(fill, name or venue_order_id(fill.intent_id)))
 
 
-def fill_at(quote: Quote, intent: OrderIntent, instrument: Instrument, costs: Costs) -> Fill:
-    """Fill the whole order at the quote, made worse by spread and slippage; the same intent gives the same fill."""
-    price = rounded_against(
-        execution_price(quote.price, float(intent.side.sign), costs), intent.side, instrument.price_increment
-    )
-    return Fill(
-        fill_id=f"{intent.intent_id}-fill",
-        intent_id=intent.intent_id,
-        account=intent.account,
-        pair=intent.pair,
-        side=intent.side,
-        price=price,
-        quantity=intent.quantity,
-        fee=intent.quantity * price * instrument.taker_fee,
-        fee_asset=intent.pair.quote,
-        filled_at=quote.time,
-    )
-
-
-def rounded_against(price: float, side: Side, increment: Decimal) -> Decimal:
-    """Round to the next multiple of `increment` at which the trader is not better off."""
-    if not (math.isfinite(price) and price > 0):
-        raise InvalidValue(f"the source quotes {price}: a price must be above zero")
-    exact = Decimal(format(price, ".15g"))  # the digits that a double keeps; more would round up its noise
-    return (exact / increment).to_integral_value(
-        ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
-    ) * increment
-
-
-def cost_refusal(fill: Fill, instrument: Instrument) -> str:
-    """Return why the value of the order is too small; empty when it is not."""
-    cost, quote = fill.quantity * fill.price, fill.pair.quote
-    if cost <= 0 or cost < instrument.minimum_cost:
-        return f"cost {cost:f} {quote} is below the minimum of {instrument.minimum_cost:f}"
-    return ""
-
-
-def balance_refusal(fill: Fill, balances: Mapping[str, Decimal]) -> str:
-    """Return which asset the account is short of; empty when it can pay."""
-    for asset, change in cash_flows(fill).items():
-        balance = balances.get(asset, Decimal(0))
-        if balance + change < 0:
-            return f"needs {-change:f} {asset}, the account has {balance:f}"
-    return ""
-
-
-def _reject(intent: OrderIntent, reason: str) -> Order:
-    return Order(intent.intent_id, OrderStatus.REJECTED, reason, intent.created_at)
+def _open_orders(working: Sequence[WorkingOrder], reports: Mapping[str, VenueReport]) -> list[VenueOrder]:
+    open_orders = []
+    for each in working:
+        found = reports[each.intent.intent_id]
+        if found.status not in FINAL:
+            filled = sum((fill.quantity for fill in found.fills), Decimal(0))
+            open_orders.append(resting_order(each, filled))
+    return open_orders
