@@ -120,7 +120,14 @@ class Services:
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
             return sandbox_venue(self.settings, self.home)
-        return paper_venue(self.settings, self.journal, self.candle_source, self.instrument_file.read())
+        return paper_venue(
+            self.settings,
+            self.journal,
+            self.account.name,
+            self.candle_source,
+            self.instrument_file.read(),
+            self.clock,
+        )
 
     @property
     def costs(self) -> dict[Pair, Costs]:

@@ -139,6 +139,7 @@ class VenueSettings(Section):
     )
     half_spread: Share
     slippage: Share
+    participation: Annotated[float, Field(ge=0, le=1, description="a share from 0 (no limit) to 1")]
     fees_valid_from: dt.date
     capital: CapitalSettings
 

@@ -1,26 +1,35 @@
 """Venues that orders go to, built from [venue] mode."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.settings_schema import Settings
 from trading.errors import NotAuthorised
-from trading.fills import Costs
+from trading.fills import Costs, Liquidity
 from trading.market import Instrument, Pair
 from trading.ports import CandleSource, Journal, Venue
 from trading.venues.paper import PaperVenue
+from trading.venues.paper_market import PaperMarket
 
 if TYPE_CHECKING:
     from trading.venues.kraken import KrakenClient
 
 
 def paper_venue(
-    settings: Settings, journal: Journal, source: CandleSource, instruments: Mapping[Pair, Instrument]
+    settings: Settings,
+    journal: Journal,
+    account: str,
+    source: CandleSource,
+    instruments: Mapping[Pair, Instrument],
+    clock: Callable[[], datetime],
 ) -> Venue:
+    """Build the paper venue; `clock` is the account's: on history the newest candle's close, else the machine's time."""
     costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.market.pairs}
-    return PaperVenue(journal, source, instruments, costs)
+    market = PaperMarket(source, settings.market.timeframe, Liquidity(settings.venue.participation))
+    return PaperVenue(journal, account, market, instruments, costs, clock)
 
 
 def sandbox_venue(settings: Settings, home: Path) -> Venue:

@@ -21,6 +21,7 @@ from trading.orders import (
     OrderStatus,
     WorkingOrder,
     round_price,
+    stop_id,
 )
 from trading.ports import BookEntry, Journal, VenueBooks, VenueOrder, VenueReport
 from trading.venues.paper_books import (
@@ -33,7 +34,7 @@ from trading.venues.paper_books import (
     trade_entries,
 )
 from trading.venues.paper_market import PaperMarket
-from trading.venues.paper_orders import fills_of, order_refusal, trigger_refusal, venue_order_id
+from trading.venues.paper_orders import next_fills, order_refusal, trigger_refusal, venue_order_id
 from trading.venues.paper_settlement import Outcome, final_report, rejection, report, settle
 
 
@@ -107,7 +108,7 @@ class PaperVenue:
             return []
         trigger = round_price(intent.stop_loss, self.instrument(intent.pair).price_increment)
         fills = self._booked().get(intent.intent_id, ())
-        return [self._with_filled(stop_with(fill, entry, trigger)) for fill in fills]
+        return [self._with_filled(stop_with(fill, entry, trigger), intent) for fill in fills]
 
     def books(self, since: datetime) -> VenueBooks:
         at, booked = self.now(), self._booked()
@@ -152,19 +153,18 @@ class PaperVenue:
         return found
 
     def _outcome(self, working: WorkingOrder, booked: Sequence[Fill], until: datetime) -> Outcome:
-        pair, known = working.intent.pair, {fill.fill_id: fill for fill in booked}
+        pair = working.intent.pair
         instrument = self.instrument(pair)
-        possible = fills_of(
+        possible = next_fills(
             working,
-            known,
+            booked,
             until,
             sent_at=self._sent_at(working.intent),
             market=self._market,
             instrument=instrument,
             costs=self._costs[pair],
         )
-        new = [fill for fill in possible if fill.fill_id not in known]
-        return Outcome(working, instrument, list(booked), new)
+        return Outcome(working, instrument, booked, list(possible))
 
     def _sent_at(self, intent: OrderIntent) -> datetime:
         """Return when it was sent, by the account's clock; of a stop that came with a fill: when it was entered."""
@@ -202,9 +202,9 @@ class PaperVenue:
             return f"the paper venue does not trade {working.intent.pair}"
         return order_refusal(working.intent, self._instruments[working.intent.pair])
 
-    def _with_filled(self, stop: VenueOrder) -> VenueOrder:
-        known = self._journal.find_order(self._account, stop.venue_order_id)
-        return stop if known is None else replace(stop, filled=known.order.filled)
+    def _with_filled(self, stop: VenueOrder, entry: OrderIntent) -> VenueOrder:
+        known = self._journal.order(stop_id(entry.intent_id, stop.venue_order_id))
+        return stop if known is None else replace(stop, filled=known.filled)
 
     def _entries(self, fill: Fill) -> list[BookEntry]:
         known = self._journal.working_order(fill.intent_id)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 import polars as pl
@@ -13,6 +13,7 @@ from trading.market import Instrument, Pair, Timeframe
 from trading.orders import Side
 from trading.ports import CandleSource
 
+MOMENT = timedelta(microseconds=1)
 LOOK_BACK = 24  # candles in which the last one before a fill is looked for; without one nothing was traded
 
 
@@ -54,7 +55,7 @@ class PaperMarket:
         """Return where a stop that rests since then is filled first; None while nothing has touched it.
 
         Candles that close after `since` and by `until` count, the one that holds `since` as a whole: what of it came
-        later is not known. A stop that the open has passed is filled there, else at its trigger, by the close.
+        later is not known. A stop that the open has passed is filled there, else at its trigger, in its last moment.
         """
         level = float(trigger)
         touches = pl.col("low") <= level if side is Side.SELL else pl.col("high") >= level
@@ -64,7 +65,7 @@ class PaperMarket:
         for opened, closed, price in table.select("open_time", "close_time", "open").head(1).iter_rows():
             passed = price <= level if side is Side.SELL else price >= level
             at_open = passed and opened >= since
-            return PricePoint(price if passed else level, opened if at_open else closed, opened)
+            return PricePoint(price if passed else level, opened if at_open else closed - MOMENT, opened)
         return None
 
     def capacity(self, pair: Pair, opened: datetime, instrument: Instrument) -> Decimal:

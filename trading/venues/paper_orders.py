@@ -1,7 +1,7 @@
 """What the paper venue makes of one order: whether it is taken, and its fills. Pure but for the market it reads."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -25,9 +25,9 @@ def fill_id(intent_id: str, number: int) -> str:
     return f"{intent_id}-{number}"
 
 
-def fills_of(
+def next_fills(
     working: WorkingOrder,
-    booked: Mapping[str, Fill],
+    booked: Sequence[Fill],
     until: datetime,
     *,
     sent_at: datetime,
@@ -35,20 +35,21 @@ def fills_of(
     instrument: Instrument,
     costs: Costs,
 ) -> Iterator[Fill]:
-    """Yield what the order is filled with until then, oldest first, whatever the account can pay.
+    """Yield what the order is filled with until then after what is booked, oldest first, whatever the account can pay.
 
-    Parts that are in `booked` (by fill id) stay as they are there. `sent_at` is by the account's clock.
+    `sent_at` is by the account's clock.
     """
-    intent, remaining, number = working.intent, working.intent.quantity, 1
-    for point in _price_points(working, sent_at, until, market):
-        fill = booked.get(fill_id(intent.intent_id, number))
-        if fill is None:
-            quantity = min(remaining, market.capacity(intent.pair, point.opened, instrument))
-            if quantity <= 0:
-                continue
-            fill = fill_at(point, intent, number, quantity, instrument, costs)
-        yield fill
-        number, remaining = number + 1, remaining - fill.quantity
+    intent, number = working.intent, len(booked) + 1
+    remaining = intent.quantity - sum((fill.quantity for fill in booked), Decimal(0))
+    if booked:  # a stop that was filled once is a market order
+        points = market.openings(intent.pair, market.next_open(booked[-1].filled_at), until)
+    else:
+        points = _price_points(working, sent_at, until, market)
+    for point in points:
+        quantity = min(remaining, market.capacity(intent.pair, point.opened, instrument))
+        if quantity > 0:
+            yield fill_at(point, intent, number, quantity, instrument, costs)
+            number, remaining = number + 1, remaining - quantity
         if remaining <= 0:
             return
 

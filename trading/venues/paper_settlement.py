@@ -20,7 +20,7 @@ class Outcome:
 
     working: WorkingOrder
     instrument: Instrument
-    booked: list[Fill]
+    booked: Sequence[Fill]
     possible: list[Fill]  # new ones, oldest first
     fills: list[Fill] = field(init=False)
     refusal: str = ""
