@@ -26,7 +26,7 @@ def paper_venue(
     instruments: Mapping[Pair, Instrument],
     clock: Callable[[], datetime],
 ) -> Venue:
-    """Build the paper venue; `clock` is the account's: on history the newest candle's close, else the machine's time."""
+    """Build the paper venue; `clock` is the account's: on history the newest candle's close, else the machine's."""
     costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.market.pairs}
     market = PaperMarket(source, settings.market.timeframe, Liquidity(settings.venue.participation))
     return PaperVenue(journal, account, market, instruments, costs, clock)
