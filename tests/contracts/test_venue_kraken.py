@@ -1,26 +1,17 @@
-"""Kraken as a Venue, beyond what every venue promises: in its own words, and when it misbehaves.
-
-The contract needs no more than an address, a key and a secret.
-"""
+"""Kraken as a Venue, beyond what every venue promises: in its own words, and when it misbehaves."""
 
 import datetime as dt
-import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
 
-from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
-from tests.contracts.venues import MANY, asked, kraken_venue
+from tests.contracts.venues import MANY, Clerk, closing, committed, kraken_venue, wanted
 from tests.doubles.clock import Clock
 from tests.doubles.kraken import (
     CREDENTIALS,
@@ -35,170 +26,71 @@ from tests.doubles.kraken import (
     running,
     saying,
     truncated_after,
-    untouched,
     wrong_type_after,
 )
-from tests.doubles.stores import MemoryJournal
-from tests.doubles.threads import at_once
-from tests.streaming.sandbox.running import Sandbox, sandbox
-from tests.streaming.sandbox.simulated_exchange import UNHURRIED
-from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnreachable
+from trading.errors import (
+    InvalidValue,
+    NotAuthorised,
+    NotStored,
+    OutcomeUnknown,
+    RateLimited,
+    VenueRefused,
+    VenueUnreachable,
+)
 from trading.market import Pair
-from trading.orders import Fill, Order, OrderIntent, OrderStatus
-from trading.ports import Journal
-from trading.venues.kraken import Allowance, Credentials, KrakenClient
-from trading.venues.kraken.order_request import client_order_id
+from trading.orders import OrderIntent, OrderStatus, Side, WorkingOrder
+from trading.ports import VenueReport
+from trading.venues.kraken import Allowance, KrakenClient
 from trading.venues.kraken.venue import KrakenVenue
 
 FAST, OPEN = Allowance(MANY, MANY), MANY
 QUANTITY = Decimal("0.01")
+TRIGGER = Decimal("9800.0")
 TAKEN_AND_LOST = [lost_after, html_520_after, truncated_after, wrong_type_after]
 NOTHING_CLOSED = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
 NEVER_ARRIVED = [
     lost_before, html_520_before, saying("EService:Unavailable"), saying("EService:Deadline elapsed"),
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """All that the contract knows of what it talks to."""
-
-    url: str
-    credentials: Credentials
-
-
-class KrakenVenueContract:
-    """Every exchange that speaks Kraken's protocol lets the venue keep these promises."""
-
-    @pytest.fixture
-    def exchange(self) -> Exchange:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def journal(self) -> Journal:
-        return MemoryJournal()
-
-    @pytest.fixture
-    def client(self, exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KrakenClient]:
-        folder = tmp_path_factory.getbasetemp() / f"key-{exchange.credentials.fingerprint}"  # one budget
-        with KrakenClient(folder, exchange.credentials, exchange.url, FAST, OPEN) as client:
-            yield client
-
-    @pytest.fixture
-    def venue(self, client: KrakenClient, journal: Journal) -> KrakenVenue:
-        return kraken_venue(client, journal)
-
-    def test_a_market_order_is_filled_and_booked_as_the_venue_reports(
-        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
-    ) -> None:
-        wanted = asked(journal)
-        order = venue.place(wanted)
-        assert (order.status, order.reason) == (OrderStatus.FILLED, "")
-        assert journal.order(wanted.intent_id) == order
-        fills = journal.fills("paper")
-        assert sum(fill.quantity for fill in fills) == QUANTITY
-        (told,) = client.closed_orders(wanted.intent_id).closed.values()
-        assert sum(fill.fee for fill in fills) == told.fee > 0
-        assert {fill.fee_asset for fill in fills} == {"USDT"}
-        spent = sum(fill.quantity * fill.price + fill.fee for fill in fills)
-        assert journal.balances("paper")["USDT"] == OPENING["USDT"] - spent
-
-    def test_a_journal_that_forgot_the_order_finds_it_at_the_venue(
-        self, venue: KrakenVenue, client: KrakenClient, journal: Journal
-    ) -> None:
-        wanted = asked(journal)
-        venue.place(wanted)
-        other = MemoryJournal()
-        opened(other).record_decision(receipt(wanted.decision_id), wanted)
-        assert kraken_venue(client, other).place(wanted).status is OrderStatus.FILLED
-        assert other.fills("paper") == journal.fills("paper")
-        assert len(client.closed_orders(wanted.intent_id).closed) == 1
-
-    def test_an_order_of_another_account_is_not_placed_with_this_key(
-        self, client: KrakenClient, journal: Journal
-    ) -> None:
-        with pytest.raises(InvalidValue, match="trades account live"):
-            kraken_venue(client, journal, "live").place(asked(journal))
-
-    def test_a_refusal_is_final_and_has_the_venues_message(
-        self, venue: KrakenVenue, journal: Journal
-    ) -> None:
-        wanted = asked(journal, quantity=Decimal(1_000_000))
-        order = venue.place(wanted)
-        assert order.status is OrderStatus.REJECTED
-        assert "EOrder:Insufficient funds" in order.reason
-        assert venue.place(wanted) == order
-        assert journal.balances("paper") == OPENING
-
-    def test_a_pair_that_is_not_traded_is_refused(self, venue: KrakenVenue, journal: Journal) -> None:
-        order = venue.place(asked(journal, pair=Pair("NOT", "THERE")))
-        assert order.status is OrderStatus.REJECTED
-        assert "does not trade NOT/THERE" in order.reason
-
-
-@pytest.fixture(scope="module")
-def one_double() -> Iterator[KrakenDouble]:
-    with running(KrakenDouble()) as kraken:
-        yield kraken
-
-
-class TestKrakenVenueOnTheDouble(KrakenVenueContract):
-    @pytest.fixture
-    def exchange(self, one_double: KrakenDouble) -> Exchange:
-        return Exchange(one_double.url, CREDENTIALS)
-
-
-@pytest.fixture(scope="module")
-def one_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandbox(tmp_path_factory.mktemp("sandbox"), tier=UNHURRIED.name) as exchange:
-        yield exchange
-
-
-class TestKrakenVenueOnTheSandbox(KrakenVenueContract):
-    @pytest.fixture
-    def exchange(self, one_sandbox: Sandbox) -> Exchange:
-        return Exchange(one_sandbox.url, Credentials(one_sandbox.key, one_sandbox.secret))
-
-
-# --- an exchange that misbehaves
+PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
 class Rig:
-    """The double of Kraken, a client of it, and the venue with its journal and a clock of its own."""
+    """The double of Kraken, a client of it, the venue, and somebody who sends and books."""
 
     double: KrakenDouble
     client: KrakenClient
-    journal: Journal = field(default_factory=MemoryJournal)
     passing: Clock = field(default_factory=Clock)
 
     @cached_property
     def venue(self) -> KrakenVenue:
-        return self.another_venue()
+        return kraken_venue(self.client, monotonic=self.passing, wall=self.passing)
 
-    def another_venue(self, **changes: Any) -> KrakenVenue:
-        return kraken_venue(
-            self.client, self.journal, monotonic=self.passing, sleep=self.passing.sleep, **changes
+    @cached_property
+    def clerk(self) -> Clerk:
+        return Clerk(lambda: self.venue)
+
+    def lost(self, asked: OrderIntent, **changes: Any) -> WorkingOrder:
+        """As it stands in the ledger after its answer was lost."""
+        times = {"sent_at": self.venue.now(), "void_after": self.venue.void_after()}
+        with pytest.raises(OutcomeUnknown):
+            self.venue.submit(asked, times["void_after"])
+        return committed(asked, **{**times, "status": OrderStatus.UNKNOWN, **changes})
+
+    def late(self, working: WorkingOrder) -> WorkingOrder:
+        """Its deadline has passed."""
+        return replace(
+            working, order=replace(working.order, void_after=self.venue.now() - dt.timedelta(seconds=1))
         )
 
-    def entries(self, age: dt.timedelta) -> KrakenVenue:
-        """The market is so much later than the decision."""
-        return self.another_venue(entry_age=dt.timedelta(hours=2), market_now=lambda: NOON + age)
+    def told(self, *working: WorkingOrder) -> dict[str, VenueReport]:
+        return self.venue.reports(working)
 
-    def asked(self, **changes: Any) -> OrderIntent:
-        return asked(self.journal, **changes)
+    def count(self, method: str) -> int:
+        return self.double.methods().count(method)
 
-    def place(self, **changes: Any) -> Order:
-        return self.venue.place(self.asked(**changes))
-
-    def settle(self) -> list[OrderStatus]:
-        return [each.status for each in self.venue.settle("paper")]
-
-    def fills(self) -> list[Fill]:
-        return self.journal.fills("paper")
-
-    def filled(self) -> Decimal:
-        return sum((fill.quantity for fill in self.fills()), Decimal(0))
+    def sent(self, method: str = "AddOrder") -> dict[str, str]:
+        return next(fields for called, fields in reversed(self.double.calls) if called == method)
 
 
 @pytest.fixture
@@ -212,307 +104,256 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield Rig(double, client)
 
 
-def state(order: Order) -> tuple[OrderStatus, str]:
-    return order.status, order.reason
+def state(working: WorkingOrder) -> tuple[OrderStatus, str]:
+    return working.order.status, working.order.reason
+
+
+# --- an order goes out
+
+
+def test_an_order_carries_its_identity_its_deadline_and_where_its_fee_is_taken(rig: Rig) -> None:
+    asked = wanted()
+    rig.venue.submit(asked, rig.venue.void_after())
+    sent = rig.sent()
+    deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
+    assert (sent["cl_ord_id"], sent["ordertype"], sent["oflags"]) == (asked.intent_id, "market", "fciq")
+    assert 2 < deadline <= 9
+
+
+def test_an_entry_has_its_stop_as_a_conditional_close_on_the_grid_of_prices(rig: Rig) -> None:
+    rig.venue.submit(wanted(stop_loss=Decimal("9799.97")), rig.venue.void_after())
+    sent = rig.sent()
+    assert (sent["close[ordertype]"], sent["close[price]"]) == ("stop-loss", "9800.0")
+    assert "price" not in sent
+
+
+def test_an_exit_is_a_market_order_and_a_stop_a_stop_loss_without_another_order(rig: Rig) -> None:
+    rig.venue.submit(closing(), rig.venue.void_after())
+    assert (rig.sent()["type"], rig.sent()["ordertype"]) == ("sell", "market")
+    rig.venue.submit(closing(trigger=Decimal("9800.04")), rig.venue.void_after())
+    assert (rig.sent()["ordertype"], rig.sent()["price"]) == ("stop-loss", "9800.0")
+    assert not [name for _, fields in rig.double.calls for name in fields if name.startswith("close")]
+
+
+def test_an_intent_that_is_no_uuid_goes_out_under_one_that_follows_from_it(rig: Rig) -> None:
+    asked = wanted(intent_id="intent-of-decision-1")
+    order = rig.clerk.sent(asked)
+    assert rig.sent()["cl_ord_id"] == asked.client_order_id != asked.intent_id
+    assert set(rig.told(committed(asked))) == {asked.intent_id}
+    assert rig.clerk.asked(order).order.status is OrderStatus.FILLED
+
+
+def test_the_name_is_the_venue_and_the_keys_fingerprint(rig: Rig) -> None:
+    assert rig.venue.name == f"kraken-{CREDENTIALS.fingerprint[:8]}"
+    assert kraken_venue(rig.client, venue="sandbox").name == f"sandbox-{CREDENTIALS.fingerprint[:8]}"
+
+
+def test_orders_take_the_way_that_was_given(rig: Rig) -> None:
+    class Refusing:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            def refuse(*_: Any, **__: Any) -> Any:
+                raise VenueRefused(name)
+
+            return refuse
+
+    venue = kraken_venue(rig.client, orders=Refusing())
+    with pytest.raises(VenueRefused, match="add_order"):
+        venue.submit(wanted(), venue.void_after())
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    with pytest.raises(VenueRefused, match="cancel_order"):
+        venue.cancel(stop)
+    with pytest.raises(VenueRefused, match="amend_order"):
+        venue.amend(stop, TRIGGER)
+    assert set(venue.reports([stop])) == {stop.intent.intent_id}
+
+
+# --- what an error means
 
 
 @pytest.mark.parametrize("fault", TAKEN_AND_LOST)
-def test_an_order_that_was_taken_although_its_response_was_lost_is_filled_once(
+def test_an_order_that_was_taken_although_its_answer_was_lost_is_sent_once_and_found(
     rig: Rig, fault: Fault
 ) -> None:
     rig.double.faults["AddOrder"] = [fault]
-    order = rig.place()
+    order = rig.clerk.asked(rig.lost(wanted(stop_loss=None)))
     assert state(order) == (OrderStatus.FILLED, "")
-    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
-    assert rig.filled() == QUANTITY
+    assert (len(rig.double.orders), rig.count("AddOrder")) == (1, 1)
+    assert order.order.filled == QUANTITY
 
 
 @pytest.mark.parametrize("fault", NEVER_ARRIVED)
-def test_an_order_that_never_arrived_is_pending_after_its_deadline_and_placed_later(
-    rig: Rig, fault: Fault
-) -> None:
+def test_an_order_that_never_arrived_is_unknown_and_then_missing(rig: Rig, fault: Fault) -> None:
     rig.double.faults["AddOrder"] = [fault]
-    order = rig.place()
-    assert order.status is OrderStatus.PENDING
-    assert order.reason.startswith(NEVER_TAKEN)
-    assert rig.passing.now > 13  # deadline and margin
-    assert rig.double.orders == {}
-    assert rig.settle() == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
-
-
-def test_an_order_that_cannot_be_looked_up_stays_unknown_until_it_can(rig: Rig) -> None:
-    rig.double.faults["AddOrder"] = [lost_after]
-    rig.double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
-    wanted = rig.asked()
-    order = rig.venue.place(wanted)
-    assert order.status is OrderStatus.UNKNOWN
-    assert "HTTP 520" in order.reason
-    assert rig.journal.order(wanted.intent_id) == order
-    rig.double.faults["OpenOrders"].clear()
-    assert rig.settle() == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
-
-
-def test_an_order_that_appears_late_is_found_before_it_would_be_placed_again(rig: Rig) -> None:
-    rig.double.faults["AddOrder"] = [lost_after]
-    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 4
-    assert rig.place().status is OrderStatus.FILLED
-    assert len(rig.double.orders) == 1
-
-
-def test_an_order_that_is_given_up_and_turns_up_later_is_not_placed_again(rig: Rig) -> None:
-    """However it turns up: no later try trusts that closed orders are found by client order id."""
-    rig.double.finds_closed = False
-    rig.double.faults["AddOrder"] = [lost_after]
-    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
-    wanted = rig.asked()
-    assert rig.venue.place(wanted).reason.startswith(NEVER_TAKEN)
-    rig.double.faults["ClosedOrders"].clear()
-    assert [state(each) for each in rig.venue.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
-    assert rig.filled() == QUANTITY
+    order = rig.lost(wanted())
+    assert rig.told(order) == rig.told(rig.late(order)) == {}
+    assert (rig.double.orders, rig.count("AddOrder")) == ({}, 1)
 
 
 @pytest.mark.parametrize(
-    ("method", "failures"),
+    ("words", "kind"),
     [
-        ("AddOrder", [saying("EOrder:Rate limit exceeded")]),
-        ("AddOrder", [saying("EAPI:Invalid key")]),
-        ("OpenOrders", [html_520_before] * 5),
+        ("EAPI:Rate limit exceeded", RateLimited), ("EOrder:Rate limit exceeded", RateLimited),
+        ("EGeneral:Temporary lockout", RateLimited),
+        ("EService:Market in cancel_only mode", VenueUnreachable),
+        ("EGeneral:Invalid arguments:deadline", VenueUnreachable), ("EAPI:Invalid nonce", VenueUnreachable),
+        ("EAPI:Invalid key", NotAuthorised), ("EGeneral:Permission denied", NotAuthorised),
+        ("EOrder:Insufficient funds", VenueRefused), ("EOrder:Order minimum not met", VenueRefused),
     ],
-)
-def test_an_order_that_is_given_up_is_looked_for_again_also_after_a_try_that_came_to_nothing(
-    rig: Rig, method: str, failures: list[Fault]
+)  # fmt: skip
+def test_what_was_surely_not_done_says_whether_it_ever_can_be(
+    rig: Rig, words: str, kind: type[Exception]
 ) -> None:
-    rig.double.finds_closed = False
-    rig.double.faults["AddOrder"] = [lost_after]
-    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 100
-    wanted = rig.asked()
-    given_up = OrderRecord.of(rig.venue.place(wanted)).void_after
-    rig.double.faults[method] = list(failures)
-    with suppress(NotAuthorised):
-        rig.venue.settle("paper")
-    note = rig.journal.order(wanted.intent_id)
-    assert note is not None
-    assert (note.status, OrderRecord.of(note).void_after) == (OrderStatus.PENDING, given_up)
-    rig.double.faults["ClosedOrders"].clear()
-    assert rig.settle() == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
-
-
-def test_place_does_not_wait_for_the_margin_and_sends_nothing_before_it_has_passed(rig: Rig) -> None:
-    venue = rig.another_venue(margin=dt.timedelta(seconds=60))  # as long as where it is not given
-    rig.double.faults["AddOrder"] = [lost_before]
-    wanted = rig.asked()
-    order = venue.place(wanted)
-    assert order.status is OrderStatus.UNKNOWN
-    assert "does not show it yet" in order.reason
-    assert rig.passing.now < 15  # deadline and patience
-    rig.double.skew = 60
-    slept = rig.passing.now
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.UNKNOWN]
-    assert rig.passing.now == slept
-    assert rig.double.methods().count("AddOrder") == 1
-    rig.double.skew = 75
-    given_up = sent_reason(NEVER_TAKEN, OrderRecord.of(order).void_after or NOON)
-    assert [state(each) for each in venue.settle("paper")] == [(OrderStatus.PENDING, given_up)]
-    assert [each.status for each in venue.settle("paper")] == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
-
-
-# --- how old an entry may be
-
-
-@pytest.mark.parametrize(
-    ("hours", "reduces", "status"),
-    [(2.0, False, OrderStatus.FILLED), (2.5, False, OrderStatus.REJECTED), (500.0, True, OrderStatus.FILLED)],
-)
-def test_an_entry_is_placed_while_it_is_young_and_an_exit_always(
-    rig: Rig, hours: float, reduces: bool, status: OrderStatus
-) -> None:
-    venue = rig.entries(dt.timedelta(hours=hours))
-    wanted = rig.asked(reduces=reduces)
-    order = venue.place(wanted)
-    assert order.status is status
-    assert len(rig.double.orders) == (status is OrderStatus.FILLED)
-    if status is OrderStatus.REJECTED:
-        assert "decided 2:30:00 ago, 2:00:00 is allowed" in order.reason
-        assert rig.journal.unsettled("paper") == []
-
-
-def test_an_old_entry_that_kraken_has_is_followed(rig: Rig) -> None:
-    rig.double.faults["AddOrder"] = [lost_after]
-    rig.double.faults["OpenOrders"] = [untouched, *[html_520_before] * 100]
-    wanted = rig.asked()
-    assert rig.entries(dt.timedelta(0)).place(wanted).status is OrderStatus.UNKNOWN
-    rig.double.faults["OpenOrders"].clear()
-    late = rig.entries(dt.timedelta(days=9))
-    assert [each.status for each in late.settle("paper")] == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
-
-
-def test_an_old_entry_whose_response_was_lost_is_rejected_only_once_kraken_surely_does_not_have_it(
-    rig: Rig,
-) -> None:
-    rig.double.faults["AddOrder"] = [lost_before]
-    wanted = rig.asked()
-    order = rig.entries(dt.timedelta(0)).place(wanted)
-    assert order.reason.startswith(NEVER_TAKEN)
-    late = rig.entries(dt.timedelta(hours=3))
-    assert [each.status for each in late.settle("paper")] == [OrderStatus.REJECTED]
+    rig.double.faults["AddOrder"] = [saying(words)] * 6  # a refused nonce is tried again
+    with pytest.raises(kind, match=words):
+        rig.venue.submit(wanted(), rig.venue.void_after())
     assert rig.double.orders == {}
-
-
-def test_a_market_whose_time_is_not_known_postpones_entries_and_no_exits(rig: Rig) -> None:
-    def unknown() -> dt.datetime:
-        raise VenueUnreachable("nobody tells the time")
-
-    venue = kraken_venue(rig.client, rig.journal, market_now=unknown)
-    assert venue.place(rig.asked()).status is OrderStatus.PENDING
-    assert venue.place(rig.asked(reduces=True)).status is OrderStatus.FILLED
-    assert len(rig.double.orders) == 1
 
 
 @pytest.mark.parametrize("words", ["EService:Connection lost", "EOrder:Client order id not unique"])
-def test_an_error_that_is_no_certain_refusal_is_followed_by_a_lookup(rig: Rig, words: str) -> None:
+def test_an_error_that_is_no_certain_refusal_leaves_the_outcome_unknown(rig: Rig, words: str) -> None:
     def taken_but_saying(act: Callable[[], bytes]) -> Reply:
         act()
         return saying(words)(act)
 
     rig.double.faults["AddOrder"] = [taken_but_saying]
-    assert rig.place().status is OrderStatus.FILLED
-    assert len(rig.double.orders) == 1
+    assert rig.clerk.asked(rig.lost(wanted())).order.status is OrderStatus.FILLED
 
 
-def test_a_closed_order_is_found_although_the_venue_does_not_find_it_by_its_client_order_id(rig: Rig) -> None:
+def test_a_pair_that_is_not_traded_is_not_sent(rig: Rig) -> None:
+    with pytest.raises(NotStored, match="does not trade NOT/THERE"):
+        rig.venue.submit(wanted(pair=Pair("NOT", "THERE")), rig.venue.void_after())
+    assert rig.count("AddOrder") == 0
+
+
+@pytest.mark.parametrize("method", ["OpenOrders", "ClosedOrders"])
+def test_an_order_that_cannot_be_looked_up_is_not_missing(rig: Rig, method: str) -> None:
+    rig.double.faults["AddOrder"] = [lost_before]
+    order = rig.lost(wanted())
+    rig.double.faults[method] = [html_520_before] * 5
+    with pytest.raises(VenueUnreachable, match="HTTP 520"):
+        rig.told(order)
+
+
+def test_an_order_whose_fills_cannot_be_read_is_not_told_without_them(rig: Rig) -> None:
+    order = rig.clerk.sent(wanted())
+    rig.double.faults["QueryTrades"] = [html_520_before] * 5
+    with pytest.raises(VenueUnreachable):
+        rig.told(order)
+
+
+# --- looking for orders whose id is not known
+
+
+@pytest.mark.parametrize("number", [1, 8])
+def test_orders_without_an_id_are_looked_for_in_two_calls_however_many_they_are(
+    rig: Rig, number: int
+) -> None:
+    rig.double.faults["AddOrder"] = [lost_before] * number
+    orders = [rig.lost(wanted()) for _ in range(number)]
+    before = len(rig.double.calls)
+    assert rig.told(*orders) == {}
+    assert [method for method, _ in rig.double.calls[before:] if method != "Time"] == [
+        "OpenOrders",
+        "ClosedOrders",
+    ]
+
+
+def test_a_closed_order_is_found_although_kraken_does_not_find_it_by_its_client_order_id(rig: Rig) -> None:
+    """And although others have closed since, which fill the newest page: once its deadline has passed."""
     rig.double.finds_closed = False
     rig.double.faults["AddOrder"] = [lost_after]
-    assert rig.place().status is OrderStatus.FILLED
-    assert rig.venue.settle("paper") == []
-    assert len(rig.double.orders) == 1
-    read = [
-        fields
-        for method, fields in rig.double.calls
-        if method == "ClosedOrders" and "cl_ord_id" not in fields
-    ]
-    assert [int(fields["end"]) - int(fields["start"]) for fields in read] == [240]
+    order = rig.lost(wanted())
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED]
+    assert rig.told(order) == {}
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED]
+    late = rig.late(order)
+    assert rig.clerk.asked(late).order.status is OrderStatus.FILLED
+    read = [fields for method, fields in rig.double.calls if method == "ClosedOrders" and "start" in fields]
+    assert [int(fields["end"]) - int(fields["start"]) for fields in read] == [242]
     assert int(read[0]["start"]) < time.time() < int(read[0]["end"])
 
 
-def test_a_lookup_that_returns_orders_of_others_is_an_error(rig: Rig) -> None:
-    rig.place()
+def test_an_order_that_was_given_up_and_turns_up_later_is_found_before_it_goes_out_again(rig: Rig) -> None:
+    rig.double.finds_closed = False
+    rig.double.faults["AddOrder"] = [lost_after]
+    order = rig.late(rig.lost(wanted()))
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED] * 3
+    assert rig.told(order) == {}
+    given_up = replace(order, order=replace(order.order, status=OrderStatus.INTENDED))
+    assert rig.clerk.asked(given_up).order.status is OrderStatus.FILLED
+
+
+def test_a_lookup_that_returns_orders_of_others_finds_nothing(rig: Rig) -> None:
+    rig.clerk.placed(wanted())
     unfiltered = rig.double.ClosedOrders({})
     rig.double.ClosedOrders = lambda fields: unfiltered  # type: ignore[method-assign]
-    with pytest.raises(InvalidMessage, match="asked for client order id"):
-        rig.place()
-    assert len(rig.double.orders) == 1
+    rig.double.faults["AddOrder"] = [lost_before]
+    assert rig.told(rig.late(rig.lost(wanted()))) == {}
 
 
-def test_a_killed_process_that_had_sent_its_order_does_not_send_it_again(rig: Rig) -> None:
-    def killed(act: Any) -> Any:
-        act()
-        raise SystemExit
-
-    wanted = rig.asked()
-    client_add = rig.client.add_order
-    rig.client.add_order = lambda request: killed(lambda: client_add(request))  # type: ignore[method-assign]
-    with pytest.raises(SystemExit):
-        rig.venue.place(wanted)
-    note = rig.journal.order(wanted.intent_id)
-    assert note is not None
-    assert (note.status, OrderRecord.of(note).void_after is not None) == (OrderStatus.PENDING, True)
-    rig.client.add_order = client_add  # type: ignore[method-assign]
-    again = rig.another_venue()
-    assert [each.status for each in again.settle("paper")] == [OrderStatus.FILLED]
-    assert len(rig.double.orders) == 1
+def test_an_attempt_that_was_taken_after_all_beside_the_next_one_is_told_with_all_fills(rig: Rig) -> None:
+    asked = wanted(stop_loss=None)
+    rig.clerk.sent(asked)
+    rig.clerk.sent(asked)
+    order = rig.clerk.asked(committed(asked))
+    assert order.order.status is OrderStatus.UNKNOWN
+    assert all(order_id in order.order.reason for order_id in rig.double.orders)
+    assert order.order.filled == 2 * QUANTITY
 
 
-def test_a_killed_process_whose_order_is_still_on_its_way_waits_for_its_deadline(rig: Rig) -> None:
-    wanted = rig.asked()
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=8)
-    rig.journal.record_order(
-        Order(wanted.intent_id, OrderStatus.PENDING, sent_reason("sent", until), NOON), []
-    )
-    assert state(rig.venue.place(wanted)) == (OrderStatus.PENDING, sent_reason(NEVER_TAKEN, until))
-    assert rig.passing.now > 12
-    assert "AddOrder" not in rig.double.methods()
+# --- orders whose id is known
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded", "EService:Market in cancel_only mode",
-     "EGeneral:Invalid arguments:deadline", "EGeneral:Temporary lockout"],
-)  # fmt: skip
-def test_a_temporary_error_is_no_rejection(rig: Rig, words: str) -> None:
-    rig.double.faults["AddOrder"] = [saying(words)]
-    order = rig.place()
-    assert order.status is OrderStatus.PENDING
-    assert words in order.reason
-    assert OrderRecord.of(order).void_after is None
-    assert rig.settle() == [OrderStatus.FILLED]
+def test_many_orders_are_asked_for_fifty_in_a_call_and_their_fills_twenty(rig: Rig) -> None:
+    orders = [rig.clerk.sent(wanted(stop_loss=None, quantity=Decimal("0.001"))) for _ in range(61)]
+    before = len(rig.double.calls)
+    told = rig.told(*orders)
+    assert [report.status for report in told.values()] == [OrderStatus.FILLED] * 61
+    called = [method for method, _ in rig.double.calls[before:]]
+    assert (called.count("QueryOrders"), called.count("QueryTrades"), len(called)) == (2, 4, 6)
 
 
-def test_a_venue_that_is_away_leaves_the_intent_to_settle(rig: Rig) -> None:
-    rig.double.faults["OpenOrders"] = [saying("EService:Unavailable")] * 5
-    order = rig.place()
-    assert order.status is OrderStatus.PENDING
-    assert "EService:Unavailable" in order.reason
-    assert "AddOrder" not in rig.double.methods()
-    assert rig.settle() == [OrderStatus.FILLED]
+def test_an_id_that_kraken_does_not_know_keeps_no_other_order_from_being_told(rig: Rig) -> None:
+    order = rig.clerk.sent(wanted())
+    gone = committed(wanted(), venue_order_id="OAAAAA-BBBBB-CCCCCC")
+    assert set(rig.told(gone, order)) == {order.intent.intent_id}
 
 
-@pytest.mark.parametrize("words", ["EAPI:Invalid key", "EGeneral:Permission denied"])
-def test_a_key_that_may_not_trade_rejects_nothing(rig: Rig, words: str) -> None:
-    rig.double.faults["AddOrder"] = [saying(words)]
-    wanted = rig.asked()
-    with pytest.raises(NotAuthorised, match=words):
-        rig.venue.place(wanted)
-    assert [each.intent_id for each in rig.journal.unsettled("paper")] == [wanted.intent_id]
-    assert rig.settle() == [OrderStatus.FILLED]
-
-
-def test_several_fills_are_booked_one_by_one(rig: Rig) -> None:
+def test_several_fills_are_told_one_by_one(rig: Rig) -> None:
     rig.double.shares = [Decimal("0.03")] * 30 + [Decimal("0.1")]
-    wanted = rig.asked()
-    assert state(rig.venue.place(wanted)) == (OrderStatus.FILLED, "")
-    fills = rig.fills()
+    assert state(rig.clerk.placed(wanted())) == (OrderStatus.FILLED, "")
+    fills = list(rig.clerk.fills.values())
     assert len(fills) == 31
     assert sum(fill.quantity for fill in fills) == QUANTITY
     assert (fills[0].fee, fills[0].filled_at.microsecond) == (Decimal("0.01200"), 123456)
 
 
-def test_an_order_that_fills_slowly_is_followed_over_restarts_and_booked_once(rig: Rig) -> None:
+def test_an_order_that_fills_slowly_is_partly_filled_until_it_is_filled(rig: Rig) -> None:
     rig.double.shares = [Decimal("0.4")]
-    order = rig.place()
-    assert order.status is OrderStatus.ACCEPTED
-    assert "open, 0.004 of 0.01 are filled" in order.reason
-    assert rig.filled() == QUANTITY * Decimal("0.4")
-    rig.double.finds_closed = False  # its own id is enough
-    (key,) = rig.double.orders
-    rig.double.fill(key, QUANTITY * Decimal("0.6"))
-    again = rig.another_venue()
-    assert [state(each) for each in again.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert [fill.quantity for fill in rig.fills()] == [Decimal("0.0040"), Decimal("0.0060")]
-    assert len(rig.double.orders) == 1
+    order = rig.clerk.placed(wanted(stop_loss=None))
+    assert state(order) == (OrderStatus.PARTLY_FILLED, "open, 0.004 of 0.01 BTC are filled")
+    assert order.order.filled == QUANTITY * Decimal("0.4")
+    rig.double.fill(order.order.venue_order_id, QUANTITY * Decimal("0.6"))
+    assert state(rig.clerk.asked(order)) == (OrderStatus.FILLED, "")
+    assert [fill.quantity for fill in rig.clerk.fills.values()] == [Decimal("0.0040"), Decimal("0.0060")]
 
 
-def test_an_order_canceled_after_a_partial_fill_is_final_with_the_filled_part_in_its_reason(rig: Rig) -> None:
-    rig.double.shares, rig.double.ended = [Decimal("0.4")], "canceled"
-    order = rig.place()
-    assert order.status is OrderStatus.FILLED
-    assert order.reason.endswith("canceled: Market price protection, after 0.004 of 0.01 BTC")
-    assert rig.filled() == QUANTITY * Decimal("0.4")
-    assert rig.venue.settle("paper") == []
-
-
-def test_an_order_that_was_canceled_without_a_fill_is_rejected(rig: Rig) -> None:
-    rig.double.shares, rig.double.ended = [Decimal(0)], "expired"
-    rig.double.fill = lambda key, quantity: rig.double.orders[key].update(status="expired", closetm=1.0)  # type: ignore[method-assign]
-    order = rig.place()
-    assert order.status is OrderStatus.REJECTED
-    assert order.reason.endswith("expired")
-    assert rig.journal.balances("paper") == OPENING
+@pytest.mark.parametrize(
+    ("ended", "status"), [("canceled", OrderStatus.CANCELLED), ("expired", OrderStatus.EXPIRED)]
+)
+@pytest.mark.parametrize("share", ["0.4", "0"])
+def test_an_order_that_ended_before_it_was_filled_keeps_what_was(
+    rig: Rig, share: str, ended: str, status: OrderStatus
+) -> None:
+    rig.double.shares, rig.double.ended = [], ended
+    order = rig.clerk.sent(wanted(stop_loss=None))
+    record = rig.double.orders[order.order.venue_order_id]
+    if Decimal(share):
+        rig.double.fill(order.order.venue_order_id, QUANTITY * Decimal(share))
+    record.update(status=ended, reason="Market price protection", closetm=time.time())
+    order = rig.clerk.asked(order)
+    assert (order.order.status, order.order.filled) == (status, QUANTITY * Decimal(share))
+    assert order.order.reason.endswith("BTC are filled: Market price protection")
 
 
 def test_an_order_is_not_final_before_all_its_fills_are_listed(rig: Rig) -> None:
@@ -523,52 +364,15 @@ def test_an_order_is_not_final_before_all_its_fills_are_listed(rig: Rig) -> None
         return {key: {**each, "trades": each["trades"][:-1]} for key, each in truth(fields).items()}
 
     rig.double.QueryOrders = without_the_last  # type: ignore[method-assign]
-    order = rig.place()
-    assert order.status is OrderStatus.ACCEPTED
-    assert "0.005 BTC of its fills are not listed yet" in order.reason
+    order = rig.clerk.placed(wanted(stop_loss=None))
+    assert order.order.status is OrderStatus.PARTLY_FILLED
+    assert "0.005 BTC of its fills are not listed yet" in order.order.reason
     rig.double.QueryOrders = truth  # type: ignore[method-assign]
-    assert [state(each) for each in rig.venue.settle("paper")] == [(OrderStatus.FILLED, "")]
-    assert rig.filled() == QUANTITY
-
-
-def test_an_accepted_order_that_cannot_be_queried_is_found_by_its_id_later(rig: Rig) -> None:
-    rig.double.faults["QueryOrders"] = [html_520_before] * 10
-    order = rig.place()
-    (key,) = rig.double.orders
-    assert order.status is OrderStatus.ACCEPTED
-    assert order.reason.startswith(accepted_reason(key, f"Kraken QueryOrders at {rig.double.url}: HTTP 520"))
-    assert rig.settle() == [order.status]
-    rig.double.faults["QueryOrders"].clear()
-    assert rig.settle() == [OrderStatus.FILLED]
-    assert (len(rig.double.orders), rig.double.methods().count("AddOrder")) == (1, 1)
+    assert state(rig.clerk.asked(order)) == (OrderStatus.FILLED, "")
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"vol": "0.02"}, "is buy 0.02 XBTUSDT"), ({"cl_ord_id": "another"}, "asked for client order id"),
-        ({"oflags": "fcib"}, "its fee is in BTC"), ({"vol_exec": "0.009"}, "closed with 0.009"),
-        ({"vol_exec": "0.011"}, "0.011 of 0.01"),
-    ],
-)  # fmt: skip
-def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
-    rig: Rig, wrong: dict[str, str], named: str
-) -> None:
-    wanted = rig.asked()
-    rig.venue.place(wanted)
-    next(iter(rig.double.orders.values())).update(wrong)
-    other = MemoryJournal()
-    opened(other).record_decision(receipt(wanted.decision_id), wanted)
-    rig.double.finds_closed = True
-    rig.double._named = lambda fields: iter(rig.double.orders.items())  # type: ignore[method-assign]
-    with pytest.raises(InvalidMessage, match=named):
-        kraken_venue(rig.venue._client, other).place(wanted)
-    assert other.fills("paper") == []
-    assert len(rig.double.orders) == 1
-
-
-@pytest.mark.parametrize(
-    ("share", "booked", "reason"),
+    ("share", "filled", "reason"),
     [
         ("0.999999", "0.00999999", ""),
         ("0.996", "0.00996", ""),
@@ -576,96 +380,270 @@ def test_an_order_that_is_not_the_one_asked_for_is_not_booked(
     ],
 )
 def test_an_order_that_kraken_closes_a_little_short_of_its_volume_is_final(
-    rig: Rig, share: str, booked: str, reason: str
+    rig: Rig, share: str, filled: str, reason: str
 ) -> None:
     """Kraken says `closed`, "Insignificant volume remaining" (ccxt#8816): nobody could order what is left."""
     rig.double.shares, rig.double.ended, rig.double.why = [Decimal(share)], "closed", reason
-    wanted = rig.asked()
-    order = rig.venue.place(wanted)
-    (key,) = rig.double.orders
-    noted = f"Kraken order {key} closed" + (f": {reason}" if reason else "")
-    assert state(order) == (OrderStatus.FILLED, f"{noted}, after {booked} of 0.01 BTC")
-    assert rig.filled() == Decimal(booked)
-    assert (rig.settle(), rig.journal.unsettled("paper")) == ([], [])
+    order = rig.clerk.placed(wanted(stop_loss=None))
+    noted = f"closed, {filled} of 0.01 BTC are filled" + (f": {reason}" if reason else "")
+    assert state(order) == (OrderStatus.FILLED, noted)
+    assert order.order.filled == Decimal(filled)
 
 
-def test_a_failure_holds_up_no_other_intent_and_is_raised_in_the_end(rig: Rig) -> None:
-    rig.asked()
-    rig.asked(created_at=NOON + dt.timedelta(minutes=1))
-    rig.double.faults["AddOrder"] = [saying("EAPI:Invalid key")]
-    with pytest.raises(NotAuthorised):
-        rig.venue.settle("paper")
-    assert len(rig.double.orders) == 1
-    assert len(rig.journal.unsettled("paper")) == 1
+def test_an_order_that_kraken_closes_far_short_of_its_volume_is_not_final(rig: Rig) -> None:
+    rig.double.shares, rig.double.ended, rig.double.why = [Decimal("0.9")], "closed", ""
+    order = rig.clerk.placed(wanted(stop_loss=None))
+    assert order.order.status is OrderStatus.PARTLY_FILLED
+    assert "more of its fills must follow" in order.order.reason
 
 
-def test_two_threads_that_place_the_same_intent_place_one_order(rig: Rig) -> None:
-    wanted = rig.asked()
-    at_once(lambda venue: venue.place(wanted), [kraken_venue(rig.client, rig.journal) for _ in range(4)])
-    assert len(rig.double.orders) == 1
-    assert len(rig.fills()) == 1
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"vol": "0.02"}, "it is over 0.02"), ({"cl_ord_id": "another"}, "(another)"),
+        ({"vol_exec": "0.011"}, "0.011 of 0.01"), ({"vol_exec": "0.009"}, "fills add up to 0.01"),
+    ],
+)  # fmt: skip
+def test_an_order_that_is_not_the_one_asked_for_is_unknown_and_nothing_of_it_is_booked(
+    rig: Rig, wrong: dict[str, str], named: str
+) -> None:
+    other, order = rig.clerk.sent(wanted()), rig.clerk.sent(wanted())
+    rig.double.orders[order.order.venue_order_id].update(wrong)
+    told = rig.told(other, order)
+    report = told[order.intent.intent_id]
+    assert (report.status, report.fills) == (OrderStatus.UNKNOWN, ())
+    assert named in report.reason
+    assert told[other.intent.intent_id].status is OrderStatus.FILLED
 
 
-PROGRAM = """
-import sys
-from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
-from tests.contracts.trade import decided, opened
-from tests.contracts.venues import kraken_venue
-from tests.doubles.stores import MemoryJournal
-from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
-folder, url, key, secret, identity = sys.argv[1:]
-many = RateLimit(10_000, 1000)
-journal = opened(MemoryJournal())
-intent = decided(journal, "d", intent_id=identity)
-with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many) as client:
-    print(kraken_venue(client, journal).place(intent).status.value, len(journal.fills("paper")))
-"""
+# --- amendments, by a person or by the engine
 
 
-def test_two_processes_that_place_the_same_intent_place_one_order(rig: Rig, tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-c", PROGRAM, str(tmp_path), rig.double.url, CREDENTIALS.key, CREDENTIALS.secret,
-        str(uuid.uuid4()),
-    ]  # fmt: skip
-    programs = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+def amended(rig: Rig, order: WorkingOrder, quantity: str, kind: str) -> None:
+    order_id = order.order.venue_order_id
+    rig.double.orders[order_id]["vol"] = quantity
+    rig.double.amends[order_id] = [
+        {"amend_type": "original", "order_qty": str(order.intent.quantity)},
+        {"amend_type": kind, "order_qty": quantity, "reason": "Reduced to what is there"},
     ]
-    said = [program.communicate(timeout=120) for program in programs]
-    assert [output for output, _ in said] == ["filled 1\n", "filled 1\n"], said
-    assert len(rig.double.orders) == 1
 
 
-def test_an_order_carries_its_identity_its_deadline_and_where_its_fee_is_taken(rig: Rig) -> None:
-    wanted = rig.asked()
-    rig.venue.place(wanted)
-    sent = next(fields for method, fields in rig.double.calls if method == "AddOrder")
-    deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
-    assert (sent["cl_ord_id"], sent["ordertype"], sent["oflags"]) == (wanted.intent_id, "market", "fciq")
-    assert 2 < deadline <= 9
+@pytest.mark.parametrize("kind", ["restated", "user"])
+def test_an_order_over_another_quantity_is_ours_where_its_amendments_say_so(rig: Rig, kind: str) -> None:
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    amended(rig, stop, "0.006", kind)
+    for _ in range(2):
+        told = rig.clerk.asked(stop)
+        assert told.order.status is OrderStatus.ACKNOWLEDGED
+        assert told.order.reason.endswith(f"amended to 0.006 ({kind}: Reduced to what is there)")
+    assert rig.count("OrderAmends") == 1  # asked once for each change
+    rig.double.fill(stop.order.venue_order_id, Decimal("0.006"))
+    done = rig.clerk.asked(stop)
+    assert (done.order.status, done.order.filled) == (OrderStatus.CANCELLED, Decimal("0.006"))
 
 
-def test_the_deadline_is_on_the_venues_clock(rig: Rig) -> None:
+def test_a_trigger_that_somebody_else_has_moved_is_told(rig: Rig) -> None:
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    rig.double.orders[stop.order.venue_order_id]["descr"]["price"] = "9700.0"
+    (report,) = rig.told(stop).values()
+    assert report.trigger == Decimal("9700.0")
+
+
+def test_a_trigger_is_amended_on_the_grid_of_prices(rig: Rig) -> None:
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    rig.venue.amend(stop, Decimal("9850.04"))
+    assert rig.sent("AmendOrder")["trigger_price"] == "9850.0"
+    assert rig.clerk.asked(stop).order.trigger == Decimal("9850.0")
+
+
+@pytest.mark.parametrize("method", ["AmendOrder", "CancelOrder"])
+def test_a_change_whose_answer_was_lost_is_sent_once_and_its_outcome_unknown(rig: Rig, method: str) -> None:
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    rig.double.faults[method] = [lost_after]
+    with pytest.raises(OutcomeUnknown):
+        rig.venue.cancel(stop) if method == "CancelOrder" else rig.venue.amend(stop, TRIGGER + 1)
+    assert rig.count(method) == 1
+    told = rig.clerk.asked(stop).order
+    assert (told.status is OrderStatus.CANCELLED, told.trigger == TRIGGER + 1) == (
+        method == "CancelOrder",
+        method == "AmendOrder",
+    )
+
+
+@pytest.mark.parametrize("words", ["EService:Market in maintenance mode", "EOrder:Rate limit exceeded"])
+def test_a_cancel_that_is_not_done_now_is_an_error(rig: Rig, words: str) -> None:
+    stop = rig.clerk.sent(closing(trigger=TRIGGER))
+    rig.double.faults["CancelOrder"] = [saying(words)]
+    with pytest.raises((VenueUnreachable, RateLimited), match=words):
+        rig.venue.cancel(stop)
+
+
+def test_an_order_whose_id_is_not_known_is_cancelled_by_ours(rig: Rig) -> None:
+    rig.double.faults["AddOrder"] = [lost_after]
+    stop = rig.lost(closing(trigger=TRIGGER))
+    rig.venue.cancel(stop)
+    assert rig.sent("CancelOrder")["cl_ord_id"] == stop.intent.client_order_id
+    assert rig.clerk.asked(stop).order.status is OrderStatus.CANCELLED
+
+
+# --- stops that went with an entry
+
+
+def test_stops_that_rest_are_found_in_one_call(rig: Rig) -> None:
+    rig.double.shares = [Decimal("0.4"), Decimal("0.6")]
+    rig.clerk.placed(wanted(stop_loss=TRIGGER))  # another entry's stops are not this one's
+    entry = rig.clerk.placed(wanted(stop_loss=TRIGGER))
+    before = len(rig.double.calls)
+    stops = rig.venue.stops_of(entry)
+    assert [each.quantity for each in stops] == [QUANTITY * share for share in rig.double.shares]
+    assert {(each.trigger, each.parent_id) for each in stops} == {(TRIGGER, entry.order.venue_order_id)}
+    assert [method for method, _ in rig.double.calls[before:]] == ["OpenOrders"]
+
+
+def test_stops_that_have_ended_are_found_among_all_orders_that_closed_since_the_entry(rig: Rig) -> None:
+    rig.double.shares = [Decimal("0.4"), Decimal("0.6")]
+    entry = rig.clerk.placed(wanted(stop_loss=TRIGGER))
+    first, second = rig.venue.stops_of(entry)
+    rig.double.fill(first.venue_order_id, first.quantity)
+    found = {each.venue_order_id: each for each in rig.venue.stops_of(entry)}
+    assert set(found) == {first.venue_order_id, second.venue_order_id}
+    assert found[first.venue_order_id].filled == first.quantity
+    assert int(rig.sent("ClosedOrders")["start"]) < time.time()
+
+
+def test_a_stop_whose_fee_is_in_base_currency_is_booked_with_it_there(rig: Rig) -> None:
+    """Krakens default for sales; it tells the fee in quote currency all the same."""
+    entry = rig.clerk.placed(wanted(stop_loss=TRIGGER))
+    (stop,) = rig.clerk.stops(entry)
+    rig.double.orders[stop.order.venue_order_id]["oflags"] = "fcib"
+    rig.double.fill(stop.order.venue_order_id, QUANTITY)
+    assert rig.clerk.asked(stop).order.status is OrderStatus.FILLED
+    (fill,) = (each for each in rig.clerk.fills.values() if each.side is Side.SELL)
+    assert (fill.fee, fill.fee_asset) == (Decimal("0.0000400000"), "BTC")
+
+
+# --- books
+
+
+def entry_of(rig: Rig, number: int, **changes: Any) -> dict[str, Any]:
+    key = f"L{number:05d}-AAAAA-BBBBBB"
+    rig.double.ledger[key] = {
+        "refid": f"R{number}", "time": 1_700_000_000.5 + number, "type": "deposit", "subtype": "", "aclass": "currency",
+        "asset": "ZUSD", "amount": "10.5", "fee": "0.5", "balance": "10.0", **changes,
+    }  # fmt: skip
+    return rig.double.ledger[key]
+
+
+def test_books_have_our_names_fees_counted_and_the_orders_of_trades(rig: Rig) -> None:
+    order = rig.clerk.placed(wanted(stop_loss=TRIGGER))
+    (fill_id,) = rig.double.fills
+    entry_of(rig, 1)
+    entry_of(rig, 2, type="trade", refid=fill_id, asset="XXBT", amount="0.01", fee="0")
+    entry_of(rig, 3, type="staking", asset="XBT.F", amount="0.0001", fee="0")
+    books = rig.venue.books(PAST)
+    assert books.balances == {"USDT": Decimal(10000), "BTC": Decimal("0.5"), "BTC.F": Decimal("0.1")}
+    told = [(each.asset, each.amount, each.kind, each.fill_id, each.venue_order_id) for each in books.entries]
+    assert told == [
+        ("USD", Decimal("10.0"), "deposit", "", ""),
+        ("BTC", Decimal("0.01"), "trade", fill_id, order.order.venue_order_id),
+        ("BTC.F", Decimal("0.0001"), "staking", "", ""),
+    ]
+    assert [each.reference for each in books.entries] == list(rig.double.ledger)
+    assert [each.trigger for each in books.open_orders] == [TRIGGER]
+    rig.venue.books(PAST)
+    assert rig.count("QueryTrades") == 2  # for the report, and for the books once
+
+
+def test_books_are_read_to_the_last_page_and_not_before_their_time(rig: Rig) -> None:
+    for number in range(120):
+        entry_of(rig, number)
+    since = dt.datetime.fromtimestamp(1_700_000_000.5 + 10, dt.UTC)
+    entries = rig.venue.books(since).entries
+    assert [each.reference for each in entries] == list(rig.double.ledger)[10:]
+    assert entries[0].at == since
+
+
+def test_an_order_that_somebody_else_placed_is_in_the_books(rig: Rig) -> None:
+    rig.clerk.sent(closing(trigger=TRIGGER))
+    (foreign,) = rig.double.orders.values()
+    foreign.update(cl_ord_id=None)
+    foreign["descr"].update(pair="OLDCOIN", ordertype="trailing-stop", price="+1.5%")
+    (told,) = rig.venue.books(PAST).open_orders
+    assert (told.client_order_id, told.pair.base, told.trigger) == ("", "OLDCOIN", None)
+
+
+# --- time
+
+
+def test_the_deadline_is_on_krakens_clock(rig: Rig) -> None:
     rig.double.skew = 3600
-    rig.place()
-    sent = next(fields for method, fields in rig.double.calls if method == "AddOrder")
-    deadline = dt.datetime.fromisoformat(sent["deadline"]).timestamp() - time.time()
+    rig.venue.submit(wanted(), rig.venue.void_after())
+    deadline = dt.datetime.fromisoformat(rig.sent()["deadline"]).timestamp() - time.time()
     assert 3602 < deadline <= 3609
 
 
-def test_an_intent_that_is_no_uuid_gets_one_that_follows_from_it() -> None:
-    assert client_order_id("intent-of-decision-1") == client_order_id("intent-of-decision-1")
-    assert client_order_id("intent-of-decision-1") != client_order_id("intent-of-decision-2")
-    assert uuid.UUID(client_order_id("intent-of-decision-1"))
+def test_krakens_clock_is_asked_rarely_and_never_thought_ahead(rig: Rig) -> None:
+    first = rig.venue.now()
+    rig.passing.now += 250
+    assert rig.venue.now() - first == dt.timedelta(seconds=250)
+    assert rig.count("Time") == 1
+    rig.passing.now += 51
+    assert abs(rig.venue.now() - first) < dt.timedelta(seconds=30)
+    assert rig.count("Time") == 2
 
 
-def test_an_unknown_order_without_a_recorded_deadline_is_undecided_for_the_longest_one() -> None:
-    order = Order(intent().intent_id, OrderStatus.UNKNOWN, "somebody else wrote this", NOON)
-    assert OrderRecord.of(order).void_after == NOON + dt.timedelta(seconds=60)
+def test_krakens_clock_is_asked_again_after_this_machine_slept(rig: Rig) -> None:
+    wall = Clock()
+    venue = kraken_venue(rig.client, monotonic=rig.passing, wall=wall)
+    venue.now()
+    wall.now += 3600  # and the other one stood still
+    rig.double.skew = 3600
+    assert venue.now().timestamp() > time.time() + 3590
+
+
+def test_krakens_clock_goes_on_while_kraken_does_not_tell_the_time(rig: Rig) -> None:
+    first = rig.venue.now()
+    rig.double.faults["Time"] = [html_520_before] * 10
+    rig.passing.now += 301
+    assert rig.venue.now() - first == dt.timedelta(seconds=301)
+    rig.passing.now += 3600
+    with pytest.raises(VenueUnreachable):
+        rig.venue.now()
+
+
+def test_a_refused_deadline_makes_the_next_one_right(rig: Rig) -> None:
+    rig.venue.now()
+    rig.double.skew = 100
+    rig.double.faults["AddOrder"] = [saying("EGeneral:Invalid arguments:deadline")]
+    with pytest.raises(VenueUnreachable):
+        rig.venue.submit(wanted(), rig.venue.void_after())
+    assert rig.venue.void_after().timestamp() > time.time() + 100
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 3.9, 61])
 def test_a_deadline_that_kraken_might_not_take_is_refused(rig: Rig, seconds: float) -> None:
     with pytest.raises(InvalidValue, match="Kraken takes 2 to 60 s"):
-        kraken_venue(rig.client, rig.journal, deadline=dt.timedelta(seconds=seconds))
+        kraken_venue(rig.client, deadline=dt.timedelta(seconds=seconds))
+
+
+def test_an_order_counts_as_never_taken_only_after_the_margin(rig: Rig) -> None:
+    void_after = rig.venue.void_after()
+    assert KrakenVenue(rig.client).never_taken_after(void_after) == void_after + dt.timedelta(seconds=60)
+
+
+# --- what is traded
+
+
+def test_the_status_of_a_pair_is_never_older_than_ten_seconds(tmp_path: Path) -> None:
+    passing = Clock()
+    with (
+        running(KrakenDouble()) as double,
+        KrakenClient(tmp_path, CREDENTIALS, double.url, FAST, OPEN, monotonic=passing) as client,
+    ):
+        venue, pair = kraken_venue(client), Pair("BTC", "USDT")
+        assert venue.instrument(pair).status.value == "online"
+        double.pairs["XBTUSDT"] = {**double.pairs["XBTUSDT"], "status": "cancel_only"}
+        passing.now += 9
+        assert venue.instrument(pair).status.value == "online"
+        passing.now += 2
+        assert venue.instrument(pair).status.value == "cancel_only"

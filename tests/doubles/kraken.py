@@ -126,6 +126,8 @@ class KrakenDouble:
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     fills: dict[str, dict[str, Any]] = field(default_factory=dict)
+    amends: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by order
+    ledger: dict[str, dict[str, Any]] = field(default_factory=dict)  # oldest first
     tape: list[list[Any]] = field(default_factory=list)  # price, quantity, nanoseconds
     rows: list[list[Any]] = field(default_factory=list)  # of OHLC
     forgotten: int = 0  # how many of the oldest trades are not given out any more
@@ -223,15 +225,37 @@ class KrakenDouble:
                 yield key, each
 
     def QueryOrders(self, fields: dict[str, str]) -> Any:
-        return {key: self.orders[key] for key in fields["txid"].split(",")}
+        asked = fields["txid"].split(",")
+        if not all(key in self.orders for key in asked):
+            raise Refused("EOrder:Invalid order")
+        return {key: self.orders[key] for key in asked}
 
     def QueryTrades(self, fields: dict[str, str]) -> Any:
         return {key: self.fills[key] for key in fields["txid"].split(",")}
 
+    def OrderAmends(self, fields: dict[str, str]) -> Any:
+        found = self.amends.get(fields["order_id"], [])
+        return {"count": len(found), "amends": found}
+
+    def Ledgers(self, fields: dict[str, str]) -> Any:
+        since, first = float(fields.get("start", 0)), int(fields.get("ofs", 0))
+        newest = [key for key, each in reversed(self.ledger.items()) if each["time"] > since]
+        return {"ledger": {key: self.ledger[key] for key in newest[first : first + 50]}, "count": len(newest)}
+
     def CancelOrder(self, fields: dict[str, str]) -> Any:
-        if not any(fields.get("txid") == key for key in self.orders):
-            raise Refused("EOrder:Unknown order")
+        self._live(fields).update(status="canceled", closetm=time.time(), reason="User requested")
         return {"count": 1}
+
+    def AmendOrder(self, fields: dict[str, str]) -> Any:
+        self._live(fields)["descr"]["price"] = fields["trigger_price"]
+        return {"amend_id": "TAAAAA-BBBBB-CCCCCC"}
+
+    def _live(self, fields: dict[str, str]) -> dict[str, Any]:
+        for key, each in self.orders.items():
+            named = fields.get("txid") == key or fields.get("cl_ord_id", "") == each["cl_ord_id"]
+            if named and each["status"] in ("open", "pending"):
+                return each
+        raise Refused("EOrder:Unknown order")
 
     def CancelAllOrdersAfter(self, fields: dict[str, str]) -> Any:
         return {"currentTime": "2025-11-11T00:17:10Z", "triggerTime": "0"}
@@ -242,7 +266,7 @@ class KrakenDouble:
         if quantity < Decimal("0.00005"):
             raise Refused("EOrder:Order minimum not met")
         short = ("USDT", quantity * self.price) if fields["type"] == "buy" else ("XXBT", quantity)
-        if self.balances[short[0]] < short[1]:
+        if fields["ordertype"] == "market" and self.balances[short[0]] < short[1]:
             raise Refused("EOrder:Insufficient funds")
         if "validate" in fields:
             return {"descr": described}
@@ -251,16 +275,28 @@ class KrakenDouble:
     def _take(self, fields: dict[str, str], quantity: Decimal, described: dict[str, str]) -> str:
         key = f"O{uuid.uuid4().hex[:5].upper()}-{uuid.uuid4().hex[:5].upper()}-{uuid.uuid4().hex[:6].upper()}"
         self.orders[key] = {
-            "refid": None, "userref": None, "cl_ord_id": fields.get("cl_ord_id"), "status": "open", "reason": None,
+            "refid": fields.get("refid"), "userref": None, "cl_ord_id": fields.get("cl_ord_id"), "status": "open",
+            "reason": None,
             "opentm": time.time(), "closetm": 0, "starttm": 0, "expiretm": 0,
-            "descr": {"pair": fields["pair"], "type": fields["type"], "ordertype": "market", "price": "0",
-                      "price2": "0", "leverage": "none", "close": "", **described},
+            "descr": {"pair": fields["pair"], "type": fields["type"], "ordertype": fields["ordertype"],
+                      "price": fields.get("price", "0"), "price2": "0", "leverage": "none", "close": "", **described},
             "vol": fields["volume"], "vol_exec": "0", "cost": "0", "fee": "0", "price": "0", "misc": "",
             "oflags": fields.get("oflags", ""), "trades": [],
         }  # fmt: skip
-        for share in self.shares:
+        for share in self.shares if fields["ordertype"] == "market" else ():
             self.fill(key, quantity * share)
+            if share and "close[ordertype]" in fields:
+                self._close(key, fields, quantity * share)
         return key
+
+    def _close(self, parent: str, fields: dict[str, str], quantity: Decimal) -> None:
+        """Place the order that goes with a fill: it has no client order id."""
+        other = "sell" if fields["type"] == "buy" else "buy"
+        given = {
+            "refid": parent, "type": other, "volume": f"{quantity:f}", "pair": fields["pair"],
+            "ordertype": fields["close[ordertype]"], "price": fields["close[price]"],
+        }  # fmt: skip
+        self._take(given, quantity, {"order": "the close"})
 
     def fill(self, key: str, quantity: Decimal) -> None:
         order = self.orders[key]

@@ -72,6 +72,8 @@ class OrderReports:
         if filled > info.vol_exec:
             raise mismatch(order_id, f"its fills add up to {filled:f}, it says {info.vol_exec:f}")
         status, words = _status(info, filled, listings.instrument(intent.pair))
+        if status is OrderStatus.FILLED and info.vol < intent.quantity:
+            status = OrderStatus.CANCELLED  # the rest was amended away
         reason = "" if status is OrderStatus.FILLED and info.vol_exec == intent.quantity else words + change
         ended = info.status in ENDED and info.closetm
         at = to_datetime("QueryOrders", info.closetm if ended and info.closetm else info.opentm)

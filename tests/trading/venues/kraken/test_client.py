@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -46,7 +47,7 @@ from trading.errors import (
 from trading.market import Pair, Timeframe
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
-from trading.venues.kraken.order_request import OrderRequest
+from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
 from trading.venues.kraken.transport import BoundedTransport
 
 BTC = Pair("BTC", "USDT")
@@ -319,10 +320,10 @@ def test_too_many_public_calls_are_repeated_after_a_while(client: KrakenClient, 
 def test_orders_and_cancels_are_counted_per_pair(double: KrakenDouble, tmp_path: Path) -> None:
     allowance = Allowance(RateLimit(100, 1), RateLimit(11, 0.01))
     with client_of(tmp_path, double.url, allowance=allowance, patience=0) as client:
-        order = client.add_order(ORDER).txid[0]
-        client.cancel_order(BTC, order)  # 8, for its age is not told
-        client.cancel_order(BTC, order, age=301)
-        client.add_order(ORDER)
+        resting = replace(ORDER, order_type=KrakenOrderType.STOP_LOSS, price=Decimal(9000))
+        young, old = (client.add_order(resting).txid[0] for _ in range(2))
+        client.cancel_order(BTC, young)  # 8, for its age is not told
+        client.cancel_order(BTC, old, age=301)
         with pytest.raises(RateLimited, match="orders of XBTUSDT"):
             client.add_order(ORDER)
 

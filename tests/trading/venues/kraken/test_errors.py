@@ -10,7 +10,7 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.venues.kraken.errors import error_from
+from trading.venues.kraken.errors import UnknownOrder, error_from
 
 KINDS = {  # what a read raises, and what a change raises
     (RateLimited, RateLimited): [
@@ -50,7 +50,7 @@ def test_each_error_string_becomes_an_error_that_tells_whether_to_retry(
 ) -> None:
     for changes, wanted in ((False, read), (True, change)):
         error = error_from("AddOrder", [words], changes)
-        assert type(error) is wanted
+        assert isinstance(error, wanted)
         assert words in str(error)
         assert "AddOrder" in str(error)
 
@@ -71,3 +71,11 @@ def test_any_error_string_becomes_a_typed_error(words: list[str], changes: bool)
     error = error_from("AddOrder", words, changes)
     assert isinstance(error, MarketloomError)
     assert len(str(error)) < 1000
+
+
+def test_that_no_such_order_is_in_force_is_an_error_of_its_own() -> None:
+    assert isinstance(error_from("CancelOrder", ["EOrder:Unknown order"], True), UnknownOrder)
+    assert not isinstance(
+        error_from("CancelOrder", ["EOrder:Unknown order", "EService:Busy"], True), UnknownOrder
+    )
+    assert not isinstance(error_from("CancelOrder", ["EOrder:Unknown position"], True), UnknownOrder)
