@@ -278,7 +278,7 @@ def test_the_pause_grows_and_after_the_last_attempt_the_candle_is_noted_as_given
         if attempt < len(PAUSES):
             fail(instance, run, ago=PAUSES[attempt] - timedelta(hours=1))
             assert not evaluate(bus, instance, result.cursor).run_requests
-            fail(instance, run, ago=PAUSES[attempt])
+            fail(instance, run, ago=PAUSES[attempt] + (len(PAUSES) - attempt) * HOUR)
         else:
             fail(instance, run)
         cursor = result.cursor
