@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from time import monotonic
 from typing import NamedTuple
 
 from ml.decision.clock import SECOND, Clock, ClockReading, skew_seconds
 from trading.errors import InvalidMessage, MarketloomError, VenueUnreachable
 
 PATIENCE = 5.0  # seconds until a sandbox on this machine counts as not running
+MEASURED_FOR = 60.0  # seconds after which a venue is asked for its time again
 
 
 def machine_now() -> datetime:
@@ -16,52 +17,52 @@ def machine_now() -> datetime:
     return datetime.now(UTC)
 
 
-class VenueTime:
-    """A venue's time: the machine's, corrected by what it was off when the venue was asked, once.
+class VenueClock:
+    """A venue's time: the machine's, corrected by what it was off when the venue was asked last.
 
-    `ask` returns the venue's time, cut off to `resolution`. Errors of it are raised.
+    `ask` returns the venue's time, cut off to `resolution`; None where it tells none. Where the venue does not answer
+    the machine's time counts, with a skew that is not known.
     """
 
     def __init__(
         self,
-        ask: Callable[[], datetime],
+        name: str,
+        ask: Callable[[], datetime | None],
         resolution: timedelta,
         machine: Callable[[], datetime] = machine_now,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
+        self._name = name
         self._ask = ask
         self._resolution = resolution
         self._machine = machine
+        self._monotonic = monotonic
+        self._measured: tuple[float, float | None] | None = None  # when, and the skew
 
-    @cached_property
-    def skew_seconds(self) -> float:
-        before = self._machine()
-        venue = self._ask()
-        return skew_seconds(before, venue, self._machine(), self._resolution)
-
-    def __call__(self) -> datetime:
-        return self._machine() - self.skew_seconds * SECOND
-
-
-def venue_clock(name: str, time: VenueTime, machine: Callable[[], datetime] = machine_now) -> Clock:
-    """Return a clock by the venue's time; where the venue does not answer, the machine's with a skew that is not known."""
-
-    def clock() -> ClockReading:
+    def __call__(self) -> ClockReading:
         try:
-            return ClockReading(time(), f"the time of {name}", time.skew_seconds)
+            skew = self._skew()
         except MarketloomError as error:
-            return ClockReading(machine(), f"this machine: {name} does not tell its time ({error})", None)
+            return ClockReading(
+                self._machine(), f"this machine: {self._name} does not tell its time ({error})", None
+            )
+        if skew is None:
+            return ClockReading(self._machine(), f"this machine: {self._name} tells no time")
+        return ClockReading(self._machine() - skew * SECOND, f"the time of {self._name}", skew)
 
-    return clock
+    def _skew(self) -> float | None:
+        now = self._monotonic()
+        if self._measured is None or now - self._measured[0] > MEASURED_FOR:
+            before, venue = self._machine(), self._ask()
+            after = self._machine()
+            skew = None if venue is None else skew_seconds(before, venue, after, self._resolution)
+            self._measured = (now, skew)
+        return self._measured[1]
 
 
 def machine_clock(why: str, machine: Callable[[], datetime] = machine_now) -> Clock:
     """Return the machine's clock; `why` says that there is no other to compare it with."""
     return lambda: ClockReading(machine(), f"this machine: {why}")
-
-
-def history_clock(newest_known: Callable[[], datetime]) -> Clock:
-    """Return a clock that stands where the newest stored candle became known."""
-    return lambda: ClockReading(newest_known(), "the newest stored candle")
 
 
 class SandboxTime(NamedTuple):

@@ -205,10 +205,9 @@ class Settings(Section):
     dagster: DagsterSettings
 
     @property
-    def account(self) -> str:
-        """One per dataset and mode: an account never sees prices of another market, or fills of another venue."""
-        name = f"{self.venue.account}-{self.market.universe.dataset}"
-        return name if self.venue.mode == "paper" else f"{name}-{self.venue.mode}"
+    def paper_account(self) -> str:
+        """One per name and origin of prices, whatever the timeframe: it never sees prices of another market."""
+        return f"paper-{self.venue.account}-{self.market.origin}"
 
     def instrument(self, pair: Pair) -> Instrument:
         return Instrument(pair=pair, **self.instruments[pair].model_dump())

@@ -2,18 +2,24 @@
 
 import os
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ml.decision.clock import SECOND, Clock, history_clock
+from orchestration.clocks import VenueClock, machine_clock, read_sandbox_time, sandbox_clock
 from orchestration.settings_schema import CRYPTOCOMPARE_MARKET, Settings
-from trading.errors import InvalidMessage, VenueUnreachable
 from trading.importers.landing_area import LandingArea
+from trading.market import EPOCH
 from trading.ports import CandleSource
 from trading.simulation.market import SimulatedMarket
 
-Clock = Callable[[], datetime]
+if TYPE_CHECKING:
+    from trading.venues.kraken import KrakenClient
+
+Time = Callable[[], datetime]
+MILLISECOND = timedelta(milliseconds=1)
 CRYPTOCOMPARE_KEY = "CRYPTOCOMPARE_API_KEY"
-PATIENCE = 5.0  # seconds until a sandbox on this machine counts as not running
 
 
 def candle_source(settings: Settings, home: Path) -> CandleSource:
@@ -36,7 +42,7 @@ def candle_source(settings: Settings, home: Path) -> CandleSource:
             raise ValueError(f"no such source: {other}")  # the settings allow no other
 
 
-def machine_time(until: datetime | None) -> Clock:
+def machine_time(until: datetime | None) -> Time:
     """Return a clock of this machine that stops at `until`."""
 
     def clock() -> datetime:
@@ -46,14 +52,47 @@ def machine_time(until: datetime | None) -> Clock:
     return clock
 
 
-def sandbox_time(url: str, until: datetime | None) -> Clock:
+def sandbox_time(url: str, until: datetime | None) -> Time:
     """Return a clock that asks the sandbox for its market time each time: its speed may be any."""
 
     def clock() -> datetime:
-        now = _market_time(url)
+        now = read_sandbox_time(url).market
         return min(now, until) if until else now
 
     return clock
+
+
+def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
+    """Return the clock of the market that the settings name; `newest_known` is the one of stored history.
+
+    A dataset with an end is history, whatever it is read from.
+    """
+    source = settings.market.source
+    if settings.market.until or source in ("simulator", "files"):
+        return history_clock(newest_known)
+    match source.split(":"):
+        case ["sandbox"]:
+            return sandbox_clock(settings.sandbox.url, newest_known)
+        case ["kraken"]:
+            return VenueClock("kraken", lambda: _kraken_time(settings, home), SECOND)
+        case ["ccxt", venue]:
+            return VenueClock(venue, lambda: _ccxt_time(settings, home, venue), MILLISECOND)
+        case _:
+            return machine_clock(f"{source} tells no time")
+
+
+def _kraken_time(settings: Settings, home: Path) -> datetime:
+    with _kraken_client(settings, home) as client:
+        return EPOCH + timedelta(seconds=client.server_time())
+
+
+def _ccxt_time(settings: Settings, home: Path, venue: str) -> datetime | None:
+    from trading.history.ccxt_candles import CcxtCandles
+    from trading.history.page_cache import PageCache
+
+    return CcxtCandles(
+        venue, settings.market.timeframe, PageCache(home / "history"), machine_time(None)
+    ).server_time()
 
 
 def _simulator(settings: Settings) -> CandleSource:
@@ -65,14 +104,18 @@ def _simulator(settings: Settings) -> CandleSource:
 def _kraken(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
     from trading.history.page_cache import PageCache
+
+    client, clock = _kraken_client(settings, home), machine_time(settings.market.known_until)
+    return KrakenHistory(client, settings.market.timeframe, PageCache(home / "history"), clock=clock)
+
+
+def _kraken_client(settings: Settings, home: Path) -> "KrakenClient":
     from trading.venues.kraken.client import KrakenClient
     from trading.venues.kraken.rate_limits import Tier
 
-    client = KrakenClient(
+    return KrakenClient(
         home / "kraken", base_url=settings.kraken.rest_url, allowance=Tier(settings.kraken.tier).allowance
     )
-    clock = machine_time(settings.market.known_until)
-    return KrakenHistory(client, settings.market.timeframe, PageCache(home / "history"), clock=clock)
 
 
 def _sandbox(settings: Settings, home: Path) -> CandleSource:
@@ -103,21 +146,6 @@ def _ccxt(settings: Settings, home: Path, venue: str) -> CandleSource:
 
     clock = machine_time(settings.market.known_until)
     return CcxtCandles(venue, settings.market.timeframe, PageCache(home / "history"), clock)
-
-
-def _market_time(url: str) -> datetime:
-    import httpx
-
-    try:
-        answer = httpx.get(f"{url}/admin/status", timeout=PATIENCE).raise_for_status().json()
-        return datetime.fromisoformat(answer["market_time"])
-    except httpx.HTTPError as error:
-        raise VenueUnreachable(
-            f"no sandbox answers on {url} ({error}): start one with `marketloom sandbox`, "
-            "or choose another [market] source"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidMessage("status", f"{url} is not a sandbox of Marketloom ({error!r})") from None
 
 
 def _midnight(day: date) -> datetime:

@@ -15,7 +15,9 @@ from trading.venues.paper import PaperVenue
 from trading.venues.paper_market import PaperMarket
 
 if TYPE_CHECKING:
-    from trading.venues.kraken import KrakenClient
+    from trading.venues.kraken import Credentials, KrakenClient
+
+FINGERPRINT = 8  # digits of the key's fingerprint that an account is named with
 
 
 def paper_venue(
@@ -45,19 +47,40 @@ def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:
         return client.balance()
 
 
-def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
-    """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
+def account_name(settings: Settings, home: Path) -> str:
+    """Return whose money it is: on paper the name and the origin of its prices, else the venue and its key.
+
+    Never the timeframe: other candles do not make other money. A sandbox that has no key yet has no account either, and
+    its name says so.
+    """
+    if settings.venue.mode == "paper":
+        return settings.paper_account
+    try:
+        return f"{settings.venue.mode}-{sandbox_credentials(home).fingerprint[:FINGERPRINT]}"
+    except NotAuthorised:
+        return f"{settings.venue.mode}-without-key"
+
+
+def sandbox_credentials(home: Path) -> "Credentials":
+    """Read the key of the sandbox's account. NotAuthorised when no sandbox has run with this home: there is none."""
     from streaming.sandbox.keys import Keys
     from streaming.sandbox.server import ACCOUNT, KEYS_FILE
-    from trading.venues.kraken import Credentials, KrakenClient, RateLimit, Tier
+    from trading.venues.kraken import Credentials
 
     store = home / "sandbox" / KEYS_FILE
     keys = Keys(store).keys(ACCOUNT) if store.exists() else ()
     if not keys:
         raise NotAuthorised(f"{store} has no key: start `marketloom sandbox` with this home first")
+    return Credentials(keys[0].key, keys[0].secret)
+
+
+def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
+    """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
+    from trading.venues.kraken import KrakenClient, RateLimit, Tier
+
     return KrakenClient(
         home / "sandbox" / "client",
-        Credentials(keys[0].key, keys[0].secret),
+        sandbox_credentials(home),
         settings.sandbox.url,
         Tier(settings.sandbox.tier).allowance,
         RateLimit(60, 30.0),

@@ -8,7 +8,7 @@ from typing import Any
 
 from trading.market import Pair
 from trading.orders import Fill
-from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, rate
+from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, priced, rate
 from trading.portfolio.exact import exactly, trim_zeros
 
 PARTS = (
@@ -52,10 +52,12 @@ def snapshot(
 ) -> dict[str, Any]:
     """Describe the account at `at`, given the snapshots of earlier days and perhaps of this one.
 
+    An asset that no pair prices is no part of its equity: `left_out` names it.
     The day opens with `midnight`, the equity with which it began. Where that is None, as on the day of the first
     decision, it opens with its own first value, or with the newest equity of an earlier day.
     """
-    now = equity(balances, quote, prices)
+    valued, left_out = priced(balances, quote, prices)
+    now = equity(valued, quote, prices)
     return {
         "day": at.date(),
         "at": at,
@@ -66,7 +68,8 @@ def snapshot(
             [now, *(Decimal(row["peak_equity"]) for row in history if row["day"] <= at.date())]
         ),
         "balances": dict(balances),
-        "allocation": {asset: float(share) for asset, share in allocation(balances, quote, prices).items()},
+        "left_out": {asset: str(amount) for asset, amount in left_out.items()},
+        "allocation": {asset: float(share) for asset, share in allocation(valued, quote, prices).items()},
     }
 
 
@@ -104,7 +107,8 @@ def with_results(
     profit = account.profit(snapshot["quote"], prices)
     trades = closed_trades(known, prices)
     with exactly():
-        revaluation = equity(account.opening, snapshot["quote"], prices) - opened_with - transfers
+        opening, _ = priced(account.opening, snapshot["quote"], prices)
+        revaluation = equity(opening, snapshot["quote"], prices) - opened_with - transfers
     return {
         **snapshot,
         "opened_with": opened_with,

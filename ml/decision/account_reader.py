@@ -1,4 +1,7 @@
-"""The account at a moment: balances, positions, unsettled orders, halts, equity, and the day's opening."""
+"""The account at a moment: balances, positions, working orders, halts, equity, and the day's opening.
+
+What comes from the market is gathered first (`valuation`), so that the account need not stay locked meanwhile.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +13,12 @@ from typing import Any
 from ml.decision.commitments import Commitments, exposure_to
 from ml.decision.inputs import OldestPrice
 from ml.decision.market_reader import MarketReader
+from ml.decision.valuation import Valuation
 from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
 from trading.errors import NotStored
-from trading.market import Instrument, Pair
+from trading.market import Pair
 from trading.orders import Fill
-from trading.portfolio import Position, equity, rate
+from trading.portfolio import Position, equity, priced, rate
 from trading.ports import Journal
 from trading.risk import AccountState, OtherPosition
 from trading.risk.halts import active_halts
@@ -49,7 +53,6 @@ class AccountReader:
     account: Account
     journal: Journal
     market: MarketReader
-    instruments: Mapping[Pair, Instrument]
     venue_balances: Callable[[], Mapping[str, Decimal]] | None = None
 
     @property
@@ -81,12 +84,35 @@ class AccountReader:
         """Return the open position of the pair."""
         return self.journal.position(self.name, pair)
 
-    def has_unsettled_order(self, pair: Pair) -> bool:
-        """Return whether an order of the pair has no outcome yet."""
-        return any(order.pair == pair for order in self.journal.unsettled(self.name))
+    def valuation(self, at: datetime) -> Valuation:
+        """Gather the prices that value the account at `at`. Raises where one of a traded pair cannot be read."""
+        pairs = self.market.universe.pairs
+        return self._valuation(at, {pair: self.market.last_close(pair, at) for pair in pairs})
 
-    def snapshot(self, at: datetime) -> dict[str, Any]:
+    def readable_valuation(self, at: datetime) -> Valuation:
+        """Gather the prices that can be read; the other pairs are left out."""
+        return self._valuation(at, self.market.readable_closes(self.market.universe.pairs, at))
+
+    def _valuation(self, at: datetime, closes: Mapping[Pair, Any]) -> Valuation:
+        """Add the pairs that are held and not traded any more, where a close of them is stored."""
+        traded = frozenset(self.market.universe.pairs)
+        positions = self.journal.positions(self.name)
+        held = {each.pair for each in positions}
+        held |= {each.intent.pair for each in self.journal.working_orders(self.name)}
+        others = self.market.readable_closes(held - traded, at)
+        found = Valuation(at, traded, {**closes, **others}, self._midnight_prices(at), {})
+        return found.covering(each for each in positions if each.pair not in traded)
+
+    def _midnight_prices(self, at: datetime) -> dict[Pair, Decimal]:
+        """Return the prices with which the UTC day began; empty where one is not known."""
+        try:
+            return self.market.prices(_midnight(at))
+        except NotStored:
+            return {}
+
+    def snapshot(self, at: datetime, valuation: Valuation | None = None) -> dict[str, Any]:
         """Value the account at `at`, with the day's opening and the peak so far."""
+        valuation = valuation or self.valuation(at)
         balances = self.journal.balances(self.name, at)
         if not balances:
             raise NotStored(
@@ -97,8 +123,8 @@ class AccountReader:
             at=at,
             balances=balances,
             quote=self.quote,
-            prices=self.market.prices(at),
-            midnight=self._midnight_equity(at),
+            prices=valuation.prices,
+            midnight=self._midnight_equity(valuation),
         )
 
     def results(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
@@ -106,18 +132,19 @@ class AccountReader:
 
         Returns the fills that led there too, oldest first.
         """
-        snapshot, fills = self._consistent_snapshot(at)
-        prices = self.market.prices(at)
+        valuation = self.valuation(at)
+        snapshot, fills = self._consistent_snapshot(valuation)
+        prices = valuation.prices
         opened_with = self._opening_value(portfolio_of(snapshot["balances"], fills).opening, prices)
         return with_results(snapshot, fills, prices, opened_with), fills
 
-    def _consistent_snapshot(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
+    def _consistent_snapshot(self, valuation: Valuation) -> tuple[dict[str, Any], list[Fill]]:
         """Read the account and its fills; when an order fills between the two reads, read both again."""
         while True:
             fills = self.journal.fills(self.name)
-            snapshot = self.snapshot(at)
+            snapshot = self.snapshot(valuation.at, valuation)
             if self.journal.fills(self.name) == fills:
-                return snapshot, [fill for fill in fills if fill.filled_at <= at]
+                return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
 
     def _opening_value(self, opening: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
         """Return what the opening balances were worth when the account opened; at `prices` where none is known of then.
@@ -128,39 +155,47 @@ class AccountReader:
             if "opened_with" in row:
                 return Decimal(row["opened_with"])
         try:
-            return equity(opening, self.quote, self.market.prices(self.journal.opened_at(self.name)))
+            return self._value(opening, self.market.prices(self.journal.opened_at(self.name)))
         except NotStored:
-            return equity(opening, self.quote, prices)
+            return self._value(opening, prices)
 
-    def _midnight_equity(self, at: datetime) -> Decimal | None:
+    def _midnight_equity(self, valuation: Valuation) -> Decimal | None:
         """Equity with which the UTC day began, before any fill; None without the account or a price."""
-        midnight = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
-        balances = self.journal.balances(self.name, midnight - RESOLUTION)
-        if not balances:
+        balances = self.journal.balances(self.name, _midnight(valuation.at) - RESOLUTION)
+        if not balances or not valuation.midnight:
             return None
-        try:
-            return equity(balances, self.quote, self.market.prices(midnight))
-        except NotStored:
-            return None
+        # What has no price of midnight, such as a pair that is not traded any more, counts at its last one.
+        return self._value(balances, {**valuation.prices, **valuation.midnight})
 
-    def commitments(self, at: datetime) -> Commitments:
-        """Return positions and unfilled orders as they are now, at the prices of `at`."""
-        return self._commitments(self.market.prices(at))
+    def _value(self, balances: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
+        return equity(priced(balances, self.quote, prices)[0], self.quote, prices)
 
-    def _commitments(self, prices: Mapping[Pair, Decimal]) -> Commitments:
+    def left_out(self, valuation: Valuation) -> dict[str, Decimal]:
+        """Return the balances that no pair prices: they are no part of the equity."""
+        return priced(self.journal.balances(self.name), self.quote, valuation.prices)[1]
+
+    def commitments(self, valuation: Valuation) -> Commitments:
+        """Return positions and working orders as they are now, at the valuation's prices."""
+        positions = tuple(self.journal.positions(self.name))
         return Commitments(
             quote=self.quote,
             balances=self.journal.balances(self.name),
-            positions=tuple(self.journal.positions(self.name)),
-            unsettled=tuple(self.journal.unsettled(self.name)),
-            prices=prices,
-            instruments=self.instruments,
+            positions=positions,
+            working=tuple(self.journal.working_orders(self.name)),
+            prices=valuation.covering(positions).prices,
             costs=self.market.costs,
         )
 
-    def state(self, pair: Pair, commitments: Commitments, at: datetime) -> AccountState:
+    def state(
+        self,
+        pair: Pair,
+        commitments: Commitments,
+        valuation: Valuation,
+        correlations: Mapping[Pair, float | None],
+    ) -> AccountState:
         """Return what risk must know of the account; values are counted in the account's quote asset."""
-        now = self.snapshot(at)
+        at = valuation.at
+        now = self.snapshot(at, valuation.covering(commitments.positions))
         exposures, free = commitments.exposures(), commitments.free_balances(pair)
         peak = self.journal.peak(self.name)
         return AccountState(
@@ -176,32 +211,42 @@ class AccountReader:
             quote_rate=float(rate(pair.quote, self.quote, commitments.prices)),
             recent_orders=self.journal.intents_since(self.name, at - RATE_WINDOW),
             others=tuple(
-                OtherPosition(each.pair.key, each.side, self.market.correlation(pair, each.pair, at))
+                OtherPosition(each.pair.key, each.side, correlations.get(each.pair))
                 for each in exposures
                 if each.pair != pair
             ),
             halts=active_halts(self.journal.halts(self.name), at),
         )
 
-    def state_for_exit(self, pair: Pair, at: datetime) -> AccountState:
-        """Return the balances that are free to close `pair` with; all else is NaN.
+    def state_for_exit(self, pair: Pair, commitments: Commitments, valuation: Valuation) -> AccountState:
+        """Return the balances that are free to close `pair` with, and the halts; all else is NaN.
 
         Other pairs whose price cannot be read reserve nothing.
         """
-        prices = self.market.readable_prices(at)
-        commitments = self._commitments(prices)
+        known = valuation.closes
         free = replace(
             commitments,
-            positions=tuple(each for each in commitments.positions if each.pair in prices),
-            unsettled=tuple(each for each in commitments.unsettled if each.pair in prices),
+            positions=tuple(each for each in commitments.positions if each.pair in known),
+            working=tuple(each for each in commitments.working if each.intent.pair in known),
         ).free_balances(pair)
         return replace(
             _NOT_READ,
             available_base=free.get(pair.base, Decimal(0)),
             available_quote=commitments.spendable_quote(pair, free),
+            halts=active_halts(self.journal.halts(self.name), valuation.at),
         )
 
-    def oldest_price(self, pairs: Iterable[Pair], at: datetime) -> OldestPrice | None:
-        """Return the pair of `pairs` whose last close by `at` is the oldest; None without a pair."""
-        closes = [OldestPrice(pair, self.market.last_close_time(pair, at)) for pair in sorted(pairs)]
-        return min(closes, key=lambda price: price.close_time, default=None)
+
+def oldest_price(pairs: Iterable[Pair], valuation: Valuation) -> OldestPrice | None:
+    """Return the traded pair of `pairs` whose last close is the oldest; None without one.
+
+    A pair that is held and not traded any more gets no candles: it is named (`Valuation.notes`) and stops nobody.
+    """
+    closes = [
+        OldestPrice(pair, valuation.closes[pair].close_time) for pair in sorted({*pairs} & valuation.traded)
+    ]
+    return min(closes, key=lambda price: price.close_time, default=None)
+
+
+def _midnight(at: datetime) -> datetime:
+    return datetime.combine(at.astimezone(UTC).date(), time(), UTC)

@@ -35,3 +35,8 @@ def skew_seconds(before: datetime, venue: datetime, after: datetime, resolution:
 def chosen_time(at: datetime) -> ClockReading:
     """Return the clock of a decision whose time a person chose."""
     return ClockReading(at, "chosen by a person", chosen=True)
+
+
+def history_clock(newest_known: Callable[[], datetime]) -> Clock:
+    """Return a clock that stands where the newest stored candle became known."""
+    return lambda: ClockReading(newest_known(), "the newest stored candle")

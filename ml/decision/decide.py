@@ -4,6 +4,7 @@ The same function decides live, on paper, in a back-fill and in a replay; it rea
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
@@ -13,12 +14,12 @@ from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
+from ml.decision.pending import describe, entries_to_cancel, side_of
 from ml.decision.proposal import assess_proposal, propose, propose_close, tradable_position
 from ml.decision.receipt import receipt
 from trading.orders import OrderIntent
 from trading.portfolio import Position
 from trading.risk import Limits, Proposal, RiskAssessment
-from trading.risk.protection import hit_protection
 from trading.signals import SignalRules, TechnicalSignal, technical_signal
 
 _NO_VOTE = Consensus(
@@ -44,6 +45,7 @@ class Decision:
     decision_id: str
     receipt: dict[str, Any]
     intent: OrderIntent | None
+    cancels: tuple[str, ...] = ()  # ids of entries that must leave the venue, before anything else
 
 
 def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
@@ -52,7 +54,7 @@ def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
     position = tradable_position(inputs)
     opinions = _opinions(inputs, signal, position, rules)
     agreed = consensus(opinions, rules.consensus, held_side(position))
-    action, why = _action(inputs, position, agreed, rules.limits)
+    action, why = _action(inputs, position, agreed)
     return _conclude(
         inputs,
         opinions,
@@ -65,15 +67,18 @@ def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
 
 
 def protective_exit(inputs: DecisionInputs, rules: DecisionRules) -> Decision | None:
-    """Close a position whose stop or target was hit, without any vote. None when neither was hit."""
+    """Close a position whose stop or target was hit, without any vote. None when neither was, or it is being closed."""
     position = tradable_position(inputs)
-    if position is None:
-        return None
-    why = hit_protection(position, inputs.candles_since_opening, rules.limits.trailing_after)
-    if not why:
+    if position is None or not position.exit_reason or inputs.exit_under_way:
         return None
     return _conclude(
-        inputs, (), _NO_VOTE, Action.CLOSE, why=why, proposal=propose_close(inputs), limits=rules.limits
+        inputs,
+        (),
+        _NO_VOTE,
+        Action.CLOSE,
+        why=position.exit_reason,
+        proposal=propose_close(inputs),
+        limits=rules.limits,
     )
 
 
@@ -89,6 +94,7 @@ def _conclude(
     identity = decision_id(inputs.account, inputs.pair, inputs.candle_close_time)
     assessment = assess_proposal(inputs, proposal, opinions, limits)
     intent = _intent(identity, inputs, proposal, assessment)
+    cancels = entries_to_cancel(inputs, agreed.action, closing=action is Action.CLOSE)
     explained = receipt(
         decision_id=identity,
         strategy_version=STRATEGY_VERSION,
@@ -100,8 +106,9 @@ def _conclude(
         proposal=proposal,
         assessment=assessment,
         intent=intent,
+        cancels=cancels,
     )
-    return Decision(identity, explained, intent)
+    return Decision(identity, explained, intent, tuple(cancels))
 
 
 def _opinions(
@@ -121,17 +128,25 @@ def held_side(position: Position | None) -> Action | None:
     return Action.LONG if position.quantity > 0 else Action.SHORT
 
 
-def _action(
-    inputs: DecisionInputs, position: Position | None, agreed: Consensus, limits: Limits
-) -> tuple[Action, str]:
-    """Derive the action from consensus and position, and why; a hit stop or target closes before any vote."""
-    if position is None:
-        if agreed.action is Action.CLOSE:
-            return Action.HOLD, "nothing to close"
-        return agreed.action, "; ".join(agreed.reasons)
-    if protection := hit_protection(position, inputs.candles_since_opening, limits.trailing_after):
-        return Action.CLOSE, protection
-    return agreed.action, "; ".join(agreed.reasons)
+def _action(inputs: DecisionInputs, position: Position | None, agreed: Consensus) -> tuple[Action, str]:
+    """Derive the action from consensus, position and orders without an outcome, and why.
+
+    A hit stop or target closes before any vote. Nothing is ordered beside an exit that is under way, or beside an entry
+    that is still to be filled: the market may have done either already.
+    """
+    words = "; ".join(agreed.reasons)
+    if under_way := inputs.exit_under_way:
+        return Action.HOLD, f"an exit is under way: {describe(under_way)}; nothing is ordered beside it"
+    if position is not None:
+        return (Action.CLOSE, position.exit_reason) if position.exit_reason else (agreed.action, words)
+    if agreed.action is Action.CLOSE:
+        return Action.HOLD, "nothing to close"
+    if pending := inputs.pending_entries:
+        entry = describe(pending[0])
+        if side_of(pending[0]) is agreed.action:
+            return Action.HOLD, f"an entry is still to be filled: {entry}"
+        return Action.HOLD, f"the entry that is still to be filled is cancelled first: {entry}; {words}"
+    return agreed.action, words
 
 
 def _intent(
@@ -150,4 +165,7 @@ def _intent(
         stop_loss=assessment.stop_loss_price,
         take_profit=assessment.take_profit_price,
         created_at=inputs.decided_at,
+        entry_price=None if proposal.reduces else Decimal(str(proposal.entry)),
+        trailing_after=assessment.trailing_after_price,
+        trailing_distance=assessment.trailing_distance,
     )

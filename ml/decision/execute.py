@@ -1,23 +1,34 @@
-"""Executes a decision: settle, decide, commit, then place. No order leaves the process before it is committed."""
+"""Executes a decision: settle, decide and commit in one transaction, then carry out. Nothing leaves uncommitted."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from ml.decision.account_reader import AccountReader
+from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, DecisionRules, decide, protective_exit
 from ml.decision.decision_id import decision_id
+from ml.decision.inputs import MarketInputs
+from ml.decision.one_strategy import refuse_another_strategy, refuse_the_past
 from ml.decision.reader import InputReader
-from trading.errors import InvalidValue, NotStored
+from ml.decision.valuation import Valuation
+from trading.errors import NotStored
+from trading.execution import Execution
 from trading.market import Pair
 from trading.orders import Order
 from trading.portfolio import closed_trades
-from trading.ports import Journal, Venue
+from trading.ports import Journal
 from trading.risk.halts import EquityLevels, due_halts
 from trading.risk.limits import Limits
+
+
+class Executor(Protocol):
+    """Whatever carries out the orders in the journal: `trading.execution.OrderExecutor`."""
+
+    def carry_out(self, account: str, at: datetime) -> Execution: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class ExecutedDecision:
     receipt: dict[str, Any]
     order: Order | None
     repeated: bool  # the decision had been made before: nothing new was decided or ordered
+    execution: Execution  # what carrying out did
     snapshot: dict[str, Any] | None = (
         None  # of the portfolio, with its results; None when none could be taken
     )
@@ -33,79 +45,128 @@ class ExecutedDecision:
 
 def execute_decision(
     pair: Pair,
-    as_of: datetime | None,
+    clock: ClockReading,
     reader: InputReader,
     rules: DecisionRules,
     journal: Journal,
-    venue: Venue,
+    executor: Executor,
 ) -> ExecutedDecision:
-    """Make one decision for the newest candle known at `as_of`; the same candle again changes nothing.
+    """Make one decision for the newest candle known at the clock's time; the same candle again changes nothing.
 
-    A position whose stop or target was hit is closed from the journal and the pair's own candles alone, before
-    anything else is read: a lost champion or another pair's bad candle must not keep it open.
+    The market is read first. Then, with the account locked, its state is read, assessed, and receipt, order and
+    cancellations are committed in one transaction: whoever else decides for the account waits for those milliseconds.
 
-    Raises InvalidValue when the account has already decided on a later candle: an account's history has one direction.
+    A position whose stop or target was hit is closed from the journal and the pair's own candles alone: a lost
+    champion or another pair's bad candle must not keep it open.
+
+    Raises InvalidValue when the account has already decided on a later candle (an account's history has one direction),
+    or is traded by another strategy.
     """
-    watch = Stopwatch()
-    account = reader.account
-    at = as_of or reader.now()
+    watch, account, at = Stopwatch(), reader.account, clock.at
     identity = decision_id(account.name, pair, reader.market.last_close_time(pair, at))
-    if earlier := _find(journal, identity):
-        return ExecutedDecision(earlier, _place(identity, journal, venue), repeated=True)
-    _refuse_the_past(account.name, at, journal)
+    if _find(journal, identity):
+        return _carry_out(identity, account, at, journal, executor, repeated=True)
+    refuse_the_past(account.name, at, journal)
     account.ensure_open(at)
     failures = StepFailures()
-    with failures.catch("settle"):
-        venue.settle(account.name)
-    watch.lap("settle")
     with failures.catch("halts"):
-        record_due_halts(account, rules.limits, at, journal)
+        _begin_halts(account, account.valuation(at), rules.limits, journal)
     watch.lap("halts")
-    exit_inputs = reader.exit_inputs(pair, at)
-    protective = protective_exit(exit_inputs, rules) if exit_inputs else None
-    decision = protective or _decide_on_all_inputs(pair, at, reader, rules, failures=failures, watch=watch)
-    watch.lap("decide")
-    facts = {"timings_ms": watch.milliseconds} | (
-        {"unfinished": failures.descriptions} if failures.descriptions else {}
-    )
-    is_new = journal.record_decision(decision.receipt | facts, decision.intent)
-    order = _place(identity, journal, venue)
-    snapshot, problem = save_snapshot(account, at, journal)
-    return ExecutedDecision(journal.decision(identity), order, not is_new, snapshot, problem)
+    settled = Execution()
+    with failures.catch("settle"):
+        settled = executor.carry_out(account.name, at)
+    watch.lap("settle")
+    market: MarketInputs | None = None
+    with failures.catch("gather"):
+        market = reader.market_inputs(pair, clock)
+    for_exit = market or reader.market_inputs_for_exit(pair, clock)
+    watch.lap("gather")
+    with journal.exclusive(account.name):
+        if _find(journal, identity) is None:
+            refuse_the_past(account.name, at, journal)
+            refuse_another_strategy(account.name, for_exit.dataset, at, journal)
+            decision = _decide(market, for_exit, reader, rules, failures=failures, journal=journal)
+            watch.lap("decide")
+            journal.record_decision(
+                {**decision.receipt, **_facts(watch, settled, failures)}, decision.intent, decision.cancels
+            )
+            is_new = True
+        else:
+            is_new = False
+    return _carry_out(identity, account, at, journal, executor, repeated=not is_new)
 
 
-def _decide_on_all_inputs(
-    pair: Pair,
-    at: datetime,
+def _decide(
+    market: MarketInputs | None,
+    for_exit: MarketInputs,
     reader: InputReader,
     rules: DecisionRules,
     failures: "StepFailures",
-    watch: "Stopwatch",
+    journal: Journal,
 ) -> Decision:
-    """Gather all inputs and decide, unless an earlier step failed."""
+    """Close what was hit; else begin the halts that are due and decide on everything, unless an earlier step failed."""
+    exit_inputs = reader.exit_inputs(for_exit)
+    protective = protective_exit(exit_inputs, rules) if exit_inputs else None
+    if protective:
+        return protective
     failures.raise_first()
-    inputs = reader.inputs(pair, at)
-    watch.lap("gather")
-    return decide(inputs, rules)
+    assert market is not None
+    begin_due_halts(reader.account, market.valuation, rules.limits, journal)
+    return decide(reader.inputs(market), rules)
 
 
-def record_due_halts(account: AccountReader, limits: Limits, at: datetime, journal: Journal) -> None:
-    """Record what stops trading now, before anything is decided: it must outlive a killed process.
+def _facts(watch: "Stopwatch", settled: Execution, failures: "StepFailures") -> dict[str, Any]:
+    unfinished = [*failures.descriptions, *settled.problems]
+    return {
+        "timings_ms": watch.milliseconds,
+        "settled": settled.facts(),
+        **({"unfinished": unfinished} if unfinished else {}),
+    }
+
+
+def _carry_out(
+    identity: str,
+    account: AccountReader,
+    at: datetime,
+    journal: Journal,
+    executor: Executor,
+    *,
+    repeated: bool,
+) -> ExecutedDecision:
+    """Carry out what the journal holds, never what was only computed; also after a repeat: the first may have died."""
+    execution = executor.carry_out(account.name, at)
+    intent = journal.intent(identity)
+    order = journal.order(intent.intent_id) if intent else None
+    snapshot, problem = (None, "") if repeated else save_snapshot(account, at, journal)
+    return ExecutedDecision(
+        journal.decision(identity), order, repeated, execution, snapshot, snapshot_problem=problem
+    )
+
+
+def _begin_halts(account: AccountReader, valuation: Valuation, limits: Limits, journal: Journal) -> None:
+    """Begin due halts in a transaction of their own, before anything is sent or decided: they outlive this process."""
+    with journal.exclusive(account.name):
+        begin_due_halts(account, valuation, limits, journal)
+
+
+def begin_due_halts(account: AccountReader, valuation: Valuation, limits: Limits, journal: Journal) -> None:
+    """Record what stops trading now. The account is locked by the caller.
 
     A losing streak is found in the fills themselves, a drawdown through the stored peak, so that nothing depends on
     this having run before.
     """
-    now = account.snapshot(at)
+    covered = valuation.covering(journal.positions(account.name))
+    now = account.snapshot(valuation.at, covered)
     levels = EquityLevels(
         now["equity"], journal.raise_peak(account.name, now["equity"]), now["opening_equity"]
     )
-    trades = closed_trades(journal.fills(account.name), account.market.prices(at))
+    trades = closed_trades(journal.fills(account.name), covered.prices)
     due = due_halts(
         levels,
         trades,
         journal.halts(account.name),
         limits=limits,
-        now=at,
+        now=valuation.at,
         candle=account.market.universe.timeframe.duration,
     )
     journal.begin_halts(account.name, due)
@@ -126,26 +187,11 @@ def save_snapshot(
     return snapshot, ""
 
 
-def _place(identity: str, journal: Journal, venue: Venue) -> Order | None:
-    """Place the intent that is in the journal, never one that was only computed."""
-    intent = journal.intent(identity)
-    return venue.place(intent) if intent else None
-
-
 def _find(journal: Journal, identity: str) -> dict[str, Any] | None:
     try:
         return journal.decision(identity)
     except NotStored:
         return None
-
-
-def _refuse_the_past(account: str, at: datetime, journal: Journal) -> None:
-    newest = journal.decisions(account, limit=1)
-    if newest and datetime.fromisoformat(newest[0]["decided_at"]) > at:
-        raise InvalidValue(
-            f"account {account} has decided at {newest[0]['decided_at']}: it cannot decide as of "
-            f"{at.isoformat()} any more; use another [venue] account to try the past again"
-        )
 
 
 class StepFailures:

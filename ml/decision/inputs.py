@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import polars as pl
 
+from ml.decision.clock import SECOND, ClockReading
+from ml.decision.valuation import Valuation
 from ml.learning.policy import Policy
 from ml.sentiment.pair import PairSentiment
 from trading.market import Instrument, Pair, Timeframe
+from trading.orders import OrderKind, WorkingOrder
 from trading.portfolio import Position
 from trading.risk import AccountState, MarketState
 
@@ -22,14 +26,14 @@ class OldestPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionInputs:
-    """Everything that one decision may see. All of it was known at `decided_at`."""
+class MarketInputs:
+    """What a decision reads of the market and of the venue's rules, before the account is locked."""
 
-    account: str
     dataset: str
     pair: Pair
     timeframe: Timeframe
-    decided_at: datetime  # the clock: wall time live, the newest candle's close on history
+    clock: ClockReading
+    newest_known_at: datetime  # of the pair's newest stored candle, whatever the clock says
     candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
     companions: Mapping[
         Pair, pl.DataFrame
@@ -39,12 +43,13 @@ class DecisionInputs:
     policy: Policy | None  # the champion
     policy_age_days: float | None
     sentiment: PairSentiment | None
-    position: Position | None
-    candles_since_opening: pl.DataFrame  # of the position, CANDLE_SCHEMA; empty without one
-    state: AccountState
-    oldest_unsettled_age: timedelta  # since the oldest order without an outcome was decided; zero without one
-    oldest_price: OldestPrice | None  # None: nothing in the account needs a price
     instrument: Instrument
+    valuation: Valuation
+    correlations: Mapping[Pair, float | None]  # with the other pairs; None: not known
+
+    @property
+    def decided_at(self) -> datetime:
+        return self.clock.at
 
     @property
     def candle_close_time(self) -> datetime:
@@ -74,13 +79,48 @@ class DecisionInputs:
         return min(times)
 
     @property
-    def newest_input_time(self) -> datetime:
-        """Return when the last of the inputs became known; after `decided_at` where clocks disagree."""
-        tables = [self.candles, *(table for table in self.companions.values() if not table.is_empty())]
-        times: list[datetime] = [table["known_at"][-1] for table in tables]
-        return max([*times, self.sentiment.newest_known_at] if self.sentiment else times)
+    def clock_skew_seconds(self) -> float | None:
+        """Return how far two clocks are apart: the machine's and the venue's, or the run's and a stored candle's.
+
+        A candle that became known after the run's clock says that the clock is slow; where a person chose the time, it
+        is meant to be. None: the venue's clock could not be read.
+        """
+        if self.clock.skew_seconds is None:
+            return None
+        ahead = 0.0 if self.clock.chosen else (self.newest_known_at - self.decided_at) / SECOND
+        return max(abs(self.clock.skew_seconds), ahead, 0.0)
 
     @property
     def market(self) -> MarketState:
         """Return what the size depends on beside prices."""
         return MarketState(btc_correlation=self.features.get("btc_correlation"))
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInputs(MarketInputs):
+    """Everything that one decision may see. The market was known at `decided_at`, the account is as it is now."""
+
+    account: str
+    position: Position | None  # of the pair
+    working: tuple[WorkingOrder, ...]  # every order of the account without a final state
+    state: AccountState
+    oldest_unsettled_age: timedelta  # since the oldest order without an outcome was decided; zero without one
+    oldest_price: OldestPrice | None  # None: nothing in the account needs a price
+    free: Mapping[str, Decimal]  # balances that nothing reserves
+    left_out: Mapping[str, Decimal]  # balances that no pair prices: no part of the equity
+    notes: tuple[str, ...]  # what is held in pairs that are not traded any more, and what it counts with
+
+    @property
+    def exit_under_way(self) -> WorkingOrder | None:
+        """Return the exit of the pair that has no outcome yet."""
+        return next(iter(self._orders(OrderKind.EXIT)), None)
+
+    @property
+    def pending_entries(self) -> tuple[WorkingOrder, ...]:
+        """Return the entries of the pair that may still be filled."""
+        return self._orders(OrderKind.ENTRY)
+
+    def _orders(self, kind: OrderKind) -> tuple[WorkingOrder, ...]:
+        return tuple(
+            each for each in self.working if each.intent.pair == self.pair and each.intent.kind is kind
+        )

@@ -1,6 +1,6 @@
 """The market as it was known at a moment: candles, prices, features, correlation and the tone of the news."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from ml.decision.valuation import LastClose
 from ml.sentiment.assets import quote_is_crypto
 from ml.sentiment.pair import PairSentiment, pair_sentiment
 from ml.sentiment.pair_history import pair_sentiments
@@ -17,11 +18,11 @@ from trading.fills import Costs
 from trading.indicators import live_row, lookback
 from trading.indicators.companions import companion_pairs, companions_of
 from trading.market import CANDLE_SCHEMA, Pair, Universe
-from trading.portfolio import Position
 from trading.ports import NewsStore, TableStore
 
 NEWS_HORIZON = timedelta(days=400)  # long enough to say how old the newest article is
 CORRELATION_RETURNS = 100  # as many as the feature `btc_correlation`
+UNKNOWN_ROWS = 1  # a candle becomes known before the next one closes (trading/candles.py, `with_arrival`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +43,50 @@ class MarketReader:
                 return newest
         raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
 
-    def newest_close_time_of_all(self) -> datetime:
-        """Return the close time of the newest stored candle of any pair; an unreadable pair is passed over."""
-        times = []
-        for pair in self.universe.pairs:
-            with suppress(Exception):  # an unreadable pair stops whoever needs it, not the clock
-                times.append(self.newest_close_time(pair))
-        return max(times) if times else self.newest_close_time(self.universe.pairs[0])
-
     def last_close_time(self, pair: Pair, at: datetime) -> datetime:
         """Return the close time of the newest candle that had closed by `at`."""
         time: datetime = self.window(pair, at, 1)["close_time"][-1]
         return time
 
+    def newest_known_at(self, pair: Pair) -> datetime:
+        """Return when the newest stored candle of the pair became known, by no clock but its own. NotStored without."""
+        newest = self.newest_close_time(pair)
+        known: datetime = self.candles.tail(pair, newest, 1)["known_at"][-1]
+        return known
+
+    def newest_known_of_all(self) -> datetime:
+        """Return when the newest stored candle of any pair became known; an unreadable pair is passed over.
+
+        One clock for all pairs: a pair that lags behind, or has no candle, is late; it does not turn time back.
+        """
+        times = []
+        for pair in self.universe.pairs:
+            with suppress(Exception):  # an unreadable pair stops whoever needs it, not the clock
+                times.append(self.newest_known_at(pair))
+        return max(times) if times else self.newest_known_at(self.universe.pairs[0])
+
+    def last_close(self, pair: Pair, at: datetime) -> LastClose:
+        """Return the last close known at `at`. NotStored without one."""
+        row = self.window(pair, at, 1).row(-1, named=True)
+        return LastClose(Decimal(str(row["close"])), row["close_time"])
+
     def price(self, pair: Pair, at: datetime) -> Decimal:
         """Return the last close known at `at`."""
-        return Decimal(str(self.window(pair, at, 1)["close"][-1]))
+        return self.last_close(pair, at).price
 
     def prices(self, at: datetime) -> dict[Pair, Decimal]:
         """Return the last close of every pair known at `at`."""
         return {pair: self.price(pair, at) for pair in self.universe.pairs}
 
-    def readable_prices(self, at: datetime) -> dict[Pair, Decimal]:
-        """Return the last closes that can be read and are above zero; the other pairs are left out."""
-        prices = {}
-        for pair in self.universe.pairs:
+    def readable_closes(self, pairs: Iterable[Pair], at: datetime) -> dict[Pair, LastClose]:
+        """Return the last closes of `pairs` that can be read and are above zero; the other pairs are left out."""
+        closes = {}
+        for pair in pairs:
             with suppress(Exception):  # whatever is wrong with one pair, another must be closed
-                price = self.price(pair, at)
-                if price.is_finite() and price > 0:
-                    prices[pair] = price
-        return prices
+                close = self.last_close(pair, at)
+                if close.price.is_finite() and close.price > 0:
+                    closes[pair] = close
+        return closes
 
     def feature_window(self, pair: Pair, at: datetime) -> pl.DataFrame:
         """Return the candles that the features at `at` are computed from."""
@@ -91,12 +106,26 @@ class MarketReader:
         compared = companions_of(pair, self.universe, self.costs, companions.__getitem__)
         return live_row(window, self.universe.timeframe, compared)
 
-    def candles_since_opening(self, position: Position | None, at: datetime) -> pl.DataFrame:
-        """Return the closed candles since the position opened, however long ago; none without a position."""
-        if position is None:
+    def candles_after(self, pair: Pair, since: datetime, until: datetime) -> pl.DataFrame:
+        """Return the candles with since < close_time <= `until`, ascending; empty where none is stored.
+
+        The candle that `since` lies in is among them, also where it opened in the month before.
+        """
+        try:
+            found = self.candles.between(pair, since - self.universe.timeframe.duration, until)
+        except NotStored:
             return CANDLE_SCHEMA.to_frame()
-        since = self.candles.between(position.pair, position.opened_at, at)
-        return since.filter(pl.col("close_time") <= at)
+        return found.filter(pl.col("close_time") > since, pl.col("close_time") <= until)
+
+    def correlations(self, pair: Pair, others: Iterable[Pair], at: datetime) -> dict[Pair, float | None]:
+        """Compute the correlation of the pair with each other one; None where it is not known."""
+        found: dict[Pair, float | None] = {}
+        for other in others:
+            try:
+                found[other] = self.correlation(pair, other, at)
+            except NotStored:
+                found[other] = None
+        return found
 
     def correlation(self, pair: Pair, other: Pair, at: datetime) -> float | None:
         """Compute the correlation of the newest common log returns of both pairs; None while there are too few."""
@@ -120,7 +149,7 @@ class MarketReader:
         return pair_sentiments(base, rows_quote, times, NEWS_HORIZON, self.sentiment_half_life_hours)
 
     def window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
-        """Return up to `rows` of the newest candles that had closed by `until`. Raises NotStored without one."""
+        """Return up to `rows` of the newest candles that were known at `until`. Raises NotStored without one."""
         window = self._window_or_empty(pair, until, rows)
         if window.is_empty():
             raise NotStored(
@@ -131,9 +160,10 @@ class MarketReader:
 
     def _window_or_empty(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         try:
-            return self.candles.tail(pair, until, rows)
+            closed = self.candles.tail(pair, until, rows + UNKNOWN_ROWS)
         except NotStored:
             return CANDLE_SCHEMA.to_frame()
+        return closed.filter(pl.col("known_at") <= until).tail(rows)
 
     @property
     def _feature_rows(self) -> int:

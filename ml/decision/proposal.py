@@ -88,5 +88,5 @@ def _ages(inputs: DecisionInputs, opinions: tuple[Opinion, ...]) -> Ages:
         oldest_price=oldest.pair.key if oldest else "",
         policy_days=inputs.policy_age_days if "quant" in voted else None,
         sentiment_hours=(now - sentiment.newest_known_at) / timedelta(hours=1) if sentiment else None,
-        clock_skew_seconds=max((inputs.newest_input_time - now) / timedelta(seconds=1), 0.0),
+        clock_skew_seconds=inputs.clock_skew_seconds,
     )

@@ -1,96 +1,144 @@
-"""Gathers the inputs of one decision from the market and the account: everything known at its time, nothing later."""
+"""Gathers the inputs of one decision: of the market first, then of the account, which may be locked meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
-from ml.decision.account_reader import AccountReader
-from ml.decision.inputs import DecisionInputs
+from ml.decision.account_reader import AccountReader, oldest_price
+from ml.decision.clock import Clock, ClockReading, chosen_time, history_clock
+from ml.decision.inputs import DecisionInputs, MarketInputs
 from ml.decision.market_reader import MarketReader
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
 from trading.indicators.companions import reference_of
-from trading.market import Pair, next_month
+from trading.market import Instrument, Pair, next_month
 
 
 @dataclass(frozen=True, slots=True)
 class InputReader:
-    """Reads the market, the account and the champion. `clock` None: on history, the newest candle's close."""
+    """Reads the market, the account and the champion. `clock` None: that of history, the newest stored candle.
+
+    `instrument` says how the venue lets a pair be traded now; `stored_instrument` is what it said last, for exits.
+    """
 
     account: AccountReader
     policies: PolicyRegistry
-    clock: Callable[[], datetime] | None = None
+    instrument: Callable[[Pair], Instrument]
+    stored_instrument: Callable[[Pair], Instrument]
+    clock: Clock | None = None
 
     @property
     def market(self) -> MarketReader:
         return self.account.market
 
+    def read_clock(self, as_of: datetime | None = None) -> ClockReading:
+        """Read the clock, once for everything that a run does; `as_of`: the time that a person chose."""
+        return (
+            chosen_time(as_of) if as_of else (self.clock or history_clock(self.market.newest_known_of_all))()
+        )
+
     def now(self) -> datetime:
-        """Return the clock's time, or without a clock the close of the newest stored candle of any pair.
+        """Return the clock's time."""
+        return self.read_clock().at
 
-        One clock for all pairs: a pair that lags behind, or has no candle, is late; it does not turn time back.
-        """
-        return self.clock() if self.clock else self.market.newest_close_time_of_all()
-
-    def inputs(self, pair: Pair, decided_at: datetime) -> DecisionInputs:
-        """Gather everything known at `decided_at`. NotStored says which asset to materialise."""
-        market, account = self.market, self.account
-        candles = market.feature_window(pair, decided_at)
-        companions = market.companion_windows(pair, decided_at)
-        policy = self.policies.champion(pair, decided_at)
-        position = account.position(pair)
-        commitments = account.commitments(decided_at)
-        return DecisionInputs(
-            account=account.name,
+    def market_inputs(self, pair: Pair, clock: ClockReading) -> MarketInputs:
+        """Gather everything that the market knew at the clock's time. NotStored says which asset to materialise."""
+        market, at = self.market, clock.at
+        candles = market.feature_window(pair, at)
+        companions = market.companion_windows(pair, at)
+        policy = self.policies.champion(pair, at)
+        valuation = self.account.valuation(at)
+        return MarketInputs(
             dataset=market.universe.dataset,
             pair=pair,
             timeframe=market.universe.timeframe,
-            decided_at=decided_at,
+            clock=clock,
+            newest_known_at=market.newest_known_at(pair),
             candles=candles,
             companions=companions,
             reference=reference_of(pair, market.universe),
             features=market.features(pair, candles, companions),
             policy=policy,
-            policy_age_days=_policy_age_days(policy, decided_at) if policy else None,
-            sentiment=market.sentiment(pair, decided_at),
-            position=position,
-            candles_since_opening=market.candles_since_opening(position, decided_at),
-            state=account.state(pair, commitments, decided_at),
-            oldest_unsettled_age=commitments.oldest_unsettled_age(decided_at),
-            oldest_price=account.oldest_price(commitments.valuation_pairs(pair), decided_at),
-            instrument=account.instruments[pair],
+            policy_age_days=_policy_age_days(policy, at) if policy else None,
+            sentiment=market.sentiment(pair, at),
+            instrument=self.instrument(pair),
+            valuation=valuation,
+            correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
         )
 
-    def exit_inputs(self, pair: Pair, decided_at: datetime) -> DecisionInputs | None:
-        """Gather what closing the open position needs and nothing else: the pair's own candles and the balances.
+    def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> MarketInputs:
+        """Gather what closing the open position needs and nothing else: the pair's own candles and readable prices.
 
-        What is not read is empty or NaN. None without a position, or while an order of the pair has no outcome.
+        What is not read is empty.
         """
-        market, account = self.market, self.account
-        position = account.position(pair)
-        unsettled = account.has_unsettled_order(pair)
-        if position is None or unsettled:
-            return None
-        return DecisionInputs(
-            account=account.name,
-            dataset=market.universe.dataset,
+        candles = self.market.window(pair, clock.at, 1)
+        return MarketInputs(
+            dataset=self.market.universe.dataset,
             pair=pair,
-            timeframe=market.universe.timeframe,
-            decided_at=decided_at,
-            candles=market.window(pair, decided_at, 1),
+            timeframe=self.market.universe.timeframe,
+            clock=clock,
+            newest_known_at=candles["known_at"][-1],
+            candles=candles,
             companions={},
             reference=None,
             features={},
             policy=None,
             policy_age_days=None,
             sentiment=None,
+            instrument=self._instrument_for_exit(pair),
+            valuation=self.account.readable_valuation(clock.at),
+            correlations={},
+        )
+
+    def _instrument_for_exit(self, pair: Pair) -> Instrument:
+        """Return the venue's present rules, or the stored ones where it cannot be asked: it has the last word anyway."""
+        try:
+            return self.instrument(pair)
+        except Exception:
+            return self.stored_instrument(pair)
+
+    def inputs(self, market: MarketInputs) -> DecisionInputs:
+        """Add the account as it is now: positions, orders without an outcome, halts and free balances."""
+        account, pair, valuation = self.account, market.pair, market.valuation
+        commitments = account.commitments(valuation)
+        covered = valuation.covering(commitments.positions)
+        return DecisionInputs(
+            **_fields(market),
+            account=account.name,
+            position=account.position(pair),
+            working=commitments.working,
+            state=account.state(pair, commitments, covered, market.correlations),
+            oldest_unsettled_age=commitments.oldest_unsettled_age(valuation.at),
+            oldest_price=oldest_price(commitments.valuation_pairs(pair), covered),
+            free=commitments.free_balances(pair),
+            left_out=account.left_out(covered),
+            notes=tuple(covered.notes()),
+        )
+
+    def exit_inputs(self, market: MarketInputs) -> DecisionInputs | None:
+        """Add what closing the open position needs of the account. None without a position."""
+        account, pair = self.account, market.pair
+        position = account.position(pair)
+        if position is None:
+            return None
+        commitments = account.commitments(market.valuation)
+        return DecisionInputs(
+            **_fields(market),
+            account=account.name,
             position=position,
-            candles_since_opening=market.candles_since_opening(position, decided_at),
-            state=account.state_for_exit(pair, decided_at),
+            working=commitments.working,
+            state=account.state_for_exit(pair, commitments, market.valuation),
             oldest_unsettled_age=timedelta(0),
             oldest_price=None,
-            instrument=account.instruments[pair],
+            free=commitments.free_balances(pair),
+            left_out={},
+            notes=(),
         )
+
+
+def _fields(market: MarketInputs) -> dict[str, Any]:
+    return {each.name: getattr(market, each.name) for each in fields(market)}
 
 
 def _policy_age_days(policy: Policy, at: datetime) -> float:

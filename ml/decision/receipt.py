@@ -13,7 +13,7 @@ import polars as pl
 from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action, Opinion
 from ml.decision.inputs import DecisionInputs
-from trading.orders import OrderIntent
+from trading.orders import OrderIntent, WorkingOrder
 from trading.risk import Proposal, RiskAssessment
 
 PRICES = ("open", "high", "low", "close", "volume")
@@ -30,6 +30,7 @@ def receipt(
     proposal: Proposal | None,
     assessment: RiskAssessment | None,
     intent: OrderIntent | None,
+    cancels: Mapping[str, str],
 ) -> dict[str, Any]:
     """Build the receipt from everything above; the same arguments give the same bytes through `canonical_bytes`."""
     values: dict[str, Any] = to_json_value(
@@ -40,6 +41,7 @@ def receipt(
             "dataset": inputs.dataset,
             "pair": str(inputs.pair),
             "decided_at": inputs.decided_at,
+            "clock": asdict(inputs.clock),
             "candle_close_time": inputs.candle_close_time,
             "close": inputs.close,
             "inputs": _input_values(inputs),
@@ -52,6 +54,7 @@ def receipt(
             "risk": assessment and assessment.facts(),
             "outcome": outcome(action, why, assessment, intent),
             "intent": intent and asdict(intent),
+            "cancels": cancels,
         }
     )
     return values
@@ -84,7 +87,27 @@ def _input_values(inputs: DecisionInputs) -> dict[str, Any]:
         "position": inputs.position and asdict(inputs.position),
         "market": asdict(inputs.market),
         "account": asdict(inputs.state),
+        "free": dict(inputs.free),
+        "orders": [_order_values(each) for each in inputs.working],
+        "left_out": dict(inputs.left_out),
+        "notes": list(inputs.notes),
         "instrument": asdict(inputs.instrument),
+    }
+
+
+def _order_values(order: WorkingOrder) -> dict[str, Any]:
+    intent, state = order.intent, order.order
+    return {
+        "intent_id": intent.intent_id,
+        "pair": intent.pair,
+        "kind": intent.kind,
+        "side": intent.side,
+        "quantity": intent.quantity,
+        "remaining": order.remaining,
+        "status": state.status,
+        "trigger": state.trigger,
+        "cancel_reason": state.cancel_reason,
+        "since": intent.created_at,
     }
 
 

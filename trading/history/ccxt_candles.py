@@ -14,7 +14,7 @@ from trading.history.ccxt_responses import candle_rows, ccxt_library, translate_
 from trading.history.page_cache import PageCache
 from trading.history.paged_candles import CandlePage, PagedCandles
 from trading.history.retries import retry
-from trading.market import Pair, Timeframe
+from trading.market import EPOCH, Pair, Timeframe
 
 EARLIEST_CANDLE = datetime(2010, 1, 1, tzinfo=UTC)  # Mt. Gox opened in July 2010: no venue is older
 DEFAULT_LIMIT = 500  # candles a request, for venues that ccxt does not know the limit of
@@ -37,7 +37,9 @@ class CcxtCandles(PagedCandles):
         config: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = real_sleep,
     ) -> None:
-        super().__init__(_CcxtVenue(venue, timeframe, clock, config or {}, sleep), timeframe, cache, clock)
+        asked = _CcxtVenue(venue, timeframe, clock, config or {}, sleep)
+        super().__init__(asked, timeframe, cache, clock)
+        self.server_time = asked.server_time
 
 
 class _CcxtVenue:
@@ -61,6 +63,14 @@ class _CcxtVenue:
     @property
     def name(self) -> str:
         return self._venue
+
+    def server_time(self) -> datetime | None:
+        """Return the venue's time, cut off to milliseconds; None where it tells none."""
+        exchange = _create_client(self._venue, self._config)
+        if exchange.has.get("fetchTime") is not True:
+            return None
+        milliseconds = retry(lambda: _call_ccxt(exchange.fetch_time, f"{self._venue} time"), self._sleep)
+        return EPOCH + timedelta(milliseconds=int(milliseconds))
 
     def first_open(self, pair: Pair) -> datetime:
         """Find the first candle of the first day that traded; both are fetched, and have to agree."""

@@ -1,12 +1,12 @@
 """The value of balances in one asset: equity, allocation, drawdown."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
-from trading.errors import InvalidValue
+from trading.errors import InvalidValue, NotStored
 from trading.market import Pair
 from trading.portfolio.exact import SPLITTING, divide, exactly
-from trading.portfolio.rates import rate
+from trading.portfolio.rates import conversion_path, rate
 
 SHARES = Decimal(10**12)  # allocation counts in shares of 1e-12
 
@@ -19,6 +19,28 @@ def equity(balances: Mapping[str, Decimal], quote: str, prices: Mapping[Pair, De
     """
     with exactly():
         return sum(_values(balances, quote, prices).values(), Decimal(0))
+
+
+def priced(
+    balances: Mapping[str, Decimal], quote: str, pairs: Collection[Pair]
+) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Part the balances into those that some path of `pairs` values in `quote`, and those that none does.
+
+    Staking balances such as BTC.F, and dust of currencies that are not traded, are of the second kind. An asset of which
+    nothing is left is of the first.
+    """
+    without = {
+        asset: amount for asset, amount in balances.items() if amount and not _is_joined(asset, quote, pairs)
+    }
+    return {asset: amount for asset, amount in balances.items() if asset not in without}, without
+
+
+def _is_joined(asset: str, quote: str, pairs: Collection[Pair]) -> bool:
+    try:
+        conversion_path(asset, quote, pairs)
+    except NotStored:
+        return False
+    return True
 
 
 def allocation(

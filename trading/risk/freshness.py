@@ -8,8 +8,8 @@ from trading.risk.values import Answer
 
 
 def clock_skew(inputs: RuleInputs) -> Answer:
-    """Pass when no input comes from the future, as far as clocks can tell."""
-    words = "{:.1f} s ahead of the decision's clock, at most {:g}"
+    """Pass when the machine's clock and the venue's agree, and no input comes from the future."""
+    words = "clocks are {:.1f} s apart, at most {:g}: this machine's and the venue's, or an input's and the decision's"
     return _age_of_needed(inputs.ages.clock_skew_seconds, inputs.limits.clock_skew_seconds, words)
 
 

@@ -114,9 +114,9 @@ class Ages:
     oldest_price: str  # the pair of that price; empty where nothing needs one
     policy_days: float | None
     sentiment_hours: float | None
-    clock_skew_seconds: (
-        float  # how far in the future the newest input claims to have become known; 0: none does
-    )
+    # How far the machine's clock and the venue's are apart, or an input's and the decision's; 0: there is one alone.
+    # None: the venue's could not be read.
+    clock_skew_seconds: float | None
 
 
 class Answer(NamedTuple):
