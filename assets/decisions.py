@@ -16,6 +16,7 @@ from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
 from assets.versions import PartitionReport, partition_events
 from ml.backtests import parse_utc
+from ml.decision.clock import ClockReading, chosen_time
 from ml.decision.decide import DecisionRules
 from ml.decision.execute import ExecutedDecision, execute_decision
 from ml.decision.explanation import explain
@@ -23,8 +24,9 @@ from ml.decision.figures import decision_figures
 from ml.decision.reader import InputReader
 from trading.account import figures
 from trading.errors import InvalidValue
+from trading.execution import OrderExecutor
 from trading.market import Pair
-from trading.ports import Journal, Venue
+from trading.ports import Journal
 
 PORTFOLIO_SNAPSHOTS = dg.AssetKey(
     "portfolio_snapshots"
@@ -37,7 +39,7 @@ class DecisionConfig(dg.Config):
     as_of: UtcTime = Field(
         "",
         description="The decision's clock as a UTC time, such as 2020-02-21T23:00; nothing later is known to it. "
-        "Empty: the close of the newest stored candle.",
+        "Empty: the venue's time, on history the newest stored candle's.",
     )
 
 
@@ -47,7 +49,7 @@ class DecisionConfig(dg.Config):
     kinds={"postgres"},
     owners=["team:trading"],
     code_version="2",
-    pool="account",  # limits are the whole account's: two decisions at once would both spend what is free
+    pool="account",  # a courtesy: the account's row lock keeps its limits, whoever decides
     backfill_policy=dg.BackfillPolicy.single_run(),  # pairs whose candles closed together cost one process start
     deps=[
         instruments,
@@ -63,17 +65,17 @@ def decision(
     input_reader: dg.ResourceParam[InputReader],
     rules: dg.ResourceParam[DecisionRules],
     journal: dg.ResourceParam[Journal],
-    venue: dg.ResourceParam[Venue],
+    executor: dg.ResourceParam[OrderExecutor],
 ) -> Iterator[Any]:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
-    as_of = _known_time(config.as_of, input_reader)
+    clock = _read_clock(config.as_of, input_reader)
     decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
     executed: list[ExecutedDecision] = []
     for key in context.partition_keys:
         pair = Pair.parse(key)
         try:
-            done = execute_decision(pair, as_of, input_reader, rules, journal=journal, venue=venue)
+            done = execute_decision(pair, clock, input_reader, rules, journal=journal, executor=executor)
         except Exception as error:  # another pair's position may be waiting for its exit
             failed[key] = error
             continue
@@ -87,15 +89,20 @@ def decision(
         _fail(context, failed)
 
 
-def _known_time(text: str, reader: InputReader) -> datetime | None:
-    """Return the chosen time. InvalidValue for one to come: such a decision would use up the newest candle's."""
-    as_of = parse_utc(text)
-    if as_of is not None and as_of > (now := reader.now()):
+def _read_clock(text: str, reader: InputReader) -> ClockReading:
+    """Read the clock, once for the run, or take the chosen time.
+
+    InvalidValue for one to come: such a decision would use up the newest candle's.
+    """
+    clock, as_of = reader.read_clock(), parse_utc(text)
+    if as_of is None:
+        return clock
+    if as_of > clock.at:
         raise InvalidValue(
-            f"as_of is {as_of:%Y-%m-%d %H:%M} UTC, the market's time is {now:%Y-%m-%d %H:%M}: nothing is known of "
+            f"as_of is {as_of:%Y-%m-%d %H:%M} UTC, the market's time is {clock.at:%Y-%m-%d %H:%M}: nothing is known of "
             "what comes; choose an earlier time, or leave it empty"
         )
-    return as_of
+    return chosen_time(as_of)
 
 
 def _observe_portfolio(context: dg.AssetExecutionContext, done: ExecutedDecision) -> None:
@@ -134,6 +141,8 @@ def _metadata(done: ExecutedDecision) -> dict[str, Any]:
             "action": receipt["action"],
             "outcome": receipt["outcome"],
             "order": done.order.status.value if done.order else "none",
+            "clock": receipt["clock"]["source"],
+            "problems": "; ".join(done.execution.problems) or "none",
             "repeated": done.repeated,
             **decision_figures(receipt),
             "decision_id": receipt["decision_id"],

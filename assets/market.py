@@ -15,7 +15,7 @@ from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.sources import CANDLES
 from assets.versions import PartitionReport, content_version, digest, partition_events
 from streaming.bus import CANDLE_CLOSED, candle_closed
-from trading.candles import Gap, gaps, quality, violations
+from trading.candles import Arrival, Gap, gaps, quality, violations, with_arrival
 from trading.errors import InvalidCandles, NotStored
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, month_start, next_month
 from trading.ports import Bus, CandleSource, TableStore
@@ -50,7 +50,7 @@ CANDLE_COLUMNS = {
     "close": "Price of the last trade, quote per base.",
     "volume": "Traded quantity of the base asset.",
     "origin": "Who published the candle: a venue's name, or `simulated`.",
-    "known_at": "When this row could first be acted upon; never before close_time.",
+    "known_at": "When we knew this row: its arrival where it was read live, its close where it is history.",
 }
 
 
@@ -75,6 +75,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         candle_source: dg.ResourceParam[CandleSource],
         candle_store: dg.ResourceParam[TableStore],
         bus: dg.ResourceParam[Bus],
+        arrival: dg.ResourceParam[Arrival],
     ) -> Iterator[Any]:
         """Store closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
         parts = pair_months(context.partition_keys)
@@ -82,6 +83,9 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         for pair, months in groupby(parts, key=lambda part: part[1]):
             for done, (key, _, month) in enumerate(months, done + 1):  # noqa: B020 goes on counting
                 candles = read_closed_candles(candle_source, pair, month, universe)
+                if arrived_at := arrival():
+                    before = stored_month(candle_store, pair, month)
+                    candles = with_arrival(candles, before, arrived_at, universe.timeframe)
                 candle_store.write(pair, month, candles)
                 reports[key] = PartitionReport(
                     content_version(candles), _candle_metadata(candles, pair, month, universe)
@@ -120,6 +124,14 @@ def read_closed_candles(source: CandleSource, pair: Pair, month: date, universe:
             f"{worst['open_time']}: {worst['rule']} ({worst['detail']}); nothing was stored for {month:%Y-%m}"
         )
     return candles
+
+
+def stored_month(store: TableStore, pair: Pair, month: date) -> pl.DataFrame | None:
+    """Read what is stored of the month; None when it was never written."""
+    try:
+        return store.read(pair, month)
+    except NotStored:
+        return None
 
 
 def publish_newest_candle(bus: Bus, universe: Universe, pair: Pair, store: TableStore) -> None:

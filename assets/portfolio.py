@@ -46,9 +46,9 @@ def portfolio_snapshots(
     """
     start, end = days([context.partition_key])
     account, market = input_reader.account, input_reader.market
-    newest = max(market.newest_close_time(pair) for pair in market.universe.pairs)
+    newest = max(market.newest_known_at(pair) for pair in market.universe.pairs)
     at = max(start, min(end - RESOLUTION, newest))
-    name, prices = account.name, market.prices(at)
+    name, prices = account.name, account.valuation(at).prices
     snapshot, fills = account.results(at)
     journal.save_snapshot(name, at, snapshot)
     context.log.info(f"{name}: equity {snapshot['equity']:.2f} {account.quote} on {at:%Y-%m-%d}")
@@ -58,6 +58,7 @@ def portfolio_snapshots(
             "at": dg.MetadataValue.timestamp(at),
             **readable(figures(snapshot)),
             "allocation": dg.MetadataValue.json(readable(snapshot["allocation"])),
+            "left_out": dg.MetadataValue.json(snapshot["left_out"]),
             "open": holdings_table(list(holdings.values())),
             "last_closed": trades_table(closed_trades(fills, prices)[-SHOWN_TRADES:]),
             **_daily_plots(name, journal.snapshots(name)),

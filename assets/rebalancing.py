@@ -32,7 +32,7 @@ def rebalance_recommendation(
     rebalancer: dg.ResourceParam[Rebalancer],
 ) -> dg.MaterializeResult[None]:
     """Compare the allocation with its targets; with `[rebalancing] execute`, order the first trade on paper."""
-    done = rebalancer.run(input_reader.now())
+    done = rebalancer.run(input_reader.read_clock())
     context.log.info(
         done.recommendation.reason
         if isinstance(done.recommendation, NoRebalance)

@@ -1,7 +1,6 @@
 """Checks of decisions and of the account, over the partitions of the run."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ from assets.check_scope import broken, run_pairs, run_partitions, verdict
 from assets.decisions import decision
 from assets.market import OHLCV
 from assets.portfolio import portfolio_snapshots
+from ml.decision.clock import Clock
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
@@ -108,11 +108,11 @@ def _snapshot_faults(row: dict[str, Any]) -> list[str]:
 )
 def newest_candles_are_fresh(
     market_reader: dg.ResourceParam[MarketReader],
-    clock: dg.ResourceParam[Callable[[], datetime]],
+    clock: dg.ResourceParam[Clock],
     rules: dg.ResourceParam[DecisionRules],
 ) -> dg.AssetCheckResult:
     """Judge candles alone: they are the first that a new home stores, before instruments and an account."""
-    now = clock()
+    now = clock().at
     ages = {pair: _age(market_reader, pair, now) for pair in market_reader.universe.pairs}
     late = {
         str(pair): "no candle is stored"

@@ -1,6 +1,8 @@
 """Resources of assets and sensors, built when a run starts: the only place that names concrete classes."""
 
 import os
+import socket
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,27 +15,33 @@ import dagster as dg
 from ml.agents.analyst import AnalystRules
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
+from ml.decision.clock import Clock
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
+from ml.decision.rebalancing import Rebalancer
 from ml.learning.registry import PolicyRegistry
 from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
 from orchestration.backtesting import REPORTS, build_backtester
+from orchestration.kill_switch import KillSwitch
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
-from orchestration.sources import Clock, candle_source, machine_time
+from orchestration.sources import candle_source, market_clock
 from orchestration.system import POSTGRES
-from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue
+from orchestration.venues import account_name, paper_venue, sandbox_balances, sandbox_venue
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
+from trading.candles import Arrival
 from trading.errors import InvalidSettings
+from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs
 from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
 from trading.ports import CandleSource, NewsStore, Venue
+from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
@@ -114,7 +122,8 @@ class Services:
     @property
     def account(self) -> Account:
         capital, market = self.settings.venue.capital, self.settings.market
-        return Account(self.settings.account, market.quote, capital.total, capital.fixed, capital.rest)
+        name = account_name(self.settings, self.home)
+        return Account(name, market.quote, capital.total, capital.fixed, capital.rest)
 
     @property
     def venue(self) -> Venue:
@@ -125,13 +134,14 @@ class Services:
             self.journal,
             self.account.name,
             self.candle_source,
-            self.instrument_file.read(),
-            self.clock,
+            self.instruments,
+            lambda: self.clock().at,
         )
 
     @property
     def costs(self) -> dict[Pair, Costs]:
-        return {pair: self.settings.costs(pair) for pair in self.settings.market.pairs}
+        """Those of every pair that the settings know: one that is not traded any more may still be held."""
+        return {pair: self.settings.costs(pair) for pair in self.settings.instruments}
 
     @cached_property
     def policies(self) -> PolicyRegistry:
@@ -151,27 +161,66 @@ class Services:
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
         )
 
-    @property
+    @cached_property
     def clock(self) -> Clock:
-        """The machine's time where candles go on closing; on history, the close of the newest stored candle."""
-        return (
-            machine_time(None)
-            if self.settings.market.is_live
-            else self.market_reader.newest_close_time_of_all
-        )
+        """The venue's time or the machine's where candles go on closing; on history, the newest stored candle's."""
+        return market_clock(self.settings, self.home, self.market_reader.newest_known_of_all)
+
+    @property
+    def arrival(self) -> Arrival:
+        """When candles that are read now became known: now; of history, nobody knows (None)."""
+        if self.settings.market.is_history:
+            return lambda: None
+        return lambda: self.clock().at
 
     @property
     def input_reader(self) -> InputReader:
         """Everything a decision may see. NotStored before instruments are stored."""
-        market = self.market_reader
         account = AccountReader(
             account=self.account,
             journal=self.journal,
-            market=market,
-            instruments=self.instrument_file.read(),
+            market=self.market_reader,
             venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
         )
-        return InputReader(account, self.policies, clock=self.clock)
+        return InputReader(
+            account,
+            self.policies,
+            instrument=self.venue.instrument,
+            stored_instrument=self.instruments.__getitem__,
+            clock=self.clock,
+        )
+
+    @property
+    def instruments(self) -> dict[Pair, Instrument]:
+        """As they were last stored; of a pair that is not traded any more, those of the settings."""
+        known = {pair: self.settings.instrument(pair) for pair in self.settings.instruments}
+        return {**known, **self.instrument_file.read()}
+
+    @cached_property
+    def order_executor(self) -> OrderExecutor:
+        """Carries out the account's orders; no entry of before the newest candles, by the account's clock, is sent."""
+        return OrderExecutor(
+            self.journal,
+            self.venue,
+            self.market_reader.candles_after,
+            ExecutionRules(
+                entry_age=self.settings.risk.candle_age * self.settings.market.timeframe.duration,
+                real_time=self.settings.venue.mode != "paper",
+            ),
+            holder=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+            kill_requested=KillSwitch(self.home).requested,
+        )
+
+    @property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(self.journal, self.venue)
+
+    @property
+    def rebalancer(self) -> Rebalancer:
+        settings = self.settings
+        return Rebalancer(
+            self.input_reader, settings.rebalancing, settings.risk, self.journal, self.order_executor
+        )
 
     def venue_balances(self) -> Mapping[str, Decimal]:
         return sandbox_balances(self.settings, self.home)
@@ -247,7 +296,10 @@ RESOURCES: dict[str, Any] = {
     "costs": as_resource(lambda services: services.costs, "fee, spread and slippage per pair"),
     "input_reader": as_resource(lambda services: services.input_reader, "everything a decision may see"),
     "market_reader": as_resource(lambda services: services.market_reader, "candles, features and news"),
-    "clock": as_resource(lambda services: services.clock, "tells how old the newest candle is"),
+    "clock": as_resource(lambda services: services.clock, "the account's time, whose it is, and its skew"),
+    "arrival": as_resource(lambda services: services.arrival, "when a candle that is read now became known"),
+    "executor": as_resource(lambda services: services.order_executor, "carries out orders"),
+    "rebalancer": as_resource(lambda services: services.rebalancer, "the next trade towards the targets"),
     "rules": as_resource(lambda services: services.rules, "signals, analyst, consensus and risk limits"),
     "backtester": as_resource(
         lambda services: services.backtester, "strategies, account rules and stored candles"

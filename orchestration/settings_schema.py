@@ -95,7 +95,12 @@ class MarketSettings(Section):
     @property
     def is_live(self) -> bool:
         """New candles close as the machine's clock goes on."""
-        return self.source not in ("simulator", "files", "sandbox") and not self.until
+        return not self.is_history and self.source != "sandbox"
+
+    @property
+    def is_history(self) -> bool:
+        """No new candle closes: the dataset has an end, or lies on this machine."""
+        return bool(self.until) or self.source in ("simulator", "files")
 
     @property
     def pool(self) -> str | None:

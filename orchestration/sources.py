@@ -68,7 +68,7 @@ def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
     A dataset with an end is history, whatever it is read from.
     """
     source = settings.market.source
-    if settings.market.until or source in ("simulator", "files"):
+    if settings.market.is_history:
         return history_clock(newest_known)
     match source.split(":"):
         case ["sandbox"]:

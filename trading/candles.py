@@ -3,6 +3,7 @@
 A table here has the columns of CANDLE_SCHEMA; times are UTC. Nothing in this module repairs a candle.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ import polars as pl
 from trading.market import CANDLE_SCHEMA, TIME, Timeframe
 from trading.ports import Quote
 
+Arrival = Callable[[], datetime | None]  # when candles that are read now became known; None: they are history
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 
@@ -61,6 +63,28 @@ def complete(frame: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataF
     closes = pl.col("open_time").cast(TIME) + timeframe.duration
     completed = frame.with_columns(close_time=closes, known_at=closes, origin=pl.lit(origin))
     return completed.select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
+
+
+def with_arrival(
+    candles: pl.DataFrame, stored: pl.DataFrame | None, arrived_at: datetime, timeframe: Timeframe
+) -> pl.DataFrame:
+    """Set `known_at` to when we knew each candle, and leave out those that have not closed by `arrived_at`.
+
+    A candle that arrives before the next one has closed was read live: it became known when it arrived. One that
+    arrives later is a back-fill: nobody acted on it at the time, and `known_at` is its close, so that a decision as of
+    then is made as by somebody who had read it in time. One that was stored before keeps what was noted then, also
+    where its venue has restated it.
+    """
+    closed = candles.filter(pl.col("close_time") <= arrived_at)
+    live = pl.col("close_time") > arrived_at - timeframe.duration
+    arrived = closed.with_columns(
+        known_at=pl.when(live).then(pl.lit(arrived_at, TIME)).otherwise(pl.col("close_time"))
+    )
+    if stored is None:
+        return arrived
+    noted = stored.select("open_time", noted="known_at")
+    joined = arrived.join(noted, on="open_time", how="left", maintain_order="left")
+    return joined.with_columns(known_at=pl.coalesce("noted", "known_at")).drop("noted")
 
 
 def violations(candles: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:

@@ -25,7 +25,7 @@ CANDLE_SCHEMA = pl.Schema(
         "close": pl.Float64(),
         "volume": pl.Float64(),  # base currency
         "origin": pl.String(),  # the venue that published it, or "simulated"
-        "known_at": TIME,  # when this row could first be acted upon; never before close_time
+        "known_at": TIME,  # when we knew this row: its arrival, or of history its close; never before close_time
     }
 )
 

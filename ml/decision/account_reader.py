@@ -130,7 +130,7 @@ class AccountReader:
     def results(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
         """Value the account at `at` as `snapshot` does, with what trading has gained and paid since it opened.
 
-        Returns the fills that led there too, oldest first.
+        Returns the fills of positions that led there too, oldest first.
         """
         valuation = self.valuation(at)
         snapshot, fills = self._consistent_snapshot(valuation)
@@ -141,9 +141,9 @@ class AccountReader:
     def _consistent_snapshot(self, valuation: Valuation) -> tuple[dict[str, Any], list[Fill]]:
         """Read the account and its fills; when an order fills between the two reads, read both again."""
         while True:
-            fills = self.journal.fills(self.name)
+            fills = self.journal.fills(self.name, of_positions=True)
             snapshot = self.snapshot(valuation.at, valuation)
-            if self.journal.fills(self.name) == fills:
+            if self.journal.fills(self.name, of_positions=True) == fills:
                 return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
 
     def _opening_value(self, opening: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:

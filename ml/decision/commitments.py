@@ -12,6 +12,7 @@ from trading.market import Pair
 from trading.orders import OrderKind, Side, WorkingOrder
 from trading.portfolio import Position, conversion_path, priced, rate
 
+AT_THE_MARKET = (OrderKind.ENTRY, OrderKind.EXIT, OrderKind.CONVERSION)  # all but resting stops
 MOVE_UNTIL_FILLED = 0.002  # between two candles; a larger gap is left to the venue to refuse
 
 
@@ -58,24 +59,24 @@ class Commitments:
             value = 0.0
         return OpenExposure(pair, Side.BUY if quantity > 0 else Side.SELL, value)
 
-    def free_balances(self, pair: Pair) -> dict[str, Decimal]:
+    def free_balances(self, pair: Pair | None) -> dict[str, Decimal]:
         """Subtract from the balances what working orders will spend and other pairs' positions need to be closed.
 
-        A stop must find its inventory; the inventory of `pair` itself is left to the order.
+        A stop must find its inventory; the inventory of `pair` itself is left to the order. None: of no pair.
         """
         free = dict(self.balances)
         for asset, amount in self._reservations(pair):
             free[asset] = max(free.get(asset, Decimal(0)) - amount, Decimal(0))
         return free
 
-    def _reservations(self, pair: Pair) -> Iterator[tuple[str, Decimal]]:
+    def _reservations(self, pair: Pair | None) -> Iterator[tuple[str, Decimal]]:
         """Yield asset and amount; what a stop or an exit needs of a position is reserved for the position already."""
         held = {position.pair for position in self.positions} - {pair}
         for position in self.positions:
             if position.pair != pair:
                 yield from self._spending(position.pair, -position.quantity)
-        for order in self.orders(OrderKind.ENTRY, OrderKind.EXIT):
-            if order.intent.kind is OrderKind.ENTRY or order.intent.pair not in held:
+        for order in self.orders(*AT_THE_MARKET):
+            if not order.intent.reduces or order.intent.pair not in held:
                 yield from self._spending(order.intent.pair, order.intent.side.sign * order.remaining)
 
     def _spending(self, pair: Pair, quantity: Decimal) -> Iterator[tuple[str, Decimal]]:
@@ -117,7 +118,7 @@ class Commitments:
 
         A stop that rests has none for as long as its position is open.
         """
-        waiting = self.orders(OrderKind.ENTRY, OrderKind.EXIT)
+        waiting = self.orders(*AT_THE_MARKET)
         return max((at - each.intent.created_at for each in waiting), default=timedelta(0))
 
 

@@ -160,7 +160,7 @@ def begin_due_halts(account: AccountReader, valuation: Valuation, limits: Limits
     levels = EquityLevels(
         now["equity"], journal.raise_peak(account.name, now["equity"]), now["opening_equity"]
     )
-    trades = closed_trades(journal.fills(account.name), covered.prices)
+    trades = closed_trades(journal.fills(account.name, of_positions=True), covered.prices)
     due = due_halts(
         levels,
         trades,

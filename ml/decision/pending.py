@@ -10,9 +10,9 @@ TURNED = "the consensus wants {} now"
 def entries_to_cancel(inputs: DecisionInputs, agreed: Action, closing: bool) -> dict[str, str]:
     """Return the id of each entry that must not be filled any more, with the reason.
 
-    While a halt is active that is every entry of the account. Else it is the pair's, where the position is being closed,
-    or the consensus does not want its side any more: also a HOLD ends what nobody would order now. A position that is
-    open and stays leaves the rest of its entry alone.
+    While a halt is active that is every entry of the account. Else it is the pair's, where the position is being
+    closed, or the consensus does not want its side any more: also a HOLD ends what nobody would order now. A position
+    that is open and stays leaves the rest of its entry alone.
     """
     if inputs.state.halts:
         halted = ", ".join(sorted({halt.kind.value for halt in inputs.state.halts}))

@@ -92,7 +92,7 @@ class InputReader:
         )
 
     def _instrument_for_exit(self, pair: Pair) -> Instrument:
-        """Return the venue's present rules, or the stored ones where it cannot be asked: it has the last word anyway."""
+        """Return the venue's present rules, or the stored ones where it cannot be asked: it will say no by itself."""
         try:
             return self.instrument(pair)
         except Exception:

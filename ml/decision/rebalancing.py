@@ -12,16 +12,17 @@ from typing import Any
 
 from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action
+from ml.decision.clock import ClockReading
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
-from ml.decision.inputs import DecisionInputs
+from ml.decision.inputs import DecisionInputs, MarketInputs
 from ml.decision.proposal import assess_proposal
 from ml.decision.reader import InputReader
 from ml.decision.receipt import receipt, to_json_value
-from trading.errors import NotStored
+from ml.decision.valuation import Valuation
 from trading.execution import OrderExecutor
 from trading.market import Pair
 from trading.orders import Order, OrderIntent, OrderKind
-from trading.portfolio import conversion_path
+from trading.portfolio import priced
 from trading.ports import Journal
 from trading.rebalancing import (
     MarketConditions,
@@ -62,8 +63,13 @@ class Rebalancing:
 class _Market:
     """What the market says at one moment, read before the account is locked."""
 
-    prices: Mapping[Pair, Decimal]
+    valuation: Valuation
     regimes: Mapping[Pair, Regime]
+    inputs: Mapping[Pair, MarketInputs]
+
+    @property
+    def prices(self) -> dict[Pair, Decimal]:
+        return self.valuation.prices
 
 
 class Rebalancer:
@@ -84,12 +90,12 @@ class Rebalancer:
         self._journal = journal
         self._executor = executor
 
-    def run(self, at: datetime) -> Rebalancing:
+    def run(self, clock: ClockReading) -> Rebalancing:
         """Recommend, and with `execute` in the rules order the first trade; the same candle again orders nothing more.
 
         The trades that follow come with later runs, from what the first one really brought.
         """
-        market = self._read_market(at)
+        at, market = clock.at, self._read_market(clock)
         if not self._rules.execute:
             return self._recommend(market, at)
         self._executor.carry_out(self._account, at)
@@ -102,32 +108,31 @@ class Rebalancer:
         order = result.receipt and self._journal.order(intent_id(result.receipt["decision_id"]))
         return replace(result, order=order or None)
 
-    def _read_market(self, at: datetime) -> _Market:
-        reader = self._reader.market
-        regimes = {}
-        for pair in reader.universe.pairs:
-            window, companions = reader.feature_window(pair, at), reader.companion_windows(pair, at)
-            regimes[pair] = regime(reader.features(pair, window, companions))
-        return _Market(reader.prices(at), regimes)
+    def _read_market(self, clock: ClockReading) -> _Market:
+        inputs = {
+            pair: self._reader.market_inputs(pair, clock) for pair in self._reader.market.universe.pairs
+        }
+        regimes = {pair: regime(each.features) for pair, each in inputs.items()}
+        return _Market(self._reader.account.valuation(clock.at), regimes, inputs)
 
     def _recommend(self, market: _Market, at: datetime) -> Rebalancing:
         account = self._reader.account
         balances = self._journal.balances(self._account)
-        priced = {asset: each for asset, each in balances.items() if _is_priced(asset, account.quote, market)}
-        left_out = tuple(sorted(asset for asset, each in balances.items() if each and asset not in priced))
+        valued, without_price = priced(balances, account.quote, market.prices)
+        left_out = tuple(sorted(without_price))
         if under_way := self._conversion_under_way():
             return Rebalancing(at, NoRebalance(under_way, ()), left_out)
-        free = account.commitments(at).free_balances(None)
+        free = account.commitments(market.valuation).free_balances(None)
         costs = account.market.costs.values()
         situation = Situation(
-            balances={asset: max(each, Decimal(0)) for asset, each in priced.items()},
+            balances={asset: max(each, Decimal(0)) for asset, each in valued.items()},
             reserved={
-                asset: max(each - free[asset], Decimal(0)) for asset, each in priced.items() if each > 0
+                asset: max(each - free[asset], Decimal(0)) for asset, each in valued.items() if each > 0
             },
             quote=account.quote,
             market=MarketConditions(
                 market.prices,
-                account.instruments,
+                {pair: each.instrument for pair, each in market.inputs.items()},
                 Decimal(repr(max(each.half_spread + each.slippage for each in costs))),
             ),
             **self._since_last_time(market),
@@ -162,7 +167,7 @@ class Rebalancer:
     ) -> Rebalancing:
         """Let risk judge the first trade and record the decision; inside the account's lock."""
         trade = recommended.trades[0]
-        inputs = self._reader.inputs(trade.pair, result.at)
+        inputs = self._reader.inputs(market.inputs[trade.pair])
         identity = decision_id(f"{self._account}|{REBALANCE}", trade.pair, inputs.candle_close_time)
         proposal = _propose(trade, inputs)
         assessment = assess_proposal(inputs, proposal, (), self._limits)
@@ -178,6 +183,7 @@ class Rebalancer:
             proposal=proposal,
             assessment=assessment,
             intent=intent,
+            cancels={},
         )
         facts = {
             "priority": recommended.priority,
@@ -194,14 +200,6 @@ class Rebalancer:
             return replace(result, receipt=stored)
         self._journal.record_decision(stored, intent)
         return replace(result, receipt=self._journal.decision(identity))
-
-
-def _is_priced(asset: str, quote: str, market: _Market) -> bool:
-    try:
-        conversion_path(asset, quote, market.prices)
-    except NotStored:
-        return False
-    return True
 
 
 def _propose(trade: PlannedTrade, inputs: DecisionInputs) -> Proposal:

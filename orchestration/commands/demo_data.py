@@ -70,7 +70,7 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
     for reason in articles.refused if articles else ():
         out.print(Text.assemble(("refused", "red"), f" {reason}"), soft_wrap=True)
     end = window.end - window.timeframe.duration
-    _store_choice(system, _files_overlay(window, end, news), window.start, end)
+    _store_choice(system, _files_overlay(window, end, news), window.timeframe, window.start, end)
     label = f"{window.venue} {window.timeframe.value} candles from {window.start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC"
     label += "" if window in windows else ", where the news end"
     return DemoData(label, window.start, end, _news_span(articles, window.start, end))
@@ -80,7 +80,9 @@ def choose_simulator(system: System) -> DemoData:
     """Choose the seeded simulator of the settings, labelled as such."""
     simulator = system.settings.simulator
     start, end = (_midnight(day) for day in (simulator.start, simulator.end))
-    _store_choice(system, '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n', start, end)
+    overlay = '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n'
+    timeframe = load_settings(with_choice=False).market.timeframe
+    _store_choice(system, overlay, timeframe, start, end)
     label = (
         f"SIMULATED market, seed {simulator.seed}, from {simulator.start} to {simulator.end}: not real prices"
     )
@@ -141,12 +143,16 @@ def _files_overlay(window: CommonWindow, until: datetime, news: Path | None) -> 
     )
 
 
-def _store_choice(system: System, market: str, start: datetime, end: datetime) -> None:
-    """Store the market, and fewer training months where the gate's months would not fit in otherwise."""
+def _store_choice(system: System, market: str, timeframe: Timeframe, start: datetime, end: datetime) -> None:
+    """Store the market, an account of its own, and fewer training months where the gate's months would not fit in.
+
+    The account is of this timeframe alone: one strategy at a time trades an account, and demos follow each other fast.
+    """
     wanted = load_settings(with_choice=False).policy.train_months
     months = judged_months(system.settings).training_months(wanted, start, end)
     fewer = f"\n[policy]\ntrain_months = {months}  # of {wanted}: the gate's months fit in behind them\n"
-    write_chosen(system.home, market + (fewer if months < wanted else ""))
+    account = f'\n[venue]\naccount = "demo-{timeframe.value}"\n'
+    write_chosen(system.home, market + account + (fewer if months < wanted else ""))
 
 
 def _midnight(day: date) -> datetime:

@@ -39,7 +39,7 @@ def read_portfolio(since: datetime | None) -> Row:
 def portfolio_facts(account: AccountReader, at: datetime, stored: Sequence[Mapping[str, Any]]) -> Row:
     """Describe the account at `at`; amounts are exact, in the account's quote asset where nothing else is said."""
     now, fills = account.results(at)
-    prices = account.market.prices(at)
+    prices = account.valuation(at).prices
     holdings = portfolio_of(now["balances"], fills).holdings
     return {
         "account": account.name,

@@ -26,7 +26,7 @@ def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
     """
     with running_system():
         services = Services.current()
-        name = account or services.settings.account
+        name = account or services.account.name
         resume = Resume(datetime.now(UTC), by or getpass.getuser(), reason)
         check_resume(resume)
         switch = KillSwitch(home_folder())

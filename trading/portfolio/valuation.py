@@ -26,8 +26,8 @@ def priced(
 ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
     """Part the balances into those that some path of `pairs` values in `quote`, and those that none does.
 
-    Staking balances such as BTC.F, and dust of currencies that are not traded, are of the second kind. An asset of which
-    nothing is left is of the first.
+    Staking balances such as BTC.F, and dust of currencies that are not traded, are of the second kind. An asset of
+    which nothing is left is of the first.
     """
     without = {
         asset: amount for asset, amount in balances.items() if amount and not _is_joined(asset, quote, pairs)
