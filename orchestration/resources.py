@@ -125,7 +125,7 @@ class Services:
         name = account_name(self.settings, self.home)
         return Account(name, market.quote, capital.total, capital.fixed, capital.rest)
 
-    @property
+    @cached_property
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
             return sandbox_venue(self.settings, self.home)
@@ -213,6 +213,7 @@ class Services:
 
     @property
     def reconciler(self) -> Reconciler:
+        """Compares the ledger with the venue's books."""
         return Reconciler(self.journal, self.venue)
 
     @property

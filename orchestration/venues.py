@@ -29,7 +29,7 @@ def paper_venue(
     clock: Callable[[], datetime],
 ) -> Venue:
     """Build the paper venue; `clock` is the account's: on history the newest candle's close, else the machine's."""
-    costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.market.pairs}
+    costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.instruments}
     market = PaperMarket(source, settings.market.timeframe, Liquidity(settings.venue.participation))
     return PaperVenue(journal, account, market, instruments, costs, clock)
 

@@ -34,6 +34,6 @@ def refuse_another_strategy(account: str, dataset: str, at: datetime, journal: J
         raise InvalidValue(
             f"account {account} is traded with the candles of {other}, last at {last:%Y-%m-%d %H:%M} UTC, and an "
             f"account has one strategy at a time: stop the decisions of {other}, and those of {dataset} take it over "
-            f"from {ends:%Y-%m-%d %H:%M} UTC on; or give {dataset} an account of its own (on paper another [venue] account, "
-            "else another API key)"
+            f"from {ends:%Y-%m-%d %H:%M} UTC on; or give {dataset} an account of its own (on paper another [venue] "
+            "account, else another API key)"
         )
