@@ -294,6 +294,30 @@ class BookingContract:
         assert journal.balances("paper")["EUR"] == Decimal("-0.01")
         assert journal.adjustments("someone") == []
 
+    def test_money_that_is_put_in_or_taken_out_moves_the_peak(self, journal: Journal) -> None:
+        opened(journal)
+        journal.record_adjustment(replace(DEPOSIT, value=Decimal("12.5")))
+        assert journal.peak("paper") is None
+        journal.raise_peak("paper", Decimal(1000))
+        journal.record_adjustment(
+            replace(DEPOSIT, reference="W-1", amount=Decimal(-100), value=Decimal(-100))
+        )
+        assert not journal.record_adjustment(replace(DEPOSIT, reference="W-1", value=Decimal(-100)))
+        journal.record_adjustment(replace(DEPOSIT, reference="D-2", asset="XYZ"))
+        assert journal.peak("paper") == 900
+        assert [each.value for each in journal.adjustments("paper")] == [Decimal("12.5"), Decimal(-100), None]
+
+    def test_a_conversion_moves_balances_alone(self, journal: Journal) -> None:
+        bought(opened(journal))
+        before = held(journal)
+        sold = {"side": Side.SELL, "converts": True, "stop_loss": None, "take_profit": None}
+        wanted = decided(journal, "decision-2", **sold)
+        sent(journal, wanted)
+        journal.record_order(order(wanted, S.FILLED), [fill(wanted)])
+        assert held(journal) == before
+        assert journal.balances("paper")["BTC"] == Decimal("0.05")
+        assert journal.halts("paper") == []
+
     @pytest.mark.parametrize(
         "changes", [{"amount": Decimal("NaN")}, {"amount": Decimal(0)}, {"reference": ""}, {"cause": " "}]
     )

@@ -167,6 +167,21 @@ class OrdersContract:
         assert (marked.status, marked.attempt) == (S.CANCELLED, 0)
         assert "drawdown" in marked.reason
 
+    def test_during_a_halt_nothing_is_converted(self, journal: Journal) -> None:
+        wanted = decided(opened(journal), converts=True)
+        journal.begin_halts("paper", [Halt(HaltKind.KILL_SWITCH, NOON, None, "a person")])
+        assert sent(journal, wanted).status is S.CANCELLED
+
+    def test_a_conversion_cannot_reduce(self, journal: Journal) -> None:
+        with pytest.raises(InvalidValue, match="conversion"):
+            decided(opened(journal), converts=True, reduces=True)
+
+    @pytest.mark.parametrize("state", [S.SENT, S.UNKNOWN])
+    def test_an_order_is_not_added_as_sent(self, journal: Journal, state: S) -> None:
+        bought(opened(journal))
+        with pytest.raises(InvalidValue, match="cannot begin"):
+            journal.add_order(stop(), order(stop(), state), "protect")
+
     def test_before_and_after_a_halt_an_entry_is_sent(self, journal: Journal) -> None:
         wanted = decided(opened(journal))
         halts = [Halt(HaltKind.DAILY_LOSS, NOON - HOUR, NOON, ""), Halt(HaltKind.DRAWDOWN, LATER, None, "")]

@@ -5,10 +5,10 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.contracts.trade import HOUR, NOON, decided, fill, opened, order
+from tests.contracts.trade import HOUR, NOON, bought, decided, fill, opened, order
 from tests.doubles.threads import at_once
-from trading.errors import InvalidValue, StoreUnreachable
-from trading.orders import OrderIntent, OrderStatus
+from trading.errors import StoreUnreachable
+from trading.orders import OrderStatus
 from trading.ports import Journal
 from trading.risk import Halt, HaltKind
 from trading.stores.postgres import PostgresJournal
@@ -24,29 +24,16 @@ def test_while_another_process_books_on_the_account_an_order_waits(dsn: str, jou
     impatient = PostgresJournal(f"{dsn}&options=-c%20lock_timeout%3D20ms")
     with psycopg.connect(dsn) as other:
         other.execute("SELECT 1 FROM accounts WHERE account = 'paper' FOR NO KEY UPDATE")
-        with pytest.raises(StoreUnreachable, match="lock timeout"):
+        with pytest.raises(StoreUnreachable, match="another process holds"):
             impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+        with pytest.raises(StoreUnreachable, match="another process holds"), impatient.exclusive("paper"):
+            pass
     impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
     assert len(journal.fills("paper")) == 1
 
 
-def test_orders_of_several_processes_never_spend_the_same_money(dsn: str, journal: Journal) -> None:
-    wanted = [decided(opened(journal), f"decision-{n}", quantity=Decimal("0.06")) for n in range(4)]
-
-    def is_recorded(each: OrderIntent) -> bool:
-        try:
-            PostgresJournal(dsn).record_order(order(each, OrderStatus.FILLED), [fill(each)])
-        except InvalidValue:
-            return False
-        return True
-
-    assert sum(at_once(is_recorded, wanted)) == 1
-    assert journal.balances("paper")["USDT"] == Decimal("399.74")
-
-
 def test_a_decision_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
-    wanted = decided(opened(journal))
-    journal.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
+    bought(opened(journal))
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
             "SELECT d.action, position_size, stop_loss, executed, receipt ->> 'account', agent, evidence ->> 'adx' "

@@ -55,10 +55,12 @@ def after_fill(
 
     An entry opens it or makes it grow at the average price, with its levels moved by as much as the order's average
     price differs from the one that they were counted from; what it has too much for an opposite position opens one.
-    A reducing fill makes it shrink, to nothing at most: see `excess`.
+    A reducing fill makes it shrink, to nothing at most: see `excess`. A conversion leaves it as it is.
     """
     with exactly():
         change = fill.side.sign * fill.quantity
+        if intent.converts:
+            return position
         if intent.reduces:
             left = fill.quantity - excess(position, fill, intent)
             return position and _shrunk(position, fill.side.sign * left)
@@ -72,7 +74,7 @@ def after_fill(
 
 
 def excess(position: Position | None, fill: Fill, intent: OrderIntent) -> Decimal:
-    """Return how much of a reducing fill no position was there for; 0 for an entry. It changes balances alone."""
+    """Return how much of a reducing fill no position was there for; 0 for others. It changes balances alone."""
     if not intent.reduces:
         return Decimal(0)
     with exactly():

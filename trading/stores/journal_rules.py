@@ -107,6 +107,8 @@ def check_adjustment(adjustment: Adjustment) -> None:
     """Raise InvalidValue for an amount that is no number, and one that nobody could find again."""
     if not (adjustment.amount.is_finite() and adjustment.amount):
         raise InvalidValue(f"adjustment {adjustment.reference}: {adjustment.amount} is no amount to book")
+    if adjustment.value is not None and not adjustment.value.is_finite():
+        raise InvalidValue(f"adjustment {adjustment.reference}: its value is {adjustment.value}")
     for name in ("reference", "asset", "cause"):
         if not getattr(adjustment, name).strip():
             raise InvalidValue(f"an adjustment of account {adjustment.account} has no {name}")

@@ -33,6 +33,10 @@ def check_order(intent: OrderIntent, order: Order) -> None:
     """Raise InvalidValue when the order is not the intent's, or the intent asks for what no venue could do."""
     if order.intent_id != intent.intent_id:
         raise InvalidValue(f"order {order.intent_id} is not the one of intent {intent.intent_id}")
+    if order.status in (OrderStatus.SENT, OrderStatus.UNKNOWN):
+        raise InvalidValue(
+            f"order {order.intent_id} cannot begin as {order.status.value}: add it, then send it"
+        )
     check_intent(intent)
 
 
@@ -42,6 +46,10 @@ def check_intent(intent: OrderIntent) -> None:
     for name, amount in amounts.items():
         if not (amount.is_finite() and amount > 0):
             raise InvalidValue(f"intent {intent.intent_id}: {name} {amount} must be above zero")
+    if intent.converts and intent.reduces:
+        raise InvalidValue(
+            f"intent {intent.intent_id}: a conversion belongs to no position that it could reduce"
+        )
     if intent.trigger is not None and not intent.reduces:
         raise InvalidValue(f"intent {intent.intent_id}: a stop closes a position, so it must reduce")
 
@@ -114,7 +122,9 @@ def reason_not_to_send(intent: OrderIntent, order: Order, halts: Iterable[Halt],
         return order.cancel_reason
     if intent.reduces:
         return ""
-    return next((f"no entry during a halt: {each.kind.value}" for each in halts if each.active(at)), "")
+    return next(
+        (f"only closing goes on during a halt: {each.kind.value}" for each in halts if each.active(at)), ""
+    )
 
 
 def check_reduction(

@@ -120,6 +120,8 @@ class MemoryBooks:
                 return False
             state.adjustments[key] = adjustment
             state.ledger[adjustment.account] += ((adjustment.at, adjustment.asset, adjustment.amount),)
+            if adjustment.account in state.peaks:
+                state.peaks[adjustment.account] += adjustment.value or 0
         return True
 
     def adjustments(self, account: str) -> list[Adjustment]:

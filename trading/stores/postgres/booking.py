@@ -1,24 +1,75 @@
-"""Books what a venue reports of one order, inside the caller's transaction."""
+"""Books fills: ledger entries, the position they lead to, and what is wrong with the account then.
+
+Inside the caller's transaction; the caller holds the account's lock.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
 from trading.errors import InvalidValue
-from trading.orders import Fill, Order, OrderIntent, OrderStatus
-from trading.portfolio import after_fill, cash_flows
-from trading.stores.journal_rules import check_fills
+from trading.market import Pair
+from trading.orders import Fill, OrderIntent
+from trading.portfolio import Position, after_fill, cash_flows, excess
+from trading.stores.order_rules import lowered_assets, surprises
+from trading.stores.postgres.accounts import select_balances
 from trading.stores.postgres.connection import Connection, insert
-from trading.stores.postgres.rows import plain_row, position_from
+from trading.stores.postgres.rows import fill_from, plain_row, position_from
 
 
-def book(connection: Connection, intent: OrderIntent, order: Order, fills: Sequence[Fill]) -> None:
-    """Book order state, fills, ledger and position. The caller holds the account's lock; InvalidValue undoes it all."""
-    check_fills(intent, fills)
-    new = [fill for fill in fills if _insert_fill(connection, fill)]
-    for fill in new:
+def book(connection: Connection, intent: OrderIntent, fills: Sequence[Fill]) -> list[str]:
+    """Book those that are new, and say what is wrong with the account then."""
+    known = fills_of(connection, intent.intent_id)
+    new: list[Fill] = []
+    beyond = Decimal(0)
+    for fill in fills:
+        if not _insert_fill(connection, fill):
+            continue
         _insert_ledger_entries(connection, fill)
-        _update_position(connection, fill, intent)
-    _upsert_order(connection, order)
+        position = select_position(connection, fill.account, fill.pair)
+        beyond += excess(position, fill, intent)
+        _store_position(connection, position, after_fill(position, fill, intent, [*known, *new]), intent)
+        new.append(fill)
+    if not new:
+        return []
+    _mark_executed(connection, intent)
+    filled = sum((fill.quantity for fill in [*known, *new]), Decimal(0))
+    balances = select_balances(connection, intent.account)
+    return surprises(intent, filled, beyond, balances, lowered_assets(new))
+
+
+def fills_of(connection: Connection, intent_id: str) -> list[Fill]:
+    query = "SELECT * FROM fills WHERE intent_id = %s ORDER BY number"
+    return [fill_from(row) for row in connection.execute(query, (intent_id,))]
+
+
+def select_fills(connection: Connection, account: str) -> list[Fill]:
+    query = "SELECT * FROM fills WHERE account = %s ORDER BY filled_at, number"
+    return [fill_from(row) for row in connection.execute(query, (account,))]
+
+
+def select_position(connection: Connection, account: str, pair: Pair) -> Position | None:
+    query = "SELECT * FROM positions WHERE account = %s AND pair = %s"
+    row = connection.execute(query, (account, str(pair))).fetchone()
+    return position_from(row) if row else None
+
+
+def select_positions(connection: Connection, account: str) -> list[Position]:
+    rows = connection.execute("SELECT * FROM positions WHERE account = %s ORDER BY pair", (account,))
+    return [position_from(row) for row in rows]
+
+
+def update_protection(connection: Connection, position: Position) -> bool:
+    return (
+        connection.execute(
+            "UPDATE positions SET stop_loss = %(stop_loss)s, take_profit = %(take_profit)s, "
+            "trailing_after = %(trailing_after)s, trailing_distance = %(trailing_distance)s, "
+            "best_price = %(best_price)s, checked_until = %(checked_until)s, exit_reason = %(exit_reason)s "
+            "WHERE account = %(account)s AND pair = %(pair)s "
+            "AND opened_at = %(opened_at)s AND quantity = %(quantity)s",
+            plain_row(position),
+        ).rowcount
+        == 1
+    )
 
 
 def _insert_fill(connection: Connection, fill: Fill) -> bool:
@@ -37,39 +88,37 @@ def _insert_ledger_entries(connection: Connection, fill: Fill) -> None:
         insert(connection, "ledger_entries", entry | {"entered_at": fill.filled_at, "fill_id": fill.fill_id})
 
 
-def _update_position(connection: Connection, fill: Fill, intent: OrderIntent) -> None:
-    key = (fill.account, str(fill.pair))
-    row = connection.execute(
-        "DELETE FROM positions WHERE account = %s AND pair = %s RETURNING *", key
-    ).fetchone()
-    moved = after_fill(position_from(row) if row else None, fill, intent)
-    if moved is not None:
-        insert(connection, "positions", plain_row(moved))
-
-
-def _filled_quantity(connection: Connection, intent: OrderIntent) -> Decimal:
-    query = "SELECT coalesce(sum(quantity), 0) AS filled FROM fills WHERE intent_id = %s"
-    row = connection.execute(query, (intent.intent_id,)).fetchone()
-    return row["filled"] if row else Decimal(0)
-
-
-def _balances(connection: Connection, account: str) -> dict[str, Decimal]:
-    query = "SELECT asset, sum(amount) AS amount FROM ledger_entries WHERE account = %s GROUP BY asset"
-    return {row["asset"]: row["amount"] for row in connection.execute(query, (account,))}
-
-
-def _upsert_order(connection: Connection, order: Order) -> None:
-    """Write a final state once: repeating it leaves the first reason and time."""
-    connection.execute(
-        "INSERT INTO orders (intent_id, status, reason, updated_at) "
-        "VALUES (%(intent_id)s, %(status)s, %(reason)s, %(updated_at)s) ON CONFLICT (intent_id) DO UPDATE "
-        "SET status = excluded.status, reason = excluded.reason, updated_at = excluded.updated_at "
-        "WHERE orders.status NOT IN ('filled', 'rejected')",
-        plain_row(order),
-    )
-    if order.status is OrderStatus.FILLED:
+def _store_position(
+    connection: Connection, before: Position | None, now: Position | None, intent: OrderIntent
+) -> None:
+    """Store what the fill made of it. One that turned is another one: the database lets none change its sign."""
+    if now is before:
+        return
+    stays = before and now and (before.quantity > 0) == (now.quantity > 0)
+    if before and not stays:
+        key = (before.account, str(before.pair))
+        connection.execute("DELETE FROM positions WHERE account = %s AND pair = %s", key)
+    if now is None:
+        return
+    row = plain_row(now) | {"entry_id": intent.intent_id}
+    if stays and not intent.reduces:
         connection.execute(
-            "UPDATE trade_decisions SET executed = true FROM order_intents i "
-            "WHERE i.decision_id = trade_decisions.decision_id AND i.intent_id = %s AND NOT executed",
-            (order.intent_id,),
+            f"UPDATE positions SET ({', '.join(row)}) = ({', '.join(f'%({name})s' for name in row)}) "
+            "WHERE account = %(account)s AND pair = %(pair)s",
+            row,
         )
+    elif stays:
+        connection.execute(
+            "UPDATE positions SET quantity = %(quantity)s WHERE account = %(account)s AND pair = %(pair)s",
+            row,
+        )
+    else:
+        insert(connection, "positions", row)
+
+
+def _mark_executed(connection: Connection, intent: OrderIntent) -> None:
+    connection.execute(
+        "UPDATE trade_decisions SET executed = true FROM order_intents i "
+        "WHERE i.decision_id = trade_decisions.decision_id AND i.intent_id = %s AND i.asked AND NOT executed",
+        (intent.intent_id,),
+    )

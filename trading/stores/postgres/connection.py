@@ -17,6 +17,10 @@ from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreac
 Connection = psycopg.Connection[dict[str, Any]]
 
 CONNECT_SECONDS = 10
+LOCK_SECONDS = 10  # that one process waits for another's transaction, before it says so
+IDLE_SECONDS = (
+    60  # after which the server ends a transaction in which nothing happens: its holder is stuck or gone
+)
 
 
 class Database:
@@ -26,6 +30,7 @@ class Database:
         self._conninfo, self.address = _parse_dsn(dsn)
         self._lock = threading.RLock()
         self._cached: Connection | None = None
+        self._depth = 0
         self._process = os.getpid()
 
     @contextmanager
@@ -35,16 +40,24 @@ class Database:
         Raises StoreUnreachable when the server is or goes away, InvalidValue when it cannot hold a value.
         """
         with self._lock, translate_errors(self.address), self._connection().transaction() as transaction:
-            yield transaction.connection
+            self._depth += 1
+            try:
+                yield transaction.connection
+            finally:
+                self._depth -= 1
 
     def connect_unshared(self) -> psycopg.Connection[Any]:
         """Open a plain connection that the caller closes."""
         return psycopg.connect(self._conninfo)
 
     def _connection(self) -> Connection:
+        """Return the open one. A transaction never goes on in another one: what it has locked is not locked there."""
+        if self._depth > 0 and self._process == os.getpid():
+            assert self._cached is not None
+            return self._cached
         if self._cached is None or self._process != os.getpid() or not _is_alive(self._cached):
-            self._process = os.getpid()
-            self._cached = connect(self._conninfo)
+            self._process, self._depth = os.getpid(), 0
+            self._cached = connect(with_time_limits(self._conninfo))
             weakref.finalize(self, _close, self._cached, self._process)
         return self._cached
 
@@ -52,6 +65,12 @@ class Database:
 def connect(conninfo: str) -> Connection:
     """Open a connection, or raise psycopg.OperationalError; a caller outside this package wants a Database."""
     return psycopg.Connection[dict[str, Any]].connect(conninfo, autocommit=True, row_factory=dict_row)
+
+
+def with_time_limits(conninfo: str) -> str:
+    """Let nobody wait for ever for a transaction that does not end. What the address itself says wins."""
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
+    return make_conninfo(conninfo, options=f"{limits} {conninfo_to_dict(conninfo).get('options') or ''}")
 
 
 @contextmanager
@@ -66,6 +85,11 @@ def translate_errors(address: str) -> Iterator[None]:
         ) from None
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise InvalidValue(f"PostgreSQL refuses the value: {_first_line(error)}; nothing was kept") from None
+    except psycopg.errors.LockNotAvailable as error:
+        raise StoreUnreachable(
+            f"another process holds what this one needs in PostgreSQL at {address} ({_first_line(error)}): nothing was "
+            "kept, and it can be tried again"
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
         raise StoreUnreachable(
             f"PostgreSQL does not answer at {address}: {_first_line(error)}; "

@@ -1,6 +1,6 @@
 """Halts and equity peaks, inside the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -36,21 +36,30 @@ def select_halts(connection: Connection, account: str) -> list[Halt]:
     return [_to_halt(row) for row in rows]
 
 
-def end_pause(connection: Connection, account: str, resume: Resume, equity: Decimal) -> Halt:
-    """End the pause and replace the peak, or raise NotStored."""
-    row = connection.execute(
+def end_pauses(
+    connection: Connection, account: str, resume: Resume, equity: Decimal, kinds: Collection[HaltKind] | None
+) -> list[Halt]:
+    """End the pauses of these kinds, and replace the peak after a drawdown, or raise NotStored."""
+    ended = connection.execute(
         "UPDATE halts SET resumed_at = %s, resumed_by = %s, resume_reason = %s "
-        "WHERE account = %s AND until IS NULL AND resumed_at IS NULL RETURNING *",
-        (resume.at, resume.by, resume.reason, account),
-    ).fetchone()
-    if row is None:
-        raise not_paused_error(account)
-    connection.execute(
-        "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) "
-        "ON CONFLICT (account) DO UPDATE SET equity = excluded.equity",
-        (account, equity),
-    )
-    return _to_halt(row)
+        "WHERE account = %s AND until IS NULL AND resumed_at IS NULL AND kind = ANY(%s) RETURNING *",
+        (
+            resume.at,
+            resume.by,
+            resume.reason,
+            account,
+            [kind.value for kind in (HaltKind if kinds is None else kinds)],
+        ),
+    ).fetchall()
+    if not ended:
+        raise not_paused_error(account, kinds)
+    if any(row["kind"] == HaltKind.DRAWDOWN.value for row in ended):
+        connection.execute(
+            "INSERT INTO equity_peaks (account, equity) VALUES (%s, %s) "
+            "ON CONFLICT (account) DO UPDATE SET equity = excluded.equity",
+            (account, equity),
+        )
+    return sorted((_to_halt(row) for row in ended), key=lambda halt: halt.since)
 
 
 def _to_row(account: str, halt: Halt) -> dict[str, Any]:

@@ -6,11 +6,19 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from trading.market import Pair
-from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
+from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, Side, WorkingOrder
 from trading.portfolio import Position
+from trading.ports import Adjustment
 from trading.stores.journal_rules import OPINION_FIELDS, decided_at, json_text
 
 Row = Mapping[str, Any]
+
+WORKING_ORDER = (
+    "SELECT i.intent_id, i.decision_id, i.account, i.pair, i.side, i.quantity, i.reduces, i.stop_loss, i.take_profit, "
+    "i.created_at, i.entry_price, i.trailing_after, i.trailing_distance, i.trigger AS first_trigger, i.converts, "
+    "o.status, o.reason, o.updated_at, o.attempt, o.venue_order_id, o.sent_at, o.void_after, o.filled, "
+    "o.cancel_reason, o.trigger, o.working_since FROM orders o JOIN order_intents i USING (intent_id) "
+)
 
 
 def decision_row(receipt: Row, intent: OrderIntent | None) -> dict[str, Any]:
@@ -44,7 +52,7 @@ def opinion_rows(receipt: Row) -> Iterator[dict[str, Any]]:
         }
 
 
-def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
+def plain_row(value: OrderIntent | Fill | Order | Position | Adjustment) -> dict[str, Any]:
     """Convert to columns with the names of the fields; pairs are written as people write them."""
     row = asdict(value)
     if "pair" in row:
@@ -52,10 +60,26 @@ def plain_row(value: OrderIntent | Fill | Order | Position) -> dict[str, Any]:
     return {name: each.value if isinstance(each, Side | OrderStatus) else each for name, each in row.items()}
 
 
+def intent_row(intent: OrderIntent, asked: bool) -> dict[str, Any]:
+    return plain_row(intent) | {"decision_id": intent.decision_id or None, "asked": asked}
+
+
 def intent_from(row: Row) -> OrderIntent:
-    return OrderIntent(
-        **_field_values(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
-    )
+    values = _field_values(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
+    return OrderIntent(**values | {"decision_id": row["decision_id"] or ""})
+
+
+def working_order_from(row: Row) -> WorkingOrder:
+    """Read a row of WORKING_ORDER: the intent's trigger is the first one, the order's the present one."""
+    return WorkingOrder(intent_from({**row, "trigger": row["first_trigger"]}), order_from(row))
+
+
+def change_from(row: Row) -> OrderChange:
+    return OrderChange(**_field_values(OrderChange, row) | {"status": OrderStatus(row["status"])})
+
+
+def adjustment_from(row: Row) -> Adjustment:
+    return Adjustment(**_field_values(Adjustment, row))
 
 
 def fill_from(row: Row) -> Fill:
