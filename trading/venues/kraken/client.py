@@ -1,6 +1,7 @@
 """Kraken's REST interface with our names for pairs and assets: the market, the account and its orders."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -45,6 +46,10 @@ class KrakenClient(KrakenMarketClient):
             asset = self._asset(name)
             balances[asset] = balances.get(asset, Decimal(0)) + amount
         return balances
+
+    def order_budget(self, pair: Pair, cost: float) -> AbstractContextManager[None]:
+        """Charge the engine's counter of the pair before the block, which sends an order on another way."""
+        return self._calls.order_budget(self.listings().listing(pair).altname, cost)
 
     def trade_balance(self, asset: str = "USD") -> TradeBalanceResponse:
         return self._calls.read_private(

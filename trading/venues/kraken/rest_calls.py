@@ -7,6 +7,7 @@ have taken effect all the same, and that is OutcomeUnknown.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -129,6 +130,10 @@ class RestCalls:
             return decode_result(method + self._where, envelope.result, kind)
         except InvalidMessage as error:
             raise OutcomeUnknown(f"{error}: Kraken took it, and its answer cannot be read") from error
+
+    def order_budget(self, pair_name: str, cost: float) -> AbstractContextManager[None]:
+        """Charge the engine's counter of the pair before the block, as `change` does."""
+        return self._key_budget.spending(f"orders of {pair_name}", self._allowance.orders, cost)
 
     def _retrying(self, *errors: type[MarketloomError]) -> tenacity.Retrying:
         return tenacity.Retrying(
