@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from ml.agents.analyst import AnalystRules
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.decide import DecisionRules
@@ -21,7 +20,7 @@ from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
-from orchestration.backtesting import REPORTS, build_backtester
+from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import Clock, candle_source, machine_time
@@ -179,17 +178,11 @@ class Services:
 
     @property
     def backtester(self) -> Backtester:
-        return build_backtester(self.settings, self.home)
+        return build_backtester(self.settings, self.home, RecordedPast(self.market_reader, self.policies))
 
     @property
     def rules(self) -> DecisionRules:
-        settings = self.settings
-        analyst = AnalystRules(
-            maximum_age_hours=settings.risk.sentiment_age_hours,
-            minimum_articles=settings.sentiment.minimum_articles,
-            threshold=settings.sentiment.threshold,
-        )
-        return DecisionRules(settings.signals, analyst, settings.consensus, settings.risk)
+        return self.settings.decision_rules
 
 
 def as_resource(build: Callable[[Services], Any], description: str) -> dg.ResourceDefinition:

@@ -6,10 +6,11 @@ The same function decides live, on paper, in a back-fill and in a replay; it rea
 from dataclasses import dataclass
 from typing import Any
 
-from ml.agents.analyst import AnalystRules, analyst_opinion
-from ml.agents.consensus import Consensus, ConsensusRules, consensus
+from ml.agents.analyst import analyst_opinion
+from ml.agents.consensus import Consensus, consensus
 from ml.agents.opinions import Action, Opinion
 from ml.agents.quant import quant_opinion
+from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
@@ -19,7 +20,7 @@ from trading.orders import OrderIntent
 from trading.portfolio import Position
 from trading.risk import Limits, Proposal, RiskAssessment
 from trading.risk.protection import hit_protection
-from trading.signals import SignalRules, TechnicalSignal, technical_signal
+from trading.signals import TechnicalSignal, technical_signal
 
 _NO_VOTE = Consensus(
     action=Action.HOLD,
@@ -29,14 +30,6 @@ _NO_VOTE = Consensus(
     dissent=(),
     reasons=("nobody was asked: the open position's protection was hit",),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRules:
-    signals: SignalRules
-    analyst: AnalystRules
-    consensus: ConsensusRules
-    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.agents.analyst import AnalystRules, analyst_opinion, analyst_votes
+from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.opinions import Action
+from ml.scoring import analyst_votes
 from ml.sentiment.pair import pair_sentiment
 from ml.sentiment.pair_history import pair_sentiments
 from trading.market import TIME
