@@ -18,7 +18,9 @@ from websockets.sync.client import connect
 from benchmarks.row import Benchmark, Row, row
 from benchmarks.sandbox_clients import process
 from benchmarks.sandbox_process import PAIR, Listening
+from orchestration.postgres.embedded import EmbeddedPostgres
 from trading.orders import Side
+from trading.stores.postgres import PostgresKeyState, migrate
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.authentication import signature
 from trading.venues.kraken.order_calls import OrderCalls
@@ -41,6 +43,8 @@ WAYS = {
 def kraken_orders() -> Iterator[Row]:
     with process("sandbox") as exchange, ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(EmbeddedPostgres(folder))
+        migrate(server.dsn)
         client = stack.enter_context(
             KrakenClient(
                 folder,
@@ -48,6 +52,7 @@ def kraken_orders() -> Iterator[Row]:
                 exchange.url,
                 Allowance(PLENTY, PLENTY),
                 PLENTY,
+                keys=PostgresKeyState(server.dsn),
             )
         )
         websocket = stack.enter_context(WebSocketOrders(client, private_url(exchange.url), patience=10.0))

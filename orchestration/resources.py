@@ -36,7 +36,13 @@ from trading.ports import CandleSource, NewsStore, Venue
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
-from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
+from trading.stores.postgres import (
+    PostgresJournal,
+    PostgresKeyState,
+    PostgresNews,
+    PostgresPerformance,
+    PostgresPromotions,
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,10 @@ class Services:
     def journal(self) -> PostgresJournal:
         return PostgresJournal(self.dsn)
 
+    @cached_property
+    def key_state(self) -> PostgresKeyState:
+        return PostgresKeyState(self.dsn)
+
     @property
     def account(self) -> Account:
         capital, market = self.settings.venue.capital, self.settings.market
@@ -118,7 +128,7 @@ class Services:
     @property
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
-            return sandbox_venue(self.settings, self.home, self.journal)
+            return sandbox_venue(self.settings, self.home, self.journal, self.key_state)
         return paper_venue(self.settings, self.journal, self.candle_source, self.instrument_file.read())
 
     @property
@@ -166,7 +176,7 @@ class Services:
         return InputReader(account, self.policies, clock=self.clock)
 
     def venue_balances(self) -> Mapping[str, Decimal]:
-        return sandbox_balances(self.settings, self.home)
+        return sandbox_balances(self.settings, self.home, self.key_state)
 
     @property
     def failure_notes(self) -> FailureNotes:

@@ -19,6 +19,19 @@ class Side(StrEnum):
         return 1 if self is Side.BUY else -1
 
 
+class Purpose(StrEnum):
+    """What a call to a venue is for: exits and protection have a share of the rate budget that nothing else spends."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    PROTECTION = "protection"  # a stop or target at the venue, also its change or cancellation
+    LOOK_UP = "look-up"
+
+    @property
+    def has_reserve(self) -> bool:
+        return self in (Purpose.EXIT, Purpose.PROTECTION)
+
+
 class OrderStatus(StrEnum):
     """How far an intent has come."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.trade import NOON, OPENING, intent, opened, receipt
-from tests.contracts.venues import MANY, asked, kraken_venue
+from tests.contracts.venues import KEYS, MANY, asked, kraken_venue
 from tests.doubles.clock import Clock
 from tests.doubles.kraken import (
     CREDENTIALS,
@@ -37,7 +37,7 @@ from tests.doubles.kraken import (
     untouched,
     wrong_type_after,
 )
-from tests.doubles.stores import MemoryJournal
+from tests.doubles.stores import MemoryJournal, MemoryKeyState
 from tests.doubles.threads import at_once
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import UNHURRIED
@@ -45,12 +45,13 @@ from trading.errors import InvalidMessage, InvalidValue, NotAuthorised, VenueUnr
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderIntent, OrderStatus
 from trading.ports import Journal
-from trading.venues.kraken import Allowance, Credentials, KrakenClient
+from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.order_records import NEVER_TAKEN, OrderRecord, accepted_reason, sent_reason
 from trading.venues.kraken.order_request import client_order_id
 from trading.venues.kraken.venue import KrakenVenue
 
-FAST, OPEN = Allowance(MANY, MANY), MANY
+AT_ONCE = RateLimit(10_000, 1_000_000)  # free again at once, also after a refusal of the venue
+FAST, OPEN = Allowance(AT_ONCE, AT_ONCE), MANY
 QUANTITY = Decimal("0.01")
 TAKEN_AND_LOST = [lost_after, html_520_after, truncated_after, wrong_type_after]
 NOTHING_CLOSED = answering(b'{"error":[],"result":{"closed":{},"count":0}}')
@@ -81,7 +82,7 @@ class KrakenVenueContract:
     @pytest.fixture
     def client(self, exchange: Exchange, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KrakenClient]:
         folder = tmp_path_factory.getbasetemp() / f"key-{exchange.credentials.fingerprint}"  # one budget
-        with KrakenClient(folder, exchange.credentials, exchange.url, FAST, OPEN) as client:
+        with KrakenClient(folder, exchange.credentials, exchange.url, FAST, OPEN, keys=KEYS) as client:
             yield client
 
     @pytest.fixture
@@ -206,7 +207,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     with (
         running(KrakenDouble()) as double,
         KrakenClient(
-            tmp_path, CREDENTIALS, double.url, FAST, OPEN, total=5.0, sleep=lambda _: None
+            tmp_path,
+            CREDENTIALS,
+            double.url,
+            FAST,
+            OPEN,
+            total=5.0,
+            sleep=lambda _: None,
+            keys=MemoryKeyState(),
         ) as client,
     ):
         yield Rig(double, client)
@@ -614,20 +622,22 @@ from pathlib import Path
 from tests.contracts.trade import decided, opened
 from tests.contracts.venues import kraken_venue
 from tests.doubles.stores import MemoryJournal
+from trading.stores.postgres import PostgresKeyState
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
-folder, url, key, secret, identity = sys.argv[1:]
+folder, url, key, secret, identity, dsn = sys.argv[1:]
 many = RateLimit(10_000, 1000)
 journal = opened(MemoryJournal())
 intent = decided(journal, "d", intent_id=identity)
-with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many) as client:
+keys = PostgresKeyState(dsn)
+with KrakenClient(Path(folder), Credentials(key, secret), url, Allowance(many, many), many, keys=keys) as client:
     print(kraken_venue(client, journal).place(intent).status.value, len(journal.fills("paper")))
 """
 
 
-def test_two_processes_that_place_the_same_intent_place_one_order(rig: Rig, tmp_path: Path) -> None:
+def test_two_processes_that_place_the_same_intent_place_one_order(rig: Rig, tmp_path: Path, dsn: str) -> None:
     command = [
         sys.executable, "-c", PROGRAM, str(tmp_path), rig.double.url, CREDENTIALS.key, CREDENTIALS.secret,
-        str(uuid.uuid4()),
+        str(uuid.uuid4()), dsn,
     ]  # fmt: skip
     programs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)

@@ -13,7 +13,7 @@ import polars as pl
 
 from tests.contracts.trade import HOUR, NOON, OPENING, intent, opened, receipt
 from tests.doubles.clock import Clock
-from tests.doubles.stores import MemoryJournal
+from tests.doubles.stores import MemoryJournal, MemoryKeyState
 from tests.streaming.sandbox.running import Sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, COSTS, CROSS, INSTRUMENTS, XRP
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, PairStatus
@@ -24,6 +24,7 @@ from trading.venues.kraken.venue import KrakenVenue
 from trading.venues.paper import PaperVenue
 
 MANY = RateLimit(10_000, 1000)
+KEYS = MemoryKeyState()  # of all clients in this process
 LISTED = {**INSTRUMENTS, BTC: replace(INSTRUMENTS[BTC], minimum_cost=Decimal(5))}
 PRICES = {BTC: 31921.8, XRP: 0.52555, CROSS: 0.00001646}
 CONCESSION = Decimal("0.0003")  # half a spread and slippage, as a share of the price
@@ -159,7 +160,7 @@ def kraken_client(exchange: Sandbox, folder: Path, total: float = 20.0) -> Krake
     credentials = Credentials(exchange.key, exchange.secret)
     return KrakenClient(
         folder, credentials, exchange.url, Allowance(MANY, MANY), MANY, total,
-        sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
+        sleep=lambda seconds: time.sleep(min(seconds, 0.02)), keys=KEYS,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol, TypeVar
 
 from trading.market import Pair
+from trading.orders import Purpose
 from trading.venues.kraken.account_responses import AddOrderResponse, AmendOrderResponse, CancelResponse
 from trading.venues.kraken.order_request import OrderRequest
 from trading.venues.kraken.websocket_fields import is_expressible
@@ -30,10 +31,16 @@ class OrderCalls(Protocol):
         post_only: bool = False,
         deadline: datetime | None = None,
         age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> AmendOrderResponse: ...
 
     def cancel_order(
-        self, pair: Pair, order_id: str = "", client_order_id: str = "", age: float = 0.0
+        self,
+        pair: Pair,
+        order_id: str = "",
+        client_order_id: str = "",
+        age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> CancelResponse: ...
 
 
@@ -60,18 +67,24 @@ class OrdersWithFallback:
         post_only: bool = False,
         deadline: datetime | None = None,
         age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> AmendOrderResponse:
         return self._try(
             lambda way: way.amend_order(
                 pair, order_id, client_order_id, quantity=quantity, limit=limit, trigger=trigger,
-                post_only=post_only, deadline=deadline, age=age,
+                post_only=post_only, deadline=deadline, age=age, purpose=purpose,
             )
         )  # fmt: skip
 
     def cancel_order(
-        self, pair: Pair, order_id: str = "", client_order_id: str = "", age: float = 0.0
+        self,
+        pair: Pair,
+        order_id: str = "",
+        client_order_id: str = "",
+        age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> CancelResponse:
-        return self._try(lambda way: way.cancel_order(pair, order_id, client_order_id, age))
+        return self._try(lambda way: way.cancel_order(pair, order_id, client_order_id, age, purpose))
 
     def _try(self, call: Callable[[OrderCalls], Response]) -> Response:
         try:

@@ -22,7 +22,7 @@ from trading.errors import (
     VenueUnreachable,
 )
 from trading.market import Instrument, Pair
-from trading.orders import Order, OrderIntent, OrderStatus
+from trading.orders import Order, OrderIntent, OrderStatus, Purpose
 from trading.ports import Journal
 from trading.stores.journal_rules import FINAL
 from trading.venues.kraken.client import KrakenClient
@@ -186,6 +186,7 @@ class KrakenVenue:
             client_order_id=client_order_id(intent.intent_id),
             deadline=deadline,
             flags=(QUOTE_FEE,),
+            purpose=Purpose.EXIT if intent.reduces else Purpose.ENTRY,
         )
         order_ids = self._client.add_order(request).txid
         if len(order_ids) != 1:

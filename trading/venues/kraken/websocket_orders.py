@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 from trading.errors import InvalidMessage, OutcomeUnknown
 from trading.market import Pair
+from trading.orders import Purpose
 from trading.venues.kraken.account_responses import (
     AddedOrderDescription,
     AddOrderResponse,
@@ -84,9 +85,8 @@ class WebSocketOrders:
 
     def add_order(self, request: OrderRequest) -> AddOrderResponse:
         """Place or, with `validate`, only check an order. InvalidValue for one that only REST has words for."""
-        result = self._request(
-            "add_order", OrderResult, request.pair, add_order_params(request), order_cost(OrderAction.ADD, 0)
-        )
+        params, cost = add_order_params(request), order_cost(OrderAction.ADD, 0)
+        result = self._request("add_order", OrderResult, request.pair, params, cost, request.purpose)
         if not (request.validate or result.order_id):
             raise OutcomeUnknown("Kraken add_order over WebSocket: answered without the id of the order")
         return AddOrderResponse(AddedOrderDescription(""), [] if request.validate else [result.order_id])
@@ -102,6 +102,7 @@ class WebSocketOrders:
         post_only: bool = False,
         deadline: datetime | None = None,
         age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> AmendOrderResponse:
         """Amend in place: ids stay. `age` of the order in seconds, where it is known: young ones cost more."""
         params = amend_order_params(
@@ -109,13 +110,19 @@ class WebSocketOrders:
             trigger=trigger, post_only=post_only, deadline=deadline,
         )  # fmt: skip
         cost = order_cost(OrderAction.AMEND, age)
-        return AmendOrderResponse(self._request("amend_order", AmendResult, pair, params, cost).amend_id)
+        result = self._request("amend_order", AmendResult, pair, params, cost, purpose)
+        return AmendOrderResponse(result.amend_id)
 
     def cancel_order(
-        self, pair: Pair, order_id: str = "", client_order_id: str = "", age: float = 0.0
+        self,
+        pair: Pair,
+        order_id: str = "",
+        client_order_id: str = "",
+        age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> CancelResponse:
         params = cancel_order_params(order_id, client_order_id)
-        self._request("cancel_order", OrderResult, pair, params, order_cost(OrderAction.CANCEL, age))
+        self._request("cancel_order", OrderResult, pair, params, order_cost(OrderAction.CANCEL, age), purpose)
         return CancelResponse(1)
 
     def wait_for_end(self, order_id: str, timeout: float) -> ExecutionReport | None:
@@ -133,9 +140,11 @@ class WebSocketOrders:
             self._executions.begin()
             yield link
 
-    def _request(self, method: str, kind: type[Result], pair: Pair, params: Params, cost: float) -> Result:
+    def _request(
+        self, method: str, kind: type[Result], pair: Pair, params: Params, cost: float, purpose: Purpose
+    ) -> Result:
         self._connection.link()  # before the budget is charged
-        with self._client.order_budget(pair, cost):
+        with self._client.order_budget(pair, cost, purpose):
             link = self._connection.link()
             message = link.request(method, params)
             _check_answer(method, message, link.retire)

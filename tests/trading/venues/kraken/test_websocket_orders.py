@@ -23,6 +23,7 @@ from tests.doubles.kraken_socket import (
     saying,
     socket_running,
 )
+from tests.doubles.stores import MemoryKeyState
 from trading.errors import (
     MarketloomError,
     NotAuthorised,
@@ -56,11 +57,17 @@ class Rig:
         self.rest = rest
         self.socket = socket
         self.folder = folder
+        self.keys = MemoryKeyState()
         self.heard: list[ExecutionReport | None] = []
         self.closing: list[Any] = []
 
     def client(self, **changes: Any) -> KrakenClient:
-        values: dict[str, Any] = {"allowance": GENEROUS, "public": RateLimit(1000, 100), **changes}
+        values: dict[str, Any] = {
+            "allowance": GENEROUS,
+            "public": RateLimit(1000, 100),
+            "keys": self.keys,
+            **changes,
+        }
         client = KrakenClient(self.folder, CREDENTIALS, self.rest.url, **values)
         self.closing.append(client)
         return client
@@ -334,7 +341,7 @@ def test_a_second_answer_to_the_same_request_is_ignored(rig: Rig) -> None:
 
 
 def test_orders_over_both_ways_are_counted_together(rig: Rig) -> None:
-    client = rig.client(allowance=Allowance(RateLimit(100, 1), RateLimit(11, 0.01)), patience=0)
+    client = rig.client(allowance=Allowance(RateLimit(100, 1), RateLimit(16.5, 0.01)), patience=0)
     orders = rig.orders(client=client)
     order = orders.add_order(ORDER).txid[0]
     client.add_order(ORDER)
@@ -346,7 +353,7 @@ def test_orders_over_both_ways_are_counted_together(rig: Rig) -> None:
 
 
 def test_a_rate_limit_of_the_venue_holds_for_both_ways(rig: Rig) -> None:
-    client = rig.client(allowance=Allowance(RateLimit(100, 1), RateLimit(11, 0.01)), patience=0)
+    client = rig.client(allowance=Allowance(RateLimit(100, 1), RateLimit(16.5, 0.01)), patience=0)
     rig.socket.scripts["add_order"] = refusing("EOrder:Rate limit exceeded")
     with pytest.raises(RateLimited, match="EOrder"):
         rig.orders(client=client).add_order(ORDER)
