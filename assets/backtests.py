@@ -14,8 +14,9 @@ from assets.market import OHLCV
 from assets.metadata_numbers import readable
 from assets.metadata_plots import line_plot
 from assets.metadata_tables import shown_table
-from assets.partitions import PAIR_STRATEGIES, SAME_PAIR
-from assets.policies import ppo_policy
+from assets.news import news_sentiment
+from assets.partitions import PAIR_OF_STRATEGIES, PAIR_STRATEGIES, SAME_PAIR
+from assets.policies import champion_policy, ppo_policy
 from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.strategies import Strategy
 from trading.market import Pair
@@ -44,12 +45,14 @@ class BacktestConfig(dg.Config):
     group_name="learning",
     kinds={"numba"},
     owners=["team:research"],
-    code_version="2",
+    code_version="3",
     backfill_policy=dg.BackfillPolicy.multi_run(1),
     deps=[
         dg.AssetDep(OHLCV, partition_mapping=SAME_PAIR),
         dg.AssetDep(features, partition_mapping=SAME_PAIR),
         dg.AssetDep(ppo_policy, partition_mapping=SAME_PAIR),
+        dg.AssetDep(champion_policy, partition_mapping=PAIR_OF_STRATEGIES),
+        dg.AssetDep(news_sentiment, partition_mapping=dg.AllPartitionMapping()),
     ],
 )
 def backtest_report(

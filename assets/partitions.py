@@ -28,7 +28,9 @@ SAME_PAIR = dg.MultiPartitionMapping(
 )
 # The month that a day lies in, of every pair. A day's first and last hours also read the neighbouring month's candles.
 MONTH_OF_DAY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="month")
-PAIR_OF_MONTHS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="pair")
+PAIR_OF_MONTHS = PAIR_OF_STRATEGIES = dg.MultiToSingleDimensionPartitionMapping(
+    partition_dimension_name="pair"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from assets.news import news_sentiment
 from assets.partitions import DAYS, MONTH_OF_DAY, days
 from assets.policies import ppo_policy
 from assets.versions import PartitionReport, input_versions, partition_events
-from ml.agents.analyst import analyst_votes
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
@@ -28,6 +27,7 @@ from ml.scoring import (
     ModelScore,
     Outcomes,
     Votes,
+    analyst_votes,
     known_outcomes,
     policy_votes,
     score_votes,

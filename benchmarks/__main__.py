@@ -10,6 +10,7 @@ from benchmarks import (
     definitions,
     features,
     gate,
+    kraken_orders,
     learning,
     performance,
     risk,
@@ -30,6 +31,7 @@ ROOMS = (
     definitions,
     streaming,
     sandbox,
+    kraken_orders,
     user_waits,
 )
 BENCHMARKS: dict[str, Benchmark] = {name: each for room in ROOMS for name, each in room.BENCHMARKS.items()}

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.agents.analyst import AnalystRules
+from ml.agents.history import LONG, SHORT, analyst_history
 from ml.learning.evaluation import decide_exposures
 from ml.learning.policy import Policy
 from trading.fills import Costs
@@ -84,6 +86,12 @@ def technical_votes(outcomes: Outcomes, rules: SignalRules) -> Votes:
     """Return the technical agent's direction after each candle."""
     signals = signal_table(outcomes.rows, outcomes.rows["close"].to_numpy(), rules)
     return signals["direction"].cast(pl.Float64).to_numpy()
+
+
+def analyst_votes(sentiments: pl.DataFrame, rules: AnalystRules) -> Votes:
+    """Return the side that the analyst takes at each row of `pair_sentiments`."""
+    actions = analyst_history(sentiments, rules).actions
+    return np.select([actions == LONG, actions == SHORT], [1.0, -1.0], 0.0)
 
 
 def policy_votes(rows: pl.DataFrame, policy: Policy) -> Votes:

@@ -8,16 +8,15 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
+from ml.decision_history import AgentHistory, DecisionHistory, KnownThen
 from ml.learning.evaluation import decide_exposures
 from ml.learning.registry import PolicyFolders
 from trading.backtest import Plan
 from trading.errors import InvalidValue, NotStored
-from trading.indicators.companions import REFERENCE_ASSET
 from trading.market import Pair, month_of, month_start, next_month
 from trading.ports import TableStore
-from trading.risk.limits import Limits
-from trading.signals import USED, SignalRules, signal_table
-from trading.strategies import exposure_plan, technical_plan
+from trading.signals import USED
+from trading.strategies import exposure_plan
 
 TECHNICAL_FEATURES = tuple(
     dict.fromkeys((*USED, "btc_correlation"))
@@ -25,8 +24,9 @@ TECHNICAL_FEATURES = tuple(
 
 
 class Strategy(StrEnum):
-    TECHNICAL = "technical"  # the technical agent alone, sized and protected by the risk rules
+    TECHNICAL = "technical"  # the technical agent alone, through the vote that decides live
     POLICY = "policy"  # each month by the PPO policy that was trained on the months before it
+    DESK = "desk"  # every agent, their vote, sizes and protection: the decision that trades
 
     @classmethod
     def parse(cls, text: str) -> "Strategy":
@@ -52,9 +52,8 @@ class StrategyLibrary:
     candles: TableStore
     features: TableStore
     policies: PolicyFolders
-    signals: SignalRules
-    limits: Limits
-    shorts: bool
+    decisions: DecisionHistory
+    known: KnownThen | None = None  # None: without the database, for strategies that need none
 
     def backtest_inputs(
         self, strategy: Strategy, pair: Pair, start: datetime | None, end: datetime | None
@@ -63,10 +62,11 @@ class StrategyLibrary:
 
         Raises NotStored naming the asset to materialise, InvalidValue when nothing lies between start and end.
         """
-        names = TECHNICAL_FEATURES if strategy is Strategy.TECHNICAL else None  # a policy names its own
+        names = None if strategy is Strategy.POLICY else TECHNICAL_FEATURES  # a policy names its own
         table = self._table(pair, start, end, names)
         builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], BacktestInputs]] = {
             Strategy.TECHNICAL: self._technical,
+            Strategy.DESK: self._desk,
             Strategy.POLICY: self._policy,
         }
         return builders[strategy](pair, table)
@@ -93,17 +93,19 @@ class StrategyLibrary:
         return candles.join(features, on="open_time", how="left", maintain_order="left", validate="1:1")
 
     def _technical(self, pair: Pair, table: pl.DataFrame) -> BacktestInputs:
-        signals = signal_table(table, table["close"].to_numpy(), self.signals)
-        correlation = table["btc_correlation"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        plan = technical_plan(
-            signals,
-            self.limits,
-            shorts=self.shorts,
-            btc_correlation=None if pair.base == REFERENCE_ASSET else correlation,
-        )
+        return self._decided(pair, table, self.decisions.technical(table))
+
+    def _desk(self, pair: Pair, table: pl.DataFrame) -> BacktestInputs:
+        if self.known is None:
+            raise InvalidValue(
+                "champions and news lie in PostgreSQL, and this back-test was built without it"
+            )
+        return self._decided(pair, table, self.decisions.every_agent(pair, table, self.known))
+
+    def _decided(self, pair: Pair, table: pl.DataFrame, agents: AgentHistory) -> BacktestInputs:
         unknown = table.filter(pl.any_horizontal(pl.col(USED).is_null())).height
         notes = (f"{unknown} candles with an unknown feature: no signal there",) if unknown else ()
-        return BacktestInputs(table, plan, notes)
+        return BacktestInputs(table, self.decisions.plan(pair, table, agents), (*notes, *agents.notes))
 
     def _refuse_months_without_features(self, pair: Pair, candles: pl.DataFrame) -> None:
         """Raise NotStored: a month whose features were never computed must not look like one without a signal."""

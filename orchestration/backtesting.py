@@ -1,31 +1,54 @@
 """Builds what back-tests, without Dagster, which takes a second to import, and without PostgreSQL."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from ml.backtests import Backtester
-from ml.learning.registry import PolicyFolders
+from ml.decision.market_reader import MarketReader
+from ml.decision_history import DecisionHistory, KnownThen
+from ml.learning.policy import Policy
+from ml.learning.registry import PolicyFolders, PolicyRegistry
 from ml.strategies import StrategyLibrary
 from orchestration.settings import lake_folder
 from orchestration.settings_schema import Settings
 from trading.errors import InvalidSettings
 from trading.importers.landing_area import LandingArea
-from trading.market import CANDLE_SCHEMA, Timeframe
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource
 from trading.stores.lake import LakeTable
 
 REPORTS = "reports"  # folder in the home folder
 
 
-def build_backtester(settings: Settings, home: Path) -> Backtester:
-    """Build from the settings; candles, features and policies are read from the home folder."""
+@dataclass(frozen=True, slots=True)
+class RecordedPast:
+    """The past that the database recorded, as the decisions of then would have read it."""
+
+    market: MarketReader
+    policies: PolicyRegistry
+
+    def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
+        return self.market.sentiments(pair, times)
+
+    def champions(self, pair: Pair, times: pl.Series) -> list[tuple[slice, Policy | None]]:
+        return self.policies.champions(pair, times)
+
+
+def build_backtester(settings: Settings, home: Path, known: KnownThen | None = None) -> Backtester:
+    """Build from the settings; candles, features and policies are read from the home folder.
+
+    `known` gives the past champions and news, which lie in PostgreSQL; only the strategy `desk` needs them.
+    """
     lake = lake_folder(home, settings)
+    features = LakeTable(lake / "features", None)
     library = StrategyLibrary(
         candles=LakeTable(lake / "ohlcv", CANDLE_SCHEMA),
-        features=LakeTable(lake / "features", None),
+        features=features,
         policies=PolicyFolders(home / "policies" / settings.market.universe.dataset),
-        signals=settings.signals,
-        limits=settings.risk,
-        shorts=settings.backtest.shorts != "never",
+        decisions=DecisionHistory(features, settings.decision_rules, settings.market.timeframe),
+        known=known,
     )
 
     def finer_candles(timeframe: Timeframe) -> CandleSource:

@@ -114,12 +114,15 @@ def import_candles(
     epilog=_examples(
         "backtest --pair BTC/USDT",
         "backtest --pair XRP/USDT --from 2024-01-01 --to 2024-07-01 --ignore-pause",
+        "backtest --pair BTC/USDT --strategy desk",
         "backtest --pair BTC/USDT --strategy policy --json",
     )
 )
 def backtest(
     pair: Annotated[str, typer.Option(help="e.g. BTC/USDT")],
-    strategy: Annotated[str, typer.Option(help="technical | policy")] = "technical",
+    strategy: Annotated[
+        str, typer.Option(help="desk (the whole decision) | technical | policy")
+    ] = "technical",
     start: Annotated[str, typer.Option("--from", help="UTC day or time; all that is stored without.")] = "",
     end: Annotated[str, typer.Option("--to", help="UTC day or time, exclusive.")] = "",
     path: Annotated[str, typer.Option(help="Follow stops along finer imported candles, e.g. 5m.")] = "",

@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from ml.agents.analyst import AnalystRules
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.clock import Clock
@@ -25,7 +24,7 @@ from ml.news.files import NewsFiles, NewsSource
 from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
-from orchestration.backtesting import REPORTS, build_backtester
+from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.kill_switch import KillSwitch
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
@@ -45,7 +44,13 @@ from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
-from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPerformance, PostgresPromotions
+from trading.stores.postgres import (
+    PostgresJournal,
+    PostgresKeyState,
+    PostgresNews,
+    PostgresPerformance,
+    PostgresPromotions,
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,10 @@ class Services:
     def journal(self) -> PostgresJournal:
         return PostgresJournal(self.dsn)
 
+    @cached_property
+    def key_state(self) -> PostgresKeyState:
+        return PostgresKeyState(self.dsn)
+
     @property
     def account(self) -> Account:
         capital, market = self.settings.venue.capital, self.settings.market
@@ -128,7 +137,7 @@ class Services:
     @cached_property
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
-            return sandbox_venue(self.settings, self.home)
+            return sandbox_venue(self.settings, self.home, self.key_state)
         return paper_venue(
             self.settings,
             self.journal,
@@ -224,7 +233,7 @@ class Services:
         )
 
     def venue_balances(self) -> Mapping[str, Decimal]:
-        return sandbox_balances(self.settings, self.home)
+        return sandbox_balances(self.settings, self.home, self.key_state)
 
     @property
     def failure_notes(self) -> FailureNotes:
@@ -236,17 +245,11 @@ class Services:
 
     @property
     def backtester(self) -> Backtester:
-        return build_backtester(self.settings, self.home)
+        return build_backtester(self.settings, self.home, RecordedPast(self.market_reader, self.policies))
 
     @property
     def rules(self) -> DecisionRules:
-        settings = self.settings
-        analyst = AnalystRules(
-            maximum_age_hours=settings.risk.sentiment_age_hours,
-            minimum_articles=settings.sentiment.minimum_articles,
-            threshold=settings.sentiment.threshold,
-        )
-        return DecisionRules(settings.signals, analyst, settings.consensus, settings.risk)
+        return self.settings.decision_rules
 
 
 def as_resource(build: Callable[[Services], Any], description: str) -> dg.ResourceDefinition:

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
+from ml.agents.rules import DecisionRules
 from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
 from ml.models.ollama import OllamaSettings
@@ -213,6 +215,16 @@ class Settings(Section):
     def paper_account(self) -> str:
         """One per name and origin of prices, whatever the timeframe: it never sees prices of another market."""
         return f"paper-{self.venue.account}-{self.market.origin}"
+
+    @property
+    def decision_rules(self) -> DecisionRules:
+        """Return the rules of a decision, live or back-tested."""
+        analyst = AnalystRules(
+            maximum_age_hours=self.risk.sentiment_age_hours,
+            minimum_articles=self.sentiment.minimum_articles,
+            threshold=self.sentiment.threshold,
+        )
+        return DecisionRules(self.signals, analyst, self.consensus, self.risk)
 
     def instrument(self, pair: Pair) -> Instrument:
         return Instrument(pair=pair, **self.instruments[pair].model_dump())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.settings_schema import Settings
+from trading.api_keys import KeyState
 from trading.errors import NotAuthorised
 from trading.fills import Costs, Liquidity
 from trading.market import Instrument, Pair
@@ -34,16 +35,16 @@ def paper_venue(
     return PaperVenue(journal, account, market, instruments, costs, clock)
 
 
-def sandbox_venue(settings: Settings, home: Path) -> Venue:
+def sandbox_venue(settings: Settings, home: Path, keys: KeyState) -> Venue:
     """Build the venue that trades on Kraken, with the sandbox's address and key."""
     from trading.venues.kraken.venue import KrakenVenue
 
-    return KrakenVenue(sandbox_client(settings, home), venue="sandbox")
+    return KrakenVenue(sandbox_client(settings, home, keys), venue="sandbox")
 
 
-def sandbox_balances(settings: Settings, home: Path) -> Mapping[str, Decimal]:
+def sandbox_balances(settings: Settings, home: Path, keys: KeyState) -> Mapping[str, Decimal]:
     """Read the present balances of the sandbox's account."""
-    with sandbox_client(settings, home) as client:
+    with sandbox_client(settings, home, keys) as client:
         return client.balance()
 
 
@@ -68,13 +69,13 @@ def sandbox_credentials(home: Path) -> "Credentials":
     from trading.venues.kraken import Credentials
 
     store = home / "sandbox" / KEYS_FILE
-    keys = Keys(store).keys(ACCOUNT) if store.exists() else ()
-    if not keys:
+    issued = Keys(store).keys(ACCOUNT) if store.exists() else ()
+    if not issued:
         raise NotAuthorised(f"{store} has no key: start `marketloom sandbox` with this home first")
-    return Credentials(keys[0].key, keys[0].secret)
+    return Credentials(issued[0].key, issued[0].secret)
 
 
-def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
+def sandbox_client(settings: Settings, home: Path, keys: KeyState) -> "KrakenClient":
     """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
     from trading.venues.kraken import KrakenClient, RateLimit, Tier
 
@@ -84,4 +85,5 @@ def sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
         settings.sandbox.url,
         Tier(settings.sandbox.tier).allowance,
         RateLimit(60, 30.0),
+        keys=keys,
     )

@@ -37,6 +37,19 @@ class OrderKind(StrEnum):
     CONVERSION = "conversion"  # belongs to no position: it turns one asset of the account into another
 
 
+class Purpose(StrEnum):
+    """What a call to a venue is for: exits and protection have a share of the rate budget that nothing else spends."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    PROTECTION = "protection"  # a stop or target at the venue, also its change or cancellation
+    LOOK_UP = "look-up"
+
+    @property
+    def has_reserve(self) -> bool:
+        return self in (Purpose.EXIT, Purpose.PROTECTION)
+
+
 class OrderStatus(StrEnum):
     """How far an intent has come."""
 

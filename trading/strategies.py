@@ -1,41 +1,47 @@
-"""Plans from signals: how much a strategy takes, where it protects itself, when it leaves."""
+"""Plans from decisions: how much a strategy takes, where it protects itself, when it leaves."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from trading.backtest.plan import Plan
+from trading.backtest.plan import Leaves, Plan
 from trading.errors import InvalidValue
 from trading.risk.limits import Limits
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
-def technical_plan(
-    signals: pl.DataFrame, limits: Limits, *, shorts: bool, btc_correlation: Array | None = None
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """What is entered after each candle while the account is flat, (n,) each; distances are shares of the entry."""
+
+    direction: Array  # 1, -1 or 0
+    stop: Array  # NaN where there is none
+    take_profit: Array
+    refused: Flags  # by a risk rule that looks at the market alone
+
+
+def vote_plan(
+    entries: Entries, leaves: Leaves, limits: Limits, *, btc_correlation: Array | None = None
 ) -> Plan:
-    """Plan the technical agent alone, sized by the risk rules, from `trading.signals.signal_table`.
+    """Plan what was decided candle by candle, sized by the risk rules; `leaves` as `Plan` has it.
 
-    Each signal asks for the exposure at which its stop loses `risk_per_trade`, within the caps on one position,
-    and for `correlated_size` of that where `btc_correlation` (n,) is too high or NaN; None for BTC itself. A signal
-    for an open position changes nothing, nor does no signal; a short signal closes a position unless `shorts`.
-    A signal whose stop is further away, or whose reward is smaller, than the limits allow asks for nothing, as
-    risk would refuse it. Stops trail at their first distance.
+    Each entry asks for the exposure at which its stop loses `risk_per_trade`, within the caps on one position, and
+    for `correlated_size` of that where `btc_correlation` (n,) is too high or NaN; None for BTC itself. One whose stop
+    is further away, or whose reward is smaller, than the limits allow asks for nothing, as risk would refuse it.
+    Stops trail at their first distance.
     """
-    direction = signals["direction"].to_numpy().astype(np.float64)
-    stop = _column(signals, "stop_distance")
-    target = _column(signals, "target_distance")
+    stop, target = entries.stop, entries.take_profit
+    allowed = (stop <= limits.stop_distance) & (target >= limits.reward_risk * stop) & ~entries.refused
     size = exposure(stop, limits) * _correlated_share(btc_correlation, limits)
-    allowed = (stop <= limits.stop_distance) & (target >= limits.reward_risk * stop)
-    wanted = np.where(direction > 0, size, -size if shorts else 0.0)
-    opens = (direction > 0) | ((direction < 0) & shorts)
-    decided = np.where(direction == 0, np.nan, wanted)
     return Plan(
-        target=np.where(opens & ~allowed, np.nan, decided),
+        target=np.where(allowed & (entries.direction != 0), entries.direction * size, np.nan),
         stop=stop,
         take_profit=target,
         trailing=stop,
-        by_side=True,
+        leaves=leaves,
     )
 
 
@@ -65,7 +71,3 @@ def hold_plan(candles: int) -> Plan:
 def exposure_plan(exposures: Array) -> Plan:
     """Follow exposures decided candle by candle, as a policy gives them: flat or fully invested, no protection."""
     return Plan(exposures)
-
-
-def _column(signals: pl.DataFrame, name: str) -> Array:
-    return signals[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()

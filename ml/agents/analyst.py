@@ -4,10 +4,6 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
 from ml.agents.opinions import Action, Opinion, abstain
 from ml.sentiment.pair import PairSentiment
 from trading.errors import InvalidValue
@@ -53,16 +49,6 @@ def analyst_opinion(sentiment: PairSentiment | None, now: datetime, rules: Analy
             "newest_known_at": sentiment.newest_known_at.isoformat(),
         },
     )
-
-
-def analyst_votes(sentiments: pl.DataFrame, rules: AnalystRules) -> npt.NDArray[np.float64]:
-    """Return (n,) what `analyst_opinion` says of each row of `pair_sentiments`: 1 LONG, -1 SHORT, 0 without a side."""
-    age = pl.col("at") - pl.col("newest_known_at")
-    fresh = (age >= timedelta(0)) & (age <= timedelta(hours=rules.maximum_age_hours))
-    voting = fresh & (pl.col("articles") >= rules.minimum_articles)
-    long, short = pl.col("score") > rules.threshold, pl.col("score") < -rules.threshold
-    vote = pl.when(voting & long).then(1.0).when(voting & short).then(-1.0).otherwise(0.0)
-    return sentiments.select(vote=vote)["vote"].to_numpy()
 
 
 def _find_problem(sentiment: PairSentiment, now: datetime, rules: AnalystRules) -> str:

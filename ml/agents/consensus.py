@@ -3,8 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ml.agents.opinions import Action, Opinion
-from ml.agents.votes import ConsensusRules, Tally, Vote, action_weights, agrees, tally
+from ml.agents.votes import (
+    ACTIONS,
+    CODE,
+    ConsensusRules,
+    Votes,
+    agrees,
+    confidence_needed,
+    tally,
+)
 
 __all__ = ["Consensus", "ConsensusRules", "consensus"]
 
@@ -35,70 +45,91 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules, held: Action |
         (opinion for opinion in opinions if opinion.action is not None),
         key=lambda opinion: (opinion.agent, opinion.model, str(opinion.action), opinion.confidence),
     )
-    votes: list[Vote] = [(each.action, each.confidence) for each in voting if each.action is not None]
-    counted = tally(votes, rules, held)
-    turnout = f"{len(voting)} of {len(opinions)} agent{'s' * (len(opinions) != 1)} voted"
+    actions = [each.action for each in voting if each.action is not None]
+    votes = Votes(
+        np.array([[CODE[action] for action in actions]], np.int8),
+        np.array([[each.confidence for each in voting]], np.float64),
+    )
+    counted, weights = tally(votes, rules, held), votes.weights()[0].tolist()
+    outcome = _Outcome(
+        action=ACTIONS[counted.action[0]],
+        sides=tuple(action for action in ACTIONS if counted.sides[0, CODE[action]]),
+        agreement=float(counted.agreement[0]),
+        confidence=float(counted.confidence[0]),
+        votes=len(voting),
+        asked=len(opinions),
+    )
     return Consensus(
-        action=counted.action,
-        confidence=counted.confidence,
-        agreement=counted.agreement,
-        votes={action.value: weight for action, weight in action_weights(votes).items()},
+        action=outcome.action,
+        confidence=outcome.confidence,
+        agreement=outcome.agreement,
+        votes={action.value: weights[CODE[action]] for action in ACTIONS if action in actions},
         dissent=tuple(
             f"{each.agent}: {each.action} {each.confidence:.2f}"
             for each in voting
-            if counted.sides and each.action not in counted.sides
+            if outcome.sides and each.action not in outcome.sides
         ),
-        reasons=tuple(_reasons(turnout, votes, counted, rules, held=held)),
+        reasons=tuple(_reasons(outcome, rules, held)),
     )
 
 
-def _reasons(
-    turnout: str, votes: Sequence[Vote], counted: Tally, rules: ConsensusRules, held: Action | None
-) -> Iterator[str]:
-    if not votes:
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """One vote, as it is put in words."""
+
+    action: Action
+    sides: tuple[Action, ...]
+    agreement: float
+    confidence: float
+    votes: int
+    asked: int
+
+
+def _reasons(outcome: _Outcome, rules: ConsensusRules, held: Action | None) -> Iterator[str]:
+    if not outcome.votes:
         yield "every agent abstains"
         return
-    yield turnout
-    if not counted.sides:
+    yield f"{outcome.votes} of {outcome.asked} agent{'s' * (outcome.asked != 1)} voted"
+    if not outcome.sides:
         yield "every vote has confidence 0"
     elif held is not None:
-        yield _describe_exit(counted, rules, held)
+        yield _describe_exit(outcome, rules, held)
     else:
-        failures = tuple(_failures(counted, rules, votes=len(votes)))
-        yield from failures or (_describe(counted, votes=len(votes)),)
+        yield from tuple(_failures(outcome, rules)) or (_describe(outcome),)
 
 
-def _describe(counted: Tally, votes: int) -> str:
+def _describe(outcome: _Outcome) -> str:
     """Describe the winner; the share of a vote that nobody contradicts says nothing."""
-    leader, agreement = counted.sides[0], counted.agreement
-    if votes > 1:
+    leader, agreement = outcome.sides[0], outcome.agreement
+    if outcome.votes > 1:
         leader_words = (
             f"{leader} has {agreement:.0%} of their weight" if agreement < 1 else f"all for {leader}"
         )
     else:
         leader_words = str(leader)
-    return f"{leader_words} at confidence {counted.confidence:.2f}"
+    return f"{leader_words} at confidence {outcome.confidence:.2f}"
 
 
-def _describe_exit(counted: Tally, rules: ConsensusRules, held: Action) -> str:
-    leaves = counted.action is Action.CLOSE
-    out = counted.agreement if leaves else 1.0 - counted.agreement
+def _describe_exit(outcome: _Outcome, rules: ConsensusRules, held: Action) -> str:
+    leaves = outcome.action is Action.CLOSE
+    out = outcome.agreement if leaves else 1.0 - outcome.agreement
     if out <= 0:
         return f"already {held}: nobody wants out"
     words = f"{out:.0%} of the weight wants out of {held}, {rules.exit_agreement:.0%} needed"
     return words if leaves else f"stays {held}: {words}"
 
 
-def _failures(counted: Tally, rules: ConsensusRules, votes: int) -> Iterator[str]:
+def _failures(outcome: _Outcome, rules: ConsensusRules) -> Iterator[str]:
     """Describe each rule that the heaviest side fails; to hold, none is asked for."""
-    if counted.sides == (Action.HOLD,):
+    if outcome.sides == (Action.HOLD,):
         return
-    sides, confidence = " and ".join(counted.sides), counted.confidence
-    if len(counted.sides) > 1:
+    sides, confidence = " and ".join(outcome.sides), outcome.confidence
+    if len(outcome.sides) > 1:
         yield f"{sides} have the same weight"
-    if not agrees(counted.agreement, rules.agreement):
-        yield f"{sides}: {counted.agreement:.0%} of the weight, {rules.agreement:.0%} needed"
-    if confidence >= rules.confidence_needed(votes):
+    if not agrees(np.array([outcome.agreement]), rules.agreement)[0]:
+        yield f"{sides}: {outcome.agreement:.0%} of the weight, {rules.agreement:.0%} needed"
+    needed = float(confidence_needed(np.array([outcome.votes]), rules)[0])
+    if confidence >= needed:
         return
-    few = f"at least {rules.minimum_votes} must, with fewer " if votes < rules.minimum_votes else ""
-    yield f"{sides}: confidence {confidence:.2f}, {few}{rules.confidence_needed(votes):.2f} needed"
+    few = f"at least {rules.minimum_votes} must, with fewer " if outcome.votes < rules.minimum_votes else ""
+    yield f"{sides}: confidence {confidence:.2f}, {few}{needed:.2f} needed"

@@ -1,23 +1,29 @@
-"""The arithmetic of the vote, without words: the live decision and the back-test count votes by these lines.
+"""The arithmetic of the vote, for one candle or a whole history at once: live decisions and back-tests count by it.
 
 Flat, every action is a side of its own. With an open position there are two sides only: out (CLOSE, and the
 position's other side) and stay (its own side, and HOLD). Nobody turns a position in one step.
 """
 
-import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from ml.agents.opinions import Action
 from trading.errors import InvalidValue
 
-Vote = tuple[Action, float]  # an action and the confidence that weighs it, 0 .. 1
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
 
-_ROUNDING = 1e-9  # three of four equal votes are 0.75, also where the sum of their decimals is a hair below
+ACTIONS = tuple(Action)  # an action's code is its place here
+CODE = {action: ACTIONS.index(action) for action in ACTIONS}
+ABSTAINS = -1
 _OUT = {
     Action.LONG: (Action.SHORT, Action.CLOSE),
     Action.SHORT: (Action.LONG, Action.CLOSE),
 }
+_ROUNDING = 1e-9  # three of four equal votes are 0.75, also where the sum of their decimals is a hair below
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,80 +51,92 @@ class ConsensusRules:
         if not 0 < self.exit_agreement <= 1:
             raise InvalidValue(f"exit_agreement must be above 0, up to 1, not {self.exit_agreement}")
 
-    def confidence_needed(self, votes: int) -> float:
-        """Return what an entry's supporters need where so many agents voted."""
-        return self.minimum_confidence if votes >= self.minimum_votes else self.few_votes_confidence
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """What k agents vote after each of n candles, (n, k) each; the order of the agents changes nothing."""
+
+    actions: Codes  # places in ACTIONS, or ABSTAINS
+    confidences: Array  # 0 .. 1, the weight of the vote; 0 for an abstention
+
+    @property
+    def turnout(self) -> npt.NDArray[np.int64]:
+        """Return how many agents voted after each candle."""
+        return np.asarray(np.count_nonzero(self.actions != ABSTAINS, axis=1))
+
+    def weights(self) -> Array:
+        """Return (n, 4) the summed confidence of each action."""
+        return np.stack([_sum(np.where(self.actions == code, self.confidences, 0.0)) for code in range(4)], 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """The outcome of a vote. `agreement` and `confidence` are those of `sides`, whatever the action became."""
+    """The outcome of each vote. `agreement` and `confidence` are those of `sides`, whatever the action became."""
 
-    action: Action  # what is done: never LONG or SHORT while a position is open
-    sides: tuple[
-        Action, ...
-    ]  # the actions whose supporters are counted: more than one for a tie, out or stay
-    agreement: float
-    confidence: float  # mean of the supporters, weighted by confidence as the vote is
+    action: Codes  # (n,) what is done: never LONG or SHORT while a position is open
+    sides: Flags  # (n, 4) the actions whose supporters are counted: several for a tie, for out or stay; none: no weight
+    agreement: Array  # (n,)
+    confidence: Array  # (n,) mean of the supporters, weighted by confidence as the vote is
 
 
-def tally(votes: Sequence[Vote], rules: ConsensusRules, held: Action | None) -> Tally:
+def tally(votes: Votes, rules: ConsensusRules, held: Action | None) -> Tally:
     """Count the votes on a pair whose open position is `held` (LONG or SHORT), None while it is flat.
 
-    The order of the votes does not matter. Votes without any weight are a HOLD.
+    Votes without any weight are a HOLD.
     """
-    total = math.fsum(confidence for _, confidence in votes)
-    if total == 0:
-        return Tally(Action.HOLD, (), 0.0, 0.0)
-    return _entry(votes, rules, total) if held is None else _exit(votes, rules, total, held)
+    weights, total = votes.weights(), _sum(votes.confidences)
+    sides = _heaviest(weights) if held is None else _out_or_stay(weights, total, rules, held)
+    sides &= (total > 0)[:, None]
+    weight = _sum(np.where(sides, weights, 0.0))
+    agreement = np.minimum(_share(weight, total), 1.0)
+    confidence = _mean_confidence(votes, sides)
+    if held is None:
+        needed = confidence_needed(votes.turnout, rules)
+        passes = (sides.sum(axis=1) == 1) & agrees(agreement, rules.agreement) & (confidence >= needed)
+        action = np.where(passes, sides.argmax(axis=1), CODE[Action.HOLD])
+    else:
+        action = np.where(sides[:, CODE[Action.CLOSE]], CODE[Action.CLOSE], CODE[Action.HOLD])
+    return Tally(action.astype(np.int8), sides, agreement, confidence)
 
 
-def action_weights(votes: Sequence[Vote]) -> dict[Action, float]:
-    """Sum the confidences of each action that somebody voted for."""
-    return {
-        action: weight_of(votes, (action,)) for action in Action if any(each is action for each, _ in votes)
-    }
+def confidence_needed(turnout: npt.NDArray[np.int64], rules: ConsensusRules) -> Array:
+    """Return what an entry's supporters need where so many agents voted."""
+    return np.where(turnout >= rules.minimum_votes, rules.minimum_confidence, rules.few_votes_confidence)
 
 
-def weight_of(votes: Sequence[Vote], sides: Sequence[Action]) -> float:
-    return math.fsum(confidence for action, confidence in votes if action in sides)
-
-
-def _entry(votes: Sequence[Vote], rules: ConsensusRules, total: float) -> Tally:
-    weights = action_weights(votes)
-    heaviest = max(weights.values())
-    leaders = tuple(action for action, weight in weights.items() if weight == heaviest)
-    agreement, confidence = min(1.0, heaviest / total), _confidence(votes, leaders)
-    passes = (
-        len(leaders) == 1
-        and agrees(agreement, rules.agreement)
-        and confidence >= rules.confidence_needed(len(votes))
-    )
-    return Tally(leaders[0] if passes else Action.HOLD, leaders, agreement, confidence)
-
-
-def _exit(votes: Sequence[Vote], rules: ConsensusRules, total: float, held: Action) -> Tally:
-    out = _OUT[held]
-    weight = weight_of(votes, out)
-    leaves = weight > 0 and agrees(weight / total, rules.exit_agreement)
-    sides = out if leaves else (held, Action.HOLD)
-    agreement = min(1.0, weight_of(votes, sides) / total)
-    return Tally(Action.CLOSE if leaves else Action.HOLD, sides, agreement, _confidence(votes, sides))
-
-
-def agrees(share: float, needed: float) -> bool:
+def agrees(share: Array, needed: float) -> Flags:
     return share >= needed - _ROUNDING
 
 
-def _confidence(votes: Sequence[Vote], sides: Sequence[Action]) -> float:
-    return _weighted_mean(confidence for action, confidence in votes if action in sides)
+def _heaviest(weights: Array) -> Flags:
+    return np.asarray((weights == weights.max(axis=1, keepdims=True)) & (weights > 0))
 
 
-def _weighted_mean(confidences: Iterable[float]) -> float:
-    """Mean of the confidences weighted by themselves; never outside their range, whatever the rounding; 0 for none."""
-    values = sorted(confidences)
-    total = math.fsum(values)
-    if total == 0:
-        return 0.0
-    mean = math.fsum(value * value for value in values) / total
-    return max(values[0], min(values[-1], mean))
+def _out_or_stay(weights: Array, total: Array, rules: ConsensusRules, held: Action) -> Flags:
+    out = np.isin(np.arange(4), [CODE[action] for action in _OUT[held]])
+    weight = _sum(np.where(out, weights, 0.0))
+    leaves = (weight > 0) & agrees(_share(weight, total), rules.exit_agreement)
+    return np.where(leaves[:, None], out, ~out)
+
+
+def _mean_confidence(votes: Votes, sides: Flags) -> Array:
+    """Mean of the supporters' confidences weighted by themselves; never outside their range, whatever the rounding."""
+    supports = np.take_along_axis(sides, np.maximum(votes.actions, 0).astype(np.intp), axis=1)
+    supports &= votes.actions != ABSTAINS
+    values = np.where(supports, votes.confidences, 0.0)
+    mean = _share(_sum(values * values), _sum(values))
+    lowest = np.where(supports, votes.confidences, np.inf).min(axis=1, initial=np.inf)
+    capped = np.minimum(mean, values.max(axis=1, initial=0.0))
+    return np.asarray(np.maximum(capped, np.where(np.isinf(lowest), 0.0, lowest)))
+
+
+def _sum(values: Array) -> Array:
+    """Add up each row (n, k) from its smallest value on: the same values in another order have the same sum."""
+    total = np.zeros(len(values))
+    for column in np.sort(values, axis=1).T:
+        total = total + column
+    return total
+
+
+def _share(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ml.agents.analyst import AnalystRules, analyst_opinion
-from ml.agents.consensus import Consensus, ConsensusRules, consensus
+from ml.agents.analyst import analyst_opinion
+from ml.agents.consensus import Consensus, consensus
 from ml.agents.opinions import Action, Opinion
 from ml.agents.quant import quant_opinion
+from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
@@ -20,7 +21,7 @@ from ml.decision.receipt import receipt
 from trading.orders import OrderIntent
 from trading.portfolio import Position
 from trading.risk import Limits, Proposal, RiskAssessment
-from trading.signals import SignalRules, TechnicalSignal, technical_signal
+from trading.signals import TechnicalSignal, technical_signal
 
 _NO_VOTE = Consensus(
     action=Action.HOLD,
@@ -30,14 +31,6 @@ _NO_VOTE = Consensus(
     dissent=(),
     reasons=("nobody was asked: the open position's protection was hit",),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRules:
-    signals: SignalRules
-    analyst: AnalystRules
-    consensus: ConsensusRules
-    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """A trained policy, its verified bundle, and how it acts. NumPy only: acting needs no torch."""
 
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -64,10 +63,15 @@ class Policy:
         An array must be in the order of `feature_names`. Raises InvalidBundle when the policy was made for
         other features, InvalidValue when one of its features is not a finite number.
         """
-        observation = observe(self._row(features), exposure, self.normaliser)
-        flat, long = self._logits(observation)[0]
-        probability = 1.0 / (1.0 + math.exp(-abs(float(long) - float(flat))))
-        return PolicyAction(1.0 if long > flat else 0.0, probability)
+        long, probability = self.choices(self._row(features), exposure)
+        return PolicyAction(float(long[0]), float(probability[0]))
+
+    def choices(
+        self, features: npt.NDArray[np.float64], exposure: float
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+        """Return for each row of features (n, f) what `act` chooses: whether long, and its probability."""
+        flat, long = self._logits(observe(features, exposure, self.normaliser)).astype(np.float64).T
+        return long > flat, 1.0 / (1.0 + np.exp(-np.abs(long - flat)))
 
     def long_probabilities(
         self, features: npt.NDArray[np.float64], exposure: npt.NDArray[np.float64] | float

@@ -1,7 +1,10 @@
 """The trained policies of every pair and month, and the one that trades: the newest is not always the best."""
 
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
+
+import polars as pl
 
 from ml.learning.bundle import current_bundle
 from ml.learning.policy import Policy, load_bundle
@@ -63,6 +66,21 @@ class PolicyRegistry(PolicyFolders):
         """Load the policy promoted by `until`; None while none had passed the gate. Raises when its bundle is lost."""
         policy_id = self._log.champion(pair, until)
         return None if policy_id is None else self.by_id(pair, policy_id)
+
+    def champions(self, pair: Pair, times: pl.Series) -> list[tuple[slice, Policy | None]]:
+        """Return what `champion` says at each of `times` (ascending), as runs of times that have the same answer."""
+        recorded = [entry for entry in reversed(self._log.history(pair)) if entry["promoted"]]
+        starts = sorted({entry["at"] for entry in recorded})
+        bounds = [0, *times.search_sorted(pl.Series(starts, dtype=times.dtype), side="left"), len(times)]
+        ids = [
+            None,
+            *([each["policy_id"] for each in recorded if each["at"] <= start][-1] for start in starts),
+        ]
+        return [
+            (slice(begin, end), None if policy_id is None else self.by_id(pair, policy_id))
+            for (begin, end), policy_id in zip(pairwise(bounds), ids, strict=True)
+            if begin < end
+        ]
 
     def record(self, pair: Pair, policy_id: str, verdict: PromotionVerdict, at: datetime) -> None:
         """Record the gate's verdict, known from `at` on; the same verdict on the same evidence is recorded once."""

@@ -96,11 +96,12 @@ def pair_sentiment(
 
     `rows_quote` is None for a currency or a coin pegged to one; otherwise the quote's mean is taken from the
     base's and the difference clipped to -1 .. 1. One of the two without an article counts as 0; both without
-    is None: the absence of news is not a neutral opinion.
+    is None: the absence of news is not a neutral opinion. What several models say of an article weighs once.
     """
     half_life = half_life_microseconds(half_life_hours)
-    base = rows_base.filter(pl.col("known_at") < now)
-    quote = rows_base.clear() if rows_quote is None else rows_quote.filter(pl.col("known_at") < now)
+    judged_base = rows_base.filter(pl.col("known_at") < now)
+    judged_quote = rows_base.clear() if rows_quote is None else rows_quote.filter(pl.col("known_at") < now)
+    base, quote = per_article(judged_base), per_article(judged_quote)
     rows = pl.concat([base, quote])
     if rows.is_empty():
         return None
@@ -113,10 +114,17 @@ def pair_sentiment(
             quote["score"].to_numpy(),
             half_life=half_life,
         ),
-        confidence=min(1.0, _mean(times, rows["confidence"].to_numpy(), half_life)),
+        confidence=mean_confidence(times, rows["confidence"].to_numpy(), half_life),
         articles=rows["article_id"].n_unique(),
         newest_known_at=max(rows["known_at"].to_list()),
-        model=" + ".join(sorted(rows["model"].unique())),
+        model=" + ".join(sorted({*judged_base["model"], *judged_quote["model"]})),
+    )
+
+
+def per_article(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return article_id, known_at and the models' mean score and confidence of each article, in the order of `rows`."""
+    return rows.group_by("article_id", "known_at", maintain_order=True).agg(
+        pl.col("score", "confidence").mean()
     )
 
 
@@ -125,6 +133,10 @@ def score_difference(
 ) -> float:
     difference = _mean(base, base_scores, half_life) - _mean(quote, quote_scores, half_life)
     return max(-1.0, min(1.0, difference))
+
+
+def mean_confidence(times: Times, confidences: Array, half_life: float) -> float:
+    return min(1.0, _mean(times, confidences, half_life))
 
 
 def _mean(times: Times, values: Array, half_life: float) -> float:

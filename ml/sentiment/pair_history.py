@@ -6,13 +6,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml.sentiment.pair import half_life_microseconds, known_times, score_difference
+from ml.sentiment.pair import (
+    half_life_microseconds,
+    known_times,
+    mean_confidence,
+    per_article,
+    score_difference,
+)
 from trading.market import TIME
 
 SENTIMENT_AT_SCHEMA = pl.Schema(
     {
         "at": TIME,
         "score": pl.Float64(),  # these are null where no article was known
+        "confidence": pl.Float64(),
         "articles": pl.Int64(),
         "newest_known_at": TIME,
     }
@@ -32,10 +39,12 @@ def pair_sentiments(
     Returns SENTIMENT_AT_SCHEMA, one row per time.
     """
     half_life = half_life_microseconds(half_life_hours)
-    rows = pl.concat([rows_base, rows_base.clear() if rows_quote is None else rows_quote])
+    own_articles = per_article(rows_base)
+    rows = pl.concat([own_articles, own_articles.clear() if rows_quote is None else per_article(rows_quote)])
     known_at, scores = known_times(rows), rows["score"].to_numpy()
+    confidences = rows["confidence"].to_numpy()
     articles = rows["article_id"].rank("dense").to_numpy()
-    base, quote = known_at[: rows_base.height], known_at[rows_base.height :]
+    base, quote = known_at[: own_articles.height], known_at[own_articles.height :]
     moments = times.dt.epoch("us").to_numpy()
     first_moments = moments - horizon // timedelta(microseconds=1)
     bounds = [np.searchsorted(each, ends) for each in (base, quote) for ends in (first_moments, moments)]
@@ -46,15 +55,19 @@ def pair_sentiments(
             slice(base_start, base_end),
             slice(len(base) + quote_start, len(base) + quote_end),
         )
-        known = np.concatenate([known_at[own], known_at[other]])
-        if not known.size:
-            return None, None, None
+        both = np.r_[own, other]
+        if not both.size:
+            return None, None, None, None
+        known = known_at[both]
         score = score_difference(
             known_at[own], scores[own], known_at[other], scores[other], half_life=half_life
         )
-        return score, np.unique(np.concatenate([articles[own], articles[other]])).size, known.max()
+        confidence = mean_confidence(known, confidences[both], half_life)
+        return score, confidence, np.unique(articles[both]).size, known.max()
 
     tones = [tone(*window) for window in windows.tolist()]
-    columns = {"score": pl.Float64(), "articles": pl.Int64(), "newest_known_at": pl.Int64()}
+    columns = {name: pl.Float64() for name in ("score", "confidence")} | {
+        name: pl.Int64() for name in ("articles", "newest_known_at")
+    }
     table = pl.DataFrame(tones, columns, orient="row")[places.ravel()]
     return table.select(times.alias("at"), *columns).cast(SENTIMENT_AT_SCHEMA)

@@ -20,7 +20,10 @@ SHOWN_TRADES = 10
 def run_backtest(
     strategy: str, pair: str, start: str, end: str, path: str, ignore_pause: bool
 ) -> tuple[BacktestReport, Path]:
-    """Return the report and its page's path. Needs no server: everything is read from the home folder."""
+    """Return the report and its page's path. Candles, features and policies are read from the home folder.
+
+    Only `desk` starts PostgreSQL where it does not run: past champions and news lie there.
+    """
     request = BacktestRequest(
         strategy=Strategy.parse(strategy),
         pair=Pair.parse(pair),
@@ -30,8 +33,19 @@ def run_backtest(
         ignore_pause=ignore_pause,
     )
     home = home_folder()
-    report = build_backtester(load_settings(), home).run(request)
+    if request.strategy is Strategy.DESK:
+        report = _run_with_database(request)
+    else:
+        report = build_backtester(load_settings(), home).run(request)
     return report, write_report(report, home / REPORTS)
+
+
+def _run_with_database(request: BacktestRequest) -> BacktestReport:
+    from orchestration.resources import Services  # loads Dagster, which the other strategies do without
+    from orchestration.system import running_system
+
+    with running_system():
+        return Services.current().backtester.run(request)
 
 
 def facts(report: BacktestReport, page: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from ml.learning.evaluation import Evaluation
 from ml.learning.evaluation_files import EvaluationFiles
+from ml.strategies import Strategy
 from orchestration.commands.demo_data import DemoData
 from orchestration.resources import Services
 from trading.account import opening_balances
@@ -144,7 +145,7 @@ def _pair(services: Services, pair: Pair, receipts: Sequence[Mapping[str, Any]])
 
 def _backtests(folder: Path, dataset: str, pair: Pair) -> Iterator[Mapping[str, Any]]:
     """Read the facts beside the pages of the pair's back-tests over all that is stored."""
-    for strategy in ("technical", "policy"):
+    for strategy in Strategy:
         page = folder / f"backtest-{dataset}-{pair.key}-{strategy}.html"
         if page.exists():
             yield json.loads(page.with_suffix(".json").read_text(encoding="utf-8")) | {"page": page.name}

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import CRYPTOCOMPARE_KEY
+from orchestration.system import postgres_addresses
 from orchestration.venues import sandbox_client
 from streaming.connection.budget import budget_for
 from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
@@ -21,8 +23,10 @@ from streaming.quarantine import Quarantine
 from streaming.session.output import SessionEvent
 from streaming.session.settings import BookMode, SessionSettings
 from streaming.watching import format_event, watch
+from trading.api_keys import KeyState
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe
+from trading.stores.postgres import PostgresKeyState, migrate
 from trading.venues.kraken import Credentials, KrakenClient
 
 
@@ -39,8 +43,30 @@ def watch_stream(
     logging.getLogger("streaming").setLevel(logging.ERROR)  # what it warns of stands on the screen already
     asked = [_channel(name) for name in channels or ["trade", "book"]]
     wanted = [Pair.parse(name) for name in pairs] or list(settings.market.pairs)
-    feed = _feed(settings, home, source, _private(asked, source))
     subscriptions = [_subscription(channel, wanted, depth, settings.market.timeframe) for channel in asked]
+    with _key_state(home, _private(asked, source)) as keys:
+        _watch(_feed(settings, home, source, keys), subscriptions, source, home, seconds, out)
+
+
+@contextmanager
+def _key_state(home: Path, private: bool) -> Iterator[KeyState | None]:
+    """Yield what all users of a key share, for private channels; None for public ones, which need no key."""
+    if not private:
+        yield None
+        return
+    with postgres_addresses(home) as (dsn, _):
+        migrate(dsn)
+        yield PostgresKeyState(dsn)
+
+
+def _watch(
+    feed: Feed,
+    subscriptions: Sequence[Subscription],
+    source: str,
+    home: Path,
+    seconds: float | None,
+    out: Console,
+) -> None:
     mode = BookMode.FULL_DEPTH if source.startswith("cryptocompare") else BookMode.LIMITED_DEPTH
     quarantine = Quarantine(home / "quarantine" / feed.venue)
 
@@ -87,20 +113,20 @@ def _subscription(channel: Channel, pairs: list[Pair], depth: int, timeframe: Ti
     return Subscription(channel, tuple(pairs), depth, timeframe)
 
 
-def _feed(settings: Settings, home: Path, source: str, private: bool) -> Feed:
+def _feed(settings: Settings, home: Path, source: str, keys: KeyState | None) -> Feed:
     match source.split(":"):
         case ["sandbox"]:
             from streaming.feeds.kraken import KrakenFeed
 
             url = f"ws{settings.sandbox.url.removeprefix('http')}/v2"
-            return KrakenFeed(url, _token(sandbox_client(settings, home)) if private else None)
+            return KrakenFeed(url, _token(sandbox_client(settings, home, keys)) if keys else None)
         case ["kraken"]:
             from streaming.feeds.kraken import KrakenFeed
 
-            if not private:
+            if keys is None:
                 return KrakenFeed(settings.kraken.websocket_url)
             credentials = Credentials.from_environment()
-            client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url)
+            client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url, keys=keys)
             return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
         case ["cryptocompare", market] if market:
             from streaming.feeds.cryptocompare import CryptoCompareFeed

@@ -19,11 +19,12 @@ from assets.backtests import (
 from assets.features import features
 from assets.market import ohlcv_from
 from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
+from ml.decision_history import DecisionHistory
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
-from tests.ml.decision.trading_day import LIMITS, RULES
+from tests.ml.decision.trading_day import RULES
 from tests.ml.test_strategies import finer
 from trading.backtest import AccountRules
 from trading.errors import InvalidValue, NotStored
@@ -53,7 +54,7 @@ class Harness:
         self.instance.add_dynamic_partitions("pair", [PAIR.key])
         candles, table = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
         policies = PolicyRegistry(folder / "policies", MemoryPromotions())
-        library = StrategyLibrary(candles, table, policies, RULES.signals, LIMITS, shorts=False)
+        library = StrategyLibrary(candles, table, policies, DecisionHistory(table, RULES, Timeframe.H4))
         self.backtester = Backtester(
             UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), date(2025, 1, 1), finer
         )

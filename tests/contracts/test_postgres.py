@@ -18,9 +18,10 @@ from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
 TABLES = {
-    "accounts", "adjustments", "agent_logs", "agent_opinions", "bus_event", "equity_peaks", "fills", "halts",
-    "leases", "ledger_entries", "marketloom_schema", "model_performance", "news_articles", "news_embeddings",
-    "news_sentiment", "order_changes", "order_intents", "orders", "portfolio_snapshots", "positions", "promotions",
+    "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters", "api_key_nonces", "bus_event",
+    "equity_peaks", "fills", "halts", "leases", "ledger_entries", "marketloom_schema", "model_performance",
+    "news_articles", "news_embeddings", "news_sentiment", "order_changes", "order_intents", "orders",
+    "portfolio_snapshots", "positions", "promotions",
     "trade_decisions",
 }  # fmt: skip
 

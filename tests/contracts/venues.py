@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.contracts.trade import OPENING, intent
+from tests.doubles.stores import MemoryKeyState
 from tests.streaming.sandbox.running import Sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, CROSS, INSTRUMENTS, XRP
 from trading.errors import NotStored, VenueRefused
@@ -22,6 +23,7 @@ from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimi
 from trading.venues.kraken.venue import KrakenVenue
 
 MANY = RateLimit(10_000, 1000)
+KEYS = MemoryKeyState()  # of all clients in this process
 LISTED = {**INSTRUMENTS, BTC: replace(INSTRUMENTS[BTC], minimum_cost=Decimal(5))}
 PRICES = {BTC: 31921.8, XRP: 0.52555, CROSS: 0.00001646}
 CONCESSION = Decimal("0.0003")  # half a spread and slippage, as a share of the price
@@ -205,7 +207,7 @@ def kraken_client(exchange: Sandbox, folder: Path, total: float = 20.0) -> Krake
     credentials = Credentials(exchange.key, exchange.secret)
     return KrakenClient(
         folder, credentials, exchange.url, Allowance(MANY, MANY), MANY, total,
-        sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
+        sleep=lambda seconds: time.sleep(min(seconds, 0.02)), keys=KEYS,
     )  # fmt: skip
 
 

@@ -221,7 +221,7 @@ def test_the_report_lists_every_order_with_what_became_of_it(page: str, home: De
 
 def test_every_strategy_of_every_pair_has_its_back_test(demo: Finished, home: DemoHome) -> None:
     pages = {path.stem for path in (home.folder / "reports").glob("backtest-*.html")}
-    pairs, strategies = ("BTC-USDT", "XRP-USDT", "XRP-BTC"), ("technical", "policy")
+    pairs, strategies = ("BTC-USDT", "XRP-USDT", "XRP-BTC"), ("technical", "policy", "desk")
     assert pages >= {f"backtest-simulated-1h-{pair}-{each}" for pair in pairs for each in strategies}
 
 

@@ -17,7 +17,7 @@ from orchestration.sources import candle_source, sandbox_time
 from orchestration.venues import sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED
 from tests.contracts.trade import intent, receipt
-from tests.doubles.stores import MemoryJournal, MemoryTable
+from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, MARKET, STARTS
@@ -33,6 +33,7 @@ timeframe = "1h"
 until = "2020-02-21T23:00:00+00:00"
 news = "/somewhere/news"
 """
+KEYS = MemoryKeyState()
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +111,18 @@ def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
     settings: Settings, home: Path, exchange: Sandbox
 ) -> None:
     journal = MemoryJournal()
-    opening = sandbox_balances(settings, home)
+    opening = sandbox_balances(settings, home, KEYS)
     assert dict(opening) == BALANCES
     journal.open_account(settings.account, opening, STARTS)
     now = sandbox_time(settings.sandbox.url, None)()
     identity = "8c7b0cb5-0f55-5a53-9a35-8b6f3ec5c7f1"
     wanted = intent("decision-1", account=settings.account, intent_id=identity, created_at=now)
     journal.record_decision(receipt("decision-1") | {"account": settings.account}, wanted)
-    order = sandbox_venue(settings, home, journal).place(wanted)
+    order = sandbox_venue(settings, home, journal, KEYS).place(wanted)
     assert order.status is OrderStatus.FILLED, order
     [fill] = journal.fills(settings.account)
     assert (fill.quantity, fill.side) == (wanted.quantity, wanted.side)
-    booked, held = journal.balances(settings.account), sandbox_balances(settings, home)
+    booked, held = journal.balances(settings.account), sandbox_balances(settings, home, KEYS)
     assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + wanted.quantity
     assert abs(booked["USDT"] - held["USDT"]) < Decimal("0.0001")
 
@@ -134,11 +135,11 @@ def test_an_entry_that_is_older_than_its_candles_may_be_is_not_placed_on_the_san
     now = sandbox_time(settings.sandbox.url, None)()
     wanted = intent(account=settings.account, created_at=now - timedelta(minutes=2, seconds=1))
     journal.record_decision(receipt() | {"account": settings.account}, wanted)
-    order = sandbox_venue(settings, home, journal).place(wanted)
+    order = sandbox_venue(settings, home, journal, KEYS).place(wanted)
     assert order.status is OrderStatus.REJECTED
     assert "decided 0:02:01 ago, 0:02:00 is allowed" in order.reason
 
 
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotAuthorised, match="marketloom sandbox"):
-        sandbox_balances(settings, tmp_path)
+        sandbox_balances(settings, tmp_path, KEYS)

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from ml.backtests import Backtester, BacktestRequest
+from ml.decision_history import DecisionHistory
 from ml.learning.evaluation import evaluate
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
 from tests.doubles.stores import MemoryPromotions, MemoryTable
-from tests.ml.decision.trading_day import LIMITS, RULES
+from tests.ml.decision.trading_day import RULES
 from tests.ml.learning.folds_of_candles import COSTS, NAMES, bundle, table
 from trading.backtest import AccountRules
 from trading.candles import complete
@@ -24,7 +25,6 @@ from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start
 from trading.ports import CandleSource
 from trading.reports import Resampling
 from trading.signals import signal_table
-from trading.strategies import technical_plan
 
 PAIR = Pair("BTC", "USDT")
 UNIVERSE = Universe((PAIR,), "USDT", Timeframe.H1, "simulated")
@@ -64,13 +64,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> StrategyLibrary:
     bundle(policies.folder(PAIR, date(2021, 3, 1)))
     learned = table().select("open_time", *NAMES)
     features = feature_table(candles(), Timeframe.H1).join(learned, on="open_time", maintain_order="left")
+    table_of_features = stored(features, None)
     return StrategyLibrary(
         candles=stored(candles(), CANDLE_SCHEMA),
-        features=stored(features, None),
+        features=table_of_features,
         policies=policies,
-        signals=RULES.signals,
-        limits=LIMITS,
-        shorts=False,
+        decisions=DecisionHistory(table_of_features, RULES, Timeframe.H1),
     )
 
 
@@ -85,10 +84,13 @@ def backtester(library: StrategyLibrary, rules: AccountRules = FREE) -> Backtest
 def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(library: StrategyLibrary) -> None:
     made = library.backtest_inputs(Strategy.TECHNICAL, PAIR, None, None)
     signals = signal_table(made.candles, made.candles["close"].to_numpy(), RULES.signals)
-    expected = technical_plan(signals, LIMITS, shorts=False)
+    direction, sure = signals["direction"].to_numpy(), signals["strength"].to_numpy() >= 0.6
     assert made.candles.height == candles().height
-    np.testing.assert_array_equal(made.plan.target, expected.target)
-    np.testing.assert_array_equal(made.plan.stop, expected.stop)
+    entered = np.nan_to_num(np.sign(np.asarray(made.plan.target)))
+    np.testing.assert_array_equal(entered, np.where(sure, direction, 0))
+    stop = signals["stop_distance"].fill_null(np.nan).to_numpy()
+    np.testing.assert_array_equal(np.asarray(made.plan.stop)[entered != 0], stop[entered != 0])
+    np.testing.assert_array_equal(made.plan.leaves, np.select([direction < 0, direction > 0], [1, 2], 0))
 
 
 def test_a_part_of_the_history_gives_the_same_decisions_there(library: StrategyLibrary) -> None:
@@ -188,9 +190,7 @@ def test_nothing_stored_and_nothing_tested_say_what_to_materialise(
     with pytest.raises(NotStored, match="materialise `ohlcv`"):
         library.backtest_inputs(Strategy.TECHNICAL, Pair("XRP", "USDT"), None, None)
     empty = PolicyRegistry(tmp_path, MemoryPromotions())
-    bare = StrategyLibrary(
-        library.candles, library.features, empty, library.signals, library.limits, shorts=False
-    )
+    bare = replace(library, policies=empty)
     with pytest.raises(NotStored, match="ppo_policy"):
         bare.backtest_inputs(Strategy.POLICY, PAIR, None, None)
 
@@ -201,7 +201,7 @@ def test_a_time_without_candles_names_what_is_stored(library: StrategyLibrary) -
 
 
 def test_impossible_requests_are_refused() -> None:
-    with pytest.raises(InvalidValue, match="there are technical, policy"):
+    with pytest.raises(InvalidValue, match="there are technical, policy, desk"):
         Strategy.parse("magic")
     later, earlier = datetime(2021, 2, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
     with pytest.raises(InvalidValue, match="the end must come later"):

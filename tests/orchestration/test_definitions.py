@@ -32,7 +32,10 @@ GRAPH = {
     "ppo_policy": (PAIR_MONTHS, {"ohlcv", "features"}),
     "policy_evaluation": (PAIR_MONTHS, {"ohlcv", "features", "ppo_policy"}),
     "champion_policy": (PAIRS, {"policy_evaluation"}),
-    "backtest_report": (PAIR_STRATEGIES, {"ohlcv", "features", "ppo_policy"}),
+    "backtest_report": (
+        PAIR_STRATEGIES,
+        {"ohlcv", "features", "ppo_policy", "champion_policy", "news_sentiment"},
+    ),
     "model_performance": (DAYS, {"ohlcv", "features", "ppo_policy", "news_sentiment"}),
     "decision": (PAIRS, {"instruments", "ohlcv", "features", "news_sentiment", "champion_policy"}),
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),

@@ -3,49 +3,41 @@
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ml.decision.trading_day import LIMITS
+from trading.backtest import LEAVE_LONG
 from trading.errors import InvalidValue
-from trading.strategies import exposure, hold_plan, technical_plan
+from trading.strategies import Entries, exposure, hold_plan, vote_plan
 
+NAN = float("nan")
 ROOMY = replace(
     LIMITS, risk_per_trade=0.01, position_cap=0.5, asset_cap=0.7, total_exposure=0.8, stop_distance=0.05,
     reward_risk=1.5, correlated_above=0.8, correlated_size=0.5,
 )  # fmt: skip
 
 
-def signals(*rows: tuple[int, float | None, float | None]) -> pl.DataFrame:
-    direction, stop, target = zip(*rows, strict=True)
-    return pl.DataFrame(
-        {
-            "direction": pl.Series(direction, dtype=pl.Int8),
-            "stop_distance": pl.Series(stop, dtype=pl.Float64),
-            "target_distance": pl.Series(target, dtype=pl.Float64),
-        }
-    )
+def entries(*rows: tuple[int, float, float]) -> Entries:
+    """(direction, stop, take profit) after each candle."""
+    direction, stop, target = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    return Entries(direction, stop, target, refused=np.zeros(len(rows), bool))
 
 
-def targets(*rows: tuple[int, float | None, float | None], shorts: bool = False) -> list[float]:
-    target = technical_plan(signals(*rows), ROOMY, shorts=shorts).target
-    assert isinstance(target, np.ndarray)
-    return [float(value) for value in target]
+def targets(*rows: tuple[int, float, float]) -> list[float]:
+    plan = vote_plan(entries(*rows), np.zeros(len(rows), np.int64), ROOMY)
+    assert isinstance(plan.target, np.ndarray)
+    return [float(value) for value in plan.target]
 
 
-def test_a_long_signal_asks_for_the_exposure_at_which_its_stop_loses_the_risk_per_trade() -> None:
+def test_an_entry_asks_for_the_exposure_at_which_its_stop_loses_the_risk_per_trade() -> None:
     assert targets((1, 0.04, 0.08)) == [0.25]
+    assert targets((-1, 0.04, 0.08)) == [-0.25]
 
 
-def test_no_signal_asks_for_nothing_new() -> None:
-    assert np.isnan(targets((0, None, None))).all()
-
-
-def test_a_short_signal_closes_and_with_shorts_it_sells() -> None:
-    assert targets((-1, 0.04, 0.08)) == [0.0]
-    assert targets((-1, 0.04, 0.08), shorts=True) == [-0.25]
+def test_nothing_decided_asks_for_nothing() -> None:
+    assert np.isnan(targets((0, NAN, NAN))).all()
 
 
 def test_a_close_stop_does_not_lift_the_position_above_its_cap() -> None:
@@ -55,10 +47,15 @@ def test_a_close_stop_does_not_lift_the_position_above_its_cap() -> None:
 def test_what_risk_would_refuse_is_not_asked_for() -> None:
     assert np.isnan(targets((1, 0.06, 0.2))).all()  # the stop is too far
     assert np.isnan(targets((1, 0.04, 0.05))).all()  # the reward is too small
+    assert np.isnan(targets((1, NAN, NAN))).all()  # no stop is possible
+    refused = replace(entries((1, 0.04, 0.08)), refused=np.array([True]))
+    assert np.isnan(np.asarray(vote_plan(refused, np.array([0]), ROOMY).target)).all()
 
 
-def test_a_short_signal_closes_even_where_risk_would_refuse_to_open() -> None:
-    assert targets((-1, 0.06, 0.2)) == [0.0]
+def test_what_is_left_is_left_even_where_risk_would_refuse_to_open() -> None:
+    plan = vote_plan(entries((-1, 0.06, 0.2)), np.array([LEAVE_LONG]), ROOMY)
+    assert plan.leaves is not None
+    assert plan.leaves.tolist() == [LEAVE_LONG]
 
 
 def test_no_cap_of_one_position_is_exceeded() -> None:
@@ -68,9 +65,9 @@ def test_no_cap_of_one_position_is_exceeded() -> None:
 
 
 def test_what_moves_with_btc_and_what_is_not_known_gets_its_part_of_the_size() -> None:
-    rows = signals(*[(1, 0.04, 0.08)] * 4)
+    rows = entries(*[(1, 0.04, 0.08)] * 4)
     correlation = np.array([0.5, 0.9, -0.9, np.nan])
-    plan = technical_plan(rows, ROOMY, shorts=False, btc_correlation=correlation)
+    plan = vote_plan(rows, np.zeros(4, np.int64), ROOMY, btc_correlation=correlation)
     assert np.asarray(plan.target).tolist() == [0.25, 0.125, 0.125, 0.125]
 
 

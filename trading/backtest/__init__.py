@@ -5,9 +5,9 @@ An order arises, is executed and priced like this:
 * What is decided at the close of candle i is executed at the open of candle i + 1, at the price that every fill
   in this project has (trading.fills): the worse side of spread and slippage, taker fee on top. The target is
   reached after these costs, so going from 0 to 1 spends all cash.
-* A target is an order when it differs from the last one carried out, or with `by_side` when it is not on the
-  side that is held. A turn is two fills, out and in. To reduce or to leave is always allowed; to open or to
-  enlarge may be refused, and then it was not carried out.
+* A target is an order when it differs from the last one carried out. A turn is two fills, out and in. To reduce or
+  to leave is always allowed; to open or to enlarge may be refused, and then it was not carried out. A plan with
+  `leaves` is read as live decisions are made: it enters while flat, and leaves what is held, never both in one step.
 * Inside a candle only protection trades. Its levels come from the price that was paid, so they are live after
   the open of the candle that the position was opened in. A row that opens beyond a level fills at its open.
   One that touches both sides later is taken as stopped: the order inside is not known, the worse one counts.
@@ -33,11 +33,13 @@ from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions
 from trading.backtest.engine import Sweep, run, sweep
 from trading.backtest.exposure import ExposureResult, holding_prices, run_exposures, step
-from trading.backtest.plan import AccountRules, Margin, Plan
+from trading.backtest.plan import LEAVE_LONG, LEAVE_SHORT, AccountRules, Margin, Plan
 from trading.backtest.result import FILL_SCHEMA, TRADE_SCHEMA, Backtest, Totals
 
 __all__ = [
     "FILL_SCHEMA",
+    "LEAVE_LONG",
+    "LEAVE_SHORT",
     "TRADE_SCHEMA",
     "AccountRules",
     "Backtest",

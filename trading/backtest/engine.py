@@ -14,7 +14,7 @@ import polars as pl
 
 from trading.backtest import records
 from trading.backtest.bars import Bars
-from trading.backtest.decisions import Decisions
+from trading.backtest.decisions import Decisions, Rows
 from trading.backtest.path import PathRows
 from trading.backtest.plan import DISTANCES, AccountRules, Plan
 from trading.backtest.records import Arrays, Records, new_record
@@ -48,7 +48,7 @@ def run(
     """
     rows = PathRows.of(bars, path)
     decisions = _decisions(plan, bars)
-    orders = _max_orders(decisions, plan)
+    orders = decisions.row.size
     account = _account(opening_equity)
     fills = np.empty(3 * orders + 1, records.FILL)  # an order fills twice at most, its stop once
     trades = np.empty(orders + 1, records.TRADE)
@@ -127,6 +127,7 @@ def _walk(
         "decided": decisions.row,
         "until": decisions.until,
         "target": decisions.target,
+        "leaves": _leaves(plan, decisions),
         **{name: np.atleast_1d(np.asarray(getattr(plan, name), np.float64)) for name in DISTANCES},
         "terms": _terms(rules, plan, bars, rows),
     }
@@ -143,12 +144,21 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _decisions(plan: Plan, bars: Bars) -> Decisions:
     if plan.candles != len(bars):
         raise InvalidValue(f"the plan is for {plan.candles} candles, there are {len(bars)}")
-    return plan.target if isinstance(plan.target, Decisions) else Decisions.of(plan.target)
+    if isinstance(plan.target, Decisions):
+        return plan.target
+    return Decisions.of(plan.target) if plan.leaves is None else _votes(plan.target, plan.leaves)
 
 
-def _max_orders(decisions: Decisions, plan: Plan) -> int:
-    """Return the largest number of orders: one for each run of equal targets, with `by_side` also after each stop."""
-    return int((decisions.until - decisions.row + 1).sum()) if plan.by_side else decisions.row.size
+def _votes(target: Array, leaves: Rows) -> Decisions:
+    """Return a run of its own for each candle at which something may be entered or left; target 0 enters nothing."""
+    entry = np.nan_to_num(target, nan=0.0)
+    candle = np.flatnonzero((entry != 0) | (leaves != 0))
+    return Decisions(candle, candle, entry[candle], target.size)
+
+
+def _leaves(plan: Plan, decisions: Decisions) -> Rows:
+    """Return which side each run leaves; nothing for a plan of exposures."""
+    return np.empty(0, np.int64) if plan.leaves is None else plan.leaves[decisions.row].astype(np.int64)
 
 
 def _days(bars: Bars) -> npt.NDArray[np.int64]:
@@ -187,7 +197,7 @@ def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Recor
         cool_down=rules.cool_down // MICROSECOND,
         candle_length=bars.length,
         row_length=rows.length,
-        by_side=plan.by_side,
+        votes=plan.leaves is not None,
     )
 
 

@@ -36,7 +36,7 @@ from trading.backtest.kernel_trades import (
     next_rollover,
     record_trade,
 )
-from trading.backtest.records import Arrays, Reason
+from trading.backtest.records import LEAVE_LONG, LEAVE_SHORT, Arrays, Reason
 from trading.margin import arithmetic as margin_arithmetic
 from trading.risk import cool_down as cool_down_arithmetic
 
@@ -78,17 +78,40 @@ def _find_order(earliest: int, arrays: Arrays) -> None:
 
 @inline
 def _decide(candle: int, arrays: Arrays) -> None:
-    """Execute the decision that is due; one that a rule refuses is tried again as long as it stands."""
+    """Execute the decision that is due."""
+    account = arrays.account[0]
+    if arrays.terms[0].votes:
+        _vote(candle, arrays)
+    else:
+        _follow(candle, arrays)
+    _find_order(candle + 1, arrays)
+    account.next_rollover = arrays.open.size if account.quantity == 0.0 else next_rollover(candle, arrays)
+
+
+@inline
+def _vote(candle: int, arrays: Arrays) -> None:
+    """Enter what was decided while flat, or leave the side that is held; never both in one step."""
+    account, moment = arrays.account[0], Moment(candle, arrays.open_time[candle])
+    target, leaves = arrays.target[account.decision], arrays.leaves[account.decision]
+    if account.quantity == 0.0:
+        if target != 0.0:
+            carry_out(target, moment, arrays)
+    elif leaves & (LEAVE_LONG if account.quantity > 0 else LEAVE_SHORT):
+        carry_out(0.0, moment, arrays)
+    account.decision += 1
+
+
+@inline
+def _follow(candle: int, arrays: Arrays) -> None:
+    """Go to the exposure that was decided; one that a rule refuses is tried again as long as it stands."""
     account = arrays.account[0]
     target = arrays.target[account.decision]
-    stands = target == account.last_target or (arrays.terms[0].by_side and target * account.quantity > 0)
+    stands = target == account.last_target
     if stands and target != 0.0 and account.quantity == 0.0:
         account.refused_earlier_exit += 1
     done = stands or carry_out(target, Moment(candle, arrays.open_time[candle]), arrays)
     if done or arrays.until[account.decision] < candle:
         account.decision += 1
-    _find_order(candle + 1, arrays)
-    account.next_rollover = arrays.open.size if account.quantity == 0.0 else next_rollover(candle, arrays)
 
 
 @inline
@@ -118,7 +141,7 @@ def _candle_of(row: int, arrays: Arrays) -> int:
 
 @inline
 def _exit(row: int, candle: int, arrays: Arrays) -> None:
-    """End the position inside a row; with `by_side` a target that still stands opens again at the next candle."""
+    """End the position inside a row."""
     account, terms = arrays.account[0], arrays.terms[0]
     price, reason, at_open = exit_inside(row, arrays)
     alone = _first_row(candle + 1, arrays) - _first_row(candle, arrays) == 1
@@ -128,11 +151,6 @@ def _exit(row: int, candle: int, arrays: Arrays) -> None:
         known += terms.candle_length if alone else terms.row_length
     close_out(price, reason, Moment(candle, time), known, arrays)
     account.next_rollover = arrays.open.size
-    if terms.by_side:
-        account.last_target = 0.0
-        if account.decision > 0 and arrays.until[account.decision - 1] >= candle:
-            account.decision -= 1
-            _find_order(candle + 1, arrays)
 
 
 @inline
@@ -157,7 +175,7 @@ def _signature() -> Any:
         "fills": records.FILL,
         "trades": records.TRADE,
     }
-    integers = {"open_time", "row_time", "first_row", "decided", "until"}
+    integers = {"open_time", "row_time", "first_row", "decided", "until", "leaves"}
     written = Arrays._fields[Arrays._fields.index("account") :]
 
     def kind(name: str) -> Any:

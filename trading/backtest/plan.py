@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions
+from trading.backtest.records import LEAVE_LONG, LEAVE_SHORT
 from trading.errors import InvalidValue
 from trading.fills import Costs, cost_share, price_factor
 
-__all__ = ["AccountRules", "Bars", "Decisions", "Margin", "Plan"]
+__all__ = ["LEAVE_LONG", "LEAVE_SHORT", "AccountRules", "Bars", "Decisions", "Margin", "Plan"]
 
 Array = npt.NDArray[np.float64]
 DISTANCES = ("stop", "take_profit", "trailing")
+Leaves = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,21 +30,24 @@ class Plan:
     carried out: a target that stands for several candles is tried again, one that NaN follows is lost. Refused
     while flat, it still is that other target: the next one opens, whichever side it takes. All are counted.
 
-    With `by_side` targets are read as the agents vote, candle by candle: one on the side that is held changes
-    nothing, whatever its size, and after protection has ended a position the next target opens again.
+    With `leaves` the plan is read as live decisions are made, candle by candle: `target` is what is entered while the
+    account is flat (NaN or 0: nothing), whatever is held stays until `leaves` names its side, and nothing turns in
+    one step. What was refused, and what a stop has ended, is entered by the next candle's target, if it has one.
 
     The three distances are shares of the entry price, (n,) or one number for all; NaN or infinity means none.
     They are read at the decision that opens or turns a position. Raises InvalidValue for an infinite target or a
     distance that is not above zero.
     """
 
-    target: Array | Decisions  # (n,)
+    target: Array | Decisions  # (n,); an array with `leaves`
     stop: Array | float = np.nan
     take_profit: Array | float = np.nan
     trailing: Array | float = np.nan  # distance from the best price reached
-    by_side: bool = False
+    leaves: Leaves | None = None  # (n,) of LEAVE_LONG, LEAVE_SHORT, both together or 0
 
     def __post_init__(self) -> None:
+        if self.leaves is not None:
+            _check_leaves(self.leaves, self.target)
         if not isinstance(self.target, Decisions):
             _check_target(self.target)
         for name in DISTANCES:
@@ -136,6 +141,13 @@ def _check_target(target: Array) -> None:
         raise InvalidValue(
             f"target of candle {int(np.isinf(target).argmax())} is infinite: allowed are NaN and numbers"
         )
+
+
+def _check_leaves(leaves: Leaves, target: Array | Decisions) -> None:
+    if isinstance(target, Decisions) or leaves.shape != target.shape:
+        raise InvalidValue(f"leaves have shape {leaves.shape}: one for each target of an array is needed")
+    if ((leaves < 0) | (leaves > LEAVE_LONG + LEAVE_SHORT)).any():
+        raise InvalidValue(f"leaves are {sorted(set(leaves.tolist()))}: allowed are 0 to 3")
 
 
 def _check_distance(name: str, distance: Array, candles: int) -> None:

@@ -24,6 +24,9 @@ class Reason(IntEnum):
     END = 5  # still open: marked at the last close, not sold
 
 
+LEAVE_LONG, LEAVE_SHORT = 1, 2  # which open side a vote leaves; 3: either
+
+
 class EntryRefusal(IntEnum):
     """The rule that refused to open: the first one of this order that did.
 
@@ -58,7 +61,7 @@ TERMS = _fields(
         "f8": "taker_fee half_spread slippage drawdown_pause daily_loss trailing_after leverage "
         "opening_fee rollover_fee liquidation_level",
         "i8": "losing_streak cool_down cool_down_candles shorts margin rollover_period candle_length row_length "
-        "by_side",
+        "votes",
     }
 )
 """AccountRules, and how a plan is read, as plain numbers: switches are 0 or 1, times in microseconds."""
@@ -98,6 +101,7 @@ class Arrays(NamedTuple):
     decided: Integers  # (m,) first and last candle of each run, and its target
     until: Integers
     target: Numbers
+    leaves: Integers  # (m,) which side each of them leaves; empty for a plan of exposures
     stop: Numbers  # (n,) or (1,) for all, as the two below
     take_profit: Numbers
     trailing: Numbers

@@ -5,11 +5,13 @@ from trading.signals.technical import (
     Direction,
     SignalRules,
     TechnicalSignal,
+    protective_distances,
     protective_levels,
     signal_table,
     technical_signal,
 )  # fmt: skip
 
 __all__ = [
-    "USED", "Direction", "SignalRules", "TechnicalSignal", "protective_levels", "signal_table", "technical_signal",
+    "USED", "Direction", "SignalRules", "TechnicalSignal", "protective_distances", "protective_levels",
+    "signal_table", "technical_signal",
 ]  # fmt: skip

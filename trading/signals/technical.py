@@ -19,6 +19,7 @@ __all__ = [
     "Direction",
     "SignalRules",
     "TechnicalSignal",
+    "protective_distances",
     "protective_levels",
     "signal_table",
     "technical_signal",
@@ -138,6 +139,18 @@ def protective_levels(
     levels = _levels(sign, closes, atr, rules)
     stop, target = float(levels.stop[0]), float(levels.target[0])
     return (None, None) if math.isnan(stop) else (stop, target)
+
+
+def protective_distances(
+    direction: Array, closes: Array, features: pl.DataFrame, rules: SignalRules
+) -> tuple[Array, Array]:
+    """Return what `protective_levels` gives entries at `closes` in `direction` (1 or -1), as shares of the entry.
+
+    (n,) each, stop and take profit, both above zero; NaN for direction 0 and where no level is possible.
+    """
+    atr = features["atr_14_share"].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    levels = _levels(direction, closes, atr, rules)
+    return levels.stop_distance, levels.target_distance
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,17 @@
 """The stores in memory: the contract tests of the real ones run over them too."""
 
+from tests.doubles.stores.api_keys import MemoryKeyState
 from tests.doubles.stores.journal import MemoryJournal
 from tests.doubles.stores.news import MemoryNews
 from tests.doubles.stores.performance import MemoryPerformance
 from tests.doubles.stores.promotions import MemoryPromotions
 from tests.doubles.stores.table import MemoryTable
 
-__all__ = ["MemoryJournal", "MemoryNews", "MemoryPerformance", "MemoryPromotions", "MemoryTable"]
+__all__ = [
+    "MemoryJournal",
+    "MemoryKeyState",
+    "MemoryNews",
+    "MemoryPerformance",
+    "MemoryPromotions",
+    "MemoryTable",
+]

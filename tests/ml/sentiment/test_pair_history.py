@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.agents.analyst import AnalystRules, analyst_opinion, analyst_votes
+from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.opinions import Action
+from ml.scoring import analyst_votes
 from ml.sentiment.pair import pair_sentiment
 from ml.sentiment.pair_history import pair_sentiments
 from trading.market import TIME
@@ -30,7 +31,7 @@ news = st.lists(st.tuples(hours, scores, st.integers(0, 9)), max_size=12)
 
 def rows(items: list[tuple[int, float, int]], asset: str = "BTC") -> pl.DataFrame:
     values = [
-        (f"article-{article}", asset, START + hour * HOUR, score, 0.6, f"m{number}", "", 0.0)
+        (f"article-{article}", asset, START + hour * HOUR, score, (number + 1) / 13, f"m{number}", "", 0.0)
         for number, (hour, score, article) in enumerate(items)
     ]
     return pl.DataFrame(values, SENTIMENT_SCHEMA, orient="row").sort("known_at", "article_id", "model")
@@ -57,7 +58,7 @@ def test_every_moment_has_the_tone_and_the_vote_that_it_has_alone(
     for at, row, vote in zip(times, found.iter_rows(named=True), votes, strict=True):
         known = tuple(None if table is None else known_at(table, at) for table in tables)
         alone = pair_sentiment(known[0], known[1], at, HALF_LIFE)  # type: ignore[arg-type]
-        names = ("score", "articles", "newest_known_at")
+        names = ("score", "confidence", "articles", "newest_known_at")
         assert row == {"at": at, **{name: alone and getattr(alone, name) for name in names}}
         assert vote == SIGN.get(analyst_opinion(alone, at, rules).action, 0.0)  # type: ignore[arg-type]
 

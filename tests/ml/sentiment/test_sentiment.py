@@ -307,6 +307,30 @@ def test_very_old_news_still_has_a_mean() -> None:
     assert of(judged((10_000_000, 0.5)), half_life=0.01).score == pytest.approx(0.5)
 
 
+def by_two_models(first: float, second: float, age: float = 1) -> pl.DataFrame:
+    """One article, judged twice."""
+    one, two = judged((age, first), confidence=0.9), judged((age, second), confidence=0.5)
+    return pl.concat([one, two.with_columns(model=pl.lit("other"))])
+
+
+def test_two_models_on_one_article_weigh_once_with_the_mean_of_what_they_say() -> None:
+    both = of(by_two_models(0.9, -0.5))
+    assert (both.score, both.confidence, both.articles) == (pytest.approx(0.2), pytest.approx(0.7), 1)
+    assert both.model == "model + other"
+
+
+def test_an_article_that_two_models_judged_weighs_no_more_than_one_that_a_single_model_judged() -> None:
+    another = judged((1, -1.0), asset="XRPX").with_columns(asset=pl.lit("XRP"))
+    found = of(pl.concat([by_two_models(0.9, 0.7), another]))
+    assert (found.score, found.articles) == (pytest.approx((0.8 - 1.0) / 2), 2)
+
+
+def test_two_models_on_one_article_of_the_quote_weigh_once() -> None:
+    quote = by_two_models(0.9, -0.5).with_columns(asset=pl.lit("BTC"))
+    found = of(judged((1, 0.2)), pl.concat([quote, judged((1, 0.0), (1, 0.0), asset="BTC")]))
+    assert found.score == pytest.approx(0.2 - 0.2 / 3)
+
+
 def test_the_newest_article_and_the_count_are_of_both_assets() -> None:
     found = of(judged((5, 0.1), (7, 0.1)), judged((2, 0.1), asset="BTC"))
     assert (found.articles, found.newest_known_at) == (3, NOW - 2 * HOUR)

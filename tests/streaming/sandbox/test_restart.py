@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.contracts.trade import NOON
-from tests.contracts.venues import MANY, asked, kraken_venue
+from tests.contracts.venues import KEYS, MANY, asked, kraken_venue
 from tests.doubles.stores import MemoryJournal
 from trading.errors import VenueRefused
 from trading.market import Pair
@@ -84,7 +84,7 @@ class Process:
         return replace(self, credentials=Credentials(issued["key"], issued["secret"]))
 
     def client(self, folder: Path) -> KrakenClient:
-        return KrakenClient(folder, self.credentials, self.url, Allowance(MANY, MANY), MANY)
+        return KrakenClient(folder, self.credentials, self.url, Allowance(MANY, MANY), MANY, keys=KEYS)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from streaming.feeds.kraken import KrakenFeed
 from streaming.session import Session
 from streaming.session.output import Interrupted, Reconnecting, Restored, SessionEvent
 from streaming.session.settings import SessionSettings
+from tests.doubles.stores import MemoryKeyState
 from tests.streaming.connection.stream_server import QUICK, TEST_TIMEOUT, MemoryFrameStore, NoBackoff
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, XRP
@@ -223,7 +224,9 @@ async def test_a_gap_in_the_messages_about_our_orders_is_reported_and_repaired(
             await asyncio.to_thread(buy)
 
     credentials = Credentials(exchange.key, exchange.secret)
-    with KrakenClient(tmp_path, credentials, exchange.url, Allowance(OPEN, OPEN), OPEN) as client:
+    with KrakenClient(
+        tmp_path, credentials, exchange.url, Allowance(OPEN, OPEN), OPEN, keys=MemoryKeyState()
+    ) as client:
         feed = KrakenFeed(exchange.websocket, token=lambda: client.websockets_token().token)
         session = Session(feed, [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)])
         try:

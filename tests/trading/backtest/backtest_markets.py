@@ -103,7 +103,8 @@ def random_plan(random: np.random.Generator, count: int) -> Plan:
         levels = np.repeat(levels, random.integers(1, 12))[:count]
     target = np.where(random.random(count) < random.choice([0.0, 0.5, 0.9]), np.nan, levels)
     distances = [_distances(random, count) for _ in range(3)]
-    return Plan(target, *distances, by_side=bool(random.integers(2)))
+    leaves = random.integers(0, 4, count) * (random.random(count) < random.choice([0.05, 0.5, 1.0]))
+    return Plan(target, *distances, leaves=leaves if random.integers(2) else None)
 
 
 def random_rules(random: np.random.Generator) -> AccountRules:

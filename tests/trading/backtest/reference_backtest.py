@@ -94,7 +94,9 @@ class Reference:
                 self.day_opening, self.day_closed = self.equity[-1], False
             self._roll(time)
             target = targets[candle - 1] if candle > 0 else math.nan
-            if self._is_order(target):
+            if self.plan.leaves is not None:
+                self._vote(target, int(self.plan.leaves[candle - 1]) if candle > 0 else 0, candle, time)
+            elif self._is_order(target):
                 if self._order(target, candle, time):
                     self.carried = target
                 elif self.position is None:
@@ -113,9 +115,15 @@ class Reference:
         return self
 
     def _is_order(self, target: float) -> bool:
-        if self.plan.by_side and self.position is not None and target * self.quantity > 0:
-            return False
         return not math.isnan(target) and target != self.carried
+
+    def _vote(self, target: float, leaves: int, candle: int, time: int) -> None:
+        """As live: what is held is left or kept, and only a flat account enters."""
+        if self.position is None:
+            if not math.isnan(target) and target != 0:
+                self._order(target, candle, time)
+        elif leaves in ((1, 3) if self.quantity > 0 else (2, 3)):
+            self._order(0.0, candle, time)
 
     def _asks_again(self, targets: list[float], candle: int) -> bool:
         """Return whether targets begin here that equal the last one carried out, whose position has ended."""
@@ -294,8 +302,6 @@ class Reference:
         for price, why, touched in hits:
             if touched:
                 self._close(price, why, time, time if price == opened else time + length)
-                if self.plan.by_side:
-                    self.carried = 0.0
                 return
         extreme = high if long else low
         if not math.isnan(position.trailing) and position.direction * (extreme - position.best) > 0:

@@ -19,7 +19,17 @@ from tests.trading.backtest.backtest_markets import (
     steady,
 )
 from tests.trading.backtest.reference_backtest import Reference
-from trading.backtest import Backtest, Bars, Decisions, Margin, Plan, run, run_exposures
+from trading.backtest import (
+    LEAVE_LONG,
+    LEAVE_SHORT,
+    Backtest,
+    Bars,
+    Decisions,
+    Margin,
+    Plan,
+    run,
+    run_exposures,
+)
 from trading.errors import InvalidValue
 from trading.fills import Costs
 
@@ -156,7 +166,8 @@ def test_no_order_comes_before_its_decision() -> None:
         signals = signals[signals["reason"] == 0]
         assert isinstance(case.plan.target, np.ndarray)
         assert (signals["candle"] > 0).all()
-        assert not np.isnan(case.plan.target[signals["candle"] - 1]).any()
+        decided = ~np.isnan(case.plan.target) | (0 if case.plan.leaves is None else case.plan.leaves > 0)
+        assert decided[signals["candle"] - 1].all()
         assert (signals["time"] == case.bars.open_time[signals["candle"]]).all()
 
 
@@ -190,7 +201,7 @@ def shortened(case: Case, cut: int) -> Case:
     def distance(whole: object) -> object:
         return whole[:cut] if isinstance(whole, np.ndarray) else whole
 
-    names = ("target", "stop", "take_profit", "trailing")
+    names = ("target", "stop", "take_profit", "trailing", "leaves")
     plan = replace(case.plan, **{name: distance(getattr(case.plan, name)) for name in names})  # type: ignore[arg-type]
     path = case.path
     if path is not None:
@@ -447,6 +458,7 @@ def test_a_level_that_is_met_exactly_ends_the_trade_at_any_place_among_its_candl
 def test_decisions_in_runs_and_as_an_array_are_the_same_plan() -> None:
     for seed in SOME:
         case = random_case(seed)
+        case = replace(case, plan=replace(case.plan, leaves=None))
         assert isinstance(case.plan.target, np.ndarray)
         runs = Decisions.of(case.plan.target)
         assert np.array_equal(runs.dense(), case.plan.target, equal_nan=True)
@@ -470,15 +482,41 @@ def test_the_start_of_these_markets_is_no_midnight() -> None:
     assert START % DAY  # the random cases cross days at any hour
 
 
-def test_by_side_a_vote_for_the_side_that_is_held_changes_nothing_whatever_its_size() -> None:
-    votes = np.array([0.2, 0.4, 0.1, np.nan, 0.0, np.nan])
-    assert run(steady(6), Plan(votes, by_side=True), rules()).totals.fills == 2
-    assert run(steady(6), Plan(votes), rules()).totals.fills == 4
+def votes(*rows: tuple[float, int], **protection: float) -> Plan:
+    """(what is entered while flat, which side is left) after each candle."""
+    target, leaves = zip(*rows, strict=True)
+    return Plan(np.array(target, np.float64), leaves=np.array(leaves), **protection)
 
 
-def test_by_side_the_next_vote_opens_again_after_a_stop_and_only_a_vote_does() -> None:
+def test_while_a_position_is_held_only_a_vote_to_leave_its_side_changes_anything() -> None:
+    plan = votes((0.2, 0), (0.4, LEAVE_SHORT), (-0.1, 0), (NAN, LEAVE_LONG), (0.0, 3), (NAN, 0))
+    result = run(steady(6), plan, rules(shorts=True))
+    assert result.fill_records["candle"].tolist() == [1, 4]
+    assert result.fills["side"].to_list() == ["buy", "sell"]
+
+
+def test_a_turn_takes_two_votes() -> None:
+    plan = votes((1.0, 0), (-1.0, LEAVE_LONG), (-1.0, LEAVE_LONG), (1.0, LEAVE_SHORT), (1.0, 0), (NAN, 0))
+    result = run(steady(6), plan, rules(shorts=True))
+    assert result.fill_records["candle"].tolist() == [1, 2, 3, 4, 5]
+    assert np.sign(result.fill_records["held"]).tolist() == [1, 0, -1, 0, 1]
+
+
+def test_the_next_vote_opens_again_after_a_stop_and_only_a_vote_does() -> None:
     falling = bars(*[(100.0, 100.0, 94.0, 100.0)] * 6)  # every candle touches a stop of 5 %
-    standing, once = np.ones(6), np.array([1.0, np.nan, np.nan, np.nan, np.nan, np.nan])
-    assert reasons(run(falling, Plan(standing, stop=0.05, by_side=True), rules())) == ["stop"] * 5
-    assert reasons(run(falling, Plan(once, stop=0.05, by_side=True), rules())) == ["stop"]
-    assert reasons(run(falling, Plan(standing, stop=0.05), rules())) == ["stop"]
+    standing, once = [(1.0, 0)] * 6, [(1.0, 0)] + [(NAN, 0)] * 5
+    assert reasons(run(falling, votes(*standing, stop=0.05), rules())) == ["stop"] * 5
+    assert reasons(run(falling, votes(*once, stop=0.05), rules())) == ["stop"]
+    assert reasons(run(falling, Plan(np.ones(6), stop=0.05), rules())) == ["stop"]
+
+
+def test_a_vote_that_is_refused_is_counted_and_lost_and_the_next_is_asked_anew() -> None:
+    result = run(steady(4), votes((-1.0, 0), (-0.5, 0), (0.5, 0), (NAN, 0)), rules())
+    assert result.totals.refused["shorts"] == 2
+    assert result.fill_records["candle"].tolist() == [3]
+
+
+@pytest.mark.parametrize("leaves", [np.array([0, 4]), np.array([-1, 0]), np.array([0])])
+def test_impossible_sides_to_leave_are_refused(leaves: np.ndarray) -> None:  # type: ignore[type-arg]
+    with pytest.raises(InvalidValue, match="leaves"):
+        Plan(np.ones(2), leaves=leaves)

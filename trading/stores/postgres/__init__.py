@@ -1,5 +1,6 @@
 """PostgreSQL back ends of the ports: one class per port, each method one transaction."""
 
+from trading.stores.postgres.api_keys import PostgresKeyState
 from trading.stores.postgres.connection import Database
 from trading.stores.postgres.journal import PostgresJournal
 from trading.stores.postgres.news import PostgresNews
@@ -10,6 +11,7 @@ from trading.stores.postgres.schema import migrate
 __all__ = [
     "Database",
     "PostgresJournal",
+    "PostgresKeyState",
     "PostgresNews",
     "PostgresPerformance",
     "PostgresPromotions",

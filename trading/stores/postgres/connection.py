@@ -5,7 +5,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -26,8 +26,9 @@ IDLE_SECONDS = (
 class Database:
     """Hands out transactions. Threads take turns; a forked process opens its own connection."""
 
-    def __init__(self, dsn: str) -> None:
-        self._conninfo, self.address = _parse_dsn(dsn)
+    def __init__(self, dsn: str, durable: bool = True) -> None:
+        """Without `durable` a commit does not wait for the disk; a crash of the server may undo the newest ones."""
+        self._conninfo, self.address = _parse_dsn(dsn, "" if durable else "-c synchronous_commit=off")
         self._lock = threading.RLock()
         self._cached: Connection | None = None
         self._depth = 0
@@ -45,6 +46,21 @@ class Database:
                 yield transaction.connection
             finally:
                 self._depth -= 1
+
+    def execute(self, statement: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Run one statement that commits by itself, in one round trip, and return its rows.
+
+        Only for a statement that may be done twice: after a lost connection it runs again on a new one. Raises as
+        `transaction` does.
+        """
+        with self._lock, translate_errors(self.address):
+            if self._cached is not None and self._process == os.getpid() and not self._cached.closed:
+                try:
+                    return _rows(self._cached.execute(statement, values))
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    with suppress(psycopg.Error):
+                        self._cached.close()
+            return _rows(self._connection().execute(statement, values))
 
     def connect_unshared(self) -> psycopg.Connection[Any]:
         """Open a plain connection that the caller closes."""
@@ -107,8 +123,12 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any], ending: s
     return connection.execute(statement, row).rowcount == 1
 
 
-def _parse_dsn(dsn: str) -> tuple[str, str]:
-    """Return the connection string with UTC and a time limit, and the address without secrets."""
+def _rows(cursor: psycopg.Cursor[dict[str, Any]]) -> list[dict[str, Any]]:
+    return cursor.fetchall() if cursor.description else []
+
+
+def _parse_dsn(dsn: str, options: str) -> tuple[str, str]:
+    """Return the connection string with UTC, a time limit and the options; and the address without secrets."""
     try:
         parts = conninfo_to_dict(dsn)  # empty for an empty address: a command that needs no server has none
     except psycopg.Error:
@@ -118,7 +138,7 @@ def _parse_dsn(dsn: str) -> tuple[str, str]:
             "the PostgreSQL address is not one: write postgresql://user:password@host:5432/database, with every "
             "character of the password that is no letter or digit as %XX, or leave it out and set PGPASSWORD"
         )
-    options = f"{parts.get('options') or ''} -c timezone=UTC".strip()
+    options = f"{parts.get('options') or ''} -c timezone=UTC {options}".strip()
     limit = parts.get("connect_timeout") or CONNECT_SECONDS
     address = (
         f"{parts.get('host') or 'the local socket'}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"

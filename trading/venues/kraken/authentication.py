@@ -1,17 +1,14 @@
-"""Authentication of private calls: the key of a Kraken account, its rising nonces, and the signature."""
+"""Authentication of private calls: the key of a Kraken account and the signature."""
 
 import base64
 import binascii
 import hashlib
 import hmac
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from trading.errors import NotAuthorised, UnreadableFile
-from trading.venues.kraken.locked_file import LockedFile
+from trading.errors import NotAuthorised
 
 KEY = "KRAKEN_API_KEY"
 SECRET = "KRAKEN_API_SECRET"
@@ -46,7 +43,7 @@ class Credentials:
 
     @property
     def fingerprint(self) -> str:
-        """A name for the key in files that does not reveal it."""
+        """A name for the key, in the database and in files, that does not reveal it."""
         return hashlib.sha256(self.key.encode()).hexdigest()[:16]
 
 
@@ -57,33 +54,3 @@ def signature(path: str, nonce: int, body: str, secret: str) -> str:
     """
     message = path.encode() + hashlib.sha256(f"{nonce}{body}".encode()).digest()
     return base64.b64encode(hmac.digest(base64.b64decode(secret), message, hashlib.sha512)).decode()
-
-
-class Nonces:
-    """Numbers for one API key that only rise, in all processes and after every restart.
-
-    Microseconds since 1970, or one more than the last nonce where the clock is not ahead of it.
-    """
-
-    def __init__(
-        self, folder: Path, fingerprint: str, clock: Callable[[], int] = lambda: time.time_ns() // 1000
-    ) -> None:
-        self._file = LockedFile(folder / f"{fingerprint}.nonce")
-        self._clock = clock
-
-    def next(self) -> int:
-        """Store and return a new nonce. UnreadableFile when the last one cannot be known any more."""
-        with self._file.locked():
-            nonce = max(self._last() + 1, self._clock())
-            self._file.replace(str(nonce))
-        return nonce
-
-    def _last(self) -> int:
-        text = self._file.read()
-        if text is None:
-            return 0
-        if not (text.isascii() and text.isdigit()):
-            raise UnreadableFile(
-                f"{self._file.path} does not hold the last nonce: remove it (Kraken refuses a nonce that is too low)"
-            )
-        return int(text)

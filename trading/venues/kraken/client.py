@@ -1,12 +1,14 @@
 """Kraken's REST interface with our names for pairs and assets: the market, the account and its orders."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from trading.errors import InvalidValue
 from trading.market import Pair
+from trading.orders import Purpose
 from trading.venues.kraken.account_responses import (
     AddOrderResponse,
     AmendOrderResponse,
@@ -25,6 +27,7 @@ from trading.venues.kraken.account_responses import (
     WebSocketsToken,
 )
 from trading.venues.kraken.instruments import from_kraken_asset, to_kraken_asset
+from trading.venues.kraken.key_budget import KeyBudget
 from trading.venues.kraken.market_client import KrakenMarketClient
 from trading.venues.kraken.order_request import Fields, OrderRequest, given_fields, order_reference
 from trading.venues.kraken.rate_limits import HISTORY_COST, OrderAction, order_cost
@@ -49,14 +52,20 @@ class KrakenClient(KrakenMarketClient):
             balances[asset] = balances.get(asset, Decimal(0)) + amount
         return balances
 
+    def order_budget(self, pair: Pair, cost: float, purpose: Purpose) -> AbstractContextManager[int]:
+        """Charge the engine's counter of the pair before the block, which sends an order on another way."""
+        return self.budget.spending(self.listings().listing(pair).altname, cost, purpose)
+
     def trade_balance(self, asset: str = "USD") -> TradeBalanceResponse:
         return self._calls.read_private(
             "TradeBalance", TradeBalanceResponse, {"asset": to_kraken_asset(asset)}
         )
 
-    def open_orders(self, client_order_id: str = "") -> dict[str, OrderInfo]:
+    def open_orders(
+        self, client_order_id: str = "", purpose: Purpose = Purpose.LOOK_UP
+    ) -> dict[str, OrderInfo]:
         fields = given_fields({"trades": "true", "cl_ord_id": client_order_id})
-        return self._calls.read_private("OpenOrders", OpenOrdersResponse, fields).open
+        return self._calls.read_private("OpenOrders", OpenOrdersResponse, fields, purpose=purpose).open
 
     def closed_orders(
         self,
@@ -64,6 +73,7 @@ class KrakenClient(KrakenMarketClient):
         start: int | None = None,
         end: int | None = None,
         offset: int = 0,
+        purpose: Purpose = Purpose.LOOK_UP,
     ) -> ClosedOrdersResponse:
         """Read at most 50 orders opened or closed after `start` and until `end` (seconds), newest first."""
         fields = {
@@ -71,13 +81,15 @@ class KrakenClient(KrakenMarketClient):
             "end": end, "ofs": offset or None,
         }  # fmt: skip
         return self._calls.read_private(
-            "ClosedOrders", ClosedOrdersResponse, given_fields(fields), HISTORY_COST
+            "ClosedOrders", ClosedOrdersResponse, given_fields(fields), HISTORY_COST, purpose
         )
 
-    def query_orders(self, order_ids: Sequence[str]) -> dict[str, OrderInfo]:
+    def query_orders(
+        self, order_ids: Sequence[str], purpose: Purpose = Purpose.LOOK_UP
+    ) -> dict[str, OrderInfo]:
         """Read orders with the ids of their fills; not consolidated: the same id could stand for more fills later."""
         fields = {"trades": "true", "consolidate_taker": "false", "txid": _ids(order_ids, MAX_ORDERS)}
-        return self._calls.read_private("QueryOrders", dict[str, OrderInfo], fields)
+        return self._calls.read_private("QueryOrders", dict[str, OrderInfo], fields, purpose=purpose)
 
     def trades_history(
         self, start: int | None = None, end: int | None = None, offset: int = 0
@@ -87,10 +99,11 @@ class KrakenClient(KrakenMarketClient):
             "TradesHistory", TradesHistoryResponse, given_fields(fields), HISTORY_COST
         )
 
-    def query_trades(self, fill_ids: Sequence[str]) -> dict[str, TradeInfo]:
-        return self._calls.read_private(
-            "QueryTrades", dict[str, TradeInfo], {"txid": _ids(fill_ids, MAX_FILLS)}, HISTORY_COST
-        )
+    def query_trades(
+        self, fill_ids: Sequence[str], purpose: Purpose = Purpose.LOOK_UP
+    ) -> dict[str, TradeInfo]:
+        fields = {"txid": _ids(fill_ids, MAX_FILLS)}
+        return self._calls.read_private("QueryTrades", dict[str, TradeInfo], fields, HISTORY_COST, purpose)
 
     def order_amends(self, order_id: str) -> list[OrderAmendInfo]:
         """Read how an order's terms were changed, by its owner or by the engine, oldest first."""
@@ -102,8 +115,13 @@ class KrakenClient(KrakenMarketClient):
         return self._calls.read_private("Ledgers", LedgersResponse, fields, HISTORY_COST)
 
     def websockets_token(self) -> WebSocketsToken:
-        """Request a token, to be used within 15 minutes."""
-        return self._calls.read_private("GetWebSocketsToken", WebSocketsToken)
+        """Request a token, to be used within 15 minutes. Exits go through it: it may spend their share."""
+        return self._calls.read_private("GetWebSocketsToken", WebSocketsToken, purpose=Purpose.EXIT)
+
+    @property
+    def budget(self) -> KeyBudget:
+        """The rate counters of the key, which orders on every way to Kraken spend together."""
+        return self._calls.budget
 
     # --- orders ------------------------------------------------------------------------------------------------
 
@@ -116,7 +134,8 @@ class KrakenClient(KrakenMarketClient):
         fields = request.fields(name)
         if request.validate:
             return self._calls.read_private("AddOrder", AddOrderResponse, fields, cost=0.0)
-        return self._calls.change("AddOrder", AddOrderResponse, fields, name, order_cost(OrderAction.ADD, 0))
+        cost = order_cost(OrderAction.ADD, 0)
+        return self._calls.change("AddOrder", AddOrderResponse, fields, request.purpose, name, cost)
 
     def amend_order(
         self,
@@ -129,6 +148,7 @@ class KrakenClient(KrakenMarketClient):
         post_only: bool = False,
         deadline: datetime | None = None,
         age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> AmendOrderResponse:
         """Amend in place: ids stay. `age` of the order in seconds, where it is known: young ones cost more."""
         fields = order_reference(order_id, client_order_id) | given_fields(
@@ -138,7 +158,7 @@ class KrakenClient(KrakenMarketClient):
             }
         )  # fmt: skip
         return self._order_call(
-            "AmendOrder", AmendOrderResponse, pair, fields, order_cost(OrderAction.AMEND, age)
+            "AmendOrder", AmendOrderResponse, pair, fields, order_cost(OrderAction.AMEND, age), purpose
         )
 
     def edit_order(
@@ -150,6 +170,7 @@ class KrakenClient(KrakenMarketClient):
         price2: Decimal | None = None,
         deadline: datetime | None = None,
         age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> EditOrderResponse:
         """Cancel the order and place another one, with another id."""
         fields = given_fields(
@@ -159,31 +180,37 @@ class KrakenClient(KrakenMarketClient):
             }
         )  # fmt: skip
         return self._order_call(
-            "EditOrder", EditOrderResponse, pair, fields, order_cost(OrderAction.EDIT, age)
+            "EditOrder", EditOrderResponse, pair, fields, order_cost(OrderAction.EDIT, age), purpose
         )
 
     def cancel_order(
-        self, pair: Pair, order_id: str = "", client_order_id: str = "", age: float = 0.0
+        self,
+        pair: Pair,
+        order_id: str = "",
+        client_order_id: str = "",
+        age: float = 0.0,
+        purpose: Purpose = Purpose.ENTRY,
     ) -> CancelResponse:
         fields = order_reference(order_id, client_order_id)
         return self._order_call(
-            "CancelOrder", CancelResponse, pair, fields, order_cost(OrderAction.CANCEL, age)
+            "CancelOrder", CancelResponse, pair, fields, order_cost(OrderAction.CANCEL, age), purpose
         )
 
     def cancel_all(self) -> int:
         """Cancel all orders of the account, whoever placed them; return how many."""
-        return self._calls.change("CancelAll", CancelResponse, {}).count
+        return self._calls.change("CancelAll", CancelResponse, {}, Purpose.EXIT).count
 
     def cancel_all_orders_after(self, seconds: int) -> CancelAfterResponse:
         """Set the dead man's switch of the whole account; 0 turns it off. Calling it again only moves its time."""
         if not 0 <= seconds < 86400:
             raise InvalidValue(f"{seconds} s is not a time for the dead man's switch: 0 to 86399")
-        return self._calls.change("CancelAllOrdersAfter", CancelAfterResponse, {"timeout": str(seconds)})
+        fields = {"timeout": str(seconds)}
+        return self._calls.change("CancelAllOrdersAfter", CancelAfterResponse, fields, Purpose.PROTECTION)
 
     def _order_call(
-        self, method: str, kind: type[Response], pair: Pair, fields: Fields, cost: float
+        self, method: str, kind: type[Response], pair: Pair, fields: Fields, cost: float, purpose: Purpose
     ) -> Response:
-        return self._calls.change(method, kind, fields, self.listings().listing(pair).altname, cost)
+        return self._calls.change(method, kind, fields, purpose, self.listings().listing(pair).altname, cost)
 
     def asset(self, name: str) -> str:
         """Convert Kraken's name of an asset; what stands after a dot (staked, earning) stays."""

@@ -18,6 +18,7 @@ from trading.errors import (
 MAX_TEXT = 500  # characters of the venue's strings that are repeated
 STALE_NONCE = "EAPI:Invalid nonce"
 UNKNOWN_ORDER = "EOrder:Unknown order"
+INVALID_SESSION = "ESession:Invalid session"  # the token of a WebSocket
 
 
 class UnknownOrder(VenueRefused):
@@ -59,6 +60,7 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
         "EGeneral:Too many requests": "wait some seconds",
         "EAuth:Rate limit exceeded": "wait some seconds",
         "EAuth:Too many requests": "wait some seconds",
+        "Exceeded msg rate": "too many messages over one WebSocket",
         "EService:Throttled": "wait until the time that is named",
         "EService: Throttled": "wait until the time that is named",
         "EGeneral:Temporary lockout": f"too many refused keys: wait 15 minutes, and {_KEY}",
@@ -70,7 +72,7 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
         "EAccount:Invalid permissions": "the account may not do this",
         "EAuth:Account temporary disabled": "ask Kraken about the account",
         "EAuth:Account unconfirmed": "confirm the account at kraken.com",
-        "ESession:Invalid session": "ask for a new token",
+        INVALID_SESSION: "ask for a new token",
     },
     ErrorClass.REFUSED: dict.fromkeys(
         (
@@ -98,6 +100,10 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
             "EQuery:Invalid asset pair",
             "EQuery:Unknown asset",
             "ETrade:User Locked",
+            "Currency pair not supported",  # this and those below: over WebSocket
+            "Malformed request",
+            "Method not supported",
+            "Unsupported field",
         ),
         "",
     ),

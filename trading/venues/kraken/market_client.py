@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from trading.api_keys import KeyState
 from trading.errors import InvalidMessage
 from trading.market import Instrument, Pair, Timeframe
 from trading.venues.kraken.authentication import Credentials
@@ -55,8 +56,11 @@ class KrakenMarketClient:
         patience: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        keys: KeyState | None = None,
     ) -> None:
-        """`folder` holds nonces and rate counters: all processes that use this key or address have to share it.
+        """`keys` holds nonces and rate counters of the key: a client with credentials needs the one that all share.
+
+        `folder` holds the rate counter of public calls: all processes of this address have to share it.
 
         `total` bounds one request, `patience` the wait for the rate budget, both in seconds.
         """
@@ -66,6 +70,7 @@ class KrakenMarketClient:
             folder=folder,
             base_url=base_url,
             credentials=credentials,
+            keys=keys,
             allowance=allowance,
             public=public,
             total=total,

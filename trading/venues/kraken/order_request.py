@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from trading.errors import InvalidValue
 from trading.market import Pair
-from trading.orders import Side
+from trading.orders import Purpose, Side
 
 SHORT_ID = re.compile(r"[!-~]{1,18}")  # besides UUIDs, which are longer
 RELATIVE_PRICE = re.compile(r"[+\-#]?\d{1,20}(\.\d{1,20})?%?")  # +5, -2.5%, #3: from the last price
@@ -72,6 +72,7 @@ class OrderRequest:
     flags: tuple[str, ...] = ()  # post, fciq, fcib, nompp
     trigger: str | None = None  # last or index
     close: ConditionalClose | None = None
+    purpose: Purpose = Purpose.ENTRY  # not sent: whose share of the rate budget it spends
 
     def fields(self, pair_name: str) -> Fields:
         """Return the request's fields. InvalidValue for an order that Kraken cannot take."""

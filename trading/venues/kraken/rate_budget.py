@@ -1,4 +1,4 @@
-"""The rate budget of a key or an address, counted together by all processes of one machine."""
+"""The rate budget of an address, counted together by all processes of one machine."""
 
 import json
 import math
@@ -10,9 +10,8 @@ from pathlib import Path
 
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
 from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.rate_limits import RateLimit
+from trading.venues.kraken.rate_limits import HEADROOM, RateLimit
 
-HEADROOM = 1.0  # Kraken counts when a call arrives and takes away in steps: the last point is not spent
 MIN_WAIT = 1e-6  # seconds; less is what rounding leaves of a wait
 
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from trading.errors import InvalidValue
+from trading.orders import Purpose
+
+HEADROOM = 1.0  # Kraken counts when a call arrives and takes away in steps: the last point is not spent
+RESERVE = 1 / 3  # share of every counter's maximum that only exits and protective stops may spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,11 @@ class RateLimit:
     def __post_init__(self) -> None:
         if not (0 < self.maximum < float("inf") and 0 < self.decay < float("inf")):
             raise InvalidValue(f"a counter up to {self.maximum}, less {self.decay} a second, limits nothing")
+
+    def ceiling(self, purpose: Purpose, cost: float) -> float:
+        """Return how high a call of this cost may raise the counter; never so low that the call could never be made."""
+        reserved = 0.0 if purpose.has_reserve else RESERVE * self.maximum
+        return max(self.maximum - HEADROOM - reserved, cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ have taken effect all the same, and that is OutcomeUnknown.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -15,19 +16,23 @@ from urllib.parse import urlencode
 import httpx
 import tenacity
 
+from trading.api_keys import KeyState
 from trading.errors import (
     OFFLINE_ADVICE,
     InvalidMessage,
     InvalidSettings,
+    InvalidValue,
     MarketloomError,
     NotAuthorised,
     OutcomeUnknown,
     RateLimited,
     VenueUnreachable,
 )
-from trading.venues.kraken.authentication import KEY, SECRET, Credentials, Nonces, signature
+from trading.orders import Purpose
+from trading.venues.kraken.authentication import KEY, SECRET, Credentials, signature
 from trading.venues.kraken.decoding import Envelope, decode_envelope, decode_result, is_complete_json
 from trading.venues.kraken.errors import STALE_NONCE, error_from
+from trading.venues.kraken.key_budget import KeyBudget
 from trading.venues.kraken.rate_budget import RateBudget
 from trading.venues.kraken.rate_limits import CALL_COST, Allowance, RateLimit
 from trading.venues.kraken.transport import BoundedTransport
@@ -36,7 +41,7 @@ LOG = logging.getLogger("marketloom.kraken")
 Response = TypeVar("Response")
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 HEADERS = {"User-Agent": "marketloom", "Accept-Encoding": "identity"}
-PUBLIC_CALLS, PRIVATE_CALLS = "public calls", "private calls"  # names of counters
+PUBLIC_CALLS = "public calls"  # the counter's name
 MAX_ATTEMPTS = 5
 MAX_NONCES = 6  # tries of one call: nonces of other processes may overtake it on the way
 TOO_MANY_REQUESTS = 429
@@ -44,21 +49,25 @@ URL = "https://api.kraken.com"
 
 
 class RestCalls:
-    """Safe to use from several threads. Counters and nonces lie in `folder`, which all processes share."""
+    """Safe to use from several threads.
+
+    `keys` holds nonces and counters of the key, `folder` the counter of public calls from this machine.
+    """
 
     def __init__(
         self,
         folder: Path,
         base_url: str,
         credentials: Credentials | None,
+        keys: KeyState | None,
         allowance: Allowance,
         public: RateLimit,
         total: float,
         patience: float,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._credentials = credentials
-        self._allowance = allowance
+        if credentials and keys is None:
+            raise InvalidValue("a client with a key needs the KeyState that all users of the key share")
         self._public_limit = public
         self._sleep = sleep
         url = _parse_url(base_url)
@@ -70,13 +79,20 @@ class RestCalls:
             timeout=httpx.Timeout(total, connect=min(5.0, total)),
             transport=BoundedTransport(total),
         )
-        name = credentials.fingerprint if credentials else "public"
         self._address_budget = RateBudget(folder / f"{host}.public", patience, sleep=sleep)
-        self._key_budget = RateBudget(folder / f"{name}.budget", patience, sleep=sleep)
-        self._nonces = Nonces(folder, name)
+        self._key = (
+            (credentials, KeyBudget(keys, credentials.fingerprint, allowance, patience, sleep))
+            if credentials and keys
+            else None
+        )
 
     def close(self) -> None:
         self._http.close()
+
+    @property
+    def budget(self) -> KeyBudget:
+        """The budget of the key. NotAuthorised without a key."""
+        return self._signing("this call")[1]
 
     def read_public(
         self, method: str, kind: type[Response], fields: Mapping[str, str] = NO_FIELDS
@@ -98,12 +114,14 @@ class RestCalls:
         kind: type[Response],
         fields: Mapping[str, str] = NO_FIELDS,
         cost: float = CALL_COST,
+        purpose: Purpose = Purpose.LOOK_UP,
     ) -> Response:
         """Call a private method that changes nothing; repeated when the venue is not reachable."""
+        budget = self._signing(method)[1]
 
         def call() -> Response:
-            with self._key_budget.spending(PRIVATE_CALLS, self._allowance.calls, cost):
-                envelope = self._call_private(method, fields, changes=False)
+            with budget.spending("", cost, purpose) as nonce:
+                envelope = self._call_private(method, fields, nonce, changes=False)
             return decode_result(method + self._where, envelope.result, kind)
 
         return self._retrying(VenueUnreachable)(call)
@@ -113,6 +131,7 @@ class RestCalls:
         method: str,
         kind: type[Response],
         fields: Mapping[str, str],
+        purpose: Purpose,
         pair_name: str = "",
         cost: float = CALL_COST,
     ) -> Response:
@@ -121,10 +140,8 @@ class RestCalls:
         OutcomeUnknown when it may have taken effect; every other error says that nothing was changed. With `pair_name`
         the trading engine counts it, else it is a private call like those that read.
         """
-        counter = f"orders of {pair_name}" if pair_name else PRIVATE_CALLS
-        limit = self._allowance.orders if pair_name else self._allowance.calls
-        with self._key_budget.spending(counter, limit, cost):
-            envelope = self._call_private(method, fields, changes=True)
+        with self._signing(method)[1].spending(pair_name, cost, purpose) as nonce:
+            envelope = self._call_private(method, fields, nonce, changes=True)
         try:
             return decode_result(method + self._where, envelope.result, kind)
         except InvalidMessage as error:
@@ -139,29 +156,36 @@ class RestCalls:
             reraise=True,
         )
 
-    def _call_private(self, method: str, fields: Mapping[str, str], changes: bool) -> Envelope:
+    def _call_private(self, method: str, fields: Mapping[str, str], nonce: int, changes: bool) -> Envelope:
         """Send a signed call; a refused nonce changed nothing, so the call goes out again with a newer one."""
-        named = method + self._where
+        named, (credentials, budget) = method + self._where, self._signing(method)
         for attempt in range(MAX_NONCES):
-            envelope = _receive(named, lambda: self._post_signed(method, fields), changes)
+            post = partial(self._post_signed, credentials, method, fields, nonce)
+            envelope = _receive(named, post, changes)
             if STALE_NONCE not in envelope.errors:
                 break
             LOG.warning("Kraken %s: nonce refused, trying a newer one", named)
             self._sleep(0.02 * 2**attempt)
+            nonce = budget.next_nonce()
         _raise_errors(named, envelope, changes)
         return envelope
+
+    def _signing(self, method: str) -> tuple[Credentials, KeyBudget]:
+        if self._key is None:
+            raise NotAuthorised(f"Kraken {method} needs a key: set {KEY} and {SECRET}")
+        return self._key
 
     def _get_public(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
         return self._http.get(f"/0/public/{method}", params=dict(fields))
 
-    def _post_signed(self, method: str, fields: Mapping[str, str]) -> httpx.Response:
-        if self._credentials is None:
-            raise NotAuthorised(f"Kraken {method} needs a key: set {KEY} and {SECRET}")
-        path, nonce = f"/0/private/{method}", self._nonces.next()
+    def _post_signed(
+        self, credentials: Credentials, method: str, fields: Mapping[str, str], nonce: int
+    ) -> httpx.Response:
+        path = f"/0/private/{method}"
         body = urlencode({"nonce": nonce, **fields})
         headers = {
-            "API-Key": self._credentials.key,
-            "API-Sign": signature(path, nonce, body, self._credentials.secret),
+            "API-Key": credentials.key,
+            "API-Sign": signature(path, nonce, body, credentials.secret),
             "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
         }
         return self._http.post(path, content=body, headers=headers)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import httpcore
 import httpx
 
+MAX_CONNECTIONS = 100  # far more than calls at once: an exit must not wait until a look-up gives its one back
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024  # of one response; all pairs of Kraken together are below 2 MB
 
 
@@ -74,6 +75,7 @@ class BoundedTransport(httpx.HTTPTransport):
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             network_backend=_Backend(self._deadline),
+            max_connections=MAX_CONNECTIONS,
             keepalive_expiry=5.0,
         )
 

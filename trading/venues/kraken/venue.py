@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from trading.errors import InvalidValue, OutcomeUnknown, VenueUnreachable
 from trading.market import Instrument, Pair
-from trading.orders import OrderIntent, OrderKind, WorkingOrder, round_price
+from trading.orders import OrderIntent, OrderKind, Purpose, WorkingOrder, round_price
 from trading.ports import VenueBooks, VenueOrder, VenueReport
 from trading.venues.kraken.account_books import AccountBooks
 from trading.venues.kraken.account_responses import OrderInfo
@@ -28,6 +28,12 @@ from trading.venues.kraken.server_clock import ServerClock
 # Kraken refuses one that is less than 2 s ahead when the order arrives: its clock is known to a second, and another
 # one is for the way.
 MIN_DEADLINE = timedelta(seconds=4)
+PURPOSES = {
+    OrderKind.ENTRY: Purpose.ENTRY,
+    OrderKind.CONVERSION: Purpose.ENTRY,
+    OrderKind.EXIT: Purpose.EXIT,
+    OrderKind.STOP: Purpose.PROTECTION,
+}
 
 
 class KrakenVenue:
@@ -95,14 +101,22 @@ class KrakenVenue:
     def cancel(self, working: WorkingOrder) -> None:
         order_id, client_order_id = _ids(working)
         try:
-            self._orders.cancel_order(working.intent.pair, order_id, client_order_id, age=self._age(working))
+            self._orders.cancel_order(
+                working.intent.pair,
+                order_id,
+                client_order_id,
+                age=self._age(working),
+                purpose=Purpose.PROTECTION,  # whatever it is: it leaves nothing at risk
+            )
         except UnknownOrder:
             return
 
     def amend(self, working: WorkingOrder, trigger: Decimal) -> None:
         pair, (order_id, client_order_id) = working.intent.pair, _ids(working)
         price, age = self._price(pair, trigger), self._age(working)
-        self._orders.amend_order(pair, order_id, client_order_id, trigger=price, age=age)
+        self._orders.amend_order(
+            pair, order_id, client_order_id, trigger=price, age=age, purpose=Purpose.PROTECTION
+        )
 
     def _request(self, intent: OrderIntent, void_after: datetime) -> OrderRequest:
         stop = intent.kind is OrderKind.STOP
@@ -116,6 +130,7 @@ class KrakenVenue:
             deadline=void_after,
             flags=(QUOTE_FEE,),
             close=self._close(intent),
+            purpose=PURPOSES[intent.kind],
         )
 
     def _close(self, intent: OrderIntent) -> ConditionalClose | None:

@@ -31,6 +31,7 @@ from tests.doubles.kraken import (
     truncated_after,
     wrong_type_after,
 )
+from tests.doubles.stores import MemoryKeyState
 from trading.errors import (
     OFFLINE_ADVICE,
     InvalidMessage,
@@ -58,10 +59,12 @@ LOST = [lost_after, lost_before, html_520_after, html_520_before, truncated_afte
 PROGRAM = """
 import sys
 from pathlib import Path
+from trading.stores.postgres import PostgresKeyState
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
-folder, url, key, secret = sys.argv[1:]
+folder, url, key, secret, dsn = sys.argv[1:]
 allowance = Allowance(RateLimit(1000, 100), RateLimit(1000, 100))
-with KrakenClient(Path(folder), Credentials(key, secret), url, allowance, RateLimit(1000, 100)) as client:
+keys = PostgresKeyState(dsn)
+with KrakenClient(Path(folder), Credentials(key, secret), url, allowance, RateLimit(1000, 100), keys=keys) as client:
     for _ in range(40):
         client.websockets_token()
 print("done")
@@ -72,7 +75,8 @@ def client_of(
     folder: Path, url: str, credentials: Credentials | None = CREDENTIALS, **changes: Any
 ) -> KrakenClient:
     values: dict[str, Any] = {
-        "allowance": GENEROUS, "public": OPEN, "total": 5.0, "sleep": lambda seconds: None, **changes,
+        "allowance": GENEROUS, "public": OPEN, "total": 5.0, "sleep": lambda seconds: None,
+        "keys": MemoryKeyState(), **changes,
     }  # fmt: skip
     return KrakenClient(folder, credentials, url, **values)
 
@@ -307,7 +311,7 @@ def test_a_rate_limit_of_the_venue_fills_the_counter(double: KrakenDouble, tmp_p
     with client_of(tmp_path, double.url, allowance=allowance, patience=0) as client:
         with pytest.raises(RateLimited, match="EAPI"):
             client.balance()
-        with pytest.raises(RateLimited, match=r"budget for private calls is spent: 6\.\d s"):
+        with pytest.raises(RateLimited, match=r"budget for private calls is spent: 21\.\d s"):
             client.balance()
     assert double.methods() == ["Balance"]
 
@@ -318,7 +322,7 @@ def test_too_many_public_calls_are_repeated_after_a_while(client: KrakenClient, 
 
 
 def test_orders_and_cancels_are_counted_per_pair(double: KrakenDouble, tmp_path: Path) -> None:
-    allowance = Allowance(RateLimit(100, 1), RateLimit(11, 0.01))
+    allowance = Allowance(RateLimit(100, 1), RateLimit(16.5, 0.01))  # 10 of them are for entries
     with client_of(tmp_path, double.url, allowance=allowance, patience=0) as client:
         resting = replace(ORDER, order_type=KrakenOrderType.STOP_LOSS, price=Decimal(9000))
         young, old = (client.add_order(resting).txid[0] for _ in range(2))
@@ -363,8 +367,8 @@ def test_an_address_that_is_none_is_named(tmp_path: Path, url: str) -> None:
         client_of(tmp_path, url)
 
 
-def test_two_processes_share_a_key(double: KrakenDouble, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path), double.url, KEY, SECRET]
+def test_two_processes_share_a_key(double: KrakenDouble, tmp_path: Path, dsn: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), double.url, KEY, SECRET, dsn]
     programs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from trading.stores.migrations.order_guards import GUARDS
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/order")
 
