@@ -93,7 +93,7 @@ def _may_still_be_listed(work: Work, entries: Sequence[WorkingOrder]) -> bool:
     if not work.rules.real_time:
         return False
     newest = max((each.order.updated_at for each in entries if each.intent.stop_loss), default=None)
-    return newest is not None and work.venue.now() - newest < work.rules.patience
+    return newest is not None and work.venue.now() - newest < work.rules.patience / 2
 
 
 def _give_up(work: Work, position: Position, cause: str, halts: bool = True) -> bool:

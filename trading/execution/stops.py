@@ -61,8 +61,6 @@ def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:
 
 def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder | None:
     """Return the stop as the ledger now has it; None for one that it knew."""
-    if work.journal.find_order(work.account, placed.venue_order_id) is not None:
-        return None
     identity = stop_id(entry.intent.intent_id, placed.venue_order_id)
     intent = OrderIntent(
         intent_id=identity,

@@ -1,0 +1,77 @@
+"""A position is sold once, whatever candles pass while its exit has no outcome."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.doubles.venue import Fault, failing, lost, never_arrived
+from tests.trading.execution.execution_case import BTC, Case, S
+from trading.errors import RateLimited, VenueUnreachable
+from trading.orders import OrderKind
+
+
+def test_an_entry_is_filled_and_its_stop_is_known() -> None:
+    case = Case()
+    entry = case.bought()
+    assert case.status(entry) is S.FILLED
+    case.check_books()
+
+
+def test_an_exit_takes_its_stop_s_place() -> None:
+    case = Case()
+    case.bought()
+    closing = case.exit()
+    case.carry_out()
+    assert case.status(closing) is S.FILLED
+    assert case.position() is None
+    case.check_books()
+
+
+@pytest.mark.parametrize(
+    "fault", [lost, never_arrived, failing(VenueUnreachable("down")), failing(RateLimited("wait"))]
+)
+def test_a_position_is_sold_once_however_many_candles_pass_without_an_outcome(fault: Fault) -> None:
+    case = Case()
+    case.bought()
+    case.venue.faults["submit"] = [fault]
+    for _ in range(3):
+        case.exit()
+        case.carry_out()
+        case.wait(minutes=1)
+    case.carry_out_until_done()
+    assert case.position() is None
+    assert [each.filled for each in case.venue.of(BTC, OrderKind.EXIT)] == [Decimal(1)]
+    case.check_books()
+
+
+def test_an_exit_that_the_venue_accepts_and_does_not_fill_is_not_sent_again() -> None:
+    case = Case()
+    case.bought()
+    case.venue.holds.add(BTC)
+    for _ in range(3):
+        case.exit()
+        case.carry_out()
+        case.wait(minutes=1)
+    (resting,) = case.venue.of(BTC, OrderKind.EXIT)
+    case.venue.fill(resting, Decimal("0.4"))
+    case.exit()
+    case.carry_out()
+    case.venue.fill(resting)
+    case.carry_out_until_done()
+    assert case.position() is None
+    case.check_books()
+
+
+def test_an_exit_that_is_listed_late_is_sent_once() -> None:
+    case = Case()
+    case.bought()
+    case.venue.lists_after = timedelta(seconds=45)
+    case.venue.faults["submit"] = [lost]
+    for _ in range(3):
+        case.exit()
+        case.carry_out()
+        case.wait(seconds=20)
+    case.carry_out_until_done()
+    assert case.position() is None
+    case.check_books()
