@@ -130,7 +130,9 @@ class ScriptedVenue:
     def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
         def look() -> list[VenueOrder]:
             parent = self._find(entry)
-            stops = [each for each in self.orders.values() if parent and each.parent_id == parent.venue_order_id]
+            stops = [
+                each for each in self.orders.values() if parent and each.parent_id == parent.venue_order_id
+            ]
             return [_venue_order(each) for each in stops if self._shows(each)]
 
         answer = self._answer("stops_of", str(entry.intent.pair), look)
@@ -252,7 +254,9 @@ class ScriptedVenue:
 
     def _note_excess(self, pair: Pair, what: str) -> None:
         """Stops of entries that the venue places itself are over what was filled, so they count as any other."""
-        closing = [each for each in self.orders.values() if each.pair == pair and each.kind is not OrderKind.ENTRY]
+        closing = [
+            each for each in self.orders.values() if each.pair == pair and each.kind is not OrderKind.ENTRY
+        ]
         sold = sum((each.left for each in closing if each.side is Side.SELL), Decimal(0))
         bought = sum((each.left for each in closing if each.side is Side.BUY), Decimal(0))
         held = self.held()[pair]

@@ -53,7 +53,7 @@ class Loop:
         self._begin = self._news_at = monotonic()
         self._news = 0
         self._tried: dict[tuple[str, str], Tried] = {}
-        self._running: dict[tuple[str, str], tuple[Task, Future[bool]]] = {}
+        self._running: dict[tuple[str, str], tuple[Task, Future[tuple[bool, int]]]] = {}
         self._errors: list[Exception] = []
         self._pool = ThreadPoolExecutor(THREADS, "orders")
 
@@ -143,28 +143,30 @@ class Loop:
         if self._work.rules.real_time:
             self._running[task.key] = (task, self._pool.submit(self._act, task))
         else:
-            self._finish(task, self._act(task))
+            self._finish(task, *self._act(task))
 
-    def _act(self, task: Task) -> bool:
-        """One pair's error does not stop the others."""
+    def _act(self, task: Task) -> tuple[bool, int]:
+        """Return whether the task is done, and which news it knew. One pair's error does not stop the others."""
+        done = False
+        self._work.notes.begin_task()
         try:
-            return task.act()
+            done = task.act()
         except LeaseLost:
             self._lost.set()
         except Exception as error:
             self._work.notes.problem(" ".join(task.key), f"{task.key}: {type(error).__name__}: {error}")
             self._errors.append(error)
-            return True
-        return False
+            done = True
+        return done, self._work.notes.known_to_task()
 
     def _collect(self) -> None:
         for task, future in list(self._running.values()):
             if future.done():
                 del self._running[task.key]
-                self._finish(task, future.result())
+                self._finish(task, *future.result())
 
-    def _finish(self, task: Task, done: bool) -> None:
-        news, earlier = self._work.notes.news, self._tried.get(task.key)
+    def _finish(self, task: Task, done: bool, news: int) -> None:
+        earlier = self._tried.get(task.key)
         pause = task.pause if earlier is None or news > earlier.news else min(2 * earlier.pause, MAX_PAUSE)
         self._tried[task.key] = Tried(done, news, self._monotonic() + pause, pause)
 

@@ -19,6 +19,7 @@ class Notes:
     """Thread-safe. A problem stands until its subject succeeds."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _own: threading.local = field(default_factory=threading.local)
     _orders: dict[str, Order] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     looked_up: bool = False  # what the venue has was seen in this call
@@ -29,11 +30,24 @@ class Notes:
             known = self._orders.get(order.intent_id)
             self._orders[order.intent_id] = order
             changed = known is None or (known.status, known.filled) != (order.status, order.filled)
-            self.news += changed and order.status in NEWS
+            if changed and order.status in NEWS:
+                self._count()
 
     def progress(self) -> None:
         with self._lock:
-            self.news += 1
+            self._count()
+
+    def _count(self) -> None:
+        self.news += 1
+        self._own.news = getattr(self._own, "news", 0) + 1
+
+    def begin_task(self) -> None:
+        """Remember what is known now to a task of this thread."""
+        self._own.news = self.news
+
+    def known_to_task(self) -> int:
+        """Return how much of the news the task of this thread has seen at its beginning, or made itself."""
+        return int(self._own.news)
 
     def problem(self, subject: str, sentence: str) -> None:
         with self._lock:

@@ -62,13 +62,19 @@ class Case:
     """Time passes only when somebody sleeps or `wait`s."""
 
     clock: Clock = field(default_factory=Clock)
-    rows: dict[Pair, list[tuple[datetime, datetime, float, float, float, float]]] = field(default_factory=dict)
+    rows: dict[Pair, list[tuple[datetime, datetime, float, float, float, float]]] = field(
+        default_factory=dict
+    )
     decided: int = 0
 
     def __post_init__(self) -> None:
         self.journal = MemoryJournal(self.now)
         self.venue = ScriptedVenue(self.now, *(instrument(pair) for pair in (BTC, ETH, XRP, DOGE)))
-        self.journal.open_account(ACCOUNT, {"USDT": Decimal(100000)} | {base: Decimal(10) for base in ("BTC", "ETH", "XRP", "DOGE")}, BEGIN)
+        self.journal.open_account(
+            ACCOUNT,
+            {"USDT": Decimal(100000)} | {base: Decimal(10) for base in ("BTC", "ETH", "XRP", "DOGE")},
+            BEGIN,
+        )
 
     def now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.clock.now)

@@ -12,6 +12,7 @@ from tests.doubles.venue import ScriptedVenue, done, failing, lost
 from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, Case, Killed
 from trading.errors import VenueUnreachable
 from trading.orders import OrderKind, Side
+from trading.risk import HaltKind
 
 
 class KillAt:
@@ -95,9 +96,7 @@ def test_killed_at_any_boundary_the_next_process_leaves_nothing_doubled_lost_or_
     weather: Callable[[ScriptedVenue], None],
 ) -> None:
     names = boundaries(weather)
-    assert {"before sent", "sent", "submitted", "booked", "adopted", "amend recorded"} <= set(names) | (
-        {"adopted"} if weather is without_conditional_close else set()
-    )
+    assert {"before sent", "sent", "submitted", "booked", "cancelled", "amend recorded"} <= set(names)
     for number in range(1, len(names) + 1):
         case, kill = Case(), KillAt(number)
         weather(case.venue)
@@ -108,4 +107,5 @@ def test_killed_at_any_boundary_the_next_process_leaves_nothing_doubled_lost_or_
         assert case.position(ETH) is None, names[number - 1]
         sold = sum(each.filled for each in case.venue.of(BTC, OrderKind.EXIT))
         assert sold + sum(each.filled for each in case.venue.of(BTC, OrderKind.STOP)) == 1
-        assert case.journal.halts(ACCOUNT) == []
+        # A stop that died on its way counts as missing until its deadline and the venue's margin are over.
+        assert {each.kind for each in case.journal.halts(ACCOUNT)} <= {HaltKind.PROTECTION}
