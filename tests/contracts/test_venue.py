@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.paper_world import PaperWorld
 from tests.contracts.trade import NOON
 from tests.contracts.venues import (
     LISTED,
@@ -22,6 +23,7 @@ from tests.contracts.venues import (
     paid,
     wanted,
 )
+from tests.doubles.stores import MemoryJournal
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, UNHURRIED, XRP
 from trading.errors import NotStored, OutcomeUnknown, VenueRefused, VenueUnreachable
@@ -336,6 +338,20 @@ def final(world: World, working: WorkingOrder) -> WorkingOrder:
 def rounded(balances: Any) -> dict[str, Decimal]:
     """Without what is empty, to the digits that a venue tells."""
     return {asset: each.quantize(SMALLEST) for asset, each in balances.items() if each}
+
+
+class TestPaperVenue(VenueContract):
+    """On the ledger, over candles that the test makes."""
+
+    large = Decimal("2.5")  # of candles that trade ten
+
+    @pytest.fixture
+    def world(self) -> World:
+        return PaperWorld(MemoryJournal())
+
+    @pytest.fixture
+    def deep(self) -> World:
+        return PaperWorld(MemoryJournal(), RICH, volume=10)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ that touches them, both made worse by spread and slippage, as in a back-test. A 
 the candle before has traded; the rest follows at the opens of the next candles.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,13 +19,12 @@ from trading.orders import (
     OrderIntent,
     OrderStatus,
     WorkingOrder,
-    round_price,
-    stop_id,
 )
 from trading.ports import BookEntry, Journal, VenueBooks, VenueOrder, VenueReport
 from trading.venues.paper_books import (
     add,
     adjustment_entry,
+    has_stop,
     is_own,
     opening_balances,
     resting_order,
@@ -103,12 +101,8 @@ class PaperVenue:
         return self._reports(known, self._booked(), until or self.now())
 
     def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
-        intent = entry.intent
-        if intent.stop_loss is None or intent.reduces:
-            return []
-        trigger = round_price(intent.stop_loss, self.instrument(intent.pair).price_increment)
-        fills = self._booked().get(intent.intent_id, ())
-        return [self._with_filled(stop_with(fill, entry, trigger), intent) for fill in fills]
+        fills = self._booked().get(entry.intent.intent_id, ())
+        return [self._stop_with(fill, entry) for fill in fills] if has_stop(entry.intent) else []
 
     def books(self, since: datetime) -> VenueBooks:
         at, booked = self.now(), self._booked()
@@ -128,7 +122,7 @@ class PaperVenue:
         opening = opening_balances(by_then, opened_at, self._journal.fills(self._account), adjustments)
         return VenueBooks(
             balances=add(opening, fills.values(), adjustments),
-            open_orders=tuple(_open_orders(working, reports)),
+            open_orders=(*_open_orders(working, reports), *self._unknown_stops(booked)),
             entries=tuple(sorted(entries, key=lambda entry: entry.at)),
             at=at,
         )
@@ -202,9 +196,28 @@ class PaperVenue:
             return f"the paper venue does not trade {working.intent.pair}"
         return order_refusal(working.intent, self._instruments[working.intent.pair])
 
-    def _with_filled(self, stop: VenueOrder, entry: OrderIntent) -> VenueOrder:
-        known = self._journal.order(stop_id(entry.intent_id, stop.venue_order_id))
-        return stop if known is None else replace(stop, filled=known.filled)
+    def _stop_with(self, fill: Fill, entry: WorkingOrder) -> VenueOrder:
+        """Return the stop that one fill of the entry placed, with what has become of it, known to the ledger or not."""
+        stop = stop_with(fill, entry, self.instrument(fill.pair).price_increment)
+        known = self._journal.find_order(self._account, stop.order.venue_order_id)
+        if known is not None:
+            return resting_order(known, known.order.filled, parent_id=venue_order_id(fill.intent_id))
+        outcome = self._outcome(stop, (), self.now())
+        filled = sum((each.quantity for each in outcome.possible), Decimal(0))
+        return resting_order(stop, filled, parent_id=venue_order_id(fill.intent_id))
+
+    def _unknown_stops(self, booked: Mapping[str, Sequence[Fill]]) -> Iterator[VenueOrder]:
+        """Yield what rests over open positions, and was placed by a fill, and is not in the ledger yet."""
+        opened = {each.pair: each.opened_at for each in self._journal.positions(self._account)}
+        for intent_id, fills in booked.items():
+            entry = self._journal.working_order(intent_id) if fills[0].pair in opened else None
+            if entry is None or not has_stop(entry.intent):
+                continue
+            for fill in fills:
+                stop = self._stop_with(fill, entry)
+                is_known = self._journal.find_order(self._account, stop.venue_order_id) is not None
+                if fill.filled_at >= opened[fill.pair] and not is_known and stop.filled < stop.quantity:
+                    yield stop
 
     def _entries(self, fill: Fill) -> list[BookEntry]:
         known = self._journal.working_order(fill.intent_id)

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from trading.orders import Fill, Side, WorkingOrder
+from trading.orders import (
+    Fill,
+    Order,
+    OrderIntent,
+    OrderKind,
+    OrderStatus,
+    WorkingOrder,
+    round_price,
+    stop_id,
+)
 from trading.portfolio import cash_flows
 from trading.portfolio.exact import exactly
 from trading.ports import Adjustment, BookEntry, VenueOrder
@@ -68,33 +77,53 @@ def adjustment_entry(adjustment: Adjustment) -> BookEntry:
     )
 
 
-def resting_order(working: WorkingOrder, filled: Decimal) -> VenueOrder:
-    """Return an order of the ledger as the venue lists it."""
+def resting_order(working: WorkingOrder, filled: Decimal, parent_id: str = "") -> VenueOrder:
+    """Return an order of the ledger as the venue lists it; one that a fill placed has no id of a client."""
     intent, order = working.intent, working.order
     return VenueOrder(
         venue_order_id=order.venue_order_id or venue_order_id(intent.intent_id),
-        client_order_id=intent.client_order_id,
+        client_order_id="" if parent_id else intent.client_order_id,
         pair=intent.pair,
         side=intent.side,
         quantity=intent.quantity,
         filled=filled,
         trigger=None if intent.trigger is None else order.trigger or intent.trigger,
         at=order.working_since or order.sent_at or intent.created_at,
+        parent_id=parent_id,
     )
 
 
-def stop_with(fill: Fill, entry: WorkingOrder, trigger: Decimal) -> VenueOrder:
+def has_stop(intent: OrderIntent) -> bool:
+    """Return whether a stop rests over what the order buys from its first fill on."""
+    return intent.kind is OrderKind.ENTRY and intent.stop_loss is not None
+
+
+def stop_with(fill: Fill, entry: WorkingOrder, price_increment: Decimal) -> WorkingOrder:
     """Return the stop that was placed with one fill of the entry: over what it bought, from then on."""
-    side: Side = entry.intent.side.opposite
-    parent = entry.order.venue_order_id or venue_order_id(entry.intent.intent_id)
-    return VenueOrder(
-        venue_order_id=f"{venue_order_id(fill.fill_id)}-stop",
-        client_order_id="",
-        pair=fill.pair,
-        side=side,
+    intent = entry.intent
+    assert intent.stop_loss is not None
+    trigger = round_price(intent.stop_loss, price_increment)
+    name = f"{venue_order_id(fill.fill_id)}-stop"
+    stop = OrderIntent(
+        intent_id=stop_id(intent.intent_id, name),
+        decision_id=intent.decision_id,
+        account=intent.account,
+        pair=intent.pair,
+        side=intent.side.opposite,
         quantity=fill.quantity,
-        filled=Decimal(0),
+        reduces=True,
+        stop_loss=None,
+        take_profit=None,
+        created_at=fill.filled_at,
         trigger=trigger,
-        at=fill.filled_at,
-        parent_id=parent,
     )
+    order = Order(
+        intent_id=stop.intent_id,
+        status=OrderStatus.ACKNOWLEDGED,
+        reason=f"placed with fill {fill.fill_id}",
+        updated_at=fill.filled_at,
+        venue_order_id=name,
+        trigger=trigger,
+        working_since=fill.filled_at,
+    )
+    return WorkingOrder(stop, order)

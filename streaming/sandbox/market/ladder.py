@@ -12,7 +12,7 @@ from streaming.sandbox.model import Listing
 from trading.errors import InvalidValue
 from trading.fills import execution_price
 from trading.orders import Side
-from trading.venues.paper import rounded_against
+from trading.venues.paper_orders import rounded_against
 
 MAX_LEVELS = 1000  # per side: the deepest book that Kraken's stream shows
 MIN_SPREAD = 1e-9  # share of the price: below, both sides round to the last price and the book is crossed

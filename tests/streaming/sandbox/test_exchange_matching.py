@@ -22,8 +22,8 @@ from streaming.sandbox.model import (
 )
 from tests.streaming.sandbox.exchange_setup import BTC, BUY, SELL, START, Bench, d, listing, new
 from trading.orders import OrderIntent, Side
-from trading.ports import Quote
-from trading.venues.paper import fill_at
+from trading.venues.paper_market import PricePoint
+from trading.venues.paper_orders import fill_at
 
 
 @pytest.fixture
@@ -45,7 +45,8 @@ def test_a_market_order_pays_what_the_paper_venue_pays(tmp_path: Path, side: Sid
         [execution] = bench.exchange.fills_of_order(order.order_id)
         listed = bench.listings[BTC]
     intent = OrderIntent("i", "d", "alice", BTC, side, order.filled, False, None, None, START)
-    paper = fill_at(Quote(float(price), START), intent, listed.instrument, listed.costs)
+    point = PricePoint(float(price), START, START)
+    paper = fill_at(point, intent, 1, order.filled, listed.instrument, listed.costs)
     assert (execution.price, execution.quantity, execution.fee) == (paper.price, paper.quantity, paper.fee)
 
 

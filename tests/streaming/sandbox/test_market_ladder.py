@@ -14,7 +14,7 @@ from tests.streaming.sandbox.market_cases import BTC, instrument
 from trading.errors import InvalidValue
 from trading.fills import Costs, execution_price
 from trading.orders import Side
-from trading.venues.paper import rounded_against
+from trading.venues.paper_orders import rounded_against
 
 BIDS, ASKS = Side.BUY, Side.SELL
 COSTS = Costs(0.0026, 0.0001, 0.0002)
