@@ -333,6 +333,15 @@ class BookingContract:
         with pytest.raises(NotStored, match="no account"):
             journal.record_adjustment(DEPOSIT)
 
+    def test_the_newest_agreement_with_the_venue_is_noted(self, journal: Journal) -> None:
+        opened(journal)
+        assert journal.reconciled_at("paper") is None
+        for at in (NOON, NOON + 2 * HOUR, NOON + HOUR):
+            journal.note_reconciled("paper", at)
+        assert journal.reconciled_at("paper") == NOON + 2 * HOUR
+        with pytest.raises(NotStored, match="no account"):
+            journal.reconciled_at("someone")
+
     def test_a_lease_is_no_part_of_booking(self, journal: Journal) -> None:
         wanted = decided(opened(journal))
         sent(journal, wanted, leased(journal, "old"))

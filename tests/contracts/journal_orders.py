@@ -316,6 +316,19 @@ class OrdersContract:
         assert working is not None
         assert working.intent == stop()
 
+    def test_an_order_is_found_by_the_id_that_the_venue_gave_it(self, journal: Journal) -> None:
+        entry = bought(opened(journal))
+        assert journal.find_order("paper", "") is None
+        at_venue = replace(order(stop(), S.ACKNOWLEDGED), venue_order_id="O-2", trigger=Decimal(9800))
+        journal.add_order(stop(), at_venue, "placed with the entry")
+        found = journal.find_order("paper", "O-2")
+        assert found is not None
+        assert (found.intent, found.order.status) == (stop(), S.ACKNOWLEDGED)
+        journal.record_order(replace(at_venue, status=S.CANCELLED), [])
+        assert journal.find_order("paper", "O-2") is not None
+        assert journal.find_order("someone", "O-2") is None
+        assert journal.find_order("paper", entry.intent_id) is None
+
     def test_an_exit_needs_no_decision_but_a_named_one_must_exist(self, journal: Journal) -> None:
         bought(opened(journal))
         killed = closing("", intent_id="kill-1")

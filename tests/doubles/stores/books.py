@@ -37,6 +37,7 @@ class State:
     """Everything that is stored. The values in it never change, so a copy of its dictionaries is a copy of it."""
 
     opened: dict[str, datetime] = field(default_factory=dict)
+    reconciled: dict[str, datetime] = field(default_factory=dict)
     ledger: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     decisions: dict[str, str] = field(
         default_factory=dict
@@ -105,6 +106,15 @@ class MemoryBooks:
     def opened_at(self, account: str) -> datetime:
         require_account(self._state, account)
         return self._state.opened[account]
+
+    def note_reconciled(self, account: str, at: datetime) -> None:
+        with self._transaction() as state:
+            require_account(state, account)
+            state.reconciled[account] = max(at, state.reconciled.get(account, at))
+
+    def reconciled_at(self, account: str) -> datetime | None:
+        require_account(self._state, account)
+        return self._state.reconciled.get(account)
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
         require_account(self._state, account)

@@ -124,6 +124,11 @@ class MemoryJournal(MemoryBooks):
         intent = self._state.intents.get(intent_id)
         return None if intent is None else WorkingOrder(intent, self._state.orders[intent_id])
 
+    def find_order(self, account: str, venue_order_id: str) -> WorkingOrder | None:
+        own = (each for each in self._state.intents.values() if each.account == account)
+        found = (WorkingOrder(each, self._state.orders[each.intent_id]) for each in own)
+        return next((each for each in found if each.order.venue_order_id == venue_order_id != ""), None)
+
     def order_changes(self, intent_id: str) -> list[OrderChange]:
         return list(self._state.changes.get(intent_id, ()))
 

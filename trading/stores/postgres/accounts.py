@@ -39,6 +39,18 @@ def select_opened_at(connection: Connection, account: str) -> datetime:
     return opened
 
 
+def update_reconciled_at(connection: Connection, account: str, at: datetime) -> None:
+    connection.execute(
+        "UPDATE accounts SET reconciled_at = greatest(reconciled_at, %s) WHERE account = %s", (at, account)
+    )
+
+
+def select_reconciled_at(connection: Connection, account: str) -> datetime | None:
+    row = connection.execute("SELECT reconciled_at FROM accounts WHERE account = %s", (account,)).fetchone()
+    at: datetime | None = row and row["reconciled_at"]
+    return at and at.astimezone(UTC)
+
+
 def select_balances(
     connection: Connection, account: str, until: datetime | None = None
 ) -> dict[str, Decimal]:

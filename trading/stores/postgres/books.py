@@ -41,6 +41,16 @@ class PostgresBooks:
         with self._database.transaction() as connection:
             return accounts.select_opened_at(connection, account)
 
+    def note_reconciled(self, account: str, at: datetime) -> None:
+        with self._database.transaction() as connection:
+            accounts.select_opened_at(connection, account)
+            accounts.update_reconciled_at(connection, account, at)
+
+    def reconciled_at(self, account: str) -> datetime | None:
+        with self._database.transaction() as connection:
+            accounts.select_opened_at(connection, account)
+            return accounts.select_reconciled_at(connection, account)
+
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
         with self._database.transaction() as connection:
             accounts.select_opened_at(connection, account)

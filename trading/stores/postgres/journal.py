@@ -93,6 +93,10 @@ class PostgresJournal(PostgresBooks):
         with self._database.transaction() as connection:
             return order_ledger.select_working_order(connection, intent_id)
 
+    def find_order(self, account: str, venue_order_id: str) -> WorkingOrder | None:
+        with self._database.transaction() as connection:
+            return order_ledger.select_order_at_venue(connection, account, venue_order_id)
+
     def order_changes(self, intent_id: str) -> list[OrderChange]:
         with self._database.transaction() as connection:
             return order_ledger.select_changes(connection, intent_id)

@@ -74,6 +74,14 @@ def select_working_order(connection: Connection, intent_id: str) -> WorkingOrder
     return working_order_from(row) if row else None
 
 
+def select_order_at_venue(connection: Connection, account: str, venue_order_id: str) -> WorkingOrder | None:
+    row = connection.execute(
+        WORKING_ORDER + "WHERE o.account = %s AND o.venue_order_id = %s AND o.venue_order_id <> ''",
+        (account, venue_order_id),
+    ).fetchone()
+    return working_order_from(row) if row else None
+
+
 def require_working_order(connection: Connection, intent_id: str) -> WorkingOrder:
     found = select_working_order(connection, intent_id)
     if found is None:

@@ -125,6 +125,7 @@ ALTER TABLE orders
     ADD FOREIGN KEY (intent_id, account, pair, kind) REFERENCES order_intents (intent_id, account, pair, kind);
 CREATE UNIQUE INDEX one_live_exit ON orders (account, pair)
 WHERE kind = 'exit' AND status IN ('intended', 'sent', 'acknowledged', 'partly filled', 'unknown');
+CREATE INDEX ON orders (account, venue_order_id) WHERE venue_order_id <> '';
 CREATE INDEX working_orders ON orders (account)
 WHERE status IN ('intended', 'sent', 'acknowledged', 'partly filled', 'unknown');
 """
@@ -180,6 +181,7 @@ UPDATE positions p SET entry_id = (
     WHERE f.account = p.account AND f.pair = p.pair AND NOT i.reduces AND (f.side = 'buy') = (p.quantity > 0)
     ORDER BY f.filled_at DESC, f.number DESC LIMIT 1
 );
+ALTER TABLE accounts ADD COLUMN reconciled_at timestamptz; -- when ledger and venue agreed last
 ALTER TABLE positions ADD CHECK (abs(quantity) < 'Infinity');
 """
 
