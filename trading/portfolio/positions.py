@@ -108,6 +108,8 @@ def _grow(position: Position, fill: Fill, intent: OrderIntent, earlier: Sequence
     plan = _plan(intent, [*earlier, fill])
     if earlier:
         return replace(grown, **_moved(position, _plan(intent, earlier), plan))
+    if plan == _levels(position):
+        return grown
     return replace(
         grown,
         **plan,
@@ -130,6 +132,14 @@ def _plan(intent: OrderIntent, fills: Sequence[Fill]) -> Levels:
         "stop_loss": None if intent.stop_loss is None else intent.stop_loss + shift,
         "take_profit": None if intent.take_profit is None else intent.take_profit + shift,
         "trailing_after": None if intent.trailing_after is None else intent.trailing_after + shift,
+    }
+
+
+def _levels(position: Position) -> Levels:
+    return {
+        "stop_loss": position.stop_loss,
+        "take_profit": position.take_profit,
+        "trailing_after": position.trailing_after,
     }
 
 

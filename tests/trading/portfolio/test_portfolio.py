@@ -2,7 +2,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from trading.market import Pair
 from trading.orders import Fill, OrderIntent, Side
 from trading.portfolio import Portfolio, Position, after_fill, cash_flows, equity, rate
 from trading.portfolio.exact import exactly
-from trading.risk.protection import hit_protection
 
 BTC_USDT = Pair("BTC", "USDT")
 XRP_BTC = Pair("XRP", "BTC")
@@ -75,18 +73,6 @@ def test_a_position_grows_at_the_average_price_and_takes_the_new_levels(side: Si
     position = after_fill(opened(side, "1", "100"), fill(side, "3", "108", LATER), intent("95", "130"))
     assert position == Position(
         "paper", BTC_USDT, Decimal(quantity), Decimal("106"), Decimal("95"), Decimal("130"), LATER
-    )
-
-
-def test_a_candle_from_before_the_levels_were_replaced_does_not_touch_them() -> None:
-    dust = opened(Side.BUY, "0.00001", "40")
-    position = after_fill(dust, fill(Side.BUY, "1", "100", LATER), intent("95", "130"))
-    assert position is not None
-    cheap = pl.DataFrame({"open_time": [NOW], "low": [39.0], "high": [41.0], "close": [40.0]})
-    times = pl.col("open_time").cast(pl.Datetime("us", "UTC"))
-    assert hit_protection(position, cheap.with_columns(times), 1.5) == ""
-    assert hit_protection(position, cheap.with_columns(times + (LATER - NOW)), 1.5).startswith(
-        "stop-loss 95 "
     )
 
 
