@@ -53,7 +53,7 @@ def _metadata(done: Rebalancing) -> dict[str, Any]:
     if isinstance(done.recommendation, NoRebalance):
         return shown | {"recommendation": f"none: {done.recommendation.reason}"}
     best = done.recommendation
-    return shown | readable(
+    more: dict[str, Any] = readable(
         {
             "recommendation": best.reasoning,
             "source_asset": best.source_asset,
@@ -64,3 +64,4 @@ def _metadata(done: Rebalancing) -> dict[str, Any]:
             "decision_id": done.receipt["decision_id"] if done.receipt else "none",
         }
     )
+    return shown | more

@@ -15,6 +15,7 @@ from assets import (
     performance,
     policies,
     portfolio,
+    rebalancing,
     trading_checks,
 )
 from assets.market import ohlcv_from
@@ -31,7 +32,7 @@ from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
 from sensors.failures import failure_sensor
 
-MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio]
+MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio, rebalancing]
 CHECK_MODULES = [*MODULES, news_checks, learning_checks, trading_checks]
 
 

@@ -7,7 +7,7 @@ ever is: without the tag, Dagster's own number of retries holds, which is 0.
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from assets import backtests, decisions, features, market, news, performance, policies, portfolio
+from assets import backtests, decisions, features, market, news, performance, policies, portfolio, rebalancing
 
 RETRIED = {MAX_RETRIES_TAG: "2"}
 NEVER_RETRIED = {MAX_RETRIES_TAG: "0"}
@@ -67,6 +67,14 @@ daily_portfolio = dg.define_asset_job(
     tags=RETRIED,
 )
 
+rebalance = dg.define_asset_job(
+    "rebalance",
+    selection=dg.AssetSelection.assets(rebalancing.rebalance_recommendation),
+    description="The next trade towards the target shares; ordered on paper where [rebalancing] execute says so.",
+    tags=NEVER_RETRIED,
+)
+
 JOBS = [
     market_setup, history, news_of_days, learning, promotion, backtest, daily_performance, decide, daily_portfolio,
+    rebalance,
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from orchestration.jobs import (
     market_setup,
     news_of_days,
     promotion,
+    rebalance,
 )
 from trading.market import Pair, Timeframe, month_start
 
@@ -102,9 +103,13 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
         day = (context.scheduled_execution_time - HOUR).date()
         return ended(day) or dg.RunRequest(partition_key=str(day))
 
+    @schedule(rebalance, "40 * * * *", "Every hour: the next trade towards the target shares, if any.")
+    def hourly_rebalancing(context: dg.ScheduleEvaluationContext) -> Requests:
+        return ended(context.scheduled_execution_time.date()) or dg.RunRequest()
+
     return [
         nightly_instruments, history_after_each_candle, hourly_news, monthly_retraining, monthly_promotion,
-        nightly_performance, hourly_portfolio,
+        nightly_performance, hourly_portfolio, hourly_rebalancing,
     ]  # fmt: skip
 
 

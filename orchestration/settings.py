@@ -194,6 +194,11 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
             f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "sandbox" trades at the '
             'sandbox\'s prices of now: set [market] source = "sandbox" and until = ""'
         )
+    if settings.rebalancing.execute and settings.venue.mode != "paper":
+        raise InvalidSettings(
+            f'{sources.of("rebalancing.execute", "venue.mode")}: [rebalancing] execute = true orders on paper only: set '
+            f'it to false while [venue] mode = "{settings.venue.mode}"'
+        )
     if settings.simulator.end <= settings.simulator.start:
         blamed = sources.of("simulator.start", "simulator.end")
         raise InvalidSettings(f"{blamed}: [simulator] end must be later than start")

@@ -131,7 +131,7 @@ class Rebalancer:
             },
             quote=account.quote,
             market=MarketConditions(
-                market.prices,
+                {pair: market.prices[pair] for pair in market.inputs},
                 {pair: each.instrument for pair, each in market.inputs.items()},
                 Decimal(repr(max(each.half_spread + each.slippage for each in costs))),
             ),
@@ -192,7 +192,7 @@ class Rebalancer:
             "amount": recommended.amount,
             "trades": [str(each) for each in recommended.trades],
             "triggers": [asdict(each) for each in recommended.triggers],
-            "prices": market.prices,
+            "prices": {pair: market.prices[pair] for pair in market.inputs},
             "regimes": {pair: each.kind for pair, each in market.regimes.items()},
         }
         stored = explained | {"action": REBALANCE, "rebalancing": to_json_value(facts)}

@@ -42,7 +42,7 @@ RULES = RebalancingRules(
     targets={"USDT": Decimal("0.4"), "BTC": Decimal("0.4"), "XRP": Decimal("0.2")}, drift=Decimal("0.1"),
     concentration=Decimal("0.6"), gain=Decimal("0.2"), regime_weight=Decimal("0.5"),
     opportunity=Decimal("0.001"), opportunity_share=Decimal("0.1"), disagreement=Decimal("0.05"),
-    minimum_value=Decimal(10),
+    minimum_value=Decimal(10), execute=False,
 )  # fmt: skip
 
 

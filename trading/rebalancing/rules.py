@@ -31,6 +31,7 @@ class RebalancingRules:
     opportunity_share: Decimal  # part of the free balance that is sent round
     disagreement: Decimal  # prices around a triangle further apart than this: one of them must be wrong
     minimum_value: Decimal  # minimum value of a trade, in the counting asset
+    execute: bool  # order the first trade of a recommendation, on paper; False: only recommend
 
     def __post_init__(self) -> None:
         for name, maximum in _MAXIMA.items():
