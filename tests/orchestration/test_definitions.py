@@ -39,6 +39,7 @@ GRAPH = {
     "model_performance": (DAYS, {"ohlcv", "features", "ppo_policy", "news_sentiment"}),
     "decision": (PAIRS, {"instruments", "ohlcv", "features", "news_sentiment", "champion_policy"}),
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
+    "rebalance_recommendation": (None, {"decision", "features", "instruments", "ohlcv"}),
 }
 CHECKS = {
     ("ohlcv", "candles_keep_their_invariants"),
@@ -115,6 +116,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "daily_performance",
         "decide",
         "daily_portfolio",
+        "rebalance",
     }
     schedules, sensors = repository.schedule_defs, repository.sensor_defs
     assert {each.name for each in schedules} == {
@@ -125,16 +127,17 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "monthly_promotion",
         "nightly_performance",
         "hourly_portfolio",
+        "hourly_rebalancing",
     }
     assert {each.name for each in sensors} == {"decision_sensor", "automation", "run_failures"}
     starting_runs = [each for each in (*schedules, *sensors) if each.name != "run_failures"]
     assert all(each.default_status.value == "STOPPED" for each in starting_runs)
 
 
-def test_only_the_run_that_sends_orders_is_never_started_again() -> None:
+def test_only_runs_that_send_orders_are_never_started_again() -> None:
     tags = {job.name: job.tags for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
     retried = {name for name, each in tags.items() if each["dagster/max_retries"] != "0"}
-    assert set(tags) - retried == {"decide"}
+    assert set(tags) - retried == {"decide", "rebalance"}
     retries = yaml.safe_load(INSTANCE_FILE.read_text(encoding="utf-8"))["run_retries"]
     assert retries == {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False}
 
