@@ -122,7 +122,7 @@ class PaperWorld:
         self.journal.open_account(ACCOUNT, opening, NOON)
         self.market = MovingMarket(volume)
         self.instruments = dict(LISTED)
-        self.clerk = PaperClerk(self)
+        self.clerk: Clerk = PaperClerk(self)
 
     def venue(self) -> Venue:
         return LedgerFirst(self)

@@ -47,8 +47,8 @@ def update_reconciled_at(connection: Connection, account: str, at: datetime) -> 
 
 def select_reconciled_at(connection: Connection, account: str) -> datetime | None:
     row = connection.execute("SELECT reconciled_at FROM accounts WHERE account = %s", (account,)).fetchone()
-    at: datetime | None = row and row["reconciled_at"]
-    return at and at.astimezone(UTC)
+    at: datetime | None = row["reconciled_at"] if row else None
+    return at.astimezone(UTC) if at else None
 
 
 def select_balances(
