@@ -1,7 +1,8 @@
 """An account on paper over candles that a test writes down, driven as the executor drives a venue."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from tests.contracts.trade import HOUR, NOON, receipt
 from tests.doubles.stores import MemoryJournal
 from trading.candles import closed_by, complete, first_quote, opening_between
 from trading.errors import VenueRefused
+from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs, Liquidity
 from trading.market import Instrument, Pair, PairStatus, Timeframe
 from trading.orders import Order, OrderIntent, OrderStatus, Side, WorkingOrder, stop_id
@@ -59,15 +61,15 @@ class WrittenCandles:
 
     origin = "test"
 
-    def __init__(self, candles: pl.DataFrame) -> None:
+    def __init__(self, candles: pl.DataFrame, clock: Callable[[], dt.datetime]) -> None:
         self.table = candles
-        self.known_until: dt.datetime | None = None
+        self._clock = clock
 
     def span(self, pair: Pair) -> tuple[dt.datetime, dt.datetime]:
         return self.table["open_time"][0], self.table["close_time"][-1]
 
     def candles(self, pair: Pair, start: dt.datetime, end: dt.datetime) -> pl.DataFrame:
-        return closed_by(opening_between(self.table, start, end), self.known_until)
+        return closed_by(opening_between(self.table, start, end), self._clock())
 
     def quote_after(self, pair: Pair, time: dt.datetime) -> Quote | None:
         return first_quote(self.table, time)
@@ -89,13 +91,12 @@ class PaperAccount:
     ) -> None:
         self.journal: Journal = journal or MemoryJournal()
         self.journal.open_account(ACCOUNT, funds, hour(0))
-        self.source = WrittenCandles(table(rows, volumes))
+        self.source = WrittenCandles(table(rows, volumes), lambda: self.clock)
         self.participation, self.instrument, self.costs = participation, instrument, costs
         self.clock = hour(0)
         self._decisions = 0
 
     def venue(self) -> PaperVenue:
-        self.source.known_until = self.clock
         market = PaperMarket(self.source, Timeframe.H1, Liquidity(self.participation))
         instruments = {self.instrument.pair: self.instrument}
         return PaperVenue(
@@ -106,6 +107,15 @@ class PaperAccount:
             dict.fromkeys(instruments, self.costs),
             lambda: self.clock,
         )
+
+    def executor(self) -> OrderExecutor:
+        """Another process's."""
+
+        def candles(pair: Pair, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
+            return self.source.table.filter(pl.col("close_time") > since, pl.col("close_time") <= until)
+
+        rules = ExecutionRules(entry_age=2 * HOUR, real_time=False)
+        return OrderExecutor(self.journal, self.venue(), candles, rules, holder=str(uuid.uuid4()))
 
     def restrict(self, status: PairStatus) -> None:
         self.instrument = replace(self.instrument, status=status)
