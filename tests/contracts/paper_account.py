@@ -34,6 +34,7 @@ LISTED = Instrument(
 )
 FREE = Costs(taker_fee=0.0, half_spread=0.0, slippage=0.0)
 UNPAID = replace(LISTED, taker_fee=Decimal(0), maker_fee=Decimal(0))
+RULES = ExecutionRules(entry_age=2 * HOUR, real_time=False)
 FUNDS = {"USDT": Decimal(10_000), "BTC": Decimal(5)}
 
 Row = tuple[float, float, float, float]  # open, high, low, close
@@ -110,12 +111,10 @@ class PaperAccount:
 
     def executor(self) -> OrderExecutor:
         """Another process's."""
+        return OrderExecutor(self.journal, self.venue(), self.candles, RULES, holder=str(uuid.uuid4()))
 
-        def candles(pair: Pair, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
-            return self.source.table.filter(pl.col("close_time") > since, pl.col("close_time") <= until)
-
-        rules = ExecutionRules(entry_age=2 * HOUR, real_time=False)
-        return OrderExecutor(self.journal, self.venue(), candles, rules, holder=str(uuid.uuid4()))
+    def candles(self, pair: Pair, since: dt.datetime, until: dt.datetime) -> pl.DataFrame:
+        return self.source.table.filter(pl.col("close_time") > since, pl.col("close_time") <= until)
 
     def restrict(self, status: PairStatus) -> None:
         self.instrument = replace(self.instrument, status=status)
