@@ -196,8 +196,8 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         )
     if settings.rebalancing.execute and settings.venue.mode != "paper":
         raise InvalidSettings(
-            f"{sources.of('rebalancing.execute', 'venue.mode')}: [rebalancing] execute = true orders on paper only: set "
-            f'it to false while [venue] mode = "{settings.venue.mode}"'
+            f"{sources.of('rebalancing.execute', 'venue.mode')}: [rebalancing] execute = true orders on paper only: "
+            f'set it to false while [venue] mode = "{settings.venue.mode}"'
         )
     if settings.simulator.end <= settings.simulator.start:
         blamed = sources.of("simulator.start", "simulator.end")
