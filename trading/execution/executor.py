@@ -92,12 +92,12 @@ class OrderExecutor:
         notes = Notes()
         work = self._work(account, at, notes)
         request_cancels(work, cause, pairs)
-        for _ in range(FLATTEN_ROUNDS):  # an entry may buy while it is being cancelled
+        sent = True
+        for turn in range(FLATTEN_ROUNDS):  # an entry may buy while it is being cancelled
             held = [each.pair for each in self._journal.positions(account)]
             ordered = [order_exit(work, each, cause) for each in held if pairs is None or each in pairs]
-            sent = self._work_off(account, at, notes)
-            if not any(ordered):
-                break
+            if turn == 0 or any(ordered):
+                sent = self._work_off(account, at, notes)
         return _result(notes, by_another=not sent)
 
     # --- one sender at a time

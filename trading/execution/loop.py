@@ -71,10 +71,11 @@ class Loop:
         """Start what is due; False when this call has done what it can."""
         self._collect()
         late = self._is_late()
+        news = self._work.notes.news  # before looking: what comes meanwhile is worth another look
         wanted = [] if self._lost.is_set() else self._wanted()
         due = [task for task in wanted if self._is_due(task, late)]
         for task in due:
-            self._start(task)
+            self._start(task, news)
         if self._running:
             futures = [future for _, future in self._running.values()]
             wait(futures, self._work.rules.poll_seconds, FIRST_COMPLETED)
@@ -139,16 +140,16 @@ class Loop:
             self._news, self._news_at = self._work.notes.news, now
         return now - self._news_at > patience or now - self._begin > MAX_PATIENCE * patience
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: Task, news: int) -> None:
         if self._work.rules.real_time:
-            self._running[task.key] = (task, self._pool.submit(self._act, task))
+            self._running[task.key] = (task, self._pool.submit(self._act, task, news))
         else:
-            self._finish(task, *self._act(task))
+            self._finish(task, *self._act(task, news))
 
-    def _act(self, task: Task) -> tuple[bool, int]:
+    def _act(self, task: Task, news: int) -> tuple[bool, int]:
         """Return whether the task is done, and which news it knew. One pair's error does not stop the others."""
         done = False
-        self._work.notes.begin_task()
+        self._work.notes.begin_task(news)
         try:
             done = task.act()
         except LeaseLost:
@@ -175,4 +176,4 @@ class Loop:
         orders = self._work.orders()
         for waiting in orders.waiting(OrderKind.EXIT):
             if self._work.notes.looked_up:
-                self._act(tasks.protection(self._work, waiting.intent.pair))
+                self._act(tasks.protection(self._work, waiting.intent.pair), self._news)

@@ -41,12 +41,12 @@ class Notes:
         self.news += 1
         self._own.news = getattr(self._own, "news", 0) + 1
 
-    def begin_task(self) -> None:
-        """Remember what is known now to a task of this thread."""
-        self._own.news = self.news
+    def begin_task(self, news: int) -> None:
+        """Remember the news that this thread's task was planned with."""
+        self._own.news = news
 
     def known_to_task(self) -> int:
-        """Return how much of the news the task of this thread has seen at its beginning, or made itself."""
+        """Return how much of the news this thread's task was planned with, or made itself."""
         return int(self._own.news)
 
     def problem(self, subject: str, sentence: str) -> None:
