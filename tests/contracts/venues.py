@@ -223,7 +223,6 @@ def books_agree(exchange: Sandbox, account: str, clerk: Clerk, opening: Mapping[
         if each["account"] == account
     }
     assert {each.fill_id: (each.price, each.quantity, each.fee) for each in clerk.fills.values()} == theirs
-    held = {
-        each["asset"]: Decimal(each["amount"]) for each in truth["balances"] if each["account"] == account
-    }
+    own = [each for each in truth["balances"] if each["account"] == account]
+    held = {each["asset"]: amount for each in own if (amount := Decimal(each["amount"]))}
     assert {asset: each for asset, each in clerk.balances(opening).items() if each} == held

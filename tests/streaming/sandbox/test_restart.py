@@ -14,16 +14,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import polars as pl
 import pytest
 
-from tests.contracts.trade import NOON
-from tests.contracts.venues import KEYS, MANY, asked, kraken_venue
+from tests.contracts.trade import NOON, receipt
+from tests.contracts.venues import KEYS, MANY, kraken_venue, wanted
 from tests.doubles.stores import MemoryJournal
 from trading.errors import VenueRefused
-from trading.market import Pair
-from trading.orders import OrderIntent, OrderStatus, Side
+from trading.execution import ExecutionRules, OrderExecutor
+from trading.market import CANDLE_SCHEMA, Pair
+from trading.orders import OrderIntent, Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient
 from trading.venues.kraken.account_responses import OrderInfo
 from trading.venues.kraken.authentication import signature
@@ -224,33 +227,48 @@ def private(at: Process, method: str, nonce: int) -> Any:
 
 
 def test_orders_go_on_over_kills_and_each_is_filled_once(tmp_path: Path, candles: Path) -> None:
-    """Killed in the middle of trading, three times: in the end journal and exchange agree on every order."""
+    """Killed in the middle of trading, three times: in the end ledger and exchange agree on every order."""
     home, journal = tmp_path / "home", MemoryJournal()
-    wanted: list[OrderIntent] = []
+    bought: list[OrderIntent] = []
+
+    def decide() -> None:
+        asked = wanted(quantity=Decimal("0.002"), stop_loss=None)
+        journal.record_decision(receipt(asked.decision_id), asked)
+        bought.append(asked)
+
     for hour in range(1, 5):
         with started(home, candles) as exchange, exchange.client(tmp_path / "client") as client:
-            if not wanted:
+            if not bought:
                 journal.open_account("paper", client.balance(), NOON)
-            venue = kraken_venue(client, journal)
-            venue.settle("paper")
+            executor = order_executor(journal, client)
+            executor.carry_out("paper", NOON)  # what the last kill left
             for _ in range(2):
-                wanted.append(asked(journal, quantity=Decimal("0.002")))
-                assert venue.place(wanted[-1]).status is OrderStatus.FILLED
+                decide()
+            executor.carry_out("paper", NOON)
+            assert journal.working_orders("paper") == []
             exchange.advance(hour)
-            wanted.append(asked(journal, quantity=Decimal("0.002")))
+            decide()
             exchange.kill()
-            assert venue.place(wanted[-1]).status is OrderStatus.PENDING
+            assert executor.carry_out("paper", NOON).problems
     with started(home, candles) as exchange, exchange.client(tmp_path / "client") as client:
-        kraken_venue(client, journal).settle("paper")
-        assert journal.unsettled("paper") == []
+        order_executor(journal, client).carry_out("paper", NOON)
+        assert journal.working_orders("paper") == []
         assert client.balance()["BTC"] == journal.balances("paper")["BTC"]
     truth = export(home)
     placed = [row["client_order_id"] for row in truth["orders"]]
-    assert sorted(placed) == sorted(each.intent_id for each in wanted)
+    assert sorted(placed) == sorted(each.client_order_id for each in bought)
     theirs = {
         row["execution_id"]: (Decimal(row["price"]), Decimal(row["quantity"])) for row in truth["fills"]
     }
     assert {each.fill_id: (each.price, each.quantity) for each in journal.fills("paper")} == theirs
+
+
+def order_executor(journal: MemoryJournal, client: KrakenClient) -> OrderExecutor:
+    def no_candles(pair: Pair, since: datetime, until: datetime) -> pl.DataFrame:
+        return CANDLE_SCHEMA.to_frame()
+
+    rules = ExecutionRules(entry_age=timedelta.max, patience=timedelta(seconds=0.5))
+    return OrderExecutor(journal, kraken_venue(client), no_candles, rules, holder=str(uuid4()))
 
 
 def test_the_same_replay_runs_on_after_a_kill_as_it_would_have_without(tmp_path: Path, candles: Path) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.errors import InvalidValue, OutcomeUnknown, VenueUnreachable
-from trading.market import Instrument, Pair
+from trading.market import EPOCH, Instrument, Pair
 from trading.orders import OrderIntent, OrderKind, Purpose, WorkingOrder, round_price
 from trading.ports import VenueBooks, VenueOrder, VenueReport
 from trading.venues.kraken.account_books import AccountBooks
@@ -28,6 +28,7 @@ from trading.venues.kraken.server_clock import ServerClock
 # Kraken refuses one that is less than 2 s ahead when the order arrives: its clock is known to a second, and another
 # one is for the way.
 MIN_DEADLINE = timedelta(seconds=4)
+STOPS_LISTED_WITHIN = timedelta(minutes=1)  # after the fill that placed them
 PURPOSES = {
     OrderKind.ENTRY: Purpose.ENTRY,
     OrderKind.CONVERSION: Purpose.ENTRY,
@@ -168,10 +169,14 @@ class KrakenVenue:
         return [venue_order(order_id, info, listings) for order_id, info in found.items()]
 
     def _closed_stops(self, parent: str) -> dict[str, OrderInfo]:
+        """Read what was opened or closed while the entry was open, or a little later."""
         placed = self._client.query_orders([parent]).get(parent)
         if placed is None:
             return {}
-        pages = closed_orders(self._client, to_datetime("QueryOrders", placed.opentm))
+        start, end = (
+            to_datetime("QueryOrders", time) if time else None for time in (placed.opentm, placed.closetm)
+        )
+        pages = closed_orders(self._client, start or EPOCH, end + STOPS_LISTED_WITHIN if end else None)
         return {key: info for page in pages for key, info in page.items() if info.refid == parent}
 
     def books(self, since: datetime) -> VenueBooks:
