@@ -28,6 +28,7 @@ from tests.doubles.kraken import (
     truncated_after,
     wrong_type_after,
 )
+from tests.doubles.stores import MemoryKeyState
 from trading.errors import (
     InvalidValue,
     NotAuthorised,
@@ -98,7 +99,14 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     with (
         running(KrakenDouble()) as double,
         KrakenClient(
-            tmp_path, CREDENTIALS, double.url, FAST, OPEN, total=5.0, sleep=lambda _: None
+            tmp_path,
+            CREDENTIALS,
+            double.url,
+            FAST,
+            OPEN,
+            total=5.0,
+            sleep=lambda _: None,
+            keys=MemoryKeyState(),
         ) as client,
     ):
         yield Rig(double, client)
@@ -639,7 +647,9 @@ def test_the_status_of_a_pair_is_never_older_than_ten_seconds(tmp_path: Path) ->
     passing = Clock()
     with (
         running(KrakenDouble()) as double,
-        KrakenClient(tmp_path, CREDENTIALS, double.url, FAST, OPEN, monotonic=passing) as client,
+        KrakenClient(
+            tmp_path, CREDENTIALS, double.url, FAST, OPEN, monotonic=passing, keys=MemoryKeyState()
+        ) as client,
     ):
         venue, pair = kraken_venue(client), Pair("BTC", "USDT")
         assert venue.instrument(pair).status.value == "online"

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 
 from trading.errors import InvalidMessage
 from trading.market import Instrument, Pair
-from trading.orders import Fill, OrderIntent, OrderStatus, Side, WorkingOrder
+from trading.orders import Fill, OrderIntent, OrderStatus, Purpose, Side, WorkingOrder
 from trading.portfolio.exact import ROUNDED, divide
 from trading.ports import VenueOrder, VenueReport
 from trading.venues.kraken.account_responses import OrderInfo, TradeInfo
@@ -32,18 +32,21 @@ class OrderReports:
         self._client = client
         self._explained: dict[tuple[str, Decimal], str] = {}  # changes of quantity that were looked up
 
-    def report(self, working: Iterable[tuple[WorkingOrder, Orders]]) -> dict[str, VenueReport]:
+    def report(
+        self, working: Iterable[tuple[WorkingOrder, Orders]], purpose: Purpose
+    ) -> dict[str, VenueReport]:
         """Report these orders with every fill so far, by intent id."""
         pairs = list(working)
         fill_ids = [fill_id for _, orders in pairs for info in orders.values() for fill_id in info.trades]
-        trades = self._trades(list(dict.fromkeys(fill_ids)))
+        trades = self._trades(list(dict.fromkeys(fill_ids)), purpose)
         return {each.intent.intent_id: self._one(each.intent, orders, trades) for each, orders in pairs}
 
-    def _trades(self, fill_ids: list[str]) -> dict[str, TradeInfo]:
+    def _trades(self, fill_ids: list[str], purpose: Purpose) -> dict[str, TradeInfo]:
         trades: dict[str, TradeInfo] = {}
         for first in range(0, len(fill_ids), MAX_FILLS):
             wanted = fill_ids[first : first + MAX_FILLS]
-            trades |= {key: each for key, each in self._client.query_trades(wanted).items() if key in wanted}
+            found = self._client.query_trades(wanted, purpose)
+            trades |= {key: each for key, each in found.items() if key in wanted}
         return trades
 
     def _one(self, intent: OrderIntent, orders: Orders, trades: Mapping[str, TradeInfo]) -> VenueReport:

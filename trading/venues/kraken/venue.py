@@ -155,22 +155,23 @@ class KrakenVenue:
     def reports(
         self, working: Sequence[WorkingOrder], until: datetime | None = None
     ) -> dict[str, VenueReport]:
-        found = self._lookup.find(working)
-        return self._reports.report(
-            (each, found[each.intent.intent_id]) for each in working if each.intent.intent_id in found
-        )
+        purpose = Purpose.EXIT if any(map(_is_on_the_way_out, working)) else Purpose.LOOK_UP
+        found = self._lookup.find(working, purpose)
+        known = [(each, found[each.intent.intent_id]) for each in working if each.intent.intent_id in found]
+        return self._reports.report(known, purpose)
 
     def stops_of(self, entry: WorkingOrder) -> list[VenueOrder]:
         """Look among open orders; closed ones only where those protect less than the entry has bought."""
         parent, listings = entry.order.venue_order_id, self._client.listings()
-        found = {key: info for key, info in self._client.open_orders().items() if info.refid == parent}
+        live = self._client.open_orders(purpose=Purpose.PROTECTION)
+        found = {key: info for key, info in live.items() if info.refid == parent}
         if sum((info.vol for info in found.values()), Decimal(0)) < entry.order.filled:
             found = self._closed_stops(parent) | found
         return [venue_order(order_id, info, listings) for order_id, info in found.items()]
 
     def _closed_stops(self, parent: str) -> dict[str, OrderInfo]:
         """Read what was opened or closed while the entry was open, or a little later."""
-        placed = self._client.query_orders([parent]).get(parent)
+        placed = self._client.query_orders([parent], Purpose.PROTECTION).get(parent)
         if placed is None:
             return {}
         start, end = (
@@ -181,6 +182,11 @@ class KrakenVenue:
 
     def books(self, since: datetime) -> VenueBooks:
         return self._books.read(since, self.now())
+
+
+def _is_on_the_way_out(working: WorkingOrder) -> bool:
+    """Return whether an exit waits for this: itself, or a stop that it takes the place of."""
+    return working.intent.kind is OrderKind.EXIT or bool(working.order.cancel_reason)
 
 
 def _ids(working: WorkingOrder) -> tuple[str, str]:
