@@ -71,14 +71,16 @@ class SandboxTime(NamedTuple):
 
 
 def sandbox_clock(
-    url: str, newest_known: Callable[[], datetime], machine: Callable[[], datetime] = machine_now
+    read_time: Callable[[], SandboxTime],
+    newest_known: Callable[[], datetime],
+    machine: Callable[[], datetime] = machine_now,
 ) -> Clock:
     """Return a clock by the sandbox's market time; while none runs, history's with a skew that is not known."""
 
     def clock() -> ClockReading:
         before = machine()
         try:
-            read = read_sandbox_time(url)
+            read = read_time()
         except MarketloomError as error:
             return ClockReading(newest_known(), f"the newest stored candle: {error}", None)
         skew = skew_seconds(before, read.server, machine(), timedelta(0))

@@ -72,7 +72,7 @@ def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
         return history_clock(newest_known)
     match source.split(":"):
         case ["sandbox"]:
-            return sandbox_clock(settings.sandbox.url, newest_known)
+            return sandbox_clock(lambda: read_sandbox_time(settings.sandbox.url), newest_known)
         case ["kraken"]:
             return VenueClock("kraken", lambda: _kraken_time(settings, home), SECOND)
         case ["ccxt", venue]:

@@ -24,6 +24,10 @@ def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield f"{receipt['pair']} at {receipt['decided_at']}: {receipt['outcome']}"
     for words in receipt.get("unfinished", ()):
         yield f"could not be done first: {words}"
+    if clock := receipt.get("clock"):
+        skew = clock["skew_seconds"]
+        known = "not known" if skew is None else f"{float(skew):g} s"
+        yield f"clock: {clock['source']}; this machine's is off by {known}"
     yield f"decision {receipt['decision_id']}, account {receipt['account']}, data {receipt['dataset']}"
 
 
@@ -53,6 +57,21 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
     for halt in inputs["account"].get("halts", ()):
         yield f"  halted     {halt['kind']} since {halt['since']}, until {halt['until'] or 'a person resumes'}"
     yield f"  position   {_position(inputs['position'])}"
+    yield f"  free       {_amounts(inputs.get('free', {})) or 'nothing'}"
+    for order in inputs.get("orders", ()):
+        trigger = f", trigger {order['trigger']}" if order["trigger"] else ""
+        yield (
+            f"  working    {order['side']} {order['remaining']} {order['pair']}, {order['kind']}, {order['status']}"
+            f"{trigger}, since {order['since']}"
+        )
+    if left_out := inputs.get("left_out"):
+        yield f"  left out   {_amounts(left_out)}: no pair prices it"
+    for note in inputs.get("notes", ()):
+        yield f"  note       {note}"
+
+
+def _amounts(balances: Mapping[str, str]) -> str:
+    return ", ".join(f"{amount} {asset}" for asset, amount in balances.items())
 
 
 def _position(position: Mapping[str, Any] | None) -> str:
@@ -97,6 +116,8 @@ def _number(value: Any) -> str:
 def _order(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill]) -> Iterator[str]:
     intent = receipt["intent"]
     yield ""
+    for identity, reason in receipt.get("cancels", {}).items():
+        yield f"cancels    order {identity[:8]}: {reason}"
     if intent is None:
         yield "No order"
         return

@@ -46,6 +46,9 @@ class MarketInputs:
     instrument: Instrument
     valuation: Valuation
     correlations: Mapping[Pair, float | None]  # with the other pairs; None: not known
+    unchecked: (
+        pl.DataFrame
+    )  # candles that the open position's levels were not compared with yet, CANDLE_SCHEMA
 
     @property
     def decided_at(self) -> datetime:

@@ -1,9 +1,11 @@
 """Gathers the inputs of one decision: of the market first, then of the account, which may be locked meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+
+import polars as pl
 
 from ml.decision.account_reader import AccountReader, oldest_price
 from ml.decision.clock import Clock, ClockReading, chosen_time, history_clock
@@ -12,7 +14,10 @@ from ml.decision.market_reader import MarketReader
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
 from trading.indicators.companions import reference_of
-from trading.market import Instrument, Pair, next_month
+from trading.market import CANDLE_SCHEMA, Instrument, Pair, next_month
+from trading.orders import OrderKind, WorkingOrder
+from trading.portfolio import Position
+from trading.risk.protection import advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class InputReader:
             instrument=self.instrument(pair),
             valuation=valuation,
             correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
+            unchecked=self._unchecked(pair, at),
         )
 
     def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> MarketInputs:
@@ -89,7 +95,23 @@ class InputReader:
             instrument=self._instrument_for_exit(pair),
             valuation=self.account.readable_valuation(clock.at),
             correlations={},
+            unchecked=self._unchecked(pair, clock.at),
         )
+
+    def _unchecked(self, pair: Pair, at: datetime) -> pl.DataFrame:
+        """Read the candles that the open position's levels were not compared with; what settles skips none of them."""
+        position = self.account.position(pair)
+        if position is None:
+            return CANDLE_SCHEMA.to_frame()
+        return self.market.candles_after(pair, position.checked_until or position.opened_at, at)
+
+    def _position(self, market: MarketInputs, working: Iterable[WorkingOrder]) -> Position | None:
+        """Return the open position, its levels compared with every closed candle, also where settling has failed."""
+        position = self.account.position(market.pair)
+        if position is None:
+            return None
+        stops = (each.intent for each in working if each.intent.kind is OrderKind.STOP)
+        return advance(position, market.unchecked, resting=any(stop.pair == market.pair for stop in stops))
 
     def _instrument_for_exit(self, pair: Pair) -> Instrument:
         """Return the venue's present rules, or the stored ones where it cannot be asked: it will say no by itself."""
@@ -106,7 +128,7 @@ class InputReader:
         return DecisionInputs(
             **_fields(market),
             account=account.name,
-            position=account.position(pair),
+            position=self._position(market, commitments.working),
             working=commitments.working,
             state=account.state(pair, commitments, covered, market.correlations),
             oldest_unsettled_age=commitments.oldest_unsettled_age(valuation.at),
@@ -119,10 +141,10 @@ class InputReader:
     def exit_inputs(self, market: MarketInputs) -> DecisionInputs | None:
         """Add what closing the open position needs of the account. None without a position."""
         account, pair = self.account, market.pair
-        position = account.position(pair)
+        commitments = account.commitments(market.valuation)
+        position = self._position(market, commitments.working)
         if position is None:
             return None
-        commitments = account.commitments(market.valuation)
         return DecisionInputs(
             **_fields(market),
             account=account.name,

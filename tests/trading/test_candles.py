@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from trading.candles import GapKind, complete, first_quote, gaps, quality, violations
+from trading.candles import GapKind, complete, first_quote, gaps, quality, violations, with_arrival
 from trading.market import CANDLE_SCHEMA, TIME, Timeframe
 
 START = datetime(2021, 4, 1, tzinfo=UTC)
@@ -110,3 +110,32 @@ def test_the_first_quote_is_the_open_at_or_after_a_time_and_none_after_the_last(
     assert after is not None
     assert (after.price, after.time) == (2.25, START + 4 * HOUR)
     assert first_quote(frame, START + 5 * HOUR) is None
+
+
+def hourly(count: int) -> pl.DataFrame:
+    return complete(table(*(START + number * HOUR for number in range(count))), Timeframe.H1, "kraken")
+
+
+def test_a_candle_that_arrives_before_the_next_one_closed_became_known_when_it_arrived() -> None:
+    candles = hourly(5)
+    arrived = candles["close_time"][-1] + timedelta(minutes=7)
+    known = with_arrival(candles, None, arrived, Timeframe.H1)
+    assert known["known_at"][-1] == arrived
+    assert known["known_at"][:-1].to_list() == known["close_time"][:-1].to_list()  # a back-fill
+
+
+def test_a_candle_that_was_stored_keeps_when_it_became_known_also_where_it_is_restated() -> None:
+    candles = hourly(5)
+    arrived = candles["close_time"][-1] + timedelta(minutes=7)
+    stored = with_arrival(candles, None, arrived, Timeframe.H1)
+    restated = candles.with_columns(close=pl.col("close") * 1.001, high=pl.col("high") * 1.01)
+    again = with_arrival(restated, stored, arrived + timedelta(hours=3), Timeframe.H1)
+    assert again["known_at"].to_list() == stored["known_at"].to_list()
+    assert again["close"].to_list() == restated["close"].to_list()
+    assert again.schema == candles.schema
+
+
+def test_a_candle_that_has_not_closed_by_the_clock_is_not_stored() -> None:
+    candles = hourly(5)
+    early = candles["close_time"][-1] - timedelta(seconds=1)
+    assert with_arrival(candles, None, early, Timeframe.H1).height == 4

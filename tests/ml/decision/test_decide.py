@@ -22,6 +22,7 @@ from tests.ml.decision.trading_day import (
     RULES,
     START,
     WINDOW,
+    at_time,
     decision_inputs,
     with_account_state,
 )
@@ -32,14 +33,24 @@ from trading.risk import Halt, HaltKind
 
 
 def with_position(
-    before: DecisionInputs, quantity: str, stop: str, target: str, price: str = "50000"
+    before: DecisionInputs, quantity: str, stop: str, target: str, price: str = "50000", hit: str = ""
 ) -> DecisionInputs:
-    """With a position that opened three candles ago."""
+    """With a position that opened three candles ago; `hit` says which of its levels was touched."""
     opened = before.candles["open_time"][-3]
     position = Position(
-        before.account, PAIR, Decimal(quantity), Decimal(price), Decimal(stop), Decimal(target), opened
+        before.account,
+        PAIR,
+        Decimal(quantity),
+        Decimal(price),
+        Decimal(stop),
+        Decimal(target),
+        opened,
+        exit_reason=hit,
     )
-    return replace(before, position=position, candles_since_opening=before.candles.tail(3))
+    return replace(before, position=position)
+
+
+HIT = "stop-loss 61000 was touched (at 60990)"
 
 
 def test_a_clean_rise_becomes_a_buy_within_every_limit() -> None:
@@ -95,9 +106,7 @@ def test_one_changed_digit_of_one_candle_changes_the_digest() -> None:
 
 def test_the_id_depends_on_account_pair_and_candle_alone() -> None:
     before = decision_inputs()
-    other = replace(
-        before, state=replace(before.state, equity=5.0), decided_at=before.decided_at + timedelta(minutes=3)
-    )
+    other = at_time(with_account_state(before, equity=5.0), before.decided_at + timedelta(minutes=3))
     assert decide(before, RULES).decision_id == decide(other, RULES).decision_id
     assert decision_id("another", PAIR, before.candle_close_time) != decide(before, RULES).decision_id
 
@@ -125,7 +134,7 @@ def test_risk_has_the_last_word_and_its_reason_is_the_outcome(changes: dict[str,
 
 
 def test_an_old_candle_is_refused_by_name() -> None:
-    late = replace(decision_inputs(), decided_at=decision_inputs().decided_at + timedelta(hours=3))
+    late = at_time(decision_inputs(), decision_inputs().decided_at + timedelta(hours=3))
     decided = decide(late, RULES)
     assert decided.intent is None
     assert "candle age" in decided.receipt["outcome"]
@@ -159,24 +168,11 @@ def test_a_consensus_against_the_position_closes_all_of_it_and_nothing_more() ->
 
 def test_a_touched_stop_closes_before_any_vote_even_in_a_rise() -> None:
     before = decision_inputs(RISING)
-    inputs = with_position(before, "0.001", "61000", "9999999")
+    inputs = with_position(before, "0.001", "61000", "9999999", hit=HIT)
     decided = decide(inputs, RULES)
     assert decided.intent is not None
     assert decided.intent.reduces
     assert "stop-loss" in decided.receipt["outcome"]
-
-
-def test_the_stop_that_trails_the_best_price_since_the_opening_closes() -> None:
-    before = decision_inputs(RISING)
-    story = before.candles.tail(2).with_columns(
-        low=pl.Series([49_900.0, 50_400.0]),
-        high=pl.Series([51_600.0, 51_000.0]),
-        close=pl.Series([51_000.0] * 2),
-    )
-    inputs = replace(with_position(before, "0.001", "49000", "9999999"), candles_since_opening=story)
-    assert "trailing stop 50600" in decide(inputs, RULES).receipt["outcome"]
-    later = replace(RULES, limits=replace(LIMITS, trailing_after=1.7))
-    assert "already LONG" in decide(inputs, later).receipt["outcome"]
 
 
 def test_a_remainder_too_small_to_trade_does_not_block_the_pair() -> None:
@@ -237,7 +233,7 @@ def test_no_position_is_opened_in_a_market_in_which_nothing_was_traded_for_a_day
 
 
 def test_a_position_in_a_dead_market_can_be_closed() -> None:
-    dead = with_position(without_trades(hours=100), "0.001", "61000", "9999999")
+    dead = with_position(without_trades(hours=100), "0.001", "61000", "9999999", hit=HIT)
     leaving = protective_exit(dead, RULES)
     assert leaving is not None
     assert leaving.intent is not None
@@ -253,24 +249,71 @@ def test_an_old_price_of_another_asset_of_the_account_is_refused_by_pair() -> No
 
 
 def test_a_hit_stop_needs_only_the_pair_and_a_position_too_small_to_trade_is_left_alone() -> None:
-    inputs = with_position(decision_inputs(RISING), "0.001", "61000", "9999999")
+    inputs = with_position(decision_inputs(RISING), "0.001", "61000", "9999999", hit=HIT)
     bare = replace(inputs, features={}, state=replace(inputs.state, equity=float("nan")))
     leaving = protective_exit(bare, RULES)
     assert leaving is not None
     assert leaving.intent is not None
     assert (leaving.intent.side, leaving.intent.reduces) == (Side.SELL, True)
     assert leaving.decision_id == decide(inputs, RULES).decision_id
-    assert (
-        protective_exit(with_position(decision_inputs(RISING), "0.00005", "61000", "9999999"), RULES) is None
-    )
+    dust = with_position(decision_inputs(RISING), "0.00005", "61000", "9999999", hit=HIT)
+    assert protective_exit(dust, RULES) is None
     assert protective_exit(with_position(decision_inputs(RISING), "0.001", "1", "9999999"), RULES) is None
     assert protective_exit(decision_inputs(RISING), RULES) is None
 
 
-def test_a_candle_that_claims_to_become_known_later_is_refused_by_name() -> None:
+def test_a_stored_candle_that_became_known_after_the_clock_says_that_the_clock_is_slow() -> None:
     before = decision_inputs()
-    ahead = before.candles.with_columns(pl.col("known_at") + pl.duration(seconds=3))
-    assert "clock skew" in decide(replace(before, candles=ahead), RULES).receipt["outcome"]
+    ahead = replace(before, newest_known_at=before.decided_at + timedelta(hours=5))
+    refused = decide(ahead, RULES)
+    assert refused.intent is None
+    assert "clock skew: clocks are 18000.0 s apart, at most 2" in refused.receipt["outcome"]
+    chosen = replace(ahead, clock=replace(ahead.clock, chosen=True))
+    assert decide(chosen, RULES).intent  # a person chose a time of the past
+
+
+@pytest.mark.parametrize("skew", [18_000.0, -18_000.0, 2.1, -2.1])
+def test_a_machine_whose_clock_is_off_opens_nothing_and_the_skew_is_named(skew: float) -> None:
+    before = decision_inputs()
+    refused = decide(at_time(before, before.decided_at, skew), RULES)
+    assert refused.intent is None
+    assert f"clocks are {abs(skew):.1f} s apart" in refused.receipt["outcome"]
+    assert refused.receipt["clock"] == {
+        "at": before.decided_at.isoformat(), "source": "a test", "skew_seconds": skew, "chosen": False,
+    }  # fmt: skip
+    assert decide(at_time(before, before.decided_at, 2.0), RULES).intent
+
+
+def test_a_venue_whose_clock_cannot_be_read_opens_nothing_and_closes_what_was_hit() -> None:
+    before = decision_inputs()
+    blind = at_time(before, before.decided_at, None)
+    assert "clock skew: not known" in decide(blind, RULES).receipt["outcome"]
+    leaving = protective_exit(with_position(blind, "0.001", "61000", "9999999", hit=HIT), RULES)
+    assert leaving is not None
+    assert leaving.intent is not None
+
+
+def test_a_candle_is_as_old_as_the_clock_says() -> None:
+    before = decision_inputs()
+    assert decide(at_time(before, before.decided_at + timedelta(hours=2)), RULES).intent
+    late = decide(at_time(before, before.decided_at + timedelta(hours=2, seconds=40)), RULES)
+    assert late.intent is None
+    assert "candle age: 2.0 candles old" in late.receipt["outcome"]
+
+
+def test_an_entry_carries_the_price_it_counted_with_and_where_its_stop_begins_to_trail() -> None:
+    inputs = decision_inputs(RISING)
+    intent = decide(inputs, RULES).intent
+    assert intent is not None
+    assert intent.stop_loss is not None
+    assert intent.trailing_after is not None
+    assert intent.trailing_distance is not None
+    assert intent.entry_price == Decimal(str(inputs.close))
+    risked = intent.entry_price - intent.stop_loss
+    assert intent.trailing_distance == pytest.approx(risked, abs=Decimal("0.2"))
+    assert intent.trailing_after == pytest.approx(
+        intent.entry_price + Decimal("1.5") * risked, abs=Decimal("0.5")
+    )
 
 
 def test_an_order_without_an_outcome_for_too_long_refuses_a_new_one_by_name() -> None:

@@ -9,8 +9,10 @@ import polars as pl
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
+from ml.decision.clock import ClockReading
 from ml.decision.decide import DecisionRules
 from ml.decision.inputs import DecisionInputs
+from ml.decision.valuation import Valuation
 from trading.candles import complete
 from trading.indicators import live_row, lookback
 from trading.market import Instrument, Pair, Timeframe
@@ -71,12 +73,14 @@ RISING, FALLING = 0.0025, -0.0025
 
 def decision_inputs(drift: float = RISING) -> DecisionInputs:
     window = candles(drift)
+    at = window["close_time"][-1]
     return DecisionInputs(
         account="paper-test",
         dataset="test-1h",
         pair=PAIR,
         timeframe=Timeframe.H1,
-        decided_at=window["close_time"][-1],
+        clock=ClockReading(at, "a test"),
+        newest_known_at=at,
         candles=window,
         companions={},
         reference=None,
@@ -85,7 +89,7 @@ def decision_inputs(drift: float = RISING) -> DecisionInputs:
         policy_age_days=None,
         sentiment=None,
         position=None,
-        candles_since_opening=window.clear(),
+        working=(),
         state=AccountState(
             equity=2100.0, equity_peak=2100.0, day_opening_equity=2100.0, position_value=0.0, base_exposure=0.0,
             quote_exposure=0.0, exposure_value=0.0, available_base=0.02, available_quote=1000.0, quote_rate=1.0,
@@ -94,7 +98,18 @@ def decision_inputs(drift: float = RISING) -> DecisionInputs:
         oldest_unsettled_age=timedelta(0),
         oldest_price=None,
         instrument=INSTRUMENT,
+        valuation=Valuation(at, frozenset({PAIR}), {}, {}, {}),
+        correlations={},
+        unchecked=window.clear(),
+        free={"USDT": Decimal(1000), "BTC": Decimal("0.02")},
+        left_out={},
+        notes=(),
     )  # fmt: skip
+
+
+def at_time(before: DecisionInputs, at: datetime, skew_seconds: float | None = 0.0) -> DecisionInputs:
+    """The same inputs, decided at another time by a clock that is off so far."""
+    return replace(before, clock=ClockReading(at, "a test", skew_seconds))
 
 
 def with_account_state(before: DecisionInputs, **changes: float) -> DecisionInputs:
