@@ -19,7 +19,7 @@ def name(home: Path, **variables: str) -> str:
 def make_key(home: Path) -> None:
     store = home / "sandbox" / KEYS_FILE
     store.parent.mkdir(parents=True, exist_ok=True)
-    Keys(store).create(ACCOUNT)
+    Keys(store).issue(ACCOUNT)
 
 
 @pytest.mark.parametrize("variables", [{}, SANDBOX])
