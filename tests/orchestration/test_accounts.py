@@ -25,9 +25,7 @@ def make_key(home: Path) -> None:
 @pytest.mark.parametrize("variables", [{}, SANDBOX])
 def test_another_timeframe_is_the_same_account(tmp_path: Path, variables: dict[str, str]) -> None:
     make_key(tmp_path)
-    names = {
-        name(tmp_path, **variables, MARKETLOOM__MARKET__TIMEFRAME=each) for each in ("15m", "1h", "4h")
-    }
+    names = {name(tmp_path, **variables, MARKETLOOM__MARKET__TIMEFRAME=each) for each in ("15m", "1h", "4h")}
     assert len(names) == 1
 
 

@@ -1,8 +1,9 @@
 """Everything that one decision needs, in memory: candles, an account, a paper venue and the readers over them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from ml.learning.registry import PolicyRegistry
 from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RISING, RULES, candles
 from trading.account import Account
-from trading.fills import Costs
+from trading.execution import ExecutionRules, OrderExecutor
+from trading.fills import Costs, Liquidity
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Timeframe, Universe, month_of
 from trading.orders import Fill, Order, OrderIntent, OrderStatus, Side
 from trading.ports import Journal, Quote, TableStore
 from trading.venues.paper import PaperVenue
+from trading.venues.paper_market import PaperMarket
 
 ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")
 COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
@@ -67,8 +70,10 @@ def input_reader(
     )
     by_pair = instruments or {pair: replace(INSTRUMENT, pair=pair) for pair in universe.pairs}
     return InputReader(
-        AccountReader(account, journal, market, by_pair),
+        AccountReader(account, journal, market),
         policies or PolicyRegistry(folder, MemoryPromotions()),
+        instrument=by_pair.__getitem__,
+        stored_instrument=by_pair.__getitem__,
     )
 
 
@@ -83,7 +88,7 @@ def with_pairs(reader: InputReader, *pairs: Pair, **changes: Any) -> InputReader
     universe = Universe(pairs, "USDT", reader.market.universe.timeframe, "test")
     reader = with_market(reader, universe=universe, costs=dict.fromkeys(pairs, COSTS), **changes)
     instruments = {pair: replace(INSTRUMENT, pair=pair) for pair in pairs}
-    return replace(reader, account=replace(reader.account, instruments=instruments))
+    return replace(reader, instrument=instruments.__getitem__, stored_instrument=instruments.__getitem__)
 
 
 def write_by_month(store: MemoryTable, pair: Pair, table: pl.DataFrame) -> None:
@@ -100,15 +105,35 @@ class DecisionWorld:
         self.table = MemoryTable(CANDLE_SCHEMA)
         write_by_month(self.table, PAIR, self.all_candles.head(self.all_candles.height - hidden))
         self.journal = journal or MemoryJournal()
-        self.venue: Any = PaperVenue(
-            self.journal, TableSource(self.all_candles), {PAIR: INSTRUMENT}, {PAIR: COSTS}
-        )
         self.reader = input_reader(folder, self.table, self.journal)
-        self.executor_journal: Any = self.journal  # the one that the executor writes to
+        self.deciding_journal: Any = self.journal  # the one that the decision writes to
+        self.executor: Any = self.executor_over(self.all_candles)
 
-    def execute(self, as_of: datetime | None = None, venue: Any = None) -> ExecutedDecision:
+    def executor_over(self, known_to_venue: pl.DataFrame, venue: Any = None) -> OrderExecutor:
+        """Build an executor whose paper venue knows these candles of every pair, or which has another venue."""
+        by_pair = defaultdict(lambda: INSTRUMENT)
+        market = PaperMarket(TableSource(known_to_venue), Timeframe.H1, Liquidity(0))
+        paper = PaperVenue(
+            self.journal, ACCOUNT.name, market, by_pair, defaultdict(lambda: COSTS), lambda: self.reader.now()
+        )
+        return OrderExecutor(
+            self.journal,
+            venue or paper,
+            lambda pair, since, until: self.reader.market.candles_after(pair, since, until),
+            ExecutionRules(entry_age=timedelta(hours=2), real_time=venue is not None),
+            holder="test",
+        )
+
+    def execute(
+        self, as_of: datetime | None = None, executor: Any = None, pair: Pair = PAIR
+    ) -> ExecutedDecision:
         return execute_decision(
-            PAIR, as_of, self.reader, RULES, journal=self.executor_journal, venue=venue or self.venue
+            pair,
+            self.reader.read_clock(as_of),
+            self.reader,
+            RULES,
+            journal=self.deciding_journal,
+            executor=executor or self.executor,
         )
 
     @property
@@ -127,6 +152,7 @@ def record_intent(
     account: str = ACCOUNT.name,
     reduces: bool = False,
     stop: str | None = None,
+    target: str | None = None,
 ) -> None:
     """Record a decision and its order, which no venue has answered yet."""
     intent = OrderIntent(
@@ -138,7 +164,7 @@ def record_intent(
         quantity=Decimal(quantity),
         reduces=reduces,
         stop_loss=None if stop is None else Decimal(stop),
-        take_profit=None,
+        take_profit=None if target is None else Decimal(target),
         created_at=at,
     )
     receipt = {

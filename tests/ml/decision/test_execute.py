@@ -9,28 +9,26 @@ from typing import Any
 import polars as pl
 import pytest
 
+from ml.decision.clock import ClockReading
 from ml.decision.execute import Stopwatch
 from ml.decision.explanation import explain
 from ml.learning.registry import PolicyRegistry
 from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.decision_world import (
     ACCOUNT,
-    COSTS,
     DecisionWorld,
-    TableSource,
     record_fill,
-    record_intent,
     with_market,
     with_pairs,
     write_by_month,
 )
-from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RISING, candles
+from tests.ml.decision.trading_day import PAIR, RISING, candles
 from trading.account import equity_change
 from trading.errors import InvalidValue, NotStored
+from trading.execution import Execution
 from trading.market import CANDLE_SCHEMA, Pair
-from trading.orders import OrderIntent, OrderStatus, Side
+from trading.orders import OrderStatus, Side
 from trading.risk import HaltKind, Resume
-from trading.venues.paper import PaperVenue
 
 
 @pytest.fixture
@@ -64,7 +62,8 @@ def test_the_clock_on_history_is_the_close_of_the_newest_candle(world: DecisionW
 
 
 def test_a_wall_clock_that_is_too_late_for_the_newest_candle_is_refused_by_risk(world: DecisionWorld) -> None:
-    world.reader = replace(world.reader, clock=lambda: world.newest + timedelta(hours=5))
+    late = ClockReading(world.newest + timedelta(hours=5), "a test")
+    world.reader = replace(world.reader, clock=lambda: late)
     done = world.execute()
     assert done.order is None
     assert "candle age" in done.receipt["outcome"]
@@ -89,36 +88,38 @@ def test_an_order_decided_on_the_last_candle_there_is_waits_and_fills_once_the_n
     world = DecisionWorld(tmp_path, hidden=0)
     done = world.execute()
     assert done.order is not None
-    assert done.order.status is OrderStatus.ACCEPTED
+    assert done.order.status is OrderStatus.ACKNOWLEDGED
     assert world.journal.fills(ACCOUNT.name) == []
-    later = PaperVenue(
-        world.journal, TableSource(candles(RISING, rows=1004)), {PAIR: INSTRUMENT}, {PAIR: COSTS}
-    )
-    later.settle(ACCOUNT.name)
-    later.settle(ACCOUNT.name)
+    later = world.executor_over(candles(RISING, rows=1004))
+    for _ in range(2):
+        later.carry_out(ACCOUNT.name, world.newest)
     assert len(world.journal.fills(ACCOUNT.name)) == 1
 
 
-class KilledVenue:
-    """A venue whose process is killed at the moment the order would leave."""
+class KilledExecutor:
+    """An executor whose process is killed once it has settled, at the moment the order would leave."""
 
-    def place(self, intent: OrderIntent) -> None:
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.calls = 0
 
-    def settle(self, account: str) -> list[Any]:
-        return []
+    def carry_out(self, account: str, at: datetime) -> Execution:
+        self.calls += 1
+        if self.calls > 1:
+            raise KeyboardInterrupt
+        return Execution()
 
 
-def test_killed_between_intent_and_order_the_next_run_places_that_very_intent_once(
+def test_killed_between_intent_and_order_the_next_run_sends_that_very_intent_once(
     world: DecisionWorld,
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        world.execute(venue=KilledVenue())
-    [intent] = world.journal.unsettled(ACCOUNT.name)
+        world.execute(executor=KilledExecutor())
+    [waiting] = world.journal.working_orders(ACCOUNT.name)
+    assert waiting.order.status is OrderStatus.INTENDED
     done = world.execute()
     [fill] = world.journal.fills(ACCOUNT.name)
     assert done.repeated
-    assert fill.intent_id == intent.intent_id
+    assert fill.intent_id == waiting.intent.intent_id
 
 
 def test_the_account_opens_with_its_total_in_value(world: DecisionWorld) -> None:
@@ -127,7 +128,7 @@ def test_the_account_opens_with_its_total_in_value(world: DecisionWorld) -> None
 
 
 def test_the_receipt_has_the_time_of_each_stage(world: DecisionWorld) -> None:
-    assert set(world.execute().receipt["timings_ms"]) == {"settle", "halts", "gather", "decide"}
+    assert set(world.execute().receipt["timings_ms"]) == {"halts", "settle", "gather", "decide"}
 
 
 def test_without_a_candle_by_then_the_error_names_what_to_materialise(world: DecisionWorld) -> None:
@@ -180,7 +181,6 @@ def test_a_drawdown_pauses_the_account_and_the_receipt_says_so(world: DecisionWo
 def test_the_pause_outlives_the_process_and_a_recovery(world: DecisionWorld, tmp_path: Path) -> None:
     execute_paused(world)
     restarted = DecisionWorld(tmp_path, journal=world.journal)
-    restarted.journal._peaks.clear()  # as if the equity had come back
     assert "drawdown: halted since" in restarted.execute().receipt["outcome"]
     assert len(world.journal.halts(ACCOUNT.name)) == 1
 
@@ -272,11 +272,13 @@ class Unreadable:
         return call
 
 
-def open_position(world: DecisionWorld, stop: str = "999999") -> datetime:
-    """A position opened two candles ago whose stop has been touched since, unless `stop` says otherwise."""
+def open_position(world: DecisionWorld, target: str = "2") -> datetime:
+    """A position opened two candles ago whose target has been touched since, unless `target` says otherwise."""
     opened = world.newest - timedelta(hours=2)
     world.reader.account.ensure_open(opened)
-    record_fill(world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="60000", at=opened, stop=stop)
+    record_fill(
+        world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="60000", at=opened, stop="1", target=target
+    )  # fmt: skip
     return world.newest
 
 
@@ -319,11 +321,22 @@ def own_window_for_features_unreadable(world: DecisionWorld) -> None:
 
 
 def halts_unwritable(world: DecisionWorld) -> None:
-    world.executor_journal = Unreadable(world.journal, lambda name, given: name == "begin_halts")
+    world.deciding_journal = Unreadable(world.journal, lambda name, given: name == "begin_halts")
 
 
-def venue_cannot_settle(world: DecisionWorld) -> None:
-    world.venue = Unreadable(world.venue, lambda name, given: name == "settle")
+def orders_cannot_be_settled(world: DecisionWorld) -> None:
+    world.executor = Unreadable(world.executor, FirstCall())
+
+
+class FirstCall:
+    """Says that the first call of a method fails."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, name: str, given: Any) -> bool:
+        self.seen += 1
+        return self.seen == 1
 
 
 BROKEN = [
@@ -334,12 +347,12 @@ BROKEN = [
     other_pair_unreadable,
     own_window_for_features_unreadable,
     halts_unwritable,
-    venue_cannot_settle,
+    orders_cannot_be_settled,
 ]
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_hit_stop_closes_whatever_else_is_broken(world: DecisionWorld, broken: Any) -> None:
+def test_a_hit_target_closes_whatever_else_is_broken(world: DecisionWorld, broken: Any) -> None:
     at = open_position(world)
     broken(world)
     done = world.execute(at)
@@ -351,7 +364,7 @@ def test_a_hit_stop_closes_whatever_else_is_broken(world: DecisionWorld, broken:
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_the_same_breakage_stops_a_decision_where_nothing_was_hit(world: DecisionWorld, broken: Any) -> None:
-    at = open_position(world, stop="1")
+    at = open_position(world, target="999999")
     broken(world)
     with pytest.raises((OSError, NotStored)):
         world.execute(at)
@@ -372,24 +385,11 @@ def test_the_receipt_of_such_an_exit_has_no_votes_and_names_what_failed(world: D
     price_of_another_pair_unreadable(world)
     done = world.execute(at)
     assert (done.receipt["opinions"], done.receipt["action"]) == ([], "CLOSE")
-    assert done.receipt["why"].startswith("stop-loss")
+    assert done.receipt["why"].startswith("take-profit")
     assert done.receipt["unfinished"] == ["halts: OSError: tail cannot be read"]
     text = explain(done.receipt, done.order)
     assert "nobody was asked" in text
     assert "could not be done first: halts" in text
-
-
-def test_an_unsettled_exit_is_not_sent_twice_while_the_venue_cannot_settle(
-    world: DecisionWorld,
-) -> None:
-    at = open_position(world)
-    record_intent(
-        world.journal, "out", PAIR, Side.SELL, quantity="0.001", at=at - timedelta(hours=1), reduces=True
-    )
-    venue_cannot_settle(world)
-    with pytest.raises(OSError, match="settle"):
-        world.execute(at)
-    assert [intent.intent_id for intent in world.journal.unsettled(ACCOUNT.name)] == ["out"]
 
 
 def test_every_decision_leaves_a_snapshot_with_its_results(world: DecisionWorld) -> None:
@@ -415,15 +415,15 @@ def test_a_snapshot_that_cannot_be_taken_breaks_no_decision(
     def fail(*_: Any) -> None:
         raise InvalidValue("a broken store")
 
-    place = world.venue.place
+    class ThenBreak(KilledExecutor):
+        def carry_out(self, account: str, at: datetime) -> Execution:
+            self.calls += 1
+            done = world.executor.carry_out(account, at)
+            if self.calls > 1:
+                monkeypatch.setattr(world.journal, broken, fail)
+            return done  # type: ignore[no-any-return]
 
-    def place_then_break(intent: Any) -> Any:
-        order = place(intent)
-        monkeypatch.setattr(world.journal, broken, fail)
-        return order
-
-    monkeypatch.setattr(world.venue, "place", place_then_break)
-    done = world.execute()
+    done = world.execute(executor=ThenBreak())
     assert done.order is not None
     assert (done.repeated, done.snapshot) == (False, None)
     assert done.snapshot_problem == "InvalidValue: a broken store"

@@ -1,13 +1,13 @@
 """What a decision reads of the market and of an account whose pairs share its money."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from ml.decision.inputs import OldestPrice
+from ml.decision.inputs import DecisionInputs, OldestPrice
 from ml.decision.reader import InputReader
 from tests.doubles.stores import MemoryTable
 from tests.ml.decision.decision_world import (
@@ -59,8 +59,12 @@ def leave_unsettled(
     )
 
 
+def inputs(reader: InputReader, pair: Pair, at: datetime) -> DecisionInputs:
+    return reader.inputs(reader.market_inputs(pair, reader.read_clock(at)))
+
+
 def state(reader: InputReader, pair: Pair, world: DecisionWorld) -> AccountState:
-    return reader.account.state(pair, reader.account.commitments(world.newest), world.newest)
+    return inputs(reader, pair, world.newest).state
 
 
 @pytest.fixture
@@ -127,16 +131,16 @@ def test_orders_are_counted_for_a_minute(world: DecisionWorld, reader: InputRead
     leave_unsettled(world, PAIR, Side.BUY, "0.001")
     assert state(reader, PAIR, world).recent_orders == 1
     later = world.newest + timedelta(minutes=1)
-    assert reader.account.state(PAIR, reader.account.commitments(later), later).recent_orders == 0
+    assert inputs(reader, PAIR, later).state.recent_orders == 0
 
 
 def test_an_order_without_an_outcome_is_as_old_as_its_decision(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    assert reader.inputs(PAIR, world.newest).oldest_unsettled_age == timedelta(0)
+    assert inputs(reader, PAIR, world.newest).oldest_unsettled_age == timedelta(0)
     leave_unsettled(world, CROSS, Side.BUY, "0.001")
     later = world.newest + timedelta(hours=1)
-    assert reader.inputs(PAIR, later).oldest_unsettled_age == timedelta(hours=1)
+    assert inputs(reader, PAIR, later).oldest_unsettled_age == timedelta(hours=1)
 
 
 def test_positions_of_other_pairs_come_with_their_side_and_correlation(
@@ -167,26 +171,27 @@ def test_only_halts_that_are_active_at_the_time_are_read(world: DecisionWorld, r
     assert state(reader, PAIR, world).halts == (paused,)
 
 
-def test_candles_since_the_opening_reach_back_beyond_the_window_of_the_features(
+def test_the_candles_that_a_positions_levels_were_not_compared_with_begin_with_the_one_of_its_fill(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    assert reader.inputs(PAIR, world.newest).candles_since_opening.is_empty()
-    buy(world, PAIR, "0.005")
-    later = world.newest
-    inputs = reader.inputs(PAIR, later)
-    assert inputs.candles_since_opening.is_empty()  # opened at this very moment
-    assert inputs.position is not None
-    long_ago = replace(inputs.position, opened_at=world.all_candles["open_time"][0])
-    assert reader.market.candles_since_opening(long_ago, later).height == world.all_candles.height - 1
+    assert inputs(reader, PAIR, world.newest).unchecked.is_empty()
+    opened = world.newest - timedelta(hours=2, minutes=59)  # within the candle that closes two hours ago
+    record_fill(world.journal, "held", PAIR, Side.BUY, quantity="0.005", price="60000", at=opened)
+    closes = inputs(reader, PAIR, world.newest).unchecked["close_time"].to_list()
+    assert closes == [world.newest - timedelta(hours=hours) for hours in (2, 1, 0)]
+    held = world.journal.position(ACCOUNT.name, PAIR)
+    assert held is not None
+    world.journal.update_protection(replace(held, checked_until=world.newest - timedelta(hours=1)))
+    assert inputs(reader, PAIR, world.newest).unchecked["close_time"].to_list() == [world.newest]
 
 
 def test_the_other_pairs_that_features_compare_with_are_read_with_them(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    inputs = reader.inputs(CROSS, world.newest)
+    inputs = inputs(reader, CROSS, world.newest)
     assert set(inputs.companions) == {PAIR}
     assert inputs.features["btc_correlation"] == pytest.approx(1.0)
-    lagging = two_pairs(world, lag=2).inputs(CROSS, world.newest)
+    lagging = inputs(two_pairs(world, lag=2), CROSS, world.newest)
     assert lagging.oldest_market_time == world.newest - timedelta(hours=2)
 
 
@@ -213,23 +218,25 @@ def test_without_any_candle_the_clock_names_what_to_materialise(world: DecisionW
 def test_the_oldest_price_is_that_of_what_the_account_holds(world: DecisionWorld) -> None:
     reader = two_pairs(world, lag=30)
     reader.account.ensure_open(world.newest)
-    assert reader.inputs(PAIR, world.newest).oldest_price == OldestPrice(PAIR, world.newest)  # holds no ETH
+    assert inputs(reader, PAIR, world.newest).oldest_price == OldestPrice(PAIR, world.newest)  # holds no ETH
     buy(world, CROSS, "0.0000001")
     late = OldestPrice(CROSS, world.newest - timedelta(hours=30))
-    assert reader.inputs(PAIR, world.newest).oldest_price == late
+    assert inputs(reader, PAIR, world.newest).oldest_price == late
 
 
 def test_an_unsettled_order_needs_a_price_as_a_position_does(world: DecisionWorld) -> None:
     reader = two_pairs(world, lag=30)
     reader.account.ensure_open(world.newest)
     leave_unsettled(world, CROSS, Side.BUY, "0.001")
-    assert reader.account.commitments(world.newest).valuation_pairs(PAIR) == {PAIR, CROSS}
+    valuation = reader.account.valuation(world.newest)
+    assert reader.account.commitments(valuation).valuation_pairs(PAIR) == {PAIR, CROSS}
 
 
 def test_an_account_of_nothing_but_its_quote_needs_no_price(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    cash = replace(reader.account.commitments(world.newest), balances={"USDT": Decimal(5), "BTC": Decimal(0)})
+    valuation = reader.account.valuation(world.newest)
+    cash = replace(reader.account.commitments(valuation), balances={"USDT": Decimal(5), "BTC": Decimal(0)})
     assert cash.valuation_pairs(PAIR) == set()
     assert cash.valuation_pairs(CROSS) == {PAIR}  # an order in BTC is valued with it
 
