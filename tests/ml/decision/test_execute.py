@@ -412,7 +412,7 @@ def test_every_decision_leaves_a_snapshot_with_its_results(world: DecisionWorld)
 def test_a_snapshot_that_cannot_be_taken_breaks_no_decision(
     world: DecisionWorld, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise InvalidValue("a broken store")
 
     class ThenBreak(KilledExecutor):

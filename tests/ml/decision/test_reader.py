@@ -188,9 +188,9 @@ def test_the_candles_that_a_positions_levels_were_not_compared_with_begin_with_t
 def test_the_other_pairs_that_features_compare_with_are_read_with_them(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    inputs = inputs(reader, CROSS, world.newest)
-    assert set(inputs.companions) == {PAIR}
-    assert inputs.features["btc_correlation"] == pytest.approx(1.0)
+    found = inputs(reader, CROSS, world.newest)
+    assert set(found.companions) == {PAIR}
+    assert found.features["btc_correlation"] == pytest.approx(1.0)
     lagging = inputs(two_pairs(world, lag=2), CROSS, world.newest)
     assert lagging.oldest_market_time == world.newest - timedelta(hours=2)
 
