@@ -13,7 +13,7 @@ from typing import Any
 from ml.decision.commitments import Commitments, exposure_to
 from ml.decision.inputs import OldestPrice
 from ml.decision.market_reader import MarketReader
-from ml.decision.valuation import Valuation
+from ml.decision.valuation import LastClose, Valuation
 from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
 from trading.errors import NotStored
 from trading.market import Pair
@@ -86,21 +86,23 @@ class AccountReader:
 
     def valuation(self, at: datetime) -> Valuation:
         """Gather the prices that value the account at `at`. Raises where one of a traded pair cannot be read."""
-        pairs = self.market.universe.pairs
-        return self._valuation(at, {pair: self.market.last_close(pair, at) for pair in pairs})
+        closes = {pair: self.market.last_close(pair, at) for pair in self.market.universe.pairs}
+        return self._valuation(at, closes, self._midnight_prices(at))
 
     def readable_valuation(self, at: datetime) -> Valuation:
-        """Gather the prices that can be read; the other pairs are left out."""
-        return self._valuation(at, self.market.readable_closes(self.market.universe.pairs, at))
+        """Gather the prices that can be read; the other pairs are left out, and so is the day's opening."""
+        return self._valuation(at, self.market.readable_closes(self.market.universe.pairs, at), {})
 
-    def _valuation(self, at: datetime, closes: Mapping[Pair, Any]) -> Valuation:
+    def _valuation(
+        self, at: datetime, closes: Mapping[Pair, LastClose], midnight: Mapping[Pair, Decimal]
+    ) -> Valuation:
         """Add the pairs that are held and not traded any more, where a close of them is stored."""
         traded = frozenset(self.market.universe.pairs)
         positions = self.journal.positions(self.name)
         held = {each.pair for each in positions}
         held |= {each.intent.pair for each in self.journal.working_orders(self.name)}
         others = self.market.readable_closes(held - traded, at)
-        found = Valuation(at, traded, {**closes, **others}, self._midnight_prices(at), {})
+        found = Valuation(at, traded, {**closes, **others}, midnight, {})
         return found.covering(each for each in positions if each.pair not in traded)
 
     def _midnight_prices(self, at: datetime) -> dict[Pair, Decimal]:
