@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from trading.venues.paper import PaperVenue
 from trading.venues.paper_market import PaperMarket
 
 ACCOUNT = Account("paper-test", "USDT", Decimal(2100), {"USDT": Decimal(1000)}, "BTC")
+_HOLDERS = count(1)
 COSTS = Costs(taker_fee=0.0026, half_spread=0.0001, slippage=0.0002)
 
 
@@ -99,30 +101,41 @@ def write_by_month(store: MemoryTable, pair: Pair, table: pl.DataFrame) -> None:
 class DecisionWorld:
     """An account that trades PAIR; the newest `hidden` candles are known to the venue alone."""
 
-    def __init__(self, folder: Path, hidden: int = 1, journal: MemoryJournal | None = None) -> None:
+    def __init__(
+        self, folder: Path, hidden: int = 1, journal: Journal | None = None, drift: float = RISING
+    ) -> None:
         self.folder = folder
-        self.all_candles = candles(RISING, rows=1003)
+        self.all_candles = candles(drift, rows=1003)
         self.table = MemoryTable(CANDLE_SCHEMA)
         write_by_month(self.table, PAIR, self.all_candles.head(self.all_candles.height - hidden))
-        self.journal = journal or MemoryJournal()
+        self.journal: Any = journal or MemoryJournal()
         self.reader = input_reader(folder, self.table, self.journal)
         self.deciding_journal: Any = self.journal  # the one that the decision writes to
         self.executor: Any = self.executor_over(self.all_candles)
 
     def executor_over(self, known_to_venue: pl.DataFrame, venue: Any = None) -> OrderExecutor:
         """Build an executor whose paper venue knows these candles of every pair, or which has another venue."""
-        by_pair = defaultdict(lambda: INSTRUMENT)
-        market = PaperMarket(TableSource(known_to_venue), Timeframe.H1, Liquidity(0))
-        paper = PaperVenue(
-            self.journal, ACCOUNT.name, market, by_pair, defaultdict(lambda: COSTS), lambda: self.reader.now()
-        )
         return OrderExecutor(
             self.journal,
-            venue or paper,
+            venue or self.paper_venue(known_to_venue),
             lambda pair, since, until: self.reader.market.candles_after(pair, since, until),
-            ExecutionRules(entry_age=timedelta(hours=2), real_time=venue is not None),
-            holder="test",
+            ExecutionRules(entry_age=timedelta(hours=2), real_time=False),
+            holder=f"test-{next(_HOLDERS)}",
         )
+
+    def paper_venue(self, known: pl.DataFrame) -> PaperVenue:
+        """Build a paper venue that knows these candles of every pair."""
+        market = PaperMarket(TableSource(known), Timeframe.H1, Liquidity(0))
+        terms = defaultdict(lambda: INSTRUMENT)
+        costs = defaultdict(lambda: COSTS)
+        return PaperVenue(self.journal, ACCOUNT.name, market, terms, costs, lambda: self.reader.now())
+
+    def with_pairs(self, *pairs: Pair) -> None:
+        """Let the account trade these pairs, all with the candles of PAIR."""
+        for pair in pairs:
+            for month in self.table.months(PAIR):
+                self.table.write(pair, month, self.table.read(PAIR, month))
+        self.reader = with_pairs(self.reader, *pairs)
 
     def execute(
         self, as_of: datetime | None = None, executor: Any = None, pair: Pair = PAIR
