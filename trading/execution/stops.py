@@ -72,7 +72,7 @@ def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder 
         reduces=True,
         stop_loss=None,
         take_profit=None,
-        created_at=work.at,
+        created_at=placed.at,
         trigger=placed.trigger,
     )
     order = Order(
