@@ -20,24 +20,31 @@ from tests.trading.risk.risk_case import (
 from trading.market import TIME, Pair
 from trading.portfolio import Position
 from trading.risk import Proposal
-from trading.risk.protection import hit_protection
+from trading.risk.protection import advance
 
 OPENED = datetime(2024, 5, 6, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 Prices = tuple[float, float, float]  # low, high, close
 
 
-def position(quantity: int = 1, stop: str | None = "98", target: str | None = "110") -> Position:
+def position(
+    quantity: int = 1, stop: str | None = "98", target: str | None = "110", gain: str | None = "3"
+) -> Position:
+    """Opened at 100. The stop trails from a gain of `gain` on, 2 behind the best price."""
+    sign = 1 if quantity > 0 else -1
     return Position(
         "paper", Pair("ETH", "USDT"), Decimal(quantity), Decimal(100),
         None if stop is None else Decimal(stop), None if target is None else Decimal(target), OPENED,
+        trailing_after=None if gain is None else 100 + sign * Decimal(gain),
+        trailing_distance=None if gain is None else Decimal(2),
     )  # fmt: skip
 
 
 def candles(*prices: Prices, start: datetime = OPENED) -> pl.DataFrame:
     return pl.DataFrame(
-        [(start + n * HOUR, *each) for n, each in enumerate(prices)],
-        schema={"open_time": TIME} | dict.fromkeys(("low", "high", "close"), pl.Float64()),
+        [(start + n * HOUR, start + (n + 1) * HOUR, *each) for n, each in enumerate(prices)],
+        schema={"open_time": TIME, "close_time": TIME}
+        | dict.fromkeys(("low", "high", "close"), pl.Float64()),
         orient="row",
     )
 
@@ -47,11 +54,16 @@ def mirrored(*prices: Prices) -> pl.DataFrame:
     return candles(*((200 - high, 200 - low, 200 - close) for low, high, close in prices))
 
 
+def touched(position: Position, candles: pl.DataFrame) -> str:
+    """Why a position must be closed whose stop rests nowhere."""
+    return advance(position, candles, resting=False).exit_reason
+
+
 def hit(*prices: Prices, target: str | None = "110") -> str:
     """What protects a long; a short lives through the same story upside down and must agree."""
-    long = hit_protection(position(target=target), candles(*prices), 1.5)
+    long = touched(position(target=target), candles(*prices))
     other = None if target is None else str(200 - int(target))
-    short = hit_protection(position(-1, "102", other), mirrored(*prices), 1.5)
+    short = touched(position(-1, "102", other), mirrored(*prices))
     assert long.partition(" 1")[0].split()[:1] == short.split()[:1]
     return long
 
@@ -77,7 +89,17 @@ def test_when_one_candle_touches_both_the_stop_counts() -> None:
 
 
 def test_candles_before_the_opening_touch_nothing() -> None:
-    assert hit_protection(position(), candles((1, 999, 5), start=OPENED - HOUR), 1.5) == ""
+    assert touched(position(), candles((1, 999, 5), start=OPENED - HOUR)) == ""
+
+
+def test_the_candle_that_holds_the_fill_counts() -> None:
+    late = replace(position(), opened_at=OPENED + timedelta(seconds=5))
+    assert touched(late, candles((97, 100, 99))).startswith("stop-loss 98")
+
+
+def test_a_stop_that_rests_at_the_venue_is_the_venue_s_to_fill() -> None:
+    assert advance(position(), candles((90, 100, 99))).exit_reason == ""
+    assert advance(position(), candles((90, 111, 99))).exit_reason.startswith("take-profit 110")
 
 
 def test_below_a_gain_of_one_and_a_half_times_the_risk_the_stop_stays() -> None:
@@ -104,27 +126,52 @@ def test_a_candle_that_closes_beyond_the_stop_that_its_own_high_has_moved_has_hi
 
 
 def test_a_position_without_a_stop_does_not_trail() -> None:
-    assert hit_protection(position(stop=None), candles((50, 109, 60)), 1.5) == ""
+    assert touched(position(stop=None), candles((50, 109, 60))) == ""
+
+
+def test_a_position_without_a_distance_does_not_trail() -> None:
+    assert advance(position(gain=None), candles((100, 109, 108))).stop_loss == 98
 
 
 def test_a_position_filled_beyond_its_stop_is_closed_at_once() -> None:
-    late = position(stop="101")
-    assert hit_protection(late, candles((99.5, 100.5, 100)), 1.5).startswith("stop-loss")
+    assert touched(position(stop="101"), candles((99.5, 100.5, 100))).startswith("stop-loss")
 
 
-@pytest.mark.parametrize("after", [0.5, 1.5, 4.0])
+def test_a_reason_to_close_stays_whatever_comes_after() -> None:
+    gone = advance(position(), candles((97, 100, 99)), resting=False)
+    assert gone.checked_until == OPENED + HOUR
+    assert advance(gone, candles((99, 100, 99.5), start=OPENED + HOUR), resting=False) is gone
+
+
+@given(story=st.lists(st.tuples(*[st.floats(96, 115)] * 3), max_size=12), cut=st.integers(0, 12))
+def test_candles_in_two_portions_lead_to_the_same_as_all_at_once(
+    story: list[tuple[float, ...]], cut: int
+) -> None:
+    rows = candles(*((min(each), max(each), sorted(each)[1]) for each in story))
+    for resting in (True, False):
+        begun = advance(position(target=None), rows.head(cut), resting=resting)
+        assert advance(begun, rows, resting=resting) == advance(position(target=None), rows, resting=resting)
+
+
+def test_a_step_reads_only_candles_that_it_has_not_seen() -> None:
+    seen = advance(position(target=None), candles((100, 106, 105.5)))
+    assert (seen.stop_loss, seen.best_price, seen.checked_until) == (104, 106, OPENED + HOUR)
+    assert advance(seen, candles((100, 115, 114))) == seen
+
+
+@pytest.mark.parametrize("gain", ["1", "3", "8"])
 @given(story=st.lists(st.tuples(*[st.floats(96, 115)] * 3), max_size=12))
 def test_a_position_that_stays_open_never_passed_any_level_it_had(
-    after: float, story: list[tuple[float, ...]]
+    gain: str, story: list[tuple[float, ...]]
 ) -> None:
     rows = [(min(each), max(each), sorted(each)[1]) for each in story]
-    if hit_protection(position(target=None), candles(*rows), after):
+    if touched(position(target=None, gain=gain), candles(*rows)):
         return
     best, stop = 100.0, 98.0
     for low, high, close in rows:
         assert low > stop
         best = max(best, high)
-        if best >= 100 + after * 2:
+        if best >= 100 + float(gain):
             stop = max(stop, best - 2)
         assert close > stop - 1e-9
 
