@@ -15,6 +15,7 @@ from tests.contracts.venues import (
     NOTHING,
     RICH,
     SandboxWorld,
+    WebSocketWorld,
     World,
     adopted,
     closing,
@@ -376,3 +377,58 @@ class TestKrakenVenue(VenueContract):
         world = SandboxWorld(exchange, tmp_path, RICH)
         yield world
         world.close()
+
+    def test_an_exit_is_refused_while_a_stop_holds_what_it_would_sell(self, world: World) -> None:
+        """The sandbox holds what a waiting stop would sell; whether or not Kraken does, the ledger lets no more out."""
+        level = below(world)
+        held = world.opening["BTC"]
+        stop = world.clerk.placed(closing(quantity=held, trigger=level))
+        assert stop.order.status is OrderStatus.ACKNOWLEDGED
+        with pytest.raises(VenueRefused, match="Insufficient funds"):
+            world.clerk.sent(closing(quantity=held))
+        world.venue().cancel(stop)
+        assert world.clerk.placed(closing(quantity=held)).order.status is OrderStatus.FILLED
+        world.reach(BTC, level)
+        assert world.clerk.asked(stop).order.status is OrderStatus.CANCELLED
+        assert world.clerk.balances(world.opening)["BTC"] == 0
+
+    def test_an_entry_larger_than_the_book_is_cancelled_with_what_it_got_and_stops_over_exactly_that(
+        self, deep: World
+    ) -> None:
+        asked = wanted(quantity=Decimal(100), stop_loss=Decimal(20_000))
+        entry = deep.clerk.placed(asked)
+        assert entry.order.status is OrderStatus.CANCELLED
+        assert 0 < entry.order.filled < asked.quantity
+        stops = deep.venue().stops_of(entry)
+        assert len(stops) == len(deep.clerk.fills) > 20
+        assert sum(each.quantity for each in stops) == entry.order.filled
+
+    def test_stops_over_the_parts_of_an_entry_sell_exactly_what_it_bought(self, deep: World) -> None:
+        level = below(deep)
+        entry = deep.clerk.placed(wanted(quantity=self.large, stop_loss=level))
+        stops = deep.clerk.stops(entry)
+        deep.reach(BTC, level)
+        done = [deep.clerk.asked(each) for each in stops]
+        assert {each.order.status for each in done} == {OrderStatus.FILLED}
+        assert deep.clerk.balances(deep.opening)["BTC"] == deep.opening["BTC"]
+
+
+class TestKrakenVenueOverWebSocket(TestKrakenVenue):
+    """Orders go over the WebSocket; what only looks is REST all the same."""
+
+    @pytest.fixture
+    def world(self, exchange: Sandbox, tmp_path: Path) -> Iterator[World]:
+        with WebSocketWorld(exchange, tmp_path) as world:
+            yield world
+
+    @pytest.fixture
+    def deep(self, exchange: Sandbox, tmp_path: Path) -> Iterator[World]:
+        with WebSocketWorld(exchange, tmp_path, RICH) as world:
+            yield world
+
+    def test_orders_do_go_over_the_websocket(self, world: World) -> None:
+        assert isinstance(world, WebSocketWorld)
+        stop = self.resting(world)
+        world.venue().amend(stop, (stop.order.trigger or Decimal(0)) - 100)
+        world.venue().cancel(stop)
+        assert world.rest_calls == []

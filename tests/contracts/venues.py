@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, cast
 
 from tests.contracts.trade import OPENING, intent
 from tests.doubles.stores import MemoryKeyState
@@ -20,7 +20,9 @@ from trading.orders import FINAL, Fill, Order, OrderIntent, OrderStatus, Side, W
 from trading.portfolio import cash_flows
 from trading.ports import Venue, VenueOrder
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
+from trading.venues.kraken.order_calls import OrderCalls, OrdersWithFallback
 from trading.venues.kraken.venue import KrakenVenue
+from trading.venues.kraken.websocket_orders import WebSocketOrders, private_url
 
 MANY = RateLimit(10_000, 1000)
 KEYS = MemoryKeyState()  # of all clients in this process
@@ -196,6 +198,32 @@ class SandboxWorld:
         for pair in self._restricted:
             self.restrict(pair, PairStatus.ONLINE)
         self.client.close()
+
+
+class WebSocketWorld(SandboxWorld):
+    """The same with one connection for orders; `rest_calls` are those that had to go over REST."""
+
+    def __init__(self, exchange: Sandbox, folder: Path, opening: Mapping[str, Decimal] = OPENING) -> None:
+        super().__init__(exchange, folder, opening)
+        self.rest_calls: list[str] = []
+        self._websocket = WebSocketOrders(self.client, private_url(exchange.url), patience=10.0)
+
+    def venue(self) -> KrakenVenue:
+        return kraken_venue(self.client, orders=OrdersWithFallback(self._websocket, cast(OrderCalls, self)))
+
+    def __getattr__(self, name: str) -> Any:
+        """Every method of the client that changes an order."""
+        if not name.endswith("_order"):
+            raise AttributeError(name)
+        self.rest_calls.append(name)
+        return getattr(self.client, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._websocket.close()
+        self.close()
 
 
 def kraken_venue(client: KrakenClient, **changes: Any) -> KrakenVenue:
