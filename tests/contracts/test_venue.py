@@ -30,7 +30,8 @@ from tests.streaming.sandbox.simulated_exchange import BTC, UNHURRIED, XRP
 from trading.errors import NotStored, OutcomeUnknown, VenueRefused, VenueUnreachable
 from trading.market import Pair, PairStatus
 from trading.orders import FINAL, OrderStatus, Side, WorkingOrder
-from trading.ports import VenueOrder
+from trading.ports import Journal, VenueOrder
+from trading.stores.postgres import PostgresJournal
 
 NOT_THERE = Pair("NOT", "THERE")
 SMALLEST = Decimal("0.00000001")
@@ -341,18 +342,28 @@ def rounded(balances: Any) -> dict[str, Decimal]:
     return {asset: each.quantize(SMALLEST) for asset, each in balances.items() if each}
 
 
-class TestPaperVenue(VenueContract):
+class TestPaperVenueOnMemory(VenueContract):
     """On the ledger, over candles that the test makes."""
 
     large = Decimal("2.5")  # of candles that trade ten
 
     @pytest.fixture
-    def world(self) -> World:
-        return PaperWorld(MemoryJournal())
+    def journal(self) -> Journal:
+        return MemoryJournal()
 
     @pytest.fixture
-    def deep(self) -> World:
-        return PaperWorld(MemoryJournal(), RICH, volume=10)
+    def world(self, journal: Journal) -> World:
+        return PaperWorld(journal)
+
+    @pytest.fixture
+    def deep(self, journal: Journal) -> World:
+        return PaperWorld(journal, RICH, volume=10)
+
+
+class TestPaperVenueOnPostgres(TestPaperVenueOnMemory):
+    @pytest.fixture
+    def journal(self, dsn: str) -> Journal:
+        return PostgresJournal(dsn)
 
 
 @pytest.fixture(scope="module")
