@@ -5,13 +5,13 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.contracts.trade import HOUR, NOON, bought, decided, fill, opened, order
+from tests.contracts.trade import HOUR, NOON, bought, decided, fill, leased, opened, order
 from tests.doubles.threads import at_once
 from trading.errors import StoreUnreachable
 from trading.orders import OrderStatus
 from trading.ports import Journal
 from trading.risk import Halt, HaltKind
-from trading.stores.postgres import PostgresJournal
+from trading.stores.postgres import Database, PostgresJournal
 
 
 @pytest.fixture
@@ -61,3 +61,70 @@ def test_processes_that_find_the_same_drawdown_pause_once_and_store_the_higher_p
     journal = PostgresJournal(dsn)
     assert len(journal.halts("paper")) == 1
     assert journal.peak("paper") == max(peaks) == 3
+
+
+def test_a_block_whose_session_ended_goes_on_in_no_other_one(dsn: str, journal: Journal) -> None:
+    opened(journal)
+
+    def decide_twice() -> None:
+        with journal.exclusive("paper"):
+            decided(journal)
+            with psycopg.connect(dsn, autocommit=True) as other:
+                holds = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'"
+                rows = other.execute(holds).fetchall()
+                assert len(rows) == 1
+                other.execute("SELECT pg_terminate_backend(%s, 10000)", rows[0])
+            decided(journal, "decision-2")
+
+    with pytest.raises(StoreUnreachable):
+        decide_twice()
+    assert journal.decisions("paper") == []
+    decided(journal)
+    assert len(journal.decisions("paper")) == 1
+
+
+def test_a_holder_in_whose_block_nothing_happens_is_ended_by_the_server(dsn: str, journal: Journal) -> None:
+    opened(journal)
+    stuck = PostgresJournal(f"{dsn}&options=-c%20idle_in_transaction_session_timeout%3D20ms")
+
+    def wait_in_the_block() -> None:
+        with stuck.exclusive("paper"):
+            with journal.exclusive("paper"):  # waits for the stuck one's end
+                decided(journal)
+            decided(stuck, "decision-2")
+
+    with pytest.raises(StoreUnreachable):
+        wait_in_the_block()
+    assert [each["decision_id"] for each in journal.decisions("paper")] == ["decision-1"]
+
+
+def test_no_transaction_waits_or_stands_idle_for_ever(dsn: str) -> None:
+    with Database(dsn).transaction() as connection:
+        limits = [
+            connection.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout", "timezone")
+        ]
+    assert [list(each.values()) for each in limits if each] == [["10s"], ["1min"], ["UTC"]]
+
+
+def test_the_plan_and_history_of_an_order_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
+    wanted = bought(opened(journal))
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "SELECT kind, status, attempt, filled, client_order_id, sent_at IS NOT NULL, fence > 0 FROM orders"
+        ).fetchone()
+        changes = connection.execute(
+            "SELECT status, filled, cause FROM order_changes ORDER BY number"
+        ).fetchall()
+    assert row == ("entry", "filled", 1, Decimal("0.01"), wanted.client_order_id, True, True)
+    assert [each[:2] for each in changes] == [("intended", 0), ("sent", 0), ("filled", Decimal("0.01"))]
+
+
+def test_a_lease_is_seen_by_other_processes(dsn: str, journal: Journal) -> None:
+    lease = leased(opened(journal))
+    other = PostgresJournal(dsn)
+    assert other.acquire_lease("paper", "you", 60) is None
+    journal.release_lease(lease)
+    taken = other.acquire_lease("paper", "you", 60)
+    assert taken is not None
+    assert not journal.renew_lease(lease, 60)
