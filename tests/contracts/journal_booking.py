@@ -27,7 +27,7 @@ from trading.errors import InvalidValue, NotStored
 from trading.orders import OrderStatus, Side
 from trading.portfolio import Position
 from trading.ports import Adjustment, Journal
-from trading.risk import HaltKind
+from trading.risk import HaltKind, Resume
 from trading.stores.order_rules import begun
 
 S = OrderStatus
@@ -128,6 +128,15 @@ class BookingContract:
         assert "-4.26 USDT" in halt.reason
         assert "-4.26 USDT" in journal.order_changes(wanted.intent_id)[-1].cause
         assert sent(journal, decided(journal, "decision-2", created_at=NOON + HOUR)).status is S.CANCELLED
+
+    def test_a_surprise_halts_again_after_a_person_has_resumed(self, journal: Journal) -> None:
+        wanted = decided(opened(journal))
+        sent(journal, wanted)
+        for number in (1, 2, 3):
+            journal.record_order(order(wanted, S.FILLED), [fill(wanted, number)])
+            if number == 2:
+                journal.resume("paper", Resume(NOON + 2 * HOUR, "ada", "looked"), Decimal(1))
+        assert [halt.resume is None for halt in journal.halts("paper")] == [False, True]
 
     def test_a_fill_that_raises_a_balance_below_zero_halts_no_more(self, journal: Journal) -> None:
         bought(opened(journal))

@@ -116,9 +116,10 @@ class OrdersContract:
         partly = journal.record_order(order(wanted, S.PARTLY_FILLED), [half])
         assert journal.record_order(order(wanted, late, "late"), [half]) == partly
 
-    def test_an_order_that_was_never_sent_is_not_acknowledged(self, journal: Journal) -> None:
+    @pytest.mark.parametrize("said", [S.SENT, S.ACKNOWLEDGED, S.UNKNOWN])
+    def test_no_report_sends_or_loses_an_order_that_was_never_sent(self, journal: Journal, said: S) -> None:
         wanted = decided(opened(journal))
-        assert journal.record_order(order(wanted, S.ACKNOWLEDGED, attempt=0), []).status is S.INTENDED
+        assert journal.record_order(order(wanted, said, attempt=0), []).status is S.INTENDED
 
     def test_every_change_is_kept_with_its_cause_and_hearing_it_again_is_none(self, journal: Journal) -> None:
         wanted = decided(opened(journal))

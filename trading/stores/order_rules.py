@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.errors import InvalidValue
@@ -64,9 +64,7 @@ def followed(intent: OrderIntent, known: Order, reported: Order, filled: Decimal
     if known.status is OrderStatus.INTENDED and filled > 0:
         now = replace(now, status=OrderStatus.UNKNOWN, reason=FILLED_UNSENT, updated_at=reported.updated_at)
         steps.append(now)
-    taken = reported.status in TRANSITIONS[now.status] and reported.attempt == now.attempt
-    if now.status in FINAL:
-        taken = False
+    taken = _may_follow(now, reported)
     status = _confirmed(intent, now, reported.status if taken else now.status)
     if taken or status is not now.status:
         now = replace(
@@ -77,6 +75,14 @@ def followed(intent: OrderIntent, known: Order, reported: Order, filled: Decimal
             venue_order_id=reported.venue_order_id or now.venue_order_id,
         )
     return [*steps, now] if now != (steps[-1] if steps else known) else steps
+
+
+def _may_follow(now: Order, reported: Order) -> bool:
+    """Return whether the report is believed. No report sends an order, or loses one that was never sent."""
+    if now.status in FINAL or reported.attempt != now.attempt or reported.status is OrderStatus.SENT:
+        return False
+    lost_unsent = now.status is OrderStatus.INTENDED and reported.status is OrderStatus.UNKNOWN
+    return reported.status in TRANSITIONS[now.status] and not lost_unsent
 
 
 def _confirmed(intent: OrderIntent, now: Order, status: OrderStatus) -> OrderStatus:
@@ -188,7 +194,10 @@ def surprises(
     return words + [f"the balance fell to {trim_zeros(amount):f} {asset}" for asset, amount in below]
 
 
-def surprise_halt(intent: OrderIntent, words: Iterable[str], since: datetime) -> Halt:
-    """Return the halt that begins with them, until a person looks."""
+def surprise_halt(intent: OrderIntent, words: Iterable[str], since: datetime, known: Iterable[Halt]) -> Halt:
+    """Return the halt that begins with them, until a person looks; never one that a person has ended already."""
+    ended = {halt.since for halt in known if halt.kind is HaltKind.RECONCILIATION and halt.resume}
+    while since in ended:
+        since += timedelta.resolution
     reason = f"order {intent.intent_id} of {intent.pair}: {'; '.join(words)}"
     return Halt(HaltKind.RECONCILIATION, since, None, reason)

@@ -160,7 +160,8 @@ class MemoryJournal(MemoryBooks):
             filled = sum((fill.quantity for fill in _fills_of(state, intent)), Decimal(0))
             if surprising:
                 since = min([order.updated_at, *(fill.filled_at for fill in fills)])
-                add_halts(state, intent.account, [surprise_halt(intent, surprising, since)])
+                known = state.halts.get(intent.account, ())
+                add_halts(state, intent.account, [surprise_halt(intent, surprising, since, known)])
             words = "; ".join([cause or order.reason or order.status.value, *surprising])
             now = state.orders[order.intent_id]
             for step in followed(intent, now, order, filled):
