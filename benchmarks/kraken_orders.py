@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import httpx
 from websockets.sync.client import connect
@@ -19,12 +22,13 @@ from benchmarks.row import Benchmark, Row, row
 from benchmarks.sandbox_clients import process
 from benchmarks.sandbox_process import PAIR, Listening
 from orchestration.postgres.embedded import EmbeddedPostgres
-from trading.orders import Side
+from trading.orders import OrderIntent, Side
 from trading.stores.postgres import PostgresKeyState, migrate
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.authentication import signature
 from trading.venues.kraken.order_calls import OrderCalls
 from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
+from trading.venues.kraken.venue import KrakenVenue
 from trading.venues.kraken.websocket_orders import WebSocketOrders, private_url
 
 PACKAGES = ("websockets", "httpx", "aiohttp")
@@ -33,6 +37,10 @@ EXITS = 8  # threads
 PLENTY = RateLimit(1_000_000, 10_000)
 LIMIT, QUANTITY = Decimal("20000.0"), Decimal("0.001")  # rests: far below the market
 ORDER = OrderRequest(PAIR, Side.BUY, QUANTITY, KrakenOrderType.LIMIT, LIMIT)
+STOP = OrderIntent(
+    intent_id="", decision_id="", account="benchmark", pair=PAIR, side=Side.SELL, quantity=QUANTITY, reduces=True,
+    stop_loss=None, take_profit=None, created_at=datetime(2026, 1, 1, tzinfo=UTC), trigger=LIMIT,
+)  # fmt: skip
 Place = Callable[[], str]  # places an order and returns its id
 WAYS = {
     "WebSocket": "a bare request of websockets' threading client",
@@ -57,6 +65,8 @@ def kraken_orders() -> Iterator[Row]:
         )
         websocket = stack.enter_context(WebSocketOrders(client, private_url(exchange.url), patience=10.0))
         ways = {
+            ("WebSocket", "venue"): _submitting(KrakenVenue(client, orders=websocket)),
+            ("REST", "venue"): _submitting(KrakenVenue(client)),
             ("WebSocket", "ours"): _placing(websocket),
             ("REST", "ours"): _placing(client),
             ("WebSocket", "bare"): _bare_websocket(stack, exchange, client),
@@ -64,7 +74,10 @@ def kraken_orders() -> Iterator[Row]:
         }
         spent = _in_turns(ways, client)
         for way, peer in WAYS.items():
-            yield from _latency_rows(way, peer, spent[way, "ours"], spent[way, "bare"])
+            what = f"intent to acknowledged by the venue over {way}, deadline and stop price included"
+            yield from _latency_rows(what, peer, spent[way, "venue"], spent[way, "bare"])
+            what = f"order to acknowledged over {way}, rate budget and decoding included"
+            yield from _latency_rows(what, peer, spent[way, "ours"], spent[way, "bare"])
             ours, bare = spent[way, "ours"], spent[way, "bare"]
             yield _rate_row(f"{way}, one after the other", 1 / median(ours), 1 / median(bare), peer)
         for way in WAYS:
@@ -77,6 +90,15 @@ def kraken_orders() -> Iterator[Row]:
 
 def _placing(orders: OrderCalls) -> Place:
     return lambda: orders.add_order(ORDER).txid[0]
+
+
+def _submitting(venue: KrakenVenue) -> Place:
+    """Place a stop that rests, as an executor does; it has a deadline, and a price on the grid."""
+
+    def place() -> str:
+        return venue.submit(replace(STOP, intent_id=str(uuid4())), venue.void_after())
+
+    return place
 
 
 def _bare_websocket(stack: ExitStack, exchange: Listening, client: KrakenClient) -> Place:
@@ -146,12 +168,18 @@ def _orders_a_second(place: Place, client: KrakenClient) -> float:
     return median(rates)
 
 
-def _latency_rows(way: str, peer: str, ours: list[float], bare: list[float]) -> Iterator[Row]:
+def _latency_rows(what: str, peer: str, ours: list[float], bare: list[float]) -> Iterator[Row]:
     for percent in (50, 99):
         values = [quantiles(spent, n=100)[percent - 1] * 1e3 for spent in (ours, bare)]
-        what = f"order to acknowledged over {way}, rate budget and decoding included, p{percent}"
         yield row(
-            "kraken_orders", what, values[0], "ms", peer, values[1], target="<= 2 x peer", packages=PACKAGES
+            "kraken_orders",
+            f"{what}, p{percent}",
+            values[0],
+            "ms",
+            peer,
+            values[1],
+            target="<= 2 x peer",
+            packages=PACKAGES,
         )
 
 

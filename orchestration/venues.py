@@ -1,5 +1,6 @@
 """Venues that orders go to, built from [venue] mode."""
 
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from trading.venues.paper_market import PaperMarket
 if TYPE_CHECKING:
     from trading.venues.kraken import Credentials, KrakenClient
 
+CONNECT_PATIENCE = 0.5  # seconds that an order waits for the WebSocket before it goes over REST
 FINGERPRINT = 8  # digits of the key's fingerprint that an account is named with
 
 
@@ -36,10 +38,19 @@ def paper_venue(
 
 
 def sandbox_venue(settings: Settings, home: Path, keys: KeyState) -> Venue:
-    """Build the venue that trades on Kraken, with the sandbox's address and key."""
-    from trading.venues.kraken.venue import KrakenVenue
+    """Build the venue that trades on Kraken, with the sandbox's address and key.
 
-    return KrakenVenue(sandbox_client(settings, home, keys), venue="sandbox")
+    Orders go over the WebSocket, which the first of them opens, and over REST while it is not there.
+    """
+    from trading.venues.kraken.order_calls import OrdersWithFallback
+    from trading.venues.kraken.venue import KrakenVenue
+    from trading.venues.kraken.websocket_orders import WebSocketOrders, private_url
+
+    client = sandbox_client(settings, home, keys)
+    websocket = WebSocketOrders(client, private_url(settings.sandbox.url), patience=CONNECT_PATIENCE)
+    venue = KrakenVenue(client, venue="sandbox", orders=OrdersWithFallback(websocket, client))
+    weakref.finalize(venue, websocket.close)
+    return venue
 
 
 def sandbox_balances(settings: Settings, home: Path, keys: KeyState) -> Mapping[str, Decimal]:

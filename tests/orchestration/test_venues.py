@@ -1,0 +1,51 @@
+"""The venue of a running system: its name is the account's, and orders go over the WebSocket while that is there."""
+
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from orchestration.settings import load_settings
+from orchestration.venues import account_name, sandbox_venue
+from tests.contracts.venues import Clerk, closing
+from tests.doubles.stores import MemoryKeyState
+from tests.streaming.sandbox.running import Sandbox, sandbox
+from tests.streaming.sandbox.simulated_exchange import BTC
+from trading.orders import OrderStatus
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Sandbox]:
+    with sandbox(tmp_path / "sandbox") as running:
+        yield running
+
+
+def test_orders_go_over_the_websocket_and_over_rest_where_it_does_not_answer(
+    exchange: Sandbox, tmp_path: Path
+) -> None:
+    settings = load_settings(
+        {
+            "MARKETLOOM_HOME": str(tmp_path),
+            "MARKETLOOM__VENUE__MODE": "sandbox",
+            "MARKETLOOM__MARKET__SOURCE": "sandbox",
+            "MARKETLOOM__SANDBOX__PORT": exchange.url.rpartition(":")[2],
+        }
+    )
+    venues = [sandbox_venue(settings, tmp_path, MemoryKeyState())]
+    clerk = Clerk(lambda: venues[0])
+    assert venues[0].name == account_name(settings, tmp_path)
+    level = (exchange.last(BTC) / 2).quantize(Decimal("0.1"))
+    exchange.arm("disconnect", method="AddOrder")  # over REST
+    first = clerk.placed(closing(trigger=level))
+    exchange.disarm()
+    exchange.arm("token_expiry", method="add_order")  # over the WebSocket
+    second = clerk.placed(closing(trigger=level))
+    assert first.order.status is second.order.status is OrderStatus.ACKNOWLEDGED
+    assert len(exchange.export()["orders"]) == 2
+    threads = [each for each in threading.enumerate() if each.name == "kraken-websocket"]
+    venues.clear()
+    for each in threads:
+        each.join(30)
+    assert not any(each.is_alive() for each in threads)
