@@ -41,6 +41,7 @@ class KrakenTimeInForce(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
     GTD = "GTD"
+    FOK = "FOK"
 
 
 @dataclass(frozen=True, slots=True)
