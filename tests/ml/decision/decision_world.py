@@ -94,9 +94,15 @@ def write_by_month(store: MemoryTable, pair: Pair, table: pl.DataFrame) -> None:
 class DecisionWorld:
     """An account that trades PAIR; the newest `hidden` candles are known to the venue alone."""
 
-    def __init__(self, folder: Path, hidden: int = 1, journal: MemoryJournal | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hidden: int = 1,
+        journal: MemoryJournal | None = None,
+        market: pl.DataFrame | None = None,
+    ) -> None:
         self.folder = folder
-        self.all_candles = candles(RISING, rows=1003)
+        self.all_candles = candles(RISING, rows=1003) if market is None else market
         self.table = MemoryTable(CANDLE_SCHEMA)
         write_by_month(self.table, PAIR, self.all_candles.head(self.all_candles.height - hidden))
         self.journal = journal or MemoryJournal()
