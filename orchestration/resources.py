@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,13 @@ from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import Clock, candle_source, machine_time
 from orchestration.system import POSTGRES
-from orchestration.venues import paper_venue, sandbox_balances, sandbox_venue
+from orchestration.venues import (
+    CurrentInstruments,
+    paper_venue,
+    sandbox_balances,
+    sandbox_client,
+    sandbox_venue,
+)
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.errors import InvalidSettings
@@ -94,7 +100,28 @@ class Services:
 
     @property
     def known_instruments(self) -> dict[Pair, Instrument]:
-        return {pair: self.settings.instrument(pair) for pair in self.settings.market.pairs}
+        """Those of the exchange that orders go to, with the account's own fees; on paper those of the settings."""
+        settings = self.settings
+        if settings.venue.mode == "sandbox":
+            with sandbox_client(settings, self.home, self.key_state) as client:
+                return client.instruments(settings.market.pairs)
+        return {
+            pair: settings.instrument(pair, settings.market.known_until) for pair in settings.market.pairs
+        }
+
+    @property
+    def instruments(self) -> Mapping[Pair, Instrument]:
+        """The stored instruments as they are now: the exchange's status of this moment, or the fees of the candle.
+
+        NotStored until the asset `instruments` was materialised.
+        """
+        stored = self.instrument_file.read()
+        if self.settings.venue.mode == "sandbox":
+            return CurrentInstruments(stored, sandbox_client(self.settings, self.home, self.key_state))
+        fees = self.settings.fees_at(self.clock())
+        return {
+            pair: replace(each, taker_fee=fees.taker, maker_fee=fees.maker) for pair, each in stored.items()
+        }
 
     @cached_property
     def news_store(self) -> NewsStore:
@@ -129,7 +156,7 @@ class Services:
     def venue(self) -> Venue:
         if self.settings.venue.mode == "sandbox":
             return sandbox_venue(self.settings, self.home, self.journal, self.key_state)
-        return paper_venue(self.settings, self.journal, self.candle_source, self.instrument_file.read())
+        return paper_venue(self.settings, self.journal, self.candle_source, self.instruments)
 
     @property
     def costs(self) -> dict[Pair, Costs]:
@@ -170,7 +197,7 @@ class Services:
             account=self.account,
             journal=self.journal,
             market=market,
-            instruments=self.instrument_file.read(),
+            instruments=self.instruments,
             venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
         )
         return InputReader(account, self.policies, clock=self.clock)

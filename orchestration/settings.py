@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,10 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         raise InvalidSettings(
             f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "sandbox" trades at the '
             'sandbox\'s prices of now: set [market] source = "sandbox" and until = ""'
+        )
+    if not all(one.valid_from < other.valid_from for one, other in pairwise(settings.venue.fees)):
+        raise InvalidSettings(
+            f"{sources.of('venue.fees')}: [[venue.fees]] must be in order: each valid_from later than the one above it"
         )
     if settings.simulator.end <= settings.simulator.start:
         blamed = sources.of("simulator.start", "simulator.end")

@@ -1,6 +1,10 @@
 """Venues that orders go to, built from [venue] mode."""
 
-from collections.abc import Mapping
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +17,8 @@ from trading.fills import Costs
 from trading.market import Instrument, Pair
 from trading.ports import CandleSource, Journal, Venue
 from trading.venues.paper import PaperVenue
+
+STATUS_SECONDS = 5.0  # how old the status of a pair may be that somebody decides or sends by
 
 if TYPE_CHECKING:
     from trading.venues.kraken import KrakenClient
@@ -36,6 +42,41 @@ def sandbox_venue(settings: Settings, home: Path, journal: Journal, keys: KeySta
         entry_age=settings.risk.candle_age * settings.market.timeframe.duration,
         market_now=sandbox_time(settings.sandbox.url, None),
     )
+
+
+class CurrentInstruments(Mapping[Pair, Instrument]):
+    """Stored instruments with the rules and the status that the exchange has at this moment, at most seconds old.
+
+    Their fees are those that were stored: of the account. A pair that was not stored raises KeyError, one that the
+    exchange does not trade any more NotStored; VenueUnreachable where it cannot be asked.
+    """
+
+    def __init__(
+        self,
+        stored: Mapping[Pair, Instrument],
+        client: "KrakenClient",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stored = stored
+        self._client = client
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._read_at = -math.inf
+        self._current: Mapping[Pair, Instrument] = {}
+
+    def __getitem__(self, pair: Pair) -> Instrument:
+        stored = self._stored[pair]
+        with self._lock:
+            if self._monotonic() - self._read_at > STATUS_SECONDS:
+                self._current = self._client.current_instruments(list(self._stored))
+                self._read_at = self._monotonic()
+            return replace(self._current[pair], taker_fee=stored.taker_fee, maker_fee=stored.maker_fee)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
 
 
 def sandbox_balances(settings: Settings, home: Path, keys: KeyState) -> Mapping[str, Decimal]:

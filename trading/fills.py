@@ -3,7 +3,10 @@
 The functions are plain arithmetic, on floats and on arrays alike; the back-test kernel compiles these same lines.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -35,6 +38,21 @@ class Costs:
     def per_side(self) -> float:
         """Share of the traded value that one fill costs, fee, half spread and slippage together."""
         return self.taker_fee + self.half_spread + self.slippage
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFees:
+    """What a venue charges from 00:00 UTC of a day on, as shares of the traded value."""
+
+    valid_from: date
+    taker: Decimal
+    maker: Decimal
+
+
+def fees_at(table: Sequence[VenueFees], time: datetime) -> VenueFees:
+    """Return the fees in force; `table` rises by day, and its first row holds for all the time before too."""
+    begun = [row for row in table if row.valid_from <= time.astimezone(UTC).date()]
+    return begun[-1] if begun else table[0]
 
 
 def execution_price(reference: Amount, sign: Amount, costs: Costs) -> Amount:
