@@ -115,7 +115,9 @@ def _faults(path: Path) -> list[str]:
     facts = json.loads(path.read_text(encoding="utf-8"))
     rules = {
         "trades do not add up to the equity": abs(facts["unexplained"]) > 1e-9,
-        "traded without fees": facts["trades"] > 0 and facts["taker_fee"] > 0 and not facts["fees"] > 0,
+        "traded without fees": facts["trades"] > 0
+        and any(facts["taker_fees"].values())
+        and not facts["fees"] > 0,
         "lost more than everything": not facts["total_return"] >= -1,
         "drawdown outside 0..1": not 0 <= facts["maximum_drawdown"] <= 1,
         "a trade closed before it opened": facts["backward_trades"] > 0,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
+from threading import Barrier
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -83,8 +84,19 @@ def kraken_orders() -> Iterator[Row]:
         for way in WAYS:
             one_by_one = 1 / median(spent[way, "bare"])
             together = _orders_a_second(ways[way, "ours"], client)
+            exits = _seconds_of_exits(ways[way, "ours"], client)
             yield _rate_row(
                 f"{way}, {EXITS} threads at once", together, one_by_one, WAYS[way] + " one by one"
+            )
+            yield row(
+                "kraken_orders",
+                f"{EXITS} exits at once over {way}, until the last one is acknowledged",
+                exits * 1e3,
+                "ms",
+                f"{EXITS} times {WAYS[way]}",
+                EXITS / one_by_one * 1e3,
+                target="<= 2 x peer",
+                packages=PACKAGES,
             )
 
 
@@ -166,6 +178,26 @@ def _orders_a_second(place: Place, client: KrakenClient) -> float:
             rates.append(EXITS * (ORDERS // 4) / (time.perf_counter() - begin))
             client.cancel_all()
     return median(rates)
+
+
+def _seconds_of_exits(place: Place, client: KrakenClient) -> float:
+    """Return the median from the start of all threads to the last answer."""
+    together, spent = Barrier(EXITS + 1), []
+
+    def wait_and_place() -> None:
+        together.wait()
+        place()
+
+    with ThreadPoolExecutor(EXITS) as pool:
+        for _ in range(ROUNDS * 5):
+            exits = [pool.submit(wait_and_place) for _ in range(EXITS)]
+            begin = time.perf_counter()
+            together.wait()
+            for each in exits:
+                each.result()
+            spent.append(time.perf_counter() - begin)
+            client.cancel_all()
+    return median(spent)
 
 
 def _latency_rows(what: str, peer: str, ours: list[float], bare: list[float]) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -52,7 +52,6 @@ class Backtester:
     library: StrategyLibrary
     rules: Mapping[Pair, AccountRules]
     resampling: Resampling
-    fees_valid_from: date
     finer: Callable[[Timeframe], CandleSource]
 
     def run(self, request: BacktestRequest) -> BacktestReport:
@@ -85,8 +84,7 @@ class Backtester:
                 )
             ),
             resampling=self.resampling,
-            taker_fee=rules.costs.taker_fee,
-            fees_valid_from=self.fees_valid_from,
+            taker_fees=rules.taker_fees or [(inputs.candles["open_time"][0].date(), rules.costs.taker_fee)],
             notes=(*inputs.notes, *self._notes(request, result)),
             scope=request.scope,
         )

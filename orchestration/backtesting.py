@@ -65,6 +65,5 @@ def build_backtester(settings: Settings, home: Path, known: KnownThen | None = N
         library=library,
         rules={pair: settings.account_rules(pair) for pair in settings.market.pairs},
         resampling=settings.resampling,
-        fees_valid_from=settings.venue.fees_valid_from,
         finer=finer_candles,
     )

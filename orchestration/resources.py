@@ -4,7 +4,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,14 @@ from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
 from orchestration.system import POSTGRES
-from orchestration.venues import account_name, paper_venue, sandbox_balances, sandbox_venue
+from orchestration.venues import (
+    CurrentInstruments,
+    account_name,
+    paper_venue,
+    sandbox_balances,
+    sandbox_client,
+    sandbox_venue,
+)
 from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.candles import Arrival
@@ -102,7 +109,36 @@ class Services:
 
     @property
     def known_instruments(self) -> dict[Pair, Instrument]:
-        return {pair: self.settings.instrument(pair) for pair in self.settings.market.pairs}
+        """Those of the exchange that orders go to, with the account's own fees; on paper those of the settings."""
+        settings = self.settings
+        if settings.venue.mode == "sandbox":
+            with sandbox_client(settings, self.home, self.key_state) as client:
+                return client.instruments(settings.market.pairs)
+        return {
+            pair: settings.instrument(pair, settings.market.known_until) for pair in settings.market.pairs
+        }
+
+    @property
+    def instruments(self) -> dict[Pair, Instrument]:
+        """As they were last stored, on paper with the fees of the clock's day.
+
+        Of a pair that is not traded any more those of the settings. NotStored before `instruments` was materialised.
+        """
+        known = {pair: self.settings.instrument(pair) for pair in self.settings.instruments}
+        stored = {**known, **self.instrument_file.read()}
+        if self.settings.venue.mode != "paper":
+            return stored
+        fees = self.settings.fees_at(self.clock().at)
+        return {
+            pair: replace(each, taker_fee=fees.taker, maker_fee=fees.maker) for pair, each in stored.items()
+        }
+
+    @property
+    def current_instruments(self) -> Mapping[Pair, Instrument]:
+        """The same with the exchange's rules and status of this moment."""
+        if self.settings.venue.mode == "paper":
+            return self.instruments
+        return CurrentInstruments(self.instruments, sandbox_client(self.settings, self.home, self.key_state))
 
     @cached_property
     def news_store(self) -> NewsStore:
@@ -194,16 +230,10 @@ class Services:
         return InputReader(
             account,
             self.policies,
-            instrument=self.venue.instrument,
+            instrument=self.current_instruments.__getitem__,
             stored_instrument=self.instruments.__getitem__,
             clock=self.clock,
         )
-
-    @property
-    def instruments(self) -> dict[Pair, Instrument]:
-        """As they were last stored; of a pair that is not traded any more, those of the settings."""
-        known = {pair: self.settings.instrument(pair) for pair in self.settings.instruments}
-        return {**known, **self.instrument_file.read()}
 
     @cached_property
     def order_executor(self) -> OrderExecutor:

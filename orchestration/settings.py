@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,10 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         raise InvalidSettings(
             f"{sources.of('rebalancing.execute', 'venue.mode')}: [rebalancing] execute = true orders on paper only: "
             f'set it to false while [venue] mode = "{settings.venue.mode}"'
+        )
+    if not all(one.valid_from < other.valid_from for one, other in pairwise(settings.venue.fees)):
+        raise InvalidSettings(
+            f"{sources.of('venue.fees')}: [[venue.fees]] must be in order: each valid_from later than the one above it"
         )
     if settings.simulator.end <= settings.simulator.start:
         blamed = sources.of("simulator.start", "simulator.end")

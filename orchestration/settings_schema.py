@@ -15,7 +15,7 @@ from ml.models.ollama import OllamaSettings
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
 from trading.errors import InvalidValue
-from trading.fills import Costs
+from trading.fills import Costs, VenueFees, fees_at
 from trading.market import Instrument, Pair, Timeframe, Universe
 from trading.rebalancing import RebalancingRules
 from trading.reports import Resampling
@@ -36,6 +36,7 @@ WebSocketAddress = Annotated[
 ]
 Share = Annotated[float, Field(ge=0, lt=0.1)]
 Positive = Annotated[Decimal, Field(gt=0)]
+Fee = Annotated[Decimal, Field(ge=0, lt=0.05, description="a share from 0 to 0.05, such as 0.004 for 0.40 %")]
 
 
 def _refuse_local_venue(venue: str) -> str:
@@ -139,6 +140,12 @@ class CapitalSettings(BaseModel):
         return dict(self.__pydantic_extra__)
 
 
+class FeeSettings(Section):
+    valid_from: dt.date
+    taker: Fee
+    maker: Fee
+
+
 class VenueSettings(Section):
     mode: Literal["paper", "sandbox"]
     account: str = Field(
@@ -147,7 +154,7 @@ class VenueSettings(Section):
     half_spread: Share
     slippage: Share
     participation: Annotated[float, Field(ge=0, le=1, description="a share from 0 (no limit) to 1")]
-    fees_valid_from: dt.date
+    fees: tuple[FeeSettings, ...] = Field(min_length=1)
     capital: CapitalSettings
 
 
@@ -156,8 +163,6 @@ class InstrumentSettings(Section):
     quantity_increment: Positive
     minimum_quantity: Positive
     minimum_cost: Positive
-    taker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
-    maker_fee: Annotated[Decimal, Field(ge=0, lt=0.1)]
 
 
 class SentimentSettings(Section):
@@ -226,8 +231,21 @@ class Settings(Section):
         )
         return DecisionRules(self.signals, analyst, self.consensus, self.risk)
 
-    def instrument(self, pair: Pair) -> Instrument:
-        return Instrument(pair=pair, **self.instruments[pair].model_dump())
+    @property
+    def fees(self) -> tuple[VenueFees, ...]:
+        """The fees of the venue by the day on which they began, oldest first."""
+        return tuple(VenueFees(each.valid_from, each.taker, each.maker) for each in self.venue.fees)
+
+    def fees_at(self, time: dt.datetime | None) -> VenueFees:
+        """Return the fees at a time; None: the newest ones."""
+        return fees_at(self.fees, time) if time else self.fees[-1]
+
+    def instrument(self, pair: Pair, at: dt.datetime | None = None) -> Instrument:
+        """Return how the pair is traded on paper, with the fees of `at`; None: with the newest ones."""
+        fees = self.fees_at(at)
+        return Instrument(
+            pair=pair, taker_fee=fees.taker, maker_fee=fees.maker, **self.instruments[pair].model_dump()
+        )
 
     def account_rules(self, pair: Pair) -> AccountRules:
         """Return the costs and account rules that back-tests of the pair use: those of the account that trades."""
@@ -242,6 +260,7 @@ class Settings(Section):
             leverage=1.0,  # no strategy asks for more than the account has
             shorts=self.backtest.shorts != "never",
             margin=self.margin if self.backtest.shorts == "borrow" else None,
+            taker_fees=tuple((each.valid_from, float(each.taker)) for each in self.fees),
         )
 
     @property
@@ -249,7 +268,8 @@ class Settings(Section):
         return Resampling(self.backtest.resamples, self.backtest.confidence, self.backtest.seed)
 
     def costs(self, pair: Pair) -> Costs:
-        return Costs(float(self.instruments[pair].taker_fee), self.venue.half_spread, self.venue.slippage)
+        """Return the pair's costs with the newest fees: what is learned has to earn them from now on."""
+        return Costs(float(self.instrument(pair).taker_fee), self.venue.half_spread, self.venue.slippage)
 
 
 def _utc(time: dt.datetime) -> dt.datetime:

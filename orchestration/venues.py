@@ -1,7 +1,11 @@
 """Venues that orders go to, built from [venue] mode."""
 
+import math
+import threading
+import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +19,8 @@ from trading.market import Instrument, Pair
 from trading.ports import CandleSource, Journal, Venue
 from trading.venues.paper import PaperVenue
 from trading.venues.paper_market import PaperMarket
+
+STATUS_SECONDS = 5.0  # how old the status of a pair may be that somebody decides or sends by
 
 if TYPE_CHECKING:
     from trading.venues.kraken import Credentials, KrakenClient
@@ -51,6 +57,41 @@ def sandbox_venue(settings: Settings, home: Path, keys: KeyState) -> Venue:
     venue = KrakenVenue(client, venue="sandbox", orders=OrdersWithFallback(websocket, client))
     weakref.finalize(venue, websocket.close)
     return venue
+
+
+class CurrentInstruments(Mapping[Pair, Instrument]):
+    """Stored instruments with the rules and the status that the exchange has at this moment, at most seconds old.
+
+    Their fees are those that were stored: of the account. A pair that was not stored raises KeyError, one that the
+    exchange does not trade any more NotStored; VenueUnreachable where it cannot be asked.
+    """
+
+    def __init__(
+        self,
+        stored: Mapping[Pair, Instrument],
+        client: "KrakenClient",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stored = stored
+        self._client = client
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._read_at = -math.inf
+        self._current: Mapping[Pair, Instrument] = {}
+
+    def __getitem__(self, pair: Pair) -> Instrument:
+        stored = self._stored[pair]
+        with self._lock:
+            if self._monotonic() - self._read_at > STATUS_SECONDS:
+                self._current = self._client.current_instruments(list(self._stored))
+                self._read_at = self._monotonic()
+            return replace(self._current[pair], taker_fee=stored.taker_fee, maker_fee=stored.maker_fee)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
 
 
 def sandbox_balances(settings: Settings, home: Path, keys: KeyState) -> Mapping[str, Decimal]:

@@ -4,7 +4,10 @@ The functions are plain arithmetic, on floats and on arrays alike; the back-test
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -60,6 +63,21 @@ class Liquidity:
     def capacity(self, volume: float) -> float:
         """Return what may be filled, in base currency, after a candle of that volume."""
         return self.participation * volume if self.is_limited else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class VenueFees:
+    """What a venue charges from 00:00 UTC of a day on, as shares of the traded value."""
+
+    valid_from: date
+    taker: Decimal
+    maker: Decimal
+
+
+def fees_at(table: Sequence[VenueFees], time: datetime) -> VenueFees:
+    """Return the fees in force; `table` rises by day, and its first row holds for all the time before too."""
+    begun = [row for row in table if row.valid_from <= time.astimezone(UTC).date()]
+    return begun[-1] if begun else table[0]
 
 
 def execution_price(reference: Amount, sign: Amount, costs: Costs) -> Amount:

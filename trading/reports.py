@@ -1,6 +1,6 @@
 """The report of a back-test: metrics beside buy and hold, months, intervals, and every trade."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -61,8 +61,7 @@ class BacktestReport:
     curves: pl.DataFrame  # close_time, close, equity, holding, drawdown; one row per candle
     months: pl.DataFrame  # year, month, return
     resampling: Resampling
-    taker_fee: float
-    fees_valid_from: date  # the venue charges this fee since then; older candles are charged the same
+    taker_fees: tuple[tuple[date, float], ...]  # each from its day on; those that these candles paid
     notes: tuple[str, ...]
     scope: str  # which part of the history, on which terms; empty: all that is stored
 
@@ -101,6 +100,11 @@ class BacktestReport:
             f" until the drawdown pause of {paused_at:%Y-%m-%d}, then none for {self.paused_days} of {days}"
         )
 
+    def _fee_words(self) -> str:
+        """Say which fee held from when on; of the first one only what it is: nothing here was traded before it."""
+        (_, first), *later = self.taker_fees
+        return ", ".join([f"{100 * first:.2f} %", *(f"{100 * fee:.2f} % since {day}" for day, fee in later)])
+
     @property
     def explanations(self) -> tuple[str, ...]:
         """Notes on what kept the strategy from trading and on the intervals."""
@@ -110,8 +114,7 @@ class BacktestReport:
             f"likely between: {self.resampling.confidence:.0%} of {self.resampling.resamples} resamples, in blocks, of "
             "its own daily returns and trades",
             "a trade is a position from flat to flat; one that is open at the end counts as its last close stands",
-            f"taker fee {100 * self.taker_fee:.2f} % of the value traded, as the venue charges it since "
-            f"{self.fees_valid_from}; older candles are charged the same",
+            f"taker fee {self._fee_words()} of the value traded, as the venue charged it at the time",
         ]
         if totals.paused_at:
             lines.append(
@@ -194,8 +197,7 @@ class BacktestReport:
             "buy_and_hold": self.holding.as_json(),
             "trades": self.trades.height,
             "fees": totals.fees,
-            "taker_fee": self.taker_fee,
-            "fees_valid_from": self.fees_valid_from.isoformat(),
+            "taker_fees": {day.isoformat(): fee for day, fee in self.taker_fees},
             "margin_costs": totals.margin_costs,
             "at_costs": {
                 f"{multiple:g}x": {
@@ -225,8 +227,7 @@ def report(
     buy_and_hold: Backtest,
     at_costs: Mapping[float, Totals],
     resampling: Resampling,
-    taker_fee: float,
-    fees_valid_from: date,
+    taker_fees: Sequence[tuple[date, float]],
     notes: tuple[str, ...],
     scope: str = "",
 ) -> BacktestReport:
@@ -263,11 +264,16 @@ def report(
         ),
         months=monthly_returns(candles["close_time"], result.equity),
         resampling=resampling,
-        taker_fee=taker_fee,
-        fees_valid_from=fees_valid_from,
+        taker_fees=_paid_fees(taker_fees, candles["open_time"][0].date(), candles["open_time"][-1].date()),
         notes=notes,
         scope=scope,
     )
+
+
+def _paid_fees(fees: Sequence[tuple[date, float]], first: date, last: date) -> tuple[tuple[date, float], ...]:
+    """Return the fees that held between these days."""
+    begun = [number for number, (day, _) in enumerate(fees) if day <= first]
+    return tuple(each for each in fees[begun[-1] if begun else 0 :] if each[0] <= last) or tuple(fees[:1])
 
 
 def monthly_returns(close_time: pl.Series, equity: Array) -> pl.DataFrame:

@@ -73,16 +73,21 @@ def decided(
     flat: Sequence[AgentVotes], long: Sequence[AgentVotes], short: Sequence[AgentVotes], rules: ConsensusRules
 ) -> Decided:
     """Form the consensus of the agents after each candle: of their votes while flat, long and short."""
-    entry = tally(_together(flat), rules, None).action
     return Decided(
-        entry=np.where(entry == CLOSE, HOLD, entry).astype(np.int8),  # nothing to close
-        leaves_long=tally(_together(long), rules, Action.LONG).action == CLOSE,
-        leaves_short=tally(_together(short), rules, Action.SHORT).action == CLOSE,
+        entry=_action(flat, rules, None),
+        leaves_long=_action(long, rules, Action.LONG) == CLOSE,
+        leaves_short=_action(short, rules, Action.SHORT) == CLOSE,
     )
 
 
-def _together(agents: Sequence[AgentVotes]) -> Votes:
-    return Votes(
-        np.stack([agent.actions for agent in agents], axis=1),
-        np.stack([agent.confidences for agent in agents], axis=1),
+def _action(agents: Sequence[AgentVotes], rules: ConsensusRules, held: Action | None) -> Codes:
+    """Return (n,) codes: HOLD where nobody votes for a change, since nothing is done that nobody votes for."""
+    changes = [LONG, SHORT] if held is None else [CLOSE, SHORT if held is Action.LONG else LONG]
+    actions, confidences = (
+        np.stack([getattr(agent, name) for agent in agents], axis=1) for name in ("actions", "confidences")
     )
+    rows = np.isin(actions, changes).any(axis=1)
+    action = np.full(len(actions), HOLD, np.int8)
+    action[rows] = tally(Votes(actions[rows], confidences[rows]), rules, held).action
+    action[action == CLOSE] = HOLD if held is None else CLOSE  # flat: nothing to close
+    return action

@@ -18,6 +18,10 @@ from trading.ports import SENTIMENT_SCHEMA
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]  # microseconds since 1970 UTC
 
+OLDEST_THAT_COUNTS = (
+    53.0  # half-lives: beyond, the weight beside the newest's is less than a float's last digit
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
@@ -143,8 +147,10 @@ def _mean(times: Times, values: Array, half_life: float) -> float:
     """Weigh by age; 0 without rows. Ages from the newest row have the ratios of those from `now`."""
     if not times.size:
         return 0.0
-    weights = np.array([0.5**age for age in ((times.max() - times) / half_life).tolist()])
-    return math.fsum((weights * values).tolist()) / math.fsum(weights.tolist())
+    ages = (times.max() - times) / half_life
+    counts = ages <= OLDEST_THAT_COUNTS
+    weights = np.array([0.5**age for age in ages[counts].tolist()])
+    return math.fsum((weights * values[counts]).tolist()) / math.fsum(weights.tolist())
 
 
 def known_times(rows: pl.DataFrame) -> Times:

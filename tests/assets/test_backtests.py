@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -55,9 +55,7 @@ class Harness:
         candles, table = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
         policies = PolicyRegistry(folder / "policies", MemoryPromotions())
         library = StrategyLibrary(candles, table, policies, DecisionHistory(table, RULES, Timeframe.H4))
-        self.backtester = Backtester(
-            UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), date(2025, 1, 1), finer
-        )
+        self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
         self.resources = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(), "costs": COSTS,
             "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
@@ -204,9 +202,7 @@ def test_a_report_without_a_trade_is_a_page_too(harness: Harness) -> None:
         **{name: getattr(ACCOUNT_RULES, name) for name in ACCOUNT_RULES.__dataclass_fields__}
         | {"leverage": 1e-6}
     )
-    quiet = Backtester(
-        UNIVERSE, harness.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), date(2025, 1, 1), finer
-    )
+    quiet = Backtester(UNIVERSE, harness.backtester.library, {PAIR: never}, Resampling(100, 0.9, 1), finer)
     report = quiet.run(BacktestRequest(Strategy.TECHNICAL, PAIR))
     assert report.trades.is_empty()
     assert math.isclose(report.summary.total_return, 0.0)

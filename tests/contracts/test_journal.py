@@ -13,6 +13,7 @@ from tests.contracts.trade import (
     OPENING,
     bought,
     decided,
+    fill,
     intent,
     opened,
     portfolio,
@@ -22,7 +23,7 @@ from tests.contracts.trade import (
 )
 from tests.doubles.stores import MemoryJournal
 from trading.errors import InvalidValue, NotStored
-from trading.orders import OrderStatus, Side
+from trading.orders import Order, OrderStatus, Side
 from trading.ports import Journal
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.order_rules import begun
@@ -119,6 +120,28 @@ class JournalContract(OrdersContract, BookingContract, LeaseContract):
         listed = [each["decision_id"] for each in journal.decisions("paper", limit=3)]
         assert listed == ["decision-3", "decision-1", "decision-2"]
         assert journal.decisions("someone") == []
+
+    def test_the_newest_decision_of_a_kind_is_found_among_others(self, journal: Journal) -> None:
+        opened(journal)
+        for number, action in enumerate(("REBALANCE", "REBALANCE", "LONG")):
+            at = (NOON + number * HOUR).isoformat()
+            journal.record_decision(receipt(f"decision-{number}", action=action, decided_at=at), None)
+        newest = journal.newest_decision("paper", "REBALANCE")
+        assert newest is not None
+        assert newest["decision_id"] == "decision-1"
+        assert journal.newest_decision("paper", "SHORT") is None
+        assert journal.newest_decision("another", "REBALANCE") is None
+
+    def test_fills_of_conversions_can_be_left_out_and_move_no_position(self, journal: Journal) -> None:
+        opened(journal)
+        for name, converts in (("one", False), ("two", True)):
+            wanted = intent(name, converts=converts, stop_loss=None, take_profit=None)
+            journal.record_decision(receipt(name), wanted)
+            journal.record_order(Order(wanted.intent_id, OrderStatus.FILLED, "", NOON), [fill(wanted)])
+        assert [each.intent_id for each in journal.fills("paper", of_positions=True)] == ["intent-of-one"]
+        assert len(journal.fills("paper")) == 2
+        [position] = journal.positions("paper")
+        assert position.quantity == Decimal("0.01")
 
     def test_an_intent_comes_back_as_it_went_in(self, journal: Journal) -> None:
         assert journal.intent("decision-1") is None

@@ -158,6 +158,6 @@ def calling(function: Callable[[], object]) -> Call:
         except BaseException as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=call)
+    thread = threading.Thread(target=call, daemon=True)
     thread.start()
     return Call(thread, outcome)

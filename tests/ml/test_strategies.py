@@ -78,7 +78,7 @@ def finer(timeframe: Timeframe) -> CandleSource:
 
 
 def backtester(library: StrategyLibrary, rules: AccountRules = FREE) -> Backtester:
-    return Backtester(UNIVERSE, library, {PAIR: rules}, Resampling(100, 0.9, 1), date(2025, 1, 1), finer)
+    return Backtester(UNIVERSE, library, {PAIR: rules}, Resampling(100, 0.9, 1), finer)
 
 
 def test_the_technical_plan_is_made_of_the_signals_of_the_stored_features(library: StrategyLibrary) -> None:
@@ -241,9 +241,7 @@ class Halves:
 
 
 def with_path(library: StrategyLibrary, source: Halves) -> Backtester:
-    return Backtester(
-        UNIVERSE, library, {PAIR: FREE}, Resampling(100, 0.9, 1), date(2025, 1, 1), lambda _: source
-    )  # type: ignore[arg-type,return-value]
+    return Backtester(UNIVERSE, library, {PAIR: FREE}, Resampling(100, 0.9, 1), lambda _: source)  # type: ignore[arg-type,return-value]
 
 
 def test_stops_can_be_followed_along_finer_candles(library: StrategyLibrary) -> None:

@@ -1,5 +1,7 @@
 import errno
 import os
+import re
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,9 +29,41 @@ def test_the_shipped_file_is_complete_and_means_what_the_domain_asks_for(tmp_pat
         0.02,
     )
     assert (settings.risk.drawdown, settings.risk.daily_loss) == (0.1, 0.03)
-    fees = {(terms.taker_fee, terms.maker_fee) for terms in settings.instruments.values()}
-    assert fees == {(Decimal("0.004"), Decimal("0.0025"))}  # Kraken's entry tier since 2025
+    newest = {(each.taker_fee, each.maker_fee) for each in map(settings.instrument, settings.market.pairs)}
+    assert newest == {(Decimal("0.004"), Decimal("0.0025"))}  # Kraken's entry tier since 2025
     assert settings.venue.capital.fixed == {"USDT": Decimal(1000), "XRP": Decimal(500)}
+
+
+@pytest.mark.parametrize(
+    ("day", "taker", "maker"),
+    [("2009-01-01", "0.0026", "0.0016"), ("2021-06-01", "0.0026", "0.0016"),
+     ("2024-12-31", "0.0026", "0.0016"), ("2025-01-01", "0.004", "0.0025"), ("2026-06-01", "0.004", "0.0025")],
+)  # fmt: skip
+def test_each_time_has_the_fees_that_the_venue_charged_then(
+    tmp_path: Path, day: str, taker: str, maker: str
+) -> None:
+    settings = load_settings(environment(tmp_path))
+    terms = settings.instrument(Pair("BTC", "USDT"), datetime.fromisoformat(f"{day}T00:00:00Z"))
+    assert (terms.taker_fee, terms.maker_fee) == (Decimal(taker), Decimal(maker))
+
+
+def test_back_tests_get_the_whole_table_of_fees_and_learning_the_newest(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path))
+    btc = Pair("BTC", "USDT")
+    assert [fee for _, fee in settings.account_rules(btc).taker_fees] == [0.0026, 0.004]
+    assert settings.costs(btc).taker_fee == 0.004
+
+
+def test_fees_out_of_order_are_refused(tmp_path: Path) -> None:
+    text = SHIPPED.replace("valid_from = 2025-01-01", "valid_from = 2009-01-01")
+    with pytest.raises(InvalidSettings, match=r"\[\[venue.fees\]\] must be in order"):
+        load_settings(environment(tmp_path, text))
+
+
+def test_a_venue_without_fees_is_refused(tmp_path: Path) -> None:
+    text = re.sub(r"\[\[venue\.fees\]\](\n\w.*)+", "", SHIPPED)
+    with pytest.raises(InvalidSettings, match=r"venue\.?\]? ?\.?fees"):
+        load_settings(environment(tmp_path, text))
 
 
 def test_an_environment_variable_wins_over_the_file(tmp_path: Path) -> None:

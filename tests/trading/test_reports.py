@@ -25,6 +25,14 @@ RULES = AccountRules(
 )  # fmt: skip
 
 
+FEES = (
+    (date(2019, 1, 1), 0.9),
+    (date(2020, 5, 5), 0.0026),
+    (date(2021, 2, 1), 0.004),
+    (date(2030, 1, 1), 0.9),
+)
+
+
 def candles(rows: int = 24 * 70) -> pl.DataFrame:
     random = np.random.default_rng(3)
     close = 100 * np.exp(np.cumsum(random.normal(0, 0.004, rows)))
@@ -42,7 +50,7 @@ def made() -> BacktestReport:
         pair=PAIR, strategy="every nine hours", universe=UNIVERSE, candles=history,
         result=run(bars, Plan(target, stop=0.01), RULES),
         buy_and_hold=run(bars, hold_plan(history.height), RULES), at_costs={}, resampling=Resampling(200, 0.9, 1),
-        taker_fee=0.004, fees_valid_from=date(2025, 1, 1), notes=("a note",),
+        taker_fees=FEES, notes=("a note",),
     )  # fmt: skip
 
 
@@ -76,9 +84,11 @@ def test_a_pause_is_told_with_its_time(made: BacktestReport) -> None:
     assert any(f"{paused_at:%Y-%m-%d %H:%M}" in line for line in made.explanations)
 
 
-def test_the_fee_is_stated_with_the_day_since_when_it_is_charged(made: BacktestReport) -> None:
-    assert any("taker fee 0.40 %" in line and "since 2025-01-01" in line for line in made.explanations)
-    assert made.facts()["fees_valid_from"] == "2025-01-01"
+def test_the_fees_of_these_candles_are_stated_each_with_the_day_since_when_it_was_charged(
+    made: BacktestReport,
+) -> None:
+    assert any("taker fee 0.26 %, 0.40 % since 2021-02-01 of" in line for line in made.explanations)
+    assert made.facts()["taker_fees"] == {"2020-05-05": 0.0026, "2021-02-01": 0.004}
 
 
 def test_the_headline_says_when_trading_was_paused_and_for_how_long(made: BacktestReport) -> None:

@@ -20,7 +20,7 @@ from trading.backtest.plan import DISTANCES, AccountRules, Plan
 from trading.backtest.records import Arrays, Records, new_record
 from trading.backtest.result import Backtest, Totals
 from trading.errors import InvalidValue
-from trading.market import TIME
+from trading.market import EPOCH, TIME
 
 Array = npt.NDArray[np.float64]
 DAY = 86_400_000_000
@@ -129,6 +129,7 @@ def _walk(
         "target": decisions.target,
         "leaves": _leaves(plan, decisions),
         **{name: np.atleast_1d(np.asarray(getattr(plan, name), np.float64)) for name in DISTANCES},
+        **_taker_fees(rules),
         "terms": _terms(rules, plan, bars, rows),
     }
     walk(Arrays(**{name: _read_only(array) for name, array in read.items()}, **written))
@@ -191,7 +192,8 @@ def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Recor
     return new_record(
         records.TERMS,
         **{name: getattr(rules, name) for name in same},
-        **asdict(rules.costs),
+        half_spread=rules.costs.half_spread,
+        slippage=rules.costs.slippage,
         **lent,
         shorts=rules.shorts,
         cool_down=rules.cool_down // MICROSECOND,
@@ -199,6 +201,15 @@ def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Recor
         row_length=rows.length,
         votes=plan.leaves is not None,
     )
+
+
+def _taker_fees(rules: AccountRules) -> dict[str, npt.NDArray[Any]]:
+    """Return when each fee begins, and the fee."""
+    fees = rules.taker_fees or ((EPOCH.date(), rules.costs.taker_fee),)
+    return {
+        "fee_from": np.array([(day - EPOCH.date()).days * DAY for day, _ in fees], np.int64),
+        "taker_fee": np.array([fee for _, fee in fees], np.float64),
+    }
 
 
 def _lending(rules: AccountRules) -> dict[str, float | int]:

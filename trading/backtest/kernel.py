@@ -175,7 +175,7 @@ def _signature() -> Any:
         "fills": records.FILL,
         "trades": records.TRADE,
     }
-    integers = {"open_time", "row_time", "first_row", "decided", "until", "leaves"}
+    integers = {"open_time", "row_time", "first_row", "decided", "until", "leaves", "fee_from"}
     written = Arrays._fields[Arrays._fields.index("account") :]
 
     def kind(name: str) -> Any:

@@ -11,6 +11,7 @@ from trading.backtest.kernel_trades import (
     execute,
     price_factor,
     reduce_position,
+    taker_fee,
 )
 from trading.backtest.records import Arrays, EntryRefusal, Reason, Record
 from trading.margin import arithmetic as margin_arithmetic
@@ -64,7 +65,7 @@ def reduce_to(target: float, worth: float, price: float, moment: Moment, arrays:
     account, terms = arrays.account[0], arrays.terms[0]
     side = -1.0 if target > 0 else 1.0  # of the order
     factor = price_factor(side, terms.half_spread, terms.slippage)
-    lost = cost_share(side, factor, terms.taker_fee)
+    lost = cost_share(side, factor, taker_fee(moment.time, arrays))
     quantity = traded_value(worth, account.quantity * price, target, side, lost) / price
     if quantity >= abs(account.quantity):
         close_out(price, SIGNAL, moment, moment.time, arrays)
@@ -113,7 +114,7 @@ def enter(target: float, worth: float, price: float, moment: Moment, arrays: Arr
     direction = 1.0 if target > 0 else -1.0
     borrows = terms.margin and (target < 0 or target > 1)
     factor = price_factor(direction, terms.half_spread, terms.slippage)
-    lost = cost_share(direction, factor, terms.taker_fee)
+    lost = cost_share(direction, factor, taker_fee(moment.time, arrays))
     if borrows:
         lost += opening_cost(factor, terms.opening_fee)
     quantity = traded_value(worth, account.quantity * price, target, direction, lost) / price

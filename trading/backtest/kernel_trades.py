@@ -32,6 +32,16 @@ def average_price(price: float, quantity: float, new_price: float, new_quantity:
 
 
 @inline
+def taker_fee(time: int, arrays: Arrays) -> float:
+    """Return what the venue charges at this time."""
+    row = arrays.fee_from.size - 1
+    while row > 0 and arrays.fee_from[row] > time:
+        row -= 1
+    fee: float = arrays.taker_fee[row]
+    return fee
+
+
+@inline
 def execute(
     quantity: float, reference: float, reason: int, moment: Moment, arrays: Arrays
 ) -> tuple[float, float]:
@@ -42,7 +52,7 @@ def execute(
     if worth > 0:
         account.turnover += abs(quantity) * reference / worth
     price = reference * price_factor(sign, terms.half_spread, terms.slippage)
-    fee = abs(quantity) * price * terms.taker_fee
+    fee = abs(quantity) * price * taker_fee(moment.time, arrays)
     account.cash -= quantity * price + fee
     account.quantity += quantity
     account.fees += fee

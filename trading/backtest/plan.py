@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,10 @@ class AccountRules:
     leverage: float  # largest exposure, long or short; 1 and no short: spot
     shorts: bool
     margin: Margin | None  # None: exposure beyond the account's own money is refused
+    taker_fees: tuple[
+        tuple[date, float], ...
+    ] = ()  # each from 00:00 UTC of its day on, the first one before it
+    # too; they rise by day and take the place of the one in `costs`, which holds where there are none
 
     def __post_init__(self) -> None:
         for name in ("drawdown_pause", "daily_loss"):
@@ -112,6 +117,12 @@ class AccountRules:
             raise InvalidValue(f"cool_down_candles is {self.cool_down_candles}: allowed is 0 to 100000")
         if not (math.isfinite(self.trailing_after) and self.trailing_after >= 0):
             raise InvalidValue(f"trailing_after is {self.trailing_after}: allowed is 0 or more")
+        if not all(one[0] < other[0] for one, other in pairwise(self.taker_fees)):
+            raise InvalidValue(
+                f"taker_fees are {self.taker_fees}: each must begin on a later day than the one before"
+            )
+        if not all(0 <= fee < 0.1 for _, fee in self.taker_fees):
+            raise InvalidValue(f"taker_fees are {self.taker_fees}: allowed are shares from 0 to 0.1")
         if not 0 < self.leverage <= self._max_leverage():
             raise InvalidValue(
                 f"leverage is {self.leverage}: allowed is above 0, up to {self._max_leverage():g} with these costs"
@@ -124,12 +135,14 @@ class AccountRules:
             opening_fee=multiple * self.margin.opening_fee,
             rollover_fee=multiple * self.margin.rollover_fee,
         )
-        return replace(self, costs=self.costs.times(multiple), margin=margin)
+        fees = tuple((day, multiple * fee) for day, fee in self.taker_fees)
+        return replace(self, costs=self.costs.times(multiple), margin=margin, taker_fees=fees)
 
     def _max_leverage(self) -> float:
         """Return where a fill would cost half of the account; 20 is more than any spot venue lends."""
         costs = self.costs
-        lost = cost_share(1.0, price_factor(1.0, costs.half_spread, costs.slippage), costs.taker_fee)
+        dearest = max((fee for _, fee in self.taker_fees), default=costs.taker_fee)
+        lost = cost_share(1.0, price_factor(1.0, costs.half_spread, costs.slippage), dearest)
         lost += self.margin.opening_fee if self.margin else 0.0
         return min(20.0, 0.5 / lost) if lost else 20.0
 

@@ -58,7 +58,7 @@ TRADE = _fields(
 
 TERMS = _fields(
     {
-        "f8": "taker_fee half_spread slippage drawdown_pause daily_loss trailing_after leverage "
+        "f8": "half_spread slippage drawdown_pause daily_loss trailing_after leverage "
         "opening_fee rollover_fee liquidation_level",
         "i8": "losing_streak cool_down cool_down_candles shorts margin rollover_period candle_length row_length "
         "votes",
@@ -105,6 +105,8 @@ class Arrays(NamedTuple):
     stop: Numbers  # (n,) or (1,) for all, as the two below
     take_profit: Numbers
     trailing: Numbers
+    fee_from: Integers  # (f,) when each taker fee begins; the first holds before that too
+    taker_fee: Numbers  # (f,)
     terms: Any  # (1,) TERMS
     account: Any  # (1,) ACCOUNT: from here on they are written
     fills: Any  # FILL; as many of them as there is room for

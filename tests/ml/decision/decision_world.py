@@ -102,10 +102,15 @@ class DecisionWorld:
     """An account that trades PAIR; the newest `hidden` candles are known to the venue alone."""
 
     def __init__(
-        self, folder: Path, hidden: int = 1, journal: Journal | None = None, drift: float = RISING
+        self,
+        folder: Path,
+        hidden: int = 1,
+        journal: Journal | None = None,
+        drift: float = RISING,
+        market: pl.DataFrame | None = None,
     ) -> None:
         self.folder = folder
-        self.all_candles = candles(drift, rows=1003)
+        self.all_candles = candles(drift, rows=1003) if market is None else market
         self.table = MemoryTable(CANDLE_SCHEMA)
         write_by_month(self.table, PAIR, self.all_candles.head(self.all_candles.height - hidden))
         self.journal: Any = journal or MemoryJournal()

@@ -41,7 +41,7 @@ def test_it_needs_no_database_and_shows_costs_fees_and_trades(home: Path) -> Non
     text = page.read_text(encoding="utf-8")
     assert page.parent == home / "reports"
     assert "What costs take" in text
-    assert "taker fee 0.40 % of the value traded, as the venue charges it since 2025-01-01" in text
+    assert "taker fee 0.26 % of the value traded, as the venue charged it at the time" in text
     at_costs = facts(report, page)["at_costs"]
     assert list(at_costs) == ["0x", "1x", "2x"]
     assert at_costs["1x"]["total_return"] == report.summary.total_return

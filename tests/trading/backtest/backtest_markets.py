@@ -1,7 +1,7 @@
 """Random markets, plans and rules for the back-test: gaps, jumps, tiny prices, missing candles, absurd leverage."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +125,16 @@ def random_rules(random: np.random.Generator) -> AccountRules:
         leverage=random.choice([1.0, 2.0, 3.0]),
         shorts=bool(random.integers(2)),
         margin=margin if random.integers(2) else None,
+        taker_fees=_taker_fees(random),
+    )
+
+
+def _taker_fees(random: np.random.Generator) -> tuple[tuple[date, float], ...]:
+    """Fees that change before, during or after the candles, or one that never does."""
+    first = datetime.fromtimestamp(START / 1e6, UTC).date()
+    days = sorted({int(each) for each in random.integers(-3, 40, int(random.choice([0, 0, 1, 2, 4])))})
+    return tuple(
+        (first + timedelta(days=day), float(random.choice([0.0, 0.001, 0.004, 0.05]))) for day in days
     )
 
 

@@ -5,6 +5,7 @@ Nothing of the kernel is shared: the arithmetic of fills and of margin is writte
 
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,7 @@ class Reference:
     ) -> None:
         costs, margin = self.rules.costs, self.rules.margin
         factor = worse(side, costs.half_spread, costs.slippage)
-        lost = lost_per_unit(side, factor, costs.taker_fee)
+        lost = lost_per_unit(side, factor, self._taker_fee(time))
         lends = margin if target < 0 or target > 1 else None
         if lends is not None:
             lost += factor * lends.opening_fee
@@ -259,7 +260,7 @@ class Reference:
     ) -> None:
         costs = self.rules.costs
         factor = worse(-side, costs.half_spread, costs.slippage)
-        lost = lost_per_unit(-side, factor, costs.taker_fee)
+        lost = lost_per_unit(-side, factor, self._taker_fee(time))
         sold = value_to_trade(equity, held, target, -side, lost) / price
         if sold >= abs(self.quantity):
             self._close(price, "signal", time, time)
@@ -351,13 +352,21 @@ class Reference:
             position.exit_price = (before + price * quantity) / (position.left + quantity)
         position.left += quantity
 
+    def _taker_fee(self, time: int) -> float:
+        day = datetime.fromtimestamp(time / 1e6, UTC).date()
+        fee = self.rules.taker_fees[0][1] if self.rules.taker_fees else self.rules.costs.taker_fee
+        for begins, later in self.rules.taker_fees:
+            if begins <= day:
+                fee = later
+        return fee
+
     def _fill(self, quantity: float, reference: float, reason: str, time: int) -> tuple[float, float]:
         costs = self.rules.costs
         equity = self.cash + self.quantity * reference
         if equity > 0:
             self.turnover += abs(quantity) * reference / equity
         price = reference * worse(1.0 if quantity > 0 else -1.0, costs.half_spread, costs.slippage)
-        fee = abs(quantity) * price * self.rules.costs.taker_fee
+        fee = abs(quantity) * price * self._taker_fee(time)
         self.cash -= quantity * price + fee
         self.quantity += quantity
         self.fills.append(

@@ -1,7 +1,7 @@
 """The kernel equals the plain reference; laws hold for any market, plan and rules."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -45,6 +45,33 @@ def follow(case: Case, opening_equity: float = 1000.0) -> Backtest:
 
 def plan(*targets: float, **distances: float) -> Plan:
     return Plan(np.array(targets, dtype=np.float64), **distances)
+
+
+def test_every_fill_pays_the_fee_of_its_own_day() -> None:
+    whole = Plan(np.array([1.0, 0.0] * 36))
+    days = [date(2020, 1, 1), date(2020, 1, 2), date(2020, 1, 3)]
+    first = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1e6)
+    market = bars(*[(100.0, 100.0, 100.0, 100.0)] * 72, start=first)
+    dated = rules(taker_fees=((days[1], 0.001), (days[2], 0.004), (date(2020, 1, 4), 0.05)))
+    fills = run(market, whole, dated).fills
+    paid = {
+        day: set((rows["fee"] / (rows["quantity"].abs() * rows["price"])).round(9))
+        for (day,), rows in fills.group_by(fills["time"].dt.date())
+    }
+    assert paid == {days[0]: {0.001}, days[1]: {0.001}, days[2]: {0.004}}
+
+
+def test_the_fees_of_every_day_are_multiplied_with_the_other_costs() -> None:
+    dated = rules(taker_fees=((date(2020, 1, 1), 0.001), (date(2020, 1, 2), 0.004)))
+    assert [fee for _, fee in dated.at_costs(2.0).taker_fees] == [0.002, 0.008]
+
+
+@pytest.mark.parametrize(
+    "fees", [((date(2020, 1, 2), 0.001), (date(2020, 1, 1), 0.002)), ((date(2020, 1, 1), 0.2),)]
+)
+def test_fees_that_make_no_sense_are_refused(fees: tuple[tuple[date, float], ...]) -> None:
+    with pytest.raises(InvalidValue, match="taker_fees"):
+        rules(taker_fees=fees)
 
 
 def reasons(result: Backtest) -> list[str]:

@@ -42,9 +42,12 @@ def fills_of(connection: Connection, intent_id: str) -> list[Fill]:
     return [fill_from(row) for row in connection.execute(query, (intent_id,))]
 
 
-def select_fills(connection: Connection, account: str) -> list[Fill]:
-    query = "SELECT * FROM fills WHERE account = %s ORDER BY filled_at, number"
-    return [fill_from(row) for row in connection.execute(query, (account,))]
+def select_fills(connection: Connection, account: str, *, of_positions: bool) -> list[Fill]:
+    query = (
+        "SELECT fills.* FROM fills JOIN order_intents USING (intent_id) WHERE fills.account = %s "
+        "AND NOT (%s AND converts) ORDER BY filled_at, fills.number"
+    )
+    return [fill_from(row) for row in connection.execute(query, (account, of_positions))]
 
 
 def select_position(connection: Connection, account: str, pair: Pair) -> Position | None:

@@ -65,9 +65,9 @@ class PostgresBooks:
         with self._database.transaction() as connection:
             return accounts.select_adjustments(connection, account)
 
-    def fills(self, account: str) -> list[Fill]:
+    def fills(self, account: str, *, of_positions: bool = False) -> list[Fill]:
         with self._database.transaction() as connection:
-            return booking.select_fills(connection, account)
+            return booking.select_fills(connection, account, of_positions=of_positions)
 
     def position(self, account: str, pair: Pair) -> Position | None:
         with self._database.transaction() as connection:

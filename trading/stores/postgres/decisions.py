@@ -32,6 +32,15 @@ def _with_prefix(connection: Connection, prefix: str) -> list[dict[str, Any]]:
     return connection.execute(query, (prefix,)).fetchall()
 
 
+def select_newest_decision(connection: Connection, account: str, action: str) -> dict[str, Any] | None:
+    row = connection.execute(
+        "SELECT receipt::text FROM trade_decisions WHERE account = %s AND action = %s "
+        "ORDER BY decided_at DESC, number DESC LIMIT 1",
+        (account, action),
+    ).fetchone()
+    return receipt_from(row) if row else None
+
+
 def select_decisions(connection: Connection, account: str, limit: int) -> list[dict[str, Any]]:
     rows = connection.execute(
         "SELECT receipt::text FROM trade_decisions WHERE account = %s "

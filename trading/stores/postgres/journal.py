@@ -63,6 +63,10 @@ class PostgresJournal(PostgresBooks):
         with self._database.transaction() as connection:
             return decisions.select_decisions(connection, account, limit)
 
+    def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
+        with self._database.transaction() as connection:
+            return decisions.select_newest_decision(connection, account, action)
+
     def intent(self, decision_id: str) -> OrderIntent | None:
         with self._database.transaction() as connection:
             return order_ledger.select_own_intent(connection, decision_id)

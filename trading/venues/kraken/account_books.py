@@ -33,7 +33,7 @@ class AccountBooks:
     def _entries(self, since: datetime) -> tuple[BookEntry, ...]:
         found: dict[str, LedgerEntry] = {}
         for page in range(MAX_PAGES):
-            ledger = self._client.ledgers(int(since.timestamp()) - 1, page * PAGE_SIZE).ledger
+            ledger = self._client.ledgers(start=int(since.timestamp()) - 1, offset=page * PAGE_SIZE).ledger
             found |= ledger
             if len(ledger) < PAGE_SIZE:
                 break
@@ -53,7 +53,7 @@ class AccountBooks:
         fill_id = entry.refid if entry.type == TRADE else ""
         return BookEntry(
             reference=entry_id,
-            asset=self._client.asset(entry.asset),
+            asset=entry.asset,
             amount=entry.amount - entry.fee,
             kind=entry.type,
             at=to_datetime("Ledgers", entry.time),

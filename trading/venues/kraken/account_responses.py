@@ -29,6 +29,78 @@ class TradeBalanceResponse(
     level: Decimal | None = None  # equity in percent of margin, only while a position is open
 
 
+class ExtendedBalance(msgspec.Struct, frozen=True):
+    balance: Decimal
+    hold_trade: Decimal = Decimal(0)  # bound by open orders
+
+    @property
+    def available(self) -> Decimal:
+        return self.balance - self.hold_trade
+
+
+class ApiKeyInfo(msgspec.Struct, frozen=True):
+    """What the key that signed the request may do; rights in Kraken's words, such as `query-funds`."""
+
+    api_key_name: str
+    permissions: list[str]
+    nonce_window: str = "0"  # how far a nonce may lag behind the highest, microseconds
+    valid_until: str = "0"  # seconds since 1970; 0: for ever
+    ip_allowlist: list[str] = []
+
+
+class FeeTier(msgspec.Struct, frozen=True):
+    """The account's present fee for a pair, in percent."""
+
+    fee: Decimal
+    nextfee: Decimal | None = None
+    nextvolume: Decimal | None = None
+    tiervolume: Decimal | None = None
+
+
+class TradeVolumeResponse(msgspec.Struct, frozen=True):
+    currency: str
+    volume: Decimal  # of 30 days, in `currency`
+    fees: dict[str, FeeTier] | None = None  # of a taker, by the pair's name in results
+    fees_maker: dict[str, FeeTier] | None = None  # pairs without a maker's fee of their own are left out
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """One change of a balance: by `amount` less `fee`."""
+
+    refid: str
+    time: Decimal
+    type: str  # trade, deposit, withdrawal, staking, transfer, adjustment ...
+    asset: str
+    amount: Decimal
+    fee: Decimal
+    balance: Decimal  # after it
+    subtype: str = ""
+
+
+class LedgersResponse(msgspec.Struct, frozen=True):
+    ledger: dict[str, LedgerEntry]
+    count: int | None = None
+
+
+class OrderAmend(msgspec.Struct, frozen=True):
+    """One state of an order: as it was placed, or after an amendment by its owner or by the engine."""
+
+    amend_id: str
+    amend_type: str  # original, user, restated
+    order_qty: Decimal
+    timestamp: int  # nanoseconds since 1970
+    remaining_qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    reason: str = ""
+    post_only: bool = False
+
+
+class OrderAmendsResponse(msgspec.Struct, frozen=True):
+    amends: list[OrderAmend]
+    count: int | None = None
+
+
 class OrderDescription(msgspec.Struct, frozen=True):
     pair: str
     type: Literal["buy", "sell"]
@@ -80,34 +152,6 @@ class TradeInfo(msgspec.Struct, frozen=True):
 
 class TradesHistoryResponse(msgspec.Struct, frozen=True):
     trades: dict[str, TradeInfo]
-    count: int | None = None
-
-
-class OrderAmendInfo(msgspec.Struct, frozen=True):
-    """The terms of an order from some time on; the first ones are the original."""
-
-    amend_type: str  # original, user, restated
-    order_qty: Decimal
-    reason: str | None = None
-
-
-class OrderAmendsResponse(msgspec.Struct, frozen=True):
-    amends: list[OrderAmendInfo]
-
-
-class LedgerEntry(msgspec.Struct, frozen=True):
-    """One change of a balance, by `amount` less `fee`."""
-
-    refid: str  # of a trade: the id of the fill
-    time: Decimal
-    type: str
-    asset: str
-    amount: Decimal
-    fee: Decimal
-
-
-class LedgersResponse(msgspec.Struct, frozen=True):
-    ledger: dict[str, LedgerEntry]
     count: int | None = None
 
 

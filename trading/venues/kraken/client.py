@@ -1,32 +1,38 @@
 """Kraken's REST interface with our names for pairs and assets: the market, the account and its orders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
+import msgspec
+
 from trading.errors import InvalidValue
-from trading.market import Pair
+from trading.market import Instrument, Pair
 from trading.orders import Purpose
 from trading.venues.kraken.account_responses import (
     AddOrderResponse,
     AmendOrderResponse,
+    ApiKeyInfo,
     CancelAfterResponse,
     CancelResponse,
     ClosedOrdersResponse,
     EditOrderResponse,
+    ExtendedBalance,
+    LedgerEntry,
     LedgersResponse,
     OpenOrdersResponse,
-    OrderAmendInfo,
+    OrderAmend,
     OrderAmendsResponse,
     OrderInfo,
     TradeBalanceResponse,
     TradeInfo,
     TradesHistoryResponse,
+    TradeVolumeResponse,
     WebSocketsToken,
 )
-from trading.venues.kraken.instruments import from_kraken_asset, to_kraken_asset
+from trading.venues.kraken.instruments import from_kraken_asset, to_kraken_asset, with_tier
 from trading.venues.kraken.key_budget import KeyBudget
 from trading.venues.kraken.market_client import KrakenMarketClient
 from trading.venues.kraken.order_request import Fields, OrderRequest, given_fields, order_reference
@@ -34,6 +40,7 @@ from trading.venues.kraken.rate_limits import HISTORY_COST, OrderAction, order_c
 
 MAX_ORDERS = 50  # of one QueryOrders call
 MAX_FILLS = 20  # of one QueryTrades call
+MAX_ENTRIES = 20  # of one QueryLedgers call
 Response = TypeVar("Response")
 
 
@@ -48,9 +55,56 @@ class KrakenClient(KrakenMarketClient):
         """Read balances by our asset names. What is staked or earns interest keeps its suffix, such as `BTC.F`."""
         balances: dict[str, Decimal] = {}
         for name, amount in self._calls.read_private("Balance", dict[str, Decimal]).items():
-            asset = self.asset(name)
+            asset = self._asset(name)
             balances[asset] = balances.get(asset, Decimal(0)) + amount
         return balances
+
+    def extended_balance(self) -> dict[str, ExtendedBalance]:
+        """Read balances with what open orders bind, by our asset names."""
+        found = self._calls.read_private("BalanceEx", dict[str, ExtendedBalance])
+        return {self._asset(name): each for name, each in found.items()}
+
+    def api_key_info(self) -> ApiKeyInfo:
+        """Read what this key may do; it needs no right for that."""
+        return self._calls.read_private("GetApiKeyInfo", ApiKeyInfo)
+
+    def trade_volume(self, pairs: Sequence[Pair]) -> TradeVolumeResponse:
+        """Read the volume of 30 days and the fees that the account pays for these pairs now."""
+        listings = self.listings()
+        fields = given_fields({"pair": ",".join(listings.listing(pair).altname for pair in pairs)})
+        return self._calls.read_private("TradeVolume", TradeVolumeResponse, fields)
+
+    def instruments(self, pairs: Sequence[Pair]) -> dict[Pair, Instrument]:
+        """Read how these pairs are traded, with the fees of the account's own tier. NotStored for an unknown pair."""
+        listings, volume = self.listings(), self.trade_volume(pairs)
+        return {pair: with_tier(listings, pair, volume) for pair in pairs}
+
+    def ledgers(
+        self,
+        kind: str = "",
+        assets: Sequence[str] = (),
+        start: int | None = None,
+        end: int | None = None,
+        offset: int = 0,
+    ) -> LedgersResponse:
+        """Read at most 50 changes of balances after `start` and until `end` (seconds), newest first; all kinds without.
+
+        `kind`: trade, deposit, withdrawal, transfer, staking ... Entries have our asset names.
+        """
+        named = ",".join(map(to_kraken_asset, assets))
+        fields = {"type": kind, "asset": named, "start": start, "end": end, "ofs": offset or None}
+        found = self._calls.read_private("Ledgers", LedgersResponse, given_fields(fields), HISTORY_COST)
+        return LedgersResponse(self._with_our_assets(found.ledger), found.count)
+
+    def query_ledgers(self, entry_ids: Sequence[str]) -> dict[str, LedgerEntry]:
+        fields = {"id": _ids(entry_ids, MAX_ENTRIES)}
+        return self._with_our_assets(
+            self._calls.read_private("QueryLedgers", dict[str, LedgerEntry], fields, HISTORY_COST)
+        )
+
+    def order_amends(self, order_id: str) -> list[OrderAmend]:
+        """Read what became of an order, oldest first: as placed, amended by us, restated by the engine."""
+        return self._calls.read_private("OrderAmends", OrderAmendsResponse, {"order_id": order_id}).amends
 
     def order_budget(self, pair: Pair, cost: float, purpose: Purpose) -> AbstractContextManager[int]:
         """Charge the engine's counter of the pair before the block, which sends an order on another way."""
@@ -104,15 +158,6 @@ class KrakenClient(KrakenMarketClient):
     ) -> dict[str, TradeInfo]:
         fields = {"txid": _ids(fill_ids, MAX_FILLS)}
         return self._calls.read_private("QueryTrades", dict[str, TradeInfo], fields, HISTORY_COST, purpose)
-
-    def order_amends(self, order_id: str) -> list[OrderAmendInfo]:
-        """Read how an order's terms were changed, by its owner or by the engine, oldest first."""
-        return self._calls.read_private("OrderAmends", OrderAmendsResponse, {"order_id": order_id}).amends
-
-    def ledgers(self, start: int | None = None, offset: int = 0) -> LedgersResponse:
-        """Read at most 50 changes of balances after `start` (seconds), newest first, by their ids."""
-        fields = given_fields({"start": start, "ofs": offset or None})
-        return self._calls.read_private("Ledgers", LedgersResponse, fields, HISTORY_COST)
 
     def websockets_token(self) -> WebSocketsToken:
         """Request a token, to be used within 15 minutes. Exits go through it: it may spend their share."""
@@ -212,8 +257,12 @@ class KrakenClient(KrakenMarketClient):
     ) -> Response:
         return self._calls.change(method, kind, fields, purpose, self.listings().listing(pair).altname, cost)
 
-    def asset(self, name: str) -> str:
-        """Convert Kraken's name of an asset; what stands after a dot (staked, earning) stays."""
+    def _with_our_assets(self, entries: Mapping[str, LedgerEntry]) -> dict[str, LedgerEntry]:
+        return {
+            key: msgspec.structs.replace(each, asset=self._asset(each.asset)) for key, each in entries.items()
+        }
+
+    def _asset(self, name: str) -> str:
         base, dot, kind = name.partition(".")
         known = self.assets().get(base)
         return from_kraken_asset(known.altname if known else base) + dot + kind

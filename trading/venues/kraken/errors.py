@@ -74,14 +74,19 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
         "EAuth:Account unconfirmed": "confirm the account at kraken.com",
         INVALID_SESSION: "ask for a new token",
     },
-    ErrorClass.REFUSED: dict.fromkeys(
+    ErrorClass.REFUSED: {
+        "EGeneral:Invalid arguments:volume": "below the pair's minimum, or no quantity at all",
+    }
+    | dict.fromkeys(
         (
             "EGeneral:Invalid arguments",
             "EGeneral:Unknown method",
+            "EOrder:Account is not authorized",
             "EOrder:Cannot open opposing position",
             "EOrder:Cannot open position",
             "EOrder:Cost minimum not met",
             "EOrder:Insufficient funds",
+            "EOrder:Insufficient initial margin",
             "EOrder:Insufficient margin",
             "EOrder:Invalid order",
             "EOrder:Invalid price",
@@ -93,6 +98,7 @@ _ADVICE: dict[ErrorClass, dict[str, str]] = {
             "EOrder:Positions limit exceeded",
             "EOrder:Post only order",
             "EOrder:Reduce only",
+            "EOrder:Scheduled orders limit exceeded",
             "EOrder:Tick size check failed",
             "EOrder:Trading agreement required",
             UNKNOWN_ORDER,

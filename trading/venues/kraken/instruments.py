@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from trading.errors import InvalidMessage, NotStored
 from trading.market import Instrument, Pair, PairStatus
+from trading.venues.kraken.account_responses import FeeTier, TradeVolumeResponse
 from trading.venues.kraken.market_responses import AssetPair
 
 LOG = logging.getLogger("marketloom.kraken")
@@ -74,6 +76,27 @@ class Listings:
         InvalidMessage for rules that no order can meet.
         """
         return _instrument(pair, self.listing(pair))
+
+
+def with_tier(listings: Listings, pair: Pair, volume: TradeVolumeResponse) -> Instrument:
+    """Return the pair's trading rules with the account's own fees. InvalidMessage where the answer lacks them."""
+    names = listings.names(pair)
+    taker = _own_fee(names, volume.fees)
+    if taker is None:
+        raise InvalidMessage("Kraken TradeVolume", f"asked for {pair}, the answer has no fee of it")
+    maker = _own_fee(names, volume.fees_maker)
+    return replace(
+        listings.instrument(pair),
+        taker_fee=taker / PERCENT,
+        maker_fee=(taker if maker is None else maker) / PERCENT,
+    )
+
+
+def _own_fee(names: frozenset[str], fees: Mapping[str, FeeTier] | None) -> Decimal | None:
+    found = [each.fee for name, each in (fees or {}).items() if name in names]
+    if any(not 0 <= fee < PERCENT for fee in found):
+        raise InvalidMessage("Kraken TradeVolume", f"{found[0]} % is no fee")
+    return found[0] if found else None
 
 
 def _pair_of(listed: AssetPair) -> Pair | None:

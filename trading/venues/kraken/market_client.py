@@ -3,7 +3,8 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,8 @@ import msgspec
 
 from trading.api_keys import KeyState
 from trading.errors import InvalidMessage
-from trading.market import Instrument, Pair, Timeframe
+from trading.market import Instrument, Pair, PairStatus, Timeframe
+from trading.orders import Purpose
 from trading.venues.kraken.authentication import Credentials
 from trading.venues.kraken.decoding import decode_result
 from trading.venues.kraken.instruments import Listings
@@ -98,10 +100,24 @@ class KrakenMarketClient:
 
     def server_time(self) -> int:
         """Read Kraken's time in seconds since 1970, cut to a whole number."""
-        return self._calls.read_public("Time", ServerTimeResponse).unixtime
+        return self._calls.read_public("Time", ServerTimeResponse, purpose=Purpose.EXIT).unixtime
 
     def system_status(self) -> SystemStatusResponse:
-        return self._calls.read_public("SystemStatus", SystemStatusResponse)
+        return self._calls.read_public("SystemStatus", SystemStatusResponse, purpose=Purpose.EXIT)
+
+    def current_instruments(self, pairs: Sequence[Pair]) -> dict[Pair, Instrument]:
+        """Read how these pairs are traded at this moment, with the fees of the dearest tier; downloads cannot delay it.
+
+        Where the exchange as a whole takes fewer orders, that is the status of every pair. NotStored for a pair that
+        Kraken does not trade.
+        """
+        listings = self.listings()
+        names = ",".join(listings.listing(pair).altname for pair in pairs)
+        state = self.system_status().state
+        found = Listings(
+            self._calls.read_public("AssetPairs", dict[str, AssetPair], {"pair": names}, purpose=Purpose.EXIT)
+        )
+        return {pair: _restrict(found.instrument(pair), state) for pair in pairs}
 
     def assets(self) -> Mapping[str, AssetInfo]:
         """Read all assets, by Kraken's name; asked once."""
@@ -162,3 +178,10 @@ class KrakenMarketClient:
             named = ", ".join(found)[:100] or "nothing"
             raise InvalidMessage(f"Kraken {method}", f"asked for {pair}, the answer is about {named}")
         return found.popitem()[1], cursor
+
+
+def _restrict(instrument: Instrument, state: PairStatus) -> Instrument:
+    closed = state in (PairStatus.MAINTENANCE, PairStatus.CANCEL_ONLY)
+    return (
+        replace(instrument, status=state) if closed or instrument.status is PairStatus.ONLINE else instrument
+    )

@@ -40,6 +40,7 @@ class KrakenTimeInForce(StrEnum):
     GTC = "GTC"
     IOC = "IOC"
     GTD = "GTD"
+    FOK = "FOK"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
+from trading.orders import Purpose
 from trading.venues.kraken.locked_file import LockedFile
-from trading.venues.kraken.rate_limits import HEADROOM, RateLimit
+from trading.venues.kraken.rate_limits import RateLimit
 
 MIN_WAIT = 1e-6  # seconds; less is what rounding leaves of a wait
 
@@ -53,22 +54,24 @@ class RateBudget:
         self._sleep = sleep
 
     @contextmanager
-    def spending(self, name: str, limit: RateLimit, cost: float) -> Iterator[None]:
+    def spending(
+        self, name: str, limit: RateLimit, cost: float, purpose: Purpose = Purpose.EXIT
+    ) -> Iterator[None]:
         """Charge the cost before the block; exhaust the budget when the block finds that the venue refuses calls."""
-        self.spend(name, limit, cost)
+        self.spend(name, limit, cost, purpose)
         try:
             yield
         except RateLimited:
             self.exhaust(name, limit)
             raise
 
-    def spend(self, name: str, limit: RateLimit, cost: float) -> None:
+    def spend(self, name: str, limit: RateLimit, cost: float, purpose: Purpose = Purpose.EXIT) -> None:
         """Wait until the cost fits and charge it.
 
         RateLimited, charging nothing, when the wait would be longer than the patience that is left.
         """
         patience = self._patience
-        while wait := self._try(name, limit, cost):
+        while wait := self._try(name, limit, cost, purpose):
             if wait > patience:
                 raise RateLimited(
                     f"Kraken's budget for {name} is spent: {wait:.1f} s until this call (cost {cost:g}) is allowed"
@@ -81,9 +84,9 @@ class RateBudget:
         with self._file.locked():
             self._write({**self._read(), name: Counter(limit.maximum, self._clock())})
 
-    def _try(self, name: str, limit: RateLimit, cost: float) -> float:
+    def _try(self, name: str, limit: RateLimit, cost: float, purpose: Purpose) -> float:
         """Charge the cost if it fits and return 0, else return the seconds to wait."""
-        room = RateLimit(max(limit.maximum - HEADROOM, cost), limit.decay)
+        room = RateLimit(limit.ceiling(purpose, cost), limit.decay)
         with self._file.locked():
             now = self._clock()
             counters = self._read()

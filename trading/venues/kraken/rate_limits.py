@@ -58,6 +58,9 @@ _ALLOWANCES = {
 }
 
 PUBLIC_LIMIT = RateLimit(4, 1.0)  # not published; about one call a second is accepted for long
+# Kraken bans an address for ten minutes after about 150 connections in ten minutes. Of these the streams of market
+# data take up to 120, which they count by themselves; this leaves 26 to the orders of one machine.
+CONNECTION_LIMIT = RateLimit(12, 0.025)
 CALL_COST = 1.0
 HISTORY_COST = 2.0  # ledgers, trades, closed orders
 

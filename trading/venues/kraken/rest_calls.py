@@ -95,13 +95,17 @@ class RestCalls:
         return self._signing("this call")[1]
 
     def read_public(
-        self, method: str, kind: type[Response], fields: Mapping[str, str] = NO_FIELDS
+        self,
+        method: str,
+        kind: type[Response],
+        fields: Mapping[str, str] = NO_FIELDS,
+        purpose: Purpose = Purpose.LOOK_UP,
     ) -> Response:
         """Call a public method; repeated also when the venue wants fewer requests."""
         named = method + self._where
 
         def call() -> Response:
-            with self._address_budget.spending(PUBLIC_CALLS, self._public_limit, CALL_COST):
+            with self._address_budget.spending(PUBLIC_CALLS, self._public_limit, CALL_COST, purpose):
                 envelope = _receive(named, lambda: self._get_public(method, fields), changes=False)
                 _raise_errors(named, envelope, changes=False)
             return decode_result(named, envelope.result, kind)

@@ -20,7 +20,8 @@ from trading.venues.kraken.client import KrakenClient
 from trading.venues.kraken.decoding import decode_result
 from trading.venues.kraken.errors import INVALID_SESSION, error_from
 from trading.venues.kraken.order_request import OrderRequest
-from trading.venues.kraken.rate_limits import OrderAction, order_cost
+from trading.venues.kraken.rate_budget import RateBudget
+from trading.venues.kraken.rate_limits import CALL_COST, CONNECTION_LIMIT, OrderAction, RateLimit, order_cost
 from trading.venues.kraken.rest_calls import URL
 from trading.venues.kraken.websocket_connection import KeptConnection
 from trading.venues.kraken.websocket_executions import ExecutionReports, Listener
@@ -57,15 +58,20 @@ class WebSocketOrders:
         limits: WebSocketLimits | None = None,
         patience: float = 1.0,
         listener: Listener | None = None,
+        connections: RateLimit | None = None,
     ) -> None:
         """`client` gives tokens, listings and the rate budget. `patience`: seconds to wait for a connection on its way.
 
         `listener` gets each report about the account's orders, None where some were missed; it must return at once.
+        `connections` are counted in the client's folder, together with those of all processes of this machine; without
+        a limit Kraken's own holds there, and none elsewhere.
         """
         self._client = client
         self._executions = ExecutionReports(listener)
         self._url = url
         self._limits = limits or WebSocketLimits()
+        self._connections = connections or (CONNECTION_LIMIT if url == PRIVATE_URL else None)
+        self._budget = RateBudget(client.folder / "websocket.connections", patience=0.0)
         self._connection = KeptConnection(self._open, self._executions.end, patience)
 
     def __enter__(self) -> Self:
@@ -135,6 +141,8 @@ class WebSocketOrders:
 
     @contextmanager
     def _open(self) -> Iterator[Link]:
+        if self._connections:
+            self._budget.spend("connections", self._connections, CALL_COST)
         token = self._client.websockets_token().token
         with open_link(self._url, token, self._limits, self._executions.take) as link:
             self._executions.begin()
@@ -156,11 +164,11 @@ class WebSocketOrders:
 
 def _check_answer(method: str, message: Message, retire: Callable[[], None]) -> None:
     """Raise what an answer means that says no; `retire` when the token is not valid any more."""
-    if message.method != method or message.success is None:
+    if message.method != method:
         raise OutcomeUnknown(f"Kraken {method} over WebSocket: the answer is none ({str(message)[:200]})")
     if message.success:
         return
-    words = message.error or "refused without a reason"
+    words = message.error or "neither yes nor no"  # and so unknown
     if words.startswith(INVALID_SESSION):
         retire()
         raise NotConnected(

@@ -32,7 +32,8 @@ KINDS = {  # what a read raises, and what a change raises
     (VenueRefused, VenueRefused): [
         "EOrder:Insufficient funds", "EOrder:Order minimum not met", "EQuery:Unknown asset pair",
         "EGeneral:Invalid arguments:volume", "EGeneral:Unknown method", "EOrder:Tick size check failed",
-        "EOrder:Unknown order",
+        "EOrder:Unknown order", "EOrder:Insufficient initial margin", "EOrder:Scheduled orders limit exceeded",
+        "EOrder:Account is not authorized",
     ],
     (VenueRefused, OutcomeUnknown): [
         "EService:Connection lost", "EGeneral:Unknown error", "EQuery:Timeout",
@@ -53,6 +54,11 @@ def test_each_error_string_becomes_an_error_that_tells_whether_to_retry(
         assert isinstance(error, wanted)
         assert words in str(error)
         assert "AddOrder" in str(error)
+
+
+def test_a_quantity_that_kraken_calls_an_invalid_argument_is_explained() -> None:
+    error = error_from("AddOrder", ["EGeneral:Invalid arguments:volume"], changes=True)
+    assert "below the pair's minimum" in str(error)
 
 
 def test_the_least_certain_of_several_strings_decides() -> None:

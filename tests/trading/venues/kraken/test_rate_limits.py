@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.doubles.clock import Clock
 from trading.errors import InvalidValue, RateLimited, UnreadableFile
-from trading.venues.kraken.rate_budget import HEADROOM, Counter, RateBudget
-from trading.venues.kraken.rate_limits import OrderAction, RateLimit, Tier, order_cost
+from trading.orders import Purpose
+from trading.venues.kraken.rate_budget import Counter, RateBudget
+from trading.venues.kraken.rate_limits import HEADROOM, OrderAction, RateLimit, Tier, order_cost
 
 LIMITS = st.builds(RateLimit, st.floats(5, 200), st.floats(0.1, 10))
 STARTER = Tier.STARTER.allowance
@@ -17,6 +18,7 @@ SPENDING = """
 import sys
 from pathlib import Path
 from trading.errors import RateLimited
+from trading.orders import Purpose
 from trading.venues.kraken.rate_budget import RateBudget
 from trading.venues.kraken.rate_limits import RateLimit
 budget, limit, spent = RateBudget(Path(sys.argv[1]), patience=0), RateLimit(1501, 0.000001), 0
@@ -170,3 +172,15 @@ def test_a_damaged_budget_file_is_named_in_the_error(tmp_path: Path, text: str) 
     (tmp_path / "budget").write_text(text, encoding="utf-8")
     with pytest.raises(UnreadableFile, match="budget"):
         budget(tmp_path, Clock(1000.0)).spend("calls", STARTER.calls, 1)
+
+
+def test_downloads_leave_public_calls_to_what_an_exit_waits_for(tmp_path: Path) -> None:
+    clock, limit = Clock(1000.0), RateLimit(6, 1.0)
+    spender = budget(tmp_path, clock, patience=0)
+    for _ in range(3):
+        spender.spend("public calls", limit, 1, Purpose.LOOK_UP)
+    with pytest.raises(RateLimited):
+        spender.spend("public calls", limit, 1, Purpose.LOOK_UP)
+    for _ in range(2):
+        spender.spend("public calls", limit, 1, Purpose.EXIT)
+    assert clock.slept == []

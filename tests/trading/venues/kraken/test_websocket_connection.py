@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from trading.venues.kraken.rate_limits import CONNECTION_LIMIT
 from trading.venues.kraken.websocket_connection import (
     INSTANT_RETRIES,
     MAX_PAUSE,
@@ -24,6 +25,11 @@ def test_attempts_stay_far_from_what_kraken_bans(was_open: bool) -> None:
             if elapsed > WINDOW:
                 break
         assert failures < BANNED_AT / 4
+
+
+def test_all_processes_together_leave_room_for_the_streams_of_market_data() -> None:
+    streams = 0.8 * BANNED_AT
+    assert streams + CONNECTION_LIMIT.maximum + CONNECTION_LIMIT.decay * WINDOW < BANNED_AT
 
 
 def test_a_drop_is_mended_at_once_and_a_failed_attempt_is_not() -> None:

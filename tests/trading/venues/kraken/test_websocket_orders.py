@@ -1,6 +1,5 @@
 """Orders over the WebSocket, on a server whose every answer is scripted, with REST behind it."""
 
-import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -215,6 +214,7 @@ def test_a_token_that_is_not_valid_any_more_is_replaced_and_the_order_goes_over_
     rig.socket.wait(lambda: rig.socket.held)
     refused = calling(lambda: OrdersWithFallback(orders, client).add_order(ORDER))
     assert refused.result().txid == list(rig.rest.orders)
+    rig.socket.connections[0].send(HEARTBEAT)
     rig.socket.accept(*rig.socket.held[0])  # what was on its way still gets its answer
     assert earlier.result().txid != first.txid
     rig.socket.wait(lambda: len(rig.socket.connections) == 2)
@@ -231,6 +231,20 @@ def test_an_order_goes_over_rest_where_nothing_answers_the_websocket(rig: Rig) -
         assert len(rig.sent_over_rest()) == number
     with pytest.raises(NotConnected, match="no connection"):
         nowhere.add_order(ORDER)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"leverage": 2}, {"order_type": KrakenOrderType.LIMIT, "price": "#5%"}, {"flags": ("viqc",)}]
+)
+def test_an_order_that_the_websocket_has_no_words_for_goes_over_rest(
+    rig: Rig, changes: dict[str, Any]
+) -> None:
+    client = rig.client()
+    request = OrderRequest(**{"pair": BTC, "side": Side.BUY, "quantity": Decimal("0.01"), **changes})
+    assert OrdersWithFallback(rig.orders(client=client), client).add_order(request).txid == list(
+        rig.rest.orders
+    )
+    assert rig.socket.methods("add_order") == []
 
 
 def test_a_subscription_that_is_refused_says_why_there_is_no_connection(rig: Rig) -> None:
@@ -406,6 +420,19 @@ def test_a_quiet_connection_is_asked_for_a_pong_before_it_is_given_up() -> None:
         link.request("add_order", {})
 
 
+def test_connections_of_all_processes_are_counted_together(rig: Rig) -> None:
+    few = RateLimit(3, 0.0001)  # the last one is left to others
+    first, second, third = (
+        WebSocketOrders(rig.client(), rig.socket.url, LATE, PATIENCE, connections=few) for _ in range(3)
+    )
+    rig.closing += [first, second, third]
+    for orders in (first, second):
+        orders.add_order(ORDER)
+    with pytest.raises(NotConnected, match="budget for connections is spent"):
+        third.add_order(ORDER)
+    assert len(rig.socket.connections) == 2
+
+
 def test_garbage_between_the_answers_does_no_harm(rig: Rig) -> None:
     orders = rig.orders()
     orders.add_order(ORDER)
@@ -497,7 +524,7 @@ def test_where_reports_were_missed_nobody_waits_for_them(
     orders = rig.orders()
     orders.add_order(ORDER)
     waiting = calling(lambda: orders.wait_for_end("O1", 10 * PATIENCE))
-    for turn in itertools.count():
+    for turn in range(100):
         happens(rig, turn)  # again, should it have begun to wait only now
         waiting.thread.join(0.2)
         if not waiting.thread.is_alive():
