@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 export MARKETLOOM_HOME ?= $(CURDIR)/.marketloom
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: demo dev test check bench bench-peers clean install
+.PHONY: demo dev test soak check bench bench-peers clean install
 
 install: $(VENV)/.installed
 
@@ -25,6 +25,10 @@ dev: install
 
 test: install
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# The same tests with many more repetitions: about half an hour.
+soak: install
+	$(BIN)/python -m pytest -n auto -m soak $(ARGS)
 
 check: install
 	$(BIN)/ruff format --check .

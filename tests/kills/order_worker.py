@@ -29,7 +29,7 @@ from trading.orders import OrderIntent, OrderKind, Side, round_price
 from trading.portfolio import Position
 from trading.ports import Journal, Venue
 from trading.risk.halts import active_halts
-from trading.stores.postgres import PostgresApiKeys, PostgresJournal
+from trading.stores.postgres import PostgresJournal, PostgresKeyState
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.venue import KrakenVenue
 
@@ -62,7 +62,7 @@ class Setup:
             MANY,
             1.0,
             sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
-            keys=PostgresApiKeys(self.dsn),
+            keys=PostgresKeyState(self.dsn),
         )
 
     def journal(self) -> PostgresJournal:
