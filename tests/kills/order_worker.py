@@ -126,7 +126,7 @@ class Trader:
 
     def decide(self) -> None:
         pair = self.random.choice(PAIRS)
-        price = Decimal(str(self.client.ticker(pair).c[0]))
+        price = self.client.ticker(pair).last[0]
         now = self.venue.now()
         with self.journal.exclusive(ACCOUNT):
             pending = [

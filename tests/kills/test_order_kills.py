@@ -100,7 +100,8 @@ class Traders:
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait()
+        with self._process:  # its pipes are closed too
+            pass
 
 
 def is_alive(process: psutil.Process) -> bool:
