@@ -31,7 +31,7 @@ from trading.ports import Journal, Venue
 from trading.risk.halts import active_halts
 from trading.stores.postgres import PostgresJournal, PostgresKeyState
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
-from trading.venues.kraken.venue import KrakenVenue
+from trading.venues.kraken.venue import MIN_DEADLINE, KrakenVenue
 
 ACCOUNT = "killed"
 PAIRS = (BTC, XRP)
@@ -64,6 +64,10 @@ class Setup:
             sleep=lambda seconds: time.sleep(min(seconds, 0.02)),
             keys=PostgresKeyState(self.dsn),
         )
+
+    def venue(self, client: KrakenClient) -> KrakenVenue:
+        """An exit whose answer is lost leaves its position bare until it surely was not taken: here within seconds."""
+        return KrakenVenue(client, deadline=MIN_DEADLINE, margin=timedelta(seconds=2))
 
     def journal(self) -> PostgresJournal:
         return PostgresJournal(self.dsn)
@@ -105,7 +109,7 @@ class Trader:
         self.random = random.Random(order["seed"])
         self.journal = setup.journal()
         self.client = setup.client()
-        self.venue = KrakenVenue(self.client)
+        self.venue = setup.venue(self.client)
         checkpoint = suicide(order.get("checkpoint", ""), order.get("occasion", 1))
         self.executor = executor(self.journal, self.venue, checkpoint)
 

@@ -25,7 +25,6 @@ from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from trading.market import Pair
 from trading.orders import OrderKind
 from trading.stores.postgres import PostgresJournal
-from trading.venues.kraken.venue import KrakenVenue
 
 OPENING = {"USDT": Decimal(100_000), "BTC": Decimal(2), "XRP": Decimal(50_000)}
 KILLS = 300
@@ -35,7 +34,7 @@ SPEED = 20.0  # market seconds per second
 BUSY = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 NEXT_DECISION = 30.0 * BUSY  # seconds after a kill, at most
 PROTECTED_SECONDS = PROTECTED_WITHIN.total_seconds() * BUSY
-ROUNDS = 4  # of kills at every step
+ROUNDS = 2  # of kills at every step
 DECISIONS = 6  # of a trader that should kill itself at a step, at most
 # Each is armed again and again, for a random one of these methods.
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -161,13 +160,55 @@ class Exchange:
         bare = {pair for pair, quantity in positions.items() if open_stops[str(pair)] < quantity}
         self.unprotected_since = {pair: self.unprotected_since.get(pair, now) for pair in bare}
         for pair, since in self.unprotected_since.items():
-            assert now - since < PROTECTED_SECONDS, f"{pair} has no stop for {now - since:.1f} s"
+            assert now - since < PROTECTED_SECONDS, (
+                f"{pair} has no stop for {now - since:.1f} s: {self.describe(pair)}"
+            )
+
+    def describe(self, pair: Pair) -> str:
+        """Return what ledger and exchange know of the pair's orders, for a person who looks into a failure."""
+        working = [each for each in self.journal.working_orders(ACCOUNT) if each.intent.pair == pair]
+        changes = [
+            f"  {change.at:%H:%M:%S} {change.status} {change.attempt} {change.cause}"
+            for each in working
+            for change in self.journal.order_changes(each.intent.intent_id)
+        ]
+        rows = [
+            {
+                name: row[name]
+                for name in (
+                    "order_id",
+                    "client_order_id",
+                    "side",
+                    "order_type",
+                    "quantity",
+                    "filled",
+                    "state",
+                    "reason",
+                    "parent_id",
+                    "opened_at",
+                )
+            }
+            for row in self.running.export()["orders"]
+            if row["account"] == ACCOUNT and row["pair"] == str(pair)
+        ][-8:]
+        return "\n".join(
+            map(
+                str,
+                [
+                    self.journal.position(ACCOUNT, pair),
+                    *working,
+                    *changes,
+                    *rows,
+                    *self.journal.halts(ACCOUNT),
+                ],
+            )
+        )
 
     def settle(self) -> None:
         """Without faults: carry out until no market order is left, then close every position."""
         self.running.disarm()
         with self.setup.client() as client:
-            venue = KrakenVenue(client)
+            venue = self.setup.venue(client)
             calm = executor(self.journal, venue, lambda name: None)
             deadline = time.monotonic() + 120
             while True:
