@@ -78,7 +78,7 @@ def executor(journal: Journal, venue: Venue, checkpoint: Callable[[str], None]) 
         entry_age=timedelta(minutes=30),
         protected_within=PROTECTED_WITHIN,
         patience=timedelta(seconds=1),
-        lease_seconds=1.0,
+        lease_seconds=0.5,
     )
     return OrderExecutor(
         journal, venue, no_candles, rules, holder=f"{os.getpid()}-{uuid4()}", checkpoint=checkpoint

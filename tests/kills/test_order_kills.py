@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -118,7 +118,6 @@ class Exchange:
     setup: Setup
     journal: PostgresJournal
     random: random.Random
-    unprotected_since: dict[Pair, float] = field(default_factory=dict)
 
     def misbehave(self) -> None:
         """Arm one more fault, of a kind and at a call that chance chooses."""
@@ -149,20 +148,25 @@ class Exchange:
         )
         assert all(count == 1 for count in exits.values()), exits
 
-    def check_protection(self) -> None:
-        """Assert that no position is without a stop over all of it at the exchange for longer than stated."""
+    def bare_pairs(self) -> set[Pair]:
+        """Return the pairs with a position that no stop at the exchange covers wholly."""
         open_stops: dict[str, Decimal] = defaultdict(Decimal)
         for row in self.running.export()["orders"]:
             if row["account"] == ACCOUNT and row["state"] == "open" and row["trigger_price"] is not None:
                 open_stops[row["pair"]] += Decimal(row["quantity"]) - Decimal(row["filled"])
-        now = time.monotonic()
         positions = {each.pair: abs(each.quantity) for each in self.journal.positions(ACCOUNT)}
-        bare = {pair for pair, quantity in positions.items() if open_stops[str(pair)] < quantity}
-        self.unprotected_since = {pair: self.unprotected_since.get(pair, now) for pair in bare}
-        for pair, since in self.unprotected_since.items():
-            assert now - since < PROTECTED_SECONDS, (
-                f"{pair} has no stop for {now - since:.1f} s: {self.describe(pair)}"
-            )
+        return {pair for pair, quantity in positions.items() if open_stops[str(pair)] < quantity}
+
+    def check_protection(self, traders: "Traders", seed: int) -> None:
+        """Assert that a position without a stop has one, or is closed, within the stated time of a trader that lives."""
+        bare = self.bare_pairs()
+        if not bare:
+            return
+        trader, began = traders.start(seed), time.monotonic()
+        while bare := bare & self.bare_pairs():
+            assert time.monotonic() - began < PROTECTED_SECONDS, "\n".join(map(self.describe, bare))
+            traders.hear(0.05)
+        kill(trader)
 
     def describe(self, pair: Pair) -> str:
         """Return what ledger and exchange know of the pair's orders, for a person who looks into a failure."""
@@ -279,7 +283,7 @@ def test_a_trader_may_be_killed_at_every_step(exchange: Exchange, traders: Trade
                     break
             kill(trader)
             exchange.check_ledger()
-            exchange.check_protection()
+            exchange.check_protection(traders, 1_000_000 + number)
     exchange.settle()
     exchange.check_ledger()
     exchange.check_books()
@@ -299,13 +303,13 @@ def kill_at_any_moment(exchange: Exchange, traders: Traders, kills: int) -> None
     for number in range(kills):
         exchange.misbehave()
         trader = traders.start(number)
-        if exchange.random.random() < 0.3:
+        if exchange.random.random() < 0.25:
             assert traders.decides(trader, NEXT_DECISION), "the trader ended by itself"
         time.sleep(exchange.random.uniform(0, 0.3))
         kill(trader)
         if number % 5 == 0:
             exchange.check_ledger()
-            exchange.check_protection()
+            exchange.check_protection(traders, 1_000_000 + number)
     exchange.settle()
     exchange.check_ledger()
     exchange.check_books()
