@@ -158,7 +158,7 @@ class Exchange:
         return {pair for pair, quantity in positions.items() if open_stops[str(pair)] < quantity}
 
     def check_protection(self, traders: "Traders", seed: int) -> None:
-        """Assert that a position without a stop has one, or is closed, within the stated time of a trader that lives."""
+        """Assert that a living trader gives a position without a stop one, or closes it, within the stated time."""
         bare = self.bare_pairs()
         if not bare:
             return
