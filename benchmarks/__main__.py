@@ -10,6 +10,7 @@ from benchmarks import (
     definitions,
     features,
     gate,
+    key_state,
     kraken_orders,
     learning,
     performance,
@@ -31,6 +32,7 @@ ROOMS = (
     definitions,
     streaming,
     sandbox,
+    key_state,
     kraken_orders,
     user_waits,
 )

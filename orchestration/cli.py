@@ -229,12 +229,20 @@ def resume(
     _print_json(facts) if as_json else show(facts, out)
 
 
-@app.command(epilog=_examples("doctor", "doctor --json"))
-def doctor(as_json: AsJson = False) -> None:
+@app.command(epilog=_examples("doctor", "doctor --live", "doctor --json"))
+def doctor(
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Also the account that orders go to: key, clock, limits, orders, balances."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check everything Marketloom needs and say what to do where something is missing."""
     from orchestration.commands.doctor import examine, show
 
-    findings = examine()
+    findings = examine(live)
     if as_json:
         _print_json([finding.as_json() for finding in findings])
     else:

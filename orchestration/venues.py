@@ -109,9 +109,14 @@ def account_name(settings: Settings, home: Path) -> str:
     if settings.venue.mode == "paper":
         return settings.paper_account
     try:
-        return f"{settings.venue.mode}-{sandbox_credentials(home).fingerprint[:FINGERPRINT]}"
+        return account_of_key(settings.venue.mode, sandbox_credentials(home).fingerprint)
     except NotAuthorised:
         return f"{settings.venue.mode}-without-key"
+
+
+def account_of_key(venue: str, fingerprint: str) -> str:
+    """Return the name of the account that this key of the venue trades."""
+    return f"{venue}-{fingerprint[:FINGERPRINT]}"
 
 
 def sandbox_credentials(home: Path) -> "Credentials":

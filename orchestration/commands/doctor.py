@@ -3,9 +3,7 @@
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.text import Text
 
+from orchestration.commands.findings import Finding, Health, finding
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings
@@ -21,30 +20,21 @@ from trading.errors import MarketloomError
 NEEDED_BYTES = 2 * 10**9
 
 
-class Health(StrEnum):
-    OK = "ok"
-    NOTE = "note"  # works without it
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    what: str
-    health: Health
-    detail: str  # what was found, and what to do unless it is ok
-
-    @property
-    def blocks(self) -> bool:
-        return self.health is Health.BROKEN
-
-    def as_json(self) -> dict[str, str]:
-        return {name: str(value) for name, value in asdict(self).items()}
-
-
-def examine() -> list[Finding]:
-    """Look at everything; one broken thing does not hide the next."""
+def examine(live: bool = False) -> list[Finding]:
+    """Look at everything; one broken thing does not hide the next. `live`: also at the account that orders go to."""
     findings = [_python(), _packages(), *_settings_findings()]
-    return [*findings, _finding("embedding model", _embedding_model)]
+    findings.append(finding("embedding model", _embedding_model))
+    return [*findings, *(_live_findings() if live else [])]
+
+
+def _live_findings() -> list[Finding]:
+    from orchestration.commands.doctor_live import examine_live, live_account
+
+    try:
+        with live_account(load_settings(), prepare_home(home_folder())) as account:
+            return examine_live(account)
+    except MarketloomError as error:
+        return [Finding("account", Health.BROKEN, str(error))]
 
 
 def _settings_findings() -> Iterator[Finding]:
@@ -56,17 +46,10 @@ def _settings_findings() -> Iterator[Finding]:
     yield Finding(
         "settings", Health.OK, f"{PROJECT / 'marketloom.toml'}, data {settings.market.universe.dataset}"
     )
-    yield _finding("home folder", lambda: _home(home_folder()))
-    yield _finding("PostgreSQL", lambda: _postgres(home_folder()))
+    yield finding("home folder", lambda: _home(home_folder()))
+    yield finding("PostgreSQL", lambda: _postgres(home_folder()))
     yield examine_port(settings)
     yield _ollama(settings)
-
-
-def _finding(what: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what, Health.OK, look())
-    except MarketloomError as error:
-        return Finding(what, Health.BROKEN, str(error))
 
 
 def _python() -> Finding:
@@ -165,7 +148,7 @@ COLOURS = {Health.OK: "green", Health.NOTE: "yellow", Health.BROKEN: "red"}
 
 
 def show(findings: list[Finding], out: Console) -> None:
-    for finding in findings:
-        mark = (f"{finding.health:6}", COLOURS[finding.health])
-        line = Text.assemble(mark, "  ", (finding.what, "bold"), "  ", finding.detail)
+    for each in findings:
+        mark = (f"{each.health:6}", COLOURS[each.health])
+        line = Text.assemble(mark, "  ", (each.what, "bold"), "  ", each.detail)
         out.print(line, soft_wrap=True)

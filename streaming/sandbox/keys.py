@@ -45,9 +45,10 @@ class Permission(StrEnum):
     MODIFY = "modify-trades"  # create and modify orders
     CANCEL = "close-trades"
     WEBSOCKET = "access-websockets"
+    WITHDRAW = "withdraw-funds"  # nothing can be withdrawn here; for programs that refuse such a key
 
 
-ALL = frozenset(Permission)
+ALL = frozenset(Permission) - {Permission.WITHDRAW}
 
 
 @dataclass(frozen=True, slots=True)

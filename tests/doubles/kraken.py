@@ -134,6 +134,7 @@ class KrakenDouble:
     finds_closed: bool = True  # by client order id
     last_nonce: int = 0
     skew: int = 0
+    now: Callable[[], float] = time.time
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def methods(self) -> list[str]:
@@ -168,7 +169,7 @@ class KrakenDouble:
     # --- the market
 
     def Time(self, _: dict[str, str]) -> Any:
-        return {"unixtime": int(time.time()) + self.skew, "rfc1123": "some day"}
+        return {"unixtime": int(self.now()) + self.skew, "rfc1123": "some day"}
 
     def SystemStatus(self, _: dict[str, str]) -> Any:
         return {"status": "online", "timestamp": "2025-11-11T00:17:10Z"}

@@ -1,6 +1,7 @@
 """Candles and orders of the whole graph against a running sandbox, as the settings wire them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
+from orchestration.resources import Services
 from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, sandbox_time
@@ -20,9 +22,9 @@ from tests.contracts.trade import intent, receipt
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
-from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, MARKET, STARTS
+from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, INSTRUMENTS, MARKET, STARTS, XRP
 from trading.errors import NotAuthorised
-from trading.market import CANDLE_SCHEMA
+from trading.market import CANDLE_SCHEMA, PairStatus
 from trading.orders import OrderStatus
 
 MONTH = "2024-03-01|BTC-USDT"
@@ -143,3 +145,29 @@ def test_an_entry_that_is_older_than_its_candles_may_be_is_not_placed_on_the_san
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotAuthorised, match="marketloom sandbox"):
         sandbox_balances(settings, tmp_path, KEYS)
+
+
+def test_what_decides_sees_the_sandboxes_own_rules_and_its_status_of_the_moment(
+    settings: Settings, home: Path, exchange: Sandbox, dsn: str
+) -> None:
+    services = Services(settings, home, dsn)
+    known = services.known_instruments
+    assert known == {pair: replace(INSTRUMENTS[pair], status=PairStatus.ONLINE) for pair in known}
+    services.instrument_file.write(list(known.values()))
+    exchange.admin("status", {"pair": str(BTC), "status": "reduce_only"})
+    try:
+        seen = services.instruments
+        assert [seen[pair].status for pair in (BTC, XRP)] == [PairStatus.REDUCE_ONLY, PairStatus.ONLINE]
+        assert services.input_reader.account.instruments[BTC].status is PairStatus.REDUCE_ONLY
+    finally:
+        exchange.admin("status", {"pair": str(BTC), "status": "online"})
+
+
+def test_paper_trading_pays_the_fees_of_the_candles_time(home: Path, dsn: str, tmp_path: Path) -> None:
+    """Its clock on history is the close of the newest stored candle."""
+    services = Services(load_settings({"MARKETLOOM_HOME": str(tmp_path)}), tmp_path, dsn)
+    services.instrument_file.write(list(services.known_instruments.values()))
+    assert services.instrument_file.read()[BTC].taker_fee == Decimal("0.004")
+    month = STARTS.date().replace(day=1)
+    services.candle_store.write(BTC, month, MARKET.candles(BTC, STARTS, STARTS + timedelta(hours=1)))
+    assert services.instruments[BTC].taker_fee == Decimal("0.0026")  # in March 2024

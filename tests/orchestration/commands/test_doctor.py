@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.commands.doctor import Health, examine_port
+from orchestration.commands.doctor import examine_port
+from orchestration.commands.findings import Health
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES, postgres_addresses

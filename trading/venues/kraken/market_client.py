@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from trading.api_keys import KeyState
+from trading.clock_skew import ClockSkew
 from trading.errors import InvalidMessage
 from trading.market import Instrument, Pair, PairStatus, Timeframe
 from trading.orders import Purpose
@@ -59,6 +60,7 @@ class KrakenMarketClient:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         keys: KeyState | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """`keys` holds nonces and rate counters of the key: a client with credentials needs the one that all share.
 
@@ -81,6 +83,7 @@ class KrakenMarketClient:
         )
         self._close = weakref.finalize(self, self._calls.close)  # also of one that is only dropped
         self._monotonic = monotonic
+        self._now = now  # this machine's clock, seconds since 1970
         self._lock = threading.Lock()
         self._listings: Listings | None = None
         self._listed_at = 0.0
@@ -101,6 +104,12 @@ class KrakenMarketClient:
     def server_time(self) -> int:
         """Read Kraken's time in seconds since 1970, cut to a whole number."""
         return self._calls.read_public("Time", ServerTimeResponse, purpose=Purpose.EXIT).unixtime
+
+    def clock_skew(self) -> ClockSkew:
+        """Measure how far Kraken's clock is ahead of this machine's, to about half a second."""
+        sent, started = self._now(), self._monotonic()
+        second = self.server_time()
+        return ClockSkew.between(sent, sent + self._monotonic() - started, second)
 
     def system_status(self) -> SystemStatusResponse:
         return self._calls.read_public("SystemStatus", SystemStatusResponse, purpose=Purpose.EXIT)

@@ -5,6 +5,7 @@ have taken effect all the same, and that is OutcomeUnknown.
 """
 
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -169,7 +170,7 @@ class RestCalls:
             if STALE_NONCE not in envelope.errors:
                 break
             LOG.warning("Kraken %s: nonce refused, trying a newer one", named)
-            self._sleep(0.02 * 2**attempt)
+            self._sleep(random.uniform(0.5, 1.5) * 0.02 * 2**attempt)  # those that were overtaken part ways
             nonce = budget.next_nonce()
         _raise_errors(named, envelope, changes)
         return envelope

@@ -367,11 +367,15 @@ def test_an_address_that_is_none_is_named(tmp_path: Path, url: str) -> None:
         client_of(tmp_path, url)
 
 
-def test_two_processes_share_a_key(double: KrakenDouble, tmp_path: Path, dsn: str) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path), double.url, KEY, SECRET, dsn]
+def test_two_processes_with_two_homes_share_a_key(double: KrakenDouble, tmp_path: Path, dsn: str) -> None:
+    homes = [str(tmp_path / name) for name in ("one", "other")]
     programs = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, home, double.url, KEY, SECRET, dsn],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for home in homes
+    ]  # fmt: skip
     said = [program.communicate(timeout=120) for program in programs]
     assert [output for output, _ in said] == ["done\n", "done\n"], said
     answered = [fields["nonce"] for method, fields in double.calls if method == "GetWebSocketsToken"]

@@ -9,6 +9,7 @@ import pytest
 from tests.doubles.clock import Clock
 from tests.doubles.kraken import CREDENTIALS, KrakenDouble, running, saying
 from tests.doubles.stores import MemoryKeyState
+from tests.doubles.threads import at_once
 from trading.errors import RateLimited, StoreUnreachable
 from trading.market import Pair
 from trading.orders import Purpose, Side
@@ -139,6 +140,21 @@ def test_after_entries_and_look_ups_spent_all_they_may_eight_exits_are_sent_at_o
         repeat_until_limited(work)
     assert all(rig.order(Purpose.EXIT) for _ in range(8))
     assert rig.clock.slept == []
+
+
+def test_eight_threads_with_an_exit_each_are_all_sent_whatever_nonce_arrives_first(
+    tmp_path: Path, dsn: str
+) -> None:
+    with running(KrakenDouble()) as double:
+        clients = [
+            KrakenClient(tmp_path / str(home), CREDENTIALS, double.url, STARTER, keys=PostgresKeyState(dsn))
+            for home in range(8)  # as many machines
+        ]
+        exit_order = OrderRequest(BTC, Side.SELL, Decimal("0.0001"), purpose=Purpose.EXIT)
+        taken = at_once(lambda client: client.add_order(exit_order).txid, clients)
+        for client in clients:
+            client.close()
+        assert len({order for (order,) in taken}) == len(double.orders) == 8
 
 
 def test_a_protective_stop_can_be_cancelled_after_entries_spent_all_they_may(rig: Rig) -> None:
