@@ -10,7 +10,7 @@ from ml.decision.clock import SECOND, Clock, history_clock
 from orchestration.clocks import VenueClock, machine_clock, read_sandbox_time, sandbox_clock
 from orchestration.settings_schema import CRYPTOCOMPARE_MARKET, Settings
 from trading.importers.landing_area import LandingArea
-from trading.market import EPOCH
+from trading.market import EPOCH, Timeframe
 from trading.ports import CandleSource
 from trading.simulation.market import SimulatedMarket
 
@@ -142,10 +142,14 @@ def _cryptocompare(settings: Settings, home: Path, market: str) -> CandleSource:
 
 def _ccxt(settings: Settings, home: Path, venue: str) -> CandleSource:
     from trading.history.ccxt_candles import CcxtCandles
+    from trading.history.finer_quotes import FinerQuotes
     from trading.history.page_cache import PageCache
 
-    clock = machine_time(settings.market.known_until)
-    return CcxtCandles(venue, settings.market.timeframe, PageCache(home / "history"), clock)
+    clock, pages = machine_time(settings.market.known_until), PageCache(home / "history")
+    candles = CcxtCandles(venue, settings.market.timeframe, pages, clock)
+    if not settings.market.is_live or settings.market.timeframe is Timeframe.M1:
+        return candles  # a decision on history is made at the close, where the next candle opens
+    return FinerQuotes(candles, CcxtCandles(venue, Timeframe.M1, pages, clock))
 
 
 def _midnight(day: date) -> datetime:

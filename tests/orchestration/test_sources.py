@@ -10,6 +10,7 @@ from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, machine_time, sandbox_time
 from trading.errors import InvalidSettings, InvalidValue, NotAuthorised, VenueUnreachable
+from trading.history.finer_quotes import FinerQuotes
 from trading.market import Pair
 
 BTC = Pair("BTC", "USDT")
@@ -39,6 +40,22 @@ def test_every_source_has_its_origin_its_pool_and_its_clock(
     chosen = settings(tmp_path, source)
     assert candle_source(chosen, tmp_path).origin == chosen.market.origin == origin
     assert (chosen.market.pool, chosen.market.is_live) == (pool, live)
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "until", "by_minutes"),
+    [("1h", "", True), ("1m", "", False), ("1h", "2024-01-01", False)],
+)
+def test_a_paper_order_on_long_candles_waits_a_minute_where_they_go_on_closing(
+    tmp_path: Path, timeframe: str, until: str, by_minutes: bool
+) -> None:
+    chosen = settings(
+        tmp_path,
+        "ccxt:binance",
+        MARKETLOOM__MARKET__TIMEFRAME=timeframe,
+        MARKETLOOM__MARKET__UNTIL=f'"{until}"',
+    )
+    assert isinstance(candle_source(chosen, tmp_path), FinerQuotes) is by_minutes
 
 
 @pytest.mark.parametrize("source", ["krakken", "ccxt:", "ccxt", "cryptocompare:", "kraken:futures", ""])

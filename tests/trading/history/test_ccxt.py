@@ -35,6 +35,7 @@ from trading.errors import (
 )
 from trading.history.ccxt_candles import CcxtCandles
 from trading.history.ccxt_responses import ccxt_library, translate_error
+from trading.history.finer_quotes import FinerQuotes
 from trading.history.page_cache import PageCache
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe
 from trading.ports import CandleSource, Quote
@@ -131,6 +132,16 @@ def test_an_open_candle_is_never_given_but_its_open_is_a_quote(rig: Rig) -> None
     assert candles["close_time"].max() == NOW - timedelta(seconds=20)
     assert binance.quote_after(BTC, NOW - timedelta(seconds=30)) == Quote(5100.0, FIRST + 5000 * MINUTE)
     assert binance.quote_after(BTC, NOW) is None
+
+
+def test_hourly_candles_may_have_the_quotes_of_minutes(rig: Rig) -> None:
+    hours, begun = rig.source(timeframe=Timeframe.H1), NOW - timedelta(seconds=30)
+    both = FinerQuotes(hours, rig.source())
+    assert hours.quote_after(BTC, begun) is None  # until the next hour
+    assert both.quote_after(BTC, begun) == Quote(5100.0, FIRST + 5000 * MINUTE)
+    assert both.span(BTC) == hours.span(BTC)
+    assert both.candles(BTC, *both.span(BTC)).equals(hours.candles(BTC, *hours.span(BTC)))
+    assert both.origin == "binance"
 
 
 def test_a_quote_is_found_beyond_a_silence_and_before_the_first_candle(rig: Rig) -> None:
