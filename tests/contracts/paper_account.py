@@ -12,7 +12,7 @@ import polars as pl
 from tests.contracts.trade import HOUR, NOON, receipt
 from tests.doubles.stores import MemoryJournal
 from trading.candles import closed_by, complete, first_quote, opening_between
-from trading.errors import VenueRefused
+from trading.errors import NotStored, VenueRefused
 from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs, Liquidity
 from trading.market import Instrument, Pair, PairStatus, Timeframe
@@ -73,6 +73,8 @@ class WrittenCandles:
         return closed_by(opening_between(self.table, start, end), self._clock())
 
     def quote_after(self, pair: Pair, time: dt.datetime) -> Quote | None:
+        if pair != COIN:
+            raise NotStored(f"no candles of {pair}")
         return first_quote(self.table, time)
 
 
@@ -95,11 +97,12 @@ class PaperAccount:
         self.source = WrittenCandles(table(rows, volumes), lambda: self.clock)
         self.participation, self.instrument, self.costs = participation, instrument, costs
         self.clock = hour(0)
+        self.others: dict[Pair, Instrument] = {}  # without candles
         self._decisions = 0
 
     def venue(self) -> PaperVenue:
         market = PaperMarket(self.source, Timeframe.H1, Liquidity(self.participation))
-        instruments = {self.instrument.pair: self.instrument}
+        instruments = {self.instrument.pair: self.instrument, **self.others}
         return PaperVenue(
             self.journal,
             ACCOUNT,

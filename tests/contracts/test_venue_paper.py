@@ -183,6 +183,21 @@ def test_a_pair_that_only_reduces_takes_the_order_that_closes() -> None:
     assert account.journal.positions(ACCOUNT) == []
 
 
+def test_a_pair_without_prices_waits_and_stops_no_other_one() -> None:
+    account, stop = protected([(100, 101, 97, 99)])
+    other = replace(account.instrument, pair=Pair("OLD", "USDT"))
+    account.clock = hour(2)
+    gone = account.decide(pair=other.pair)
+    account.mark_sent(gone)
+    account.others = {other.pair: other}
+    reports = account.venue().reports([account.working(gone), account.working(stop)])
+    assert reports[stop.intent_id].status is OrderStatus.FILLED
+    assert reports[gone.intent_id].status is OrderStatus.ACKNOWLEDGED
+    assert reports[gone.intent_id].reason == "no candles of OLD/USDT"
+    account.refresh()
+    assert account.venue().books(hour(0)).balances == account.journal.balances(ACCOUNT)
+
+
 # --- a killed process
 
 

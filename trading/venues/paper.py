@@ -147,18 +147,22 @@ class PaperVenue:
         return found
 
     def _outcome(self, working: WorkingOrder, booked: Sequence[Fill], until: datetime) -> Outcome:
+        """Return what could be filled until then; nothing where terms or prices are missing, which stops no other pair."""
         pair = working.intent.pair
-        instrument = self.instrument(pair)
-        possible = next_fills(
-            working,
-            booked,
-            until,
-            sent_at=self._sent_at(working.intent),
-            market=self._market,
-            instrument=instrument,
-            costs=self._costs[pair],
-        )
-        return Outcome(working, instrument, booked, list(possible))
+        try:
+            instrument = self.instrument(pair)
+            possible = next_fills(
+                working,
+                booked,
+                until,
+                sent_at=self._sent_at(working.intent),
+                market=self._market,
+                instrument=instrument,
+                costs=self._costs[pair],
+            )
+            return Outcome(working, booked, list(possible), instrument.minimum_cost)
+        except NotStored as error:
+            return Outcome(working, booked, [], waits_for=str(error))
 
     def _sent_at(self, intent: OrderIntent) -> datetime:
         """Return when it was sent, by the account's clock; of a stop that came with a fill: when it was entered."""
@@ -211,7 +215,7 @@ class PaperVenue:
         opened = {each.pair: each.opened_at for each in self._journal.positions(self._account)}
         for intent_id, fills in booked.items():
             entry = self._journal.working_order(intent_id) if fills[0].pair in opened else None
-            if entry is None or not has_stop(entry.intent):
+            if entry is None or not has_stop(entry.intent) or fills[0].pair not in self._instruments:
                 continue
             for fill in fills:
                 stop = self._stop_with(fill, entry)

@@ -129,11 +129,11 @@ def trigger_refusal(side: Side, trigger: Decimal, price: float) -> str:
     return f"the market has passed the trigger {trigger:f}: it is at {price:.10g}" if passed else ""
 
 
-def cost_refusal(fill: Fill, intent: OrderIntent, instrument: Instrument) -> str:
+def cost_refusal(fill: Fill, intent: OrderIntent, minimum: Decimal) -> str:
     """Return why the value of the whole order is too small at its first price; empty when it is not."""
     cost, quote = intent.quantity * fill.price, fill.pair.quote
-    if cost <= 0 or cost < instrument.minimum_cost:
-        return f"cost {cost:f} {quote} is below the minimum of {instrument.minimum_cost:f}"
+    if cost <= 0 or cost < minimum:
+        return f"cost {cost:f} {quote} is below the minimum of {minimum:f}"
     return ""
 
 

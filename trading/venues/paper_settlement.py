@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from trading.market import Instrument
 from trading.orders import Fill, OrderIntent, OrderStatus, WorkingOrder
 from trading.portfolio import cash_flows
 from trading.ports import VenueReport
@@ -19,9 +18,10 @@ class Outcome:
     """One order: what is booked of it, what the market allows beside that, and where the account's money ended."""
 
     working: WorkingOrder
-    instrument: Instrument
     booked: Sequence[Fill]
     possible: list[Fill]  # new ones, oldest first
+    minimum_cost: Decimal = Decimal(0)
+    waits_for: str = ""  # why nothing can be said of its market
     fills: list[Fill] = field(init=False)
     refusal: str = ""
     refused_at: datetime | None = None
@@ -54,7 +54,7 @@ def _turn(fill: Fill, outcome: Outcome) -> tuple[datetime, bool, datetime, str]:
 def _fill(fill: Fill, outcome: Outcome, balances: dict[str, Decimal]) -> None:
     refusal = balance_refusal(fill, balances)
     if not outcome.fills and outcome.working.intent.trigger is None:
-        refusal = cost_refusal(fill, outcome.working.intent, outcome.instrument) or refusal
+        refusal = cost_refusal(fill, outcome.working.intent, outcome.minimum_cost) or refusal
     if refusal:
         outcome.refusal, outcome.refused_at = refusal, fill.filled_at
         return
@@ -90,7 +90,7 @@ def _state(outcome: Outcome, cancelled_at: datetime | None) -> tuple[OrderStatus
     if fills:
         reason = f"{outcome.filled:f} of {intent.quantity:f} {intent.pair.base} are filled"
         return OrderStatus.PARTLY_FILLED, reason, fills[-1].filled_at
-    return OrderStatus.ACKNOWLEDGED, _wait(intent, order.trigger), order.updated_at
+    return OrderStatus.ACKNOWLEDGED, outcome.waits_for or _wait(intent, order.trigger), order.updated_at
 
 
 def _wait(intent: OrderIntent, trigger: Decimal | None) -> str:
