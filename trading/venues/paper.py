@@ -147,7 +147,7 @@ class PaperVenue:
         return found
 
     def _outcome(self, working: WorkingOrder, booked: Sequence[Fill], until: datetime) -> Outcome:
-        """Return what could be filled until then; nothing where terms or prices are missing, which stops no other pair."""
+        """Return what could be filled until then; without terms or prices nothing, which holds up no other pair."""
         pair = working.intent.pair
         try:
             instrument = self.instrument(pair)
