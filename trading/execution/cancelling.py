@@ -6,6 +6,7 @@ from trading.errors import MarketloomError
 from trading.execution.work import Work
 from trading.market import Pair
 from trading.orders import OrderKind, WorkingOrder
+from trading.risk import Halt, HaltKind
 
 OPENING = (OrderKind.ENTRY, OrderKind.CONVERSION)  # what a halt stops
 
@@ -16,6 +17,16 @@ def request_cancels(work: Work, reason: str, pairs: Collection[Pair] | None = No
         wanted = pairs is None or each.intent.pair in pairs
         if wanted and each.intent.kind in OPENING and not each.order.cancel_reason:
             work.request_cancel(each.intent.intent_id, reason)
+
+
+def stop_entries(work: Work, killed: str) -> None:
+    """Begin a halt where a kill was asked for; whatever halts the account takes its entries away."""
+    active = [each for each in work.journal.halts(work.account) if each.active(work.at)]
+    if killed and all(each.kind is not HaltKind.KILL_SWITCH for each in active):
+        active.append(Halt(HaltKind.KILL_SWITCH, work.at, None, killed))
+        work.journal.begin_halts(work.account, active[-1:])
+    if active:
+        request_cancels(work, f"trading is halted: {active[0].kind.value}")
 
 
 def cancel(work: Work, working: WorkingOrder) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from itertools import count
 
-from trading.execution.cancelling import request_cancels
+from trading.execution.cancelling import request_cancels, stop_entries
 from trading.execution.exits import order_exit
 from trading.execution.lease_keeper import kept
 from trading.execution.loop import Loop
@@ -105,13 +105,16 @@ class OrderExecutor:
     def _work_off(self, account: str, at: datetime, notes: Notes) -> bool:
         """Work under the lease, or leave it to its holder; True when it was done here, or nothing was to be done."""
         begin, holder = self._monotonic(), f"{self._holder}/{next(self._calls)}"
+        if self._has_work(account):  # whoever sends: from now on the ledger lets no entry pass
+            stop_entries(self._work(account, at, notes), self._kill_requested())
         while self._has_work(account):
             lease = self._journal.acquire_lease(account, holder, self._rules.lease_seconds)
             if lease is not None and self._run(self._work(account, at, notes, lease)):
                 return True
             waited = self._monotonic() - begin
             if not self._must_wait(account, waited):
-                notes.problem("lease", self._why_left(account, waited))
+                if OrderStatus.INTENDED in self._states(account):
+                    notes.problem("lease", self._why_left(account, waited))
                 return False
             self._sleep(self._rules.poll_seconds)
         return True
@@ -145,9 +148,12 @@ class OrderExecutor:
             return False
         if not self._rules.real_time:
             return True
-        states = {each.order.status for each in self._journal.working_orders(account)}
+        states = self._states(account)
         being_sent = waited <= self._rules.patience.total_seconds() and OrderStatus.SENT in states
         return OrderStatus.INTENDED in states or being_sent
+
+    def _states(self, account: str) -> set[OrderStatus]:
+        return {each.order.status for each in self._journal.working_orders(account)}
 
     def _why_left(self, account: str, waited: float) -> str:
         return f"another process sends the orders of {account}; waited {waited:.1f} s for it"

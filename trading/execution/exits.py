@@ -54,9 +54,21 @@ def order_exit(work: Work, pair: Pair, cause: str) -> bool:
 
 
 def is_dust(position: Position, instrument: Instrument) -> bool:
-    """Return whether the venue would take no order over the position."""
+    """Return whether the venue would take no order over the position, at the price that it was bought for."""
     quantity = sellable(position, instrument)
-    return quantity == 0 or quantity < instrument.minimum_quantity
+    cost = quantity * position.entry_price
+    return quantity == 0 or quantity < instrument.minimum_quantity or cost < instrument.minimum_cost
+
+
+def was_refused_lately(work: Work, position: Position) -> bool:
+    """Return whether the venue has just refused to close the position: it is asked again, but not all the time."""
+    refused = None
+    for number in count():
+        order = work.journal.order(exit_id(work.account, position.pair, position.opened_at, number))
+        if order is None:
+            break
+        refused = order if order.status is OrderStatus.REJECTED else None
+    return refused is not None and work.now() - refused.updated_at < work.rules.protected_within
 
 
 def sellable(position: Position, instrument: Instrument) -> Decimal:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from trading.errors import LeaseLost
 from trading.execution import tasks
-from trading.execution.cancelling import request_cancels
+from trading.execution.cancelling import stop_entries
 from trading.execution.tasks import Task
 from trading.execution.work import Work
 from trading.orders import OrderKind
-from trading.risk import Halt, HaltKind
 
 THREADS = 16
 MAX_OTHERS = 8  # threads that anything but exits may use
@@ -90,7 +89,7 @@ class Loop:
     def _wanted(self) -> Sequence[Task]:
         """List what there is to do, most urgent first; entries while no exit is on its way."""
         work = self._work
-        self._stop_entries()
+        stop_entries(work, self._kill_requested())
         orders = work.orders()
         wanted = [*tasks.exits(work, orders), *tasks.cancels(work, orders)]
         first = tasks.REFRESH not in self._tried
@@ -100,17 +99,6 @@ class Loop:
         if work.notes.looked_up:
             wanted += tasks.protections(work, orders)
         return wanted
-
-    def _stop_entries(self) -> None:
-        """Begin a halt where a kill was asked for; whatever halts the account takes its entries off the venue."""
-        work = self._work
-        active = [each for each in work.journal.halts(work.account) if each.active(work.at)]
-        killed = self._kill_requested()
-        if killed and all(each.kind is not HaltKind.KILL_SWITCH for each in active):
-            active.append(Halt(HaltKind.KILL_SWITCH, work.at, None, killed))
-            work.journal.begin_halts(work.account, active[-1:])
-        if active:
-            request_cancels(work, f"trading is halted: {active[0].kind.value}")
 
     def _is_urgent(self, task: Task) -> bool:
         return task.key in self._running or self._is_due(task, late=False)

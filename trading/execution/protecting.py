@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from trading.execution.exits import is_dust, market_of, order_exit
+from trading.execution.exits import is_dust, market_of, order_exit, was_refused_lately
 from trading.execution.sending import send
 from trading.execution.stops import adopt, amend, clear, entries_of, place
 from trading.execution.trailing import rests_elsewhere, stop_level, trail
@@ -28,7 +28,8 @@ def protect(work: Work, pair: Pair) -> bool:
     if instrument is None:
         return False
     entries: list[WorkingOrder] = []
-    if orders.covering < abs(position.quantity):
+    bare = orders.covering < abs(position.quantity)
+    if bare and position.stop_loss is not None and not is_dust(position, instrument):
         entries = entries_of(work, position)
         if not adopt(work, entries):
             return False
@@ -41,13 +42,13 @@ def _cover(work: Work, position: Position, instrument: Instrument, entries: Sequ
     """Place what is missing, take off what is too much, and move the rest to the present level."""
     subject = f"protection of {position.pair}"
     level = stop_level(position, instrument)
-    if is_dust(position, instrument) or level is None:
-        work.notes.problem(subject, _why_bare(position, instrument))
-        return True
     orders = work.orders().of(position.pair)
     missing = abs(position.quantity) - orders.covering
     if missing < 0:
         return _drop_excess(work, orders, -missing)
+    if level is None or (missing and is_dust(position, instrument)):
+        work.notes.problem(subject, _why_bare(position))
+        return True
     missing = round_down(missing, instrument.quantity_increment)
     if missing and missing >= instrument.minimum_quantity:
         return _place_missing(work, position, missing, level, entries=entries)
@@ -66,7 +67,7 @@ def _place_missing(
     entries: Sequence[WorkingOrder],
 ) -> bool:
     """Place the stop that is missing, or close the position where that fails, or has failed for too long."""
-    if _may_still_be_listed(work, entries):
+    if _may_still_be_listed(work, entries) or was_refused_lately(work, position):
         return False
     waiting = work.orders().of(position.pair, OrderKind.STOP).waiting(OrderKind.STOP)
     same = [each for each in waiting if (each.intent.quantity, each.order.trigger) == (missing, level)]
@@ -146,8 +147,8 @@ def _resting(orders: Orders) -> list[WorkingOrder]:
     return [each for each in orders.at_venue(OrderKind.STOP) if not each.order.cancel_reason]
 
 
-def _why_bare(position: Position, instrument: Instrument) -> str:
+def _why_bare(position: Position) -> str:
     what = f"{position.quantity:f} {position.pair}"
     if position.stop_loss is None:
         return f"{what} has no stop: none was decided for it"
-    return f"{what} is dust: the venue takes no order below {instrument.minimum_quantity:f}, so nothing protects it"
+    return f"{what} is dust: the venue takes no order that small, so nothing protects it"

@@ -53,8 +53,7 @@ def _book(work: Work, working: WorkingOrder, report: VenueReport) -> None:
     )
     try:
         work.record(seen, report.fills, report.reason or "reported by the venue")
-        work.notes.solved(subject)
-        work.notes.solved(f"{working.intent.kind.value} {working.intent.intent_id}")
+        work.notes.settled(order.intent_id)
     except MarketloomError as error:
         work.notes.problem(
             subject, f"a report on order {working.intent.intent_id} could not be booked: {error}"

@@ -28,18 +28,20 @@ def entries_of(work: Work, position: Position) -> list[WorkingOrder]:
     """List the entries that bought what is still held, newest first; empty when no order of ours did."""
     found: dict[str, WorkingOrder] = {}
     left = position.quantity
-    for fill in reversed(work.journal.fills(work.account)):
+    fills = [
+        each for each in work.journal.fills(work.account, of_positions=True) if each.pair == position.pair
+    ]
+    for fill in reversed(fills):
         if left == 0:
             break
-        if fill.pair != position.pair:
-            continue
-        working = work.journal.working_order(fill.intent_id)
-        if working is None or working.intent.kind is OrderKind.CONVERSION:
-            continue
         left -= fill.side.sign * fill.quantity
-        if working.intent.kind is OrderKind.ENTRY:
+        working = work.journal.working_order(fill.intent_id)
+        if working is not None and working.intent.kind is OrderKind.ENTRY:
             found[fill.intent_id] = working
-    return list(found.values())
+    if left == 0:
+        return list(found.values())
+    since = {fill.intent_id for fill in fills if fill.filled_at >= position.opened_at}
+    return [each for name, each in found.items() if name in since]  # not all of it was bought by orders
 
 
 def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:

@@ -57,6 +57,11 @@ class Notes:
         with self._lock:
             self._problems.pop(subject, None)
 
+    def settled(self, intent_id: str) -> None:
+        """Forget the problems of an order of which the venue has now said what became of it."""
+        with self._lock:
+            self._problems = {key: text for key, text in self._problems.items() if intent_id not in key}
+
     @property
     def orders(self) -> tuple[Order, ...]:
         with self._lock:
