@@ -81,8 +81,9 @@ class ScriptedVenue:
         self.prices: dict[Pair, Decimal] = defaultdict(lambda: Decimal(100))
         self.orders: dict[str, Listed] = {}
         self.holds: set[Pair] = set()  # market orders of these pairs wait for `fill`
-        self.closes_with_entry = True  # False: no stop comes with an entry
+        self.closes_with_entry = True  # False: no stop comes with an entry, though one should
         self.lists_after = timedelta(0)  # how long new orders are missing from the look-ups
+        self.margin = MARGIN  # how long they could be
         self.faults: dict[str, list[Fault]] = defaultdict(list)  # by method, or method and pair
         self.calls: list[tuple[str, str]] = []
         self.excess: list[str] = []  # moments at which more could have been closed than was held
@@ -99,7 +100,7 @@ class ScriptedVenue:
         return self.now() + DEADLINE
 
     def never_taken_after(self, void_after: datetime) -> datetime:
-        return void_after + MARGIN
+        return void_after + self.margin
 
     def submit(self, intent: OrderIntent, void_after: datetime) -> str:
         answer = self._answer("submit", str(intent.pair), lambda: self._take(intent))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from trading.errors import MarketloomError
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
 from trading.market import Pair
 from trading.orders import OrderKind, WorkingOrder
@@ -33,7 +34,7 @@ def cancel(work: Work, working: WorkingOrder) -> bool:
     """Ask the venue; what became of the order, a look-up says. False, with a problem, when it was not reached."""
     intent = working.intent
     subject = f"cancel {intent.intent_id}"
-    work.checkpoint("before cancel")
+    work.checkpoint(Checkpoint.BEFORE_CANCEL)
     try:
         work.venue.cancel(working)
     except MarketloomError as error:
@@ -42,6 +43,6 @@ def cancel(work: Work, working: WorkingOrder) -> bool:
             f"{intent.kind.value} {intent.pair} could not be cancelled: {type(error).__name__}: {error}",
         )
         return False
-    work.checkpoint("cancelled")
+    work.checkpoint(Checkpoint.CANCELLED)
     work.notes.solved(subject)
     return True

@@ -4,6 +4,7 @@ from decimal import Decimal
 from itertools import count
 
 from trading.errors import MarketloomError
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.sending import send
 from trading.execution.stops import adopt, clear, closing_side, entries_of
 from trading.execution.work import Work
@@ -118,7 +119,7 @@ def _shrink(work: Work, waiting: WorkingOrder, position: Position, instrument: I
         if not is_dust(position, instrument):
             decision_id = waiting.intent.decision_id
             _commit(work, position, instrument, decision_id=decision_id, cause="what the stop has left")
-    work.checkpoint("exit replaced")
+    work.checkpoint(Checkpoint.EXIT_REPLACED)
     for smaller in work.orders().of(position.pair).waiting(OrderKind.EXIT):
         send(work, smaller)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.exits import is_dust, market_of, order_exit, was_refused_lately
 from trading.execution.sending import send
 from trading.execution.stops import adopt, amend, clear, entries_of, place
@@ -67,7 +68,7 @@ def _place_missing(
     entries: Sequence[WorkingOrder],
 ) -> bool:
     """Place the stop that is missing, or close the position where that fails, or has failed for too long."""
-    if _may_still_be_listed(work, entries) or was_refused_lately(work, position):
+    if was_refused_lately(work, position):
         return False
     waiting = work.orders().of(position.pair, OrderKind.STOP).waiting(OrderKind.STOP)
     same = [each for each in waiting if (each.intent.quantity, each.order.trigger) == (missing, level)]
@@ -89,14 +90,6 @@ def _place_missing(
     return order.status is OrderStatus.ACKNOWLEDGED
 
 
-def _may_still_be_listed(work: Work, entries: Sequence[WorkingOrder]) -> bool:
-    """Return whether the venue may just have placed a stop that it does not list yet."""
-    if not work.rules.real_time:
-        return False
-    newest = max((each.order.updated_at for each in entries if each.intent.stop_loss), default=None)
-    return newest is not None and work.venue.now() - newest < work.rules.patience / 2
-
-
 def _give_up(work: Work, position: Position, cause: str, halts: bool = True) -> bool:
     """Close what cannot be protected; with `halts`, nothing new is opened until a person has looked."""
     sentence = f"{position.quantity:f} {position.pair} is closed: {cause}"
@@ -104,7 +97,7 @@ def _give_up(work: Work, position: Position, cause: str, halts: bool = True) -> 
         work.journal.begin_halts(work.account, [Halt(HaltKind.PROTECTION, work.at, None, sentence)])
     work.notes.problem(f"protection of {position.pair}", sentence)
     order_exit(work, position.pair, cause)
-    work.checkpoint("exit ordered")
+    work.checkpoint(Checkpoint.EXIT_ORDERED)
     return False
 
 

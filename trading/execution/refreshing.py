@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from trading.errors import MarketloomError
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
 from trading.orders import Order, OrderStatus, WorkingOrder
 from trading.ports import VenueReport
@@ -26,7 +27,7 @@ def refresh(work: Work, working: Sequence[WorkingOrder], until: datetime | None 
         work.notes.problem("refresh", f"orders could not be looked up: {type(error).__name__}: {error}")
         return False
     work.notes.solved("refresh")
-    work.checkpoint("looked up")
+    work.checkpoint(Checkpoint.LOOKED_UP)
     for each in working:
         report = reports.get(each.intent.intent_id)
         if report is not None:
@@ -58,7 +59,7 @@ def _book(work: Work, working: WorkingOrder, report: VenueReport) -> None:
         work.notes.problem(
             subject, f"a report on order {working.intent.intent_id} could not be booked: {error}"
         )
-    work.checkpoint("booked")
+    work.checkpoint(Checkpoint.BOOKED)
 
 
 def _has_news(order: Order, report: VenueReport) -> bool:

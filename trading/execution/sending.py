@@ -11,6 +11,7 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
 from trading.orders import Order, OrderStatus, WorkingOrder
 
@@ -25,7 +26,7 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     """
     intent, known = waiting.intent, waiting.order
     subject = f"{intent.kind.value} {intent.intent_id}"
-    work.checkpoint("before sent")
+    work.checkpoint(Checkpoint.BEFORE_SENT)
     try:
         void_after = work.venue.void_after()
         order = work.journal.mark_sent(intent.intent_id, work.lease, work.at, work.venue.now(), void_after)
@@ -34,7 +35,7 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     except (*NOT_NOW, *NEVER, InvalidValue) as error:
         return _problem(work, subject, waiting, known, error)
     work.notes.order(order)
-    work.checkpoint("sent")
+    work.checkpoint(Checkpoint.SENT)
     if order.status is not OrderStatus.SENT or order.attempt != known.attempt + 1:
         return order
     try:
@@ -48,7 +49,7 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     except Exception as error:
         unknown = work.state(order, OrderStatus.UNKNOWN, f"{type(error).__name__}: {error}")
         return _problem(work, subject, waiting, unknown, error)
-    work.checkpoint("submitted")
+    work.checkpoint(Checkpoint.SUBMITTED)
     work.notes.solved(subject)
     taken = replace(
         order,

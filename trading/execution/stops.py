@@ -8,6 +8,7 @@ from itertools import count
 
 from trading.errors import LeaseLost, MarketloomError, VenueRefused
 from trading.execution.cancelling import cancel
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.refreshing import refresh
 from trading.execution.sending import send
 from trading.execution.work import Work
@@ -45,7 +46,10 @@ def entries_of(work: Work, position: Position) -> list[WorkingOrder]:
 
 
 def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:
-    """Enter the stops that the venue placed with fills of these entries; False when it could not be asked."""
+    """Enter the stops that the venue placed with fills of these entries.
+
+    False, with a problem noted, while it is not known whether there are more: two over the same would be too much.
+    """
     new: list[WorkingOrder] = []
     for entry in entries:
         if entry.intent.stop_loss is None:
@@ -53,12 +57,25 @@ def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:
         subject = f"stops of {entry.intent.intent_id}"
         try:
             placed = work.venue.stops_of(entry)
+            may_come = _may_come(work, entry, sum((each.quantity for each in placed), Decimal(0)))
         except MarketloomError as error:
             work.notes.problem(subject, f"{subject} could not be looked up: {error}")
             return False
-        work.notes.solved(subject)
         new += [stop for each in placed if (stop := _enter(work, entry, each)) is not None]
+        if may_come:
+            work.notes.problem(
+                subject, f"the stop that the entry of {entry.intent.pair} took along is not listed yet"
+            )
+            return False
+        work.notes.solved(subject)
     return refresh(work, new)
+
+
+def _may_come(work: Work, entry: WorkingOrder, placed: Decimal) -> bool:
+    """Return whether the venue may have placed a stop with the entry that it does not list yet."""
+    if placed >= entry.order.filled or not work.rules.real_time:
+        return False
+    return work.venue.now() <= work.venue.never_taken_after(entry.order.updated_at)
 
 
 def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder | None:
@@ -87,10 +104,10 @@ def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder 
         trigger=placed.trigger,
         working_since=placed.at,
     )
-    work.checkpoint("before adopting")
+    work.checkpoint(Checkpoint.BEFORE_ADOPTING)
     if not work.add(intent, order, f"the venue placed it with entry {entry.intent.intent_id}"):
         return None
-    work.checkpoint("adopted")
+    work.checkpoint(Checkpoint.ADOPTED)
     return WorkingOrder(intent, order)
 
 
@@ -114,7 +131,7 @@ def place(
         if replaced is not None:
             work.request_cancel(replaced.intent.intent_id, "another stop is wanted")
         work.add(intent, order, f"{quantity:f} {position.pair} are held without a stop")
-    work.checkpoint("stop intended")
+    work.checkpoint(Checkpoint.STOP_INTENDED)
     return send(work, WorkingOrder(intent, order))
 
 
@@ -148,10 +165,10 @@ def amend(work: Work, stop: WorkingOrder, trigger: Decimal, at: datetime) -> boo
     """Move a resting stop; False when it still rests elsewhere. The next call tries again: the ledger has the wish."""
     intent = stop.intent
     subject = f"amend {intent.intent_id}"
-    work.checkpoint("before amend")
+    work.checkpoint(Checkpoint.BEFORE_AMEND)
     order = work.journal.record_amend(intent.intent_id, work.lease, trigger, at)
     work.notes.order(order)
-    work.checkpoint("amend recorded")
+    work.checkpoint(Checkpoint.AMEND_RECORDED)
     try:
         work.venue.amend(WorkingOrder(intent, order), trigger)
     except LeaseLost:
@@ -161,7 +178,7 @@ def amend(work: Work, stop: WorkingOrder, trigger: Decimal, at: datetime) -> boo
         if isinstance(error, VenueRefused):
             refresh(work, [WorkingOrder(intent, order)])
         return False
-    work.checkpoint("amended")
+    work.checkpoint(Checkpoint.AMENDED)
     work.triggers[intent.intent_id] = trigger
     work.notes.solved(subject)
     return True
@@ -178,7 +195,7 @@ def clear(work: Work, pair: Pair, reason: str = REPLACED) -> bool:
     for stop in resting:
         if not stop.order.cancel_reason:
             work.request_cancel(stop.intent.intent_id, reason)
-        work.checkpoint("stop to be cancelled")
+        work.checkpoint(Checkpoint.STOP_LEAVING)
         cancel(work, stop)
     refresh(work, resting)
     return not work.orders().of(pair, OrderKind.STOP).at_venue()

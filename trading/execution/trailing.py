@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from trading.execution.checkpoints import Checkpoint
 from trading.execution.refreshing import refresh
 from trading.execution.stops import amend
 from trading.execution.work import Work
@@ -21,7 +22,7 @@ def trail(work: Work, position: Position, resting: Sequence[WorkingOrder], instr
         _trail_by_candle(work, position, resting, instrument, candles)
     elif (moved := advance(position, candles, resting=bool(resting))) != position:
         work.journal.update_protection(moved)
-        work.checkpoint("trailed")
+        work.checkpoint(Checkpoint.TRAILED)
 
 
 def _trail_by_candle(
@@ -46,7 +47,7 @@ def _trail_by_candle(
     refresh(work, stops, work.at)
     if moved != position:
         work.journal.update_protection(moved)
-        work.checkpoint("trailed")
+        work.checkpoint(Checkpoint.TRAILED)
 
 
 def stop_level(position: Position, instrument: Instrument) -> Decimal | None:

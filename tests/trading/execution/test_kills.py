@@ -11,6 +11,7 @@ import pytest
 from tests.doubles.venue import ScriptedVenue, done, failing, lost
 from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, Case, Killed
 from trading.errors import VenueUnreachable
+from trading.execution import CHECKPOINTS, Checkpoint
 from trading.orders import OrderKind, Side
 from trading.risk import HaltKind
 
@@ -43,7 +44,7 @@ def losing_answers(venue: ScriptedVenue) -> None:
 
 
 def without_conditional_close(venue: ScriptedVenue) -> None:
-    venue.closes_with_entry = False
+    venue.closes_with_entry, venue.margin = False, timedelta(seconds=1)
 
 
 def listing_late(venue: ScriptedVenue) -> None:
@@ -93,11 +94,8 @@ def boundaries(weather: Callable[[ScriptedVenue], None]) -> list[str]:
 
 def test_the_weathers_pass_every_boundary() -> None:
     passed = {name for weather in WEATHERS for name in boundaries(weather)}
-    assert passed >= {
-        "before sent", "sent", "submitted", "looked up", "booked", "before adopting", "adopted", "stop intended",
-        "trailed", "before amend", "amend recorded", "amended", "stop to be cancelled", "before cancel",
-        "cancelled",
-    }  # fmt: skip
+    assert passed >= {*CHECKPOINTS, Checkpoint.TRAILED, Checkpoint.STOP_INTENDED}
+    assert passed <= set(Checkpoint)
 
 
 @pytest.mark.parametrize("weather", WEATHERS)

@@ -26,7 +26,7 @@ def entry_at_venue(case: Case) -> Listed:
 @pytest.mark.parametrize("with_entry", [True, False])
 def test_the_stop_covers_the_first_part_of_an_entry_and_every_later_one(with_entry: bool) -> None:
     case = Case()
-    case.venue.closes_with_entry = with_entry
+    case.venue.closes_with_entry, case.venue.margin = with_entry, timedelta(seconds=1)
     case.venue.holds.add(BTC)
     case.entry()
     case.carry_out()
@@ -58,7 +58,7 @@ def test_levels_and_the_resting_stop_move_with_the_price_of_the_fill(
 
 def test_a_fill_beyond_the_decided_stop_is_protected_at_the_distance_that_was_decided() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
     case.venue.prices[BTC] = Decimal("97.9")
     case.entry()
     case.carry_out()
@@ -116,7 +116,7 @@ def test_a_stop_that_did_not_move_at_the_venue_is_moved_by_the_next_call() -> No
 
 def test_the_candle_of_the_fill_counts() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
     case.wait(seconds=5)
     case.entry(take_profit=Decimal(103), trailing_after=None)
     case.carry_out()
@@ -130,7 +130,7 @@ def test_the_candle_of_the_fill_counts() -> None:
 
 def test_a_stop_that_the_price_has_passed_already_closes_the_position_at_once() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
     case.entry()
     case.venue.faults["stops_of"] = [failing(VenueUnreachable("down"))] * 100
     case.carry_out()
@@ -147,7 +147,7 @@ def test_a_stop_that_the_price_has_passed_already_closes_the_position_at_once() 
 
 def test_a_refused_stop_that_the_price_does_not_explain_closes_the_position_and_halts_the_account() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
     case.venue.faults["submit"] = [lambda act: act(), failing(VenueRefused("no stops today"))]
     case.entry()
     result = case.carry_out()
@@ -159,7 +159,7 @@ def test_a_refused_stop_that_the_price_does_not_explain_closes_the_position_and_
 
 def test_a_position_without_its_stop_for_too_long_is_closed_and_the_account_halts() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
 
     def submit(act: Any) -> object:
         return act()
@@ -183,7 +183,7 @@ def test_a_position_without_its_stop_for_too_long_is_closed_and_the_account_halt
 
 def test_a_stop_whose_placing_got_no_answer_is_never_placed_twice() -> None:
     case = Case()
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=5)
     case.venue.faults["submit"] = [lambda act: act(), lost]
     case.entry()
     case.venue.lists_after = timedelta(seconds=4)
@@ -192,10 +192,42 @@ def test_a_stop_whose_placing_got_no_answer_is_never_placed_twice() -> None:
     case.check_books()
 
 
+def test_the_stop_of_an_entry_that_the_venue_lists_late_is_waited_for_and_not_placed_twice() -> None:
+    case = Case()
+    case.venue.lists_after = timedelta(seconds=40)
+    case.entry()
+    case.carry_out_until_done()
+    assert len(case.venue.of(BTC, OrderKind.STOP)) == 1
+    case.check_books()
+
+
+def test_an_exit_waits_for_a_stop_that_rests_at_the_venue_unlisted() -> None:
+    case = Case()
+    case.venue.lists_after = timedelta(seconds=40)
+    case.entry()
+    case.carry_out()
+    case.wait(seconds=36)
+    case.carry_out()
+    assert case.position() is not None
+    case.exit()
+    case.carry_out_until_done()
+    assert case.position() is None
+    case.check_books()
+
+
+def test_a_stop_that_never_came_with_its_entry_is_placed_once_that_is_sure() -> None:
+    case = Case()
+    case.venue.closes_with_entry = False
+    case.entry()
+    case.carry_out_until_done()
+    assert resting(case) == [(Decimal(1), Decimal(98))]
+    case.check_books()
+
+
 def test_dust_is_said_and_neither_protected_nor_sold_for_ever() -> None:
     case = Case()
     case.venue.holds.add(BTC)
-    case.venue.closes_with_entry = False
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
     entry = case.entry()
     case.carry_out()
     case.venue.fill(entry_at_venue(case), Decimal("0.0005"))
