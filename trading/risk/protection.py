@@ -1,5 +1,6 @@
 """The prices that protect a position: the rules for its stop and target, and when an open one has hit them."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -59,8 +60,10 @@ def advance(position: Position, candles: pl.DataFrame, *, resting: bool = True) 
 def walk(position: Position, candles: pl.DataFrame, *, resting: bool = True) -> Iterator[Position]:
     """Yield the position after each new candle, up to the one that gives it a reason to close."""
     since = position.checked_until or position.opened_at
-    new = candles.filter(pl.col("close_time") > since)
-    for low, high, close, close_time in new.select("low", "high", "close", "close_time").iter_rows():
+    times = candles["close_time"].to_list()
+    new = candles[bisect_right(times, since) :]
+    prices = (new[name].to_list() for name in ("low", "high", "close", "close_time"))
+    for low, high, close, close_time in zip(*prices, strict=True):
         position = after_candle(position, low, high, close=close, close_time=close_time, resting=resting)
         yield position
         if position.exit_reason:
@@ -82,17 +85,20 @@ def after_candle(
     comes after every high and low. When one candle touches stop and target, the stop counts.
     """
     sign = 1 if position.quantity > 0 else -1
-    worst, top = (low, high) if sign > 0 else (high, low)
-    reason = "" if resting else _touch(position, position.stop_loss, worst, sign=sign)
-    if not reason and position.take_profit is not None and sign * number(top) >= sign * position.take_profit:
-        reason = _describe_touch("take-profit", position.take_profit, number(top))
-    best = _better(position.best_price or position.entry_price, number(top), sign)
-    moved = replace(position, best_price=best, checked_until=close_time, exit_reason=reason)
+    worst, top = (low, number(high)) if sign > 0 else (high, number(low))
+    stop, target = position.stop_loss, position.take_profit
+    reason = "" if resting else _touch(position, stop, worst, sign=sign)
+    if not reason and target is not None and (top >= target if sign > 0 else top <= target):
+        reason = _describe_touch("take-profit", target, top)
     if reason:
-        return replace(moved, best_price=position.best_price)
-    moved = replace(moved, stop_loss=_trailed(moved, best, sign))
-    if not resting and (reason := _touch(moved, moved.stop_loss, close, sign=sign)):
-        moved = replace(moved, exit_reason=reason)
+        return replace(position, checked_until=close_time, exit_reason=reason)
+    best = _better(position.best_price or position.entry_price, top, sign)
+    level = _trailing_level(position, best, sign)
+    if stop is not None and level is not None:
+        stop = _better(stop, level, sign)
+    moved = replace(position, best_price=best, stop_loss=stop, checked_until=close_time)
+    if not resting and (reason := _touch(moved, stop, close, sign=sign)):
+        return replace(moved, exit_reason=reason)
     return moved
 
 
@@ -100,20 +106,15 @@ def _touch(position: Position, stop: Decimal | None, price: float, *, sign: int)
     """Return which stop the price has touched; empty when none."""
     if stop is None or sign * number(price) > sign * stop:
         return ""
-    trails = stop == _trailing_level(position, sign)
+    best = position.best_price
+    trails = best is not None and stop == _trailing_level(position, best, sign)
     return _describe_touch("trailing stop" if trails else "stop-loss", stop, number(price))
 
 
-def _trailed(position: Position, best: Decimal, sign: int) -> Decimal | None:
-    """Return the stop once `best` was reached; a position without a stop or without a distance does not trail."""
-    level, stop = _trailing_level(position, sign), position.stop_loss
-    return stop if level is None or stop is None else _better(stop, level, sign)
-
-
-def _trailing_level(position: Position, sign: int) -> Decimal | None:
-    """Return where the trailing stop is at the position's best price; None before it starts."""
-    after, distance, best = position.trailing_after, position.trailing_distance, position.best_price
-    if after is None or distance is None or best is None or sign * best < sign * after:
+def _trailing_level(position: Position, best: Decimal, sign: int) -> Decimal | None:
+    """Return where the trailing stop is once the price was at `best`; None before it starts."""
+    after, distance = position.trailing_after, position.trailing_distance
+    if after is None or distance is None or (best < after if sign > 0 else best > after):
         return None
     return best - sign * distance
 
