@@ -22,6 +22,7 @@ from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.decision_history import DecisionHistory
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
+from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import RULES
@@ -57,7 +58,8 @@ class Harness:
         library = StrategyLibrary(candles, table, policies, DecisionHistory(table, RULES, Timeframe.H4))
         self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
         self.resources = {
-            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(), "costs": COSTS,
+            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(),
+            "arrival": no_arrival, "costs": COSTS,
             "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
         }  # fmt: skip
         span = {

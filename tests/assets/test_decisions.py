@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from assets.decisions import decision
 from assets.metadata_numbers import readable
 from assets.portfolio import portfolio_snapshots
+from ml.decision.clock import ClockReading
 from ml.decision.decision_id import decision_id
-from ml.decision.inputs import DecisionInputs
+from ml.decision.inputs import MarketInputs
 from ml.decision.reader import InputReader
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs, write_by_month
 from tests.ml.decision.trading_day import PAIR, RULES
@@ -27,10 +29,10 @@ ALL = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_
 
 
 class ReaderWithoutEth(InputReader):
-    def inputs(self, pair: Pair, at: datetime) -> DecisionInputs:
+    def market_inputs(self, pair: Pair, clock: ClockReading) -> MarketInputs:
         if pair.base == "ETH":
             raise NotStored("no features of ETH/USDT")
-        return super().inputs(pair, at)
+        return super().market_inputs(pair, clock)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def materialise(
     world: DecisionWorld, instance: dg.DagsterInstance, reader: InputReader, **run: Any
 ) -> dg.ExecuteInProcessResult:
-    resources = {"input_reader": reader, "rules": RULES, "journal": world.journal, "venue": world.venue}
+    resources = {"input_reader": reader, "rules": RULES, "journal": world.journal, "executor": world.executor}
     defs = dg.Definitions([decision], resources=resources, jobs=[dg.define_asset_job("decide", [decision])])
     return defs.resolve_job_def("decide").execute_in_process(instance=instance, raise_on_error=False, **run)
 
@@ -143,7 +145,7 @@ def test_a_portfolio_that_cannot_be_valued_leaves_the_decision_and_a_warning(
 def test_a_pair_that_fails_leaves_the_decisions_of_the_others(
     world: DecisionWorld, instance: dg.DagsterInstance
 ) -> None:
-    reader = ReaderWithoutEth(world.reader.account, world.reader.policies)
+    reader = ReaderWithoutEth(*(getattr(world.reader, each.name) for each in fields(world.reader)))
     result = materialise(world, instance, reader, tags=ALL)
     assert not result.success
     [failure] = result.get_step_failure_events()
@@ -156,7 +158,7 @@ def test_a_pair_that_fails_leaves_the_decisions_of_the_others(
 
 
 def test_a_single_pair_fails_with_its_own_error(world: DecisionWorld, instance: dg.DagsterInstance) -> None:
-    reader = ReaderWithoutEth(world.reader.account, world.reader.policies)
+    reader = ReaderWithoutEth(*(getattr(world.reader, each.name) for each in fields(world.reader)))
     result = materialise(world, instance, reader, partition_key="ETH-USDT")
     [failure] = result.get_step_failure_events()
     cause = failure.step_failure_data.error and failure.step_failure_data.error.cause

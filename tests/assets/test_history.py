@@ -18,6 +18,7 @@ from assets.features import (
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from streaming.bus import CANDLE_CLOSED
+from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
 from tests.memory_bus import MemoryBus
 from trading.errors import InvalidCandles, NotStored
@@ -48,6 +49,7 @@ class Harness:
             "candle_store": self.candles,
             "feature_store": self.features,
             "bus": self.bus,
+            "arrival": no_arrival,
         }
 
     def run(

@@ -23,6 +23,7 @@ from ml.learning.policy import WEIGHTS
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
+from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.decision_world import COSTS, input_reader, with_market
@@ -60,6 +61,7 @@ class Harness:
         )
         self.resources: dict[str, Any] = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryBus(),
+            "arrival": no_arrival,
             "feature_store": self.features, "training": TRAINING, "costs": {PAIR: COSTS},
             "policies": self.policies, "promotion": rules, "pipes": dg.PipesSubprocessClient(), "rules": RULES,
             "input_reader": reader, "performance_store": self.performance,

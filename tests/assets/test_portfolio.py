@@ -167,8 +167,8 @@ def test_a_fill_that_arrives_between_two_reads_is_in_both(harness: Harness) -> N
             self.__dict__ = harness.journal.__dict__
             self.waiting = True
 
-        def fills(self, account: str) -> list[Fill]:
-            known = super().fills(account)
+        def fills(self, account: str, *, of_positions: bool = False) -> list[Fill]:
+            known = super().fills(account, of_positions=of_positions)
             if self.waiting:
                 self.waiting = False
                 harness.fill(4, Side.SELL, "1", "120", MONDAY + 4 * HOUR)

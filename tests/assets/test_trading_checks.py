@@ -15,6 +15,7 @@ from assets.decisions import decision
 from assets.market import ohlcv_from
 from assets.portfolio import portfolio_snapshots
 from assets.trading_checks import decisions_explain_their_orders, newest_candles_are_fresh, snapshots_add_up
+from ml.decision.clock import ClockReading
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs
 from tests.ml.decision.trading_day import PAIR, RULES
 from trading.market import Pair
@@ -31,14 +32,15 @@ def evaluate(world: DecisionWorld, check: Any, asset: Any) -> dg.AssetCheckEvalu
             resources={
                 "input_reader": world.reader,
                 "market_reader": world.reader.market,
-                "clock": world.reader.now,
+                "clock": world.reader.read_clock,
                 "rules": RULES,
                 "journal": world.journal,
-                "venue": world.venue,
                 "universe": world.reader.market.universe,
                 "candle_store": world.table,
                 "candle_source": None,
                 "bus": None,
+                "arrival": None,
+                "executor": world.executor,
             },
         )
     [found] = result.get_asset_check_evaluations()
@@ -59,10 +61,11 @@ def decisions(world: DecisionWorld) -> dg.AssetCheckEvaluation:
 
 def damage(world: DecisionWorld, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the stored receipt as an editor of the database could."""
-    [(identity, text)] = world.journal._decisions.items()
+    stored = world.journal._state.decisions
+    [(identity, text)] = stored.items()
     receipt = json.loads(text)
     change(receipt)
-    world.journal._decisions[identity] = json.dumps(receipt)
+    stored[identity] = json.dumps(receipt)
 
 
 def test_a_decision_as_it_was_written_passes(world: DecisionWorld) -> None:
@@ -80,8 +83,9 @@ def test_an_order_that_risk_did_not_approve_fails_the_check(world: DecisionWorld
 
 
 def test_an_order_that_was_filled_beyond_its_intent_fails_the_check(world: DecisionWorld) -> None:
-    [(name, fill)] = world.journal._fills.items()
-    world.journal._fills[name] = replace(fill, quantity=fill.quantity * 2)
+    stored = world.journal._state.fills
+    [(name, fill)] = stored.items()
+    stored[name] = replace(fill, quantity=fill.quantity * 2)
     assert "filled beyond its intent" in str(decisions(world).metadata["faults"].value)
 
 
@@ -123,7 +127,8 @@ def test_a_dataset_that_has_ended_stays_fresh(world: DecisionWorld) -> None:
 def test_a_live_market_whose_newest_candle_is_too_old_warns(world: DecisionWorld) -> None:
     limit = RULES.limits.candle_age * world.reader.market.universe.timeframe.duration
     for late, passed in ((limit, True), (limit + timedelta(seconds=1), False)):
-        world.reader = replace(world.reader, clock=lambda late=late: world.newest + late)
+        now = ClockReading(world.newest + late, "a test")
+        world.reader = replace(world.reader, clock=lambda now=now: now)
         assert newest(world).passed is passed
 
 

@@ -19,6 +19,7 @@ from assets.versions import content_version
 from ml.sentiment.lexicon import LexiconSentiment
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
+from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryNews, MemoryTable
 from tests.memory_bus import MemoryBus
 from trading.fills import Costs
@@ -88,6 +89,7 @@ class World:
             "candle_store": MemoryTable(CANDLE_SCHEMA),
             "feature_store": MemoryTable(None),
             "bus": MemoryBus(),
+            "arrival": no_arrival,
         }
 
     def run(self, *names: str, first: str, last: str) -> None:

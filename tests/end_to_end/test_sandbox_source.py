@@ -77,6 +77,7 @@ def materialised(settings: Settings, home: Path, instance: dg.DagsterInstance) -
             "candle_source": candle_source(settings, home),
             "candle_store": store,
             "bus": bus,
+            "arrival": no_arrival,
         },
     )
     return result, store, bus
