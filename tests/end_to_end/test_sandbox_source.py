@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import dagster as dg
 import polars as pl
@@ -15,8 +16,8 @@ from assets.market import candles_keep_their_invariants, gaps_are_classified, oh
 from orchestration.resources import Services
 from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
-from orchestration.sources import candle_source, sandbox_time
-from orchestration.venues import sandbox_balances, sandbox_venue
+from orchestration.sources import candle_source, market_clock, sandbox_time
+from orchestration.venues import account_name, sandbox_balances, sandbox_venue
 from streaming.bus import CANDLE_CLOSED
 from tests.contracts.trade import intent, receipt
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
@@ -24,8 +25,9 @@ from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, INSTRUMENTS, MARKET, STARTS, XRP
 from trading.errors import NotAuthorised
+from trading.execution import ExecutionRules, OrderExecutor
 from trading.market import CANDLE_SCHEMA, PairStatus
-from trading.orders import OrderStatus
+from trading.orders import Order, OrderStatus, Side
 
 MONTH = "2024-03-01|BTC-USDT"
 CHOSEN_BY_A_DEMO = """[market]
@@ -77,7 +79,7 @@ def materialised(settings: Settings, home: Path, instance: dg.DagsterInstance) -
             "candle_source": candle_source(settings, home),
             "candle_store": store,
             "bus": bus,
-            "arrival": no_arrival,
+            "arrival": lambda: None,
         },
     )
     return result, store, bus
@@ -110,37 +112,65 @@ def test_the_month_that_is_stored_is_the_market_that_the_sandbox_plays(
     assert any("sandbox BTC/USDT trades" in line and "%" in line for line in said)
 
 
+class Trading:
+    """An account at the sandbox, with the executor that the settings wire."""
+
+    def __init__(self, settings: Settings, home: Path) -> None:
+        self.settings, self.journal = settings, MemoryJournal()
+        self.account = account_name(settings, home)
+        self.journal.open_account(self.account, sandbox_balances(settings, home, KEYS), STARTS)
+        self.executor = OrderExecutor(
+            self.journal,
+            sandbox_venue(settings, home, KEYS),
+            lambda *_: CANDLE_SCHEMA.to_frame(),
+            ExecutionRules(entry_age=settings.risk.candle_age * settings.market.timeframe.duration),
+            holder="test",
+        )
+
+    def order(self, name: str, created_ago: timedelta = timedelta(0)) -> Order:
+        """Commit an entry and carry it out by the sandbox's market time."""
+        now = sandbox_time(self.settings.sandbox.url, None)()
+        identity = str(uuid5(NAMESPACE_OID, name))
+        wanted = intent(name, account=self.account, intent_id=identity, created_at=now - created_ago,
+                        stop_loss=Decimal(1), take_profit=None)  # fmt: skip
+        self.journal.record_decision(receipt(name) | {"account": self.account}, wanted)
+        self.executor.carry_out(self.account, now)
+        order = self.journal.order(identity)
+        assert order is not None
+        return order
+
+
 def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
     settings: Settings, home: Path, exchange: Sandbox
 ) -> None:
-    journal = MemoryJournal()
-    opening = sandbox_balances(settings, home, KEYS)
-    assert dict(opening) == BALANCES
-    journal.open_account(settings.account, opening, STARTS)
-    now = sandbox_time(settings.sandbox.url, None)()
-    identity = "8c7b0cb5-0f55-5a53-9a35-8b6f3ec5c7f1"
-    wanted = intent("decision-1", account=settings.account, intent_id=identity, created_at=now)
-    journal.record_decision(receipt("decision-1") | {"account": settings.account}, wanted)
-    order = sandbox_venue(settings, home, journal, KEYS).place(wanted)
-    assert order.status is OrderStatus.FILLED, order
-    [fill] = journal.fills(settings.account)
-    assert (fill.quantity, fill.side) == (wanted.quantity, wanted.side)
-    booked, held = journal.balances(settings.account), sandbox_balances(settings, home, KEYS)
-    assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + wanted.quantity
+    trading = Trading(settings, home)
+    assert trading.journal.balances(trading.account) == BALANCES
+    order = trading.order("decision-1")
+    assert order.status is OrderStatus.FILLED, order.reason
+    [fill] = trading.journal.fills(trading.account)
+    assert fill.side is Side.BUY
+    booked, held = trading.journal.balances(trading.account), sandbox_balances(settings, home, KEYS)
+    assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + fill.quantity
     assert abs(booked["USDT"] - held["USDT"]) < Decimal("0.0001")
 
 
-def test_an_entry_that_is_older_than_its_candles_may_be_is_not_placed_on_the_sandbox(
+def test_an_entry_that_is_older_than_its_candles_may_be_by_market_time_is_not_placed_on_the_sandbox(
     settings: Settings, home: Path
 ) -> None:
-    journal = MemoryJournal()
-    journal.open_account(settings.account, BALANCES, STARTS)
-    now = sandbox_time(settings.sandbox.url, None)()
-    wanted = intent(account=settings.account, created_at=now - timedelta(minutes=2, seconds=1))
-    journal.record_decision(receipt() | {"account": settings.account}, wanted)
-    order = sandbox_venue(settings, home, journal, KEYS).place(wanted)
-    assert order.status is OrderStatus.REJECTED
-    assert "decided 0:02:01 ago, 0:02:00 is allowed" in order.reason
+    order = Trading(settings, home).order("decision-2", created_ago=timedelta(minutes=2, seconds=1))
+    assert order.status is OrderStatus.EXPIRED
+    assert order.attempt == 0
+
+
+def test_the_clock_of_a_run_is_the_market_time_of_the_sandbox(
+    settings: Settings, home: Path, exchange: Sandbox
+) -> None:
+    clock = market_clock(settings, home, lambda: STARTS)
+    before = clock()
+    exchange.advance(3600)
+    after = clock()
+    assert after.at - before.at >= timedelta(hours=1)
+    assert (after.source, after.skew_seconds) == ("the sandbox's market time", 0.0)
 
 
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:
