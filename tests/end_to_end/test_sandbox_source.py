@@ -132,7 +132,7 @@ class Trading:
         now = sandbox_time(self.settings.sandbox.url, None)()
         identity = str(uuid5(NAMESPACE_OID, name))
         wanted = intent(name, account=self.account, intent_id=identity, created_at=now - created_ago,
-                        stop_loss=Decimal(1), take_profit=None)  # fmt: skip
+                        stop_loss=Decimal(1000), take_profit=None)  # fmt: skip
         self.journal.record_decision(receipt(name) | {"account": self.account}, wanted)
         self.executor.carry_out(self.account, now)
         order = self.journal.order(identity)
