@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import NamedTuple
 
 from ml.decision.clock import SECOND, Clock, ClockReading, skew_seconds
 from trading.errors import InvalidMessage, MarketloomError, VenueUnreachable
@@ -65,38 +64,36 @@ def machine_clock(why: str, machine: Callable[[], datetime] = machine_now) -> Cl
     return lambda: ClockReading(machine(), f"this machine: {why}")
 
 
-class SandboxTime(NamedTuple):
-    market: datetime  # of the replayed or simulated market
-    server: datetime  # the clock of the machine that it runs on
-
-
 def sandbox_clock(
-    read_time: Callable[[], SandboxTime],
+    market_time: Callable[[], datetime],
+    server_time: Callable[[], datetime],
     newest_known: Callable[[], datetime],
     machine: Callable[[], datetime] = machine_now,
 ) -> Clock:
-    """Return a clock by the sandbox's market time; while none runs, history's with a skew that is not known."""
+    """Return a clock by the sandbox's market time; while none runs, history's with a skew that is not known.
+
+    The skew is that of this machine against the sandbox's server time, which it cuts off to a second.
+    """
 
     def clock() -> ClockReading:
-        before = machine()
         try:
-            read = read_time()
+            market = market_time()  # says at once when none runs
+            before, server, after = machine(), server_time(), machine()
         except MarketloomError as error:
             return ClockReading(newest_known(), f"the newest stored candle: {error}", None)
-        skew = skew_seconds(before, read.server, machine(), timedelta(0))
-        return ClockReading(read.market, "the sandbox's market time", skew)
+        skew = skew_seconds(before, server, after, resolution=SECOND)
+        return ClockReading(market, "the sandbox's market time", skew)
 
     return clock
 
 
-def read_sandbox_time(url: str) -> SandboxTime:
-    """Ask the sandbox for both of its times. VenueUnreachable when none answers there."""
+def read_market_time(url: str) -> datetime:
+    """Ask the sandbox for the time of its market. VenueUnreachable when none answers there."""
     import httpx
 
     try:
         answer = httpx.get(f"{url}/admin/status", timeout=PATIENCE).raise_for_status().json()
-        times = (datetime.fromisoformat(answer[name]) for name in ("market_time", "server_time"))
-        return SandboxTime(*times)
+        return datetime.fromisoformat(answer["market_time"])
     except httpx.HTTPError as error:
         raise VenueUnreachable(
             f"no sandbox answers on {url} ({error}): start one with `marketloom sandbox`, "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.decision.clock import SECOND, Clock, history_clock
-from orchestration.clocks import VenueClock, machine_clock, read_sandbox_time, sandbox_clock
+from orchestration.clocks import VenueClock, machine_clock, read_market_time, sandbox_clock
 from orchestration.settings_schema import CRYPTOCOMPARE_MARKET, Settings
 from trading.importers.landing_area import LandingArea
 from trading.market import EPOCH, Timeframe
@@ -56,7 +56,7 @@ def sandbox_time(url: str, until: datetime | None) -> Time:
     """Return a clock that asks the sandbox for its market time each time: its speed may be any."""
 
     def clock() -> datetime:
-        now = read_sandbox_time(url).market
+        now = read_market_time(url)
         return min(now, until) if until else now
 
     return clock
@@ -72,17 +72,21 @@ def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
         return history_clock(newest_known)
     match source.split(":"):
         case ["sandbox"]:
-            return sandbox_clock(lambda: read_sandbox_time(settings.sandbox.url), newest_known)
+            return sandbox_clock(
+                lambda: read_market_time(settings.sandbox.url),
+                lambda: _server_time(_sandbox_client(settings, home)),
+                newest_known,
+            )
         case ["kraken"]:
-            return VenueClock("kraken", lambda: _kraken_time(settings, home), SECOND)
+            return VenueClock("kraken", lambda: _server_time(_kraken_client(settings, home)), SECOND)
         case ["ccxt", venue]:
             return VenueClock(venue, lambda: _ccxt_time(settings, home, venue), MILLISECOND)
         case _:
             return machine_clock(f"{source} tells no time")
 
 
-def _kraken_time(settings: Settings, home: Path) -> datetime:
-    with _kraken_client(settings, home) as client:
+def _server_time(asked: "KrakenClient") -> datetime:
+    with asked as client:
         return EPOCH + timedelta(seconds=client.server_time())
 
 
@@ -121,14 +125,18 @@ def _kraken_client(settings: Settings, home: Path) -> "KrakenClient":
 def _sandbox(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
     from trading.history.page_cache import PageCache
+
+    clock = sandbox_time(settings.sandbox.url, settings.market.known_until)
+    client, pages = _sandbox_client(settings, home), PageCache(home / "sandbox" / "history")
+    return KrakenHistory(client, settings.market.timeframe, pages, settings.market.origin, clock)
+
+
+def _sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
     from trading.venues.kraken.client import KrakenClient
     from trading.venues.kraken.rate_limits import RateLimit
 
-    url = settings.sandbox.url
-    client = KrakenClient(home / "sandbox" / "client", base_url=url, public=RateLimit(60, 30.0))
-    clock = sandbox_time(url, settings.market.known_until)
-    pages = PageCache(home / "sandbox" / "history")
-    return KrakenHistory(client, settings.market.timeframe, pages, settings.market.origin, clock)
+    folder = home / "sandbox" / "client"
+    return KrakenClient(folder, base_url=settings.sandbox.url, public=RateLimit(60, 30.0))
 
 
 def _cryptocompare(settings: Settings, home: Path, market: str) -> CandleSource:

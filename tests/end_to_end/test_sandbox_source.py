@@ -9,6 +9,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import dagster as dg
+import httpx
 import polars as pl
 import pytest
 
@@ -171,6 +172,19 @@ def test_the_clock_of_a_run_is_the_market_time_of_the_sandbox(
     after = clock()
     assert after.at - before.at >= timedelta(hours=1)
     assert (after.source, after.skew_seconds) == ("the sandbox's market time", 0.0)
+
+
+def test_a_clock_that_is_hours_off_the_sandboxs_is_measured(
+    settings: Settings, home: Path, exchange: Sandbox
+) -> None:
+    httpx.post(
+        f"{exchange.url}/admin/faults", json={"kind": "clock_skew", "seconds": 18_000}
+    ).raise_for_status()
+    try:
+        off = market_clock(settings, home, lambda: STARTS)().skew_seconds
+    finally:
+        httpx.delete(f"{exchange.url}/admin/faults").raise_for_status()
+    assert off == pytest.approx(-18_000, abs=5)
 
 
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ import pytest
 from ml.decision.clock import SECOND, ClockReading, skew_seconds
 from orchestration.clocks import (
     MEASURED_FOR,
-    SandboxTime,
     VenueClock,
     machine_clock,
-    read_sandbox_time,
+    read_market_time,
     sandbox_clock,
 )
 from orchestration.settings import load_settings
@@ -94,18 +93,17 @@ def test_the_venue_is_asked_again_after_a_while() -> None:
 
 def test_the_clock_of_the_sandbox_is_its_market_time_and_the_skew_that_of_its_server() -> None:
     market = NOON - timedelta(days=400)
-    told = SandboxTime(market, server=NOON)
-    read = sandbox_clock(lambda: told, lambda: NOON, at(0, 0.1))()
+    read = sandbox_clock(lambda: market, lambda: NOON, lambda: NOON, at(0, 0.1))()
     assert (read.at, read.skew_seconds, read.source) == (market, 0.0, "the sandbox's market time")
-    off = sandbox_clock(lambda: told, lambda: NOON, at(5 * HOURS, 5 * HOURS))()
-    assert (off.at, off.skew_seconds) == (market, 5 * HOURS)
+    off = sandbox_clock(lambda: market, lambda: NOON, lambda: NOON, at(5 * HOURS, 5 * HOURS))()
+    assert (off.at, off.skew_seconds) == (market, 5 * HOURS - 1)
 
 
 def test_while_no_sandbox_runs_time_stands_and_the_skew_is_not_known() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    read = sandbox_clock(lambda: read_sandbox_time(url), lambda: NOON)()
+    read = sandbox_clock(lambda: read_market_time(url), lambda: NOON, lambda: NOON)()
     assert (read.at, read.skew_seconds) == (NOON, None)
     assert "marketloom sandbox" in read.source
 
