@@ -19,7 +19,6 @@ from tests.contracts.trade import (
     leased,
     opened,
     order,
-    receipt,
     sent,
     stop,
 )
@@ -47,28 +46,6 @@ def halts(journal: Journal) -> list[HaltKind]:
 
 
 class BookingContract:
-    def test_fills_of_conversions_are_none_of_positions(self, journal: Journal) -> None:
-        bought(opened(journal))
-        bought(journal, "swap-1", converts=True, stop_loss=None, take_profit=None)
-        assert [each.intent_id for each in journal.fills("paper")] == [
-            "intent-of-decision-1",
-            "intent-of-swap-1",
-        ]
-        assert [each.intent_id for each in journal.fills("paper", of_positions=True)] == [
-            "intent-of-decision-1"
-        ]
-
-    def test_the_newest_decision_of_a_kind_is_found_behind_later_ones(self, journal: Journal) -> None:
-        opened(journal)
-        for number, action in enumerate(("REBALANCE", "REBALANCE", "HOLD")):
-            at = (NOON + number * HOUR).isoformat()
-            journal.record_decision(receipt(f"decision-{number}", action=action, decided_at=at), None)
-        found = journal.newest_decision("paper", "REBALANCE")
-        assert found is not None
-        assert found["decision_id"] == "decision-1"
-        assert journal.newest_decision("paper", "LONG") is None
-        assert journal.newest_decision("nobody", "HOLD") is None
-
     def test_a_fill_moves_balances_and_opens_a_position(self, journal: Journal) -> None:
         wanted = bought(opened(journal))
         assert journal.balances("paper") == {"BTC": Decimal("0.06"), "USDT": Decimal("899.74")}

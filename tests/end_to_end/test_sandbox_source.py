@@ -177,13 +177,12 @@ def test_the_clock_of_a_run_is_the_market_time_of_the_sandbox(
 def test_a_clock_that_is_hours_off_the_sandboxs_is_measured(
     settings: Settings, home: Path, exchange: Sandbox
 ) -> None:
-    httpx.post(
-        f"{exchange.url}/admin/faults", json={"kind": "clock_skew", "seconds": 18_000}
-    ).raise_for_status()
+    admin, fault = {"X-Sandbox-Admin": "1"}, {"kind": "clock_skew", "seconds": 18_000}
+    httpx.post(f"{exchange.url}/admin/faults", json=fault, headers=admin).raise_for_status()
     try:
         off = market_clock(settings, home, lambda: STARTS)().skew_seconds
     finally:
-        httpx.delete(f"{exchange.url}/admin/faults").raise_for_status()
+        httpx.delete(f"{exchange.url}/admin/faults", headers=admin).raise_for_status()
     assert off == pytest.approx(-18_000, abs=5)
 
 
