@@ -219,16 +219,19 @@ class Services:
         return lambda: self.clock().at
 
     @property
-    def input_reader(self) -> InputReader:
-        """Everything a decision may see. NotStored before instruments are stored."""
-        account = AccountReader(
+    def account_reader(self) -> AccountReader:
+        return AccountReader(
             account=self.account,
             journal=self.journal,
             market=self.market_reader,
             venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
         )
+
+    @property
+    def input_reader(self) -> InputReader:
+        """Everything a decision may see. NotStored before instruments are stored."""
         return InputReader(
-            account,
+            self.account_reader,
             self.policies,
             instrument=self.current_instruments.__getitem__,
             stored_instrument=self.instruments.__getitem__,

@@ -176,6 +176,15 @@ class AccountReader:
         """Return the balances that no pair prices: they are no part of the equity."""
         return priced(self.journal.balances(self.name), self.quote, valuation.prices)[1]
 
+    def notes(self, at: datetime) -> list[str]:
+        """Describe what is held in pairs that are not traded any more, and what no pair prices."""
+        valuation = self.readable_valuation(at)
+        unpriced = (
+            f"{amount:f} {asset} is left out of the equity: no pair prices it"
+            for asset, amount in self.left_out(valuation).items()
+        )
+        return [*valuation.notes(), *unpriced]
+
     def commitments(self, valuation: Valuation) -> Commitments:
         """Return positions and working orders as they are now, at the valuation's prices."""
         positions = tuple(self.journal.positions(self.name))

@@ -43,6 +43,7 @@ def read_status() -> dict[str, Any]:
             "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
             "account": services.account.name,
             "balances": _balances(services),
+            "notes": _notes(services),
             "halts": halts(services),
             "decisions": [
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
@@ -74,6 +75,14 @@ def _balances(services: Services) -> dict[str, str]:
         return {}
 
 
+def _notes(services: Services) -> list[str]:
+    """Name what the account holds in pairs that are not traded any more, and what no pair prices."""
+    try:
+        return services.account_reader.notes(services.clock().at)
+    except NotStored:
+        return []  # no candle is stored, or the account has not opened
+
+
 def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]]:
     """List the halts that keep the account from opening positions, by its clock: on history the newest candle's."""
     known = services.journal.halts(services.account.name)
@@ -94,6 +103,8 @@ def show(facts: dict[str, Any], out: Console) -> None:
         )
     out.print(_pairs_table(facts["pairs"]))
     out.print(f"account {facts['account']}: {_amounts(facts['balances'])}")
+    for note in facts["notes"]:
+        out.print(f"  {note}", soft_wrap=True)
     for halt in facts["halts"]:
         end = f"until {halt['until']:%Y-%m-%d %H:%M} UTC" if halt["until"] else "until `marketloom resume`"
         line = Text.assemble("  ", ("halted", "red"), f" {end}, {halt['kind']}: {halt['reason']}")

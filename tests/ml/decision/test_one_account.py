@@ -255,6 +255,7 @@ def test_a_held_pair_that_is_not_traded_any_more_stops_nobody_and_counts_at_its_
     [note] = done.receipt["inputs"]["notes"]
     assert note.startswith("XRP/USDT is held and not in [market] pairs: counted at its last known price")
     assert note in explain(done.receipt, done.order)
+    assert world.reader.account.notes(world.newest) == [note]
     [stop] = [each for each in world.journal.working_orders(ACCOUNT.name) if each.intent.pair == gone]
     assert stop.intent.kind is OrderKind.STOP
     world.executor.flatten(ACCOUNT.name, world.newest, "a person", [gone])
@@ -282,6 +283,10 @@ def test_assets_that_no_pair_prices_are_left_out_of_equity_and_named(world: Deci
         done = world.execute(world.newest - hours * HOUR)
         assert done.receipt["inputs"]["left_out"] == {"BTC.F": "0.0001", "EUR": "0.01"}
     assert "left out   0.0001 BTC.F, 0.01 EUR" in explain(done.receipt, done.order)
+    assert world.reader.account.notes(world.newest) == [
+        "0.0001 BTC.F is left out of the equity: no pair prices it",
+        "0.01 EUR is left out of the equity: no pair prices it",
+    ]
     assert done.snapshot is not None
     assert done.snapshot["left_out"] == {"BTC.F": "0.0001", "EUR": "0.01"}
     price = world.reader.market.price(PAIR, world.newest)
