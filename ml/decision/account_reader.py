@@ -174,7 +174,8 @@ class AccountReader:
 
     def left_out(self, valuation: Valuation) -> dict[str, Decimal]:
         """Return the balances that no pair prices: they are no part of the equity."""
-        return priced(self.journal.balances(self.name), self.quote, valuation.prices)[1]
+        pairs = valuation.traded.union(valuation.prices)
+        return priced(self.journal.balances(self.name), self.quote, pairs)[1]
 
     def notes(self, at: datetime) -> list[str]:
         """Describe what is held in pairs that are not traded any more, and what no pair prices."""
