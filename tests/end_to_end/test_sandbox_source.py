@@ -200,9 +200,9 @@ def test_what_decides_sees_the_sandboxes_own_rules_and_its_status_of_the_moment(
     services.instrument_file.write(list(known.values()))
     exchange.admin("status", {"pair": str(BTC), "status": "reduce_only"})
     try:
-        seen = services.instruments
+        seen = services.current_instruments
         assert [seen[pair].status for pair in (BTC, XRP)] == [PairStatus.REDUCE_ONLY, PairStatus.ONLINE]
-        assert services.input_reader.account.instruments[BTC].status is PairStatus.REDUCE_ONLY
+        assert services.input_reader.instrument(BTC).status is PairStatus.REDUCE_ONLY
     finally:
         exchange.admin("status", {"pair": str(BTC), "status": "online"})
 
