@@ -138,7 +138,12 @@ class Services:
         """The same with the exchange's rules and status of this moment."""
         if self.settings.venue.mode == "paper":
             return self.instruments
-        return CurrentInstruments(self.instruments, sandbox_client(self.settings, self.home, self.key_state))
+        known = self.instruments
+        return CurrentInstruments(
+            known,
+            sandbox_client(self.settings, self.home, self.key_state),
+            alone=known.keys() - set(self.settings.market.pairs),
+        )
 
     @cached_property
     def news_store(self) -> NewsStore:

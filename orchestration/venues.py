@@ -4,7 +4,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -71,20 +71,25 @@ class CurrentInstruments(Mapping[Pair, Instrument]):
         stored: Mapping[Pair, Instrument],
         client: "KrakenClient",
         monotonic: Callable[[], float] = time.monotonic,
+        alone: Collection[Pair] = (),
     ) -> None:
+        """`alone`: pairs that are asked for one by one, so that one which is not traded any more stops no other."""
         self._stored = stored
+        self._alone = frozenset(alone)
         self._client = client
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._read_at = -math.inf
-        self._current: Mapping[Pair, Instrument] = {}
+        self._current: dict[Pair, Instrument] = {}
 
     def __getitem__(self, pair: Pair) -> Instrument:
         stored = self._stored[pair]
         with self._lock:
             if self._monotonic() - self._read_at > STATUS_SECONDS:
-                self._current = self._client.current_instruments(list(self._stored))
-                self._read_at = self._monotonic()
+                self._current, self._read_at = {}, self._monotonic()
+            if pair not in self._current:
+                asked = [pair] if pair in self._alone else [each for each in self if each not in self._alone]
+                self._current |= self._client.current_instruments(asked)
             return replace(self._current[pair], taker_fee=stored.taker_fee, maker_fee=stored.maker_fee)
 
     def __iter__(self) -> Iterator[Pair]:

@@ -58,3 +58,12 @@ def test_an_exchange_that_cannot_be_asked_has_no_status() -> None:
     exchange.there, clock.now = False, clock.now + STATUS_SECONDS + 0.1
     with pytest.raises(VenueUnreachable):
         instruments[BTC]
+
+
+def test_a_pair_that_the_exchange_does_not_trade_stops_no_other_where_it_is_asked_for_alone() -> None:
+    exchange = Exchange()
+    del exchange.listed[XRP]
+    instruments = CurrentInstruments(STORED, cast(KrakenClient, exchange), Clock(), alone={XRP})
+    assert instruments[BTC].status is PairStatus.ONLINE
+    with pytest.raises(KeyError):
+        instruments[XRP]
