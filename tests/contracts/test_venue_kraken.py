@@ -29,6 +29,7 @@ from tests.doubles.kraken import (
     wrong_type_after,
 )
 from tests.doubles.stores import MemoryKeyState
+from tests.doubles.threads import at_once
 from trading.errors import (
     InvalidValue,
     NotAuthorised,
@@ -38,7 +39,7 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.market import Pair
+from trading.market import Pair, PairStatus
 from trading.orders import OrderIntent, OrderStatus, Side, WorkingOrder
 from trading.ports import VenueReport
 from trading.venues.kraken import Allowance, KrakenClient
@@ -431,8 +432,8 @@ def amended(rig: Rig, order: WorkingOrder, quantity: str, kind: str) -> None:
     order_id = order.order.venue_order_id
     rig.double.orders[order_id]["vol"] = quantity
     rig.double.amends[order_id] = [
-        {"amend_type": "original", "order_qty": str(order.intent.quantity)},
-        {"amend_type": kind, "order_qty": quantity, "reason": "Reduced to what is there"},
+        {"amend_id": "TA", "timestamp": 1, "amend_type": "original", "order_qty": str(order.intent.quantity)},
+        {"amend_id": "TB", "timestamp": 2, "amend_type": kind, "order_qty": quantity, "reason": "Reduced"},
     ]
 
 
@@ -443,7 +444,7 @@ def test_an_order_over_another_quantity_is_ours_where_its_amendments_say_so(rig:
     for _ in range(2):
         told = rig.clerk.asked(stop)
         assert told.order.status is OrderStatus.ACKNOWLEDGED
-        assert told.order.reason.endswith(f"amended to 0.006 ({kind}: Reduced to what is there)")
+        assert told.order.reason.endswith(f"amended to 0.006 ({kind}: Reduced)")
     assert rig.count("OrderAmends") == 1  # asked once for each change
     rig.double.fill(stop.order.venue_order_id, Decimal("0.006"))
     done = rig.clerk.asked(stop)
@@ -643,18 +644,34 @@ def test_an_order_counts_as_never_taken_only_after_the_margin(rig: Rig) -> None:
 # --- what is traded
 
 
-def test_the_status_of_a_pair_is_never_older_than_ten_seconds(tmp_path: Path) -> None:
-    passing = Clock()
-    with (
-        running(KrakenDouble()) as double,
-        KrakenClient(
-            tmp_path, CREDENTIALS, double.url, FAST, OPEN, monotonic=passing, keys=MemoryKeyState()
-        ) as client,
-    ):
-        venue, pair = kraken_venue(client), Pair("BTC", "USDT")
-        assert venue.instrument(pair).status.value == "online"
-        double.pairs["XBTUSDT"] = {**double.pairs["XBTUSDT"], "status": "cancel_only"}
-        passing.now += 9
-        assert venue.instrument(pair).status.value == "online"
-        passing.now += 2
-        assert venue.instrument(pair).status.value == "cancel_only"
+def test_the_status_of_a_pair_is_never_older_than_ten_seconds(rig: Rig) -> None:
+    pair = Pair("BTC", "USDT")
+    assert rig.venue.instrument(pair).status is PairStatus.ONLINE
+    rig.double.pairs["XBTUSDT"] = {**rig.double.pairs["XBTUSDT"], "status": "cancel_only"}
+    rig.passing.now += 9
+    assert rig.venue.instrument(pair).status is PairStatus.ONLINE
+    rig.passing.now += 2
+    assert rig.venue.instrument(pair).status is PairStatus.CANCEL_ONLY
+
+
+def test_a_status_that_kraken_does_not_tell_stays_what_it_was(rig: Rig) -> None:
+    pair = Pair("BTC", "USDT")
+    known = rig.venue.instrument(pair)
+    rig.double.faults["AssetPairs"] = [html_520_before] * 5
+    rig.passing.now += 11
+    assert rig.venue.instrument(pair) == known
+
+
+def test_pairs_that_are_wanted_at_once_are_read_together(rig: Rig) -> None:
+    pairs = [Pair("BTC", "USDT"), Pair("XRP", "BTC"), Pair("NOT", "THERE")] * 3
+
+    def traded(pair: Pair) -> str:
+        try:
+            return rig.venue.instrument(pair).status.value
+        except NotStored:
+            return "not traded"
+
+    assert at_once(traded, pairs) == ["online", "online", "not traded"] * 3
+    before = rig.count("AssetPairs")
+    assert at_once(traded, pairs[:2]) == ["online", "online"]
+    assert rig.count("AssetPairs") == before

@@ -38,7 +38,6 @@ from trading.venues.kraken.rest_calls import URL, RestCalls
 
 MAX_TRADES = 1000  # of one public Trades response
 LISTINGS_AGE = timedelta(minutes=10)  # after which they are asked for again
-INSTRUMENT_AGE = timedelta(seconds=10)  # the same for one pair's status and rules
 Response = TypeVar("Response")
 
 
@@ -87,7 +86,6 @@ class KrakenMarketClient:
         self._lock = threading.Lock()
         self._listings: Listings | None = None
         self._listed_at = 0.0
-        self._instruments: dict[Pair, tuple[float, Instrument]] = {}
         self._assets: Mapping[str, AssetInfo] | None = None
 
     def __enter__(self) -> Self:
@@ -142,15 +140,6 @@ class KrakenMarketClient:
                 self._listings = Listings(self._calls.read_public("AssetPairs", dict[str, AssetPair]))
                 self._listed_at = now
             return self._listings
-
-    def instrument(self, pair: Pair) -> Instrument:
-        """Read how one pair is traded; at most ten seconds old. NotStored when Kraken does not trade it."""
-        known = self._instruments.get(pair)
-        if known is None or self._monotonic() - known[0] > INSTRUMENT_AGE.total_seconds():
-            read_at, fields = self._monotonic(), {"pair": self.listings().listing(pair).altname}
-            found = Listings(self._calls.read_public("AssetPairs", dict[str, AssetPair], fields))
-            known = self._instruments[pair] = (read_at, found.instrument(pair))
-        return known[1]
 
     def ticker(self, pair: Pair) -> TickerResponse:
         return self._read_pair("Ticker", pair, TickerResponse, {})

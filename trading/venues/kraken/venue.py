@@ -17,6 +17,7 @@ from trading.ports import VenueBooks, VenueOrder, VenueReport
 from trading.venues.kraken.account_books import AccountBooks
 from trading.venues.kraken.account_responses import OrderInfo
 from trading.venues.kraken.client import KrakenClient
+from trading.venues.kraken.current_instruments import CurrentInstruments
 from trading.venues.kraken.decoding import to_datetime
 from trading.venues.kraken.errors import UnknownOrder
 from trading.venues.kraken.order_calls import OrderCalls
@@ -66,6 +67,7 @@ class KrakenVenue:
         self._name = f"{venue}-{client.fingerprint[:8]}"
         self._deadline = deadline
         self._margin = margin
+        self._instruments = CurrentInstruments(client.current_instruments, monotonic)
         self._clock = ServerClock(client.server_time, monotonic, wall)
         self._lookup = OrderLookup(client, self._clock.earliest)
         self._reports = OrderReports(client)
@@ -76,7 +78,8 @@ class KrakenVenue:
         return self._name
 
     def instrument(self, pair: Pair) -> Instrument:
-        return self._client.instrument(pair)
+        """Its fees are those of the dearest tier: an order costs no more."""
+        return self._instruments.get(pair)
 
     def now(self) -> datetime:
         return self._clock.earliest()

@@ -16,7 +16,7 @@ from trading.orders import Purpose, Side
 from trading.stores.postgres import PostgresKeyState
 from trading.venues.kraken import KrakenClient, Tier
 from trading.venues.kraken.key_budget import KeyBudget
-from trading.venues.kraken.order_request import OrderRequest
+from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
 from trading.venues.kraken.rate_limits import HEADROOM, RESERVE, Allowance, RateLimit
 
 BTC = Pair("BTC", "USDT")
@@ -158,7 +158,15 @@ def test_eight_threads_with_an_exit_each_are_all_sent_whatever_nonce_arrives_fir
 
 
 def test_a_protective_stop_can_be_cancelled_after_entries_spent_all_they_may(rig: Rig) -> None:
-    (stop,) = rig.order(Purpose.PROTECTION)
+    resting = OrderRequest(
+        BTC,
+        Side.SELL,
+        Decimal("0.0001"),
+        KrakenOrderType.STOP_LOSS,
+        Decimal(9000),
+        purpose=Purpose.PROTECTION,
+    )
+    (stop,) = rig.client.add_order(resting).txid
     repeat_until_limited(lambda: rig.order(Purpose.ENTRY))
     with pytest.raises(RateLimited, match="is spent"):
         rig.client.cancel_order(BTC, stop)
