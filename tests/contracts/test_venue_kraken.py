@@ -282,6 +282,15 @@ def test_a_closed_order_is_found_although_kraken_does_not_find_it_by_its_client_
     assert int(read[0]["start"]) < time.time() < int(read[0]["end"])
 
 
+def test_an_order_that_is_on_no_page_is_found_by_its_client_order_id(rig: Rig) -> None:
+    """Where Kraken's times are not those of its clock, as in a sandbox that replays the past."""
+    rig.double.faults["AddOrder"] = [lost_after]
+    order = rig.late(rig.lost(wanted()))
+    rig.double.faults["ClosedOrders"] = [NOTHING_CLOSED]
+    assert rig.clerk.asked(order).order.status is OrderStatus.FILLED
+    assert "start" not in rig.sent("ClosedOrders")
+
+
 def test_an_order_that_was_given_up_and_turns_up_later_is_found_before_it_goes_out_again(rig: Rig) -> None:
     rig.double.finds_closed = False
     rig.double.faults["AddOrder"] = [lost_after]
