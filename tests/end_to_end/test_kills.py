@@ -26,14 +26,31 @@ from orchestration.commands.demo import JobRunner
 runner = JobRunner(instance, Console(stderr=True))
 """
 HISTORY = "runner.history(services.settings.market.pairs, [date(2024, month, 1) for month in (3, 4, 5, 6)])"
+# It has the slot of the pool, the account's lease, and an order that is committed and not sent.
 DECISION_THAT_WAITS = """
-class NeverAnswers:
-    def __getattr__(self, name):
+from decimal import Decimal
+from trading.execution import Execution
+from trading.orders import OrderIntent, Side
+journal = services.journal
+class DiesWhileItSends:
+    def carry_out(self, account, at):
+        if not (decided := journal.decisions(account, limit=1)):
+            return Execution()  # before the decision
+        pair = Pair("BTC", "USDT")
+        intent = OrderIntent("left behind", "left behind", account, pair, Side.BUY, Decimal("0.001"), reduces=False,
+            stop_loss=None, take_profit=None, created_at=at)
+        journal.record_decision({**decided[0], "decision_id": "left behind"}, intent)
+        assert journal.acquire_lease(account, "the killed one", 15.0)
         print("holds its place", flush=True)
         time.sleep(600)
 job = runner._defs.resolve_job_def("decide")
 job.execute_in_process(instance=instance, partition_key="BTC-USDT", tags={"marketloom/pid": str(os.getpid())},
-    resources={"input_reader": NeverAnswers()})
+    resources={"executor": DiesWhileItSends()})
+"""
+DECIDES = """
+began = time.monotonic()
+runner._run("decide", key="BTC-USDT")
+print(json.dumps([time.monotonic() - began, services.journal.order("left behind").status.value]))
 """
 EVERYTHING = """
 began = time.monotonic()
@@ -92,11 +109,17 @@ def kill_a_run_of_the_back_fill(home: DemoHome) -> None:
     wait_for(lambda: processes(home, "-m ml.learning.train_process"), LIMIT - (time.monotonic() - began))
 
 
+def test_a_decision_that_is_killed_while_it_sends_holds_up_the_next_one_for_seconds(home: DemoHome) -> None:
+    killed = home.start_python(JOBS + DECISION_THAT_WAITS)
+    killed.wait_for("holds its place")
+    killed.process.kill()
+    seconds, status = home.python(JOBS + DECIDES)
+    assert seconds < LIMIT
+    assert status not in ("intended", "sent", "unknown")  # the next one has carried it out
+
+
 def test_after_every_kill_the_next_run_works(home: DemoHome) -> None:
-    decision = home.start_python(JOBS + DECISION_THAT_WAITS)
     served, address = serve(home)
-    decision.wait_for("holds its place")
-    decision.process.kill()
     train_in_a_back_fill(address)
     kill_a_run_of_the_back_fill(home)
 
