@@ -42,7 +42,8 @@ class Journal(Protocol):
         """Hold the account's row lock for the block, in one transaction: what is read in it stays true until it ends.
 
         The calls of this thread on this journal join the transaction; an error undoes all of them. Keep it short and
-        away from the network. NotStored for an unknown account.
+        away from the network. NotStored for an unknown account; StoreUnreachable when another process does not let go
+        of it within seconds, or when this one stood idle in it for so long that the server ended it.
         """
 
     def open_account(self, account: str, balances: Mapping[str, Decimal], at: datetime) -> None:
@@ -77,14 +78,15 @@ class Journal(Protocol):
         """Return the decision's own intent (never one of the stops that followed), None when it asked for no order."""
 
     def intents_since(self, account: str, since: datetime) -> int:
-        """Count the entries and exits created after `since`."""
+        """Count the entries, exits and conversions created after `since`; stops do not count."""
 
     # --- the order ledger
 
     def add_order(self, intent: OrderIntent, order: Order, cause: str) -> bool:
         """Commit an order that no decision asked for: INTENDED, or as the venue placed it. False when it is known.
 
-        InvalidValue for a second live exit of the account and pair.
+        InvalidValue for a second live exit of the account and pair, for one that begins as SENT or UNKNOWN, and for a
+        `decision_id` that is not stored; it may be empty. `filled` counts from 0: pass fills to `record_order`.
         """
 
     def working_orders(self, account: str) -> list[WorkingOrder]:
@@ -108,8 +110,10 @@ class Journal(Protocol):
         """Commit that the order is about to be sent: INTENDED becomes SENT and its attempt one more.
 
         Under the account's row lock, in one transaction. Returns the order as it then is: only one that is SENT with
-        the attempt after the one that the caller knew may be sent, by this caller, once. An entry becomes CANCELLED
-        instead while a halt is active at `at` or its cancellation was asked for. InvalidValue when the account's open
+        the attempt after the one that the caller knew may be sent, by this caller, once. An entry or conversion becomes
+        CANCELLED instead while a halt is active at `at`, any order when its cancellation was asked for.
+
+        InvalidValue when the account's open
         reducing orders of the pair (SENT, UNKNOWN or live) and this one would together be larger than the position, or
         on its wrong side; the order stays INTENDED. LeaseLost when the lease is not the account's newest any more.
         """
@@ -121,19 +125,32 @@ class Journal(Protocol):
         is counted from them. A reducing fill never opens or turns a position: what it has too much changes balances
         alone. A known fill id changes nothing. A state that cannot follow the present one (TRANSITIONS) or comes from
         an older attempt is ignored, so that answers may come late and in any order. Returns the order as it then is.
-        InvalidValue for a fill of another order, or an amount that no venue could report.
+        FILLED counts once the fills add up to the quantity, and then whatever was reported; a fill of an INTENDED order
+        makes it UNKNOWN. Of `order` only state, reason, time, attempt and the venue's id are read.
+
+        A RECONCILIATION halt begins in the same transaction when fills take a balance below zero, close more than the
+        position had, or add up to more than was ordered. InvalidValue for a fill of another order, or an amount that no
+        venue could report.
         """
 
     def request_cancel(self, intent_id: str, reason: str, at: datetime) -> Order:
-        """Note that the order must leave the venue. One that is INTENDED becomes CANCELLED at once."""
+        """Note that the order must leave the venue; the first reason stays.
+
+        One that is INTENDED is CANCELLED at once, and so is one that turns out to be never taken.
+        """
 
     def record_amend(self, intent_id: str, lease: Lease, trigger: Decimal, at: datetime) -> Order:
-        """Commit the new trigger of a resting stop before the venue is asked. LeaseLost as in `mark_sent`."""
+        """Commit the new trigger of a resting stop before the venue is asked. LeaseLost as in `mark_sent`.
+
+        One that is not live stays as it is: compare the trigger of the order that is returned. InvalidValue for an
+        order that is no stop.
+        """
 
     def acquire_lease(self, account: str, holder: str, seconds: float) -> Lease | None:
         """Become the one who sends for the account; None while another holds it. Counted by the database's clock.
 
-        Each holder gets a higher fencing number. The same holder asking again gets a new number too.
+        Each holder gets a higher fencing number. The same holder asking again gets a new number too. One that ended by
+        time alone still sends until a newer one was given out. NotStored for an unknown account.
         """
 
     def renew_lease(self, lease: Lease, seconds: float) -> bool:
