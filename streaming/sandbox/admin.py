@@ -25,6 +25,8 @@ from trading.market import Pair, PairStatus
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")  # of an account
+ASSET = re.compile(r"[A-Z0-9]{2,12}(\.[A-Z]{1,3})?")
+ENTRY_KINDS = ("deposit", "withdrawal", "transfer", "staking", "dividend", "credit", "adjustment", "settled")
 NUMBER = re.compile(r"[0-9]{1,18}")  # of a fault
 HEADER = "X-Sandbox-Admin"  # a web page elsewhere cannot send it: what changes something asks for it
 
@@ -61,6 +63,7 @@ class Admin:
                 web.delete("/admin/faults/{number}", _json_handler(self._disarm)),
                 web.post("/admin/advance", _json_handler(self._advance)),
                 web.post("/admin/accounts", _json_handler(self._open_account)),
+                web.post("/admin/entries", _json_handler(self._enter)),
                 web.get("/admin/export", _json_handler(self._export)),
             ]
         )
@@ -139,6 +142,23 @@ class Admin:
         self._exchange.open_account(name, _amounts(body.get("balances", {})))
         key = self._keys.issue(name)
         return {"account": name, "key": key.key, "secret": key.secret}
+
+    async def _enter(self, request: web.Request) -> Any:
+        """{"account": "demo", "asset": "USDT", "amount": "100", "kind": "deposit"}: money comes or leaves."""
+        body = await _body(request, {"account", "asset", "amount", "kind"})
+        asset, kind = body.get("asset"), body.get("kind", "deposit")
+        if not (isinstance(asset, str) and ASSET.fullmatch(asset)):
+            raise InvalidValue(f'asset is {repr(asset)[:60]}: say "USDT", or "BTC.F" for what is staked')
+        if kind not in ENTRY_KINDS:
+            raise InvalidValue(f"kind is {repr(kind)[:60]}: allowed are {', '.join(ENTRY_KINDS)}")
+        try:
+            amount = Decimal(str(body.get("amount")))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if not is_amount(abs(amount)):
+            raise InvalidValue('amount is a number of the asset, such as "100"; below zero it leaves')
+        entry = self._exchange.enter(str(body.get("account")), asset, amount, kind)
+        return {"id": entry.entry_id, "balance": str(entry.balance)}
 
     async def _export(self, request: web.Request) -> Any:
         """Export in a thread, so that the exchange goes on meanwhile: a long history takes seconds."""

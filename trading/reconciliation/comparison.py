@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from trading.orders import Fill, WorkingOrder
 from trading.portfolio import cash_flows
-from trading.portfolio.exact import exactly
+from trading.portfolio.exact import exactly, trim_zeros
 from trading.ports import Adjustment, BookEntry, VenueBooks, VenueOrder
 
 TRADE = "trade"
+ROUNDING = "rounding of fill"  # the cause of an adjustment begins so
 # Kinds of entries that need no order of ours, in Kraken's words (docs.kraken.com, Get Ledgers Info).
 EXPLAINED = frozenset(
     {"deposit", "withdrawal", "transfer", "staking", "reward", "earn", "dividend", "credit", "conversion"}
@@ -42,6 +44,7 @@ class LedgerView:
     """One account as the ledger has it at one moment."""
 
     account: str
+    opened_at: datetime  # what is entered until then is in the balances that the account opened with
     balances: Mapping[str, Decimal]
     fills: Mapping[str, Fill]  # by fill id
     references: frozenset[str]  # of the adjustments that are booked
@@ -60,7 +63,7 @@ class Comparison:
 
 def compare(ledger: LedgerView, books: VenueBooks) -> Comparison:
     """Compare them. Balances are judged only where no fill of an order of ours is missing: booking it comes first."""
-    new = [entry for entry in books.entries if entry.reference not in ledger.references]
+    new = _new_entries(ledger, books)
     adjustments = tuple(_adjustments(ledger, new))
     unbooked = tuple(dict.fromkeys(entry.venue_order_id for entry in new if _is_unbooked(entry, ledger)))
     differences = [*_strange_entries(ledger, new), *_foreign_orders(ledger, books.open_orders)]
@@ -69,21 +72,31 @@ def compare(ledger: LedgerView, books: VenueBooks) -> Comparison:
     return Comparison(adjustments, unbooked, tuple(differences))
 
 
-def adopt(ledger: LedgerView, books: VenueBooks, cause: str) -> list[Adjustment]:
-    """Return what makes the ledger's balances those of the venue, because a person says so."""
+def adopt(ledger: LedgerView, books: VenueBooks, cause: str, at: datetime) -> list[Adjustment]:
+    """Return what makes the ledger's balances those of the venue at `at`, the account's clock: a person says so."""
     comparison = compare(ledger, books)
     balances = _after(ledger.balances, comparison.adjustments)
     entries = [
         Adjustment(ledger.account, each.reference, each.asset, each.amount, cause, each.at)
-        for each in books.entries
-        if each.reference not in ledger.references and _is_strange(each, ledger)
+        for each in _new_entries(ledger, books)
+        if _is_strange(each, ledger)
     ]
     balances = _after(balances, entries)
     rest = [
-        Adjustment(ledger.account, f"adopted {asset} {books.at.isoformat()}", asset, amount, cause, books.at)
+        Adjustment(ledger.account, f"adopted {asset} {at.isoformat()}", asset, amount, cause, at)
         for asset, amount in _gaps(balances, books.balances)
     ]
     return [*comparison.adjustments, *entries, *rest]
+
+
+def _new_entries(ledger: LedgerView, books: VenueBooks) -> list[BookEntry]:
+    """List what the ledger may lack: neither an adjustment of it, nor part of what the account opened with."""
+    return [
+        entry
+        for entry in books.entries
+        if entry.reference not in ledger.references
+        and (entry.at > ledger.opened_at or entry.venue_order_id in ledger.order_ids)
+    ]
 
 
 def _adjustments(ledger: LedgerView, entries: Iterable[BookEntry]) -> Iterator[Adjustment]:
@@ -92,7 +105,7 @@ def _adjustments(ledger: LedgerView, entries: Iterable[BookEntry]) -> Iterator[A
         if entry.kind in EXPLAINED:
             yield Adjustment(ledger.account, entry.reference, entry.asset, entry.amount, entry.kind, entry.at)
         elif rounding := _rounding(ledger, entry):
-            cause = f"rounding of fill {entry.fill_id}"
+            cause = f"{ROUNDING} {entry.fill_id}"
             yield Adjustment(ledger.account, entry.reference, entry.asset, rounding, cause, entry.at)
 
 
@@ -159,11 +172,15 @@ def _balance_differences(
         Difference(
             DifferenceKind.BALANCE,
             asset,
-            f"the venue has {books.balances.get(asset, Decimal(0)):f} {asset}, the ledger "
-            f"{balances.get(asset, Decimal(0)):f}",
+            f"the venue has {_plain(books.balances.get(asset))} {asset}, the ledger {_plain(balances.get(asset))}",
         )
-        for asset, _ in _gaps(balances, books.balances)
+        for asset, gap in _gaps(balances, books.balances)
+        if abs(gap) > SMALLEST
     ]
+
+
+def _plain(amount: Decimal | None) -> str:
+    return f"{trim_zeros(amount or Decimal(0)):f}"
 
 
 def _after(balances: Mapping[str, Decimal], adjustments: Iterable[Adjustment]) -> dict[str, Decimal]:
@@ -175,9 +192,9 @@ def _after(balances: Mapping[str, Decimal], adjustments: Iterable[Adjustment]) -
 
 
 def _gaps(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> list[tuple[str, Decimal]]:
-    """Return what the venue has more than we, per asset that differs by more than a rounding."""
+    """Return what the venue has more than we, per asset that differs at all."""
     with exactly():
         gaps = {
             asset: theirs.get(asset, Decimal(0)) - ours.get(asset, Decimal(0)) for asset in {*ours, *theirs}
         }
-    return [(asset, gap) for asset, gap in sorted(gaps.items()) if abs(gap) > SMALLEST]
+    return [(asset, gap) for asset, gap in sorted(gaps.items()) if gap]

@@ -1,14 +1,18 @@
 """Reads ledger and venue, books what explains itself, and halts the account for what does not."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from trading.orders import OrderStatus, WorkingOrder
+from trading.errors import InvalidValue
+from trading.orders import OrderKind, OrderStatus, WorkingOrder
 from trading.ports import Adjustment, Journal, Venue, VenueBooks
-from trading.reconciliation.comparison import Comparison, Difference, LedgerView, adopt, compare
+from trading.reconciliation.comparison import ROUNDING, Comparison, Difference, LedgerView, adopt, compare
 from trading.risk import Halt, HaltKind
+
+Value = Callable[[str, Decimal, datetime], Decimal | None]  # asset, amount, then: in the account's quote
 
 OVERLAP = timedelta(hours=1)  # of the entries that are read again: some are listed late
 ROUNDS = 3  # of booking and reading again
@@ -32,6 +36,11 @@ class Reconciliation:
         return not self.differences and not self.undecided
 
 
+def no_value(asset: str, amount: Decimal, at: datetime) -> Decimal | None:
+    """Say that no price is known."""
+    return None
+
+
 class Reconciler:
     """Compares one account. It places and cancels nothing."""
 
@@ -39,10 +48,13 @@ class Reconciler:
         self,
         journal: Journal,
         venue: Venue,
+        value: Value = no_value,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`value` tells what an amount that is booked was worth then: it is neither a gain nor a loss."""
         self._journal = journal
         self._venue = venue
+        self._value = value
         self._sleep = sleep
 
     def reconcile(self, account: str, at: datetime) -> Reconciliation:
@@ -51,25 +63,34 @@ class Reconciler:
         Raises what the venue raises when its books cannot be read: nothing is concluded from that.
         """
         booked, comparison, undecided = self._settled_comparison(account)
-        if comparison.differences and not undecided:
+        first = {(each.kind, each.subject) for each in comparison.differences}
+        lasting: tuple[Difference, ...] = ()
+        if first and not undecided:
             self._sleep(CONFIRM_SECONDS)
-            more, again, undecided = self._settled_comparison(account)
+            more, comparison, undecided = self._settled_comparison(account)
             booked += more
-            lasting = tuple(each for each in comparison.differences if each in again.differences)
-        else:
-            lasting = ()
+            if not undecided:
+                lasting = tuple(
+                    each for each in comparison.differences if (each.kind, each.subject) in first
+                )
         if lasting:
             self._journal.begin_halts(account, [halt(lasting, at)])
+        elif comparison.differences and not undecided:
+            undecided = "differences come and go while orders are filled: look again in a moment"
         elif not undecided:
             self._journal.note_reconciled(account, at)
         return Reconciliation(at, tuple(booked), lasting, undecided)
 
     def adopt(self, account: str, at: datetime, cause: str) -> list[Adjustment]:
-        """Take the venue's balances over, because a person says so; returns what was booked."""
+        """Take the venue's balances over, because a person says so; returns what was booked.
+
+        InvalidValue while orders are in motion: their fills would be booked twice.
+        """
+        booked, _, undecided = self._settled_comparison(account)
+        if undecided:
+            raise InvalidValue(f"the venue's balances cannot be taken over now: {undecided}")
         ledger, books = self._read(account)
-        booked = [each for each in adopt(ledger, books, cause) if self._journal.record_adjustment(each)]
-        self._journal.note_reconciled(account, at)
-        return booked
+        return [*booked, *self._book(adopt(ledger, books, cause, at))]
 
     def _settled_comparison(self, account: str) -> tuple[list[Adjustment], Comparison, str]:
         """Compare until nothing is left to book, or the rounds are used up."""
@@ -77,7 +98,7 @@ class Reconciler:
         for _ in range(ROUNDS):
             ledger, books = self._read(account)
             comparison = compare(ledger, books)
-            new = [each for each in comparison.adjustments if self._journal.record_adjustment(each)]
+            new = self._book(comparison.adjustments)
             booked += new
             if comparison.unbooked_orders:
                 self._book_orders(account, comparison.unbooked_orders)
@@ -85,16 +106,28 @@ class Reconciler:
                 return booked, comparison, _in_motion(ledger.working)
         return booked, comparison, "orders are being filled while the books are read: look again in a moment"
 
+    def _book(self, adjustments: Sequence[Adjustment]) -> list[Adjustment]:
+        """Book each with its value then. What the venue rounded belongs to the trade, and stays a gain or a loss."""
+        valued = (
+            each
+            if each.cause.startswith(ROUNDING)
+            else replace(each, value=self._value(each.asset, each.amount, each.at))
+            for each in adjustments
+        )
+        return [each for each in valued if self._journal.record_adjustment(each)]
+
     def _read(self, account: str) -> tuple[LedgerView, VenueBooks]:
         """Read the venue's books, then the ledger: a fill between the two is in the ledger at least."""
-        since = self._journal.reconciled_at(account) or self._journal.opened_at(account)
-        books = self._venue.books(since - OVERLAP)
+        opened_at = self._journal.opened_at(account)
+        since = (self._journal.reconciled_at(account) or opened_at) - OVERLAP
+        books = self._venue.books(since)
         named = {each.venue_order_id for each in books.entries} | {
             name for each in books.open_orders for name in (each.venue_order_id, each.parent_id)
         }
         return (
             LedgerView(
                 account=account,
+                opened_at=opened_at,
                 balances=self._journal.balances(account),
                 fills={each.fill_id: each for each in self._journal.fills(account)},
                 references=frozenset(each.reference for each in self._journal.adjustments(account)),
@@ -126,7 +159,7 @@ class Reconciler:
             self._journal.record_order(order, report.fills, "found by the reconciliation")
 
 
-def halt(differences: tuple[Difference, ...], at: datetime) -> Halt:
+def halt(differences: Sequence[Difference], at: datetime) -> Halt:
     """Return the halt that lasts until a person has chosen what to do about the differences."""
     words = "; ".join(f"{each.kind} {each.subject}: {each.note}" for each in differences[:5])
     more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
@@ -138,10 +171,18 @@ def halt(differences: tuple[Difference, ...], at: datetime) -> Halt:
     )
 
 
-def _in_motion(working: tuple[WorkingOrder, ...]) -> str:
+def _in_motion(working: Sequence[WorkingOrder]) -> str:
     """Name the orders whose outcome is open; a resting stop or a queued intent moves no balance."""
-    moving = [each for each in working if each.order.status in IN_MOTION]
+    moving = [each for each in working if _moves(each)]
     if not moving:
         return ""
     names = ", ".join(f"{each.intent.side} {each.intent.pair} {each.order.status}" for each in moving)
     return f"orders without an outcome: {names}"
+
+
+def _moves(working: WorkingOrder) -> bool:
+    """A market order that the venue has may be filled already."""
+    rests = working.intent.kind is OrderKind.STOP
+    return working.order.status in IN_MOTION or (
+        working.order.status is OrderStatus.ACKNOWLEDGED and not rests
+    )

@@ -33,6 +33,7 @@ from trading.market import Pair, PairStatus
 from trading.orders import Side
 
 ZERO = Decimal(0)
+WITHIN = frozenset({"trade", "margin", "rollover"})  # entries whose other side is on this exchange
 MAX_OUTDATED = 100  # orders that ended before they expired: so many are not worth the work
 AMENDMENTS = {ExecType.AMENDED: AmendKind.USER, ExecType.RESTATED: AmendKind.RESTATED}
 MATCHING = frozenset({PairStatus.ONLINE, PairStatus.LIMIT_ONLY, PairStatus.REDUCE_ONLY})
@@ -185,12 +186,19 @@ class EngineState:
         self.accounts[name] = ExchangeAccount(name, replace(state, balances={}))
         self.settle(self.accounts[name], state, "deposit", name)
 
+    def enter(self, name: str, asset: str, amount: Decimal, kind: str) -> BalanceChanged:
+        """Change one balance by what comes from outside, or leaves: a deposit, a withdrawal, a reward."""
+        account = self.accounts[name]
+        balances = {**account.state.balances, asset: account.balance(asset) + amount}
+        self.settle(account, replace(account.state, balances=balances), kind, name)
+        return self.changes.entries[-1]
+
     def settle(self, account: ExchangeAccount, state: MarginAccount, kind: str, reference: str) -> None:
         """Replace the account's state. What it gains and what it pays in fees comes from, and goes to, somebody."""
         before, account.state = account.state, state
         paid = fee_changes(before, state)
         for asset, change in balance_changes(before, state).items():
-            if kind != "deposit":
+            if kind in WITHIN:
                 self.market_maker[asset] = self.market_maker.get(asset, ZERO) - change - paid.get(asset, ZERO)
             balance = state.balances[asset]
             entry = BalanceChanged(

@@ -12,7 +12,14 @@ from streaming.sandbox.exchange.store import ExchangeStore
 from streaming.sandbox.exchange.ticks import catch_up, on_tick, requote
 from streaming.sandbox.exchange.working_order import WorkingOrder
 from streaming.sandbox.market import Tick
-from streaming.sandbox.model import Amendment, ExchangeOrder, NewOrder, Refused, StatusChanged
+from streaming.sandbox.model import (
+    Amendment,
+    BalanceChanged,
+    ExchangeOrder,
+    NewOrder,
+    Refused,
+    StatusChanged,
+)
 from streaming.sandbox.references import ALL_KINDS, Reference, ReferenceKind
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
@@ -90,6 +97,19 @@ class Exchange(ExchangeQueries):
                 raise InvalidValue(f"account {account}: {asset} is not traded here, known assets are {known}")
         with self._transaction() as state:
             state.open_account(account, balances)
+
+    def enter(self, account: str, asset: str, amount: Decimal, kind: str) -> BalanceChanged:
+        """Change one balance from outside; whatever asset it is, traded here or not. InvalidValue where that cannot be.
+
+        A withdrawal leaves what orders have reserved.
+        """
+        if account not in self._state.accounts:
+            raise InvalidValue(f"there is no account {account}: GET /admin/status lists them")
+        free = self._state.accounts[account].available(asset)
+        if not amount or free + amount < 0:
+            raise InvalidValue(f"account {account}: {amount:f} {asset} cannot be entered, {free:f} are free")
+        with self._transaction() as state:
+            return state.enter(account, asset, amount, kind)
 
     # --- requests ----------------------------------------------------------------------------------------------
 

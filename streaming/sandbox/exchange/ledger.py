@@ -12,7 +12,7 @@ from trading.margin.account import MarginAccount
 from trading.market import Instrument, Pair
 from trading.orders import Side
 from trading.portfolio import rate
-from trading.portfolio.valuation import equity
+from trading.portfolio.valuation import equity, priced
 
 ZERO = Decimal(0)
 Reservation = tuple[str, Decimal]
@@ -109,8 +109,9 @@ def highest_fee(instrument: Instrument) -> Decimal:
 
 def trade_balance(state: MarginAccount, asset: str, prices: Mapping[Pair, Decimal]) -> MarginSummary:
     """Compute a margin summary; call it where sums are exact. NotStored when a price is missing."""
-    counted = replace(state, quote=asset)
-    total, whole = equity(state.balances, asset, prices), counted.equity(prices)
+    valued, _ = priced(state.balances, asset, prices)
+    counted = replace(state, quote=asset, balances=valued)
+    total, whole = equity(valued, asset, prices), counted.equity(prices)
     level = counted.margin_level(prices)
     cost = valuation = ZERO
     for each in state.positions:

@@ -4,7 +4,7 @@ Facts from the recorded AssetPairs answer of 2021-04-17 and the recorded instrum
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streaming.sandbox.model import Listing, Refused
 from trading.market import Pair
@@ -48,6 +48,10 @@ _LEGACY_QUOTES = {
 
 
 def asset_name(asset: str) -> AssetName:
+    traded, dot, wallet = asset.partition(".")
+    if dot:  # staked or earning: XBT.F
+        plain = asset_name(traded)
+        return replace(plain, key=f"{plain.altname}.{wallet}", altname=f"{plain.altname}.{wallet}")
     if asset in _MONEY:
         return AssetName(f"Z{asset}", asset, 4, 2)
     decimals, display_decimals = _DECIMALS.get(asset, (8, 5))

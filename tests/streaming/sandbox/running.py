@@ -64,6 +64,11 @@ class Sandbox:
         issued = self.admin("accounts", {"account": name, "balances": amounts})
         return replace(self, key=issued["key"], secret=issued["secret"])
 
+    def enter(self, account: str, asset: str, amount: str, kind: str = "deposit") -> str:
+        """Money comes from outside or leaves; returns the entry's id."""
+        body = {"account": account, "asset": asset, "amount": amount, "kind": kind}
+        return str(self.admin("entries", body)["id"])
+
     def export(self) -> dict[str, list[dict[str, Any]]]:
         tables: dict[str, list[dict[str, Any]]] = self.admin("export", method="GET")
         return tables

@@ -76,7 +76,7 @@ async def admin(tmp_path: Path) -> AsyncIterator[AdminApi]:
         (b"9" * 5000, {}),
     ],
 )
-@pytest.mark.parametrize("place", ["status", "faults", "advance", "accounts"])
+@pytest.mark.parametrize("place", ["status", "faults", "advance", "accounts", "entries"])
 async def test_a_meaningless_body_is_refused(
     admin: AdminApi, place: str, body: bytes, headers: dict[str, str]
 ) -> None:
@@ -186,3 +186,45 @@ def test_an_export_into_a_forbidden_folder_names_it(tmp_path: Path) -> None:
     shut.mkdir(mode=0o500)
     with pytest.raises(UnusableHome, match="Permission denied"):
         write_export(tmp_path / "admin.exchange.sqlite", shut / "out")
+
+
+async def test_money_comes_and_leaves_with_an_entry_of_its_kind(admin: AdminApi) -> None:
+    await admin.ask("POST accounts", b'{"account": "bob", "balances": {"USDT": "5"}}')
+    for asset, amount, kind, left in (
+        ("USDT", "10.5", "deposit", "15.5"),
+        ("USDT", "-3", "withdrawal", "12.5"),
+        ("BTC.F", "0.001", "staking", "0.001"),
+    ):
+        body = json.dumps({"account": "bob", "asset": asset, "amount": amount, "kind": kind}).encode()
+        status, answer = await admin.ask("POST entries", body)
+        assert (status, answer["balance"]) == (200, left)
+    assert admin.exchange.balances("bob") == {"USDT": Decimal("12.5"), "BTC.F": Decimal("0.001")}
+    entries, _ = admin.exchange.entries("bob", None, None, 0, 50, assets=[], kind="")
+    assert {(each.kind, each.amount) for each in entries} == {
+        ("deposit", Decimal(5)),
+        ("deposit", Decimal("10.5")),
+        ("withdrawal", Decimal(-3)),
+        ("staking", Decimal("0.001")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"amount": "-6"}, "5 are free"),
+        ({"amount": "0"}, "cannot be entered"),
+        ({"amount": "much"}, "amount is a number"),
+        ({"account": "nobody"}, "there is no account nobody"),
+        ({"kind": "gift"}, "allowed are deposit"),
+        ({"asset": "../x"}, "asset is"),
+    ],
+)
+async def test_an_entry_that_cannot_be_changes_nothing(
+    admin: AdminApi, changes: dict[str, str], words: str
+) -> None:
+    await admin.ask("POST accounts", b'{"account": "bob", "balances": {"USDT": "5"}}')
+    body = {"account": "bob", "asset": "USDT", "amount": "1", "kind": "deposit", **changes}
+    status, answer = await admin.ask("POST entries", json.dumps(body).encode())
+    assert status == 400
+    assert words in answer["error"]
+    assert admin.exchange.balances("bob") == {"USDT": Decimal(5)}

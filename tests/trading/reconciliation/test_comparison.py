@@ -42,6 +42,7 @@ INTENT = OrderIntent(
 )
 LEDGER = LedgerView(
     account="a",
+    opened_at=NOW - dt.timedelta(hours=1),
     balances={"USDT": Decimal("397.599"), "BTC": Decimal("0.01")},
     fills={"T1": FILL},
     references=frozenset(),
@@ -85,6 +86,21 @@ def test_a_deposit_that_is_booked_already_is_not_booked_again() -> None:
     deposit = BookEntry("L3", "USDT", Decimal(100), "deposit", NOW)
     books = replace(BOOKS, entries=(*BOOKS.entries, deposit))
     assert compare(replace(LEDGER, references=frozenset({"L3"})), books).adjustments == ()
+
+
+def test_what_is_in_the_opening_balances_is_not_booked_once_more() -> None:
+    before = (
+        BookEntry("L8", "USDT", Decimal(1000), "deposit", LEDGER.opened_at),
+        BookEntry("L9", "EUR", Decimal(5), "settled", LEDGER.opened_at - dt.timedelta(minutes=5)),
+        replace(trade("L5", "USDT", "-60", "T9", "OTHER"), at=LEDGER.opened_at),
+    )
+    result = compare(LEDGER, replace(BOOKS, entries=(*before, *BOOKS.entries)))
+    assert (result.adjustments, result.differences) == ((), ())
+
+
+def test_a_fill_of_ours_at_the_moment_of_the_opening_is_none_of_the_opening() -> None:
+    late = replace(trade("L5", "USDT", "-60", "T2"), at=LEDGER.opened_at)
+    assert compare(LEDGER, replace(BOOKS, entries=(late,))).unbooked_orders == ("O1",)
 
 
 def test_rewards_of_a_staked_asset_are_booked_under_its_own_name() -> None:
@@ -199,7 +215,7 @@ def test_after_adopting_the_ledger_is_the_venues_to_the_last_digit(
     for asset, amount in [*((each.asset, each.amount) for each in listed), *gap.items()]:
         balances[asset] = balances.get(asset, Decimal(0)) + amount
     books = VenueBooks(balances, (), listed, NOW)
-    booked = adopt(LEDGER, books, "a person says so")
+    booked = adopt(LEDGER, books, "a person says so", NOW)
     after = dict(LEDGER.balances)
     for each in booked:
         after[each.asset] = after.get(each.asset, Decimal(0)) + each.amount
