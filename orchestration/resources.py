@@ -5,7 +5,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ from orchestration.venues import (
     CurrentInstruments,
     account_name,
     paper_venue,
-    sandbox_balances,
     sandbox_client,
     sandbox_venue,
 )
@@ -46,7 +45,7 @@ from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs
 from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
-from trading.ports import CandleSource, NewsStore, Venue
+from trading.ports import CandleSource, NewsStore, Venue, VenueBooks
 from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
@@ -223,13 +222,17 @@ class Services:
             return lambda: None
         return lambda: self.clock().at
 
+    def venue_books(self, since: datetime) -> VenueBooks:
+        """Read the account as the venue has it, with what changed a balance since then."""
+        return self.venue.books(since)
+
     @property
     def account_reader(self) -> AccountReader:
         return AccountReader(
             account=self.account,
             journal=self.journal,
             market=self.market_reader,
-            venue_balances=self.venue_balances if self.settings.venue.mode == "sandbox" else None,
+            venue_books=self.venue_books if self.settings.venue.mode == "sandbox" else None,
         )
 
     @property
@@ -260,8 +263,8 @@ class Services:
 
     @property
     def reconciler(self) -> Reconciler:
-        """Compares the ledger with the venue's books."""
-        return Reconciler(self.journal, self.venue)
+        """Compares the ledger with the venue's books; what it books is valued at the prices of its moment."""
+        return Reconciler(self.journal, self.venue, self.account_reader.worth)
 
     @property
     def rebalancer(self) -> Rebalancer:
@@ -269,9 +272,6 @@ class Services:
         return Rebalancer(
             self.input_reader, settings.rebalancing, settings.risk, self.journal, self.order_executor
         )
-
-    def venue_balances(self) -> Mapping[str, Decimal]:
-        return sandbox_balances(self.settings, self.home, self.key_state)
 
     @property
     def failure_notes(self) -> FailureNotes:

@@ -49,13 +49,17 @@ def snapshot(
     quote: str,
     prices: Mapping[Pair, Decimal],
     midnight: Decimal | None,
+    transfers: Decimal = Decimal(0),
 ) -> dict[str, Any]:
     """Describe the account at `at`, given the snapshots of earlier days and perhaps of this one.
 
     An asset that no pair prices is no part of its equity: `left_out` names it.
     The day opens with `midnight`, the equity with which it began. Where that is None, as on the day of the first
     decision, it opens with its own first value, or with the newest equity of an earlier day.
+    `transfers` is what was paid in less what was taken out since the account opened: peak and opening move with it, so
+    that it is neither a gain nor a loss.
     """
+    history = [_moved(row, transfers) for row in history]
     valued, left_out = priced(balances, quote, prices)
     now = equity(valued, quote, prices)
     return {
@@ -67,6 +71,7 @@ def snapshot(
         "peak_equity": max(
             [now, *(Decimal(row["peak_equity"]) for row in history if row["day"] <= at.date())]
         ),
+        "transfers": transfers,
         "balances": dict(balances),
         "left_out": {asset: str(amount) for asset, amount in left_out.items()},
         "allocation": {asset: float(share) for asset, share in allocation(valued, quote, prices).items()},
@@ -164,6 +169,17 @@ def equity_change(earlier: Mapping[str, Any] | None, later: Mapping[str, Any]) -
         realised, unrealised, revaluation, transfers, fees = (after[part] - before[part] for part in PARTS)
         moved = after["equity"] - before["equity"]
         return EquityChange(moved, realised, unrealised, revaluation, transfers, -fees)
+
+
+def _moved(row: Mapping[str, Any], transfers: Decimal) -> dict[str, Any]:
+    """Return an earlier snapshot with its values moved by what was paid in or taken out after it.
+
+    Counted by what it knew itself: what came before and was booked later moves it too.
+    """
+    with exactly():
+        later = transfers - Decimal(row.get("transfers", 0))
+        values = {name: Decimal(row[name]) + later for name in ("equity", "opening_equity", "peak_equity")}
+    return {**row, **values}
 
 
 def _opening(history: Sequence[Mapping[str, Any]], day: date, now: Decimal) -> Decimal:

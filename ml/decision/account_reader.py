@@ -15,15 +15,18 @@ from ml.decision.inputs import OldestPrice
 from ml.decision.market_reader import MarketReader
 from ml.decision.valuation import LastClose, Valuation
 from trading.account import Account, opening_balances, portfolio_of, snapshot, with_results
-from trading.errors import NotStored
+from trading.errors import NotStored, VenueUnreachable
 from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Position, equity, priced, rate
-from trading.ports import Journal
+from trading.portfolio.exact import exactly
+from trading.ports import Journal, VenueBooks
 from trading.risk import AccountState, OtherPosition
 from trading.risk.halts import active_halts
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds
+OPENING_WINDOW = timedelta(hours=1)  # whose entries are looked at when an account opens
+OPENING_READS = 5
 RATE_WINDOW = timedelta(minutes=1)  # orders are counted over this time
 
 _NOT_READ = AccountState(
@@ -47,13 +50,14 @@ _NOT_READ = AccountState(
 class AccountReader:
     """One account in the journal, valued at the market's last closes.
 
-    `venue_balances` gives what a new account opens with; None: its configured capital.
+    `venue_books` reads the venue's own books since a time, for what a new account opens with; None: it opens with its
+    configured capital.
     """
 
     account: Account
     journal: Journal
     market: MarketReader
-    venue_balances: Callable[[], Mapping[str, Decimal]] | None = None
+    venue_books: Callable[[datetime], VenueBooks] | None = None
 
     @property
     def name(self) -> str:
@@ -73,12 +77,12 @@ class AccountReader:
             return
         except NotStored:
             pass
-        opening = (
-            self.venue_balances()
-            if self.venue_balances
-            else opening_balances(self.account, self.market.prices(at))
-        )
-        self.journal.open_account(self.name, opening, at)
+        if self.venue_books is None:
+            self.journal.open_account(self.name, opening_balances(self.account, self.market.prices(at)), at)
+        else:
+            books = still_books(self.venue_books, at - OPENING_WINDOW)
+            entered = max((each.at for each in books.entries), default=at)
+            self.journal.open_account(self.name, books.balances, max(at, entered))
 
     def position(self, pair: Pair) -> Position | None:
         """Return the open position of the pair."""
@@ -127,6 +131,7 @@ class AccountReader:
             quote=self.quote,
             prices=valuation.prices,
             midnight=self._midnight_equity(valuation),
+            transfers=self._transfers(at),
         )
 
     def results(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
@@ -137,16 +142,25 @@ class AccountReader:
         valuation = self.valuation(at)
         snapshot, fills = self._consistent_snapshot(valuation)
         prices = valuation.prices
-        opened_with = self._opening_value(portfolio_of(snapshot["balances"], fills).opening, prices)
-        return with_results(snapshot, fills, prices, opened_with), fills
+        opened_with = self._opening_value(self._opening(snapshot), prices)
+        return with_results(snapshot, fills, prices, opened_with, snapshot["transfers"]), fills
 
     def _consistent_snapshot(self, valuation: Valuation) -> tuple[dict[str, Any], list[Fill]]:
-        """Read the account and its fills; when an order fills between the two reads, read both again."""
-        while True:
+        """Read the account and its fills under its lock, so that nothing is booked between the two."""
+        with self.journal.exclusive(self.name):
             fills = self.journal.fills(self.name, of_positions=True)
             snapshot = self.snapshot(valuation.at, valuation)
-            if self.journal.fills(self.name, of_positions=True) == fills:
-                return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
+        return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
+
+    def _opening(self, snapshot: Mapping[str, Any]) -> dict[str, Decimal]:
+        """Return what the account opened with: its balances without all that was booked since."""
+        fills = [each for each in self.journal.fills(self.name) if each.filled_at <= snapshot["at"]]
+        opening = dict(portfolio_of(snapshot["balances"], fills).opening)
+        with exactly():
+            for each in self.journal.adjustments(self.name):
+                if each.at <= snapshot["at"]:
+                    opening[each.asset] = opening.get(each.asset, Decimal(0)) - each.amount
+        return opening
 
     def _opening_value(self, opening: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
         """Return what the opening balances were worth when the account opened; at `prices` where none is known of then.
@@ -167,7 +181,15 @@ class AccountReader:
         if not balances or not valuation.midnight:
             return None
         # What has no price of midnight, such as a pair that is not traded any more, counts at its last one.
-        return self._value(balances, {**valuation.prices, **valuation.midnight})
+        equity = self._value(balances, {**valuation.prices, **valuation.midnight})
+        since = self._transfers(valuation.at) - self._transfers(_midnight(valuation.at) - RESOLUTION)
+        return equity + since
+
+    def _transfers(self, at: datetime) -> Decimal:
+        """Return the value of what was paid in, less what was taken out, each at its moment's prices."""
+        known = (each.value for each in self.journal.adjustments(self.name) if each.at <= at)
+        with exactly():
+            return sum((value for value in known if value is not None), Decimal(0))
 
     def _value(self, balances: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
         return equity(priced(balances, self.quote, prices)[0], self.quote, prices)
@@ -176,6 +198,14 @@ class AccountReader:
         """Return the balances that no pair prices: they are no part of the equity."""
         pairs = valuation.traded.union(valuation.prices)
         return priced(self.journal.balances(self.name), self.quote, pairs)[1]
+
+    def worth(self, asset: str, amount: Decimal, at: datetime) -> Decimal | None:
+        """Return the value of an amount at the last closes known at `at`; None where no pair prices it then."""
+        closes = self.market.readable_closes(self.market.universe.pairs, at)
+        try:
+            return equity({asset: amount}, self.quote, {pair: each.price for pair, each in closes.items()})
+        except NotStored:
+            return None
 
     def notes(self, at: datetime) -> list[str]:
         """Describe what is held in pairs that are not traded any more, and what no pair prices."""
@@ -247,6 +277,21 @@ class AccountReader:
             available_quote=commitments.spendable_quote(pair, free),
             halts=active_halts(self.journal.halts(self.name), valuation.at),
         )
+
+
+def still_books(read: Callable[[datetime], VenueBooks], since: datetime) -> VenueBooks:
+    """Read the books until nothing moves between two reads: then every entry is in the balances, and no more.
+
+    VenueUnreachable where they never stand still.
+    """
+    books = read(since)
+    for _ in range(OPENING_READS):
+        before, books = books, read(since)
+        if {each.reference for each in before.entries} == {each.reference for each in books.entries}:
+            return books
+    raise VenueUnreachable(
+        "balances change all the time while the account is opened: stop whatever else trades with its key"
+    )
 
 
 def oldest_price(pairs: Iterable[Pair], valuation: Valuation) -> OldestPrice | None:

@@ -70,9 +70,7 @@ class Reconciler:
             more, comparison, undecided = self._settled_comparison(account)
             booked += more
             if not undecided:
-                lasting = tuple(
-                    each for each in comparison.differences if (each.kind, each.subject) in first
-                )
+                lasting = tuple(each for each in comparison.differences if (each.kind, each.subject) in first)
         if lasting:
             self._journal.begin_halts(account, [halt(lasting, at)])
         elif comparison.differences and not undecided:
@@ -181,8 +179,6 @@ def _in_motion(working: Sequence[WorkingOrder]) -> str:
 
 
 def _moves(working: WorkingOrder) -> bool:
-    """A market order that the venue has may be filled already."""
-    rests = working.intent.kind is OrderKind.STOP
-    return working.order.status in IN_MOTION or (
-        working.order.status is OrderStatus.ACKNOWLEDGED and not rests
-    )
+    """Tell whether its balances may move at any moment; a market order that the venue has may be filled already."""
+    is_taken = working.order.status is OrderStatus.ACKNOWLEDGED and working.intent.kind is not OrderKind.STOP
+    return is_taken or working.order.status in IN_MOTION

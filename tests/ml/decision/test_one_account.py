@@ -18,7 +18,7 @@ from tests.ml.decision.trading_day import FALLING, LIMITS, PAIR
 from trading.errors import InvalidValue
 from trading.market import Pair, PairStatus
 from trading.orders import OrderKind, OrderStatus, Side, WorkingOrder
-from trading.ports import Journal, VenueReport
+from trading.ports import Journal, VenueBooks, VenueReport
 from trading.risk import Halt, HaltKind
 from trading.stores.postgres import PostgresJournal
 
@@ -276,8 +276,9 @@ def test_a_held_pair_without_any_candle_counts_at_what_was_paid(world: DecisionW
 def test_assets_that_no_pair_prices_are_left_out_of_equity_and_named(world: DecisionWorld) -> None:
     venue = {"USDT": "1000", "BTC": "0.02", "BTC.F": "0.0001", "EUR": "0.01"}
     opening = {asset: Decimal(amount) for asset, amount in venue.items()}
+    books = VenueBooks(opening, (), (), world.newest)
     world.reader = replace(
-        world.reader, account=replace(world.reader.account, venue_balances=lambda: opening)
+        world.reader, account=replace(world.reader.account, venue_books=lambda since: books)
     )
     for hours in (1, 0):
         done = world.execute(world.newest - hours * HOUR)
