@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.venue import Listed, failing, lost
+from tests.doubles.venue import Listed, done, failing, lost
 from tests.trading.execution.execution_case import ACCOUNT, BTC, RULES, Case, S, instrument
 from trading.errors import VenueRefused, VenueUnreachable
 from trading.market import PairStatus
@@ -148,7 +148,7 @@ def test_a_stop_that_the_price_has_passed_already_closes_the_position_at_once() 
 def test_a_refused_stop_that_the_price_does_not_explain_closes_the_position_and_halts_the_account() -> None:
     case = Case()
     case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
-    case.venue.faults["submit"] = [lambda act: act(), failing(VenueRefused("no stops today"))]
+    case.venue.faults["submit"] = [done, failing(VenueRefused("no stops today"))]
     case.entry()
     result = case.carry_out()
     assert case.position() is None
@@ -160,12 +160,8 @@ def test_a_refused_stop_that_the_price_does_not_explain_closes_the_position_and_
 def test_a_position_without_its_stop_for_too_long_is_closed_and_the_account_halts() -> None:
     case = Case()
     case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
-
-    def submit(act: Any) -> object:
-        return act()
-
     down = failing(VenueUnreachable("no stops now"))
-    case.venue.faults["submit"] = [submit, *[down] * 1000]
+    case.venue.faults["submit"] = [done, *[down] * 1000]
     case.entry()
     case.carry_out()
     opened_at = case.now()
@@ -184,7 +180,7 @@ def test_a_position_without_its_stop_for_too_long_is_closed_and_the_account_halt
 def test_a_stop_whose_placing_got_no_answer_is_never_placed_twice() -> None:
     case = Case()
     case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=5)
-    case.venue.faults["submit"] = [lambda act: act(), lost]
+    case.venue.faults["submit"] = [done, lost]
     case.entry()
     case.venue.lists_after = timedelta(seconds=4)
     case.carry_out_until_done()

@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 
 from tests.doubles.threads import at_once
-from tests.doubles.venue import done, failing, lost, never_arrived
+from tests.doubles.venue import failing, lost
 from tests.trading.execution.execution_case import ACCOUNT, BTC, DOGE, ETH, RULES, XRP, Case, S
-from trading.errors import LeaseLost, NotAuthorised, RateLimited, VenueUnreachable
+from trading.errors import LeaseLost, NotAuthorised, OutcomeUnknown, RateLimited, VenueUnreachable
+from trading.execution import Checkpoint
 from trading.orders import OrderKind
 
 LONG_ENOUGH = 60.0  # seconds after which a test gives up waiting for another thread
@@ -115,7 +116,7 @@ def test_an_exit_leaves_while_the_answer_to_an_entry_is_still_awaited() -> None:
     def hangs(act: object) -> object:
         asked.set()
         assert closed.wait(LONG_ENOUGH)
-        return lost(done) if False else never_arrived(lambda: None)
+        raise OutcomeUnknown("no answer came")
 
     case.venue.faults["submit BTC/USDT"] = [hangs]
     case.entry(BTC)
@@ -144,9 +145,13 @@ def test_an_exit_does_not_wait_for_look_ups_of_an_entry_without_an_outcome() -> 
     case.venue.lists_after = timedelta(0)
     begin = case.clock.now
     leaving = case.exit(ETH)
-    case.carry_out(checkpoint=lambda name: times.append(case.clock.now) if name == "submitted" else None) if (
-        times := list[float]()
-    ) is not None else None
+    times: list[float] = []
+
+    def note(name: str) -> None:
+        if name == Checkpoint.SUBMITTED:
+            times.append(case.clock.now)
+
+    case.carry_out(checkpoint=note)
     assert case.status(leaving) is S.FILLED
     assert times == [begin]
 
