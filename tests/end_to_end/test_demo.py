@@ -238,6 +238,14 @@ def test_a_back_test_from_the_command_line_prints_months_and_trades_and_writes_t
     assert "<svg" in Path(facts["report"]).read_text(encoding="utf-8")
 
 
+def test_the_whole_decision_is_back_tested_from_the_command_line(demo: Finished, home: DemoHome) -> None:
+    result = home.run("backtest", "--pair", "XRP/USDT", "--strategy", "desk", "--from", "2024-05-01")
+    assert result.code == 0, result.text
+    assert "desk on XRP/USDT" in result.text
+    words = " ".join(result.text.split())
+    assert re.search(r"the quant agent on 0, the analyst agent on [1-9]", words), result.text
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
