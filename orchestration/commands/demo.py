@@ -80,6 +80,7 @@ def _materialise(runner: "JobRunner", data: DemoData, settings: Settings, size: 
     runner.backtests(pairs)
     runner.scores(data.last_day - timedelta(days=size.scored_days), data.last_day)
     runner.decisions(pairs, newest_closes(Services.current(), size.decided_candles))
+    runner.rebalancing()
     runner.portfolio(data.end.date())
 
 
@@ -151,6 +152,10 @@ class JobRunner:
 
     def _print_note(self, text: str) -> None:
         self._out.print(Text.assemble(("•", "yellow"), f" {text}"), soft_wrap=True)
+
+    def rebalancing(self) -> None:
+        with stage(self._out, "Rebalancing: how far the account is from its target shares"):
+            self._run("rebalance")
 
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):
