@@ -67,7 +67,9 @@ def recovery() -> Iterator[Row]:
     """Measure from a kill to the account as it should be: order found, booked, its stop known. Medians."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder)) as server:
         migrate(server.dsn)
-        spent = [_recovery(PostgresJournal(server.dsn), number) for number in range(RESTARTS)]
+        journal = PostgresJournal(server.dsn)
+        venue = ScriptedVenue(lambda: datetime.now(UTC), instrument(BTC))
+        spent = [_recovery(journal, venue, number) for number in range(RESTARTS)]
     yield row(
         "recovery",
         f"from the kill of a sender between sending and hearing to filled, booked and protected; its lease lasts "
@@ -85,10 +87,9 @@ class _KilledError(BaseException):
     """The sender is gone, and its lease stays."""
 
 
-def _recovery(journal: PostgresJournal, number: int) -> float:
+def _recovery(journal: PostgresJournal, venue: ScriptedVenue, number: int) -> float:
     account = f"{ACCOUNT}-{number}"
     journal.open_account(account, {"USDT": Decimal(100_000)}, OPENED)
-    venue = ScriptedVenue(lambda: datetime.now(UTC), instrument(BTC))
     intent = _entry(account, datetime.now(UTC))
     facts = receipt(intent.decision_id, account=account, decided_at=intent.created_at.isoformat())
     journal.record_decision(facts, intent)
