@@ -5,7 +5,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,7 @@ class Services:
             self.market_reader.candles_after,
             ExecutionRules(
                 entry_age=self.settings.risk.candle_age * self.settings.market.timeframe.duration,
+                protected_within=timedelta(seconds=self.settings.venue.protected_within),
                 real_time=self.settings.venue.mode != "paper",
             ),
             holder=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",

@@ -154,6 +154,7 @@ class VenueSettings(Section):
     half_spread: Share
     slippage: Share
     participation: Annotated[float, Field(ge=0, le=1, description="a share from 0 (no limit) to 1")]
+    protected_within: float = Field(ge=1, le=3600)
     fees: tuple[FeeSettings, ...] = Field(min_length=1)
     capital: CapitalSettings
 
