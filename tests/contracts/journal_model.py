@@ -228,7 +228,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.pass_time()
 
     def is_halted(self) -> bool:
-        return any(halt.active(self.now) for halt in self.journal.halts(self.account))
+        return any(halt.binds(self.now) for halt in self.journal.halts(self.account))
 
     @precondition(lambda self: self.intents)
     @rule(data=st.data(), place=PLACES, status=st.sampled_from(S), older=st.booleans(), again=st.booleans())

@@ -183,11 +183,17 @@ class OrdersContract:
         with pytest.raises(InvalidValue, match="cannot begin"):
             journal.add_order(stop(), order(stop(), state), "protect")
 
-    def test_before_and_after_a_halt_an_entry_is_sent(self, journal: Journal) -> None:
+    def test_after_a_halt_an_entry_is_sent(self, journal: Journal) -> None:
         wanted = decided(opened(journal))
-        halts = [Halt(HaltKind.DAILY_LOSS, NOON - HOUR, NOON, ""), Halt(HaltKind.DRAWDOWN, LATER, None, "")]
-        journal.begin_halts("paper", halts)
+        journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, NOON - HOUR, NOON, "")])
         assert sent(journal, wanted).status is S.SENT
+
+    def test_a_halt_that_began_after_the_sender_read_its_clock_stops_the_entry(
+        self, journal: Journal
+    ) -> None:
+        wanted = decided(opened(journal))
+        journal.begin_halts("paper", [Halt(HaltKind.RECONCILIATION, LATER, None, "a foreign order")])
+        assert sent(journal, wanted).status is S.CANCELLED
 
     def test_during_a_halt_exits_and_stops_are_sent(self, journal: Journal) -> None:
         bought(opened(journal))

@@ -259,10 +259,19 @@ class JournalContract(OrdersContract, BookingContract, LeaseContract):
         first, second = (Halt(HaltKind.DRAWDOWN, NOON + n * HOUR, None, "10 % lost") for n in (0, 1))
         journal.begin_halts("paper", [first])
         journal.resume("paper", RESUME, Decimal(850))
-        journal.begin_halts("paper", [first, second])
+        journal.begin_halts("paper", [second])
         assert journal.halts("paper") == [replace(first, resume=RESUME), second]
         journal.resume("paper", RESUME, Decimal(850))
         assert journal.halts("paper")[1].resume == RESUME
+
+    def test_a_pause_holds_again_where_the_account_s_clock_has_stood_still_since_a_person_ended_one(
+        self, journal: Journal
+    ) -> None:
+        for _ in range(3):
+            journal.begin_halts("paper", [PAUSE])
+            assert [halt.binds(PAUSE.since) for halt in journal.halts("paper")][-1]
+            journal.resume("paper", RESUME, Decimal(850))
+        assert len(journal.halts("paper")) == 3
 
     def test_an_account_that_no_person_must_resume_is_not_paused(self, journal: Journal) -> None:
         journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, NOON, NOON + HOUR, "3 % lost")])

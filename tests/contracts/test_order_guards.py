@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -181,11 +182,12 @@ def test_a_trigger_is_not_moved_with_an_older_number(journal: Journal, sql: Conn
 
 
 @pytest.mark.parametrize("converts", [False, True])
-def test_what_closes_nothing_is_not_sent_during_a_halt(
-    journal: Journal, sql: Connection, converts: bool
+@pytest.mark.parametrize("since", [NOON, NOON + HOUR])
+def test_what_closes_nothing_is_not_sent_during_a_halt_that_may_be_younger_than_the_sender_s_clock(
+    journal: Journal, sql: Connection, converts: bool, since: datetime
 ) -> None:
     wanted, fence = decided(journal, converts=converts), leased(journal).fence
-    journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, NOON, NOON + HOUR, "3 % lost")])
+    journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, since, NOON + 2 * HOUR, "3 % lost")])
     with pytest.raises(psycopg.errors.CheckViolation, match="account paper is halted"):
         send(sql, wanted, fence)
 

@@ -20,9 +20,10 @@ def request_cancels(work: Work, reason: str, pairs: Collection[Pair] | None = No
             work.request_cancel(each.intent.intent_id, reason)
 
 
-def stop_entries(work: Work, killed: str) -> None:
+def stop_entries(work: Work) -> None:
     """Begin a halt where a kill was asked for; whatever halts the account takes its entries away."""
-    active = [each for each in work.journal.halts(work.account) if each.active(work.at)]
+    killed = work.kill_requested()
+    active = [each for each in work.journal.halts(work.account) if each.binds(work.at)]
     if killed and all(each.kind is not HaltKind.KILL_SWITCH for each in active):
         active.append(Halt(HaltKind.KILL_SWITCH, work.at, None, killed))
         work.journal.begin_halts(work.account, active[-1:])

@@ -106,7 +106,7 @@ class OrderExecutor:
         """Work under the lease, or leave it to its holder; True when it was done here, or nothing was to be done."""
         begin, holder = self._monotonic(), f"{self._holder}/{next(self._calls)}"
         if self._has_work(account):  # whoever sends: from now on the ledger lets no entry pass
-            stop_entries(self._work(account, at, notes), self._kill_requested())
+            stop_entries(self._work(account, at, notes))
         while self._has_work(account):
             lease = self._journal.acquire_lease(account, holder, self._rules.lease_seconds)
             if lease is not None and self._run(self._work(account, at, notes, lease)):
@@ -125,7 +125,6 @@ class OrderExecutor:
             Loop(
                 work,
                 lost,
-                kill_requested=self._kill_requested,
                 monotonic=self._monotonic,
                 sleep=self._sleep,
             ).run()
@@ -169,6 +168,7 @@ class OrderExecutor:
             at=at,
             lease=lease or Lease(account, self._holder, 0),
             checkpoint=self._checkpoint,
+            kill_requested=self._kill_requested,
             machine_now=self._now,
             notes=notes,
         )

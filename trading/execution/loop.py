@@ -40,13 +40,11 @@ class Loop:
         work: Work,
         lost: threading.Event,
         *,
-        kill_requested: Callable[[], str],
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._work = work
         self._lost = lost
-        self._kill_requested = kill_requested
         self._monotonic = monotonic
         self._sleep = sleep
         self._begin = self._news_at = monotonic()
@@ -89,7 +87,7 @@ class Loop:
     def _wanted(self) -> Sequence[Task]:
         """List what there is to do, most urgent first; entries while no exit is on its way."""
         work = self._work
-        stop_entries(work, self._kill_requested())
+        stop_entries(work)
         orders = work.orders()
         wanted = [*tasks.exits(work, orders), *tasks.cancels(work, orders)]
         first = tasks.REFRESH not in self._tried

@@ -11,6 +11,7 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
+from trading.execution.cancelling import OPENING, stop_entries
 from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
 from trading.orders import Order, OrderStatus, WorkingOrder
@@ -28,8 +29,12 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     subject = f"{intent.kind.value} {intent.intent_id}"
     work.checkpoint(Checkpoint.BEFORE_SENT)
     try:
-        void_after = work.venue.void_after()
-        order = work.journal.mark_sent(intent.intent_id, work.lease, work.at, work.venue.now(), void_after)
+        void_after, now = work.venue.void_after(), work.venue.now()
+        if (
+            intent.kind in OPENING
+        ):  # the ledger knows of halts, and not yet of a kill that was asked for just now
+            stop_entries(work)
+        order = work.journal.mark_sent(intent.intent_id, work.lease, work.at, now, void_after)
     except LeaseLost:
         raise
     except (*NOT_NOW, *NEVER, InvalidValue) as error:

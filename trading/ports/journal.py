@@ -111,7 +111,8 @@ class Journal(Protocol):
 
         Under the account's row lock, in one transaction. Returns the order as it then is: only one that is SENT with
         the attempt after the one that the caller knew may be sent, by this caller, once. An entry or conversion becomes
-        CANCELLED instead while a halt is active at `at`, any order when its cancellation was asked for.
+        CANCELLED instead while a halt is known that has not ended by `at`, whenever it began; any order when its
+        cancellation was asked for.
 
         InvalidValue when the account's open
         reducing orders of the pair (SENT, UNKNOWN or live) and this one would together be larger than the position, or
@@ -213,7 +214,10 @@ class Journal(Protocol):
         """Return what `raise_peak` last returned, or the equity at a later resume; None before either."""
 
     def begin_halts(self, account: str, halts: Sequence[Halt]) -> None:
-        """Commit halts that begin. One known by kind and beginning, or a second pause of a kind, changes nothing."""
+        """Commit halts that begin. One known by kind and beginning, or a second pause of a kind, changes nothing.
+
+        A pause that begins when one did that a person has ended is a new one: it begins the smallest step later.
+        """
 
     def halts(self, account: str) -> list[Halt]:
         """List all halts there ever were, oldest first."""

@@ -73,7 +73,11 @@ class Halt:
 
     def active(self, at: datetime) -> bool:
         """Return whether it stops entries at that time; a pause that a person ended is over at every time."""
-        return self.resume is None and self.since <= at and (self.until is None or at < self.until)
+        return self.since <= at and self.binds(at)
+
+    def binds(self, at: datetime) -> bool:
+        """Return whether it stops whoever read its clock at `at`: also one that began since then."""
+        return self.resume is None and (self.until is None or at < self.until)
 
 
 @dataclass(frozen=True, slots=True)

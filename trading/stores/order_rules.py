@@ -129,7 +129,7 @@ def reason_not_to_send(intent: OrderIntent, order: Order, halts: Iterable[Halt],
     if intent.reduces:
         return ""
     return next(
-        (f"only closing goes on during a halt: {each.kind.value}" for each in halts if each.active(at)), ""
+        (f"only closing goes on during a halt: {each.kind.value}" for each in halts if each.binds(at)), ""
     )
 
 
@@ -194,10 +194,19 @@ def surprises(
     return words + [f"the balance fell to {trim_zeros(amount):f} {asset}" for asset, amount in below]
 
 
-def surprise_halt(intent: OrderIntent, words: Iterable[str], since: datetime, known: Iterable[Halt]) -> Halt:
-    """Return the halt that begins with them, until a person looks; never one that a person has ended already."""
-    ended = {halt.since for halt in known if halt.kind is HaltKind.RECONCILIATION and halt.resume}
-    while since in ended:
-        since += timedelta.resolution
+def surprise_halt(intent: OrderIntent, words: Iterable[str], since: datetime) -> Halt:
+    """Return the halt that begins with them, until a person looks."""
     reason = f"order {intent.intent_id} of {intent.pair}: {'; '.join(words)}"
     return Halt(HaltKind.RECONCILIATION, since, None, reason)
+
+
+def begun_anew(halt: Halt, known: Iterable[Halt]) -> Halt:
+    """Return the halt as it is to be stored. A pause is never one that a person has ended already.
+
+    An account's clock may stand still: then the pause begins the smallest step after the one that was ended.
+    """
+    ended = {each.since for each in known if each.kind is halt.kind and each.resume}
+    since = halt.since
+    while halt.until is None and since in ended:
+        since += timedelta.resolution
+    return replace(halt, since=since)

@@ -27,6 +27,7 @@ from trading.stores.journal_rules import (
     unknown_account_error,
     utc_day,
 )
+from trading.stores.order_rules import begun_anew
 
 Entry = tuple[datetime, str, Decimal]  # entered at, asset, amount
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -242,8 +243,9 @@ def require_account(state: State, account: str) -> None:
 def add_halts(state: State, account: str, halts: Sequence[Halt]) -> None:
     for halt in halts:
         known = state.halts.get(account, ())
-        if not any(_is_same(halt, each) for each in known):
-            state.halts[account] = (*known, halt)
+        begun = begun_anew(halt, known)
+        if not any(_is_same(begun, each) for each in known):
+            state.halts[account] = (*known, begun)
 
 
 def _identity(position: Position) -> tuple[datetime, Decimal]:

@@ -160,8 +160,7 @@ class MemoryJournal(MemoryBooks):
             filled = sum((fill.quantity for fill in _fills_of(state, intent)), Decimal(0))
             if surprising:
                 since = min([order.updated_at, *(fill.filled_at for fill in fills)])
-                known = state.halts.get(intent.account, ())
-                add_halts(state, intent.account, [surprise_halt(intent, surprising, since, known)])
+                add_halts(state, intent.account, [surprise_halt(intent, surprising, since)])
             words = "; ".join([cause or order.reason or order.status.value, *surprising])
             now = state.orders[order.intent_id]
             for step in followed(intent, now, order, filled):

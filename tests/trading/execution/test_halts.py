@@ -7,7 +7,7 @@ from tests.doubles.venue import failing
 from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, Case, S
 from trading.errors import VenueUnreachable
 from trading.orders import OrderKind, Side
-from trading.risk import Halt, HaltKind
+from trading.risk import Halt, HaltKind, Resume
 
 
 def pause(case: Case) -> None:
@@ -28,6 +28,46 @@ def test_a_pause_between_the_look_and_the_sending_stops_the_entry() -> None:
     entry = case.entry()
     case.carry_out(checkpoint=lambda name: pause(case) if name == "before sent" else None)
     assert case.status(entry) is S.CANCELLED
+    assert not case.venue.orders
+
+
+def test_a_pause_that_is_younger_than_the_run_s_clock_stops_the_entry() -> None:
+    case = Case()
+    read, entry = case.now(), case.entry()
+    case.wait(seconds=3)
+    pause(case)
+    case.process().carry_out(ACCOUNT, read)
+    assert case.status(entry) is S.CANCELLED
+    assert not case.venue.orders
+
+
+def test_a_pause_that_is_younger_than_the_run_s_clock_takes_an_entry_off_the_venue() -> None:
+    case = Case()
+    case.venue.holds.add(BTC)
+    read, entry = case.now(), case.entry()
+    case.carry_out()
+    case.wait(seconds=3)
+    pause(case)
+    case.process().carry_out(ACCOUNT, read)
+    assert case.status(entry) is S.CANCELLED
+
+
+def test_a_kill_between_the_look_and_the_sending_stops_the_entry() -> None:
+    case, passed = Case(), list[str]()
+    entry = case.entry()
+    case.carry_out(checkpoint=passed.append, kill_requested=lambda: "KILL" if "before sent" in passed else "")
+    assert case.status(entry) is S.CANCELLED
+    assert not case.venue.orders
+
+
+def test_a_second_kill_holds_for_everybody_where_the_account_s_clock_stands_still() -> None:
+    case, at = Case(), Case().now()
+    for _ in range(2):
+        case.process(kill_requested=lambda: "KILL").carry_out(ACCOUNT, at)
+        entry = case.entry()
+        case.process(holder="another machine").carry_out(ACCOUNT, at)
+        assert case.status(entry) is S.CANCELLED
+        case.journal.resume(ACCOUNT, Resume(at, "ada", "looked"), Decimal(1))
     assert not case.venue.orders
 
 

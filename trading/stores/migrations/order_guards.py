@@ -59,7 +59,7 @@ BEGIN
         PERFORM check_reduction(changed);
     ELSIF EXISTS (
         SELECT 1 FROM halts WHERE account = changed.account AND resumed_at IS NULL
-        AND since <= changed.updated_at AND (until IS NULL OR changed.updated_at < until)
+        AND (until IS NULL OR changed.updated_at < until) -- also one that began after the sender read its clock
     ) THEN
         PERFORM refuse(format('order %s closes nothing, and account %s is halted', changed.intent_id, changed.account));
     END IF;

@@ -6,6 +6,7 @@ from typing import Any
 
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.journal_rules import not_paused_error
+from trading.stores.order_rules import begun_anew
 from trading.stores.postgres.connection import Connection, insert
 
 
@@ -28,7 +29,8 @@ def select_peak(connection: Connection, account: str) -> Decimal | None:
 
 def insert_halts(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
     for halt in halts:
-        insert(connection, "halts", _to_row(account, halt), "ON CONFLICT DO NOTHING")
+        begun = begun_anew(halt, select_halts(connection, account))
+        insert(connection, "halts", _to_row(account, begun), "ON CONFLICT DO NOTHING")
 
 
 def select_halts(connection: Connection, account: str) -> list[Halt]:

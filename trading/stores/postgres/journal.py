@@ -131,9 +131,7 @@ class PostgresJournal(PostgresBooks):
             surprising = book(connection, intent, fills)
             if surprising:
                 since = min([order.updated_at, *(fill.filled_at for fill in fills)])
-                known = select_halts(connection, intent.account)
-                halt = surprise_halt(intent, surprising, since, known)
-                insert_halts(connection, intent.account, [halt])
+                insert_halts(connection, intent.account, [surprise_halt(intent, surprising, since)])
             filled = sum((fill.quantity for fill in fills_of(connection, intent.intent_id)), Decimal(0))
             words = "; ".join([cause or order.reason or order.status.value, *surprising])
             for step in followed(intent, now, order, filled):
