@@ -128,7 +128,7 @@ def _mark(summary: DemoSummary, order: PlacedOrder) -> Iterator[Mark]:
     if not (order.is_entry and order.fills):
         return
     intent, fill = order.receipt["intent"], order.fills[0]
-    closing = order.closed_by(summary.orders)
+    closing = order.closing
     yield Mark(
         entered_at=fill.filled_at,
         entry_price=float(fill.price),

@@ -1,8 +1,8 @@
 """What a demo did, read back from the stores: candles, folds and verdicts, decisions, orders and equity."""
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -32,6 +32,9 @@ class PlacedOrder:
     receipt: Mapping[str, Any]
     order: Order | None
     fills: list[Fill]
+    closing: Fill | None = (
+        None  # of an entry: the fill that closed its position, whoever ordered it; None: it is open
+    )
 
     @property
     def pair(self) -> str:
@@ -40,20 +43,6 @@ class PlacedOrder:
     @property
     def is_entry(self) -> bool:
         return not self.receipt["intent"]["reduces"]
-
-    def closed_by(self, orders: Sequence["PlacedOrder"]) -> Fill | None:
-        """Return the fill that closed this entry's position: the first later one of its pair that reduces."""
-        return next(
-            (
-                order.fills[0]
-                for order in orders
-                if order.pair == self.pair
-                and not order.is_entry
-                and order.fills
-                and order.receipt["decided_at"] > self.receipt["decided_at"]
-            ),
-            None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +142,26 @@ def _backtests(folder: Path, dataset: str, pair: Pair) -> Iterator[Mapping[str, 
 
 def _orders(services: Services, receipts: Sequence[Mapping[str, Any]]) -> Iterator[PlacedOrder]:
     fills = services.journal.fills(services.account.name)
+    closings = closing_fills(services.journal.fills(services.account.name, of_positions=True))
     for receipt in receipts:
         if receipt["intent"]:
             intent = receipt["intent"]["intent_id"]
             own = [fill for fill in fills if fill.intent_id == intent]
-            yield PlacedOrder(receipt, services.journal.order(intent), own)
+            yield PlacedOrder(receipt, services.journal.order(intent), own, closings.get(intent))
+
+
+def closing_fills(fills: Iterable[Fill]) -> dict[str, Fill]:
+    """Return by the intent that opened a position the fill that closed it: of a decision's exit, or of a stop."""
+    held: dict[Pair, Decimal] = defaultdict(Decimal)
+    opened_by: dict[Pair, str] = {}
+    closings = {}
+    for fill in fills:
+        if not held[fill.pair]:
+            opened_by[fill.pair] = fill.intent_id
+        held[fill.pair] += fill.side.sign * fill.quantity
+        if not held[fill.pair]:
+            closings[opened_by[fill.pair]] = fill
+    return closings
 
 
 def _curve(services: Services, receipts: Sequence[Mapping[str, Any]]) -> EquityCurve:

@@ -92,8 +92,11 @@ def _fate(order: PlacedOrder, orders: Sequence[PlacedOrder]) -> str:
         return order.order.reason or order.order.status.value if order.order else "not sent"
     if not order.is_entry:
         return f"closes: {order.receipt['why']}"
-    closing = order.closed_by(orders)
-    return f"closed {closing.filled_at:%Y-%m-%d %H:%M}" if closing else "open"
+    if order.closing is None:
+        return "open"
+    ordered = {each.order.intent_id for each in orders if each.order}
+    how = "closed" if order.closing.intent_id in ordered else "stopped"  # a stop is no decision's order
+    return f"{how} {order.closing.filled_at:%Y-%m-%d %H:%M}"
 
 
 def _amount(value: Decimal | str | None) -> str:
