@@ -11,15 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from orchestration.kill_switch import KillSwitch
 from orchestration.resources import Services
+from orchestration.settings import load_settings
 from trading.errors import MarketloomError, NotStored
-from trading.orders import OrderStatus
+from trading.risk import HaltKind
 
 LOG = logging.getLogger("marketloom.keeper")
 PASS_SECONDS = 5.0
 RECONCILE_SECONDS = 60.0
+SETTINGS_SECONDS = 60.0
+ALERTS = frozenset({HaltKind.KILL_SWITCH, HaltKind.RECONCILIATION, HaltKind.PROTECTION})
 
 
 @dataclass
@@ -57,31 +62,81 @@ class Keeper:
         return False
 
 
-def main() -> int:
-    """Keep the account of the settings until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    services = Services.current()
-    account, executor, reconciler = services.account.name, services.order_executor, services.reconciler
-    reader = services.input_reader
+@dataclass
+class Account:
+    """The account of the settings as they are now: what was changed counts within a minute, without a restart."""
 
-    def carry_out() -> bool:
-        result = executor.carry_out(account, reader.now())
+    build: Callable[[], Services] = Services.current
+    monotonic: Callable[[], float] = time.monotonic
+    _services: Services | None = None
+    _name: str = ""
+    _checked: float = 0.0
+    _seen: tuple[datetime, str, str] | None = None
+    _alerted: set[tuple[str, datetime]] = field(default_factory=set)
+
+    def carry_out(self) -> bool:
+        """Make one pass; True when an order's outcome is unknown. On paper there is nothing to do while time stands."""
+        services = self._current()
+        at = services.clock().at
+        if services.settings.venue.mode == "paper":
+            waiting = services.journal.working_orders(self._name)
+            orders = "".join(f"{each.intent.intent_id}{each.order.status}" for each in waiting)
+            now = (at, KillSwitch(services.home).requested(), orders)
+            if now == self._seen:
+                return False
+            self._seen = now
+        result = services.order_executor.carry_out(self._name, at)
         for problem in result.problems:
             LOG.warning("%s", problem)
-        return any(each.status is OrderStatus.UNKNOWN for each in result.orders)
+        if result.problems:
+            self._seen = None
+        self._alert(services)
+        return bool(result.unknown)
 
-    def reconcile() -> None:
-        found = reconciler.reconcile(account, reader.now())
+    def reconcile(self) -> None:
+        services = self._current()
+        services.journal.opened_at(self._name)  # NotStored before the venue is asked
+        found = services.reconciler.reconcile(self._name, services.clock().at)
         for each in found.booked:
             LOG.info("booked %s %s: %s", each.amount, each.asset, each.cause)
         for difference in found.differences:
             LOG.error("%s %s: %s", difference.kind, difference.subject, difference.note)
+        self._alert(services)
 
-    LOG.info("keeping account %s", account)
-    Keeper(carry_out, reconcile, stop).run()
+    def _current(self) -> Services:
+        if self._services is None:
+            self._use(self.build())
+        elif self.monotonic() - self._checked > SETTINGS_SECONDS:
+            self._checked = self.monotonic()
+            if load_settings() != self._services.settings or self._services.account.name != self._name:
+                self._use(self.build())
+        assert self._services is not None
+        return self._services
+
+    def _use(self, services: Services) -> None:
+        self._services, self._name, self._seen = services, services.account.name, None
+        self._checked = self.monotonic()
+        LOG.info("keeping account %s", self._name)
+
+    def _alert(self, services: Services) -> None:
+        """Say each halt that needs a person once, at the level of an error."""
+        for halt in services.journal.halts(self._name):
+            key = (halt.kind.value, halt.since)
+            if halt.kind in ALERTS and halt.needs_resume and key not in self._alerted:
+                self._alerted.add(key)
+                LOG.error("account %s is halted, %s: %s", self._name, halt.kind.value, halt.reason)
+
+
+def main() -> int:
+    """Keep the account of the settings until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    for noisy in ("httpx", "httpcore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    account = Account()
+    Keeper(account.carry_out, account.reconcile, stop).run()
     return 0
 
 

@@ -12,6 +12,7 @@ from orchestration.system import running_system
 from trading.errors import NotStored
 from trading.execution import Execution
 from trading.orders import OrderStatus
+from trading.portfolio.exact import trim_zeros
 
 NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exits go on"
 
@@ -24,19 +25,19 @@ def kill_trading(reason: str, flatten: bool, by: str = "") -> dict[str, Any]:
     words = KillSwitch(home_folder()).pull(by or getpass.getuser(), reason)
     with running_system():
         services = Services.current()
-        account, executor = services.account.name, services.order_executor
-        at = services.input_reader.now()
-        cause = f"kill switch {words}"
+        account, cause = services.account.name, f"kill switch {words}"
+        facts: dict[str, Any] = {"account": account, "switch": words}
         if not _is_open(services, account):
-            return {"account": account, "switch": words, "cancelled": [], "closed": [], "problems": []}
+            return facts | {"cancelled": [], "closed": [], "positions": [], "problems": []}
+        executor, at = services.order_executor, services.clock().at
         stopped = executor.carry_out(account, at)
         closed = executor.flatten(account, at, cause) if flatten else None
-        return {
-            "account": account,
-            "switch": words,
+        return facts | {
             "cancelled": _ids(OrderStatus.CANCELLED, stopped),
             "closed": _ids(OrderStatus.FILLED, closed) if closed else [],
-            "positions": [f"{each.quantity:f} {each.pair}" for each in services.journal.positions(account)],
+            "positions": [
+                f"{trim_zeros(each.quantity):f} {each.pair}" for each in services.journal.positions(account)
+            ],
             "problems": [*stopped.problems, *(closed.problems if closed else ())],
         }
 
@@ -56,7 +57,7 @@ def _is_open(services: Services, account: str) -> bool:
 def show(facts: dict[str, Any], out: Console) -> None:
     out.print(f"account {facts['account']} is halted: {facts['switch']}; {NEXT}", soft_wrap=True)
     out.print(f"{len(facts['cancelled'])} orders cancelled, {len(facts['closed'])} positions closed")
-    for position in facts.get("positions", []):
+    for position in facts["positions"]:
         out.print(f"  still open: {position}; `marketloom kill --flatten` closes it")
     for problem in facts["problems"]:
         out.print(f"  problem: {problem}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """`marketloom resume`: a person ends a pause or a kill; who, when and why are stored."""
 
 import getpass
+from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from orchestration.kill_switch import KillSwitch
 from orchestration.resources import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
-from trading.errors import NotStored
+from trading.errors import InvalidValue, NotStored
 from trading.risk import HaltKind, Resume
 from trading.stores.journal_rules import check_resume
 
@@ -31,19 +32,34 @@ def resume_trading(reason: str, account: str, by: str) -> dict[str, Any]:
         check_resume(resume)
         switch = KillSwitch(home_folder())
         was_pulled = switch.requested()
-        if was_pulled and not any(each.needs_resume for each in services.journal.halts(name)):
+        waiting = {each.kind for each in services.journal.halts(name) if each.needs_resume}
+        if was_pulled and not waiting & ENDED:
             switch.release()  # nobody had noticed it yet
             ended = []
+        elif waiting and not waiting & ENDED:
+            raise InvalidValue(
+                f"account {name} is halted because its books differ: `marketloom reconcile` shows how, and ends it"
+            )
         else:
-            ended = services.journal.resume(name, resume, _equity(services, name), ENDED)
-            switch.release()
+            equity = _new_peak(services, name, waiting)
+            switch.release()  # first: who still finds it would halt again
+            ended = services.journal.resume(name, resume, equity, ENDED)
+        left = [each for each in services.journal.halts(name) if each.needs_resume]
     return {
         "account": name,
         "resumed_by": resume.by,
         "reason": reason,
         "ended": [{"kind": halt.kind.value, "since": halt.since, "because": halt.reason} for halt in ended],
         "switch": was_pulled,
+        "still_halted": [{"kind": halt.kind.value, "because": halt.reason} for halt in left],
     }
+
+
+def _new_peak(services: Services, name: str, waiting: Collection[HaltKind]) -> Decimal:
+    """Return what a drawdown counts from when it has ended; no other halt's end changes that, or needs a price."""
+    if HaltKind.DRAWDOWN in waiting:
+        return _equity(services, name)
+    return services.journal.peak(name) or Decimal(0)
 
 
 def _equity(services: Services, name: str) -> Decimal:
@@ -58,10 +74,13 @@ def _equity(services: Services, name: str) -> Decimal:
 
 
 def show(facts: dict[str, Any], out: Console) -> None:
+    may = "is still halted" if facts["still_halted"] else "may open positions again"
     out.print(
-        f"account {facts['account']} may open positions again, resumed by {facts['resumed_by']}: {facts['reason']}",
+        f"account {facts['account']} {may}, resumed by {facts['resumed_by']}: {facts['reason']}",
         soft_wrap=True,
     )
+    for halt in facts["still_halted"]:
+        out.print(f"  still halted, {halt['kind']}: {halt['because']}", soft_wrap=True)
     for halt in facts["ended"]:
         out.print(
             f"  it was halted since {halt['since']:%Y-%m-%d %H:%M} UTC, {halt['kind']}: {halt['because']}",

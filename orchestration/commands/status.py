@@ -1,13 +1,14 @@
 """Facts about what is stored, for `marketloom status` and `marketloom why`."""
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.commands import account_status
 from orchestration.resources import Services
 from orchestration.settings import chosen_file
 from orchestration.system import running_system
@@ -45,6 +46,7 @@ def read_status() -> dict[str, Any]:
             "balances": _balances(services),
             "notes": _notes(services),
             "halts": halts(services),
+            "trading": account_status.read(services, system.home, _now(services)),
             "decisions": [
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
                 for row in services.journal.decisions(services.account.name, limit=10)
@@ -89,9 +91,23 @@ def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]
     if not known:
         return []
     return [
-        {"kind": halt.kind.value, "since": halt.since, "until": halt.until, "reason": halt.reason}
-        for halt in active_halts(known, at or services.input_reader.now())
+        {
+            "kind": halt.kind.value,
+            "since": halt.since,
+            "until": halt.until,
+            "reason": halt.reason,
+            "ended_by": account_status.ended_by(halt),
+        }
+        for halt in active_halts(known, at or _now(services))
     ]
+
+
+def _now(services: Services) -> datetime:
+    """Return the account's clock; the machine's before a candle is stored: what halts an account is always shown."""
+    try:
+        return services.clock().at
+    except NotStored:
+        return datetime.now(UTC)
 
 
 def show(facts: dict[str, Any], out: Console) -> None:
@@ -106,9 +122,10 @@ def show(facts: dict[str, Any], out: Console) -> None:
     for note in facts["notes"]:
         out.print(f"  {note}", soft_wrap=True)
     for halt in facts["halts"]:
-        end = f"until {halt['until']:%Y-%m-%d %H:%M} UTC" if halt["until"] else "until `marketloom resume`"
-        line = Text.assemble("  ", ("halted", "red"), f" {end}, {halt['kind']}: {halt['reason']}")
+        line = Text.assemble("  ", ("halted", "red"), f", {halt['kind']}: {halt['reason']}")
         out.print(line, soft_wrap=True)
+        out.print(f"    {halt['ended_by']}", soft_wrap=True, markup=False)
+    account_status.show(facts["trading"], out)
     for row in facts["decisions"]:
         outcome = f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}"
         out.print(outcome, soft_wrap=True)

@@ -123,6 +123,11 @@ class PostgresBooks:
         with self._database.transaction() as connection:
             return leases.acquire(connection, account, holder, seconds)
 
+    def lease_holder(self, account: str) -> tuple[str, datetime] | None:
+        """Return who sends the account's orders now, and until when; None while nobody does."""
+        with self._database.transaction() as connection:
+            return leases.select_holder(connection, account)
+
     def renew_lease(self, lease: Lease, seconds: float) -> bool:
         check_lease(lease.holder, seconds)
         with self._database.transaction() as connection:

@@ -1,5 +1,7 @@
 """Who sends the orders of an account, by this server's clock; inside the caller's transaction."""
 
+from datetime import UTC, datetime
+
 from trading.ports import Lease
 from trading.stores.journal_rules import lease_lost_error
 from trading.stores.postgres.accounts import select_opened_at
@@ -19,6 +21,16 @@ def acquire(connection: Connection, account: str, holder: str, seconds: float) -
         (account, holder, seconds),
     ).fetchone()
     return None if row is None else Lease(account, holder, row["fence"])
+
+
+def select_holder(connection: Connection, account: str) -> tuple[str, datetime] | None:
+    """Return who sends now, and until when; None while nobody does."""
+    row = connection.execute(
+        "SELECT holder, held_until FROM leases "
+        "WHERE account = %s AND holder <> '' AND held_until > clock_timestamp()",
+        (account,),
+    ).fetchone()
+    return None if row is None else (row["holder"], row["held_until"].astimezone(UTC))
 
 
 def renew(connection: Connection, lease: Lease, seconds: float) -> bool:
