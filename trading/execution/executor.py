@@ -170,7 +170,6 @@ class OrderExecutor:
             checkpoint=self._checkpoint,
             kill_requested=self._kill_requested,
             machine_now=self._now,
-            kill_requested=self._kill_requested,
             notes=notes,
         )
 

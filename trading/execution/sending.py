@@ -28,8 +28,6 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     intent, known = waiting.intent, waiting.order
     subject = f"{intent.kind.value} {intent.intent_id}"
     work.checkpoint(Checkpoint.BEFORE_SENT)
-    if intent.kind in OPENING and (killed := work.kill_requested()):
-        stop_entries(work, killed)  # then the ledger does not let it pass
     try:
         void_after, now = work.venue.void_after(), work.venue.now()
         if (

@@ -85,7 +85,6 @@ class Work:
     checkpoint: Callable[[str], None]
     kill_requested: Callable[[], str]  # why all new positions must stop; empty while nobody asks for it
     machine_now: Callable[[], datetime]
-    kill_requested: Callable[[], str]
     notes: Notes = field(default_factory=Notes)
     triggers: dict[str, Decimal] = field(default_factory=dict)  # of resting stops, as the venue reported them
 
