@@ -111,18 +111,6 @@ def test_a_kill_begins_a_halt_once_and_cancels_what_waits() -> None:
     ]
 
 
-def test_a_switch_that_is_pulled_just_before_the_sending_stops_the_entry() -> None:
-    case, pulled = Case(), []
-    entry = case.entry()
-    case.carry_out(
-        checkpoint=lambda name: pulled.append(name) if name == "before sent" else None,
-        kill_requested=lambda: "a file named KILL" if pulled else "",
-    )
-    assert case.status(entry) is S.CANCELLED
-    assert not case.venue.orders
-    assert [each.kind for each in case.journal.halts(ACCOUNT)] == [HaltKind.KILL_SWITCH]
-
-
 def test_a_switch_that_is_pulled_during_the_sending_stops_no_exit() -> None:
     case = Case()
     case.bought()
