@@ -20,7 +20,7 @@ from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Position, equity, priced, rate
 from trading.portfolio.exact import exactly
-from trading.ports import Journal, VenueBooks
+from trading.ports import Adjustment, Journal, VenueBooks
 from trading.risk import AccountState, OtherPosition
 from trading.risk.halts import active_halts
 
@@ -146,11 +146,15 @@ class AccountReader:
         return with_results(snapshot, fills, prices, opened_with, snapshot["transfers"]), fills
 
     def _consistent_snapshot(self, valuation: Valuation) -> tuple[dict[str, Any], list[Fill]]:
-        """Read the account and its fills under its lock, so that nothing is booked between the two."""
-        with self.journal.exclusive(self.name):
-            fills = self.journal.fills(self.name, of_positions=True)
+        """Read the account and what was booked; when something is booked between the two reads, read both again."""
+        while True:
+            fills, adjustments = self._booked()
             snapshot = self.snapshot(valuation.at, valuation)
-        return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
+            if self._booked() == (fills, adjustments):
+                return snapshot, [fill for fill in fills if fill.filled_at <= valuation.at]
+
+    def _booked(self) -> tuple[list[Fill], list[Adjustment]]:
+        return self.journal.fills(self.name, of_positions=True), self.journal.adjustments(self.name)
 
     def _opening(self, snapshot: Mapping[str, Any]) -> dict[str, Decimal]:
         """Return what the account opened with: its balances without all that was booked since."""
