@@ -78,6 +78,7 @@ class ScriptedVenue:
     def __init__(self, now: Callable[[], datetime], *instruments: Instrument) -> None:
         self.now = now
         self.instruments = {each.pair: each for each in instruments}
+        self.changes: dict[Pair, Instrument] = {}  # that are seen only by those who ask anew
         self.prices: dict[Pair, Decimal] = defaultdict(lambda: Decimal(100))
         self.orders: dict[str, Listed] = {}
         self.holds: set[Pair] = set()  # market orders of these pairs wait for `fill`
@@ -91,7 +92,9 @@ class ScriptedVenue:
 
     # --- the port
 
-    def instrument(self, pair: Pair) -> Instrument:
+    def instrument(self, pair: Pair, *, anew: bool = False) -> Instrument:
+        if anew and pair in self.changes:
+            self.instruments[pair] = self.changes.pop(pair)
         if pair not in self.instruments:
             raise NotStored(f"{pair} is not traded here")
         return self.instruments[pair]

@@ -27,6 +27,12 @@ def leave(work: Work, waiting: WorkingOrder) -> None:
     """Carry out one exit as far as it goes now: it replaces the stops, and is never larger than what they left."""
     pair = waiting.intent.pair
     instrument = market_of(work, pair)
+    if instrument is None or not _takes_exits(work, instrument):
+        return
+    if (
+        work.orders().of(pair).at_venue(OrderKind.STOP)
+    ):  # the venue may take nothing any more in the stop's place
+        instrument = market_of(work, pair, anew=True)
     if instrument is None or not _takes_exits(work, instrument) or not _uncover(work, pair):
         return
     position = work.journal.position(work.account, pair)
@@ -77,11 +83,11 @@ def sellable(position: Position, instrument: Instrument) -> Decimal:
     return round_down(abs(position.quantity), instrument.quantity_increment)
 
 
-def market_of(work: Work, pair: Pair) -> Instrument | None:
+def market_of(work: Work, pair: Pair, *, anew: bool = False) -> Instrument | None:
     """Return how the pair is traded; None, with a problem noted, when the venue does not say."""
     subject = f"instrument {pair}"
     try:
-        instrument = work.venue.instrument(pair)
+        instrument = work.venue.instrument(pair, anew=anew)
     except MarketloomError as error:
         work.notes.problem(subject, f"{pair}: nothing can be sent: {error}")
         return None

@@ -30,10 +30,8 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
     work.checkpoint(Checkpoint.BEFORE_SENT)
     try:
         void_after, now = work.venue.void_after(), work.venue.now()
-        if (
-            intent.kind in OPENING
-        ):  # the ledger knows of halts, and not yet of a kill that was asked for just now
-            stop_entries(work)
+        if intent.kind in OPENING:
+            stop_entries(work)  # the ledger knows of halts, and not yet of a kill that was asked for just now
         order = work.journal.mark_sent(intent.intent_id, work.lease, work.at, now, void_after)
     except LeaseLost:
         raise

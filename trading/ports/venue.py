@@ -76,8 +76,11 @@ class Venue(Protocol):
     def name(self) -> str:
         """Return the venue and the key's fingerprint, as in `kraken-1a2b3c4d`, or `paper`."""
 
-    def instrument(self, pair: Pair) -> Instrument:
-        """Return how the pair is traded now. NotStored when the venue does not trade it."""
+    def instrument(self, pair: Pair, *, anew: bool = False) -> Instrument:
+        """Return how the pair is traded now, as it was read some seconds ago at most; `anew`: as it is read now.
+
+        NotStored when the venue does not trade it.
+        """
 
     def now(self) -> datetime:
         """Return a time that has passed at the venue, by its own clock."""

@@ -61,7 +61,7 @@ class PaperVenue:
         self._costs = costs
         self._clock = clock
 
-    def instrument(self, pair: Pair) -> Instrument:
+    def instrument(self, pair: Pair, *, anew: bool = False) -> Instrument:
         try:
             return self._instruments[pair]
         except KeyError:

@@ -1,5 +1,6 @@
 """A position is sold once, whatever candles pass while its exit has no outcome."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from tests.doubles.venue import Fault, failing, lost, never_arrived
 from tests.trading.execution.execution_case import BTC, Case, S
 from trading.errors import RateLimited, VenueUnreachable
+from trading.market import PairStatus
 from trading.orders import OrderKind
 
 
@@ -59,6 +61,24 @@ def test_an_exit_that_the_venue_accepts_and_does_not_fill_is_not_sent_again() ->
     case.carry_out()
     case.venue.fill(resting)
     case.carry_out_until_done()
+    assert case.position() is None
+    case.check_books()
+
+
+@pytest.mark.parametrize("status", [PairStatus.CANCEL_ONLY, PairStatus.MAINTENANCE])
+def test_a_stop_stays_where_the_pair_has_just_been_closed_for_market_orders(status: PairStatus) -> None:
+    case = Case()
+    case.bought()
+    online = case.venue.instruments[BTC]
+    case.venue.changes[BTC] = replace(online, status=status)
+    closing = case.exit()
+    result = case.carry_out()
+    assert case.status(closing) is S.INTENDED
+    assert any(status.value in problem for problem in result.problems)
+    assert [(each.left, each.trigger) for each in case.venue.resting(BTC)] == [(Decimal(1), Decimal(98))]
+    assert ("cancel", str(BTC)) not in case.venue.calls
+    case.venue.instruments[BTC] = online
+    case.carry_out()
     assert case.position() is None
     case.check_books()
 

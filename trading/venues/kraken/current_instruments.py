@@ -24,20 +24,18 @@ class CurrentInstruments:
         self._known: dict[Pair, tuple[float, Instrument]] = {}
         self._wanted: set[Pair] = set()
 
-    def get(self, pair: Pair) -> Instrument:
+    def get(self, pair: Pair, *, anew: bool = False) -> Instrument:
         """Return the pair's rules and status, of the last ten seconds or from before the venue stopped answering.
 
-        Raises what reading raises, for a pair that was never read.
+        `anew`: read since this call began, where the venue answers. Raises what reading raises, for a pair that was
+        never read.
         """
+        oldest = self._monotonic() - (0 if anew else MAX_AGE)
         self._wanted.add(pair)
         with self._lock:
-            if self._is_old(pair):
+            if pair not in self._known or self._known[pair][0] < oldest:
                 self._refresh(pair)
             return self._known[pair][1]
-
-    def _is_old(self, pair: Pair) -> bool:
-        known = self._known.get(pair)
-        return known is None or self._monotonic() - known[0] > MAX_AGE
 
     def _refresh(self, pair: Pair) -> None:
         """Read what other threads wait for too. One of their pairs that is not traded is nobody else's error."""

@@ -77,9 +77,9 @@ class KrakenVenue:
     def name(self) -> str:
         return self._name
 
-    def instrument(self, pair: Pair) -> Instrument:
+    def instrument(self, pair: Pair, *, anew: bool = False) -> Instrument:
         """Its fees are those of the dearest tier: an order costs no more."""
-        return self._instruments.get(pair)
+        return self._instruments.get(pair, anew=anew)
 
     def now(self) -> datetime:
         return self._clock.earliest()
