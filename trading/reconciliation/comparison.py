@@ -28,6 +28,7 @@ class DifferenceKind(StrEnum):
     FOREIGN_TRADE = "foreign trade"  # of an order that this ledger does not know
     FOREIGN_ORDER = "foreign order"  # open at the venue, and not of this ledger
     UNKNOWN_ENTRY = "unknown entry"  # of a kind that may mean anything
+    MISSING_ORDER = "missing order"  # the ledger has it at the venue, the venue does not show it
 
 
 @dataclass(frozen=True, slots=True)

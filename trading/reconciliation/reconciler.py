@@ -9,7 +9,15 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.orders import OrderKind, OrderStatus, WorkingOrder
 from trading.ports import Adjustment, Journal, Venue, VenueBooks
-from trading.reconciliation.comparison import ROUNDING, Comparison, Difference, LedgerView, adopt, compare
+from trading.reconciliation.comparison import (
+    ROUNDING,
+    Comparison,
+    Difference,
+    DifferenceKind,
+    LedgerView,
+    adopt,
+    compare,
+)
 from trading.risk import Halt, HaltKind
 
 Value = Callable[[str, Decimal, datetime], Decimal | None]  # asset, amount, then: in the account's quote
@@ -19,6 +27,7 @@ ROUNDS = 3  # of booking and reading again
 CONFIRM_SECONDS = (
     2.0  # a difference must still be there after this: a fill shows in the balance a little later
 )
+LIVE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 IN_MOTION = frozenset({OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.PARTLY_FILLED})
 
 
@@ -88,6 +97,9 @@ class Reconciler:
         if undecided:
             raise InvalidValue(f"the venue's balances cannot be taken over now: {undecided}")
         ledger, books = self._read(account)
+        for each in self._missing(ledger, books):
+            gone = replace(each.order, status=OrderStatus.CANCELLED, reason=cause, updated_at=at)
+            self._journal.record_order(gone, [], f"the venue does not show it; {cause}")
         return [*booked, *self._book(adopt(ledger, books, cause, at))]
 
     def _settled_comparison(self, account: str) -> tuple[list[Adjustment], Comparison, str]:
@@ -101,6 +113,8 @@ class Reconciler:
             if comparison.unbooked_orders:
                 self._book_orders(account, comparison.unbooked_orders)
             elif not new and not self._has_moved(account, ledger):
+                missing = tuple(map(_missing_order, self._missing(ledger, books)))
+                comparison = replace(comparison, differences=comparison.differences + missing)
                 return booked, comparison, _in_motion(ledger.working)
         return booked, comparison, "orders are being filled while the books are read: look again in a moment"
 
@@ -137,6 +151,18 @@ class Reconciler:
             books,
         )
 
+    def _missing(self, ledger: LedgerView, books: VenueBooks) -> list[WorkingOrder]:
+        """Return the orders that are live in the ledger and that the venue does not know, open or ended."""
+        shown = {name for each in books.open_orders for name in (each.venue_order_id, each.client_order_id)}
+        absent = [
+            each
+            for each in ledger.working
+            if each.order.status in LIVE
+            and not {each.order.venue_order_id, each.intent.client_order_id} & shown
+        ]
+        known = self._venue.reports(absent) if absent else {}
+        return [each for each in absent if each.intent.intent_id not in known]
+
     def _has_moved(self, account: str, ledger: LedgerView) -> bool:
         """Tell whether fills were booked since the ledger was read."""
         return len(self._journal.fills(account)) != len(ledger.fills)
@@ -167,6 +193,15 @@ def halt(differences: Sequence[Difference], at: datetime) -> Halt:
         None,
         f"the venue's books differ from the ledger: {words}{more}; `marketloom reconcile` shows them and what to do",
     )
+
+
+def _missing_order(working: WorkingOrder) -> Difference:
+    intent = working.intent
+    note = (
+        f"{intent.kind.value} {intent.side.value} {intent.quantity:f} {intent.pair}, which the ledger has as "
+        f"{working.order.status.value}; the venue shows it neither open nor ended"
+    )
+    return Difference(DifferenceKind.MISSING_ORDER, working.order.venue_order_id, note)
 
 
 def _in_motion(working: Sequence[WorkingOrder]) -> str:

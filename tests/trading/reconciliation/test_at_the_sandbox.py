@@ -1,11 +1,12 @@
 """The reconciler against a whole exchange: what comes and goes there is booked with its cause, or halts the account."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -19,9 +20,9 @@ from tests.streaming.sandbox.simulated_exchange import BTC, STARTS, UNHURRIED
 from trading.errors import InvalidValue
 from trading.execution import ExecutionRules, OrderExecutor
 from trading.market import CANDLE_SCHEMA, Pair
-from trading.orders import OrderIntent, OrderStatus, Side
-from trading.ports import Journal, Venue, VenueBooks
-from trading.reconciliation import Reconciler, Reconciliation
+from trading.orders import OrderIntent, OrderStatus, Side, WorkingOrder
+from trading.ports import Journal, Venue, VenueBooks, VenueReport
+from trading.reconciliation import DifferenceKind, Reconciler, Reconciliation
 from trading.risk import HaltKind
 
 OPENING = {"USDT": Decimal(20_000), "BTC": Decimal("0.5")}
@@ -292,3 +293,47 @@ def test_a_position_with_its_stop_is_no_difference(desk: Desk, side: Side) -> No
         OrderStatus.ACKNOWLEDGED
     ]
     assert desk.reconcile().agrees
+
+
+class Forgetful:
+    """The exchange, which does not show one order any more: purged after somebody cancelled it, or reset."""
+
+    def __init__(self, venue: Venue, order_id: str) -> None:
+        self._venue = venue
+        self._order_id = order_id
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._venue, name)
+
+    def books(self, since: datetime) -> VenueBooks:
+        books = self._venue.books(since)
+        shown = tuple(each for each in books.open_orders if each.venue_order_id != self._order_id)
+        return replace(books, open_orders=shown)
+
+    def reports(
+        self, working: Sequence[WorkingOrder], until: datetime | None = None
+    ) -> dict[str, VenueReport]:
+        known = [each for each in working if each.order.venue_order_id != self._order_id]
+        return self._venue.reports(known, until)
+
+
+def test_an_order_of_ours_that_the_venue_does_not_know_halts_and_adopting_lets_a_new_stop_be_placed(
+    desk: Desk,
+) -> None:
+    desk.trade(stop_loss=Decimal(10_000))
+    [stop] = desk.journal.working_orders(desk.name)
+    forgetful: Any = Forgetful(desk.venue, stop.order.venue_order_id)
+    [difference] = desk.reconcile(forgetful).differences
+    assert difference.kind is DifferenceKind.MISSING_ORDER
+    assert "stop sell" in difference.note
+    assert desk.halts() == [HaltKind.RECONCILIATION]
+    desk.reconciler(forgetful).adopt(desk.name, desk.market_time(), "a person says so")
+    assert desk.journal.working_orders(desk.name) == []
+    assert desk.reconcile(forgetful).agrees
+
+
+def test_an_order_that_ended_meanwhile_is_no_missing_order(desk: Desk) -> None:
+    desk.trade(stop_loss=Decimal(10_000))
+    [stop] = desk.journal.working_orders(desk.name)
+    desk.venue.cancel(stop)
+    assert desk.reconcile().differences == ()
