@@ -1,6 +1,7 @@
 """Keeps a stop at the venue over everything that a position holds, at its present level; or closes the position."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -50,12 +51,16 @@ def _cover(work: Work, position: Position, instrument: Instrument, entries: Sequ
     if level is None or (missing and is_dust(position, instrument)):
         work.notes.problem(subject, _why_bare(position))
         return True
-    missing = round_down(missing, instrument.quantity_increment)
-    if missing and missing >= instrument.minimum_quantity:
+    if not is_dust(replace(position, quantity=missing), instrument):
+        missing = round_down(missing, instrument.quantity_increment)
         return _place_missing(work, position, missing, level, entries=entries)
     for each in orders.waiting(OrderKind.STOP):
-        work.request_cancel(each.intent.intent_id, "everything is protected")
-    work.notes.solved(subject)
+        work.request_cancel(each.intent.intent_id, "everything is protected that can be")
+    if missing:
+        what = f"{missing:f} of {position.quantity:f} {position.pair}"
+        work.notes.problem(subject, f"{what} has no stop: the venue takes no order that small")
+    else:
+        work.notes.solved(subject)
     return _move_all(work, position, level, instrument)
 
 

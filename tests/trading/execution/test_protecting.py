@@ -345,3 +345,23 @@ def test_an_order_that_rests_is_followed_for_as_long_as_the_rules_say() -> None:
     case.entry()
     case.carry_out(rules=quick)
     assert 1 <= case.clock.now < 2
+
+
+@pytest.mark.parametrize("part", ["0.0009", "0.04"])
+def test_a_part_that_is_too_small_for_a_stop_of_its_own_is_named(part: str) -> None:
+    case = Case()
+    case.venue.instruments[BTC] = replace(case.venue.instruments[BTC], minimum_cost=Decimal(5))
+    case.venue.closes_with_entry, case.venue.margin = False, timedelta(seconds=1)
+    case.venue.holds.add(BTC)
+    case.entry()
+    case.carry_out()
+    (entry,) = case.venue.of(BTC, OrderKind.ENTRY)
+    for filled in ("0.5", part):
+        case.venue.fill(entry, Decimal(filled))
+        case.wait(seconds=5)
+        result = case.carry_out()
+    assert [stop.left for stop in case.venue.resting(BTC)] == [Decimal("0.5")]
+    assert any(
+        f"{part} of {Decimal(part) + Decimal('0.5')} BTC/USDT has no stop" in problem
+        for problem in result.problems
+    )
