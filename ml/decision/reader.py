@@ -15,7 +15,7 @@ from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
 from trading.indicators.companions import reference_of
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, next_month
-from trading.orders import OrderKind, WorkingOrder
+from trading.orders import AT_VENUE, OrderKind, WorkingOrder
 from trading.portfolio import Position
 from trading.risk.protection import advance
 
@@ -110,8 +110,13 @@ class InputReader:
         position = self.account.position(market.pair)
         if position is None:
             return None
-        stops = (each.intent for each in working if each.intent.kind is OrderKind.STOP)
-        return advance(position, market.unchecked, resting=any(stop.pair == market.pair for stop in stops))
+        resting = any(
+            each.intent.kind is OrderKind.STOP
+            and each.intent.pair == market.pair
+            and each.order.status in AT_VENUE
+            for each in working
+        )
+        return advance(position, market.unchecked, resting=resting)
 
     def _instrument_for_exit(self, pair: Pair) -> Instrument:
         """Return the venue's present rules, or the stored ones where it cannot be asked: it will say no by itself."""

@@ -27,7 +27,7 @@ from trading.account import equity_change
 from trading.errors import InvalidValue, NotStored
 from trading.execution import Execution
 from trading.market import CANDLE_SCHEMA, Pair
-from trading.orders import OrderStatus, Side
+from trading.orders import Order, OrderIntent, OrderStatus, Side
 from trading.risk import HaltKind, Resume
 
 
@@ -280,6 +280,29 @@ def open_position(world: DecisionWorld, target: str = "2") -> datetime:
         world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="60000", at=opened, stop="1", target=target
     )  # fmt: skip
     return world.newest
+
+
+class Idle:
+    """Carries nothing out: the venue is down."""
+
+    def carry_out(self, account: str, at: datetime) -> Execution:
+        return Execution(problems=("down",))
+
+
+def test_a_stop_that_never_came_to_the_venue_protects_nothing(world: DecisionWorld) -> None:
+    opened = world.newest - timedelta(hours=2)
+    world.reader.account.ensure_open(opened)
+    record_fill(
+        world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="60000", at=opened, stop="999999"
+    )
+    stop = OrderIntent(
+        "stop", "held", ACCOUNT.name, PAIR, Side.SELL, Decimal("0.001"), True, None, None, opened,
+        trigger=Decimal(999999),
+    )  # fmt: skip
+    waiting = Order("stop", OrderStatus.INTENDED, "", opened, trigger=stop.trigger)
+    world.journal.add_order(stop, waiting, "protects the position")
+    receipt = world.execute(executor=Idle()).receipt
+    assert (receipt["action"], receipt["why"].partition(" ")[0]) == ("CLOSE", "stop-loss")
 
 
 def lost_champion(world: DecisionWorld) -> None:
