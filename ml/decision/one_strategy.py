@@ -10,11 +10,18 @@ RECENT_CANDLES = 2  # of the other dataset: without a decision for longer, nobod
 
 
 def refuse_the_past(account: str, at: datetime, journal: Journal) -> None:
-    """Raise InvalidValue when the account has decided later than `at`."""
+    """Raise InvalidValue when the account has decided on a candle that closed later than `at`.
+
+    The candle counts and not the time of that decision: a clock that was fast once must not stop the account until
+    the others have caught up.
+    """
     newest = journal.decisions(account, limit=1)
-    if newest and (decided := datetime.fromisoformat(newest[0]["decided_at"])) > at:
+    if not newest:
+        return
+    decided = datetime.fromisoformat(newest[0].get("candle_close_time", newest[0]["decided_at"]))
+    if decided > at:
         raise InvalidValue(
-            f"account {account} has decided at {decided.isoformat()}: it cannot decide as of "
+            f"account {account} has decided on the candle of {decided.isoformat()}: it cannot decide as of "
             f"{at.isoformat()} any more; use another [venue] account to try the past again"
         )
 

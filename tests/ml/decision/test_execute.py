@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from ml.decision.clock import ClockReading
-from ml.decision.execute import Stopwatch
+from ml.decision.execute import Stopwatch, execute_decision
 from ml.decision.explanation import explain
 from ml.learning.registry import PolicyRegistry
 from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable
@@ -22,7 +22,7 @@ from tests.ml.decision.decision_world import (
     with_pairs,
     write_by_month,
 )
-from tests.ml.decision.trading_day import PAIR, RISING, candles
+from tests.ml.decision.trading_day import PAIR, RISING, RULES, candles
 from trading.account import equity_change
 from trading.errors import InvalidValue, NotStored
 from trading.execution import Execution
@@ -80,6 +80,19 @@ def test_an_account_does_not_decide_on_a_candle_before_its_newest_decision(world
     world.execute()
     with pytest.raises(InvalidValue, match="cannot decide as of"):
         world.execute(world.newest - timedelta(hours=1))
+
+
+def test_a_clock_that_was_hours_fast_once_stops_no_later_decision(tmp_path: Path) -> None:
+    world = DecisionWorld(tmp_path, hidden=2)
+    world.reader.account.ensure_open(world.newest)
+    fast = ClockReading(world.newest + timedelta(hours=5), "this machine", skew_seconds=None)
+    before = execute_decision(PAIR, fast, world.reader, RULES, world.journal, world.executor)
+    assert before.order is None
+    write_by_month(world.table, PAIR, world.all_candles.head(world.all_candles.height - 1))
+    after = execute_decision(
+        PAIR, ClockReading(world.newest, "the venue"), world.reader, RULES, world.journal, world.executor
+    )
+    assert after.order is not None
 
 
 def test_an_order_decided_on_the_last_candle_there_is_waits_and_fills_once_the_next_comes(
