@@ -57,7 +57,8 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
     for halt in inputs["account"].get("halts", ()):
         yield f"  halted     {halt['kind']} since {halt['since']}, until {halt['until'] or 'a person resumes'}"
     yield f"  position   {_position(inputs['position'])}"
-    yield f"  free       {_amounts(inputs.get('free', {})) or 'nothing'}"
+    if "free" in inputs:  # receipts of before 2026-11 do not say
+        yield f"  free       {_amounts(inputs['free']) or 'nothing'}"
     for order in inputs.get("orders", ()):
         trigger = f", trigger {order['trigger']}" if order["trigger"] else ""
         yield (

@@ -151,3 +151,10 @@ def test_the_receipt_shows_free_balances_and_every_order_without_an_outcome() ->
     text = explain(receipt, None)
     assert "buy 0.001 BTC/USDT, entry, unknown" in text
     assert "free       1000 USDT, 0.02 BTC" in text
+
+
+def test_a_receipt_that_does_not_know_what_was_free_does_not_say_that_nothing_was() -> None:
+    receipt = decide(decision_inputs(RISING), RULES).receipt
+    inputs = {name: each for name, each in receipt["inputs"].items() if name != "free"}
+    assert "  free " not in explain({**receipt, "inputs": inputs}, None)
+    assert "  free       nothing" in explain({**receipt, "inputs": {**inputs, "free": {}}}, None)
