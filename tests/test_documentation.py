@@ -99,9 +99,10 @@ def test_drawn_arrows_are_those_of_the_asset_graph() -> None:
 def test_the_order_that_the_tutorial_explains_is_every_readers() -> None:
     words, shown = tutorial.steps()["why"]
     pair, moment = re.match(r"(\S+) at (\S+): ", shown[0]).groups()  # type: ignore[union-attr]
-    account = next(line for line in shown if line.startswith("decision ")).split("account ")[1].split(",")[0]
+    identity = next(line for line in shown if line.startswith("decision "))
+    account = identity.split("account ")[1].split(",")[0]
     made = decision_id(account, Pair.parse(pair), datetime.fromisoformat(moment))
-    assert shown[1].startswith(f"decision {made}")
+    assert identity.startswith(f"decision {made}")
     assert made.startswith(words[1])
 
 
