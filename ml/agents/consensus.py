@@ -131,5 +131,7 @@ def _failures(outcome: _Outcome, rules: ConsensusRules) -> Iterator[str]:
     needed = float(confidence_needed(np.array([outcome.votes]), rules)[0])
     if confidence >= needed:
         return
-    few = f"at least {rules.minimum_votes} must, with fewer " if outcome.votes < rules.minimum_votes else ""
-    yield f"{sides}: confidence {confidence:.2f}, {few}{needed:.2f} needed"
+    few = (
+        f" where fewer than {rules.minimum_votes} agents vote" if outcome.votes < rules.minimum_votes else ""
+    )
+    yield f"{sides}: confidence {confidence:.2f}, {needed:.2f} needed{few}"

@@ -59,7 +59,7 @@ class InputReader:
             pair=pair,
             timeframe=market.universe.timeframe,
             clock=clock,
-            newest_known_at=market.newest_known_at(pair),
+            newest_known_at=self._newest_known_at(pair, clock),
             candles=candles,
             companions=companions,
             reference=reference_of(pair, market.universe),
@@ -72,6 +72,16 @@ class InputReader:
             correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
             unchecked=self._unchecked(pair, at),
         )
+
+    def _newest_known_at(self, pair: Pair, clock: ClockReading) -> datetime:
+        """Return when the newest candle became known, by a run's clock that was read then.
+
+        What arrived while the run worked is no sign of a slow clock: the time that has passed since is taken off.
+        """
+        newest = self.market.newest_known_at(pair)
+        if clock.chosen or newest <= clock.at:
+            return newest
+        return newest - max(self.now() - clock.at, timedelta(0))
 
     def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> MarketInputs:
         """Gather what closing the open position needs and nothing else: the pair's own candles and readable prices.

@@ -136,10 +136,10 @@ def unknown_account_error(account: str) -> NotStored:
 
 
 def not_paused_error(account: str, kinds: Collection[HaltKind] | None = None) -> NotStored:
-    named = f" by {' or '.join(sorted(kinds))}" if kinds else ""
+    named = f" by {' or '.join(sorted(kinds))}" if kinds and len(kinds) < 3 else ""
     return NotStored(
-        f"account {account} is not paused{named}: `marketloom status` lists what holds it, and not every halt waits "
-        "for a person"
+        f"account {account} is not paused{named}, there is nothing to resume: `marketloom status` lists what holds it; "
+        "not every halt waits for a person, and differences of the books are ended by `marketloom reconcile`"
     )
 
 

@@ -69,7 +69,7 @@ def test_too_few_votes_hold() -> None:
     assert agreed.action is Action.HOLD
     assert agreed.reasons == (
         "1 of 2 agents voted",
-        "LONG: confidence 0.80, at least 2 must, with fewer 0.90 needed",
+        "LONG: confidence 0.80, 0.90 needed where fewer than 2 agents vote",
     )
 
 
@@ -279,7 +279,7 @@ def test_the_reasons_say_how_many_must_vote_and_what_fewer_would_need() -> None:
     agreed = consensus([opinion(Action.LONG, 0.7), quiet, quiet], SHIPPED, None)
     assert agreed.reasons == (
         "1 of 3 agents voted",
-        "LONG: confidence 0.70, at least 2 must, with fewer 0.75 needed",
+        "LONG: confidence 0.70, 0.75 needed where fewer than 2 agents vote",
     )
 
 

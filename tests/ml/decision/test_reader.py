@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.decision.clock import ClockReading
 from ml.decision.inputs import DecisionInputs, OldestPrice
 from ml.decision.reader import InputReader
 from tests.doubles.stores import MemoryTable
@@ -245,3 +246,21 @@ def test_an_open_account_is_not_priced_again(world: DecisionWorld, reader: Input
     before = world.journal.balances(ACCOUNT.name)
     with_market(reader, candles=MemoryTable(CANDLE_SCHEMA)).account.ensure_open(world.newest)
     assert world.journal.balances(ACCOUNT.name) == before
+
+
+def test_a_candle_that_arrives_while_a_run_works_is_no_sign_of_a_slow_clock(
+    world: DecisionWorld, reader: InputReader
+) -> None:
+    newest = world.newest
+    clocks = iter([newest - timedelta(seconds=40), newest + timedelta(seconds=5)])
+    reader = replace(reader, clock=lambda: ClockReading(next(clocks), "the test's clock"))
+    run = reader.read_clock()
+    assert reader.market_inputs(PAIR, run).newest_known_at <= run.at
+
+
+def test_a_clock_that_is_slow_all_the_time_is_behind_what_is_stored(
+    world: DecisionWorld, reader: InputReader
+) -> None:
+    slow = ClockReading(world.newest - timedelta(hours=5), "the test's clock")
+    reader = replace(reader, clock=lambda: slow)
+    assert reader.market_inputs(PAIR, slow).newest_known_at == world.newest

@@ -25,6 +25,10 @@ class UnknownOrder(VenueRefused):
     """No order of that id is in force: it has ended, it has not come yet, or it never existed."""
 
 
+class StaleNonce(VenueUnreachable):
+    """Another program uses the key with higher nonces, or its own numbers were set back: asking again does not help."""
+
+
 class ErrorClass(Enum):
     """The meaning of an error string for the call, the least certain first: of several strings that one decides."""
 
@@ -130,6 +134,8 @@ def error_from(method: str, texts: Sequence[str], changes: bool) -> MarketloomEr
     message = f"Kraken {method}: {'; '.join(texts)[:MAX_TEXT]}" + (f" ({advice})" if advice else "")
     if changes and error_class in (ErrorClass.UNCERTAIN, ErrorClass.UNLISTED):
         return OutcomeUnknown(message)
+    if STALE_NONCE in texts:
+        return StaleNonce(message)
     if error_class is ErrorClass.REFUSED and texts[0].startswith(UNKNOWN_ORDER):
         return UnknownOrder(message)
     return _RAISED[error_class](message)

@@ -32,7 +32,7 @@ from trading.errors import (
 from trading.orders import Purpose
 from trading.venues.kraken.authentication import KEY, SECRET, Credentials, signature
 from trading.venues.kraken.decoding import Envelope, decode_envelope, decode_result, is_complete_json
-from trading.venues.kraken.errors import STALE_NONCE, error_from
+from trading.venues.kraken.errors import STALE_NONCE, StaleNonce, error_from
 from trading.venues.kraken.key_budget import KeyBudget
 from trading.venues.kraken.rate_budget import RateBudget
 from trading.venues.kraken.rate_limits import CALL_COST, Allowance, RateLimit
@@ -154,7 +154,9 @@ class RestCalls:
 
     def _retrying(self, *errors: type[MarketloomError]) -> tenacity.Retrying:
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(errors),
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, errors) and not isinstance(error, StaleNonce)
+            ),
             stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.25, max=8.0),
             sleep=self._sleep,
@@ -169,7 +171,8 @@ class RestCalls:
             envelope = _receive(named, post, changes)
             if STALE_NONCE not in envelope.errors:
                 break
-            LOG.warning("Kraken %s: nonce refused, trying a newer one", named)
+            if attempt == 0:
+                LOG.warning("Kraken %s: nonce refused, trying newer ones", named)
             self._sleep(random.uniform(0.5, 1.5) * 0.02 * 2**attempt)  # those that were overtaken part ways
             nonce = budget.next_nonce()
         _raise_errors(named, envelope, changes)

@@ -49,6 +49,7 @@ from trading.market import Pair, Timeframe
 from trading.orders import Side
 from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 from trading.venues.kraken.order_request import KrakenOrderType, OrderRequest
+from trading.venues.kraken.rest_calls import MAX_NONCES
 from trading.venues.kraken.transport import BoundedTransport
 
 BTC = Pair("BTC", "USDT")
@@ -344,6 +345,9 @@ def test_nonces_that_are_never_enough_end_in_one_error(client: KrakenClient, dou
     double.last_nonce = 2**63
     with pytest.raises(VenueUnreachable, match="another program uses this key"):
         client.balance()
+    assert (
+        double.methods().count("Balance") == MAX_NONCES
+    )  # no read is tried again for it: Kraken locks keys out
 
 
 def test_a_private_call_without_a_key_names_the_variables(double: KrakenDouble, tmp_path: Path) -> None:
