@@ -58,7 +58,7 @@ def _metadata(done: Rebalancing) -> dict[str, Any]:
             "recommendation": best.reasoning,
             "source_asset": best.source_asset,
             "target_asset": best.target_asset,
-            "amount": f"{best.amount:f}",
+            "amount": f"{float(best.amount):.8g}",
             "priority": best.priority.value,
             "refused": "" if done.receipt is None or done.order else done.receipt["outcome"],
             "decision_id": done.receipt["decision_id"] if done.receipt else "none",

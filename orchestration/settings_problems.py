@@ -17,6 +17,14 @@ from orchestration.settings_schema import Settings
 from trading.errors import InvalidValue
 from trading.market import Pair
 
+# Keys of earlier versions, and where their values are now.
+MOVED = {
+    "fees_valid_from": "it is `valid_from` of an entry of [[venue.fees]]",
+    "taker_fee": "fees are those of [[venue.fees]], `taker` and `maker`, for all pairs",
+    "maker_fee": "fees are those of [[venue.fees]], `taker` and `maker`, for all pairs",
+    "leverage": "nothing is borrowed, and the rule is gone: take the key out",
+    "leverage_volatility": "nothing is borrowed, and the rule is gone: take the key out",
+}
 MAX_SHOWN = 80  # characters of a wrong value
 NUMBERS = {int: "a whole number", float: "a number", Decimal: "a number"}
 EXAMPLES = {
@@ -67,7 +75,8 @@ def describe_problem(sources: Sources, detail: Any) -> str:
     where = f"{sources.of(*_keys_at_fault(names, detail, sources))}: {where}"
     match detail["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{where} is not a known key; known are: {', '.join(_known_keys(sections))}"
+            moved = f" any more: {MOVED[key]}" if key in MOVED else ""
+            return f"{where} is not a known key{moved}; known are: {', '.join(_known_keys(sections))}"
         case "missing":
             return f"{where} is missing; the marketloom.toml of this version shows it with its default"
         case "value_error" if isinstance(error := detail["ctx"]["error"], InvalidValue):

@@ -96,6 +96,10 @@ class Rebalancer:
         The trades that follow come with later runs, from what the first one really brought.
         """
         at, market = clock.at, self._read_market(clock)
+        if self._account not in self._journal.accounts():
+            return Rebalancing(
+                at, NoRebalance("the account has not opened: its first decision opens it", ()), ()
+            )
         if not self._rules.execute:
             return self._recommend(market, at)
         self._executor.carry_out(self._account, at)

@@ -44,7 +44,7 @@ def read_status() -> dict[str, Any]:
             "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
             "account": services.account.name,
             "balances": _balances(services),
-            "notes": _notes(services),
+            "notes": [*_notes(services), *other_accounts(services)],
             "halts": halts(services),
             "trading": account_status.read(services, system.home, _now(services)),
             "decisions": [
@@ -83,6 +83,17 @@ def _notes(services: Services) -> list[str]:
         return services.account_reader.notes(services.clock().at)
     except NotStored:
         return []  # no candle is stored, or the account has not opened
+
+
+def other_accounts(services: Services) -> list[str]:
+    """Name the accounts of this database that hold something: of other settings, another key, an earlier version."""
+    journal, own = services.journal, services.account.name
+    others = [name for name in journal.accounts() if name != own and any(journal.balances(name).values())]
+    if not others:
+        return []
+    return [
+        f"accounts of other settings in this database: {', '.join(others)}; this one does not trade what they hold"
+    ]
 
 
 def halts(services: Services, at: datetime | None = None) -> list[dict[str, Any]]:

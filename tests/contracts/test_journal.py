@@ -167,6 +167,12 @@ class JournalContract(OrdersContract, BookingContract, LeaseContract):
         assert [row["day"] for row in journal.snapshots("paper")] == [dt.date(2024, 1, 1)]
         assert len(journal.snapshots_since("paper", at)) == 1
 
+    def test_the_accounts_that_have_opened_are_listed(self, journal: Journal) -> None:
+        assert journal.accounts() == []
+        for name in ("b", "a"):
+            journal.open_account(name, OPENING, NOON)
+        assert journal.accounts() == ["a", "b"]
+
     def test_an_account_knows_when_it_opened(self, journal: Journal) -> None:
         opened(journal)
         first = journal.opened_at("paper")

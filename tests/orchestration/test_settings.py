@@ -161,6 +161,10 @@ def test_a_choice_that_is_no_table_is_one_clear_message(tmp_path: Path) -> None:
         (('batch_size           = 4096', "batch_size = 4095"), r"\[policy\].*batch_size is 4095: allowed is 2 or more"),
         (("port = 3000", "port = 99999"), r"\[dagster\] port is 99999: .* from 1 to 65535"),
         (("[risk] ", "[risky] "), r"\[risky\] is not a known key"),
+        (
+            ("participation = 0.1", "fees_valid_from = 2025-01-01\nparticipation = 0.1"),
+            r"\[venue\] fees_valid_from is not a known key any more: it is `valid_from` of an entry of \[\[venue.fees",
+        ),
         (("[risk] ", "[risk  "), "not valid TOML"),
     ],
 )  # fmt: skip

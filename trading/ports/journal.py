@@ -192,6 +192,9 @@ class Journal(Protocol):
     def reconciled_at(self, account: str) -> datetime | None:
         """Return when they last agreed; None before the first time."""
 
+    def accounts(self) -> list[str]:
+        """List the names of all accounts that have opened, in the order of the alphabet."""
+
     def opened_at(self, account: str) -> datetime:
         """Return when the account opened. NotStored for an unknown account."""
 

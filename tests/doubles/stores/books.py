@@ -104,6 +104,9 @@ class MemoryBooks:
             state.opened.setdefault(account, at)
             state.ledger.setdefault(account, tuple((at, asset, amount) for asset, amount in balances.items()))
 
+    def accounts(self) -> list[str]:
+        return sorted(self._state.opened)
+
     def opened_at(self, account: str) -> datetime:
         require_account(self._state, account)
         return self._state.opened[account]

@@ -11,7 +11,6 @@ from ml.decision.explanation import explain
 from ml.decision.rebalancing import REBALANCE, Rebalancer, Rebalancing
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld
 from tests.ml.decision.trading_day import LIMITS, PAIR
-from trading.errors import NotStored
 from trading.orders import OrderKind, OrderStatus, Side
 from trading.rebalancing import NoRebalance, RebalanceRecommendation, RebalancingRules
 from trading.risk import Halt, HaltKind
@@ -149,7 +148,10 @@ def test_the_next_time_gains_are_counted_from_the_last_rebalancing(desired: Desi
     }
 
 
-def test_an_account_that_has_not_opened_is_an_error(tmp_path: Path) -> None:
+def test_an_account_that_has_not_opened_has_nothing_to_rebalance(tmp_path: Path) -> None:
     world = DecisionWorld(tmp_path)
-    with pytest.raises(NotStored):
-        Rebalancer(world.reader, RULES, LIMITS, world.journal, world.executor).run(world.reader.read_clock())
+    done = Rebalancer(world.reader, RULES, LIMITS, world.journal, world.executor).run(
+        world.reader.read_clock()
+    )
+    assert isinstance(done.recommendation, NoRebalance)
+    assert "has not opened" in done.recommendation.reason

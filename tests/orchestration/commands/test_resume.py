@@ -113,3 +113,13 @@ def test_status_lists_the_halts_that_hold(services: Services) -> None:
     facts = status.halts(services, NOON)
     assert [each["kind"] for each in facts] == ["drawdown", "daily loss"]
     assert [each["kind"] for each in status.halts(services, NOON + timedelta(days=1))] == ["drawdown"]
+
+
+def test_status_names_accounts_of_earlier_settings_that_hold_something(services: Services) -> None:
+    opened(services)
+    assert status.other_accounts(services) == []
+    services.journal.open_account("paper-simulated-1h", {"USDT": Decimal(2069)}, NOON)
+    services.journal.open_account("empty", {"USDT": Decimal(0)}, NOON)
+    [note] = status.other_accounts(services)
+    assert "paper-simulated-1h" in note
+    assert "empty" not in note

@@ -31,6 +31,11 @@ def require_lock(connection: Connection, account: str) -> None:
         raise unknown_account_error(account)
 
 
+def select_names(connection: Connection) -> list[str]:
+    rows = connection.execute('SELECT account FROM accounts ORDER BY account COLLATE "C"')
+    return [row["account"] for row in rows]
+
+
 def select_opened_at(connection: Connection, account: str) -> datetime:
     row = connection.execute("SELECT opened_at FROM accounts WHERE account = %s", (account,)).fetchone()
     if row is None:

@@ -37,6 +37,10 @@ class PostgresBooks:
         with self._database.transaction() as connection:
             accounts.insert_account(connection, account, balances, at)
 
+    def accounts(self) -> list[str]:
+        with self._database.transaction() as connection:
+            return accounts.select_names(connection)
+
     def opened_at(self, account: str) -> datetime:
         with self._database.transaction() as connection:
             return accounts.select_opened_at(connection, account)
