@@ -49,12 +49,12 @@ def serve(out: Console, port: int | None = None) -> int:
             announcement=f"open http://{host}:{port}{'/?token=...' if token else ''} ; Ctrl-C stops everything",
         )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
-        with _kill_signal(system.home):
+        with kill_signal(system.home):
             return _supervise(plan, lock, out)
 
 
 @contextmanager
-def _kill_signal(home: Path) -> Iterator[None]:
+def kill_signal(home: Path) -> Iterator[None]:
     """Pull the kill switch at SIGUSR1: the keeper finds it within seconds, a sender before its next order."""
 
     def pull(*_: object) -> None:

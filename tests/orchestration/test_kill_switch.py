@@ -1,7 +1,10 @@
 """The kill switch is a file: anybody can put it there, and one that cannot be read counts as pulled."""
 
+import os
+import signal
 from pathlib import Path
 
+from orchestration.commands.dev import kill_signal
 from orchestration.kill_switch import BY_HAND, KillSwitch
 
 
@@ -37,3 +40,11 @@ def test_released_it_is_gone_and_can_be_released_again(tmp_path: Path) -> None:
     switch.release()
     switch.release()
     assert switch.requested() == ""
+
+
+def test_a_signal_to_dev_pulls_it(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with kill_signal(tmp_path):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert "pulled by a signal" in KillSwitch(tmp_path).requested()
+    assert signal.getsignal(signal.SIGUSR1) is before
