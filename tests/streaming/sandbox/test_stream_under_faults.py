@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -207,9 +208,13 @@ async def rehearse(watch: PrivateSubscription, case: Case) -> list[dict[str, Any
             struck = exchange.running.faults.describe()
             await asyncio.to_thread(exchange.disarm)
             await watch.trade()  # until another message comes, nobody can know that the last one is missing
-            while not watch.is_level():
+            for look in count(1):
+                if watch.is_level():
+                    break
                 await watch.play(0.5)
                 await asyncio.sleep(0.1)
+                if look % 20 == 0:
+                    await watch.trade()  # one more message, where the one before was lost on the way
     finally:
         exchange.disarm()
     return struck
