@@ -34,6 +34,11 @@ class Consensus:
     reasons: tuple[str, ...]  # how many voted, then why the action is what it is
 
 
+def not_asked(why: str) -> Consensus:
+    """Return the consensus of a decision that asked nobody, and why it did not."""
+    return Consensus(Action.HOLD, 0.0, 0.0, votes={}, dissent=(), reasons=(f"nobody was asked: {why}",))
+
+
 def consensus(opinions: Sequence[Opinion], rules: ConsensusRules, held: Action | None) -> Consensus:
     """Choose the action that passes every rule, else HOLD with the rules that it fails; `held` is the open side.
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ml.agents.analyst import analyst_opinion
-from ml.agents.consensus import Consensus, consensus
+from ml.agents.consensus import Consensus, consensus, not_asked
 from ml.agents.opinions import Action, Opinion
 from ml.agents.quant import quant_opinion
 from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
@@ -23,14 +23,7 @@ from trading.portfolio import Position
 from trading.risk import Limits, Proposal, RiskAssessment
 from trading.signals import TechnicalSignal, technical_signal
 
-_NO_VOTE = Consensus(
-    action=Action.HOLD,
-    confidence=0.0,
-    agreement=0.0,
-    votes={},
-    dissent=(),
-    reasons=("nobody was asked: the open position's protection was hit",),
-)
+_NO_VOTE = not_asked("the open position's protection was hit")
 
 
 @dataclass(frozen=True, slots=True)

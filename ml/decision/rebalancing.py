@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ml.agents.consensus import Consensus
+from ml.agents.consensus import not_asked
 from ml.agents.opinions import Action
 from ml.decision.clock import ClockReading
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
@@ -38,14 +38,7 @@ from trading.regime import Regime, RegimeKind, regime
 from trading.risk import Limits, Proposal, RiskAssessment
 
 REBALANCE = "REBALANCE"
-_NO_VOTE = Consensus(
-    action=Action.HOLD,
-    confidence=0.0,
-    agreement=0.0,
-    votes={},
-    dissent=(),
-    reasons=("nobody was asked: targets are settings",),
-)
+_NO_VOTE = not_asked("targets are settings")
 
 
 @dataclass(frozen=True, slots=True)

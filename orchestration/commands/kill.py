@@ -9,7 +9,7 @@ from orchestration.kill_switch import KillSwitch
 from orchestration.resources import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
-from trading.errors import NotStored
+from trading.errors import MarketloomError, NotStored
 from trading.execution import Execution
 from trading.orders import OrderStatus
 from trading.portfolio.exact import trim_zeros
@@ -20,9 +20,19 @@ NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exi
 def kill_trading(reason: str, flatten: bool, by: str = "") -> dict[str, Any]:
     """Pull the switch before anything else, then halt the account and cancel its entries; with `flatten`, close all.
 
-    The switch holds also where PostgreSQL or the venue cannot be reached: their error is raised after it was pulled.
+    The switch holds also where PostgreSQL or the venue cannot be reached: their error says so and what was not done.
     """
     words = KillSwitch(home_folder()).pull(by or getpass.getuser(), reason)
+    try:
+        return _carry_out(words, flatten)
+    except MarketloomError as error:
+        raise MarketloomError(
+            f"the kill switch is pulled, this home sends no entry; orders and positions could not be looked at, run "
+            f"`marketloom kill` again: {error}"
+        ) from error
+
+
+def _carry_out(words: str, flatten: bool) -> dict[str, Any]:
     with running_system():
         services = Services.current()
         account, cause = services.account.name, f"kill switch {words}"

@@ -128,6 +128,7 @@ def test_the_switch_is_pulled_though_something_is_away(
     assert "now" in KillSwitch(home.home).requested()
     if away == "PostgreSQL":
         assert result.exit_code != 0
+        assert "the kill switch is pulled" in str(result.exception)
         monkeypatch.setenv(POSTGRES, home.dsn)
     else:
         monkeypatch.setenv("MARKETLOOM__SANDBOX__PORT", port)
