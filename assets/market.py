@@ -18,7 +18,7 @@ from streaming.bus import CANDLE_CLOSED, candle_closed
 from trading.candles import Arrival, Gap, gaps, quality, violations, with_arrival
 from trading.errors import InvalidCandles, NotStored
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, month_start, next_month
-from trading.ports import Bus, CandleSource, TableStore
+from trading.ports import CandleSource, EventLog, TableStore
 from trading.stores.instruments import InstrumentFile
 
 
@@ -74,7 +74,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         universe: dg.ResourceParam[Universe],
         candle_source: dg.ResourceParam[CandleSource],
         candle_store: dg.ResourceParam[TableStore],
-        bus: dg.ResourceParam[Bus],
+        bus: dg.ResourceParam[EventLog],
         arrival: dg.ResourceParam[Arrival],
     ) -> Iterator[Any]:
         """Store closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
@@ -134,7 +134,7 @@ def stored_month(store: TableStore, pair: Pair, month: date) -> pl.DataFrame | N
         return None
 
 
-def publish_newest_candle(bus: Bus, universe: Universe, pair: Pair, store: TableStore) -> None:
+def publish_newest_candle(bus: EventLog, universe: Universe, pair: Pair, store: TableStore) -> None:
     """Put the newest stored candle on the bus unless that candle, or a newer one, is there already."""
     months = store.months(pair)
     newest = store.read(pair, months[-1])["close_time"].max() if months else None

@@ -191,6 +191,36 @@ class KrakenSettings(Section):
     tier: Literal["starter", "intermediate", "pro"]
 
 
+class StreamSettings(Section):
+    timeframes: tuple[Timeframe, ...] = Field(min_length=1)
+    book_depth: Literal[10, 25, 100, 500, 1000]
+    book_interval: float = Field(gt=0, le=60)
+    close_grace: float = Field(ge=0, le=60)
+    metrics_host: str
+    metrics_port: int = Field(ge=0, le=65535)
+
+
+class BusSettings(Section):
+    kind: Literal["postgres", "kafka"]
+    brokers: str = Field(min_length=1)
+    retention_hours: float = Field(gt=0)
+
+
+class AnalyticsSettings(Section):
+    store: Literal["lake", "clickhouse"]
+    clickhouse_url: HttpAddress
+    clickhouse_database: str = Field(
+        pattern="^[a-z][a-z0-9_]*$", description="small letters, digits and underscores, such as marketloom"
+    )
+
+
+class HotSettings(Section):
+    store: Literal["process", "redis"]
+    redis_url: str = Field(
+        pattern="^(rediss?|unix)://", description="an address that begins with redis://, rediss:// or unix://"
+    )
+
+
 class DagsterSettings(Section):
     host: str
     port: int = Field(ge=1, le=65535)
@@ -215,6 +245,10 @@ class Settings(Section):
     consensus: ConsensusRules
     kraken: KrakenSettings
     sandbox: SandboxConfig
+    stream: StreamSettings
+    bus: BusSettings
+    analytics: AnalyticsSettings
+    hot: HotSettings
     dagster: DagsterSettings
 
     @property

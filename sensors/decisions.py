@@ -13,7 +13,7 @@ from sensors.decision_runs import GIVEN_UP_AFTER, JOB, Attempts, attempts_at, ca
 from streaming.bus import CANDLE_CLOSED, candle_key
 from trading.account import Account
 from trading.market import Pair, Universe
-from trading.ports import Bus, Event, FailureLog, FailureNote
+from trading.ports import Event, EventLog, FailureLog, FailureNote
 
 PAIR_PARTITIONS = "pair"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -38,7 +38,7 @@ class Cursor:
         return cls(values) if isinstance(values, int) else cls(**values)
 
     @classmethod
-    def begin(cls, bus: Bus, universe: Universe) -> "Cursor":
+    def begin(cls, bus: EventLog, universe: Universe) -> "Cursor":
         """Begin with the newest candle of each pair: a cursor that was reset loses none, and repeats no history."""
         newest = [bus.newest(CANDLE_CLOSED, candle_key(universe.dataset, pair)) for pair in universe.pairs]
         events = sorted((event for event in newest if event), key=lambda event: event.offset)
@@ -114,7 +114,7 @@ def _run_request(stretch: Sequence[str], ready: Mapping[str, Request], account: 
 )
 def decision_sensor(
     context: dg.SensorEvaluationContext,
-    bus: dg.ResourceParam[Bus],
+    bus: dg.ResourceParam[EventLog],
     universe: dg.ResourceParam[Universe],
     account: dg.ResourceParam[Account],
     failure_notes: dg.ResourceParam[FailureLog],

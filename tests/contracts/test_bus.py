@@ -4,7 +4,7 @@ import pytest
 from streaming.bus.postgres import CHANNEL, PostgresBus, append
 from tests.memory_bus import MemoryBus
 from trading.errors import InvalidValue
-from trading.ports import Bus
+from trading.ports import EventLog
 from trading.stores.postgres.connection import connect
 
 
@@ -12,34 +12,34 @@ class BusContract:
     """Every bus keeps these promises."""
 
     @pytest.fixture
-    def bus(self) -> Bus:
+    def bus(self) -> EventLog:
         raise NotImplementedError
 
-    def test_events_are_read_in_the_order_of_publishing(self, bus: Bus) -> None:
+    def test_events_are_read_in_the_order_of_publishing(self, bus: EventLog) -> None:
         offsets = [bus.publish("candles", f"key-{n}", {"n": n, "list": [1.5, None]}) for n in range(3)]
         events = bus.read("candles", after=0)
         assert [event.offset for event in events] == sorted(offsets) == offsets
         assert [event.payload for event in events] == [{"n": n, "list": [1.5, None]} for n in range(3)]
         assert all(event.at.utcoffset() is not None for event in events)
 
-    def test_a_reader_goes_on_after_its_own_offset(self, bus: Bus) -> None:
+    def test_a_reader_goes_on_after_its_own_offset(self, bus: EventLog) -> None:
         offsets = [bus.publish("candles", "key", {"n": n}) for n in range(4)]
         assert [event.offset for event in bus.read("candles", after=offsets[0], limit=2)] == offsets[1:3]
         assert bus.read("candles", after=offsets[-1]) == []
 
-    def test_topics_do_not_mix(self, bus: Bus) -> None:
+    def test_topics_do_not_mix(self, bus: EventLog) -> None:
         bus.publish("candles", "key", {})
         assert bus.read("orders", after=0) == []
         assert bus.newest("orders", "key") is None
 
-    def test_the_newest_event_of_a_key_is_found(self, bus: Bus) -> None:
+    def test_the_newest_event_of_a_key_is_found(self, bus: EventLog) -> None:
         for n, key in enumerate(["BTC", "XRP", "BTC", "XRP"]):
             bus.publish("candles", key, {"n": n})
         newest = bus.newest("candles", "BTC")
         assert newest is not None
         assert newest.payload == {"n": 2}
 
-    def test_a_payload_that_is_not_json_is_refused(self, bus: Bus) -> None:
+    def test_a_payload_that_is_not_json_is_refused(self, bus: EventLog) -> None:
         with pytest.raises(InvalidValue):
             bus.publish("candles", "key", {"close": float("nan")})
         assert bus.read("candles", after=0) == []
@@ -47,16 +47,16 @@ class BusContract:
 
 class TestMemoryBus(BusContract):
     @pytest.fixture
-    def bus(self) -> Bus:
+    def bus(self) -> EventLog:
         return MemoryBus()
 
 
 class TestPostgresBus(BusContract):
     @pytest.fixture
-    def bus(self, dsn: str) -> Bus:
+    def bus(self, dsn: str) -> EventLog:
         return PostgresBus(dsn)
 
-    def test_no_event_overtakes_one_that_is_not_committed_yet(self, dsn: str, bus: Bus) -> None:
+    def test_no_event_overtakes_one_that_is_not_committed_yet(self, dsn: str, bus: EventLog) -> None:
         with connect(dsn) as first, connect(dsn) as second:
             with first.transaction():
                 early = append(first, "candles", "key", {"n": 1})
@@ -69,12 +69,12 @@ class TestPostgresBus(BusContract):
         assert [event.offset for event in bus.read("candles", after=0)] == [early, late]
         assert early < late
 
-    def test_an_event_is_rolled_back_with_its_transaction(self, dsn: str, bus: Bus) -> None:
+    def test_an_event_is_rolled_back_with_its_transaction(self, dsn: str, bus: EventLog) -> None:
         with connect(dsn) as connection, connection.transaction(force_rollback=True):
             append(connection, "candles", "key", {})
         assert bus.read("candles", after=0) == []
 
-    def test_publishing_wakes_a_listener(self, dsn: str, bus: Bus) -> None:
+    def test_publishing_wakes_a_listener(self, dsn: str, bus: EventLog) -> None:
         with connect(dsn) as listener:
             listener.execute(f"LISTEN {CHANNEL}".encode())
             bus.publish("candles", "key", {})

@@ -23,6 +23,12 @@ TABLES = {
     "news_articles", "news_embeddings", "news_sentiment", "order_changes", "order_intents", "orders",
     "portfolio_snapshots", "positions", "promotions",
     "trade_decisions",
+    "market_data",
+    "market_features",
+    "market_gaps",
+    "stream_leases",
+    "stream_checkpoints",
+    "bus_groups",
 }  # fmt: skip
 
 

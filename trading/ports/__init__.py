@@ -1,9 +1,10 @@
 """Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
 
-from trading.ports.bus import Bus, Event
+from trading.ports.bus import Bus, Consumer, Event, EventLog, Message, Record
 from trading.ports.failures import FailureLog, FailureNote
 from trading.ports.journal import Adjustment, Journal, Lease
 from trading.ports.market import CandleSource, Quote
+from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
 from trading.ports.models import PerformanceStore, PromotionLog
 from trading.ports.news import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
 from trading.ports.tables import TableStore
@@ -16,16 +17,24 @@ __all__ = [
     "BookEntry",
     "Bus",
     "CandleSource",
+    "Consumer",
     "Event",
+    "EventLog",
     "FailureLog",
     "FailureNote",
+    "GapLedger",
     "Journal",
     "Lease",
+    "MarketData",
+    "Message",
     "NewsStore",
     "PerformanceStore",
     "PromotionLog",
     "Quote",
+    "Record",
     "TableStore",
+    "Tape",
+    "TapeTable",
     "Venue",
     "VenueBooks",
     "VenueOrder",

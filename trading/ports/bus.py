@@ -1,6 +1,11 @@
-"""Protocol of the bus. Times are UTC."""
+"""Protocols of the bus. Times are UTC.
 
-from collections.abc import Mapping
+Everything that the system says to itself is first written to the outbox, a table in PostgreSQL: there it is durable,
+and there it commits together with what it tells of. Consumers follow the bus of the settings: the outbox itself, or a
+Kafka broker to which a relay copies it.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -8,7 +13,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record of the bus; offsets rise in commit order."""
+    """One record of the outbox; offsets rise in commit order."""
 
     offset: int
     topic: str
@@ -17,8 +22,8 @@ class Event:
     at: datetime
 
 
-class Bus(Protocol):
-    """An append-only log that readers follow with their own offset."""
+class EventLog(Protocol):
+    """The outbox as an append-only log that readers follow with their own offset."""
 
     def publish(self, topic: str, key: str, payload: Mapping[str, Any]) -> int:
         """Append; returns the offset once it is durable."""
@@ -28,3 +33,61 @@ class Bus(Protocol):
 
     def newest(self, topic: str, key: str) -> Event | None:
         """Return the newest event of the key, None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published: `value` is one JSON document in UTF-8 whose schema the topic names (docs/bus.md)."""
+
+    topic: str
+    key: str  # the pair's key, BTC-USDT: messages of one key stay in order
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message as a consumer gets it; (topic, partition, offset) names it for ever."""
+
+    topic: str
+    key: str
+    value: bytes
+    partition: int  # 0 where the back end has none
+    offset: int  # rises within topic and partition
+    at: datetime  # when it was published
+
+
+class Consumer(Protocol):
+    """One member of a consumer group: what it polls it alone gets, until it commits, closes or dies.
+
+    At least once: after a crash everything since the last commit comes again, in the same order per key.
+    """
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """Return up to `limit` records in order per key; waits up to `timeout` seconds for the first one.
+
+        Empty when nothing came, or while another member of the group has the topics. StoreUnreachable while the bus
+        is away: a later call goes on where the last commit was.
+        """
+
+    def commit(self) -> None:
+        """Make everything that `poll` has returned so far count as done. LeaseLost after a rebalance took it away."""
+
+    def lag(self) -> Mapping[str, int]:
+        """Return the number of records per topic that are published and not committed by the group."""
+
+    def close(self) -> None:
+        """Leave the group at once; what was not committed goes to the next member."""
+
+
+class Bus(Protocol):
+    """Topics of messages that consumer groups follow, each at its own pace."""
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Append all, in order per key; returns once they are durable at the back end. StoreUnreachable otherwise:
+        then some may have been published, and publishing them again is right."""
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+        """Join the group; a new group begins with the oldest record that is kept. Each group reads every record."""
+
+    def close(self) -> None:
+        """Release connections; consumers are closed by their owners."""

@@ -1,0 +1,225 @@
+"""Messages on the bus: one versioned schema per topic, as JSON that any language reads (docs/bus.md).
+
+`{"schema":"trade","version":1,...}`: a new optional field keeps the version, every other change raises it. Times are
+RFC 3339 in UTC, pairs are written BTC/USDT, prices and quantities are JSON numbers.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from trading.errors import InvalidMessage
+from trading.ports import Message, Record
+
+TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
+FEATURES, DECISIONS, ALERTS, DEAD_LETTERS = "features", "decisions", "alerts", "dead-letters"
+CANDLE_CLOSED = (
+    "candle_closed"  # of the stores, for the decision sensor: a candle is stored and may be decided on
+)
+
+
+class BusMessage(Struct, frozen=True, kw_only=True):
+    """What every schema has: where it belongs and what its version is."""
+
+    topic: ClassVar[str]
+    schema_name: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+
+    def bus_key(self) -> str:
+        """Return the key whose messages stay in order."""
+        raise NotImplementedError
+
+
+class _OfPair(BusMessage, frozen=True, kw_only=True):
+    origin: str  # the venue
+    pair: str  # BTC/USDT
+
+    def bus_key(self) -> str:
+        return self.pair.replace("/", "-")
+
+
+class TradeMessage(_OfPair, frozen=True, kw_only=True):
+    """A trade that was executed on the venue, each id once in almost every case: consumers de-duplicate by id."""
+
+    topic = TRADES
+    schema_name = "trade"
+    trade_id: int | None
+    side: str | None
+    price: float
+    quantity: float
+    at: datetime
+    known_at: datetime
+    backfilled: bool = False  # read from the venue's history after a gap
+
+
+class ReplacedCandle(Struct, frozen=True, kw_only=True):
+    """The revision that a restated candle replaces."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int | None
+    basis: str
+    known_at: datetime
+
+
+class CandleMessage(_OfPair, frozen=True, kw_only=True):
+    """A closed candle, or a new revision of one; trades = 0: nothing traded, four times the last price."""
+
+    topic = OHLCV_RAW
+    schema_name = "candle"
+    timeframe: str
+    open_time: datetime
+    close_time: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int | None
+    first_trade_id: int | None
+    last_trade_id: int | None
+    basis: str  # trades | venue
+    known_at: datetime
+    replaces: ReplacedCandle | None = None
+
+
+class TickerMessage(_OfPair, frozen=True, kw_only=True):
+    """Best bid and ask, last price, and volume of 24 hours in the base asset; null where the venue says nothing."""
+
+    topic = TICKER
+    schema_name = "ticker"
+    bid: float | None
+    bid_quantity: float | None
+    ask: float | None
+    ask_quantity: float | None
+    last: float | None
+    volume: float | None
+    at: datetime
+    known_at: datetime
+
+
+class BookMessage(_OfPair, frozen=True, kw_only=True):
+    """A sample of the order book whose checksum was right at that moment; levels are [price, quantity], best first."""
+
+    topic = BOOK
+    schema_name = "book"
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    at: datetime  # on the grid of [stream] book_interval
+    known_at: datetime
+
+
+class FeaturesMessage(_OfPair, frozen=True, kw_only=True):
+    """The feature row of a closed candle, as the batch table has it; null where a feature is not known yet."""
+
+    topic = FEATURES
+    schema_name = "features"
+    timeframe: str
+    close_time: datetime
+    values: dict[str, float | None]
+    regime: str | None
+    known_at: datetime
+
+
+class DecisionMessage(BusMessage, frozen=True, kw_only=True):
+    """A decision that was committed; `marketloom why` explains it."""
+
+    topic = DECISIONS
+    schema_name = "decision"
+    decision_id: str
+    account: str
+    pair: str
+    action: str
+    confidence: float
+    reasoning: str
+    decided_at: datetime
+    intent_id: str | None  # of the order that it leads to
+
+    def bus_key(self) -> str:
+        return self.pair.replace("/", "-")
+
+
+class AlertMessage(BusMessage, frozen=True, kw_only=True):
+    """Something that a person should look at."""
+
+    topic = ALERTS
+    schema_name = "alert"
+    source: str  # stream, keeper ...
+    kind: str  # gap, silence, checksum, restatement, lag, halt ...
+    severity: str  # info | warning | error
+    text: str
+    pair: str | None
+    at: datetime
+
+    def bus_key(self) -> str:
+        return self.pair.replace("/", "-") if self.pair else self.source
+
+
+class DeadLetter(BusMessage, frozen=True, kw_only=True):
+    """A record that a consumer could not read. `value` is the record as text where it is UTF-8, else in base64."""
+
+    topic = DEAD_LETTERS
+    schema_name = "dead-letter"
+    group: str
+    of_topic: str
+    key: str
+    partition: int
+    offset: int
+    value: str
+    base64: bool
+    reason: str
+    at: datetime
+
+    def bus_key(self) -> str:
+        return self.of_topic
+
+
+SCHEMAS: dict[str, type[BusMessage]] = {
+    each.topic: each
+    for each in (
+        TradeMessage, CandleMessage, TickerMessage, BookMessage, FeaturesMessage, DecisionMessage, AlertMessage,
+        DeadLetter,
+    )
+}  # fmt: skip
+Schema = TypeVar("Schema", bound=BusMessage)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(message: BusMessage) -> Message:
+    """Return the message as it goes onto the bus. InvalidMessage for a number that JSON cannot hold."""
+    body = _ENCODER.encode(message)
+    head = f'{{"schema":"{message.schema_name}","version":{message.schema_version},'.encode()
+    return Message(message.topic, message.bus_key(), head + body[1:])
+
+
+class _Head(Struct, frozen=True):
+    schema: str
+    version: int
+
+
+@cache
+def _decoder(kind: type[Any]) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind)
+
+
+def decode(record: Record, kind: type[Schema]) -> Schema:
+    """Read the record as `kind`. InvalidMessage for another schema, an unknown version or what breaks the schema."""
+    try:
+        head: _Head = _decoder(_Head).decode(record.value)
+        if head.schema != kind.schema_name:
+            raise InvalidMessage(record.topic, f"the schema is {head.schema!r}, not {kind.schema_name!r}")
+        if head.version != kind.schema_version:
+            raise InvalidMessage(
+                record.topic,
+                f"version {head.version} of {head.schema} is not known here, only {kind.schema_version}",
+            )
+        message: Schema = _decoder(kind).decode(record.value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidMessage(record.topic, f"cannot be read: {error}") from error
+    return message

@@ -1,0 +1,1 @@
+"""The streaming process: sockets in, durable messages out, and the sinks that follow them."""

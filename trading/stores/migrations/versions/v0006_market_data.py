@@ -1,0 +1,92 @@
+"""The stream's tables: candle revisions, feed gaps, live features, its lease and checkpoints, and consumer groups."""
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+
+MARKET_DATA = """
+CREATE TABLE market_data (
+    origin text NOT NULL,
+    pair text NOT NULL,
+    timeframe text NOT NULL,
+    open_time timestamptz NOT NULL,
+    close_time timestamptz NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    trades integer,
+    first_trade_id bigint,
+    last_trade_id bigint,
+    basis text NOT NULL CHECK (basis IN ('trades', 'venue')),
+    known_at timestamptz NOT NULL CHECK (known_at >= close_time),
+    PRIMARY KEY (origin, pair, timeframe, open_time, known_at)
+);
+CREATE TABLE market_features (
+    origin text NOT NULL,
+    pair text NOT NULL,
+    timeframe text NOT NULL,
+    close_time timestamptz NOT NULL,
+    known_at timestamptz NOT NULL,
+    regime text,
+    "values" json NOT NULL,
+    PRIMARY KEY (origin, pair, timeframe, close_time, known_at)
+);
+"""
+
+MARKET_GAPS = """
+CREATE TABLE market_gaps (
+    gap_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    origin text NOT NULL,
+    pair text NOT NULL,
+    since timestamptz NOT NULL,
+    until timestamptz,
+    after_id bigint,
+    before_id bigint,
+    kind text NOT NULL CHECK (kind IN ('feed_gap', 'maintenance')),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'repaired')),
+    reason text NOT NULL,
+    found_at timestamptz NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    last_error text NOT NULL DEFAULT '',
+    repaired_at timestamptz,
+    UNIQUE NULLS NOT DISTINCT (origin, pair, since, after_id)
+);
+CREATE INDEX ON market_gaps (origin, state, next_attempt_at);
+"""
+
+STREAM = """
+CREATE TABLE stream_leases (
+    origin text PRIMARY KEY,
+    epoch bigint NOT NULL,
+    holder text NOT NULL,
+    since timestamptz NOT NULL
+);
+CREATE TABLE stream_checkpoints (
+    origin text NOT NULL,
+    pair text NOT NULL,
+    state json NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (origin, pair)
+);
+"""
+
+BUS = """
+CREATE TABLE bus_groups (
+    "group" text NOT NULL,
+    topic text NOT NULL,
+    "offset" bigint NOT NULL,
+    holder text NOT NULL DEFAULT '',
+    committed_at timestamptz NOT NULL,
+    PRIMARY KEY ("group", topic)
+);
+CREATE INDEX ON bus_event (at);
+"""
+
+
+def upgrade() -> None:
+    for tables in (MARKET_DATA, MARKET_GAPS, STREAM, BUS):
+        op.execute(tables)
