@@ -14,7 +14,7 @@ from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.sources import CANDLES
 from assets.versions import PartitionReport, content_version, digest, partition_events
-from streaming.bus import CANDLE_CLOSED, candle_closed
+from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.candles import Arrival, Gap, gaps, quality, violations, with_arrival
 from trading.errors import InvalidCandles, NotStored
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, month_start, next_month

@@ -37,7 +37,6 @@ from orchestration.venues import (
     sandbox_client,
     sandbox_venue,
 )
-from streaming.bus.postgres import PostgresBus
 from trading.account import Account
 from trading.candles import Arrival
 from trading.errors import InvalidSettings
@@ -57,6 +56,7 @@ from trading.stores.postgres import (
     PostgresPerformance,
     PostgresPromotions,
 )
+from trading.stores.postgres.outbox import PostgresEventLog
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ RESOURCES: dict[str, Any] = {
     "candle_source": as_resource(lambda services: services.candle_source, "what [market] source names"),
     "candle_store": as_resource(lambda services: services.candle_store, "Parquet lake, table ohlcv"),
     "feature_store": as_resource(lambda services: services.feature_store, "Parquet lake, table features"),
-    "bus": as_resource(lambda services: PostgresBus(services.dsn), "event log in PostgreSQL"),
+    "bus": as_resource(lambda services: PostgresEventLog(services.dsn), "event log in PostgreSQL"),
     "news_source": as_resource(lambda services: services.news_source, "news files, or simulated headlines"),
     "news_store": as_resource(
         lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"

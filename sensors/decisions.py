@@ -10,8 +10,8 @@ import dagster as dg
 
 from ml.decision.decision_id import decision_id
 from sensors.decision_runs import GIVEN_UP_AFTER, JOB, Attempts, attempts_at, candle_tag, pairs_in_runs
-from streaming.bus import CANDLE_CLOSED, candle_key
 from trading.account import Account
+from trading.candle_events import CANDLE_CLOSED, candle_key
 from trading.market import Pair, Universe
 from trading.ports import Event, EventLog, FailureLog, FailureNote
 

@@ -16,9 +16,6 @@ from trading.ports import Message, Record
 
 TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
 FEATURES, DECISIONS, ALERTS, DEAD_LETTERS = "features", "decisions", "alerts", "dead-letters"
-CANDLE_CLOSED = (
-    "candle_closed"  # of the stores, for the decision sensor: a candle is stored and may be decided on
-)
 
 
 class BusMessage(Struct, frozen=True, kw_only=True):

@@ -17,10 +17,10 @@ from assets.features import (
 )
 from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
 from assets.partitions import PAIR_MONTHS
-from streaming.bus import CANDLE_CLOSED
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
 from tests.memory_bus import MemoryBus
+from trading.candle_events import CANDLE_CLOSED
 from trading.errors import InvalidCandles, NotStored
 from trading.fills import Costs
 from trading.indicators import FEATURE_NAMES, FEATURE_SCHEMA, Companions, feature_table

@@ -19,12 +19,12 @@ from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock, sandbox_time
 from orchestration.venues import account_name, sandbox_balances, sandbox_venue
-from streaming.bus import CANDLE_CLOSED
 from tests.contracts.trade import intent, receipt
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, INSTRUMENTS, MARKET, STARTS, XRP
+from trading.candle_events import CANDLE_CLOSED
 from trading.errors import NotAuthorised
 from trading.execution import ExecutionRules, OrderExecutor
 from trading.market import CANDLE_SCHEMA, PairStatus

@@ -15,9 +15,9 @@ from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
 from sensors.decision_runs import GIVEN_UP_AFTER, PAUSES
 from sensors.decisions import decision_sensor, stretches
-from streaming.bus import CANDLE_CLOSED, candle_closed
 from tests.memory_bus import MemoryBus
 from trading.account import Account
+from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.market import Pair, Timeframe, Universe
 from trading.stores.failure_notes import FailureNotes
 

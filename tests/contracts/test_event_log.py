@@ -1,15 +1,15 @@
 import psycopg
 import pytest
 
-from streaming.bus.postgres import CHANNEL, PostgresBus, append
 from tests.memory_bus import MemoryBus
 from trading.errors import InvalidValue
-from trading.ports import EventLog
-from trading.stores.postgres.connection import connect
+from trading.ports import EventLog, Message
+from trading.stores.postgres.connection import Database, connect
+from trading.stores.postgres.outbox import CHANNEL, PostgresEventLog, append, append_many
 
 
-class BusContract:
-    """Every bus keeps these promises."""
+class EventLogContract:
+    """Every event log keeps these promises."""
 
     @pytest.fixture
     def bus(self) -> EventLog:
@@ -45,16 +45,16 @@ class BusContract:
         assert bus.read("candles", after=0) == []
 
 
-class TestMemoryBus(BusContract):
+class TestMemoryEventLog(EventLogContract):
     @pytest.fixture
     def bus(self) -> EventLog:
         return MemoryBus()
 
 
-class TestPostgresBus(BusContract):
+class TestPostgresEventLog(EventLogContract):
     @pytest.fixture
     def bus(self, dsn: str) -> EventLog:
-        return PostgresBus(dsn)
+        return PostgresEventLog(dsn)
 
     def test_no_event_overtakes_one_that_is_not_committed_yet(self, dsn: str, bus: EventLog) -> None:
         with connect(dsn) as first, connect(dsn) as second:
@@ -80,3 +80,31 @@ class TestPostgresBus(BusContract):
             bus.publish("candles", "key", {})
             notification = next(listener.notifies(timeout=10, stop_after=1))
         assert notification.payload == "candles"
+
+    def test_many_messages_get_offsets_in_their_order_and_wake_each_topic_once(
+        self, dsn: str, bus: EventLog
+    ) -> None:
+        messages = [
+            Message(f"topic-{n % 2}", "key", b'{"n":%d,"text":"a\\\\b\\u0000"}' % n) for n in range(1000)
+        ]
+        with connect(dsn) as listener, connect(dsn) as connection:
+            listener.execute(f"LISTEN {CHANNEL}".encode())
+            with connection.transaction():
+                newest = append_many(connection, messages)
+                append_many(connection, messages[:2])
+            events = [each.payload for each in listener.notifies(timeout=10, stop_after=2)]
+            events += [each.payload for each in listener.notifies(timeout=0.1)]
+        assert sorted(events) == ["topic-0", "topic-1"]
+        first, second = bus.read("topic-0", 0), bus.read("topic-1", 0)
+        stored = sorted([*first, *second], key=lambda event: event.offset)
+        assert [event.payload["n"] for event in stored] == [*range(1000), 0, 1]
+        assert [event.offset for event in stored][999] == newest
+        assert stored[0].payload["text"] == "a\\b\0"
+
+    def test_a_message_that_is_no_json_is_refused_with_all_the_others(self, dsn: str, bus: EventLog) -> None:
+        database = Database(dsn)
+        for broken in (b'{"n":', b"\xff", b""):
+            messages = [Message("candles", "key", b"{}"), Message("candles", "key", broken)]
+            with pytest.raises(InvalidValue), database.transaction() as connection:
+                append_many(connection, messages)
+        assert bus.read("candles", 0) == []

@@ -1,0 +1,80 @@
+"""The outbox: a table to which everything is written that goes onto the bus, with NOTIFY for those who wait.
+
+An append is part of its caller's transaction: the message appears together with what it tells of, or not at all.
+Publishers take turns until they commit. Otherwise a lower offset could commit after a higher one was read, and the
+reader would never see it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trading.errors import InvalidValue
+from trading.ports import Event, Message
+from trading.stores.journal_rules import json_text
+from trading.stores.postgres.connection import Connection, Database
+
+CHANNEL = "bus_event"  # the notification's payload is the topic
+PUBLISH_LOCK = 7_201_002  # any number that nothing else in the database locks
+# The turn is taken before the first offset is drawn: each row needs the lock's.
+_APPEND = f"""
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({PUBLISH_LOCK}) AS taken),
+added AS (
+    INSERT INTO bus_event (topic, key, payload, at)
+    SELECT topic, key, value::json, clock_timestamp() FROM turn
+    CROSS JOIN unnest(%b::text[], %b::text[], %b::text[]) WITH ORDINALITY AS message (topic, key, value, number)
+    ORDER BY number
+    RETURNING topic, "offset"
+)
+SELECT topic, max("offset") AS newest, pg_notify('{CHANNEL}', topic) FROM added GROUP BY topic
+"""
+
+
+def append_many(connection: Connection, messages: Sequence[Message]) -> int:
+    """Publish in one statement, inside the caller's transaction; returns the highest offset, 0 without a message.
+
+    Offsets rise in the order of `messages`, and in commit order. Raises InvalidValue for what is no UTF-8, and
+    psycopg.DataError (InvalidValue, where a Database opened the transaction) for what is no JSON: the transaction is
+    void then.
+    """
+    if not messages:
+        return 0
+    try:
+        values = [message.value.decode() for message in messages]
+    except UnicodeDecodeError as error:
+        raise InvalidValue(f"a message is no UTF-8: {error}; nothing was published") from None
+    topics, keys = [message.topic for message in messages], [message.key for message in messages]
+    rows = connection.execute(_APPEND.encode(), (topics, keys, values))
+    newest: int = max(row["newest"] for row in rows)
+    return newest
+
+
+def append(connection: Connection, topic: str, key: str, payload: Mapping[str, Any]) -> int:
+    """Publish one payload inside the caller's transaction and return its offset. InvalidValue for what is no JSON."""
+    return append_many(connection, [Message(topic, key, json_text(dict(payload)).encode())])
+
+
+class PostgresEventLog:
+    """The outbox for readers that keep their own offset."""
+
+    def __init__(self, dsn: str) -> None:
+        self._database = Database(dsn)
+
+    def publish(self, topic: str, key: str, payload: Mapping[str, Any]) -> int:
+        with self._database.transaction() as connection:
+            return append(connection, topic, key, payload)
+
+    def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                'SELECT * FROM bus_event WHERE topic = %s AND "offset" > %s ORDER BY "offset" LIMIT %s',
+                (topic, after, limit),
+            ).fetchall()
+        return [Event(**row) for row in rows]
+
+    def newest(self, topic: str, key: str) -> Event | None:
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                'SELECT * FROM bus_event WHERE topic = %s AND key = %s ORDER BY "offset" DESC LIMIT 1',
+                (topic, key),
+            ).fetchone()
+        return Event(**row) if row else None
