@@ -13,12 +13,14 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
+from streaming.sandbox.admin_export import export_page, listed_pair
 from streaming.sandbox.exchange.exchange import Exchange
 from streaming.sandbox.exchange.export import export
 from streaming.sandbox.faults import Faults, from_json
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.limits import MAX_AMOUNT, MAX_DECIMALS, is_amount
 from streaming.sandbox.market import TickPlayer
+from streaming.sandbox.market.clock import MAX_SPEED
 from trading.errors import InvalidValue, Permanent
 from trading.market import Pair, PairStatus
 
@@ -41,7 +43,6 @@ class Admin:
         keys: Keys,
         faults: Faults,
         player: TickPlayer,
-        speed: float,
         server: Callable[[], float],
     ) -> None:
         self._exchange = exchange
@@ -49,7 +50,6 @@ class Admin:
         self._keys = keys
         self._faults = faults
         self._player = player
-        self._speed = speed
         self._server = server
 
     def mount(self, application: web.Application) -> None:
@@ -62,9 +62,11 @@ class Admin:
                 web.delete("/admin/faults", _json_handler(self._clear)),
                 web.delete("/admin/faults/{number}", _json_handler(self._disarm)),
                 web.post("/admin/advance", _json_handler(self._advance)),
+                web.post("/admin/speed", _json_handler(self._set_speed)),
                 web.post("/admin/accounts", _json_handler(self._open_account)),
                 web.post("/admin/entries", _json_handler(self._enter)),
                 web.get("/admin/export", _json_handler(self._export)),
+                web.get("/admin/export/{table}", _json_handler(self._export_page)),
             ]
         )
 
@@ -73,7 +75,7 @@ class Admin:
         return {
             "market_time": exchange.market_now().isoformat(),
             "server_time": datetime.fromtimestamp(self._server(), UTC).isoformat(),
-            "speed": self._speed,
+            "speed": self._player.speed,
             "status": exchange.system_status.value,
             "pairs": {str(pair): self._pair(pair) for pair in exchange.listings},
             "accounts": exchange.accounts(),
@@ -121,6 +123,14 @@ class Admin:
         played = await self._player.advance(self._target(body))
         return {"ticks": played, "market_time": self._exchange.market_now().isoformat()}
 
+    async def _set_speed(self, request: web.Request) -> Any:
+        """{"speed": 60}: market seconds per second from now on; 0 lets the market stand still."""
+        speed = (await _body(request, {"speed"})).get("speed")
+        if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 <= speed <= MAX_SPEED:
+            raise InvalidValue(f'speed is {repr(speed)[:60]}: say {{"speed": 60}}, from 0 to {MAX_SPEED:.0f}')
+        self._player.set_speed(speed)
+        return {"speed": self._player.speed, "market_time": self._exchange.market_now().isoformat()}
+
     def _target(self, body: dict[str, Any]) -> datetime:
         try:
             if "until" in body:
@@ -165,6 +175,12 @@ class Admin:
         result = await asyncio.to_thread(lambda: json.dumps(export(self._store)))
         return web.Response(text=result, content_type="application/json")
 
+    async def _export_page(self, request: web.Request) -> Any:
+        """Export the next rows of one table: `next` is where the page after it begins, null when this is the last."""
+        return await export_page(
+            self._exchange, self._store, request.match_info["table"], dict(request.query)
+        )
+
 
 def _json_handler(answer: Callable[[web.Request], Awaitable[Any]]) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -205,10 +221,7 @@ def _check_header(request: web.Request) -> None:
 
 
 def _parse_pair(exchange: Exchange, text: object) -> Pair:
-    pair = Pair.parse(str(text))
-    if pair not in exchange.listings:
-        raise InvalidValue(f"{pair} is not listed: {', '.join(map(str, exchange.listings))} are")
-    return pair
+    return listed_pair(exchange, str(text))
 
 
 def _amounts(given: object) -> dict[str, Decimal]:

@@ -84,7 +84,7 @@ class SandboxServer:
             player = TickPlayer(
                 self._opening.source, clock, exchange.apply, exchange.elapse, api.wait_for_clients
             )
-            admin = Admin(exchange, self._exchange_file, keys, faults, player, self._config.speed, time.time)
+            admin = Admin(exchange, self._exchange_file, keys, faults, player, time.time)
             application = web.Application(middlewares=[browser_guard(self._config.host)])
             application.add_routes(
                 routes(gateway, keys, faults, self._opening.terms, self._opening.quote, time.time)

@@ -58,6 +58,20 @@ def export(store: Path) -> dict[str, list[dict[str, Any]]]:
         return {name: list(rows) for name, _, rows in _tables(connection, store)}
 
 
+def fills_after(store: Path, account: str, after: int, count: int) -> list[dict[str, Any]]:
+    """Return the account's oldest fills with a number above `after`, ascending, as rows of the export."""
+    found = "SELECT number, body FROM executions WHERE account = ? AND number > ? ORDER BY number LIMIT ?"
+    with closing(schema.open_read_only(Path(store))) as connection:
+        rows = connection.execute(found, (account, after, count))
+        fills = ({"number": number, **_values(records.read_fill(body))} for number, body in rows)
+        return list(_plain_rows(fills, COLUMNS["fills"], store))
+
+
+def plain_row(value: Any) -> dict[str, Any]:
+    """Return a dataclass as a row of the export: amounts as exact text, times as ISO 8601."""
+    return {name: _plain(each) for name, each in _values(value).items()}
+
+
 def write_export(store: Path, folder: Path, form: Form = Form.JSON_LINES) -> dict[str, int]:
     """Write one file per table in `folder`, replaced where it exists; return how many rows each has.
 

@@ -18,11 +18,7 @@ class MarketClock:
 
     def __init__(self, start: datetime, speed: float, server: Callable[[], float]) -> None:
         """`start` is the market time now: that of the first tick, the one saved at the last stop, or today's."""
-        if not (math.isfinite(speed) and 0 <= speed <= MAX_SPEED):
-            raise InvalidValue(
-                f"speed is {speed}: allowed is a factor from 0 (only by hand) to {MAX_SPEED:.0f}"
-            )
-        self._speed = float(speed)
+        self._speed = _checked_speed(speed)
         self._server = server
         self._base, self._since = _in_utc(start), server()
         self._latest = self._base
@@ -57,6 +53,12 @@ class MarketClock:
             )
         self.rebase(max(time, self.now()))
 
+    def set_speed(self, speed: float) -> None:
+        """Go on from now at another speed; 0 lets time stand still. InvalidValue for no possible speed."""
+        speed = _checked_speed(speed)
+        self.rebase(self.now())
+        self._speed = speed
+
     def rebase(self, time: datetime) -> None:
         """Set the market time to `time`, also when that is earlier than it was."""
         self._base, self._since = _in_utc(time), self._server()
@@ -66,6 +68,12 @@ class MarketClock:
         passed = (self._server() - self._since) * self._speed
         room = (END - self._base).total_seconds()
         return END if passed >= room else self._base + timedelta(seconds=max(passed, 0.0))
+
+
+def _checked_speed(speed: float) -> float:
+    if not (math.isfinite(speed) and 0 <= speed <= MAX_SPEED):
+        raise InvalidValue(f"speed is {speed}: allowed is a factor from 0 (only by hand) to {MAX_SPEED:.0f}")
+    return float(speed)
 
 
 def _in_utc(time: datetime) -> datetime:

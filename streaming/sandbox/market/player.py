@@ -42,6 +42,15 @@ class TickPlayer:
         self._applied = 0
         self._advancing = asyncio.Lock()
 
+    @property
+    def speed(self) -> float:
+        """Return the market seconds that pass each second."""
+        return self._clock.speed
+
+    def set_speed(self, speed: float) -> None:
+        """Let the market go on at another speed; 0 stops it until another speed, or `advance`, moves it on."""
+        self._clock.set_speed(speed)
+
     async def play(self, stop: asyncio.Event) -> None:
         """Play until `stop` is set. After the last tick the exchange goes on with the last price."""
         while not stop.is_set():

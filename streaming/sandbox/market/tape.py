@@ -100,6 +100,17 @@ class TradeTape:
         total = self._prints.total
         return [self._print(number) for number in range(max(self._prints.oldest, total - count), total)]
 
+    def after_id(self, trade_id: int, count: int) -> list[Print]:
+        """Return the oldest prints with an id above `trade_id`, ascending; those that are gone are left out."""
+        first = max(trade_id + 1 - self._first_id, self._prints.oldest)
+        last = min(first + count, self._prints.total)
+        return [self._print(number) for number in range(first, last)]
+
+    @property
+    def oldest_id(self) -> int:
+        """Id of the oldest print that is kept; one above `last_id` before the first."""
+        return self._first_id + self._prints.oldest
+
     @property
     def cursor(self) -> int:
         """Cursor of the newest print, for `since`; 0 before the first."""
@@ -119,6 +130,26 @@ class TradeTape:
         rows = list(self._series_of(interval).without_gaps(_microseconds(now)))
         after = min(_microseconds(since), rows[-1].opened - 1) if since and rows else -1
         return [self._bar(bar) for bar in rows if bar.opened > after]
+
+    def bar_between(self, opens: datetime, closes: datetime) -> Bar | None:
+        """Build one bar from its prints, however long ago; without any it stands at the price before.
+
+        None where no price was known yet, or prints of it are not kept any more.
+        """
+        begins = _microseconds(opens)
+        first, last = (self._prints.after(each * 1000 - 1) for each in (begins, _microseconds(closes)))
+        if first == self._prints.oldest and (first or not last):
+            return None
+        if first == last:
+            return self._bar(IncrementBar.without_trades(begins, self._prints.price(first - 1)))
+        bar = IncrementBar.without_trades(begins, self._prints.price(first))
+        for number in range(first, last):
+            price, quantity = self._prints.price(number), self._prints.quantity(number)
+            bar.high, bar.low, bar.close = max(bar.high, price), min(bar.low, price), price
+            bar.cost += price * quantity
+            bar.volume += quantity
+        bar.trades = last - first
+        return self._bar(bar)
 
     def summary(self, now: datetime, bid: BookLevel | None, ask: BookLevel | None) -> DaySummary:
         """Sum up the 24 hours and the UTC day that `now` ends; prices are 0 and `last` None before the first trade."""

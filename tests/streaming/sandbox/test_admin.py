@@ -60,7 +60,7 @@ async def admin(tmp_path: Path) -> AsyncIterator[AdminApi]:
         exchange = Exchange(LISTINGS, TERMS, "USDT", store, market, clock, source)
         player = TickPlayer(source, market, exchange.apply, exchange.elapse, at_once)
         application = web.Application()
-        Admin(exchange, path, keys, Faults(clock), player, 0, clock).mount(application)
+        Admin(exchange, path, keys, Faults(clock), player, clock).mount(application)
         async with TestClient(TestServer(application)) as client:
             yield AdminApi(client, exchange)
 
