@@ -109,6 +109,7 @@ class BookMessage(_OfPair, frozen=True, kw_only=True):
     bids: list[tuple[float, float]]
     asks: list[tuple[float, float]]
     at: datetime  # on the grid of [stream] book_interval
+    changed_at: datetime | None  # of the venue's newest change of it; null where the venue does not say
     known_at: datetime
 
 

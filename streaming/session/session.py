@@ -6,6 +6,7 @@ tested. What was not received is reported as `UnknownInterval`, never filled in.
 
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 
 from streaming.events import Subscription
 from streaming.feeds import Feed
@@ -37,6 +38,7 @@ class Session:
         self._rejection_times: deque[float] = deque()
         self._connected = False
         self._last_frame = 0.0
+        self._last_frame_at: datetime | None = None
 
     @property
     def feed(self) -> Feed:
@@ -54,6 +56,11 @@ class Session:
             pair: each.book for pair, each in self._processor.books.items() if each.book and each.is_valid
         }
 
+    @property
+    def last_frame_at(self) -> datetime | None:
+        """When the newest frame of this connection came, by our clock; None before it and without a connection."""
+        return self._last_frame_at
+
     def on_connect(self, now: Moment) -> SessionOutput:
         """Subscribe to everything on a new connection."""
         self._feed.reset()
@@ -65,7 +72,7 @@ class Session:
     def on_frame(self, frame: str | bytes, now: Moment) -> SessionOutput:
         """Process a frame of the venue."""
         out = SessionOutput()
-        self._last_frame = now.seconds
+        self._last_frame, self._last_frame_at = now.seconds, now.at
         try:
             events = self._feed.decode(frame)
         except InvalidMessage as error:
@@ -104,7 +111,7 @@ class Session:
     def on_disconnect(self, now: Moment, reason: str) -> SessionOutput:
         """Interrupt every stream that delivered: the connection is gone."""
         out = SessionOutput()
-        self._connected = False
+        self._connected, self._last_frame_at = False, None
         for stream in self._streams.values():
             if stream.last_message is not None:
                 out.events += self._processor.interrupt(stream, reason, now)

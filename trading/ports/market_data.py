@@ -130,6 +130,7 @@ TAPE_SCHEMAS: dict[TapeTable, pl.Schema] = {
             "bid_quantities": pl.List(pl.Float64()),
             "ask_prices": pl.List(pl.Float64()),
             "ask_quantities": pl.List(pl.Float64()),
+            "changed_at": TIME,  # the venue's time of its newest change, null where the venue does not say
             "known_at": TIME,
         }
     ),
