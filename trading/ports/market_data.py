@@ -19,7 +19,9 @@ class MarketData(Protocol):
         """Store revisions that are not stored yet, all or none; returns how many were new.
 
         A revision whose numbers equal the newest stored one is not new, whatever its known_at: delivered twice, it is
-        stored once. For each new revision with a trade the outbox gets `candle_closed` in the same transaction.
+        stored once. `candle_closed` goes to the outbox in the same transaction: once for each candle with a trade, of
+        the venue and timeframe that are decided on, that is newer than all before it. A restated or a repaired old
+        candle is not announced: a decision belongs to a candle, and is not made of an old one.
         """
 
     def between(

@@ -2,6 +2,7 @@
 
 from tests.doubles.stores.api_keys import MemoryKeyState
 from tests.doubles.stores.journal import MemoryJournal
+from tests.doubles.stores.market_data import MemoryMarketData
 from tests.doubles.stores.news import MemoryNews
 from tests.doubles.stores.performance import MemoryPerformance
 from tests.doubles.stores.promotions import MemoryPromotions
@@ -10,6 +11,7 @@ from tests.doubles.stores.table import MemoryTable
 __all__ = [
     "MemoryJournal",
     "MemoryKeyState",
+    "MemoryMarketData",
     "MemoryNews",
     "MemoryPerformance",
     "MemoryPromotions",

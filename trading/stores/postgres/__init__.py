@@ -3,6 +3,7 @@
 from trading.stores.postgres.api_keys import PostgresKeyState
 from trading.stores.postgres.connection import Database
 from trading.stores.postgres.journal import PostgresJournal
+from trading.stores.postgres.market_data import PostgresMarketData
 from trading.stores.postgres.news import PostgresNews
 from trading.stores.postgres.performance import PostgresPerformance
 from trading.stores.postgres.promotions import PostgresPromotions
@@ -12,6 +13,7 @@ __all__ = [
     "Database",
     "PostgresJournal",
     "PostgresKeyState",
+    "PostgresMarketData",
     "PostgresNews",
     "PostgresPerformance",
     "PostgresPromotions",

@@ -24,6 +24,11 @@ CREATE TABLE market_data (
     known_at timestamptz NOT NULL CHECK (known_at >= close_time),
     PRIMARY KEY (origin, pair, timeframe, open_time, known_at)
 );
+CREATE VIEW market_restatements AS
+SELECT * FROM (
+    SELECT *, {before} FROM market_data
+    WINDOW candle AS (PARTITION BY origin, pair, timeframe, open_time ORDER BY known_at)
+) AS revision WHERE known_at_before IS NOT NULL;
 CREATE TABLE market_features (
     origin text NOT NULL,
     pair text NOT NULL,
@@ -34,7 +39,15 @@ CREATE TABLE market_features (
     "values" json NOT NULL,
     PRIMARY KEY (origin, pair, timeframe, close_time, known_at)
 );
-"""
+""".replace(
+    "{before}",
+    ", ".join(
+        f"lag({name}) OVER candle AS {name}_before"
+        for name in (
+            "open", "high", "low", "close", "volume", "trades", "first_trade_id", "last_trade_id", "basis", "known_at",
+        )
+    ),
+)  # fmt: skip
 
 MARKET_GAPS = """
 CREATE TABLE market_gaps (

@@ -1,0 +1,107 @@
+"""Closed candles as rows of `market_data`, in bulk: CSV into COPY, fixed-width binary rows out of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, LiteralString
+
+import numpy as np
+import polars as pl
+
+from trading.closed_candles import Basis, ClosedCandle
+from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
+from trading.stores.postgres.connection import Connection
+
+ROW_SCHEMA = pl.Schema(
+    {
+        "origin": pl.String(),
+        "pair": pl.String(),  # BTC/USDT, as in every table of PostgreSQL
+        "timeframe": pl.String(),
+        "open_time": TIME,
+        "close_time": TIME,
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
+        "trades": pl.Int64(),
+        "first_trade_id": pl.Int64(),
+        "last_trade_id": pl.Int64(),
+        "basis": pl.String(),
+        "known_at": TIME,
+    }
+)
+REVISION_SCHEMA = pl.Schema({**CANDLE_SCHEMA, "trades": pl.Int64()})
+
+_ORDER = ", ".join(ROW_SCHEMA)
+_COPY_IN = f"COPY market_data ({_ORDER}) FROM STDIN (FORMAT csv)"
+_SECONDS_1970_TO_2000 = 946_684_800  # PostgreSQL counts from 2000
+# COPY's binary format: per row the number of its fields, before each field its length; all big-endian.
+_READ = ("open_time", "open", "high", "low", "close", "volume", "trades", "known_at")
+SELECT_READ = "open_time, open, high, low, close, volume, coalesce(trades, -1)::bigint AS trades, known_at"
+_KINDS = {"open_time": ">i8", "trades": ">i8", "known_at": ">i8"}
+_ROW = np.dtype(
+    [("fields", ">i2")]
+    + [part for name in _READ for part in ((f"{name}_length", ">i4"), (name, _KINDS.get(name, ">f8")))]
+)
+_HEADER, _TRAILER = 19, 2
+
+
+def rows_of(candles: Sequence[ClosedCandle]) -> pl.DataFrame:
+    """Return ROW_SCHEMA, a row per candle in their order."""
+    columns: dict[str, list[Any]] = {
+        name: [getattr(each, name) for each in candles] for name in ROW_SCHEMA if name not in _TEXTS
+    }
+    for name, text in _TEXTS.items():
+        known: dict[Any, str] = {}
+        columns[name] = [
+            known.get(value) or known.setdefault(value, text(value))
+            for value in (getattr(each, name) for each in candles)
+        ]
+    return pl.DataFrame(columns, schema_overrides=ROW_SCHEMA).select(ROW_SCHEMA.names())
+
+
+_TEXTS: Mapping[str, Any] = {
+    "pair": str,
+    "timeframe": lambda timeframe: timeframe.value,
+    "basis": lambda basis: basis.value,
+}
+
+
+def candle_from(row: Mapping[str, Any]) -> ClosedCandle:
+    values = {field.name: row[field.name] for field in fields(ClosedCandle)}
+    return ClosedCandle(
+        **values
+        | {
+            "pair": Pair.parse(row["pair"]),
+            "timeframe": Timeframe(row["timeframe"]),
+            "basis": Basis(row["basis"]),
+        }
+    )
+
+
+def copy_in(connection: Connection, rows: pl.DataFrame) -> None:
+    with connection.cursor().copy(_COPY_IN.encode()) as copy:
+        copy.write(rows.select(ROW_SCHEMA.names()).write_csv(include_header=False).encode())
+
+
+def copy_out(
+    connection: Connection,
+    query: LiteralString,
+    values: Mapping[str, Any],
+    timeframe: Timeframe,
+    origin: str,
+) -> pl.DataFrame:
+    """Run a query for SELECT_READ and return REVISION_SCHEMA: 16,000 rows take 10 ms, as objects they take 80."""
+    with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT binary)".encode(), values) as copy:
+        content = b"".join(copy)
+    found = np.frombuffer(content[_HEADER:-_TRAILER], dtype=_ROW)
+    table = pl.DataFrame({name: found[name].astype(found[name].dtype.newbyteorder("=")) for name in _READ})
+    times = [
+        pl.from_epoch(pl.col(name) + _SECONDS_1970_TO_2000 * 1_000_000, "us").dt.replace_time_zone("UTC")
+        for name in ("open_time", "known_at")
+    ]
+    return (
+        table.with_columns(*times, trades=pl.when(pl.col("trades") >= 0).then("trades"))
+        .with_columns(close_time=pl.col("open_time") + timeframe.duration, origin=pl.lit(origin))
+        .select(pl.col(name).cast(kind) for name, kind in REVISION_SCHEMA.items())
+    )
