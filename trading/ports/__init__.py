@@ -2,6 +2,7 @@
 
 from trading.ports.bus import Bus, Consumer, Event, EventLog, Message, Record
 from trading.ports.failures import FailureLog, FailureNote
+from trading.ports.hot import HotTier
 from trading.ports.journal import Adjustment, Journal, Lease
 from trading.ports.market import CandleSource, Quote
 from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
@@ -23,6 +24,7 @@ __all__ = [
     "FailureLog",
     "FailureNote",
     "GapLedger",
+    "HotTier",
     "Journal",
     "Lease",
     "MarketData",
