@@ -113,8 +113,8 @@ class HotRedis:
 
     def features(self, pair: Pair, timeframe: Timeframe, now: datetime) -> list[Aged[FeatureRow]]:
         with self._translated_errors():
-            stored: dict[str, str] = self._redis.hgetall(self._rows_key(pair, timeframe))
-        rows = [msgspec.json.decode(text[_RANK:], type=FeatureRow) for text in stored.values()]
+            stored = self._redis.hgetall(self._rows_key(pair, timeframe))
+        rows = [msgspec.json.decode(str(text)[_RANK:], type=FeatureRow) for text in stored.values()]
         return [Aged(row, now - row.close_time) for row in sorted(rows, key=rank)]
 
     def is_filled(self) -> bool:
