@@ -29,6 +29,8 @@ TABLES = {
     "stream_leases",
     "stream_checkpoints",
     "bus_groups",
+    "bus_replays",
+    "bus_relayed",
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
 
-from trading.ports.bus import Bus, Consumer, Event, EventLog, Message, Record
+from trading.ports.bus import Bus, Consumer, Event, EventLog, Message, Reader, Record
 from trading.ports.failures import FailureLog, FailureNote
 from trading.ports.hot import HotTier
 from trading.ports.journal import Adjustment, Journal, Lease
@@ -33,6 +33,7 @@ __all__ = [
     "PerformanceStore",
     "PromotionLog",
     "Quote",
+    "Reader",
     "Record",
     "TableStore",
     "Tape",

@@ -72,11 +72,25 @@ class Consumer(Protocol):
     def commit(self) -> None:
         """Make everything that `poll` has returned so far count as done. LeaseLost after a rebalance took it away."""
 
+    def rewind(self, topics: Sequence[str]) -> None:
+        """Begin these topics again with the oldest record that is kept, for the whole group, as if nothing of them had
+        been committed: what the records were written to has lost them."""
+
     def lag(self) -> Mapping[str, int]:
         """Return the number of records per topic that are published and not committed by the group."""
 
     def close(self) -> None:
         """Leave the group at once; what was not committed goes to the next member."""
+
+
+class Reader(Protocol):
+    """One who looks at topics without a group: it leaves nothing behind, and others get all records nevertheless."""
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """Return up to `limit` records as `Consumer.poll` does; each once while the bus is there."""
+
+    def close(self) -> None:
+        """Release its connection."""
 
 
 class Bus(Protocol):
@@ -88,6 +102,9 @@ class Bus(Protocol):
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """Join the group; a new group begins with the oldest record that is kept. Each group reads every record."""
+
+    def reader(self, topics: Sequence[str], from_start: bool = False) -> Reader:
+        """Look at what is published from now on; `from_start`: at everything that is kept first."""
 
     def close(self) -> None:
         """Release connections; consumers are closed by their owners."""

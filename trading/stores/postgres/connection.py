@@ -66,6 +66,12 @@ class Database:
         """Open a plain connection that the caller closes."""
         return psycopg.connect(self._conninfo)
 
+    def close(self) -> None:
+        """Close its connection; the next use opens another one."""
+        with self._lock:
+            if self._cached is not None and self._process == os.getpid():
+                self._cached.close()
+
     def _connection(self) -> Connection:
         """Return the open one. A transaction never goes on in another one: what it has locked is not locked there."""
         if self._depth > 0 and self._process == os.getpid():

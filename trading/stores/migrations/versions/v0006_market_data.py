@@ -94,9 +94,21 @@ CREATE TABLE bus_groups (
     "offset" bigint NOT NULL,
     holder text NOT NULL DEFAULT '',
     committed_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL,
     PRIMARY KEY ("group", topic)
 );
 CREATE INDEX ON bus_event (at);
+CREATE TABLE bus_replays (
+    letter bigint PRIMARY KEY,
+    at timestamptz NOT NULL
+);
+CREATE TABLE bus_relayed (
+    topic text NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (topic, partition)
+);
 """
 
 
