@@ -35,13 +35,15 @@ async def export_page(exchange: Exchange, store: Path, table: str, query: Query)
 
 
 def trades_page(exchange: Exchange, query: Query) -> Page:
-    """Return trades of `pair` with an id above `after`, at most `limit`, ascending, and the newest id.
+    """Return trades of `pair` with an id above `after`, not before `since`, at most `limit`, and the newest id.
 
     InvalidValue where some of them are not kept any more: a tape keeps a million.
     """
-    _check_names(query, "pair", "after", "limit")
+    _check_names(query, "pair", "after", "since", "limit")
     tape = exchange.tape(listed_pair(exchange, query.get("pair", "")))
     after, limit = _number(query, "after", 0, 0, LAST_ID), _limit(query)
+    if "since" in query:
+        after = max(after, tape.id_before(_time(query, "since", EPOCH)))
     if after and after + 1 < tape.oldest_id:
         raise InvalidValue(f"after is {after}: the oldest trade that is kept is {tape.oldest_id}")
     found = tape.after_id(after, limit)

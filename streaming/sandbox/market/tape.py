@@ -106,6 +106,10 @@ class TradeTape:
         last = min(first + count, self._prints.total)
         return [self._print(number) for number in range(first, last)]
 
+    def id_before(self, time: datetime) -> int:
+        """Return the id of the newest print before `time`; one below the oldest that is kept where there is none."""
+        return self._first_id + self._prints.after(_microseconds(time) * 1000 - 1) - 1
+
     @property
     def oldest_id(self) -> int:
         """Id of the oldest print that is kept; one above `last_id` before the first."""

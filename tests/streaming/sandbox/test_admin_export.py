@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -56,6 +56,14 @@ def test_a_page_of_trades_goes_on_where_one_stopped(exchange: Sandbox) -> None:
     [row] = rows(exchange, "trades", "after", pair="BTC/USDT", after=newest - 1)
     assert row["trade_id"] == newest
     assert rows(exchange, "trades", "after", pair="BTC/USDT", after=newest) == []
+
+
+def test_trades_since_a_moment_are_those_that_are_not_older(exchange: Sandbox) -> None:
+    whole = rows(exchange, "trades", "after", pair="BTC/USDT", limit=10_000)
+    for since in (whole[100]["at"], "2024-03-01T12:34:56.789+00:00", "1970-01-01", "2100-01-01T00:00:00Z"):
+        found = rows(exchange, "trades", "after", pair="BTC/USDT", since=since, limit=3000)
+        later = datetime.fromisoformat(since).replace(tzinfo=UTC)
+        assert found == [row for row in whole if datetime.fromisoformat(row["at"]) >= later]
 
 
 def test_candles_are_those_of_the_exchanges_own_rest_answer(exchange: Sandbox) -> None:
@@ -142,7 +150,7 @@ def test_the_pages_of_fills_are_those_of_the_account(exchange: Sandbox) -> None:
         ("trades?pair=BTC/USDT&limit=10001", "allowed is 1 to 10000"),
         ("trades?pair=BTC/USDT&after=-1", "after is"),
         ("trades?pair=BTC/USDT&after=" + "9" * 5000, "after is"),
-        ("trades?pair=BTC/USDT&since=3", "'since' is not known here"),
+        ("trades?pair=BTC/USDT&until=3", "'until' is not known here"),
         ("candles?pair=BTC/USDT&minutes=2", "allowed are 1, 5"),
         ("candles?pair=BTC/USDT&since=yesterday", "write a UTC time"),
         ("fills?account=nobody", "there is no account"),
