@@ -1,9 +1,17 @@
 """What follows the bus: each sink is a consumer group of its own and does its part again after a crash."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trading.ports import Record
+
+
+class StartAgain(Exception):  # what it asks for, not a fault
+    """Raised by a sink whose target has lost what was written: these topics are read again from the oldest record."""
+
+    def __init__(self, topics: Sequence[str], reason: str) -> None:
+        super().__init__(f"{', '.join(topics)} from the start: {reason}")
+        self.topics = tuple(topics)
 
 
 class Sink(Protocol):
@@ -19,5 +27,14 @@ class Sink(Protocol):
     def write(self, records: Sequence[Record]) -> None:
         """Take a batch durably. A Transient error: nothing is committed and the same batch comes again later.
 
-        InvalidMessage, naming one record's fault, is for what can never be taken: use `streaming.messages.decode`.
+        InvalidMessage is for what can never be taken (use `streaming.messages.decode`): the batch then comes again in
+        parts, until the record that it was raised for stands alone. It becomes a dead letter.
         """
+
+
+@runtime_checkable
+class IdleSink(Protocol):
+    """A sink that also has something to do while nothing comes."""
+
+    def idle(self) -> None:
+        """Do it; called whenever nothing came for about a second. May raise what `write` may."""

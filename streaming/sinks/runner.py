@@ -1,0 +1,180 @@
+"""Run a sink as a thread: poll, write, commit. It holds one batch at a time; a slow sink shows as lag."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from streaming.sinks import IdleSink, Sink, StartAgain
+from streaming.sinks.dead_letters import letter_of
+from trading.errors import InvalidCandles, InvalidMessage, InvalidValue, LeaseLost, MarketloomError
+from trading.ports import Bus, Consumer, Record
+
+BATCH = 1000  # records that are in memory at once
+WAIT_SECONDS = 0.5  # for the first record; also how long a stop may take while nothing comes
+LAG_SECONDS = 5.0  # between two measurements
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts, doubled each time, with jitter
+REFUSED = (InvalidMessage, InvalidValue, InvalidCandles)  # by the record's own fault, for ever
+
+
+class SinkMetrics(Protocol):
+    """What a sink tells about its work; called from its thread, must not block and must not raise."""
+
+    def written(self, group: str, records: int, seconds: float) -> None:
+        """Note a batch that is done, its dead letters included, and how long that took."""
+
+    def lag(self, group: str, lag: Mapping[str, int]) -> None:
+        """Note the records per topic that wait for the group."""
+
+    def dead_letters(self, group: str, count: int, reason: str) -> None:
+        """Note records that were put aside; `reason` is the last one's."""
+
+    def failed(self, group: str, error: Exception, again_in: float) -> None:
+        """Note a failure, and the seconds until the next attempt."""
+
+
+class NoMetrics:
+    def written(self, group: str, records: int, seconds: float) -> None: ...
+
+    def lag(self, group: str, lag: Mapping[str, int]) -> None: ...
+
+    def dead_letters(self, group: str, count: int, reason: str) -> None: ...
+
+    def failed(self, group: str, error: Exception, again_in: float) -> None: ...
+
+
+class SinkRunner:
+    """Starts and stops one sink. Every MarketloomError is a reason to try again later; any other error ends the thread
+    and is `error` then: the process should end too, and begin anew."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        sink: Sink,
+        outbox: Bus,
+        metrics: SinkMetrics | None = None,
+        batch: int = BATCH,
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
+        """`outbox` takes the dead letters: it is durable also where the bus is a broker in memory."""
+        self._bus, self._sink, self._outbox = bus, sink, outbox
+        self._batch, self._first_pause = batch, first_pause
+        self._metrics: SinkMetrics = metrics or NoMetrics()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sink-{sink.group}", daemon=True)
+        self._measured_at = 0.0
+        self.error: BaseException | None = None
+
+    @property
+    def group(self) -> str:
+        return self._sink.group
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """End after the batch in hand, which is committed if it can be written now; False if that took too long."""
+        self._stopping.set()
+        self._thread.join(timeout)
+        return not self.alive
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._follow()
+        except BaseException as error:
+            self.error = error
+            if isinstance(error, Exception):
+                self._metrics.failed(self.group, error, float("inf"))
+
+    def _follow(self) -> None:
+        """Be a member of the group until the sink stops, or begins again with what is not committed."""
+        consumer = self._join()
+        if consumer is None:
+            return
+        try:
+            while not self._stopping.is_set():
+                self._measure(consumer)
+                if not self._step(consumer):
+                    return
+        except StartAgain as wanted:
+            self._metrics.failed(self.group, wanted, 0.0)
+            topics = wanted.topics
+            self._try(lambda: consumer.rewind(topics))
+        finally:
+            with suppress(MarketloomError):
+                consumer.close()
+
+    def _join(self) -> Consumer | None:
+        joined: list[Consumer] = []
+        self._try(lambda: joined.append(self._bus.consumer(self.group, self._sink.topics)))
+        return joined[0] if joined else None
+
+    def _step(self, consumer: Consumer) -> bool:
+        """Take one batch; False when the sink was stopped before it could."""
+        polled: list[Record] = []
+        if not self._try(lambda: polled.extend(consumer.poll(self._batch, WAIT_SECONDS))):
+            return False
+        if not polled:
+            return not isinstance(self._sink, IdleSink) or self._try(self._sink.idle)
+        began = time.monotonic()
+        if not self._take(polled):
+            return False
+        try:
+            committed = self._try(consumer.commit, give_up=LeaseLost)
+        except LeaseLost as error:
+            self._metrics.failed(self.group, error, 0.0)  # another member has the records, or they come again
+            return True
+        if committed:
+            self._metrics.written(self.group, len(polled), time.monotonic() - began)
+        return committed
+
+    def _take(self, records: Sequence[Record]) -> bool:
+        """Write the records, those that the sink refuses to the dead letters; in halves, to find which these are."""
+        try:
+            return self._try(lambda: self._sink.write(records), give_up=REFUSED)
+        except REFUSED as error:
+            if len(records) == 1:
+                return self._put_aside(records[0], error)
+        half = len(records) // 2
+        return self._take(records[:half]) and self._take(records[half:])
+
+    def _put_aside(self, record: Record, reason: Exception) -> bool:
+        letter = letter_of(self.group, record, str(reason))
+        if not self._try(lambda: self._outbox.publish([letter])):
+            return False
+        self._metrics.dead_letters(self.group, 1, str(reason))
+        return True
+
+    def _try(
+        self,
+        action: Callable[[], None],
+        give_up: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> bool:
+        """Do it until it succeeds, pausing after each error of Marketloom's; False when the sink was stopped first."""
+        pause = self._first_pause
+        while True:
+            try:
+                action()
+                return True
+            except give_up:
+                raise
+            except MarketloomError as error:
+                seconds = pause * random.uniform(0.5, 1.0)
+                self._metrics.failed(self.group, error, seconds)
+            if self._stopping.wait(seconds):
+                return False
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _measure(self, consumer: Consumer) -> None:
+        if time.monotonic() - self._measured_at < LAG_SECONDS:
+            return
+        self._measured_at = time.monotonic()
+        with suppress(MarketloomError):  # the next poll says what is wrong
+            self._metrics.lag(self.group, consumer.lag())
