@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.backtest_page import write_report
+from assets.current_inputs import inputs_are_current, inputs_metadata
 from assets.features import features
 from assets.launch_config import TimeframeName, UtcTime
 from assets.market import OHLCV
@@ -17,6 +18,7 @@ from assets.metadata_tables import shown_table
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_STRATEGIES, PAIR_STRATEGIES, SAME_PAIR
 from assets.policies import champion_policy, ppo_policy
+from assets.versions import read_inputs
 from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.strategies import Strategy
 from trading.market import Pair
@@ -62,10 +64,15 @@ def backtest_report(
     report_folder: dg.ResourceParam[Path],
 ) -> dg.MaterializeResult[None]:
     """Back-test a strategy after costs, under the account's rules: equity, drawdown, months, metrics, every trade."""
-    report = backtester.run(parse_request(context.partition_key, config))
+    key = str(context.partition_key)
+    inputs = read_inputs(context, context.asset_key, [key])[key]
+    report = backtester.run(parse_request(key, config))
     path = write_report(report, report_folder)
     context.log.info(report.headline)
-    return dg.MaterializeResult(metadata=_metadata(report, path))
+    return dg.MaterializeResult(metadata=_metadata(report, path) | inputs_metadata(inputs))
+
+
+backtest_inputs_are_current = inputs_are_current(backtest_report)
 
 
 def parse_request(partition_key: str, config: BacktestConfig) -> BacktestRequest:

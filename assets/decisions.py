@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import dagster as dg
 from pydantic import Field
 
+from assets.current_inputs import inputs_are_current, inputs_metadata
 from assets.features import features
 from assets.launch_config import UtcTime
 from assets.market import OHLCV, instruments
@@ -14,7 +15,7 @@ from assets.metadata_numbers import readable
 from assets.news import news_sentiment
 from assets.partitions import PAIR_OF_MONTHS, PAIRS
 from assets.policies import champion_policy
-from assets.versions import PartitionReport, partition_events
+from assets.versions import PartitionReport, partition_events, read_inputs
 from ml.backtests import parse_utc
 from ml.decision.clock import ClockReading, chosen_time
 from ml.decision.decide import DecisionRules
@@ -69,6 +70,7 @@ def decision(
 ) -> Iterator[Any]:
     """Decide on the newest candle: candles, champion and sentiment in; consensus, risk, receipt and order out."""
     clock = _read_clock(config.as_of, input_reader)
+    inputs = read_inputs(context, context.asset_key, context.partition_keys)
     decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
     executed: list[ExecutedDecision] = []
@@ -79,7 +81,8 @@ def decision(
         except Exception as error:  # another pair's position may be waiting for its exit
             failed[key] = error
             continue
-        decided[key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), _metadata(done))
+        metadata = _metadata(done) | inputs_metadata(inputs[key])
+        decided[key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), metadata)
         context.log.info(f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}")
         executed.append(done)
     yield from partition_events(context, decided)
@@ -87,6 +90,9 @@ def decision(
         _observe_portfolio(context, done)
     if failed:
         _fail(context, failed)
+
+
+decision_inputs_are_current = inputs_are_current(decision)
 
 
 def _read_clock(text: str, reader: InputReader) -> ClockReading:

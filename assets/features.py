@@ -9,11 +9,12 @@ import dagster as dg
 import polars as pl
 
 from assets.check_scope import Stretch, run_stretches
+from assets.current_inputs import inputs_are_current, inputs_metadata
 from assets.market import CANDLE_COLUMNS, OHLCV
 from assets.metadata_numbers import readable
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
-from assets.versions import PartitionReport, input_versions, partition_events
+from assets.versions import PartitionReport, partition_events, read_inputs, version_of
 from trading.candles import dead_market_warnings, quality
 from trading.errors import NotStored
 from trading.fills import Costs
@@ -74,14 +75,15 @@ def features(
 ) -> Iterator[Any]:
     """Compute the indicators of every candle in the month from the candles before it; look-ahead is impossible."""
     wanted, reports = pair_months(context.partition_keys), {}
-    versions = input_versions(context, context.partition_keys, sorted(costs.items()))
+    inputs = read_inputs(context, context.asset_key, context.partition_keys)
     for done, (key, pair, month) in enumerate(wanted, 1):
         table = month_features(candle_store, universe, costs, pair, month)
         feature_store.write(pair, month, table)
         context.log.info(
             f"{pair} {month:%Y-%m}: {table.height} rows of features; month {done} of {len(wanted)}"
         )
-        reports[key] = PartitionReport(versions[key], _metadata(table))
+        version = version_of(context, inputs[key], sorted(costs.items()))
+        reports[key] = PartitionReport(version, _metadata(table) | inputs_metadata(inputs[key]))
     pairs = ", ".join(sorted({str(pair) for _, pair, _ in wanted}))
     context.log.info(f"{pairs}: {len(FEATURE_NAMES)} features of {len(wanted)} pair-months stored")
     yield from partition_events(context, reports)
@@ -128,6 +130,9 @@ def _metadata(table: pl.DataFrame) -> dict[str, Any]:
         "regimes": dg.MetadataValue.json(dict(table["regime"].drop_nulls().value_counts().rows())),
         "means": dg.MetadataValue.json(readable({name: table[name].mean() for name in FEATURE_NAMES})),
     }
+
+
+features_inputs_are_current = inputs_are_current(features)
 
 
 @dg.asset_check(

@@ -14,11 +14,13 @@ from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 from assets.check_scope import broken, run_partitions, verdict
+from assets.current_inputs import inputs_are_current, inputs_metadata
 from assets.features import features
 from assets.market import OHLCV
 from assets.metadata_numbers import readable
 from assets.metadata_plots import line_plot
 from assets.partitions import PAIR_MONTHS, PAIR_OF_MONTHS, PAIRS, earlier_months, pair_months
+from assets.versions import read_inputs
 from ml.learning.evaluation import Evaluation, evaluate
 from ml.learning.evaluation_files import EvaluationFiles
 from ml.learning.folds import Fold, build_fold
@@ -71,7 +73,8 @@ def ppo_policy(
     pipes: dg.PipesSubprocessClient,
 ) -> dg.MaterializeResult[None]:
     """Train on the months before, with an embargo between, to be tested on this month; in a process of its own."""
-    [(_, pair, month)] = pair_months([context.partition_key])
+    [(key, pair, month)] = pair_months([context.partition_key])
+    inputs = read_inputs(context, context.asset_key, [key])[key]
     chosen = replace(training, total_timesteps=config.total_timesteps) if config.total_timesteps else training
     cut = build_fold(
         month, candle_store.months(pair), chosen.train_months, chosen.embargo_candles, universe.timeframe
@@ -98,8 +101,12 @@ def ppo_policy(
                 f"{pair} {month:%Y-%m}: policy {policy.policy_id} has learned from these rows before"
             )
     return dg.MaterializeResult(
-        metadata=_policy_metadata(policy), data_version=dg.DataVersion(policy.policy_id)
+        metadata=_policy_metadata(policy) | inputs_metadata(inputs),
+        data_version=dg.DataVersion(policy.policy_id),
     )
+
+
+policy_inputs_are_current = inputs_are_current(ppo_policy)
 
 
 def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pair, cut: Fold) -> pl.DataFrame:
@@ -256,6 +263,7 @@ def champion_policy(
 ) -> dg.MaterializeResult[None]:
     """Promote the newest policy to trade, only when it passes every rule of the gate out of sample, after costs."""
     pair = Pair.parse(context.partition_key)
+    inputs = read_inputs(context, context.asset_key, [pair.key])[pair.key]
     evaluations = EvaluationFiles(policies)
     folds = evaluations.newest_run(pair)
     if not folds:
@@ -277,5 +285,9 @@ def champion_policy(
             "champion": champion.policy_id if champion else "none: the quant agent abstains",
             "reasons": dg.MetadataValue.md("\n".join(f"* {reason}" for reason in verdict.reasons)),
             "evidence": dg.MetadataValue.json(dict(verdict.evidence)),
+            **inputs_metadata(inputs),
         }
     )
+
+
+champion_inputs_are_current = inputs_are_current(champion_policy)

@@ -6,12 +6,14 @@ eleven others would differ from the same month stored alone, and what depends on
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.assets.job.asset_job import JobScopedAssetGraph
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.utils.multi import (
@@ -47,52 +49,88 @@ def digest(*parts: object) -> dg.DataVersion:
     return dg.DataVersion(hashlib.sha256(repr(parts).encode()).hexdigest())
 
 
+Inputs = Mapping[
+    dg.AssetKey, Mapping[str, str]
+]  # per partitioned input, the version of each partition; ABSENT
+
+
+def read_inputs(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, asset: dg.AssetKey, keys: Iterable[str]
+) -> dict[str, Inputs]:
+    """Read for each partition of `asset` the versions that its partitioned inputs have now."""
+    graph, instance = _whole_graph(context), context.instance
+    with partition_loading_context(dynamic_partitions_store=instance):
+        wanted = {key: _upstream_partitions(graph, asset, key) for key in keys}
+    known = {
+        parent: stored_versions(
+            instance, parent, {partition for parents in wanted.values() for partition in parents[parent]}
+        )
+        for parent in graph.get(asset).parent_keys
+        if graph.get(parent).is_partitioned
+    }
+    return {
+        key: {
+            parent: {partition: known[parent].get(partition, ABSENT) for partition in partitions}
+            for parent, partitions in parents.items()
+        }
+        for key, parents in wanted.items()
+    }
+
+
+def _whole_graph(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> AssetGraph:
+    """Return the graph that the run's job was cut out of: a job of a check alone knows no inputs of its asset."""
+    graph = context.op_execution_context.job_def.asset_layer.asset_graph
+    while isinstance(graph, JobScopedAssetGraph):
+        graph = graph.source_asset_graph
+    return graph
+
+
+def stored_versions(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Iterable[str], before: int | None = None
+) -> dict[str, str]:
+    """Read the newest data version of each partition that was materialised; `before`: an event's id."""
+    found = instance.event_log_storage.get_latest_tags_by_partition(
+        asset,
+        DagsterEventType.ASSET_MATERIALIZATION,
+        [DATA_VERSION_TAG],
+        sorted(partitions),
+        before_cursor=before,
+    )
+    return {
+        partition: tags[DATA_VERSION_TAG] for partition, tags in found.items() if DATA_VERSION_TAG in tags
+    }
+
+
 def input_versions(
     context: dg.AssetExecutionContext, keys: Iterable[str], *settings: object
 ) -> dict[str, dg.DataVersion]:
     """Return each partition's digest of the code version, the versions of its inputs and the settings it used."""
-    layer, instance = context.job_def.asset_layer, context.instance
-    node = layer.get(context.asset_key)
-    with partition_loading_context(dynamic_partitions_store=instance):
-        inputs = {key: _upstream_partitions(context, key) for key in keys}
-    known = {
-        parent: instance.event_log_storage.get_latest_tags_by_partition(
-            parent,
-            DagsterEventType.ASSET_MATERIALIZATION,
-            [DATA_VERSION_TAG],
-            sorted({partition for parents in inputs.values() for partition in parents.get(parent, ())}),
-        )
-        for parent in node.parent_keys
-        if layer.get(parent).is_partitioned
-    }
-    return {
-        key: digest(
-            node.code_version,
-            *settings,
-            *(
-                (
-                    parent.to_user_string(),
-                    partition,
-                    known[parent].get(partition, {}).get(DATA_VERSION_TAG, ABSENT),
-                )
-                for parent, partitions in sorted(parents.items())
-                for partition in sorted(partitions)
-            ),
-        )
-        for key, parents in inputs.items()
-    }
+    inputs = read_inputs(context, context.asset_key, keys)
+    return {key: version_of(context, inputs[key], *settings) for key in inputs}
 
 
-def _upstream_partitions(context: dg.AssetExecutionContext, key: str) -> dict[dg.AssetKey, Sequence[str]]:
+def version_of(context: dg.AssetExecutionContext, inputs: Inputs, *settings: object) -> dg.DataVersion:
+    """Return the digest of the asset's code version, the settings it used and the versions of its inputs."""
+    return digest(
+        context.job_def.asset_layer.get(context.asset_key).code_version,
+        *settings,
+        *(
+            (parent.to_user_string(), partition, version)
+            for parent, partitions in sorted(inputs.items())
+            for partition, version in sorted(partitions.items())
+        ),
+    )
+
+
+def _upstream_partitions(graph: AssetGraph, asset: dg.AssetKey, key: str) -> dict[dg.AssetKey, list[str]]:
     """Return the partitions of each partitioned input that this partition is computed from."""
-    graph = context.job_def.asset_layer.asset_graph
     return {
         parent: list(
             graph.get_parent_partition_keys_for_child(
-                key, parent, context.asset_key
+                key, parent, asset
             ).partitions_subset.get_partition_keys()
         )
-        for parent in graph.get(context.asset_key).parent_keys
+        for parent in graph.get(asset).parent_keys
         if graph.get(parent).is_partitioned
     }
 

@@ -56,7 +56,9 @@ daily_performance = dg.define_asset_job(
 )
 decide = dg.define_asset_job(
     "decide",
-    selection=dg.AssetSelection.assets(decisions.decision),
+    # Behind a decision its inputs are what they were a moment before: that check is for later, and not on the way.
+    selection=dg.AssetSelection.assets(decisions.decision)
+    - dg.AssetSelection.checks(decisions.decision_inputs_are_current),
     description="One decision for a pair's newest candle.",
     tags=NEVER_RETRIED,
 )

@@ -59,6 +59,11 @@ CHECKS = {
     ("model_performance", "scores_are_possible"),
     ("decision", "decisions_explain_their_orders"),
     ("portfolio_snapshots", "snapshots_add_up"),
+    ("features", "inputs_are_current"),
+    ("ppo_policy", "inputs_are_current"),
+    ("champion_policy", "inputs_are_current"),
+    ("backtest_report", "inputs_are_current"),
+    ("decision", "inputs_are_current"),
 }
 BLOCKING = {
     "candles_keep_their_invariants",
