@@ -263,7 +263,7 @@ def run_sandbox(
     port: Annotated[int | None, typer.Option(help="0: any free one.")] = None,
     candles: Annotated[str | None, typer.Option(help="Candle file or folder to replay.")] = None,
     trades: Annotated[str | None, typer.Option(help="Trade file or folder to replay.")] = None,
-    start: Annotated[str | None, typer.Option(help="UTC time at which a replay begins.")] = None,
+    start: Annotated[str | None, typer.Option(help="UTC time at which the market begins.")] = None,
     speed: Annotated[
         float | None, typer.Option(help="Market seconds per second; 0: only the admin endpoint moves time.")
     ] = None,

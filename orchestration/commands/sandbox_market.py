@@ -48,7 +48,7 @@ def sandbox_opening(settings: Settings, config: SandboxConfig, folder: Path) -> 
     return Opening(
         source=source,
         start=start,
-        resumes=config.is_replay,
+        resumes=not config.goes_on_alone,
         listings={
             pair: Listing(
                 instrument,
@@ -150,13 +150,13 @@ def _simulator(
     config: SandboxConfig, instruments: Instruments, folder: Path
 ) -> tuple[TickSource, datetime, Identity]:
     """Build the simulated market; its beginning is stored, so that a later start continues the same market."""
-    now = datetime.now(UTC)
-    midnight = datetime.combine(now.date(), time(), UTC) - timedelta(days=config.history_days)
+    start = config.started_at or datetime.now(UTC)
+    midnight = datetime.combine(start.date(), time(), UTC) - timedelta(days=config.history_days)
     known = _check_same_market(folder, {"seed": config.seed})
     begins = datetime.fromisoformat(known.get("begins", midnight.isoformat()))
-    market = SimulatedMarket(tuple(instruments), Timeframe.M1, config.seed, begins, now + FAR)
+    market = SimulatedMarket(tuple(instruments), Timeframe.M1, config.seed, begins, start + FAR)
     identity = {"seed": config.seed, "begins": begins.isoformat()}
-    return CandleReplay(market, instruments, Timeframe.M1), now, identity
+    return CandleReplay(market, instruments, Timeframe.M1), start, identity
 
 
 def _check_same_market(folder: Path, identity: Identity) -> Identity:

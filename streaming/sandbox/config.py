@@ -18,7 +18,7 @@ class SandboxConfig:
     port: int
     candles: str  # file or folder to replay; with `trades` empty too, the market is simulated
     trades: str  # file, or folder of files, of single trades to replay
-    start: str  # UTC time at which a replay begins; empty: as soon as there is `history_days` of it
+    start: str  # UTC time at which the market begins; empty: a replay once it has `history_days`, a simulation now
     speed: float  # market seconds per second; 0: time stands still until the admin endpoint moves it
     seed: int  # of the simulated market and of the market maker's quantities
     history_days: int  # of candles before the start that the exchange remembers
@@ -39,8 +39,6 @@ class SandboxConfig:
             raise InvalidValue("candles and trades are both given: a replay has one of them")
         if not (math.isfinite(self.speed) and 0 <= self.speed <= 100_000):
             raise InvalidValue(f"speed is {self.speed}: allowed is 0 to 100000 market seconds per second")
-        if self.start and not (self.candles or self.trades):
-            raise InvalidValue("start is given without candles or trades: a simulated market starts now")
         if self.seed < 0:
             raise InvalidValue(f"seed is {self.seed}: allowed are whole numbers from 0")
         if not 1 <= self.history_days <= 366:
@@ -71,6 +69,11 @@ class SandboxConfig:
     @property
     def is_replay(self) -> bool:
         return bool(self.candles or self.trades)
+
+    @property
+    def goes_on_alone(self) -> bool:
+        """Return whether the market goes on while no sandbox runs: a simulated one that began at no chosen time."""
+        return not (self.is_replay or self.start)
 
     @property
     def url(self) -> str:

@@ -84,6 +84,19 @@ def test_a_simulated_market_begins_once_and_goes_on(settings: Settings, tmp_path
         opened(settings, tmp_path, seed=2)
 
 
+def test_a_simulated_market_may_begin_at_a_chosen_time_and_stands_while_no_sandbox_runs(
+    settings: Settings, tmp_path: Path
+) -> None:
+    chosen = "2024-03-14T11:59:30"
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (opened(settings, folder, start=chosen) for folder in folders)
+    assert (first.start.isoformat(), first.resumes) == (f"{chosen}+00:00", True)
+    until = first.start + timedelta(minutes=3)
+    assert first.source.history(BTC, until, 20) == second.source.history(BTC, until, 20)
+
+
 def test_a_new_sandbox_remembers_enough_to_decide_on_candles_of_a_minute(
     settings: Settings, tmp_path: Path
 ) -> None:
