@@ -1,1 +1,5 @@
-"""Trades into closed candles: pure, one builder per pair, several timeframes in one pass."""
+"""Candles built from a venue's trades, each published when it is proven; gaps where it is not."""
+
+from streaming.bars.pair_candles import Built, PairCandles
+
+__all__ = ["Built", "PairCandles"]

@@ -1,0 +1,129 @@
+"""The bars that are kept: minutes while they may change, longer ones of what is settled, none of settled days."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+
+from streaming.bars.bar import ORDER, Bar, bar_of, join
+from streaming.events import Trade
+from trading.market import Timeframe
+
+MINUTE = Timeframe.M1.duration
+DAY = Timeframe.D1.duration
+BLOCKS = (Timeframe.M15, Timeframe.H1)  # each divides the next, and with it every longer timeframe
+
+
+class BarTable:
+    """Bars with a trade, by open time, never overlapping. A stretch without a bar had no trade, as far as is known."""
+
+    def __init__(self, bars: Iterable[Bar] = (), confirmed: Iterable[Bar] = ()) -> None:
+        """Begin with these; `confirmed` minutes stand in the place of those built from trades."""
+        self.bars: dict[datetime, Bar] = {bar.open_time: bar for bar in bars}
+        self.confirmed: dict[datetime, Bar] = {bar.open_time: bar for bar in confirmed}
+        self._opens: list[datetime] = sorted({*self.bars, *self.confirmed})
+
+    def __len__(self) -> int:
+        return len(self._opens)
+
+    def place(self, trade: Trade, order: ORDER) -> datetime | None:
+        """Add the trade to its minute and return it; None where that minute is joined with others already."""
+        minute = Timeframe.M1.floor(trade.at)
+        bar = self.bars.get(minute)
+        if bar is not None and bar.length == MINUTE:
+            bar.add(trade, order)
+        elif self._covering(minute) is not None:
+            return None
+        else:
+            self.bars[minute] = bar_of(trade, order, minute, MINUTE)
+            if minute not in self.confirmed:
+                insort(self._opens, minute)
+        self.confirmed.pop(minute, None)
+        return minute
+
+    def confirm(self, bar: Bar) -> None:
+        """Let the venue's own numbers of a minute stand for it."""
+        if bar.open_time not in self.bars and bar.open_time not in self.confirmed:
+            insort(self._opens, bar.open_time)
+        self.confirmed[bar.open_time] = bar
+
+    def is_minute(self, open_time: datetime) -> bool:
+        """Return whether this minute is kept by itself, with trades or without."""
+        covering = self._covering(open_time)
+        return covering is None or covering.length == MINUTE
+
+    def composed(self, open_time: datetime, length: timedelta) -> Bar | None:
+        """Join the bars of a stretch; None without a trade. LookupError where only longer bars are kept."""
+        covering = self._covering(open_time)
+        if covering is not None and covering.end > open_time + length:
+            raise LookupError(open_time)
+        begin = bisect_left(self._opens, open_time)
+        end = bisect_left(self._opens, open_time + length, begin)
+        bars = [self._bar(each) for each in self._opens[begin:end]]
+        return join(bars, open_time, length) if bars else None
+
+    def before(self, time: datetime) -> Bar | None:
+        """Return the newest bar that opens before `time`."""
+        index = bisect_left(self._opens, time)
+        return self._bar(self._opens[index - 1]) if index else None
+
+    def next_trade(self, time: datetime) -> datetime | None:
+        """Return the open time of the first bar that ends after `time` with a trade at or after it."""
+        for index in range(max(bisect_right(self._opens, time) - 1, 0), len(self._opens)):
+            bar = self._bar(self._opens[index])
+            if bar.last_at >= time:
+                return max(bar.open_time, time)
+        return None
+
+    def opens_after(self, time: datetime) -> datetime | None:
+        """Return the open time of the first bar that opens after `time`."""
+        index = bisect_right(self._opens, time)
+        return self._opens[index] if index < len(self._opens) else None
+
+    def forget(self, start: datetime, end: datetime) -> None:
+        """Forget the bars that open in [start, end)."""
+        self._remove([each for each in self._opens if start <= each < end])
+
+    def fold(self, settled: Callable[[datetime, datetime], bool]) -> None:
+        """Join the bars of each block that is settled."""
+        for block in BLOCKS:
+            groups: dict[datetime, list[datetime]] = {}
+            for open_time in self._opens:
+                if self._bar(open_time).length < block.duration:
+                    groups.setdefault(block.floor(open_time), []).append(open_time)
+            for start, opens in groups.items():
+                if settled(start, start + block.duration):
+                    bar = join([self._bar(each) for each in opens], start, block.duration)
+                    self._remove(opens)
+                    self.bars[start] = bar
+                    insort(self._opens, start)
+
+    def drop(self, dropped: Callable[[datetime], bool]) -> None:
+        """Forget the bars of days that are dropped, but the last before a day that is kept: it has the price."""
+        days = [Timeframe.D1.floor(each) for each in self._opens]
+        following = [*days[1:], None]
+        self._remove(
+            [
+                open_time
+                for open_time, day, after in zip(self._opens, days, following, strict=True)
+                if after is not None and dropped(day) and (after == day or dropped(after))
+            ]
+        )
+
+    def effective(self) -> Iterator[Bar]:
+        """Return the bars as they stand, in order."""
+        return map(self._bar, self._opens)
+
+    def _bar(self, open_time: datetime) -> Bar:
+        return self.confirmed.get(open_time) or self.bars[open_time]
+
+    def _covering(self, open_time: datetime) -> Bar | None:
+        """Return the bar that holds this moment."""
+        index = bisect_right(self._opens, open_time)
+        bar = self._bar(self._opens[index - 1]) if index else None
+        return bar if bar is not None and bar.end > open_time else None
+
+    def _remove(self, opens: Iterable[datetime]) -> None:
+        for each in opens:
+            self.bars.pop(each, None)
+            self.confirmed.pop(each, None)
+        self._opens = sorted({*self.bars, *self.confirmed})

@@ -1,0 +1,325 @@
+"""What is proven: up to when, by which ids, and which gaps are open. Times are the venue's, in UTC."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from streaming.bars.restart import check_same_market
+from streaming.events import Trade
+from trading.feed_gaps import FeedGap, MissingKind
+from trading.market import Pair, Timeframe
+
+MICROSECOND = timedelta(microseconds=1)
+START_REASON = "the stream began here"
+DOWN_REASON = "the stream was not running"
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one input did to the gaps: opened or given other bounds, closed, and the time to look at again."""
+
+    known_at: datetime
+    opened: dict[tuple[datetime, int | None], FeedGap] = field(default_factory=dict)
+    closed: dict[tuple[datetime, int | None], FeedGap] = field(default_factory=dict)
+    spans: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    new: set[tuple[datetime, int | None]] = field(default_factory=set)
+
+    def open(self, gap: FeedGap, known: bool = False) -> None:
+        key = gap_key(gap)
+        if not known and key not in self.closed:
+            self.new.add(key)
+        self.closed.pop(key, None)
+        self.opened[key] = gap
+
+    def close(self, gap: FeedGap, proven: bool = True) -> None:
+        """Close a gap. One that this same input opened was never a gap to anybody else."""
+        key = gap_key(gap)
+        self.opened.pop(key, None)
+        if key in self.new:
+            self.new.discard(key)
+        else:
+            self.closed[key] = gap
+        if proven:
+            self.spans.append((gap.since, gap.until))
+
+
+def gap_key(gap: FeedGap) -> tuple[datetime, int | None]:
+    return gap.since, gap.after_id
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Every trade before `frontier` is known, but those of the open gaps. One pair; gaps in order of `since`."""
+
+    origin: str
+    pair: Pair
+    grace: timedelta
+    begin: Timeframe  # with the candle of this length the first gap begins
+    began: datetime | None = None
+    frontier: datetime | None = None
+    last: Trade | None = None  # of the highest id, or the newest where trades have none
+    live: bool = False
+    down: bool = False  # restored from a checkpoint, and nobody has said since when nobody listened
+    replayed_until: datetime | None = None  # trades without an id until then were counted before the restart
+    gaps: list[FeedGap] = field(default_factory=list)
+
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Return whether trades of [start, end) may be missing."""
+        return any(gap.since < end and (gap.until is None or gap.until >= start) for gap in self.gaps)
+
+    def touches_after(self, time: datetime, end: datetime) -> bool:
+        """Return whether trades after `time` and before `end` may be missing."""
+        return any(gap.since < end and (gap.until is None or gap.until > time) for gap in self.gaps)
+
+    def advance(self, venue_now: datetime) -> None:
+        """Let the venue's clock prove that everything before it came, while the channel is live."""
+        if self.live:
+            self._reach(venue_now - self.grace)
+
+    def interrupt(self, since: datetime, reason: str, kind: MissingKind, changes: Changes) -> None:
+        """Open a gap that lasts, unless one does already."""
+        self.down = False
+        since = self._certain(since)
+        tail = self._tail()
+        if tail is None:
+            self._open(self._gap(since, None, self._last_id(), None, kind, reason, changes), changes)
+        elif tail.kind is kind:
+            self._change(tail, replace(tail, until=None), changes)
+        elif since <= tail.since:
+            self._change(tail, replace(tail, until=None, kind=kind, reason=reason), changes)
+        else:
+            self._change(tail, replace(tail, until=since), changes)
+            self._open(self._gap(since, None, tail.after_id, None, kind, reason, changes), changes)
+        self.live = False
+
+    def restore(self, at: datetime, changes: Changes) -> None:
+        """End the lasting gap; it stays open until it is proven what was in it."""
+        self.settle_restart(changes)
+        if self.live:
+            return
+        tail = self._tail()
+        if tail is None:
+            self._begin(at, changes)
+        elif tail.until is None:
+            self._change(tail, replace(tail, until=max(at, tail.since)), changes)
+        self.live = True
+        self._reach(at)
+
+    def settle_restart(self, changes: Changes) -> None:
+        """Open the gap since the checkpoint, where nobody has said anything better."""
+        if self.down and self.frontier is not None:
+            self.interrupt(self.frontier, DOWN_REASON, MissingKind.FEED_GAP, changes)
+        self.down = False
+
+    def reopen(self, since: datetime, until: datetime, reason: str, changes: Changes) -> None:
+        """Open a gap for a time that was settled or not followed: which ids it has is not known."""
+        self.began = since if self.began is None else min(since, self.began)
+        self._open(self._gap(since, until, None, None, MissingKind.FEED_GAP, reason, changes), changes)
+
+    def accept(self, trade: Trade, changes: Changes) -> bool:
+        """Take a trade of the stream into account; False for one that is known."""
+        number = trade.trade_id
+        if number is None:
+            return self._accept_unnumbered(trade, changes)
+        last = self._last_id()
+        if last is not None and number <= last:
+            return self._accept_late(trade, number, changes)
+        if last is not None and number == last + 1:
+            if not self.live or self.gaps:
+                for gap in self._tails():
+                    self._close(gap, changes)
+        else:
+            self._open_before(trade, number, changes)
+        self.last, self.live = trade, True
+        self._reach(trade.at)
+        return True
+
+    def prove(
+        self, since: datetime, until: datetime, trades: Sequence[Trade], changes: Changes
+    ) -> list[Trade]:
+        """Subtract [since, until], of which `trades` are all, from the gaps; returns those that were missing."""
+        new = [trade for trade in trades if self._is_missing(trade)]
+        tail = self._tail()
+        lasting = tail is not None and tail.until is None and tail.since <= until
+        for gap in [each for each in self.gaps if each.since <= until and _reaches(each, since)]:
+            self._subtract(gap, since, until, trades, changes)
+        if newest := max(filter(self._is_newer, trades), key=_number, default=None):
+            tails = self._tails()
+            self.last = newest
+            for gap in tails:  # what they lack now follows this one
+                self._split(gap, None, replace(gap, after_id=newest.trade_id, gap_id=0), changes)
+        if lasting or self.frontier is None or since <= self.frontier:
+            self._reach(until)
+        return new
+
+    def _is_newer(self, trade: Trade) -> bool:
+        """Return whether the trade follows the last one of the stream."""
+        if trade.trade_id is None:
+            return False
+        last = self._last_id()
+        return self.last is None or (last is not None and trade.trade_id > last and trade.at >= self.last.at)
+
+    def _is_missing(self, trade: Trade) -> bool:
+        return self._is_newer(trade) or any(_may_hold(gap, trade) for gap in self.gaps)
+
+    def _subtract(
+        self, gap: FeedGap, since: datetime, until: datetime, trades: Iterable[Trade], changes: Changes
+    ) -> None:
+        ids = [_number(trade) for trade in trades if trade.trade_id is not None and _may_hold(gap, trade)]
+        first, last = (min(ids), max(ids)) if ids else (gap.before_id, gap.after_id)
+        left = right = None
+        if since > gap.since:
+            left = replace(gap, until=since - MICROSECOND, before_id=first)
+        if gap.until is None or gap.until > until:
+            right = replace(gap, since=until + MICROSECOND, after_id=last, gap_id=0)
+        changes.spans.append((max(gap.since, since), until if gap.until is None else min(gap.until, until)))
+        self._split(gap, left, right, changes)
+
+    def _split(self, gap: FeedGap, left: FeedGap | None, right: FeedGap | None, changes: Changes) -> None:
+        if left is not None:
+            self._change(gap, left, changes)
+        else:
+            self.gaps.remove(gap)
+            changes.close(gap, proven=False)
+        if right is not None:
+            self._open(replace(right, found_at=changes.known_at), changes)
+
+    def _accept_unnumbered(self, trade: Trade, changes: Changes) -> bool:
+        if self.replayed_until is not None and trade.at <= self.replayed_until:
+            return False
+        if not self.live:
+            self.restore(trade.at, changes)
+        if self.last is None or trade.at >= self.last.at:
+            self.last = trade
+        self._reach(trade.at - self.grace)
+        return True
+
+    def _accept_late(self, trade: Trade, number: int, changes: Changes) -> bool:
+        """Take a trade out of the gap that it was missing in."""
+        gap = next((each for each in self.gaps if _may_hold(each, trade)), None)
+        if gap is None:
+            assert self.last is not None
+            check_same_market(self.origin, trade, self.last)
+            return False
+        before, after = gap.after_id, gap.before_id
+        left = right = None
+        if before is None or before + 1 < number:
+            left = replace(gap, until=max(trade.at, gap.since), before_id=number)
+        if after is None or number + 1 < after:
+            since = max(trade.at, gap.since)
+            if gap.until is not None:
+                since = min(since, gap.until)
+            right = replace(gap, since=since, after_id=number, gap_id=0)
+        changes.spans.append((gap.since, gap.until))
+        self._split(gap, left, right, changes)
+        return True
+
+    def _open_before(self, trade: Trade, number: int, changes: Changes) -> None:
+        """Open a gap before a trade that does not follow the last one; it takes in what lasted until now."""
+        tails = self._tails()
+        if self.last is None and not tails:
+            if self.frontier is None:
+                self._begin(trade.at, changes)
+            if not (tails := self._tails()):
+                return  # the venue's history had no trade yet, and since then the channel was live
+        since = self.last.at if self.last is not None else min(gap.since for gap in tails)
+        for gap in tails:
+            self.gaps.remove(gap)
+            changes.close(gap, proven=False)
+        last = self._last_id()
+        kinds = {gap.kind for gap in tails}
+        kind = MissingKind.MAINTENANCE if kinds == {MissingKind.MAINTENANCE} else MissingKind.FEED_GAP
+        missing = "" if last is None else f"trades {last + 1} to {number - 1} are missing"
+        reason = "; ".join([*dict.fromkeys(gap.reason for gap in tails), *filter(None, [missing])])
+        until = max(trade.at, since)
+        self._open(self._gap(since, until, last, number, kind, reason, changes), changes)
+
+    def _begin(self, at: datetime, changes: Changes) -> None:
+        since = self.begin.floor(at)
+        self.began = since
+        self._open(self._gap(since, at, None, None, MissingKind.FEED_GAP, START_REASON, changes), changes)
+
+    def _certain(self, since: datetime) -> datetime:
+        """Return from when on trades may be missing: what is proven is not taken back, and ids follow the last."""
+        if self.frontier is None:
+            self.began = self.begin.floor(since)
+            return self.began
+        since = min(since, self.frontier)
+        if self.last is not None and self.last.trade_id is not None:
+            since = max(since, self.last.at)
+        return since
+
+    def _tails(self) -> list[FeedGap]:
+        """Return the gaps after the last trade: which ids they lack only the next trade tells."""
+        last = self._last_id()
+        if last is None and self.last is not None:
+            return [gap for gap in self.gaps if gap.until is None]
+        return [gap for gap in self.gaps if gap.before_id is None and gap.after_id == last]
+
+    def _tail(self) -> FeedGap | None:
+        tails = self._tails()
+        return tails[-1] if tails else None
+
+    def _last_id(self) -> int | None:
+        return None if self.last is None else self.last.trade_id
+
+    def _reach(self, time: datetime) -> None:
+        if self.frontier is None or time > self.frontier:
+            self.frontier = time
+
+    def _gap(
+        self,
+        since: datetime,
+        until: datetime | None,
+        after_id: int | None,
+        before_id: int | None,
+        kind: MissingKind,
+        reason: str,
+        changes: Changes,
+    ) -> FeedGap:
+        return FeedGap(
+            origin=self.origin,
+            pair=self.pair,
+            since=since,
+            until=until,
+            after_id=after_id,
+            before_id=before_id,
+            kind=kind,
+            reason=reason,
+            found_at=changes.known_at,
+        )
+
+    def _open(self, gap: FeedGap, changes: Changes) -> None:
+        self.gaps.append(gap)
+        self.gaps.sort(key=lambda each: (each.since, each.after_id or 0))
+        changes.open(gap)
+
+    def _change(self, gap: FeedGap, changed: FeedGap, changes: Changes) -> None:
+        self.gaps[self.gaps.index(gap)] = changed
+        changes.open(changed, known=gap_key(gap) not in changes.new)
+
+    def _close(self, gap: FeedGap, changes: Changes) -> None:
+        self.gaps.remove(gap)
+        changes.close(gap)
+
+
+def _reaches(gap: FeedGap, since: datetime) -> bool:
+    return gap.until is None or gap.until >= since
+
+
+def _may_hold(gap: FeedGap, trade: Trade) -> bool:
+    """Return whether the trade is one that the gap lacks: by its id where both ends are known, else by both."""
+    number = trade.trade_id
+    if number is not None:
+        if gap.after_id is not None and number <= gap.after_id:
+            return False
+        if gap.before_id is not None and number >= gap.before_id:
+            return False
+        if gap.after_id is not None and gap.before_id is not None:
+            return True
+    return gap.since <= trade.at and (gap.until is None or trade.at <= gap.until)
+
+
+def _number(trade: Trade) -> int:
+    assert trade.trade_id is not None
+    return trade.trade_id

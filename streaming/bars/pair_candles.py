@@ -1,0 +1,383 @@
+"""Trades of one pair to closed candles of several timeframes: pure, so that every order of events can be tested.
+
+A candle is published when it is proven: no trade of it can be missing. What cannot be proven yet is a gap that waits
+for the venue's history. Times are UTC, of the venue's clock; `known_at` is ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from streaming.bars.bar import ORDER, Bar, exact
+from streaming.bars.bar_table import DAY, MINUTE, BarTable
+from streaming.bars.checkpoint import State, candles_of, decode_state, encode_state, revisions
+from streaming.bars.coverage import MICROSECOND, Changes, Coverage
+from streaming.bars.published import Published
+from streaming.events import Trade
+from trading.closed_candles import Basis, ClosedCandle, Restatement
+from trading.errors import InvalidValue
+from trading.feed_gaps import FeedGap, MissingKind
+from trading.market import Pair, Timeframe
+
+WINDOW = timedelta(minutes=15)  # in which closed candles are compared with what was published of them
+MAX_BARS = (
+    600  # kept for gaps that nothing repairs: then the oldest gap is given up here, never in the ledger
+)
+REOPENED = "a trade came for a time whose candles were settled: it is asked for as a whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one input led to, each list in order."""
+
+    trades: list[Trade] = field(default_factory=list)  # those not seen before: to publish
+    candles: list[ClosedCandle] = field(default_factory=list)  # closed, proven; several timeframes
+    restatements: list[Restatement] = field(default_factory=list)
+    gaps: list[FeedGap] = field(default_factory=list)  # opened, or with other bounds than before
+    repaired: list[FeedGap] = field(default_factory=list)
+
+
+class PairCandles:
+    """The candles of one pair. Each method is one input; the same inputs give the same outputs.
+
+    1-minute candles are always built, longer ones composed of them; all of `timeframes` are published.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        pair: Pair,
+        timeframes: Sequence[Timeframe],
+        grace: timedelta,
+        checkpoint: bytes | None = None,
+    ) -> None:
+        """`grace` is how long after a candle's end, by the venue's clock, its last trade may still come.
+
+        InvalidValue for a checkpoint of another pair or origin, or one that cannot be read.
+        """
+        if not timeframes:
+            raise InvalidValue("[stream] timeframes is empty: name at least one, for example 1m")
+        self._origin, self._pair = origin, pair
+        self._timeframes = sorted(set(timeframes), key=lambda each: each.duration)
+        self._coverage = Coverage(origin, pair, grace, self._timeframes[-1])
+        self._table, self._published = BarTable(), Published()
+        self._considered: datetime | None = None  # candles that close until then were looked at
+        self._dropped_until: datetime | None = None  # earlier days are forgotten, but those in `kept`
+        self._kept: set[datetime] = set()
+        self._arrivals = 0
+        if checkpoint is not None:
+            self._restore_state(decode_state(checkpoint, origin, pair))
+
+    @property
+    def gaps(self) -> list[FeedGap]:
+        """The open gaps, oldest first."""
+        return list(self._coverage.gaps)
+
+    @property
+    def proven_until(self) -> datetime | None:
+        """Everything before is known, but what the open gaps lack; None before the first trade."""
+        return self._coverage.frontier
+
+    def add(self, trades: Sequence[Trade], known_at: datetime) -> Built:
+        """Take trades as they came, in any order. InvalidMessage where their ids show that it is another market."""
+        built, changes = Built(), Changes(known_at)
+        self._coverage.settle_restart(changes)
+        for trade in trades if len(trades) == 1 else sorted(trades, key=_arrival):
+            if self._coverage.accept(trade, changes):
+                built.trades.append(trade)
+                self._place(trade, changes)
+        return self._settle(built, changes)
+
+    def interrupt(
+        self, since: datetime, reason: str, known_at: datetime, kind: MissingKind = MissingKind.FEED_GAP
+    ) -> Built:
+        """Note that trades may be missing from `since` on, until `restore` or the next trade."""
+        changes = Changes(known_at)
+        self._coverage.interrupt(since, reason, kind, changes)
+        return self._settle(Built(), changes)
+
+    def restore(self, at: datetime, known_at: datetime) -> Built:
+        """Note that the trade channel is live since `at`, for the first time or again."""
+        changes = Changes(known_at)
+        self._coverage.restore(at, changes)
+        return self._settle(Built(), changes)
+
+    def backfill(
+        self, gap: FeedGap, trades: Sequence[Trade], until: datetime | None, known_at: datetime
+    ) -> Built:
+        """Take the venue's history of a gap: every trade with gap.since <= at <= until (None: gap.until).
+
+        A part of a gap may be proven by itself: give the gap with other bounds. What is left stays open.
+        """
+        ends = [each for each in (gap.until, until) if each is not None]
+        if not ends:
+            raise InvalidValue(
+                f"the gap of {gap.pair} since {gap.since} has no end: say until when it is proven"
+            )
+        end = min(ends)
+        built, changes = Built(), Changes(known_at)
+        self._coverage.settle_restart(changes)
+        if self._coverage.began is None or self._coverage.frontier is None:
+            return built  # nothing is followed yet: the gap is asked for again
+        if not self._coverage.touches(gap.since, end + MICROSECOND):
+            self._take_over(gap, changes)
+        inside = sorted((each for each in trades if gap.since <= each.at <= end), key=_order)
+        for trade in self._coverage.prove(gap.since, end, inside, changes):
+            built.trades.append(trade)
+            self._place(trade, changes)
+        return self._settle(built, changes)
+
+    def advance(self, venue_now: datetime, known_at: datetime) -> Built:
+        """Let the venue's clock close what is quiet. Only what the venue sent says what its clock is."""
+        self._coverage.advance(venue_now)
+        return self._settle(Built(), Changes(known_at))
+
+    def restate(self, candle: ClosedCandle, known_at: datetime) -> Built:
+        """Let the venue's own numbers stand for a published 1-minute candle, and in all that contain it.
+
+        Nothing happens to one that is not published, or closed longer than WINDOW ago.
+        """
+        if candle.timeframe is not Timeframe.M1:
+            raise InvalidValue(
+                f"a {candle.timeframe.value} candle cannot be restated: restate its minutes, it follows"
+            )
+        changes = Changes(known_at)
+        if self._published.get(Timeframe.M1, candle.open_time) is not None and self._table.is_minute(
+            candle.open_time
+        ):
+            self._table.confirm(_confirmed_bar(candle))
+            changes.spans.append((candle.open_time, candle.close_time - MICROSECOND))
+        return self._settle(Built(), changes)
+
+    def checkpoint(self) -> bytes:
+        """Return the state as JSON; a PairCandles made from it goes on where this one is."""
+        return encode_state(self._state())
+
+    def _place(self, trade: Trade, changes: Changes) -> None:
+        began = self._coverage.began
+        if began is not None and trade.at < began:
+            return
+        order = trade.at, self._arrivals if trade.trade_id is None else trade.trade_id
+        self._arrivals += trade.trade_id is None
+        minute = None if self._is_forgotten(trade.at) else self._table.place(trade, order)
+        if minute is None:
+            self._reopen(trade.at, changes)
+        elif self._considered is not None and minute < self._considered:
+            changes.spans.append((trade.at, trade.at))
+
+    def _take_over(self, gap: FeedGap, changes: Changes) -> None:
+        """Close a gap of the ledger that is none here: it is proven, or the whole of its time is asked for."""
+        began = self._coverage.began
+        if self._is_forgotten(gap.since):
+            self._reopen(gap.since, changes)
+        elif began is not None and gap.since < began:
+            since = self._timeframes[-1].floor(gap.since)
+            self._coverage.reopen(since, began - MICROSECOND, REOPENED, changes)
+        changes.close(gap)
+
+    def _is_forgotten(self, time: datetime) -> bool:
+        day = Timeframe.D1.floor(time)
+        return self._dropped_until is not None and day < self._dropped_until and day not in self._kept
+
+    def _reopen(self, time: datetime, changes: Changes) -> None:
+        """Ask for the whole day of a time whose minutes are not kept any more."""
+        day = Timeframe.D1.floor(time)
+        self._kept.add(day)
+        self._table.forget(day, day + DAY)
+        self._coverage.reopen(day, day + DAY - MICROSECOND, REOPENED, changes)
+
+    def _settle(self, built: Built, changes: Changes) -> Built:
+        """Publish what is proven now: what the frontier passed, and what changed before it."""
+        before, found = self._considered, {*self._changed(changes), *self._passed()}
+        for timeframe, open_time in sorted(
+            found, key=lambda key: (key[1] + key[0].duration, key[0].duration)
+        ):
+            candle = self._candle(timeframe, open_time, changes.known_at)
+            published = None if candle is None else self._published.publish(candle)
+            if isinstance(published, Restatement):
+                built.restatements.append(published)
+            elif published is not None:
+                built.candles.append(published)
+        if self._considered != before:
+            self._forget()
+        built.gaps.extend(changes.opened.values())
+        built.repaired.extend(changes.closed.values())
+        return built
+
+    def _passed(self) -> list[tuple[Timeframe, datetime]]:
+        """Return the candles that the frontier has passed since the last time, and move on."""
+        frontier = self._coverage.frontier
+        if frontier is None:
+            return []
+        if self._considered is None:
+            assert self._coverage.began is not None
+            self._considered = self._coverage.began
+        passed = Timeframe.M1.floor(frontier)
+        if passed <= self._considered:
+            return []
+        found = [
+            (timeframe, open_time)
+            for timeframe in self._timeframes
+            for open_time in _grid(timeframe, timeframe.floor(self._considered), passed)
+        ]
+        self._considered = passed
+        return found
+
+    def _changed(self, changes: Changes) -> list[tuple[Timeframe, datetime]]:
+        """Return the candles that a change may have changed: those that hold it, and quiet ones after it."""
+        considered = self._considered
+        if considered is None or not changes.spans:
+            return []
+        found: list[tuple[Timeframe, datetime]] = []
+        for since, until in changes.spans:
+            end = considered - MICROSECOND if until is None else min(until, considered - MICROSECOND)
+            quiet_until = self._table.opens_after(end) or considered
+            for timeframe in self._timeframes:
+                first = timeframe.floor(since)
+                last = max(timeframe.floor(end) + timeframe.duration, timeframe.floor(quiet_until))
+                found += [(timeframe, each) for each in _grid(timeframe, first, min(last, considered))]
+        return found
+
+    def _candle(self, timeframe: Timeframe, open_time: datetime, known_at: datetime) -> ClosedCandle | None:
+        """Build a candle; None while it is not proven, or its price is not."""
+        end = open_time + timeframe.duration
+        coverage = self._coverage
+        if coverage.began is None or open_time < coverage.began or self._is_forgotten(open_time):
+            return None
+        if coverage.touches(open_time, end):
+            return None
+        try:
+            bar = self._table.composed(open_time, timeframe.duration)
+        except LookupError:
+            return None
+        if bar is not None:
+            return self._closed(timeframe, bar, known_at)
+        before = self._table.before(open_time)
+        if before is None or coverage.touches_after(before.last_at, end):
+            return None
+        return self._quiet(timeframe, open_time, before.close, known_at)
+
+    def _closed(self, timeframe: Timeframe, bar: Bar, known_at: datetime) -> ClosedCandle:
+        return ClosedCandle(
+            origin=self._origin,
+            pair=self._pair,
+            timeframe=timeframe,
+            open_time=bar.open_time,
+            open=bar.open,
+            high=bar.high,
+            low=bar.low,
+            close=bar.close,
+            volume=float(bar.volume),
+            trades=bar.trades,
+            first_trade_id=bar.first[1] if bar.numbered else None,
+            last_trade_id=bar.last[1] if bar.numbered else None,
+            basis=Basis.VENUE if bar.confirmed else Basis.TRADES,
+            known_at=known_at,
+        )
+
+    def _quiet(
+        self, timeframe: Timeframe, open_time: datetime, price: float, known_at: datetime
+    ) -> ClosedCandle:
+        return ClosedCandle(
+            origin=self._origin,
+            pair=self._pair,
+            timeframe=timeframe,
+            open_time=open_time,
+            open=price,
+            high=price,
+            low=price,
+            close=price,
+            volume=0.0,
+            trades=0,
+            first_trade_id=None,
+            last_trade_id=None,
+            basis=Basis.TRADES,
+            known_at=known_at,
+        )
+
+    def _forget(self) -> None:
+        """Keep only what may still change: minutes of the newest time and around open gaps."""
+        assert self._considered is not None
+        horizon = self._considered - WINDOW
+        waiting = [(gap.since, self._waits_until(gap)) for gap in self._coverage.gaps]
+
+        def is_settled(start: datetime, end: datetime) -> bool:
+            return end <= horizon and not any(
+                since < end and (until is None or until >= start) for since, until in waiting
+            )
+
+        self._published.forget(is_settled)
+        self._table.fold(is_settled)
+        today = Timeframe.D1.floor(horizon)
+        if self._dropped_until is None or self._dropped_until < today or self._kept:
+            first = self._dropped_until or Timeframe.D1.floor(self._coverage.began or today)
+            days = self._kept | set(_grid(Timeframe.D1, first, today))
+            self._kept = {day for day in days if not is_settled(day, day + DAY)}
+            self._dropped_until = max(today, first)
+            self._table.drop(self._is_forgotten)
+
+    def _waits_until(self, gap: FeedGap) -> datetime | None:
+        """Return the next trade after the gap: until then the price is not known."""
+        return None if gap.until is None else self._table.next_trade(gap.until)
+
+    def _state(self) -> State:
+        coverage = self._coverage
+        return State(
+            origin=self._origin,
+            pair=str(self._pair),
+            began=coverage.began,
+            frontier=coverage.frontier,
+            last=coverage.last,
+            live=coverage.live or coverage.down,
+            gaps=coverage.gaps,
+            considered=self._considered,
+            dropped_until=self._dropped_until,
+            kept=sorted(self._kept),
+            arrivals=self._arrivals,
+            bars=list(self._table.bars.values()),
+            confirmed=list(self._table.confirmed.values()),
+            published=revisions([*self._published.candles.values()]),
+        )
+
+    def _restore_state(self, state: State) -> None:
+        coverage = self._coverage
+        coverage.began, coverage.frontier, coverage.last = state.began, state.frontier, state.last
+        coverage.gaps, coverage.down = list(state.gaps), state.live
+        if state.last is not None and state.last.trade_id is None:
+            coverage.replayed_until = state.last.at
+        self._considered, self._dropped_until = state.considered, state.dropped_until
+        self._kept, self._arrivals = set(state.kept), state.arrivals
+        self._table = BarTable(state.bars, state.confirmed)
+        self._published = Published(candles_of(state))
+
+
+def _order(trade: Trade) -> ORDER:
+    return trade.at, trade.trade_id or 0
+
+
+def _arrival(trade: Trade) -> tuple[int, datetime]:
+    return trade.trade_id or 0, trade.at
+
+
+def _grid(timeframe: Timeframe, start: datetime, end: datetime) -> list[datetime]:
+    """Return the open times from `start`, which is one, of the candles that close until `end`."""
+    count = max((end - start) // timeframe.duration, 0)
+    return [start + index * timeframe.duration for index in range(count)]
+
+
+def _confirmed_bar(candle: ClosedCandle) -> Bar:
+    first, last = candle.first_trade_id, candle.last_trade_id
+    return Bar(
+        open_time=candle.open_time,
+        length=MINUTE,
+        open=candle.open,
+        high=candle.high,
+        low=candle.low,
+        close=candle.close,
+        volume=exact(candle.volume),
+        trades=candle.trades,
+        first=(candle.open_time, first or 0),
+        last=(candle.close_time - MICROSECOND, last or 0),
+        numbered=first is not None and last is not None,
+        confirmed=True,
+    )
