@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from orchestration.postgres.embedded import EmbeddedPostgres
+from tests.clickhouse import clickhouse as clickhouse
 from trading.stores.postgres import migrate
 
 

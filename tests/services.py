@@ -1,7 +1,10 @@
 """Programs that some tests need: missing ones skip the test here and fail it where they must be."""
 
+import importlib
+import importlib.util
 import os
 import shutil
+from types import ModuleType
 
 import pytest
 
@@ -13,3 +16,12 @@ def needs(program: str) -> str:
     if os.environ.get("MARKETLOOM_REQUIRE_SERVICES"):
         pytest.fail(f"{program} is missing and MARKETLOOM_REQUIRE_SERVICES is set: install it")
     pytest.skip(f"{program} is not installed")
+
+
+def needs_module(name: str) -> ModuleType:
+    """Import the module; without it as `needs` does."""
+    if importlib.util.find_spec(name):
+        return importlib.import_module(name)
+    if os.environ.get("MARKETLOOM_REQUIRE_SERVICES"):
+        pytest.fail(f"{name} is missing and MARKETLOOM_REQUIRE_SERVICES is set: make install")
+    pytest.skip(f"{name} is not installed")
