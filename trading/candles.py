@@ -65,6 +65,24 @@ def complete(frame: pl.DataFrame, timeframe: Timeframe, origin: str) -> pl.DataF
     return completed.select(pl.col(name).cast(kind) for name, kind in CANDLE_SCHEMA.items())
 
 
+def composed(candles: pl.DataFrame, timeframe: Timeframe) -> pl.DataFrame:
+    """Compose the candles of a longer timeframe that are whole: begun and ended within a sorted table.
+
+    Both tables have CANDLE_SCHEMA. One is made of the candles that exist in its time, and known when the last of them
+    is; a time without any has none.
+    """
+    if candles.is_empty():
+        return candles
+    first, last = candles["open_time"][0], candles["close_time"][-1]
+    whole = candles.filter(pl.col("open_time") >= timeframe.ceil(first))
+    longer = whole.group_by(open_time=pl.col("open_time").dt.truncate(timeframe.value), maintain_order=True).agg(
+        pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(),
+        pl.col("volume").sum(), pl.col("origin").first(), pl.col("known_at").max(),
+    )  # fmt: skip
+    closes = longer.with_columns(close_time=pl.col("open_time") + timeframe.duration)
+    return closes.filter(pl.col("close_time") <= last).select(CANDLE_SCHEMA.names())
+
+
 def with_arrival(
     candles: pl.DataFrame, stored: pl.DataFrame | None, arrived_at: datetime, timeframe: Timeframe
 ) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Regime columns of the feature table: the judgement of `trading.regime` on each row."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -55,3 +56,10 @@ def label(weights: Array) -> pl.Series:
     for weight in weights[::-1]:
         row = (weight != largest) * (row + 1)
     return _LABELS.gather(row).alias(LABEL)
+
+
+def newest_label(row: Mapping[str, float | None]) -> str | None:
+    """Return what `label` says of one row of features."""
+    weights = [row[kind.column] for kind in RegimeKind]
+    known = [weight for weight in weights if weight is not None]
+    return list(RegimeKind)[weights.index(max(known))].value if len(known) == len(weights) else None
