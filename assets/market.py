@@ -13,6 +13,7 @@ from assets.metadata_plots import price_plot
 from assets.metadata_tables import column_schema
 from assets.partitions import MONTHS_PER_RUN, PAIR_MONTHS, pair_months
 from assets.sources import CANDLES
+from assets.tape import MARKET_TAPE
 from assets.versions import PartitionReport, content_version, digest, partition_events
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.candles import Arrival, Gap, gaps, quality, violations, with_arrival
@@ -64,7 +65,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         kinds={"polars", "parquet"},
         owners=["team:market"],
         code_version="1",
-        deps=[CANDLES],
+        deps=[CANDLES, MARKET_TAPE],
         backfill_policy=dg.BackfillPolicy.multi_run(MONTHS_PER_RUN),
         metadata=column_schema(CANDLE_SCHEMA, CANDLE_COLUMNS),
         pool=pool,

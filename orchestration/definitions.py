@@ -21,6 +21,7 @@ from assets import (
 from assets.market import ohlcv_from
 from assets.partitions import Span, within
 from assets.sources import external_sources
+from assets.tape import market_tape
 from orchestration.automation import automated, automation
 from orchestration.dataset_span import dataset_span
 from orchestration.jobs import JOBS
@@ -42,6 +43,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
     graph = dg.Definitions(
         assets=[
             *external_sources(*settings.market.sources_in_words),
+            market_tape(),
             ohlcv_from(settings.market.pool),
             *dg.load_assets_from_modules(MODULES),
         ],

@@ -115,6 +115,12 @@ def dagster_instance(
     return instance
 
 
+def reporting_instance(home: Path, dagster_url: str) -> dg.DagsterInstance:
+    """Open the home's instance for a process that only reports events, and is started before Dagster or without it."""
+    os.environ.update({DAGSTER_POSTGRES: dagster_url, **_dagster_home(home)})
+    return dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"], SERVING)
+
+
 @contextmanager
 def postgres_addresses(home: Path) -> Iterator[tuple[str, str]]:
     """Yield our address and Dagster's: of the configured server, or of the embedded one while it is in use."""

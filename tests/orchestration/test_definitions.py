@@ -24,7 +24,8 @@ GRAPH = {
     "candle_source": (None, set()),
     "news_source": (None, set()),
     "instruments": (None, set()),
-    "ohlcv": (PAIR_MONTHS, {"candle_source"}),
+    "market_tape": (PAIR_MONTHS, set()),
+    "ohlcv": (PAIR_MONTHS, {"candle_source", "market_tape"}),
     "features": (PAIR_MONTHS, {"ohlcv"}),
     "news_articles": (DAYS, {"news_source"}),
     "news_embeddings": (DAYS, {"news_articles"}),
@@ -101,7 +102,7 @@ def test_every_asset_has_a_group_an_owner_a_kind_a_description_and_a_code_versio
         assert spec.owners, name
         assert spec.kinds, name
         assert spec.description, name
-        assert spec.code_version or name in ("candle_source", "news_source"), name
+        assert spec.code_version or name in ("candle_source", "news_source", "market_tape"), name
 
 
 def test_wide_tables_show_their_columns_before_anything_ran() -> None:
