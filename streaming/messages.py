@@ -6,7 +6,7 @@ RFC 3339 in UTC, pairs are written BTC/USDT, prices and quantities are JSON numb
 
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,8 @@ from trading.ports import Message, Record
 
 TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
 FEATURES, DECISIONS, ALERTS, DEAD_LETTERS = "features", "decisions", "alerts", "dead-letters"
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class BusMessage(Struct, frozen=True, kw_only=True):
@@ -47,8 +49,8 @@ class TradeMessage(_OfPair, frozen=True, kw_only=True):
     side: str | None
     price: float
     quantity: float
-    at: datetime
-    known_at: datetime
+    at: Time
+    known_at: Time
     backfilled: bool = False  # read from the venue's history after a gap
 
 
@@ -62,7 +64,7 @@ class ReplacedCandle(Struct, frozen=True, kw_only=True):
     volume: float
     trades: int | None
     basis: str
-    known_at: datetime
+    known_at: Time
 
 
 class CandleMessage(_OfPair, frozen=True, kw_only=True):
@@ -71,8 +73,8 @@ class CandleMessage(_OfPair, frozen=True, kw_only=True):
     topic = OHLCV_RAW
     schema_name = "candle"
     timeframe: str
-    open_time: datetime
-    close_time: datetime
+    open_time: Time
+    close_time: Time
     open: float
     high: float
     low: float
@@ -82,7 +84,7 @@ class CandleMessage(_OfPair, frozen=True, kw_only=True):
     first_trade_id: int | None
     last_trade_id: int | None
     basis: str  # trades | venue
-    known_at: datetime
+    known_at: Time
     replaces: ReplacedCandle | None = None
 
 
@@ -97,8 +99,8 @@ class TickerMessage(_OfPair, frozen=True, kw_only=True):
     ask_quantity: float | None
     last: float | None
     volume: float | None
-    at: datetime
-    known_at: datetime
+    at: Time
+    known_at: Time
 
 
 class BookMessage(_OfPair, frozen=True, kw_only=True):
@@ -108,9 +110,9 @@ class BookMessage(_OfPair, frozen=True, kw_only=True):
     schema_name = "book"
     bids: list[tuple[float, float]]
     asks: list[tuple[float, float]]
-    at: datetime  # on the grid of [stream] book_interval
-    changed_at: datetime | None  # of the venue's newest change of it; null where the venue does not say
-    known_at: datetime
+    at: Time  # on the grid of [stream] book_interval
+    changed_at: Time | None  # of the venue's newest change of it; null where the venue does not say
+    known_at: Time
 
 
 class FeaturesMessage(_OfPair, frozen=True, kw_only=True):
@@ -119,10 +121,10 @@ class FeaturesMessage(_OfPair, frozen=True, kw_only=True):
     topic = FEATURES
     schema_name = "features"
     timeframe: str
-    close_time: datetime
+    close_time: Time
     values: dict[str, float | None]
     regime: str | None
-    known_at: datetime
+    known_at: Time
 
 
 class DecisionMessage(BusMessage, frozen=True, kw_only=True):
@@ -136,7 +138,7 @@ class DecisionMessage(BusMessage, frozen=True, kw_only=True):
     action: str
     confidence: float
     reasoning: str
-    decided_at: datetime
+    decided_at: Time
     intent_id: str | None  # of the order that it leads to
 
     def bus_key(self) -> str:
@@ -153,7 +155,7 @@ class AlertMessage(BusMessage, frozen=True, kw_only=True):
     severity: str  # info | warning | error
     text: str
     pair: str | None
-    at: datetime
+    at: Time
 
     def bus_key(self) -> str:
         return self.pair.replace("/", "-") if self.pair else self.source
@@ -172,7 +174,7 @@ class DeadLetter(BusMessage, frozen=True, kw_only=True):
     value: str
     base64: bool
     reason: str
-    at: datetime
+    at: Time
 
     def bus_key(self) -> str:
         return self.of_topic

@@ -38,3 +38,16 @@ class IdleSink(Protocol):
 
     def idle(self) -> None:
         """Do it; called whenever nothing came for about a second. May raise what `write` may."""
+
+
+@runtime_checkable
+class GatheringSink(Protocol):
+    """A sink that wants few large batches: what came is held, not committed, until there is enough or it is time."""
+
+    @property
+    def gather_seconds(self) -> float:
+        """Longest time from the first record of a batch to its `write`."""
+
+    @property
+    def gather_records(self) -> int:
+        """Records that are enough."""

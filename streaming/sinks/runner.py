@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from streaming.sinks import IdleSink, Sink, StartAgain
+from streaming.sinks import GatheringSink, IdleSink, Sink, StartAgain
 from streaming.sinks.dead_letters import letter_of
 from trading.errors import InvalidCandles, InvalidMessage, InvalidValue, LeaseLost, MarketloomError
 from trading.ports import Bus, Consumer, Record
@@ -123,6 +123,8 @@ class SinkRunner:
             return False
         if not polled:
             return not isinstance(self._sink, IdleSink) or self._try(self._sink.idle)
+        if isinstance(self._sink, GatheringSink) and not self._gather(consumer, polled, self._sink):
+            return False
         began = time.monotonic()
         if not self._take(polled):
             return False
@@ -134,6 +136,22 @@ class SinkRunner:
         if committed:
             self._metrics.written(self.group, len(polled), time.monotonic() - began)
         return committed
+
+    def _gather(self, consumer: Consumer, polled: list[Record], sink: GatheringSink) -> bool:
+        """Poll more until the sink has enough, it is time, or the thread is to stop: then it writes what it has.
+
+        After a failed poll what was polled before comes again; the sink takes it twice.
+        """
+        write_at = time.monotonic() + sink.gather_seconds
+        while (missing := sink.gather_records - len(polled)) > 0 and not self._stopping.is_set():
+            left = write_at - time.monotonic()
+            if left <= 0:
+                break
+            wait = min(left, WAIT_SECONDS)
+            if not self._try(lambda missing=missing, wait=wait: polled.extend(consumer.poll(missing, wait))):  # type: ignore[misc]
+                return False
+            self._measure(consumer)
+        return True
 
     def _take(self, records: Sequence[Record]) -> bool:
         """Write the records, those that the sink refuses to the dead letters; in halves, to find which these are."""

@@ -98,6 +98,8 @@ class TapeContract:
         tape.append(TapeTable.TRADES, trades(1, 3), "0-1")
         tape.append(TapeTable.TRADES, trades(1, 3), "0-1")
         tape.append(TapeTable.TRADES, trades(1, 5), "0-1")  # longer
+        tape.append(TapeTable.TRADES, trades(2, 1, NOON + SECOND), "0-1")  # shorter
+        assert self.ids(tape) == [1, 2, 3, 4, 5]
         tape.append(TapeTable.TRADES, trades(3, 4, NOON + 2 * SECOND), "0-3")  # cut in another way
         assert self.ids(tape) == [1, 2, 3, 4, 5, 6]
 
@@ -322,6 +324,18 @@ class TestLakeTape(TapeContract):
         with pytest.raises(UnreadableFile, match=r"0-1\.parquet"):
             tape.compact(FAR)
         assert self.names(root) == ["0-1.parquet"]
+        tape.append(TapeTable.TRADES, trades(1, 2), "0-1")  # it comes again
+        assert self.ids(tape) == [1, 2]
+
+    def test_a_damaged_day_does_not_keep_the_others_from_being_compacted(
+        self, root: Path, tape: Tape
+    ) -> None:
+        for day in range(3):
+            tape.append(TapeTable.TRADES, trades(1, 2, NOON + day * DAY), "0-1")
+        (root / "trades/pair=BTC-USDT/day=2026-02-01/0-1.parquet").write_bytes(b"PAR1")
+        with pytest.raises(UnreadableFile, match="day=2026-02-01"):
+            tape.compact(FAR)
+        assert self.names(root) == ["0-1.parquet", "day.parquet", "day.parquet"]
 
     @pytest.mark.parametrize("batch", ["", "../x", "a.b", "day", "merged-1", "x" * 101])
     def test_a_batch_is_named_by_a_plain_word(self, tape: Tape, batch: str) -> None:

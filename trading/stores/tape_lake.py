@@ -20,7 +20,7 @@ from trading.atomic_files import (
     unusable_when_refused,
     write_and_rename,
 )
-from trading.errors import InvalidValue, UnreadableFile, UnusableHome
+from trading.errors import InvalidValue, MarketloomError, UnreadableFile, UnusableHome
 from trading.market import Pair
 from trading.polars_errors import panics_as_errors
 from trading.ports import TapeTable
@@ -57,7 +57,10 @@ class LakeTape:
             .items()
         }
         replace_files(
-            {path: sealed_parquet(each_once(table, part), place_of(path)) for path, part in parts.items()}
+            {
+                path: sealed_parquet(self._with_stored(table, path, part), place_of(path))
+                for path, part in parts.items()
+            }
         )
         for path in parts:
             if len(_batches(path.parent)) >= MAX_BATCHES:
@@ -95,11 +98,26 @@ class LakeTape:
         return None
 
     def compact(self, before: datetime) -> None:
+        """Compact every folder that can be; the error of the first that cannot is raised then."""
+        errors = []
         for table in TapeTable:
             for folder in sorted(self._root.glob(f"{table.value}/pair=*/day=*")):
                 finished = _midnight(_day_of(folder), 1) <= before
                 if finished and {path.stem for path in _files(folder)} - {WHOLE_DAY}:
-                    self._merge(table, folder, whole=True)
+                    try:
+                        self._merge(table, folder, whole=True)
+                    except MarketloomError as error:
+                        errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _with_stored(self, table: TapeTable, path: Path, rows: pl.DataFrame) -> pl.DataFrame:
+        """Add what a batch of that name brought before: should it come again shorter, none of it is lost meanwhile."""
+        try:
+            before = _read_part(table, path)
+        except (FileNotFoundError, UnreadableFile):  # a damaged one is mended by the batch that comes again
+            return each_once(table, rows)
+        return each_once(table, pl.concat([before, rows]))
 
     def _merge(self, table: TapeTable, folder: Path, *, whole: bool) -> None:
         """Make one file of the batches, or of everything. Writers of the folder wait; killed anywhere, no row is lost.

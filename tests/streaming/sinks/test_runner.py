@@ -311,3 +311,38 @@ def test_two_runners_of_a_group_share_its_work_one_after_the_other(dsn: str) -> 
     assert runners[1 - active].stop(60)
     assert sinks[active].numbers + sinks[1 - active].numbers == [*range(20)]
     bus.close()
+
+
+class Gathering(Target):
+    def __init__(self, seconds: float, records: int) -> None:
+        super().__init__()
+        self.gather_seconds, self.gather_records = seconds, records
+
+
+def test_a_gathering_sink_gets_few_large_batches(bus: Bus) -> None:
+    bus.publish([message(n) for n in range(23)])
+    sink = Gathering(seconds=3600, records=20)
+    run(
+        bus, sink, lambda _, notes: notes.done == 20
+    )  # and the stop does not wait for an hour: it writes the rest
+    assert sink.numbers == [*range(23)]
+    assert [len(batch) for batch in sink.batches] == [20, 3]
+
+
+def test_a_gathering_sink_writes_what_it_has_when_it_is_time(bus: Bus) -> None:
+    bus.publish([message(n) for n in range(3)])
+    sink = Gathering(seconds=0.05, records=1_000_000)
+    run(bus, sink, lambda _, notes: notes.done == 3)
+    assert sink.numbers == [0, 1, 2]
+
+
+def test_what_a_gathering_sink_holds_comes_again_after_a_crash(bus: Bus) -> None:
+    bus.publish([message(n) for n in range(3)])
+    dying = Gathering(seconds=0.05, records=1_000_000)
+    dying.before = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+    runner = SinkRunner(bus, dying, bus)
+    runner.start()
+    wait_until(lambda: not runner.alive)
+    sink = Gathering(seconds=0.05, records=1_000_000)
+    run(bus, sink, lambda _, notes: notes.done == 3)
+    assert sink.numbers == [0, 1, 2]
