@@ -127,7 +127,8 @@ class Coverage:
         if last is not None and number == last + 1:
             if not self.live or self.gaps:
                 for gap in self._tails():
-                    self._close(gap, changes)
+                    self.gaps.remove(gap)
+                    changes.close(replace(gap, until=gap.until or trade.at, before_id=number))
         else:
             self._open_before(trade, number, changes)
         self.last, self.live = trade, True
@@ -176,11 +177,13 @@ class Coverage:
         self._split(gap, left, right, changes)
 
     def _split(self, gap: FeedGap, left: FeedGap | None, right: FeedGap | None, changes: Changes) -> None:
+        """Leave these parts of a gap open. Without a left one the gap itself is closed, as far as `right`."""
         if left is not None:
             self._change(gap, left, changes)
         else:
             self.gaps.remove(gap)
-            changes.close(gap, proven=False)
+            end = gap.until if right is None else max(right.since - MICROSECOND, gap.since)
+            changes.close(replace(gap, until=end), proven=False)
         if right is not None:
             self._open(replace(right, found_at=changes.known_at), changes)
 
@@ -225,7 +228,7 @@ class Coverage:
         since = self.last.at if self.last is not None else min(gap.since for gap in tails)
         for gap in tails:
             self.gaps.remove(gap)
-            changes.close(gap, proven=False)
+            changes.close(replace(gap, until=gap.until or max(trade.at, gap.since)), proven=False)
         last = self._last_id()
         kinds = {gap.kind for gap in tails}
         kind = MissingKind.MAINTENANCE if kinds == {MissingKind.MAINTENANCE} else MissingKind.FEED_GAP
@@ -297,10 +300,6 @@ class Coverage:
     def _change(self, gap: FeedGap, changed: FeedGap, changes: Changes) -> None:
         self.gaps[self.gaps.index(gap)] = changed
         changes.open(changed, known=gap_key(gap) not in changes.new)
-
-    def _close(self, gap: FeedGap, changes: Changes) -> None:
-        self.gaps.remove(gap)
-        changes.close(gap)
 
 
 def _reaches(gap: FeedGap, since: datetime) -> bool:

@@ -1,6 +1,7 @@
 """The stores in memory: the contract tests of the real ones run over them too."""
 
 from tests.doubles.stores.api_keys import MemoryKeyState
+from tests.doubles.stores.gaps import MemoryGaps
 from tests.doubles.stores.journal import MemoryJournal
 from tests.doubles.stores.market_data import MemoryMarketData
 from tests.doubles.stores.news import MemoryNews
@@ -9,6 +10,7 @@ from tests.doubles.stores.promotions import MemoryPromotions
 from tests.doubles.stores.table import MemoryTable
 
 __all__ = [
+    "MemoryGaps",
     "MemoryJournal",
     "MemoryKeyState",
     "MemoryMarketData",

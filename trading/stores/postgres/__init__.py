@@ -2,6 +2,7 @@
 
 from trading.stores.postgres.api_keys import PostgresKeyState
 from trading.stores.postgres.connection import Database
+from trading.stores.postgres.gaps import PostgresGaps
 from trading.stores.postgres.journal import PostgresJournal
 from trading.stores.postgres.market_data import PostgresMarketData
 from trading.stores.postgres.news import PostgresNews
@@ -11,6 +12,7 @@ from trading.stores.postgres.schema import migrate
 
 __all__ = [
     "Database",
+    "PostgresGaps",
     "PostgresJournal",
     "PostgresKeyState",
     "PostgresMarketData",
