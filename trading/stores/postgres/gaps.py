@@ -109,7 +109,7 @@ def _to_row(gap: FeedGap) -> dict[str, Any]:
 
 
 def _to_gap(row: dict[str, Any]) -> FeedGap:
-    times = {
+    times: dict[str, Any] = {
         name: None if row[name] is None else row[name].astimezone(UTC)
         for name in ("since", "until", "found_at", "next_attempt_at", "repaired_at")
     }
