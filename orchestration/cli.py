@@ -318,6 +318,18 @@ def watch(
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
 
 
+@app.command(
+    epilog=_examples("stream", "MARKETLOOM__MARKET__SOURCE=sandbox marketloom stream").replace(
+        "marketloom MARKET", "MARKET"
+    )
+)
+def stream() -> None:
+    """Record the source's market: trades, closed candles, tickers and order books, durable and complete, until Ctrl-C."""
+    from orchestration.commands.stream import run_stream
+
+    raise typer.Exit(run_stream())
+
+
 @app.command("sql", epilog=_examples("sql 'select pair, count(*) from ohlcv group by pair'"))
 def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],

@@ -78,7 +78,7 @@ def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
                 newest_known,
             )
         case ["kraken"]:
-            return VenueClock("kraken", lambda: _server_time(_kraken_client(settings, home)), SECOND)
+            return VenueClock("kraken", lambda: _server_time(kraken_client(settings, home)), SECOND)
         case ["ccxt", venue]:
             return VenueClock(venue, lambda: _ccxt_time(settings, home, venue), MILLISECOND)
         case _:
@@ -109,11 +109,11 @@ def _kraken(settings: Settings, home: Path) -> CandleSource:
     from trading.history.kraken import KrakenHistory
     from trading.history.page_cache import PageCache
 
-    client, clock = _kraken_client(settings, home), machine_time(settings.market.known_until)
+    client, clock = kraken_client(settings, home), machine_time(settings.market.known_until)
     return KrakenHistory(client, settings.market.timeframe, PageCache(home / "history"), clock=clock)
 
 
-def _kraken_client(settings: Settings, home: Path) -> "KrakenClient":
+def kraken_client(settings: Settings, home: Path) -> "KrakenClient":
     from trading.venues.kraken.client import KrakenClient
     from trading.venues.kraken.rate_limits import Tier
 

@@ -11,6 +11,7 @@ MarketloomError
 │   ├── InvalidModel       model weights that are not the published ones
 │   ├── UnusableHome       the home folder cannot be created, read or written
 │   ├── InvalidMessage     a frame or response of a venue that breaks its protocol
+│   ├── AlreadyRuns        another process does this work now
 │   ├── VenueRefused       the venue understood the request and refused it
 │   └── NotAuthorised      the venue does not accept the key, or the key may not do this
 └── Transient              the same call may succeed later
@@ -19,7 +20,7 @@ MarketloomError
     ├── TrainingFailed     the training process ended without a policy
     ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
-    ├── LeaseLost          another process sends this account's orders now
+    ├── LeaseLost          another process does what this one held the lease for
     └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """
 
@@ -102,6 +103,10 @@ class InvalidMessage(Permanent):
         self.reason = reason
 
 
+class AlreadyRuns(Permanent):
+    """Names the process that does it, and since when."""
+
+
 class VenueRefused(Permanent):
     """Quotes the venue's own words, and says what they mean."""
 
@@ -119,7 +124,7 @@ class RateLimited(Transient):
 
 
 class LeaseLost(Transient):
-    """Nothing was sent: the newer holder of the account's lease goes on with its orders."""
+    """Nothing was done: the newer holder of the lease goes on."""
 
 
 class OutcomeUnknown(Transient):

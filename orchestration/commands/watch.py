@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +9,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestration.feeds import book_mode, public_feed
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
-from orchestration.sources import CRYPTOCOMPARE_KEY
 from orchestration.system import postgres_addresses
 from orchestration.venues import sandbox_client
 from streaming.connection.budget import budget_for
@@ -21,7 +20,7 @@ from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
 from streaming.feeds import Feed
 from streaming.quarantine import Quarantine
 from streaming.session.output import SessionEvent
-from streaming.session.settings import BookMode, SessionSettings
+from streaming.session.settings import SessionSettings
 from streaming.watching import format_event, watch
 from trading.api_keys import KeyState
 from trading.errors import InvalidValue
@@ -67,7 +66,6 @@ def _watch(
     seconds: float | None,
     out: Console,
 ) -> None:
-    mode = BookMode.FULL_DEPTH if source.startswith("cryptocompare") else BookMode.LIMITED_DEPTH
     quarantine = Quarantine(home / "quarantine" / feed.venue)
 
     def show(event: SessionEvent) -> None:
@@ -81,7 +79,7 @@ def _watch(
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         budget = budget_for(feed, home / "connections")
-        chosen = SessionSettings(book_mode=mode)
+        chosen = SessionSettings(book_mode=book_mode(source))
         await watch(feed, subscriptions, show, stop, quarantine=quarantine, budget=budget, settings=chosen)
 
     asyncio.run(run())
@@ -114,28 +112,15 @@ def _subscription(channel: Channel, pairs: list[Pair], depth: int, timeframe: Ti
 
 
 def _feed(settings: Settings, home: Path, source: str, keys: KeyState | None) -> Feed:
-    match source.split(":"):
-        case ["sandbox"]:
-            from streaming.feeds.kraken import KrakenFeed
+    if keys is None or source not in ("sandbox", "kraken"):
+        return public_feed(settings, source)
+    from streaming.feeds.kraken import KrakenFeed
 
-            url = f"ws{settings.sandbox.url.removeprefix('http')}/v2"
-            return KrakenFeed(url, _token(sandbox_client(settings, home, keys)) if keys else None)
-        case ["kraken"]:
-            from streaming.feeds.kraken import KrakenFeed
-
-            if keys is None:
-                return KrakenFeed(settings.kraken.websocket_url)
-            credentials = Credentials.from_environment()
-            client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url, keys=keys)
-            return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
-        case ["cryptocompare", market] if market:
-            from streaming.feeds.cryptocompare import CryptoCompareFeed
-
-            return CryptoCompareFeed(market, os.environ.get(CRYPTOCOMPARE_KEY, ""))
-    raise InvalidValue(
-        f"{source!r} has no stream here: choose sandbox, kraken, or cryptocompare with a market, "
-        "such as cryptocompare:kraken (its index CCCAGG has a ticker alone)"
-    )
+    if source == "sandbox":
+        return KrakenFeed(public_feed(settings, source).url, _token(sandbox_client(settings, home, keys)))
+    credentials = Credentials.from_environment()
+    client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url, keys=keys)
+    return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
 
 
 def _token(client: KrakenClient) -> Callable[[], str]:

@@ -33,6 +33,10 @@ from trading.errors import InvalidMessage, NotAuthorised, Transient, VenueRefuse
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[SessionEvent], Awaitable[None]]
+# Called with the time, by `time.monotonic`, of the newest frame: nothing waited behind it, so everything that the venue
+# had sent until then was passed on.
+CaughtUp = Callable[[float], None]
+QUIET = 0.01  # seconds without a frame that prove that none was waiting
 STOPPED = "stopped"
 MAX_ABSENT_ATTEMPTS = 5  # on an address of this machine at which nothing has ever listened
 
@@ -52,6 +56,7 @@ async def run_session(
     backoff: Backoff,
     budget: ConnectionBudget | None = None,
     limits: ConnectionLimits | None = None,
+    caught_up: CaughtUp | None = None,
 ) -> None:
     """Pass every event to `handler`, one after the other, until `stop` is set; what it raises ends everything.
 
@@ -67,6 +72,7 @@ async def run_session(
         backoff=backoff,
         budget=budget,
         limits=limits or ConnectionLimits(),
+        caught_up=caught_up,
     ).run()
 
 
@@ -84,6 +90,7 @@ class _SessionRunner:
         backoff: Backoff,
         budget: ConnectionBudget | None,
         limits: ConnectionLimits,
+        caught_up: CaughtUp | None,
     ) -> None:
         self._session = session
         self._feed = session.feed
@@ -93,6 +100,8 @@ class _SessionRunner:
         self._backoff = backoff
         self._budget = budget
         self._limits = limits
+        self._caught_up = caught_up
+        self._newest_frame: float | None = None  # of this connection
         self._handler_seconds = 0.0  # that the consumer took, in which nobody listened
         self._was_connected = False
         self._absent_attempts = 0  # in a row
@@ -173,6 +182,7 @@ class _SessionRunner:
 
     async def _exchange_frames(self, connection: ClientConnection) -> CloseRequest | None:
         """Return why the session wants the connection closed, None when everything was stopped."""
+        self._newest_frame = None
         close = await self._carry_out(self._session.on_connect(self._now()), connection)
         due = self._now().seconds + self._limits.tick_interval
         while close is None and not self._stop.is_set():
@@ -190,17 +200,26 @@ class _SessionRunner:
 
         Bytes where it is no text: an unreadable message does not end the connection.
         """
+        began = time.monotonic()
         try:
             async with asyncio.timeout(timeout):
                 frame = await connection.recv(decode=False)
         except TimeoutError:
+            self._note_quiet(began)
             return None
         except ConnectionClosed as error:
             raise _ConnectionLost(f"{self._feed.venue} closed the connection: {error}") from error
+        self._note_quiet(began)
+        self._newest_frame = time.monotonic()
         try:
             return frame.decode()
         except UnicodeDecodeError:
             return frame
+
+    def _note_quiet(self, began: float) -> None:
+        waited = time.monotonic() - began
+        if waited >= QUIET and self._caught_up is not None and self._newest_frame is not None:
+            self._caught_up(self._newest_frame)
 
     async def _carry_out(
         self, output: SessionOutput, connection: ClientConnection | None

@@ -132,6 +132,10 @@ class EventProcessor:
         missed = [] if complete else [_unknown_interval(stream, interruption, now)]
         return [*missed, Restored(*stream.key, now.at)]
 
+    def holds_trades(self, pair: Pair) -> bool:
+        """Return whether trades of the pair were received that wait for others before they are passed on."""
+        return pair in self._sequencers and self._sequencers[pair].waits
+
     def release_trades(self, now: Moment) -> list[SessionEvent]:
         """Return trades that waited long enough. While a stream is interrupted, its next messages may fill gaps."""
         events: list[SessionEvent] = []
@@ -254,7 +258,7 @@ class EventProcessor:
         """Record that a message came; where its response is late or lost, the message is response enough."""
         stream.last_message, stream.unanswered = now, 0
         if stream.state is StreamState.REQUESTED:
-            stream.state = StreamState.LIVE
+            stream.go_live()
         if stream.interruption is not None and stream.state is StreamState.LIVE:
             result.events.extend(self.restore(stream, now, complete))
 

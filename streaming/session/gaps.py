@@ -35,6 +35,11 @@ class TradeSequencer:
         """True when ids prove what is missing, so that an interruption alone leaves nothing unknown."""
         return self._last is not None
 
+    @property
+    def waits(self) -> bool:
+        """True while trades wait for those that they overtook."""
+        return bool(self._waiting)
+
     def add(self, trades: Sequence[Trade], now: float) -> Iterator[Trade | UnknownInterval]:
         """Sort in the trades of one message, in any order; those without an id pass as they are."""
         yield from (trade for trade in trades if trade.trade_id is None)

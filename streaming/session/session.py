@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 
-from streaming.events import Subscription
+from streaming.events import Channel, Subscription
 from streaming.feeds import Feed
 from streaming.order_book import OrderBook
 from streaming.session.event_processor import EventProcessor
 from streaming.session.output import Moment, RejectedFrame, SessionOutput
 from streaming.session.settings import SessionSettings
-from streaming.session.streams import Stream, affected_streams, count_exceeds, session_streams
+from streaming.session.streams import Stream, StreamState, affected_streams, count_exceeds, session_streams
 from streaming.session.subscriptions import Subscriptions
 from trading.errors import InvalidMessage
 from trading.market import Pair
@@ -60,6 +60,18 @@ class Session:
     def last_frame_at(self) -> datetime | None:
         """When the newest frame of this connection came, by our clock; None before it and without a connection."""
         return self._last_frame_at
+
+    def subscription(self, channel: Channel, pair: Pair | None) -> int | None:
+        """Return the number of the subscription that the venue confirmed and that is live; None while none is.
+
+        With another number messages may have been missed in between.
+        """
+        stream = self._streams.get((channel, pair))
+        return stream.times_live if stream is not None and stream.state is StreamState.LIVE else None
+
+    def holds_trades(self, pair: Pair) -> bool:
+        """Return whether trades of the pair were received that wait for others before they are passed on."""
+        return self._processor.holds_trades(pair)
 
     def on_connect(self, now: Moment) -> SessionOutput:
         """Subscribe to everything on a new connection."""

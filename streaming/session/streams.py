@@ -61,6 +61,14 @@ class Stream:
     refusals: int = 0  # in a row
     refused_at: float = 0.0
     break_times: deque[float] = field(default_factory=deque)
+    times_live: int = (
+        0  # each is a subscription of its own: between two of them messages may have been missed
+    )
+
+    def go_live(self) -> None:
+        """Note that the venue has confirmed the subscription, by its response or by a message."""
+        self.state = StreamState.LIVE
+        self.times_live += 1
 
     @property
     def channel(self) -> Channel:

@@ -104,7 +104,9 @@ class Subscriptions:
             out.events.append(response)  # an error that belongs to no request: the consumer's to see
 
     def _confirm(self, stream: Stream, now: Moment, out: SessionOutput) -> None:
-        stream.state, stream.refusals, stream.last_message = StreamState.LIVE, 0, now
+        if stream.state is not StreamState.LIVE:
+            stream.go_live()
+        stream.refusals, stream.last_message = 0, now
         if stream.channel not in self._settings.silence_timeouts:
             stream.unanswered = 0
         if stream.channel in PRIVATE:  # an empty snapshot sends no message: the response has to suffice

@@ -28,7 +28,7 @@ class Database:
 
     def __init__(self, dsn: str, durable: bool = True) -> None:
         """Without `durable` a commit does not wait for the disk; a crash of the server may undo the newest ones."""
-        self._conninfo, self.address = _parse_dsn(dsn, "" if durable else "-c synchronous_commit=off")
+        self.conninfo, self.address = _parse_dsn(dsn, "" if durable else "-c synchronous_commit=off")
         self._lock = threading.RLock()
         self._cached: Connection | None = None
         self._depth = 0
@@ -64,7 +64,7 @@ class Database:
 
     def connect_unshared(self) -> psycopg.Connection[Any]:
         """Open a plain connection that the caller closes."""
-        return psycopg.connect(self._conninfo)
+        return psycopg.connect(self.conninfo)
 
     def close(self) -> None:
         """Close its connection; the next use opens another one."""
@@ -79,7 +79,7 @@ class Database:
             return self._cached
         if self._cached is None or self._process != os.getpid() or not _is_alive(self._cached):
             self._process, self._depth = os.getpid(), 0
-            self._cached = connect(with_time_limits(self._conninfo))
+            self._cached = connect(with_time_limits(self.conninfo))
             weakref.finalize(self, _close, self._cached, self._process)
         return self._cached
 
@@ -89,9 +89,9 @@ def connect(conninfo: str) -> Connection:
     return psycopg.Connection[dict[str, Any]].connect(conninfo, autocommit=True, row_factory=dict_row)
 
 
-def with_time_limits(conninfo: str) -> str:
+def with_time_limits(conninfo: str, more: str = "") -> str:
     """Let nobody wait for ever for a transaction that does not end. What the address itself says wins."""
-    limits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s"
+    limits = f"-c lock_timeout={LOCK_SECONDS}s -c idle_in_transaction_session_timeout={IDLE_SECONDS}s {more}"
     return make_conninfo(conninfo, options=f"{limits} {conninfo_to_dict(conninfo).get('options') or ''}")
 
 

@@ -75,7 +75,9 @@ STREAM = """
 CREATE TABLE stream_leases (
     origin text PRIMARY KEY,
     epoch bigint NOT NULL,
+    batch bigint NOT NULL DEFAULT 0,
     holder text NOT NULL,
+    address text NOT NULL DEFAULT '',
     since timestamptz NOT NULL
 );
 CREATE TABLE stream_checkpoints (

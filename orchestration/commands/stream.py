@@ -1,0 +1,166 @@
+"""`marketloom stream`: the streaming process of the settings' source, composed of its parts."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+
+from orchestration.feeds import book_mode, check_streams, public_feed, subscriptions, venue_time
+from orchestration.postgres.embedded import prepare_home
+from orchestration.settings import home_folder, load_settings
+from orchestration.settings_schema import Settings
+from orchestration.system import postgres_addresses
+from orchestration.venues import account_name
+from streaming.bars import PairCandles
+from streaming.book_sampler import BookSampler
+from streaming.connection.budget import budget_for
+from streaming.quarantine import Quarantine
+from streaming.recorder.committer import Committer
+from streaming.recorder.exit_codes import ExitCode, exit_code
+from streaming.recorder.http import serve_status
+from streaming.recorder.logs import configure_logs
+from streaming.recorder.metrics import StreamMetrics
+from streaming.recorder.process import Line, StreamProcess
+from streaming.recorder.recorder import Recorder
+from streaming.session import Session
+from streaming.session.settings import SessionSettings
+from trading.market import Timeframe
+from trading.stores.postgres import migrate
+from trading.stores.postgres.stream import StreamOutbox
+
+LOG = structlog.get_logger("stream")
+
+
+def run_stream() -> ExitCode:
+    """Stream until a signal, and return what that or an error means (docs/stream.md); a second signal ends at once."""
+    configure_logs()
+    try:
+        settings = load_settings()
+        check_streams(settings)
+        home = prepare_home(home_folder())
+        with postgres_addresses(home) as (dsn, _):
+            migrate(dsn)
+            asyncio.run(_stream(settings, home, dsn))
+    except Exception as error:
+        code = exit_code(error)
+        if code is ExitCode.BUG:
+            LOG.exception("stopped by an error that nobody expected", code=int(code))
+        else:
+            LOG.error("stopped", code=int(code), why=str(error), error=type(error).__name__)
+        print(f"error: {error}", file=sys.stderr)
+        return code
+    LOG.info("stopped", code=0)
+    return ExitCode.STOPPED
+
+
+async def _stream(settings: Settings, home: Path, dsn: str) -> None:
+    stop = asyncio.Event()
+    origin, account = settings.market.origin, account_name(settings, home)
+    holder = f"account {account}, host {socket.gethostname()}, process {os.getpid()}"
+    outbox = StreamOutbox(dsn, origin, holder)
+    with _stop_at_signals(stop):
+        checkpoints = await asyncio.to_thread(outbox.open)
+        try:
+            process, metrics = _compose(settings, home, outbox, checkpoints)
+            about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
+
+            async def status() -> dict[str, Any]:
+                return {**about, **process.facts()}
+
+            def exposition() -> bytes:
+                process.set_ages()
+                return metrics.exposition()
+
+            host, port = settings.stream.metrics_host, settings.stream.metrics_port
+            async with serve_status(
+                host, port, health=process.health, status=status, metrics=exposition
+            ) as address:
+                await asyncio.to_thread(outbox.announce, address)
+                pairs = [str(pair) for pair in settings.market.pairs]
+                LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)
+                await process.run(stop)
+        finally:
+            await asyncio.to_thread(outbox.close)
+
+
+def _compose(
+    settings: Settings, home: Path, outbox: StreamOutbox, checkpoints: dict[Any, bytes]
+) -> tuple[StreamProcess, StreamMetrics]:
+    """Build the parts. Nothing is connected yet."""
+    market, chosen = settings.market, settings.stream
+    metrics = StreamMetrics()
+    clock, interval = venue_time(settings, home)
+    grace = timedelta(seconds=chosen.close_grace)
+    timeframes = sorted({*chosen.timeframes, market.timeframe, Timeframe.M1}, key=lambda each: each.duration)
+    recorder = Recorder(
+        origin=market.origin,
+        builders={
+            pair: PairCandles(market.origin, pair, timeframes, grace, checkpoints.get(pair))
+            for pair in market.pairs
+        },
+        clock=clock,
+        sampler=BookSampler(market.origin, timedelta(seconds=chosen.book_interval)),
+        metrics=metrics,
+    )
+    process = StreamProcess(
+        recorder=recorder,
+        committer=Committer(outbox, recorder.cut, lambda: recorder.waiting, metrics),
+        clock=clock,
+        lines=_lines(settings, home),
+        metrics=metrics,
+        measure_interval=interval,
+    )
+    return process, metrics
+
+
+def _lines(settings: Settings, home: Path) -> list[Line]:
+    source = settings.market.source
+    lines = []
+    for number, wanted in enumerate(subscriptions(settings)):
+        feed = public_feed(settings, source)
+        lines.append(
+            Line(
+                session=Session(feed, wanted, SessionSettings(book_mode=book_mode(source))),
+                quarantine=Quarantine(home / "quarantine" / feed.venue),
+                budget=budget_for(feed, home / "connections"),
+                trades=number == 0,
+            )
+        )
+    return lines
+
+
+@contextmanager
+def _stop_at_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Set `stop` at the first SIGTERM or Ctrl-C; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def handle(number: signal.Signals) -> None:
+        if stop.is_set():
+            _end_now(number)
+        LOG.info("stopping", signal=number.name)
+        stop.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, _bind(handle, number))
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _bind(handle: Callable[[signal.Signals], None], number: signal.Signals) -> Callable[[], None]:
+    return lambda: handle(number)
+
+
+def _end_now(number: signal.Signals) -> NoReturn:
+    os._exit(128 + number)  # what is not durable is a gap of the next start
