@@ -318,13 +318,9 @@ def watch(
     watch_stream(pairs or [], channel or [], source, depth, seconds, out)
 
 
-@app.command(
-    epilog=_examples("stream", "MARKETLOOM__MARKET__SOURCE=sandbox marketloom stream").replace(
-        "marketloom MARKET", "MARKET"
-    )
-)
+@app.command(epilog=_examples("stream"))
 def stream() -> None:
-    """Record the source's market: trades, closed candles, tickers and order books, durable and complete, until Ctrl-C."""
+    """Record the market of [market] source: trades, closed candles, tickers, order books; until Ctrl-C."""
     from orchestration.commands.stream import run_stream
 
     raise typer.Exit(run_stream())

@@ -30,9 +30,10 @@ from streaming.recorder.logs import configure_logs
 from streaming.recorder.metrics import StreamMetrics
 from streaming.recorder.process import Line, StreamProcess
 from streaming.recorder.recorder import Recorder
+from streaming.recorder.venue_time import VenueTime
 from streaming.session import Session
 from streaming.session.settings import SessionSettings
-from trading.market import Timeframe
+from trading.market import Pair, Timeframe
 from trading.stores.postgres import migrate
 from trading.stores.postgres.stream import StreamOutbox
 
@@ -69,7 +70,11 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
     with _stop_at_signals(stop):
         checkpoints = await asyncio.to_thread(outbox.open)
         try:
-            process, metrics = _compose(settings, home, outbox, checkpoints)
+            clock, interval = venue_time(settings, home)
+            await asyncio.to_thread(
+                clock.measure
+            )  # what is known is never dated by another clock than the venue's
+            process, metrics = _compose(settings, home, outbox, checkpoints, clock, interval)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             async def status() -> dict[str, Any]:
@@ -92,12 +97,16 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
 
 
 def _compose(
-    settings: Settings, home: Path, outbox: StreamOutbox, checkpoints: dict[Any, bytes]
+    settings: Settings,
+    home: Path,
+    outbox: StreamOutbox,
+    checkpoints: dict[Pair, bytes],
+    clock: VenueTime,
+    interval: float,
 ) -> tuple[StreamProcess, StreamMetrics]:
     """Build the parts. Nothing is connected yet."""
     market, chosen = settings.market, settings.stream
     metrics = StreamMetrics()
-    clock, interval = venue_time(settings, home)
     grace = timedelta(seconds=chosen.close_grace)
     timeframes = sorted({*chosen.timeframes, market.timeframe, Timeframe.M1}, key=lambda each: each.duration)
     recorder = Recorder(

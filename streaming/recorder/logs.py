@@ -35,5 +35,5 @@ def configure_logs(stream: TextIO = sys.stdout, level: int = logging.INFO) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "websockets", "aiohttp.access", "asyncio"):
+    for noisy in ("httpx", "httpcore", "alembic", "websockets", "aiohttp.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -11,7 +11,7 @@ from streaming.events import Channel
 from streaming.session.output import Interrupted, Restored, SessionEvent, SubscriptionRefused, TopOfBook
 from trading.market import Pair
 
-CHANNEL_OF = {
+CHANNEL_OF: dict[type[Any], Channel] = {
     events.Trade: Channel.TRADE,
     events.Ticker: Channel.TICKER,
     events.Candle: Channel.CANDLE,

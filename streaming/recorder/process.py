@@ -66,6 +66,7 @@ class StreamProcess:
         self._workers = workers or {}
         self._trade_session = next(line.session for line in lines if line.trades)
         self._newest_frame: dict[int, float] = {}  # of each line
+        self._heard_at: dict[int, datetime] = {}  # the same by the venue's clock
         self._restoring: set[asyncio.Task[None]] = set()
         self._began = time.monotonic()
         self.started_at = datetime.now(UTC)
@@ -120,6 +121,8 @@ class StreamProcess:
 
         async def handle(event: SessionEvent) -> None:
             _log_event(event)
+            self._newest_frame[number] = time.monotonic()
+            self._heard_at[number] = self._recorder.now
             self._recorder.handle(event)
             if line.trades:
                 self._follow()
@@ -127,7 +130,6 @@ class StreamProcess:
             await self._committer.make_room()
 
         def caught_up(moment: float) -> None:
-            self._newest_frame[number] = moment
             if line.trades:
                 self._recorder.progress(session, moment)
 
@@ -148,7 +150,7 @@ class StreamProcess:
             self._follow()
             self._recorder.advance()
             for number, line in enumerate(self._lines):
-                self._recorder.sample(line.session.books, self._newest_frame.get(number))
+                self._recorder.sample(line.session.books, self._heard_at.get(number))
             if self._recorder.waiting:
                 self._committer.wake()
             await self._committer.make_room()

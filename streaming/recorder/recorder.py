@@ -10,7 +10,7 @@ from streaming import events
 from streaming.bars import Built, PairCandles
 from streaming.book_sampler import BookSampler
 from streaming.events import Channel, Ticker, Trade
-from streaming.messages import AlertMessage, BusMessage, encode
+from streaming.messages import BusMessage, encode
 from streaming.order_book import OrderBook
 from streaming.recorder.alerts import ERROR, INFO, WARNING, Alerts
 from streaming.recorder.batch import Batch
@@ -96,6 +96,11 @@ class Recorder:
     def status(self) -> str:
         """Return the venue's own word for its state, empty before it said anything."""
         return self._status
+
+    @property
+    def now(self) -> datetime:
+        """Return the venue's time as of the last `advance`."""
+        return self._now
 
     @property
     def pairs(self) -> list[Pair]:
@@ -195,12 +200,10 @@ class Recorder:
                 self._flush(pair)
                 self._apply(pair, trades.candles.advance(trades.certain, self._known_at()))
 
-    def sample(self, books: Mapping[Pair, OrderBook], newest_frame: float | None) -> None:
-        """Take the samples of the books that are due."""
-        heard = None if newest_frame is None else self._clock.passed_at(newest_frame)
-        if heard is not None:
-            now = self._clock.now()
-            self._publish(self._sampler.sample(books, now, heard, now))
+    def sample(self, books: Mapping[Pair, OrderBook], heard_at: datetime | None) -> None:
+        """Take the samples of the books that are due. `heard_at`: `now` when the connection's newest frame came."""
+        if heard_at is not None:
+            self._publish(self._sampler.sample(books, self._now, heard_at, self._known_at()))
 
     # --- what the repair says
 

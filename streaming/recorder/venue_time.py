@@ -10,10 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from trading.errors import MarketloomError
-
 DRIFT = 1e-4  # that this machine's clock may be too fast: much more than any does
-REMEMBERED = 64  # answers
+REMEMBERED = 8  # answers: more than come while a frame waits to be handled
 SLACK = timedelta(seconds=5)  # where a venue tells no time: the way of a message and its own delay together
 MAX_AHEAD = timedelta(minutes=2)  # of this machine's clock; a message from further ahead is no clock
 
@@ -83,8 +81,10 @@ class VenueTime:
         return max((self._later(each, moment) for each in known), default=None)
 
     def now(self) -> datetime:
-        """Return the best lower bound of the venue's time; it never goes back. This machine's before anything is known."""
-        known = self.passed_at(self._monotonic()) or self._machine()
+        """Return the best lower bound of the venue's time, which never goes back; first this machine's."""
+        known = self.passed_at(self._monotonic())
+        if known is None:
+            return self._machine()
         self._latest = known if self._latest is None else max(known, self._latest)
         return self._latest
 

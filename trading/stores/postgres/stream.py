@@ -70,7 +70,9 @@ def read_lease(dsn: str, origin: str) -> StreamLease | None:
         row = connection.execute(
             "SELECT holder, since, address FROM stream_leases WHERE origin = %s", (origin,)
         ).fetchone()
-        return row and StreamLease(**row, running=bool(_session_with_lock(connection, origin)))
+        if row is None:
+            return None
+        return StreamLease(**row, running=bool(_session_with_lock(connection, origin)))
 
 
 class StreamOutbox:
