@@ -29,6 +29,7 @@ from orchestration.kill_switch import KillSwitch
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
+from orchestration.stream_stores import build_market_data, build_tape, streams
 from orchestration.system import POSTGRES
 from orchestration.venues import (
     CurrentInstruments,
@@ -42,9 +43,10 @@ from trading.candles import Arrival
 from trading.errors import InvalidSettings
 from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs
+from trading.history.tape_candles import TapeCandles
 from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
-from trading.ports import CandleSource, NewsStore, Venue, VenueBooks
+from trading.ports import CandleSource, MarketData, NewsStore, Tape, Venue, VenueBooks
 from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
@@ -93,6 +95,21 @@ class Services:
     @cached_property
     def candle_source(self) -> CandleSource:
         return candle_source(self.settings, self.home)
+
+    @cached_property
+    def tape(self) -> Tape:
+        return build_tape(self.settings, self.home)
+
+    @cached_property
+    def market_data(self) -> MarketData:
+        return build_market_data(self.settings, self.dsn)
+
+    @property
+    def recorded_candles(self) -> CandleSource:
+        """What `ohlcv` is made from: of a market that is streamed the tape, and the source for the rest."""
+        if not streams(self.settings):
+            return self.candle_source
+        return TapeCandles(self.tape, self.candle_source, self.settings.market.timeframe)
 
     @cached_property
     def candle_store(self) -> LakeTable:
@@ -306,7 +323,10 @@ RESOURCES: dict[str, Any] = {
     "instrument_file": as_resource(
         lambda services: services.instrument_file, "instruments as they were last stored"
     ),
-    "candle_source": as_resource(lambda services: services.candle_source, "what [market] source names"),
+    "candle_source": as_resource(
+        lambda services: services.recorded_candles, "the stream's tape, and what [market] source names"
+    ),
+    "market_data": as_resource(lambda services: services.market_data, "the stream's candles in PostgreSQL"),
     "candle_store": as_resource(lambda services: services.candle_store, "Parquet lake, table ohlcv"),
     "feature_store": as_resource(lambda services: services.feature_store, "Parquet lake, table features"),
     "bus": as_resource(lambda services: PostgresEventLog(services.dsn), "event log in PostgreSQL"),

@@ -88,6 +88,8 @@ def with_arrival(
 ) -> pl.DataFrame:
     """Set `known_at` to when we knew each candle, and leave out those that have not closed by `arrived_at`.
 
+    A source that knows when it became known, after the close, is right; otherwise:
+
     A candle that arrives before the next one has closed was read live: it became known when it arrived. One that
     arrives later is a back-fill: nobody acted on it at the time, and `known_at` is its close, so that a decision as of
     then is made as by somebody who had read it in time. One that was stored before keeps what was noted then, also
@@ -96,7 +98,11 @@ def with_arrival(
     closed = candles.filter(pl.col("close_time") <= arrived_at)
     live = pl.col("close_time") > arrived_at - timeframe.duration
     arrived = closed.with_columns(
-        known_at=pl.when(live).then(pl.lit(arrived_at, TIME)).otherwise(pl.col("close_time"))
+        known_at=pl.when(pl.col("known_at") > pl.col("close_time"))
+        .then("known_at")
+        .when(live)
+        .then(pl.lit(arrived_at, TIME))
+        .otherwise("close_time")
     )
     if stored is None:
         return arrived

@@ -1,0 +1,35 @@
+"""What the stream writes and the graph reads, built from the settings; opens no connection."""
+
+from pathlib import Path
+
+from orchestration.settings_schema import Settings
+from trading.ports import MarketData, Tape
+
+
+def build_tape(settings: Settings, home: Path) -> Tape:
+    """Build the analytical store of the stream: Parquet in the home folder, or ClickHouse.
+
+    Every venue has files of its own: a batch's name says nothing about whose it is.
+    """
+    if settings.analytics.store == "clickhouse":
+        from trading.stores.clickhouse import ClickHouse, ClickHouseTape
+
+        chosen = settings.analytics
+        return ClickHouseTape(ClickHouse.at(chosen.clickhouse_url, chosen.clickhouse_database))
+    from trading.stores.tape_lake import LakeTape
+
+    return LakeTape(home / "tape" / settings.market.origin)
+
+
+def build_market_data(settings: Settings, dsn: str) -> MarketData:
+    """Build the operational store of closed candles, which announces those of the base timeframe."""
+    from trading.stores.postgres import PostgresMarketData
+
+    universe = settings.market.universe
+    return PostgresMarketData(dsn, universe.origin, universe.dataset, universe.timeframe)
+
+
+def streams(settings: Settings) -> bool:
+    """Return whether the source of candles is one that `marketloom stream` records, and goes on."""
+    source = settings.market.source.partition(":")[0]
+    return source in ("kraken", "sandbox", "cryptocompare") and not settings.market.is_history
