@@ -65,7 +65,7 @@ def _newest_on_the_bus(outbox: EventLog) -> dict[tuple[str, str], dict[datetime,
                 message = decode(record_of(event), CandleMessage)
                 candles = newest.setdefault((message.pair, message.timeframe), {})
                 stored = candles.get(message.open_time, message)
-                candles[message.open_time] = max(stored, message, key=lambda each: each.known_at)
+                candles[message.open_time] = max(message, stored, key=lambda each: each.known_at)
     return newest
 
 
