@@ -9,22 +9,36 @@ from trading.feed_gaps import FeedGap
 from trading.market import Pair
 from trading.ports import Message
 
-Repaired = tuple[FeedGap, datetime]  # a gap and when nothing of it was missing any more
+GapKey = tuple[Pair, datetime, int | None]
 
 
 @dataclass(slots=True)
 class Batch:
-    """`oldest`: when its first message was received, by `time.monotonic`."""
+    """`oldest`: when its first message was received, by `time.monotonic`. Of what befell a gap the last word counts."""
 
     messages: list[Message] = field(default_factory=list)
     checkpoints: dict[Pair, bytes] = field(default_factory=dict)
-    gaps: list[FeedGap] = field(default_factory=list)
-    repaired: list[Repaired] = field(default_factory=list)
+    gaps: dict[GapKey, FeedGap] = field(default_factory=dict)
+    repaired: dict[GapKey, FeedGap] = field(default_factory=dict)  # each with its `repaired_at`
     oldest: float | None = None
 
     @property
     def is_empty(self) -> bool:
         return not (self.messages or self.checkpoints or self.gaps or self.repaired)
+
+    def open_gap(self, gap: FeedGap) -> None:
+        """Note a gap, or its newest bounds; one that was repaired before is open again."""
+        key = gap_key(gap)
+        self.repaired.pop(key, None)
+        self.gaps[key] = gap
+
+    def close_gap(self, gap: FeedGap) -> None:
+        """Note that nothing of the gap is missing any more. The ledger keeps it all the same."""
+        self.repaired[gap_key(gap)] = gap
+
+
+def gap_key(gap: FeedGap) -> GapKey:
+    return gap.pair, gap.since, gap.after_id
 
 
 class Outbox(Protocol):
@@ -38,7 +52,7 @@ class Outbox(Protocol):
         messages: Sequence[Message],
         checkpoints: Mapping[Pair, bytes],
         gaps: Sequence[FeedGap] = (),
-        repaired: Sequence[Repaired] = (),
+        repaired: Sequence[FeedGap] = (),
     ) -> None:
         """Make a batch durable, all or nothing, once; the same one again after StoreUnreachable. LeaseLost."""
 

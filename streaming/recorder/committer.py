@@ -86,7 +86,11 @@ class Committer:
             began = time.monotonic()
             try:
                 await asyncio.to_thread(
-                    self._outbox.commit, batch.messages, batch.checkpoints, batch.gaps, batch.repaired
+                    self._outbox.commit,
+                    batch.messages,
+                    batch.checkpoints,
+                    list(batch.gaps.values()),
+                    list(batch.repaired.values()),
                 )
             except StoreUnreachable as error:
                 self._note_failure(error)

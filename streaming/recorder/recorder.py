@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from streaming.events import Channel, Ticker, Trade
 from streaming.messages import BusMessage, encode
 from streaming.order_book import OrderBook
 from streaming.recorder.alerts import ERROR, INFO, WARNING, Alerts
-from streaming.recorder.batch import Batch
+from streaming.recorder.batch import Batch, gap_key
 from streaming.recorder.messages import (
     candle_message,
     restatement_message,
@@ -75,9 +75,7 @@ class Recorder:
         self._alerts = Alerts(monotonic)
         self._received: dict[Pair, list[Trade]] = {pair: [] for pair in builders}
         self._tickers: dict[Pair, Ticker] = {}
-        self._gaps = {
-            pair: {(gap.since, gap.after_id) for gap in candles.gaps} for pair, candles in builders.items()
-        }
+        self._gaps = {pair: set(map(gap_key, candles.gaps)) for pair, candles in builders.items()}
         self._batch = Batch()
         self._changed: set[Pair] = set()
         self._waiting = 0
@@ -284,19 +282,21 @@ class Recorder:
             self._changed.add(pair)
 
     def _note_gaps(self, pair: Pair, built: Built, known_at: datetime) -> None:
-        self._batch.gaps += built.gaps
-        self._batch.repaired += [(gap, known_at) for gap in built.repaired]
+        for gap in built.gaps:
+            self._batch.open_gap(gap)
+        for gap in built.repaired:
+            self._batch.close_gap(replace(gap, repaired_at=known_at))
         if built.repaired:
             self._metrics.gaps_repaired.labels(str(pair)).inc(len(built.repaired))
         known = self._gaps[pair]
         for gap in built.gaps:
-            if (gap.since, gap.after_id) not in known:
+            if gap_key(gap) not in known:
                 self._metrics.gaps_opened.labels(str(pair)).inc()
                 text = f"{pair}: trades since {gap.since:%Y-%m-%d %H:%M:%S} may be missing: {gap.reason}"
                 self.alert("gap", WARNING, text, pair)
         if built.gaps or built.repaired:
             open_gaps = self._trades[pair].candles.gaps
-            self._gaps[pair] = {(gap.since, gap.after_id) for gap in open_gaps}
+            self._gaps[pair] = set(map(gap_key, open_gaps))
             self._metrics.gaps_open.labels(str(pair)).set(len(open_gaps))
 
     def _publish(self, messages: Iterable[BusMessage]) -> None:

@@ -25,6 +25,7 @@ from trading.stores.postgres.connection import (
     translate_errors,
     with_time_limits,
 )
+from trading.stores.postgres.gaps import close_gaps, open_gaps
 from trading.stores.postgres.outbox import append_many
 
 LOCK_CLASS = 7_201_003  # any number that nothing else in the database locks
@@ -118,7 +119,7 @@ class StreamOutbox:
         messages: Sequence[Message],
         checkpoints: Mapping[Pair, bytes],
         gaps: Sequence[FeedGap] = (),
-        repaired: Sequence[tuple[FeedGap, datetime]] = (),
+        repaired: Sequence[FeedGap] = (),
     ) -> None:
         """Make a batch durable, all or nothing. Call it again with the same batch after StoreUnreachable: it is
         committed once, also where the answer to the first commit was lost.
@@ -140,7 +141,10 @@ class StreamOutbox:
                 connection.execute(_FENCE, fence)
                 if checkpoints:
                     connection.execute(_CHECKPOINTS, self._checkpoint_values(checkpoints))
-                _store_gaps(connection, gaps, repaired)
+                open_gaps(connection, gaps)
+                for gap in repaired:
+                    assert gap.repaired_at is not None
+                    close_gaps(connection, [gap], gap.repaired_at)
                 append_many(connection, messages)
         except StoreUnreachable:
             self._disconnect()
@@ -253,9 +257,3 @@ def _key(origin: str) -> int:
     """Return the origin as the signed 32 bits that an advisory lock takes."""
     number = zlib.crc32(origin.encode())
     return number - 2**32 if number >= 2**31 else number
-
-
-def _store_gaps(
-    connection: Connection, gaps: Sequence[FeedGap], repaired: Sequence[tuple[FeedGap, datetime]]
-) -> None:
-    """Note what is missing, and what is not any more."""
