@@ -27,9 +27,3 @@ def build_market_data(settings: Settings, dsn: str) -> MarketData:
 
     universe = settings.market.universe
     return PostgresMarketData(dsn, universe.origin, universe.dataset, universe.timeframe)
-
-
-def streams(settings: Settings) -> bool:
-    """Return whether the source of candles is one that `marketloom stream` records, and goes on."""
-    source = settings.market.source.partition(":")[0]
-    return source in ("kraken", "sandbox", "cryptocompare") and not settings.market.is_history

@@ -17,14 +17,17 @@ from orchestration.feeds import book_mode, check_streams, public_feed, subscript
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.stream_sinks import sink_runners, timeframes
 from orchestration.system import postgres_addresses
 from orchestration.venues import account_name
 from streaming.bars import PairCandles
 from streaming.book_sampler import BookSampler
 from streaming.connection.budget import budget_for
+from streaming.events import Channel
 from streaming.quarantine import Quarantine
 from streaming.recorder.committer import Committer
 from streaming.recorder.exit_codes import ExitCode, exit_code
+from streaming.recorder.followers import FollowerMetrics, Followers
 from streaming.recorder.http import serve_status
 from streaming.recorder.logs import configure_logs
 from streaming.recorder.metrics import StreamMetrics
@@ -33,7 +36,7 @@ from streaming.recorder.recorder import Recorder
 from streaming.recorder.venue_time import VenueTime
 from streaming.session import Session
 from streaming.session.settings import SessionSettings
-from trading.market import Pair, Timeframe
+from trading.market import Pair
 from trading.stores.postgres import migrate
 from trading.stores.postgres.stream import StreamOutbox
 
@@ -74,11 +77,14 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
             await asyncio.to_thread(
                 clock.measure
             )  # what is known is never dated by another clock than the venue's
-            process, metrics = _compose(settings, home, outbox, checkpoints, clock, interval)
+            metrics = StreamMetrics()
+            told = FollowerMetrics(metrics)
+            followers = Followers(sink_runners(settings, home, dsn, told), told)
+            process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics, followers)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             async def status() -> dict[str, Any]:
-                return {**about, **process.facts()}
+                return {**about, **process.facts(), "consumers": followers.facts()}
 
             def exposition() -> bytes:
                 process.set_ages()
@@ -91,7 +97,10 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
                 await asyncio.to_thread(outbox.announce, address)
                 pairs = [str(pair) for pair in settings.market.pairs]
                 LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)
-                await process.run(stop)
+                try:
+                    await process.run(stop)
+                finally:
+                    await asyncio.to_thread(followers.stop)
         finally:
             await asyncio.to_thread(outbox.close)
 
@@ -103,44 +112,45 @@ def _compose(
     checkpoints: dict[Pair, bytes],
     clock: VenueTime,
     interval: float,
-) -> tuple[StreamProcess, StreamMetrics]:
+    metrics: StreamMetrics,
+    followers: Followers,
+) -> StreamProcess:
     """Build the parts. Nothing is connected yet."""
     market, chosen = settings.market, settings.stream
-    metrics = StreamMetrics()
     grace = timedelta(seconds=chosen.close_grace)
-    timeframes = sorted({*chosen.timeframes, market.timeframe, Timeframe.M1}, key=lambda each: each.duration)
     recorder = Recorder(
         origin=market.origin,
         builders={
-            pair: PairCandles(market.origin, pair, timeframes, grace, checkpoints.get(pair))
+            pair: PairCandles(market.origin, pair, timeframes(settings), grace, checkpoints.get(pair))
             for pair in market.pairs
         },
         clock=clock,
         sampler=BookSampler(market.origin, timedelta(seconds=chosen.book_interval)),
         metrics=metrics,
     )
-    process = StreamProcess(
+    return StreamProcess(
         recorder=recorder,
         committer=Committer(outbox, recorder.cut, lambda: recorder.waiting, metrics),
         clock=clock,
         lines=_lines(settings, home),
         metrics=metrics,
         measure_interval=interval,
+        workers=[followers.run],
     )
-    return process, metrics
 
 
 def _lines(settings: Settings, home: Path) -> list[Line]:
     source = settings.market.source
     lines = []
-    for number, wanted in enumerate(subscriptions(settings)):
+    for wanted in subscriptions(settings):
         feed = public_feed(settings, source)
         lines.append(
             Line(
                 session=Session(feed, wanted, SessionSettings(book_mode=book_mode(source))),
                 quarantine=Quarantine(home / "quarantine" / feed.venue),
                 budget=budget_for(feed, home / "connections"),
-                trades=number == 0,
+                trades=any(each.channel is Channel.TRADE for each in wanted),
+                books=any(each.channel is Channel.BOOK for each in wanted),
             )
         )
     return lines

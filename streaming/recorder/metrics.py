@@ -58,6 +58,10 @@ class StreamMetrics:
         self.dead_letters = self._counter(
             "dead_letters", "Records that a consumer could not read.", ["group"]
         )
+        self.sink_records = self._counter("sink_records", "Records that a consumer has done.", ["group"])
+        self.sink_seconds = self._labelled_histogram(
+            "sink_seconds", "Duration of a consumer's batch.", ["group"]
+        )
         self.queue = self._gauge("queue_messages", "Messages that wait for their commit.")
         self.back_pressure = self._counter(
             "back_pressure_seconds", "Seconds in which the socket had to wait for the database."
@@ -81,6 +85,9 @@ class StreamMetrics:
 
     def _gauge(self, name: str, what: str, labels: Iterable[str] = ()) -> Gauge:
         return Gauge(f"{PREFIX}_{name}", what, labels, registry=self.registry)
+
+    def _labelled_histogram(self, name: str, what: str, labels: Iterable[str]) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", what, labels, registry=self.registry, buckets=SECONDS)
 
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", what, registry=self.registry, buckets=buckets)

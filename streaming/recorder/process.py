@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -35,12 +35,13 @@ Worker = Callable[[asyncio.Event], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One connection: its session and what it needs. `trades`: the trade channel of all pairs is on it."""
+    """One connection: its session and what it needs. One has the trade channel of all pairs, one their books."""
 
     session: Session
     quarantine: FrameStore
     budget: ConnectionBudget | None
     trades: bool
+    books: bool
 
 
 class StreamProcess:
@@ -55,16 +56,18 @@ class StreamProcess:
         lines: Sequence[Line],
         metrics: StreamMetrics,
         measure_interval: float,
-        workers: Mapping[str, Worker] | None = None,
+        workers: Sequence[Worker] = (),
     ) -> None:
+        """`workers` run beside the stream until the event that they get is set; what one raises ends everything."""
         self._recorder = recorder
         self._committer = committer
         self._clock = clock
         self._lines = lines
         self._metrics = metrics
         self._measure_interval = measure_interval
-        self._workers = workers or {}
+        self._workers = workers
         self._trade_session = next(line.session for line in lines if line.trades)
+        self._book_lines = [each for each in enumerate(lines) if each[1].books]
         self._newest_frame: dict[int, float] = {}  # of each line
         self._heard_at: dict[int, datetime] = {}  # the same by the venue's clock
         self._restoring: set[asyncio.Task[None]] = set()
@@ -92,7 +95,7 @@ class StreamProcess:
             *(self._listen(number, line, stop) for number, line in enumerate(self._lines)),
             self._measure(stop),
             self._tick(stop),
-            *(work(stop) for work in self._workers.values()),
+            *(work(stop) for work in self._workers),
         ]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
@@ -149,7 +152,7 @@ class StreamProcess:
             began = time.monotonic()
             self._follow()
             self._recorder.advance()
-            for number, line in enumerate(self._lines):
+            for number, line in self._book_lines:
                 self._recorder.sample(line.session.books, self._heard_at.get(number))
             if self._recorder.waiting:
                 self._committer.wake()

@@ -1,0 +1,78 @@
+"""The sinks of the streaming process, built from the settings."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestration.settings import lake_folder
+from orchestration.settings_schema import Settings
+from orchestration.stream_stores import build_market_data, build_tape
+from streaming.bus.postgres import PostgresBus
+from streaming.sinks import Sink
+from streaming.sinks.analytical import AnalyticalSink
+from streaming.sinks.feature_history import StoredCandles
+from streaming.sinks.features import FeatureSink
+from streaming.sinks.hot import HotSink
+from streaming.sinks.hot_refill import StoredRefill
+from streaming.sinks.operational import OperationalSink
+from streaming.sinks.runner import SinkMetrics, SinkRunner
+from trading.live_features import LiveFeatures
+from trading.market import CANDLE_SCHEMA, Timeframe
+from trading.ports import Bus
+from trading.ports.hot import HotTier
+from trading.stores.lake import LakeTable
+from trading.stores.postgres.market_features import PostgresMarketFeatures
+from trading.stores.postgres.outbox import PostgresEventLog
+
+
+def sink_runners(settings: Settings, home: Path, dsn: str, metrics: SinkMetrics) -> list[SinkRunner]:
+    """Build one runner per sink; each is a consumer group of its own. Nothing is connected yet."""
+    outbox = PostgresBus(dsn)
+    bus: Bus = outbox
+    return [SinkRunner(bus, sink, outbox, metrics) for sink in _sinks(settings, home, dsn)]
+
+
+def timeframes(settings: Settings) -> list[Timeframe]:
+    """Return the timeframes that the stream closes candles of, shortest first: the graph's own is always one."""
+    chosen = {*settings.stream.timeframes, settings.market.timeframe, Timeframe.M1}
+    return sorted(chosen, key=lambda each: each.duration)
+
+
+def _sinks(settings: Settings, home: Path, dsn: str) -> list[Sink]:
+    market = settings.market
+    features = PostgresMarketFeatures(dsn, market.origin)
+    return [
+        OperationalSink(build_market_data(settings, dsn)),
+        AnalyticalSink(build_tape(settings, home)),
+        FeatureSink(_live_features(settings, home, dsn, features), features, lambda: datetime.now(UTC)),
+        HotSink(
+            _hot_tier(settings),
+            market.origin,
+            StoredRefill(PostgresEventLog(dsn), features, market.pairs, timeframes(settings)),
+        ),
+    ]
+
+
+def _live_features(
+    settings: Settings, home: Path, dsn: str, features: PostgresMarketFeatures
+) -> LiveFeatures:
+    universe = settings.market.universe
+    candles = LakeTable(lake_folder(home, settings) / "ohlcv", CANDLE_SCHEMA)
+    return LiveFeatures(
+        universe=universe,
+        timeframes=timeframes(settings),
+        costs={pair: settings.costs(pair) for pair in universe.pairs},
+        history=lambda: StoredCandles(
+            universe, candles, build_market_data(settings, dsn), PostgresEventLog(dsn)
+        ),
+        stored_until=features.newest_close,
+    )
+
+
+def _hot_tier(settings: Settings) -> HotTier:
+    if settings.hot.store == "redis":
+        from trading.stores.hot_redis import HotRedis
+
+        return HotRedis(settings.hot.redis_url, settings.market.origin)
+    from trading.stores.hot_memory import HotMemory
+
+    return HotMemory()
