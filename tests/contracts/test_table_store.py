@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from tests.doubles.stores import MemoryTable
+from tests.doubles.stores import MemoryMarketData, MemoryTable
+from tests.memory_bus import MemoryBus
 from trading.candles import complete
 from trading.errors import (
     InvalidCandles,
@@ -23,6 +24,7 @@ from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe, month_start
 from trading.ports import TableStore
 from trading.stores.lake import PART, LakeTable
 from trading.stores.lake_query import run_sql
+from trading.stores.live_candles import LiveCandles
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
 HOUR = dt.timedelta(hours=1)
@@ -136,6 +138,15 @@ class TestMemoryTable(TableStoreContract):
     @pytest.fixture
     def store(self) -> TableStore:
         return MemoryTable(CANDLE_SCHEMA)
+
+
+class TestLiveCandles(TableStoreContract):
+    """Where nothing streams, what decisions read is the table."""
+
+    @pytest.fixture
+    def store(self) -> TableStore:
+        stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+        return LiveCandles(MemoryTable(CANDLE_SCHEMA), stream, Timeframe.H1)
 
 
 DRAFT = "part.partial"

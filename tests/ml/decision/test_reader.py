@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ml.decision.clock import ClockReading
 from ml.decision.inputs import DecisionInputs, OldestPrice
 from ml.decision.reader import InputReader
-from tests.doubles.stores import MemoryTable
+from tests.doubles.stores import MemoryMarketData, MemoryTable
+from tests.memory_bus import MemoryBus
 from tests.ml.decision.decision_world import (
     ACCOUNT,
     COSTS,
@@ -22,11 +24,14 @@ from tests.ml.decision.decision_world import (
     write_by_month,
 )
 from tests.ml.decision.trading_day import PAIR
+from trading.closed_candles import Basis, ClosedCandle
 from trading.errors import NotStored
-from trading.market import CANDLE_SCHEMA, Pair, month_of, next_month
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe, month_of, next_month
 from trading.orders import Side
 from trading.risk import AccountState, Halt, HaltKind
+from trading.stores.live_candles import LiveCandles
 
+HOUR = timedelta(hours=1)
 CROSS = Pair("ETH", "BTC")  # sells or pays with the same BTC
 
 
@@ -264,3 +269,30 @@ def test_a_clock_that_is_slow_all_the_time_is_behind_what_is_stored(
     slow = ClockReading(world.newest - timedelta(hours=5), "the test's clock")
     reader = replace(reader, clock=lambda: slow)
     assert reader.market_inputs(PAIR, slow).newest_known_at == world.newest
+
+
+def test_a_decision_that_is_replayed_after_a_restatement_sees_what_it_saw(world: DecisionWorld) -> None:
+    """Features, price and all else that is computed from candles: the same to the last bit."""
+    stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+    reader = with_market(world.reader, candles=LiveCandles(world.table, stream, Timeframe.H1))
+    world.reader = reader
+    first = closed_candle(world.all_candles.row(-1, named=True))
+    stream.store([first])
+    reader.account.ensure_open(first.known_at)
+    decided = inputs(reader, PAIR, first.known_at)
+    assert decided.candles["close"][-1] == first.close
+    stream.store(
+        [replace(first, close=first.close * 1.01, high=first.high * 1.02, known_at=first.known_at + HOUR)]
+    )
+    replayed = inputs(reader, PAIR, first.known_at)
+    assert replayed.candles.equals(decided.candles)
+    assert dict(replayed.features) == dict(decided.features)
+    assert inputs(reader, PAIR, first.known_at + HOUR).candles["close"][-1] == first.close * 1.01
+
+
+def closed_candle(row: dict[str, Any]) -> ClosedCandle:
+    numbers = {name: row[name] for name in ("open_time", "open", "high", "low", "close", "volume")}
+    return ClosedCandle(
+        origin="test", pair=PAIR, timeframe=Timeframe.H1, trades=7, first_trade_id=1, last_trade_id=7,
+        basis=Basis.TRADES, known_at=row["close_time"] + timedelta(seconds=1), **numbers,
+    )  # fmt: skip
