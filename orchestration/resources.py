@@ -47,11 +47,12 @@ from trading.fills import Costs
 from trading.history.tape_candles import TapeCandles
 from trading.importers.landing_area import LandingArea
 from trading.market import CANDLE_SCHEMA, Instrument, Pair
-from trading.ports import CandleSource, MarketData, NewsStore, Tape, Venue, VenueBooks
+from trading.ports import CandleSource, MarketData, NewsStore, TableStore, Tape, Venue, VenueBooks
 from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.lake import LakeTable
+from trading.stores.live_candles import LiveCandles
 from trading.stores.postgres import (
     PostgresJournal,
     PostgresKeyState,
@@ -119,6 +120,13 @@ class Services:
     @cached_property
     def feature_store(self) -> LakeTable:
         return LakeTable(self.lake / "features", None)
+
+    @cached_property
+    def known_candles(self) -> TableStore:
+        """`ohlcv` as decisions read it: with what the stream has stored since, as it was known at the time."""
+        if not streams(self.settings):
+            return self.candle_store
+        return LiveCandles(self.candle_store, self.market_data, self.settings.market.timeframe)
 
     @cached_property
     def instrument_file(self) -> InstrumentFile:
@@ -222,7 +230,7 @@ class Services:
     def market_reader(self) -> MarketReader:
         return MarketReader(
             universe=self.settings.market.universe,
-            candles=self.candle_store,
+            candles=self.known_candles,
             news=self.news_store,
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
