@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.candle_gaps import feed_metadata, gap_metadata
 from assets.check_scope import run_stretches
 from assets.metadata_plots import price_plot
 from assets.metadata_tables import column_schema
@@ -16,11 +17,12 @@ from assets.sources import CANDLES
 from assets.tape import MARKET_TAPE
 from assets.versions import PartitionReport, content_version, digest, partition_events
 from trading.candle_events import CANDLE_CLOSED, candle_closed
-from trading.candles import Arrival, Gap, gaps, quality, violations, with_arrival
+from trading.candles import Arrival, gaps, quality, violations, with_arrival
 from trading.errors import InvalidCandles, NotStored
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, Universe, month_start, next_month
 from trading.ports import CandleSource, EventLog, TableStore
 from trading.stores.instruments import InstrumentFile
+from trading.stream_coverage import StreamCoverage
 
 
 @dg.asset(group_name="market", kinds={"json"}, owners=["team:market"], code_version="1")
@@ -77,6 +79,7 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
         candle_store: dg.ResourceParam[TableStore],
         bus: dg.ResourceParam[EventLog],
         arrival: dg.ResourceParam[Arrival],
+        stream_coverage: dg.ResourceParam[StreamCoverage],
     ) -> Iterator[Any]:
         """Store closed candles of the base timeframe, validated and never repaired; gaps are classified, not filled."""
         parts = pair_months(context.partition_keys)
@@ -89,7 +92,10 @@ def ohlcv_from(pool: str | None) -> dg.AssetsDefinition:
                     candles = with_arrival(candles, before, arrived_at, universe.timeframe)
                 candle_store.write(pair, month, candles)
                 reports[key] = PartitionReport(
-                    content_version(candles), _candle_metadata(candles, pair, month, universe)
+                    content_version(candles),
+                    _candle_metadata(candles, pair, month, universe)
+                    | gap_metadata(candles, pair, universe, stream_coverage)
+                    | feed_metadata(stream_coverage, pair, month, candles),
                 )
                 context.log.info(
                     f"{pair} {month:%Y-%m}: {candles.height} candles; month {done} of {len(parts)}"
@@ -161,24 +167,8 @@ def _candle_metadata(
         "missing_candles": counted.missing,
         "zero_volume": counted.zero_volume,
         "unchanged": counted.unchanged,
-        "gaps": dg.MetadataValue.table(
-            [_gap_record(gap) for gap in found], dg.TableSchema.from_name_type_dict(_GAP_COLUMNS)
-        ),
         "price": price_plot(f"{pair} {month:%Y-%m} ({universe.origin})", candles, shaded),
     }
-
-
-_GAP_COLUMNS = {"first_missing": "time (UTC)", "candles": "whole number", "kind": "text"}
-
-
-def _gap_record(gap: Gap) -> dg.TableRecord:
-    return dg.TableRecord(
-        {
-            "first_missing": f"{gap.first_missing:%Y-%m-%d %H:%M}",
-            "candles": gap.candles,
-            "kind": gap.kind.value,
-        }
-    )
 
 
 @dg.asset_check(
@@ -198,38 +188,3 @@ def candles_keep_their_invariants(
     return dg.AssetCheckResult(
         passed=not any(broken.values()), metadata={"broken": dg.MetadataValue.json(broken)}
     )
-
-
-@dg.asset_check(
-    asset=OHLCV, description="Every candle that the grid expects is there or lies in a classified gap."
-)
-def gaps_are_classified(
-    context: dg.AssetCheckExecutionContext,
-    universe: dg.ResourceParam[Universe],
-    candle_store: dg.ResourceParam[TableStore],
-) -> dg.AssetCheckResult:
-    """Count the grid independently, so that a gap finder that overlooks a gap is caught."""
-    unexplained, kinds = {}, {}
-    for each in run_stretches(context, universe, candle_store):
-        pair, candles = each.pair, candle_store.between(each.pair, *each.span)
-        found = gaps(candles, universe.timeframe, universe.origin)
-        unexplained[str(pair)] = (
-            _expected_candles(candles) - candles.height - sum(gap.candles for gap in found)
-        )
-        kinds[str(pair)] = dict(
-            pl.Series([gap.kind.value for gap in found], dtype=pl.String).value_counts().rows()
-        )
-    return dg.AssetCheckResult(
-        passed=not any(unexplained.values()),
-        metadata={
-            "unexplained": dg.MetadataValue.json(unexplained),
-            "gaps_by_kind": dg.MetadataValue.json(kinds),
-        },
-    )
-
-
-def _expected_candles(candles: pl.DataFrame) -> int:
-    if candles.is_empty():
-        return 0
-    first, last = candles.row(0, named=True), candles.row(-1, named=True)
-    return int((last["close_time"] - first["open_time"]) / (first["close_time"] - first["open_time"]))

@@ -8,6 +8,7 @@ from assets import (
     backtests,
     decisions,
     features,
+    gap_checks,
     learning_checks,
     market,
     news,
@@ -34,7 +35,7 @@ from sensors.decisions import decision_sensor
 from sensors.failures import failure_sensor
 
 MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio, rebalancing]
-CHECK_MODULES = [*MODULES, news_checks, learning_checks, trading_checks]
+CHECK_MODULES = [*MODULES, gap_checks, news_checks, learning_checks, trading_checks]
 
 
 def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:

@@ -30,7 +30,7 @@ from orchestration.kill_switch import KillSwitch
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
-from orchestration.stream_stores import build_market_data, build_tape
+from orchestration.stream_stores import build_coverage, build_market_data, build_tape
 from orchestration.system import POSTGRES
 from orchestration.venues import (
     CurrentInstruments,
@@ -61,6 +61,7 @@ from trading.stores.postgres import (
     PostgresPromotions,
 )
 from trading.stores.postgres.outbox import PostgresEventLog
+from trading.stream_coverage import StreamCoverage
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,10 @@ class Services:
     @cached_property
     def market_data(self) -> MarketData:
         return build_market_data(self.settings, self.dsn)
+
+    @property
+    def stream_coverage(self) -> StreamCoverage:
+        return build_coverage(self.settings, self.dsn, self.market_data)
 
     @property
     def recorded_candles(self) -> CandleSource:
@@ -334,6 +339,9 @@ RESOURCES: dict[str, Any] = {
     ),
     "candle_source": as_resource(
         lambda services: services.recorded_candles, "the stream's tape, and what [market] source names"
+    ),
+    "stream_coverage": as_resource(
+        lambda services: services.stream_coverage, "why candles are missing, and which feed gaps are open"
     ),
     "market_data": as_resource(lambda services: services.market_data, "the stream's candles in PostgreSQL"),
     "candle_store": as_resource(lambda services: services.candle_store, "Parquet lake, table ohlcv"),

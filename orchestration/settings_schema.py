@@ -196,6 +196,7 @@ class StreamSettings(Section):
     book_depth: Literal[10, 25, 100, 500, 1000]
     book_interval: float = Field(gt=0, le=60)
     close_grace: float = Field(ge=0, le=60)
+    max_unrepaired: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     metrics_host: str
     metrics_port: int = Field(ge=0, le=65535)
 

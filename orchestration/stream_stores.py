@@ -4,6 +4,7 @@ from pathlib import Path
 
 from orchestration.settings_schema import Settings
 from trading.ports import MarketData, Tape
+from trading.stream_coverage import StreamCoverage
 
 
 def build_tape(settings: Settings, home: Path) -> Tape:
@@ -27,3 +28,17 @@ def build_market_data(settings: Settings, dsn: str) -> MarketData:
 
     universe = settings.market.universe
     return PostgresMarketData(dsn, universe.origin, universe.dataset, universe.timeframe)
+
+
+def build_coverage(settings: Settings, dsn: str, market_data: MarketData) -> StreamCoverage:
+    """Build what says how complete the stream's candles are."""
+    from trading.stores.postgres import PostgresGaps
+
+    market = settings.market
+    return StreamCoverage(
+        origin=market.origin,
+        timeframe=market.timeframe,
+        market_data=market_data,
+        ledger=PostgresGaps(dsn),
+        max_unrepaired=settings.stream.max_unrepaired,
+    )

@@ -20,9 +20,9 @@ NUMBERS = (*PRICES, "volume")
 # These sources have no candle for a window without a trade; only the first word of `cryptocompare-kraken` counts.
 TRADED_CANDLES_ONLY = frozenset({"kraken", "sandbox", "cryptocompare"})
 
-# A longer silence counts as an outage, not as a quiet market. Kraken's stop of January 2018 lasted 23 and
-# 19 hours; its BTC/USD was never quiet for 12 hours after 2015. In thinner markets a long quiet counts
-# as an outage too, which is the safer reading.
+# Where nothing was streamed (trading/stream_coverage.py), a longer silence counts as an outage, not as a quiet market.
+# Kraken's stop of January 2018 lasted 23 and 19 hours; its BTC/USD was never quiet for 12 hours after 2015. In thinner
+# markets a long quiet counts as an outage too, which is the safer reading.
 QUIET_LIMIT = timedelta(hours=12)
 
 
@@ -31,6 +31,8 @@ class GapKind(StrEnum):
 
     NO_TRADE = "no_trade"  # nothing traded: the last price still stood
     OUTAGE = "outage"  # venue or recording was down: what happened is not known
+    FEED_GAP = "feed_gap"  # the stream did not listen, and nothing has repaired it since
+    MAINTENANCE = "maintenance"  # the venue was not open, as it said itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
@@ -84,6 +85,7 @@ class World:
                 "feature_store": MemoryTable(None),
                 "bus": MemoryBus(),
                 "arrival": no_arrival,
+                "stream_coverage": nothing_streamed(),
             },
             jobs=[dg.define_asset_job(name, [name]) for name in ("ohlcv", "features", *names)]
             + [

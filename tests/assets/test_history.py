@@ -15,10 +15,12 @@ from assets.features import (
     features_rest_on_trades,
     features_see_no_future,
 )
-from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
+from assets.gap_checks import gaps_are_classified
+from assets.market import candles_keep_their_invariants, ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from trading.candle_events import CANDLE_CLOSED
 from trading.errors import InvalidCandles, NotStored
@@ -50,6 +52,7 @@ class Harness:
             "feature_store": self.features,
             "bus": self.bus,
             "arrival": no_arrival,
+            "stream_coverage": nothing_streamed(),
         }
 
     def run(

@@ -21,6 +21,7 @@ from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryNews, MemoryTable
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
@@ -90,6 +91,7 @@ class World:
             "feature_store": MemoryTable(None),
             "bus": MemoryBus(),
             "arrival": no_arrival,
+            "stream_coverage": nothing_streamed(),
         }
 
     def run(self, *names: str, first: str, last: str) -> None:

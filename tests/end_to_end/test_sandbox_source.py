@@ -13,7 +13,8 @@ import httpx
 import polars as pl
 import pytest
 
-from assets.market import candles_keep_their_invariants, gaps_are_classified, ohlcv_from
+from assets.gap_checks import gaps_are_classified
+from assets.market import candles_keep_their_invariants, ohlcv_from
 from orchestration.resources import Services
 from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
@@ -21,6 +22,7 @@ from orchestration.sources import candle_source, market_clock, sandbox_time
 from orchestration.venues import account_name, sandbox_balances, sandbox_venue
 from tests.contracts.trade import intent, receipt
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, INSTRUMENTS, MARKET, STARTS, XRP
@@ -81,6 +83,7 @@ def materialised(settings: Settings, home: Path, instance: dg.DagsterInstance) -
             "candle_store": store,
             "bus": bus,
             "arrival": lambda: None,
+            "stream_coverage": nothing_streamed(),
         },
     )
     return result, store, bus

@@ -65,8 +65,10 @@ CHECKS = {
     ("champion_policy", "inputs_are_current"),
     ("backtest_report", "inputs_are_current"),
     ("decision", "inputs_are_current"),
+    ("ohlcv", "feed_gaps_are_repaired"),
 }
 BLOCKING = {
+    "feed_gaps_are_repaired",
     "candles_keep_their_invariants",
     "features_see_no_future",
     "policies_are_what_their_manifest_says",

@@ -23,6 +23,7 @@ from orchestration.tape_reports import TapeReporter, TapeReports
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
 from tests.doubles.stores.tape import MemoryTape, tape_rows
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from trading.closed_candles import Basis, ClosedCandle
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
@@ -144,6 +145,7 @@ def test_a_restated_candle_makes_its_month_of_candles_stale_and_no_other(
         "candle_store": MemoryTable(CANDLE_SCHEMA),
         "bus": MemoryBus(),
         "arrival": no_arrival,
+        "stream_coverage": nothing_streamed(),
     }
 
     def store() -> None:
