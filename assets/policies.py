@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +25,7 @@ from assets.versions import read_inputs
 from ml.learning.evaluation import Evaluation, evaluate
 from ml.learning.evaluation_files import EvaluationFiles
 from ml.learning.folds import Fold, build_fold
+from ml.learning.masking import CANDLES_OF_REWARD, Interval, reach
 from ml.learning.policy import Policy
 from ml.learning.promotion import PromotionRules, judge_promotion
 from ml.learning.registry import PolicyRegistry
@@ -34,10 +36,12 @@ from ml.learning.training_request import TrainingRequest
 from trading.errors import InvalidBundle, NotStored, TrainingFailed
 from trading.fills import Costs
 from trading.indicators import POLICY_FEATURES
-from trading.market import Pair, Universe, month_start
+from trading.market import Pair, Universe, month_start, next_month
 from trading.ports import TableStore
+from trading.stream_coverage import StreamCoverage
 
 PROJECT = Path(__file__).resolve().parents[1]
+REACH_MARGIN = 3  # candles are missing here and there: windows of so many candles reach further back in time
 MAX_TRAINING_MONTHS = 36  # months of features that a fold may reach back, for lineage
 
 
@@ -70,6 +74,7 @@ def ppo_policy(
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
     policies: dg.ResourceParam[PolicyRegistry],
+    stream_coverage: dg.ResourceParam[StreamCoverage],
     pipes: dg.PipesSubprocessClient,
 ) -> dg.MaterializeResult[None]:
     """Train on the months before, with an embargo between, to be tested on this month; in a process of its own."""
@@ -90,6 +95,7 @@ def ppo_policy(
             costs=costs[pair],
             config=chosen,
             output=policies.folder(pair, month),
+            unrepaired=_gaps_within_reach(stream_coverage, pair, cut.start, cut.end),
         )
         training_rows(candle_store, feature_store, pair, cut).write_parquet(request.tables[0])
         policy = None if config.again else find_identical_policy(policies, request)
@@ -116,6 +122,15 @@ def training_rows(candle_store: TableStore, feature_store: TableStore, pair: Pai
     )
     known = feature_store.between(pair, cut.start, cut.end).select("open_time", *POLICY_FEATURES)
     return candles.join(known, on="open_time", maintain_order="left")
+
+
+def _gaps_within_reach(
+    coverage: StreamCoverage, pair: Pair, start: datetime, end: datetime
+) -> tuple[Interval, ...]:
+    """Read the unrepaired feed gaps that a row from `start` to `end` can see, or earn its reward in."""
+    seen = reach(POLICY_FEATURES, coverage.timeframe) * coverage.timeframe.duration
+    earned = CANDLES_OF_REWARD * coverage.timeframe.duration
+    return tuple(coverage.unrepaired(pair, start - REACH_MARGIN * seen, end + earned))
 
 
 def find_identical_policy(policies: PolicyRegistry, request: TrainingRequest) -> Policy | None:
@@ -156,6 +171,7 @@ def _policy_metadata(policy: Policy) -> dict[str, Any]:
         "frames": manifest.frames,
         "frames_per_second": round(manifest.frames_per_second),
         "training_rows": manifest.training_rows,
+        "masked_share": manifest.masked_share,
         "training_window": f"{manifest.training_start:%Y-%m-%d %H:%M} to {manifest.training_end:%Y-%m-%d %H:%M} UTC",
         "embargo_candles": manifest.embargo_candles,
         "reward_curve": line_plot(
@@ -182,12 +198,18 @@ def policy_evaluation(
     candle_store: dg.ResourceParam[TableStore],
     feature_store: dg.ResourceParam[TableStore],
     policies: dg.ResourceParam[PolicyRegistry],
+    stream_coverage: dg.ResourceParam[StreamCoverage],
 ) -> dg.MaterializeResult[None]:
     """Evaluate the fold's policy on the month it has never seen, after costs, against cash and buy-and-hold."""
     [(_, pair, month)] = pair_months([context.partition_key])
     policy = policies.bundle(pair, month)
+    start, end = month_start(month), month_start(next_month(month))
     evaluation = evaluate(
-        policy, feature_store.read(pair, month), candle_store.read(pair, month), costs[pair]
+        policy,
+        feature_store.read(pair, month),
+        candle_store.read(pair, month),
+        costs[pair],
+        _gaps_within_reach(stream_coverage, pair, start, end),
     )
     EvaluationFiles(policies).write(evaluation)
     context.log.info(
@@ -209,6 +231,7 @@ def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
         "maximum_drawdown": readable(evaluation.policy.maximum_drawdown),
         "trades": evaluation.policy.trades,
         "dagster/row_count": evaluation.candles,
+        "masked_candles": evaluation.masked,
         "equity": line_plot(
             f"Out of sample: {evaluation.pair} {evaluation.test_month:%Y-%m}",
             thin["close_time"].to_list(),

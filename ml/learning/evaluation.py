@@ -1,6 +1,6 @@
 """Evaluation of a policy in its test month, out of sample, against cash and against buy-and-hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 from ml.learning.daily_returns import DailyReturns
 from ml.learning.folds import rows_of_month
 from ml.learning.manifest import Manifest
+from ml.learning.masking import Interval, masked_rows, stretches
 from ml.learning.policy import Policy
 from trading.backtest import ExposureResult, run_exposures
 from trading.errors import InvalidValue
@@ -55,6 +56,7 @@ class Evaluation:
     cash: Performance
     market_return: float  # of the price over the same time, no costs
     daily: DailyReturns
+    masked: int = 0  # candles left out: in or around an unrepaired feed gap
     curves: pl.DataFrame | None = field(default=None, compare=False, repr=False)
     """close_time, close, policy, buy_and_hold, cash, exposure; None when it was read back from JSON."""
 
@@ -86,30 +88,72 @@ class Evaluation:
         return cls(**{**plain, **performances, **times, "daily": daily})
 
 
-def evaluate(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame, costs: Costs) -> Evaluation:
+def evaluate(
+    policy: Policy,
+    features: pl.DataFrame,
+    candles: pl.DataFrame,
+    costs: Costs,
+    unrepaired: Sequence[Interval] = (),
+) -> Evaluation:
     """Let the policy decide on every candle of its own test month and on no other row of the tables.
 
     `features` has open_time and the policy's features, `candles` open_time, close_time, open and close.
+    Around an unrepaired feed gap no candle counts, and each stretch between gaps begins flat.
     Raises InvalidValue when no candle of the month can be decided on.
     """
     rows = _join_features(policy, features, rows_of_month(candles, policy.manifest.test_month))
-    exposures, undecided = decide_exposures(
-        policy, rows.select(policy.feature_names).cast(pl.Float64).to_numpy()
+    timeframe = Timeframe(policy.manifest.timeframe)
+    masked = masked_rows(rows["open_time"], timeframe, policy.feature_names, unrepaired)
+    found = [part for part in stretches(masked) if part.stop - part.start >= 2]
+    kept = rows if not masked.any() else pl.concat([rows[:0], *(rows[part] for part in found)])
+    if kept.height < 2:
+        raise InvalidValue(
+            f"{policy.manifest.pair} in {policy.manifest.test_month:%Y-%m}: unrepaired feed gaps touch all "
+            f"{rows.height} candles, nothing is left to test on; let the stream repair them"
+        )
+    lengths = [part.stop - part.start for part in found]
+    values = kept.select(policy.feature_names).cast(pl.Float64).to_numpy()
+    decided = [decide_exposures(policy, values[part]) for part in joined(lengths)]
+    return evaluate_exposures(
+        policy.manifest,
+        kept,
+        np.concatenate([exposures for exposures, _ in decided]),
+        costs,
+        sum(undecided for _, undecided in decided),
+        lengths=lengths,
+        masked=rows.height - kept.height,
     )
-    return evaluate_exposures(policy.manifest, rows, exposures, costs, undecided)
 
 
 def evaluate_exposures(
-    manifest: Manifest, candles: pl.DataFrame, exposures: Array, costs: Costs, undecided: int = 0
+    manifest: Manifest,
+    candles: pl.DataFrame,
+    exposures: Array,
+    costs: Costs,
+    undecided: int = 0,
+    *,
+    lengths: Sequence[int] = (),
+    masked: int = 0,
 ) -> Evaluation:
-    """Measure exposures, one decided after each of the candles of the manifest's test month, oldest first."""
+    """Measure exposures, one decided after each of the candles of the manifest's test month, oldest first.
+
+    `lengths` are those of the stretches between feed gaps; without them the candles are one.
+    """
     opens, closes = candles["open"].to_numpy(), candles["close"].to_numpy()
+    parts = joined(lengths or [len(opens)])
+
+    def follow(wanted: Array, at: Costs) -> tuple[Array, ExposureResult]:
+        runs = [run_exposures(wanted[part], opens[part], closes[part], at) for part in parts]
+        # The last decision of a stretch is never executed.
+        executed = np.concatenate([wanted[part][:-1] for part in parts])
+        return executed, chained(runs)
+
     runs = {
-        "policy": (exposures, run_exposures(exposures, opens, closes, costs)),
-        "buy_and_hold": _run_constant(1.0, opens, closes, costs),
-        "cash": _run_constant(0.0, opens, closes, costs),
+        "policy": follow(exposures, costs),
+        "buy_and_hold": follow(np.full_like(opens, 1.0), costs),
+        "cash": follow(np.full_like(opens, 0.0), costs),
     }
-    _, market = _run_constant(1.0, opens, closes, FREE)
+    _, market = follow(np.full_like(opens, 1.0), FREE)
     per_year = Timeframe(manifest.timeframe).per_year
     return Evaluation(
         policy_id=manifest.policy_id,
@@ -122,8 +166,9 @@ def evaluate_exposures(
         candles=candles.height,
         undecided=undecided,
         **{name: measure_performance(*run, per_year) for name, run in runs.items()},
-        market_return=float(closes[-1] / opens[0] - 1.0),
+        market_return=float(np.prod([closes[part][-1] / opens[part][0] for part in parts]) - 1.0),
         daily=DailyReturns.of(candles["open_time"], runs["policy"][1].equity, market.equity),
+        masked=masked,
         curves=pl.DataFrame(
             {
                 "close_time": candles["close_time"],
@@ -153,7 +198,7 @@ def decide_exposures(policy: Policy, features: Array, exposure: int = 0) -> tupl
     return exposures, int((~known).sum())
 
 
-def measure_performance(exposures: Array, result: ExposureResult, per_year: float) -> Performance:
+def measure_performance(executed: Array, result: ExposureResult, per_year: float) -> Performance:
     """Measure one run of the back-test with `per_year` candles in a year."""
     return Performance(
         total_return=total_return(result.equity),
@@ -162,13 +207,29 @@ def measure_performance(exposures: Array, result: ExposureResult, per_year: floa
         turnover=result.turnover,
         fees=result.fees,
         trades=result.trades,
-        exposure=float(exposures[:-1].mean()),
+        exposure=float(executed.mean()),
     )
 
 
-def _run_constant(exposure: float, opens: Array, closes: Array, costs: Costs) -> tuple[Array, ExposureResult]:
-    exposures = np.full_like(opens, exposure)
-    return exposures, run_exposures(exposures, opens, closes, costs)
+def joined(lengths: Sequence[int]) -> list[slice]:
+    """Return where each stretch lies once the rows between them are left out."""
+    ends = np.cumsum(lengths).tolist()
+    return [slice(end - length, end) for length, end in zip(lengths, ends, strict=True)]
+
+
+def chained(runs: Sequence[ExposureResult]) -> ExposureResult:
+    """Return one result of several in a row: each begins flat with the equity that the one before ended with."""
+    if len(runs) == 1:
+        return runs[0]
+    opening = np.cumprod([1.0, *(run.equity[-1] for run in runs)])[:-1]
+    return ExposureResult(
+        equity=np.concatenate([run.equity * before for run, before in zip(runs, opening, strict=True)]),
+        growth=np.concatenate([run.growth for run in runs]),
+        orders=sum(run.orders for run in runs),
+        trades=sum(run.trades for run in runs),
+        turnover=sum(run.turnover for run in runs),
+        fees=float(sum(run.fees * before for run, before in zip(runs, opening, strict=True))),
+    )
 
 
 def _join_features(policy: Policy, features: pl.DataFrame, candles: pl.DataFrame) -> pl.DataFrame:

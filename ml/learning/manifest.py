@@ -47,17 +47,24 @@ class Manifest:
     inputs_hash: str  # of the training rows, exactly as the training saw them
     recipe: str
     files: Mapping[str, str]  # name -> SHA-256
+    masked_share: float = (
+        0.0  # of the window's rows, in or around an unrepaired feed gap; not written where it is 0
+    )
 
     def as_json(self) -> dict[str, Any]:
         """Convert to plain JSON values."""
-        plain: dict[str, Any] = json.loads(canonical_json(asdict(self)))
+        plain: dict[str, Any] = json.loads(canonical_json(self._content()))
         return plain
+
+    def _content(self) -> dict[str, Any]:
+        """Return what is written: a policy without a gap is the same as before gaps were known."""
+        return {name: value for name, value in asdict(self).items() if name != "masked_share" or value}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Read plain JSON values. InvalidBundle when a field is missing, unknown or unreadable, or the id is wrong."""
         known = {field.name for field in fields(cls)}
-        if difference := known ^ set(values):
+        if difference := known ^ {*values, "masked_share"}:
             raise InvalidBundle(f"manifest: missing or unknown fields {', '.join(sorted(difference))}")
         try:
             manifest = cls(**{**values, **_parse_fields(values)})
@@ -71,7 +78,7 @@ class Manifest:
 
     def identity(self) -> str:
         """Compute what `policy_id` must be."""
-        content = {name: value for name, value in asdict(self).items() if name not in EXCLUDED_FROM_ID}
+        content = {name: value for name, value in self._content().items() if name not in EXCLUDED_FROM_ID}
         return sha256_hex(canonical_json(content))[:16]
 
 

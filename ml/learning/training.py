@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ml.learning.masking import Mask
 from ml.learning.observation import Normaliser
 from ml.learning.policy import Layers
 from trading.errors import InvalidValue
@@ -91,14 +92,21 @@ class TrainingData:
     start: datetime  # open time of the first row
     end: datetime  # close time of the last one
     dropped_rows: int
+    masked_rows: int = 0  # in or around an unrepaired feed gap
+    stretch: npt.NDArray[np.int64] | None = None  # (n,), rises where rows are masked in between; None: no gap
 
     @classmethod
-    def of(cls, table: pl.DataFrame, feature_names: Sequence[str], costs: Costs) -> "TrainingData":
+    def of(
+        cls, table: pl.DataFrame, feature_names: Sequence[str], costs: Costs, masked: Mask | None = None
+    ) -> "TrainingData":
         """Build it from a table with open_time, close_time, open, close and the features, sorted by open_time.
 
-        A row with an unknown feature (warm-up) is left out as if its candle were missing.
+        A row with an unknown feature (warm-up) is left out as if its candle were missing; a masked one is left out,
+        too, and no episode goes on across it.
         """
-        known = complete_rows(table, feature_names)
+        gaps = None if masked is None or not masked.any() else pl.Series(masked)
+        usable = table if gaps is None else table.with_columns(_stretch=gaps.cum_sum()).filter(~gaps)
+        known = complete_rows(usable, feature_names)
         if known.is_empty():
             raise InvalidValue(f"none of {table.height} training rows has all features: train on more months")
         return cls(
@@ -109,7 +117,9 @@ class TrainingData:
             costs=costs,
             start=known["open_time"][0],
             end=known["close_time"][-1],
-            dropped_rows=table.height - known.height,
+            dropped_rows=usable.height - known.height,
+            masked_rows=table.height - usable.height,
+            stretch=None if gaps is None else known["_stretch"].cast(pl.Int64).to_numpy(),
         )
 
     def digest(self) -> str:
@@ -117,6 +127,8 @@ class TrainingData:
         content = hashlib.sha256(repr((self.feature_names, asdict(self.costs))).encode())
         for values in (self.features, self.opens, self.closes):
             content.update(np.ascontiguousarray(values).tobytes())
+        if self.stretch is not None:
+            content.update(np.ascontiguousarray(self.stretch).tobytes())
         return content.hexdigest()
 
 
@@ -172,6 +184,7 @@ def train(
         data.costs,
         normaliser=normaliser,
         episode_candles=config.episode_candles,
+        stretch=data.stretch,
     )
     algorithm = proximal_policy_optimisation(
         BatchedTradingEnv(market, config.environments, config.seed), config

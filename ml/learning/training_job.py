@@ -10,6 +10,7 @@ import polars as pl
 
 from ml.learning.bundle import write_bundle
 from ml.learning.manifest import Manifest, canonical_json, sha256_hex
+from ml.learning.masking import masked_rows
 from ml.learning.training import Progress, TrainedPolicy, TrainingData, train
 from ml.learning.training_request import TrainingRequest
 from trading.errors import UnreadableFile
@@ -57,7 +58,9 @@ def run_request(
 
 def training_data(request: TrainingRequest) -> TrainingData:
     """Read the fold's rows from the request's tables. UnreadableFile when one is missing, corrupt or incomplete."""
-    return TrainingData.of(_read_rows(request), request.feature_names, request.costs)
+    rows = _read_rows(request)
+    masked = masked_rows(rows["open_time"], request.timeframe, request.feature_names, request.unrepaired)
+    return TrainingData.of(rows, request.feature_names, request.costs, masked)
 
 
 def build_manifest(request: TrainingRequest, data: TrainingData, trained: TrainedPolicy) -> Manifest:
@@ -87,6 +90,7 @@ def build_manifest(request: TrainingRequest, data: TrainingData, trained: Traine
         inputs_hash=data.digest(),
         recipe=recipe(request),
         files={},
+        masked_share=data.masked_rows / (len(data.features) + data.dropped_rows + data.masked_rows),
     )
 
 

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ml.learning.folds import Fold
+from ml.learning.masking import Interval
 from ml.learning.training import TrainingConfig
 from trading.errors import InvalidValue, UnreadableFile
 from trading.fills import Costs
@@ -26,6 +28,7 @@ class TrainingRequest:
     costs: Costs
     config: TrainingConfig
     output: Path  # the fold's folder, see ml.learning.bundle
+    unrepaired: tuple[Interval, ...] = ()  # stretches of the pair's feed in which trades may be missing
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -38,6 +41,7 @@ class TrainingRequest:
             "costs": asdict(self.costs),
             "config": asdict(self.config),
             "output": str(self.output),
+            "unrepaired": [[since.isoformat(), until.isoformat()] for since, until in self.unrepaired],
         }
 
     @classmethod
@@ -55,6 +59,10 @@ class TrainingRequest:
                 costs=Costs(**values["costs"]),
                 config=TrainingConfig(**config),
                 output=Path(values["output"]),
+                unrepaired=tuple(
+                    (datetime.fromisoformat(since), datetime.fromisoformat(until))
+                    for since, until in values["unrepaired"]
+                ),
             )
         except KeyError as error:
             raise InvalidValue(f"training request: {error.args[0]} is missing") from None

@@ -55,7 +55,7 @@ class BatchedTradingEnv(VecEnv):
         self._remaining = self.market.episode_candles
 
     def _random_starts(self) -> npt.NDArray[np.int64]:
-        return self._random.integers(self.market.starts, size=self.num_envs)
+        return self.market.rows_of(self._random.integers(self.market.starts, size=self.num_envs))
 
     def _observations(self) -> Observations:
         observations = self.market.observations.take(self._rows, axis=0)

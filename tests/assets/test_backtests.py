@@ -24,6 +24,7 @@ from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryPromotions, MemoryTable
+from tests.doubles.streamed import nothing_streamed
 from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import RULES
 from tests.ml.test_strategies import finer
@@ -59,7 +60,7 @@ class Harness:
         self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
         self.resources = {
             "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(),
-            "arrival": no_arrival, "costs": COSTS,
+            "arrival": no_arrival, "stream_coverage": nothing_streamed(), "costs": COSTS,
             "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
         }  # fmt: skip
         span = {
