@@ -11,17 +11,21 @@ import pytest
 
 from tests.doubles.stores import MemoryMarketData, MemoryTable
 from tests.memory_bus import MemoryBus
+from tests.services import needs_module
 from trading.candles import complete
 from trading.errors import (
     InvalidCandles,
     InvalidValue,
     MarketloomError,
     NotStored,
+    StoreUnreachable,
     UnreadableFile,
     UnusableHome,
 )
+from trading.indicators import FEATURE_SCHEMA
 from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe, month_start
 from trading.ports import TableStore
+from trading.stores.clickhouse import ClickHouse, ClickHouseTable
 from trading.stores.lake import PART, LakeTable
 from trading.stores.lake_query import run_sql
 from trading.stores.live_candles import LiveCandles
@@ -147,6 +151,124 @@ class TestLiveCandles(TableStoreContract):
     def store(self) -> TableStore:
         stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
         return LiveCandles(MemoryTable(CANDLE_SCHEMA), stream, Timeframe.H1)
+
+
+CLICKHOUSE_WRITER = """
+import os, pickle, signal, sys
+import clickhouse_connect
+from trading.market import CANDLE_SCHEMA
+from trading.stores.clickhouse import ClickHouse, ClickHouseTable
+path, step, pair, month, tables = pickle.load(sys.stdin.buffer)
+server = ClickHouse(lambda: clickhouse_connect.get_client(interface="chdb", path=path), "lake", "the engine")
+execute = server.execute
+def dies(statement, values=None):
+    if step in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return execute(statement, values)
+store = ClickHouseTable(server, "ohlcv", CANDLE_SCHEMA)
+found = store.read(pair, month) if store.months(pair) else None
+sys.stdout.buffer.write(pickle.dumps(found))
+sys.stdout.buffer.flush()
+for table in tables:
+    store.write(pair, month, table)
+    server.execute = dies
+os._exit(0)
+"""
+
+
+@pytest.mark.service
+class TestClickHouseTable(TableStoreContract):
+    @pytest.fixture
+    def store(self, clickhouse: ClickHouse) -> TableStore:
+        return ClickHouseTable(clickhouse, "ohlcv", CANDLE_SCHEMA)
+
+    def test_a_writer_killed_at_the_last_step_leaves_the_old_month_or_the_new_one(self, tmp_path: Path) -> None:
+        needs_module("chdb")
+        old, new = candles(JANUARY), candles(JANUARY, price=20.0)
+        before = _clickhouse_writer(tmp_path, "REPLACE PARTITION", [old, new])
+        after = _clickhouse_writer(tmp_path, "DROP TABLE", [old, new])
+        last = _clickhouse_writer(tmp_path, "nothing", [])
+        assert [each.returncode for each in (before, after, last)] == [-signal.SIGKILL, -signal.SIGKILL, 0]
+        assert pickle.loads(before.stdout) is None
+        assert pickle.loads(after.stdout).equals(old)
+        assert pickle.loads(last.stdout).equals(new)
+
+    def test_a_failed_insert_leaves_the_old_month(
+        self, store: TableStore, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.write(BTC, JANUARY, candles(JANUARY))
+
+        def fail(*_: object) -> None:
+            raise StoreUnreachable("the server went away")
+
+        with monkeypatch.context() as server:
+            server.setattr(clickhouse, "insert", fail)
+            with pytest.raises(StoreUnreachable):
+                store.write(BTC, JANUARY, candles(JANUARY, price=20.0))
+        assert store.read(BTC, JANUARY).equals(candles(JANUARY))
+        tables = clickhouse.query(
+            "SELECT name FROM system.tables WHERE database = {name:String}", {"name": clickhouse.database}
+        )
+        assert sorted(tables["name"]) == ["ohlcv", "ohlcv_rows"]
+
+    def test_people_see_the_rows_alone_with_pair_and_month(
+        self, filled: TableStore, clickhouse: ClickHouse
+    ) -> None:
+        filled.write(BTC, dt.date(2020, 4, 1), candles(dt.date(2020, 4, 1), hours=0))
+        rows = clickhouse.query(
+            f"SELECT pair, month, count() AS rows FROM {clickhouse.table('ohlcv')} GROUP BY ALL ORDER BY month"
+        )
+        assert rows.rows() == [("BTC-USDT", month, 4) for month in (JANUARY, FEBRUARY, MARCH)]
+
+    def test_the_features_table_gets_its_columns_from_what_is_written(self, clickhouse: ClickHouse) -> None:
+        features = ClickHouseTable(clickhouse, "features", None)
+        table = pl.DataFrame(
+            {name: _some(kind, JANUARY) for name, kind in FEATURE_SCHEMA.items()}, FEATURE_SCHEMA
+        )
+        features.write(BTC, JANUARY, table)
+        assert features.read(BTC, JANUARY).equals(table)
+        few = features.between(BTC, month_start(JANUARY), month_start(MARCH), ("regime", "open_time"))
+        assert few.equals(table.select("regime", "open_time"))
+
+    def test_months_with_different_columns_are_not_joined(self, clickhouse: ClickHouse) -> None:
+        features = ClickHouseTable(clickhouse, "features", None)
+        features.write(BTC, JANUARY, candles(JANUARY).drop("volume"))
+        features.write(BTC, FEBRUARY, candles(FEBRUARY))
+        assert features.read(BTC, JANUARY).equals(candles(JANUARY).drop("volume"))
+        with pytest.raises(InvalidCandles, match="different columns"):
+            features.between(BTC, month_start(JANUARY), month_start(MARCH))
+        with pytest.raises(InvalidCandles, match="different columns"):
+            features.tail(BTC, month_start(MARCH), 500)
+        assert features.tail(BTC, month_start(MARCH), 2).equals(candles(FEBRUARY).tail(2))
+
+    def test_a_month_of_another_version_is_refused(self, clickhouse: ClickHouse) -> None:
+        ClickHouseTable(clickhouse, "ohlcv", None).write(BTC, JANUARY, candles(JANUARY).drop("known_at"))
+        with pytest.raises(UnreadableFile, match=r"another version.*`ohlcv` again for BTC-USDT 2020-01"):
+            ClickHouseTable(clickhouse, "ohlcv", CANDLE_SCHEMA).read(BTC, JANUARY)
+
+    def test_a_column_that_no_month_has_is_no_good_version(self, filled: TableStore) -> None:
+        with pytest.raises(UnreadableFile, match=r"volumen.*materialise `ohlcv` again"):
+            filled.between(BTC, month_start(JANUARY), month_start(MARCH), ("volumen",))
+
+
+def _clickhouse_writer(
+    folder: Path, step: str, tables: list[pl.DataFrame]
+) -> "subprocess.CompletedProcess[bytes]":
+    """Read what is stored, then write the tables one after the other; dead before the step of any but the first."""
+    work = pickle.dumps((str(folder), step, BTC, JANUARY, tables))
+    return subprocess.run(
+        [sys.executable, "-c", CLICKHOUSE_WRITER],
+        input=work,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+    )
+
+
+def _some(kind: pl.DataType, month: dt.date) -> list[object]:
+    first = month_start(month)
+    if kind == TIME:
+        return [first, first + HOUR]
+    return [None, "quiet"] if kind == pl.String() else [None, 0.1 + 0.2]
 
 
 DRAFT = "part.partial"

@@ -66,11 +66,19 @@ class ClickHouse:
             return self._open().command(statement, parameters=dict(values or {}))
 
     def make_once(self, statement: str) -> None:
-        """Run CREATE ... IF NOT EXISTS once in this process, the database's own before it."""
+        """Run CREATE ... IF NOT EXISTS once in this process; makes the database before."""
         if statement not in self._made:
-            self.execute(f"CREATE DATABASE IF NOT EXISTS {self.quoted_database}")
+            self._make_database()
             self.execute(statement)
             self._made.add(statement)
+
+    def _make_database(self) -> None:
+        """Make it where it is missing: a user without that right may use one that somebody made."""
+        there = self.query(
+            "SELECT name FROM system.databases WHERE name = {name:String}", {"name": self.database}
+        )
+        if there.is_empty():
+            self.execute(f"CREATE DATABASE IF NOT EXISTS {self.quoted_database}")
 
     def insert(self, table: str, rows: pl.DataFrame, settings: Settings | None = None) -> None:
         """Insert the rows as one block. A failed insert leaves none of them."""
