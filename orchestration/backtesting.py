@@ -11,13 +11,12 @@ from ml.decision_history import DecisionHistory, KnownThen
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyFolders, PolicyRegistry
 from ml.strategies import StrategyLibrary
-from orchestration.settings import lake_folder
 from orchestration.settings_schema import Settings
+from orchestration.tables import candle_table, feature_table
 from trading.errors import InvalidSettings
 from trading.importers.landing_area import LandingArea
-from trading.market import CANDLE_SCHEMA, Pair, Timeframe
+from trading.market import Pair, Timeframe
 from trading.ports import CandleSource
-from trading.stores.lake import LakeTable
 
 REPORTS = "reports"  # folder in the home folder
 
@@ -41,10 +40,9 @@ def build_backtester(settings: Settings, home: Path, known: KnownThen | None = N
 
     `known` gives the past champions and news, which lie in PostgreSQL; only the strategy `desk` needs them.
     """
-    lake = lake_folder(home, settings)
-    features = LakeTable(lake / "features", None)
+    features = feature_table(settings, home)
     library = StrategyLibrary(
-        candles=LakeTable(lake / "ohlcv", CANDLE_SCHEMA),
+        candles=candle_table(settings, home),
         features=features,
         policies=PolicyFolders(home / "policies" / settings.market.universe.dataset),
         decisions=DecisionHistory(features, settings.decision_rules, settings.market.timeframe),

@@ -331,11 +331,11 @@ def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],
     as_json: AsJson = False,
 ) -> None:
-    """Ask the Parquet lake (tables ohlcv and features) with DuckDB; nothing can be changed."""
-    from orchestration.settings import home_folder, lake_folder, load_settings
-    from trading.stores.lake_query import run_sql
+    """Ask the tables ohlcv and features: the Parquet lake with DuckDB, or ClickHouse; nothing can be changed."""
+    from orchestration.settings import home_folder, load_settings
+    from orchestration.tables import query_tables
 
-    answer = run_sql(lake_folder(home_folder(), load_settings()), query)
+    answer = query_tables(load_settings(), home_folder(), query)
     if as_json:
         _print_json(answer.to_dicts())
     else:

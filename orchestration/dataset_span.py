@@ -1,19 +1,17 @@
 """The time that the dataset covers, which months and days as partitions begin and end with.
 
-It is found without a connection when the definitions are loaded; what is imported later shows when they are loaded
-again.
+It is found when the definitions are loaded, without a connection unless the tables lie in ClickHouse; what is imported
+later shows when they are loaded again.
 """
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from assets.partitions import CALENDAR_START, Span
-from orchestration.settings import lake_folder
 from orchestration.settings_schema import Settings
+from orchestration.tables import candle_table
 from trading.errors import MarketloomError
 from trading.importers.landing_area import LandingArea
-from trading.market import CANDLE_SCHEMA
-from trading.stores.lake import LakeTable
 
 
 def dataset_span(settings: Settings, home: Path, today: date) -> Span:
@@ -58,7 +56,7 @@ def _sandbox_start(settings: Settings, today: date) -> date:
 
 
 def _first_stored(settings: Settings, home: Path) -> date | None:
-    table = LakeTable(lake_folder(home, settings) / "ohlcv", CANDLE_SCHEMA)
+    table = candle_table(settings, home)
     return min((months[0] for pair in settings.market.pairs if (months := table.months(pair))), default=None)
 
 

@@ -32,6 +32,7 @@ from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
 from orchestration.stream_stores import build_coverage, build_market_data, build_tape
 from orchestration.system import POSTGRES
+from orchestration.tables import candle_table, feature_table
 from orchestration.venues import (
     CurrentInstruments,
     account_name,
@@ -46,12 +47,11 @@ from trading.execution import ExecutionRules, OrderExecutor
 from trading.fills import Costs
 from trading.history.tape_candles import TapeCandles
 from trading.importers.landing_area import LandingArea
-from trading.market import CANDLE_SCHEMA, Instrument, Pair
+from trading.market import Instrument, Pair
 from trading.ports import CandleSource, MarketData, NewsStore, TableStore, Tape, Venue, VenueBooks
 from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
-from trading.stores.lake import LakeTable
 from trading.stores.live_candles import LiveCandles
 from trading.stores.postgres import (
     PostgresJournal,
@@ -119,12 +119,12 @@ class Services:
         return TapeCandles(self.tape, self.candle_source, self.settings.market.timeframe)
 
     @cached_property
-    def candle_store(self) -> LakeTable:
-        return LakeTable(self.lake / "ohlcv", CANDLE_SCHEMA)
+    def candle_store(self) -> TableStore:
+        return candle_table(self.settings, self.home)
 
     @cached_property
-    def feature_store(self) -> LakeTable:
-        return LakeTable(self.lake / "features", None)
+    def feature_store(self) -> TableStore:
+        return feature_table(self.settings, self.home)
 
     @cached_property
     def known_candles(self) -> TableStore:
@@ -344,8 +344,12 @@ RESOURCES: dict[str, Any] = {
         lambda services: services.stream_coverage, "why candles are missing, and which feed gaps are open"
     ),
     "market_data": as_resource(lambda services: services.market_data, "the stream's candles in PostgreSQL"),
-    "candle_store": as_resource(lambda services: services.candle_store, "Parquet lake, table ohlcv"),
-    "feature_store": as_resource(lambda services: services.feature_store, "Parquet lake, table features"),
+    "candle_store": as_resource(
+        lambda services: services.candle_store, "table ohlcv: Parquet lake, or ClickHouse"
+    ),
+    "feature_store": as_resource(
+        lambda services: services.feature_store, "table features: Parquet lake, or ClickHouse"
+    ),
     "bus": as_resource(lambda services: PostgresEventLog(services.dsn), "event log in PostgreSQL"),
     "news_source": as_resource(lambda services: services.news_source, "news files, or simulated headlines"),
     "news_store": as_resource(

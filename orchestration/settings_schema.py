@@ -1,6 +1,7 @@
 """The sections of marketloom.toml: one class each, and the values derived from it."""
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -43,6 +44,16 @@ def _refuse_local_venue(venue: str) -> str:
     if venue in ("simulated", "sandbox"):
         raise InvalidValue(f"{venue} is no venue: its candles would mix with those made on this machine")
     return venue
+
+
+def _check_clickhouse_address(url: str) -> str:
+    """Raise InvalidValue, which does not show the address: a password may be in it."""
+    if not re.fullmatch(r"https?://[^\s@/?#]+/?", url):
+        raise InvalidValue(
+            "write an address such as http://127.0.0.1:8123; user and password go into the environment variables "
+            "CLICKHOUSE_USER and CLICKHOUSE_PASSWORD"
+        )
+    return url
 
 
 class Section(BaseModel):
@@ -209,7 +220,7 @@ class BusSettings(Section):
 
 class AnalyticsSettings(Section):
     store: Literal["lake", "clickhouse"]
-    clickhouse_url: HttpAddress
+    clickhouse_url: Annotated[str, AfterValidator(_check_clickhouse_address)]
     clickhouse_database: str = Field(
         pattern="^[a-z][a-z0-9_]*$", description="small letters, digits and underscores, such as marketloom"
     )

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.settings import lake_folder
 from orchestration.settings_schema import Settings
 from orchestration.stream_stores import build_market_data, build_tape
+from orchestration.tables import candle_table
 from streaming.bus.postgres import PostgresBus
 from streaming.sinks import Sink
 from streaming.sinks.analytical import AnalyticalSink
@@ -16,10 +16,9 @@ from streaming.sinks.hot_refill import StoredRefill
 from streaming.sinks.operational import OperationalSink
 from streaming.sinks.runner import SinkMetrics, SinkRunner
 from trading.live_features import LiveFeatures
-from trading.market import CANDLE_SCHEMA, Timeframe
+from trading.market import Timeframe
 from trading.ports import Bus
 from trading.ports.hot import HotTier
-from trading.stores.lake import LakeTable
 from trading.stores.postgres.market_features import PostgresMarketFeatures
 from trading.stores.postgres.outbox import PostgresEventLog
 
@@ -56,7 +55,7 @@ def _live_features(
     settings: Settings, home: Path, dsn: str, features: PostgresMarketFeatures
 ) -> LiveFeatures:
     universe = settings.market.universe
-    candles = LakeTable(lake_folder(home, settings) / "ohlcv", CANDLE_SCHEMA)
+    candles = candle_table(settings, home)
     return LiveFeatures(
         universe=universe,
         timeframes=timeframes(settings),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from orchestration.settings_schema import Settings
+from orchestration.tables import in_clickhouse, tape_database
 from trading.ports import MarketData, Tape
 from trading.stream_coverage import StreamCoverage
 
@@ -12,11 +13,10 @@ def build_tape(settings: Settings, home: Path) -> Tape:
 
     Every venue has files of its own: a batch's name says nothing about whose it is.
     """
-    if settings.analytics.store == "clickhouse":
-        from trading.stores.clickhouse import ClickHouse, ClickHouseTape
+    if in_clickhouse(settings):
+        from trading.stores.clickhouse import ClickHouseTape
 
-        chosen = settings.analytics
-        return ClickHouseTape(ClickHouse.at(chosen.clickhouse_url, chosen.clickhouse_database))
+        return ClickHouseTape(tape_database(settings))
     from trading.stores.tape_lake import LakeTape
 
     return LakeTape(home / "tape" / settings.market.origin)

@@ -20,6 +20,17 @@ def feature_table(settings: Settings, home: Path) -> TableStore:
     return _table(settings, home, "features", None)
 
 
+def query_tables(settings: Settings, home: Path, query: str) -> pl.DataFrame:
+    """Run one SELECT of a person: in DuckDB's SQL over the lake, in ClickHouse's own where that is chosen."""
+    if in_clickhouse(settings):
+        from trading.stores.clickhouse.sql import run_query
+
+        return run_query(dataset_database(settings), query)
+    from trading.stores.lake_query import run_sql
+
+    return run_sql(lake_folder(home, settings), query)
+
+
 def in_clickhouse(settings: Settings) -> bool:
     return settings.analytics.store == "clickhouse"
 
@@ -30,6 +41,11 @@ def dataset_database(settings: Settings) -> ClickHouse:
     return ClickHouse.at(
         settings.analytics.clickhouse_url, f"{settings.analytics.clickhouse_database}_{name}"
     )
+
+
+def tape_database(settings: Settings) -> ClickHouse:
+    """Return the database of the tape, whose rows name their venue."""
+    return ClickHouse.at(settings.analytics.clickhouse_url, settings.analytics.clickhouse_database)
 
 
 def _table(settings: Settings, home: Path, name: str, schema: pl.Schema | None) -> TableStore:

@@ -15,6 +15,7 @@ from orchestration.commands.findings import Finding, Health, finding
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.tables import dataset_database, in_clickhouse, tape_database
 from trading.errors import MarketloomError
 
 NEEDED_BYTES = 2 * 10**9
@@ -48,6 +49,8 @@ def _settings_findings() -> Iterator[Finding]:
     )
     yield finding("home folder", lambda: _home(home_folder()))
     yield finding("PostgreSQL", lambda: _postgres(home_folder()))
+    if in_clickhouse(settings):
+        yield finding("ClickHouse", lambda: _clickhouse(settings))
     yield examine_port(settings)
     yield _ollama(settings)
 
@@ -103,6 +106,15 @@ def _postgres(home: Path) -> str:
             ).fetchone()
     assert found is not None
     return f"PostgreSQL {found['server']}, pgvector {found['vector']}"
+
+
+def _clickhouse(settings: Settings) -> str:
+    """Look at the database of the tables and at that of the tape."""
+    from trading.stores.clickhouse.rights import check_server
+
+    tables, tape = dataset_database(settings), tape_database(settings)
+    versions = {check_server(each) for each in (tables, tape)}
+    return f"{', '.join(versions)} at {tables.address}; databases {tables.database} and {tape.database}"
 
 
 def _embedding_model() -> str:

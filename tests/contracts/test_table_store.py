@@ -182,7 +182,9 @@ class TestClickHouseTable(TableStoreContract):
     def store(self, clickhouse: ClickHouse) -> TableStore:
         return ClickHouseTable(clickhouse, "ohlcv", CANDLE_SCHEMA)
 
-    def test_a_writer_killed_at_the_last_step_leaves_the_old_month_or_the_new_one(self, tmp_path: Path) -> None:
+    def test_a_writer_killed_at_the_last_step_leaves_the_old_month_or_the_new_one(
+        self, tmp_path: Path
+    ) -> None:
         needs_module("chdb")
         old, new = candles(JANUARY), candles(JANUARY, price=20.0)
         before = _clickhouse_writer(tmp_path, "REPLACE PARTITION", [old, new])

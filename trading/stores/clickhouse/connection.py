@@ -87,12 +87,27 @@ class ClickHouse:
                 table, rows.to_arrow(), database=self.database, settings=dict(settings or {})
             )
 
-    def query(self, query: str, values: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    def query(
+        self, query: str, values: Mapping[str, Any] | None = None, settings: Settings | None = None
+    ) -> pl.DataFrame:
         """Run a SELECT. NotStored where its table, or the database, is not there."""
         with self._translate_errors():
-            found = pl.from_arrow(self._open().query_arrow(query, parameters=dict(values or {})))
+            answer = self._open().query_arrow(
+                query, parameters=dict(values or {}), settings=dict(settings or {})
+            )
+            found = pl.from_arrow(answer)
         assert isinstance(found, pl.DataFrame)
         return found
+
+    def for_people(self) -> "ClickHouse":
+        """Return a connection of its own in which a table's name alone means one of this database."""
+
+        def connect() -> Any:
+            client = self._connect()
+            client.database = self.database
+            return client
+
+        return ClickHouse(connect, self.database, self.address)
 
     def table(self, name: str) -> str:
         """Return the table's full name, quoted."""
