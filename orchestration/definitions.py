@@ -13,6 +13,7 @@ from assets import (
     market,
     news,
     news_checks,
+    order_book,
     performance,
     policies,
     portfolio,
@@ -34,7 +35,18 @@ from orchestration.settings_schema import Settings
 from sensors.decisions import decision_sensor
 from sensors.failures import failure_sensor
 
-MODULES = [market, features, news, policies, backtests, performance, decisions, portfolio, rebalancing]
+MODULES = [
+    market,
+    order_book,
+    features,
+    news,
+    policies,
+    backtests,
+    performance,
+    decisions,
+    portfolio,
+    rebalancing,
+]
 CHECK_MODULES = [*MODULES, gap_checks, news_checks, learning_checks, trading_checks]
 
 

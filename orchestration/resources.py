@@ -32,7 +32,7 @@ from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
 from orchestration.stream_stores import build_coverage, build_market_data, build_tape
 from orchestration.system import POSTGRES
-from orchestration.tables import candle_table, feature_table
+from orchestration.tables import candle_table, feature_table, order_book_table
 from orchestration.venues import (
     CurrentInstruments,
     account_name,
@@ -132,6 +132,15 @@ class Services:
         if not streams(self.settings):
             return self.candle_store
         return LiveCandles(self.candle_store, self.market_data, self.settings.market.timeframe)
+
+    @cached_property
+    def order_book_store(self) -> TableStore:
+        return order_book_table(self.settings, self.home)
+
+    @property
+    def book_interval(self) -> timedelta:
+        """Time between two samples of the order book."""
+        return timedelta(seconds=self.settings.stream.book_interval)
 
     @cached_property
     def instrument_file(self) -> InstrumentFile:
@@ -343,6 +352,7 @@ RESOURCES: dict[str, Any] = {
     "stream_coverage": as_resource(
         lambda services: services.stream_coverage, "why candles are missing, and which feed gaps are open"
     ),
+    "tape": as_resource(lambda services: services.tape, "what the stream recorded, Parquet or ClickHouse"),
     "market_data": as_resource(lambda services: services.market_data, "the stream's candles in PostgreSQL"),
     "candle_store": as_resource(
         lambda services: services.candle_store, "table ohlcv: Parquet lake, or ClickHouse"
@@ -350,6 +360,10 @@ RESOURCES: dict[str, Any] = {
     "feature_store": as_resource(
         lambda services: services.feature_store, "table features: Parquet lake, or ClickHouse"
     ),
+    "order_book_store": as_resource(
+        lambda services: services.order_book_store, "table order_book: Parquet lake, or ClickHouse"
+    ),
+    "book_interval": as_resource(lambda services: services.book_interval, "[stream] book_interval"),
     "bus": as_resource(lambda services: PostgresEventLog(services.dsn), "event log in PostgreSQL"),
     "news_source": as_resource(lambda services: services.news_source, "news files, or simulated headlines"),
     "news_store": as_resource(

@@ -7,6 +7,7 @@ import polars as pl
 from orchestration.settings import lake_folder
 from orchestration.settings_schema import Settings
 from trading.market import CANDLE_SCHEMA
+from trading.order_book_features import ORDER_BOOK_SCHEMA
 from trading.ports import TableStore
 from trading.stores.clickhouse import ClickHouse, ClickHouseTable
 from trading.stores.lake import LakeTable
@@ -18,6 +19,10 @@ def candle_table(settings: Settings, home: Path) -> TableStore:
 
 def feature_table(settings: Settings, home: Path) -> TableStore:
     return _table(settings, home, "features", None)
+
+
+def order_book_table(settings: Settings, home: Path) -> TableStore:
+    return _table(settings, home, "order_book", ORDER_BOOK_SCHEMA)
 
 
 def query_tables(settings: Settings, home: Path, query: str) -> pl.DataFrame:

@@ -26,6 +26,7 @@ GRAPH = {
     "instruments": (None, set()),
     "market_tape": (PAIR_MONTHS, set()),
     "ohlcv": (PAIR_MONTHS, {"candle_source", "market_tape"}),
+    "order_book": (PAIR_MONTHS, {"market_tape"}),
     "features": (PAIR_MONTHS, {"ohlcv"}),
     "news_articles": (DAYS, {"news_source"}),
     "news_embeddings": (DAYS, {"news_articles"}),
@@ -45,6 +46,9 @@ GRAPH = {
 CHECKS = {
     ("ohlcv", "candles_keep_their_invariants"),
     ("ohlcv", "gaps_are_classified"),
+    ("order_book", "order_books_are_possible"),
+    ("order_book", "order_book_samples_are_there"),
+    ("order_book", "order_books_see_no_future"),
     ("features", "features_are_finite_after_warm_up"),
     ("features", "features_see_no_future"),
     ("features", "features_forget_their_start"),
@@ -71,6 +75,8 @@ BLOCKING = {
     "feed_gaps_are_repaired",
     "candles_keep_their_invariants",
     "features_see_no_future",
+    "order_books_are_possible",
+    "order_books_see_no_future",
     "policies_are_what_their_manifest_says",
     "articles_are_known_after_they_were_published",
 }
@@ -108,7 +114,7 @@ def test_every_asset_has_a_group_an_owner_a_kind_a_description_and_a_code_versio
 
 
 def test_wide_tables_show_their_columns_before_anything_ran() -> None:
-    for name in ("ohlcv", "features"):
+    for name in ("ohlcv", "features", "order_book"):
         assert len(nodes()[name].metadata["dagster/column_schema"].columns) >= 9
 
 
