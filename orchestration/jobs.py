@@ -7,7 +7,18 @@ ever is: without the tag, Dagster's own number of retries holds, which is 0.
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from assets import backtests, decisions, features, market, news, performance, policies, portfolio, rebalancing
+from assets import (
+    backtests,
+    decisions,
+    features,
+    market,
+    news,
+    order_book,
+    performance,
+    policies,
+    portfolio,
+    rebalancing,
+)
 
 RETRIED = {MAX_RETRIES_TAG: "2"}
 NEVER_RETRIED = {MAX_RETRIES_TAG: "0"}
@@ -22,6 +33,12 @@ history = dg.define_asset_job(
     "history",
     selection=dg.AssetSelection.assets(market.OHLCV, features.features),
     description="Candles and features of the chosen pairs and months.",
+    tags=RETRIED,
+)
+order_books = dg.define_asset_job(
+    "order_books",
+    selection=dg.AssetSelection.assets(order_book.order_book),
+    description="What the recorded order book said at the close of each candle of the chosen pairs and months.",
     tags=RETRIED,
 )
 news_of_days = dg.define_asset_job(
@@ -77,6 +94,6 @@ rebalance = dg.define_asset_job(
 )
 
 JOBS = [
-    market_setup, history, news_of_days, learning, promotion, backtest, daily_performance, decide, daily_portfolio,
-    rebalance,
+    market_setup, history, order_books, news_of_days, learning, promotion, backtest, daily_performance, decide,
+    daily_portfolio, rebalance,
 ]  # fmt: skip

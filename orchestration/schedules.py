@@ -14,6 +14,7 @@ from orchestration.jobs import (
     learning,
     market_setup,
     news_of_days,
+    order_books,
     promotion,
     rebalance,
 )
@@ -62,6 +63,15 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC")
         return _unless_running(context, history.name, _months(context, month))
 
+    @schedule(
+        order_books,
+        "25 * * * *",
+        "Every hour, where the stream records: the order book of the running month.",
+    )
+    def hourly_order_books(context: dg.ScheduleEvaluationContext) -> Requests:
+        day = (context.scheduled_execution_time - HOUR).date()
+        return ended(day) or _unless_running(context, order_books.name, _months(context, day.replace(day=1)))
+
     @schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
     def hourly_news(context: dg.ScheduleEvaluationContext) -> Requests:
         day = (context.scheduled_execution_time - HOUR).date()
@@ -108,8 +118,8 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
         return ended(context.scheduled_execution_time.date()) or dg.RunRequest()
 
     return [
-        nightly_instruments, history_after_each_candle, hourly_news, monthly_retraining, monthly_promotion,
-        nightly_performance, hourly_portfolio, hourly_rebalancing,
+        nightly_instruments, history_after_each_candle, hourly_order_books, hourly_news, monthly_retraining,
+        monthly_promotion, nightly_performance, hourly_portfolio, hourly_rebalancing,
     ]  # fmt: skip
 
 

@@ -123,6 +123,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
     assert {job for job in repository.job_names if not job.startswith("__")} == {
         "market_setup",
         "history",
+        "order_books",
         "news",
         "learning",
         "promotion",
@@ -136,6 +137,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
     assert {each.name for each in schedules} == {
         "nightly_instruments",
         "history_after_each_candle",
+        "hourly_order_books",
         "hourly_news",
         "monthly_retraining",
         "monthly_promotion",
