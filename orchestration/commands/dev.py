@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
+from orchestration.feeds import streams
 from orchestration.kill_switch import KillSwitch
 from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
 from orchestration.web_guard import TOKEN, check_reachability
@@ -49,8 +50,18 @@ def serve(out: Console, port: int | None = None) -> int:
             announcement=f"open http://{host}:{port}{'/?token=...' if token else ''} ; Ctrl-C stops everything",
         )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
+        out.print(_what_streams(system))
         with kill_signal(system.home):
             return _supervise(plan, lock, out)
+
+
+def _what_streams(system: System) -> str:
+    """Say whether a market is recorded, and where that is seen."""
+    market, stream = system.settings.market, system.settings.stream
+    if not streams(system.settings):
+        return f"nothing streams: {market.sources_in_words[0]} (docs/stream.md)"
+    where = f"http://{stream.metrics_host}:{stream.metrics_port}/status" if stream.metrics_port else "its log"
+    return f"streams {market.origin}: {where}, log {system.home / 'logs' / 'stream.log'}"
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def kill_signal(home: Path) -> Iterator[None]:
 
 
 def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]:
-    """List the code server, which imports the graph, the two that ask it, and who looks after the account's orders."""
+    """List the code server, which imports the graph, the two that ask it, the account's keeper, and the stream."""
     address = str(folder / "code-server")
     # JSON is YAML.
     workspace = folder / "workspace.yaml"
@@ -76,6 +87,8 @@ def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]
     workspace.write_text(json.dumps({"load_from": [location]}), encoding="utf-8")
     host, port = system.settings.dagster.host, system.settings.dagster.port
     logs = system.home / "logs"
+    restarts = _python("orchestration.commands.stream_restarts")
+    stream = [Server("stream", restarts, str(logs / "stream.log"))] if streams(system.settings) else []
     code = ["dagster", "code-server", "start", "--socket", address, "--module-name", MODULE]
     code += ["--location-name", LOCATION, "--startup-timeout", str(startup_timeout), *QUIET]
     daemon = ["dagster._daemon", "run", "--workspace", str(workspace), *QUIET]
@@ -84,6 +97,7 @@ def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]
         Server("daemon", _python(*daemon), str(logs / "daemon.log")),
         Server("UI", webserver_command(workspace, host, port), str(logs / "ui.log"), (host, port)),
         Server("account keeper", _python("orchestration.commands.keeper"), str(logs / "account-keeper.log")),
+        *stream,
     ]
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,8 +18,9 @@ from orchestration.feeds import book_mode, check_streams, public_feed, subscript
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.stream_reports import build_reporter, report
 from orchestration.stream_sinks import sink_runners, timeframes
-from orchestration.system import postgres_addresses
+from orchestration.system import DAGSTER_POSTGRES, POSTGRES, postgres_addresses
 from orchestration.venues import account_name
 from streaming.bars import PairCandles
 from streaming.book_sampler import BookSampler
@@ -31,7 +33,7 @@ from streaming.recorder.followers import FollowerMetrics, Followers
 from streaming.recorder.http import serve_status
 from streaming.recorder.logs import configure_logs
 from streaming.recorder.metrics import StreamMetrics
-from streaming.recorder.process import Line, StreamProcess
+from streaming.recorder.process import Line, StreamProcess, Worker
 from streaming.recorder.recorder import Recorder
 from streaming.recorder.venue_time import VenueTime
 from streaming.session import Session
@@ -41,6 +43,7 @@ from trading.stores.postgres import migrate
 from trading.stores.postgres.stream import StreamOutbox
 
 LOG = structlog.get_logger("stream")
+ONE_SIGNAL = 0.5  # seconds
 
 
 def run_stream() -> ExitCode:
@@ -50,9 +53,9 @@ def run_stream() -> ExitCode:
         settings = load_settings()
         check_streams(settings)
         home = prepare_home(home_folder())
-        with postgres_addresses(home) as (dsn, _):
+        with postgres_addresses(home) as (dsn, dagster_url):
             migrate(dsn)
-            asyncio.run(_stream(settings, home, dsn))
+            asyncio.run(_stream(settings, home, dsn, dagster_url if _has_dagster() else ""))
     except Exception as error:
         code = exit_code(error)
         if code is ExitCode.BUG:
@@ -65,7 +68,12 @@ def run_stream() -> ExitCode:
     return ExitCode.STOPPED
 
 
-async def _stream(settings: Settings, home: Path, dsn: str) -> None:
+def _has_dagster() -> bool:
+    """Return whether it is known where Dagster's events go: not where only the address of our own tables was given."""
+    return POSTGRES not in os.environ or DAGSTER_POSTGRES in os.environ
+
+
+async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) -> None:
     stop = asyncio.Event()
     origin, account = settings.market.origin, account_name(settings, home)
     holder = f"account {account}, host {socket.gethostname()}, process {os.getpid()}"
@@ -80,7 +88,7 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
             metrics = StreamMetrics()
             told = FollowerMetrics(metrics)
             followers = Followers(sink_runners(settings, home, dsn, told), told)
-            process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics, followers)
+            process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             async def status() -> dict[str, Any]:
@@ -97,8 +105,12 @@ async def _stream(settings: Settings, home: Path, dsn: str) -> None:
                 await asyncio.to_thread(outbox.announce, address)
                 pairs = [str(pair) for pair in settings.market.pairs]
                 LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)
+                workers: list[Worker] = [followers.run]
+                if dagster_url:
+                    reporter = build_reporter(settings, home, dsn, dagster_url)
+                    workers.append(lambda ended: report(reporter, status, process.venue_now, ended))
                 try:
-                    await process.run(stop)
+                    await process.run(stop, workers)
                 finally:
                     await asyncio.to_thread(followers.stop)
         finally:
@@ -113,7 +125,6 @@ def _compose(
     clock: VenueTime,
     interval: float,
     metrics: StreamMetrics,
-    followers: Followers,
 ) -> StreamProcess:
     """Build the parts. Nothing is connected yet."""
     market, chosen = settings.market, settings.stream
@@ -135,7 +146,6 @@ def _compose(
         lines=_lines(settings, home),
         metrics=metrics,
         measure_interval=interval,
-        workers=[followers.run],
     )
 
 
@@ -158,14 +168,20 @@ def _lines(settings: Settings, home: Path) -> list[Line]:
 
 @contextmanager
 def _stop_at_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` at the first SIGTERM or Ctrl-C; the second one ends the process at once."""
+    """Set `stop` at the first SIGTERM or Ctrl-C; the second one ends the process at once.
+
+    Two within half a second are one: whoever ends a group of processes may reach this one in two ways.
+    """
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
+    first: list[float] = []
 
     def handle(number: signal.Signals) -> None:
-        if stop.is_set():
+        if first and time.monotonic() - first[0] > ONE_SIGNAL:
             _end_now(number)
-        LOG.info("stopping", signal=number.name)
+        if not first:
+            LOG.info("stopping", signal=number.name)
+            first.append(time.monotonic())
         stop.set()
 
     for number in numbers:

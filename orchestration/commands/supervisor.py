@@ -116,11 +116,11 @@ def _start(server: Server) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=_end_with_parent(),
+            preexec_fn=end_with_parent(),
         )
 
 
-def _end_with_parent() -> Callable[[], object] | None:
+def end_with_parent() -> Callable[[], object] | None:
     """Return what makes Linux end a child when this process is killed; elsewhere `dev` alone sees to it."""
     if sys.platform != "linux":
         return None

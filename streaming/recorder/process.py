@@ -56,16 +56,13 @@ class StreamProcess:
         lines: Sequence[Line],
         metrics: StreamMetrics,
         measure_interval: float,
-        workers: Sequence[Worker] = (),
     ) -> None:
-        """`workers` run beside the stream until the event that they get is set; what one raises ends everything."""
         self._recorder = recorder
         self._committer = committer
         self._clock = clock
         self._lines = lines
         self._metrics = metrics
         self._measure_interval = measure_interval
-        self._workers = workers
         self._trade_session = next(line.session for line in lines if line.trades)
         self._book_lines = [each for each in enumerate(lines) if each[1].books]
         self._newest_frame: dict[int, float] = {}  # of each line
@@ -74,8 +71,8 @@ class StreamProcess:
         self._began = time.monotonic()
         self.started_at = datetime.now(UTC)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Stream until `stop`, then make durable what was received.
+    async def run(self, stop: asyncio.Event, workers: Sequence[Worker] = ()) -> None:
+        """Stream until `stop`, then make durable what was received. `workers` run beside it until `stop`.
 
         LeaseLost, VenueRefused, NotAuthorised and others end it. NotFlushed when PostgreSQL stays away at the end.
         """
@@ -83,19 +80,21 @@ class StreamProcess:
         self._committer.wake()
         committing = asyncio.create_task(self._committer.run(), name="commits")
         try:
-            await self._stream(stop, committing)
+            await self._stream(stop, committing, workers)
         finally:
             self._recorder.stop()
             self._committer.stop()
             await self._flush(committing)
 
-    async def _stream(self, stop: asyncio.Event, committing: "asyncio.Task[None]") -> None:
+    async def _stream(
+        self, stop: asyncio.Event, committing: "asyncio.Task[None]", workers: Sequence[Worker]
+    ) -> None:
         """Run everything but the commits until `stop`; the first error ends all of it."""
         parts = [
             *(self._listen(number, line, stop) for number, line in enumerate(self._lines)),
             self._measure(stop),
             self._tick(stop),
-            *(work(stop) for work in self._workers),
+            *(work(stop) for work in workers),
         ]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
@@ -191,6 +190,10 @@ class StreamProcess:
             await _pause(stop, pause)
 
     # --- what people see
+
+    def venue_now(self) -> datetime:
+        """Return the venue's time as far as it is known."""
+        return self._clock.now()
 
     def health(self) -> list[str]:
         """Return why the stream is not well; empty when it is."""
