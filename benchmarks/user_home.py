@@ -173,5 +173,6 @@ def _ended(process: "subprocess.Popen[Any]") -> Iterator[None]:
             process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
             for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-                each.kill()
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             process.wait()

@@ -143,6 +143,14 @@ class Balance(Struct, frozen=True):
     wallet: str = "spot"  # what orders are paid from; what lies elsewhere cannot be spent
 
 
+class EmptyMessage(Struct, frozen=True):
+    """A private message without content, as the snapshot of an account without orders: only its number counts."""
+
+    channel: Channel
+    sequence: int
+    snapshot: bool
+
+
 class VenueStatus(Struct, frozen=True):
     """The state of the venue as a whole, in its own words: `online`, `maintenance`, `cancel_only`, `post_only` ..."""
 
@@ -185,6 +193,7 @@ Event = (
     | UnreadableMessage
     | Execution
     | Balance
+    | EmptyMessage
     | VenueStatus
     | Heartbeat
     | Acknowledgement

@@ -11,6 +11,7 @@ from streaming.events import (
     BookChange,
     Candle,
     Channel,
+    EmptyMessage,
     Event,
     Execution,
     Heartbeat,
@@ -68,6 +69,7 @@ class EventProcessor:
             UnreadableMessage: self._process_unreadable_listing,
             Execution: self._process_account,
             Balance: self._process_account,
+            EmptyMessage: self._process_account,
             VenueStatus: self._process_status,
             Acknowledgement: lambda response, now, result: result.responses.append(response),
             Heartbeat: lambda heartbeat, now, result: None,
@@ -108,8 +110,12 @@ class EventProcessor:
         """Forget the listings that could not be read: a new connection begins."""
         self._listing_errors.clear()
 
+    def awaits_snapshot(self, stream: Stream) -> bool:
+        """Return whether nothing has come of a private subscription, which begins with a snapshot, if an empty one."""
+        return stream.channel in self._sequences and self._sequences[stream.channel].last is None
+
     def reset_sequence(self, stream: Stream) -> None:
-        """Accept any sequence number as the first of the stream's next subscription."""
+        """Expect the first message of the stream's next subscription."""
         if stream.channel in self._sequences:
             self._sequences[stream.channel].reset()
 
@@ -196,9 +202,11 @@ class EventProcessor:
         self._mark_live(stream, now, result)
         result.events.append(quote)
 
-    def _process_account(self, update: Execution | Balance, now: Moment, result: ProcessedFrame) -> None:
-        """Pass on what follows a gap, too, because it happened. Only a repeated message is dropped."""
-        channel = Channel.EXECUTIONS if isinstance(update, Execution) else Channel.BALANCES
+    def _process_account(
+        self, update: Execution | Balance | EmptyMessage, now: Moment, result: ProcessedFrame
+    ) -> None:
+        """Pass on what follows a gap, too, because it happened. Only repeated and empty messages are dropped."""
+        channel = _account_channel(update)
         stream = self._find_stream(channel, None, result)
         if stream is None:
             return
@@ -210,8 +218,10 @@ class EventProcessor:
             if step is SequenceStep.NEXT:
                 self._mark_live(stream, now, result)
             else:
-                self._break(stream, f"message {update.sequence} came after {last}", now, result)
-        result.events.append(update)
+                before = "instead of the snapshot" if last is None else f"after {last}"
+                self._break(stream, f"message {update.sequence} came {before}", now, result)
+        if not isinstance(update, EmptyMessage):
+            result.events.append(update)
 
     def _process_listing(self, listing: InstrumentListing, now: Moment, result: ProcessedFrame) -> None:
         stream = self._find_stream(Channel.INSTRUMENT, None, result)
@@ -267,6 +277,12 @@ class EventProcessor:
         if stream.state is not StreamState.QUEUED:
             stream.state = StreamState.UNSUBSCRIBING  # the rest of the frame is not taken for a new beginning
         result.broken.append(BrokenStream(stream, reason))
+
+
+def _account_channel(update: Execution | Balance | EmptyMessage) -> Channel:
+    if isinstance(update, EmptyMessage):
+        return update.channel
+    return Channel.EXECUTIONS if isinstance(update, Execution) else Channel.BALANCES
 
 
 def _reject_unrequested(channel: Channel, content: object, result: ProcessedFrame) -> None:

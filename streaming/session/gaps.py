@@ -111,7 +111,11 @@ class SequenceStep(Enum):
 
 
 class SequenceTracker:
-    """Sequence numbers that rise by one with each message; a snapshot begins anew."""
+    """Sequence numbers that rise by one with each message; a snapshot begins anew.
+
+    A subscription's first message is its snapshot or has number 1. Any other proves that the snapshot was lost, and
+    with it whatever it would have repeated.
+    """
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -123,13 +127,15 @@ class SequenceTracker:
 
     def advance(self, number: int, snapshot: bool, frame: int) -> SequenceStep:
         """Return the step to `number`. `frame` tells events of one message apart from a message that came twice."""
-        if self._last is None or snapshot or number == self._last + 1:
+        if snapshot or number == (self._last or 0) + 1:
             self._last, self._frame = number, frame
             return SequenceStep.NEXT
+        if self._last is None:
+            return SequenceStep.GAP
         if number == self._last:
             return SequenceStep.NEXT if frame == self._frame else SequenceStep.REPEATED
         return SequenceStep.EARLIER if number < self._last else SequenceStep.GAP
 
     def reset(self) -> None:
-        """Accept any number as the next one."""
+        """Expect the first message of a new subscription."""
         self._last = None

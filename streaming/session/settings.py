@@ -28,7 +28,8 @@ class SessionSettings:
 
     Our own orders, our balances and listings may be silent for ever, so a dead subscription looks like a quiet one:
     after `renewal_interval` without a message they are subscribed to again. That makes nothing unknown, because the
-    snapshot repeats everything that stands, the last fills included; only a gap in their sequence numbers does.
+    snapshot repeats everything that stands, the last fills included; only a gap in their sequence numbers does, or a
+    snapshot that does not come within `response_timeout` of the response or whose number is skipped.
     """
 
     silence_timeouts: dict[Channel, timedelta] = field(default_factory=lambda: dict(SILENCE_TIMEOUTS))

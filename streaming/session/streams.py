@@ -55,7 +55,10 @@ class Stream:
     wanted: bool = True  # by the consumer; the session requests listings of its own accord
     state: StreamState = StreamState.IDLE
     unsubscribe_first: bool = False
-    last_message: Moment | None = None  # or the response that it was subscribed to
+    last_message: Moment | None = (
+        None  # or the response that it was subscribed to, where no snapshot must follow
+    )
+    confirmed_at: float = 0.0  # seconds, as in `Moment`
     interruption: Interruption | None = None
     unanswered: int = 0  # requests in a row that brought neither response nor message
     refusals: int = 0  # in a row

@@ -57,7 +57,7 @@ class Subscriptions:
         elif request.unsubscribes:  # also when refused: there was nothing to leave
             self._finish_unsubscribe(request.stream)
         elif response.success:
-            self._confirm(request.stream, now, out)
+            self._confirm(request.stream, now)
         else:
             self._refuse(request.stream, response.error, now.seconds, out)
 
@@ -79,7 +79,10 @@ class Subscriptions:
         for request in self._requests.close_overdue(now.seconds - settings.response_timeout.total_seconds()):
             self._handle_unanswered(request, out)
         for stream in self._streams.values():
-            if self._is_silent(stream, now.seconds):
+            if self._misses_snapshot(stream, now.seconds):
+                out.events += self._processor.interrupt(stream, "its snapshot did not come", now)
+                self._try_again(stream, "no snapshot", out)
+            elif self._is_silent(stream, now.seconds):
                 out.events += self._processor.interrupt(stream, "the channel fell silent", now)
                 self._try_again(stream, "no message", out)
             elif self._needs_renewal(stream, now.seconds):
@@ -103,14 +106,16 @@ class Subscriptions:
         else:
             out.events.append(response)  # an error that belongs to no request: the consumer's to see
 
-    def _confirm(self, stream: Stream, now: Moment, out: SessionOutput) -> None:
+    def _confirm(self, stream: Stream, now: Moment) -> None:
         if stream.state is not StreamState.LIVE:
             stream.go_live()
-        stream.refusals, stream.last_message = 0, now
+        stream.refusals, stream.confirmed_at = 0, now.seconds
+        if stream.channel in PRIVATE:  # only the snapshot repeats what came since the last message
+            stream.last_message = stream.last_message or now
+            return
+        stream.last_message = now
         if stream.channel not in self._settings.silence_timeouts:
             stream.unanswered = 0
-        if stream.channel in PRIVATE:  # an empty snapshot sends no message: the response has to suffice
-            out.events += self._processor.restore(stream, now)
 
     def _refuse(self, stream: Stream, error: str, now: float, out: SessionOutput) -> None:
         """Handle a refusal. What delivered before may do so again on a new connection: that is tried once."""
@@ -142,6 +147,12 @@ class Subscriptions:
         else:
             self.resubscribe(stream)
 
+    def _misses_snapshot(self, stream: Stream, now: float) -> bool:
+        """Return whether a private subscription is confirmed and the snapshot, however empty, did not follow."""
+        if stream.state is not StreamState.LIVE or not self._processor.awaits_snapshot(stream):
+            return False
+        return now - stream.confirmed_at > self._settings.response_timeout.total_seconds()
+
     def _is_silent(self, stream: Stream, now: float) -> bool:
         if stream.state is not StreamState.LIVE or stream.last_message is None:
             return False
@@ -156,6 +167,7 @@ class Subscriptions:
             stream.channel not in RENEWED
             or stream.state is not StreamState.LIVE
             or stream.last_message is None
+            or self._processor.awaits_snapshot(stream)
         ):
             return False
         return now - stream.last_message.seconds > self._settings.renewal_interval.total_seconds()

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.processes import command_line, is_alive
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [str(Path(sys.executable).parent / "marketloom")]
@@ -100,7 +102,8 @@ class DemoHome:
     def close(self) -> None:
         """End whatever a test that failed left running, so that no later test sees it."""
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         for started in self._started:
             with started:  # waits, and closes the pipes
                 started.kill()
@@ -168,10 +171,8 @@ class Started:
 
 def _concerns(process: psutil.Process, home: str) -> bool:
     try:
-        return (
-            process.is_running()
-            and process.status() != psutil.STATUS_ZOMBIE
-            and (home in " ".join(process.cmdline()) or process.environ().get("MARKETLOOM_HOME") == home)
+        return is_alive(process) and (
+            home in command_line(process) or process.environ().get("MARKETLOOM_HOME") == home
         )
     except psutil.Error:
         return False

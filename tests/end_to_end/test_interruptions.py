@@ -7,13 +7,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.end_to_end.demo_home import DemoHome, demo_home, free_port, receipts
+from tests.processes import command_line
 from tests.services import needs
 
 SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096"}
@@ -62,20 +61,21 @@ def _ctrl_c_in_the_middle_of_a_training(home: DemoHome) -> None:
 def _wait_for_a_training(home: DemoHome) -> None:
     for _ in range(600):
         for process in home.processes():
-            with suppress(psutil.Error):
-                training = any("train_process" in word for word in process.cmdline())
-                if training and _catches_sigterm(process.pid):
-                    return
+            if "train_process" in command_line(process) and _catches_sigterm(process.pid):
+                return
         time.sleep(0.1)
     pytest.fail("no training began")
 
 
 def _catches_sigterm(process_id: int) -> bool:
     """Tell whether the program is past the start of Python, which answers Ctrl-C with a trace."""
-    status = Path(f"/proc/{process_id}/status")
-    if not status.exists():  # not Linux
+    if not Path("/proc/self/status").exists():  # not Linux
         return True
-    caught = int(re.search(r"(?m)^SigCgt:\s*(\w+)", status.read_text()).group(1), 16)  # type: ignore[union-attr]
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text()
+    except OSError:  # it has just ended
+        return False
+    caught = int(re.search(r"(?m)^SigCgt:\s*(\w+)", status).group(1), 16)  # type: ignore[union-attr]
     return bool(caught & 1 << (signal.SIGTERM - 1))
 
 

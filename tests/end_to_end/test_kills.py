@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.end_to_end.demo_home import DemoHome, Started, demo_home, free_port
+from tests.processes import command_line
 
 # Seconds from a kill to the work of the next run; more on a machine that is busy with other things.
 LIMIT = 30.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -79,7 +80,7 @@ def wait_for(fact: Callable[[], Any], limit: float = 120.0) -> Any:
 
 
 def processes(home: DemoHome, words: str) -> list[psutil.Process]:
-    return [each for each in home.processes() if words in " ".join(each.cmdline())]
+    return [each for each in home.processes() if words in command_line(each)]
 
 
 def serve(home: DemoHome) -> tuple[Started, str]:

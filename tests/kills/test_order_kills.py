@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from tests.kills.order_worker import ACCOUNT, PROTECTED_WITHIN, Setup, executor
+from tests.processes import is_alive
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from trading.market import Pair
@@ -102,13 +103,6 @@ class Traders:
         self._process.kill()
         with self._process:  # its pipes are closed too
             pass
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @dataclass

@@ -36,7 +36,16 @@ from tests.streaming.connection.stream_server import (
     stream_server,
 )
 from tests.streaming.kraken_recordings import levels
-from tests.streaming.session.session_fakes import BTC, START, at, execution, listing, ticker, trade
+from tests.streaming.session.session_fakes import (
+    BTC,
+    START,
+    at,
+    empty_snapshot,
+    execution,
+    listing,
+    ticker,
+    trade,
+)
 from trading.market import Timeframe
 
 [BID], [ASK] = levels("99.50 1.00"), levels("100.00 0.00000001")
@@ -65,6 +74,7 @@ LINES: list[tuple[Any, str]] = [
     (VenueStatus("cancel_only", ""), "              venue                 cancel_only"),
     (UnreadableMessage("ohlc", None, "no\ncandle", b"?"), "!!! UNREADABLE  ohlc  no\\ncandle"),
     (Heartbeat(), "              alive"),
+    (empty_snapshot(), "              alive"),
     (Acknowledgement(None, "", None, None, False, "Exceeded msg rate"), "!!! venue: Exceeded msg rate"),
     (
         UnknownInterval(Channel.BOOK, BTC, at(1), at(2.5), "cut"),

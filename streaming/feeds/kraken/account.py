@@ -11,8 +11,10 @@ from trading.errors import InvalidValue
 
 
 def executions(message: messages.ExecutionMessage, pairs: PairsBySymbol) -> list[Event]:
-    """Return the executions of a message."""
+    """Return the executions of a message, or that it is empty."""
     snapshot = message.type == "snapshot"
+    if not message.data:
+        return [events.EmptyMessage(events.Channel.EXECUTIONS, message.sequence, snapshot)]
     return [_execution(each, message.sequence, snapshot, pairs) for each in message.data]
 
 
@@ -50,6 +52,8 @@ SPOT, MAIN = "spot", "main"  # the wallet that orders are paid from
 def balances(message: messages.BalanceMessage, pairs: PairsBySymbol) -> list[Event]:
     """Return the balances of a message: of a snapshot the spot wallet alone, of an update the wallet that it names."""
     snapshot = message.type == "snapshot"
+    if not message.data:
+        return [events.EmptyMessage(events.Channel.BALANCES, message.sequence, snapshot)]
     return [
         events.Balance(
             message.sequence,

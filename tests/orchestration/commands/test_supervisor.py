@@ -17,6 +17,7 @@ import pytest
 
 from orchestration.commands.supervisor import GRACE, Plan, Server
 from orchestration.postgres.embedded import EmbeddedPostgres
+from tests.processes import is_alive
 
 ROOT = Path(__file__).parents[3]
 READY = "open http://127.0.0.1:3000"
@@ -162,7 +163,7 @@ def test_postgresql_runs_until_the_servers_have_ended_and_no_longer() -> None:
     assert process.stdin
     process.stdin.close()
     assert process.wait() == 0
-    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(server)
     held.__exit__(None, None, None)
 
 

@@ -18,6 +18,7 @@ import sqlalchemy
 from orchestration.postgres.cluster import SOCKET, Cluster
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.postgres.server_user import choose_user
+from tests.processes import is_alive
 from trading.errors import StoreUnreachable, UnusableHome
 from trading.stores.postgres import PostgresJournal, migrate
 
@@ -151,7 +152,7 @@ def test_the_server_of_a_killed_holder_is_taken_over_and_stopped(home: Path) -> 
     assert server.is_running()
     with EmbeddedPostgres(home):
         assert postmaster(home) == server
-    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(server)
 
 
 def test_a_killed_server_is_reported_and_has_lost_nothing_after_the_next_start(home: Path) -> None:
@@ -201,7 +202,7 @@ def test_processes_that_outlived_their_server_are_cleared_away(home: Path) -> No
         postmaster(home).kill()
         with EmbeddedPostgres(home):
             assert accepts_connections(server.dsn)
-            assert not session.is_running() or session.status() == psutil.STATUS_ZOMBIE
+            assert not is_alive(session)
 
 
 def test_a_server_whose_socket_was_deleted_is_started_again(home: Path) -> None:
@@ -298,6 +299,6 @@ def test_an_ordinary_user_needs_nobodys_help() -> None:
             assert server.uids().real == NOBODY
             process.send_signal(signal.SIGTERM)
             process.wait()
-        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert not is_alive(server)
     finally:
         shutil.rmtree(home)

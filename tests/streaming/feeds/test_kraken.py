@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from streaming.events import (
+    PRIVATE,
     Acknowledgement,
     Balance,
     BookChange,
     Candle,
     Channel,
+    EmptyMessage,
     Event,
     Execution,
     Heartbeat,
@@ -425,6 +427,13 @@ def test_only_what_the_spot_wallet_holds_can_be_spent() -> None:
     [lent] = KrakenFeed().decode(update % "earn")
     assert isinstance(lent, Balance)
     assert (lent.wallet, lent.sequence) == ("earn", 2)  # its number counts, or a gap would be seen
+
+
+@pytest.mark.parametrize("channel", sorted(PRIVATE))
+@pytest.mark.parametrize("kind", ["snapshot", "update"])
+def test_an_empty_message_about_our_account_keeps_its_number(channel: Channel, kind: str) -> None:
+    frame = f'{{"channel":"{channel}","type":"{kind}","sequence":3,"data":[]}}'
+    assert decode_one(frame) == EmptyMessage(channel, 3, snapshot=kind == "snapshot")
 
 
 # --- recordings -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Our streaming client beside a sandbox whose market the test moves by hand (tests only)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ MARKET_DATA = [
     Subscription(Channel.TICKER, PAIRS),
 ]
 ACCOUNT_DATA = [Subscription(Channel.EXECUTIONS), Subscription(Channel.BALANCES)]
+STANDSTILL = 0.5  # seconds; longer than a busy machine needs for what is under way
 Event = TypeVar("Event")
 
 
@@ -119,6 +121,13 @@ class PrivateSubscription:
                 and {Trade, Candle, Ticker, Execution, Balance} <= {type(each) for each in self.events}
             )
         )
+
+    async def becomes_level(self) -> bool:
+        """Wait while the market stands still; False when something must happen before more can be noticed."""
+        end = time.monotonic() + STANDSTILL
+        while not (level := self.is_level()) and time.monotonic() < end:
+            await asyncio.sleep(0.05)  # looking costs much: the exchange must get its turn
+        return level
 
     def is_level(self) -> bool:
         """Compare books, trades, fills and balances with those of the exchange."""

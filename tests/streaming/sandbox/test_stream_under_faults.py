@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -208,13 +207,8 @@ async def rehearse(watch: PrivateSubscription, case: Case) -> list[dict[str, Any
             struck = exchange.running.faults.describe()
             await asyncio.to_thread(exchange.disarm)
             await watch.trade()  # until another message comes, nobody can know that the last one is missing
-            for look in count(1):
-                if watch.is_level():
-                    break
-                await watch.play(0.5)
-                await asyncio.sleep(0.1)
-                if look % 20 == 0:
-                    await watch.trade()  # one more message, where the one before was lost on the way
+            while not await watch.becomes_level():
+                await watch.play(0.5)  # a change of the market that was lost shows at the next one
     finally:
         exchange.disarm()
     return struck

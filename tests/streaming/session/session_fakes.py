@@ -12,6 +12,7 @@ from streaming.events import (
     Acknowledgement,
     BookChange,
     Channel,
+    EmptyMessage,
     Event,
     Execution,
     Heartbeat,
@@ -202,6 +203,10 @@ def execution(sequence: int, snapshot: bool = False, order: str = "O1") -> Execu
     return Execution(
         sequence, snapshot, order, "", BTC, "new", "new", None, *nothing, "", None, None, (), "", START
     )
+
+
+def empty_snapshot(channel: Channel = Channel.EXECUTIONS) -> EmptyMessage:
+    return EmptyMessage(channel, 1, snapshot=True)
 
 
 class VenueBook:

@@ -134,3 +134,12 @@ def test_sequence_numbers_that_rise_by_one_are_next_and_any_other_step_is_named(
     assert tracker.advance(10, snapshot=False, frame=5) is SequenceStep.GAP
     assert tracker.advance(3, snapshot=True, frame=6) is SequenceStep.NEXT
     assert tracker.advance(4, snapshot=False, frame=7) is SequenceStep.NEXT
+
+
+def test_a_subscription_begins_with_a_snapshot_or_with_number_one() -> None:
+    tracker = SequenceTracker()
+    assert tracker.advance(2, snapshot=False, frame=1) is SequenceStep.GAP
+    assert tracker.advance(1, snapshot=False, frame=2) is SequenceStep.NEXT
+    tracker.reset()
+    assert tracker.advance(2, snapshot=False, frame=3) is SequenceStep.GAP
+    assert tracker.advance(5, snapshot=True, frame=4) is SequenceStep.NEXT

@@ -10,6 +10,7 @@ from streaming.session.output import Interrupted, Restored
 from tests.streaming.session.session_fakes import (
     at,
     connected,
+    empty_snapshot,
     execution,
 )
 
@@ -51,7 +52,8 @@ def test_a_new_connection_starts_a_new_sequence() -> None:
     harness.receive(execution(1), execution(2))
     harness.drop()
     harness.connect()
-    harness.receive(execution(2))  # the first was an empty snapshot, which says nothing
+    harness.receive(empty_snapshot())
+    harness.receive(execution(2))
     assert [each.sequence for each in harness.events_of(Execution)] == [1, 2, 2]
     assert len(harness.events_of(Interrupted)) == 1
 

@@ -11,6 +11,7 @@ from tests.streaming.session.session_fakes import (
     BTC,
     at,
     connected,
+    empty_snapshot,
     ticker,
     trade,
 )
@@ -103,12 +104,15 @@ def test_without_ids_an_interruption_of_trades_is_unknown() -> None:
     assert harness.events_of(UnknownInterval) == [UnknownInterval(Channel.TRADE, BTC, at(0), at(10), "cut")]
 
 
-def test_our_own_orders_are_unknown_until_the_venue_confirms_the_new_subscription() -> None:
-    harness = connected(EXECUTIONS)  # with no order open, the snapshot is empty and says nothing
+def test_our_own_orders_are_unknown_until_the_new_subscription_has_sent_its_snapshot() -> None:
+    harness = connected(EXECUTIONS)
+    harness.receive(empty_snapshot())
     harness.advance(5)
     harness.drop("cut")
     harness.now = 20
     harness.connect()
+    assert harness.events_of(UnknownInterval) == []
+    harness.receive(empty_snapshot())
     assert harness.events_of(UnknownInterval) == [
         UnknownInterval(Channel.EXECUTIONS, None, at(0), at(20), "cut")
     ]

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from streaming.events import (
+    PRIVATE,
     Channel,
     Execution,
     Subscription,
@@ -17,6 +18,7 @@ from tests.streaming.session.session_fakes import (
     XRP,
     at,
     connected,
+    empty_snapshot,
     execution,
     ticker,
     trade,
@@ -79,10 +81,14 @@ ACCOUNT = [EXECUTIONS, Subscription(Channel.BALANCES), Subscription(Channel.INST
 def test_channels_that_may_be_silent_are_renewed_without_becoming_unknown(
     subscription: Subscription,
 ) -> None:
-    harness = connected(subscription)
+    harness, begins = connected(subscription), []
+    if subscription.channel in PRIVATE:
+        begins = [empty_snapshot(subscription.channel)]
+    harness.receive(*begins)
     for _ in range(5):
         harness.advance(900.5, step=5)
         harness.confirm_all()
+        harness.receive(*begins)
     assert harness.count_requests("subscribe", subscription.channel) == 6
     assert harness.events == []
     assert harness.close is None
@@ -94,7 +100,8 @@ def test_a_renewed_subscription_of_our_orders_starts_a_new_sequence() -> None:
     harness.advance(60.5)
     harness.receive(execution(2))  # it lives after all, and is in order
     harness.confirm_all()
-    harness.receive(execution(2, order="O3"))  # the empty snapshot said nothing
+    harness.receive(empty_snapshot())
+    harness.receive(execution(2, order="O3"))
     assert [each.sequence for each in harness.events_of(Execution)] == [1, 1, 2, 2]
     assert harness.events_of(Interrupted) == []
 
@@ -105,9 +112,47 @@ def test_a_gap_during_the_renewal_of_our_orders_is_unknown() -> None:
     harness.advance(60.5)
     harness.receive(execution(3))
     harness.confirm_all()
+    harness.receive(execution(1, snapshot=True))
     assert harness.events_of(UnknownInterval) == [
         UnknownInterval(Channel.EXECUTIONS, None, at(0), at(60.5), "message 3 came after 1")
     ]
+
+
+def test_a_renewal_of_our_orders_whose_snapshot_is_lost_is_unknown_from_the_last_message_before_it() -> None:
+    harness = connected(EXECUTIONS, renewal_interval=timedelta(seconds=60))
+    harness.receive(execution(1, snapshot=True))
+    harness.advance(60.5)
+    harness.confirm_all()
+    harness.advance(1)
+    harness.receive(execution(2))  # what happened since the last message was in number 1
+    assert harness.events_of(Interrupted) == [
+        Interrupted(Channel.EXECUTIONS, None, at(0), "message 2 came instead of the snapshot")
+    ]
+    harness.confirm_all()
+    harness.receive(execution(1, snapshot=True))
+    assert [(each.since, each.until) for each in harness.events_of(UnknownInterval)] == [(at(0), at(61.5))]
+    assert harness.count_requests("subscribe", "executions") == 3
+
+
+@pytest.mark.parametrize("channel", sorted(PRIVATE))
+def test_a_snapshot_that_does_not_follow_the_response_is_requested_again(channel: Channel) -> None:
+    harness = connected(Subscription(channel), response_timeout=timedelta(seconds=10))
+    harness.advance(10.25)
+    assert harness.events_of(Interrupted) == [Interrupted(channel, None, at(0), "its snapshot did not come")]
+    harness.confirm_all()
+    harness.receive(empty_snapshot(channel))
+    assert harness.events_of(Restored) == [Restored(channel, None, at(10.25))]
+    harness.advance(60)
+    assert harness.count_requests("subscribe", channel) == 2
+
+
+def test_a_subscription_whose_snapshot_never_comes_closes_the_connection() -> None:
+    harness = connected(EXECUTIONS, response_timeout=timedelta(seconds=10))
+    for _ in range(3):
+        harness.advance(10.25)
+        harness.confirm_all()
+    assert harness.close is not None
+    assert harness.close.reason == "no snapshot of executions after asking 3 times"
 
 
 def test_a_renewal_of_our_orders_without_a_response_closes_the_connection() -> None:

@@ -19,6 +19,7 @@ from tests.streaming.session.session_fakes import (
     XRP,
     at,
     connected,
+    empty_snapshot,
     execution,
     ticker,
     trade,
@@ -76,11 +77,12 @@ def test_an_unreadable_fill_leaves_our_orders_unknown_until_the_next_snapshot() 
     harness.receive_frame('{"channel":"executions","data":"spoilt"}')
     harness.advance(1)
     harness.confirm_all()
+    assert harness.events_of(UnknownInterval) == []
+    harness.receive(execution(1, snapshot=True))
     [unknown] = harness.events_of(UnknownInterval)
     assert (unknown.channel, unknown.since, unknown.until) == (Channel.EXECUTIONS, at(0), at(2))
     assert unknown.reason.startswith("a message could not be read: what is")
     assert harness.count_requests("subscribe", "executions") == 2
-    harness.receive(execution(1, snapshot=True))
     assert harness.events_of(Execution) == [execution(1), execution(1, snapshot=True)]
 
 
@@ -114,6 +116,8 @@ def test_a_flood_of_unreadable_messages_closes_the_connection() -> None:
 def test_unreadable_messages_far_apart_are_no_flood() -> None:
     harness = connected(EXECUTIONS, max_unreadable=5)
     for _ in range(20):
+        harness.confirm_all()
+        harness.receive(empty_snapshot())
         harness.receive_frame("garbage")
         harness.advance(20, step=5)
     assert harness.close is None

@@ -22,12 +22,16 @@ class ExecutionReports:
         self._changed = threading.Condition()
         self._ended: OrderedDict[str, ExecutionReport] = OrderedDict()
         self._live = False
-        self._sequence: int | None = None  # of the last message
+        self._sequence = 0  # of the last message
         self._missed = 0
 
+    def expect_first(self) -> None:
+        """Expect message 1 of a new subscription, its snapshot: any other proves that reports were missed."""
+        self._sequence = 0
+
     def begin(self) -> None:
-        """Note that a subscription begins; its messages are numbered anew."""
-        self._live, self._sequence = True, None
+        """Note that a subscription is confirmed."""
+        self._live = True
 
     def take(self, message: Message) -> None:
         """Take a message of any channel; what is not about executions is ignored."""
@@ -73,8 +77,8 @@ class ExecutionReports:
     def _count(self, sequence: int | None) -> None:
         """Find what is missing between two messages."""
         last, number = self._sequence, sequence or 0
-        self._sequence = number if last is None else max(last, number)
-        if last is not None and number > last + 1:
+        self._sequence = max(last, number)
+        if number > last + 1:
             LOG.warning("Kraken WebSocket: executions %d to %d were missed", last + 1, number - 1)
             self.miss()
 

@@ -144,6 +144,7 @@ class WebSocketOrders:
         if self._connections:
             self._budget.spend("connections", self._connections, CALL_COST)
         token = self._client.websockets_token().token
+        self._executions.expect_first()
         with open_link(self._url, token, self._limits, self._executions.take) as link:
             self._executions.begin()
             yield link

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 from websockets.protocol import State
+from websockets.sync.server import ServerConnection
 
 from tests.doubles.kraken import CREDENTIALS, KrakenDouble, running
 from tests.doubles.kraken_socket import (
     PATIENCE,
+    Request,
     SocketDouble,
     calling,
     cut,
     hold,
     refusing,
     saying,
+    send,
     socket_running,
 )
 from tests.doubles.stores import MemoryKeyState
@@ -531,6 +534,19 @@ def test_where_reports_were_missed_nobody_waits_for_them(
             break
     assert waiting.result() is None
     assert None in rig.heard
+
+
+def confirm_alone(double: SocketDouble, socket: ServerConnection, request: Request) -> None:
+    send(socket, {"method": "subscribe", "req_id": request["req_id"], "success": True, "result": {}})
+
+
+def test_reports_that_begin_without_the_snapshot_were_missed(rig: Rig) -> None:
+    rig.socket.scripts["subscribe"] = [confirm_alone]
+    orders = rig.orders()
+    orders.add_order(ORDER)
+    rig.socket.report(2, FILLED)
+    rig.socket.wait(lambda: len(rig.heard) == 2)
+    assert rig.heard[0] is None
 
 
 def test_nobody_waits_for_reports_while_nothing_is_connected(rig: Rig) -> None:
