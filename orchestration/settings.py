@@ -81,6 +81,13 @@ def load_settings(environment: Mapping[str, str] = os.environ, *, with_choice: b
     return settings
 
 
+def settings_values(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the values of marketloom.toml with those of the variables, not checked: `load_settings` does that."""
+    values = _read_settings_file(settings_file(environment), environment)
+    _override(values, environment)
+    return values
+
+
 def _is_there(chosen: Path) -> bool:
     try:
         return chosen.is_file()
