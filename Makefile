@@ -1,4 +1,5 @@
 # make demo [DATA=folder] [QUICK=1]   everything, from an empty machine to an explained paper order
+# make live-demo [DATA=folder]         an exchange, the stream, both stores and decisions, live for a few minutes
 # make dev  test  check  bench  bench-peers  clean
 PYTHON ?= python3.11
 VENV   := .venv
@@ -6,7 +7,7 @@ BIN    := $(VENV)/bin
 export MARKETLOOM_HOME ?= $(CURDIR)/.marketloom
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: demo dev test soak check bench bench-peers clean install
+.PHONY: demo live-demo dev test soak check bench bench-peers clean install
 
 install: $(VENV)/.installed
 
@@ -19,6 +20,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/marketloom demo $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(QUICK)),--quick)
+
+# An exchange on this machine, the stream, both stores and decisions, all live; it ends with a comparison.
+live-demo: install
+	$(BIN)/marketloom live-demo $(if $(DATA),--data "$(DATA)")
 
 dev: install
 	$(BIN)/marketloom dev

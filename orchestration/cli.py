@@ -58,6 +58,27 @@ def demo(
     run_demo(data, quick, out)
 
 
+@app.command(
+    "live-demo",
+    epilog=_examples("live-demo", "live-demo --data ~/candles", "live-demo --minutes 10 --speed 5"),
+)
+def live_demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with ohlcv/ (candles of a minute) or trades/; simulated without.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.2, max=1440, help="How long it trades, in minutes of this machine.")
+    ] = 2.5,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Market seconds that pass in each second.")
+    ] = 8.0,
+) -> None:
+    """Trade on an exchange on this machine, everything live, and prove at the end that nothing was lost or doubled."""
+    from orchestration.commands.live_demo import run_live_demo
+
+    raise typer.Exit(run_live_demo(data, minutes, speed, out))
+
+
 @app.command(epilog=_examples("dev", "dev --port 3001"))
 def dev(
     port: Annotated[

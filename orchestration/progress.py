@@ -41,7 +41,11 @@ class Stage:
 
     def advance(self, steps: int = 1) -> None:
         """Count steps that are done, never beyond the total."""
-        self._done += steps
+        self.advance_to(self._done + steps)
+
+    def advance_to(self, done: int) -> None:
+        """Say how many steps are done."""
+        self._done = done
         shown = min(self._done, self._total) if self._total else self._done
         for task in self._bar.task_ids:
             self._bar.update(task, completed=shown)
