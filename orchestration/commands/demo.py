@@ -103,6 +103,13 @@ class JobRunner:
             self._run("market_setup")
             self._run("history", span=all_pairs(self._instance, months[0], months[-1]))
 
+    def candles(self, pairs: Sequence[Pair], months: Sequence[date]) -> None:
+        """Store candles alone: a decision computes the features of its moment by itself."""
+        title = f"Candles: {count(len(pairs), 'pair')}, {count(len(months), 'month')}"
+        with stage(self._out, title, len(pairs) * len(months)):
+            self._run("market_setup")
+            self._run("history", span=all_pairs(self._instance, months[0], months[-1]), only=["ohlcv"])
+
     def news(self, days: tuple[date, date] | None) -> None:
         if days is None:
             self._print_note("News: none for this time; the analyst will abstain")
@@ -168,6 +175,7 @@ class JobRunner:
         key: str | None = None,
         span: tuple[str, str] | None = None,
         config: Mapping[str, Any] | None = None,
+        only: Sequence[str] | None = None,
     ) -> None:
         self._runs += 1
         if self._runs % RUNS_PER_COLLECTION == 0:
@@ -183,6 +191,7 @@ class JobRunner:
             partition_key=key,
             tags=tags,
             run_config={"loggers": {"progress": {}}, **(config or {})},
+            asset_selection=[dg.AssetKey(name) for name in only] if only else None,
         )
 
 

@@ -84,7 +84,7 @@ class LiveDemo:
         with _instance(self._demo) as instance:
             first = market.start - timedelta(days=market.history_days)
             months = months_between(month_of(first), month_of(market.start))
-            JobRunner(instance, self._out).history(settings.market.pairs, months)
+            JobRunner(instance, self._out).candles(settings.market.pairs, months)
 
     def wait_for_stream(self, dev: Child) -> None:
         """Wait until nothing of any pair's trades can be missed any more: from here on all of it has to be stored."""
