@@ -64,7 +64,8 @@ def demo(
 )
 def live_demo(
     data: Annotated[
-        Path | None, typer.Option(help="Folder with ohlcv/ (candles of a minute) or trades/; simulated without.")
+        Path | None,
+        typer.Option(help="Folder with ohlcv/ (candles of a minute) or trades/; simulated without."),
     ] = None,
     minutes: Annotated[
         float, typer.Option(min=0.2, max=1440, help="How long it trades, in minutes of this machine.")
@@ -162,13 +163,25 @@ def backtest(
         show(report, page, out)
 
 
-@app.command(epilog=_examples("status", "status --json"))
-def status(as_json: AsJson = False) -> None:
-    """Show what is stored: candles, features, folds, champion, decisions, balances."""
+@app.command(epilog=_examples("status", "status --watch", "status --watch --json", "status --json"))
+def status(
+    watched: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="The market monitor: stream, prices, gaps, consumers, each second until Ctrl-C."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is stored: candles, features, folds, champion, decisions, balances; and whether a stream runs."""
+    if watched:
+        from orchestration.commands.status_watch import watch_status
+
+        return watch_status(out, _write_json_line if as_json else None)
     from orchestration.commands.status import read_status, show
 
     facts = read_status()
-    _print_json(facts) if as_json else show(facts, out)
+    return _print_json(facts) if as_json else show(facts, out)
 
 
 @app.command(epilog=_examples("portfolio", "portfolio --since 2024-09-01"))
@@ -413,6 +426,12 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(as_json_line(value))
+
+
+def _write_json_line(line: str) -> None:
+    """Write a line that its reader gets at once."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -90,16 +90,14 @@ def running_command(
     environment: Mapping[str, str],
     patience: float,
 ) -> Iterator[Child]:
-    """Run `marketloom ARGUMENTS` until the end of the block; it is ready when `ready`, host and port, takes connections.
+    """Run `marketloom ARGUMENTS` until the end of the block; it is ready when `ready` takes connections.
 
-    Its output goes to logs/NAME.log in the home.
+    `ready` is host and port. Its output goes to logs/NAME.log in the home.
     """
     log = home / "logs" / f"{name.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     server = Server(name, [sys.executable, "-c", COMMAND, *arguments], str(log), ready)
-    plan = Plan(
-        home=str(home), embedded=True, servers=[server], startup_timeout=patience, announcement=READY
-    )
+    plan = Plan(home=str(home), embedded=True, servers=[server], startup_timeout=patience, announcement=READY)
     child = Child(
         name,
         subprocess.Popen(

@@ -10,16 +10,16 @@ REPOSITORY, LOCATION = "__repository__", "marketloom"
 PATIENCE = 60.0  # seconds for an answer of a busy machine
 START = """
 mutation Start($selector: SensorSelector!) {
-  startSensor(sensorSelector: $selector) { __typename ... on Sensor { id sensorState { status } } ... on Error { message } }
+  startSensor(sensorSelector: $selector) { ... on Sensor { sensorState { status } } ... on Error { message } }
 }
 """
 FIND = """
 query Find($selector: SensorSelector!) {
-  sensorOrError(sensorSelector: $selector) { __typename ... on Sensor { id sensorState { status } } ... on Error { message } }
+  sensorOrError(sensorSelector: $selector) { ... on Sensor { id } ... on Error { message } }
 }
 """
 STOP = """
-mutation Stop($id: String!) { stopSensor(id: $id) { __typename ... on Error { message } } }
+mutation Stop($id: String!) { stopSensor(id: $id) { ... on Error { message } } }
 """
 
 
@@ -33,6 +33,8 @@ def start_sensor(address: str, name: str) -> None:
 def stop_sensor(address: str, name: str) -> None:
     """Switch the sensor off; runs that it has requested go on."""
     found = _ask(address, FIND, {"selector": _selector(name)})["sensorOrError"]
+    if "id" not in found:
+        raise InvalidSettings(f"sensor {name} is not there: {found.get('message', found)}")
     stopped = _ask(address, STOP, {"id": found["id"]})["stopSensor"]
     if message := stopped.get("message"):
         raise InvalidSettings(f"sensor {name} cannot be switched off: {message}")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -65,6 +65,16 @@ def run_live_demo(data: Path | None, minutes: float, speed: float, out: Console)
         outcome = live.outcome(time.monotonic() - began)
     show_outcome(outcome, out)
     return 0 if outcome.succeeded else 1
+
+
+def _command(
+    demo: LiveDemoHome, name: str, arguments: list[str], ready: tuple[str, int]
+) -> AbstractContextManager[Child]:
+    """Return the command as a context; it uses PostgreSQL as one that a person starts, with a lease of its own."""
+    environment = child_environment((POSTGRES, DAGSTER_POSTGRES, "DAGSTER_HOME"))
+    return running_command(
+        name, arguments, ready, home=demo.home, environment=environment, patience=SERVER_PATIENCE
+    )
 
 
 class LiveDemo:
@@ -141,9 +151,7 @@ class LiveDemo:
             home=self._demo.home,
             comparison=self._compare(services),
             receipts=services.journal.decisions(services.account.name, limit=10_000),
-            latencies=latencies(
-                PostgresEventLog(self._system.dsn), services.dataset, services.account.name
-            ),
+            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, services.account.name),
             failures=services.failure_notes.newest(10),
             decides=self._demo.market.decides,
             seconds=seconds,
@@ -198,18 +206,6 @@ class LiveDemo:
                 self._out.print(f"    {otherwise}", style="yellow")
                 return
             time.sleep(POLL)
-
-
-def _command(demo: LiveDemoHome, name: str, arguments: list[str], ready: tuple[str, int]) -> ExitStack:
-    """Return the command as a context; it uses PostgreSQL as one that a person starts, with a lease of its own."""
-    context = ExitStack()
-    environment = child_environment((POSTGRES, DAGSTER_POSTGRES, "DAGSTER_HOME"))
-    context.enter_context(
-        running_command(
-            name, arguments, ready, home=demo.home, environment=environment, patience=SERVER_PATIENCE
-        )
-    )
-    return context
 
 
 def _instance(demo: LiveDemoHome) -> dg.DagsterInstance:

@@ -1,4 +1,4 @@
-"""The market of a live demo: recorded candles or trades of a folder, or the simulator; when it begins, and its pairs."""
+"""The market of a live demo: recorded candles or trades, or the simulator; when it begins, and its pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

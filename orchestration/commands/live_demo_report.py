@@ -45,8 +45,12 @@ def show_outcome(outcome: Outcome, out: Console) -> None:
     compare_tape.show(comparison, out)
     _show_decisions(outcome, out)
     for note in outcome.failures:
-        out.print(f"run {note.run_id[:8]} of {note.job} {note.partition} failed: {note.reason}", soft_wrap=True)
-    out.print("\n" + _verdict(outcome), style="bold green" if outcome.succeeded else "bold red", soft_wrap=True)
+        out.print(
+            f"run {note.run_id[:8]} of {note.job} {note.partition} failed: {note.reason}", soft_wrap=True
+        )
+    out.print(
+        "\n" + _verdict(outcome), style="bold green" if outcome.succeeded else "bold red", soft_wrap=True
+    )
     out.print(
         f"It all lies in {outcome.home} until the next live demo: MARKETLOOM_HOME={outcome.home} "
         f"MARKETLOOM_CONFIG={outcome.home / 'live-demo.toml'} marketloom status ({outcome.seconds:.0f} s)",
@@ -57,7 +61,9 @@ def show_outcome(outcome: Outcome, out: Console) -> None:
 
 def _show_decisions(outcome: Outcome, out: Console) -> None:
     if not outcome.decides:
-        out.print("No decisions: candles of a minute need eleven days of history, and this recording is shorter")
+        out.print(
+            "No decisions: candles of a minute need eleven days of history, and this recording is shorter"
+        )
         return
     table = Table("pair", "decisions", "actions", "orders", "close to decision, median", "slowest")
     by_pair: dict[str, list[Mapping[str, Any]]] = {}

@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands import account_status
+from orchestration.commands.stream_status import read_stream
 from orchestration.resources import Services
 from orchestration.settings import chosen_file
+from orchestration.stream_stores import streams
 from orchestration.system import running_system
 from trading.errors import NotStored
 from trading.market import Pair
@@ -51,6 +53,7 @@ def read_status() -> dict[str, Any]:
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
                 for row in services.journal.decisions(services.account.name, limit=10)
             ],
+            "stream": _stream(services),
             "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
         }
 
@@ -65,6 +68,21 @@ def _pair_status(services: Services, pair: Pair) -> dict[str, Any]:
         "newest_close": newest,
         "folds": len(services.policies.latest_folds(pair)),
         "champion": champion.policy_id if champion else None,
+    }
+
+
+def _stream(services: Services) -> dict[str, Any] | None:
+    """Return what a stream of the source says of itself; None where the source has none."""
+    if not streams(services.settings):
+        return None
+    view = read_stream(services.settings, services.dsn)
+    return {
+        "running": view.running,
+        "holder": view.holder,
+        "since": view.since,
+        "problem": view.problem,
+        "health": view.facts.get("health", []),
+        "live_pairs": sorted(view.live_pairs),
     }
 
 
@@ -137,6 +155,8 @@ def show(facts: dict[str, Any], out: Console) -> None:
         out.print(line, soft_wrap=True)
         out.print(f"    {halt['ended_by']}", soft_wrap=True, markup=False)
     account_status.show(facts["trading"], out)
+    if facts["stream"] is not None:
+        out.print(_stream_line(facts["stream"]), soft_wrap=True)
     for row in facts["decisions"]:
         outcome = f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}"
         out.print(outcome, soft_wrap=True)
@@ -146,6 +166,15 @@ def show(facts: dict[str, Any], out: Console) -> None:
             f"{run['reason']}",
             soft_wrap=True,
         )
+
+
+def _stream_line(stream: dict[str, Any]) -> Text:
+    if stream["problem"]:
+        return Text.assemble("  stream: ", (stream["problem"], "yellow"))
+    health = "; ".join(stream["health"])
+    state = (f"not well: {health}", "red") if health else ("well", "green")
+    pairs = ", ".join(stream["live_pairs"]) or "no pair"
+    return Text.assemble("  stream: ", state, f", {pairs} live; `marketloom status --watch` follows it")
 
 
 def _pairs_table(pairs: dict[str, dict[str, Any]]) -> Table:

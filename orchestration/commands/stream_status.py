@@ -27,7 +27,8 @@ class StreamView:
 
     @property
     def pairs(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.facts.get("pairs", {})
+        pairs: Mapping[str, Mapping[str, Any]] = self.facts.get("pairs", {})
+        return pairs
 
     @property
     def live_pairs(self) -> set[str]:
@@ -45,10 +46,32 @@ def read_stream(settings: Settings, dsn: str) -> StreamView:
     origin = settings.market.origin
     lease = read_lease(dsn, origin)
     if lease is None or not lease.running:
-        return StreamView(origin, False, problem=f"no stream of {origin} runs: `marketloom stream`")
+        problem = f"no stream of {origin} runs: `marketloom stream` starts one, `marketloom dev` too"
+        return StreamView(origin, False, problem=problem)
     try:
-        facts = httpx.get(f"{lease.address}/status", timeout=PATIENCE).raise_for_status().json()
+        facts = _ask(lease.address)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         problem = f"the stream of {lease.holder} does not answer on {lease.address or 'any address'}: {error}"
         return StreamView(origin, True, lease.holder, lease.since, lease.address, problem=problem)
     return StreamView(origin, True, lease.holder, lease.since, lease.address, facts)
+
+
+def read_stream_at_its_port(settings: Settings) -> StreamView:
+    """Ask at the address of the settings: what is left to do while PostgreSQL, which knows the lease, is away."""
+    origin, chosen = settings.market.origin, settings.stream
+    address = f"http://{chosen.metrics_host}:{chosen.metrics_port}"
+    try:
+        facts = _ask(address)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        problem = f"whether a stream of {origin} runs is not known: nobody answers on {address}"
+        return StreamView(origin, False, problem=problem)
+    if facts.get("origin") != origin:
+        return StreamView(
+            origin, False, problem=f"another stream, of {facts.get('origin')}, answers on {address}"
+        )
+    return StreamView(origin, True, address=address, facts=facts)
+
+
+def _ask(address: str) -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = httpx.get(f"{address}/status", timeout=PATIENCE).raise_for_status().json()
+    return facts
