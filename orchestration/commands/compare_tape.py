@@ -110,14 +110,17 @@ def compare_tape(
 
 
 def show(comparison: TapeComparison, out: Console) -> None:
-    """Print the facts as a table, and each difference with its first rows."""
-    table = Table("table", "pair", *("expected", "stored", "missing", "doubled", "different", "unknown"))
-    for column in table.columns[2:]:
+    """Print the facts of each table, its pairs together, and each difference with its first rows."""
+    names = ("expected", "stored", "missing", "doubled", "different", "unknown")
+    table = Table("table", "pairs", *names)
+    for column in table.columns[1:]:
         column.justify = "right"
-    for part in comparison.parts:
-        numbers = (part.expected, part.stored, part.missing, part.doubled, part.different, part.unknown)
-        style = None if part.complete else "red"
-        table.add_row(part.table, part.pair, *(f"{number:,}" for number in numbers), style=style)
+    for name in dict.fromkeys(part.table for part in comparison.parts):
+        parts = [part for part in comparison.parts if part.table == name]
+        numbers = [sum(getattr(part, each) for part in parts) for each in names]
+        if any(numbers):
+            style = None if all(part.complete for part in parts) else "red"
+            table.add_row(name, str(len(parts)), *(f"{number:,}" for number in numbers), style=style)
     out.print(table)
     for line in comparison.differences():
         out.print(line, style="red", soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 Facts = Mapping[str, Any]
 OLD_SECONDS = 60.0  # since the last trade or quote, after which an age is shown as a warning
-WIDE, MEDIUM, NARROW = 96, 72, 48  # columns of the terminal
+WIDE, MEDIUM, NARROW = 104, 78, 56  # columns of the terminal
 NOTHING = "-"
 
 
@@ -80,8 +80,8 @@ def _problems(facts: Facts) -> Iterator[Text]:
 def _pairs(facts: Facts, width: int) -> Table:
     shown = [column for column in COLUMNS if column.width <= width]
     table = Table(*(column.name for column in shown), expand=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    for column in table.columns:
+        column.justify = "left" if column.header == "pair" else "right"
         column.no_wrap = True
     for row in rows(facts).values():
         table.add_row(*(column.text(row) for column in shown))
