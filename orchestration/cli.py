@@ -354,7 +354,7 @@ def watch(
 
 @app.command(epilog=_examples("stream"))
 def stream() -> None:
-    """Record the market of [market] source: trades, closed candles, tickers, order books; until Ctrl-C."""
+    """Record the market of the source in the settings: trades, closed candles, tickers, order books; until Ctrl-C."""
     from orchestration.commands.stream import run_stream
 
     raise typer.Exit(run_stream())
