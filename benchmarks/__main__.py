@@ -18,6 +18,7 @@ from benchmarks import (
     performance,
     risk,
     sandbox,
+    sinks,
     streaming,
     user_waits,
 )
@@ -36,6 +37,7 @@ ROOMS = (
     definitions,
     streaming,
     sandbox,
+    sinks,
     key_state,
     kraken_orders,
     user_waits,

@@ -116,7 +116,7 @@ class LakeTape:
         try:
             before = _read_part(table, path)
         except (FileNotFoundError, UnreadableFile):  # a damaged one is mended by the batch that comes again
-            return each_once(table, rows)
+            return rows
         return each_once(table, pl.concat([before, rows]))
 
     def _merge(self, table: TapeTable, folder: Path, *, whole: bool) -> None:

@@ -28,7 +28,7 @@ class ClickHouseTape:
         if rows.is_empty():
             return
         self._server.make_once(create_statement(self._server.table(name_of(table)), table))
-        self._server.insert(name_of(table), each_once(table, rows), DURABLE_BATCHES)
+        self._server.insert(name_of(table), rows, DURABLE_BATCHES)
 
     def read(self, table: TapeTable, origin: str, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
         time, schema = time_column(table), TAPE_SCHEMAS[table]
