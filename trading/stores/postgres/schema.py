@@ -4,6 +4,7 @@ from pathlib import Path
 
 from trading.errors import InvalidSettings
 from trading.stores.postgres.connection import Database, translate_errors
+from trading.stores.postgres.timescale import use_where_present
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 MIGRATION_LOCK = 7_201_001  # any number that nothing else in the database locks
@@ -12,7 +13,8 @@ MIGRATION_LOCK = 7_201_001  # any number that nothing else in the database locks
 def migrate(dsn: str, revision: str = "head") -> None:
     """Create or upgrade all tables, in one transaction; processes that call it at once wait for each other.
 
-    `revision` stops at an older schema. Raises StoreUnreachable, or InvalidSettings when the server has no pgvector.
+    `revision` stops at an older schema. Where the server has TimescaleDB, hypertables are made, too. Raises
+    StoreUnreachable, or InvalidSettings when the server has no pgvector.
     """
     from alembic import command  # takes 0.3 s together with SQLAlchemy
     from alembic.config import Config
@@ -35,6 +37,8 @@ def migrate(dsn: str, revision: str = "head") -> None:
             raise error.orig or error from None
         finally:
             engine.dispose()
+    if revision == "head":
+        use_where_present(database)
 
 
 def _require_pgvector(database: Database) -> None:
