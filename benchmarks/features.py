@@ -13,15 +13,21 @@ import numpy.typing as npt
 import polars as pl
 import talib
 
-from benchmarks.row import Benchmark, Call, Row, best, row
+from benchmarks.row import Benchmark, Call, Row, best, row, seconds
 from trading.candles import complete
-from trading.indicators import FEATURES, feature_table, live_row, lookback
+from trading.closed_candles import Basis, ClosedCandle
+from trading.fills import Costs
+from trading.indicators import FEATURES, companions_of, feature_table, live_row, lookback
 from trading.indicators.formulas import newest_values
+from trading.indicators.live_window import window_rows
 from trading.indicators.price_arrays import price_arrays
-from trading.market import TIME, Timeframe
+from trading.live_features import LiveFeatures
+from trading.market import TIME, Pair, Timeframe, Universe
 
 CANDLES = 525_600
 ROUNDS = 8
+STREAMED = 200  # candles that close one after the other
+BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 PACKAGES = ("numpy", "polars", "numba", "TA-Lib")
 Array = npt.NDArray[np.float64]
 
@@ -67,6 +73,61 @@ def feature_row_live() -> Iterator[Row]:
                 target="microseconds: < 500 us",
                 packages=PACKAGES,
             )
+
+
+def feature_row_stream() -> Iterator[Row]:
+    """Close candle after candle of three pairs that are compared with each other."""
+    for timeframe in (Timeframe.H1, Timeframe.M1):
+        universe = Universe((BTC, XRP, CROSS), "USDT", timeframe, "simulated")
+        size = window_rows(timeframe)
+        walk = _walk(size + STREAMED, timeframe)
+        history, costs = walk[:size], dict.fromkeys(universe.pairs, Costs(0.0026, 0.0001, 0.0002))
+        live = LiveFeatures(universe, [timeframe], costs, lambda: lambda *_: history, lambda *_: None)  # noqa: B023
+        batches = [
+            [_closed(pair, timeframe, row) for pair in universe.pairs]
+            for row in walk[size:].iter_rows(named=True)
+        ]
+        taken = iter(batches)
+        live.add(next(taken), batches[0][0].known_at)  # compiles
+
+        def close_next(taken: Iterator[list[ClosedCandle]] = taken, live: LiveFeatures = live) -> None:
+            candles = next(taken)
+            assert len(live.add(candles, candles[0].known_at)) == len(candles)
+
+        ours = min(seconds(close_next) for _ in range(STREAMED - 1)) / len(universe.pairs)
+        window = walk.tail(lookback(timeframe) + 1)
+        compared = companions_of(XRP, universe, costs, lambda _: window)  # noqa: B023
+        naive = best(lambda: feature_table(window, timeframe, compared).tail(1), ROUNDS)  # noqa: B023
+        yield row(
+            "feature_row_stream",
+            f"a closed {timeframe.value} candle into its window of {size:,}, and its row of {len(FEATURES)} features "
+            "with two other pairs, its regime and when it was known; per pair",
+            ours * 1e6,
+            "us",
+            f"feature_table over the {window.height:,} candles, and its last row",
+            naive * 1e6,
+            target=">= 5 x peer",
+            packages=PACKAGES,
+        )
+
+
+def _closed(pair: Pair, timeframe: Timeframe, candle: dict[str, Any]) -> ClosedCandle:
+    return ClosedCandle(
+        origin="simulated",
+        pair=pair,
+        timeframe=timeframe,
+        open_time=candle["open_time"],
+        open=candle["open"],
+        high=candle["high"],
+        low=candle["low"],
+        close=candle["close"],
+        volume=candle["volume"],
+        trades=1,
+        first_trade_id=None,
+        last_trade_id=None,
+        basis=Basis.TRADES,
+        known_at=candle["known_at"],
+    )
 
 
 def _talib(high: Array, low: Array, close: Array, volume: Array) -> list[Any]:
@@ -120,4 +181,8 @@ def _microseconds(call: Call, calls: int = 100) -> float:
     return best(repeat, ROUNDS) / calls * 1e6
 
 
-BENCHMARKS: dict[str, Benchmark] = {"features_year": features_year, "feature_row_live": feature_row_live}
+BENCHMARKS: dict[str, Benchmark] = {
+    "features_year": features_year,
+    "feature_row_live": feature_row_live,
+    "feature_row_stream": feature_row_stream,
+}
