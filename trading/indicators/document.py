@@ -22,6 +22,21 @@ Recursive averages remember all of history, ever less of it: {MEMORY:,} candles 
 history would make it, to 1e-9. With the windows that follow the clock a row takes this many candles before it:
 {{lookbacks}}."""
 
+_LIVE = """\
+## As candles close
+
+`marketloom stream` computes the same row as soon as a candle closes, for every pair and timeframe of `[stream]
+timeframes`, stores it in PostgreSQL (`market_features`) and puts it on the topic `features`. It is what `live_row`
+says of the last candles, bit for bit, and the table's row to 1e-9. The candles that it begins with come from the lake
+(longer timeframes are composed of its candles), from `market_data` and from the bus; while they are fewer than the
+longest warm-up there is no row.
+
+A row waits up to five seconds for the candles of the same close of the pairs that it compares with. Without them it is
+computed all the same, and again when they come. Every correction is a new revision with its own `known_at`: also
+where a candle was restated, or came late, for the rows of the three days before the newest. A revision is never
+overwritten, and one that says the same is not stored again. In a stored row `known_at` is when the newest revision of
+its candles became known."""
+
 _RULES = {
     GapRule.EXISTING: "existing candles",
     GapRule.UTC_DAY: "UTC day",
@@ -34,7 +49,7 @@ _RULES = {
 
 def document() -> str:
     """Return the page as Markdown."""
-    sections = [_INTRODUCTION.format(lookbacks=_by_timeframe(lookback)), _rules()]
+    sections = [_INTRODUCTION.format(lookbacks=_by_timeframe(lookback)), _rules(), _LIVE]
     return "\n\n".join([*sections, *map(_section, Family)]) + "\n"
 
 
