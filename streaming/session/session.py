@@ -6,7 +6,6 @@ tested. What was not received is reported as `UnknownInterval`, never filled in.
 
 from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
 
 from streaming.events import Channel, Subscription
 from streaming.feeds import Feed
@@ -38,7 +37,6 @@ class Session:
         self._rejection_times: deque[float] = deque()
         self._connected = False
         self._last_frame = 0.0
-        self._last_frame_at: datetime | None = None
 
     @property
     def feed(self) -> Feed:
@@ -55,11 +53,6 @@ class Session:
         return {
             pair: each.book for pair, each in self._processor.books.items() if each.book and each.is_valid
         }
-
-    @property
-    def last_frame_at(self) -> datetime | None:
-        """When the newest frame of this connection came, by our clock; None before it and without a connection."""
-        return self._last_frame_at
 
     def subscription(self, channel: Channel, pair: Pair | None) -> int | None:
         """Return the number of the subscription that the venue confirmed and that is live; None while none is.
@@ -84,7 +77,7 @@ class Session:
     def on_frame(self, frame: str | bytes, now: Moment) -> SessionOutput:
         """Process a frame of the venue."""
         out = SessionOutput()
-        self._last_frame, self._last_frame_at = now.seconds, now.at
+        self._last_frame = now.seconds
         try:
             events = self._feed.decode(frame)
         except InvalidMessage as error:
@@ -123,7 +116,7 @@ class Session:
     def on_disconnect(self, now: Moment, reason: str) -> SessionOutput:
         """Interrupt every stream that delivered: the connection is gone."""
         out = SessionOutput()
-        self._connected, self._last_frame_at = False, None
+        self._connected = False
         for stream in self._streams.values():
             if stream.last_message is not None:
                 out.events += self._processor.interrupt(stream, reason, now)

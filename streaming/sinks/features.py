@@ -7,6 +7,7 @@ from streaming.messages import OHLCV_RAW, FeaturesMessage, encode
 from streaming.sinks.closed_candles import closed_candle
 from trading.feature_rows import FeatureRow
 from trading.live_features import LiveFeatures
+from trading.market import Pair, Timeframe
 from trading.ports import Message, Record
 from trading.stores.postgres.market_features import PostgresMarketFeatures
 
@@ -27,22 +28,24 @@ class FeatureSink:
         self._live = live
         self._store = store
         self._now = now
-        self._unsaved: list[FeatureRow] = []  # computed, but the store was away
+        self._unsaved: dict[
+            tuple[Pair, Timeframe, datetime], FeatureRow
+        ] = {}  # each row once, however often tried
 
     def write(self, records: Sequence[Record]) -> None:
         candles = [closed_candle(record) for record in records]
-        self._unsaved += self._live.add(candles, self._now())
-        self._save()
+        self._save(self._live.add(candles, self._now()))
 
     def idle(self) -> None:
         """Compute the rows that have waited long enough, and after a start those that had not been stored."""
         self._live.start(self._now())
-        self._unsaved += self._live.due(self._now())
-        self._save()
+        self._save(self._live.due(self._now()))
 
-    def _save(self) -> None:
-        self._store.store(self._unsaved, feature_message)
-        self._unsaved = []
+    def _save(self, rows: Sequence[FeatureRow]) -> None:
+        """Store the rows and those of before for which the store was away."""
+        self._unsaved |= {(row.pair, row.timeframe, row.close_time): row for row in rows}
+        self._store.store(list(self._unsaved.values()), feature_message)
+        self._unsaved = {}
 
 
 def feature_message(row: FeatureRow) -> Message:

@@ -19,7 +19,6 @@ from tests.streaming.session.session_fakes import (
     SessionHarness,
     VenueBook,
     at,
-    connected,
     listing,
     trade,
 )
@@ -28,12 +27,28 @@ from trading.errors import InvalidValue
 SECOND = timedelta(seconds=1)
 
 
+class HeardHarness(SessionHarness):
+    """A session whose newest frame is known, as the recorder knows it."""
+
+    heard_at = at(-1e6)
+
+    def receive_frame(self, frame: str | bytes) -> None:
+        self.heard_at = at(self.now)
+        super().receive_frame(frame)
+
+
+def listening() -> HeardHarness:
+    harness = HeardHarness(Subscription(Channel.BOOK, (BTC,)))
+    harness.connect()
+    return harness
+
+
 @dataclass
 class Recording:
     """A session, its book and the sampler behind it, as the recorder runs them; the venue's clock is ours."""
 
     interval: timedelta = SECOND
-    harness: SessionHarness = field(default_factory=lambda: connected(Subscription(Channel.BOOK, (BTC,))))
+    harness: HeardHarness = field(default_factory=listening)
     venue: VenueBook = field(default_factory=VenueBook)
     samples: list[BookMessage] = field(default_factory=list)
 
@@ -52,8 +67,8 @@ class Recording:
         for event in self.harness.events:
             self.sampler.observe(event, at(self.harness.now))
         self.harness.clear_events()
-        now, heard = at(self.harness.now), self.harness.session.last_frame_at
-        new = self.sampler.sample(self.harness.session.books, now, heard or at(-1e6), now)
+        now = at(self.harness.now)
+        new = self.sampler.sample(self.harness.session.books, now, self.harness.heard_at, now)
         self.samples += new
         return new
 
