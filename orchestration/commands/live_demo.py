@@ -35,8 +35,8 @@ from trading.market import Timeframe, month_of, months_between
 from trading.stores.postgres.outbox import PostgresEventLog
 
 SENSOR = "decision_sensor"
-SERVER_PATIENCE = 180.0  # seconds until a command serves, on a busy machine
-STREAM_PATIENCE = 90.0  # until every pair is live
+SERVER_PATIENCE = 300.0  # seconds until a command serves, on a busy machine
+STREAM_PATIENCE = 180.0  # until every pair is live
 REST_PATIENCE = 120.0  # at the end, until everything is stored
 POLL = 0.5
 NOTES_APART = 15.0  # seconds between two lines where nobody looks at a terminal
