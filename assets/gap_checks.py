@@ -1,7 +1,7 @@
 """Checks of what is missing in `ohlcv`: it is all explained, and not too much of it is for want of listening."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 import polars as pl
@@ -9,6 +9,9 @@ import polars as pl
 from assets.candle_gaps import known_end
 from assets.check_scope import run_stretches
 from assets.market import OHLCV
+from assets.tape import MARKET_TAPE
+from ml.agents.rules import DecisionRules
+from ml.decision.clock import HISTORY, Clock
 from trading.candles import gaps
 from trading.market import Pair, Universe, month_start, next_month
 from trading.ports import TableStore
@@ -101,3 +104,41 @@ def _repair_message(wrong: Mapping[str, float], is_streamed: bool, limit: float)
         f"trades may be missing in more than {limit:.2%} of {shares}. The stream repairs gaps by itself while it runs "
         "and the venue answers: see `marketloom status --watch` and docs/stream.md, then materialise `ohlcv` again"
     )
+
+
+@dg.asset_check(
+    asset=MARKET_TAPE,
+    description="The newest bar that the stream has closed of each pair is no older than [risk] candle_age, counted in "
+    "candles. Dagster's own freshness knows no pairs; of a dataset that is not streamed nothing is expected.",
+)
+def newest_bars_are_streamed(
+    universe: dg.ResourceParam[Universe],
+    stream_coverage: dg.ResourceParam[StreamCoverage],
+    clock: dg.ResourceParam[Clock],
+    rules: dg.ResourceParam[DecisionRules],
+) -> dg.AssetCheckResult:
+    newest = {pair: stream_coverage.newest_close(pair) for pair in universe.pairs}
+    if not any(newest.values()):
+        return dg.AssetCheckResult(passed=True, description="nothing was streamed: nothing is expected")
+    reading = clock()
+    if reading.source == HISTORY:
+        return dg.AssetCheckResult(passed=True, description="the dataset has ended: nothing is expected")
+    late = {
+        str(pair): age for pair, close in newest.items() if (age := _late(close, reading.at, universe, rules))
+    }
+    return dg.AssetCheckResult(
+        passed=not late,
+        severity=dg.AssetCheckSeverity.WARN,  # a quiet venue cannot be helped; risk refuses old candles
+        description="; ".join(f"{pair}: {age}" for pair, age in late.items())
+        or "every pair has its newest bar",
+        metadata={"late": dg.MetadataValue.json(late), "limit_in_candles": rules.limits.candle_age},
+    )
+
+
+def _late(close: datetime | None, now: datetime, universe: Universe, rules: DecisionRules) -> str:
+    """Say how old the newest bar is where that is too old; empty where it is not."""
+    if close is None:
+        return "no bar was streamed"
+    age = float((now - close) / universe.timeframe.duration)
+    limit = rules.limits.candle_age
+    return f"{age:.1f} candles old at {now:%Y-%m-%d %H:%M} UTC, allowed are {limit}" if age > limit else ""

@@ -11,7 +11,7 @@ from assets.check_scope import broken, run_pairs, run_partitions, verdict
 from assets.decisions import decision
 from assets.market import OHLCV
 from assets.portfolio import portfolio_snapshots
-from ml.decision.clock import Clock
+from ml.decision.clock import HISTORY, Clock
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
 from ml.decision.reader import InputReader
@@ -112,7 +112,8 @@ def newest_candles_are_fresh(
     rules: dg.ResourceParam[DecisionRules],
 ) -> dg.AssetCheckResult:
     """Judge candles alone: they are the first that a new home stores, before instruments and an account."""
-    now = clock().at
+    reading = clock()
+    now = reading.at
     ages = {pair: _age(market_reader, pair, now) for pair in market_reader.universe.pairs}
     late = {
         str(pair): "no candle is stored"
@@ -121,8 +122,11 @@ def newest_candles_are_fresh(
         for pair, age in ages.items()
         if age is None or age > rules.limits.candle_age
     }
+    expected = "nothing newer is expected: the dataset has ended" if reading.source == HISTORY else ""
+    lagging = "; ".join(f"{pair}: {why}" for pair, why in late.items())
     return dg.AssetCheckResult(
         passed=not late,
+        description=lagging or expected or "the newest candle of every pair is there",
         severity=dg.AssetCheckSeverity.WARN,  # history may be filled from its oldest month; risk refuses old candles
         metadata={"late": dg.MetadataValue.json(late), "limit_in_candles": rules.limits.candle_age},
     )

@@ -58,7 +58,15 @@ def freshness(settings: Settings) -> dict[str, dg.FreshnessPolicy]:
         fail_window=max(settings.risk.candle_age * candle, MINIMUM), warn_window=None
     )
     news = dg.FreshnessPolicy.time_window(timedelta(hours=settings.risk.sentiment_age_hours))
-    return {"ohlcv": candles, "features": candles, "news_articles": news, "news_sentiment": news}
+    # None for `market_tape`: Dagster judges by materialisations, and a tape is only observed. The check
+    # `newest_bars_are_streamed` judges it, pair by pair.
+    return {
+        "ohlcv": candles,
+        "features": candles,
+        "order_book": candles,
+        "news_articles": news,
+        "news_sentiment": news,
+    }
 
 
 MINIMUM = timedelta(minutes=2)  # Dagster looks every minute or so

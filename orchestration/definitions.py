@@ -32,6 +32,7 @@ from orchestration.resources import RESOURCES
 from orchestration.schedules import schedules
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.tape_compaction import tape_compaction
 from sensors.decisions import decision_sensor
 from sensors.failures import failure_sensor
 
@@ -61,7 +62,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
             *dg.load_assets_from_modules(MODULES),
         ],
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=JOBS,
+        jobs=[*JOBS, tape_compaction],
         schedules=schedules(settings.market.timeframe, span),
         sensors=[decision_sensor, failure_sensor, automation],
         resources=RESOURCES,

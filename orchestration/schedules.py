@@ -18,6 +18,7 @@ from orchestration.jobs import (
     promotion,
     rebalance,
 )
+from orchestration.tape_compaction import tape_compaction
 from trading.market import Pair, Timeframe, month_start
 
 HOUR = dt.timedelta(hours=1)
@@ -72,6 +73,12 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
         day = (context.scheduled_execution_time - HOUR).date()
         return ended(day) or _unless_running(context, order_books.name, _months(context, day.replace(day=1)))
 
+    @schedule(
+        tape_compaction, "30 0 * * *", "Every night: one file of each finished day of the stream's tape."
+    )
+    def nightly_tape_compaction(context: dg.ScheduleEvaluationContext) -> Requests:
+        return dg.RunRequest()
+
     @schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
     def hourly_news(context: dg.ScheduleEvaluationContext) -> Requests:
         day = (context.scheduled_execution_time - HOUR).date()
@@ -118,8 +125,8 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
         return ended(context.scheduled_execution_time.date()) or dg.RunRequest()
 
     return [
-        nightly_instruments, history_after_each_candle, hourly_order_books, hourly_news, monthly_retraining,
-        monthly_promotion, nightly_performance, hourly_portfolio, hourly_rebalancing,
+        nightly_instruments, history_after_each_candle, nightly_tape_compaction, hourly_order_books, hourly_news,
+        monthly_retraining, monthly_promotion, nightly_performance, hourly_portfolio, hourly_rebalancing,
     ]  # fmt: skip
 
 

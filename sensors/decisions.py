@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -26,10 +26,14 @@ class Cursor:
     `due` holds the close of each pair's newest candle until a run for it has succeeded, or was given up. It lives in
     the cursor and is not read from the bus again: a pair whose run takes long or fails loses nothing by it and holds up
     no other pair. How often a candle was asked for is not in here: the runs themselves say so.
+
+    `seen` is the newest close of each pair that was ever due. The stream and `ohlcv` both announce a candle, and one of
+    them late: what is not newer than that is asked for by nobody.
     """
 
     offset: int = 0
     due: Mapping[str, str] = field(default_factory=dict)  # by partition key
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
@@ -45,20 +49,23 @@ class Cursor:
         return cls().advance(events, universe)
 
     def __str__(self) -> str:
-        return json.dumps({"offset": self.offset, "due": dict(sorted(self.due.items()))})
+        values = {"due": dict(sorted(self.due.items())), "seen": dict(sorted(self.seen.items()))}
+        return json.dumps({"offset": self.offset, **values})
 
     def advance(self, events: Sequence[Event], universe: Universe) -> "Cursor":
         """Add the candles that closed; of a pair only its newest counts, older ones are out of date."""
         traded = {pair.key for pair in universe.pairs}
         due = {key: close for key, close in self.due.items() if key in traded}
+        seen = {key: max(self.seen.get(key, ""), due.get(key, "")) for key in sorted(traded)}
         for event in events:
-            key = Pair.parse(event.payload["pair"]).key
-            if event.payload["dataset"] == universe.dataset and key in traded:
-                due[key] = max(event.payload["close_time"], due.get(key, ""))
-        return Cursor(events[-1].offset if events else self.offset, due)
+            key, close = Pair.parse(event.payload["pair"]).key, event.payload["close_time"]
+            if event.payload["dataset"] == universe.dataset and key in traded and close > seen[key]:
+                due[key] = seen[key] = close
+        known = {key: close for key, close in seen.items() if close}
+        return Cursor(events[-1].offset if events else self.offset, due, known)
 
     def without(self, keys: Collection[str]) -> "Cursor":
-        return Cursor(self.offset, {key: close for key, close in self.due.items() if key not in keys})
+        return replace(self, due={key: close for key, close in self.due.items() if key not in keys})
 
 
 @dataclass(frozen=True, slots=True)

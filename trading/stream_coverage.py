@@ -30,6 +30,11 @@ class StreamCoverage:
             return True
         return bool(self.ledger.gaps(self.origin, pair, EPOCH, _FAR))
 
+    def newest_close(self, pair: Pair) -> datetime | None:
+        """Return when the newest candle that the stream knows closed, one without a trade included."""
+        newest = self.market_data.newest(pair, self.timeframe)
+        return newest.close_time if newest else None
+
     def unrepaired(self, pair: Pair, start: datetime, end: datetime) -> list[Interval]:
         """Return the stretches of [start, end) whose trades may be missing; one that still lasts ends at `end`."""
         return open_stretches(self.ledger.gaps(self.origin, pair, start, end), start, end)

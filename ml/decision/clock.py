@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SECOND = timedelta(seconds=1)
+HISTORY = "the newest stored candle"  # source of a clock on which no candle closes any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,4 @@ def chosen_time(at: datetime) -> ClockReading:
 
 def history_clock(newest_known: Callable[[], datetime]) -> Clock:
     """Return a clock that stands where the newest stored candle became known."""
-    return lambda: ClockReading(newest_known(), "the newest stored candle")
+    return lambda: ClockReading(newest_known(), HISTORY)

@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.features import features
-from assets.gap_checks import feed_gaps_are_repaired, gaps_are_classified
+from assets.gap_checks import feed_gaps_are_repaired, gaps_are_classified, newest_bars_are_streamed
 from assets.market import ohlcv_from
+from assets.tape import market_tape
+from ml.decision.clock import HISTORY, ClockReading
 from tests.assets.arrivals import no_arrival
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import streamed
 from tests.memory_bus import MemoryBus
+from tests.ml.decision.trading_day import RULES
 from trading.candles import Gap, GapKind
 from trading.closed_candles import Basis, ClosedCandle
 from trading.feed_gaps import FeedGap, GapState, MissingKind
@@ -230,3 +233,39 @@ def test_the_unrepaired_share_counts_every_minute_once(found: list[tuple[int, in
         range(60)
     )
     assert share(open_stretches(gaps, start, end), start, end) == pytest.approx(len(covered) / 60)
+
+
+def bars(world: World, now: datetime, source: str = "a test") -> dg.AssetCheckEvaluation:
+    """Run the check of the tape alone."""
+    pairs = (BTC, Pair("XRP", "USDT"))
+    defs = dg.Definitions(
+        [market_tape()],
+        asset_checks=[newest_bars_are_streamed],
+        jobs=[dg.define_asset_job("bars", dg.AssetSelection.checks(newest_bars_are_streamed))],
+        resources={
+            "universe": Universe(pairs, "USDT", Timeframe.H1, "simulated"),
+            "stream_coverage": world.coverage,
+            "clock": lambda: ClockReading(now, source),
+            "rules": RULES,
+        },
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        [found] = (
+            defs.resolve_job_def("bars").execute_in_process(instance=instance).get_asset_check_evaluations()
+        )
+    return found
+
+
+def test_the_pair_whose_bars_do_not_come_is_named_and_of_history_nothing_is_expected() -> None:
+    world = World()
+    assert bars(world, FEBRUARY).description == "nothing was streamed: nothing is expected"
+    world.market_data.store(
+        [quiet_candle(FEBRUARY), replace(quiet_candle(FEBRUARY), pair=Pair("XRP", "USDT"))]
+    )
+    fresh = FEBRUARY + HOUR * (1 + RULES.limits.candle_age)
+    assert bars(world, fresh).passed
+    world.market_data.store([quiet_candle(FEBRUARY + HOUR)])
+    late = bars(world, fresh + HOUR / 2)
+    assert not late.passed
+    assert late.description == "XRP/USDT: 2.5 candles old at 2024-02-01 03:30 UTC, allowed are 2.0"
+    assert bars(world, fresh + 9 * HOUR, HISTORY).description == "the dataset has ended: nothing is expected"

@@ -70,6 +70,7 @@ CHECKS = {
     ("backtest_report", "inputs_are_current"),
     ("decision", "inputs_are_current"),
     ("ohlcv", "feed_gaps_are_repaired"),
+    ("market_tape", "newest_bars_are_streamed"),
 }
 BLOCKING = {
     "feed_gaps_are_repaired",
@@ -132,6 +133,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "decide",
         "daily_portfolio",
         "rebalance",
+        "tape_compaction",
     }
     schedules, sensors = repository.schedule_defs, repository.sensor_defs
     assert {each.name for each in schedules} == {
@@ -144,6 +146,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "nightly_performance",
         "hourly_portfolio",
         "hourly_rebalancing",
+        "nightly_tape_compaction",
     }
     assert {each.name for each in sensors} == {"decision_sensor", "automation", "run_failures"}
     starting_runs = [each for each in (*schedules, *sensors) if each.name != "run_failures"]

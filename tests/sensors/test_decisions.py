@@ -14,7 +14,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
 from sensors.decision_runs import GIVEN_UP_AFTER, PAUSES
-from sensors.decisions import decision_sensor, stretches
+from sensors.decisions import Cursor, decision_sensor, stretches
 from tests.memory_bus import MemoryBus
 from trading.account import Account
 from trading.candle_events import CANDLE_CLOSED, candle_closed
@@ -343,3 +343,23 @@ def test_candles_of_another_dataset_and_of_pairs_that_are_not_traded_are_passed_
     close(bus, BTC, NOON)
     [request] = evaluate(bus, instance, first.cursor).run_requests or []
     assert request.partition_key == "BTC-USDT"
+
+
+def test_a_candle_that_is_announced_by_the_stream_and_by_ohlcv_is_asked_for_once() -> None:
+    bus, universe = MemoryBus(), UNIVERSE
+    pair = universe.pairs[0]
+    closes = [datetime(2024, 1, 1, hour, tzinfo=UTC) for hour in (10, 11)]
+
+    def announce(close: datetime) -> None:
+        event = candle_closed(universe.dataset, pair, close)
+        bus.publish(CANDLE_CLOSED, event.key, event.values)
+
+    announce(closes[1])
+    cursor = Cursor().advance(bus.read(CANDLE_CLOSED, 0), universe)
+    assert set(cursor.due) == {pair.key}
+    decided = Cursor.parse(str(cursor.without([pair.key])))
+    announce(closes[1])  # `ohlcv` has stored it, too
+    announce(closes[0])  # an older one, restated or announced late
+    assert not decided.advance(bus.read(CANDLE_CLOSED, decided.offset), universe).due
+    announce(closes[1] + timedelta(hours=1))
+    assert decided.advance(bus.read(CANDLE_CLOSED, decided.offset), universe).due
