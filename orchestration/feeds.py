@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestration.settings_schema import Settings
 from orchestration.sources import CRYPTOCOMPARE_KEY, kraken_client
+from orchestration.streamed import streams as streams  # beside what it decides on
 from streaming.events import Channel, Subscription
 from streaming.feeds import Feed
 from streaming.recorder.venue_time import VenueTime
@@ -21,13 +22,6 @@ NO_STREAM = (
     '{source!r} does not stream: set [market] source = "kraken" or "sandbox" (with `marketloom sandbox` running), or '
     '"cryptocompare:<venue>" with a key (MARKETLOOM__MARKET__SOURCE=sandbox sets it for one command)'
 )
-
-
-def streams(settings: Settings) -> bool:
-    """Return whether the source of the settings can be streamed: new candles close while one listens."""
-    kind, _, market = settings.market.source.partition(":")
-    has_stream = kind in ("kraken", "sandbox") or (kind == "cryptocompare" and _is_venue(market))
-    return has_stream and not settings.market.is_history
 
 
 def check_streams(settings: Settings) -> None:
@@ -116,7 +110,3 @@ def _sandbox_time(url: str) -> Callable[[], datetime]:
             raise InvalidMessage("status", f"{url} is not a sandbox of Marketloom ({error!r})") from None
 
     return ask
-
-
-def _is_venue(market: str) -> bool:
-    return bool(market) and market not in ("cadli", "cccagg")

@@ -25,12 +25,12 @@ from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.sentiment.select import choose_sentiment_model
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
-from orchestration.feeds import streams
 from orchestration.kill_switch import KillSwitch
 from orchestration.settings import home_folder, lake_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
 from orchestration.stream_stores import build_coverage, build_market_data, build_tape
+from orchestration.streamed import streams
 from orchestration.system import POSTGRES
 from orchestration.tables import candle_table, feature_table, order_book_table
 from orchestration.venues import (

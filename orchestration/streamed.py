@@ -1,0 +1,14 @@
+"""Whether a dataset is streamed: apart from the feeds, which import the libraries of sockets and messages."""
+
+from orchestration.settings_schema import Settings
+
+
+def streams(settings: Settings) -> bool:
+    """Return whether the source of the settings can be streamed: new candles close while one listens."""
+    kind, _, market = settings.market.source.partition(":")
+    has_stream = kind in ("kraken", "sandbox") or (kind == "cryptocompare" and _is_venue(market))
+    return has_stream and not settings.market.is_history
+
+
+def _is_venue(market: str) -> bool:
+    return bool(market) and market not in ("cadli", "cccagg")
