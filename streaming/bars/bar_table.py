@@ -1,8 +1,9 @@
 """The bars that are kept: minutes while they may change, longer ones of what is settled, none of settled days."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from streaming.bars.bar import ORDER, Bar, bar_of, join
 from streaming.events import Trade
@@ -25,20 +26,23 @@ class BarTable:
     def __len__(self) -> int:
         return len(self._opens)
 
-    def place(self, trade: Trade, order: ORDER) -> datetime | None:
-        """Add the trade to its minute and return it; None where that minute is joined with others already."""
+    def place(self, trade: Trade, order: ORDER) -> bool:
+        """Add the trade to its minute, or to the longer bar that its minute is part of by now.
+
+        Returns whether that changed the bar's close.
+        """
         minute = Timeframe.M1.floor(trade.at)
+        confirmed = self.confirmed.pop(minute, None)
         bar = self.bars.get(minute)
-        if bar is not None and bar.length == MINUTE:
+        if bar is None and confirmed is None:
+            bar = self._covering(minute)
+        if bar is not None:
             bar.add(trade, order)
-        elif self._covering(minute) is not None:
-            return None
         else:
-            self.bars[minute] = bar_of(trade, order, minute, MINUTE)
-            if minute not in self.confirmed:
+            bar = self.bars[minute] = bar_of(trade, order, minute, MINUTE)
+            if confirmed is None:
                 insort(self._opens, minute)
-        self.confirmed.pop(minute, None)
-        return minute
+        return bar.last == order or confirmed is not None
 
     def confirm(self, bar: Bar) -> None:
         """Let the venue's own numbers of a minute stand for it."""
@@ -99,19 +103,14 @@ class BarTable:
 
     def drop(self, dropped: Callable[[datetime], bool]) -> None:
         """Forget the bars of days that are dropped, but the last before a day that is kept: it has the price."""
-        days = [Timeframe.D1.floor(each) for each in self._opens]
-        following = [*days[1:], None]
         self._remove(
             [
                 open_time
-                for open_time, day, after in zip(self._opens, days, following, strict=True)
-                if after is not None and dropped(day) and (after == day or dropped(after))
+                for open_time, after in pairwise(self._opens)
+                if dropped(open_time)
+                and (dropped(after) or Timeframe.D1.floor(after) == Timeframe.D1.floor(open_time))
             ]
         )
-
-    def effective(self) -> Iterator[Bar]:
-        """Return the bars as they stand, in order."""
-        return map(self._bar, self._opens)
 
     def _bar(self, open_time: datetime) -> Bar:
         return self.confirmed.get(open_time) or self.bars[open_time]

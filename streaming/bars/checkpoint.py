@@ -46,6 +46,7 @@ class State(Struct, frozen=True, kw_only=True):
     considered: datetime | None
     dropped_until: datetime | None
     kept: list[datetime]
+    pending: list[tuple[Timeframe, datetime, datetime]]
     arrivals: int
     bars: list[Bar]
     confirmed: list[Bar]

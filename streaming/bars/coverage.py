@@ -23,6 +23,10 @@ class Changes:
     closed: dict[tuple[datetime, int | None], FeedGap] = field(default_factory=dict)
     spans: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     new: set[tuple[datetime, int | None]] = field(default_factory=set)
+    reopened: set[datetime] = field(default_factory=set)  # days that are asked for as a whole
+    minutes: dict[datetime, bool] = field(
+        default_factory=dict
+    )  # that got trades, and whether their close changed
 
     def open(self, gap: FeedGap, known: bool = False) -> None:
         key = gap_key(gap)
@@ -67,10 +71,6 @@ class Coverage:
         """Return whether trades of [start, end) may be missing."""
         return any(gap.since < end and (gap.until is None or gap.until >= start) for gap in self.gaps)
 
-    def touches_after(self, time: datetime, end: datetime) -> bool:
-        """Return whether trades after `time` and before `end` may be missing."""
-        return any(gap.since < end and (gap.until is None or gap.until > time) for gap in self.gaps)
-
     def advance(self, venue_now: datetime) -> None:
         """Let the venue's clock prove that everything before it came, while the channel is live."""
         if self.live:
@@ -103,7 +103,6 @@ class Coverage:
         elif tail.until is None:
             self._change(tail, replace(tail, until=max(at, tail.since)), changes)
         self.live = True
-        self._reach(at)
 
     def settle_restart(self, changes: Changes) -> None:
         """Open the gap since the checkpoint, where nobody has said anything better."""
@@ -140,18 +139,31 @@ class Coverage:
     ) -> list[Trade]:
         """Subtract [since, until], of which `trades` are all, from the gaps; returns those that were missing."""
         new = [trade for trade in trades if self._is_missing(trade)]
-        tail = self._tail()
-        lasting = tail is not None and tail.until is None and tail.since <= until
+        newer = sorted(filter(self._is_newer, trades), key=_number)
+        tails = self._tails()
+        lasting = bool(tails) and tails[-1].until is None and tails[-1].since <= until
         for gap in [each for each in self.gaps if each.since <= until and _reaches(each, since)]:
             self._subtract(gap, since, until, trades, changes)
-        if newest := max(filter(self._is_newer, trades), key=_number, default=None):
+        if newer:
+            self._doubt_before(newer[0], tails, changes)
             tails = self._tails()
-            self.last = newest
+            self.last = newer[-1]
             for gap in tails:  # what they lack now follows this one
-                self._split(gap, None, replace(gap, after_id=newest.trade_id, gap_id=0), changes)
+                self._split(gap, None, replace(gap, after_id=self._last_id(), gap_id=0), changes)
         if lasting or self.frontier is None or since <= self.frontier:
             self._reach(until)
         return new
+
+    def _doubt_before(self, trade: Trade, tails: Sequence[FeedGap], changes: Changes) -> None:
+        """Open a gap where the ids of the history show that trades were lost while the channel seemed to be live."""
+        last, number = self.last, _number(trade)
+        if last is None or last.trade_id is None or number == last.trade_id + 1 or not tails:
+            return
+        until = min(gap.since for gap in tails) - MICROSECOND
+        if until >= last.at:
+            reason = f"trades {last.trade_id + 1} to {number - 1} are missing"
+            kind = MissingKind.FEED_GAP
+            self._open(self._gap(last.at, until, last.trade_id, number, kind, reason, changes), changes)
 
     def _is_newer(self, trade: Trade) -> bool:
         """Return whether the trade follows the last one of the stream."""
@@ -240,12 +252,14 @@ class Coverage:
     def _begin(self, at: datetime, changes: Changes) -> None:
         since = self.begin.floor(at)
         self.began = since
+        self._reach(since)
         self._open(self._gap(since, at, None, None, MissingKind.FEED_GAP, START_REASON, changes), changes)
 
     def _certain(self, since: datetime) -> datetime:
         """Return from when on trades may be missing: what is proven is not taken back, and ids follow the last."""
         if self.frontier is None:
             self.began = self.begin.floor(since)
+            self._reach(self.began)
             return self.began
         since = min(since, self.frontier)
         if self.last is not None and self.last.trade_id is not None:

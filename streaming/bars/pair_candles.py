@@ -12,7 +12,8 @@ from streaming.bars.bar import ORDER, Bar, exact
 from streaming.bars.bar_table import DAY, MINUTE, BarTable
 from streaming.bars.checkpoint import State, candles_of, decode_state, encode_state, revisions
 from streaming.bars.coverage import MICROSECOND, Changes, Coverage
-from streaming.bars.published import Published
+from streaming.bars.pending import PendingCandles
+from streaming.bars.published import CandleKey, Published
 from streaming.events import Trade
 from trading.closed_candles import Basis, ClosedCandle, Restatement
 from trading.errors import InvalidValue
@@ -60,7 +61,7 @@ class PairCandles:
         self._origin, self._pair = origin, pair
         self._timeframes = sorted(set(timeframes), key=lambda each: each.duration)
         self._coverage = Coverage(origin, pair, grace, self._timeframes[-1])
-        self._table, self._published = BarTable(), Published()
+        self._table, self._published, self._pending = BarTable(), Published(), PendingCandles()
         self._considered: datetime | None = None  # candles that close until then were looked at
         self._dropped_until: datetime | None = None  # earlier days are forgotten, but those in `kept`
         self._kept: set[datetime] = set()
@@ -146,7 +147,7 @@ class PairCandles:
             candle.open_time
         ):
             self._table.confirm(_confirmed_bar(candle))
-            changes.spans.append((candle.open_time, candle.close_time - MICROSECOND))
+            changes.minutes[candle.open_time] = True
         return self._settle(Built(), changes)
 
     def checkpoint(self) -> bytes:
@@ -159,20 +160,24 @@ class PairCandles:
             return
         order = trade.at, self._arrivals if trade.trade_id is None else trade.trade_id
         self._arrivals += trade.trade_id is None
-        minute = None if self._is_forgotten(trade.at) else self._table.place(trade, order)
-        if minute is None:
+        if self._is_forgotten(trade.at):
             self._reopen(trade.at, changes)
-        elif self._considered is not None and minute < self._considered:
-            changes.spans.append((trade.at, trade.at))
+        if Timeframe.D1.floor(trade.at) in changes.reopened:
+            return  # it comes again with all trades of its day
+        closes = self._table.place(trade, order)
+        if self._considered is not None and trade.at < self._considered:
+            minute = Timeframe.M1.floor(trade.at)
+            changes.minutes[minute] = closes or changes.minutes.get(minute, False)
 
     def _take_over(self, gap: FeedGap, changes: Changes) -> None:
         """Close a gap of the ledger that is none here: it is proven, or the whole of its time is asked for."""
         began = self._coverage.began
         if self._is_forgotten(gap.since):
             self._reopen(gap.since, changes)
+            changes.reopened.clear()  # what follows is the day's history
         elif began is not None and gap.since < began:
             since = self._timeframes[-1].floor(gap.since)
-            self._coverage.reopen(since, began - MICROSECOND, REOPENED, changes)
+            self._ask_for(since, began, changes)
         changes.close(gap)
 
     def _is_forgotten(self, time: datetime) -> bool:
@@ -183,59 +188,85 @@ class PairCandles:
         """Ask for the whole day of a time whose minutes are not kept any more."""
         day = Timeframe.D1.floor(time)
         self._kept.add(day)
+        changes.reopened.add(day)
         self._table.forget(day, day + DAY)
-        self._coverage.reopen(day, day + DAY - MICROSECOND, REOPENED, changes)
+        self._ask_for(day, day + DAY, changes)
+
+    def _ask_for(self, start: datetime, end: datetime, changes: Changes) -> None:
+        self._coverage.reopen(start, end - MICROSECOND, REOPENED, changes)
+        for timeframe in self._timeframes:
+            self._pending.add(timeframe, timeframe.floor(start), timeframe.ceil(end))
 
     def _settle(self, built: Built, changes: Changes) -> Built:
         """Publish what is proven now: what the frontier passed, and what changed before it."""
-        before, found = self._considered, {*self._changed(changes), *self._passed()}
-        for timeframe, open_time in sorted(
-            found, key=lambda key: (key[1] + key[0].duration, key[0].duration)
-        ):
-            candle = self._candle(timeframe, open_time, changes.known_at)
-            published = None if candle is None else self._published.publish(candle)
-            if isinstance(published, Restatement):
-                built.restatements.append(published)
-            elif published is not None:
-                built.candles.append(published)
+        before = self._considered
+        changed, waited = self._changed(changes), self._touched_by_gaps(changes)
+        passed = self._passed()
+        for key in sorted(changed | waited | passed, key=_closing_order):
+            candle = self._candle(*key, changes.known_at)
+            if candle is None:
+                if key in passed:
+                    self._pending.add(key[0], key[1], key[1] + key[0].duration)
+            elif key in passed or key in changed or key in self._pending or key in self._published:
+                self._publish(candle, built)
         if self._considered != before:
             self._forget()
         built.gaps.extend(changes.opened.values())
         built.repaired.extend(changes.closed.values())
         return built
 
-    def _passed(self) -> list[tuple[Timeframe, datetime]]:
+    def _publish(self, candle: ClosedCandle, built: Built) -> None:
+        self._pending.discard(candle.timeframe, candle.open_time)
+        published = self._published.publish(candle)
+        if isinstance(published, Restatement):
+            built.restatements.append(published)
+        elif published is not None:
+            built.candles.append(published)
+
+    def _passed(self) -> set[CandleKey]:
         """Return the candles that the frontier has passed since the last time, and move on."""
         frontier = self._coverage.frontier
         if frontier is None:
-            return []
+            return set()
         if self._considered is None:
             assert self._coverage.began is not None
             self._considered = self._coverage.began
-        passed = Timeframe.M1.floor(frontier)
-        if passed <= self._considered:
-            return []
-        found = [
+        considered, passed = self._considered, Timeframe.M1.floor(frontier)
+        if passed <= considered:
+            return set()
+        self._considered = passed
+        return {
             (timeframe, open_time)
             for timeframe in self._timeframes
-            for open_time in _grid(timeframe, timeframe.floor(self._considered), passed)
-        ]
-        self._considered = passed
+            for open_time in _grid(timeframe, timeframe.floor(considered), passed)
+        }
+
+    def _changed(self, changes: Changes) -> set[CandleKey]:
+        """Return the considered candles that hold a changed minute, and quiet ones after it where its close changed."""
+        found: set[CandleKey] = set()
+        for minute, closes in changes.minutes.items():
+            found |= self._between(minute, minute, quiet=closes)
         return found
 
-    def _changed(self, changes: Changes) -> list[tuple[Timeframe, datetime]]:
-        """Return the candles that a change may have changed: those that hold it, and quiet ones after it."""
-        considered = self._considered
-        if considered is None or not changes.spans:
-            return []
-        found: list[tuple[Timeframe, datetime]] = []
+    def _touched_by_gaps(self, changes: Changes) -> set[CandleKey]:
+        """Return the considered candles that changed gaps kept from being published, quiet ones after them included."""
+        found: set[CandleKey] = set()
         for since, until in changes.spans:
-            end = considered - MICROSECOND if until is None else min(until, considered - MICROSECOND)
-            quiet_until = self._table.opens_after(end) or considered
-            for timeframe in self._timeframes:
-                first = timeframe.floor(since)
-                last = max(timeframe.floor(end) + timeframe.duration, timeframe.floor(quiet_until))
-                found += [(timeframe, each) for each in _grid(timeframe, first, min(last, considered))]
+            found |= self._between(since, until, quiet=True)
+        return found
+
+    def _between(self, since: datetime, until: datetime | None, quiet: bool) -> set[CandleKey]:
+        """Return the considered candles that hold a moment from `since` to `until`, and those until the next trade."""
+        considered = self._considered
+        if considered is None:
+            return set()
+        end = considered - MICROSECOND if until is None else min(until, considered - MICROSECOND)
+        quiet_until = (self._table.opens_after(end) or considered) if quiet else end
+        found: set[CandleKey] = set()
+        for timeframe in self._timeframes:
+            last = max(timeframe.floor(end) + timeframe.duration, timeframe.floor(quiet_until))
+            opens = _grid(timeframe, timeframe.floor(since), min(last, considered))
+            found.update((timeframe, open_time) for open_time in opens)
         return found
 
     def _candle(self, timeframe: Timeframe, open_time: datetime, known_at: datetime) -> ClosedCandle | None:
@@ -253,7 +284,7 @@ class PairCandles:
         if bar is not None:
             return self._closed(timeframe, bar, known_at)
         before = self._table.before(open_time)
-        if before is None or coverage.touches_after(before.last_at, end):
+        if before is None or coverage.touches(before.last_at + MICROSECOND, end):
             return None
         return self._quiet(timeframe, open_time, before.close, known_at)
 
@@ -298,15 +329,19 @@ class PairCandles:
     def _forget(self) -> None:
         """Keep only what may still change: minutes of the newest time and around open gaps."""
         assert self._considered is not None
-        horizon = self._considered - WINDOW
+        recent = self._considered - WINDOW
+        last = (
+            self._coverage.last
+        )  # a trade that is missing may lie right after the last one, however long ago
+        horizon = recent if last is None else min(recent, Timeframe.M1.floor(last.at) - WINDOW)
         waiting = [(gap.since, self._waits_until(gap)) for gap in self._coverage.gaps]
 
-        def is_settled(start: datetime, end: datetime) -> bool:
+        def is_settled(start: datetime, end: datetime, horizon: datetime = horizon) -> bool:
             return end <= horizon and not any(
                 since < end and (until is None or until >= start) for since, until in waiting
             )
 
-        self._published.forget(is_settled)
+        self._published.forget(lambda start, end: is_settled(start, end, recent))
         self._table.fold(is_settled)
         today = Timeframe.D1.floor(horizon)
         if self._dropped_until is None or self._dropped_until < today or self._kept:
@@ -315,6 +350,7 @@ class PairCandles:
             self._kept = {day for day in days if not is_settled(day, day + DAY)}
             self._dropped_until = max(today, first)
             self._table.drop(self._is_forgotten)
+            self._pending.forget(self._is_forgotten)
 
     def _waits_until(self, gap: FeedGap) -> datetime | None:
         """Return the next trade after the gap: until then the price is not known."""
@@ -333,6 +369,7 @@ class PairCandles:
             considered=self._considered,
             dropped_until=self._dropped_until,
             kept=sorted(self._kept),
+            pending=self._pending.spans(),
             arrivals=self._arrivals,
             bars=list(self._table.bars.values()),
             confirmed=list(self._table.confirmed.values()),
@@ -347,12 +384,17 @@ class PairCandles:
             coverage.replayed_until = state.last.at
         self._considered, self._dropped_until = state.considered, state.dropped_until
         self._kept, self._arrivals = set(state.kept), state.arrivals
+        self._pending = PendingCandles(state.pending)
         self._table = BarTable(state.bars, state.confirmed)
         self._published = Published(candles_of(state))
 
 
 def _order(trade: Trade) -> ORDER:
     return trade.at, trade.trade_id or 0
+
+
+def _closing_order(key: CandleKey) -> tuple[datetime, timedelta]:
+    return key[1] + key[0].duration, key[0].duration
 
 
 def _arrival(trade: Trade) -> tuple[int, datetime]:

@@ -22,6 +22,9 @@ class Published:
     def get(self, timeframe: Timeframe, open_time: datetime) -> ClosedCandle | None:
         return self.candles.get((timeframe, open_time))
 
+    def __contains__(self, key: CandleKey) -> bool:
+        return key in self.candles
+
     def publish(self, candle: ClosedCandle) -> ClosedCandle | Restatement | None:
         """Return the candle if it is new, both revisions if its numbers changed, None if they are the same.
 

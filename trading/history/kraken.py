@@ -15,12 +15,17 @@ from trading.errors import InvalidMessage, NotStored, VenueUnreachable
 from trading.history.page_cache import CachedPages, PageCache
 from trading.history.progress import log_progress
 from trading.history.trade_candles import candles_from_trades
+from trading.history.trade_pages import (
+    check_no_later_trade,
+    cursor_before,
+    fetch_page,
+    first_trade,
+    trade_time,
+)
 from trading.market import CANDLE_SCHEMA, EPOCH, TIME, Pair, Timeframe
 from trading.ports import Quote
 from trading.venues.kraken import KrakenClient
-from trading.venues.kraken.decoding import to_nanoseconds
-from trading.venues.kraken.market_client import MAX_TRADES
-from trading.venues.kraken.market_responses import OhlcRow, TradeRow, TradesPage
+from trading.venues.kraken.market_responses import OhlcRow, TradeRow
 
 MAX_OHLC_ROWS = 720  # candles that OHLC gives, the unfinished one not counted
 QUANTITY_DECIMALS = 8  # of a quantity: Kraken counts no asset finer
@@ -32,7 +37,6 @@ TRADE_SCHEMA = pl.Schema(
         "quantity": pl.Decimal(38, QUANTITY_DECIMALS),
     }
 )
-MICROSECOND = timedelta(microseconds=1)
 
 
 class KrakenHistory:
@@ -63,7 +67,7 @@ class KrakenHistory:
         closed = self._last_close()
         if pair not in self._first_opens:
             row = self._first_trade(pair)
-            self._first_opens[pair] = _first_complete_open(_time(row), row.trade_id, self._timeframe)
+            self._first_opens[pair] = _first_complete_open(trade_time(row), row.trade_id, self._timeframe)
         return self._first_opens[pair], max(closed, self._first_opens[pair])
 
     def candles(self, pair: Pair, start: datetime, end: datetime) -> pl.DataFrame:
@@ -80,10 +84,10 @@ class KrakenHistory:
 
     def quote_after(self, pair: Pair, time: datetime) -> Quote | None:
         """Read the first trade at or after `time`."""
-        rows = self._client.trades(pair, _cursor_before(time), count=10).rows
-        later = (row for row in rows if _time(row) >= time)
+        rows = self._client.trades(pair, cursor_before(time), count=10).rows
+        later = (row for row in rows if trade_time(row) >= time)
         row = next(later, None)
-        return Quote(float(row.price), _time(row)) if row else None
+        return Quote(float(row.price), trade_time(row)) if row else None
 
     def _last_close(self) -> datetime:
         """Close time of the newest closed candle."""
@@ -115,7 +119,7 @@ class KrakenHistory:
         pages = self._cache.pages(self._origin, pair.key, "trades")
         with pages.locked():
             if missing := pages.missing_ranges(start, end):
-                first = _time(self._first_trade(pair))
+                first = trade_time(self._first_trade(pair))
                 for gap in missing:
                     self._download_missing(pair, pages, first, *gap)
             begin, trades = _read_trades(pages, start, end)
@@ -139,10 +143,7 @@ class KrakenHistory:
             self._download(pair, pages, first, max(start, first), end)
 
     def _first_trade(self, pair: Pair) -> TradeRow:
-        rows = self._client.trades(pair, 0, count=1).rows
-        if not rows:
-            raise NotStored(f"{self._origin} lists {pair}, which never traded: there is no candle of it")
-        return rows[0]
+        return first_trade(self._client, self._origin, pair)
 
     def _download(
         self, pair: Pair, pages: CachedPages, first: datetime, start: datetime, end: datetime
@@ -150,11 +151,11 @@ class KrakenHistory:
         """Each page ends at its newest moment, which is asked for again: more trades of it may follow."""
         reached = start
         while reached < end:
-            rows, complete_until = self._fetch_page(pair, reached)
+            rows, complete_until = fetch_page(self._client, pair, reached)
             trades = _trade_table(rows)
             if complete_until is None:
                 self._check_no_later_trade(pair, rows, reached, end)
-            if (reached > start or reached == first) and not (rows and _time(rows[0]) == reached):
+            if (reached > start or reached == first) and not (rows and trade_time(rows[0]) == reached):
                 raise InvalidMessage("Kraken Trades", f"{pair}: trades of {reached} were there and are gone")
             until = min(complete_until or end, end)
             frame = trades.filter(pl.col("time") >= reached, pl.col("time") < until)
@@ -168,32 +169,9 @@ class KrakenHistory:
         self, pair: Pair, rows: list[TradeRow], reached: datetime, end: datetime
     ) -> None:
         """Raise unless the venue's newest trades are among the rows of a response without a later trade."""
-        newest, known = self._client.trades(pair, None).rows, {row.trade_id for row in rows}
-        if not newest or any(_time(row) >= reached and row.trade_id not in known for row in newest):
-            raise VenueUnreachable(
-                f"{self._origin} gave no trade of {pair} after {reached:%Y-%m-%d %H:%M:%S}, yet it traded later: "
-                "ask again in a moment"
-            )
+        check_no_later_trade(self._client, self._origin, pair, rows, reached)
         if candles := self._client.ohlc(pair, self._timeframe):
             self._check_closed(pair, candles, end)
-
-    def _fetch_page(self, pair: Pair, reached: datetime) -> tuple[list[TradeRow], datetime | None]:
-        """Trades from `reached` on and the time before which none is missing; None when these are the last."""
-        page = self._client.trades(pair, _cursor_before(reached))
-        rows = page.rows
-        while len(page.rows) >= MAX_TRADES and _time(rows[-1]) <= reached:
-            page = self._client.trades(pair, page.last - 1)
-            rows = [*rows, *_new_rows(pair, page, {row.trade_id for row in rows})]
-        newest = _time(rows[-1]) if rows else reached
-        return rows, newest if newest > reached else None
-
-
-def _new_rows(pair: Pair, page: TradesPage, known: set[int]) -> list[TradeRow]:
-    """Rows that are not known: trades can share a nanosecond, so the page repeats the last one of the page before."""
-    new = [row for row in page.rows if row.trade_id not in known]
-    if page.rows and len(page.rows) >= MAX_TRADES and not new:
-        raise InvalidMessage("Kraken Trades", f"{pair}: the cursor {page.last} does not move")
-    return new
 
 
 def _read_trades(pages: CachedPages, start: datetime, end: datetime) -> tuple[datetime, pl.DataFrame]:
@@ -211,15 +189,6 @@ def _first_complete_open(first: datetime, trade_id: int, timeframe: Timeframe) -
     """
     opened = timeframe.floor(first)
     return opened if trade_id <= 1 or opened == first else opened + timeframe.duration
-
-
-def _cursor_before(time: datetime) -> int:
-    """Return the cursor for all trades from `time` on: Trades begins after its cursor."""
-    return max((time - EPOCH) // MICROSECOND * 1000 - 1, 0)
-
-
-def _time(row: TradeRow) -> datetime:
-    return EPOCH + timedelta(microseconds=to_nanoseconds("Trades", row.time) // 1000)
 
 
 def _candle_table(rows: list[OhlcRow], timeframe: Timeframe, origin: str) -> pl.DataFrame:
@@ -243,7 +212,7 @@ def _trade_table(rows: list[TradeRow]) -> pl.DataFrame:
         if row.price <= 0 or row.quantity < 0 or row.quantity != round(row.quantity, QUANTITY_DECIMALS):
             raise InvalidMessage("Kraken Trades", f"trade {row.trade_id} is {row.quantity} at {row.price}")
     columns = {
-        "time": [_time(row) for row in rows],
+        "time": [trade_time(row) for row in rows],
         "trade_id": [row.trade_id for row in rows],
         "price": [float(row.price) for row in rows],
         "quantity": [row.quantity for row in rows],
