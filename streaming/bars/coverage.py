@@ -148,8 +148,11 @@ class Coverage:
             self._doubt_before(newer[0], tails, changes)
             tails = self._tails()
             self.last = newer[-1]
-            for gap in tails:  # what they lack now follows this one
-                self._split(gap, None, replace(gap, after_id=self._last_id(), gap_id=0), changes)
+            for gap in tails:  # what they lack came before these, or follows them
+                if gap.since <= newer[0].at:
+                    self._change(gap, replace(gap, before_id=_number(newer[0])), changes)
+                else:
+                    self._split(gap, None, replace(gap, after_id=self._last_id(), gap_id=0), changes)
         if lasting or self.frontier is None or since <= self.frontier:
             self._reach(until)
         return new

@@ -103,4 +103,4 @@ def _values(candle: Candle) -> Values:
 
 def _limit(candles: dict[datetime, Candle] | dict[datetime, ClosedCandle] | dict[datetime, _Suspect]) -> None:
     while len(candles) > MAX_OPEN:
-        del candles[min(candles)]  # type: ignore[arg-type]
+        del candles[min(candles)]
