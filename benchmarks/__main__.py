@@ -19,6 +19,7 @@ from benchmarks import (
     risk,
     sandbox,
     sinks,
+    stream_process,
     streaming,
     user_waits,
 )
@@ -36,6 +37,7 @@ ROOMS = (
     performance,
     definitions,
     streaming,
+    stream_process,
     sandbox,
     sinks,
     key_state,

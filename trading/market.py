@@ -65,10 +65,11 @@ class Timeframe(Enum):
     H4 = "4h"
     D1 = "1d"
 
-    @property
-    def duration(self) -> timedelta:
-        count, unit = int(self.value[:-1]), self.value[-1]
-        return count * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit]
+    def __init__(self, text: str) -> None:
+        count, unit = int(text[:-1]), text[-1]
+        self.duration = (
+            count * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[unit]
+        )
 
     def floor(self, time: datetime) -> datetime:
         """Return the open time of the candle that `time` lies in."""

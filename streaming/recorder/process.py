@@ -14,14 +14,21 @@ from streaming.connection import run_session
 from streaming.connection.backoff import Backoff
 from streaming.connection.budget import ConnectionBudget
 from streaming.connection.runner import FrameStore
-from streaming.events import UnreadableMessage
+from streaming.events import BookChange, Candle, InstrumentListing, Ticker, Trade, UnreadableMessage
 from streaming.recorder.committer import Committer
 from streaming.recorder.exit_codes import NotFlushed
 from streaming.recorder.metrics import StreamMetrics
 from streaming.recorder.recorder import Recorder
 from streaming.recorder.venue_time import VenueTime
 from streaming.session import Session
-from streaming.session.output import Interrupted, Reconnecting, Restored, SessionEvent, SubscriptionRefused
+from streaming.session.output import (
+    Interrupted,
+    Reconnecting,
+    Restored,
+    SessionEvent,
+    SubscriptionRefused,
+    TopOfBook,
+)
 from trading.errors import MarketloomError
 from trading.market import Pair
 
@@ -29,6 +36,7 @@ TICK = 0.05  # seconds between two passes over all pairs
 RETRY_TIME = 1.0  # seconds until the venue is asked for its time again after a failure
 FLUSH_SECONDS = 10.0  # that the last commit may take at the end
 MAX_SILENCE = 30.0  # seconds without a frame, after which the stream is not well
+MANY = frozenset({Trade, Ticker, Candle, BookChange, TopOfBook, InstrumentListing})  # none of them is logged
 LOG = structlog.get_logger("stream")
 Worker = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -68,6 +76,7 @@ class StreamProcess:
         self._newest_frame: dict[int, float] = {}  # of each line
         self._heard_at: dict[int, datetime] = {}  # the same by the venue's clock
         self._restoring: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Queue[BaseException | None] = asyncio.Queue()
         self._began = time.monotonic()
         self.started_at = datetime.now(UTC)
 
@@ -98,14 +107,20 @@ class StreamProcess:
         ]
         tasks = [asyncio.ensure_future(part) for part in parts]
         try:
+            tasks.append(asyncio.create_task(self._raise_failure()))
             stopped = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait([*tasks, committing, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             stop.set()
+            self._failed.put_nowait(None)
             self._committer.release()
             await asyncio.gather(*tasks, *self._restoring, return_exceptions=True)
+
+    async def _raise_failure(self) -> None:
+        if (error := await self._failed.get()) is not None:
+            raise error
 
     async def _flush(self, committing: "asyncio.Task[None]") -> None:
         if committing.done() and committing.exception() is not None:
@@ -122,12 +137,11 @@ class StreamProcess:
         session = line.session
 
         async def handle(event: SessionEvent) -> None:
-            _log_event(event)
+            if type(event) not in MANY:
+                _log_event(event)
             self._newest_frame[number] = time.monotonic()
             self._heard_at[number] = self._recorder.now
             self._recorder.handle(event)
-            if line.trades:
-                self._follow()
             self._committer.wake()
             await self._committer.make_room()
 
@@ -163,7 +177,12 @@ class StreamProcess:
         for pair, number in self._recorder.follow(self._trade_session):
             task = asyncio.create_task(self._restore(pair, number))
             self._restoring.add(task)
-            task.add_done_callback(self._restoring.discard)
+            task.add_done_callback(self._note_restored)
+
+    def _note_restored(self, task: "asyncio.Task[None]") -> None:
+        self._restoring.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failed.put_nowait(task.exception())  # a pair that is never live again must not go unnoticed
 
     async def _restore(self, pair: Pair, number: int) -> None:
         """Ask the venue for its time, now that it has confirmed the subscription, and let the pair go on from there."""

@@ -79,6 +79,7 @@ class Recorder:
         self._batch = Batch()
         self._changed: set[Pair] = set()
         self._waiting = 0
+        self._counts = {kind: metrics.messages.labels(channel.value) for kind, channel in CHANNEL_OF.items()}
         self._status = ""
         self._reasons: dict[Pair, str] = {}
         self._now = clock.now()
@@ -113,8 +114,8 @@ class Recorder:
     def handle(self, event: SessionEvent) -> None:
         """Take one event, in the order of its connection."""
         kind = type(event)
-        if kind in CHANNEL_OF:
-            self._metrics.messages.labels(CHANNEL_OF[kind].value).inc()
+        if (count := self._counts.get(kind)) is not None:
+            count.inc()
         match event:
             case Trade():
                 self._touch()
