@@ -1,8 +1,8 @@
-"""Closed candles as rows of `market_data`, in bulk: CSV into COPY, fixed-width binary rows out of it."""
+"""Closed candles as rows of `market_data`, in bulk: CSV into COPY, fixed-width fields out of the server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, LiteralString
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,15 +35,14 @@ REVISION_SCHEMA = pl.Schema({**CANDLE_SCHEMA, "trades": pl.Int64()})
 _ORDER = ", ".join(ROW_SCHEMA)
 _COPY_IN = f"COPY market_data ({_ORDER}) FROM STDIN (FORMAT csv)"
 _SECONDS_1970_TO_2000 = 946_684_800  # PostgreSQL counts from 2000
-# COPY's binary format: per row the number of its fields, before each field its length; all big-endian.
-_READ = ("open_time", "open", "high", "low", "close", "volume", "trades", "known_at")
-SELECT_READ = "open_time, open, high, low, close, volume, coalesce(trades, -1)::bigint AS trades, known_at"
-_KINDS = {"open_time": ">i8", "trades": ">i8", "known_at": ">i8"}
-_ROW = np.dtype(
-    [("fields", ">i2")]
-    + [part for name in _READ for part in ((f"{name}_length", ">i4"), (name, _KINDS.get(name, ">f8")))]
-)
-_HEADER, _TRAILER = 19, 2
+_COLUMNS = {"open_time": ">i8", "open": ">f8", "high": ">f8", "low": ">f8", "close": ">f8", "volume": ">f8"}
+_ROW = np.dtype([*_COLUMNS.items(), ("trades", ">i8"), ("known_at", ">i8")])
+# All rows as one value of fixed-width fields, most significant byte first: the quickest way to a table.
+_PACKED = " || ".join(
+    ["timestamptz_send(open_time)", *(f"float8send({name})" for name in ("open", "high", "low", "close", "volume")),
+     "int8send(coalesce(trades, -1))", "timestamptz_send(known_at)"]
+)  # fmt: skip
+SELECT_READ = "open_time, open, high, low, close, volume, trades, known_at"
 
 
 def rows_of(candles: Sequence[ClosedCandle]) -> pl.DataFrame:
@@ -84,18 +83,17 @@ def copy_in(connection: Connection, rows: pl.DataFrame) -> None:
         copy.write(rows.select(ROW_SCHEMA.names()).write_csv(include_header=False).encode())
 
 
-def copy_out(
-    connection: Connection,
-    query: LiteralString,
-    values: Mapping[str, Any],
-    timeframe: Timeframe,
-    origin: str,
-) -> pl.DataFrame:
-    """Run a query for SELECT_READ and return REVISION_SCHEMA: 16,000 rows take 10 ms, as objects they take 80."""
-    with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT binary)".encode(), values) as copy:
-        content = b"".join(copy)
-    found = np.frombuffer(content[_HEADER:-_TRAILER], dtype=_ROW)
-    table = pl.DataFrame({name: found[name].astype(found[name].dtype.newbyteorder("=")) for name in _READ})
+def packed(query: str) -> str:
+    """Return the query that gives what `query` for SELECT_READ gives, in its order, as one value."""
+    return f"SELECT coalesce(string_agg({_PACKED}, ''::bytea), ''::bytea) AS rows FROM ({query}) AS selected"
+
+
+def unpack(content: bytes, timeframe: Timeframe, origin: str) -> pl.DataFrame:
+    """Return REVISION_SCHEMA of such a value."""
+    found = np.frombuffer(content, dtype=_ROW)
+    table = pl.DataFrame(
+        {name: found[name].astype(found[name].dtype.newbyteorder("=")) for name in _ROW.names or ()}
+    )
     times = [
         pl.from_epoch(pl.col(name) + _SECONDS_1970_TO_2000 * 1_000_000, "us").dt.replace_time_zone("UTC")
         for name in ("open_time", "known_at")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import polars as pl
 
@@ -17,8 +17,9 @@ from trading.stores.postgres.candle_rows import (
     SELECT_READ,
     candle_from,
     copy_in,
-    copy_out,
+    packed,
     rows_of,
+    unpack,
 )
 from trading.stores.postgres.connection import Connection, Database
 from trading.stores.postgres.outbox import append_many
@@ -31,8 +32,11 @@ _IN_FORCE = (
     f"SELECT DISTINCT ON (open_time) {SELECT_READ} FROM market_data WHERE {_SERIES} AND {_AS_OF} "
     "AND open_time {range} ORDER BY open_time DESC, known_at DESC"
 )
-_BETWEEN = _IN_FORCE.replace("{range}", ">= %(start)s AND open_time < %(end)s")
-_TAIL = f"SELECT * FROM ({_IN_FORCE.replace('{range}', '<= %(last)s')}) AS newest WHERE trades <> 0 LIMIT %(rows)s"
+_BETWEEN = packed(_IN_FORCE.replace("{range}", ">= %(start)s AND open_time < %(end)s"))
+_TAIL = packed(
+    f"SELECT * FROM ({_IN_FORCE.replace('{range}', '<= %(last)s')}) AS newest "
+    "WHERE trades IS DISTINCT FROM 0 LIMIT %(rows)s"
+)
 _STORED = (
     f"SELECT {', '.join(f'stored.{name}' for name in ROW_SCHEMA)} FROM market_data AS stored JOIN "
     "unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[]) "
@@ -73,16 +77,14 @@ class PostgresMarketData:
         self, pair: Pair, timeframe: Timeframe, start: datetime, end: datetime, as_of: datetime | None = None
     ) -> pl.DataFrame:
         values = self._series(pair, timeframe) | {"start": start, "end": end, "as_of": as_of}
-        with self._database.transaction() as connection:
-            return copy_out(connection, _BETWEEN, values, timeframe, self._origin).reverse()
+        return self._read(_BETWEEN, values, timeframe)
 
     def tail(
         self, pair: Pair, timeframe: Timeframe, until: datetime, rows: int, as_of: datetime | None = None
     ) -> pl.DataFrame:
         last = until - timeframe.duration
         values = self._series(pair, timeframe) | {"last": last, "rows": rows, "as_of": as_of}
-        with self._database.transaction() as connection:
-            return copy_out(connection, _TAIL, values, timeframe, self._origin).reverse()
+        return self._read(_TAIL, values, timeframe)
 
     def newest(self, pair: Pair, timeframe: Timeframe) -> ClosedCandle | None:
         found = self._database.execute(
@@ -138,6 +140,11 @@ class PostgresMarketData:
         known = [stored["close_time"]] if stored else []
         known += [datetime.fromisoformat(announced["close_time"])] if announced else []
         return max(known, default=None)
+
+    def _read(self, query: LiteralString, values: dict[str, Any], timeframe: Timeframe) -> pl.DataFrame:
+        """Run a query, newest candle first, in one round trip; returns it oldest first."""
+        [row] = self._database.execute(query, values)
+        return unpack(row["rows"], timeframe, self._origin).reverse()
 
     def _series(self, pair: Pair, timeframe: Timeframe) -> dict[str, Any]:
         return {"origin": self._origin, "pair": str(pair), "timeframe": timeframe.value}
