@@ -74,7 +74,7 @@ def market_clock(settings: Settings, home: Path, newest_known: Time) -> Clock:
         case ["sandbox"]:
             return sandbox_clock(
                 lambda: read_market_time(settings.sandbox.url),
-                lambda: _server_time(_sandbox_client(settings, home)),
+                lambda: _server_time(sandbox_public_client(settings, home)),
                 newest_known,
             )
         case ["kraken"]:
@@ -127,11 +127,11 @@ def _sandbox(settings: Settings, home: Path) -> CandleSource:
     from trading.history.page_cache import PageCache
 
     clock = sandbox_time(settings.sandbox.url, settings.market.known_until)
-    client, pages = _sandbox_client(settings, home), PageCache(home / "sandbox" / "history")
+    client, pages = sandbox_public_client(settings, home), PageCache(home / "sandbox" / "history")
     return KrakenHistory(client, settings.market.timeframe, pages, settings.market.origin, clock)
 
 
-def _sandbox_client(settings: Settings, home: Path) -> "KrakenClient":
+def sandbox_public_client(settings: Settings, home: Path) -> "KrakenClient":
     from trading.venues.kraken.client import KrakenClient
     from trading.venues.kraken.rate_limits import RateLimit
 

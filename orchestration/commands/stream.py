@@ -18,6 +18,7 @@ from orchestration.feeds import book_mode, check_streams, public_feed, subscript
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.stream_repair import repair
 from orchestration.stream_reports import build_reporter, report
 from orchestration.stream_sinks import sink_runners, timeframes
 from orchestration.system import DAGSTER_POSTGRES, POSTGRES, postgres_addresses
@@ -105,7 +106,12 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
                 await asyncio.to_thread(outbox.announce, address)
                 pairs = [str(pair) for pair in settings.market.pairs]
                 LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)
-                workers: list[Worker] = [followers.run]
+                workers: list[Worker] = [
+                    followers.run,
+                    lambda ended: repair(
+                        settings, home, dsn, backfill=process.backfill, now=process.venue_now, stop=ended
+                    ),
+                ]
                 if dagster_url:
                     reporter = build_reporter(settings, home, dsn, dagster_url)
                     workers.append(lambda ended: report(reporter, status, process.venue_now, ended))

@@ -30,6 +30,7 @@ from streaming.session.output import (
     TopOfBook,
 )
 from trading.errors import MarketloomError
+from trading.feed_gaps import FeedGap
 from trading.market import Pair
 
 TICK = 0.05  # seconds between two passes over all pairs
@@ -132,6 +133,12 @@ class StreamProcess:
                 f"PostgreSQL did not take what was received last within {FLUSH_SECONDS:.0f} s; the next start "
                 "notes it as a gap and repairs it"
             ) from None
+
+    async def backfill(self, gap: FeedGap, trades: Sequence[Trade], until: datetime | None) -> None:
+        """Take the venue's history of a gap, as soon as there is room for it."""
+        await self._committer.make_room()
+        self._recorder.backfill(gap, trades, until)
+        self._committer.wake()
 
     async def _listen(self, number: int, line: Line, stop: asyncio.Event) -> None:
         session = line.session

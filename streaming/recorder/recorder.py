@@ -29,6 +29,7 @@ from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Pair
 
 CLOSED = frozenset({"maintenance", "cancel_only"})  # the venue's words while nobody can trade
+VENUE_CANDLES = 5  # minutes
 NOT_RUN = "the stream was not running"
 
 
@@ -84,7 +85,7 @@ class Recorder:
         self._reasons: dict[Pair, str] = {}
         self._now = clock.now()
         self.views = PairViews(list(builders), monotonic)
-        self.newest_venue_candles: dict[tuple[Pair, datetime], events.Candle] = {}
+        self.venue_candles: dict[Pair, dict[datetime, events.Candle]] = {pair: {} for pair in builders}
 
     @property
     def waiting(self) -> int:
@@ -126,7 +127,7 @@ class Recorder:
                 self._clock.notice(event.at)
                 self._record_ticker(event)
             case events.Candle():
-                self.newest_venue_candles[event.pair, event.open_time] = event
+                self._keep_venue_candle(event)
             case events.VenueStatus():
                 self._set_status(event.status)
             case events.UnreadableMessage():
@@ -311,6 +312,13 @@ class Recorder:
             self._batch.oldest = self._monotonic()
 
     # --- events one by one
+
+    def _keep_venue_candle(self, candle: events.Candle) -> None:
+        """Keep the venue's own candles of the last minutes, to compare with ours."""
+        kept = self.venue_candles[candle.pair]
+        kept[candle.open_time] = candle
+        while len(kept) > VENUE_CANDLES:
+            del kept[min(kept)]
 
     def _record_ticker(self, ticker: Ticker) -> None:
         """Publish a ticker that says something new."""
