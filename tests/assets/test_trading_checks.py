@@ -38,6 +38,7 @@ def evaluate(world: DecisionWorld, check: Any, asset: Any) -> dg.AssetCheckEvalu
                 "universe": world.reader.market.universe,
                 "candle_store": world.table,
                 "candle_source": None,
+                "stream_coverage": None,
                 "bus": None,
                 "arrival": None,
                 "executor": world.executor,
