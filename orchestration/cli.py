@@ -360,6 +360,65 @@ def stream() -> None:
     raise typer.Exit(run_stream())
 
 
+@app.command(
+    epilog=_examples(
+        "tail ohlcv-raw --key BTC-USDT | jq .close",
+        "tail trades --from-start --limit 10",
+        "tail trades --schema",
+    )
+)
+def tail(
+    topic: Annotated[
+        str, typer.Argument(help="trades ticker book ohlcv-raw features decisions alerts dead-letters")
+    ],
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest message that is kept.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many; without, at Ctrl-C.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only messages of this key, e.g. BTC-USDT.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the topic's messages instead.")
+    ] = False,
+) -> None:
+    """Follow a topic of the bus as JSON lines; nobody else misses a message because of it."""
+    if schema:
+        from streaming.schemas import json_schema
+
+        _print_json(json_schema(topic))
+        return
+    from orchestration.commands.tail import tail as follow
+
+    follow(topic, from_start, limit, key, sys.stdout)
+
+
+bus = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+app.add_typer(bus, name="bus")
+
+
+@bus.callback(epilog=_examples("bus", "bus --json"))
+def show_bus(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show the topics, the consumer groups with what waits for them, and what could not be read."""
+    if context.invoked_subcommand:
+        return
+    from orchestration.commands.bus import read_bus, show
+
+    facts = read_bus()
+    _print_json(facts) if as_json else show(facts, out)
+
+
+@bus.command("replay", epilog=_examples("bus replay", "bus replay --topic trades --group analytical"))
+def replay_dead_letters(
+    topic: Annotated[str | None, typer.Option(help="Only those that came from this topic.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only those that this consumer group put aside.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters again to their topics, each once; what fails again becomes a new letter."""
+    from orchestration.commands.bus import replay_letters, show_replay
+
+    facts = replay_letters(topic, group)
+    _print_json(facts) if as_json else show_replay(facts, out)
+
+
 @app.command("sql", epilog=_examples("sql 'select pair, count(*) from ohlcv group by pair'"))
 def query_lake(
     query: Annotated[str, typer.Argument(help='e.g. "select pair, count(*) from ohlcv group by pair"')],

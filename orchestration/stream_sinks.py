@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestration.bus import open_bus, relay
 from orchestration.settings_schema import Settings
 from orchestration.stream_stores import build_market_data, build_tape
 from orchestration.tables import candle_table
@@ -17,17 +18,22 @@ from streaming.sinks.operational import OperationalSink
 from streaming.sinks.runner import SinkMetrics, SinkRunner
 from trading.live_features import LiveFeatures
 from trading.market import Timeframe
-from trading.ports import Bus
 from trading.ports.hot import HotTier
 from trading.stores.postgres.market_features import PostgresMarketFeatures
 from trading.stores.postgres.outbox import PostgresEventLog
 
 
 def sink_runners(settings: Settings, home: Path, dsn: str, metrics: SinkMetrics) -> list[SinkRunner]:
-    """Build one runner per sink; each is a consumer group of its own. Nothing is connected yet."""
+    """Build one runner per sink; each is a consumer group of its own. Nothing is connected yet.
+
+    With a broker one more copies the outbox to it, and the others follow the broker.
+    """
     outbox = PostgresBus(dsn)
-    bus: Bus = outbox
-    return [SinkRunner(bus, sink, outbox, metrics) for sink in _sinks(settings, home, dsn)]
+    bus = open_bus(settings.bus, dsn)
+    runners = [SinkRunner(bus, sink, outbox, metrics) for sink in _sinks(settings, home, dsn)]
+    if settings.bus.kind == "kafka":
+        runners.append(SinkRunner(outbox, relay(settings.bus, dsn), outbox, metrics))
+    return runners
 
 
 def timeframes(settings: Settings) -> list[Timeframe]:

@@ -4,32 +4,53 @@
 RFC 3339 in UTC, pairs are written BTC/USDT, prices and quantities are JSON numbers.
 """
 
-from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from trading.bus_messages import (
+    ALERTS,
+    DECISIONS,
+    AlertMessage,
+    BusMessage,
+    DecisionMessage,
+    Time,
+    alert,
+    encode,
+)
 from trading.errors import InvalidMessage
-from trading.ports import Message, Record
+from trading.ports import Record
+
+__all__ = [
+    "ALERTS",
+    "BOOK",
+    "DEAD_LETTERS",
+    "DECISIONS",
+    "FEATURES",
+    "OHLCV_RAW",
+    "SCHEMAS",
+    "TICKER",
+    "TRADES",
+    "AlertMessage",
+    "BookMessage",
+    "BusMessage",
+    "CandleMessage",
+    "DeadLetter",
+    "DecisionMessage",
+    "FeaturesMessage",
+    "ReplacedCandle",
+    "TickerMessage",
+    "Time",
+    "TradeMessage",
+    "alert",
+    "decode",
+    "encode",
+]
 
 TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
-FEATURES, DECISIONS, ALERTS, DEAD_LETTERS = "features", "decisions", "alerts", "dead-letters"
-
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class BusMessage(Struct, frozen=True, kw_only=True):
-    """What every schema has: where it belongs and what its version is."""
-
-    topic: ClassVar[str]
-    schema_name: ClassVar[str]
-    schema_version: ClassVar[int] = 1
-
-    def bus_key(self) -> str:
-        """Return the key whose messages stay in order."""
-        raise NotImplementedError
+FEATURES, DEAD_LETTERS = "features", "dead-letters"
 
 
 class _OfPair(BusMessage, frozen=True, kw_only=True):
@@ -127,40 +148,6 @@ class FeaturesMessage(_OfPair, frozen=True, kw_only=True):
     known_at: Time
 
 
-class DecisionMessage(BusMessage, frozen=True, kw_only=True):
-    """A decision that was committed; `marketloom why` explains it."""
-
-    topic = DECISIONS
-    schema_name = "decision"
-    decision_id: str
-    account: str
-    pair: str
-    action: str
-    confidence: float
-    reasoning: str
-    decided_at: Time
-    intent_id: str | None  # of the order that it leads to
-
-    def bus_key(self) -> str:
-        return self.pair.replace("/", "-")
-
-
-class AlertMessage(BusMessage, frozen=True, kw_only=True):
-    """Something that a person should look at."""
-
-    topic = ALERTS
-    schema_name = "alert"
-    source: str  # stream, keeper ...
-    kind: str  # gap, silence, checksum, restatement, lag, halt ...
-    severity: str  # info | warning | error
-    text: str
-    pair: str | None
-    at: Time
-
-    def bus_key(self) -> str:
-        return self.pair.replace("/", "-") if self.pair else self.source
-
-
 class DeadLetter(BusMessage, frozen=True, kw_only=True):
     """A record that a consumer could not read. `value` is the record as text where it is UTF-8, else in base64."""
 
@@ -188,14 +175,6 @@ SCHEMAS: dict[str, type[BusMessage]] = {
     )
 }  # fmt: skip
 Schema = TypeVar("Schema", bound=BusMessage)
-_ENCODER = msgspec.json.Encoder()
-
-
-def encode(message: BusMessage) -> Message:
-    """Return the message as it goes onto the bus. InvalidMessage for a number that JSON cannot hold."""
-    body = _ENCODER.encode(message)
-    head = f'{{"schema":"{message.schema_name}","version":{message.schema_version},'.encode()
-    return Message(message.topic, message.bus_key(), head + body[1:])
 
 
 class _Head(Struct, frozen=True):

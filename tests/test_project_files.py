@@ -36,9 +36,19 @@ def test_the_compose_file_hands_every_password_on_unchanged_and_in_no_address(pa
         assert environment[name].count("marketloom@postgres/") == 1
 
 
-def _compose_config(password: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.service
+def test_a_broker_is_started_on_request_alone_and_the_bus_of_the_settings_reaches_it() -> None:
+    services = yaml.safe_load(_compose_config("x", "--profile", "redpanda").stdout)["services"]
+    assert services["redpanda"]["profiles"] == ["redpanda"]
+    environment = services["marketloom"]["environment"]
+    [advertised] = [each for each in services["redpanda"]["command"] if "--advertise-kafka-addr=" in each]
+    assert f"internal://{environment['MARKETLOOM__BUS__BROKERS']}" in advertised
+    assert environment["MARKETLOOM__BUS__KIND"] == "postgres"
+
+
+def _compose_config(password: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [needs("docker-compose"), "config"],
+        [needs("docker-compose"), *words, "config"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -150,7 +150,7 @@ class BusContract:
             seen.extend(number(each) for each in consumer.poll(10, 0.2))
             consumer.commit()
 
-        take_some(first)
+        wait_until(lambda: take_some(first) or seen)
         take_some(second)
         first.close()
         wait_until(lambda: take_some(second) or set(seen) == {*range(50)})

@@ -5,11 +5,13 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from tests.contracts.trade import HOUR, NOON, bought, decided, fill, leased, opened, order
+from streaming.bus.postgres import PostgresBus
+from streaming.messages import ALERTS, DECISIONS, AlertMessage, DecisionMessage, decode
+from tests.contracts.trade import HOUR, NOON, bought, decided, fill, intent, leased, opened, order, receipt
 from tests.doubles.threads import at_once
-from trading.errors import StoreUnreachable
+from trading.errors import Permanent, StoreUnreachable
 from trading.orders import OrderStatus
-from trading.ports import Journal
+from trading.ports import Journal, Record
 from trading.risk import Halt, HaltKind
 from trading.stores.postgres import Database, PostgresJournal
 
@@ -128,3 +130,47 @@ def test_a_lease_is_seen_by_other_processes(dsn: str, journal: Journal) -> None:
     taken = other.acquire_lease("paper", "you", 60)
     assert taken is not None
     assert not journal.renew_lease(lease, 60)
+
+
+def published(dsn: str, topic: str) -> list[Record]:
+    reader = PostgresBus(dsn).reader([topic], from_start=True)
+    try:
+        return reader.poll(100, 0)
+    finally:
+        reader.close()
+
+
+def test_a_decision_is_published_once_in_the_transaction_that_commits_it(dsn: str, journal: Journal) -> None:
+    wanted = intent()
+    assert opened(journal).record_decision(receipt(why="the trend is up"), wanted)
+    assert not journal.record_decision(receipt(), wanted)  # known already
+    with pytest.raises(Permanent):
+        journal.record_decision(
+            receipt("decision-2"), intent("decision-2"), cancels=["nobody's"]
+        )  # rolled back
+    journal.record_decision(receipt("decision-3", action="HOLD"), None)
+    messages = [decode(record, DecisionMessage) for record in published(dsn, DECISIONS)]
+    assert messages == [
+        DecisionMessage(
+            decision_id="decision-1", account="paper", pair="BTC/USDT", action="LONG", confidence=0.75,
+            reasoning="the trend is up", decided_at=NOON, intent_id=wanted.intent_id,
+        ),
+        DecisionMessage(
+            decision_id="decision-3", account="paper", pair="BTC/USDT", action="HOLD", confidence=0.75,
+            reasoning="", decided_at=NOON, intent_id=None,
+        ),
+    ]  # fmt: skip
+
+
+def test_a_halt_is_published_as_an_alert_once(dsn: str, journal: Journal) -> None:
+    pause = Halt(HaltKind.RECONCILIATION, NOON, None, "0.1 BTC are missing")
+    for _ in range(2):
+        opened(journal).begin_halts("paper", [pause])
+    journal.begin_halts("paper", [Halt(HaltKind.DAILY_LOSS, NOON, NOON + HOUR, "3 % lost today")])
+    alerts = [decode(record, AlertMessage) for record in published(dsn, ALERTS)]
+    assert [(each.kind, each.severity, each.at, each.pair) for each in alerts] == [
+        (HaltKind.RECONCILIATION.value, "error", NOON, None),
+        (HaltKind.DAILY_LOSS.value, "warning", NOON, None),
+    ]
+    assert "account paper is halted" in alerts[0].text
+    assert "0.1 BTC are missing" in alerts[0].text

@@ -4,10 +4,13 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
+from trading.bus_messages import alert
+from trading.ports import Message
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.journal_rules import not_paused_error
 from trading.stores.order_rules import begun_anew
 from trading.stores.postgres.connection import Connection, insert
+from trading.stores.postgres.outbox import append_many
 
 
 def raise_peak(connection: Connection, account: str, equity: Decimal) -> Decimal:
@@ -28,9 +31,11 @@ def select_peak(connection: Connection, account: str) -> Decimal | None:
 
 
 def insert_halts(connection: Connection, account: str, halts: Sequence[Halt]) -> None:
+    """Insert those that are new, and publish an alert of each in the same transaction."""
     for halt in halts:
         begun = begun_anew(halt, select_halts(connection, account))
-        insert(connection, "halts", _to_row(account, begun), "ON CONFLICT DO NOTHING")
+        if insert(connection, "halts", _to_row(account, begun), "ON CONFLICT DO NOTHING"):
+            append_many(connection, [_alert(account, begun)])
 
 
 def select_halts(connection: Connection, account: str) -> list[Halt]:
@@ -62,6 +67,12 @@ def end_pauses(
             (account, equity),
         )
     return sorted((_to_halt(row) for row in ended), key=lambda halt: halt.since)
+
+
+def _alert(account: str, halt: Halt) -> Message:
+    text = f"account {account} is halted, {halt.kind.value}: {halt.reason}"
+    severity = "error" if halt.needs_resume else "warning"
+    return alert(f"account {account}", halt.kind.value, severity, text, halt.since)
 
 
 def _to_row(account: str, halt: Halt) -> dict[str, Any]:

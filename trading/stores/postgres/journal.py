@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from trading.bus_messages import decision_message
 from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, WorkingOrder
 from trading.ports import Lease
 from trading.stores.journal_rules import (
@@ -34,6 +35,7 @@ from trading.stores.postgres.books import PostgresBooks
 from trading.stores.postgres.connection import Connection
 from trading.stores.postgres.halts import insert_halts, select_halts
 from trading.stores.postgres.leases import require_newest
+from trading.stores.postgres.outbox import append_many
 
 
 class PostgresJournal(PostgresBooks):
@@ -53,6 +55,9 @@ class PostgresJournal(PostgresBooks):
                 order_ledger.request_cancel(connection, intent_id, f"cancelled by {cause}", at)
             if intent is not None:
                 order_ledger.insert_order(connection, intent, begun(intent), cause, asked=True)
+            append_many(
+                connection, [decision_message(receipt, at, intent)]
+            )  # last: publishers take turns from here
         return True
 
     def decision(self, decision_id: str) -> dict[str, Any]:

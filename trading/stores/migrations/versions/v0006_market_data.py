@@ -108,6 +108,7 @@ CREATE TABLE bus_relayed (
     topic text NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
+    digest bytea NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (topic, partition)
 );
