@@ -37,7 +37,8 @@ from trading.stores.postgres.outbox import PostgresEventLog
 SENSOR = "decision_sensor"
 SERVER_PATIENCE = 300.0  # seconds until a command serves, on a busy machine
 STREAM_PATIENCE = 180.0  # until every pair is live
-REST_PATIENCE = 120.0  # at the end, until everything is stored
+REST_PATIENCE = 240.0  # at the end, until everything is stored
+FIRST_DECISION_PATIENCE = 120.0  # beyond the chosen time, where a busy machine has not decided once by then
 POLL = 0.5
 NOTES_APART = 15.0  # seconds between two lines where nobody looks at a terminal
 
@@ -116,14 +117,19 @@ class LiveDemo:
                 start_sensor(self._demo.interface, SENSOR)
             self._truth.set_speed(speed)
             began, told = time.monotonic(), 0.0
-            while (passed := time.monotonic() - began) < seconds:
+            while True:
+                passed = time.monotonic() - began
+                counts = self._database.counts()
+                undecided = self._demo.market.decides and not counts.decisions
+                if passed >= seconds + (FIRST_DECISION_PATIENCE if undecided else 0):
+                    break
                 dev.check()
-                note = f"{self._truth.market_now():%H:%M:%S} market time: {self._database.counts()}"
+                note = f"{self._truth.market_now():%H:%M:%S} market time: {counts}"
                 running.note(note)
                 if not self._out.is_terminal and passed - told >= NOTES_APART:
                     told = passed
                     self._out.print(f"    {note}", style="dim", soft_wrap=True)
-                running.advance_to(int(passed))
+                running.advance_to(min(int(passed), seconds))
                 time.sleep(POLL)
 
     def come_to_rest(self, dev: Child) -> None:

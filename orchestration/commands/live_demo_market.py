@@ -19,6 +19,7 @@ from trading.market import Pair, Timeframe
 HISTORY_DAYS = 12
 SIMULATED_START = datetime(2024, 3, 14, 11, 59, 30, tzinfo=UTC)
 HALF_A_MINUTE = timedelta(seconds=30)  # a market begins so long before a candle: the first one is seen whole
+MIN_PLAYED = timedelta(hours=6)  # of a recording that decisions are made on
 TRADE_FOLDERS = ("trades", "ticks")
 
 
@@ -138,7 +139,8 @@ def _trades(files: Sequence[Path], settings: Settings, folder: Path) -> LiveMark
 
 def _begin(begins: datetime, ends: datetime) -> tuple[datetime, int]:
     """Return the start, and how many whole days of history lie before it: as many as a decision needs, or half."""
-    start = begins + min(timedelta(days=HISTORY_DAYS, hours=1), (ends - begins) / 2)
+    wanted = timedelta(days=HISTORY_DAYS, hours=1)
+    start = begins + (wanted if begins + wanted + MIN_PLAYED <= ends else (ends - begins) / 2)
     start = start.replace(minute=0, second=0, microsecond=0) - HALF_A_MINUTE
     return start, max((start - begins) // timedelta(days=1), 1)
 
