@@ -205,7 +205,7 @@ class PairCandles:
         for key in sorted(changed | waited | passed, key=_closing_order):
             candle = self._candle(*key, changes.known_at)
             if candle is None:
-                if key in passed:
+                if key in passed or key in changed:
                     self._pending.add(key[0], key[1], key[1] + key[0].duration)
             elif key in passed or key in changed or key in self._pending or key in self._published:
                 self._publish(candle, built)

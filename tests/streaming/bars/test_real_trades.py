@@ -1,0 +1,58 @@
+"""The candles of real trades are those that were built of them elsewhere."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from streaming.bars import PairCandles
+from streaming.events import Trade
+from tests.streaming.bars.market import BTC, GRACE, Recording, expected, history
+from trading.market import Timeframe
+from trading.orders import Side
+
+SHARED = Path(__file__).parents[3] / "../shared/data"
+TRADES = SHARED / "ticks/kraken_BTC-USDT_trades_2023-11.parquet"
+FILES = {Timeframe.M1: "1m_2023-11", Timeframe.M5: "5m_2023-11"}
+COUNT = 8000  # of 26,921: the benchmark compares all
+
+
+@pytest.mark.skipif(not TRADES.exists(), reason="the real trades are not here")
+def test_real_trades_with_missing_ids_give_the_candles_of_the_vendor() -> None:
+    """Ids that never existed are gaps until the history shows it; a restart after every thousandth trade."""
+    rows = (
+        pl.read_parquet(TRADES).select("id", "side", "price", "amount", "timestamp").head(COUNT).iter_rows()
+    )
+    trades = [Trade(BTC, row[0], Side(row[1]), row[2], row[3], row[4]) for row in rows]
+    recording = Recording()
+    for index, trade in enumerate(trades):
+        if index % 1000 == 999:
+            recording.restart()
+        recording.take(recording.candles.add([trade], trade.at))
+        for gap in recording.candles.gaps:
+            assert gap.until is not None
+            near = trades[max(index - 9, 0) : index + 1]
+            recording.take(
+                recording.candles.backfill(gap, history(near, gap.since, gap.until), None, trade.at)
+            )
+    assert recording.restated == 0
+    end = Timeframe.M1.floor(trades[-1].at)
+    assert recording.final() == expected(trades, Timeframe.D1.floor(trades[0].at), end)
+    for timeframe, name in FILES.items():
+        vendor = pl.read_parquet(SHARED / f"ohlcv/kraken_BTC-USDT_{name}.parquet").rows_by_key(
+            "timestamp", unique=True
+        )
+        opens = [
+            each for each in recording.opens(timeframe) if recording.revisions[timeframe, each][-1].trades
+        ]
+        assert len(opens) > 300
+        for open_time in opens:
+            ours = recording.revisions[timeframe, open_time][-1]
+            theirs = vendor[open_time]
+            assert (ours.open, ours.high, ours.low, ours.close) == theirs[:4]
+            assert ours.volume == pytest.approx(theirs[4], abs=1e-9)  # the vendor added floats
+
+
+def test_a_checkpoint_is_small_however_long_the_stream_runs() -> None:
+    candles = PairCandles("kraken", BTC, tuple(Timeframe), GRACE)
+    assert len(candles.checkpoint()) < 1000
