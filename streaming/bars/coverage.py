@@ -236,11 +236,12 @@ class Coverage:
         """Open a gap before a trade that does not follow the last one; it takes in what lasted until now."""
         tails = self._tails()
         if self.last is None and not tails:
-            if self.frontier is None:
+            if self.began is None:
                 self._begin(trade.at, changes)
-            if not (tails := self._tails()):
-                return  # the venue's history had no trade yet, and since then the channel was live
-        since = self.last.at if self.last is not None else min(gap.since for gap in tails)
+                tails = self._tails()
+            since = self.began or trade.at  # without an earlier id only the history proves that none was lost
+        else:
+            since = self.last.at if self.last is not None else min(gap.since for gap in tails)
         for gap in tails:
             self.gaps.remove(gap)
             changes.close(replace(gap, until=gap.until or max(trade.at, gap.since)), proven=False)
