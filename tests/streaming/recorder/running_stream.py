@@ -21,7 +21,7 @@ from trading.market import Pair
 from trading.stores.postgres.stream import read_lease
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 60.0  # seconds that a fact may take on a busy machine; a test that waits longer has failed
+PATIENCE = 180.0  # seconds that a fact may take on a busy machine; a test that waits longer has failed
 ORIGIN = "sandbox"
 
 

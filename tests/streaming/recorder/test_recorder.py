@@ -133,6 +133,13 @@ def test_a_subscription_that_ended_while_the_venue_was_asked_for_its_time_is_not
     assert made.recorder.follow(made.session) == [(BTC, 2)]
 
 
+def test_a_new_subscription_is_named_however_much_was_read_before() -> None:
+    made = Recording()
+    made.session.numbers[BTC] = 1
+    made.read_everything()
+    assert made.recorder.follow(made.session) == [(BTC, 1)]
+
+
 def test_missing_trades_are_a_gap_and_an_alert() -> None:
     made = live()
     made.recorder.handle(trade(14, START + 3 * SECOND))
