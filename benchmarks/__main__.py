@@ -7,6 +7,7 @@ import sys
 from benchmarks import (
     backtest,
     backtest_command,
+    bus,
     definitions,
     execution,
     features,
@@ -28,6 +29,7 @@ from benchmarks.row import Benchmark
 ROOMS = (
     backtest,
     backtest_command,
+    bus,
     features,
     risk,
     ledger,

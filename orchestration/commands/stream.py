@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import structlog
 
 from orchestration.feeds import book_mode, check_streams, public_feed, subscriptions, venue_time
+from orchestration.outbox_retention import keep_outbox_short
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
@@ -108,6 +109,7 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
                 LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)
                 workers: list[Worker] = [
                     followers.run,
+                    lambda ended: keep_outbox_short(settings.bus, dsn, ended),
                     lambda ended: repair(
                         settings, home, dsn, backfill=process.backfill, now=process.venue_now, stop=ended
                     ),

@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from orchestration.outbox_retention import prune_and_alert
+from orchestration.settings_schema import BusSettings
 from streaming.bus.postgres import PostgresBus
+from streaming.messages import ALERTS, AlertMessage, decode
 from tests.contracts.bus_contract import message, number, take
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.market import Pair
@@ -110,3 +113,19 @@ def test_the_newest_closed_candle_of_each_key_stays_for_ever(dsn: str) -> None:
         newest = log.newest(CANDLE_CLOSED, f"{dataset}:BTC-USDT")
         assert newest is not None
         assert newest.payload["close_time"] == "2024-03-01T02:00:00+00:00"
+
+
+def test_the_loss_of_unread_messages_is_an_alert(dsn: str) -> None:
+    bus = PostgresBus(dsn)
+    bus.publish([message(n) for n in range(10)])
+    read(dsn, "store", 4)
+    age(dsn, (HELD + 1) * DAY)
+    settings = BusSettings(kind="postgres", brokers="none", retention_hours=24)
+    prune_and_alert(settings, dsn)
+    reader = bus.reader([ALERTS], from_start=True)
+    [record] = reader.poll(10, 0)
+    letter = decode(record, AlertMessage)
+    assert (letter.source, letter.kind, letter.severity) == ("stream", "retention", "error")
+    assert "6 of trades" in letter.text
+    reader.close()
+    bus.close()
