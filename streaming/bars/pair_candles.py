@@ -21,9 +21,6 @@ from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Pair, Timeframe
 
 WINDOW = timedelta(minutes=15)  # in which closed candles are compared with what was published of them
-MAX_BARS = (
-    600  # kept for gaps that nothing repairs: then the oldest gap is given up here, never in the ledger
-)
 REOPENED = "a trade came for a time whose candles were settled: it is asked for as a whole"
 
 

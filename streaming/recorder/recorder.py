@@ -145,7 +145,7 @@ class Recorder:
 
     def progress(self, session: Subscribed, moment: float) -> None:
         """Note that everything which the venue had sent up to this moment of `time.monotonic` was handed over."""
-        self._note_ends(session)
+        self._notice_ends(session)
         certain = self._clock.passed_at(moment)
         if certain is None:
             return
@@ -154,13 +154,11 @@ class Recorder:
                 trades.certain = max(certain, trades.certain or certain)
 
     def follow(self, session: Subscribed) -> list[tuple[Pair, int]]:
-        """Compare with the session's subscriptions; returns those that are new, for `restore`. Call it often."""
-        self._note_ends(session)
+        """Compare with the session's subscriptions; returns those that are new, each once, for `restore`."""
+        self._notice_ends(session)
         new = []
         for pair, trades in self._trades.items():
             number = session.subscription(Channel.TRADE, pair)
-            if number != trades.asked:
-                trades.asked = None
             if (
                 number is not None
                 and trades.subscription is None
@@ -171,12 +169,13 @@ class Recorder:
                 new.append((pair, number))
         return new
 
-    def _note_ends(self, session: Subscribed) -> None:
+    def _notice_ends(self, session: Subscribed) -> None:
         for pair, trades in self._trades.items():
-            if trades.subscription is None:
-                continue
-            if session.subscription(Channel.TRADE, pair) != trades.subscription:
+            number = session.subscription(Channel.TRADE, pair)
+            if trades.subscription is not None and number != trades.subscription:
                 self._interrupt(pair, self._reasons.get(pair, "the subscription ended"), MissingKind.FEED_GAP)
+            if number != trades.asked:
+                trades.asked = None
 
     def restore(self, session: Subscribed, pair: Pair, number: int, at: datetime) -> None:
         """Take the trade channel for live from `at` on: a time of the venue that it had not reached when it confirmed

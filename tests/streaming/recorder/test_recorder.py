@@ -133,10 +133,10 @@ def test_a_subscription_that_ended_while_the_venue_was_asked_for_its_time_is_not
     assert made.recorder.follow(made.session) == [(BTC, 2)]
 
 
-def test_a_frame_that_comes_before_anybody_looked_does_not_hide_a_new_subscription() -> None:
+def test_a_new_subscription_is_named_however_much_was_read_before() -> None:
     made = Recording()
     made.session.numbers[BTC] = 1
-    made.recorder.progress(made.session, made.venue.seconds)
+    made.read_everything()
     assert made.recorder.follow(made.session) == [(BTC, 1)]
 
 
