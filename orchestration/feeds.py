@@ -82,7 +82,7 @@ def venue_time(settings: Settings, home: Path) -> tuple[VenueTime, float]:
     """Build the clock of the source, and how many seconds lie between two questions for its time."""
     match settings.market.source:
         case "sandbox":
-            ask = _sandbox_time(settings.sandbox.url)
+            ask = sandbox_time(settings.sandbox.url)
             return VenueTime(ask, rate=0.0, fastest=ANY_SPEED), SANDBOX_SECONDS
         case "kraken":
             client = kraken_client(settings, home)
@@ -92,7 +92,7 @@ def venue_time(settings: Settings, home: Path) -> tuple[VenueTime, float]:
             return VenueTime(None), VENUE_SECONDS
 
 
-def _sandbox_time(url: str) -> Callable[[], datetime]:
+def sandbox_time(url: str) -> Callable[[], datetime]:
     """Return a function that asks the sandbox for its market time over one connection."""
     import httpx
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from orchestration.feeds import sandbox_time
 from orchestration.settings_schema import Settings
 from orchestration.sources import kraken_client, sandbox_public_client
 from streaming.events import Trade
@@ -31,7 +32,8 @@ def trade_history(settings: Settings, home: Path) -> TradeHistory | None:
     if market.source == "kraken":
         return MissedTrades(kraken_client(settings, home), market.origin)
     if market.source == "sandbox":
-        return MissedTrades(sandbox_public_client(settings, home), market.origin)
+        clock = sandbox_time(settings.sandbox.url)  # its server's time is the machine's, not its market's
+        return MissedTrades(sandbox_public_client(settings, home), market.origin, clock)
     return None
 
 

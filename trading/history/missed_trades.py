@@ -1,6 +1,6 @@
 """The trades of an interval that a stream missed, from Kraken's history, in pages that prove themselves complete."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,16 +29,23 @@ class NotYet(VenueUnreachable):
 class MissedTrades:
     """Reads what a stream missed; one page is in memory at a time."""
 
-    def __init__(self, client: KrakenClient, origin: str = "kraken") -> None:
+    def __init__(
+        self, client: KrakenClient, origin: str = "kraken", clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """`clock` reads the time by which trades are dated, where it is not that of the venue's server.
+
+        A later time would prove that nothing traded in a future which is still to come.
+        """
         self._client = client
         self._origin = origin
+        self._clock = clock or self._server_time
 
     def pages(self, pair: Pair, since: datetime, until: datetime | None) -> Iterator[ProvenTrades]:
         """Yield everything from `since` to `until`, which has to have passed; None: to now.
 
         NotStored, after what there is, when the venue gives out nothing so old any more.
         """
-        now = EPOCH + timedelta(seconds=self._client.server_time()) - SETTLING
+        now = self._clock() - SETTLING
         end = now if until is None else until
         if end > now:
             raise NotYet(
@@ -55,6 +62,9 @@ class MissedTrades:
                 f"{self._origin} gives out no trades of {pair} before {first:%Y-%m-%d %H:%M:%S} any more: what traded "
                 f"from {since:%Y-%m-%d %H:%M:%S} until then cannot be known"
             )
+
+    def _server_time(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._client.server_time())
 
     def _first_given_out(self, pair: Pair, since: datetime) -> datetime:
         """Return the time from which on the history is complete: nothing traded before a pair's first trade."""
