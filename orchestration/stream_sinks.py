@@ -24,13 +24,14 @@ from trading.stores.postgres.outbox import PostgresEventLog
 
 
 def sink_runners(settings: Settings, home: Path, dsn: str, metrics: SinkMetrics) -> list[SinkRunner]:
-    """Build one runner per sink; each is a consumer group of its own. Nothing is connected yet.
+    """Build one runner per sink; each is a consumer group of its own, of this origin. Nothing is connected yet.
 
     With a broker one more copies the outbox to it, and the others follow the broker.
     """
     outbox = PostgresBus(dsn)
     bus = open_bus(settings.bus, dsn)
-    runners = [SinkRunner(bus, sink, outbox, metrics) for sink in _sinks(settings, home, dsn)]
+    origin = settings.market.origin
+    runners = [SinkRunner(bus, sink, outbox, metrics, origin=origin) for sink in _sinks(settings, home, dsn)]
     if settings.bus.kind == "kafka":
         runners.append(SinkRunner(outbox, relay(settings.bus, dsn), outbox, metrics))
     return runners

@@ -47,6 +47,7 @@ __all__ = [
     "alert",
     "decode",
     "encode",
+    "origin_of",
 ]
 
 TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
@@ -202,3 +203,15 @@ def decode(record: Record, kind: type[Schema]) -> Schema:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidMessage(record.topic, f"cannot be read: {error}") from error
     return message
+
+
+class _Origin(Struct):
+    origin: str | None = None
+
+
+def origin_of(record: Record) -> str | None:
+    """Return the venue that the record is of; None where it names none, or cannot be read."""
+    try:
+        return _decoder(_Origin).decode(record.value).origin
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -30,7 +30,7 @@ class StoredCandles:
         self._universe = universe
         self._lake = lake
         self._market_data = market_data
-        self._on_the_bus = _newest_on_the_bus(outbox)
+        self._on_the_bus = _newest_on_the_bus(outbox, universe.origin)
 
     def __call__(self, pair: Pair, timeframe: Timeframe, rows: int) -> pl.DataFrame:
         stored = self._market_data.tail(pair, timeframe, NEVER, rows).select(CANDLE_SCHEMA.names())
@@ -53,9 +53,9 @@ class StoredCandles:
         return candles if timeframe is base else composed(candles, timeframe)
 
 
-def _newest_on_the_bus(outbox: EventLog) -> dict[tuple[str, str], dict[datetime, CandleMessage]]:
-    """Return the newest revision of each candle by pair, timeframe and open time. What cannot be read is left out:
-    the sinks make dead letters of it."""
+def _newest_on_the_bus(outbox: EventLog, origin: str) -> dict[tuple[str, str], dict[datetime, CandleMessage]]:
+    """Return the newest revision of each candle of the origin by pair, timeframe and open time. What cannot be read
+    is left out: the sinks make dead letters of it."""
     newest: dict[tuple[str, str], dict[datetime, CandleMessage]] = {}
     offset = 0
     while events := outbox.read(OHLCV_RAW, offset, PAGE):
@@ -63,6 +63,8 @@ def _newest_on_the_bus(outbox: EventLog) -> dict[tuple[str, str], dict[datetime,
         for event in events:
             with suppress(InvalidMessage):
                 message = decode(record_of(event), CandleMessage)
+                if message.origin != origin:
+                    continue
                 candles = newest.setdefault((message.pair, message.timeframe), {})
                 stored = candles.get(message.open_time, message)
                 candles[message.open_time] = max(message, stored, key=lambda each: each.known_at)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from streaming.messages import origin_of
 from streaming.sinks import GatheringSink, IdleSink, Sink, StartAgain
 from streaming.sinks.dead_letters import letter_of
 from trading.errors import InvalidCandles, InvalidMessage, InvalidValue, LeaseLost, MarketloomError
@@ -57,9 +58,15 @@ class SinkRunner:
         metrics: SinkMetrics | None = None,
         batch: int = BATCH,
         first_pause: float = FIRST_PAUSE,
+        origin: str | None = None,
     ) -> None:
-        """`outbox` takes the dead letters: it is durable also where the bus is a broker in memory."""
+        """`outbox` takes the dead letters: it is durable also where the bus is a broker in memory.
+
+        With an `origin` the sink is a group of that origin and gets no other's records: the streams of two venues may
+        share a bus, and neither takes what belongs to the other's stores.
+        """
         self._bus, self._sink, self._outbox = bus, sink, outbox
+        self._origin = origin
         self._batch, self._first_pause = batch, first_pause
         self._metrics: SinkMetrics = metrics or NoMetrics()
         self._stopping = threading.Event()
@@ -113,7 +120,8 @@ class SinkRunner:
 
     def _join(self) -> Consumer | None:
         joined: list[Consumer] = []
-        self._try(lambda: joined.append(self._bus.consumer(self.group, self._sink.topics)))
+        group = self.group if self._origin is None else f"{self.group}.{self._origin}"
+        self._try(lambda: joined.append(self._bus.consumer(group, self._sink.topics)))
         return joined[0] if joined else None
 
     def _step(self, consumer: Consumer) -> bool:
@@ -126,7 +134,8 @@ class SinkRunner:
         if isinstance(self._sink, GatheringSink) and not self._gather(consumer, polled, self._sink):
             return False
         began = time.monotonic()
-        if not self._take(polled):
+        own = [record for record in polled if self._is_own(record)]
+        if own and not self._take(own):
             return False
         try:
             committed = self._try(consumer.commit, give_up=LeaseLost)
@@ -152,6 +161,9 @@ class SinkRunner:
                 return False
             self._measure(consumer)
         return True
+
+    def _is_own(self, record: Record) -> bool:
+        return self._origin is None or origin_of(record) in (self._origin, None)
 
     def _take(self, records: Sequence[Record]) -> bool:
         """Write the records, those that the sink refuses to the dead letters; in halves, to find which these are."""

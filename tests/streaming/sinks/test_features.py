@@ -1,6 +1,7 @@
 """The feature sink: rows stored and published together, once, whatever comes again or stops in between."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -245,6 +246,12 @@ class TestHistory:
             .otherwise("known_at"),
         )
         assert found.equals(expected.tail(30))
+
+    def test_a_candle_of_another_venue_on_the_bus_is_none_of_this_one(self, dsn: str) -> None:
+        table = candles(10, 3)
+        foreign = replace(closed(BTC, H1, table.row(9, named=True), close=1.0, known_at=END), origin="other")
+        publish(dsn, [candle_message(foreign)])
+        assert self.history(dsn, self.lake(table))(BTC, H1, 5).equals(table.tail(5))
 
     def test_longer_timeframes_are_composed_of_the_lake_s_and_shorter_ones_come_from_the_stream(
         self, dsn: str

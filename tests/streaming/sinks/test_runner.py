@@ -346,3 +346,38 @@ def test_what_a_gathering_sink_holds_comes_again_after_a_crash(bus: Bus) -> None
     sink = Gathering(seconds=0.05, records=1_000_000)
     run(bus, sink, lambda _, notes: notes.done == 3)
     assert sink.numbers == [0, 1, 2]
+
+
+def test_streams_of_two_venues_share_a_bus_and_neither_gets_what_is_the_others(dsn: str) -> None:
+    bus = PostgresBus(dsn)
+    mine, other = (
+        encode(
+            TickerMessage(
+                origin=origin, pair="BTC/USDT", bid=None, bid_quantity=None, ask=None, ask_quantity=None,
+                last=1.0, volume=None, at=AT, known_at=AT,
+            )
+        )
+        for origin in ("kraken", "sandbox")
+    )  # fmt: skip
+    unreadable = Message("ticker", "BTC-USDT", b'"neither"')
+    bus.publish([mine, other, mine, unreadable])
+    sinks = {origin: Target(("ticker",)) for origin in ("kraken", "sandbox")}
+    notes = {origin: Notes() for origin in sinks}
+    runners = [
+        SinkRunner(bus, sink, bus, notes[origin], first_pause=0.01, origin=origin)
+        for origin, sink in sinks.items()
+    ]
+    for runner in runners:
+        runner.start()
+    try:
+        wait_until(lambda: all(each.done == 4 for each in notes.values()))
+    finally:
+        assert all(runner.stop(60) for runner in runners)
+    found = {
+        origin: [json.loads(record.value) for batch in sink.batches for record in batch]
+        for origin, sink in sinks.items()
+    }
+    assert [[each["origin"] for each in some if each != "neither"] for some in found.values()] == [
+        ["kraken", "kraken"], ["sandbox"],
+    ]  # fmt: skip
+    assert all("neither" in some for some in found.values())
