@@ -212,6 +212,7 @@ class _Origin(Struct):
 def origin_of(record: Record) -> str | None:
     """Return the venue that the record is of; None where it names none, or cannot be read."""
     try:
-        return _decoder(_Origin).decode(record.value).origin
+        found: _Origin = _decoder(_Origin).decode(record.value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    return found.origin
