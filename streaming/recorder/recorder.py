@@ -117,6 +117,9 @@ class Recorder:
         kind = type(event)
         if (count := self._counts.get(kind)) is not None:
             count.inc()
+        if type(event) is Trade and self._clock.is_future(event.at):
+            self._refuse(event)
+            return
         match event:
             case Trade():
                 self._touch()
@@ -317,6 +320,17 @@ class Recorder:
             self._batch.oldest = self._monotonic()
 
     # --- events one by one
+
+    def _refuse(self, trade: Trade) -> None:
+        """Leave a trade out that cannot have happened yet: it would prove all the time until then to be quiet.
+
+        Its id is missing then, and the venue's history says what was traded.
+        """
+        self._metrics.unreadable.labels(Channel.TRADE.value).inc()
+        text = f"{trade.pair}: trade {trade.trade_id} is dated {trade.at:%Y-%m-%d %H:%M:%S}, which is still to come"
+        self.alert(
+            "future_trade", ERROR, f"{text}; it is left out. Is this machine's clock right?", trade.pair
+        )
 
     def _keep_venue_candle(self, candle: events.Candle) -> None:
         """Keep the venue's own candles of the last minutes, to compare with ours."""

@@ -14,6 +14,7 @@ DRIFT = 1e-4  # that this machine's clock may be too fast: much more than any do
 REMEMBERED = 8  # answers: more than come while a frame waits to be handled
 SLACK = timedelta(seconds=5)  # where a venue tells no time: the way of a message and its own delay together
 MAX_AHEAD = timedelta(minutes=2)  # of this machine's clock; a message from further ahead is no clock
+MAX_WRONG = timedelta(hours=1)  # that this machine's date may be behind, where a venue tells no time
 
 
 class Answer(NamedTuple):
@@ -72,6 +73,11 @@ class VenueTime:
         now = self._monotonic()
         if at <= self._highest(now):
             self._newest_message = Answer(at, now, now)
+
+    def is_future(self, at: datetime) -> bool:
+        """Return whether the venue's clock cannot have reached this time yet."""
+        highest = self._highest(self._monotonic())
+        return at > (highest if self._answers else highest + MAX_WRONG)
 
     def passed_at(self, moment: float) -> datetime | None:
         """Return a time that had passed at the venue at this moment of `monotonic`; None while nothing is known."""

@@ -6,6 +6,7 @@ import pytest
 
 from streaming import events
 from streaming.events import Channel, Ticker
+from streaming.recorder.venue_time import VenueTime
 from streaming.session.output import Interrupted, Reconnecting, SubscriptionRefused
 from tests.streaming.recorder.recorder_setup import BTC, MINUTE, SECOND, START, XRP, Recording, trade
 from trading.feed_gaps import MissingKind
@@ -95,6 +96,25 @@ def test_a_message_from_the_future_is_no_clock() -> None:
     made.recorder.handle(ticker(BTC, 100.0, seconds=86_400))
     made.read_everything()
     assert made.minutes() == []
+
+
+def test_a_trade_from_the_future_proves_nothing_and_its_id_is_a_gap() -> None:
+    made = live()
+    made.recorder.handle(trade(11, START + 30 * 24 * 60 * MINUTE))
+    made.read_everything()
+    made.venue.passes(1)
+    made.recorder.handle(trade(12, made.venue.now))
+    made.cut()
+    assert made.minutes() == []
+    assert [each["trade_id"] for each in made.of("trades")] == [10, 12]
+    assert [(gap.after_id, gap.before_id) for gap in made.gaps.values()] == [(10, 12)]
+    assert [each["kind"] for each in made.of("alerts")].count("future_trade") == 1
+
+
+def test_a_venue_that_tells_no_time_may_be_ahead_of_a_machine_whose_date_is_wrong() -> None:
+    clock = VenueTime(None, machine=lambda: START)
+    assert not clock.is_future(START + 59 * MINUTE)
+    assert clock.is_future(START + 63 * MINUTE)
 
 
 def test_after_an_interruption_nothing_closes_until_it_is_proven() -> None:
