@@ -37,11 +37,7 @@ class MarketReader:
 
     def newest_close_time(self, pair: Pair) -> datetime:
         """Return the close time of the newest stored candle."""
-        for month in reversed(self.candles.months(pair)):
-            newest = self.candles.read(pair, month)["close_time"].max()
-            if isinstance(newest, datetime):  # a month may have been written without a candle
-                return newest
-        raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
+        return self._newest(pair)[0]
 
     def last_close_time(self, pair: Pair, at: datetime) -> datetime:
         """Return the close time of the newest candle that had closed by `at`."""
@@ -50,9 +46,7 @@ class MarketReader:
 
     def newest_known_at(self, pair: Pair) -> datetime:
         """Return when the newest stored candle of the pair became known, by no clock but its own. NotStored without."""
-        newest = self.newest_close_time(pair)
-        known: datetime = self.candles.tail(pair, newest, 1)["known_at"][-1]
-        return known
+        return self._newest(pair)[1]
 
     def newest_known_of_all(self) -> datetime:
         """Return when the newest stored candle of any pair became known; an unreadable pair is passed over.
@@ -147,6 +141,14 @@ class MarketReader:
         base, quote = (self.news.sentiment(asset, first, last) for asset in (pair.base, pair.quote))
         rows_quote = quote if quote_is_crypto(pair) else None
         return pair_sentiments(base, rows_quote, times, NEWS_HORIZON, self.sentiment_half_life_hours)
+
+    def _newest(self, pair: Pair) -> tuple[datetime, datetime]:
+        """Return when the newest stored candle closed, and when it became known, which is later."""
+        for month in reversed(self.candles.months(pair)):
+            newest = self.candles.read(pair, month).tail(1)
+            if newest.height:  # a month may have been written without a candle
+                return newest["close_time"].item(), newest["known_at"].item()
+        raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
 
     def window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         """Return up to `rows` of the newest candles that were known at `until`. Raises NotStored without one."""

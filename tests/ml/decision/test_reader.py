@@ -290,6 +290,14 @@ def test_a_decision_that_is_replayed_after_a_restatement_sees_what_it_saw(world:
     assert inputs(reader, PAIR, first.known_at + HOUR).candles["close"][-1] == first.close * 1.01
 
 
+def test_the_newest_candle_of_the_stream_is_known_when_it_was_published(world: DecisionWorld) -> None:
+    stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+    reader = with_market(world.reader, candles=LiveCandles(MemoryTable(CANDLE_SCHEMA), stream, Timeframe.H1))
+    newest = closed_candle(world.all_candles.row(-1, named=True))
+    stream.store([newest])
+    assert reader.market.newest_known_at(PAIR) == newest.known_at > newest.close_time
+
+
 def closed_candle(row: dict[str, Any]) -> ClosedCandle:
     numbers = {name: row[name] for name in ("open_time", "open", "high", "low", "close", "volume")}
     return ClosedCandle(
