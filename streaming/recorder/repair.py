@@ -1,7 +1,8 @@
 """Repair of feed gaps: what the ledger wants is read from the venue's history and handed to the recorder.
 
-One gap at a time, oldest first, one page of trades in memory. What cannot be read is tried again, ever more rarely;
-what the venue does not give out any more stays open in the ledger, which says so.
+Gaps take turns, oldest first, one page of trades in memory: a gap of a month holds up no other one. What cannot be
+read is tried again, ever more rarely; what the venue does not give out any more stays open in the ledger, which says
+so.
 """
 
 import time
@@ -23,6 +24,8 @@ from trading.venues.kraken.market_responses import TradeRow
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=10)
 HOPELESS_PAUSE = timedelta(days=1)  # for what is not given out: a person may have done something about it
 LASTING_AGE = timedelta(minutes=1)  # of a gap that lasts: its history is read once a minute, not all the time
+TURN_SECONDS = 20.0  # that one gap may take before the next has its turn
+MAX_GAPS = 100  # that take turns
 DELIVERY_SECONDS = 30.0  # within which a gap that was handed over is closed in the ledger
 SIDES = {"b": Side.BUY, "s": Side.SELL}
 
@@ -64,7 +67,7 @@ class RepairWorker:
         """Try every gap that is due once; returns how many were read. StoreUnreachable without the ledger."""
         now = self._monotonic()
         self._delivered = {key: at for key, at in self._delivered.items() if at + DELIVERY_SECONDS > now}
-        gaps = self._ledger.wanting_repair(self._origin, self._clock())
+        gaps = self._ledger.wanting_repair(self._origin, self._clock(), MAX_GAPS)
         return sum(self._repair(gap) for gap in gaps if self._is_due(gap))
 
     def _is_due(self, gap: FeedGap) -> bool:
@@ -93,10 +96,16 @@ class RepairWorker:
         return False
 
     def _read(self, gap: FeedGap, history: TradeHistory) -> None:
-        """Hand over page by page. Each part closes what it proves, so that a later failure loses nothing."""
+        """Hand over page by page. Each part closes what it proves, so that a later failure loses nothing.
+
+        What is left when the turn is over is a gap of its own then, with a turn of its own.
+        """
+        ends = self._monotonic() + TURN_SECONDS
         for page in history.pages(gap.pair, gap.since, gap.until):
             trades = [_trade(gap.pair, row) for row in page.rows]
             self._deliver(replace(gap, since=page.since), trades, page.until)
+            if self._monotonic() >= ends:
+                return
 
     def _fail(self, gap: FeedGap, error: str, pause: timedelta) -> None:
         self._ledger.failed(gap, error, self._clock() + pause)

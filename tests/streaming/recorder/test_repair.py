@@ -1,11 +1,12 @@
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from streaming.events import Trade
-from streaming.recorder.repair import HOPELESS_PAUSE, RepairWorker
+from streaming.recorder.repair import HOPELESS_PAUSE, TURN_SECONDS, RepairWorker
 from tests.doubles.stores import MemoryGaps, MemoryMarketData
 from tests.memory_bus import MemoryBus
 from trading.errors import NotStored, VenueUnreachable
@@ -116,3 +117,19 @@ def test_a_gap_that_lasts_is_read_once_it_is_a_minute_long() -> None:
     assert repair.worker.run_once() == 0
     repair.now += 20 * SECOND
     assert repair.worker.run_once() == 1
+
+
+def test_a_long_gap_holds_up_no_other_one() -> None:
+    history = History(*[replace(PAGES[0], since=T0 + n * SECOND, until=T0 + n * SECOND) for n in range(50)])
+    repair = Repair(history)
+
+    def slow(gap: FeedGap, trades: Sequence[Trade], until: dt.datetime) -> None:
+        repair.seconds += 1.0
+
+    repair.worker = RepairWorker(
+        "kraken", repair.ledger, history, slow, lambda: repair.now, lambda: repair.seconds
+    )
+    repair.open(until=T0 + 60 * SECOND)
+    repair.open(since=T0 + 70 * SECOND, until=T0 + 71 * SECOND)
+    assert repair.worker.run_once() == 2
+    assert repair.seconds == 2 * TURN_SECONDS
