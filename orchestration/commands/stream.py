@@ -22,6 +22,7 @@ from orchestration.settings_schema import Settings
 from orchestration.stream_repair import repair
 from orchestration.stream_reports import build_reporter, report
 from orchestration.stream_sinks import sink_runners, timeframes
+from orchestration.streamed import recorded
 from orchestration.system import DAGSTER_POSTGRES, POSTGRES, postgres_addresses
 from orchestration.venues import account_name
 from streaming.bars import PairCandles
@@ -52,7 +53,7 @@ def run_stream() -> ExitCode:
     """Stream until a signal, and return what that or an error means (docs/stream.md); a second signal ends at once."""
     configure_logs()
     try:
-        settings = load_settings()
+        settings = recorded(load_settings())
         check_streams(settings)
         home = prepare_home(home_folder())
         with postgres_addresses(home) as (dsn, dagster_url):
@@ -89,8 +90,8 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
             )  # what is known is never dated by another clock than the venue's
             metrics = StreamMetrics()
             told = FollowerMetrics(metrics)
-            followers = Followers(sink_runners(settings, home, dsn, told), told)
             process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics)
+            followers = Followers(sink_runners(settings, home, dsn, told), told, process.alert)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             async def status() -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
+from streaming.recorder.alerts import WARNING
 from streaming.recorder.metrics import StreamMetrics
 from streaming.sinks.runner import SinkRunner
 
 STOP_SECONDS = 10.0  # that a sink may take for the batch in hand
 TICK = 0.5
+MAX_LAG = 10_000  # records that a sink may be behind before a person is told
 LOG = structlog.get_logger("stream.sinks")
 
 
@@ -50,9 +52,16 @@ class FollowerMetrics:
 class Followers:
     """Starts the sinks, watches that none has died, and stops them. They follow the bus, each at its own pace."""
 
-    def __init__(self, runners: Sequence[SinkRunner], metrics: FollowerMetrics) -> None:
+    def __init__(
+        self,
+        runners: Sequence[SinkRunner],
+        metrics: FollowerMetrics,
+        alert: Callable[[str, str, str], None],
+    ) -> None:
+        """`alert` takes kind, severity and text, on the event loop."""
         self._runners = runners
         self._metrics = metrics
+        self._alert = alert
         self._started = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -65,7 +74,15 @@ class Followers:
                 if runner.error is not None:
                     LOG.error("a sink has ended", group=runner.group, why=repr(runner.error))
                     raise runner.error
+            self._watch_lag()
             await _pause(stop, TICK)
+
+    def _watch_lag(self) -> None:
+        for group, lags in list(self._metrics.lags.items()):
+            if (behind := sum(lags.values())) > MAX_LAG:
+                why = self._metrics.failing.get(group, "")
+                reason = f": {why}" if why else ""
+                self._alert("lag", WARNING, f"{group} is {behind} records behind{reason}")
 
     def stop(self) -> None:
         """Let every sink finish its batch; what it has not done comes again at the next start."""

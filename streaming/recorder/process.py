@@ -96,6 +96,11 @@ class StreamProcess:
             self._committer.stop()
             await self._flush(committing)
 
+    def alert(self, kind: str, severity: str, text: str) -> None:
+        """Publish an alert of the whole process, unless one of its kind was within the last minute."""
+        self._recorder.alert(kind, severity, text)
+        self._committer.wake()
+
     async def _stream(
         self, stop: asyncio.Event, committing: "asyncio.Task[None]", workers: Sequence[Worker]
     ) -> None:

@@ -26,7 +26,7 @@ from streaming.recorder.venue_time import VenueTime
 from streaming.session.output import Interrupted, Reconnecting, SessionEvent, SubscriptionRefused, TopOfBook
 from trading.closed_candles import ClosedCandle
 from trading.feed_gaps import FeedGap, MissingKind
-from trading.market import Pair
+from trading.market import Instrument, Pair, PairStatus
 
 CLOSED = frozenset({"maintenance", "cancel_only"})  # the venue's words while nobody can trade
 VENUE_CANDLES = 5  # minutes
@@ -133,6 +133,8 @@ class Recorder:
                 self._keep_venue_candle(event)
             case events.VenueStatus():
                 self._set_status(event.status)
+            case events.InstrumentListing():
+                self._note_listing(event.instrument)
             case events.UnreadableMessage():
                 self._metrics.unreadable.labels(event.channel or "unknown").inc()
             case Interrupted():
@@ -370,6 +372,15 @@ class Recorder:
             self.alert("checksum", WARNING, f"{pair}: the order book was dropped: {event.reason}", pair)
         elif "silent" in event.reason:
             self.alert("silence", WARNING, f"{event.channel.value} {pair or ''}: {event.reason}", pair)
+
+    def _note_listing(self, instrument: Instrument) -> None:
+        """Alert where a pair of ours is traded otherwise than before; the view of the pair still has the old status."""
+        pair, status = instrument.pair, instrument.status
+        if pair not in self._trades or self.views[pair].listed in (None, status.value):
+            return
+        severity = INFO if status is PairStatus.ONLINE else WARNING
+        text = f"{self._origin} lists {pair} as {status.value}, {self.views[pair].listed} before"
+        self.alert("listing", severity, text, pair)
 
     def _note_refusal(self, event: SubscriptionRefused) -> None:
         self._metrics.refused.labels(event.channel.value, str(event.pair or "")).inc()

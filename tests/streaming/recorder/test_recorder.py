@@ -1,6 +1,7 @@
 """The recorder: what it publishes of what it hears, and what it says that it did not hear."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -10,7 +11,7 @@ from streaming.recorder.venue_time import VenueTime
 from streaming.session.output import Interrupted, Reconnecting, SubscriptionRefused
 from tests.streaming.recorder.recorder_setup import BTC, MINUTE, SECOND, START, XRP, Recording, trade
 from trading.feed_gaps import MissingKind
-from trading.market import Pair
+from trading.market import Instrument, Pair, PairStatus
 
 
 def ticker(pair: Pair, bid: float, seconds: float = 0.0) -> Ticker:
@@ -275,3 +276,19 @@ def test_a_restatement_keeps_both_values() -> None:
     assert revisions[1]["replaces"]["low"] == 100.0
     assert revisions[1]["known_at"] > revisions[0]["known_at"]
     assert "restatement" in {each["kind"] for each in made.of("alerts")}
+
+
+def listing(status: PairStatus) -> events.InstrumentListing:
+    terms = Instrument(
+        BTC, Decimal("0.1"), Decimal("1e-8"), Decimal("1e-4"), Decimal(5), Decimal(0), Decimal(0), status
+    )
+    return events.InstrumentListing(terms, 1, 8)
+
+
+def test_a_pair_that_the_venue_lists_otherwise_than_before_is_an_alert() -> None:
+    made = live()
+    for status in (PairStatus.ONLINE, PairStatus.ONLINE, PairStatus.DELISTED):
+        made.recorder.handle(listing(status))
+    [alert] = [each for each in made.of("alerts") if each["kind"] == "listing"]
+    assert alert["text"] == "kraken lists BTC/USDT as delisted, online before"
+    assert alert["pair"] == "BTC/USDT"

@@ -173,7 +173,7 @@ def test_promtool_has_nothing_to_say_about_the_metrics(streaming: RunningStream)
 
 def test_wrong_settings_end_with_a_code_of_their_own(tmp_path: Path, dsn: str) -> None:
     with running_stream(
-        tmp_path, dsn, start=False, settings={"MARKETLOOM__MARKET__SOURCE": "simulator"}
+        tmp_path, dsn, start=False, settings={"MARKETLOOM__MARKET__SOURCE": "ccxt:binance"}
     ) as running:
         running.start(wait=False)
         assert running.process is not None
