@@ -44,6 +44,7 @@ from streaming.session.settings import SessionSettings
 from trading.market import Pair
 from trading.stores.postgres import migrate
 from trading.stores.postgres.stream import StreamOutbox
+from trading.stream_checkpoint import Checkpoint
 
 LOG = structlog.get_logger("stream")
 ONE_SIGNAL = 0.5  # seconds
@@ -130,7 +131,7 @@ def _compose(
     settings: Settings,
     home: Path,
     outbox: StreamOutbox,
-    checkpoints: dict[Pair, bytes],
+    checkpoints: dict[Pair, Checkpoint],
     clock: VenueTime,
     interval: float,
     metrics: StreamMetrics,

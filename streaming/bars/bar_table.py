@@ -1,7 +1,7 @@
 """The bars that are kept: minutes while they may change, longer ones of what is settled, none of settled days."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -17,9 +17,17 @@ BLOCKS = (Timeframe.M15, Timeframe.H1)  # each divides the next, and with it eve
 class BarTable:
     """Bars with a trade, by open time, never overlapping. A stretch without a bar had no trade, as far as is known."""
 
-    def __init__(self, bars: Iterable[Bar] = (), confirmed: Iterable[Bar] = ()) -> None:
+    def __init__(
+        self, bars: Iterable[Bar] = (), confirmed: Iterable[Bar] = (), growing: Bar | None = None
+    ) -> None:
         """Begin with these; `confirmed` minutes stand in the place of those built from trades."""
         self.bars: dict[datetime, Bar] = {bar.open_time: bar for bar in bars}
+        self.growing = (
+            growing  # of the newest trade; it is in `bars`, too, and alone changes from trade to trade
+        )
+        self.version = 0  # another one means that more than the growing bar has changed
+        if growing is not None:
+            self.bars[growing.open_time] = growing
         self.confirmed: dict[datetime, Bar] = {bar.open_time: bar for bar in confirmed}
         self._opens: list[datetime] = sorted({*self.bars, *self.confirmed})
 
@@ -31,6 +39,10 @@ class BarTable:
 
         Returns whether that changed the bar's close.
         """
+        growing = self.growing
+        if growing is not None and growing.open_time <= trade.at < growing.end:
+            growing.add(trade, order)
+            return growing.last == order
         minute = Timeframe.M1.floor(trade.at)
         confirmed = self.confirmed.pop(minute, None)
         bar = self.bars.get(minute)
@@ -42,6 +54,8 @@ class BarTable:
             bar = self.bars[minute] = bar_of(trade, order, minute, MINUTE)
             if confirmed is None:
                 insort(self._opens, minute)
+        self.growing = bar
+        self.version += 1
         return bar.last == order or confirmed is not None
 
     def confirm(self, bar: Bar) -> None:
@@ -49,6 +63,8 @@ class BarTable:
         if bar.open_time not in self.bars and bar.open_time not in self.confirmed:
             insort(self._opens, bar.open_time)
         self.confirmed[bar.open_time] = bar
+        self.growing = None
+        self.version += 1
 
     def is_minute(self, open_time: datetime) -> bool:
         """Return whether this minute is kept by itself, with trades or without."""
@@ -121,7 +137,11 @@ class BarTable:
         bar = self._bar(self._opens[index - 1]) if index else None
         return bar if bar is not None and bar.end > open_time else None
 
-    def _remove(self, opens: Iterable[datetime]) -> None:
+    def _remove(self, opens: Sequence[datetime]) -> None:
+        if not opens:
+            return
+        self.growing = None
+        self.version += 1
         for each in opens:
             self.bars.pop(each, None)
             self.confirmed.pop(each, None)

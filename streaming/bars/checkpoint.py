@@ -11,6 +11,7 @@ from trading.closed_candles import Basis, ClosedCandle
 from trading.errors import InvalidValue
 from trading.feed_gaps import FeedGap
 from trading.market import Pair, Timeframe
+from trading.stream_checkpoint import Checkpoint
 
 VERSION = 1
 
@@ -32,23 +33,29 @@ class Revision(Struct, frozen=True, array_like=True):
     known_at: datetime
 
 
-class State(Struct, frozen=True, kw_only=True):
-    """Everything that PairCandles knows."""
+class Recent(Struct, frozen=True, kw_only=True):
+    """What every trade changes."""
 
-    version: int = VERSION
-    origin: str
-    pair: str
     began: datetime | None
     frontier: datetime | None
     last: Trade | None
     live: bool
-    gaps: list[FeedGap]
     considered: datetime | None
+    arrivals: int
+    growing: Bar | None
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """Everything else that PairCandles knows: it changes about once a minute."""
+
+    version: int = VERSION
+    origin: str
+    pair: str
+    gaps: list[FeedGap]
     dropped_until: datetime | None
     kept: list[datetime]
     pending: list[tuple[Timeframe, datetime, datetime]]
-    arrivals: int
-    bars: list[Bar]
+    bars: list[Bar]  # without the growing one
     confirmed: list[Bar]
     published: list[Revision]
 
@@ -74,7 +81,7 @@ def revisions(candles: list[ClosedCandle]) -> list[Revision]:
     ]
 
 
-def candles_of(state: State) -> list[ClosedCandle]:
+def candles_of(state: Settled) -> list[ClosedCandle]:
     """Return the published candles of the state."""
     pair = Pair.parse(state.pair)
     return [
@@ -88,25 +95,25 @@ def candles_of(state: State) -> list[ClosedCandle]:
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(State)
+_RECENT, _SETTLED = msgspec.json.Decoder(Recent), msgspec.json.Decoder(Settled)
 
 
-def encode_state(state: State) -> bytes:
-    return _ENCODER.encode(state)
+def encode(part: Recent | Settled) -> bytes:
+    return _ENCODER.encode(part)
 
 
-def decode_state(checkpoint: bytes, origin: str, pair: Pair) -> State:
+def decode_checkpoint(checkpoint: Checkpoint, origin: str, pair: Pair) -> tuple[Settled, Recent]:
     """Read a checkpoint. InvalidValue for one of another version, origin or pair, or one that is damaged."""
     try:
-        state = _DECODER.decode(checkpoint)
+        settled, recent = _SETTLED.decode(checkpoint.settled), _RECENT.decode(checkpoint.recent)
     except msgspec.MsgspecError as error:
         raise InvalidValue(
             f"the checkpoint of {pair} at {origin} cannot be read ({error}): delete its row in stream_checkpoints, and "
             "the stream begins anew there"
         ) from error
-    if (state.version, state.origin, state.pair) != (VERSION, origin, str(pair)):
+    if (settled.version, settled.origin, settled.pair) != (VERSION, origin, str(pair)):
         raise InvalidValue(
-            f"the checkpoint is of {state.pair} at {state.origin} in version {state.version}, not of {pair} at "
+            f"the checkpoint is of {settled.pair} at {settled.origin} in version {settled.version}, not of {pair} at "
             f"{origin} in version {VERSION}: delete its row in stream_checkpoints, and the stream begins anew there"
         )
-    return state
+    return settled, recent

@@ -28,6 +28,11 @@ class Changes:
         default_factory=dict
     )  # that got trades, and whether their close changed
 
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to look at again, or to note in the ledger."""
+        return bool(self.opened or self.closed or self.spans or self.minutes or self.reopened)
+
     def open(self, gap: FeedGap, known: bool = False) -> None:
         key = gap_key(gap)
         if not known and key not in self.closed:
@@ -66,6 +71,7 @@ class Coverage:
     down: bool = False  # restored from a checkpoint, and nobody has said since when nobody listened
     replayed_until: datetime | None = None  # trades without an id until then were counted before the restart
     gaps: list[FeedGap] = field(default_factory=list)
+    may_have_tails: bool = True  # False: no gap lies after the last trade
 
     def touches(self, start: datetime, end: datetime) -> bool:
         """Return whether trades of [start, end) may be missing."""
@@ -124,13 +130,13 @@ class Coverage:
         if last is not None and number <= last:
             return self._accept_late(trade, number, changes)
         if last is not None and number == last + 1:
-            if not self.live or self.gaps:
+            if self.may_have_tails:
                 for gap in self._tails():
                     self.gaps.remove(gap)
                     changes.close(replace(gap, until=gap.until or trade.at, before_id=number))
         else:
             self._open_before(trade, number, changes)
-        self.last, self.live = trade, True
+        self.last, self.live, self.may_have_tails = trade, True, False
         self._reach(trade.at)
         return True
 
@@ -147,7 +153,7 @@ class Coverage:
         if newer:
             self._doubt_before(newer[0], tails, changes)
             tails = self._tails()
-            self.last = newer[-1]
+            self.last, self.may_have_tails = newer[-1], True
             for gap in tails:  # what they lack came before these, or follows them
                 if gap.since <= newer[0].at:
                     self._change(gap, replace(gap, before_id=_number(newer[0])), changes)
@@ -311,11 +317,13 @@ class Coverage:
         )
 
     def _open(self, gap: FeedGap, changes: Changes) -> None:
+        self.may_have_tails = True
         self.gaps.append(gap)
         self.gaps.sort(key=lambda each: (each.since, each.after_id or 0))
         changes.open(gap)
 
     def _change(self, gap: FeedGap, changed: FeedGap, changes: Changes) -> None:
+        self.may_have_tails = True
         self.gaps[self.gaps.index(gap)] = changed
         changes.open(changed, known=gap_key(gap) not in changes.new)
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from streaming.bars.bar import ORDER, Bar, exact
 from streaming.bars.bar_table import DAY, MINUTE, BarTable
-from streaming.bars.checkpoint import State, candles_of, decode_state, encode_state, revisions
+from streaming.bars.checkpoint import Recent, Settled, candles_of, decode_checkpoint, encode, revisions
 from streaming.bars.coverage import MICROSECOND, Changes, Coverage
 from streaming.bars.pending import PendingCandles
 from streaming.bars.published import CandleKey, Published
@@ -19,6 +19,7 @@ from trading.closed_candles import Basis, ClosedCandle, Restatement
 from trading.errors import InvalidValue
 from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Pair, Timeframe
+from trading.stream_checkpoint import Checkpoint
 
 WINDOW = timedelta(minutes=15)  # in which closed candles are compared with what was published of them
 REOPENED = "a trade came for a time whose candles were settled: it is asked for as a whole"
@@ -47,7 +48,7 @@ class PairCandles:
         pair: Pair,
         timeframes: Sequence[Timeframe],
         grace: timedelta,
-        checkpoint: bytes | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         """`grace` is how long after a candle's end, by the venue's clock, its last trade may still come.
 
@@ -63,8 +64,11 @@ class PairCandles:
         self._dropped_until: datetime | None = None  # earlier days are forgotten, but those in `kept`
         self._kept: set[datetime] = set()
         self._arrivals = 0
+        self._stored: tuple[bytes, tuple[object, ...]] | None = (
+            None  # the settled part, and what it was made of
+        )
         if checkpoint is not None:
-            self._restore_state(decode_state(checkpoint, origin, pair))
+            self._restore_state(*decode_checkpoint(checkpoint, origin, pair))
 
     @property
     def gaps(self) -> list[FeedGap]:
@@ -147,9 +151,14 @@ class PairCandles:
             changes.minutes[candle.open_time] = True
         return self._settle(Built(), changes)
 
-    def checkpoint(self) -> bytes:
-        """Return the state as JSON; a PairCandles made from it goes on where this one is."""
-        return encode_state(self._state())
+    def checkpoint(self) -> Checkpoint:
+        """Return the state; a PairCandles made from it goes on where this one is."""
+        versions = self._table.version, self._published.version, self._pending.version, self._dropped_until
+        sources = *versions, self._kept, self._coverage.gaps
+        if self._stored is None or self._stored[1] != sources:
+            copies = *versions, set(self._kept), list(self._coverage.gaps)
+            self._stored = encode(self._settled_state()), copies
+        return Checkpoint(self._stored[0], encode(self._recent_state()))
 
     def _place(self, trade: Trade, changes: Changes) -> None:
         began = self._coverage.began
@@ -157,12 +166,15 @@ class PairCandles:
             return
         order = trade.at, self._arrivals if trade.trade_id is None else trade.trade_id
         self._arrivals += trade.trade_id is None
+        if self._considered is not None and trade.at >= self._considered:
+            self._table.place(trade, order)
+            return
         if self._is_forgotten(trade.at):
             self._reopen(trade.at, changes)
         if Timeframe.D1.floor(trade.at) in changes.reopened:
             return  # it comes again with all trades of its day
         closes = self._table.place(trade, order)
-        if self._considered is not None and trade.at < self._considered:
+        if self._considered is not None:
             minute = Timeframe.M1.floor(trade.at)
             changes.minutes[minute] = closes or changes.minutes.get(minute, False)
 
@@ -178,8 +190,9 @@ class PairCandles:
         changes.close(gap)
 
     def _is_forgotten(self, time: datetime) -> bool:
-        day = Timeframe.D1.floor(time)
-        return self._dropped_until is not None and day < self._dropped_until and day not in self._kept
+        if self._dropped_until is None or time >= self._dropped_until:
+            return False
+        return not self._kept or Timeframe.D1.floor(time) not in self._kept
 
     def _reopen(self, time: datetime, changes: Changes) -> None:
         """Ask for the whole day of a time whose minutes are not kept any more."""
@@ -196,7 +209,14 @@ class PairCandles:
 
     def _settle(self, built: Built, changes: Changes) -> Built:
         """Publish what is proven now: what the frontier passed, and what changed before it."""
-        before = self._considered
+        before, frontier = self._considered, self._coverage.frontier
+        if (
+            not changes.anything
+            and before is not None
+            and frontier is not None
+            and frontier < before + MINUTE
+        ):
+            return built
         changed, waited = self._changed(changes), self._touched_by_gaps(changes)
         passed = self._passed()
         for key in sorted(changed | waited | passed, key=_closing_order):
@@ -206,7 +226,7 @@ class PairCandles:
                     self._pending.add(key[0], key[1], key[1] + key[0].duration)
             elif key in passed or key in changed or key in self._pending or key in self._published:
                 self._publish(candle, built)
-        if self._considered != before:
+        if self._considered is not None and (before is None or _block(before) != _block(self._considered)):
             self._forget()
         built.gaps.extend(changes.opened.values())
         built.repaired.extend(changes.closed.values())
@@ -353,37 +373,43 @@ class PairCandles:
         """Return the next trade after the gap: until then the price is not known."""
         return None if gap.until is None else self._table.next_trade(gap.until)
 
-    def _state(self) -> State:
+    def _recent_state(self) -> Recent:
         coverage = self._coverage
-        return State(
-            origin=self._origin,
-            pair=str(self._pair),
+        return Recent(
             began=coverage.began,
             frontier=coverage.frontier,
             last=coverage.last,
             live=coverage.live or coverage.down,
-            gaps=coverage.gaps,
             considered=self._considered,
+            arrivals=self._arrivals,
+            growing=self._table.growing,
+        )
+
+    def _settled_state(self) -> Settled:
+        growing = self._table.growing
+        return Settled(
+            origin=self._origin,
+            pair=str(self._pair),
+            gaps=self._coverage.gaps,
             dropped_until=self._dropped_until,
             kept=sorted(self._kept),
             pending=self._pending.spans(),
-            arrivals=self._arrivals,
-            bars=list(self._table.bars.values()),
+            bars=[bar for bar in self._table.bars.values() if bar is not growing],
             confirmed=list(self._table.confirmed.values()),
             published=revisions([*self._published.candles.values()]),
         )
 
-    def _restore_state(self, state: State) -> None:
-        coverage = self._coverage
-        coverage.began, coverage.frontier, coverage.last = state.began, state.frontier, state.last
-        coverage.gaps, coverage.down = list(state.gaps), state.live
-        if state.last is not None and state.last.trade_id is None:
-            coverage.replayed_until = state.last.at
-        self._considered, self._dropped_until = state.considered, state.dropped_until
-        self._kept, self._arrivals = set(state.kept), state.arrivals
-        self._pending = PendingCandles(state.pending)
-        self._table = BarTable(state.bars, state.confirmed)
-        self._published = Published(candles_of(state))
+    def _restore_state(self, settled: Settled, recent: Recent) -> None:
+        coverage, last = self._coverage, recent.last
+        coverage.began, coverage.frontier, coverage.last = recent.began, recent.frontier, last
+        coverage.gaps, coverage.down = settled.gaps, recent.live
+        if last is not None and last.trade_id is None:
+            coverage.replayed_until = last.at
+        self._considered, self._dropped_until = recent.considered, settled.dropped_until
+        self._kept, self._arrivals = set(settled.kept), recent.arrivals
+        self._pending = PendingCandles(settled.pending)
+        self._table = BarTable(settled.bars, settled.confirmed, recent.growing)
+        self._published = Published(candles_of(settled))
 
 
 def _order(trade: Trade) -> ORDER:
@@ -392,6 +418,10 @@ def _order(trade: Trade) -> ORDER:
 
 def _closing_order(key: CandleKey) -> tuple[datetime, timedelta]:
     return key[1] + key[0].duration, key[0].duration
+
+
+def _block(time: datetime) -> datetime:
+    return Timeframe.M15.floor(time)
 
 
 def _arrival(trade: Trade) -> tuple[int, datetime]:

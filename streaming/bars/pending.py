@@ -16,6 +16,7 @@ class PendingCandles:
         self._spans: dict[Timeframe, list[Span]] = {}
         for timeframe, start, end in spans:
             self._spans.setdefault(timeframe, []).append((start, end))
+        self.version = 0  # another one after every change
 
     def __contains__(self, key: tuple[Timeframe, datetime]) -> bool:
         timeframe, open_time = key
@@ -28,6 +29,7 @@ class PendingCandles:
 
     def add(self, timeframe: Timeframe, start: datetime, end: datetime) -> None:
         """Add every candle of [start, end)."""
+        self.version += 1
         spans = self._spans.setdefault(timeframe, [])
         if spans and spans[-1][1] == start:
             spans[-1] = spans[-1][0], end
@@ -42,6 +44,7 @@ class PendingCandles:
         index = _index(spans, open_time)
         if index < len(spans) and spans[index][0] <= open_time:
             start, end = spans[index]
+            self.version += 1
             close = open_time + timeframe.duration
             spans[index : index + 1] = [
                 span for span in ((start, open_time), (close, end)) if span[0] < span[1]
@@ -49,6 +52,7 @@ class PendingCandles:
 
     def forget(self, settled: Callable[[datetime], bool]) -> None:
         """Forget the stretches that end in a day which is settled: nothing will prove them any more."""
+        self.version += 1
         for timeframe, spans in self._spans.items():
             spans[:] = [(start, end) for start, end in spans if not settled(end - timeframe.duration)]
 

@@ -18,6 +18,7 @@ class Published:
         self.candles: dict[CandleKey, ClosedCandle] = {
             (each.timeframe, each.open_time): each for each in candles
         }
+        self.version = 0  # another one after every change
 
     def get(self, timeframe: Timeframe, open_time: datetime) -> ClosedCandle | None:
         return self.candles.get((timeframe, open_time))
@@ -35,15 +36,18 @@ class Published:
         known_at = max(candle.known_at, candle.close_time)
         if before is None:
             self.candles[key] = after = replace(candle, known_at=known_at)
+            self.version += 1
             return after
         if _numbers(before) == _numbers(candle):
             return None
         after = replace(candle, known_at=max(known_at, before.known_at + MICROSECOND))
         self.candles[key] = after
+        self.version += 1
         return Restatement(before, after)
 
     def forget(self, settled: Callable[[datetime, datetime], bool]) -> None:
         """Forget the candles of stretches that are settled."""
+        self.version += 1
         self.candles = {
             key: each for key, each in self.candles.items() if not settled(each.open_time, each.close_time)
         }

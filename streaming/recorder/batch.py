@@ -8,6 +8,7 @@ from typing import Protocol
 from trading.feed_gaps import FeedGap
 from trading.market import Pair
 from trading.ports import Message
+from trading.stream_checkpoint import Checkpoint
 
 GapKey = tuple[Pair, datetime, int | None]
 
@@ -17,7 +18,7 @@ class Batch:
     """`oldest`: when its first message was received, by `time.monotonic`. Of what befell a gap the last word counts."""
 
     messages: list[Message] = field(default_factory=list)
-    checkpoints: dict[Pair, bytes] = field(default_factory=dict)
+    checkpoints: dict[Pair, Checkpoint] = field(default_factory=dict)
     gaps: dict[GapKey, FeedGap] = field(default_factory=dict)
     repaired: dict[GapKey, FeedGap] = field(default_factory=dict)  # each with its `repaired_at`
     oldest: float | None = None
@@ -44,13 +45,13 @@ def gap_key(gap: FeedGap) -> GapKey:
 class Outbox(Protocol):
     """Where batches become durable: `trading.stores.postgres.stream.StreamOutbox`."""
 
-    def open(self) -> Mapping[Pair, bytes]:
+    def open(self) -> Mapping[Pair, Checkpoint]:
         """Take the lease and return the checkpoints. AlreadyRuns names the stream that has it."""
 
     def commit(
         self,
         messages: Sequence[Message],
-        checkpoints: Mapping[Pair, bytes],
+        checkpoints: Mapping[Pair, Checkpoint],
         gaps: Sequence[FeedGap] = (),
         repaired: Sequence[FeedGap] = (),
     ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from streaming.bars import PairCandles
 from streaming.events import Trade
-from tests.streaming.bars.market import BTC, GRACE, Recording, expected, history
+from tests.streaming.bars.market import BTC, GRACE, MIDNIGHT, SECOND, Recording, expected, history, trade
 from trading.market import Timeframe
 from trading.orders import Side
 
@@ -25,15 +25,15 @@ def test_real_trades_with_missing_ids_give_the_candles_of_the_vendor() -> None:
     )
     trades = [Trade(BTC, row[0], Side(row[1]), row[2], row[3], row[4]) for row in rows]
     recording = Recording()
-    for index, trade in enumerate(trades):
+    for index, each in enumerate(trades):
         if index % 1000 == 999:
             recording.restart()
-        recording.take(recording.candles.add([trade], trade.at))
+        recording.take(recording.candles.add([each], each.at))
         for gap in recording.candles.gaps:
             assert gap.until is not None
             near = trades[max(index - 9, 0) : index + 1]
             recording.take(
-                recording.candles.backfill(gap, history(near, gap.since, gap.until), None, trade.at)
+                recording.candles.backfill(gap, history(near, gap.since, gap.until), None, each.at)
             )
     assert recording.restated == 0
     end = Timeframe.M1.floor(trades[-1].at)
@@ -53,6 +53,13 @@ def test_real_trades_with_missing_ids_give_the_candles_of_the_vendor() -> None:
             assert ours.volume == pytest.approx(theirs[4], abs=1e-9)  # the vendor added floats
 
 
-def test_a_checkpoint_is_small_however_long_the_stream_runs() -> None:
+def test_what_every_batch_changes_of_a_checkpoint_is_small_and_the_rest_is_the_same() -> None:
     candles = PairCandles("kraken", BTC, tuple(Timeframe), GRACE)
-    assert len(candles.checkpoint()) < 1000
+    trades = [trade(number, MIDNIGHT + number * SECOND) for number in range(1, 90)]
+    candles.add(trades[:70], MIDNIGHT)
+    before = candles.checkpoint()
+    candles.add(trades[70:80], MIDNIGHT)
+    after = candles.checkpoint()
+    assert after.settled == before.settled
+    assert after.recent != before.recent
+    assert len(after.recent) < 1000

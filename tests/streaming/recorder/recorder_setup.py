@@ -17,6 +17,7 @@ from trading.feed_gaps import FeedGap
 from trading.market import Pair, Timeframe
 from trading.orders import Side
 from trading.ports import Message
+from trading.stream_checkpoint import Checkpoint
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -60,20 +61,20 @@ class FakeSession:
 class MemoryOutbox:
     """What was committed, in memory; `away` makes every commit fail."""
 
-    def __init__(self, checkpoints: Mapping[Pair, bytes] | None = None) -> None:
+    def __init__(self, checkpoints: Mapping[Pair, Checkpoint] | None = None) -> None:
         self.batches: list[list[Message]] = []
         self.checkpoints = dict(checkpoints or {})
         self.gaps: dict[tuple[Pair, datetime, int | None], FeedGap] = {}
         self.away = False
         self.attempts = 0
 
-    def open(self) -> Mapping[Pair, bytes]:
+    def open(self) -> Mapping[Pair, Checkpoint]:
         return self.checkpoints
 
     def commit(
         self,
         messages: Sequence[Message],
-        checkpoints: Mapping[Pair, bytes],
+        checkpoints: Mapping[Pair, Checkpoint],
         gaps: Sequence[FeedGap] = (),
         repaired: Sequence[FeedGap] = (),
     ) -> None:
@@ -96,7 +97,9 @@ class MemoryOutbox:
 class Recording:
     """A recorder of two pairs with its session; `cut` has what it published."""
 
-    def __init__(self, checkpoints: Mapping[Pair, bytes] | None = None, venue: Venue | None = None) -> None:
+    def __init__(
+        self, checkpoints: Mapping[Pair, Checkpoint] | None = None, venue: Venue | None = None
+    ) -> None:
         self.venue = venue or Venue()
         self.session = FakeSession()
         self.metrics = StreamMetrics()
@@ -116,7 +119,7 @@ class Recording:
             self.metrics,
             lambda: self.venue.seconds,
         )
-        self.checkpoints: dict[Pair, bytes] = dict(known)
+        self.checkpoints: dict[Pair, Checkpoint] = dict(known)
         self.published: list[dict[str, Any]] = []
         self.gaps: dict[Any, FeedGap] = {}
 

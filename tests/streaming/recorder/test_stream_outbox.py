@@ -13,8 +13,10 @@ from trading.market import Pair
 from trading.ports import Message
 from trading.stores.postgres import stream
 from trading.stores.postgres.stream import StreamOutbox, read_lease
+from trading.stream_checkpoint import Checkpoint
 
 BTC, XRP = Pair("BTC", "USDT"), Pair("XRP", "USDT")
+EMPTY = Checkpoint(b"{}", b"{}")
 FIRST = "account paper-main-kraken, host a, process 1"
 
 
@@ -55,18 +57,27 @@ def backend(box: StreamOutbox) -> int:
 def test_messages_and_checkpoints_are_there_together(dsn: str) -> None:
     with outbox(dsn) as box:
         assert box.open() == {}
-        box.commit([message(1), message(2)], {BTC: b'{"a":1}'})
-        box.commit([message(3)], {BTC: b'{"a":2}', XRP: b'{"b":1}'})
+        box.commit([message(1), message(2)], {BTC: Checkpoint(b'{"s":1}', b'{"a":1}')})
+        box.commit(
+            [message(3)], {BTC: Checkpoint(b'{"s":1}', b'{"a":2}'), XRP: Checkpoint(b"{}", b'{"b":1}')}
+        )
         assert numbers(dsn) == [1, 2, 3]
     with outbox(dsn) as again:
-        assert again.open() == {BTC: b'{"a":2}', XRP: b'{"b":1}'}
+        assert again.open() == {
+            BTC: Checkpoint(b'{"s":1}', b'{"a":2}'),
+            XRP: Checkpoint(b"{}", b'{"b":1}'),
+        }
+        again.commit([], {BTC: Checkpoint(b'{"s":2}', b'{"a":3}')})
+        again.commit([], {BTC: Checkpoint(b'{"s":3}', b'{"a":4}')})
+    with outbox(dsn) as third:
+        assert third.open()[BTC] == Checkpoint(b'{"s":3}', b'{"a":4}')
 
 
 def test_nothing_of_a_batch_is_there_when_a_part_of_it_is_refused(dsn: str) -> None:
     with outbox(dsn) as box:
         box.open()
         with pytest.raises(Exception, match="json"):
-            box.commit([message(1), Message("trades", "BTC-USDT", b"no json")], {BTC: b"{}"})
+            box.commit([message(1), Message("trades", "BTC-USDT", b"no json")], {BTC: EMPTY})
         assert numbers(dsn) == []
         box.commit([message(2)], {})
         assert numbers(dsn) == [2]
@@ -88,10 +99,10 @@ def test_streams_of_two_venues_run_side_by_side(dsn: str) -> None:
     with outbox(dsn) as kraken, outbox(dsn, origin="sandbox") as sandbox:
         kraken.open()
         sandbox.open()
-        kraken.commit([message(1)], {BTC: b'{"of":"kraken"}'})
-        sandbox.commit([message(2)], {BTC: b'{"of":"sandbox"}'})
+        kraken.commit([message(1)], {BTC: Checkpoint(b"{}", b'{"of":"kraken"}')})
+        sandbox.commit([message(2)], {BTC: Checkpoint(b"{}", b'{"of":"sandbox"}')})
     with outbox(dsn) as again:
-        assert again.open() == {BTC: b'{"of":"kraken"}'}
+        assert again.open() == {BTC: Checkpoint(b"{}", b'{"of":"kraken"}')}
 
 
 def test_after_the_first_one_is_gone_another_takes_over_at_once(dsn: str) -> None:
@@ -107,11 +118,11 @@ def test_a_stream_that_stood_still_cannot_commit_after_another_took_over(dsn: st
         first.open()
         end_session(dsn, backend(first))
         second.open()
-        second.commit([message(2)], {BTC: b'{"newer":1}'})
+        second.commit([message(2)], {BTC: Checkpoint(b"{}", b'{"newer":1}')})
         with pytest.raises(StoreUnreachable):
-            first.commit([message(1)], {BTC: b'{"older":1}'})
+            first.commit([message(1)], {BTC: Checkpoint(b"{}", b'{"older":1}')})
         with pytest.raises(LeaseLost, match="run by second"):
-            first.commit([message(1)], {BTC: b'{"older":1}'})
+            first.commit([message(1)], {BTC: Checkpoint(b"{}", b'{"older":1}')})
         assert numbers(dsn) == [2]
 
 
@@ -121,7 +132,7 @@ def test_an_older_epoch_commits_nothing_though_its_session_lives(dsn: str) -> No
         with psycopg.connect(dsn) as connection:
             connection.execute("UPDATE stream_leases SET epoch = epoch + 1")
         with pytest.raises(LeaseLost, match="taken over"):
-            box.commit([message(1)], {BTC: b"{}"})
+            box.commit([message(1)], {BTC: EMPTY})
         assert numbers(dsn) == []
 
 
@@ -131,7 +142,7 @@ def test_a_takeover_that_came_and_went_is_noticed(dsn: str) -> None:
         end_session(dsn, backend(first))
         with outbox(dsn, "second") as second:
             second.open()
-            second.commit([message(2)], {BTC: b'{"newer":1}'})
+            second.commit([message(2)], {BTC: Checkpoint(b"{}", b'{"newer":1}')})
         with pytest.raises(StoreUnreachable):
             first.commit([message(1)], {})
         with pytest.raises(
@@ -168,9 +179,9 @@ def test_a_commit_whose_answer_was_lost_is_not_repeated(dsn: str, monkeypatch: p
         with monkeypatch.context() as patch:
             patch.setattr(stream, "append_many", commit_and_lose_the_answer)
             with pytest.raises(StoreUnreachable):
-                box.commit([message(1)], {BTC: b"{}"})
+                box.commit([message(1)], {BTC: EMPTY})
         before = numbers(dsn)
-        box.commit([message(1)], {BTC: b"{}"})
+        box.commit([message(1)], {BTC: EMPTY})
         box.commit([message(2)], {})
         assert numbers(dsn) == [1, 2]
         assert before == [1]

@@ -27,6 +27,7 @@ from trading.stores.postgres.connection import (
 )
 from trading.stores.postgres.gaps import close_gaps, open_gaps
 from trading.stores.postgres.outbox import append_many
+from trading.stream_checkpoint import Checkpoint
 
 LOCK_CLASS = 7_201_003  # any number that nothing else in the database locks
 SECONDS_TO_DIE = 2.0  # that PostgreSQL may take to notice that a session's process is gone
@@ -47,11 +48,16 @@ ON CONFLICT (origin) DO UPDATE SET epoch = lease.epoch + 1, holder = excluded.ho
 WHERE %(epoch)s IN (0, lease.epoch)
 RETURNING epoch, batch
 """
+# The settled part has kilobytes and is null where it is stored already: PostgreSQL does not write it again then.
 _CHECKPOINTS = """
-INSERT INTO stream_checkpoints (origin, pair, state, at)
-SELECT %(origin)s, pair, state::json, clock_timestamp() FROM unnest(%(pairs)s::text[], %(states)s::text[])
-    AS checkpoint (pair, state)
-ON CONFLICT (origin, pair) DO UPDATE SET state = excluded.state, at = excluded.at
+MERGE INTO stream_checkpoints AS stored
+USING (
+    SELECT * FROM unnest(%(pairs)s::text[], %(settled)s::text[], %(recent)s::text[]) AS given (pair, settled, recent)
+) AS given ON stored.origin = %(origin)s AND stored.pair = given.pair
+WHEN MATCHED THEN UPDATE SET settled = coalesce(given.settled::json, stored.settled), recent = given.recent::json,
+    at = clock_timestamp()
+WHEN NOT MATCHED THEN INSERT (origin, pair, settled, recent, at)
+    VALUES (%(origin)s, given.pair, given.settled::json, given.recent::json, clock_timestamp())
 """
 
 
@@ -90,20 +96,25 @@ class StreamOutbox:
         self._backend = 0  # the process of the server that our session has, or had
         self._epoch = 0
         self._batch = 0  # number of the last batch that is committed
+        self._settled: dict[Pair, bytes] = {}  # what of the checkpoints is known to be stored
 
     @property
     def epoch(self) -> int:
         """Return the number of this lease; 0 before `open`."""
         return self._epoch
 
-    def open(self) -> dict[Pair, bytes]:
+    def open(self) -> dict[Pair, Checkpoint]:
         """Take the lease and return the checkpoints. AlreadyRuns names the stream that has it."""
         connection = self._connected()
         with translate_errors(self._address):
             rows = connection.execute(
-                "SELECT pair, state::text FROM stream_checkpoints WHERE origin = %s", (self._origin,)
+                "SELECT pair, settled::text, recent::text FROM stream_checkpoints WHERE origin = %s",
+                (self._origin,),
             ).fetchall()
-        return {Pair.parse(row["pair"]): row["state"].encode() for row in rows}
+        return {
+            Pair.parse(row["pair"]): Checkpoint(row["settled"].encode(), row["recent"].encode())
+            for row in rows
+        }
 
     def announce(self, address: str) -> None:
         """Store where this stream answers over HTTP, for whoever looks for it."""
@@ -117,7 +128,7 @@ class StreamOutbox:
     def commit(
         self,
         messages: Sequence[Message],
-        checkpoints: Mapping[Pair, bytes],
+        checkpoints: Mapping[Pair, Checkpoint],
         gaps: Sequence[FeedGap] = (),
         repaired: Sequence[FeedGap] = (),
     ) -> None:
@@ -150,6 +161,7 @@ class StreamOutbox:
             self._disconnect()
             raise
         self._batch = number
+        self._settled |= {pair: each.settled for pair, each in checkpoints.items()}
 
     def close(self) -> None:
         """Give the lease up; its row stays, with what its last batch was."""
@@ -162,11 +174,15 @@ class StreamOutbox:
         except psycopg.errors.DivisionByZero:
             raise self._lost() from None
 
-    def _checkpoint_values(self, checkpoints: Mapping[Pair, bytes]) -> dict[str, object]:
+    def _checkpoint_values(self, checkpoints: Mapping[Pair, Checkpoint]) -> dict[str, object]:
         return {
             "origin": self._origin,
             "pairs": [str(pair) for pair in checkpoints],
-            "states": [state.decode() for state in checkpoints.values()],
+            "settled": [
+                None if self._settled.get(pair) == each.settled else each.settled.decode()
+                for pair, each in checkpoints.items()
+            ],
+            "recent": [each.recent.decode() for each in checkpoints.values()],
         }
 
     def _connected(self) -> Connection:

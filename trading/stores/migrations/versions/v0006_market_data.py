@@ -83,7 +83,8 @@ CREATE TABLE stream_leases (
 CREATE TABLE stream_checkpoints (
     origin text NOT NULL,
     pair text NOT NULL,
-    state json NOT NULL,
+    settled json NOT NULL,
+    recent json NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (origin, pair)
 );
