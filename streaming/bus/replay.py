@@ -13,7 +13,7 @@ from trading.ports import Message
 from trading.stores.postgres.connection import Connection, Database
 from trading.stores.postgres.outbox import append_many
 
-REPLAY_LOCK = 7_201_003  # any number that nothing else in the database locks
+REPLAY_LOCK = 7_201_005  # any number that nothing else in the database locks
 CHUNK = 500  # letters of a transaction
 _LETTERS = """
 SELECT "offset", payload::text AS letter FROM bus_event

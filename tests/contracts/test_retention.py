@@ -11,8 +11,10 @@ from streaming.messages import ALERTS, AlertMessage, decode
 from tests.contracts.bus_contract import message, number, take
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.market import Pair
+from trading.ports import Message
 from trading.stores.postgres.outbox import PostgresEventLog
 from trading.stores.postgres.retention import HELD, prune
+from trading.stores.postgres.stream import StreamOutbox
 
 DAY = timedelta(days=1)
 BTC = Pair("BTC", "USDT")
@@ -128,4 +130,30 @@ def test_the_loss_of_unread_messages_is_an_alert(dsn: str) -> None:
     assert (letter.source, letter.kind, letter.severity) == ("stream", "retention", "error")
     assert "6 of trades" in letter.text
     reader.close()
+    bus.close()
+
+
+def test_the_groups_of_a_venue_that_is_not_streamed_any_more_hold_nothing_of_another_one(dsn: str) -> None:
+    bus = PostgresBus(dsn)
+    outbox = StreamOutbox(dsn, "sandbox", "this test")
+    outbox.open()
+    outbox.close()
+    of = {
+        origin: Message("trades", "BTC-USDT", b'{"origin": "%b"}' % origin.encode())
+        for origin in ("kraken", "sandbox")
+    }
+    bus.publish([of["sandbox"], of["kraken"]])
+    read(dsn, "tape.sandbox", 1)
+    read(dsn, "my.program", 1)
+    bus.publish([of["kraken"], of["sandbox"], of["kraken"]])
+    prune(dsn, DAY)
+    own, others = bus.consumer("tape.sandbox", ["trades"]), bus.consumer("my.program", ["trades"])
+    assert [each.value for each in take(own, 2, limit=10)] == [of["sandbox"].value, of["kraken"].value]
+    assert len(take(others, 4, limit=10)) == 4
+    own.commit()
+    bus.publish([of["kraken"]] * 3)
+    prune(dsn, DAY)
+    assert own.lag() == {"trades": 0}
+    for consumer in (own, others):
+        consumer.close()
     bus.close()

@@ -107,6 +107,9 @@ class TableStoreContract:
         before = filled.tail(BTC, month_start(JANUARY), 5)
         assert (before.height, before.schema) == (0, CANDLE_SCHEMA)
 
+    def test_tail_until_the_end_of_time_has_the_newest_rows(self, filled: TableStore) -> None:
+        assert filled.tail(BTC, dt.datetime.max.replace(tzinfo=dt.UTC), 2).equals(candles(MARCH).tail(2))
+
     def test_a_candle_that_closes_after_the_clock_is_not_seen(self, filled: TableStore) -> None:
         until = candles(MARCH)["close_time"][1] - dt.timedelta(microseconds=1)
         assert filled.tail(BTC, until, 1)["open_time"][0] == candles(MARCH)["open_time"][0]
