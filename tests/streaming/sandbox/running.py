@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from streaming.sandbox.market import Tick
-from streaming.sandbox.server import Running, SandboxServer
+from streaming.sandbox.server import Opening, Running, SandboxServer
 from tests.streaming.sandbox.simulated_exchange import CONFIG, INSTRUMENTS, opening
 from trading.market import Instrument, Pair
 from trading.orders import Side
@@ -84,10 +84,14 @@ class Sandbox:
 
 @contextmanager
 def sandbox(
-    folder: Path, instruments: Mapping[Pair, Instrument] = INSTRUMENTS, **changes: Any
+    folder: Path,
+    instruments: Mapping[Pair, Instrument] = INSTRUMENTS,
+    opens: Opening | None = None,
+    **changes: Any,
 ) -> Iterator[Sandbox]:
     """Serve until the end of the block. Market time stands still at STARTS until `advance`, unless `speed` is set."""
-    server, stop = SandboxServer(replace(CONFIG, **changes), opening(instruments), folder), asyncio.Event()
+    opens = opens or opening(instruments)
+    server, stop = SandboxServer(replace(CONFIG, **changes), opens, folder), asyncio.Event()
 
     async def serve(*, task_status: TaskStatus[Running]) -> None:
         await server.run(stop, task_status.started)

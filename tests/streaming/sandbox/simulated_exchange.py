@@ -57,10 +57,14 @@ TIERS[UNHURRIED.name] = UNHURRIED
 LEVEL_VALUES = {BTC: Decimal(25_000), XRP: Decimal(25_000), CROSS: Decimal(1)}
 
 
-def opening(instruments: Mapping[Pair, Instrument] = INSTRUMENTS) -> Opening:
+def opening(
+    instruments: Mapping[Pair, Instrument] = INSTRUMENTS, begins: datetime = BEGINS, starts: datetime = STARTS
+) -> Opening:
+    """`begins`: when its history does; the market goes on for two days after `starts`."""
+    market = SimulatedMarket((BTC, XRP, CROSS), Timeframe.M1, 5, begins, starts + timedelta(days=2))
     return Opening(
-        source=CandleReplay(MARKET, instruments, Timeframe.M1),
-        start=STARTS,
+        source=CandleReplay(market, instruments, Timeframe.M1),
+        start=starts,
         resumes=True,
         listings={
             pair: Listing(each, COSTS, LEVEL_VALUES[pair], CONFIG.levels)
