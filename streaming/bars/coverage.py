@@ -280,7 +280,7 @@ class Coverage:
         """Return the gaps after the last trade: which ids they lack only the next trade tells."""
         last = self._last_id()
         if last is None and self.last is not None:
-            return [gap for gap in self.gaps if gap.until is None]
+            return [gap for gap in self.gaps if gap.until is None or gap.until > self.last.at]
         return [gap for gap in self.gaps if gap.before_id is None and gap.after_id == last]
 
     def _tail(self) -> FeedGap | None:

@@ -5,7 +5,7 @@ for the venue's history. Times are UTC, of the venue's clock; `known_at` is ours
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from streaming.bars.bar import ORDER, Bar, exact
@@ -21,7 +21,8 @@ from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Pair, Timeframe
 from trading.stream_checkpoint import Checkpoint
 
-WINDOW = timedelta(minutes=15)  # in which closed candles are compared with what was published of them
+WINDOW = timedelta(hours=1)  # in which closed candles are compared with what was published of them
+GIVEN_UP = "its candles are not waited for any more; a later repair asks for its days as a whole"
 REOPENED = "a trade came for a time whose candles were settled: it is asked for as a whole"
 
 
@@ -181,9 +182,12 @@ class PairCandles:
     def _take_over(self, gap: FeedGap, changes: Changes) -> None:
         """Close a gap of the ledger that is none here: it is proven, or the whole of its time is asked for."""
         began = self._coverage.began
-        if self._is_forgotten(gap.since):
-            self._reopen(gap.since, changes)
-            changes.reopened.clear()  # what follows is the day's history
+        first = Timeframe.D1.floor(gap.since)
+        last = first if gap.until is None else gap.until
+        if days := [day for day in _grid(Timeframe.D1, first, last + DAY) if self._is_forgotten(day)]:
+            for day in days:
+                self._reopen(day, changes)
+            changes.reopened.clear()  # what follows is the days' history
         elif began is not None and gap.since < began:
             since = self._timeframes[-1].floor(gap.since)
             self._ask_for(since, began, changes)
@@ -227,7 +231,7 @@ class PairCandles:
             elif key in passed or key in changed or key in self._pending or key in self._published:
                 self._publish(candle, built)
         if self._considered is not None and (before is None or _block(before) != _block(self._considered)):
-            self._forget()
+            self._forget(changes)
         built.gaps.extend(changes.opened.values())
         built.repaired.extend(changes.closed.values())
         return built
@@ -343,7 +347,7 @@ class PairCandles:
             known_at=known_at,
         )
 
-    def _forget(self) -> None:
+    def _forget(self, changes: Changes) -> None:
         """Keep only what may still change: minutes of the newest time and around open gaps."""
         assert self._considered is not None
         recent = self._considered - WINDOW
@@ -351,6 +355,7 @@ class PairCandles:
             self._coverage.last
         )  # a trade that is missing may lie right after the last one, however long ago
         horizon = recent if last is None else min(recent, Timeframe.M1.floor(last.at) - WINDOW)
+        self._give_up(Timeframe.D1.floor(horizon) - DAY, changes)
         waiting = [(gap.since, self._waits_until(gap)) for gap in self._coverage.gaps]
 
         def is_settled(start: datetime, end: datetime, horizon: datetime = horizon) -> bool:
@@ -368,6 +373,23 @@ class PairCandles:
             self._dropped_until = max(today, first)
             self._table.drop(self._is_forgotten)
             self._pending.forget(self._is_forgotten)
+
+    def _give_up(self, day: datetime, changes: Changes) -> None:
+        """Leave the gaps whose candles all lie before `day` to the ledger, where nobody has repaired them in a day.
+
+        A venue without a history would fill the memory with them. A gap after which nothing traded stays.
+        """
+        old, first_day = [], day
+        for gap in self.gaps:
+            following = self._waits_until(gap)
+            if following is not None and following < day and gap.found_at < day:
+                old.append((gap, following))
+            else:
+                first_day = min(first_day, Timeframe.D1.floor(gap.since))
+        for gap, following in old:
+            if following < first_day:  # a day is kept as a whole, with all its gaps, or not at all
+                self._coverage.gaps.remove(gap)
+                changes.open(replace(gap, reason=f"{gap.reason}; {GIVEN_UP}"), known=True)
 
     def _waits_until(self, gap: FeedGap) -> datetime | None:
         """Return the next trade after the gap: until then the price is not known."""

@@ -12,7 +12,7 @@ from trading.closed_candles import Basis, ClosedCandle
 from trading.market import Timeframe
 
 CONFIRM_AGE = timedelta(seconds=10)  # between two readings of the venue that have to agree
-MAX_AGE = timedelta(minutes=12)  # of a closed candle; later ones are settled
+MAX_AGE = timedelta(minutes=55)  # of a closed candle; older ones are settled
 MAX_OPEN = 64  # candles that are compared at once
 
 Values = tuple[float, float, float, float, float, int | None]
