@@ -112,9 +112,7 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
                 workers: list[Worker] = [
                     followers.run,
                     lambda ended: keep_outbox_short(settings.bus, dsn, ended),
-                    lambda ended: repair(
-                        settings, home, dsn, backfill=process.backfill, now=process.venue_now, stop=ended
-                    ),
+                    lambda ended: repair(settings, home, dsn, process, stop=ended),
                 ]
                 if dagster_url:
                     reporter = build_reporter(settings, home, dsn, dagster_url)

@@ -139,6 +139,16 @@ class StreamProcess:
                 "notes it as a gap and repairs it"
             ) from None
 
+    def suspects(self) -> dict[Pair, list[datetime]]:
+        """Return the open times of candles that seem to differ from the venue's own."""
+        return self._recorder.suspects()
+
+    def confirm(self, committed: Sequence[Candle]) -> None:
+        """Hand the venue's committed candles to the recorder, in the order of time."""
+        for each in committed:
+            self._recorder.confirm(each)
+        self._committer.wake()
+
     async def backfill(self, gap: FeedGap, trades: Sequence[Trade], until: datetime | None) -> None:
         """Take the venue's history of a gap, as soon as there is room for it."""
         await self._committer.make_room()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from streaming import events
 from streaming.bars import Built, PairCandles
+from streaming.bars.venue_comparison import VenueComparison
 from streaming.book_sampler import BookSampler
 from streaming.events import Channel, Ticker, Trade
 from streaming.messages import BusMessage, encode
@@ -29,7 +30,6 @@ from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Instrument, Pair, PairStatus
 
 CLOSED = frozenset({"maintenance", "cancel_only"})  # the venue's words while nobody can trade
-VENUE_CANDLES = 5  # minutes
 NOT_RUN = "the stream was not running"
 
 
@@ -85,7 +85,7 @@ class Recorder:
         self._reasons: dict[Pair, str] = {}
         self._now = clock.now()
         self.views = PairViews(list(builders), monotonic)
-        self.venue_candles: dict[Pair, dict[datetime, events.Candle]] = {pair: {} for pair in builders}
+        self._comparisons = {pair: VenueComparison() for pair in builders}
 
     @property
     def waiting(self) -> int:
@@ -130,7 +130,7 @@ class Recorder:
                 self._clock.notice(event.at)
                 self._record_ticker(event)
             case events.Candle():
-                self._keep_venue_candle(event)
+                self._comparisons[event.pair].hear(event)
             case events.VenueStatus():
                 self._set_status(event.status)
             case events.InstrumentListing():
@@ -226,8 +226,24 @@ class Recorder:
 
     def restate(self, candle: ClosedCandle) -> None:
         """Take the venue's own numbers of a candle, where they are confirmed and differ."""
-        self._flush(candle.pair)
-        self._apply(candle.pair, self._trades[candle.pair].candles.restate(candle, self._known_at()))
+        pair = candle.pair
+        self._flush(pair)
+        built = self._trades[pair].candles.restate(candle, self._known_at())
+        self._apply(pair, built)
+        if not built.restatements:
+            text = f"{pair} 1m of {candle.open_time:%Y-%m-%d %H:%M} differs at the venue, but is settled: unchanged"
+            self.alert("restatement", WARNING, text, pair)
+
+    # --- what the venue says of its own candles
+
+    def suspects(self) -> dict[Pair, list[datetime]]:
+        """Return the open times of candles that seem to differ from the venue's, of the pairs that have such."""
+        return {pair: each.suspects for pair, each in self._comparisons.items() if each.suspects}
+
+    def confirm(self, committed: events.Candle) -> None:
+        """Take a suspect's candle as the venue has committed it; the second time that it differs, it counts."""
+        if restated := self._comparisons[committed.pair].confirm(committed, self._known_at()):
+            self.restate(restated)
 
     def alert(self, kind: str, severity: str, text: str, pair: Pair | None = None) -> None:
         """Publish an alert, unless one of its kind and pair was within the last minute."""
@@ -279,6 +295,8 @@ class Recorder:
         self._publish(trade_message(self._origin, each, known_at, backfilled) for each in built.trades)
         self._publish(candle_message(each) for each in built.candles)
         self._publish(restatement_message(each) for each in built.restatements)
+        for candle in [*built.candles, *(each.after for each in built.restatements)]:
+            self._comparisons[pair].close(candle)
         for candle in built.candles:
             self._metrics.candles.labels(str(pair), candle.timeframe.value).inc()
         for restatement in built.restatements:
@@ -333,13 +351,6 @@ class Recorder:
         self.alert(
             "future_trade", ERROR, f"{text}; it is left out. Is this machine's clock right?", trade.pair
         )
-
-    def _keep_venue_candle(self, candle: events.Candle) -> None:
-        """Keep the venue's own candles of the last minutes, to compare with ours."""
-        kept = self.venue_candles[candle.pair]
-        kept[candle.open_time] = candle
-        while len(kept) > VENUE_CANDLES:
-            del kept[min(kept)]
 
     def _record_ticker(self, ticker: Ticker) -> None:
         """Publish a ticker that says something new."""
