@@ -1,0 +1,128 @@
+"""Single cases of candles and gaps, each by its name; the property tests mix them all."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.streaming.bars.market import MIDNIGHT, MINUTE, SECOND, Recording, history, numbers, trade
+from trading.closed_candles import Basis
+from trading.errors import InvalidMessage
+from trading.feed_gaps import MissingKind
+from trading.market import Timeframe
+
+M1, M5, H1, D1 = Timeframe.M1, Timeframe.M5, Timeframe.H1, Timeframe.D1
+NOON = MIDNIGHT + timedelta(hours=12)
+
+
+def live(at: datetime = NOON, first: int | None = 1) -> Recording:
+    """A recording whose first trade came at `at`; nothing traded before."""
+    recording = Recording((M1, M5, H1, D1))
+    recording.take(recording.candles.restore(at, at))
+    recording.take(recording.candles.add([trade(first, at)], at))
+    for gap in recording.candles.gaps:
+        recording.take(recording.candles.backfill(gap, [], gap.until or at, at))
+    assert recording.candles.gaps == []
+    return recording
+
+
+def advance(recording: Recording, to: datetime) -> None:
+    recording.take(recording.candles.advance(to, to))
+
+
+def test_a_day_and_a_month_end_at_midnight_and_the_next_ones_begin_with_their_own_trades() -> None:
+    recording = live(MIDNIGHT - 30 * SECOND)
+    recording.take(recording.candles.add([trade(2, MIDNIGHT - timedelta(microseconds=1), 110.0)], MIDNIGHT))
+    recording.restart()
+    recording.take(recording.candles.add([trade(3, MIDNIGHT, 90.0)], MIDNIGHT))
+    for timeframe in (M1, M5, H1, D1):
+        candle = recording.newest(timeframe, MIDNIGHT - timeframe.duration)
+        assert candle is not None
+        assert (candle.high, candle.low, candle.close, candle.trades) == (110.0, 100.0, 110.0, 2)
+    advance(recording, MIDNIGHT + MINUTE + SECOND)
+    after = recording.newest(M1, MIDNIGHT)
+    assert after is not None
+    assert (after.open, after.trades, after.first_trade_id) == (90.0, 1, 3)
+
+
+def test_a_venue_that_counts_its_trades_anew_is_another_market() -> None:
+    recording = live()
+    recording.take(recording.candles.add([trade(2, NOON + SECOND)], NOON))
+    with pytest.raises(InvalidMessage, match="counts the trades of BTC/USDT anew"):
+        recording.candles.add([trade(1, NOON + MINUTE)], NOON + MINUTE)
+
+
+def test_a_trade_that_is_sent_again_is_none() -> None:
+    recording = live()
+    assert recording.take(recording.candles.add([trade(1, NOON)], NOON)).trades == []
+
+
+def test_an_outage_within_a_maintenance_is_a_gap_of_its_own_and_one_history_ends_both() -> None:
+    recording = live()
+    candles = recording.candles
+    advance(recording, NOON + 10 * MINUTE)
+    recording.take(
+        candles.interrupt(NOON + 10 * MINUTE, "maintenance", NOON + 10 * MINUTE, MissingKind.MAINTENANCE)
+    )
+    recording.take(candles.interrupt(NOON + 12 * MINUTE, "no frame", NOON + 12 * MINUTE))
+    recording.take(candles.restore(NOON + 15 * MINUTE, NOON + 15 * MINUTE))
+    advance(recording, NOON + 20 * MINUTE)
+    kinds = [gap.kind for gap in candles.gaps]
+    assert kinds in ([MissingKind.MAINTENANCE, MissingKind.FEED_GAP], [MissingKind.FEED_GAP])
+    trades = [trade(2, NOON + 13 * MINUTE, 90.0)]
+    while candles.gaps:
+        gap = candles.gaps[0]
+        assert gap.until is not None
+        found = history(trades, gap.since, gap.until)
+        recording.take(candles.backfill(gap, found, None, NOON + 20 * MINUTE))
+    advance(recording, NOON + 20 * MINUTE)
+    traded = [each for each in recording.opens(M1) if recording.revisions[M1, each][-1].trades]
+    assert traded[-2:] == [NOON, NOON + 13 * MINUTE]
+    assert recording.restated == 0
+
+
+def test_a_restated_minute_restates_the_longer_candles_that_hold_it() -> None:
+    recording = live()
+    minutes = [trade(2 + index, NOON + (1 + index) * MINUTE) for index in range(10)]
+    for each in minutes:
+        recording.take(recording.candles.add([each], each.at))
+    ours = recording.newest(M1, NOON + MINUTE)
+    assert ours is not None
+    theirs = replace(ours, high=130.0, volume=7.0, trades=3, basis=Basis.VENUE)
+    built = recording.take(recording.candles.restate(theirs, NOON + 11 * MINUTE))
+    assert [each.after.timeframe for each in built.restatements] == [M1, M5]
+    for each in built.restatements:
+        assert (each.before.high, each.after.high, each.after.basis) == (100.0, 130.0, Basis.VENUE)
+    five = recording.newest(M5, NOON)
+    assert five is not None
+    assert numbers(five) == (100.0, 130.0, 100.0, 100.0, 11.0, 7)
+    advance(recording, NOON + timedelta(hours=1, seconds=1))
+    hour = recording.newest(H1, NOON)
+    assert hour is not None
+    assert (hour.high, hour.volume, hour.trades, hour.basis) == (130.0, 17.0, 13, Basis.VENUE)
+
+
+@pytest.mark.parametrize("jump", [timedelta(seconds=90), timedelta(seconds=-90)])
+def test_a_jump_of_our_own_clock_changes_no_candle_and_no_order_of_revisions(jump: timedelta) -> None:
+    recording = live()
+    for index in range(4):
+        at = NOON + (index + 1) * MINUTE
+        recording.take(recording.candles.add([trade(2 + index, at)], at + (jump if index >= 2 else 0 * jump)))
+    late = trade(8, NOON + 5 * MINUTE)
+    recording.take(recording.candles.add([late], late.at + jump))
+    gap = recording.candles.gaps[0]
+    missed = [trade(6, NOON + 4 * MINUTE), trade(7, NOON + 4 * MINUTE + SECOND, 90.0)]
+    recording.take(recording.candles.backfill(gap, missed, None, late.at + jump))
+    assert recording.opens(M1)[-5:] == [NOON + index * MINUTE for index in range(5)]
+    last = recording.newest(M1, NOON + 4 * MINUTE)
+    assert last is not None
+    assert (last.low, last.trades) == (90.0, 3)
+
+
+def test_a_venue_without_ids_closes_what_the_live_channel_proves() -> None:
+    recording = live(first=None)
+    recording.take(recording.candles.add([trade(None, NOON + 59 * SECOND, 90.0)], NOON + MINUTE))
+    advance(recording, NOON + MINUTE + SECOND)
+    candle = recording.newest(M1, NOON)
+    assert candle is not None
+    assert (candle.close, candle.trades, candle.first_trade_id) == (90.0, 2, None)
