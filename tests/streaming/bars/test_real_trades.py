@@ -14,7 +14,7 @@ from trading.orders import Side
 SHARED = Path(__file__).parents[3] / "../shared/data"
 TRADES = SHARED / "ticks/kraken_BTC-USDT_trades_2023-11.parquet"
 FILES = {Timeframe.M1: "1m_2023-11", Timeframe.M5: "5m_2023-11"}
-COUNT = 8000  # of 26,921: the benchmark compares all
+COUNT = 26_921  # all
 
 
 @pytest.mark.skipif(not TRADES.exists(), reason="the real trades are not here")

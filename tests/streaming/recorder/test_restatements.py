@@ -87,13 +87,8 @@ class Market:
         return Record(message.topic, message.key, message.value, 0, number, START)
 
     def closes_on_the_bus(self, minute: str) -> list[bytes]:
-        return [
-            each.value
-            for each in self.records
-            if each.topic == "ohlcv-raw"
-            and f'"open_time":"2026-03-02T{minute}:00'.encode() in each.value
-            and b'"1m"' in each.value
-        ]
+        opens = f'"timeframe":"1m","open_time":"2026-03-02T{minute}:00'.encode()
+        return [each.value for each in self.records if each.topic == "ohlcv-raw" and opens in each.value]
 
 
 @pytest.fixture
