@@ -82,7 +82,7 @@ class PairCandles:
         return self._coverage.frontier
 
     def add(self, trades: Sequence[Trade], known_at: datetime) -> Built:
-        """Take trades as they came, in any order. InvalidMessage where their ids show that it is another market."""
+        """Take trades as they came, in any order. AnotherMarket where their ids show it."""
         built, changes = Built(), Changes(known_at)
         self._coverage.settle_restart(changes)
         for trade in trades if len(trades) == 1 else sorted(trades, key=_arrival):

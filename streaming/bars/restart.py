@@ -10,11 +10,15 @@ REPEAT_AGE = timedelta(
 )  # a trade that is sent again is older than the newest one; it may be a little newer
 
 
+class AnotherMarket(InvalidMessage):
+    """Nothing of it was used: a person has to say which of the two markets is recorded here."""
+
+
 def check_same_market(origin: str, trade: Trade, last: Trade) -> None:
-    """Raise InvalidMessage for an id that is known already on a trade that cannot be the known one."""
+    """Raise AnotherMarket for an id that is known already on a trade that cannot be the known one."""
     same = (trade.at, trade.price, trade.quantity) == (last.at, last.price, last.quantity)
     if trade.at > last.at + REPEAT_AGE or (trade.trade_id == last.trade_id and not same):
-        raise InvalidMessage(
+        raise AnotherMarket(
             "trade",
             f"{origin} counts the trades of {trade.pair} anew: trade {trade.trade_id} is of "
             f"{trade.at:%Y-%m-%d %H:%M:%S}, but the stream had trade {last.trade_id} of {last.at:%Y-%m-%d %H:%M:%S} "

@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from streaming.bars.restart import AnotherMarket
 from trading.errors import (
     AlreadyRuns,
     InvalidSettings,
@@ -38,6 +39,7 @@ CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (InvalidSettings, ExitCode.SETTINGS),
     (InvalidValue, ExitCode.SETTINGS),
     (UnusableHome, ExitCode.SETTINGS),
+    (AnotherMarket, ExitCode.SETTINGS),
     (AlreadyRuns, ExitCode.ALREADY_RUNS),
     (VenueRefused, ExitCode.REFUSED),
     (NotAuthorised, ExitCode.REFUSED),
