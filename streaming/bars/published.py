@@ -35,7 +35,8 @@ class Published:
         before = self.candles.get(key)
         known_at = max(candle.known_at, candle.close_time)
         if before is None:
-            self.candles[key] = after = replace(candle, known_at=known_at)
+            after = candle if candle.known_at == known_at else replace(candle, known_at=known_at)
+            self.candles[key] = after
             self.version += 1
             return after
         if _numbers(before) == _numbers(candle):
