@@ -51,6 +51,10 @@ def _settings_findings() -> Iterator[Finding]:
     yield finding("PostgreSQL", lambda: _postgres(home_folder()))
     if in_clickhouse(settings):
         yield finding("ClickHouse", lambda: _clickhouse(settings))
+    if settings.bus.kind == "kafka":
+        yield finding("broker", lambda: examine_broker(settings))
+    if settings.hot.store == "redis":
+        yield finding("Redis", lambda: examine_redis(settings))
     yield examine_port(settings)
     yield _ollama(settings)
 
@@ -115,6 +119,26 @@ def _clickhouse(settings: Settings) -> str:
     tables, tape = dataset_database(settings), tape_database(settings)
     versions = {check_server(each) for each in (tables, tape)}
     return f"{', '.join(versions)} at {tables.address}; databases {tables.database} and {tape.database}"
+
+
+def examine_broker(settings: Settings) -> str:
+    """Ask the broker of the bus for its groups."""
+    from streaming.bus.kafka.groups import read_broker_groups
+
+    groups = {each.group for each in read_broker_groups(settings.bus.brokers)}
+    return f"answers at {settings.bus.brokers}; {len(groups)} consumer groups have read our topics"
+
+
+def examine_redis(settings: Settings) -> str:
+    """Ask the server of the hot tier whether it holds values of this market."""
+    from trading.stores.hot_redis import HotRedis
+
+    tier = HotRedis(settings.hot.redis_url, settings.market.origin)
+    try:
+        filled = tier.is_filled()
+    finally:
+        tier.close()
+    return f"answers; the hot tier of {settings.market.origin} is {'filled' if filled else 'empty'}"
 
 
 def _embedding_model() -> str:

@@ -152,12 +152,13 @@ class LiveDemo:
     def outcome(self, seconds: float) -> Outcome:
         """Compare everything that is stored with the exchange, and collect what was decided."""
         services = Services.current()
+        receipts = services.journal.decisions(services.account.name, limit=10_000)
         return Outcome(
             label=self._demo.market.label,
             home=self._demo.home,
             comparison=self._compare(services),
-            receipts=services.journal.decisions(services.account.name, limit=10_000),
-            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, services.account.name),
+            receipts=receipts,
+            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, receipts),
             failures=services.failure_notes.newest(10),
             decides=self._demo.market.decides,
             seconds=seconds,

@@ -1,8 +1,9 @@
 """What a live demo has recorded so far, read from PostgreSQL: counts for its progress, latencies for its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from streaming.messages import DECISIONS, OHLCV_RAW, TRADES
 from trading.candle_events import CANDLE_CLOSED, candle_key
@@ -66,8 +67,12 @@ class LiveDatabase:
         return int(row["lag"]) if row["followed"] else None
 
 
-def latencies(log: EventLog, dataset: str, account: str) -> list[Latency]:
-    """Return the latency of each decision on a candle that the stream closed, oldest first."""
+def latencies(log: EventLog, dataset: str, receipts: Iterable[Mapping[str, Any]]) -> list[Latency]:
+    """Return the latency of each decision on a candle that the stream closed, in the order of their commits."""
+    candles = {
+        receipt["decision_id"]: (receipt["pair"], datetime.fromisoformat(receipt["candle_close_time"]))
+        for receipt in receipts
+    }
     closed: dict[tuple[str, datetime], datetime] = {}
     for event in _events(log, CANDLE_CLOSED):
         pair = Pair.parse(event.payload["pair"])
@@ -76,8 +81,9 @@ def latencies(log: EventLog, dataset: str, account: str) -> list[Latency]:
             closed.setdefault((str(pair), close), event.at)
     found = []
     for event in _events(log, DECISIONS):
-        pair_name, close = event.payload["pair"], datetime.fromisoformat(event.payload["decided_at"])
-        if event.payload["account"] == account and (at := closed.get((pair_name, close))):
+        candle = candles.get(event.payload["decision_id"])
+        if candle and (at := closed.get(candle)):
+            pair_name, close = candle
             found.append(Latency(pair_name, close.isoformat(), (event.at - at).total_seconds()))
     return found
 

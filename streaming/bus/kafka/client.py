@@ -75,3 +75,5 @@ class BrokerAddress:
                     f"the Kafka client does not take its settings: {reason.str()}"
                 ) from error
             raise self.unreachable(reason.str() if isinstance(reason, KafkaError) else reason) from error
+        except TimeoutError as error:  # of a future; its text is empty
+            raise self.unreachable(f"no answer within {ASK_SECONDS:g} s") from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.commands.doctor import examine_port
+from orchestration.commands.doctor import examine_broker, examine_port, examine_redis
 from orchestration.commands.findings import Health
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import load_settings
@@ -19,6 +19,20 @@ def test_a_host_that_is_none_is_a_finding_and_no_trace(tmp_path: Path) -> None:
     finding = examine_port(settings)
     assert finding.health is Health.BROKEN
     assert "MARKETLOOM__DAGSTER__HOST" in finding.detail
+
+
+def test_a_broker_that_does_not_answer_is_named_with_its_setting(tmp_path: Path) -> None:
+    settings = load_settings({"MARKETLOOM_HOME": str(tmp_path), "MARKETLOOM__BUS__BROKERS": "127.0.0.1:1"})
+    with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1:1 does not answer.*\[bus\] brokers"):
+        examine_broker(settings)
+
+
+def test_a_redis_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "redis://:secret@127.0.0.1:1/0"
+    settings = load_settings({"MARKETLOOM_HOME": str(tmp_path), "MARKETLOOM__HOT__REDIS_URL": url})
+    with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1:1/0 \(\[hot\] redis_url\)") as error:
+        examine_redis(settings)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize(

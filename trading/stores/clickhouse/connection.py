@@ -1,5 +1,6 @@
 """One ClickHouse client per store, opened when it is first needed; its errors as ours, without a password in them."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,8 @@ _PASSING = (
     "(KEEPER_EXCEPTION)", "(UNFINISHED)", "(ABORTED)",
 )  # fmt: skip
 Settings = Mapping[str, Any]
+# What goes wrong is raised: without a handler the client's warnings would go to standard error beside our message.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 
 class ClickHouse:
