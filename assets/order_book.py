@@ -63,8 +63,9 @@ def order_book(
         reports[key] = PartitionReport(content_version(table), _metadata(table, pair, month))
     if not reports:
         raise NotStored(
-            f"no order book of {universe.origin} was recorded in {', '.join(context.partition_keys)}: "
-            "`marketloom stream` records it from now on; nobody has the past of a book"
+            f"no closed {universe.timeframe} candle of {universe.origin} in {', '.join(context.partition_keys)} has a "
+            "sample of the order book on the tape: `marketloom stream` records books from its start on, nobody has "
+            "their past; try again when the first candle since then has closed"
         )
     yield from partition_events(context, reports)
 

@@ -95,17 +95,19 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
             followers = Followers(sink_runners(settings, home, dsn, told), told, process.alert)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
+            def health() -> list[str]:
+                return [*process.health(), *followers.health()]
+
             async def status() -> dict[str, Any]:
-                return {**about, **process.facts(), "consumers": followers.facts()}
+                facts = {**process.facts(), "health": health(), "consumers": followers.facts()}
+                return {**about, **facts}
 
             def exposition() -> bytes:
                 process.set_ages()
                 return metrics.exposition()
 
             host, port = settings.stream.metrics_host, settings.stream.metrics_port
-            async with serve_status(
-                host, port, health=process.health, status=status, metrics=exposition
-            ) as address:
+            async with serve_status(host, port, health=health, status=status, metrics=exposition) as address:
                 await asyncio.to_thread(outbox.announce, address)
                 pairs = [str(pair) for pair in settings.market.pairs]
                 LOG.info("started", address=address, pairs=pairs, epoch=outbox.epoch, **about)

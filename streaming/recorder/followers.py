@@ -14,6 +14,7 @@ from streaming.sinks.runner import SinkRunner
 STOP_SECONDS = 10.0  # that a sink may take for the batch in hand
 TICK = 0.5
 MAX_LAG = 10_000  # records that a sink may be behind before a person is told
+MAX_FAILING = 30.0  # seconds for which a store may be away before the stream is not well
 LOG = structlog.get_logger("stream.sinks")
 
 
@@ -24,10 +25,12 @@ class FollowerMetrics:
         self._metrics = metrics
         self.lags: dict[str, dict[str, int]] = {}
         self.failing: dict[str, str] = {}  # why, of those whose last attempt failed
+        self.failing_since: dict[str, float] = {}  # by `time.monotonic`
         self.records: dict[str, int] = {}
 
     def written(self, group: str, records: int, seconds: float) -> None:
         self.failing.pop(group, None)
+        self.failing_since.pop(group, None)
         self.records[group] = self.records.get(group, 0) + records
         self._metrics.sink_records.labels(group).inc(records)
         self._metrics.sink_seconds.labels(group).observe(seconds)
@@ -47,6 +50,7 @@ class FollowerMetrics:
                 "cannot go on for now", group=group, why=str(error), again_in_seconds=round(again_in, 1)
             )
         self.failing[group] = str(error)
+        self.failing_since.setdefault(group, time.monotonic())
 
 
 class Followers:
@@ -94,6 +98,15 @@ class Followers:
         for runner in self._runners:
             if not runner.stop(max(0.0, deadline - time.monotonic())):
                 LOG.warning("did not end in time; its batch comes again", group=runner.group)
+
+    def health(self) -> list[str]:
+        """Return which sinks have written nothing for a while, and why."""
+        now = time.monotonic()
+        return [
+            f"{group} has written nothing for {now - since:.0f} s: {self._metrics.failing.get(group, '')}"
+            for group, since in sorted(self._metrics.failing_since.copy().items())
+            if now - since > MAX_FAILING
+        ]
 
     def facts(self) -> dict[str, Any]:
         """Return the state of each sink as JSON values."""
