@@ -81,6 +81,8 @@ def describe_problem(sources: Sources, detail: Any) -> str:
             return f"{where} is missing; the marketloom.toml of this version shows it with its default"
         case "value_error" if isinstance(error := detail["ctx"]["error"], InvalidValue):
             return f"{where}: {error}"
+        case "string_too_short" | "too_short" if not detail["input"]:
+            return f"{where} is empty: allowed is {_allowed_at(location)}, not empty"
         case _:
             return f"{where} is {shown(detail['input'])}: allowed is {_allowed_at(location)}"
 

@@ -208,7 +208,7 @@ class StreamSettings(Section):
     book_interval: float = Field(gt=0, le=60)
     close_grace: float = Field(ge=0, le=60)
     max_unrepaired: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
-    metrics_host: str
+    metrics_host: str = Field(min_length=1)  # empty text would be every address of the machine
     metrics_port: int = Field(ge=0, le=65535)
 
 

@@ -117,3 +117,15 @@ def test_a_home_of_nobody_blames_the_variable() -> None:
         InvalidSettings, match=r"environment variable MARKETLOOM_HOME: no user .* ~nobody-here"
     ):
         home_folder({"MARKETLOOM_HOME": "~nobody-here/home"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "empty"),
+    [
+        ("MARKETLOOM__STREAM__TIMEFRAMES", "[]"),
+        ("MARKETLOOM__STREAM__METRICS_HOST", ""),
+        ("MARKETLOOM__BUS__BROKERS", ""),
+    ],
+)
+def test_what_must_not_be_empty_says_so(tmp_path: Path, variable: str, empty: str) -> None:
+    assert re.search(r"is empty: allowed is .*, not empty$", problem(tmp_path, **{variable: empty}))
