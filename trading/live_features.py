@@ -26,6 +26,7 @@ WAIT = timedelta(seconds=5)  # for the other pairs' candles of the same close
 # Rows of another pair that a restated candle is part of: its return is in so many correlations.
 _COMPARED = CORRELATION + STALE_AFTER + 1
 _MICROSECOND = timedelta(microseconds=1)
+READ_AGAIN = timedelta(minutes=2)  # while candles are missing that somebody may have stored since
 
 Series = tuple[Pair, Timeframe]
 # The newest candles of a pair that have a trade, at most so many, sorted, with the columns of CANDLE_SCHEMA.
@@ -66,6 +67,7 @@ class LiveFeatures:
         self._wanted: dict[
             Series, dict[datetime, datetime]
         ] = {}  # rows by close, and when they were first wanted
+        self._read_at = EPOCH
         self._compared_with = {pair: companion_pairs(pair, universe) for pair in universe.pairs}
 
     @property
@@ -76,9 +78,12 @@ class LiveFeatures:
     def start(self, now: datetime) -> None:
         """Fill the windows, unless they are: rows that were not stored any more before the last stop are wanted then.
 
-        What the history raises leaves nothing behind.
+        Windows that lack candles are filled again from time to time: history may be stored while the stream runs. What
+        the history raises leaves nothing behind.
         """
         if self._windows:
+            if self.warming_up and now - self._read_at >= READ_AGAIN:
+                self._fill_up(now)
             return
         history = self._history()
         windows = {
@@ -93,7 +98,19 @@ class LiveFeatures:
             wanted[key] = dict.fromkeys(closes, now)
             if newest is not None:
                 self._closed[key] = newest
-        self._windows, self._wanted = windows, wanted
+        self._windows, self._wanted, self._read_at = windows, wanted, now
+
+    def _fill_up(self, now: datetime) -> None:
+        """Replace the windows of which more is known by now; the newest row of each is wanted."""
+        history = self._history()
+        for lacking in self.warming_up:
+            key = (lacking.pair, lacking.timeframe)
+            filled = LiveWindow(key[1], history(*key, window_rows(key[1])))
+            if filled.missing < lacking.missing and filled.newest_close is not None:
+                self._windows[key] = filled
+                self._closed[key] = max(filled.newest_close, self._closed.get(key, EPOCH))
+                self._want(key, filled.closes_since(filled.newest_close), now)
+        self._read_at = now
 
     def add(self, candles: Sequence[ClosedCandle], now: datetime) -> list[FeatureRow]:
         """Take revisions of candles and return the rows that are known now; other pairs and timeframes are passed over.

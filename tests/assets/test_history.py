@@ -183,7 +183,7 @@ def test_a_broken_candle_is_refused_by_its_time_and_nothing_of_the_month_is_stor
 def test_a_candle_that_vanished_from_the_store_without_a_gap_being_found_fails_the_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("assets.market.gaps", lambda *_: [])
+    monkeypatch.setattr("assets.gap_checks.gaps", lambda *_: [])
     harness = Harness()
     january = MARKET.candles(PAIR, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC))
     harness.candles.write(PAIR, date(2024, 1, 1), january.filter(pl.col("open_time").dt.day() != 9))

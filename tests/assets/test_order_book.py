@@ -136,7 +136,7 @@ def test_a_month_without_a_sample_is_left_out_and_a_run_of_nothing_else_says_wha
     assert [event.partition for event in result.asset_materializations_for_node("order_book")] == [
         f"2026-03-01|{PAIR.key}"
     ]
-    with pytest.raises(NotStored, match="`marketloom stream` records it from now on"):
+    with pytest.raises(NotStored, match="`marketloom stream` records books from its start on"):
         Harness().run()
 
 

@@ -25,6 +25,7 @@ from trading.errors import InvalidCandles
 from trading.feature_rows import FeatureRow
 from trading.indicators import FEATURE_NAMES, feature_table, live_row, lookback
 from trading.indicators.live_window import LiveWindow
+from trading.live_features import READ_AGAIN
 from trading.market import Pair, Timeframe
 
 H1 = Timeframe.H1
@@ -240,6 +241,23 @@ def test_too_few_candles_give_no_row_and_say_how_many_are_missing() -> None:
     [row] = features.add([candle], candle.known_at)
     assert row.values == live_row(table, H1)
     assert features.warming_up == []
+
+
+def test_history_that_is_stored_while_the_stream_runs_gives_rows_without_a_restart() -> None:
+    table, stored = candles(1010, 3), {BTC: candles(1010, 3)[:2]}
+    features = live(stored, pairs=(BTC,))
+    *_, late, later = stream(BTC, H1, table[:1000])
+    assert features.add([late], late.known_at) == []
+    stored[BTC] = table[:999]
+    assert features.due(late.known_at) == []
+    features.start(late.known_at + READ_AGAIN / 2)
+    assert features.warming_up
+    features.start(late.known_at + READ_AGAIN)
+    [row] = features.due(late.known_at + READ_AGAIN)
+    assert (row.close_time, row.values) == (late.close_time, live_row(table[:999], H1))
+    assert features.warming_up == []
+    [row] = features.add([later], late.known_at + READ_AGAIN)
+    assert row.values == live_row(table[:1000], H1)
 
 
 def test_candles_of_other_pairs_timeframes_and_venues_are_passed_over() -> None:
