@@ -7,6 +7,8 @@ import pytest
 from streaming.sandbox.faults.kinds import FaultKind
 from tests.streaming.faults.faulted_stream import FaultedStream
 
+pytestmark = pytest.mark.soak  # each takes minutes
+
 MARKET = ("book", "trade", "ohlc", "ticker")
 TRADING = {  # of orders and accounts: armed all the same, but a stream of the market has no occasion for them
     FaultKind.SEQUENCE_GAP,

@@ -13,6 +13,8 @@ import pytest
 from tests.streaming.faults.faulted_stream import FaultedStream, faulted_stream
 from tests.streaming.faults.forked import Forker
 
+pytestmark = pytest.mark.soak  # each takes minutes
+
 MESSAGES = 20_000  # that a consumer which is slow for a minute has not read
 MOST_GROWTH = 60e6  # bytes of memory, whatever waits on the bus
 

@@ -3,8 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.streaming.faults.faulted_stream import PAIRS, faulted_stream
 from tests.streaming.faults.forked import Forker
+
+pytestmark = pytest.mark.soak  # each takes minutes
 
 LAST_DAY = datetime(2024, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
