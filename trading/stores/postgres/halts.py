@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
-from trading.bus_messages import alert
 from trading.ports import Message
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.journal_rules import not_paused_error
@@ -70,6 +69,8 @@ def end_pauses(
 
 
 def _alert(account: str, halt: Halt) -> Message:
+    from trading.bus_messages import alert  # loading the graph must not import msgspec
+
     text = f"account {account} is halted, {halt.kind.value}: {halt.reason}"
     severity = "error" if halt.needs_resume else "warning"
     return alert(f"account {account}", halt.kind.value, severity, text, halt.since)

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from trading.bus_messages import decision_message
 from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, WorkingOrder
 from trading.ports import Lease
 from trading.stores.journal_rules import (
@@ -42,6 +41,8 @@ class PostgresJournal(PostgresBooks):
     def record_decision(
         self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
     ) -> bool:
+        from trading.bus_messages import decision_message  # loading the graph must not import msgspec
+
         check_decision(receipt, intent)
         check_opinions(receipt)
         at, cause = decided_at(receipt), f"decision {receipt['decision_id']}"
