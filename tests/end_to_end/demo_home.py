@@ -75,7 +75,7 @@ class DemoHome:
             env=self.environment(**more),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
@@ -115,7 +115,7 @@ class DemoHome:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -165,7 +165,7 @@ class Started:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> Finished:
-        output, _ = self.process.communicate(timeout=120)
+        output, _ = self.process.communicate(timeout=600)
         return Finished(self.process.returncode, output, "")
 
 

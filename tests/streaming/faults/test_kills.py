@@ -15,7 +15,8 @@ LONGEST_LIFE = (
 )
 
 
-@pytest.mark.parametrize("kills", [KILLS, pytest.param(SOAK_KILLS, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("kills", [KILLS, SOAK_KILLS])
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(stream: FaultedStream, kills: int) -> None:
     chance = random.Random(SEED)
     stream.play(120)
