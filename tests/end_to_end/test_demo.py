@@ -86,6 +86,16 @@ def test_the_gates_reasons_say_why_a_quick_demo_cannot_be_judged(demo: Finished)
     assert "tested on 1 whole month in a row" in demo.text
 
 
+# A simulated market is not streamed: nobody records its books. Decisions leave their inputs' check to whoever asks for it.
+NOT_OF_A_DEMO = {
+    "market_tape:newest_bars_are_streamed",
+    "order_book:order_books_are_possible",
+    "order_book:order_book_samples_are_there",
+    "order_book:order_books_see_no_future",
+    "decision:inputs_are_current",
+}
+
+
 def test_every_run_and_every_asset_check_succeeded(demo: Finished, home: DemoHome) -> None:
     statuses, checks = home.python(
         "import dagster as dg\n"
@@ -95,15 +105,18 @@ def test_every_run_and_every_asset_check_succeeded(demo: Finished, home: DemoHom
         "storage, results = instance.event_log_storage, {}\n"
         "for key in defs.resolve_asset_graph().asset_check_keys:\n"
         "    found = storage.get_latest_asset_check_execution_by_key([key])\n"
-        "    results[str(key)] = found[key].status.value if found else 'never ran'\n"
+        "    results[key.to_user_string()] = found[key].status.value if found else 'never ran'\n"
         "print(json.dumps([[run.status.value for run in instance.get_runs()], results]))"
     )
     assert len(statuses) > 10
     assert set(statuses) == {"SUCCESS"}
-    assert set(checks.values()) == {"SUCCEEDED"}, checks
+    assert {name for name, status in checks.items() if status == "never ran"} == NOT_OF_A_DEMO
+    assert {checks[name] for name in checks.keys() - NOT_OF_A_DEMO} == {"SUCCEEDED"}, checks
 
 
-def test_every_asset_was_materialised(demo: Finished, home: DemoHome) -> None:
+def test_every_asset_was_materialised_but_the_books_that_nobody_recorded(
+    demo: Finished, home: DemoHome
+) -> None:
     missing = home.python(
         "from orchestration.definitions import definitions\n"
         "from orchestration.settings import load_settings\n"
@@ -112,7 +125,7 @@ def test_every_asset_was_materialised(demo: Finished, home: DemoHome) -> None:
         "missing = [key for key in keys if not instance.get_latest_materialization_event(key)]\n"
         "print(json.dumps([key.to_user_string() for key in missing]))"
     )
-    assert missing == []
+    assert missing == ["order_book"]
 
 
 def test_every_pair_is_decided_on_at_consecutive_candles_up_to_the_newest(
