@@ -86,7 +86,8 @@ def test_the_gates_reasons_say_why_a_quick_demo_cannot_be_judged(demo: Finished)
     assert "tested on 1 whole month in a row" in demo.text
 
 
-# A simulated market is not streamed: nobody records its books. Decisions leave their inputs' check to whoever asks for it.
+# A simulated market is not streamed: nobody records its books.
+# Decisions leave their inputs' check to whoever asks for it.
 NOT_OF_A_DEMO = {
     "market_tape:newest_bars_are_streamed",
     "order_book:order_books_are_possible",
