@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -67,20 +68,22 @@ async def repair(
             raise _Stopping
         asyncio.run_coroutine_threadsafe(venue.backfill(gap, trades, until), loop).result()
 
-    client, origin = history_client(settings, home), settings.market.origin
-    history = None if client is None else MissedTrades(client, origin)
-    worker = RepairWorker(origin, PostgresGaps(dsn), history, deliver, venue.venue_now)
-    candles = None if client is None else VenueCandles(client)
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(worker.run_once)
-            if candles is not None and (suspects := venue.suspects()):
-                venue.confirm(await asyncio.to_thread(candles.read, suspects))
-        except _Stopping:
-            return
-        except MarketloomError as error:
-            LOG.warning("repair waits", why=str(error))
-        try:
-            await asyncio.wait_for(stop.wait(), PAUSE)
-        except TimeoutError:
-            continue
+    with history_client(settings, home) or nullcontext() as client:
+        origin = settings.market.origin
+        # Never the clock of a venue's server: a sandbox's is the machine's, years after its market.
+        history = None if client is None else MissedTrades(client, origin, venue.venue_now)
+        worker = RepairWorker(origin, PostgresGaps(dsn), history, deliver, venue.venue_now)
+        candles = None if client is None else VenueCandles(client)
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(worker.run_once)
+                if candles is not None and (suspects := venue.suspects()):
+                    venue.confirm(await asyncio.to_thread(candles.read, suspects))
+            except _Stopping:
+                return
+            except MarketloomError as error:
+                LOG.warning("repair waits", why=str(error))
+            try:
+                await asyncio.wait_for(stop.wait(), PAUSE)
+            except TimeoutError:
+                continue

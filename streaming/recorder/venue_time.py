@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import NamedTuple
 
 DRIFT = 1e-4  # that this machine's clock may be too fast: much more than any does
@@ -26,7 +27,7 @@ class Answer(NamedTuple):
 
 
 class VenueTime:
-    """Bounds of the venue's time. Any thread may ask the venue; `monotonic` counts seconds from whenever."""
+    """Bounds of the venue's time, for any thread; `monotonic` counts seconds from whenever."""
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class VenueTime:
         self._answers: deque[Answer] = deque(maxlen=REMEMBERED)
         self._newest_message: Answer | None = None
         self._latest: datetime | None = None
+        self._lock = Lock()
 
     @property
     def asks(self) -> bool:
@@ -81,7 +83,8 @@ class VenueTime:
 
     def passed_at(self, moment: float) -> datetime | None:
         """Return a time that had passed at the venue at this moment of `monotonic`; None while nothing is known."""
-        known = [each for each in self._answers if each.received <= moment]
+        answers = tuple(self._answers)  # at once: another thread may be adding one
+        known = [each for each in answers if each.received <= moment]
         if (newest := self._newest_message) is not None and newest.received <= moment:
             known.append(newest)
         return max((self._later(each, moment) for each in known), default=None)
@@ -91,8 +94,9 @@ class VenueTime:
         known = self.passed_at(self._monotonic())
         if known is None:
             return self._machine()
-        self._latest = known if self._latest is None else max(known, self._latest)
-        return self._latest
+        with self._lock:
+            self._latest = known if self._latest is None else max(known, self._latest)
+            return self._latest
 
     def ask_anew(self) -> datetime:
         """Return a time that the venue's clock has not reached before this call began. MarketloomError without one."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from trading.errors import InvalidMessage, NotStored, VenueUnreachable
 from trading.history.trade_pages import MICROSECOND, check_no_later_trade, fetch_page, first_trade, trade_time
-from trading.market import EPOCH, Pair
+from trading.market import Pair
 from trading.venues.kraken import KrakenClient
 from trading.venues.kraken.market_responses import TradeRow
 
@@ -29,16 +29,14 @@ class NotYet(VenueUnreachable):
 class MissedTrades:
     """Reads what a stream missed; one page is in memory at a time."""
 
-    def __init__(
-        self, client: KrakenClient, origin: str = "kraken", clock: Callable[[], datetime] | None = None
-    ) -> None:
-        """`clock` reads the time by which trades are dated, where it is not that of the venue's server.
+    def __init__(self, client: KrakenClient, origin: str, clock: Callable[[], datetime]) -> None:
+        """`clock` reads the time by which trades are dated, or an earlier one.
 
         A later time would prove that nothing traded in a future which is still to come.
         """
         self._client = client
         self._origin = origin
-        self._clock = clock or self._server_time
+        self._clock = clock
 
     def pages(self, pair: Pair, since: datetime, until: datetime | None) -> Iterator[ProvenTrades]:
         """Yield everything from `since` to `until`, which has to have passed; None: to now.
@@ -62,9 +60,6 @@ class MissedTrades:
                 f"{self._origin} gives out no trades of {pair} before {first:%Y-%m-%d %H:%M:%S} any more: what traded "
                 f"from {since:%Y-%m-%d %H:%M:%S} until then cannot be known"
             )
-
-    def _server_time(self) -> datetime:
-        return EPOCH + timedelta(seconds=self._client.server_time())
 
     def _first_given_out(self, pair: Pair, since: datetime) -> datetime:
         """Return the time from which on the history is complete: nothing traded before a pair's first trade."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from streaming.sinks import Sink
 from streaming.sinks.analytical import AnalyticalSink
 from streaming.sinks.operational import OperationalSink
 from streaming.sinks.runner import SinkRunner
-from tests.streaming.faults.forked import ForkedProcess, Forker
+from tests.streaming.faults.forked import Forker
 from tests.streaming.recorder.running_stream import ORIGIN, PATIENCE, RunningStream
 from tests.streaming.sandbox.running import sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, CROSS, STARTS, XRP, opening
@@ -33,16 +33,16 @@ DATASET = "sandbox"
 
 @dataclass
 class FaultedStream(RunningStream):
-    """A forked stream. `settle` at the end of each test."""
+    """A stream, forked where there is a forker. `settle` at the end of each test."""
 
     forker: Forker | None = None
-    forked: ForkedProcess | None = field(default=None)
 
     def start(self, *, wait: bool = True) -> None:
-        assert self.forker is not None
+        if self.forker is None:
+            super().start(wait=wait)
+            return
         self.home.mkdir(parents=True, exist_ok=True)
-        self.forked = self.forker.start(self.environment, self.log_file)
-        self.process = self.forked  # type: ignore[assignment]
+        self.process = self.forker.start(self.environment, self.log_file)
         if wait:
             self.until(self.is_live)
 
@@ -112,9 +112,9 @@ class FaultedStream(RunningStream):
             with suppress(TimeoutError):
                 self._level_soon(pairs)
                 return
-            assert self.forked is not None
-            assert self.forked.poll() is None, (
-                f"ended with {self.forked.returncode}:\n{self.log_text()[-4000:]}"
+            assert self.process is not None
+            assert self.process.poll() is None, (
+                f"ended with {self.process.returncode}:\n{self.log_text()[-4000:]}"
             )
             assert time.monotonic() < deadline, (
                 f"not level: {self.behind(pairs)}, {self.open_gaps()}\n{self.log_text()[-6000:]}"
@@ -200,7 +200,7 @@ class FaultedStream(RunningStream):
 
 @contextmanager
 def faulted_stream(
-    forker: Forker,
+    forker: Forker | None,
     folder: Path,
     dsn: str,
     *,
@@ -220,9 +220,7 @@ def faulted_stream(
             made.start()
             yield made
         finally:
-            if made.forked is not None and made.forked.poll() is None:
-                made.forked.kill()
-                made.forked.wait()
+            made.kill()
 
 
 @contextmanager

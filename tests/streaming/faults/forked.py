@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -71,11 +70,8 @@ class ForkedProcess:
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def wait(self, timeout: float = PATIENCE) -> int:
-        deadline = time.monotonic() + timeout
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = time.monotonic() + (timeout or PATIENCE)
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"process {self.pid} has not ended within {timeout} s")

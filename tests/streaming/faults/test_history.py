@@ -71,14 +71,3 @@ def metric(stream: FaultedStream, name: str) -> float:
     return sum(
         float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"marketloom_stream_{name}")
     )
-
-
-def test_a_delisted_pair_stops_alone(stream: FaultedStream) -> None:
-    stream.play(120)
-    stream.wait_until_level()
-    until = stream.wait_until_closed()
-    stream.exchange.admin("status", {"status": "delisted", "pair": "BTC/USDT"})
-    stream.play(300)
-    stream.until(lambda: stream.status()["pairs"]["BTC/USDT"]["listed"] == "delisted")
-    stream.settle(pairs=(XRP, CROSS))
-    stream.compare(STARTS, until, (BTC,))

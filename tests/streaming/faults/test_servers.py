@@ -56,7 +56,6 @@ def test_postgresql_may_be_stopped_and_killed(
             cluster.ensure_running()
             stream.play(60)
             stream.wait_until_level()
-        assert stream.forked is not None
         stream.settle()
         assert "PostgreSQL is back" in stream.log_text()
 

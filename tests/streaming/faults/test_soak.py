@@ -51,8 +51,8 @@ def test_an_hour_leaves_memory_and_file_handles_flat(forker: Forker, tmp_path: P
 
 
 def measure(stream: FaultedStream) -> Iterator[Sample]:
-    assert stream.forked is not None
-    process = psutil.Process(stream.forked.pid)
+    assert stream.process is not None
+    process = psutil.Process(stream.process.pid)
     began = time.monotonic()
     for number in range(1, SAMPLES + 1):
         time.sleep(max(0.0, began + number * SECONDS / SAMPLES - time.monotonic()))

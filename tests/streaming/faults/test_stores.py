@@ -65,8 +65,8 @@ def fill(file: Path) -> None:
 def test_a_consumer_that_is_held_up_shows_as_lag_and_takes_no_memory(stream: FaultedStream) -> None:
     stream.play(300)
     stream.wait_until_level()
-    assert stream.forked is not None
-    process = psutil.Process(stream.forked.pid)
+    assert stream.process is not None
+    process = psutil.Process(stream.process.pid)
     before = process.memory_info().rss
     with psycopg.connect(stream.dsn) as connection:
         connection.execute("LOCK TABLE market_data IN ACCESS EXCLUSIVE MODE")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -23,6 +23,18 @@ from trading.stores.postgres.stream import read_lease
 ROOT = Path(__file__).parents[3]
 PATIENCE = 180.0  # seconds that a fact may take on a busy machine; a test that waits longer has failed
 ORIGIN = "sandbox"
+COMMAND = (sys.executable, "-m", "orchestration.cli", "stream")
+
+
+class Process(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | Any
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
 
 
 @dataclass
@@ -33,7 +45,7 @@ class RunningStream:
     home: Path
     dsn: str
     settings: Mapping[str, str] = field(default_factory=dict)  # MARKETLOOM__SECTION__KEY
-    process: subprocess.Popen[bytes] | None = None
+    process: "Process | None" = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,8 +70,7 @@ class RunningStream:
         self.home.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.cli", "stream"],
-                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                COMMAND, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         if wait:
             self.until(self.is_live)
@@ -162,6 +173,5 @@ def running_stream(
                 made.start()
             yield made
         finally:
-            if made.process is not None and made.process.poll() is None:
-                made.process.kill()
-                made.process.wait()
+            if made.process is not None:
+                made.kill()

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.services import needs
-from tests.streaming.recorder.running_stream import RunningStream, running_stream
+from tests.streaming.recorder.running_stream import COMMAND, RunningStream, running_stream
 from tests.streaming.sandbox.simulated_exchange import BTC, CROSS, XRP
 from trading.market import Pair
 from trading.stores.postgres import stream as stream_store
@@ -90,7 +90,7 @@ def test_after_kill_9_it_goes_on_where_it_was_and_what_it_missed_is_repaired(
 def test_a_second_stream_is_refused_with_the_name_of_the_first(streaming: RunningStream) -> None:
     assert streaming.process is not None
     second = subprocess.run(
-        streaming.process.args, cwd=Path.cwd(), env=streaming.environment, capture_output=True, text=True, check=False
+        COMMAND, cwd=Path.cwd(), env=streaming.environment, capture_output=True, text=True, check=False
     )  # fmt: skip
     assert second.returncode == 3
     assert "the stream of sandbox runs already: account paper-main-sandbox, host" in second.stderr

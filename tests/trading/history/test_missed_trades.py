@@ -26,9 +26,6 @@ class Venue:
     now: datetime = T0 + 10_000 * SECOND
     hidden: int = 0  # of the newest trades, which only a call without a cursor shows
 
-    def server_time(self) -> int:
-        return int(self.now.timestamp())
-
     def trades(self, pair: Pair, since: int | None, count: int = MAX_TRADES) -> TradesPage:
         if since is None:
             found = self.rows[-count:]
@@ -45,7 +42,7 @@ def row(number: int, seconds: float) -> TradeRow:
 
 
 def missed(venue: Venue) -> MissedTrades:
-    return MissedTrades(venue, "kraken")  # type: ignore[arg-type]
+    return MissedTrades(venue, "kraken", lambda: venue.now)  # type: ignore[arg-type]
 
 
 def test_several_pages_follow_each_other_without_a_hole_and_without_a_trade_twice() -> None:
