@@ -13,7 +13,7 @@ JUMP = 90  # seconds
 
 @pytest.fixture
 def offset_file(tmp_path: Path) -> Path:
-    """What a process under libfaketime adds to the clock of this machine; it looks each time that it reads the clock."""
+    """What a process under libfaketime adds to the clock of this machine: it looks at each reading."""
     file = tmp_path / "offset"
     file.write_text("+0s")
     return file
