@@ -29,9 +29,7 @@ from trading.execution import OrderExecutor
 from trading.market import Pair
 from trading.ports import Journal
 
-PORTFOLIO_SNAPSHOTS = dg.AssetKey(
-    "portfolio_snapshots"
-)  # downstream of decisions: it cannot be imported here
+PORTFOLIO_SNAPSHOTS = dg.AssetKey("portfolio_snapshots")  # downstream: it cannot be imported here
 
 
 class DecisionConfig(dg.Config):

@@ -17,21 +17,8 @@ SHOWN_LENGTH = 999  # characters of markdown that the UI shows without a click
 WIDTH, TOP, BOTTOM, HEIGHT = 480, 20, 128, 146
 COLOURS = ("#07c", "#e70", "#888", "#2a4")
 MAX_SHADES = 4  # the longest; a table beside the picture has them all
-POINTS = (
-    120,
-    90,
-    70,
-    55,
-    45,
-    36,
-    30,
-    24,
-    18,
-    14,
-    10,
-    8,
-    6,
-)  # of each line, until the picture is short enough
+# Points of each line, fewer until the picture is short enough.
+POINTS = (120, 90, 70, 55, 45, 36, 30, 24, 18, 14, 10, 8, 6)
 KEPT = "!$&'*+,-./:;=?@_~"  # characters of a drawing that may stand in a markdown address as they are
 
 Points = Sequence[tuple[float, float]]

@@ -49,9 +49,8 @@ def digest(*parts: object) -> dg.DataVersion:
     return dg.DataVersion(hashlib.sha256(repr(parts).encode()).hexdigest())
 
 
-Inputs = Mapping[
-    dg.AssetKey, Mapping[str, str]
-]  # per partitioned input, the version of each partition; ABSENT
+# Per partitioned input, the version of each partition; ABSENT.
+Inputs = Mapping[dg.AssetKey, Mapping[str, str]]
 
 
 def read_inputs(

@@ -95,9 +95,8 @@ def _keys_at_fault(names: Sequence[str], detail: Any, sources: Sources) -> Itera
     if detail["type"] == "value_error" and inside:
         for name in inside:
             parts = name.removeprefix(f"{whole}.").split(".")
-            if any(
-                part in words or part.removesuffix("s") in words for part in parts
-            ):  # "target of BTC is 2"
+            # Such as "target of BTC is 2".
+            if any(part in words or part.removesuffix("s") in words for part in parts):
                 yield name
     else:
         yield whole

@@ -11,13 +11,8 @@ from trading.orders import Fill
 from trading.portfolio import Portfolio, allocation, cash_flows, closed_trades, drawdown, equity, priced, rate
 from trading.portfolio.exact import exactly, trim_zeros
 
-PARTS = (
-    "realised_pnl",
-    "unrealised_pnl",
-    "revaluation",
-    "transfers",
-    "fees",
-)  # of equity, since the account opened
+# Of equity, since the account opened.
+PARTS = ("realised_pnl", "unrealised_pnl", "revaluation", "transfers", "fees")
 FIGURES = ("equity", "drawdown", *PARTS, "net_pnl")
 COUNTS = ("open_positions", "closed_trades", "winning_trades")
 

@@ -64,9 +64,8 @@ class LiveFeatures:
         self._wait = wait
         self._windows: dict[Series, LiveWindow] = {}
         self._closed: dict[Series, datetime] = {}  # newest candle that has come, one without a trade included
-        self._wanted: dict[
-            Series, dict[datetime, datetime]
-        ] = {}  # rows by close, and when they were first wanted
+        # Rows by close, and when they were first wanted.
+        self._wanted: dict[Series, dict[datetime, datetime]] = {}
         self._read_at = EPOCH
         self._compared_with = {pair: companion_pairs(pair, universe) for pair in universe.pairs}
 

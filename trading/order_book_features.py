@@ -26,12 +26,8 @@ from trading.market import TIME, Timeframe
 FRESH_SAMPLES = 10  # intervals: an older sample says nothing of a candle's close
 # Of the last sample: null without a fresh one, and what needs both sides where one is empty.
 BEST_LEVELS = ("bid", "bid_quantity", "ask", "ask_quantity")
-QUOTE_FEATURES = (
-    "spread",
-    "imbalance",
-    "depth_imbalance",
-    "microprice_premium",
-)  # free of the scale of prices
+# Free of the scale of prices.
+QUOTE_FEATURES = ("spread", "imbalance", "depth_imbalance", "microprice_premium")
 SAMPLE_COLUMNS = (*BEST_LEVELS, "bid_depth", "ask_depth", "mid", "microprice", *QUOTE_FEATURES)
 MEANS = tuple(f"mean_{name}" for name in QUOTE_FEATURES)
 ORDER_BOOK_SCHEMA = pl.Schema(

@@ -32,9 +32,8 @@ class PlacedOrder:
     receipt: Mapping[str, Any]
     order: Order | None
     fills: list[Fill]
-    closing: Fill | None = (
-        None  # of an entry: the fill that closed its position, whoever ordered it; None: it is open
-    )
+    # Of an entry: the fill that closed its position, whoever ordered it; None: it is open.
+    closing: Fill | None = None
 
     @property
     def pair(self) -> str:

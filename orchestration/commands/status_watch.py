@@ -110,9 +110,8 @@ class Monitor:
             return {"running": False, "problem": NOT_STREAMED.format(source=market.source), "facts": {}}
         try:
             view = read_stream(self._settings, self._dsn)
-        except (
-            StoreUnreachable
-        ):  # the lease cannot be read: the stream may run all the same, at its usual address
+        except StoreUnreachable:
+            # The lease cannot be read: the stream may run all the same, at its usual address.
             view = read_stream_at_its_port(self._settings)
         return {
             "running": view.running,

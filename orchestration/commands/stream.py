@@ -86,9 +86,8 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
         checkpoints = await asyncio.to_thread(outbox.open)
         try:
             clock, interval = venue_time(settings, home)
-            await asyncio.to_thread(
-                clock.measure
-            )  # what is known is never dated by another clock than the venue's
+            # What is known is never dated by another clock than the venue's.
+            await asyncio.to_thread(clock.measure)
             metrics = StreamMetrics()
             told = FollowerMetrics(metrics)
             process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics)

@@ -140,9 +140,8 @@ def _parent_is_gone(running: list[tuple[Server, subprocess.Popen[bytes]]]) -> bo
 
 
 def _obituary(server: Server, code: int) -> str:
-    words = (
-        _last_line(Path(server.log)) if code >= 0 else ""
-    )  # one that was killed had no time for last words
+    # One that was killed had no time for last words.
+    words = _last_line(Path(server.log)) if code >= 0 else ""
     quoted = f" ({words})" if words else ""
     return (
         f"the {server.name} {how_it_ended(code)}{quoted}: everything was stopped, run `marketloom dev` again; "

@@ -189,9 +189,8 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         """Run in a session of its own, so that Ctrl-C in a terminal does not interrupt it."""
-        with tempfile.TemporaryFile(
-            "w+"
-        ) as output:  # a pipe would stay open in the server that pg_ctl starts
+        # A pipe would stay open in the server that pg_ctl starts.
+        with tempfile.TemporaryFile("w+") as output:
             try:
                 subprocess.run(
                     [str(self._programs / program), *arguments],

@@ -34,9 +34,8 @@ class KafkaRelay:
     def __init__(self, dsn: str, broker: KafkaBus, topics: Sequence[str] = tuple(SCHEMAS)) -> None:
         self.topics = tuple(topics)
         self._database, self._broker = Database(dsn), broker
-        self._checked_at = (
-            0.0  # when the broker was last found to have everything; 0: it must be checked first
-        )
+        # When the broker was last found to have everything; 0: it must be checked first.
+        self._checked_at = 0.0
 
     def write(self, records: Sequence[Record]) -> None:
         self.idle()

@@ -28,9 +28,8 @@ class FeatureSink:
         self._live = live
         self._store = store
         self._now = now
-        self._unsaved: dict[
-            tuple[Pair, Timeframe, datetime], FeatureRow
-        ] = {}  # each row once, however often tried
+        # Each row once, however often tried.
+        self._unsaved: dict[tuple[Pair, Timeframe, datetime], FeatureRow] = {}
 
     def write(self, records: Sequence[Record]) -> None:
         candles = [closed_candle(record) for record in records]

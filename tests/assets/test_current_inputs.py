@@ -207,9 +207,8 @@ def test_what_is_computed_again_is_current(restated: World) -> None:
 
 
 def test_a_late_article_is_named_although_dagster_skips_arrows_to_all_days(world: World) -> None:
-    days = [
-        f"2020-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)
-    ]  # more than are kept singly
+    # More than are kept singly.
+    days = [f"2020-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
     for day in days:
         world.instance.report_runless_asset_event(
             dg.AssetMaterialization("news_sentiment", partition=day, tags={"dagster/data_version": "one"})

@@ -176,9 +176,8 @@ def test_features_that_are_computed_again_are_fresh_and_what_follows_them_is_not
     restated.run("features", first=ALL_MONTHS[0], last=ALL_MONTHS[1])
     stale = restated.stale()
     assert not any(name.startswith("features") for name in stale)
-    assert (
-        f"policy_evaluation 2024-03-01|{XRP.key}" in stale
-    )  # February is in the look-back of March's features
+    # February is in the look-back of March's features.
+    assert f"policy_evaluation 2024-03-01|{XRP.key}" in stale
     assert f"policy_evaluation 2024-01-01|{XRP.key}" not in stale
 
 

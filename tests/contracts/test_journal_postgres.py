@@ -144,10 +144,8 @@ def test_a_decision_is_published_once_in_the_transaction_that_commits_it(dsn: st
     wanted = intent()
     assert opened(journal).record_decision(receipt(why="the trend is up"), wanted)
     assert not journal.record_decision(receipt(), wanted)  # known already
-    with pytest.raises(Permanent):
-        journal.record_decision(
-            receipt("decision-2"), intent("decision-2"), cancels=["nobody's"]
-        )  # rolled back
+    with pytest.raises(Permanent):  # rolled back
+        journal.record_decision(receipt("decision-2"), intent("decision-2"), cancels=["nobody's"])
     journal.record_decision(receipt("decision-3", action="HOLD"), None)
     messages = [decode(record, DecisionMessage) for record in published(dsn, DECISIONS)]
     assert messages == [

@@ -86,10 +86,8 @@ def test_a_snapshot_of_a_day_from_before_moments_is_still_the_days(empty: str) -
     journal.save_snapshot(
         "paper", datetime(2024, 1, 1, 23, tzinfo=UTC), {"equity": Decimal(4), "balances": {}}
     )
-    assert [row["equity"] for row in journal.snapshots("paper")] == [
-        5,
-        6,
-    ]  # the old one was the end of its day
+    # The old one was the end of its day.
+    assert [row["equity"] for row in journal.snapshots("paper")] == [5, 6]
 
 
 def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:

@@ -262,11 +262,7 @@ def test_an_order_larger_than_the_liquidity_is_filled_in_parts_at_the_next_opens
     assert filled(account) == [("101", "1")]
     account.clock = hour(4)
     account.refresh()
-    assert filled(account) == [
-        ("101", "1"),
-        ("102", "2"),
-        ("104", "3"),
-    ]  # nothing after the quiet one
+    assert filled(account) == [("101", "1"), ("102", "2"), ("104", "3")]  # nothing after the quiet one
     account.clock = hour(5)
     account.refresh()
     assert filled(account)[3:] == [("105", "1")]

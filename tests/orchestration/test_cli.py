@@ -21,9 +21,8 @@ from orchestration.json_output import as_json_line
 from orchestration.settings import PROJECT
 from trading import errors
 
-ODD = (
-    "too few months ([policy] train_months), [/red] :warning: [bold]x"  # all of it is text, none of it style
-)
+# All of it is text, none of it style.
+ODD = "too few months ([policy] train_months), [/red] :warning: [bold]x"
 GROUP: Any = typer.main.get_command(cli.app)
 
 

@@ -68,9 +68,8 @@ def test_without_a_known_pair_the_schedule_says_what_to_materialise(instance: dg
     assert "materialise `instruments`" in str(refused.value.__cause__)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Non-compliant tag keys"
-)  # Dagster's own tags of two-dimensional partitions
+# Dagster's own tags of two-dimensional partitions.
+@pytest.mark.filterwarnings("ignore:Non-compliant tag keys")
 def test_retraining_asks_for_the_fold_of_every_pair_whose_month_has_ended(
     instance: dg.DagsterInstance,
 ) -> None:

@@ -193,9 +193,8 @@ def test_the_cookie_is_not_the_token() -> None:
     digest = hmac.digest(TOKEN.encode(), b"marketloom ui", hashlib.sha256).hex()
     assert opens_socket({"cookie": f"{COOKIE}={digest}"}, TOKEN)
     assert not opens_socket({"cookie": f"{COOKIE}={digest[:-1]}0"}, TOKEN) or digest.endswith("0")
-    assert opens_socket(
-        {"cookie": f'theme={{"dark": 1}}; {COOKIE}={digest}'}, TOKEN
-    )  # of another server on localhost
+    # Of another server on localhost.
+    assert opens_socket({"cookie": f'theme={{"dark": 1}}; {COOKIE}={digest}'}, TOKEN)
 
 
 def test_further_names_come_from_the_settings() -> None:

@@ -91,17 +91,15 @@ class AccountRules:
     daily_loss: float  # share below the UTC day's opening equity: nothing is opened until the next day
     losing_streak: int  # losses in a row that cause a cool-down; 0: never
     cool_down: timedelta  # from the last of them, and no shorter than until ...
-    cool_down_candles: (
-        int  # ... the decisions of so many candles were refused, that of the loss being the first
-    )
+    # ... and the decisions of so many candles were refused, that of the loss being the first.
+    cool_down_candles: int
     trailing_after: float  # gain, in amounts risked, from which on the trailing stop moves
     leverage: float  # largest exposure, long or short; 1 and no short: spot
     shorts: bool
     margin: Margin | None  # None: exposure beyond the account's own money is refused
-    taker_fees: tuple[
-        tuple[date, float], ...
-    ] = ()  # each from 00:00 UTC of its day on, the first one before it
-    # too; they rise by day and take the place of the one in `costs`, which holds where there are none
+    # Each from 00:00 UTC of its day on, the first one before it too; they rise by day and take the place of the one in
+    # `costs`, which holds where there are none.
+    taker_fees: tuple[tuple[date, float], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("drawdown_pause", "daily_loss"):

@@ -29,9 +29,8 @@ def leave(work: Work, waiting: WorkingOrder) -> None:
     instrument = market_of(work, pair)
     if instrument is None or not _takes_exits(work, instrument):
         return
-    if (
-        work.orders().of(pair).at_venue(OrderKind.STOP)
-    ):  # the venue may take nothing any more in the stop's place
+    # The venue may take nothing any more in the stop's place.
+    if work.orders().of(pair).at_venue(OrderKind.STOP):
         instrument = market_of(work, pair, anew=True)
     if instrument is None or not _takes_exits(work, instrument) or not _uncover(work, pair):
         return

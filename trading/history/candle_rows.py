@@ -10,9 +10,8 @@ from trading.errors import InvalidMessage
 from trading.market import TIME, Timeframe
 
 ROW_SCHEMA = pl.Schema({"open_time": TIME, **dict.fromkeys(NUMBERS, pl.Float64())})
-CandleRow = tuple[
-    int, float, float, float, float, float
-]  # microseconds since 1970 (UTC), open, high, low, close, volume
+# Microseconds since 1970 (UTC), open, high, low, close, volume.
+CandleRow = tuple[int, float, float, float, float, float]
 MIN_TIME = 0
 MAX_TIME = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 

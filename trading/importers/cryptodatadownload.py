@@ -61,9 +61,8 @@ def _base_volume(path: Path, table: pl.DataFrame, columns: tuple[str, ...]) -> s
         for base in (pair.base, "XBT" if pair.base == "BTC" else pair.base):
             if (name := f"volume {base.lower()}") in columns:
                 return name
-    if [name for name in columns if name.startswith("volume")] == [
-        "volume"
-    ]:  # Gemini's, in the base currency
+    # Gemini's, in the base currency.
+    if [name for name in columns if name.startswith("volume")] == ["volume"]:
         return "volume"
     raise UnreadableFile(
         f"{path} has no volume column in the base currency of {symbols[:5]}: {', '.join(columns)}"

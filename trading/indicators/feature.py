@@ -44,9 +44,8 @@ class GapRule(Enum):
 
 
 WarmUp = Callable[[Timeframe], int]
-SEED_WEIGHT = (
-    1e-3  # far below what a signal can feel; 1e-9, as `lookback` has it, would cost a thousand candles
-)
+# Far below what a signal can feel; 1e-9, as `lookback` has it, would cost a thousand candles.
+SEED_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,8 @@ def label(weights: Array) -> pl.Series:
     The first among equals; null where they are NaN.
     """
     largest = weights.max(axis=0)
-    row = np.zeros(
-        largest.size, np.uint32
-    )  # rows before the first that holds the largest: all of them for NaN
+    # Rows before the first that holds the largest: all of them for NaN.
+    row = np.zeros(largest.size, np.uint32)
     for weight in weights[::-1]:
         row = (weight != largest) * (row + 1)
     return _LABELS.gather(row).alias(LABEL)

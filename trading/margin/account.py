@@ -37,9 +37,8 @@ class MarginAccount:
     terms: MarginTerms
     quote: str
     opening: Mapping[str, Decimal]
-    balances: Mapping[
-        str, Decimal
-    ]  # collateral; below zero after a loss or fee in an asset without a balance
+    # Collateral; below zero after a loss or fee in an asset without a balance.
+    balances: Mapping[str, Decimal]
     positions: tuple[MarginPosition, ...]  # oldest first
     realised: Mapping[str, Decimal]  # closed profits by asset, before fees
     fees: Mapping[str, Decimal]  # trading, opening and rollover fees by asset

@@ -24,9 +24,8 @@ Value = Callable[[str, Decimal, datetime], Decimal | None]  # asset, amount, the
 
 OVERLAP = timedelta(hours=1)  # of the entries that are read again: some are listed late
 ROUNDS = 3  # of booking and reading again
-CONFIRM_SECONDS = (
-    2.0  # a difference must still be there after this: a fill shows in the balance a little later
-)
+# A difference must still be there after this: a fill shows in the balance a little later.
+CONFIRM_SECONDS = 2.0
 LIVE = frozenset({OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED})
 IN_MOTION = frozenset({OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.PARTLY_FILLED})
 

@@ -19,12 +19,9 @@ SIGNIFICANT_DIGITS = 7  # significant, in the first price of a block
 STEPS_PER_CANDLE = 12  # trades along one candle: the first is its open, the last its close
 YEAR = timedelta(days=365)
 
-REGIME_VOLATILITY = (
-    0.30,
-    0.60,
-    1.30,
-)  # quiet, ordinary, stormy: weeks of BTC/USDT on Binance
-# from 2017 to 2020 lie between 0.26 and 1.4 (5 % and 90 % quantile of hourly returns)
+# Quiet, ordinary, stormy: weeks of BTC/USDT on Binance from 2017 to 2020 lie between 0.26 and 1.4 (5 % and 90 %.
+# quantile of hourly returns).
+REGIME_VOLATILITY = (0.30, 0.60, 1.30)
 REGIME_DURATION = (timedelta(days=3), timedelta(days=2), timedelta(hours=12))  # mean
 VOLATILITY_NOISE = 0.3  # standard deviation of log volatility within a regime
 VOLATILITY_NOISE_MEMORY = timedelta(hours=6)

@@ -2,12 +2,8 @@
 
 import polars as pl
 
-CANDLE = (
-    "origin",
-    "pair",
-    "timeframe",
-    "open_time",
-)  # what names a candle; with known_at: one revision of it
+# What names a candle; with known_at: one revision of it.
+CANDLE = ("origin", "pair", "timeframe", "open_time")
 VALUES = ("open", "high", "low", "close", "volume", "trades")
 
 

@@ -30,9 +30,8 @@ from trading.stores.tape_rows import check_rows, each_once, inside, time_column
 
 SUFFIX = ".parquet"
 WHOLE_DAY, MERGED = "day", "merged-"
-MAX_BATCHES = (
-    64  # of a day that lie as files of their own: a reader opens no more than these and few merged ones
-)
+# Batches of a day that lie as files of their own: a reader opens no more than these and few merged ones.
+MAX_BATCHES = 64
 _ATTEMPTS = 20  # of a reader whose files are merged away before it has opened them
 _BATCH = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -73,9 +72,8 @@ class LakeTape:
             if start < _midnight(day, 1) and _midnight(day) < end
         ]
         only = inside(table, origin, start, end)
-        with ThreadPoolExecutor(
-            max_workers=os.cpu_count()
-        ) as threads:  # reading releases the interpreter's lock
+        # Reading releases the interpreter's lock.
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
             pieces = list(threads.map(lambda folder: self._rows(table, folder, only), wanted))
         return each_once(table, pl.concat([TAPE_SCHEMAS[table].to_frame(), *pieces]))
 

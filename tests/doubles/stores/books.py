@@ -40,9 +40,7 @@ class State:
     opened: dict[str, datetime] = field(default_factory=dict)
     reconciled: dict[str, datetime] = field(default_factory=dict)
     ledger: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
-    decisions: dict[str, str] = field(
-        default_factory=dict
-    )  # id -> receipt as JSON, in the order of recording
+    decisions: dict[str, str] = field(default_factory=dict)  # id -> receipt as JSON, oldest first
     intents: dict[str, OrderIntent] = field(default_factory=dict)  # by intent id
     asked: dict[str, str] = field(default_factory=dict)  # decision id -> its own intent's id
     orders: dict[str, Order] = field(default_factory=dict)

@@ -322,9 +322,8 @@ class Gathering(Target):
 def test_a_gathering_sink_gets_few_large_batches(bus: Bus) -> None:
     bus.publish([message(n) for n in range(23)])
     sink = Gathering(seconds=3600, records=20)
-    run(
-        bus, sink, lambda _, notes: notes.done == 20
-    )  # and the stop does not wait for an hour: it writes the rest
+    # The stop does not wait for an hour: it writes the rest.
+    run(bus, sink, lambda _, notes: notes.done == 20)
     assert sink.numbers == [*range(23)]
     assert [len(batch) for batch in sink.batches] == [20, 3]
 

@@ -330,9 +330,8 @@ class Reference:
             self.streak = 0
             minimum = known + round(self.rules.cool_down.total_seconds() * 1e6)
             opened = max(begin for begin in self.bars.open_time.tolist() if begin <= time)
-            refused = (
-                self.rules.cool_down_candles
-            )  # decisions: the candle of the loss closes with the first of them
+            # Decisions: the candle of the loss closes with the first of them.
+            refused = self.rules.cool_down_candles
             self.resumes = max(minimum, opened + (refused + 1) * self.bars.length)
 
     def _leave(self, quantity: float, reference: float, reason: str, time: int) -> None:

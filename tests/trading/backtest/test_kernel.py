@@ -145,9 +145,8 @@ def test_the_random_cases_reach_every_ending_and_every_refusal() -> None:
         "cool_down",
         "earlier_exit",
     }
-    assert any(
-        result.totals.fills > 2 * result.totals.trades for result in results
-    )  # parts were bought and sold
+    # Parts were bought and sold.
+    assert any(result.totals.fills > 2 * result.totals.trades for result in results)
     assert any(result.path_candles for result in results)
     assert any(result.totals.margin_costs for result in results)
 
@@ -420,9 +419,8 @@ def test_borrowing_pays_its_opening_fee_and_each_rollover_that_has_come() -> Non
     result = run(steady(11), plan(2, *[NAN] * 10), rules(leverage=2.0, margin=LENT), 1000.0)
     value = 1000.0 * 2 / (1 + 2 * 0.0002)  # twice the equity that is left after the opening fee
     assert result.equity[1] == pytest.approx(1000.0 - value * 0.0002)
-    assert result.totals.margin_costs == pytest.approx(
-        value * 0.0002 * 3
-    )  # entered at 1:00, rolled at 5:00 and 9:00
+    # Entered at 1:00, rolled at 5:00 and 9:00.
+    assert result.totals.margin_costs == pytest.approx(value * 0.0002 * 3)
 
 
 def test_the_venue_liquidates_at_its_margin_level() -> None:

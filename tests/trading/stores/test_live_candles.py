@@ -82,9 +82,8 @@ def test_a_decision_that_is_replayed_after_a_restatement_reads_what_it_read(mark
     restated = market.streamed(2, close=21.0, late=HOUR)
     assert market.tail(decided_at) == seen
     assert market.tail(restated)[-1] == (2, 21.0)
-    market.store(
-        0, 1, 2, close=21.0, known_at=restated
-    )  # the table is written anew from the newest revisions
+    # The table is written anew from the newest revisions.
+    market.store(0, 1, 2, close=21.0, known_at=restated)
     assert market.tail(decided_at) == [(2, 20.0)]
     market.store(0, 1, 2, close=10.0)
     assert market.tail(decided_at) == seen

@@ -97,10 +97,8 @@ def create_statement(name: str, table: TapeTable) -> str:
     )
     time = time_column(table)
     first = [each for each in ("origin", "pair", "timeframe", time) if each in TAPE_KEYS[table]]
-    keys = [
-        *first,
-        *(each for each in TAPE_KEYS[table] if each not in first),
-    ]  # readers ask for a pair's time
+    # Readers ask for a pair's time.
+    keys = [*first, *(each for each in TAPE_KEYS[table] if each not in first)]
     return (
         f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = ReplacingMergeTree(version) "
         f"PARTITION BY toYYYYMM({time}) ORDER BY ({', '.join(keys)}) SETTINGS allow_nullable_key = 1"

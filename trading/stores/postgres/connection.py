@@ -18,9 +18,8 @@ Connection = psycopg.Connection[dict[str, Any]]
 
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 10  # that one process waits for another's transaction, before it says so
-IDLE_SECONDS = (
-    60  # after which the server ends a transaction in which nothing happens: its holder is stuck or gone
-)
+# The server ends a transaction in which nothing happens for this long: its holder is stuck or gone.
+IDLE_SECONDS = 60
 
 
 class Database:

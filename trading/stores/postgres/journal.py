@@ -56,9 +56,8 @@ class PostgresJournal(PostgresBooks):
                 order_ledger.request_cancel(connection, intent_id, f"cancelled by {cause}", at)
             if intent is not None:
                 order_ledger.insert_order(connection, intent, begun(intent), cause, asked=True)
-            append_many(
-                connection, [decision_message(receipt, at, intent)]
-            )  # last: publishers take turns from here
+            # Last: publishers take turns from here.
+            append_many(connection, [decision_message(receipt, at, intent)])
         return True
 
     def decision(self, decision_id: str) -> dict[str, Any]:

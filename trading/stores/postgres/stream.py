@@ -207,9 +207,8 @@ class StreamOutbox:
         deadline = time.monotonic() + SECONDS_TO_DIE
         while not _lock_now(connection, self._origin):
             if self._backend and _session_with_lock(connection, self._origin) == self._backend:
-                connection.execute(
-                    "SELECT pg_terminate_backend(%s)", (self._backend,)
-                )  # ours, lost on the way
+                # Ours, lost on the way.
+                connection.execute("SELECT pg_terminate_backend(%s)", (self._backend,))
             if time.monotonic() > deadline:
                 raise self._taken(connection)
             time.sleep(TICK)

@@ -106,9 +106,8 @@ class OrderDescription(msgspec.Struct, frozen=True):
     type: Literal["buy", "sell"]
     ordertype: str
     order: str = ""
-    price: str = (
-        ""  # the limit, or the trigger of types that have one; of some it is relative to the last price
-    )
+    # The limit, or the trigger of types that have one; of some it is relative to the last price.
+    price: str = ""
 
 
 class OrderInfo(msgspec.Struct, frozen=True):

@@ -142,9 +142,8 @@ class Link:
     def _take(self, frame: bytes) -> None:
         try:
             message = decode_message(frame)
-        except (
-            InvalidMessage
-        ) as error:  # the request that it answers, if it is an answer, waits for its limit
+        except InvalidMessage as error:
+            # The request that it answers, if it is an answer, waits for its limit.
             LOG.warning("%s", error)
             return
         if message.channel:

@@ -345,9 +345,8 @@ def test_nonces_that_are_never_enough_end_in_one_error(client: KrakenClient, dou
     double.last_nonce = 2**63
     with pytest.raises(VenueUnreachable, match="another program uses this key"):
         client.balance()
-    assert (
-        double.methods().count("Balance") == MAX_NONCES
-    )  # no read is tried again for it: Kraken locks keys out
+    # No read is tried again for it: Kraken locks keys out.
+    assert double.methods().count("Balance") == MAX_NONCES
 
 
 def test_a_private_call_without_a_key_names_the_variables(double: KrakenDouble, tmp_path: Path) -> None:
