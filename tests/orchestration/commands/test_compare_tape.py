@@ -12,7 +12,8 @@ import pytest
 
 from orchestration.commands.compare_tape import Recorded, TapeComparison, compare_tape
 from orchestration.commands.sandbox_truth import SandboxTruth
-from streaming.messages import CandleMessage, TradeMessage, encode
+from streaming.messages import TradeMessage, encode
+from streaming.recorder.messages import candle_message
 from streaming.sandbox.model import NewOrder, OrderType, Print
 from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
@@ -73,7 +74,7 @@ class Recording:
 
     def compare(self, exchange: Sandbox, until: datetime = UNTIL) -> TapeComparison:
         bus = MemoryBus()
-        for message in (*self.trades, *map(message_of_candle, self.candles)):
+        for message in (*self.trades, *map(candle_message, self.candles)):
             wire = encode(message)
             bus.publish(wire.topic, wire.key, json.loads(wire.value))
         recorded = Recorded(bus, self, self, self, "main")  # type: ignore[arg-type]
@@ -126,11 +127,6 @@ def message_of_trade(each: Print) -> TradeMessage:
         origin=ORIGIN, pair=str(each.pair), trade_id=each.trade_id, side=each.side.value, at=each.at,
         price=float(each.price), quantity=float(each.quantity), known_at=each.at,
     )  # fmt: skip
-
-
-def message_of_candle(each: ClosedCandle) -> CandleMessage:
-    row = {name: value for name, value in values(each).items() if name in CandleMessage.__struct_fields__}
-    return CandleMessage(**row | {"pair": str(each.pair), "timeframe": each.timeframe.value})
 
 
 def values(each: ClosedCandle) -> dict[str, object]:

@@ -9,12 +9,13 @@ import pytest
 
 from streaming.bus.postgres import PostgresBus
 from streaming.messages import FEATURES, OHLCV_RAW, FeaturesMessage, decode
+from streaming.recorder.messages import candle_message
 from streaming.sinks import IdleSink, Sink
 from streaming.sinks.feature_history import StoredCandles
 from streaming.sinks.features import FeatureSink, feature_message
 from streaming.sinks.hot_refill import record_of
 from tests.doubles.stores import MemoryTable
-from tests.streaming.sinks.bus_records import candle_message, candle_records, publish, records
+from tests.streaming.sinks.bus_records import candle_records, publish, records
 from tests.trading.indicators.candle_walks import START, candles
 from tests.trading.live_candles import (
     BTC,
