@@ -8,28 +8,12 @@ import numpy as np
 import polars as pl
 
 from trading.closed_candles import Basis, ClosedCandle
-from trading.market import CANDLE_SCHEMA, TIME, Pair, Timeframe
+from trading.market import CANDLE_SCHEMA, Pair, Timeframe
+from trading.ports.market_data import TAPE_SCHEMAS, TapeTable
 from trading.stores.postgres.connection import Connection
 
-ROW_SCHEMA = pl.Schema(
-    {
-        "origin": pl.String(),
-        "pair": pl.String(),  # BTC/USDT, as in every table of PostgreSQL
-        "timeframe": pl.String(),
-        "open_time": TIME,
-        "close_time": TIME,
-        "open": pl.Float64(),
-        "high": pl.Float64(),
-        "low": pl.Float64(),
-        "close": pl.Float64(),
-        "volume": pl.Float64(),
-        "trades": pl.Int64(),
-        "first_trade_id": pl.Int64(),
-        "last_trade_id": pl.Int64(),
-        "basis": pl.String(),
-        "known_at": TIME,
-    }
-)
+# The same candles as on the tape; `pair` is written BTC/USDT, as in every table of PostgreSQL.
+ROW_SCHEMA = TAPE_SCHEMAS[TapeTable.CANDLES]
 REVISION_SCHEMA = pl.Schema({**CANDLE_SCHEMA, "trades": pl.Int64()})
 
 _ORDER = ", ".join(ROW_SCHEMA)
