@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from typing import Any
 
 OPTIONS = ("--json", "--jsonl")
@@ -13,8 +14,12 @@ def asks_for_json(arguments: Iterable[str]) -> bool:
 
 
 def as_json_line(value: Any) -> str:
-    """Write one document on one line: times and decimals as text, what is not a finite number as null."""
-    return json.dumps(_finite(value), default=str, allow_nan=False) + "\n"
+    """Write one document on one line: times as RFC 3339, decimals as text, what is not a finite number as null."""
+    return json.dumps(_finite(value), default=_text, allow_nan=False) + "\n"
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def _finite(value: Any) -> Any:

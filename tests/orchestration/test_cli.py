@@ -8,6 +8,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -197,6 +199,12 @@ def test_json_holds_no_number_that_json_does_not_know() -> None:
         "now": [None, {"inside": None}],
         "fine": 1.5,
     }
+
+
+def test_json_writes_times_as_rfc_3339_and_decimals_as_text() -> None:
+    noon = datetime(2024, 3, 14, 12, tzinfo=UTC)
+    line = as_json_line({"at": noon, "days": [noon.date()], "fee": Decimal("0.10")})
+    assert json.loads(line) == {"at": "2024-03-14T12:00:00+00:00", "days": ["2024-03-14"], "fee": "0.10"}
 
 
 EVERYTHING = """

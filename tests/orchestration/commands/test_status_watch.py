@@ -120,7 +120,10 @@ def test_what_runs_and_what_is_stored_is_shown_in_one_picture(
     ]  # fmt: skip
     assert "records not yet read: operational 3" in shown
     assert any("market_data 3, market_features 0, tape trades 0" in line for line in shown)
-    assert json.loads(as_json_line(facts))["stored"]["consumers"] == {"operational": {"ohlcv-raw": 3}}
+    document = json.loads(as_json_line(facts))
+    assert document["stored"]["consumers"] == {"operational": {"ohlcv-raw": 3}}
+    assert document["at"] == facts["at"].isoformat()
+    assert document["stored"]["pairs"]["BTC/USDT"]["newest_candle"] == "2024-03-14T13:00:00+00:00"
 
 
 @pytest.mark.parametrize(("width", "columns"), [(120, 9), (80, 7), (60, 5), (40, 3)])
