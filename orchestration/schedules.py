@@ -34,25 +34,47 @@ Body = Callable[[dg.ScheduleEvaluationContext], Requests]
 
 def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
     """Return all schedules for a dataset of these candles; those of an ended dataset say so instead of running."""
+    return [
+        nightly_instruments,
+        nightly_tape_compaction,
+        monthly_promotion,
+        *_market_schedules(timeframe, span),
+        *_model_schedules(span),
+        *_account_schedules(span),
+    ]
 
-    def schedule(job: Any, cron: str, description: str) -> Callable[[Body], dg.ScheduleDefinition]:
-        return dg.schedule(
-            job=job,
-            cron_schedule=cron,
-            description=description,
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-        )
 
-    def ended(day: dt.date) -> dg.SkipReason | None:
-        if span.end is None or day < span.end.date():
-            return None
-        return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC: nothing is known of {day}")
+def _schedule(job: Any, cron: str, description: str) -> Callable[[Body], dg.ScheduleDefinition]:
+    return dg.schedule(
+        job=job,
+        cron_schedule=cron,
+        description=description,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
 
-    @schedule(market_setup, "2 0 * * *", "Every night: increments, minimums and fees of every pair.")
-    def nightly_instruments(context: dg.ScheduleEvaluationContext) -> Requests:
-        return dg.RunRequest()
 
-    @schedule(
+@_schedule(market_setup, "2 0 * * *", "Every night: increments, minimums and fees of every pair.")
+def nightly_instruments(context: dg.ScheduleEvaluationContext) -> Requests:
+    return dg.RunRequest()
+
+
+@_schedule(tape_compaction, "30 0 * * *", "Every night: one file of each finished day of the stream's tape.")
+def nightly_tape_compaction(context: dg.ScheduleEvaluationContext) -> Requests:
+    return dg.RunRequest()
+
+
+@_schedule(
+    promotion,
+    "0 6 2 * *",
+    "On the second of every month: the gate judges the newest folds of every pair.",
+)
+def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Requests:
+    month = f"{context.scheduled_execution_time:%Y-%m}"
+    return [dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key) for pair in _pairs(context)]
+
+
+def _market_schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
+    @_schedule(
         history,
         candle_cron(timeframe),
         f"After each candle of {timeframe.value}: candles and features of the running month.",
@@ -64,29 +86,29 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC")
         return _unless_running(context, history.name, _months(context, month))
 
-    @schedule(
+    @_schedule(
         order_books,
         "25 * * * *",
         "Every hour, where the stream records: the order book of the running month.",
     )
     def hourly_order_books(context: dg.ScheduleEvaluationContext) -> Requests:
         day = (context.scheduled_execution_time - HOUR).date()
-        return ended(day) or _unless_running(context, order_books.name, _months(context, day.replace(day=1)))
+        return _ended(span, day) or _unless_running(
+            context, order_books.name, _months(context, day.replace(day=1))
+        )
 
-    @schedule(
-        tape_compaction, "30 0 * * *", "Every night: one file of each finished day of the stream's tape."
-    )
-    def nightly_tape_compaction(context: dg.ScheduleEvaluationContext) -> Requests:
-        return dg.RunRequest()
-
-    @schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
+    @_schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
     def hourly_news(context: dg.ScheduleEvaluationContext) -> Requests:
         day = (context.scheduled_execution_time - HOUR).date()
-        return ended(day) or _unless_running(
+        return _ended(span, day) or _unless_running(
             context, news_of_days.name, dg.RunRequest(partition_key=str(day))
         )
 
-    @schedule(
+    return [history_after_each_candle, hourly_order_books, hourly_news]
+
+
+def _model_schedules(span: Span) -> list[dg.ScheduleDefinition]:
+    @_schedule(
         learning,
         "30 1 2 * *",
         "On the second of every month: train and test the fold whose month has ended.",
@@ -94,40 +116,36 @@ def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
     def monthly_retraining(context: dg.ScheduleEvaluationContext) -> Requests:
         last = context.scheduled_execution_time.date().replace(day=1) - dt.timedelta(days=1)
         keys = [pair_month_key(pair, last.replace(day=1)) for pair in _pairs(context)]
-        return ended(last) or [dg.RunRequest(run_key=key, partition_key=key) for key in keys]
+        return _ended(span, last) or [dg.RunRequest(run_key=key, partition_key=key) for key in keys]
 
-    @schedule(
-        promotion,
-        "0 6 2 * *",
-        "On the second of every month: the gate judges the newest folds of every pair.",
-    )
-    def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Requests:
-        month = f"{context.scheduled_execution_time:%Y-%m}"
-        return [
-            dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key) for pair in _pairs(context)
-        ]
-
-    @schedule(
+    @_schedule(
         daily_performance, "15 1 * * *", "Every night: scores of every model on the day that has ended."
     )
     def nightly_performance(context: dg.ScheduleEvaluationContext) -> Requests:
         day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
-        return ended(day) or dg.RunRequest(partition_key=day.isoformat())
+        return _ended(span, day) or dg.RunRequest(partition_key=day.isoformat())
 
-    @schedule(daily_portfolio, "20 * * * *", "Every hour: equity, allocation and profit of the running day.")
+    return [monthly_retraining, nightly_performance]
+
+
+def _account_schedules(span: Span) -> list[dg.ScheduleDefinition]:
+    @_schedule(daily_portfolio, "20 * * * *", "Every hour: equity, allocation and profit of the running day.")
     def hourly_portfolio(context: dg.ScheduleEvaluationContext) -> Requests:
         """Value the day in which the hour that has ended lies: just after midnight, yesterday for the last time."""
         day = (context.scheduled_execution_time - HOUR).date()
-        return ended(day) or dg.RunRequest(partition_key=str(day))
+        return _ended(span, day) or dg.RunRequest(partition_key=str(day))
 
-    @schedule(rebalance, "40 * * * *", "Every hour: the next trade towards the target shares, if any.")
+    @_schedule(rebalance, "40 * * * *", "Every hour: the next trade towards the target shares, if any.")
     def hourly_rebalancing(context: dg.ScheduleEvaluationContext) -> Requests:
-        return ended(context.scheduled_execution_time.date()) or dg.RunRequest()
+        return _ended(span, context.scheduled_execution_time.date()) or dg.RunRequest()
 
-    return [
-        nightly_instruments, history_after_each_candle, nightly_tape_compaction, hourly_order_books, hourly_news,
-        monthly_retraining, monthly_promotion, nightly_performance, hourly_portfolio, hourly_rebalancing,
-    ]  # fmt: skip
+    return [hourly_portfolio, hourly_rebalancing]
+
+
+def _ended(span: Span, day: dt.date) -> dg.SkipReason | None:
+    if span.end is None or day < span.end.date():
+        return None
+    return dg.SkipReason(f"the dataset ends at {span.end:%Y-%m-%d %H:%M} UTC: nothing is known of {day}")
 
 
 def candle_cron(timeframe: Timeframe) -> str:
