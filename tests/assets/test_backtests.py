@@ -23,9 +23,9 @@ from ml.decision_history import DecisionHistory
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import RULES
 from tests.ml.test_strategies import finer
 from trading.backtest import AccountRules
@@ -59,7 +59,7 @@ class Harness:
         library = StrategyLibrary(candles, table, policies, DecisionHistory(table, RULES, Timeframe.H4))
         self.backtester = Backtester(UNIVERSE, library, {PAIR: ACCOUNT_RULES}, Resampling(100, 0.9, 1), finer)
         self.resources = {
-            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryBus(),
+            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": candles, "bus": MemoryEventLog(),
             "arrival": no_arrival, "stream_coverage": nothing_streamed(), "costs": COSTS,
             "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
         }  # fmt: skip

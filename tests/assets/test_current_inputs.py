@@ -19,9 +19,9 @@ from assets.versions import ABSENT, Inputs, read_inputs
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe, month_start, next_month
 from trading.ports import Quote
@@ -83,7 +83,7 @@ class World:
                 "candle_source": self.source,
                 "candle_store": MemoryTable(CANDLE_SCHEMA),
                 "feature_store": MemoryTable(None),
-                "bus": MemoryBus(),
+                "bus": MemoryEventLog(),
                 "arrival": no_arrival,
                 "stream_coverage": nothing_streamed(),
             },

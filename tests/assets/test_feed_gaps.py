@@ -17,9 +17,9 @@ from assets.market import ohlcv_from
 from assets.tape import market_tape
 from ml.decision.clock import HISTORY, ClockReading
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import streamed
-from tests.memory_bus import MemoryBus
 from tests.ml.decision.trading_day import RULES
 from trading.candles import Gap, GapKind
 from trading.closed_candles import Basis, ClosedCandle
@@ -71,7 +71,7 @@ class World:
             "candle_source": self,
             "candle_store": self.candles_stored,
             "feature_store": self.features_stored,
-            "bus": MemoryBus(),
+            "bus": MemoryEventLog(),
             "arrival": no_arrival,
             "stream_coverage": self.coverage,
         }

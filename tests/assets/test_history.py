@@ -19,9 +19,9 @@ from assets.gap_checks import gaps_are_classified
 from assets.market import candles_keep_their_invariants, ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from trading.candle_events import CANDLE_CLOSED
 from trading.errors import InvalidCandles, NotStored
 from trading.fills import Costs
@@ -43,7 +43,11 @@ COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
 
 class Harness:
     def __init__(self, source: Any = MARKET) -> None:
-        self.candles, self.features, self.bus = MemoryTable(CANDLE_SCHEMA), MemoryTable(None), MemoryBus()
+        self.candles, self.features, self.bus = (
+            MemoryTable(CANDLE_SCHEMA),
+            MemoryTable(None),
+            MemoryEventLog(),
+        )
         self.resources = {
             "universe": UNIVERSE,
             "costs": COSTS,

@@ -24,9 +24,9 @@ from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from tests.ml.decision.decision_world import COSTS, input_reader, with_market
 from tests.ml.decision.trading_day import RULES
 from trading.errors import NotStored
@@ -61,7 +61,7 @@ class Harness:
             folder, self.candles, MemoryJournal(), universe=UNIVERSE, policies=self.policies
         )
         self.resources: dict[str, Any] = {
-            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryBus(),
+            "universe": UNIVERSE, "candle_source": MARKET, "candle_store": self.candles, "bus": MemoryEventLog(),
             "arrival": no_arrival, "stream_coverage": nothing_streamed(),
             "feature_store": self.features, "training": TRAINING, "costs": {PAIR: COSTS},
             "policies": self.policies, "promotion": rules, "pipes": dg.PipesSubprocessClient(), "rules": RULES,

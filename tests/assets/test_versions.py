@@ -20,9 +20,9 @@ from ml.sentiment.lexicon import LexiconSentiment
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryNews, MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from trading.fills import Costs
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA, Quote
@@ -89,7 +89,7 @@ class World:
             "candle_source": self.source,
             "candle_store": MemoryTable(CANDLE_SCHEMA),
             "feature_store": MemoryTable(None),
-            "bus": MemoryBus(),
+            "bus": MemoryEventLog(),
             "arrival": no_arrival,
             "stream_coverage": nothing_streamed(),
         }

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from streaming.bus.memory import MemoryBus
 from streaming.bus.postgres import PostgresBus
 from tests.contracts.bus_contract import BusContract, message, number, take
+from tests.doubles.bus import MemoryBus
 from trading.errors import InvalidValue, LeaseLost, StoreUnreachable
 from trading.ports import Bus, Message
 from trading.stores.postgres.connection import connect

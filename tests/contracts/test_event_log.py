@@ -1,7 +1,7 @@
 import psycopg
 import pytest
 
-from tests.memory_bus import MemoryBus
+from tests.doubles.event_log import MemoryEventLog
 from trading.errors import InvalidValue
 from trading.ports import EventLog, Message
 from trading.stores.postgres.connection import Database, connect
@@ -48,7 +48,7 @@ class EventLogContract:
 class TestMemoryEventLog(EventLogContract):
     @pytest.fixture
     def bus(self) -> EventLog:
-        return MemoryBus()
+        return MemoryEventLog()
 
 
 class TestPostgresEventLog(EventLogContract):

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 from psycopg import Rollback
 
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryGaps, MemoryMarketData
-from tests.memory_bus import MemoryBus
 from trading.closed_candles import Basis, ClosedCandle
 from trading.feed_gaps import FeedGap, GapState, MissingKind
 from trading.market import Pair, Timeframe
@@ -189,7 +189,7 @@ class GapLedgerContract:
 class TestMemoryGaps(GapLedgerContract):
     @pytest.fixture
     def market_data(self) -> MarketData:
-        return MemoryMarketData(MemoryBus(), ORIGIN, "kraken-1m", M1)
+        return MemoryMarketData(MemoryEventLog(), ORIGIN, "kraken-1m", M1)
 
     @pytest.fixture
     def ledger(self, market_data: MarketData) -> GapLedger:

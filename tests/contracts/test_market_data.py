@@ -6,8 +6,8 @@ import polars as pl
 import psycopg
 import pytest
 
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData
-from tests.memory_bus import MemoryBus
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.closed_candles import Basis, ClosedCandle, Restatement
 from trading.errors import InvalidValue
@@ -180,7 +180,7 @@ class MarketDataContract:
 class TestMemoryMarketData(MarketDataContract):
     @pytest.fixture
     def events(self) -> EventLog:
-        return MemoryBus()
+        return MemoryEventLog()
 
     @pytest.fixture
     def store(self, events: EventLog) -> MarketData:

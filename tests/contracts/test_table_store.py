@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 import pytest
 
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData, MemoryTable
-from tests.memory_bus import MemoryBus
 from tests.services import needs_module
 from trading.candles import complete
 from trading.errors import (
@@ -152,7 +152,7 @@ class TestLiveCandles(TableStoreContract):
 
     @pytest.fixture
     def store(self) -> TableStore:
-        stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+        stream = MemoryMarketData(MemoryEventLog(), "test", "test-1h", Timeframe.H1)
         return LiveCandles(MemoryTable(CANDLE_SCHEMA), stream, Timeframe.H1)
 
 

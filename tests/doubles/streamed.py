@@ -1,8 +1,8 @@
 """Datasets that were streamed, or were not."""
 
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData
 from tests.doubles.stores.gaps import MemoryGaps
-from tests.memory_bus import MemoryBus
 from trading.market import Timeframe
 from trading.stream_coverage import StreamCoverage
 
@@ -13,7 +13,7 @@ def streamed(
     origin: str, timeframe: Timeframe, max_unrepaired: float = LIMIT
 ) -> tuple[StreamCoverage, MemoryMarketData, MemoryGaps]:
     """Return the coverage of a dataset and the two stores that the stream writes; empty: nothing was streamed."""
-    market_data = MemoryMarketData(MemoryBus(), origin, origin, timeframe)
+    market_data = MemoryMarketData(MemoryEventLog(), origin, origin, timeframe)
     ledger = MemoryGaps(market_data)
     return StreamCoverage(origin, timeframe, market_data, ledger, max_unrepaired), market_data, ledger
 

@@ -21,9 +21,9 @@ from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock, sandbox_time
 from orchestration.venues import account_name, sandbox_balances, sandbox_venue
 from tests.contracts.trade import intent, receipt
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BALANCES, BTC, INSTRUMENTS, MARKET, STARTS, XRP
 from trading.candle_events import CANDLE_CLOSED
@@ -71,7 +71,7 @@ def settings(home: Path, exchange: Sandbox) -> Settings:
 
 
 def materialised(settings: Settings, home: Path, instance: dg.DagsterInstance) -> tuple[Any, ...]:
-    store, bus = MemoryTable(CANDLE_SCHEMA), MemoryBus()
+    store, bus = MemoryTable(CANDLE_SCHEMA), MemoryEventLog()
     instance.add_dynamic_partitions("pair", [BTC.key])
     result = dg.materialize(
         [ohlcv_from(settings.market.pool), candles_keep_their_invariants, gaps_are_classified],

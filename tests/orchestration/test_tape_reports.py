@@ -21,10 +21,10 @@ from orchestration.settings import load_settings
 from orchestration.system import DAGSTER_POSTGRES, reporting_instance
 from orchestration.tape_reports import TapeReporter, TapeReports
 from tests.assets.arrivals import no_arrival
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.stores.tape import MemoryTape, tape_rows
 from tests.doubles.streamed import nothing_streamed
-from tests.memory_bus import MemoryBus
 from trading.closed_candles import Basis, ClosedCandle
 from trading.market import CANDLE_SCHEMA, Pair, Timeframe, Universe
 from trading.ports import TapeTable
@@ -143,7 +143,7 @@ def test_a_restated_candle_makes_its_month_of_candles_stale_and_no_other(
         "universe": UNIVERSE,
         "candle_source": market,
         "candle_store": MemoryTable(CANDLE_SCHEMA),
-        "bus": MemoryBus(),
+        "bus": MemoryEventLog(),
         "arrival": no_arrival,
         "stream_coverage": nothing_streamed(),
     }

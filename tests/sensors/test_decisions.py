@@ -15,7 +15,7 @@ from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
 from sensors.decision_runs import GIVEN_UP_AFTER, PAUSES
 from sensors.decisions import Cursor, decision_sensor, stretches
-from tests.memory_bus import MemoryBus
+from tests.doubles.event_log import MemoryEventLog
 from trading.account import Account
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.market import Pair, Timeframe, Universe
@@ -39,11 +39,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def bus() -> MemoryBus:
-    return MemoryBus()
+def bus() -> MemoryEventLog:
+    return MemoryEventLog()
 
 
-def close(bus: MemoryBus, pair: Pair, at: datetime, dataset: str = UNIVERSE.dataset) -> None:
+def close(bus: MemoryEventLog, pair: Pair, at: datetime, dataset: str = UNIVERSE.dataset) -> None:
     record = candle_closed(dataset, pair, at)
     bus.publish(CANDLE_CLOSED, record.key, record.values)
 
@@ -54,7 +54,7 @@ def notes(tmp_path: Path) -> FailureNotes:
 
 
 def evaluate(
-    bus: MemoryBus,
+    bus: MemoryEventLog,
     instance: dg.DagsterInstance,
     cursor: str | None = None,
     notes: FailureNotes | None = None,
@@ -90,7 +90,7 @@ def launch(
 
 
 def test_a_closed_candle_asks_for_one_run_keyed_by_the_decision_id(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     [request] = evaluate(bus, instance).run_requests or []
@@ -99,7 +99,7 @@ def test_a_closed_candle_asks_for_one_run_keyed_by_the_decision_id(
 
 
 def test_pairs_whose_candles_closed_together_share_one_run(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for pair in UNIVERSE.pairs:
         close(bus, pair, NOON)
@@ -113,7 +113,7 @@ def test_pairs_whose_candles_closed_together_share_one_run(
 
 
 def test_no_pair_is_in_a_run_that_its_candle_did_not_ask_for(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     close(bus, CROSS, NOON)
@@ -127,7 +127,7 @@ def test_neighbours_share_a_stretch() -> None:
 
 
 def test_of_several_closed_candles_of_a_pair_only_the_newest_is_decided_on(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for hour in range(3):
         close(bus, BTC, NOON + hour * HOUR)
@@ -140,7 +140,7 @@ def test_of_several_closed_candles_of_a_pair_only_the_newest_is_decided_on(
     [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED],
 )
 def test_while_a_run_of_a_pair_waits_only_the_other_pairs_are_asked_for(
-    bus: MemoryBus, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+    bus: MemoryEventLog, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -153,7 +153,7 @@ def test_while_a_run_of_a_pair_waits_only_the_other_pairs_are_asked_for(
 
 
 def test_the_newest_candle_that_closed_meanwhile_is_asked_for_once_the_run_has_ended(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -172,7 +172,7 @@ def test_the_newest_candle_that_closed_meanwhile_is_asked_for_once_the_run_has_e
 
 
 def test_a_range_of_pairs_that_runs_keeps_each_of_them_waiting(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for pair in UNIVERSE.pairs:
         close(bus, pair, NOON)
@@ -184,7 +184,7 @@ def test_a_range_of_pairs_that_runs_keeps_each_of_them_waiting(
 
 
 def test_a_run_that_was_never_queued_holds_nobody_up_for_ever(
-    bus: MemoryBus, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    bus: MemoryEventLog, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close(bus, BTC, NOON)
     [request] = evaluate(bus, instance).run_requests or []
@@ -195,7 +195,7 @@ def test_a_run_that_was_never_queued_holds_nobody_up_for_ever(
     assert again.run_key != request.run_key  # Dagster starts nothing for a key that a run has
 
 
-def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryBus) -> None:
+def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryEventLog) -> None:
     close(bus, BTC, NOON)
     with dg.DagsterInstance.ephemeral() as empty:
         before = evaluate(bus, empty)
@@ -205,7 +205,7 @@ def test_a_pair_that_dagster_does_not_know_yet_stays_due(bus: MemoryBus) -> None
 
 
 def test_a_candle_whose_run_succeeded_is_not_asked_for_again(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -220,7 +220,7 @@ def test_a_candle_whose_run_succeeded_is_not_asked_for_again(
 
 
 def test_a_request_that_made_no_run_is_repeated_under_the_same_key(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -237,7 +237,7 @@ def fail(instance: dg.DagsterInstance, run: dg.DagsterRun, ago: timedelta = time
 
 
 def test_a_failed_run_is_asked_for_again_after_a_pause_under_a_new_key(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -253,7 +253,7 @@ def test_a_failed_run_is_asked_for_again_after_a_pause_under_a_new_key(
 
 
 def test_a_run_of_several_pairs_that_failed_is_asked_for_again_for_all_of_them(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for pair in UNIVERSE.pairs:
         close(bus, pair, NOON)
@@ -266,7 +266,7 @@ def test_a_run_of_several_pairs_that_failed_is_asked_for_again_for_all_of_them(
 
 
 def test_the_pause_grows_and_after_the_last_attempt_the_candle_is_noted_as_given_up(
-    bus: MemoryBus, instance: dg.DagsterInstance, notes: FailureNotes
+    bus: MemoryEventLog, instance: dg.DagsterInstance, notes: FailureNotes
 ) -> None:
     close(bus, BTC, NOON)
     cursor, keys = None, set()
@@ -296,7 +296,7 @@ def test_the_pause_grows_and_after_the_last_attempt_the_candle_is_noted_as_given
 
 
 def test_a_newer_candle_takes_the_place_of_one_whose_run_failed(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     first = evaluate(bus, instance)
@@ -308,7 +308,7 @@ def test_a_newer_candle_takes_the_place_of_one_whose_run_failed(
 
 
 def test_a_cursor_that_is_reset_loses_no_candle_and_repeats_no_history(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for hour in range(3):
         close(bus, BTC, NOON + hour * HOUR)
@@ -325,7 +325,7 @@ def test_a_cursor_that_is_reset_loses_no_candle_and_repeats_no_history(
 
 
 def test_a_cursor_of_an_earlier_version_goes_on_where_it_was(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON)
     close(bus, XRP, NOON)
@@ -334,7 +334,7 @@ def test_a_cursor_of_an_earlier_version_goes_on_where_it_was(
 
 
 def test_candles_of_another_dataset_and_of_pairs_that_are_not_traded_are_passed_over(
-    bus: MemoryBus, instance: dg.DagsterInstance
+    bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     close(bus, BTC, NOON, dataset="simulated-1h")
     close(bus, Pair("ETH", "USDT"), NOON)
@@ -346,7 +346,7 @@ def test_candles_of_another_dataset_and_of_pairs_that_are_not_traded_are_passed_
 
 
 def test_a_candle_that_is_announced_by_the_stream_and_by_ohlcv_is_asked_for_once() -> None:
-    bus, universe = MemoryBus(), UNIVERSE
+    bus, universe = MemoryEventLog(), UNIVERSE
     pair = universe.pairs[0]
     closes = [datetime(2024, 1, 1, hour, tzinfo=UTC) for hour in (10, 11)]
 

@@ -11,8 +11,8 @@ import pytest
 from ml.decision.clock import ClockReading
 from ml.decision.inputs import DecisionInputs, OldestPrice
 from ml.decision.reader import InputReader
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData, MemoryTable
-from tests.memory_bus import MemoryBus
 from tests.ml.decision.decision_world import (
     ACCOUNT,
     COSTS,
@@ -273,7 +273,7 @@ def test_a_clock_that_is_slow_all_the_time_is_behind_what_is_stored(
 
 def test_a_decision_that_is_replayed_after_a_restatement_sees_what_it_saw(world: DecisionWorld) -> None:
     """Features, price and all else that is computed from candles: the same to the last bit."""
-    stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+    stream = MemoryMarketData(MemoryEventLog(), "test", "test-1h", Timeframe.H1)
     reader = with_market(world.reader, candles=LiveCandles(world.table, stream, Timeframe.H1))
     world.reader = reader
     first = closed_candle(world.all_candles.row(-1, named=True))
@@ -291,7 +291,7 @@ def test_a_decision_that_is_replayed_after_a_restatement_sees_what_it_saw(world:
 
 
 def test_the_newest_candle_of_the_stream_is_known_when_it_was_published(world: DecisionWorld) -> None:
-    stream = MemoryMarketData(MemoryBus(), "test", "test-1h", Timeframe.H1)
+    stream = MemoryMarketData(MemoryEventLog(), "test", "test-1h", Timeframe.H1)
     reader = with_market(world.reader, candles=LiveCandles(MemoryTable(CANDLE_SCHEMA), stream, Timeframe.H1))
     newest = closed_candle(world.all_candles.row(-1, named=True))
     stream.store([newest])

@@ -15,7 +15,7 @@ from orchestration.commands.sandbox_truth import SandboxTruth
 from streaming.messages import TradeMessage, encode
 from streaming.recorder.messages import candle_message
 from streaming.sandbox.model import NewOrder, OrderType, Print
-from tests.memory_bus import MemoryBus
+from tests.doubles.event_log import MemoryEventLog
 from tests.streaming.sandbox.running import Sandbox, sandbox
 from tests.streaming.sandbox.simulated_exchange import BTC, STARTS, XRP
 from trading.closed_candles import Basis, ClosedCandle, Restatement
@@ -73,7 +73,7 @@ class Recording:
         )  # fmt: skip
 
     def compare(self, exchange: Sandbox, until: datetime = UNTIL) -> TapeComparison:
-        bus = MemoryBus()
+        bus = MemoryEventLog()
         for message in (*self.trades, *map(candle_message, self.candles)):
             wire = encode(message)
             bus.publish(wire.topic, wire.key, json.loads(wire.value))

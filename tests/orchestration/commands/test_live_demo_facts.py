@@ -6,7 +6,7 @@ import pytest
 
 from orchestration.commands.live_demo_facts import latencies
 from streaming.messages import DECISIONS
-from tests.memory_bus import MemoryBus
+from tests.doubles.event_log import MemoryEventLog
 from trading.candle_events import CANDLE_CLOSED, candle_closed
 from trading.market import Pair
 
@@ -15,7 +15,7 @@ CLOSE = datetime(2024, 3, 14, 12, tzinfo=UTC)
 
 
 def test_a_decision_belongs_to_its_candle_and_not_to_the_moment_of_the_market_at_which_it_was_made() -> None:
-    log = MemoryBus()
+    log = MemoryEventLog()
     event = candle_closed("sandbox-1m", PAIR, CLOSE)
     log.publish(CANDLE_CLOSED, event.key, event.values)
     log.publish(DECISIONS, PAIR.key, {"decision_id": "a"})

@@ -7,8 +7,8 @@ import pytest
 
 from streaming.events import Trade
 from streaming.recorder.repair import HOPELESS_PAUSE, TURN_SECONDS, RepairWorker
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryGaps, MemoryMarketData
-from tests.memory_bus import MemoryBus
 from trading.errors import NotStored, VenueUnreachable
 from trading.feed_gaps import FeedGap, MissingKind
 from trading.history.missed_trades import ProvenTrades
@@ -41,7 +41,7 @@ class History:
 
 class Repair:
     def __init__(self, history: History | None) -> None:
-        self.ledger = MemoryGaps(MemoryMarketData(MemoryBus(), "kraken", "kraken-1m", Timeframe.M1))
+        self.ledger = MemoryGaps(MemoryMarketData(MemoryEventLog(), "kraken", "kraken-1m", Timeframe.M1))
         self.now, self.seconds = T0 + 100 * SECOND, 0.0
         self.delivered: list[Delivered] = []
         self.worker = RepairWorker(

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from streaming.bus.memory import MemoryBus
 from streaming.bus.postgres import PostgresBus
 from streaming.messages import DEAD_LETTERS, AlertMessage, DeadLetter, TickerMessage, decode, encode
 from streaming.sinks import StartAgain
 from streaming.sinks.dead_letters import message_in
 from streaming.sinks.runner import SinkRunner
 from tests.contracts.bus_contract import message, number, take, wait_until
+from tests.doubles.bus import MemoryBus
 from trading.errors import StoreUnreachable, UnusableHome
 from trading.ports import Bus, Message, Record
 

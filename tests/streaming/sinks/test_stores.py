@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from streaming.bus.memory import MemoryBus
 from streaming.messages import (
     BookMessage,
     BusMessage,
@@ -17,8 +16,9 @@ from streaming.messages import (
 )
 from streaming.sinks.analytical import AnalyticalSink
 from streaming.sinks.operational import OperationalSink
+from tests.doubles.bus import MemoryBus
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData
-from tests.memory_bus import MemoryBus as Events
 from trading.errors import InvalidMessage, UnusableHome
 from trading.market import Pair, Timeframe
 from trading.ports import Record, TapeTable
@@ -103,7 +103,7 @@ def test_every_topic_lands_in_its_table_with_every_field(tape: LakeTape) -> None
 
 def test_however_a_stream_is_cut_and_repeated_each_row_is_stored_once(tape: LakeTape) -> None:
     stream = records(*(kind(n) for n in range(60) for kind in (trade, ticker, candle)))
-    store = MemoryMarketData(Events(), "kraken", "kraken-1m", Timeframe.M1)
+    store = MemoryMarketData(MemoryEventLog(), "kraken", "kraken-1m", Timeframe.M1)
     chance, position = random.Random(7), 0
     while position < len(stream):
         begin = max(0, position - chance.randrange(30))  # a crash: what was not committed comes again
@@ -141,7 +141,7 @@ def test_a_candle_that_cannot_be_read_is_refused_by_the_operational_sink(timefra
     broken = Record(
         record.topic, record.key, record.value.replace(b'"1m"', b'"' + timeframe + b'"'), 0, 9, T0
     )
-    store = MemoryMarketData(Events(), "kraken", "kraken-1m", Timeframe.M1)
+    store = MemoryMarketData(MemoryEventLog(), "kraken", "kraken-1m", Timeframe.M1)
     with pytest.raises(InvalidMessage):
         OperationalSink(store).write([record, broken])
     assert store.newest(BTC, Timeframe.M1) is None
@@ -198,7 +198,7 @@ def test_the_stores_follow_the_bus_each_at_its_own_pace(tape: LakeTape) -> None:
     bus.publish([encode(candle(n)) for n in range(5)])
     for sink in (
         AnalyticalSink(tape),
-        OperationalSink(MemoryMarketData(Events(), "k", "k-1m", Timeframe.M1)),
+        OperationalSink(MemoryMarketData(MemoryEventLog(), "k", "k-1m", Timeframe.M1)),
     ):
         consumer = bus.consumer(sink.group, sink.topics)
         found = consumer.poll(100, 1)

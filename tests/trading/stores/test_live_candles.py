@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryMarketData, MemoryTable
-from tests.memory_bus import MemoryBus
 from trading.candles import complete
 from trading.closed_candles import Basis, ClosedCandle
 from trading.errors import NotStored
@@ -24,7 +24,7 @@ class Market:
 
     def __init__(self) -> None:
         self.table = MemoryTable(CANDLE_SCHEMA)
-        self.stream = MemoryMarketData(MemoryBus(), "kraken", "kraken-1h", Timeframe.H1)
+        self.stream = MemoryMarketData(MemoryEventLog(), "kraken", "kraken-1h", Timeframe.H1)
         self.candles = LiveCandles(self.table, self.stream, Timeframe.H1)
 
     def store(self, *hours: int, close: float = 10.0, known_at: datetime | None = None) -> None:

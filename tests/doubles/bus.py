@@ -1,25 +1,21 @@
-"""The bus in memory of one process, for tests and notebooks: threads share it, and it ends with its process."""
+"""The bus in memory of one process: threads share it, and it ends with its process."""
 
 import itertools
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from trading.errors import LeaseLost
 from trading.ports import Message, Record
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class MemoryBus:
     """Keeps every record of a topic until all its groups have read it, and the newest `keep` of those."""
 
-    def __init__(self, keep: int = 100_000, clock: Callable[[], datetime] = _now) -> None:
-        self._keep, self._clock = keep, clock
+    def __init__(self, keep: int = 100_000) -> None:
+        self._keep = keep
         self._offsets = itertools.count(1)
         self._changed = threading.Condition()
         self._records: dict[str, list[Record]] = {}
@@ -28,7 +24,7 @@ class MemoryBus:
 
     def publish(self, messages: Sequence[Message]) -> None:
         with self._changed:
-            at = self._clock()
+            at = datetime.now(UTC)
             for each in messages:
                 record = Record(each.topic, each.key, each.value, 0, next(self._offsets), at)
                 self._records.setdefault(each.topic, []).append(record)

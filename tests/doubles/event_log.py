@@ -1,8 +1,8 @@
-"""The bus in memory, for tests and notebooks."""
+"""The outbox as an event log in memory."""
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,20 +10,15 @@ from trading.ports import Event
 from trading.stores.journal_rules import json_text
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class MemoryBus:
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
-        self._clock = clock
+class MemoryEventLog:
+    def __init__(self) -> None:
         self._turn = threading.Lock()
         self._events: list[Event] = []
 
     def publish(self, topic: str, key: str, payload: Mapping[str, Any]) -> int:
         plain = json.loads(json_text(dict(payload)))
         with self._turn:
-            event = Event(len(self._events) + 1, topic, key, plain, self._clock())
+            event = Event(len(self._events) + 1, topic, key, plain, datetime.now(UTC))
             self._events.append(event)
         return event.offset
 
