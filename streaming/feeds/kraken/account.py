@@ -10,7 +10,7 @@ from streaming.feeds.kraken.numbers import ZERO, check_utc, exact_decimal, not_n
 from trading.errors import InvalidValue
 
 
-def executions(message: messages.ExecutionMessage, pairs: PairsBySymbol) -> list[Event]:
+def executions(message: messages.ExecutionFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the executions of a message, or that it is empty."""
     snapshot = message.type == "snapshot"
     if not message.data:
@@ -49,7 +49,7 @@ def _execution(
 SPOT, MAIN = "spot", "main"  # the wallet that orders are paid from
 
 
-def balances(message: messages.BalanceMessage, pairs: PairsBySymbol) -> list[Event]:
+def balances(message: messages.BalanceFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the balances of a message: of a snapshot the spot wallet alone, of an update the wallet that it names."""
     snapshot = message.type == "snapshot"
     if not message.data:

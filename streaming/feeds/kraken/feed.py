@@ -23,16 +23,16 @@ RULES = ConnectionRules(
     max_pause=timedelta(seconds=60),
     maintenance_pause=timedelta(seconds=5),
 )
-READERS: dict[type[messages.Message], Callable[[Any, PairsBySymbol], Sequence[Event]]] = {
-    messages.TradeMessage: market.trades,
-    messages.BookMessage: market.books,
-    messages.TickerMessage: market.tickers,
-    messages.CandleMessage: market.candles,
-    messages.InstrumentMessage: market.listings,
-    messages.StatusMessage: market.statuses,
-    messages.HeartbeatMessage: market.heartbeats,
-    messages.ExecutionMessage: account.executions,
-    messages.BalanceMessage: account.balances,
+READERS: dict[type[messages.ChannelFrame], Callable[[Any, PairsBySymbol], Sequence[Event]]] = {
+    messages.TradeFrame: market.trades,
+    messages.BookFrame: market.books,
+    messages.TickerFrame: market.tickers,
+    messages.CandleFrame: market.candles,
+    messages.InstrumentFrame: market.listings,
+    messages.StatusFrame: market.statuses,
+    messages.HeartbeatFrame: market.heartbeats,
+    messages.ExecutionFrame: account.executions,
+    messages.BalanceFrame: account.balances,
 }
 CHANNEL_FIELD = re.compile(r'"channel"\s*:\s*"([^"\\]{1,40})"')
 

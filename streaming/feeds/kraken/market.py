@@ -26,7 +26,7 @@ from trading.market import Instrument, Pair
 HEARTBEATS = (events.Heartbeat(),)
 
 
-def trades(message: messages.TradeMessage, pairs: PairsBySymbol) -> list[Event]:
+def trades(message: messages.TradeFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the trades of a message."""
     result: list[Event] = []
     for each in message.data:
@@ -37,7 +37,7 @@ def trades(message: messages.TradeMessage, pairs: PairsBySymbol) -> list[Event]:
     return result
 
 
-def tickers(message: messages.TickerMessage, pairs: PairsBySymbol) -> list[Event]:
+def tickers(message: messages.TickerFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the tickers of a message."""
     result: list[Event] = []
     for each in message.data:
@@ -50,7 +50,7 @@ def tickers(message: messages.TickerMessage, pairs: PairsBySymbol) -> list[Event
     return result
 
 
-def candles(message: messages.CandleMessage, pairs: PairsBySymbol) -> list[Event]:
+def candles(message: messages.CandleFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the candles of a message."""
     result: list[Event] = []
     for each in message.data:
@@ -72,7 +72,7 @@ def candles(message: messages.CandleMessage, pairs: PairsBySymbol) -> list[Event
     return result
 
 
-def books(message: messages.BookMessage, pairs: PairsBySymbol) -> list[Event]:
+def books(message: messages.BookFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the book changes of a message."""
     result: list[Event] = []
     snapshot = message.type == "snapshot"
@@ -105,7 +105,7 @@ def _levels(data: Sequence[messages.LevelData]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def listings(message: messages.InstrumentMessage, pairs: PairsBySymbol) -> list[Event]:
+def listings(message: messages.InstrumentFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the listings of a message, each readable or not."""
     return [_decode_listing(each, pairs) for each in message.data.pairs]
 
@@ -156,7 +156,7 @@ def _leverage(data: messages.PairData) -> Decimal:
     return (1 / share).to_integral_value(ROUND_FLOOR)
 
 
-def statuses(message: messages.StatusMessage, pairs: PairsBySymbol) -> list[Event]:
+def statuses(message: messages.StatusFrame, pairs: PairsBySymbol) -> list[Event]:
     """Return the states of the venue that a message reports."""
     return [
         events.VenueStatus(each.system, "" if each.connection_id is None else str(each.connection_id))
@@ -164,6 +164,6 @@ def statuses(message: messages.StatusMessage, pairs: PairsBySymbol) -> list[Even
     ]
 
 
-def heartbeats(message: messages.HeartbeatMessage, pairs: PairsBySymbol) -> Sequence[Event]:
+def heartbeats(message: messages.HeartbeatFrame, pairs: PairsBySymbol) -> Sequence[Event]:
     """Return the heartbeat."""
     return HEARTBEATS

@@ -26,7 +26,7 @@ Kind = Literal["snapshot", "update"]
 Exact = Any
 
 
-class Message(Struct, tag_field="channel", gc=False):
+class ChannelFrame(Struct, tag_field="channel", gc=False):
     """A frame of a channel."""
 
 
@@ -41,7 +41,7 @@ class TickerData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class TickerMessage(Message, tag="ticker"):
+class TickerFrame(ChannelFrame, tag="ticker"):
     type: Kind
     data: list[TickerData]
 
@@ -55,7 +55,7 @@ class TradeData(Struct, gc=False):
     timestamp: Time
 
 
-class TradeMessage(Message, tag="trade"):
+class TradeFrame(ChannelFrame, tag="trade"):
     type: Kind
     data: list[TradeData]
 
@@ -72,7 +72,7 @@ class CandleData(Struct, gc=False):
     interval_begin: Time
 
 
-class CandleMessage(Message, tag="ohlc"):
+class CandleFrame(ChannelFrame, tag="ohlc"):
     type: Kind
     data: list[CandleData]
 
@@ -90,7 +90,7 @@ class BookData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class BookMessage(Message, tag="book"):
+class BookFrame(ChannelFrame, tag="book"):
     type: Kind
     data: Annotated[list[BookData], Meta(min_length=1)]
 
@@ -116,7 +116,7 @@ class InstrumentData(Struct, gc=False):
     pairs: list[Raw] = []  # each is a PairData, read alone: one odd pair must not cost the others
 
 
-class InstrumentMessage(Message, tag="instrument"):
+class InstrumentFrame(ChannelFrame, tag="instrument"):
     type: Kind
     data: InstrumentData
 
@@ -144,7 +144,7 @@ class ExecutionData(Struct, gc=False):
     reason: str = ""
 
 
-class ExecutionMessage(Message, tag="executions"):
+class ExecutionFrame(ChannelFrame, tag="executions"):
     type: Kind
     sequence: Count
     data: list[ExecutionData]
@@ -165,7 +165,7 @@ class BalanceData(Struct, gc=False):
     timestamp: Time | None = None
 
 
-class BalanceMessage(Message, tag="balances"):
+class BalanceFrame(ChannelFrame, tag="balances"):
     type: Kind
     sequence: Count
     data: list[BalanceData]
@@ -176,11 +176,11 @@ class StatusData(Struct, gc=False):
     connection_id: int | None = None
 
 
-class StatusMessage(Message, tag="status"):
+class StatusFrame(ChannelFrame, tag="status"):
     data: list[StatusData]
 
 
-class HeartbeatMessage(Message, tag="heartbeat"):
+class HeartbeatFrame(ChannelFrame, tag="heartbeat"):
     pass
 
 
@@ -204,15 +204,15 @@ class Response(Struct, gc=False):
 
 
 MESSAGES = Decoder(
-    TradeMessage
-    | BookMessage
-    | TickerMessage
-    | CandleMessage
-    | InstrumentMessage
-    | ExecutionMessage
-    | BalanceMessage
-    | StatusMessage
-    | HeartbeatMessage,
+    TradeFrame
+    | BookFrame
+    | TickerFrame
+    | CandleFrame
+    | InstrumentFrame
+    | ExecutionFrame
+    | BalanceFrame
+    | StatusFrame
+    | HeartbeatFrame,
     float_hook=Decimal,
 )
 PAIRS = Decoder(PairData, float_hook=Decimal)

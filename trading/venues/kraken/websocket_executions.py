@@ -6,7 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from trading.errors import InvalidMessage
-from trading.venues.kraken.websocket_messages import EXECUTIONS, ExecutionReport, Message, decode_executions
+from trading.venues.kraken.websocket_messages import (
+    EXECUTIONS,
+    ExecutionReport,
+    WebSocketMessage,
+    decode_executions,
+)
 
 LOG = logging.getLogger("marketloom.kraken")
 MAX_ENDED = 1000  # orders whose end is remembered: a report may be here before the answer to the order
@@ -33,7 +38,7 @@ class ExecutionReports:
         """Note that a subscription is confirmed."""
         self._live = True
 
-    def take(self, message: Message) -> None:
+    def take(self, message: WebSocketMessage) -> None:
         """Take a message of any channel; what is not about executions is ignored."""
         if message.channel != EXECUTIONS:
             return

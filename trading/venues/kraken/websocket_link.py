@@ -17,8 +17,8 @@ from trading.errors import InvalidMessage, InvalidSettings, OutcomeUnknown, Venu
 from trading.venues.kraken.errors import error_from
 from trading.venues.kraken.websocket_messages import (
     EXECUTIONS,
-    Message,
     Params,
+    WebSocketMessage,
     decode_message,
     encode_request,
 )
@@ -50,7 +50,7 @@ class Link:
         socket: ClientConnection,
         token: str,
         limits: WebSocketLimits,
-        publish: Callable[[Message], None],
+        publish: Callable[[WebSocketMessage], None],
     ) -> None:
         """`publish` gets the messages of channels."""
         self._socket = socket
@@ -59,10 +59,10 @@ class Link:
         self._publish = publish
         self._numbers = count(SUBSCRIBE + 1)
         self._lock = threading.Lock()
-        self._pending: dict[int, Future[Message]] = {}
+        self._pending: dict[int, Future[WebSocketMessage]] = {}
         self._over = False  # takes no more requests
 
-    def request(self, method: str, params: Params) -> Message:
+    def request(self, method: str, params: Params) -> WebSocketMessage:
         """Send once and return the answer.
 
         NotConnected: nothing was sent. OutcomeUnknown: no answer within the limit, or the connection broke.
@@ -115,11 +115,11 @@ class Link:
         self.retire()
         self._socket.close()
 
-    def _register(self) -> tuple[int, Future[Message]]:
+    def _register(self) -> tuple[int, Future[WebSocketMessage]]:
         with self._lock:
             if self._over or self._socket.state is not State.OPEN:
                 raise NotConnected("Kraken WebSocket: the connection is over")
-            number, answer = next(self._numbers), Future[Message]()
+            number, answer = next(self._numbers), Future[WebSocketMessage]()
             self._pending[number] = answer
             return number, answer
 
@@ -165,7 +165,7 @@ class Link:
 
 @contextmanager
 def open_link(
-    url: str, token: str, limits: WebSocketLimits, publish: Callable[[Message], None]
+    url: str, token: str, limits: WebSocketLimits, publish: Callable[[WebSocketMessage], None]
 ) -> Iterator[Link]:
     """Connect, subscribe, and close in the end.
 

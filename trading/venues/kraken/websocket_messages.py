@@ -16,7 +16,7 @@ Params = dict[str, object]
 _encode = msgspec.json.Encoder().encode
 
 
-class Message(msgspec.Struct, frozen=True):
+class WebSocketMessage(msgspec.Struct, frozen=True):
     """Anything that Kraken sends: an answer has a `method`, everything else a `channel`."""
 
     channel: str = ""
@@ -77,11 +77,11 @@ def exact_number(value: Decimal) -> msgspec.Raw:
     return msgspec.Raw(format(value, "f").encode())
 
 
-def decode_message(frame: bytes) -> Message:
+def decode_message(frame: bytes) -> WebSocketMessage:
     """Decode any frame. InvalidMessage for one that is none of Kraken's."""
-    return decode_result("WebSocket", frame, Message)
+    return decode_result("WebSocket", frame, WebSocketMessage)
 
 
-def decode_executions(message: Message) -> list[ExecutionReport]:
+def decode_executions(message: WebSocketMessage) -> list[ExecutionReport]:
     """Decode the reports of a message of the channel `executions`. InvalidMessage for what cannot be read."""
     return decode_result(EXECUTIONS, message.data, list[ExecutionReport])

@@ -30,9 +30,9 @@ from trading.venues.kraken.websocket_link import Link, NotConnected, WebSocketLi
 from trading.venues.kraken.websocket_messages import (
     AmendResult,
     ExecutionReport,
-    Message,
     OrderResult,
     Params,
+    WebSocketMessage,
 )
 
 PRIVATE_URL = "wss://ws-auth.kraken.com/v2"
@@ -163,7 +163,7 @@ class WebSocketOrders:
             raise OutcomeUnknown(f"{error}: Kraken took it, and its answer cannot be read") from error
 
 
-def _check_answer(method: str, message: Message, retire: Callable[[], None]) -> None:
+def _check_answer(method: str, message: WebSocketMessage, retire: Callable[[], None]) -> None:
     """Raise what an answer means that says no; `retire` when the token is not valid any more."""
     if message.method != method:
         raise OutcomeUnknown(f"Kraken {method} over WebSocket: the answer is none ({str(message)[:200]})")
