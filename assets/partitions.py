@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from ml.strategies import Strategy
 from trading.errors import NotStored
-from trading.market import Pair, month_of, next_month
+from trading.market import Pair, midnight, month_of, next_month
 
 # Dynamic, so that a pair added in marketloom.toml appears without a code change and without reading settings at import.
 PAIRS = dg.DynamicPartitionsDefinition(name="pair")
@@ -115,8 +115,4 @@ def pair_months(keys: Iterable[str]) -> list[tuple[str, Pair, date]]:
 def days(keys: Sequence[str]) -> tuple[datetime, datetime]:
     """Return the start of the first day and the end of the last (exclusive), UTC."""
     first, last = date.fromisoformat(min(keys)), date.fromisoformat(max(keys))
-    return _midnight(first), _midnight(last + timedelta(days=1))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return midnight(first), midnight(last + timedelta(days=1))

@@ -4,7 +4,7 @@ It is found when the definitions are loaded, without a connection unless the tab
 later shows when they are loaded again.
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 
 from assets.partitions import CALENDAR_START, Span
@@ -12,6 +12,7 @@ from orchestration.settings_schema import Settings
 from orchestration.tables import candle_table
 from trading.errors import MarketloomError
 from trading.importers.landing_area import LandingArea
+from trading.market import midnight
 
 
 def dataset_span(settings: Settings, home: Path, today: date) -> Span:
@@ -27,7 +28,7 @@ def _source_span(
 ) -> tuple[date, datetime | None]:
     match settings.market.source:
         case "simulator":
-            return settings.simulator.start, _earlier(_midnight(settings.simulator.end), until)
+            return settings.simulator.start, _earlier(midnight(settings.simulator.end), until)
         case "files":
             return _imported(settings, home, until)
         case "sandbox":
@@ -67,7 +68,3 @@ def _months_before(day: date, count: int) -> date:
 
 def _earlier(end: datetime, until: datetime | None) -> datetime:
     return min(end, until) if until else end
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

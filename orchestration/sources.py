@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from ml.decision.clock import SECOND, Clock, history_clock
 from orchestration.clocks import VenueClock, machine_clock, read_market_time, sandbox_clock
 from orchestration.settings_schema import CRYPTOCOMPARE_MARKET, Settings
 from trading.importers.landing_area import LandingArea
-from trading.market import EPOCH, Timeframe
+from trading.market import EPOCH, Timeframe, midnight
 from trading.ports import CandleSource
 from trading.simulation.market import SimulatedMarket
 
@@ -101,7 +101,7 @@ def _ccxt_time(settings: Settings, home: Path, venue: str) -> datetime | None:
 
 def _simulator(settings: Settings) -> CandleSource:
     market, simulator = settings.market, settings.simulator
-    start, end = _midnight(simulator.start), _midnight(simulator.end)
+    start, end = midnight(simulator.start), midnight(simulator.end)
     return SimulatedMarket(market.pairs, market.timeframe, simulator.seed, start, end)
 
 
@@ -158,7 +158,3 @@ def _ccxt(settings: Settings, home: Path, venue: str) -> CandleSource:
     if not settings.market.is_live or settings.market.timeframe is Timeframe.M1:
         return candles  # a decision on history is made at the close, where the next candle opens
     return FinerQuotes(candles, CcxtCandles(venue, Timeframe.M1, pages, clock))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -141,9 +141,14 @@ def month_of(time: datetime) -> date:
     return time.astimezone(UTC).date().replace(day=1)
 
 
+def midnight(day: date) -> datetime:
+    """Return the moment in UTC with which the day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 def month_start(month: date) -> datetime:
     """Return midnight UTC of its first day."""
-    return datetime(month.year, month.month, 1, tzinfo=UTC)
+    return midnight(month.replace(day=1))
 
 
 def next_month(month: date) -> date:

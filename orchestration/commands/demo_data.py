@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from orchestration.system import System
 from trading.errors import NotStored, UnreadableFile
 from trading.importers.common_window import CommonWindow, common_windows
 from trading.importers.landing_area import LandingArea
-from trading.market import Timeframe, month_of
+from trading.market import Timeframe, midnight, month_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def choose_files(system: System, data: Path, out: Console) -> DemoData:
 def choose_simulator(system: System) -> DemoData:
     """Choose the seeded simulator of the settings, labelled as such."""
     simulator = system.settings.simulator
-    start, end = (_midnight(day) for day in (simulator.start, simulator.end))
+    start, end = (midnight(day) for day in (simulator.start, simulator.end))
     overlay = '[market]\nsource = "simulator"\nuntil = ""\nnews = ""\n'
     timeframe = load_settings(with_choice=False).market.timeframe
     _store_choice(system, overlay, timeframe, start, end)
@@ -153,7 +153,3 @@ def _store_choice(system: System, market: str, timeframe: Timeframe, start: date
     fewer = f"\n[policy]\ntrain_months = {months}  # of {wanted}: the gate's months fit in behind them\n"
     account = f'\n[venue]\naccount = "demo-{timeframe.value}"\n'
     write_chosen(system.home, market + account + (fewer if months < wanted else ""))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from trading.importers import import_path
 from trading.importers.common_window import longest_common_window
 from trading.importers.landing_area import LandingArea
 from trading.margin.terms import MarginTerms
-from trading.market import Instrument, Pair, Timeframe
+from trading.market import Instrument, Pair, Timeframe, midnight
 from trading.portfolio import rate
 from trading.simulation.market import SimulatedMarket
 
@@ -151,9 +151,9 @@ def _simulator(
 ) -> tuple[TickSource, datetime, Identity]:
     """Build the simulated market; its beginning is stored, so that a later start continues the same market."""
     start = config.started_at or datetime.now(UTC)
-    midnight = datetime.combine(start.date(), time(), UTC) - timedelta(days=config.history_days)
+    earliest = midnight(start.date()) - timedelta(days=config.history_days)
     known = _check_same_market(folder, {"seed": config.seed})
-    begins = datetime.fromisoformat(known.get("begins", midnight.isoformat()))
+    begins = datetime.fromisoformat(known.get("begins", earliest.isoformat()))
     market = SimulatedMarket(tuple(instruments), Timeframe.M1, config.seed, begins, start + FAR)
     identity = {"seed": config.seed, "begins": begins.isoformat()}
     return CandleReplay(market, instruments, Timeframe.M1), start, identity

@@ -6,11 +6,11 @@ the rules refuse an entry after a loss beyond its limit even before the halt was
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from trading.market import Pair
+from trading.market import Pair, midnight
 from trading.portfolio.exact import exactly
 from trading.portfolio.trades import ClosedTrade
 from trading.risk.cool_down import cool_down_end
@@ -67,8 +67,8 @@ def _daily_loss_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Hal
     reason = _describe_loss(levels.equity, levels.day_opening, limits.daily_loss)
     if not reason:
         return None
-    midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-    return Halt(HaltKind.DAILY_LOSS, now, midnight, f"{reason} the day's opening equity")
+    until = midnight(now.astimezone(UTC).date() + timedelta(days=1))
+    return Halt(HaltKind.DAILY_LOSS, now, until, f"{reason} the day's opening equity")
 
 
 def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:

@@ -8,7 +8,7 @@ once.
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,13 +21,14 @@ from trading.atomic_files import (
     write_and_rename,
 )
 from trading.errors import InvalidValue, MarketloomError, UnreadableFile, UnusableHome
-from trading.market import Pair
+from trading.market import Pair, midnight
 from trading.polars_errors import panics_as_errors
 from trading.ports import TapeTable
 from trading.ports.market_data import TAPE_SCHEMAS
 from trading.sealed_parquet import scan_sealed, sealed_parquet
 from trading.stores.tape_rows import check_rows, each_once, inside, time_column
 
+DAY = timedelta(days=1)
 SUFFIX = ".parquet"
 WHOLE_DAY, MERGED = "day", "merged-"
 # Batches of a day that lie as files of their own: a reader opens no more than these and few merged ones.
@@ -69,7 +70,7 @@ class LakeTape:
         wanted = [
             folder
             for day, folder in self._days(table, pair.key)
-            if start < _midnight(day, 1) and _midnight(day) < end
+            if start < midnight(day) + DAY and midnight(day) < end
         ]
         only = inside(table, origin, start, end)
         # Reading releases the interpreter's lock.
@@ -100,7 +101,7 @@ class LakeTape:
         errors = []
         for table in TapeTable:
             for folder in sorted(self._root.glob(f"{table.value}/pair=*/day=*")):
-                finished = _midnight(_day_of(folder), 1) <= before
+                finished = midnight(_day_of(folder)) + DAY <= before
                 if finished and {path.stem for path in _files(folder)} - {WHOLE_DAY}:
                     try:
                         self._merge(table, folder, whole=True)
@@ -195,7 +196,3 @@ def _batches(folder: Path) -> list[Path]:
 
 def _day_of(folder: Path) -> date:
     return date.fromisoformat(folder.name.removeprefix("day="))
-
-
-def _midnight(day: date, later: int = 0) -> datetime:
-    return datetime.combine(day, time(), UTC) + timedelta(days=later)
