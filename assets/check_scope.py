@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from assets.partitions import days, pair_months
-from trading.market import Pair, Universe, month_start, next_month
+from trading.market import EPOCH, Pair, Universe, month_start, next_month
 from trading.ports import TableStore
 
+FAR = datetime(9000, 1, 1, tzinfo=UTC)
 PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start")
 
 
@@ -53,12 +54,10 @@ def run_pairs(context: dg.AssetCheckExecutionContext, universe: Universe) -> lis
     return list(universe.pairs) if keys is None else [Pair.parse(key) for key in keys]
 
 
-def run_days(
-    context: dg.AssetCheckExecutionContext, start: datetime, end: datetime
-) -> tuple[datetime, datetime]:
-    """Return start and end of the run's days; `start` and `end` for a check that runs alone."""
+def run_days(context: dg.AssetCheckExecutionContext) -> tuple[datetime, datetime]:
+    """Return start and end of the run's days; all of time for a check that runs alone."""
     keys = run_partitions(context)
-    return (start, end) if keys is None else days(keys)
+    return (EPOCH, FAR) if keys is None else days(keys)
 
 
 def verdict(faults: Mapping[str, object], **counts: int) -> dg.AssetCheckResult:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from math import isfinite
 from typing import Any
 
@@ -19,8 +19,6 @@ from trading.errors import MarketloomError
 from trading.indicators import POLICY_FEATURES
 from trading.market import Pair, Universe, month_start
 from trading.ports import PerformanceStore
-
-FIRST_DAY, LAST_DAY = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
 @dg.asset_check(
@@ -106,7 +104,7 @@ def _evidence_faults(champion: Policy, policies: PolicyRegistry, pair: Pair) -> 
 def scores_are_possible(
     context: dg.AssetCheckExecutionContext, performance_store: dg.ResourceParam[PerformanceStore]
 ) -> dg.AssetCheckResult:
-    start, end = run_days(context, FIRST_DAY, LAST_DAY)
+    start, end = run_days(context)
     rows = performance_store.read(start.date(), end.date())
     found: dict[str, list[str]] = defaultdict(list)
     for row in rows:

@@ -1,7 +1,5 @@
 """Checks of the news assets, over the days of the run."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 import polars as pl
 
@@ -12,8 +10,6 @@ from ml.sentiment.pair import SentimentModel
 from trading.market import Universe
 from trading.ports import NewsStore
 
-BEGINNING, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-
 
 @dg.asset_check(
     asset=news_articles,
@@ -23,7 +19,7 @@ BEGINNING, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=U
 def articles_are_known_after_they_were_published(
     context: dg.AssetCheckExecutionContext, news_store: dg.ResourceParam[NewsStore]
 ) -> dg.AssetCheckResult:
-    articles = news_store.articles(*run_days(context, BEGINNING, END))
+    articles = news_store.articles(*run_days(context))
     early = articles.filter(pl.col("known_at") < pl.col("published_at"))
     untitled = articles.filter(pl.col("title").str.strip_chars() == "")
     return verdict(
@@ -43,7 +39,7 @@ def every_article_has_a_vector(
     news_store: dg.ResourceParam[NewsStore],
     embedder: dg.ResourceParam[Embedder],
 ) -> dg.AssetCheckResult:
-    ids = news_store.articles(*run_days(context, BEGINNING, END))["article_id"].to_list()
+    ids = news_store.articles(*run_days(context))["article_id"].to_list()
     missing = sorted(set(ids) - news_store.embedded(embedder.name, ids))
     return verdict({"without a vector": missing}, articles=len(ids))
 
@@ -58,7 +54,7 @@ def tones_belong_to_their_articles(
     news_store: dg.ResourceParam[NewsStore],
     sentiment_model: dg.ResourceParam[SentimentModel],
 ) -> dg.AssetCheckResult:
-    span = run_days(context, BEGINNING, END)
+    span = run_days(context)
     tones = read_tones(news_store, scored_assets(universe), *span)
     own = tones.filter(pl.col("model") == sentiment_model.name)
     joined = own.join(

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from trading.errors import InvalidCandles
+from trading.market import EPOCH
 
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
@@ -16,7 +17,6 @@ Mask = npt.NDArray[np.bool_]
 
 MIN_PRICE, MAX_PRICE = 1e-18, 1e18  # as risk has it: beyond them products overflow
 PRICES = ("open", "high", "low", "close")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

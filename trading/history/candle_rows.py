@@ -7,7 +7,7 @@ import polars as pl
 
 from trading.candles import NUMBERS, violations
 from trading.errors import InvalidMessage
-from trading.market import TIME, Timeframe
+from trading.market import EPOCH, TIME, Timeframe
 
 ROW_SCHEMA = pl.Schema({"open_time": TIME, **dict.fromkeys(NUMBERS, pl.Float64())})
 # Microseconds since 1970 (UTC), open, high, low, close, volume.
@@ -32,4 +32,4 @@ def candle_table(candles: Iterable[CandleRow], timeframe: Timeframe, what: str) 
 
 
 def microseconds(time: datetime) -> int:
-    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // datetime.resolution
+    return (time - EPOCH) // datetime.resolution

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 from trading.compiled import compiled
 from trading.errors import InvalidCandles
 from trading.indicators.arithmetic import Array, Times
-from trading.market import Timeframe
+from trading.market import EPOCH, Timeframe
 
 NUMBERS = ("high", "low", "close", "volume")
 # Numbers beyond this are nobody's prices or volumes; within it no sum or square of a window overflows.
@@ -22,7 +22,6 @@ _FAULTS = (
     "has prices that contradict each other: close must lie between low and high",
     "is no {timeframe} candle: close_time must lie one {timeframe} after open_time",
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +78,7 @@ def price_arrays(candles: pl.DataFrame, timeframe: Timeframe) -> PriceArrays:
     high, low, close, volume = (_number(candles, name) for name in NUMBERS)
     row, fault = first_fault(opens, closes, high, low, close, volume, candle_length(timeframe))
     if row >= 0:
-        time = _EPOCH + timedelta(microseconds=int(opens[row]))
+        time = EPOCH + timedelta(microseconds=int(opens[row]))
         raise InvalidCandles(f"the candle of {time} {_FAULTS[fault].format(timeframe=timeframe.value)}")
     scale = 2.0 ** -round(math.log2(close[0])) if close.size else 1.0
     return PriceArrays(timeframe, opens, closes, high * scale, low * scale, close * scale, volume, scale)

@@ -1,16 +1,15 @@
 """The terms of a margin loan and the positions opened with it; formulas with sources: `trading.margin.arithmetic`."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.errors import InvalidValue
 from trading.margin import arithmetic as margin
-from trading.market import Pair
+from trading.market import EPOCH, Pair
 from trading.portfolio.exact import check_amount
 
 MICROSECOND = timedelta(microseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from trading.market import Pair, midnight
+from trading.market import EPOCH, Pair, midnight
 from trading.portfolio.exact import exactly
 from trading.portfolio.trades import ClosedTrade
 from trading.risk.cool_down import cool_down_end
@@ -19,7 +19,7 @@ from trading.risk.limits import Limits
 from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer, Halt, HaltKind
 
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

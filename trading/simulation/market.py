@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Lock
 
 import numpy as np
@@ -11,7 +11,7 @@ import polars as pl
 
 from trading.candles import closed_by, complete, first_quote, opening_between
 from trading.errors import InvalidValue, NotStored
-from trading.market import TIME, Pair, Timeframe
+from trading.market import EPOCH, TIME, Pair, Timeframe
 from trading.ports import Quote
 from trading.simulation.price_paths import (
     BLOCK_LENGTH,
@@ -163,7 +163,7 @@ def _check_arguments(
         raise InvalidValue(f"seed is {seed}: allowed are whole numbers from 0")
     if start.tzinfo is None or end.tzinfo is None:
         raise InvalidValue("start and end need a time zone: give them in UTC")
-    if (start - datetime(1970, 1, 1, tzinfo=UTC)) % timeframe.duration:
+    if (start - EPOCH) % timeframe.duration:
         raise InvalidValue(f"start is {start}: it must open a candle of {timeframe.value}")
     if end < start + timeframe.duration:
         raise InvalidValue(f"end is {end}: the first candle closes at {start + timeframe.duration}")
