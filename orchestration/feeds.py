@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestration.settings_schema import Settings
 from orchestration.sources import CRYPTOCOMPARE_KEY, kraken_client
-from orchestration.streamed import streams as streams  # beside what it decides on
+from orchestration.streamed import streams
 from streaming.events import Channel, Subscription
 from streaming.feeds import Feed
 from streaming.recorder.venue_time import VenueTime

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
-from orchestration.feeds import streams
 from orchestration.kill_switch import KillSwitch
+from orchestration.streamed import streams
 from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
 from orchestration.web_guard import TOKEN, check_reachability
 

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from orchestration.commands import account_status
 from orchestration.commands.stream_status import read_stream
-from orchestration.feeds import streams
 from orchestration.resources import Services
 from orchestration.settings import chosen_file
+from orchestration.streamed import streams
 from orchestration.system import running_system
 from trading.errors import NotStored
 from trading.market import Pair

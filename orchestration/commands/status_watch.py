@@ -15,12 +15,12 @@ from orchestration.commands.status import halts
 from orchestration.commands.status_view import picture, plain_lines
 from orchestration.commands.stream_status import read_stream, read_stream_at_its_port
 from orchestration.commands.stream_tables import StreamTables
-from orchestration.feeds import streams
 from orchestration.json_output import as_json_line
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.resources import Services
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.streamed import streams
 from orchestration.system import POSTGRES
 from trading.errors import MarketloomError, StoreUnreachable
 from trading.stores.postgres import migrate
