@@ -10,8 +10,6 @@ from orchestration.resources import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
 from trading.errors import MarketloomError, NotStored
-from trading.execution import Execution
-from trading.orders import OrderStatus
 from trading.portfolio.exact import trim_zeros
 
 NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exits go on"
@@ -43,17 +41,13 @@ def _carry_out(words: str, flatten: bool) -> dict[str, Any]:
         stopped = executor.carry_out(account, at)
         closed = executor.flatten(account, at, cause) if flatten else None
         return facts | {
-            "cancelled": _ids(OrderStatus.CANCELLED, stopped),
-            "closed": _ids(OrderStatus.FILLED, closed) if closed else [],
+            "cancelled": [order.intent_id for order in stopped.cancelled],
+            "closed": [order.intent_id for order in closed.filled] if closed else [],
             "positions": [
                 f"{trim_zeros(each.quantity):f} {each.pair}" for each in services.journal.positions(account)
             ],
             "problems": [*stopped.problems, *(closed.problems if closed else ())],
         }
-
-
-def _ids(status: OrderStatus, execution: Execution) -> list[str]:
-    return [order.intent_id for order in execution.orders if order.status is status]
 
 
 def _is_open(services: Services, account: str) -> bool:

@@ -76,12 +76,6 @@ class OrderExecutor:
         notes = Notes()
         return _result(notes, by_another=not self._work_off(account, at, notes))
 
-    def cancel_entries(self, account: str, at: datetime, cause: str) -> Execution:
-        """Cancel every entry that is still to be filled, and carry out the rest."""
-        notes = Notes()
-        request_cancels(self._work(account, at, notes), cause)
-        return _result(notes, by_another=not self._work_off(account, at, notes))
-
     def flatten(
         self, account: str, at: datetime, cause: str, pairs: Collection[Pair] | None = None
     ) -> Execution:

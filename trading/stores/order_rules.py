@@ -103,11 +103,6 @@ def _confirmed(intent: OrderIntent, now: Order, status: OrderStatus) -> OrderSta
     return status
 
 
-def is_change(known: Order, now: Order) -> bool:
-    """Return whether it is worth a line in the order's history; the same state heard again is not."""
-    return replace(now, reason=known.reason, updated_at=known.updated_at) != known
-
-
 def sent(intent: OrderIntent, order: Order, at: datetime, sent_at: datetime, void_after: datetime) -> Order:
     """Return the order as it is about to be sent once more."""
     return replace(

@@ -41,7 +41,6 @@ from trading.stores.order_rules import (
     check_order,
     check_reduction,
     followed,
-    is_change,
     lowered_assets,
     reason_not_to_send,
     sent,
@@ -224,7 +223,7 @@ def _require_lease(state: State, lease: Lease, intent: OrderIntent) -> None:
 def _store(state: State, order: Order, cause: str, at: datetime) -> Order:
     known = state.orders[order.intent_id]
     state.orders[order.intent_id] = order
-    if is_change(known, order):
+    if replace(order, reason=known.reason, updated_at=known.updated_at) != known:  # not the same heard again
         _note(state, order, cause, at)
     return order
 

@@ -145,19 +145,6 @@ def test_a_turn_of_the_consensus_takes_the_waiting_entry_off_before_the_other_si
     assert order == ["cancel", "cancel", "submit"]
 
 
-def test_entries_are_cancelled_on_request_and_positions_stay() -> None:
-    case = Case()
-    case.bought(ETH)
-    case.venue.holds.add(BTC)
-    waiting = case.entry()
-    case.carry_out()
-    result = case.process().cancel_entries(ACCOUNT, case.now(), "a person")
-    assert case.status(waiting) is S.CANCELLED
-    assert [order.intent_id for order in result.cancelled] == [waiting.intent_id]
-    assert case.position(ETH) is not None
-    case.check_books()
-
-
 def test_flattening_closes_everything_and_what_an_entry_buys_meanwhile() -> None:
     case = Case()
     case.bought(ETH)
