@@ -11,7 +11,7 @@ from pathlib import Path
 
 from assets.features import month_features
 from benchmarks.row import Benchmark, Row, medians, row
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from trading.market import Pair, month_start, next_month
 

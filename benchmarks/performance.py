@@ -26,7 +26,7 @@ from ml.news.simulated import SimulatedNews
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import score_articles
 from orchestration.postgres.embedded import EmbeddedPostgres
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from trading.fills import Costs
 from trading.indicators import POLICY_FEATURES

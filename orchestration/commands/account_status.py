@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestration.kill_switch import KillSwitch
-from orchestration.resources import Services
+from orchestration.services import Services
 from trading.errors import NotStored
 from trading.orders import OrderKind, WorkingOrder
 from trading.portfolio import Position

@@ -41,7 +41,7 @@ def run_backtest(
 
 
 def _run_with_database(request: BacktestRequest) -> BacktestReport:
-    from orchestration.resources import Services  # loads Dagster, which the other strategies do without
+    from orchestration.services import Services  # loads Dagster, which the other strategies do without
     from orchestration.system import running_system
 
     with running_system():

@@ -23,7 +23,7 @@ from orchestration.commands.demo_report import print_summary
 from orchestration.commands.demo_summary import summarise
 from orchestration.commands.demo_words import count
 from orchestration.progress import stage
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
 from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system

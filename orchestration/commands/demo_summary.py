@@ -15,7 +15,7 @@ from ml.learning.evaluation import Evaluation
 from ml.learning.evaluation_files import EvaluationFiles
 from ml.strategies import Strategy
 from orchestration.commands.demo_data import DemoData
-from orchestration.resources import Services
+from orchestration.services import Services
 from trading.account import opening_balances
 from trading.candles import Quality, quality
 from trading.market import Pair, month_start, next_month

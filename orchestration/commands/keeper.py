@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestration.kill_switch import KillSwitch
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from trading.errors import MarketloomError, NotStored
 from trading.risk import HaltKind

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from orchestration.kill_switch import KillSwitch
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
 from trading.errors import MarketloomError, NotStored

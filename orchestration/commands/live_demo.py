@@ -19,7 +19,7 @@ from orchestration.commands.live_demo_report import Outcome, show_outcome
 from orchestration.commands.sandbox_truth import SandboxTruth
 from orchestration.commands.stream_status import StreamView, read_stream
 from orchestration.progress import stage
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.system import (
     DAGSTER_POSTGRES,
     IN_PROCESS,

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ml.decision.account_reader import AccountReader
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.system import running_system
 from trading.account import COUNTS, FIGURES, EquityChange, equity_change, portfolio_of
 from trading.market import Pair

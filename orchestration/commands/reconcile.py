@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.system import running_system
 from trading.errors import InvalidValue
 from trading.portfolio.exact import trim_zeros

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestration.commands import account_status
 from orchestration.commands.stream_status import read_stream
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import chosen_file
 from orchestration.streamed import streams
 from orchestration.system import running_system

@@ -17,7 +17,7 @@ from orchestration.commands.stream_status import read_stream, read_stream_at_its
 from orchestration.commands.stream_tables import StreamTables
 from orchestration.json_output import as_json_line
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.streamed import streams

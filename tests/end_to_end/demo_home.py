@@ -139,7 +139,7 @@ def free_port() -> int:
 
 PROLOGUE = """
 import json
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.system import dagster_instance, running_system
 with running_system() as system:
     services, instance = Services.current(), dagster_instance(system.settings)

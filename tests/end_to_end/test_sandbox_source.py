@@ -15,7 +15,7 @@ import pytest
 
 from assets.gap_checks import gaps_are_classified
 from assets.market import candles_keep_their_invariants, ohlcv_from
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock, sandbox_time

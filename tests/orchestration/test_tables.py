@@ -10,7 +10,7 @@ import pytest
 from orchestration.commands.doctor import examine
 from orchestration.commands.findings import Health
 from orchestration.dataset_span import dataset_span
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.stream_stores import build_tape
 from orchestration.tables import candle_table, dataset_database

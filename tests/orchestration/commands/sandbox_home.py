@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestration.cli import app
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from streaming.sandbox.server import ACCOUNT

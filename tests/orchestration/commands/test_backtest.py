@@ -10,7 +10,7 @@ from rich.console import Console
 
 from assets.features import month_features
 from orchestration.commands.backtest import facts, run_backtest, show
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from trading.market import Pair, month_start, next_month
 

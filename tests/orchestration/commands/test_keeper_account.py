@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.commands.keeper import RECONCILE_SECONDS, SETTINGS_SECONDS, Account, Keeper
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from tests.contracts.venues import closing
 from tests.doubles.clock import Clock

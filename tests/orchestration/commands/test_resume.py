@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from orchestration.commands import resume, status
-from orchestration.resources import Services
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from orchestration.terminal import open_console
