@@ -1,4 +1,4 @@
-"""Whether a partition was computed from what its inputs are now: kept with it, and compared by a check.
+"""Says whether a partition was computed from what its inputs are now: kept with it, and compared by a check.
 
 Dagster's own staleness follows no arrow to 100 upstream partitions or more, and none to all days of an asset
 (`SKIP_PARTITION_DATA_VERSION_DEPENDENCY_THRESHOLD` and `_get_partition_dependencies` in its `data_version.py`): what

@@ -106,7 +106,7 @@ class Services:
 
     @property
     def recorded_candles(self) -> CandleSource:
-        """What `ohlcv` is made from: of a market that is streamed the tape, and the source for the rest."""
+        """Return what `ohlcv` is made from: of a market that is streamed the tape, and the source for the rest."""
         if not streams(self.settings):
             return self.candle_source
         return TapeCandles(self.tape, self.candle_source, self.settings.market.timeframe)
@@ -121,7 +121,7 @@ class Services:
 
     @cached_property
     def known_candles(self) -> TableStore:
-        """`ohlcv` as decisions read it: with what the stream has stored since, as it was known at the time."""
+        """Return `ohlcv` as decisions read it: with what the stream has stored since, as it was known at the time."""
         if not streams(self.settings):
             return self.candle_store
         return LiveCandles(self.candle_store, self.market_data, self.settings.market.timeframe)
@@ -132,7 +132,7 @@ class Services:
 
     @property
     def book_interval(self) -> timedelta:
-        """Time between two samples of the order book."""
+        """Return the time between two samples of the order book."""
         return timedelta(seconds=self.settings.stream.book_interval)
 
     @cached_property
@@ -141,7 +141,7 @@ class Services:
 
     @property
     def known_instruments(self) -> dict[Pair, Instrument]:
-        """Those of the exchange that orders go to, with the account's own fees; on paper those of the settings."""
+        """Return those of the exchange that takes the orders, with our own fees; on paper those of the settings."""
         settings = self.settings
         if settings.venue.mode == "sandbox":
             with sandbox_client(settings, self.home, self.key_state) as client:
@@ -152,9 +152,9 @@ class Services:
 
     @property
     def instruments(self) -> dict[Pair, Instrument]:
-        """As they were last stored, on paper with the fees of the clock's day.
+        """Return them as they were last stored, on paper with the fees of the clock's day.
 
-        Of a pair that is not traded any more those of the settings. NotStored before `instruments` was materialised.
+        A pair that is not traded any more has those of the settings. NotStored before `instruments` was materialised.
         """
         known = {pair: self.settings.instrument(pair) for pair in self.settings.instruments}
         stored = {**known, **self.instrument_file.read()}
@@ -167,7 +167,7 @@ class Services:
 
     @property
     def current_instruments(self) -> Mapping[Pair, Instrument]:
-        """The same with the exchange's rules and status of this moment."""
+        """Return the same with the exchange's rules and status of this moment."""
         if self.settings.venue.mode == "paper":
             return self.instruments
         known = self.instruments
@@ -222,7 +222,7 @@ class Services:
 
     @property
     def costs(self) -> dict[Pair, Costs]:
-        """Those of every pair that the settings know: one that is not traded any more may still be held."""
+        """Return those of every pair that the settings know: one that is not traded any more may still be held."""
         return {pair: self.settings.costs(pair) for pair in self.settings.instruments}
 
     @cached_property
@@ -245,12 +245,12 @@ class Services:
 
     @cached_property
     def clock(self) -> Clock:
-        """The venue's time or the machine's where candles go on closing; on history, the newest stored candle's."""
+        """Return the venue's time, or the machine's, where candles go on closing; on history the newest candle's."""
         return market_clock(self.settings, self.home, self.market_reader.newest_known_of_all)
 
     @property
     def arrival(self) -> Arrival:
-        """When candles that are read now became known: now; of history, nobody knows (None)."""
+        """Return when candles that are read now became known: now; of history, nobody knows (None)."""
         if self.settings.market.is_history:
             return lambda: None
         return lambda: self.clock().at
@@ -270,7 +270,7 @@ class Services:
 
     @property
     def input_reader(self) -> InputReader:
-        """Everything a decision may see. NotStored before instruments are stored."""
+        """Return everything a decision may see. NotStored before instruments are stored."""
         return InputReader(
             self.account_reader,
             self.policies,

@@ -1,4 +1,4 @@
-"""Whether a dataset is streamed: apart from the feeds, which import the libraries of sockets and messages."""
+"""Says whether a dataset is streamed: apart from the feeds, which import the libraries of sockets and messages."""
 
 from orchestration.settings_schema import Settings
 

@@ -126,7 +126,7 @@ class Orders:
     working: tuple[WorkingOrder, ...]
 
     def waiting(self, *kinds: OrderKind) -> list[WorkingOrder]:
-        """Those that are surely not at the venue and are to be sent."""
+        """Return those that are surely not at the venue and are to be sent."""
         return [
             each
             for each in self.working
@@ -134,7 +134,7 @@ class Orders:
         ]
 
     def at_venue(self, *kinds: OrderKind) -> list[WorkingOrder]:
-        """Those that the venue has or may have."""
+        """Return those that the venue has or may have."""
         return [
             each
             for each in self.working

@@ -59,7 +59,7 @@ class LiveWindow:
 
     @property
     def missing(self) -> int:
-        """How many candles are still missing before the newest row is known; 0: none."""
+        """Return how many candles are still missing before the newest row is known; 0: none."""
         return max(slowest(self.timeframe).warm_up_for(self.timeframe) + 1 - self.size, 0)
 
     @property
