@@ -5,8 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.doubles.http import serving as serve
 
 
 @dataclass
@@ -54,13 +56,6 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up while the double was silent is part of the test."""
-
-
 @contextmanager
 def serving(double: OllamaDouble) -> Iterator[OllamaDouble]:
     class Handler(BaseHTTPRequestHandler):
@@ -86,14 +81,8 @@ def serving(double: OllamaDouble) -> Iterator[OllamaDouble]:
             """The test's output stays its own."""
 
     released = threading.Event()
-    server = _Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    double.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield double
-    finally:
-        released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve(Handler) as double.url:
+        try:
+            yield double
+        finally:
+            released.set()

@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from orchestration import cli
 from orchestration.system import POSTGRES
 from streaming.bus.postgres import PostgresBus
 from streaming.messages import DEAD_LETTERS, SCHEMAS, TickerMessage, decode, encode
 from streaming.sinks.runner import SinkRunner
 from tests.contracts.bus_contract import wait_until
+from tests.orchestration.test_cli import run
 from tests.streaming.sinks.test_runner import Notes, Target
 from trading.ports import Message, Record
 
@@ -37,15 +37,6 @@ def bus(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 def ticker(bid: float, pair: str = "BTC/USDT") -> Message:
     return encode(TickerMessage(origin="kraken", pair=pair, bid=bid, at=AT, known_at=AT, **NOTHING))
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str
-) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["marketloom", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return (int(ended.value.code or 0), *capfd.readouterr())
 
 
 def groups(dsn: str) -> int:

@@ -1,11 +1,10 @@
 """The market monitor: what it shows of a stream and its stores, and that nothing which goes away ends it."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from orchestration.postgres.embedded import EmbeddedPostgres
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
 from tests.contracts.trade import BTC
+from tests.doubles.http import serving
 from trading.closed_candles import Basis, ClosedCandle
 from trading.feed_gaps import FeedGap, MissingKind
 from trading.market import Timeframe
@@ -47,8 +47,7 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({"MARKETLOOM_HOME": str(tmp_path), "MARKETLOOM__MARKET__SOURCE": "sandbox"})
 
 
-@contextmanager
-def answering(facts: dict[str, Any]) -> Iterator[str]:
+def answering(facts: dict[str, Any]) -> AbstractContextManager[str]:
     """Serve /status as a stream does."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,15 +58,7 @@ def answering(facts: dict[str, Any]) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(Handler)
 
 
 @contextmanager
