@@ -1,7 +1,6 @@
 """The market of a sandbox, from the settings: a replay of candles or trades, or a simulated market; and its terms."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from streaming.sandbox.market import CandleReplay, TickSource, TradeReplay
 from streaming.sandbox.model import Listing, Prices
 from streaming.sandbox.server import Opening
 from trading.account import Account, opening_balances
+from trading.atomic_files import replace_file
 from trading.errors import InvalidSettings, InvalidValue, NotStored, UnreadableFile
 from trading.importers import import_path
 from trading.importers.common_window import longest_common_window
@@ -44,7 +44,7 @@ def sandbox_opening(settings: Settings, config: SandboxConfig, folder: Path) -> 
     listed = {pair: instruments[pair] for pair in prices}
     quote = settings.market.quote
     account = _account(settings, prices)
-    _store_identity(folder, identity)
+    replace_file(folder / MARKET_FILE, json.dumps(identity).encode())
     return Opening(
         source=source,
         start=start,
@@ -169,12 +169,6 @@ def _check_same_market(folder: Path, identity: Identity) -> Identity:
             f"({_describe(identity)}) with --fresh, which moves the old one aside, or set MARKETLOOM_HOME elsewhere"
         )
     return known
-
-
-def _store_identity(folder: Path, identity: Identity) -> None:
-    draft = folder / f"{MARKET_FILE}.writing"
-    draft.write_text(json.dumps(identity))
-    os.replace(draft, folder / MARKET_FILE)
 
 
 def _describe(market: Identity) -> str:
