@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -89,9 +89,10 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
             # What is known is never dated by another clock than the venue's.
             await asyncio.to_thread(clock.measure)
             metrics = StreamMetrics()
-            told = FollowerMetrics(metrics)
+            follower_metrics = FollowerMetrics(metrics)
             process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics)
-            followers = Followers(sink_runners(settings, home, dsn, told), told, process.alert)
+            runners = sink_runners(settings, home, dsn, follower_metrics)
+            followers = Followers(runners, follower_metrics, process.alert)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             def health() -> list[str]:
@@ -194,16 +195,12 @@ def _stop_at_signals(stop: asyncio.Event) -> Iterator[None]:
         stop.set()
 
     for number in numbers:
-        loop.add_signal_handler(number, _bind(handle, number))
+        loop.add_signal_handler(number, handle, number)
     try:
         yield
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-def _bind(handle: Callable[[signal.Signals], None], number: signal.Signals) -> Callable[[], None]:
-    return lambda: handle(number)
 
 
 def _end_now(number: signal.Signals) -> NoReturn:
