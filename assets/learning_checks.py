@@ -1,4 +1,4 @@
-"""Checks of policies, champions and track records, over the partitions of the run."""
+"""Checks of policies, evaluations, champions and track records, over the partitions of the run."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,7 +11,8 @@ import dagster as dg
 from assets.check_scope import broken, run_days, run_pairs, run_partitions, verdict
 from assets.partitions import pair_months
 from assets.performance import model_performance
-from assets.policies import champion_policy, ppo_policy
+from assets.policies import champion_policy, policy_evaluation, ppo_policy
+from ml.learning.evaluation import Evaluation
 from ml.learning.evaluation_files import EvaluationFiles
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
@@ -63,6 +64,38 @@ def _bundle_faults(policies: PolicyRegistry, universe: Universe, pair: Pair, mon
             "its reward is not a number": not all(map(isfinite, manifest.reward_curve)),
         }
     )
+
+
+@dg.asset_check(
+    asset=policy_evaluation, description="Numbers are possible and no test candle was learned from."
+)
+def evaluations_are_sane(
+    context: dg.AssetCheckExecutionContext,
+    universe: dg.ResourceParam[Universe],
+    policies: dg.ResourceParam[PolicyRegistry],
+) -> dg.AssetCheckResult:
+    files, keys = EvaluationFiles(policies), run_partitions(context)
+    if keys is None:
+        folds = [(pair, fold) for pair in universe.pairs for fold in files.newest_run(pair)]
+    else:
+        folds = [(pair, files.read(pair, month)) for _, pair, month in pair_months(keys)]
+    return verdict(
+        {f"{pair} {fold.test_month:%Y-%m}": _evaluation_faults(fold, policies, pair) for pair, fold in folds}
+    )
+
+
+def _evaluation_faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> list[str]:
+    manifest = policies.bundle(pair, evaluation.test_month).manifest
+    policy = evaluation.policy
+    rules = {
+        "trained into its test month": manifest.training_end > month_start(evaluation.test_month),
+        "cash earned something": evaluation.cash.total_return != 0,
+        "drawdown outside 0..1": not 0 <= policy.maximum_drawdown < 1,
+        "exposure outside 0..1": not 0 <= policy.exposure <= 1,
+        "lost more than everything": not policy.total_return > -1,
+        "traded without fees": policy.trades > 0 and not policy.fees > 0,
+    }
+    return broken(rules)
 
 
 @dg.asset_check(

@@ -14,7 +14,6 @@ import polars as pl
 from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
-from assets.check_scope import broken, run_partitions, verdict
 from assets.current_inputs import inputs_are_current, inputs_metadata
 from assets.features import features
 from assets.market import OHLCV
@@ -239,36 +238,6 @@ def _evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
         ),
         "evaluation": dg.MetadataValue.json(evaluation.as_json()),
     }
-
-
-@dg.asset_check(
-    asset=policy_evaluation, description="Numbers are possible and no test candle was learned from."
-)
-def evaluations_are_sane(
-    context: dg.AssetCheckExecutionContext,
-    universe: dg.ResourceParam[Universe],
-    policies: dg.ResourceParam[PolicyRegistry],
-) -> dg.AssetCheckResult:
-    files, keys = EvaluationFiles(policies), run_partitions(context)
-    if keys is None:
-        folds = [(pair, fold) for pair in universe.pairs for fold in files.newest_run(pair)]
-    else:
-        folds = [(pair, files.read(pair, month)) for _, pair, month in pair_months(keys)]
-    return verdict({f"{pair} {fold.test_month:%Y-%m}": _faults(fold, policies, pair) for pair, fold in folds})
-
-
-def _faults(evaluation: Evaluation, policies: PolicyRegistry, pair: Pair) -> list[str]:
-    manifest = policies.bundle(pair, evaluation.test_month).manifest
-    policy = evaluation.policy
-    rules = {
-        "trained into its test month": manifest.training_end > month_start(evaluation.test_month),
-        "cash earned something": evaluation.cash.total_return != 0,
-        "drawdown outside 0..1": not 0 <= policy.maximum_drawdown < 1,
-        "exposure outside 0..1": not 0 <= policy.exposure <= 1,
-        "lost more than everything": not policy.total_return > -1,
-        "traded without fees": policy.trades > 0 and not policy.fees > 0,
-    }
-    return broken(rules)
 
 
 @dg.asset(

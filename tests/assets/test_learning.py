@@ -12,13 +12,14 @@ import pytest
 from assets.features import features
 from assets.learning_checks import (
     champions_can_trade,
+    evaluations_are_sane,
     policies_are_what_their_manifest_says,
     scores_are_possible,
 )
 from assets.market import ohlcv_from
 from assets.partitions import PAIR_MONTHS
 from assets.performance import model_performance
-from assets.policies import champion_policy, evaluations_are_sane, policy_evaluation, ppo_policy
+from assets.policies import champion_policy, policy_evaluation, ppo_policy
 from ml.learning.policy import WEIGHTS
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
