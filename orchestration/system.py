@@ -13,7 +13,6 @@ import dagster as dg
 import psutil
 
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
-from orchestration.run_recovery import PROCESS_TAG as PROCESS_TAG  # commands tag their runs with it
 from orchestration.run_recovery import recover_runs
 from orchestration.settings import PROJECT, home_folder, load_settings
 from orchestration.settings_schema import Settings

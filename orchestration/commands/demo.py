@@ -23,10 +23,11 @@ from orchestration.commands.demo_report import print_summary
 from orchestration.commands.demo_summary import summarise
 from orchestration.commands.demo_words import count
 from orchestration.progress import stage
+from orchestration.run_recovery import PROCESS_TAG
 from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
-from orchestration.system import IN_PROCESS, PROCESS_TAG, dagster_instance, running_system
+from orchestration.system import IN_PROCESS, dagster_instance, running_system
 from trading.market import Pair, months_between
 
 SECOND = 1000  # milliseconds
