@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from typing import Any
@@ -16,6 +17,16 @@ def asks_for_json(arguments: Iterable[str]) -> bool:
 def as_json_line(value: Any) -> str:
     """Write one document on one line: times as RFC 3339, decimals as text, what is not a finite number as null."""
     return json.dumps(_finite(value), default=_text, allow_nan=False) + "\n"
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(as_json_line(value))
+
+
+def write_line(line: str) -> None:
+    """Write a line that its reader gets at once."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 def _text(value: Any) -> str:

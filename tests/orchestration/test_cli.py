@@ -21,6 +21,7 @@ from rich.text import Text
 from orchestration import cli
 from orchestration.json_output import as_json_line
 from orchestration.settings import PROJECT
+from orchestration.terminal import open_console
 from trading import errors
 
 # All of it is text, none of it style.
@@ -146,7 +147,7 @@ def test_the_port_of_the_command_wins_over_the_settings(
     monkeypatch.setenv("MARKETLOOM_HOME", str(tmp_path))
     monkeypatch.setattr(dev, "running_system", fail_with(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        dev.serve(cli.out, 3999)
+        dev.serve(open_console(), 3999)
     assert load_settings().dagster.port == 3999
 
 
