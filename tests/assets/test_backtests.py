@@ -22,7 +22,7 @@ from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc
 from ml.decision_history import DecisionHistory
 from ml.learning.registry import PolicyRegistry
 from ml.strategies import Strategy, StrategyLibrary
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryPromotions, MemoryTable
 from tests.doubles.streamed import nothing_streamed
@@ -63,10 +63,7 @@ class Harness:
             "arrival": no_arrival, "stream_coverage": nothing_streamed(), "costs": COSTS,
             "feature_store": table, "backtester": self.backtester, "report_folder": self.reports,
         }  # fmt: skip
-        span = {
-            "dagster/asset_partition_range_start": "2024-01-01|BTC-USDT",
-            "dagster/asset_partition_range_end": "2024-05-01|BTC-USDT",
-        }
+        span = partition_range("2024-01-01|BTC-USDT", "2024-05-01|BTC-USDT")
         dg.materialize([ohlcv, features], instance=self.instance, tags=span, resources=self.resources)
 
     def run(self, *assets: object, **config: object) -> dg.ExecuteInProcessResult:

@@ -18,7 +18,7 @@ from assets.partitions import Span, within
 from assets.versions import ABSENT, Inputs, read_inputs
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import nothing_streamed
@@ -111,15 +111,10 @@ class World:
         return body
 
     def run(self, name: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
-        tags = (
-            {"dagster/partition": first}
-            if last is None
-            else {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        )
         job = self.definitions.resolve_job_def(name)
         if last is None:
             return job.execute_in_process(instance=self.instance, partition_key=first)
-        return job.execute_in_process(instance=self.instance, tags=tags)
+        return job.execute_in_process(instance=self.instance, tags=partition_range(first, last))
 
     def check(self, name: str) -> dg.AssetCheckEvaluation:
         """Run the check alone, over everything that is stored."""

@@ -17,6 +17,7 @@ from ml.decision.clock import ClockReading
 from ml.decision.decision_id import decision_id
 from ml.decision.inputs import MarketInputs
 from ml.decision.reader import InputReader
+from tests.assets.running import partition_range
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs, write_by_month
 from tests.ml.decision.trading_day import PAIR, RULES
 from trading.account import figures
@@ -25,7 +26,7 @@ from trading.market import Pair
 
 PAIRS = [PAIR, Pair("ETH", "USDT"), Pair("XRP", "USDT")]
 KEYS = [pair.key for pair in PAIRS]
-ALL = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+ALL = partition_range(KEYS[0], KEYS[-1])
 
 
 class ReaderWithoutEth(InputReader):

@@ -16,7 +16,7 @@ from assets.gap_checks import feed_gaps_are_repaired, gaps_are_classified, newes
 from assets.market import ohlcv_from
 from assets.tape import market_tape
 from ml.decision.clock import HISTORY, ClockReading
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import streamed
@@ -82,10 +82,7 @@ class World:
                 instance=instance,
                 raise_on_error=False,
                 resources=resources,
-                tags={
-                    "dagster/asset_partition_range_start": f"{MONTHS[0]}|{BTC.key}",
-                    "dagster/asset_partition_range_end": f"{MONTHS[-1]}|{BTC.key}",
-                },
+                tags=partition_range(f"{MONTHS[0]}|{BTC.key}", f"{MONTHS[-1]}|{BTC.key}"),
             )
 
 

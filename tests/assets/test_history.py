@@ -18,7 +18,7 @@ from assets.features import (
 from assets.gap_checks import gaps_are_classified
 from assets.market import candles_keep_their_invariants, ohlcv_from
 from assets.partitions import PAIR_MONTHS
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import check_alone, no_arrival, partition_range, verdicts
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.streamed import nothing_streamed
@@ -43,11 +43,8 @@ COSTS = {PAIR: Costs(0.0026, 0.0001, 0.0002)}
 
 class Harness:
     def __init__(self, source: Any = MARKET) -> None:
-        self.candles, self.features, self.bus = (
-            MemoryTable(CANDLE_SCHEMA),
-            MemoryTable(None),
-            MemoryEventLog(),
-        )
+        self.candles, self.features = MemoryTable(CANDLE_SCHEMA), MemoryTable(None)
+        self.bus = MemoryEventLog()
         self.resources = {
             "universe": UNIVERSE,
             "costs": COSTS,
@@ -65,10 +62,7 @@ class Harness:
         """One single-run backfill over the months of the pair."""
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
-            span = {
-                "dagster/asset_partition_range_start": f"{first}|{PAIR.key}",
-                "dagster/asset_partition_range_end": f"{last}|{PAIR.key}",
-            }
+            span = partition_range(f"{first}|{PAIR.key}", f"{last}|{PAIR.key}")
             return dg.materialize(
                 list(assets),
                 instance=instance,
@@ -78,22 +72,7 @@ class Harness:
             )
 
     def check(self, check: Any) -> dg.AssetCheckEvaluation:
-        """Run one check alone, as the button in the UI does: over everything that is stored."""
-        [key] = check.check_keys
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = dg.materialize(
-                [ohlcv, features, check],
-                instance=instance,
-                selection=dg.AssetSelection.checks(key),
-                resources=self.resources,
-                raise_on_error=False,
-            )
-        [evaluation] = result.get_asset_check_evaluations()
-        return evaluation
-
-
-def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+        return check_alone(check, [ohlcv, features], self.resources)
 
 
 @pytest.fixture(scope="module")

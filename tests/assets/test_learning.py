@@ -24,7 +24,7 @@ from ml.learning.policy import WEIGHTS
 from ml.learning.promotion import PromotionRules
 from ml.learning.registry import PolicyRegistry
 from ml.learning.training import TrainingConfig
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import check_alone, no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryJournal, MemoryNews, MemoryPerformance, MemoryPromotions, MemoryTable
 from tests.doubles.streamed import nothing_streamed
@@ -72,11 +72,7 @@ class Harness:
     def run(
         self, *assets: Any, key: str | None = None, span: tuple[str, str] | None = None, **resources: Any
     ) -> dg.ExecuteInProcessResult:
-        tags = (
-            {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}
-            if span
-            else {}
-        )
+        tags = partition_range(*span) if span else {}
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
             return dg.materialize(
@@ -233,19 +229,7 @@ def test_weights_that_are_not_those_of_their_manifest_are_neither_tested_nor_pro
 
 
 def checked(harness: Harness, check: Any, asset: Any) -> dg.AssetCheckEvaluation:
-    """Run a check alone, over everything that is stored."""
-    [name] = check.check_keys
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("pair", [PAIR.key])
-        result = dg.materialize(
-            [asset, check],
-            instance=instance,
-            selection=dg.AssetSelection.checks(name),
-            resources=harness.resources,
-            raise_on_error=False,
-        )
-    [found] = result.get_asset_check_evaluations()
-    return found
+    return check_alone(check, [asset], harness.resources)
 
 
 def test_the_bundle_that_was_trained_is_what_its_manifest_says(harness: Harness) -> None:

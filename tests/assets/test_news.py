@@ -17,6 +17,7 @@ from assets.news_checks import (
 )
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment
+from tests.assets.running import partition_range, verdicts
 from tests.doubles.stores import MemoryNews
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA
@@ -81,10 +82,7 @@ class Harness:
         }
 
     def run(self, *assets: Any, last: str = "2024-05-02") -> dg.ExecuteInProcessResult:
-        span = {
-            "dagster/asset_partition_range_start": "2024-05-01",
-            "dagster/asset_partition_range_end": last,
-        }
+        span = partition_range("2024-05-01", last)
         return dg.materialize(list(assets), tags=span, resources=self.resources)
 
 
@@ -141,7 +139,7 @@ def checks(harness: Harness) -> dict[str, bool]:
         resources=harness.resources,
         raise_on_error=False,
     )
-    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
+    return verdicts(result)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from assets.order_book import (
     order_books_are_possible,
     order_books_see_no_future,
 )
+from tests.assets.running import check_alone, partition_range, verdicts
 from tests.doubles.stores import MemoryTable
 from tests.doubles.stores.tape import MemoryTape
 from tests.trading.test_order_book_features import sample
@@ -59,34 +60,16 @@ class Harness:
     ) -> dg.ExecuteInProcessResult:
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("pair", [PAIR.key])
-            tags = {
-                "dagster/asset_partition_range_start": f"{first}|{PAIR.key}",
-                "dagster/asset_partition_range_end": f"{last}|{PAIR.key}",
-            }
+            tags = partition_range(f"{first}|{PAIR.key}", f"{last}|{PAIR.key}")
             chosen = [order_book, *CHECKS]
             return dg.materialize(chosen, instance=instance, tags=tags, resources=self.resources, **how)
 
     def check(self, check: Any) -> dg.AssetCheckEvaluation:
-        """Run one check alone over everything that is stored."""
-        [key] = check.check_keys
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = dg.materialize(
-                [order_book, check],
-                instance=instance,
-                selection=dg.AssetSelection.checks(key),
-                resources=self.resources,
-                raise_on_error=False,
-            )
-        [evaluation] = result.get_asset_check_evaluations()
-        return evaluation
+        return check_alone(check, [order_book], self.resources)
 
     @property
     def rows(self) -> pl.DataFrame:
         return self.store.read(PAIR, month_of(MARCH))
-
-
-def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {each.check_name: each.passed for each in result.get_asset_check_evaluations()}
 
 
 def test_a_row_of_every_candle_that_is_over_is_stored_as_the_samples_of_the_whole_tape_give_it() -> None:

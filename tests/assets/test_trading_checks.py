@@ -16,36 +16,28 @@ from assets.market import ohlcv_from
 from assets.portfolio import portfolio_snapshots
 from assets.trading_checks import decisions_explain_their_orders, newest_candles_are_fresh, snapshots_add_up
 from ml.decision.clock import ClockReading
+from tests.assets.running import check_alone
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, with_pairs
 from tests.ml.decision.trading_day import PAIR, RULES
 from trading.market import Pair
 
 
 def evaluate(world: DecisionWorld, check: Any, asset: Any) -> dg.AssetCheckEvaluation:
-    [name] = check.check_keys
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("pair", [PAIR.key])
-        result = dg.materialize(
-            [asset, check],
-            instance=instance,
-            selection=dg.AssetSelection.checks(name),
-            resources={
-                "input_reader": world.reader,
-                "market_reader": world.reader.market,
-                "clock": world.reader.read_clock,
-                "rules": RULES,
-                "journal": world.journal,
-                "universe": world.reader.market.universe,
-                "candle_store": world.table,
-                "candle_source": None,
-                "stream_coverage": None,
-                "bus": None,
-                "arrival": None,
-                "executor": world.executor,
-            },
-        )
-    [found] = result.get_asset_check_evaluations()
-    return found
+    resources = {
+        "input_reader": world.reader,
+        "market_reader": world.reader.market,
+        "clock": world.reader.read_clock,
+        "rules": RULES,
+        "journal": world.journal,
+        "universe": world.reader.market.universe,
+        "candle_store": world.table,
+        "candle_source": None,
+        "stream_coverage": None,
+        "bus": None,
+        "arrival": None,
+        "executor": world.executor,
+    }
+    return check_alone(check, [asset], resources)
 
 
 @pytest.fixture

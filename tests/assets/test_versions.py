@@ -19,7 +19,7 @@ from assets.versions import content_version
 from ml.sentiment.lexicon import LexiconSentiment
 from orchestration.definitions import definitions
 from orchestration.settings import load_settings
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryNews, MemoryTable
 from tests.doubles.streamed import nothing_streamed
@@ -99,7 +99,7 @@ class World:
             ASSETS,
             instance=self.instance,
             selection=dg.AssetSelection.assets(*names),
-            tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+            tags=partition_range(first, last),
             resources=self.resources,
         )
 
@@ -218,10 +218,7 @@ def test_a_late_article_makes_the_tones_of_its_day_stale_and_of_no_other() -> No
         "news_source": press, "news_store": MemoryNews(), "sentiment_model": LexiconSentiment(),
         "universe": Universe((BTC,), "USDT", Timeframe.H1, "test"),
     }  # fmt: skip
-    tags = {
-        "dagster/asset_partition_range_start": "2024-02-01",
-        "dagster/asset_partition_range_end": "2024-02-03",
-    }
+    tags = partition_range("2024-02-01", "2024-02-03")
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([news_articles, news_sentiment], instance=instance, tags=tags, resources=resources)
         press.late.append(press.days[0] + timedelta(hours=1))

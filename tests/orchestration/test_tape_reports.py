@@ -20,7 +20,7 @@ from orchestration.postgres.embedded import EmbeddedPostgres
 from orchestration.settings import load_settings
 from orchestration.system import DAGSTER_POSTGRES, reporting_instance
 from orchestration.tape_reports import TapeReporter, TapeReports
-from tests.assets.arrivals import no_arrival
+from tests.assets.running import no_arrival, partition_range
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryTable
 from tests.doubles.stores.tape import MemoryTape, tape_rows
@@ -152,10 +152,7 @@ def test_a_restated_candle_makes_its_month_of_candles_stale_and_no_other(
         dg.materialize(
             [ohlcv_from(None).map_asset_specs(within(span))],
             instance=instance,
-            tags={
-                "dagster/asset_partition_range_start": months[0],
-                "dagster/asset_partition_range_end": months[-1],
-            },
+            tags=partition_range(months[0], months[-1]),
             resources=resources,
         )
 

@@ -1,5 +1,0 @@
-"""When candles of a test became known."""
-
-
-def no_arrival() -> None:
-    """They are history: nobody noted when they arrived."""
