@@ -5,6 +5,7 @@ ever is: without the tag, Dagster's own number of retries holds, which is 0.
 """
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from assets import (
@@ -20,56 +21,45 @@ from assets import (
     rebalancing,
 )
 
-RETRIED = {MAX_RETRIES_TAG: "2"}
 NEVER_RETRIED = {MAX_RETRIES_TAG: "0"}
 
-market_setup = dg.define_asset_job(
-    "market_setup",
-    selection=dg.AssetSelection.assets(market.instruments),
-    description="Increments, minimums and fees of every pair.",
-    tags=RETRIED,
+
+def _job(
+    name: str, description: str, *assets: dg.AssetsDefinition | dg.AssetKey
+) -> UnresolvedAssetJobDefinition:
+    """Define a job that may be started again."""
+    selection = dg.AssetSelection.assets(*assets)
+    return dg.define_asset_job(name, selection, description=description, tags={MAX_RETRIES_TAG: "2"})
+
+
+market_setup = _job("market_setup", "Increments, minimums and fees of every pair.", market.instruments)
+history = _job(
+    "history", "Candles and features of the chosen pairs and months.", market.OHLCV, features.features
 )
-history = dg.define_asset_job(
-    "history",
-    selection=dg.AssetSelection.assets(market.OHLCV, features.features),
-    description="Candles and features of the chosen pairs and months.",
-    tags=RETRIED,
-)
-order_books = dg.define_asset_job(
+order_books = _job(
     "order_books",
-    selection=dg.AssetSelection.assets(order_book.order_book),
-    description="What the recorded order book said at the close of each candle of the chosen pairs and months.",
-    tags=RETRIED,
+    "What the recorded order book said at the close of each candle of the chosen pairs and months.",
+    order_book.order_book,
 )
-news_of_days = dg.define_asset_job(
+news_of_days = _job(
     "news",
-    selection=dg.AssetSelection.assets(news.news_articles, news.news_embeddings, news.news_sentiment),
-    description="Articles, vectors and tones of the chosen days.",
-    tags=RETRIED,
+    "Articles, vectors and tones of the chosen days.",
+    news.news_articles,
+    news.news_embeddings,
+    news.news_sentiment,
 )
-learning = dg.define_asset_job(
-    "learning",
-    selection=dg.AssetSelection.assets(policies.ppo_policy, policies.policy_evaluation),
-    description="Train one fold and test it out of sample.",
-    tags=RETRIED,
+learning = _job(
+    "learning", "Train one fold and test it out of sample.", policies.ppo_policy, policies.policy_evaluation
 )
-promotion = dg.define_asset_job(
-    "promotion",
-    selection=dg.AssetSelection.assets(policies.champion_policy),
-    description="Let the gate judge the newest folds of a pair.",
-    tags=RETRIED,
+promotion = _job("promotion", "Let the gate judge the newest folds of a pair.", policies.champion_policy)
+backtest = _job(
+    "backtest", "What a strategy would have earned on a pair's stored candles.", backtests.backtest_report
 )
-backtest = dg.define_asset_job(
-    "backtest",
-    selection=dg.AssetSelection.assets(backtests.backtest_report),
-    description="What a strategy would have earned on a pair's stored candles.",
-    tags=RETRIED,
+daily_performance = _job(
+    "daily_performance", "Score every model on the chosen days.", performance.model_performance
 )
-daily_performance = dg.define_asset_job(
-    "daily_performance",
-    selection=dg.AssetSelection.assets(performance.model_performance),
-    description="Score every model on the chosen days.",
-    tags=RETRIED,
+daily_portfolio = _job(
+    "daily_portfolio", "Equity and allocation at the end of the chosen days.", portfolio.portfolio_snapshots
 )
 decide = dg.define_asset_job(
     "decide",
@@ -79,13 +69,6 @@ decide = dg.define_asset_job(
     description="One decision for a pair's newest candle.",
     tags=NEVER_RETRIED,
 )
-daily_portfolio = dg.define_asset_job(
-    "daily_portfolio",
-    selection=dg.AssetSelection.assets(portfolio.portfolio_snapshots),
-    description="Equity and allocation at the end of the chosen days.",
-    tags=RETRIED,
-)
-
 rebalance = dg.define_asset_job(
     "rebalance",
     selection=dg.AssetSelection.assets(rebalancing.rebalance_recommendation),
