@@ -15,12 +15,7 @@ from assets.tape import MARKET_TAPE
 from assets.versions import PartitionReport, content_version, partition_events
 from trading.errors import NotStored
 from trading.market import Pair, Universe, month_start, next_month
-from trading.order_book_features import (
-    DESCRIPTIONS,
-    ORDER_BOOK_SCHEMA,
-    SAMPLE_COLUMNS,
-    candle_features,
-)
+from trading.order_book_features import DESCRIPTIONS, ORDER_BOOK_SCHEMA, SAMPLE_COLUMNS, candle_features
 from trading.ports import TableStore, Tape, TapeTable
 
 DAY = timedelta(days=1)

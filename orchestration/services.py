@@ -28,13 +28,7 @@ from orchestration.stream_stores import build_coverage, build_market_data, build
 from orchestration.streamed import streams
 from orchestration.system import POSTGRES
 from orchestration.tables import candle_table, feature_table, order_book_table
-from orchestration.venues import (
-    CurrentInstruments,
-    account_name,
-    paper_venue,
-    sandbox_client,
-    sandbox_venue,
-)
+from orchestration.venues import CurrentInstruments, account_name, paper_venue, sandbox_client, sandbox_venue
 from trading.account import Account
 from trading.candles import Arrival
 from trading.errors import InvalidSettings
@@ -48,12 +42,7 @@ from trading.reconciliation import Reconciler
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.live_candles import LiveCandles
-from trading.stores.postgres import (
-    PostgresJournal,
-    PostgresKeyState,
-    PostgresNews,
-    PostgresPromotions,
-)
+from trading.stores.postgres import PostgresJournal, PostgresKeyState, PostgresNews, PostgresPromotions
 from trading.stream_coverage import StreamCoverage
 
 

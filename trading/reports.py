@@ -18,16 +18,7 @@ Array = npt.NDArray[np.float64]
 
 METRIC_COLUMNS = ("metric", "strategy", "buy and hold", "likely between")
 COST_COLUMNS = ("costs", "total return", "maximum drawdown", "trades", "fees")
-TRADE_COLUMNS = (
-    "entry",
-    "exit",
-    "direction",
-    "entry price",
-    "exit price",
-    "return",
-    "costs",
-    "ended by",
-)
+TRADE_COLUMNS = ("entry", "exit", "direction", "entry price", "exit price", "return", "costs", "ended by")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,7 @@ import polars as pl
 import pytest
 
 from assets.backtest_page import backtest_page, month_rows
-from assets.backtests import (
-    BacktestConfig,
-    backtest_report,
-    backtests_add_up,
-    parse_request,
-)
+from assets.backtests import BacktestConfig, backtest_report, backtests_add_up, parse_request
 from assets.features import features
 from assets.market import ohlcv_from
 from ml.backtests import Backtester, BacktestRequest, parse_timeframe, parse_utc

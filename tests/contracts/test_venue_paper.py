@@ -10,15 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.paper_account import (
-    ACCOUNT,
-    FUNDS,
-    LISTED,
-    QUIET,
-    PaperAccount,
-    Row,
-    hour,
-)
+from tests.contracts.paper_account import ACCOUNT, FUNDS, LISTED, QUIET, PaperAccount, Row, hour
 from trading.errors import InvalidValue, NotStored, VenueRefused
 from trading.fills import Costs, Liquidity
 from trading.market import Pair, PairStatus

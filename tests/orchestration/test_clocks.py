@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml.decision.clock import SECOND, ClockReading, skew_seconds
-from orchestration.clocks import (
-    MEASURED_FOR,
-    VenueClock,
-    machine_clock,
-    read_market_time,
-    sandbox_clock,
-)
+from orchestration.clocks import MEASURED_FOR, VenueClock, machine_clock, read_market_time, sandbox_clock
 from orchestration.settings import load_settings
 from orchestration.sources import market_clock
 from trading.errors import VenueUnreachable

@@ -9,15 +9,7 @@ from trading.execution.sending import send
 from trading.execution.stops import adopt, clear, closing_side, entries_of
 from trading.execution.work import Work
 from trading.market import Instrument, Pair, PairStatus
-from trading.orders import (
-    Order,
-    OrderIntent,
-    OrderKind,
-    OrderStatus,
-    WorkingOrder,
-    exit_id,
-    round_down,
-)
+from trading.orders import Order, OrderIntent, OrderKind, OrderStatus, WorkingOrder, exit_id, round_down
 from trading.portfolio import Position
 
 TAKES_EXITS = frozenset({PairStatus.ONLINE, PairStatus.REDUCE_ONLY})

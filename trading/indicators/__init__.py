@@ -8,13 +8,7 @@ from trading.indicators.companions import (
     companions_of,
 )
 from trading.indicators.feature import Family, Feature, GapRule
-from trading.indicators.registry import (
-    FEATURE_NAMES,
-    FEATURE_SCHEMA,
-    FEATURES,
-    POLICY_FEATURES,
-    lookback,
-)
+from trading.indicators.registry import FEATURE_NAMES, FEATURE_SCHEMA, FEATURES, POLICY_FEATURES, lookback
 from trading.indicators.table import feature_table, live_row
 
 __all__ = [

@@ -6,15 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from trading.indicators import (
-    momentum,
-    other_pairs,
-    patterns,
-    timeframes,
-    trend,
-    volatility,
-    volume,
-)
+from trading.indicators import momentum, other_pairs, patterns, timeframes, trend, volatility, volume
 from trading.indicators.arithmetic import Array
 from trading.indicators.companions import NO_COMPANIONS, Companions
 from trading.indicators.price_arrays import PriceArrays

@@ -4,16 +4,7 @@ from functools import cache
 
 import polars as pl
 
-from trading.indicators import (
-    momentum,
-    other_pairs,
-    patterns,
-    regimes,
-    timeframes,
-    trend,
-    volatility,
-    volume,
-)
+from trading.indicators import momentum, other_pairs, patterns, regimes, timeframes, trend, volatility, volume
 from trading.indicators.feature import Feature
 from trading.market import TIME, Timeframe
 from trading.regime import RegimeKind

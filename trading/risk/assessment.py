@@ -11,15 +11,7 @@ from trading.risk.limits import Limits
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
 from trading.risk.rules import ENTRY_ONLY, POSITION_ONLY, RULES, Rule
 from trading.risk.sizing import closing_bound, entry_bound, spendable_balance
-from trading.risk.values import (
-    AccountState,
-    Ages,
-    Answer,
-    MarketState,
-    Proposal,
-    RiskAssessment,
-    not_judged,
-)
+from trading.risk.values import AccountState, Ages, Answer, MarketState, Proposal, RiskAssessment, not_judged
 
 _amounts = attrgetter(*AccountAmounts._fields)
 _terms = attrgetter(*VenueTerms._fields)

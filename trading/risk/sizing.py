@@ -16,14 +16,7 @@ A closing order is bound by the quantity to close and the whole free balance.
 from decimal import Decimal
 
 from trading.orders import Side
-from trading.risk.exact import (
-    ZERO,
-    ExactLimits,
-    is_positive,
-    number,
-    quotient,
-    quotient_up,
-)
+from trading.risk.exact import ZERO, ExactLimits, is_positive, number, quotient, quotient_up
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, SizeBound
 from trading.risk.values import Answer, Proposal
 

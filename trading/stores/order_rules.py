@@ -6,16 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.errors import InvalidValue
-from trading.orders import (
-    AT_VENUE,
-    FINAL,
-    TRANSITIONS,
-    Fill,
-    Order,
-    OrderIntent,
-    OrderKind,
-    OrderStatus,
-)
+from trading.orders import AT_VENUE, FINAL, TRANSITIONS, Fill, Order, OrderIntent, OrderKind, OrderStatus
 from trading.portfolio import Position, cash_flows
 from trading.portfolio.exact import exactly, trim_zeros
 from trading.risk import Halt, HaltKind

@@ -13,13 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trading.atomic_files import (
-    DRAFT,
-    lock_folder,
-    replace_files,
-    unusable_when_refused,
-    write_and_rename,
-)
+from trading.atomic_files import DRAFT, lock_folder, replace_files, unusable_when_refused, write_and_rename
 from trading.errors import InvalidValue, MarketloomError, UnreadableFile, UnusableHome
 from trading.market import Pair, midnight
 from trading.polars_errors import panics_as_errors

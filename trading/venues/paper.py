@@ -12,14 +12,7 @@ from decimal import Decimal
 from trading.errors import NotStored, VenueRefused
 from trading.fills import Costs
 from trading.market import Instrument, Pair
-from trading.orders import (
-    AT_VENUE,
-    FINAL,
-    Fill,
-    OrderIntent,
-    OrderStatus,
-    WorkingOrder,
-)
+from trading.orders import AT_VENUE, FINAL, Fill, OrderIntent, OrderStatus, WorkingOrder
 from trading.ports import BookEntry, Journal, VenueBooks, VenueOrder, VenueReport
 from trading.venues.paper_books import (
     add,

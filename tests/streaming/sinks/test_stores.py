@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.messages import (
-    BookMessage,
-    BusMessage,
-    CandleMessage,
-    TickerMessage,
-    TradeMessage,
-    encode,
-)
+from streaming.messages import BookMessage, BusMessage, CandleMessage, TickerMessage, TradeMessage, encode
 from streaming.sinks.analytical import AnalyticalSink
 from streaming.sinks.operational import OperationalSink
 from tests.doubles.bus import MemoryBus

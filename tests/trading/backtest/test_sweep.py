@@ -4,13 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.trading.backtest.backtest_markets import (
-    random_case,
-    random_plan,
-    random_rules,
-    rules,
-    steady,
-)
+from tests.trading.backtest.backtest_markets import random_case, random_plan, random_rules, rules, steady
 from trading.backtest import Plan, run, sweep
 from trading.errors import InvalidValue
 

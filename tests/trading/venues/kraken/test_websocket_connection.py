@@ -6,11 +6,7 @@ from random import Random
 import pytest
 
 from trading.venues.kraken.rate_limits import CONNECTION_LIMIT
-from trading.venues.kraken.websocket_connection import (
-    INSTANT_RETRIES,
-    MAX_PAUSE,
-    reconnect_pause,
-)
+from trading.venues.kraken.websocket_connection import INSTANT_RETRIES, MAX_PAUSE, reconnect_pause
 
 BANNED_AT = 150  # attempts in ten minutes, of all programs behind one address
 WINDOW = 600.0  # seconds
