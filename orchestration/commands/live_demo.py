@@ -38,7 +38,7 @@ SENSOR = "decision_sensor"
 SERVER_PATIENCE = 300.0  # seconds until a command serves, on a busy machine
 STREAM_PATIENCE = 180.0  # until every pair is live
 REST_PATIENCE = 240.0  # at the end, until everything is stored
-FIRST_DECISION_PATIENCE = 120.0  # beyond the chosen time, where a busy machine has not decided once by then
+FIRST_DECISIONS_PATIENCE = 180.0  # until every pair is decided on once; features are compiled in it
 POLL = 0.5
 NOTES_APART = 15.0  # seconds between two lines where nobody looks at a terminal
 
@@ -61,6 +61,7 @@ def run_live_demo(data: Path | None, minutes: float, speed: float, out: Console)
                 where = ("127.0.0.1", demo.settings.dagster.port)
                 dev = servers.enter_context(_command(demo, "marketloom dev", ["dev"], where))
                 live.wait_for_stream(dev)
+            live.decide_once(dev)
             live.trade(dev, minutes, speed)
             live.come_to_rest(dev)
         outcome = live.outcome(time.monotonic() - began)
@@ -108,28 +109,39 @@ class LiveDemo:
         now = self._truth.market_now()
         self._since = _next_minute(now)
 
+    def decide_once(self, dev: Child) -> None:
+        """Switch the sensor on and wait for a decision on each pair, while the market stands still.
+
+        The first decision takes longest: on a new checkout it compiles the features. It must not cost market time, in
+        which its candle grows too old for an order.
+        """
+        if not self._demo.market.decides:
+            return
+        with stage(self._out, "First decisions, on the newest candle of the history"):
+            start_sensor(self._demo.interface, SENSOR)
+            self._wait(
+                dev,
+                lambda: self._database.counts().decisions >= len(self._demo.market.pairs),
+                FIRST_DECISIONS_PATIENCE,
+                "not every pair was decided on in time",
+                fails=False,
+            )
+
     def trade(self, dev: Child, minutes: float, speed: float) -> None:
-        """Let the market go, with the sensor switched on, and say what happens meanwhile."""
+        """Let the market go and say what happens meanwhile."""
         title = f"Trading: {minutes:g} minutes, {speed:g} market seconds in each second"
         seconds = round(minutes * 60)
         with stage(self._out, title, seconds) as running:
-            if self._demo.market.decides:
-                start_sensor(self._demo.interface, SENSOR)
             self._truth.set_speed(speed)
-            began, told = time.monotonic(), 0.0
-            while True:
-                passed = time.monotonic() - began
-                counts = self._database.counts()
-                undecided = self._demo.market.decides and not counts.decisions
-                if passed >= seconds + (FIRST_DECISION_PATIENCE if undecided else 0):
-                    break
+            began, noted = time.monotonic(), 0.0
+            while (passed := time.monotonic() - began) < seconds:
                 dev.check()
-                note = f"{self._truth.market_now():%H:%M:%S} market time: {counts}"
+                note = f"{self._truth.market_now():%H:%M:%S} market time: {self._database.counts()}"
                 running.note(note)
-                if not self._out.is_terminal and passed - told >= NOTES_APART:
-                    told = passed
+                if not self._out.is_terminal and passed - noted >= NOTES_APART:
+                    noted = passed
                     self._out.print(f"    {note}", style="dim", soft_wrap=True)
-                running.advance_to(min(int(passed), seconds))
+                running.advance_to(int(passed))
                 time.sleep(POLL)
 
     def come_to_rest(self, dev: Child) -> None:
@@ -153,12 +165,19 @@ class LiveDemo:
         """Compare everything that is stored with the exchange, and collect what was decided."""
         services = Services.current()
         receipts = services.journal.decisions(services.account.name, limit=10_000)
+        # Those of history are older than the market that moves: nothing is to be said about how soon they followed.
+        followed = [
+            receipt
+            for receipt in receipts
+            if datetime.fromisoformat(receipt["candle_close_time"]) >= self._since
+        ]
         return Outcome(
             label=self._demo.market.label,
             home=self._demo.home,
             comparison=self._compare(services),
             receipts=receipts,
-            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, receipts),
+            fills=services.journal.fills(services.account.name),
+            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, followed),
             failures=services.failure_notes.newest(10),
             decides=self._demo.market.decides,
             seconds=seconds,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +15,10 @@ from orchestration.commands import compare_tape
 from orchestration.commands.compare_tape import TapeComparison
 from orchestration.commands.demo_words import count
 from orchestration.commands.live_demo_facts import Latency
+from trading.orders import Fill
 from trading.ports import FailureNote
+
+MAX_SHOWN = 12  # orders, and fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Outcome:
     home: Path
     comparison: TapeComparison
     receipts: Sequence[Mapping[str, Any]]  # newest first
+    fills: Sequence[Fill]  # as the journal has them, oldest first
     latencies: Sequence[Latency]
     failures: Sequence[FailureNote]
     decides: bool
@@ -33,7 +38,7 @@ class Outcome:
     @property
     def succeeded(self) -> bool:
         """Return whether everything is stored once, decisions followed, and no run failed."""
-        return self.comparison.complete and not self.failures and bool(self.receipts or not self.decides)
+        return self.comparison.complete and not self.failures and bool(self.latencies or not self.decides)
 
 
 def show_outcome(outcome: Outcome, out: Console) -> None:
@@ -81,8 +86,15 @@ def _show_decisions(outcome: Outcome, out: Console) -> None:
             f"{max(times):.2f} s" if times else "-",
         )
     out.print(table)
-    for receipt in [each for each in outcome.receipts if each["intent"]][:5]:
-        out.print(f"  {receipt['decision_id'][:8]}  {receipt['outcome']}", soft_wrap=True)
+    for receipt in [each for each in reversed(outcome.receipts) if each["intent"]][:MAX_SHOWN]:
+        at = f"{datetime.fromisoformat(receipt['decided_at']):%H:%M:%S}"
+        out.print(f"  {at} {receipt['pair']}: {receipt['outcome']} ({receipt['decision_id'][:8]})", soft_wrap=True)
+    for fill in outcome.fills[:MAX_SHOWN]:
+        out.print(
+            f"  {fill.filled_at:%H:%M:%S} {fill.pair}: filled, {fill.side} {fill.quantity:f} at {fill.price:f}",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _verdict(outcome: Outcome) -> str:
@@ -92,15 +104,16 @@ def _verdict(outcome: Outcome) -> str:
         return f"{count(wrong, 'table')} of {len(parts)} differ from what happened at the exchange"
     if outcome.failures:
         return f"{count(len(outcome.failures), 'run')} failed"
-    if outcome.decides and not outcome.receipts:
-        return "No decision was made"
-    kinds = {
-        kind: sum(part.expected for part in parts if part.table in tables)
-        for kind, tables in (
-            ("trade", {"bus trades"}),
-            ("candle", {part.table for part in parts if part.table.startswith("bus candles")}),
-            ("fill", {"fills"}),
+    if outcome.decides and not outcome.latencies:
+        return "No decision followed a candle of the market that moved"
+    trades, candles, fills = (
+        count(sum(part.expected for part in parts if part.table.startswith(table)), noun)
+        for table, noun in (("bus trades", "trade"), ("bus candles", "candle"), ("fills", "fill"))
+    )
+    whole = "Nothing is missing, doubled or different"
+    if not any(part.expected for part in parts if part.table == "fills"):
+        return (
+            f"{whole}: {trades}, {candles}, in every place where they belong. "
+            "No order was filled, so no fill was compared"
         )
-    }
-    words = ", ".join(count(number, kind) for kind, number in kinds.items())
-    return f"Nothing is missing, doubled or different: {words}, in every place where they belong"
+    return f"{whole}: {trades}, {candles}, {fills}, in every place where they belong"

@@ -8,13 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from ml.agents.history import LONG, decided, technical_history
 from orchestration.commands.live_demo_home import live_demo_home
-from orchestration.commands.live_demo_market import SIMULATED_START, choose_market, demo_values
+from orchestration.commands.live_demo_market import (
+    HALF_A_MINUTE,
+    HISTORY_DAYS,
+    SIMULATED_START,
+    choose_market,
+    demo_values,
+)
 from orchestration.commands.toml_text import toml_text
 from orchestration.settings import PROJECT, load_settings, settings_values
 from orchestration.settings_schema import Settings
 from trading.errors import InvalidSettings, UnreadableFile
+from trading.indicators import feature_table
 from trading.market import Pair, Timeframe
+from trading.signals import signal_table
 from trading.simulation.market import SimulatedMarket
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
@@ -42,6 +51,22 @@ def test_without_data_the_market_is_simulated_and_says_so(settings: Settings, tm
     market = choose_market(None, settings, tmp_path)
     assert "SIMULATED" in market.label
     assert (market.start, market.pairs, market.decides) == (SIMULATED_START, settings.market.pairs, True)
+
+
+def test_the_simulated_market_begins_where_the_rules_of_the_settings_enter_for_ten_minutes(
+    settings: Settings,
+) -> None:
+    """As the sandbox makes this market; a day of it is enough for all that the technical agent reads."""
+    midnight = SIMULATED_START.replace(hour=0, minute=0, second=0)
+    begins, ends = midnight - timedelta(days=HISTORY_DAYS), SIMULATED_START + timedelta(minutes=10)
+    market = SimulatedMarket(settings.market.pairs, Timeframe.M1, settings.sandbox.seed, begins, ends)
+    candles = market.candles(XRP, ends - timedelta(days=1), ends)
+    rules = settings.decision_rules
+    signals = signal_table(feature_table(candles, Timeframe.M1), candles["close"].to_numpy(), rules.signals)
+    alone = (technical_history(signals),)
+    since = candles["close_time"].search_sorted(SIMULATED_START - HALF_A_MINUTE)
+    entered = decided(alone, alone, alone, rules.consensus).entry[since:]
+    assert entered.tolist() == [LONG] * 11
 
 
 def test_candles_of_a_minute_are_played_once_there_is_history_for_a_decision(
