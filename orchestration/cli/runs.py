@@ -38,7 +38,7 @@ def live_demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option(min=0.2, max=1440, help="How long it trades, in minutes of this machine.")
-    ] = 2.5,
+    ] = 2.0,
     speed: Annotated[
         float, typer.Option(min=0.1, max=1000, help="Market seconds that pass in each second.")
     ] = 8.0,

@@ -20,9 +20,9 @@ HISTORY_DAYS = 12
 HALF_A_MINUTE = timedelta(seconds=30)  # a market begins so long before a candle: the first one is seen whole
 # The simulated market of a seed is the same in every run, and so is what the rules of marketloom.toml make of it. With
 # neither a champion nor news the technical agent votes alone and needs a confidence of 0.75. On XRP/USDT it has more
-# after each candle from 00:24 to 00:37: an entry does not depend on how fast a machine decides, and what is bought at
-# 00:25 reaches its target or its stop by 00:42. Soon after midnight, as the stream begins with the candles of the day.
-# Chosen is the time alone: rules, risk and prices are those of every other time.
+# after each candle from 00:24 to 00:37, so that an entry does not depend on how fast a machine decides, and what is
+# bought at 00:25 reaches its target or its stop by 00:42. It is soon after midnight, as the stream begins with the
+# trades of the day. Chosen is the time alone: rules, risk and prices are those of every other time.
 SIMULATED_START = datetime(2024, 3, 14, 0, 25, 30, tzinfo=UTC)
 MIN_PLAYED = timedelta(hours=6)  # of a recording that decisions are made on
 TRADE_FOLDERS = ("trades", "ticks")

@@ -88,7 +88,9 @@ def _show_decisions(outcome: Outcome, out: Console) -> None:
     out.print(table)
     for receipt in [each for each in reversed(outcome.receipts) if each["intent"]][:MAX_SHOWN]:
         at = f"{datetime.fromisoformat(receipt['decided_at']):%H:%M:%S}"
-        out.print(f"  {at} {receipt['pair']}: {receipt['outcome']} ({receipt['decision_id'][:8]})", soft_wrap=True)
+        out.print(
+            f"  {at} {receipt['pair']}: {receipt['outcome']} ({receipt['decision_id'][:8]})", soft_wrap=True
+        )
     for fill in outcome.fills[:MAX_SHOWN]:
         out.print(
             f"  {fill.filled_at:%H:%M:%S} {fill.pair}: filled, {fill.side} {fill.quantity:f} at {fill.price:f}",

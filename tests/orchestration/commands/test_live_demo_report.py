@@ -18,12 +18,16 @@ from trading.orders import Fill, Side
 
 BEGAN = datetime(2024, 3, 14, 19, 4, tzinfo=UTC)
 PAIR = Pair("BTC", "USDT")
-FILL = Fill("f", "i", "main", PAIR, Side.BUY, Decimal("66000.1"), Decimal("0.006"), Decimal("1"), "USDT", BEGAN)
+FILL = Fill(
+    "f", "i", "main", PAIR, Side.BUY, Decimal("66000.1"), Decimal("0.006"), Decimal("1"), "USDT", BEGAN
+)
 
 
 def part(table: str, expected: int, missing: int = 0) -> TablePart:
     stored = expected - missing
-    return TablePart(table, str(PAIR), expected, stored, missing, doubled=0, different=0, unknown=0, examples=())
+    return TablePart(
+        table, str(PAIR), expected, stored, missing, doubled=0, different=0, unknown=0, examples=()
+    )
 
 
 def receipt(**changes: Any) -> dict[str, Any]:
