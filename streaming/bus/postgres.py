@@ -50,7 +50,7 @@ WHERE "group" = %(group)s AND bus_groups.topic = done.topic
 """
 _SEEN = 'UPDATE bus_groups SET seen_at = clock_timestamp() WHERE "group" = %s AND topic = ANY(%s)'
 _LAG = """
-SELECT wanted.topic, count(event."offset")
+SELECT wanted.topic, count(event."offset") AS records
 FROM unnest(%(topics)s::text[]) AS wanted (topic)
 LEFT JOIN bus_groups ON bus_groups.topic = wanted.topic AND "group" = %(group)s
 LEFT JOIN bus_event AS event
@@ -159,9 +159,10 @@ class PostgresReader:
 
 
 class PostgresConsumer:
-    """A member of a group; for one thread at a time."""
+    """A member of a group; for one thread at a time, but for `lag`."""
 
     def __init__(self, database: Database, group: str, topics: Sequence[str]) -> None:
+        self._database = database
         self._group, self._topics = group, list(topics)
         self._session = _Session(database)
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
@@ -196,8 +197,8 @@ class PostgresConsumer:
         self._positions |= dict.fromkeys(topics, 0)
 
     def lag(self) -> Mapping[str, int]:
-        with self._session.use() as connection:
-            return dict(connection.execute(_LAG, {"group": self._group, "topics": self._topics}))
+        rows = self._database.execute(_LAG, {"group": self._group, "topics": self._topics})
+        return {row["topic"]: row["records"] for row in rows}
 
     def close(self) -> None:
         if self._is_active():

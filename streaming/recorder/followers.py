@@ -13,6 +13,7 @@ from streaming.sinks.runner import SinkRunner
 
 STOP_SECONDS = 10.0  # that a sink may take for the batch in hand
 TICK = 0.5
+LAG_SECONDS = 5.0  # between two looks how far the sinks are behind
 MAX_LAG = 10_000  # records that a sink may be behind before a person is told
 MAX_FAILING = 30.0  # seconds for which a store may be away before the stream is not well
 LOG = structlog.get_logger("stream.sinks")
@@ -73,6 +74,9 @@ class Followers:
         self._started = True
         for runner in self._runners:
             runner.start()
+        await asyncio.gather(self._watch(stop), self._measure(stop))
+
+    async def _watch(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             for runner in self._runners:
                 if runner.error is not None:
@@ -80,6 +84,13 @@ class Followers:
                     raise runner.error
             self._watch_lag()
             await _pause(stop, TICK)
+
+    async def _measure(self, stop: asyncio.Event) -> None:
+        """Not in the sinks' own threads: one that is held up could not say so."""
+        while not stop.is_set():
+            for runner in self._runners:
+                await asyncio.to_thread(runner.measure)
+            await _pause(stop, LAG_SECONDS)
 
     def _watch_lag(self) -> None:
         for group, lags in list(self._metrics.lags.items()):

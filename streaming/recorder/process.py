@@ -14,7 +14,7 @@ from streaming.connection import run_session
 from streaming.connection.backoff import Backoff
 from streaming.connection.budget import ConnectionBudget
 from streaming.connection.runner import FrameStore
-from streaming.events import BookChange, Candle, InstrumentListing, Ticker, Trade, UnreadableMessage
+from streaming.events import BookChange, Candle, InstrumentListing, Ticker, Trade
 from streaming.recorder.committer import Committer
 from streaming.recorder.exit_codes import NotFlushed
 from streaming.recorder.metrics import StreamMetrics
@@ -51,6 +51,19 @@ class Line:
     budget: ConnectionBudget | None
     trades: bool
     books: bool
+
+
+class _CountedFrames:
+    """Keeps frames that cannot be read, counts them and says so."""
+
+    def __init__(self, frames: FrameStore, metrics: StreamMetrics) -> None:
+        self._frames = frames
+        self._metrics = metrics
+
+    def store(self, frame: str | bytes, venue: str, channel: str, reason: str) -> None:
+        self._metrics.unreadable.labels(channel or "unknown").inc()
+        LOG.warning("unreadable", channel=channel or None, why=reason)
+        self._frames.store(frame, venue, channel, reason)
 
 
 class StreamProcess:
@@ -175,7 +188,7 @@ class StreamProcess:
             session,
             handle,
             stop,
-            quarantine=line.quarantine,
+            quarantine=_CountedFrames(line.quarantine, self._metrics),
             backoff=Backoff(session.feed.rules, Random()),
             budget=line.budget,
             caught_up=caught_up,
@@ -293,8 +306,6 @@ def _log_event(event: SessionEvent) -> None:
             LOG.error("refused", channel=channel.value, pair=_name(pair), why=reason)
         case Reconnecting(reason, pause):
             LOG.warning("no connection", why=reason, pause_seconds=round(pause, 2))
-        case UnreadableMessage():
-            LOG.warning("unreadable", channel=event.channel, pair=_name(event.pair), why=event.reason)
 
 
 def _name(pair: Pair | None) -> str | None:

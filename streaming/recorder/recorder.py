@@ -135,8 +135,6 @@ class Recorder:
                 self._set_status(event.status)
             case events.InstrumentListing():
                 self._note_listing(event.instrument)
-            case events.UnreadableMessage():
-                self._metrics.unreadable.labels(event.channel or "unknown").inc()
             case Interrupted():
                 self._note_interruption(event)
             case SubscriptionRefused():

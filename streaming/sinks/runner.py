@@ -15,7 +15,6 @@ from trading.ports import Bus, Consumer, Record
 
 BATCH = 1000  # records that are in memory at once
 WAIT_SECONDS = 0.5  # for the first record; also how long a stop may take while nothing comes
-LAG_SECONDS = 5.0  # between two measurements
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts, doubled each time, with jitter
 REFUSED = (InvalidMessage, InvalidValue, InvalidCandles)  # by the record's own fault, for ever
 
@@ -71,12 +70,18 @@ class SinkRunner:
         self._metrics: SinkMetrics = metrics or NoMetrics()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sink-{sink.group}", daemon=True)
-        self._measured_at = 0.0
+        self._consumer: Consumer | None = None
         self.error: BaseException | None = None
 
     @property
     def group(self) -> str:
+        """Return the name by which people know it."""
         return self._sink.group
+
+    @property
+    def consumer_group(self) -> str:
+        """Return the name of its offsets on the bus."""
+        return self.group if self._origin is None else f"{self.group}.{self._origin}"
 
     @property
     def alive(self) -> bool:
@@ -84,6 +89,13 @@ class SinkRunner:
 
     def start(self) -> None:
         self._thread.start()
+
+    def measure(self) -> None:
+        """Tell how far the sink is behind, also while it is held up; for another thread than its own."""
+        consumer = self._consumer
+        if consumer is not None:
+            with suppress(MarketloomError):  # its own next poll says what is wrong
+                self._metrics.lag(self.group, consumer.lag())
 
     def stop(self, timeout: float | None = None) -> bool:
         """End after the batch in hand, which is committed if it can be written now; False if that took too long."""
@@ -102,12 +114,11 @@ class SinkRunner:
 
     def _follow(self) -> None:
         """Be a member of the group until the sink stops, or begins again with what is not committed."""
-        consumer = self._join()
+        consumer = self._consumer = self._join()
         if consumer is None:
             return
         try:
             while not self._stopping.is_set():
-                self._measure(consumer)
                 if not self._step(consumer):
                     return
         except StartAgain as wanted:
@@ -115,13 +126,13 @@ class SinkRunner:
             topics = wanted.topics
             self._try(lambda: consumer.rewind(topics))
         finally:
+            self._consumer = None
             with suppress(MarketloomError):
                 consumer.close()
 
     def _join(self) -> Consumer | None:
         joined: list[Consumer] = []
-        group = self.group if self._origin is None else f"{self.group}.{self._origin}"
-        self._try(lambda: joined.append(self._bus.consumer(group, self._sink.topics)))
+        self._try(lambda: joined.append(self._bus.consumer(self.consumer_group, self._sink.topics)))
         return joined[0] if joined else None
 
     def _step(self, consumer: Consumer) -> bool:
@@ -159,7 +170,6 @@ class SinkRunner:
             wait = min(left, WAIT_SECONDS)
             if not self._try(lambda missing=missing, wait=wait: polled.extend(consumer.poll(missing, wait))):  # type: ignore[misc]
                 return False
-            self._measure(consumer)
         return True
 
     def _is_own(self, record: Record) -> bool:
@@ -201,10 +211,3 @@ class SinkRunner:
             if self._stopping.wait(seconds):
                 return False
             pause = min(2 * pause, LONGEST_PAUSE)
-
-    def _measure(self, consumer: Consumer) -> None:
-        if time.monotonic() - self._measured_at < LAG_SECONDS:
-            return
-        self._measured_at = time.monotonic()
-        with suppress(MarketloomError):  # the next poll says what is wrong
-            self._metrics.lag(self.group, consumer.lag())

@@ -77,16 +77,12 @@ class TestPostgresBus(BusContract):
         first.close()
         second.close()
 
-    def test_a_commit_is_refused_also_where_the_lost_session_was_replaced_meanwhile(
-        self, dsn: str, bus: Bus
-    ) -> None:
+    def test_a_commit_is_refused_once_the_session_is_lost(self, dsn: str, bus: Bus) -> None:
         bus.publish([message(n) for n in range(10)])
         consumer = bus.consumer("store", ["trades"])
         take(consumer, 10)
         end_sessions(dsn)
-        with pytest.raises(StoreUnreachable):
-            consumer.lag()
-        assert dict(consumer.lag()) == {"trades": 10}  # in a new session, which has no lock
+        assert dict(consumer.lag()) == {"trades": 10}
         with pytest.raises(LeaseLost):
             consumer.commit()
         assert [number(each) for each in take(consumer, 10)] == [*range(10)]

@@ -77,7 +77,10 @@ class Consumer(Protocol):
         been committed: what the records were written to has lost them."""
 
     def lag(self) -> Mapping[str, int]:
-        """Return the number of records per topic that are published and not committed by the group."""
+        """Return the number of records per topic that are published and not committed by the group.
+
+        Any thread may ask, also while another one is held up by what the records are written to.
+        """
 
     def close(self) -> None:
         """Leave the group at once; what was not committed goes to the next member."""

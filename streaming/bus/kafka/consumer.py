@@ -151,7 +151,7 @@ def values_at(address: BrokerAddress, offsets: Mapping[Place, int]) -> dict[Plac
 
 
 class KafkaConsumer:
-    """A member of a group; for one thread at a time. Members share the partitions of the topics."""
+    """A member of a group; for one thread at a time, but for `lag`. Members share the partitions of the topics."""
 
     def __init__(
         self, address: BrokerAddress, group: str, topics: Sequence[str], session_seconds: float
@@ -197,9 +197,10 @@ class KafkaConsumer:
 
     def lag(self) -> Mapping[str, int]:
         lag = dict.fromkeys(self._topics, 0)
-        partitions = self._client.partitions(self._topics)
+        client = self._client  # another thread may join anew
+        partitions = client.partitions(self._topics)
         with self._address.translate_errors():
-            for each in self._client.consumer.committed(partitions, timeout=ASK_SECONDS):
+            for each in client.consumer.committed(partitions, timeout=ASK_SECONDS):
                 low, high = self._watermarks(each)
                 done = max(each.offset, low)  # below 0 where nothing is committed
                 lag[each.topic] += max(0, high - done)

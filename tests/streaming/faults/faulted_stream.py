@@ -166,12 +166,14 @@ class FaultedStream(RunningStream):
         return Recorded(PostgresEventLog(self.dsn), self.market_data, self.tape)
 
     def drain(self) -> None:
-        """Let the sinks of the two stores take what the stopped process had not written yet: nothing is left then."""
+        """Let the sinks of the two stores take what the stopped process had not written yet: nothing is left then.
+
+        They go on from the offsets that it committed, as those of its next start would: what it lost stays lost.
+        """
         bus = PostgresBus(self.dsn)
         sinks: list[Sink] = [OperationalSink(self.market_data), AnalyticalSink(self.tape, gather_seconds=0)]
         for sink in sinks:
-            runner, told = SinkRunner(bus, sink, bus, None), bus.consumer(sink.group, sink.topics)
-            told.close()
+            runner = SinkRunner(bus, sink, bus, None, origin=ORIGIN)
             runner.start()
             try:
                 self._until_read(sink)
@@ -186,11 +188,14 @@ class FaultedStream(RunningStream):
             time.sleep(0.02)
 
     def lag(self, group: str) -> int:
-        """Records on the bus that the group has not committed."""
+        """Records on the bus that the group of this venue has not committed."""
+        offsets = self.rows('SELECT topic, "offset" FROM bus_groups WHERE "group" = %s', f"{group}.{ORIGIN}")
+        assert offsets, f"{group} has never read anything"
         [(records,)] = self.rows(
-            "SELECT count(*) FROM bus_groups JOIN bus_event USING (topic) "
-            'WHERE "group" = %s AND bus_event."offset" > bus_groups."offset"',
-            group,
+            "SELECT count(*) FROM unnest(%s::text[], %s::bigint[]) AS read (topic, until) "
+            'JOIN bus_event USING (topic) WHERE bus_event."offset" > until',
+            [topic for topic, _ in offsets],
+            [until for _, until in offsets],
         )
         return int(records)
 

@@ -2,12 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from tests.streaming.faults.faulted_stream import PAIRS, FaultedStream
 from tests.streaming.sandbox.simulated_exchange import BTC, CROSS, STARTS, XRP
-
-pytestmark = pytest.mark.soak  # each takes minutes
 
 KEPT = 60
 AWAY = 1800.0  # market seconds: more trades than the venue repeats on a new connection

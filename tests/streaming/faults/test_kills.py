@@ -10,9 +10,7 @@ from tests.streaming.faults.faulted_stream import FaultedStream, market_going_on
 SEED = 20240302
 KILLS, SOAK_KILLS = 10, 50
 SPEED = 60.0  # market seconds per second
-LONGEST_LIFE = (
-    0.8  # seconds from a start to its kill: before it has connected, while it catches up, after that
-)
+LONGEST_LIFE = 0.8  # seconds from start to kill: before it has connected, while it catches up, after that
 
 
 @pytest.mark.soak
