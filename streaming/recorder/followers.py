@@ -82,7 +82,6 @@ class Followers:
                 if runner.error is not None:
                     LOG.error("a sink has ended", group=runner.group, why=repr(runner.error))
                     raise runner.error
-            self._watch_lag()
             await _pause(stop, TICK)
 
     async def _measure(self, stop: asyncio.Event) -> None:
@@ -90,9 +89,10 @@ class Followers:
         while not stop.is_set():
             for runner in self._runners:
                 await asyncio.to_thread(runner.measure)
+            self._tell_lag()
             await _pause(stop, LAG_SECONDS)
 
-    def _watch_lag(self) -> None:
+    def _tell_lag(self) -> None:
         for group, lags in list(self._metrics.lags.items()):
             if (behind := sum(lags.values())) > MAX_LAG:
                 why = self._metrics.failing.get(group, "")

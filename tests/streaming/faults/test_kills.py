@@ -8,13 +8,12 @@ import pytest
 from tests.streaming.faults.faulted_stream import FaultedStream, market_going_on
 
 SEED = 20240302
-KILLS, SOAK_KILLS = 10, 50
+KILLS, SOAK_KILLS = 50, 500
 SPEED = 60.0  # market seconds per second
 LONGEST_LIFE = 0.8  # seconds from start to kill: before it has connected, while it catches up, after that
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("kills", [KILLS, SOAK_KILLS])
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(SOAK_KILLS, marks=pytest.mark.soak)])
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(stream: FaultedStream, kills: int) -> None:
     chance = random.Random(SEED)
     stream.play(120)

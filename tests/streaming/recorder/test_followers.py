@@ -15,7 +15,8 @@ async def _told_of(*lags: int) -> list[tuple[str, str, str]]:
         told.lag("analytical", {"trades": lag, "book": 1})
         stop = asyncio.Event()
         running = asyncio.create_task(followers.run(stop))
-        await asyncio.sleep(0)
+        for _ in range(3):  # turns until it has looked once
+            await asyncio.sleep(0)
         stop.set()
         await running
     return alerts
