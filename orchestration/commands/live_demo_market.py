@@ -189,6 +189,9 @@ def demo_values(values: Mapping[str, Any], market: LiveMarket, ports: Mapping[st
             "speed": 0.0,
             "history_days": market.history_days,
             "faults": [],
+            # An exchange counts calls by its own seconds. On a market many times as fast, what the tier `starter`
+            # allows is used up at once, and decisions wait minutes of the market for their turn.
+            "tier": "pro",
             **market.source,
         },
         "stream": {"metrics_host": "127.0.0.1", "metrics_port": 0},

@@ -139,6 +139,9 @@ def test_servers_of_the_user_do_not_count_and_pairs_that_are_not_there_leave_the
     assert (chosen.market.pairs, chosen.market.timeframe) == ((BTC,), Timeframe.M1)
     assert set(chosen.venue.capital.fixed) <= {"BTC", "USDT"}
     assert set(chosen.rebalancing.targets) <= {"BTC", "USDT"}
+    assert (
+        chosen.sandbox.tier == "pro"
+    )  # calls keep up with a market that is faster than its exchange's clock
     assert (chosen.sandbox.port, chosen.dagster.port, chosen.stream.metrics_port) == (8001, 8002, 0)
 
 
