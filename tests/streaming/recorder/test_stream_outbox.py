@@ -205,3 +205,17 @@ def test_the_lease_says_who_streams_and_where_it_answers(dsn: str) -> None:
     lease = read_lease(dsn, "kraken")
     assert lease is not None
     assert not lease.running
+
+
+def test_a_batch_in_one_statement_is_as_fenced_as_one_with_gaps(dsn: str) -> None:
+    with outbox(dsn) as box:
+        box.open()
+        for number in range(3):  # the first writes the pair's checkpoint for the first time
+            box.commit([message(number)], {BTC: Checkpoint(b'{"s":1}', b'{"n":%d}' % number)})
+        with psycopg.connect(dsn) as connection:
+            connection.execute("UPDATE stream_leases SET epoch = epoch + 1")
+        with pytest.raises(LeaseLost):
+            box.commit([message(3)], {BTC: Checkpoint(b'{"s":2}', b'{"n":3}')})
+    assert numbers(dsn) == [0, 1, 2]
+    with outbox(dsn) as box:
+        assert box.open() == {BTC: Checkpoint(b'{"s":1}', b'{"n":2}')}

@@ -15,18 +15,21 @@ from trading.stores.postgres.connection import Connection, Database
 
 CHANNEL = "bus_event"  # the notification's payload is the topic
 PUBLISH_LOCK = 7_201_002  # any number that nothing else in the database locks
-# The turn is taken before the first offset is drawn: each row needs the lock's.
-_APPEND = f"""
-WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({PUBLISH_LOCK}) AS taken),
+# Part of a statement that has a CTE `allowed`: without a row in it nothing is appended. The turn is taken before the
+# first offset is drawn: each row needs the lock's.
+ADDED = f"""
+turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({PUBLISH_LOCK}) AS taken FROM allowed),
 added AS (
     INSERT INTO bus_event (topic, key, payload, at)
     SELECT topic, key, value::json, clock_timestamp() FROM turn
-    CROSS JOIN unnest(%b::text[], %b::text[], %b::text[]) WITH ORDINALITY AS message (topic, key, value, number)
+    CROSS JOIN unnest(%(topics)s::text[], %(keys)s::text[], %(values)s::text[])
+        WITH ORDINALITY AS message (topic, key, value, number)
     ORDER BY number
     RETURNING topic, "offset"
 )
 SELECT topic, max("offset") AS newest, pg_notify('{CHANNEL}', topic) FROM added GROUP BY topic
 """
+_APPEND = f"WITH allowed AS (SELECT 1), {ADDED}"
 
 
 def append_many(connection: Connection, messages: Sequence[Message]) -> int:
@@ -38,14 +41,19 @@ def append_many(connection: Connection, messages: Sequence[Message]) -> int:
     """
     if not messages:
         return 0
+    rows = connection.execute(_APPEND.encode(), columns_of(messages))
+    newest: int = max(row["newest"] for row in rows)
+    return newest
+
+
+def columns_of(messages: Sequence[Message]) -> dict[str, list[str]]:
+    """Return the values of `ADDED`. InvalidValue for what is no UTF-8."""
     try:
         values = [message.value.decode() for message in messages]
     except UnicodeDecodeError as error:
         raise InvalidValue(f"a message is no UTF-8: {error}; nothing was published") from None
     topics, keys = [message.topic for message in messages], [message.key for message in messages]
-    rows = connection.execute(_APPEND.encode(), (topics, keys, values))
-    newest: int = max(row["newest"] for row in rows)
-    return newest
+    return {"topics": topics, "keys": keys, "values": values}
 
 
 def append(connection: Connection, topic: str, key: str, payload: Mapping[str, Any]) -> int:
