@@ -117,12 +117,13 @@ def stream_memory() -> Iterator[Row]:
     """Feed a million messages through the recorder, each batch thrown away as if it were durable."""
     recorder, _ = _recorder(VenueTime(None))
     process = psutil.Process()
-    start = datetime.now(UTC).replace(second=0, microsecond=0)
-    sizes = []
+    start = datetime.now(UTC) - timedelta(milliseconds=20 * MILLION)
+    sizes, trades = [], 0
     for number in range(MILLION):
         at = start + timedelta(milliseconds=20 * number)
         if number % 4:
-            recorder.handle(Trade(PAIR, number, Side.BUY, 30_000.0 + number % 50, 0.01, at))
+            trades += 1  # the ids have no hole, as a venue's: each would be a gap
+            recorder.handle(Trade(PAIR, trades, Side.BUY, 30_000.0 + number % 50, 0.01, at))
         else:
             recorder.handle(Ticker(PAIR, 30_000.0 + number % 7, 1.0, 30_010.0, 1.0, 30_000.0, 5.0, at))
         if number % 500 == 0:

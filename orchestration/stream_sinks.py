@@ -53,7 +53,7 @@ def _sinks(settings: Settings, home: Path, dsn: str) -> list[Sink]:
         HotSink(
             _hot_tier(settings),
             market.origin,
-            StoredRefill(PostgresEventLog(dsn), features, market.pairs, timeframes(settings)),
+            StoredRefill(PostgresEventLog(dsn), features, market.origin, market.pairs, timeframes(settings)),
         ),
     ]
 

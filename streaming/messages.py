@@ -4,6 +4,7 @@
 RFC 3339 in UTC, pairs are written BTC/USDT, prices and quantities are JSON numbers.
 """
 
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from trading.bus_messages import (
     encode,
 )
 from trading.errors import InvalidMessage
+from trading.market import Timeframe
 from trading.ports import Record
 
 __all__ = [
@@ -50,6 +52,8 @@ __all__ = [
     "origin_of",
 ]
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+MOST = 2**63  # whole numbers of a store stay below
 TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
 FEATURES, DEAD_LETTERS = "features", "dead-letters"
 
@@ -108,6 +112,13 @@ class CandleMessage(_OfPair, frozen=True, kw_only=True):
     basis: str  # trades | venue
     known_at: Time
     replaces: ReplacedCandle | None = None
+
+    def __post_init__(self) -> None:
+        timeframe = Timeframe(self.timeframe)
+        opens = timeframe.floor(self.open_time)
+        if (self.open_time, self.close_time) != (opens, opens + timeframe.duration):
+            times = f"{self.open_time.isoformat()} to {self.close_time.isoformat()}"
+            raise ValueError(f"{times} is no {self.timeframe} candle of the grid")
 
 
 class TickerMessage(_OfPair, frozen=True, kw_only=True):
@@ -200,9 +211,22 @@ def decode(record: Record, kind: type[Schema]) -> Schema:
                 f"version {head.version} of {head.schema} is not known here, only {kind.schema_version}",
             )
         message: Schema = _decoder(kind).decode(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError) as error:
         raise InvalidMessage(record.topic, f"cannot be read: {error}") from error
+    for name, value in zip(message.__struct_fields__, msgspec.structs.astuple(message), strict=True):
+        if not _is_storable(value):
+            raise InvalidMessage(record.topic, f"{name} is {value}: no store can hold it")
     return message
+
+
+def _is_storable(value: object) -> bool:
+    match value:
+        case datetime():
+            return EARLIEST <= value < LATEST
+        case int():
+            return abs(value) < MOST
+        case _:
+            return True
 
 
 class _Origin(Struct):
@@ -213,6 +237,6 @@ def origin_of(record: Record) -> str | None:
     """Return the venue that the record is of; None where it names none, or cannot be read."""
     try:
         found: _Origin = _decoder(_Origin).decode(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found.origin

@@ -14,6 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Kraken's own codes, which people type too; everybody else, and everything here, says BTC and DOGE.
 ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
+LONGEST_ASSET = 40  # letters: a pair is the name of a folder, too
 
 CANDLE_SCHEMA = pl.Schema(
     {
@@ -42,8 +43,9 @@ class Pair:
         """Read `BTC/USDT` (people) or `BTC-USDT` (partition keys, folders); Kraken's XBT is BTC, its XDG DOGE."""
         first, separator, second = text.strip().upper().replace("-", "/").partition("/")
         base, quote = ALIASES.get(first, first), ALIASES.get(second, second)
-        if not (separator and base.isalnum() and quote.isalnum() and base != quote):
-            raise InvalidValue(f"{text!r} is not a pair: write it like BTC/USDT")
+        named = base.isalnum() and quote.isalnum() and max(len(base), len(quote)) <= LONGEST_ASSET
+        if not (separator and named and base != quote):
+            raise InvalidValue(f"{text[:100]!r} is not a pair: write it like BTC/USDT")
         return cls(base, quote)
 
     @property

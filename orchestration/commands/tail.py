@@ -20,14 +20,14 @@ WAIT_SECONDS = 1.0
 
 
 def tail(topic: str, from_start: bool, limit: int | None, key: str | None, out: TextIO) -> None:
-    """Write one document per line until `limit`, Ctrl-C or the end of the pipe."""
+    """Write one document per line until `limit`, Ctrl-C or the end of the pipe. `key`: a pair in either form."""
     settings = load_settings().bus
     check_topic(settings, topic)
     try:
         with _bus(settings) as bus:
             reader = bus.reader([topic], from_start)
             try:
-                _follow(reader, limit, key, out)
+                _follow(reader, limit, key and key.replace("/", "-"), out)
             finally:
                 reader.close()
     except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def _line(record: Record) -> str:
     """Return the document on one line; what is none becomes one that says so."""
     try:
         return msgspec.json.format(record.value, indent=-1).decode() + "\n"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         text = record.value.decode(errors="replace")
         return (
             msgspec.json.encode({"unreadable": text, "reason": str(error), "key": record.key}).decode() + "\n"

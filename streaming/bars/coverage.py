@@ -1,5 +1,6 @@
 """What is proven: up to when, by which ids, and which gaps are open. Times are the venue's, in UTC."""
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -318,8 +319,7 @@ class Coverage:
 
     def _open(self, gap: FeedGap, changes: Changes) -> None:
         self.may_have_tails = True
-        self.gaps.append(gap)
-        self.gaps.sort(key=lambda each: (each.since, each.after_id or 0))
+        insort(self.gaps, gap, key=lambda each: (each.since, each.after_id or 0))
         changes.open(gap)
 
     def _change(self, gap: FeedGap, changed: FeedGap, changes: Changes) -> None:

@@ -93,6 +93,6 @@ def _send(
 def _is_json(value: bytes) -> bool:
     try:
         msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

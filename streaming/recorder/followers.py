@@ -88,6 +88,8 @@ class Followers:
         """Not in the sinks' own threads: one that is held up could not say so."""
         while not stop.is_set():
             for runner in self._runners:
+                if stop.is_set():
+                    return  # each may take as long as its broker is away
                 await asyncio.to_thread(runner.measure)
             self._tell_lag()
             await _pause(stop, LAG_SECONDS)

@@ -174,13 +174,18 @@ class StreamProcess:
         async def handle(event: SessionEvent) -> None:
             if type(event) not in MANY:
                 _log_event(event)
-            self._newest_frame[number] = time.monotonic()
-            self._heard_at[number] = self._recorder.now
+            if not isinstance(event, Interrupted | Reconnecting):  # those are told without a frame
+                self._newest_frame[number] = time.monotonic()
+                self._heard_at[number] = self._recorder.now
             self._recorder.handle(event)
             self._committer.wake()
             await self._committer.make_room()
 
         def caught_up(moment: float) -> None:
+            """Heartbeats are frames, too: a quiet market is no silence, and its books are as the venue's."""
+            self._newest_frame[number] = max(moment, self._newest_frame.get(number, moment))
+            if (passed := self._clock.passed_at(moment)) is not None:
+                self._heard_at[number] = max(passed, self._heard_at.get(number, passed))
             if line.trades:
                 self._recorder.progress(session, moment)
 
@@ -252,9 +257,9 @@ class StreamProcess:
     def health(self) -> list[str]:
         """Return why the stream is not well; empty when it is."""
         now, reasons = time.monotonic(), []
-        newest = max(self._newest_frame.values(), default=self._began)
-        if now - newest > MAX_SILENCE:
-            reasons.append(f"no frame of the venue for {now - newest:.0f} s")
+        silent = now - min(self._newest_frame.get(number, self._began) for number in range(len(self._lines)))
+        if silent > MAX_SILENCE:
+            reasons.append(f"no frame of the venue for {silent:.0f} s")
         if (since := self._committer.failing_since) is not None:
             reasons.append(f"PostgreSQL has been away for {now - since:.0f} s")
         return reasons

@@ -16,18 +16,20 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class StoredRefill:
-    """Reads the newest record per topic and pair from the outbox, and the windows from `market_features`."""
+    """Reads an origin's newest record per topic and pair from the outbox, and the windows from `market_features`."""
 
     def __init__(
         self,
         outbox: EventLog,
         features: PostgresMarketFeatures,
+        origin: str,
         pairs: Sequence[Pair],
         timeframes: Sequence[Timeframe],
         window: int = WINDOW,
     ) -> None:
         self._outbox = outbox
         self._features = features
+        self._origin = origin
         self._pairs = pairs
         self._timeframes = timeframes
         self._window = window
@@ -35,7 +37,7 @@ class StoredRefill:
     def records(self) -> Iterator[Record]:
         for topic in (TRADES, TICKER, BOOK):
             for pair in self._pairs:
-                event = self._outbox.newest(topic, pair.key)
+                event = self._outbox.newest(topic, pair.key, self._origin)
                 if event is not None:
                     yield record_of(event)
 

@@ -17,6 +17,8 @@ BATCH = 1000  # records that are in memory at once
 WAIT_SECONDS = 0.5  # for the first record; also how long a stop may take while nothing comes
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts, doubled each time, with jitter
 REFUSED = (InvalidMessage, InvalidValue, InvalidCandles)  # by the record's own fault, for ever
+# What nobody foresaw of a record. It is kept as a dead letter and can be sent again; the others go on.
+UNFORESEEN = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class SinkMetrics(Protocol):
@@ -179,17 +181,18 @@ class SinkRunner:
         """Write the records, those that the sink refuses to the dead letters; in halves, to find which these are."""
         try:
             return self._try(lambda: self._sink.write(records), give_up=REFUSED)
-        except REFUSED as error:
+        except (*REFUSED, *UNFORESEEN) as error:
             if len(records) == 1:
                 return self._put_aside(records[0], error)
         half = len(records) // 2
         return self._take(records[:half]) and self._take(records[half:])
 
     def _put_aside(self, record: Record, reason: Exception) -> bool:
-        letter = letter_of(self.group, record, str(reason))
+        why = str(reason) if isinstance(reason, REFUSED) else f"{type(reason).__name__}: {reason}"
+        letter = letter_of(self.group, record, why)
         if not self._try(lambda: self._outbox.publish([letter])):
             return False
-        self._metrics.dead_letters(self.group, 1, str(reason))
+        self._metrics.dead_letters(self.group, 1, why)
         return True
 
     def _try(

@@ -30,14 +30,16 @@ class EventLogContract:
     def test_topics_do_not_mix(self, bus: EventLog) -> None:
         bus.publish("candles", "key", {})
         assert bus.read("orders", after=0) == []
-        assert bus.newest("orders", "key") is None
+        assert bus.newest("orders", "key", "kraken") is None
 
     def test_the_newest_event_of_a_key_is_found(self, bus: EventLog) -> None:
         for n, key in enumerate(["BTC", "XRP", "BTC", "XRP"]):
-            bus.publish("candles", key, {"n": n})
-        newest = bus.newest("candles", "BTC")
+            bus.publish("candles", key, {"n": n, "origin": "kraken"})
+        bus.publish("candles", "BTC", {"n": 4, "origin": "sandbox"})
+        newest = bus.newest("candles", "BTC", "kraken")
         assert newest is not None
-        assert newest.payload == {"n": 2}
+        assert newest.payload["n"] == 2
+        assert bus.newest("candles", "XRP", "sandbox") is None
 
     def test_a_payload_that_is_not_json_is_refused(self, bus: EventLog) -> None:
         with pytest.raises(InvalidValue):

@@ -25,6 +25,6 @@ class MemoryEventLog:
     def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
         return [each for each in self._events[max(after, 0) :] if each.topic == topic][:limit]
 
-    def newest(self, topic: str, key: str) -> Event | None:
+    def newest(self, topic: str, key: str, origin: str | None = None) -> Event | None:
         own = (each for each in reversed(self._events) if (each.topic, each.key) == (topic, key))
-        return next(own, None)
+        return next((each for each in own if origin in (None, each.payload.get("origin"))), None)

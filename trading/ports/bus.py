@@ -31,8 +31,8 @@ class EventLog(Protocol):
     def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
         """Return events with offset above `after`, in order. No event ever appears below one that was already read."""
 
-    def newest(self, topic: str, key: str) -> Event | None:
-        """Return the newest event of the key, None without one."""
+    def newest(self, topic: str, key: str, origin: str | None = None) -> Event | None:
+        """Return the newest event of the key, where an origin is given of those that name it; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

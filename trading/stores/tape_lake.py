@@ -95,7 +95,7 @@ class LakeTape:
         errors = []
         for table in TapeTable:
             for folder in sorted(self._root.glob(f"{table.value}/pair=*/day=*")):
-                finished = midnight(_day_of(folder)) + DAY <= before
+                finished = midnight(_day_of(folder)) <= before - DAY
                 if finished and {path.stem for path in _files(folder)} - {WHOLE_DAY}:
                     try:
                         self._merge(table, folder, whole=True)

@@ -1,5 +1,6 @@
 """Following topics of a broker: members of a group with manual commits, and readers without a group."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -151,7 +152,8 @@ def values_at(address: BrokerAddress, offsets: Mapping[Place, int]) -> dict[Plac
 
 
 class KafkaConsumer:
-    """A member of a group; for one thread at a time, but for `lag`. Members share the partitions of the topics."""
+    """A member of a group; for one thread, and another one that asks for its lag. They take turns at the client, which
+    must not be closed under a question. Members share the partitions of the topics."""
 
     def __init__(
         self, address: BrokerAddress, group: str, topics: Sequence[str], session_seconds: float
@@ -162,11 +164,13 @@ class KafkaConsumer:
         self._done: dict[Place, int] = {}  # the next offset of what was polled and is not committed
         self._waiting: list[Record] = []  # fetched, but not given out yet
         self._lost = self._closed = self._away = False
+        self._turn = threading.RLock()
         self._client = self._join()
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         if not self._waiting:
-            self._fetch(limit, timeout)
+            with self._turn:
+                self._fetch(limit, timeout)
         records, self._waiting = self._waiting[:limit], self._waiting[limit:]
         for each in records:
             self._done[each.topic, each.partition] = each.offset + 1
@@ -177,7 +181,8 @@ class KafkaConsumer:
         if self._closed and self._done:
             raise self._lease_lost("it has left the group")
         if self._done:
-            self._store(self._done)
+            with self._turn:
+                self._store(self._done)
             self._done = {}
         if self._lost:
             self._lost = False
@@ -185,6 +190,10 @@ class KafkaConsumer:
 
     def rewind(self, topics: Sequence[str]) -> None:
         """Begin again with the partitions that this member has."""
+        with self._turn:
+            self._rewind(topics)
+
+    def _rewind(self, topics: Sequence[str]) -> None:
         while not self._assigned:
             self._fetch(1, SLICE_SECONDS)
         places = [place for place in self._assigned if place[0] in topics]
@@ -197,21 +206,23 @@ class KafkaConsumer:
 
     def lag(self) -> Mapping[str, int]:
         lag = dict.fromkeys(self._topics, 0)
-        client = self._client  # another thread may join anew
-        partitions = client.partitions(self._topics)
-        with self._address.translate_errors():
-            for each in client.consumer.committed(partitions, timeout=ASK_SECONDS):
+        with self._turn, self._address.translate_errors():
+            if self._closed:
+                raise self._lease_lost("it has left the group")
+            partitions = self._client.partitions(self._topics)
+            for each in self._client.consumer.committed(partitions, timeout=ASK_SECONDS):
                 low, high = self._watermarks(each)
                 done = max(each.offset, low)  # below 0 where nothing is committed
                 lag[each.topic] += max(0, high - done)
         return lag
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            done = dict(self._done)
-            self._client.consumer.close()
-            self._done = done
+        with self._turn:
+            if not self._closed:
+                self._closed = True
+                done = dict(self._done)
+                self._client.consumer.close()
+                self._done = done
 
     def _join(self) -> _Client:
         client = _Client(

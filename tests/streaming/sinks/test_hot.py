@@ -56,7 +56,7 @@ def feature_records(*minutes: int) -> list[Record]:
 
 def sink(tier: HotTier, dsn: str) -> HotSink:
     features = PostgresMarketFeatures(dsn, "kraken")
-    refill = StoredRefill(PostgresEventLog(dsn), features, [BTC, XRP], [Timeframe.M1, Timeframe.H1])
+    refill = StoredRefill(PostgresEventLog(dsn), features, "kraken", [BTC, XRP], [Timeframe.M1, Timeframe.H1])
     return HotSink(tier, "kraken", refill)
 
 

@@ -123,6 +123,20 @@ def test_a_batch_whose_store_fails_comes_again_as_it_was(bus: Bus, error: Except
     assert letters(bus) == []
 
 
+def test_a_record_that_nobody_foresaw_becomes_a_letter_and_the_others_are_written(bus: Bus) -> None:
+    def stumble(records: Sequence[Record]) -> None:
+        if 5 in map(number, records):
+            raise TypeError("no such thing")
+
+    bus.publish([message(n) for n in range(12)])
+    sink = Target(before=stumble)
+    run(bus, sink, lambda _, notes: notes.done == 12)
+    assert sink.numbers == [n for n in range(12) if n != 5]
+    [letter] = letters(bus)
+    assert letter.reason == "TypeError: no such thing"
+    assert message_in(letter) == message(5)
+
+
 def _ticker(price: float) -> Message:
     values = dict.fromkeys(("bid_quantity", "ask", "ask_quantity", "last", "volume"))
     return encode(TickerMessage(origin="kraken", pair="BTC/USDT", bid=price, at=AT, known_at=AT, **values))

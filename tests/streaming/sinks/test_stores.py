@@ -118,6 +118,10 @@ def test_however_a_stream_is_cut_and_repeated_each_row_is_stored_once(tape: Lake
         (b"BTC/USDT", b"BTC"),
         (b"23:59:00Z", b"23:59:00"),  # a time that does not say where
         (b'"trade_id":0', b'"trade_id":99999999999999999999'),
+        (b'"trade_id":0', b'"trade_id":9223372036854775808'),  # no store has whole numbers of that size
+        (b'"at":"2', b'"at":"9'),  # a year to which no day can be added
+        (b"BTC/USDT", b"B" * 300 + b"/USDT"),  # no name of a folder
+        (b'"trade_id":0', b'"more":' + b"[" * 5000 + b"]" * 5000 + b',"trade_id":0'),
     ],
 )
 def test_of_a_batch_with_a_broken_record_nothing_is_written(tape: LakeTape, old: bytes, new: bytes) -> None:
@@ -128,12 +132,19 @@ def test_of_a_batch_with_a_broken_record_nothing_is_written(tape: LakeTape, old:
     assert tape.rows(TapeTable.TRADES, "kraken") == 0
 
 
-@pytest.mark.parametrize("timeframe", [b"2m", b"1m \xff"])
-def test_a_candle_that_cannot_be_read_is_refused_by_the_operational_sink(timeframe: bytes) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"1m"', b'"2m"'),
+        (b'"1m"', b'"1m \xff"'),
+        (b'"1m"', b'"5m"'),  # its times are those of a minute
+        (b':00Z","close_time"', b':30Z","close_time"'),  # off the grid
+    ],
+)
+def test_a_candle_that_cannot_be_read_is_refused_by_the_operational_sink(old: bytes, new: bytes) -> None:
     [record] = records(candle(0))
-    broken = Record(
-        record.topic, record.key, record.value.replace(b'"1m"', b'"' + timeframe + b'"'), 0, 9, T0
-    )
+    assert old in record.value
+    broken = Record(record.topic, record.key, record.value.replace(old, new), 0, 9, T0)
     store = MemoryMarketData(MemoryEventLog(), "kraken", "kraken-1m", Timeframe.M1)
     with pytest.raises(InvalidMessage):
         OperationalSink(store).write([record, broken])

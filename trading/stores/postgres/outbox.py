@@ -79,10 +79,12 @@ class PostgresEventLog:
             ).fetchall()
         return [Event(**row) for row in rows]
 
-    def newest(self, topic: str, key: str) -> Event | None:
+    def newest(self, topic: str, key: str, origin: str | None = None) -> Event | None:
         with self._database.transaction() as connection:
             row = connection.execute(
-                'SELECT * FROM bus_event WHERE topic = %s AND key = %s ORDER BY "offset" DESC LIMIT 1',
-                (topic, key),
+                "SELECT * FROM bus_event WHERE topic = %(topic)s AND key = %(key)s "
+                "AND (%(origin)s::text IS NULL OR payload->>'origin' = %(origin)s) "
+                'ORDER BY "offset" DESC LIMIT 1',
+                {"topic": topic, "key": key, "origin": origin},
             ).fetchone()
         return Event(**row) if row else None
