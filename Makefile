@@ -1,5 +1,5 @@
 # make demo [DATA=folder] [QUICK=1]   everything, from an empty machine to an explained paper order
-# make live-demo [DATA=folder]         an exchange, the stream, both stores and decisions, live for a few minutes
+# make live-demo [DATA=folder]         an exchange, the stream, both stores and decisions, live through a day
 # make dev  test  check  bench  bench-peers  clean
 PYTHON ?= python3.11
 VENV   := .venv

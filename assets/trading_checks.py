@@ -14,8 +14,8 @@ from assets.portfolio import portfolio_snapshots
 from ml.decision.clock import HISTORY, Clock
 from ml.decision.decide import DecisionRules
 from ml.decision.market_reader import MarketReader
+from ml.decision.plain_json import values_sha256
 from ml.decision.reader import InputReader
-from ml.decision.receipt import values_sha256
 from trading.account import equity_change
 from trading.errors import NotStored
 from trading.market import Pair

@@ -80,7 +80,7 @@ class DecisionHistory:
         direction = np.select([made.entry == LONG, made.entry == SHORT], [1.0, -1.0], 0.0)
         closes = table["close"].to_numpy()
         stop, take_profit = protective_distances(direction, closes, table, self.rules.signals)
-        entries = Entries(direction, stop, take_profit, agents.policy_too_old | self._too_quiet(table))
+        entries = Entries(direction, stop, take_profit, agents.policy_too_old | self.too_quiet(table))
         correlation = table["btc_correlation"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return vote_plan(
             entries,
@@ -120,7 +120,7 @@ class DecisionHistory:
         last = month_start(next_month(policy.test_month)) + timedelta(days=self.rules.limits.policy_age_days)
         return (rows["close_time"] > last).to_numpy()
 
-    def _too_quiet(self, table: pl.DataFrame) -> Flags:
+    def too_quiet(self, table: pl.DataFrame) -> Flags:
         """Return where nothing has been traded for longer than `trade_age` candles."""
         traded = pl.when(pl.col("volume") > 0).then("close_time").forward_fill()
         age = pl.col("close_time") - traded.fill_null(pl.col("open_time").first())

@@ -63,7 +63,7 @@ class StrategyLibrary:
         Raises NotStored naming the asset to materialise, InvalidValue when nothing lies between start and end.
         """
         names = None if strategy is Strategy.POLICY else TECHNICAL_FEATURES  # a policy names its own
-        table = self._table(pair, start, end, names)
+        table = self.table(pair, start, end, names)
         builders: Mapping[Strategy, Callable[[Pair, pl.DataFrame], BacktestInputs]] = {
             Strategy.TECHNICAL: self._technical,
             Strategy.DESK: self._desk,
@@ -71,10 +71,14 @@ class StrategyLibrary:
         }
         return builders[strategy](pair, table)
 
-    def _table(
-        self, pair: Pair, start: datetime | None, end: datetime | None, names: Sequence[str] | None
+    def table(
+        self,
+        pair: Pair,
+        start: datetime | None,
+        end: datetime | None,
+        names: Sequence[str] | None = TECHNICAL_FEATURES,
     ) -> pl.DataFrame:
-        """Candles with these features, or all, beside them; a candle without a feature row has unknown ones."""
+        """Return candles with these features, or all, beside them; a candle without a feature row has unknown ones."""
         months = self.candles.months(pair)
         if not months:
             raise NotStored(f"no candles of {pair} are stored: materialise `ohlcv` and `features` first")

@@ -59,6 +59,13 @@ class VenueClock:
         return self._measured[1]
 
 
+def skew_problem(skew: float | None, limit: float) -> str:
+    """Return what is wrong with the machine's clock beside the venue's, in seconds; empty: nothing."""
+    if skew is None:
+        return "the venue's clock cannot be read"
+    return f"this machine's clock is {skew:+.1f} s from the venue's" if abs(skew) > limit else ""
+
+
 def machine_clock(why: str, machine: Callable[[], datetime] = machine_now) -> Clock:
     """Return the machine's clock; `why` says that there is no other to compare it with."""
     return lambda: ClockReading(machine(), f"this machine: {why}")

@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets import (
     backtests,
+    balance_history,
     decisions,
     features,
     gap_checks,
@@ -14,6 +15,7 @@ from assets import (
     news,
     news_checks,
     order_book,
+    parity,
     performance,
     policies,
     portfolio,
@@ -33,7 +35,7 @@ from orchestration.schedules import schedules
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.tape_compaction import tape_compaction
-from sensors.decisions import decision_sensor
+from sensors.decisions import decision_sensors
 from sensors.failures import failure_sensor
 
 MODULES = [
@@ -46,6 +48,8 @@ MODULES = [
     performance,
     decisions,
     portfolio,
+    balance_history,
+    parity,
     rebalancing,
 ]
 CHECK_MODULES = [*MODULES, gap_checks, news_checks, learning_checks, trading_checks]
@@ -64,7 +68,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, tape_compaction],
         schedules=schedules(settings.market.timeframe, span),
-        sensors=[decision_sensor, failure_sensor, automation],
+        sensors=[*decision_sensors(settings.market.pairs), failure_sensor, automation],
         resources=RESOURCES,
         # A process per step would cost two seconds each; what is long, training, starts its own.
         executor=dg.in_process_executor,

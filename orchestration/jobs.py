@@ -10,16 +10,19 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from assets import (
     backtests,
+    balance_history,
     decisions,
     features,
     market,
     news,
     order_book,
+    parity,
     performance,
     policies,
     portfolio,
     rebalancing,
 )
+from orchestration.fast_lane.tags import LANE
 
 NEVER_RETRIED = {MAX_RETRIES_TAG: "0"}
 
@@ -59,7 +62,13 @@ daily_performance = _job(
     "daily_performance", "Score every model on the chosen days.", performance.model_performance
 )
 daily_portfolio = _job(
-    "daily_portfolio", "Equity and allocation at the end of the chosen days.", portfolio.portfolio_snapshots
+    "daily_portfolio",
+    "Equity and allocation at the end of the chosen days, and the account minute by minute.",
+    portfolio.portfolio_snapshots,
+    balance_history.balance_history,
+)
+daily_parity = _job(
+    "daily_parity", "Why the chosen days earned something else than their back-test.", parity.parity_report
 )
 decide = dg.define_asset_job(
     "decide",
@@ -67,7 +76,7 @@ decide = dg.define_asset_job(
     selection=dg.AssetSelection.assets(decisions.decision)
     - dg.AssetSelection.checks(decisions.decision_inputs_are_current),
     description="One decision for a pair's newest candle.",
-    tags=NEVER_RETRIED,
+    tags={**NEVER_RETRIED, **LANE},
 )
 rebalance = dg.define_asset_job(
     "rebalance",
@@ -78,5 +87,5 @@ rebalance = dg.define_asset_job(
 
 JOBS = [
     market_setup, history, order_books, news_of_days, learning, promotion, backtest, daily_performance, decide,
-    daily_portfolio, rebalance,
+    daily_portfolio, daily_parity, rebalance,
 ]  # fmt: skip

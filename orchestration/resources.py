@@ -8,8 +8,6 @@ import dagster as dg
 from ml.news.select import choose_embedder
 from ml.sentiment.select import choose_sentiment_model
 from orchestration.services import Services
-from trading.stores.postgres import PostgresPerformance
-from trading.stores.postgres.outbox import PostgresEventLog
 
 
 def _as_resource(build: Callable[[Services], Any], description: str) -> dg.ResourceDefinition:
@@ -38,7 +36,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         "table order_book: Parquet lake, or ClickHouse",
     ),
     "book_interval": (lambda services: services.book_interval, "[stream] book_interval"),
-    "bus": (lambda services: PostgresEventLog(services.dsn), "event log in PostgreSQL"),
+    "bus": (lambda services: services.bus, "event log in PostgreSQL"),
     "news_source": (lambda services: services.news_source, "news files, or simulated headlines"),
     "news_store": (lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"),
     "sentiment_model": (
@@ -50,6 +48,10 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         "Ollama when it answers, else the packaged all-MiniLM-L6-v2",
     ),
     "journal": (lambda services: services.journal, "decisions, orders, fills and balances in PostgreSQL"),
+    "account_minutes": (
+        lambda services: services.balance_history,
+        "the account minute by minute, in PostgreSQL",
+    ),
     "venue": (
         lambda services: services.venue,
         "the paper exchange, or the sandbox through Kraken's protocol",
@@ -57,7 +59,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "account": (lambda services: services.account, "whose money, and what it opens with"),
     "policies": (lambda services: services.policies, "policy bundles and the promotion log"),
     "performance_store": (
-        lambda services: PostgresPerformance(services.dsn, services.dataset),
+        lambda services: services.performance,
         "scores per model and day in PostgreSQL",
     ),
     "training": (lambda services: services.settings.policy, "PPO settings"),
@@ -71,6 +73,10 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "rebalancer": (lambda services: services.rebalancer, "the next trade towards the targets"),
     "rules": (lambda services: services.rules, "signals, analyst, consensus and risk limits"),
     "backtester": (lambda services: services.backtester, "strategies, account rules and stored candles"),
+    "parity_auditor": (
+        lambda services: services.parity_auditor,
+        "back-tests a day and says why live was another",
+    ),
     "report_folder": (lambda services: services.report_folder, "where HTML reports are written"),
     "failure_notes": (lambda services: services.failure_notes, "runs that failed, for `marketloom status`"),
 }

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.partitions import PAIRS, Span, all_pairs, pair_month_key
 from orchestration.jobs import (
+    daily_parity,
     daily_performance,
     daily_portfolio,
     history,
@@ -139,7 +140,12 @@ def _account_schedules(span: Span) -> list[dg.ScheduleDefinition]:
     def hourly_rebalancing(context: dg.ScheduleEvaluationContext) -> Requests:
         return _ended(span, context.scheduled_execution_time.date()) or dg.RunRequest()
 
-    return [hourly_portfolio, hourly_rebalancing]
+    @_schedule(daily_parity, "30 1 * * *", "Every night: the day that has ended against its back-test.")
+    def nightly_parity(context: dg.ScheduleEvaluationContext) -> Requests:
+        day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
+        return _ended(span, day) or dg.RunRequest(partition_key=day.isoformat())
+
+    return [hourly_portfolio, hourly_rebalancing, nightly_parity]
 
 
 def _ended(span: Span, day: dt.date) -> dg.SkipReason | None:

@@ -1,13 +1,16 @@
 """Stores, venues, models and rules of this process, from its settings: the place that names the concrete classes."""
 
+import gc
+import logging
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
@@ -19,31 +22,66 @@ from ml.decision.rebalancing import Rebalancer
 from ml.learning.registry import PolicyRegistry
 from ml.news.files import NewsFiles, NewsSource
 from ml.news.simulated import SimulatedNews, returns_of_candles
+from ml.parity.auditor import ParityAuditor
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
+from orchestration.clocks import machine_now
 from orchestration.kill_switch import KillSwitch
-from orchestration.settings import home_folder, lake_folder, load_settings
+from orchestration.live import LiveGate, TradedAccount
+from orchestration.settings import home_folder, lake_folder, load_settings, settings_stamp
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
 from orchestration.stream_stores import build_coverage, build_market_data, build_tape
 from orchestration.streamed import streams
 from orchestration.system import POSTGRES
 from orchestration.tables import candle_table, feature_table, order_book_table
-from orchestration.venues import CurrentInstruments, account_name, paper_venue, sandbox_client, sandbox_venue
+from orchestration.venues import (
+    CurrentInstruments,
+    ExchangeAccess,
+    exchange_access,
+    paper_venue,
+    sandbox_account,
+)
 from trading.account import Account
 from trading.candles import Arrival
 from trading.errors import InvalidSettings
 from trading.execution import ExecutionRules, OrderExecutor
+from trading.feed_gaps import FeedGap
 from trading.fills import Costs
 from trading.history.tape_candles import TapeCandles
 from trading.importers.landing_area import LandingArea
 from trading.market import Instrument, Pair
-from trading.ports import CandleSource, MarketData, NewsStore, TableStore, Tape, Venue, VenueBooks
+from trading.ports import (
+    BalanceHistory,
+    CandleSource,
+    FailureNote,
+    MarketData,
+    Message,
+    NewsStore,
+    TableStore,
+    Tape,
+    Venue,
+    VenueBooks,
+)
+from trading.ports.market_data import SeenBook
 from trading.reconciliation import Reconciler
+from trading.risk import LivePermit
 from trading.stores.failure_notes import FailureNotes
 from trading.stores.instruments import InstrumentFile
 from trading.stores.live_candles import LiveCandles
-from trading.stores.postgres import PostgresJournal, PostgresKeyState, PostgresNews, PostgresPromotions
+from trading.stores.postgres import (
+    PostgresJournal,
+    PostgresKeyState,
+    PostgresLiveAccounts,
+    PostgresNews,
+    PostgresPerformance,
+    PostgresPromotions,
+)
+from trading.stores.postgres.balance_history import PostgresBalanceHistory
+from trading.stores.postgres.outbox import PostgresEventLog
+from trading.stores.postgres.seen_books import PostgresSeenBooks
 from trading.stream_coverage import StreamCoverage
+
+LOG = logging.getLogger("marketloom.services")
 
 
 @dataclass(frozen=True)
@@ -56,14 +94,24 @@ class Services:
 
     @classmethod
     def current(cls) -> "Services":
-        """Build from the environment. Raises InvalidSettings when no PostgreSQL address is known."""
+        """Return those of the settings as they are now: the same as before while neither files nor environment changed,
+        and the same account trades.
+
+        So a process has one connection to each store, however many runs and resources ask. Raises InvalidSettings when
+        no PostgreSQL address is known.
+        """
         dsn = os.environ.get(POSTGRES)
         if not dsn:
             raise InvalidSettings(
                 f"{POSTGRES} is not set: start through `marketloom dev` or `marketloom demo`, "
                 "or set it to the address of your PostgreSQL"
             )
-        return cls(load_settings(), home_folder(), dsn)
+        stamp = settings_stamp()
+        if not _latest or _latest[0] != stamp or not _latest[1].trades_still():
+            _latest[:] = stamp, cls(load_settings(), home_folder(), dsn)
+            gc.collect()  # those of before hold their connections in circles of references; PostgreSQL allows 100
+        services: Services = _latest[1]
+        return services
 
     @property
     def dataset(self) -> str:
@@ -132,8 +180,8 @@ class Services:
     def known_instruments(self) -> dict[Pair, Instrument]:
         """Return those of the exchange that takes the orders, with our own fees; on paper those of the settings."""
         settings = self.settings
-        if settings.venue.mode == "sandbox":
-            with sandbox_client(settings, self.home, self.key_state) as client:
+        if self.traded.at_exchange:
+            with self.exchange.client(self.key_state) as client:
                 return client.instruments(settings.market.pairs)
         return {
             pair: settings.instrument(pair, settings.market.known_until) for pair in settings.market.pairs
@@ -147,7 +195,7 @@ class Services:
         """
         known = {pair: self.settings.instrument(pair) for pair in self.settings.instruments}
         stored = {**known, **self.instrument_file.read()}
-        if self.settings.venue.mode != "paper":
+        if self.traded.at_exchange:
             return stored
         fees = self.settings.fees_at(self.clock().at)
         return {
@@ -157,12 +205,12 @@ class Services:
     @property
     def current_instruments(self) -> Mapping[Pair, Instrument]:
         """Return the same with the exchange's rules and status of this moment."""
-        if self.settings.venue.mode == "paper":
+        if not self.traded.at_exchange:
             return self.instruments
         known = self.instruments
         return CurrentInstruments(
             known,
-            sandbox_client(self.settings, self.home, self.key_state),
+            self.exchange.client(self.key_state),
             alone=known.keys() - set(self.settings.market.pairs),
         )
 
@@ -187,19 +235,61 @@ class Services:
         return PostgresJournal(self.dsn)
 
     @cached_property
+    def balance_history(self) -> BalanceHistory:
+        return PostgresBalanceHistory(self.dsn)
+
+    @cached_property
+    def bus(self) -> PostgresEventLog:
+        return PostgresEventLog(self.dsn)
+
+    @cached_property
+    def performance(self) -> PostgresPerformance:
+        return PostgresPerformance(self.dsn, self.dataset)
+
+    @cached_property
     def key_state(self) -> PostgresKeyState:
         return PostgresKeyState(self.dsn)
+
+    @cached_property
+    def live_gate(self) -> LiveGate:
+        return LiveGate(self.settings, self.journal, self.promotions, PostgresLiveAccounts(self.dsn))
+
+    @cached_property
+    def traded(self) -> TradedAccount:
+        """Return the account of these services: it stays the same, so that no order goes elsewhere than its account."""
+        return self._traded_now()
+
+    def trades_still(self) -> bool:
+        """Return whether this is the account that trades now, or nobody has asked yet."""
+        return "traded" not in vars(self) or self.traded == self._traded_now()
+
+    def _traded_now(self) -> TradedAccount:
+        if self.settings.venue.mode == "sandbox":
+            return TradedAccount("sandbox", sandbox_account(self.home))
+        if live := self.live_gate.live_account():
+            return TradedAccount("kraken", live)
+        return TradedAccount("paper", self.settings.paper_account)
+
+    @property
+    def exchange(self) -> ExchangeAccess:
+        """Return how the account's exchange is reached. NotAuthorised where it has no key."""
+        return exchange_access(
+            "kraken" if self.traded.venue == "kraken" else "sandbox", self.settings, self.home
+        )
+
+    def live_permit(self, pair: Pair) -> LivePermit | None:
+        """Return whether a position of the pair may be opened; None where real money is not asked for."""
+        return self.live_gate.permit(self.traded, pair)
 
     @property
     def account(self) -> Account:
         capital, market = self.settings.venue.capital, self.settings.market
-        name = account_name(self.settings, self.home)
-        return Account(name, market.quote, capital.total, capital.fixed, capital.rest)
+        return Account(self.traded.name, market.quote, capital.total, capital.fixed, capital.rest)
 
     @cached_property
     def venue(self) -> Venue:
-        if self.settings.venue.mode == "sandbox":
-            return sandbox_venue(self.settings, self.home, self.key_state)
+        if self.traded.at_exchange:
+            return self.exchange.orders(self.key_state, partial(_tell_of_rest, self.dsn, self.traded.name))
         return paper_venue(
             self.settings,
             self.journal,
@@ -230,7 +320,23 @@ class Services:
             news=self.news_store,
             costs=self.costs,
             sentiment_half_life_hours=self.settings.sentiment.half_life_hours,
+            feed_gaps=self.feed_gaps,
+            newest_book=self.newest_book,
         )
+
+    def feed_gaps(self, pair: Pair, start: datetime, end: datetime) -> list[FeedGap]:
+        """Return the stream's feed gaps that touch [start, end); of a market that nobody streams nothing is known."""
+        if not streams(self.settings):
+            return []
+        return self.stream_coverage.ledger.gaps(self.settings.market.origin, pair, start, end)
+
+    def newest_book(self, pair: Pair) -> SeenBook | None:
+        """Return the newest verified sample of the pair's book that the stream has put on the bus."""
+        return self.seen_books.newest(pair) if streams(self.settings) else None
+
+    @cached_property
+    def seen_books(self) -> PostgresSeenBooks:
+        return PostgresSeenBooks(self.dsn, self.settings.market.origin)
 
     @cached_property
     def clock(self) -> Clock:
@@ -254,7 +360,8 @@ class Services:
             account=self.account,
             journal=self.journal,
             market=self.market_reader,
-            venue_books=self.venue_books if self.settings.venue.mode == "sandbox" else None,
+            venue_books=self.venue_books if self.traded.at_exchange else None,
+            permit=self.live_permit,
         )
 
     @property
@@ -266,6 +373,7 @@ class Services:
             instrument=self.current_instruments.__getitem__,
             stored_instrument=self.instruments.__getitem__,
             clock=self.clock,
+            challenges=self.settings.shadow.challenger,
         )
 
     @cached_property
@@ -278,11 +386,18 @@ class Services:
             ExecutionRules(
                 entry_age=self.settings.risk.candle_age * self.settings.market.timeframe.duration,
                 protected_within=timedelta(seconds=self.settings.venue.protected_within),
-                real_time=self.settings.venue.mode != "paper",
+                real_time=self.traded.at_exchange,
             ),
             holder=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-            kill_requested=KillSwitch(self.home).requested,
+            only=self.account.name,
+            kill_requested=self.kill_requested,
+            entries_refused=lambda: self.live_gate.entries_refused(self.traded),
         )
+
+    @property
+    def kill_requested(self) -> Callable[[], str]:
+        """Return what says why all new positions must stop."""
+        return KillSwitch(self.home).requested
 
     @property
     def reconciler(self) -> Reconciler:
@@ -291,14 +406,20 @@ class Services:
 
     @property
     def rebalancer(self) -> Rebalancer:
-        settings = self.settings
-        return Rebalancer(
-            self.input_reader, settings.rebalancing, settings.risk, self.journal, self.order_executor
-        )
+        """On paper alone it orders: an account at an exchange may go on whatever [venue] mode says by now."""
+        rules = self.settings.rebalancing
+        rules = replace(rules, execute=rules.execute and not self.traded.at_exchange)
+        return Rebalancer(self.input_reader, rules, self.settings.risk, self.journal, self.order_executor)
 
     @property
     def failure_notes(self) -> FailureNotes:
-        return FailureNotes(self.home / "failures.jsonl")
+        """Return the notes of failed runs; each new one becomes an alert."""
+        return FailureNotes(self.home / "failures.jsonl", self._announce)
+
+    def _announce(self, note: FailureNote) -> None:
+        from trading.bus_messages import failed_run_alert  # loading the graph must not import msgspec
+
+        _publish(self.dsn, failed_run_alert(note))
 
     @property
     def report_folder(self) -> Path:
@@ -309,5 +430,33 @@ class Services:
         return build_backtester(self.settings, self.home, RecordedPast(self.market_reader, self.policies))
 
     @property
+    def parity_auditor(self) -> ParityAuditor:
+        return ParityAuditor(self.account_reader, self.backtester, self.policies)
+
+    @property
     def rules(self) -> DecisionRules:
         return self.settings.decision_rules
+
+
+def _tell_of_rest(dsn: str, account: str, why: str) -> None:
+    """Tell that an order went over REST. It is at the exchange already: nothing may fail here."""
+    from trading.bus_messages import alert  # loading the graph must not import msgspec
+
+    text = f"orders go over REST, which takes longer: {why}"
+    try:
+        _publish(dsn, alert(f"account {account}", "account", "info", text, machine_now()))
+    except Exception:
+        LOG.warning("%s", text)
+
+
+def _publish(dsn: str, message: Message) -> None:
+    from streaming.bus.postgres import PostgresBus
+
+    bus = PostgresBus(dsn)
+    try:
+        bus.publish([message])
+    finally:
+        bus.close()
+
+
+_latest: list[Any] = []  # the stamp of the settings and the services made of them; empty before the first

@@ -47,6 +47,23 @@ def chosen_file(home: Path) -> Path:
     return home / "chosen.toml"
 
 
+def settings_files(environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the files that the settings are read from; the second need not exist."""
+    return [settings_file(environment), chosen_file(home_folder(environment))]
+
+
+def settings_stamp(environment: Mapping[str, str] = os.environ) -> tuple[object, ...]:
+    """Return what is different after any change of the settings' files, or of the environment, which has the keys."""
+    files = []
+    for path in settings_files(environment):
+        try:
+            found = path.stat()
+            files.append((str(path), found.st_mtime_ns, found.st_size, found.st_ino))
+        except OSError:
+            files.append((str(path), 0, 0, 0))
+    return *files, *sorted(environment.items())
+
+
 def write_chosen(home: Path, text: str) -> None:
     """Replace the demo's choice as a whole; UnusableHome when it cannot be written, and the old one stays."""
     replace_file(chosen_file(home), f"{CHOSEN_NOTE}\n{text}".encode())
@@ -201,6 +218,11 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         raise InvalidSettings(
             f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "sandbox" trades at the '
             'sandbox\'s prices of now: set [market] source = "sandbox" and until = ""'
+        )
+    if settings.venue.mode == "live" and (settings.market.source != "kraken" or settings.market.until):
+        raise InvalidSettings(
+            f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "live" trades at Kraken\'s '
+            'prices of now: set [market] source = "kraken" and until = "" (docs/live.md)'
         )
     if settings.rebalancing.execute and settings.venue.mode != "paper":
         raise InvalidSettings(

@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
-from ml.agents.rules import DecisionRules
+from ml.agents.rules import AnswerSeconds, DecisionRules
 from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
 from ml.models.ollama import OllamaSettings
+from streaming.alerting.limits import AlertLimits
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
 from trading.errors import InvalidValue
@@ -158,7 +159,7 @@ class FeeSettings(Section):
 
 
 class VenueSettings(Section):
-    mode: Literal["paper", "sandbox"]
+    mode: Literal["paper", "sandbox", "live"]
     account: str = Field(
         pattern="^[a-z0-9-]+$", description="small letters, digits and hyphens, such as paper"
     )
@@ -195,6 +196,10 @@ class BacktestSettings(Section):
     seed: int = Field(ge=0)
 
 
+class ShadowSettings(Section):
+    challenger: bool
+
+
 class KrakenSettings(Section):
     rest_url: HttpAddress
     websocket_url: WebSocketAddress
@@ -210,6 +215,34 @@ class StreamSettings(Section):
     max_unrepaired: Annotated[float, Field(ge=0, le=1, description="a share from 0 to 1")]
     metrics_host: str = Field(min_length=1)  # empty text would be every address of the machine
     metrics_port: int = Field(ge=0, le=65535)
+
+
+class GuardSettings(Section):
+    max_silence: float = Field(ge=1, le=60)
+    max_spread: float = Field(gt=0, lt=1)
+    stop_overdue: float = Field(ge=1, le=600)
+    trail_seconds: float = Field(ge=0.1, le=600)
+    switch_seconds: int = Field(ge=5, lt=86400)
+
+
+class AlertSettings(Section):
+    min_severity: Literal["info", "warning", "error"]
+    per_minute: int = Field(ge=1, le=60)
+    per_kind: int = Field(ge=1, le=60)
+    repeat_minutes: float = Field(ge=0, le=1440)
+    late_minutes: float = Field(ge=1, le=1440)
+    kinds: dict[str, Annotated[int, Field(ge=0, le=60)]]
+
+    @property
+    def limits(self) -> AlertLimits:
+        return AlertLimits(
+            min_severity=self.min_severity,
+            per_minute=self.per_minute,
+            per_kind=self.per_kind,
+            repeat_seconds=60 * self.repeat_minutes,
+            late_seconds=60 * self.late_minutes,
+            kinds=self.kinds,
+        )
 
 
 class BusSettings(Section):
@@ -254,10 +287,14 @@ class Settings(Section):
     sentiment: SentimentSettings
     embeddings: EmbeddingSettings
     ollama: OllamaSettings
+    agents: AnswerSeconds
     consensus: ConsensusRules
+    shadow: ShadowSettings
     kraken: KrakenSettings
     sandbox: SandboxConfig
     stream: StreamSettings
+    guard: GuardSettings
+    alerts: AlertSettings
     bus: BusSettings
     analytics: AnalyticsSettings
     hot: HotSettings
@@ -276,7 +313,7 @@ class Settings(Section):
             minimum_articles=self.sentiment.minimum_articles,
             threshold=self.sentiment.threshold,
         )
-        return DecisionRules(self.signals, analyst, self.consensus, self.risk)
+        return DecisionRules(self.signals, analyst, self.consensus, self.risk, self.agents)
 
     @property
     def fees(self) -> tuple[VenueFees, ...]:

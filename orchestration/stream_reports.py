@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.settings_schema import Settings
+from orchestration.stored_facts import StoredFacts
 from orchestration.stream_stores import build_tape
 from orchestration.system import reporting_instance
 from orchestration.tape_reports import TapeReporter, TapeReports
@@ -17,10 +18,12 @@ OFFER_SECONDS = 1.0
 
 def build_reporter(settings: Settings, home: Path, dsn: str, dagster_url: str) -> TapeReporter:
     """Build what writes observations of `market_tape`; it opens Dagster's instance with its first report."""
+    tape = build_tape(settings, home)
     return TapeReporter(
         lambda: reporting_instance(home, dagster_url),
-        build_tape(settings, home),
+        tape,
         settings.market.universe,
+        StoredFacts(settings, dsn, tape).read,
         PostgresGaps(dsn),
     )
 

@@ -154,6 +154,9 @@ def _dagster_home(home: Path) -> dict[str, str]:
         "DAGSTER_HOME": str(folder),
         "MARKETLOOM_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # A sensor that waits for its candle holds a thread of the code server, and of the proxy before that.
+        "DAGSTER_CODE_SERVER_MAX_WORKERS": "32",
+        "DAGSTER_GRPC_MAX_WORKERS": "32",
         # Materializations of a single-run backfill are written in batches, not one transaction each.
         "DAGSTER_EVENT_BATCH_SIZE": "200",
     }

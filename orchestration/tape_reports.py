@@ -24,17 +24,23 @@ from assets.partitions import pair_month_key
 from assets.tape import MARKET_TAPE
 from assets.versions import content_version
 from orchestration.observation_log import purge_observations
+from orchestration.stream_tables import newest_age
 from trading.market import Pair, Universe, month_of, month_start, next_month
 from trading.ports import GapLedger, Tape, TapeTable
 
 LOG = structlog.get_logger("tape_reports")
 INTERVAL: Final = 55.0  # seconds: at most one event a minute
 KEPT = timedelta(days=30)  # of observations in Dagster's event log
-COUNTING = 10  # reports between two counts of the tape's rows
 PURGING = 60  # reports between two purges
 MAX_PLOTTED_PAIRS = 12
 REPAIRS = timedelta(days=1)  # a month in which a gap was repaired since is looked at again
 Facts = Mapping[str, Any]  # of the stream, as /status has them: `pairs` by name, everything else by subject
+Stored = Callable[[str, datetime], Facts]  # of an account at a time, as `StoredFacts` reads them
+PAIR_COLUMNS = (
+    "price", "spread", "age", "gaps", "restatements", "book", "trades", "newest_candle", "listed", "interrupted",
+    "refused",
+)  # fmt: skip
+PLOTTED = ("price", "spread", "age", "gaps", "restatements")
 
 
 class TapeReporter:
@@ -45,16 +51,17 @@ class TapeReporter:
         open_instance: Callable[[], dg.DagsterInstance],
         tape: Tape,
         universe: Universe,
+        stored: Stored,
         ledger: GapLedger | None = None,
     ) -> None:
         self._open_instance = open_instance
         self._tape = tape
         self._universe = universe
+        self._stored = stored
         self._ledger = ledger
         self._instance: dg.DagsterInstance | None = None
         self._months: deque[tuple[Pair, date]] = deque()  # whose versions are still to be read in this round
         self._versions: dict[str, str] = {}  # by partition, as reported
-        self._rows: dict[str, int] = {}
         self._reports = 0
 
     def report(self, facts: Facts, at: datetime) -> bool:
@@ -85,13 +92,8 @@ class TapeReporter:
 
     def _observation(self, facts: Facts, at: datetime) -> dg.AssetObservation:
         """Observe the next month whose content has changed since it was reported; none: the stream alone."""
-        if self._reports % COUNTING == 0:
-            self._rows = {table.value: self._tape.rows(table, self._universe.origin) for table in TapeTable}
-        metadata = {
-            "at": dg.MetadataValue.timestamp(at),
-            **{f"rows {table}": count for table, count in self._rows.items()},
-            **tape_metadata(facts, self._newest_bars(), at),
-        }
+        stored = self._stored(facts["account"], at)
+        metadata = tape_metadata(facts, stored, self._newest_bars(), at)
         if (changed := self._next_change(at)) is None:
             return dg.AssetObservation(MARKET_TAPE, metadata=metadata)
         key, version = changed
@@ -137,60 +139,79 @@ class TapeReporter:
         return content_version(base).value if base.height else None
 
 
-def tape_metadata(facts: Facts, newest: Mapping[Pair, datetime | None], at: datetime) -> dict[str, Any]:
-    """Return the facts as Dagster shows them: numbers become plots, the pairs a table, all else text."""
-    pairs: Mapping[str, Mapping[str, Any]] = facts.get("pairs", {})
+def tape_metadata(
+    facts: Facts, stored: Facts, newest: Mapping[Pair, datetime | None], at: datetime
+) -> dict[str, Any]:
+    """Return the facts as Dagster shows them: what a person looks for first, then numbers, which become plots."""
+    pairs = {
+        pair: {**stored["pairs"].get(pair, {}), **known, "age": newest_age(known)}
+        for pair, known in facts["pairs"].items()
+    }
+    consumers: Mapping[str, Facts] = facts["consumers"]
     return {
-        **_flat({name: value for name, value in facts.items() if name != "pairs"}),
+        "at": dg.MetadataValue.timestamp(at),
+        "health": ", ".join(facts["health"]) or "well",
+        "pairs": _table("pair", pairs, PAIR_COLUMNS),
+        "newest bars": _newest_bars(newest, at),
+        "last decision": _last_decision(stored["decision"]),
+        "halts": "; ".join(stored["halts"]) or "none",
+        "consumers": _table("consumer", consumers, ("lag", "records", "failing")),
+        **{f"rows {table}": count for table, count in stored["rows"].items()},
+        **{f"lag {name}": sum(each["lag"].values()) for name, each in consumers.items()},
         **_plotted(pairs),
-        "newest bars": shown_table(
-            ("pair", "newest bar opened", "age"),
-            [
-                (str(pair), f"{opened:%Y-%m-%d %H:%M}", str(at - opened).split(".")[0])
-                if opened
-                else (str(pair), "none yet", "")
-                for pair, opened in newest.items()
-            ],
-        ),
-        "pairs": _pair_table(pairs),
+        **{
+            name: readable(value)
+            for name, value in facts.items()
+            if isinstance(value, str | int | float) and value != ""
+        },
     }
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return numbers and texts by their path; a list as text, nothing where nothing is known."""
-    found: dict[str, Any] = {}
-    for name, value in facts.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{path} ")
-        elif isinstance(value, (list, tuple)):
-            found[path] = ", ".join(map(str, value)) or "none"
-        elif value is not None:
-            found[path] = readable(value) if isinstance(value, float) else value
-    return found
+def _newest_bars(newest: Mapping[Pair, datetime | None], at: datetime) -> dg.TableMetadataValue:
+    rows = [
+        (str(pair), f"{opened:%Y-%m-%d %H:%M}", str(at - opened).split(".")[0])
+        if opened
+        else (str(pair), "none yet", "")
+        for pair, opened in newest.items()
+    ]
+    return shown_table(("pair", "newest bar opened", "age"), rows)
 
 
-def _plotted(pairs: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def _last_decision(decision: Facts | None) -> str:
+    if decision is None:
+        return "none yet"
+    at = f"{datetime.fromisoformat(decision['decided_at']):%Y-%m-%d %H:%M:%S}"
+    return f"{decision['decision_id'][:8]} {at} {decision['pair']} {decision['action']}"
+
+
+def _plotted(pairs: Mapping[str, Facts]) -> dict[str, float]:
     return {
-        f"{fact} {pair}": readable(float(facts[fact]))
+        f"{fact} {pair}": readable(facts[fact])
         for pair, facts in list(pairs.items())[:MAX_PLOTTED_PAIRS]
-        for fact in ("price", "spread")
+        for fact in PLOTTED
         if facts.get(fact) is not None
     }
 
 
-def _pair_table(pairs: Mapping[str, Mapping[str, Any]]) -> dg.TableMetadataValue:
-    names = list(dict.fromkeys(name for facts in pairs.values() for name in facts))
-    rows: list[Sequence[Any]] = [
-        (pair, *(_cell(facts.get(name)) for name in names)) for pair, facts in pairs.items()
-    ]
-    return shown_table(("pair", *names), rows)
+def _table(head: str, rows: Mapping[str, Facts], names: Sequence[str]) -> dg.TableMetadataValue:
+    """Return a table without the columns in which nothing stands."""
+    cells = {row: {name: _cell(facts.get(name)) for name in names} for row, facts in rows.items()}
+    shown = [name for name in names if any(row[name] for row in cells.values())]
+    return shown_table(
+        (head, *shown), [(row, *(each[name] for name in shown)) for row, each in cells.items()]
+    )
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return "" if value is None else str(value)
+    match value:
+        case Mapping():
+            return ", ".join(f"{name} {each}" for name, each in value.items())
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case float():
+            return f"{value:.10f}".rstrip("0").rstrip(".")
+        case _:
+            return "" if value is None else str(value)
 
 
 class TapeReports:

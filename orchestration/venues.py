@@ -1,15 +1,15 @@
-"""Venues that orders go to, built from [venue] mode."""
+"""Venues that orders go to: the paper one, and accounts at the sandbox and at Kraken."""
 
 import math
+import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestration.settings_schema import Settings
 from trading.api_keys import KeyState
@@ -23,9 +23,10 @@ from trading.venues.paper_market import PaperMarket
 STATUS_SECONDS = 5.0  # how old the status of a pair may be that somebody decides or sends by
 
 if TYPE_CHECKING:
-    from trading.venues.kraken import Credentials, KrakenClient
+    from trading.venues.kraken import Allowance, Credentials, KrakenClient, RateLimit
 
 CONNECT_PATIENCE = 0.5  # seconds that an order waits for the WebSocket before it goes over REST
+ExchangeName = Literal["sandbox", "kraken"]
 FINGERPRINT = 8  # digits of the key's fingerprint that an account is named with
 
 
@@ -41,22 +42,6 @@ def paper_venue(
     costs: dict[Pair, Costs] = {pair: settings.costs(pair) for pair in settings.instruments}
     market = PaperMarket(source, settings.market.timeframe, Liquidity(settings.venue.participation))
     return PaperVenue(journal, account, market, instruments, costs, clock)
-
-
-def sandbox_venue(settings: Settings, home: Path, keys: KeyState) -> Venue:
-    """Build the venue that trades on Kraken, with the sandbox's address and key.
-
-    Orders go over the WebSocket, which the first of them opens, and over REST while it is not there.
-    """
-    from trading.venues.kraken.order_calls import OrdersWithFallback
-    from trading.venues.kraken.venue import KrakenVenue
-    from trading.venues.kraken.websocket_orders import WebSocketOrders, private_url
-
-    client = sandbox_client(settings, home, keys)
-    websocket = WebSocketOrders(client, private_url(settings.sandbox.url), patience=CONNECT_PATIENCE)
-    venue = KrakenVenue(client, venue="sandbox", orders=OrdersWithFallback(websocket, client))
-    weakref.finalize(venue, websocket.close)
-    return venue
 
 
 class CurrentInstruments(Mapping[Pair, Instrument]):
@@ -99,29 +84,93 @@ class CurrentInstruments(Mapping[Pair, Instrument]):
         return len(self._stored)
 
 
-def sandbox_balances(settings: Settings, home: Path, keys: KeyState) -> Mapping[str, Decimal]:
-    """Read the present balances of the sandbox's account."""
-    with sandbox_client(settings, home, keys) as client:
-        return client.balance()
+@dataclass(frozen=True, slots=True)
+class ExchangeAccess:
+    """How the account of a key is reached, at Kraken or at the sandbox, which speaks its protocol."""
+
+    venue: ExchangeName
+    folder: Path
+    credentials: "Credentials"
+    rest_url: str
+    websocket_url: str
+    allowance: "Allowance"
+    public: "RateLimit"
+
+    @property
+    def account(self) -> str:
+        """Return the name of the account that this key trades, in the journal."""
+        return account_of_key(self.venue, self.credentials.fingerprint)
+
+    def client(self, keys: KeyState) -> "KrakenClient":
+        """Build a client; opens no connection."""
+        from trading.venues.kraken import KrakenClient
+
+        return KrakenClient(
+            self.folder, self.credentials, self.rest_url, self.allowance, self.public, keys=keys
+        )
+
+    def orders(self, keys: KeyState, fell_back: Callable[[str], object]) -> Venue:
+        """Build the venue that orders go to: over the WebSocket, which the first one opens, else over REST.
+
+        `fell_back` hears why an order went over REST.
+        """
+        from trading.venues.kraken.order_calls import OrdersWithFallback
+        from trading.venues.kraken.venue import KrakenVenue
+        from trading.venues.kraken.websocket_orders import WebSocketOrders
+
+        client = self.client(keys)
+        websocket = WebSocketOrders(client, self.websocket_url, patience=CONNECT_PATIENCE)
+        venue = KrakenVenue(client, venue=self.venue, orders=OrdersWithFallback(websocket, client, fell_back))
+        weakref.finalize(venue, websocket.close)
+        return venue
 
 
-def account_name(settings: Settings, home: Path) -> str:
-    """Return whose money it is: on paper the name and the origin of its prices, else the venue and its key.
+def exchange_access(
+    venue: ExchangeName, settings: Settings, home: Path, environment: Mapping[str, str] = os.environ
+) -> ExchangeAccess:
+    """Return the access of the sandbox of this home, or of Kraken with the key in the environment.
 
-    Never the timeframe: other candles do not make other money. A sandbox that has no key yet has no account either, and
-    its name says so.
+    NotAuthorised where there is no key.
     """
-    if settings.venue.mode == "paper":
-        return settings.paper_account
-    try:
-        return account_of_key(settings.venue.mode, sandbox_credentials(home).fingerprint)
-    except NotAuthorised:
-        return f"{settings.venue.mode}-without-key"
+    from trading.venues.kraken import Credentials, RateLimit, Tier
+    from trading.venues.kraken.rate_limits import PUBLIC_LIMIT
+    from trading.venues.kraken.websocket_orders import private_url
+
+    if venue == "sandbox":
+        return ExchangeAccess(
+            venue="sandbox",
+            folder=home / "sandbox" / "client",
+            credentials=sandbox_credentials(home),
+            rest_url=settings.sandbox.url,
+            websocket_url=private_url(settings.sandbox.url),
+            allowance=Tier(settings.sandbox.tier).allowance,
+            public=RateLimit(60, 30.0),
+        )
+    return ExchangeAccess(
+        venue="kraken",
+        folder=home / "kraken",
+        credentials=Credentials.from_environment(environment),
+        rest_url=settings.kraken.rest_url,
+        websocket_url=settings.kraken.private_websocket_url,
+        allowance=Tier(settings.kraken.tier).allowance,
+        public=PUBLIC_LIMIT,
+    )
 
 
 def account_of_key(venue: str, fingerprint: str) -> str:
-    """Return the name of the account that this key of the venue trades."""
+    """Return the name of the account that this key of the venue trades.
+
+    Never the timeframe: other candles do not make other money.
+    """
     return f"{venue}-{fingerprint[:FINGERPRINT]}"
+
+
+def sandbox_account(home: Path) -> str:
+    """Return the sandbox's account; one that has no key yet has no account either, and its name says so."""
+    try:
+        return account_of_key("sandbox", sandbox_credentials(home).fingerprint)
+    except NotAuthorised:
+        return "sandbox-without-key"
 
 
 def sandbox_credentials(home: Path) -> "Credentials":
@@ -135,17 +184,3 @@ def sandbox_credentials(home: Path) -> "Credentials":
     if not issued:
         raise NotAuthorised(f"{store} has no key: start `marketloom sandbox` with this home first")
     return Credentials(issued[0].key, issued[0].secret)
-
-
-def sandbox_client(settings: Settings, home: Path, keys: KeyState) -> "KrakenClient":
-    """Build a client of the sandbox. NotAuthorised when no sandbox has run with this home: there is no key."""
-    from trading.venues.kraken import KrakenClient, RateLimit, Tier
-
-    return KrakenClient(
-        home / "sandbox" / "client",
-        sandbox_credentials(home),
-        settings.sandbox.url,
-        Tier(settings.sandbox.tier).allowance,
-        RateLimit(60, 30.0),
-        keys=keys,
-    )

@@ -47,6 +47,9 @@ class Attempts:
         return self.ended_at is not None and now >= self.ended_at + PAUSES[min(self.count, len(PAUSES)) - 1]
 
 
+NO_ATTEMPTS = Attempts(0, False, None)
+
+
 def candle_tag(key: str) -> str:
     """Return the tag of a run that says which candle of the pair it is for."""
     return f"marketloom/candle.{key}"

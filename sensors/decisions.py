@@ -1,22 +1,44 @@
-"""The sensor that requests decisions for closed candles: one run for all pairs whose candles closed."""
+"""The sensors that request decisions for closed candles.
+
+Dagster's daemon comes back to a sensor within five seconds after its last evaluation. So an evaluation waits for its
+candle, and returns the moment that it is on the bus; and each pair has a sensor of its own.
+"""
 
 import json
-import uuid
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
 
 from ml.decision.decision_id import decision_id
-from sensors.decision_runs import GIVEN_UP_AFTER, JOB, Attempts, attempts_at, candle_tag, pairs_in_runs
+from sensors.backlog import passed_over, tell_of
+from sensors.decision_runs import (
+    GIVEN_UP_AFTER,
+    JOB,
+    NO_ATTEMPTS,
+    Attempts,
+    attempts_at,
+    candle_tag,
+    pairs_in_runs,
+)
 from trading.account import Account
 from trading.candle_events import CANDLE_CLOSED, candle_key
 from trading.market import Pair, Universe
 from trading.ports import Event, EventLog, FailureLog, FailureNote
 
 PAIR_PARTITIONS = "pair"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+SENSOR = "decision_sensor"
+MAX_SHARDS = (
+    8  # evaluations that wait at the same time; each takes a thread of the daemon and of the code server
+)
+# Dagster looks at its sensors every 5 s, and passes over one whose evaluation goes on: this ends just before a look.
+# A daemon that is stopped waits for it.
+LONG_POLL_SECONDS = 19.4
+LOOK_SECONDS = 1.0  # between two looks while a candle waits for the end of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,79 +103,134 @@ class Request:
         return made if self.attempt == 1 else f"{made}/{self.attempt}"
 
 
-def run_requests(ready: Mapping[str, Request], keys: Sequence[str], account: Account) -> list[dg.RunRequest]:
-    """Return one request for all ready pairs; several only where other pairs lie between them in `keys`.
-
-    Dagster runs several partitions at once only as a range, and a dynamic partition's place is its age.
-    """
-    return [_run_request(stretch, ready, account) for stretch in stretches(ready, keys)]
+def shards(pairs: Sequence[Pair]) -> list[tuple[Pair, ...]]:
+    """Spread the pairs over at most `MAX_SHARDS` sensors: a tick of one never waits for another's."""
+    count = min(len(pairs), MAX_SHARDS)
+    return [tuple(pairs[number::count]) for number in range(count)]
 
 
-def stretches(chosen: Collection[str], keys: Sequence[str]) -> list[list[str]]:
-    """Cut the chosen keys into the longest stretches that lie side by side in `keys`."""
-    found: list[list[str]] = [[]]
-    for key in keys:
-        if key in chosen:
-            found[-1].append(key)
-        elif found[-1]:
-            found.append([])
-    return [stretch for stretch in found if stretch]
-
-
-def _run_request(stretch: Sequence[str], ready: Mapping[str, Request], account: Account) -> dg.RunRequest:
-    ids = [ready[key].key(account, key) for key in stretch]
-    candles = {"marketloom/candle": max(ready[key].close for key in stretch)} | {
-        candle_tag(key): ready[key].close for key in stretch
+def subjects(pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:
+    """Return the pairs of each sensor by what it is named after: its pair, or its shard's number."""
+    return {
+        each[0].key if len(each) == 1 else f"shard_{number}": each
+        for number, each in enumerate(shards(pairs), 1)
     }
-    if len(stretch) == 1:
-        return dg.RunRequest(run_key=ids[0], partition_key=stretch[0], tags=candles)
-    return dg.RunRequest(
-        run_key=str(uuid.uuid5(uuid.NAMESPACE_OID, "|".join(ids))),
-        tags={RANGE_START: stretch[0], RANGE_END: stretch[-1], **candles},
+
+
+def decision_sensors(pairs: Sequence[Pair]) -> list[dg.SensorDefinition]:
+    """Return the sensors that ask for decisions on these pairs, each for its own."""
+    return [decision_sensor(subject, each) for subject, each in subjects(pairs).items()]
+
+
+def sensor_name(subject: str) -> str:
+    """Return the name of the sensor of a pair or of a shard, in Dagster's alphabet."""
+    return f"{SENSOR}_{subject.lower()}".replace("-", "_")
+
+
+def decided_pairs(instance: dg.DagsterInstance, pairs: Sequence[Pair]) -> frozenset[Pair]:
+    """Return the pairs whose decision sensor is switched on."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    running = {each.instigator_name for each in states if each.status is InstigatorStatus.RUNNING}
+    return frozenset(
+        pair for subject, each in subjects(pairs).items() if sensor_name(subject) in running for pair in each
     )
 
 
-@dg.sensor(
-    job_name=JOB,
-    minimum_interval_seconds=5,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Requests one decision run for the pairs whose newest candle has closed, and again where it failed.",
-)
 def decision_sensor(
-    context: dg.SensorEvaluationContext,
-    bus: dg.ResourceParam[EventLog],
-    universe: dg.ResourceParam[Universe],
-    account: dg.ResourceParam[Account],
-    failure_notes: dg.ResourceParam[FailureLog],
-) -> dg.SensorResult:
-    """Request runs for due candles, except of pairs that a run is waiting for or working on: they stay due.
+    subject: str, pairs: tuple[Pair, ...], patience: float = LONG_POLL_SECONDS
+) -> dg.SensorDefinition:
+    """Return the sensor of these pairs. An evaluation waits up to `patience` seconds for a candle to close."""
 
-    A candle stays due until a run for it has succeeded. One that failed or was lost is requested again a little
-    later, a few times; after that it is noted as given up. The decision's id has at most one effect, whichever
-    attempt gets there.
+    @dg.sensor(
+        name=sensor_name(subject),
+        job_name=JOB,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"Requests a decision run of {', '.join(map(str, pairs))} as soon as a candle has closed, and "
+        "again where it failed. Each evaluation waits for the next candle.",
+    )
+    def evaluate(
+        context: dg.SensorEvaluationContext,
+        bus: dg.ResourceParam[EventLog],
+        universe: dg.ResourceParam[Universe],
+        account: dg.ResourceParam[Account],
+        failure_notes: dg.ResourceParam[FailureLog],
+    ) -> dg.SensorResult:
+        """Request runs for due candles, except of pairs that a run is waiting for or working on: they stay due.
+
+        A candle stays due until a run for it has succeeded. One that failed or was lost is requested again a little
+        later, a few times; after that it is noted as given up. The decision's id has at most one effect, whichever
+        attempt gets there.
+        """
+        shard = replace(universe, pairs=tuple(pair for pair in universe.pairs if pair in pairs))
+        keys = [candle_key(shard.dataset, pair) for pair in shard.pairs]
+        cursor = Cursor.parse(context.cursor) if context.cursor else Cursor.begin(bus, shard)
+        known = context.instance.get_dynamic_partitions(PAIR_PARTITIONS)
+        until, fresh = time.monotonic() + patience, False
+        while True:
+            events = bus.read(CANDLE_CLOSED, cursor.offset)
+            tell_of(bus, passed_over(events, cursor.seen, shard))
+            before, cursor = cursor, cursor.advance(events, shard)
+            first = [key for key, close in cursor.due.items() if fresh and close != before.due.get(key)]
+            fresh = True
+            cursor, requests = _look(context.instance, cursor, known, first, account, failure_notes)
+            left = until - time.monotonic()
+            if requests or left <= 0:
+                break
+            bus.wait(CANDLE_CLOSED, keys, cursor.offset, min(left, LOOK_SECONDS) if cursor.due else left)
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=str(cursor))
+        return dg.SensorResult(skip_reason=_why_not(cursor), cursor=str(cursor))
+
+    return evaluate
+
+
+def _look(
+    instance: dg.DagsterInstance,
+    cursor: Cursor,
+    known: Sequence[str],
+    fresh: Collection[str],
+    account: Account,
+    notes: FailureLog,
+) -> tuple[Cursor, list[dg.RunRequest]]:
+    """Return the cursor without the candles that are done with, and the runs to request now.
+
+    `known`: the partition keys that Dagster knows; `fresh`: those whose candle closed a moment ago, so that no run was
+    for it yet. Where that is wrong, Dagster starts nothing: the run's key is the same.
     """
-    before = Cursor.parse(context.cursor) if context.cursor else Cursor.begin(bus, universe)
-    cursor = before.advance(bus.read(CANDLE_CLOSED, before.offset), universe)
-    now, keys = datetime.now(UTC), context.instance.get_dynamic_partitions(PAIR_PARTITIONS)
-    past = {key: attempts_at(context.instance, key, close, now) for key, close in cursor.due.items()}
+    if not cursor.due:
+        return cursor, []
+    now = datetime.now(UTC)
+    past = {
+        key: NO_ATTEMPTS if key in fresh else attempts_at(instance, key, close, now)
+        for key, close in cursor.due.items()
+    }
     cursor = cursor.without([key for key, attempts in past.items() if attempts.succeeded])
     if given_up := [key for key in cursor.due if past[key].exhausted]:
         for key in given_up:
-            failure_notes.add(_given_up(account, key, cursor.due[key], past[key], now))
+            notes.add(_given_up(account, key, cursor.due[key], past[key], now))
         cursor = cursor.without(given_up)
+    wanted = {key: close for key, close in cursor.due.items() if past[key].may_repeat(now)}
+    if not wanted:
+        return cursor, []
+    busy = pairs_in_runs(instance, known, now)
+    return cursor, [
+        _run_request(key, Request(close, past[key].count + 1), account)
+        for key, close in wanted.items()
+        if key in known and key not in busy
+    ]
+
+
+def _run_request(key: str, request: Request, account: Account) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=request.key(account, key), partition_key=key, tags={candle_tag(key): request.close}
+    )
+
+
+def _why_not(cursor: Cursor) -> str:
     if not cursor.due:
-        return dg.SensorResult(skip_reason=f"no candle is due at offset {cursor.offset}", cursor=str(cursor))
-    busy = pairs_in_runs(context.instance, keys, now)
-    ready = {
-        key: Request(close, past[key].count + 1)
-        for key, close in cursor.due.items()
-        if key in keys and key not in busy and past[key].may_repeat(now)
-    }
-    if not ready:
-        pairs = ", ".join(sorted(cursor.due))
-        waits = f"{pairs}: a run has not ended yet, or failed a moment ago; the candle stays due"
-        return dg.SensorResult(skip_reason=waits, cursor=str(cursor))
-    return dg.SensorResult(run_requests=run_requests(ready, keys, account), cursor=str(cursor))
+        return f"no candle is due at offset {cursor.offset}"
+    return f"{', '.join(sorted(cursor.due))}: a run has not ended yet, or failed a moment ago; the candle stays due"
 
 
 def _given_up(account: Account, key: str, close: str, past: Attempts, now: datetime) -> FailureNote:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from trading.bus_messages import (
     ALERTS,
+    BOOK,
     DECISIONS,
     AlertMessage,
     BusMessage,
@@ -54,7 +55,7 @@ __all__ = [
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 MOST = 2**63  # whole numbers of a store stay below
-TRADES, TICKER, BOOK, OHLCV_RAW = "trades", "ticker", "book", "ohlcv-raw"
+TRADES, TICKER, OHLCV_RAW = "trades", "ticker", "ohlcv-raw"
 FEATURES, DEAD_LETTERS = "features", "dead-letters"
 
 

@@ -15,7 +15,9 @@ from assets.partitions import Span
 from ml.decision.decision_id import decision_id
 from orchestration.cli import app
 from orchestration.definitions import definitions
+from orchestration.jobs import JOBS
 from orchestration.settings import load_settings
+from orchestration.tape_compaction import tape_compaction
 from streaming.sandbox.faults import FaultKind
 from tests import tutorial
 from trading.indicators import FEATURES, POLICY_FEATURES
@@ -72,6 +74,12 @@ def test_every_command_of_a_page_can_be_typed(name: str) -> None:
 def test_the_readme_lists_every_command() -> None:
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"(?m)^\| `marketloom ([\w-]+)", text)) == set(_root().commands)
+
+
+def test_the_page_of_the_ui_names_every_job() -> None:
+    [line] = re.findall(r"(?s)\* \*\*Jobs\*\* (.*?) launch", (DOCS / "ui.md").read_text(encoding="utf-8"))
+    jobs = {job.name for job in [*JOBS, tape_compaction]}
+    assert set(re.findall(r"`(\w+)`", line)) == jobs
 
 
 def test_every_page_is_in_the_index_and_every_decision_in_theirs() -> None:

@@ -10,12 +10,18 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from trading.orders import OrderIntent
-from trading.ports import Message
+from trading.orders import OPENING, Fill, Order, OrderIntent, OrderStatus, Side
+from trading.ports import FailureNote, Message
 
-DECISIONS, ALERTS = "decisions", "alerts"
+DECISIONS, ALERTS, BOOK = "decisions", "alerts", "book"
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _ENCODER = msgspec.json.Encoder()
+# States of an order in which something has gone otherwise than decided; fills are told of by themselves.
+_PROBLEMS = {
+    OrderStatus.REJECTED: "was rejected",
+    OrderStatus.EXPIRED: "has expired",
+    OrderStatus.UNKNOWN: "may be at the venue or not, which is being looked up",
+}
 
 
 class BusMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +49,8 @@ class DecisionMessage(BusMessage, frozen=True, kw_only=True):
     reasoning: str
     decided_at: Time
     intent_id: str | None  # of the order that it leads to
+    outcome: str = ""  # one sentence for a person
+    refused: bool = False  # by risk
 
     def bus_key(self) -> str:
         return self.pair.replace("/", "-")
@@ -59,6 +67,7 @@ class AlertMessage(BusMessage, frozen=True, kw_only=True):
     text: str
     pair: str | None
     at: Time
+    about: str = ""  # id of what it tells of: of two alerts with the same one, a person needs one
 
     def bus_key(self) -> str:
         return self.pair.replace("/", "-") if self.pair else self.source
@@ -83,10 +92,47 @@ def decision_message(receipt: Mapping[str, Any], decided_at: datetime, intent: O
             reasoning=receipt.get("why") or "",
             decided_at=decided_at,
             intent_id=intent.intent_id if intent else None,
+            outcome=receipt.get("outcome") or "",
+            refused=intent is None and bool(receipt.get("risk")),
         )
     )
 
 
-def alert(source: str, kind: str, severity: str, text: str, at: datetime, pair: str | None = None) -> Message:
+def alert(
+    source: str, kind: str, severity: str, text: str, at: datetime, pair: str | None = None, about: str = ""
+) -> Message:
     """Return an alert for `Bus.publish`, or for the outbox inside a transaction."""
-    return encode(AlertMessage(source=source, kind=kind, severity=severity, text=text, pair=pair, at=at))
+    return encode(
+        AlertMessage(source=source, kind=kind, severity=severity, text=text, pair=pair, at=at, about=about)
+    )
+
+
+def fill_alert(intent: OrderIntent, fill: Fill) -> Message:
+    """Return what a person is told of a fill."""
+    did = "bought" if fill.side is Side.BUY else "sold"
+    text = (
+        f"account {fill.account} {did} {fill.quantity:f} {fill.pair.base} at {fill.price:f} {fill.pair.quote} "
+        f"({intent.kind.value}, fee {fill.fee:f} {fill.fee_asset})"
+    )
+    source = f"account {fill.account}"
+    return alert(source, "fill", "info", text, fill.filled_at, str(fill.pair), about=fill.fill_id)
+
+
+def order_problem_alert(intent: OrderIntent, order: Order) -> Message | None:
+    """Return what a person is told of an order in its new state; None where there is nothing to worry about."""
+    if order.status not in _PROBLEMS:
+        return None
+    text = (
+        f"account {intent.account}: {intent.kind.value} {intent.side.value} {intent.quantity:f} {intent.pair} "
+        f"{_PROBLEMS[order.status]}: {order.reason}"
+    )
+    closes = intent.kind not in OPENING and order.status is not OrderStatus.UNKNOWN
+    severity, about = "error" if closes else "warning", f"order {intent.intent_id} {order.status.value}"
+    source = f"account {intent.account}"
+    return alert(source, "order problem", severity, text, order.updated_at, str(intent.pair), about=about)
+
+
+def failed_run_alert(note: FailureNote) -> Message:
+    """Return what a person is told of a run of Dagster's that failed."""
+    what = " ".join(filter(None, (note.job, note.partition)))
+    return alert("runs", "failed run", "error", f"{what}: {note.reason}", note.at, about=f"run {note.run_id}")

@@ -20,6 +20,7 @@ MarketloomError
     ├── TrainingFailed     the training process ended without a policy
     ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
+    ├── MessengerUnreachable  a messenger did not take an alert
     ├── LeaseLost          another process does what this one held the lease for
     └── OutcomeUnknown     a request that may or may not have taken effect: look it up before anything else
 """
@@ -121,6 +122,10 @@ class VenueUnreachable(Transient):
 
 class RateLimited(Transient):
     """Says how long to wait where the venue's budget is known."""
+
+
+class MessengerUnreachable(Transient):
+    """A messenger, such as Telegram, did not take an alert; its address is not in the message."""
 
 
 class LeaseLost(Transient):

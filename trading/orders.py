@@ -37,6 +37,9 @@ class OrderKind(StrEnum):
     CONVERSION = "conversion"  # belongs to no position: it turns one asset of the account into another
 
 
+OPENING = (OrderKind.ENTRY, OrderKind.CONVERSION)  # what a halt stops
+
+
 class Purpose(StrEnum):
     """What a call to a venue is for: exits and protection have a share of the rate budget that nothing else spends."""
 
@@ -69,6 +72,8 @@ FINAL = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECT
 AT_VENUE = frozenset(
     {OrderStatus.SENT, OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED, OrderStatus.UNKNOWN}
 )
+# What becomes of an order that the venue took, once it was sent.
+TAKEN = FINAL - {OrderStatus.REJECTED} | {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}
 _REPORTED = FINAL | {OrderStatus.ACKNOWLEDGED, OrderStatus.PARTLY_FILLED}
 # INTENDED after SENT or UNKNOWN: the venue surely never took that attempt. UNKNOWN after INTENDED: a fill of it proves
 # that it did. A final order changes by a late fill alone.

@@ -72,9 +72,13 @@ class Decided:
 def decided(
     flat: Sequence[AgentVotes], long: Sequence[AgentVotes], short: Sequence[AgentVotes], rules: ConsensusRules
 ) -> Decided:
-    """Form the consensus of the agents after each candle: of their votes while flat, long and short."""
+    """Form the consensus of the agents after each candle: of their votes while flat, long and short.
+
+    The first of them is the technical one: without its signal nobody is asked for an entry.
+    """
+    actionable = np.isin(flat[0].actions, [LONG, SHORT])
     return Decided(
-        entry=_action(flat, rules, None),
+        entry=np.where(actionable, _action(flat, rules, None), HOLD).astype(np.int8),
         leaves_long=_action(long, rules, Action.LONG) == CLOSE,
         leaves_short=_action(short, rules, Action.SHORT) == CLOSE,
     )

@@ -20,8 +20,8 @@ from trading.market import Pair
 from trading.orders import Fill
 from trading.portfolio import Position, equity, priced, rate
 from trading.portfolio.exact import exactly
-from trading.ports import Adjustment, Journal, VenueBooks
-from trading.risk import AccountState, OtherPosition
+from trading.ports import AccountBooks, Adjustment, Journal, VenueBooks
+from trading.risk import AccountState, LivePermit, OtherPosition
 from trading.risk.halts import active_halts
 
 RESOLUTION = timedelta(microseconds=1)  # times are counted in microseconds
@@ -46,6 +46,10 @@ _NOT_READ = AccountState(
 )
 
 
+def no_permit(_: Pair) -> None:
+    """Return the permit where real money is not asked for: none is needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountReader:
     """One account in the journal, valued at the market's last closes.
@@ -58,6 +62,7 @@ class AccountReader:
     journal: Journal
     market: MarketReader
     venue_books: Callable[[datetime], VenueBooks] | None = None
+    permit: Callable[[Pair], LivePermit | None] = no_permit  # to open positions with real money
 
     @property
     def name(self) -> str:
@@ -66,6 +71,10 @@ class AccountReader:
     @property
     def quote(self) -> str:
         return self.account.quote
+
+    @property
+    def is_at_exchange(self) -> bool:
+        return self.venue_books is not None
 
     def ensure_open(self, at: datetime) -> None:
         """Record the opening balances once: those of the venue, or the capital at the first decision's prices.
@@ -83,6 +92,10 @@ class AccountReader:
             books = still_books(self.venue_books, at - OPENING_WINDOW)
             entered = max((each.at for each in books.entries), default=at)
             self.journal.open_account(self.name, books.balances, max(at, entered))
+
+    def books(self, at: datetime) -> AccountBooks:
+        """Read the account at once. NotStored before it has opened."""
+        return self.journal.books(self.name, at, at - RATE_WINDOW)
 
     def position(self, pair: Pair) -> Position | None:
         """Return the open position of the pair."""
@@ -116,30 +129,32 @@ class AccountReader:
         except NotStored:
             return {}
 
-    def snapshot(self, at: datetime, valuation: Valuation | None = None) -> dict[str, Any]:
+    def snapshot(
+        self, at: datetime, valuation: Valuation | None = None, books: AccountBooks | None = None
+    ) -> dict[str, Any]:
         """Value the account at `at`, with the day's opening and the peak so far."""
-        valuation = valuation or self.valuation(at)
-        balances = self.journal.balances(self.name, at)
+        valuation, books = valuation or self.valuation(at), books or self.books(at)
+        balances = books.balances_then
         if not balances:
             raise NotStored(
                 f"account {self.name} had not opened by {at:%Y-%m-%d %H:%M} UTC: choose a later day"
             )
         return snapshot(
-            history=self.journal.snapshots(self.name),
+            history=books.snapshots,
             at=at,
             balances=balances,
             quote=self.quote,
             prices=valuation.prices,
-            midnight=self._midnight_equity(valuation),
-            transfers=self._transfers(at),
+            midnight=self._midnight_equity(valuation, books),
+            transfers=_transfers(books, at),
         )
 
-    def results(self, at: datetime) -> tuple[dict[str, Any], list[Fill]]:
+    def results(self, at: datetime, valuation: Valuation | None = None) -> tuple[dict[str, Any], list[Fill]]:
         """Value the account at `at` as `snapshot` does, with what trading has gained and paid since it opened.
 
         Returns the fills of positions that led there too, oldest first.
         """
-        valuation = self.valuation(at)
+        valuation = valuation or self.valuation(at)
         snapshot, fills = self._consistent_snapshot(valuation)
         prices = valuation.prices
         opened_with = self._opening_value(self._opening(snapshot), prices)
@@ -179,29 +194,23 @@ class AccountReader:
         except NotStored:
             return self._value(opening, prices)
 
-    def _midnight_equity(self, valuation: Valuation) -> Decimal | None:
+    def _midnight_equity(self, valuation: Valuation, books: AccountBooks) -> Decimal | None:
         """Equity with which the UTC day began, before any fill; None without the account or a price."""
-        balances = self.journal.balances(self.name, _midnight(valuation.at) - RESOLUTION)
-        if not balances or not valuation.midnight:
+        if not books.balances_before_day or not valuation.midnight:
             return None
         # What has no price of midnight, such as a pair that is not traded any more, counts at its last one.
-        equity = self._value(balances, {**valuation.prices, **valuation.midnight})
-        since = self._transfers(valuation.at) - self._transfers(_midnight(valuation.at) - RESOLUTION)
-        return equity + since
-
-    def _transfers(self, at: datetime) -> Decimal:
-        """Return the value of what was paid in, less what was taken out, each at its moment's prices."""
-        known = (each.value for each in self.journal.adjustments(self.name) if each.at <= at)
-        with exactly():
-            return sum((value for value in known if value is not None), Decimal(0))
+        equity = self._value(books.balances_before_day, {**valuation.prices, **valuation.midnight})
+        before_day = _midnight(valuation.at) - RESOLUTION
+        return equity + _transfers(books, valuation.at) - _transfers(books, before_day)
 
     def _value(self, balances: Mapping[str, Decimal], prices: Mapping[Pair, Decimal]) -> Decimal:
         return equity(priced(balances, self.quote, prices)[0], self.quote, prices)
 
-    def left_out(self, valuation: Valuation) -> dict[str, Decimal]:
+    def left_out(self, valuation: Valuation, books: AccountBooks | None = None) -> dict[str, Decimal]:
         """Return the balances that no pair prices: they are no part of the equity."""
         pairs = valuation.traded.union(valuation.prices)
-        return priced(self.journal.balances(self.name), self.quote, pairs)[1]
+        balances = books.balances if books else self.journal.balances(self.name)
+        return priced(balances, self.quote, pairs)[1]
 
     def worth(self, asset: str, amount: Decimal, at: datetime) -> Decimal | None:
         """Return the value of an amount at the last closes known at `at`; None where no pair prices it then."""
@@ -220,56 +229,57 @@ class AccountReader:
         )
         return [*valuation.notes(), *unpriced]
 
-    def commitments(self, valuation: Valuation) -> Commitments:
+    def commitments(self, valuation: Valuation, books: AccountBooks | None = None) -> Commitments:
         """Return positions and working orders as they are now, at the valuation's prices."""
-        positions = tuple(self.journal.positions(self.name))
+        books = books or self.books(valuation.at)
         return Commitments(
             quote=self.quote,
-            balances=self.journal.balances(self.name),
-            positions=positions,
-            working=tuple(self.journal.working_orders(self.name)),
-            prices=valuation.covering(positions).prices,
+            balances=books.balances,
+            positions=books.positions,
+            working=books.working,
+            prices=valuation.covering(books.positions).prices,
             costs=self.market.costs,
         )
 
     def state(
         self,
         pair: Pair,
-        commitments: Commitments,
+        books: AccountBooks,
         valuation: Valuation,
         correlations: Mapping[Pair, float | None],
     ) -> AccountState:
         """Return what risk must know of the account; values are counted in the account's quote asset."""
-        at = valuation.at
-        now = self.snapshot(at, valuation.covering(commitments.positions))
+        commitments = self.commitments(valuation, books)
+        now = self.snapshot(valuation.at, valuation.covering(books.positions), books)
         exposures, free = commitments.exposures(), commitments.free_balances(pair)
-        peak = self.journal.peak(self.name)
+        peak = books.peak
         return AccountState(
             equity=float(now["equity"]),
             equity_peak=float(now["equity"] if peak is None else max(peak, now["equity"])),
             day_opening_equity=float(now["opening_equity"]),
-            position_value=sum(each.value for each in exposures if each.pair == pair),
+            position_value=sum((each.value for each in exposures if each.pair == pair), 0.0),
             base_exposure=exposure_to(pair.base, exposures),
             quote_exposure=0.0 if pair.quote == self.quote else exposure_to(pair.quote, exposures),
-            exposure_value=sum(each.value for each in exposures),
+            exposure_value=sum((each.value for each in exposures), 0.0),
             available_base=free.get(pair.base, Decimal(0)),
             available_quote=commitments.spendable_quote(pair, free),
             quote_rate=float(rate(pair.quote, self.quote, commitments.prices)),
-            recent_orders=self.journal.intents_since(self.name, at - RATE_WINDOW),
+            recent_orders=books.recent_orders,
             others=tuple(
                 OtherPosition(each.pair.key, each.side, correlations.get(each.pair))
                 for each in exposures
                 if each.pair != pair
             ),
-            halts=active_halts(self.journal.halts(self.name), at),
+            halts=active_halts(books.halts, valuation.at),
+            permit=self.permit(pair),
         )
 
-    def state_for_exit(self, pair: Pair, commitments: Commitments, valuation: Valuation) -> AccountState:
+    def state_for_exit(self, pair: Pair, books: AccountBooks, valuation: Valuation) -> AccountState:
         """Return the balances that are free to close `pair` with, and the halts; all else is NaN.
 
         Other pairs whose price cannot be read reserve nothing.
         """
-        known = valuation.closes
+        known, commitments = valuation.closes, self.commitments(valuation, books)
         free = replace(
             commitments,
             positions=tuple(each for each in commitments.positions if each.pair in known),
@@ -279,7 +289,7 @@ class AccountReader:
             _NOT_READ,
             available_base=free.get(pair.base, Decimal(0)),
             available_quote=commitments.spendable_quote(pair, free),
-            halts=active_halts(self.journal.halts(self.name), valuation.at),
+            halts=active_halts(books.halts, valuation.at),
         )
 
 
@@ -311,3 +321,10 @@ def oldest_price(pairs: Iterable[Pair], valuation: Valuation) -> OldestPrice | N
 
 def _midnight(at: datetime) -> datetime:
     return datetime.combine(at.astimezone(UTC).date(), time(), UTC)
+
+
+def _transfers(books: AccountBooks, at: datetime) -> Decimal:
+    """Return the value of what was paid in, less what was taken out, each at its moment's prices."""
+    known = (each.value for each in books.adjustments if each.at <= at)
+    with exactly():
+        return sum((value for value in known if value is not None), Decimal(0))

@@ -116,12 +116,13 @@ class Commitments:
     def oldest_unsettled_age(self, at: datetime) -> timedelta:
         """Return how long ago the oldest order was decided that should have an outcome by now; zero without one.
 
-        A stop that rests has none for as long as its position is open.
+        A stop that rests has none for as long as its position is open. One that another pair's decision has committed
+        since this run read its clock is as young as can be.
         """
         waiting = self.orders(*AT_THE_MARKET)
-        return max((at - each.intent.created_at for each in waiting), default=timedelta(0))
+        return max((max(at - each.intent.created_at, timedelta(0)) for each in waiting), default=timedelta(0))
 
 
 def exposure_to(asset: str, exposures: Iterable[OpenExposure]) -> float:
     """Sum the values of all exposures that have `asset` as base or quote."""
-    return sum(each.value for each in exposures if asset in (each.pair.base, each.pair.quote))
+    return sum((each.value for each in exposures if asset in (each.pair.base, each.pair.quote)), 0.0)

@@ -3,25 +3,24 @@
 The same function decides live, on paper, in a back-fill and in a replay; it reads no clock and no store.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from ml.agents.analyst import analyst_opinion
 from ml.agents.consensus import Consensus, consensus, not_asked
 from ml.agents.opinions import Action, Opinion
-from ml.agents.quant import quant_opinion
+from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn
 from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
 from ml.decision.pending import describe, entries_to_cancel, side_of
-from ml.decision.proposal import assess_proposal, propose, propose_close, tradable_position
-from ml.decision.receipt import receipt
+from ml.decision.proposal import assess_proposal, propose, propose_close, refuse_entries, tradable_position
+from ml.decision.receipt import Scope, receipt
 from trading.orders import OrderIntent
 from trading.portfolio import Position
-from trading.risk import Limits, Proposal, RiskAssessment
-from trading.signals import TechnicalSignal, technical_signal
+from trading.risk import Proposal, RiskAssessment
+from trading.signals import Direction, technical_signal
 
 _NO_VOTE = not_asked("the open position's protection was hit")
 
@@ -34,21 +33,81 @@ class Decision:
     cancels: tuple[str, ...] = ()  # ids of entries that must leave the venue, before anything else
 
 
-def decide(inputs: DecisionInputs, rules: DecisionRules) -> Decision:
-    """Ask every agent, form a consensus, let risk have the last word, and record why."""
-    signal = technical_signal(inputs.features, inputs.close, rules.signals)
-    position = tradable_position(inputs)
-    opinions = _opinions(inputs, signal, position, rules)
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why the agents are not asked."""
+
+    why: str
+    refusal: RiskAssessment | None = None  # of every entry; None: no entry was in question
+
+
+def decide(
+    inputs: DecisionInputs, rules: DecisionRules, opinions: tuple[Opinion, ...] | None = None
+) -> Decision:
+    """Form a consensus of every agent's opinion, let risk have the last word, and record why.
+
+    `opinions` are those of agents that were asked side by side; None: they are asked here, one after the other, but for
+    those that the inputs say were absent. Both lead to the same decision. With nothing open, and without an actionable
+    signal or where risk refuses every entry, there is nothing to vote on: nobody else is asked.
+    """
+    question = ask(inputs, rules)
+    signal, position = question.signal, question.position
+    if skipped := reason_to_skip(inputs, question, rules):
+        return _skip(inputs, rules, question, skipped)
+    opinions = ask_in_turn(question, inputs.absent) if opinions is None else opinions
     agreed = consensus(opinions, rules.consensus, held_side(position))
     action, why = _action(inputs, position, agreed)
     return _conclude(
+        Scope.FULL,
         inputs,
         opinions,
         agreed,
         action,
         why=why,
         proposal=propose(inputs, action, signal, rules.signals),
-        limits=rules.limits,
+        rules=rules,
+    )
+
+
+def ask(inputs: DecisionInputs, rules: DecisionRules) -> Question:
+    """Return what the agents are asked."""
+    return Question(
+        at=inputs.decided_at,
+        signal=technical_signal(inputs.features, inputs.close, rules.signals),
+        features=inputs.features,
+        policy=inputs.policy,
+        position=tradable_position(inputs),
+        sentiment=inputs.sentiment,
+        analyst=rules.analyst,
+    )
+
+
+def reason_to_skip(inputs: DecisionInputs, question: Question, rules: DecisionRules) -> Skip | None:
+    """Return why there is nothing to vote on; None where something of the pair is open or may be entered."""
+    if question.position or inputs.pending_entries or inputs.exit_under_way:
+        return None
+    if question.signal.direction is Direction.NEUTRAL:
+        return Skip(f"skipped, no actionable signal: {'; '.join(question.signal.reasons)}")
+    if refusal := refuse_entries(inputs, rules.limits):
+        return Skip(f"skipped, risk refuses every entry: {refusal.rejection_reason}", refusal)
+    return None
+
+
+def _skip(inputs: DecisionInputs, rules: DecisionRules, question: Question, skip: Skip) -> Decision:
+    opinions = [technical_opinion(question.signal)]
+    if skip.refusal:
+        why = f"was not asked, risk refuses every entry: {skip.refusal.rejection_reason}"
+        opinions += [absence(name, why) for name in AGENTS if name != TECHNICAL]
+    return _conclude(
+        Scope.FULL,
+        inputs,
+        tuple(opinions),
+        not_asked(skip.why),
+        Action.HOLD,
+        why=skip.why,
+        proposal=None,
+        rules=rules,
+        refusal=skip.refusal,
     )
 
 
@@ -58,33 +117,38 @@ def protective_exit(inputs: DecisionInputs, rules: DecisionRules) -> Decision | 
     if position is None or not position.exit_reason or inputs.exit_under_way:
         return None
     return _conclude(
+        Scope.EXIT,
         inputs,
         (),
         _NO_VOTE,
         Action.CLOSE,
         why=position.exit_reason,
         proposal=propose_close(inputs),
-        limits=rules.limits,
+        rules=rules,
     )
 
 
 def _conclude(
+    scope: Scope,
     inputs: DecisionInputs,
     opinions: tuple[Opinion, ...],
     agreed: Consensus,
     action: Action,
     why: str,
     proposal: Proposal | None,
-    limits: Limits,
+    rules: DecisionRules,
+    refusal: RiskAssessment | None = None,
 ) -> Decision:
     identity = decision_id(inputs.account, inputs.pair, inputs.candle_close_time)
-    assessment = assess_proposal(inputs, proposal, opinions, limits)
+    assessment = refusal or assess_proposal(inputs, proposal, opinions, rules.limits)
     intent = _intent(identity, inputs, proposal, assessment)
     cancels = entries_to_cancel(inputs, agreed.action, closing=action is Action.CLOSE)
     explained = receipt(
         decision_id=identity,
         strategy_version=STRATEGY_VERSION,
+        scope=scope,
         inputs=inputs,
+        rules=asdict(rules),
         opinions=opinions,
         consensus=agreed,
         action=action,
@@ -95,16 +159,6 @@ def _conclude(
         cancels=cancels,
     )
     return Decision(identity, explained, intent, tuple(cancels))
-
-
-def _opinions(
-    inputs: DecisionInputs, signal: TechnicalSignal, position: Position | None, rules: DecisionRules
-) -> tuple[Opinion, ...]:
-    return (
-        technical_opinion(signal),
-        quant_opinion(inputs.policy, inputs.features, position),
-        analyst_opinion(inputs.sentiment, inputs.decided_at, rules.analyst),
-    )
 
 
 def held_side(position: Position | None) -> Action | None:

@@ -1,28 +1,29 @@
 """Executes a decision: settle, decide and commit in one transaction, then carry out. Nothing leaves uncommitted."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from time import perf_counter
 from typing import Any, Protocol
 
-from ml.decision.account_reader import AccountReader
+from ml.agents.hearing import HEARING, Heard, Hearing
+from ml.agents.panel import AGENTS
 from ml.decision.clock import ClockReading
-from ml.decision.decide import Decision, DecisionRules, decide, protective_exit
+from ml.decision.decide import Decision, DecisionRules, ask, decide, protective_exit, reason_to_skip
 from ml.decision.decision_id import decision_id
-from ml.decision.inputs import MarketInputs
+from ml.decision.inputs import DecisionInputs, GatheredMarket
 from ml.decision.one_strategy import refuse_another_strategy, refuse_the_past
 from ml.decision.reader import InputReader
+from ml.decision.recording import code_version
+from ml.decision.self_halt import count_answers, counting_errors
+from ml.decision.standing import begin_due_halts, save_snapshot
+from ml.decision.steps import StepFailures, Stopwatch
 from ml.decision.valuation import Valuation
 from trading.errors import NotStored
 from trading.execution import Execution
 from trading.market import Pair
 from trading.orders import Order
-from trading.portfolio import closed_trades
 from trading.ports import Journal
-from trading.risk.halts import EquityLevels, due_halts
-from trading.risk.limits import Limits
+
+NOT_ASKED = "was not asked: there was nothing to vote on before the account was locked"
 
 
 class Executor(Protocol):
@@ -50,6 +51,7 @@ def execute_decision(
     rules: DecisionRules,
     journal: Journal,
     executor: Executor,
+    hearing: Hearing = HEARING,
 ) -> ExecutedDecision:
     """Make one decision for the newest candle known at the clock's time; the same candle again changes nothing.
 
@@ -59,175 +61,163 @@ def execute_decision(
     A position whose stop or target was hit is closed from the journal and the pair's own candles alone: a lost
     champion or another pair's bad candle must not keep it open.
 
-    Raises InvalidValue when the account has already decided on a later candle (an account's history has one direction),
-    or is traded by another strategy.
+    Raises AccountIsAhead when the account has already decided on a later candle (an account's history has one
+    direction): where pairs are decided on side by side, read the clock again. InvalidValue when it is traded by another
+    strategy.
     """
-    watch, account, at = Stopwatch(), reader.account, clock.at
-    identity = decision_id(account.name, pair, reader.market.last_close_time(pair, at))
-    if _find(journal, identity):
-        return _carry_out(identity, account, at, journal, executor, repeated=True)
-    refuse_the_past(account.name, at, journal)
-    account.ensure_open(at)
-    failures = StepFailures()
-    with failures.catch("halts"):
-        _begin_halts(account, account.valuation(at), rules.limits, journal)
-    watch.lap("halts")
-    settled = Execution()
-    with failures.catch("settle"):
-        settled = executor.carry_out(account.name, at)
-    watch.lap("settle")
-    market: MarketInputs | None = None
-    with failures.catch("gather"):
-        market = reader.market_inputs(pair, clock)
-    for_exit = market or reader.market_inputs_for_exit(pair, clock)
-    watch.lap("gather")
-    with journal.exclusive(account.name):
-        if _find(journal, identity) is None:
-            refuse_the_past(account.name, at, journal)
-            refuse_another_strategy(account.name, for_exit.dataset, at, journal)
-            decision = _decide(market, for_exit, reader, rules, failures=failures, journal=journal)
-            watch.lap("decide")
-            journal.record_decision(
-                {**decision.receipt, **_facts(watch, settled, failures)}, decision.intent, decision.cancels
-            )
-            is_new = True
-        else:
-            is_new = False
-    return _carry_out(identity, account, at, journal, executor, repeated=not is_new)
+    reader = reader.for_one_decision(clock.at)
+    account, identity = reader.account.name, decision_id_of(pair, clock, reader)
+    execution = _Execution(identity, pair, clock, reader, rules, journal, executor, hearing)
+    if execution.is_decided():
+        return execution.carry_out(repeated=True)
+    execution.refuse(reader.market.universe.dataset)
+    with counting_errors(journal, account, clock.at, rules.limits.failures_in_a_row):
+        return execution.run()
 
 
-def _decide(
-    market: MarketInputs | None,
-    for_exit: MarketInputs,
-    reader: InputReader,
-    rules: DecisionRules,
-    failures: "StepFailures",
-    journal: Journal,
-) -> Decision:
-    """Close what was hit; else begin the halts that are due and decide on everything, unless an earlier step failed."""
-    exit_inputs = reader.exit_inputs(for_exit)
-    protective = protective_exit(exit_inputs, rules) if exit_inputs else None
-    if protective:
-        return protective
-    failures.raise_first()
-    assert market is not None
-    begin_due_halts(reader.account, market.valuation, rules.limits, journal)
-    return decide(reader.inputs(market), rules)
+def decision_id_of(pair: Pair, clock: ClockReading, reader: InputReader) -> str:
+    """Return the id of the decision on the newest candle known at the clock's time."""
+    return decision_id(reader.account.name, pair, reader.market.last_close_time(pair, clock.at))
 
 
-def _facts(watch: "Stopwatch", settled: Execution, failures: "StepFailures") -> dict[str, Any]:
-    unfinished = [*failures.descriptions, *settled.problems]
-    return {
-        "timings_ms": watch.milliseconds,
-        "settled": settled.facts(),
-        **({"unfinished": unfinished} if unfinished else {}),
-    }
+@dataclass(slots=True)
+class _Execution:
+    """One decision on its way: what its steps found and what they could not do."""
 
-
-def _carry_out(
-    identity: str,
-    account: AccountReader,
-    at: datetime,
-    journal: Journal,
-    executor: Executor,
-    *,
-    repeated: bool,
-) -> ExecutedDecision:
-    """Carry out what the journal holds, never what was only computed; also after a repeat: the first may have died."""
-    execution = executor.carry_out(account.name, at)
-    intent = journal.intent(identity)
-    order = journal.order(intent.intent_id) if intent else None
-    snapshot, problem = (None, "") if repeated else save_snapshot(account, at, journal)
-    return ExecutedDecision(
-        journal.decision(identity), order, repeated, execution, snapshot, snapshot_problem=problem
-    )
-
-
-def _begin_halts(account: AccountReader, valuation: Valuation, limits: Limits, journal: Journal) -> None:
-    """Begin due halts in a transaction of their own, before anything is sent or decided: they outlive this process."""
-    with journal.exclusive(account.name):
-        begin_due_halts(account, valuation, limits, journal)
-
-
-def begin_due_halts(account: AccountReader, valuation: Valuation, limits: Limits, journal: Journal) -> None:
-    """Record what stops trading now. The account is locked by the caller.
-
-    A losing streak is found in the fills themselves, a drawdown through the stored peak, so that nothing depends on
-    this having run before.
-    """
-    covered = valuation.covering(journal.positions(account.name))
-    now = account.snapshot(valuation.at, covered)
-    levels = EquityLevels(
-        now["equity"], journal.raise_peak(account.name, now["equity"]), now["opening_equity"]
-    )
-    trades = closed_trades(journal.fills(account.name, of_positions=True), covered.prices)
-    due = due_halts(
-        levels,
-        trades,
-        journal.halts(account.name),
-        limits=limits,
-        now=valuation.at,
-        candle=account.market.universe.timeframe.duration,
-    )
-    journal.begin_halts(account.name, due)
-
-
-def save_snapshot(
-    account: AccountReader, at: datetime, journal: Journal
-) -> tuple[dict[str, Any] | None, str]:
-    """Store the portfolio at `at` and return it; without one, why there is none.
-
-    It never raises: what was decided and ordered stands, whatever the portfolio cannot be valued for.
-    """
-    try:
-        snapshot, _ = account.results(at)
-        journal.save_snapshot(account.name, at, snapshot)
-    except Exception as error:
-        return None, f"{type(error).__name__}: {error}"
-    return snapshot, ""
-
-
-def _find(journal: Journal, identity: str) -> dict[str, Any] | None:
-    try:
-        return journal.decision(identity)
-    except NotStored:
-        return None
-
-
-class StepFailures:
-    """Errors of steps that must not keep a position open whose protection was hit; they stop any other decision."""
-
-    def __init__(self) -> None:
-        self._errors: list[tuple[str, Exception]] = []
-
-    @contextmanager
-    def catch(self, name: str) -> Iterator[None]:
-        """Keep the error of the step `name` for later."""
-        try:
-            yield
-        except Exception as error:
-            self._errors.append((name, error))
-
-    def raise_first(self) -> None:
-        """Raise the error of the first step that failed, if any."""
-        for _, error in self._errors:
-            raise error
+    identity: str
+    pair: Pair
+    clock: ClockReading
+    reader: InputReader
+    rules: DecisionRules
+    journal: Journal
+    executor: Executor
+    hearing: Hearing
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    failures: StepFailures = field(default_factory=StepFailures)
+    valuation: Valuation | None = None
+    market: GatheredMarket | None = None  # None: not everything could be read
+    heard: Heard | None = None  # None: nobody was asked
+    settled: Execution = field(default_factory=Execution)
 
     @property
-    def descriptions(self) -> list[str]:
-        return [f"{name}: {type(error).__name__}: {error}" for name, error in self._errors]
+    def account(self) -> str:
+        return self.reader.account.name
 
+    def run(self) -> ExecutedDecision:
+        """Settle, gather and ask; then decide and commit with the account locked, and carry out."""
+        self.reader.account.ensure_open(self.clock.at)
+        self._begin_halts()
+        self._settle()
+        for_exit = self._gather()
+        self._hear()
+        with self.journal.exclusive(self.account):
+            is_new = not self.is_decided()
+            if is_new:
+                self.refuse(for_exit.dataset)
+                self._commit(self._decide(for_exit))
+        return self.carry_out(repeated=not is_new)
 
-class Stopwatch:
-    """Milliseconds per stage, for the receipt."""
+    def is_decided(self) -> bool:
+        try:
+            self.journal.decision(self.identity)
+        except NotStored:
+            return False
+        return True
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
-        self._clock = clock
-        self._last = clock()
-        self.milliseconds: dict[str, float] = {}
+    def refuse(self, dataset: str) -> None:
+        """Raise InvalidValue where the account may not decide now."""
+        newest = next(iter(self.journal.decisions(self.account, limit=1)), None)
+        refuse_the_past(self.account, self.clock.at, newest)
+        refuse_another_strategy(self.account, dataset, self.clock.at, newest)
 
-    def lap(self, stage: str) -> None:
-        """Record the time since the last lap under the stage's name."""
-        now = self._clock()
-        self.milliseconds[stage] = round((now - self._last) * 1000, 3)
-        self._last = now
+    def _begin_halts(self) -> None:
+        with self.failures.catch("halts"):
+            self.valuation = self.reader.account.valuation(self.clock.at)
+            self.watch.lap("value")
+            # In a transaction of its own, before anything is sent: halts outlive this process.
+            with self.journal.exclusive(self.account):
+                begin_due_halts(self.reader.account, self.valuation, self.rules.limits, self.journal)
+        self.watch.lap("halts")
+
+    def _settle(self) -> None:
+        with self.failures.catch("settle"):
+            self.settled = self.executor.carry_out(self.account, self.clock.at)
+        self.watch.lap("settle")
+
+    def _gather(self) -> GatheredMarket:
+        """Read the market and record what was read; where not all can be read, what closing a position needs."""
+        with self.failures.catch("gather"):
+            self.market = self.reader.market_inputs(self.pair, self.clock, self.valuation)
+        for_exit = self.market or self.reader.market_inputs_for_exit(self.pair, self.clock)
+        self.watch.lap("gather")
+        with self.failures.catch("record"):
+            self.journal.store_inputs(for_exit.tables.contents if for_exit.tables else {})
+        self.watch.lap("record")
+        return for_exit
+
+    def _hear(self) -> None:
+        """Ask the agents before the account is locked, by its state of now, where there is something to ask.
+
+        A position whose stop or target was hit is not kept waiting for anybody.
+        """
+        with self.failures.catch("hear"):
+            if self.market is not None and not self.failures:
+                inputs = self.reader.inputs(self.market)
+                question = ask(inputs, self.rules)
+                is_hit = question.position is not None and question.position.exit_reason
+                if not is_hit and not reason_to_skip(inputs, question, self.rules):
+                    self.heard = self.hearing.ask(question, self.rules.answer_seconds.by_agent())
+        self.watch.lap("hear")
+
+    def _decide(self, for_exit: GatheredMarket) -> Decision:
+        """Close what was hit; else begin the halts that are due and decide on everything, if every step has worked."""
+        account = self.reader.account
+        books = account.books(self.clock.at)
+        exit_inputs = self.reader.exit_inputs(for_exit, books)
+        protective = protective_exit(exit_inputs, self.rules) if exit_inputs else None
+        if protective:
+            return protective
+        self.failures.raise_first()
+        assert self.market is not None
+        books = begin_due_halts(account, self.market.valuation, self.rules.limits, self.journal, books)
+        return self._decide_on(self.reader.inputs(self.market, books))
+
+    def _decide_on(self, inputs: DecisionInputs) -> Decision:
+        """Decide with the answers that were heard: nobody is waited for while the account is locked."""
+        question = ask(inputs, self.rules)
+        if reason_to_skip(inputs, question, self.rules):
+            return decide(inputs, self.rules)
+        if self.heard is None:
+            return decide(replace(inputs, absent=dict.fromkeys(AGENTS, NOT_ASKED)), self.rules)
+        heard = replace(inputs, absent=self.heard.absent)
+        return decide(heard, self.rules, self.heard.for_question(question))
+
+    def _commit(self, decision: Decision) -> None:
+        self.watch.lap("decide")
+        receipt = {**decision.receipt, **self._facts()}
+        self.journal.record_decision(receipt, decision.intent, decision.cancels)
+        absent, limit = self.heard.absent if self.heard else None, self.rules.limits.failures_in_a_row
+        count_answers(self.journal, self.account, absent, self.clock.at, limit)
+
+    def _facts(self) -> dict[str, Any]:
+        unfinished = [*self.failures.descriptions, *self.settled.problems]
+        return {
+            "code_version": code_version(),
+            "timings_ms": self.watch.milliseconds,
+            "answers_ms": dict(self.heard.milliseconds) if self.heard else {},
+            "settled": self.settled.facts(),
+            **({"unfinished": unfinished} if unfinished else {}),
+        }
+
+    def carry_out(self, *, repeated: bool) -> ExecutedDecision:
+        """Carry out what the journal holds, never what was only computed; a repeat too: the first may have died."""
+        at, journal = self.clock.at, self.journal
+        execution = self.executor.carry_out(self.account, at)
+        intent = journal.intent(self.identity)
+        order = journal.order(intent.intent_id) if intent else None
+        snapshot, problem = (
+            (None, "") if repeated else save_snapshot(self.reader.account, at, journal, self.valuation)
+        )
+        return ExecutedDecision(
+            journal.decision(self.identity), order, repeated, execution, snapshot, snapshot_problem=problem
+        )

@@ -22,6 +22,9 @@ def explain(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill] |
 
 def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield f"{receipt['pair']} at {receipt['decided_at']}: {receipt['outcome']}"
+    if receipt.get("shadow"):
+        challenger = f", with the challenger {receipt['challenger']}" if receipt["challenger"] else ""
+        yield f"in shadow mode{challenger}: nothing was ordered, and the account is as it was"
     for words in receipt.get("unfinished", ()):
         yield f"could not be done first: {words}"
     if clock := receipt.get("clock"):
@@ -56,6 +59,7 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
     )
     for halt in inputs["account"].get("halts", ()):
         yield f"  halted     {halt['kind']} since {halt['since']}, until {halt['until'] or 'a person resumes'}"
+    yield from _permit(inputs["account"].get("permit"))
     yield f"  position   {_position(inputs['position'])}"
     if "free" in inputs:  # receipts of before 2026-11 do not say
         yield f"  free       {_amounts(inputs['free']) or 'nothing'}"
@@ -69,6 +73,17 @@ def _inputs(inputs: Mapping[str, Any]) -> Iterator[str]:
         yield f"  left out   {_amounts(left_out)}: no pair prices it"
     for note in inputs.get("notes", ()):
         yield f"  note       {note}"
+
+
+def _permit(permit: Mapping[str, Any] | None) -> Iterator[str]:
+    if permit is None:
+        return
+    may = "real money, all conditions hold"
+    if permit["missing"]:
+        may = "real money, nothing is opened" if permit["is_live"] else "asked for, but paper trades"
+    yield f"  live       {may}"
+    for words in (*permit["missing"], *permit["unwatched"]):
+        yield f"             {words}"
 
 
 def _amounts(balances: Mapping[str, str]) -> str:
@@ -103,7 +118,7 @@ def _risk(receipt: Mapping[str, Any]) -> Iterator[str]:
     if receipt["risk"] is None:
         yield "Risk was not asked: nothing was proposed"
         return
-    yield "Risk"
+    yield "Risk" if receipt["proposal"] else "Risk, before anybody was asked"
     for verdict in receipt["risk"]["verdicts"]:
         mark = "ok" if verdict["passes"] else "NO"
         measured = f"{_number(verdict['value']):>14}  limit {_number(verdict['limit'])}"

@@ -1,19 +1,23 @@
 """The inputs of one decision, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
 
 from ml.decision.clock import SECOND, ClockReading
+from ml.decision.recorded_tables import RecordedTable
 from ml.decision.valuation import Valuation
 from ml.learning.policy import Policy
 from ml.sentiment.pair import PairSentiment
-from trading.market import Instrument, Pair, Timeframe
+from trading.fills import Costs
+from trading.indicators.companions import reference_of
+from trading.market import Instrument, Pair, Timeframe, Universe
 from trading.orders import OrderKind, WorkingOrder
 from trading.portfolio import Position
+from trading.ports.market_data import SeenBook
 from trading.risk import AccountState, MarketState
 
 
@@ -26,29 +30,66 @@ class OldestPrice:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenGap:
+    """A stretch of the pair's market whose trades may be missing."""
+
+    since: datetime
+    until: datetime | None  # None: it still lasts
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTables:
+    """The tables that a decision reads, as they are stored: by the digest of their content."""
+
+    candles: RecordedTable
+    companions: Mapping[Pair, RecordedTable]
+    news: RecordedTable
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """Return the content of all of them by its digest."""
+        tables = (self.candles, *self.companions.values(), self.news)
+        return {digest: content for each in tables for digest, content in each.contents.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketInputs:
     """What a decision reads of the market and of the venue's rules, before the account is locked."""
 
-    dataset: str
+    universe: Universe
     pair: Pair
-    timeframe: Timeframe
     clock: ClockReading
     newest_known_at: datetime  # of the pair's newest stored candle, whatever the clock says
     candles: pl.DataFrame  # the window that the features come from, CANDLE_SCHEMA
     companions: Mapping[
         Pair, pl.DataFrame
     ]  # other pairs that features compare with; an empty table: nothing known
-    reference: Pair | None  # the companion that the size depends on, None for BTC itself
+    costs: Mapping[Pair, Costs]  # of trading, which features of several pairs count with
     features: Mapping[str, float | None]  # of the newest candle; None: not known
     policy: Policy | None  # the champion
     policy_age_days: float | None
+    news: pl.DataFrame  # SENTIMENT_SCHEMA, of the pair's assets, by known_at: what `sentiment` weighs
+    half_life_hours: float  # of the weight of an article
     sentiment: PairSentiment | None
     instrument: Instrument
-    valuation: Valuation
-    correlations: Mapping[Pair, float | None]  # with the other pairs; None: not known
-    unchecked: (
-        pl.DataFrame
-    )  # candles that the open position's levels were not compared with yet, CANDLE_SCHEMA
+    open_gap: OpenGap | None = None  # the newest one within the candles' window; None: no trade is missing
+    book: SeenBook | None = None  # None: nobody has watched it
+    tables: RecordedTables | None = None  # None: not recorded yet
+
+    @property
+    def dataset(self) -> str:
+        return self.universe.dataset
+
+    @property
+    def timeframe(self) -> Timeframe:
+        return self.universe.timeframe
+
+    @property
+    def reference(self) -> Pair | None:
+        """Return the companion that the size depends on, None for BTC itself and where nothing was compared."""
+        found = reference_of(self.pair, self.universe)
+        return found if found in self.companions else None
 
     @property
     def decided_at(self) -> datetime:
@@ -94,12 +135,32 @@ class MarketInputs:
         return max(abs(self.clock.skew_seconds), ahead, 0.0)
 
     @property
+    def feed_gap_age(self) -> float | None:
+        """Return how many candles ago the open gap ended, 0 while it lasts; None without one."""
+        if self.open_gap is None:
+            return None
+        return (self.decided_at - (self.open_gap.until or self.decided_at)) / self.timeframe.duration
+
+    @property
+    def book_age_seconds(self) -> float | None:
+        return None if self.book is None else self.book.age_seconds(self.decided_at)
+
+    @property
     def market(self) -> MarketState:
         """Return what the size depends on beside prices."""
         return MarketState(btc_correlation=self.features.get("btc_correlation"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatheredMarket(MarketInputs):
+    """The market's inputs, with what values the account and advances its position."""
+
+    valuation: Valuation
+    correlations: Mapping[Pair, float | None]  # with the other pairs; None: not known
+    unchecked: pl.DataFrame  # CANDLE_SCHEMA: not yet compared with the open position's levels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionInputs(MarketInputs):
     """Everything that one decision may see. The market was known at `decided_at`, the account is as it is now."""
 
@@ -108,10 +169,18 @@ class DecisionInputs(MarketInputs):
     working: tuple[WorkingOrder, ...]  # every order of the account without a final state
     state: AccountState
     oldest_unsettled_age: timedelta  # since the oldest order without an outcome was decided; zero without one
+    comparison_age: (
+        timedelta | None
+    )  # since ledger and exchange agreed; None: at no exchange, or a chosen time
     oldest_price: OldestPrice | None  # None: nothing in the account needs a price
     free: Mapping[str, Decimal]  # balances that nothing reserves
     left_out: Mapping[str, Decimal]  # balances that no pair prices: no part of the equity
     notes: tuple[str, ...]  # what is held in pairs that are not traded any more, and what it counts with
+    absent: Mapping[str, str] = field(default_factory=dict)  # agents that gave no answer, and why
+
+    @property
+    def comparison_seconds(self) -> float | None:
+        return None if self.comparison_age is None else self.comparison_age / SECOND
 
     @property
     def exit_under_way(self) -> WorkingOrder | None:

@@ -1,27 +1,32 @@
 """The market as it was known at a moment: candles, prices, features, correlation and the tone of the news."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
 
+from ml.decision.inputs import OpenGap
+from ml.decision.remembered_candles import RememberedCandles
 from ml.decision.valuation import LastClose
 from ml.sentiment.assets import quote_is_crypto
 from ml.sentiment.pair import PairSentiment, pair_sentiment
 from ml.sentiment.pair_history import pair_sentiments
 from trading.correlation import correlation
 from trading.errors import NotStored
+from trading.feed_gaps import FeedGap, GapState
 from trading.fills import Costs
 from trading.indicators import live_row, lookback
 from trading.indicators.companions import companion_pairs, companions_of
 from trading.market import CANDLE_SCHEMA, Pair, Universe
 from trading.ports import NewsStore, TableStore
+from trading.ports.market_data import SeenBook
 
 NEWS_HORIZON = timedelta(days=400)  # long enough to say how old the newest article is
 CORRELATION_RETURNS = 100  # as many as the feature `btc_correlation`
+END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)  # later than every candle
 UNKNOWN_ROWS = 1  # a candle becomes known before the next one closes (trading/candles.py, `with_arrival`)
 
 
@@ -34,6 +39,16 @@ class MarketReader:
     news: NewsStore
     costs: Mapping[Pair, Costs]
     sentiment_half_life_hours: float
+    # Feed gaps that touch [start, end), oldest first, also those that were repaired since.
+    feed_gaps: Callable[[Pair, datetime, datetime], Sequence[FeedGap]] = lambda pair, start, end: ()
+    newest_book: Callable[[Pair], SeenBook | None] = lambda pair: (
+        None
+    )  # as it is now; None: nobody has watched it
+
+    def remembering(self, at: datetime) -> "MarketReader":
+        """Return a reader of the same market that reads the newest candles of each pair at `at` once."""
+        rows = self.feature_rows + UNKNOWN_ROWS
+        return replace(self, candles=RememberedCandles(self.candles, at, rows))
 
     def newest_close_time(self, pair: Pair) -> datetime:
         """Return the close time of the newest stored candle."""
@@ -84,21 +99,20 @@ class MarketReader:
 
     def feature_window(self, pair: Pair, at: datetime) -> pl.DataFrame:
         """Return the candles that the features at `at` are computed from."""
-        return self.window(pair, at, self._feature_rows)
+        return self.window(pair, at, self.feature_rows)
 
     def companion_windows(self, pair: Pair, at: datetime) -> dict[Pair, pl.DataFrame]:
         """Return the candles of the other pairs that features compare with, empty where there are none."""
         return {
-            other: self._window_or_empty(other, at, self._feature_rows)
+            other: self.window_or_empty(other, at, self.feature_rows)
             for other in companion_pairs(pair, self.universe)
         }
 
     def features(
         self, pair: Pair, window: pl.DataFrame, companions: Mapping[Pair, pl.DataFrame]
-    ) -> Mapping[str, float | None]:
+    ) -> dict[str, float | None]:
         """Compute the features of the window's newest candle; None where one is not known."""
-        compared = companions_of(pair, self.universe, self.costs, companions.__getitem__)
-        return live_row(window, self.universe.timeframe, compared)
+        return features_of(pair, self.universe, self.costs, window, companions)
 
     def candles_after(self, pair: Pair, since: datetime, until: datetime) -> pl.DataFrame:
         """Return the candles with since < close_time <= `until`, ascending; empty where none is stored.
@@ -129,11 +143,11 @@ class MarketReader:
             return None
         return correlation(both["close"].to_numpy(), both["close_other"].to_numpy())
 
-    def sentiment(self, pair: Pair, at: datetime) -> PairSentiment | None:
-        """Return the tone of the news about the pair's assets, None when there is no news."""
-        base, quote = (self.news.sentiment(asset, at - NEWS_HORIZON, at) for asset in (pair.base, pair.quote))
-        rows_quote = quote if quote_is_crypto(pair) else None
-        return pair_sentiment(base, rows_quote, at, self.sentiment_half_life_hours)
+    def news_of(self, pair: Pair, at: datetime) -> pl.DataFrame:
+        """Read how the news of the pair's assets were judged (SENTIMENT_SCHEMA), sorted; empty without news."""
+        assets = (pair.base, pair.quote) if quote_is_crypto(pair) else (pair.base,)
+        rows = [self.news.sentiment(asset, at - NEWS_HORIZON, at) for asset in assets]
+        return pl.concat(rows).sort("known_at", "article_id", "asset", "model")
 
     def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
         """Return what `sentiment` says at each of `times` (ascending) as SENTIMENT_AT_SCHEMA; news are read once."""
@@ -142,17 +156,29 @@ class MarketReader:
         rows_quote = quote if quote_is_crypto(pair) else None
         return pair_sentiments(base, rows_quote, times, NEWS_HORIZON, self.sentiment_half_life_hours)
 
+    def open_gap(self, pair: Pair, since: datetime, at: datetime) -> OpenGap | None:
+        """Return the newest stretch after `since` whose trades were missing as far as was known at `at`."""
+        noted = self.feed_gaps(pair, since, at)
+        known = [each for each in noted if each.found_at <= at and not _repaired_by(each, at)]
+        if not known:
+            return None
+        newest = max(known, key=lambda gap: gap.until or at)
+        return OpenGap(newest.since, newest.until, newest.reason)
+
+    def tone(self, pair: Pair, news: pl.DataFrame, at: datetime) -> PairSentiment | None:
+        """Weigh what `news_of` returned; None when there is no news."""
+        return tone_of_news(pair, news, at, self.sentiment_half_life_hours)
+
     def _newest(self, pair: Pair) -> tuple[datetime, datetime]:
         """Return when the newest stored candle closed, and when it became known, which is later."""
-        for month in reversed(self.candles.months(pair)):
-            newest = self.candles.read(pair, month).tail(1)
-            if newest.height:  # a month may have been written without a candle
+        with suppress(NotStored):
+            if (newest := self.candles.tail(pair, END_OF_TIME, 1)).height:
                 return newest["close_time"].item(), newest["known_at"].item()
         raise NotStored(f"no candles of {pair} in {self.universe.dataset}: materialise `ohlcv` first")
 
     def window(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         """Return up to `rows` of the newest candles that were known at `until`. Raises NotStored without one."""
-        window = self._window_or_empty(pair, until, rows)
+        window = self.window_or_empty(pair, until, rows)
         if window.is_empty():
             raise NotStored(
                 f"no candle of {pair} in {self.universe.dataset} had closed by {until:%Y-%m-%d %H:%M} UTC: "
@@ -160,7 +186,8 @@ class MarketReader:
             )
         return window
 
-    def _window_or_empty(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+    def window_or_empty(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
+        """Return up to `rows` of the newest candles that were known at `until`; an empty table without one."""
         try:
             closed = self.candles.tail(pair, until, rows + UNKNOWN_ROWS)
         except NotStored:
@@ -168,5 +195,30 @@ class MarketReader:
         return closed.filter(pl.col("known_at") <= until).tail(rows)
 
     @property
-    def _feature_rows(self) -> int:
+    def feature_rows(self) -> int:
+        """Return how many candles the features of one are computed from."""
         return lookback(self.universe.timeframe) + 1
+
+
+def _repaired_by(gap: FeedGap, at: datetime) -> bool:
+    return gap.state is GapState.REPAIRED and (gap.repaired_at is None or gap.repaired_at <= at)
+
+
+def tone_of_news(
+    pair: Pair, news: pl.DataFrame, at: datetime, half_life_hours: float
+) -> PairSentiment | None:
+    """Weigh judged news of the pair's assets (SENTIMENT_SCHEMA) that was known at `at`; None without any."""
+    base, quote = (news.filter(pl.col("asset") == asset) for asset in (pair.base, pair.quote))
+    return pair_sentiment(base, quote if quote_is_crypto(pair) else None, at, half_life_hours)
+
+
+def features_of(
+    pair: Pair,
+    universe: Universe,
+    costs: Mapping[Pair, Costs],
+    window: pl.DataFrame,
+    companions: Mapping[Pair, pl.DataFrame],
+) -> dict[str, float | None]:
+    """Compute the features of the window's newest candle; None where one is not known."""
+    compared = companions_of(pair, universe, costs, companions.__getitem__)
+    return live_row(window, universe.timeframe, compared)

@@ -1,13 +1,15 @@
 """The order that a decision proposes, and risk's assessment of it."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
 
 from ml.agents.opinions import Action, Opinion
+from ml.agents.panel import AGENTS
 from ml.decision.inputs import DecisionInputs
 from trading.orders import Side
 from trading.portfolio import Position
-from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess
+from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess, pre_check
 from trading.signals import Direction, SignalRules, TechnicalSignal, protective_levels
 
 
@@ -68,15 +70,27 @@ def assess_proposal(
         proposal,
         inputs.state,
         inputs.market,
-        ages=_ages(inputs, opinions),
+        ages=_ages(inputs, {each.agent for each in opinions if each.action is not None}),
         instrument=inputs.instrument,
         limits=limits,
     )
 
 
-def _ages(inputs: DecisionInputs, opinions: tuple[Opinion, ...]) -> Ages:
+def refuse_entries(inputs: DecisionInputs, limits: Limits) -> RiskAssessment | None:
+    """Return the refusal that any entry would meet, whoever votes for it; None without one."""
+    return pre_check(
+        inputs.pair.key,
+        inputs.close,
+        inputs.state,
+        inputs.market,
+        ages=_ages(inputs, AGENTS),
+        instrument=inputs.instrument,
+        limits=limits,
+    )
+
+
+def _ages(inputs: DecisionInputs, voted: Collection[str]) -> Ages:
     """Ages of the inputs that were used: an agent that abstained has used none."""
-    voted = {opinion.agent for opinion in opinions if opinion.action is not None}
     sentiment = inputs.sentiment if "analyst" in voted else None
     now, candle, oldest = inputs.decided_at, inputs.timeframe.duration, inputs.oldest_price
     return Ages(
@@ -89,4 +103,7 @@ def _ages(inputs: DecisionInputs, opinions: tuple[Opinion, ...]) -> Ages:
         policy_days=inputs.policy_age_days if "quant" in voted else None,
         sentiment_hours=(now - sentiment.newest_known_at) / timedelta(hours=1) if sentiment else None,
         clock_skew_seconds=inputs.clock_skew_seconds,
+        feed_gap=inputs.feed_gap_age,
+        book_seconds=inputs.book_age_seconds,
+        reconciliation_seconds=inputs.comparison_seconds,
     )

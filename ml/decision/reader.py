@@ -1,7 +1,7 @@
 """Gathers the inputs of one decision: of the market first, then of the account, which may be locked meanwhile."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -9,14 +9,16 @@ import polars as pl
 
 from ml.decision.account_reader import AccountReader, oldest_price
 from ml.decision.clock import Clock, ClockReading, chosen_time, history_clock
-from ml.decision.inputs import DecisionInputs, MarketInputs
+from ml.decision.inputs import DecisionInputs, GatheredMarket, MarketInputs
 from ml.decision.market_reader import MarketReader
+from ml.decision.recording import record_tables
+from ml.decision.valuation import Valuation
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
-from trading.indicators.companions import reference_of
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, next_month
-from trading.orders import AT_VENUE, OrderKind, WorkingOrder
+from trading.orders import AT_VENUE, OrderKind
 from trading.portfolio import Position
+from trading.ports import SENTIMENT_SCHEMA, AccountBooks
 from trading.risk.protection import advance
 
 
@@ -32,6 +34,7 @@ class InputReader:
     instrument: Callable[[Pair], Instrument]
     stored_instrument: Callable[[Pair], Instrument]
     clock: Clock | None = None
+    challenges: bool = False  # the newest policy decides beside the champion, in shadow mode
 
     @property
     def market(self) -> MarketReader:
@@ -47,31 +50,42 @@ class InputReader:
         """Return the clock's time."""
         return self.read_clock().at
 
-    def market_inputs(self, pair: Pair, clock: ClockReading) -> MarketInputs:
+    def for_one_decision(self, at: datetime) -> "InputReader":
+        """Return the reader that reads the candles known at `at` once; it is used for one decision."""
+        market = self.market.remembering(at)
+        return replace(self, account=replace(self.account, market=market))
+
+    def market_inputs(
+        self, pair: Pair, clock: ClockReading, valuation: Valuation | None = None
+    ) -> GatheredMarket:
         """Gather everything that the market knew at the clock's time. NotStored says which asset to materialise."""
         market, at = self.market, clock.at
         candles = market.feature_window(pair, at)
         companions = market.companion_windows(pair, at)
-        policy = self.policies.champion(pair, at)
-        valuation = self.account.valuation(at)
-        return MarketInputs(
-            dataset=market.universe.dataset,
+        policy, news = self.policies.champion(pair, at), market.news_of(pair, at)
+        valuation = valuation or self.account.valuation(at)
+        gathered = GatheredMarket(
+            universe=market.universe,
             pair=pair,
-            timeframe=market.universe.timeframe,
             clock=clock,
             newest_known_at=self._newest_known_at(pair, clock),
             candles=candles,
             companions=companions,
-            reference=reference_of(pair, market.universe),
+            costs={each: market.costs[each] for each in market.universe.pairs if each in market.costs},
             features=market.features(pair, candles, companions),
             policy=policy,
-            policy_age_days=_policy_age_days(policy, at) if policy else None,
-            sentiment=market.sentiment(pair, at),
+            policy_age_days=policy_age_days(policy, at) if policy else None,
+            news=news,
+            half_life_hours=market.sentiment_half_life_hours,
+            sentiment=market.tone(pair, news, at),
             instrument=self.instrument(pair),
+            open_gap=market.open_gap(pair, candles["open_time"][0], at),
+            book=None if clock.chosen else market.newest_book(pair),
             valuation=valuation,
             correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
             unchecked=self._unchecked(pair, at),
         )
+        return replace(gathered, tables=record_tables(gathered))
 
     def _newest_known_at(self, pair: Pair, clock: ClockReading) -> datetime:
         """Return when the newest candle became known, by a run's clock that was read then.
@@ -83,30 +97,32 @@ class InputReader:
             return newest
         return newest - max(self.now() - clock.at, timedelta(0))
 
-    def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> MarketInputs:
+    def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> GatheredMarket:
         """Gather what closing the open position needs and nothing else: the pair's own candles and readable prices.
 
         What is not read is empty.
         """
         candles = self.market.window(pair, clock.at, 1)
-        return MarketInputs(
-            dataset=self.market.universe.dataset,
+        gathered = GatheredMarket(
+            universe=self.market.universe,
             pair=pair,
-            timeframe=self.market.universe.timeframe,
             clock=clock,
             newest_known_at=candles["known_at"][-1],
             candles=candles,
             companions={},
-            reference=None,
+            costs={},
             features={},
             policy=None,
             policy_age_days=None,
+            news=SENTIMENT_SCHEMA.to_frame(),
+            half_life_hours=self.market.sentiment_half_life_hours,
             sentiment=None,
             instrument=self._instrument_for_exit(pair),
             valuation=self.account.readable_valuation(clock.at),
             correlations={},
             unchecked=self._unchecked(pair, clock.at),
         )
+        return replace(gathered, tables=record_tables(gathered))
 
     def _unchecked(self, pair: Pair, at: datetime) -> pl.DataFrame:
         """Read the candles that the open position's levels were not compared with; what settles skips none of them."""
@@ -115,16 +131,15 @@ class InputReader:
             return CANDLE_SCHEMA.to_frame()
         return self.market.candles_after(pair, position.checked_until or position.opened_at, at)
 
-    def _position(self, market: MarketInputs, working: Iterable[WorkingOrder]) -> Position | None:
+    def _position(self, market: GatheredMarket, books: AccountBooks) -> Position | None:
         """Return the open position, its levels compared with every closed candle, also where settling has failed."""
-        position = self.account.position(market.pair)
-        if position is None:
+        if (position := books.position(market.pair)) is None:
             return None
         resting = any(
             each.intent.kind is OrderKind.STOP
             and each.intent.pair == market.pair
             and each.order.status in AT_VENUE
-            for each in working
+            for each in books.working
         )
         return advance(position, market.unchecked, resting=resting)
 
@@ -135,50 +150,53 @@ class InputReader:
         except Exception:
             return self.stored_instrument(pair)
 
-    def inputs(self, market: MarketInputs) -> DecisionInputs:
+    def inputs(self, market: GatheredMarket, books: AccountBooks | None = None) -> DecisionInputs:
         """Add the account as it is now: positions, orders without an outcome, halts and free balances."""
         account, pair, valuation = self.account, market.pair, market.valuation
-        commitments = account.commitments(valuation)
-        covered = valuation.covering(commitments.positions)
+        books = books or account.books(valuation.at)
+        commitments, covered = account.commitments(valuation, books), valuation.covering(books.positions)
         return DecisionInputs(
             **_fields(market),
             account=account.name,
-            position=self._position(market, commitments.working),
+            position=self._position(market, books),
             working=commitments.working,
-            state=account.state(pair, commitments, covered, market.correlations),
+            state=account.state(pair, books, covered, market.correlations),
             oldest_unsettled_age=commitments.oldest_unsettled_age(valuation.at),
+            comparison_age=books.comparison_age
+            if account.is_at_exchange and not market.clock.chosen
+            else None,
             oldest_price=oldest_price(commitments.valuation_pairs(pair), covered),
             free=commitments.free_balances(pair),
-            left_out=account.left_out(covered),
+            left_out=account.left_out(covered, books),
             notes=tuple(covered.notes()),
         )
 
-    def exit_inputs(self, market: MarketInputs) -> DecisionInputs | None:
+    def exit_inputs(self, market: GatheredMarket, books: AccountBooks) -> DecisionInputs | None:
         """Add what closing the open position needs of the account. None without a position."""
         account, pair = self.account, market.pair
-        commitments = account.commitments(market.valuation)
-        position = self._position(market, commitments.working)
+        position = self._position(market, books)
         if position is None:
             return None
         return DecisionInputs(
             **_fields(market),
             account=account.name,
             position=position,
-            working=commitments.working,
-            state=account.state_for_exit(pair, commitments, market.valuation),
+            working=books.working,
+            state=account.state_for_exit(pair, books, market.valuation),
             oldest_unsettled_age=timedelta(0),
+            comparison_age=None,
             oldest_price=None,
-            free=commitments.free_balances(pair),
+            free=account.commitments(market.valuation, books).free_balances(pair),
             left_out={},
             notes=(),
         )
 
 
-def _fields(market: MarketInputs) -> dict[str, Any]:
-    return {each.name: getattr(market, each.name) for each in fields(market)}
+def _fields(market: GatheredMarket) -> dict[str, Any]:
+    return {each.name: getattr(market, each.name) for each in fields(MarketInputs)}
 
 
-def _policy_age_days(policy: Policy, at: datetime) -> float:
-    """Days since the end of the month that the policy was tested on."""
+def policy_age_days(policy: Policy, at: datetime) -> float:
+    """Return the days since the end of the month that the policy was tested on."""
     tested = datetime.combine(next_month(policy.test_month), time(), UTC)
     return max((at - tested) / timedelta(days=1), 0.0)

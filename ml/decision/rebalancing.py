@@ -14,10 +14,11 @@ from ml.agents.consensus import not_asked
 from ml.agents.opinions import Action
 from ml.decision.clock import ClockReading
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
-from ml.decision.inputs import DecisionInputs, MarketInputs
+from ml.decision.inputs import DecisionInputs, GatheredMarket
+from ml.decision.plain_json import to_json_value
 from ml.decision.proposal import assess_proposal
 from ml.decision.reader import InputReader
-from ml.decision.receipt import receipt, to_json_value
+from ml.decision.receipt import Scope, receipt
 from ml.decision.valuation import Valuation
 from trading.execution import OrderExecutor
 from trading.market import Pair
@@ -58,7 +59,7 @@ class _Market:
 
     valuation: Valuation
     regimes: Mapping[Pair, Regime]
-    inputs: Mapping[Pair, MarketInputs]
+    inputs: Mapping[Pair, GatheredMarket]
 
     @property
     def prices(self) -> dict[Pair, Decimal]:
@@ -172,7 +173,9 @@ class Rebalancer:
         explained = receipt(
             decision_id=identity,
             strategy_version=STRATEGY_VERSION,
+            scope=Scope.REBALANCING,
             inputs=inputs,
+            rules={"limits": asdict(self._limits)},
             opinions=(),
             consensus=_NO_VOTE,
             action=Action.HOLD,

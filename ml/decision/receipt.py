@@ -1,28 +1,33 @@
 """The receipt of a decision: its inputs, the opinions, the rules that decided, as plain JSON values."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from enum import StrEnum
 from typing import Any
-
-import numpy as np
-import orjson
-import polars as pl
 
 from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action, Opinion
 from ml.decision.inputs import DecisionInputs
-from trading.orders import OrderIntent, WorkingOrder
+from ml.decision.plain_json import to_json_value, values_sha256
+from ml.decision.recording import input_values
+from trading.orders import OrderIntent
 from trading.risk import Proposal, RiskAssessment
 
-PRICES = ("open", "high", "low", "close", "volume")
+
+class Scope(StrEnum):
+    """Which inputs a decision was made from, and by which function."""
+
+    FULL = "full"  # everything: `decide`
+    EXIT = "exit"  # what closing the position needs: `protective_exit`
+    REBALANCING = "rebalancing"
 
 
 def receipt(
     decision_id: str,
     strategy_version: str,
+    scope: Scope,
     inputs: DecisionInputs,
+    rules: Mapping[str, Any],
     opinions: tuple[Opinion, ...],
     consensus: Consensus,
     action: Action,
@@ -33,10 +38,12 @@ def receipt(
     cancels: Mapping[str, str],
 ) -> dict[str, Any]:
     """Build the receipt from everything above; the same arguments give the same bytes through `canonical_bytes`."""
+    known: dict[str, Any] = to_json_value({"inputs": input_values(inputs), "rules": rules})
     values: dict[str, Any] = to_json_value(
         {
             "decision_id": decision_id,
             "strategy_version": strategy_version,
+            "scope": scope,
             "account": inputs.account,
             "dataset": inputs.dataset,
             "pair": str(inputs.pair),
@@ -44,7 +51,6 @@ def receipt(
             "clock": asdict(inputs.clock),
             "candle_close_time": inputs.candle_close_time,
             "close": inputs.close,
-            "inputs": _input_values(inputs),
             "opinions": [asdict(opinion) for opinion in opinions],
             "consensus": asdict(consensus),
             "action": action,
@@ -52,12 +58,18 @@ def receipt(
             "why": why,
             "proposal": proposal and asdict(proposal),
             "risk": assessment and assessment.facts(),
-            "outcome": outcome(action, why, assessment, intent),
+            "outcome": outcome(action, why, assessment if proposal else None, intent),
             "intent": intent and asdict(intent),
             "cancels": cancels,
         }
     )
-    return values
+    values |= known
+    return values | {"known_sha256": known_sha256(values)}
+
+
+def known_sha256(receipt: Mapping[str, Any]) -> str:
+    """Compute the digest of all that the decision was made from: clock, inputs and rules."""
+    return values_sha256({name: receipt[name] for name in ("account", "pair", "clock", "inputs", "rules")})
 
 
 def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent: OrderIntent | None) -> str:
@@ -67,75 +79,3 @@ def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent:
     if assessment is not None:
         return f"{action.value} was refused by risk: {assessment.rejection_reason}"
     return f"no order: {why}"
-
-
-def _input_values(inputs: DecisionInputs) -> dict[str, Any]:
-    candles = inputs.candles
-    return {
-        "candles": {
-            "rows": candles.height,
-            "first_open_time": candles["open_time"][0],
-            "last_close_time": candles["close_time"][-1],
-            "origin": candles["origin"][-1],
-            "sha256": candles_sha256(candles),
-        },
-        "features": dict(inputs.features),
-        "features_sha256": values_sha256(dict(inputs.features)),
-        "policy_id": inputs.policy and inputs.policy.policy_id,
-        "policy_age_days": inputs.policy_age_days,
-        "sentiment": inputs.sentiment and asdict(inputs.sentiment),
-        "position": inputs.position and asdict(inputs.position),
-        "market": asdict(inputs.market),
-        "account": asdict(inputs.state),
-        "free": dict(inputs.free),
-        "orders": [_order_values(each) for each in inputs.working],
-        "left_out": dict(inputs.left_out),
-        "notes": list(inputs.notes),
-        "instrument": asdict(inputs.instrument),
-    }
-
-
-def _order_values(order: WorkingOrder) -> dict[str, Any]:
-    intent, state = order.intent, order.order
-    return {
-        "intent_id": intent.intent_id,
-        "pair": intent.pair,
-        "kind": intent.kind,
-        "side": intent.side,
-        "quantity": intent.quantity,
-        "remaining": order.remaining,
-        "status": state.status,
-        "trigger": state.trigger,
-        "cancel_reason": state.cancel_reason,
-        "since": intent.created_at,
-    }
-
-
-def candles_sha256(candles: pl.DataFrame) -> str:
-    """Hash with SHA-256 the open times (microseconds, int64) and prices (float64), little-endian, row by row."""
-    times = candles["open_time"].dt.epoch("us").to_numpy().astype("<i8")
-    prices = np.ascontiguousarray(candles.select(PRICES).to_numpy().astype("<f8"))
-    return hashlib.sha256(times.tobytes() + prices.tobytes()).hexdigest()
-
-
-def values_sha256(values: Mapping[str, Any]) -> str:
-    """Hash the canonical bytes of the values."""
-    return hashlib.sha256(canonical_bytes(values)).hexdigest()
-
-
-def canonical_bytes(values: Mapping[str, Any]) -> bytes:
-    """Encode as JSON with sorted keys: the bytes that hashes are computed from."""
-    return orjson.dumps(to_json_value(values), option=orjson.OPT_SORT_KEYS)
-
-
-def to_json_value(value: Any) -> Any:
-    """Convert to plain JSON: decimals to text, times to ISO 8601, enums to their value, pairs as people write them."""
-    if isinstance(value, Mapping):
-        return {str(key): to_json_value(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_json_value(each) for each in value]
-    if isinstance(value, bool | int | float | None):
-        return value if not isinstance(value, float) or np.isfinite(value) else str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if not isinstance(value, np.generic) else to_json_value(value.item())

@@ -121,6 +121,16 @@ def load_bundle(folder: Path) -> Policy:
         raise InvalidBundle(f"{folder}: {error}; train this fold again") from None
 
 
+def policy_from_bytes(manifest: bytes, weights: bytes) -> Policy:
+    """Load a policy from the contents of its two files. InvalidBundle says what differs."""
+    try:
+        read = Manifest.from_json(json.loads(manifest))
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise InvalidBundle(f"{MANIFEST}: {error}") from None
+    _check_weights(read, weights)
+    return _build_policy(read, weights)
+
+
 def _read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(json.loads((folder / MANIFEST).read_bytes()))
@@ -131,15 +141,19 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _read_weights(folder: Path, manifest: Manifest) -> bytes:
-    if set(manifest.files) != {WEIGHTS}:
-        raise InvalidBundle(f"the manifest lists {sorted(manifest.files)}, a policy has {WEIGHTS} alone")
     try:
         content = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError:
         raise InvalidBundle(f"{WEIGHTS} is missing") from None
+    _check_weights(manifest, content)
+    return content
+
+
+def _check_weights(manifest: Manifest, content: bytes) -> None:
+    if set(manifest.files) != {WEIGHTS}:
+        raise InvalidBundle(f"the manifest lists {sorted(manifest.files)}, a policy has {WEIGHTS} alone")
     if (found := sha256_hex(content)) != manifest.files[WEIGHTS]:
         raise InvalidBundle(f"{WEIGHTS} has SHA-256 {found}, the manifest says {manifest.files[WEIGHTS]}")
-    return content
 
 
 def _build_policy(manifest: Manifest, content: bytes) -> Policy:

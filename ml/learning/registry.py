@@ -48,8 +48,12 @@ class PolicyFolders:
 
     def by_id(self, pair: Pair, policy_id: str) -> Policy:
         """Load any policy that was ever trained for the pair. Raises NotStored when its bundle is missing."""
+        return load_bundle(self.folder_of_policy(pair, policy_id))
+
+    def folder_of_policy(self, pair: Pair, policy_id: str) -> Path:
+        """Return the folder of a policy's bundle. Raises NotStored when it is missing."""
         for folder in self.folder_of_pair(pair).glob(f"*/{policy_id}"):
-            return load_bundle(folder)
+            return folder
         raise NotStored(
             f"no bundle of policy {policy_id} below {self.folder_of_pair(pair)}: restore it or promote another"
         )

@@ -38,10 +38,10 @@ def live_demo(
     ] = None,
     minutes: Annotated[
         float, typer.Option(min=0.2, max=1440, help="How long it trades, in minutes of this machine.")
-    ] = 2.0,
+    ] = 6.1,
     speed: Annotated[
         float, typer.Option(min=0.1, max=1000, help="Market seconds that pass in each second.")
-    ] = 8.0,
+    ] = 240.0,
 ) -> None:
     """Trade on an exchange on this machine, everything live, and prove at the end that nothing was lost or doubled."""
     from orchestration.commands.live_demo import run_live_demo

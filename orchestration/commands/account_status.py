@@ -46,6 +46,10 @@ def ended_by(halt: Halt) -> str:
         return "`marketloom reconcile` shows the differences, and ends it with --resume, --adopt or --flatten"
     if halt.kind is HaltKind.PROTECTION:
         return "look at the position and its stop below, then `marketloom resume --reason ...`"
+    if halt.kind is HaltKind.FAILURES:
+        return (
+            "find what fails, in the runs and in `marketloom doctor`, then `marketloom resume --reason ...`"
+        )
     return "`marketloom resume --reason ...` ends it"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.bus import open_bus
+from orchestration.bus import check_topic, open_bus
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.system import postgres_addresses
@@ -38,8 +38,10 @@ def read_bus() -> dict[str, Any]:
 
 
 def replay_letters(topic: str | None, group: str | None) -> dict[str, Any]:
-    """Send dead letters again, and count them."""
+    """Send dead letters again, and count them. InvalidValue for a topic that the bus does not have."""
     settings = load_settings().bus
+    if topic is not None:
+        check_topic(settings, topic)
     with postgres_addresses(prepare_home(home_folder())) as (dsn, _):
         migrate(dsn)
         database, bus = Database(dsn), open_bus(settings, dsn)

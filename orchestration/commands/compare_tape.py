@@ -30,14 +30,14 @@ class Recorded:
     events: EventLog | None = None  # the bus: its outbox
     market_data: MarketData | None = None  # operational store
     tape: Tape | None = None  # analytical store
-    journal: Journal | None = None  # fills of `account`
+    journal: Journal | None = None  # fills and balances of `account`
     account: str = ""
     venue_account: str = "demo"  # the same account as the sandbox names it
 
 
 @dataclass(frozen=True, slots=True)
 class TablePart:
-    """One pair in one table. `unknown` rows are stored, but nothing of the kind has happened."""
+    """One pair in one table; of balances all assets, without a pair. Of `unknown` rows nothing has happened."""
 
     table: str
     pair: str
@@ -70,7 +70,8 @@ class TapeComparison:
     def differences(self) -> list[str]:
         """Return a line for every table that differs, with the first rows of each difference."""
         return [
-            f"{part.table} {part.pair}: {part.missing} missing, {part.doubled} doubled, {part.different} different, "
+            f"{part.table} {part.pair}".rstrip()
+            + f": {part.missing} missing, {part.doubled} doubled, {part.different} different, "
             f"{part.unknown} unknown: {'; '.join(part.examples)}"
             for part in self.parts
             if not part.complete
@@ -95,7 +96,7 @@ def compare_tape(
 
     Required are the trades with since <= at < until and the candles that opened at `since` or later and closed by
     `until`, those without a trade too: choose them so that all of it can have been recorded. What is stored beyond is
-    not required, but has to be right. Of fills all are required, whenever they were.
+    not required, but has to be right. Of fills and balances all are required, whenever they were.
     """
     window = _Window(truth, recorded, origin, since, until)
     published = _Published(recorded.events, origin) if recorded.events else None
@@ -106,6 +107,7 @@ def compare_tape(
             parts += _compare_candles(window, published, pair, timeframe)
     if recorded.journal is not None:
         parts += _compare_fills(truth, recorded.journal, recorded)
+        parts.append(_compare_balances(truth, recorded.journal, recorded))
     return TapeComparison(since, until, tuple(parts))
 
 
@@ -218,6 +220,15 @@ def _compare_fills(truth: SandboxTruth, journal: Journal, recorded: Recorded) ->
         own = {fill_id: row for fill_id, row in true.items() if row.pair == key}
         stored = [(fill_id, row) for fill_id, row in booked if row.pair == key]
         yield compare_rows("fills", str(Pair.parse(key)), own, own, stored)
+
+
+def _compare_balances(truth: SandboxTruth, journal: Journal, recorded: Recorded) -> TablePart:
+    """Compare every asset's balance: fills, fees and what was paid in and out, together."""
+    true, booked = (
+        {asset: amount for asset, amount in balances.items() if amount}
+        for balances in (truth.balances(recorded.venue_account), journal.balances(recorded.account))
+    )
+    return compare_rows("balances", "", true, true, booked.items())
 
 
 class _Published:

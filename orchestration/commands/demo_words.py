@@ -19,7 +19,7 @@ ORDER_COLUMNS = ("decided", "pair", "order", "price", "stop", "target", "fee", "
 
 def count(number: int, noun: str, nouns: str = "") -> str:
     """Write a number with its noun, in the singular where it is 1."""
-    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def decisions_text(each: PairSummary) -> str:

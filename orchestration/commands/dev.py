@@ -16,6 +16,7 @@ from rich.console import Console
 from orchestration.commands.port import check_port_is_free
 from orchestration.commands.supervisor import Plan, Server, end_group, how_it_ended
 from orchestration.kill_switch import KillSwitch
+from orchestration.services import Services
 from orchestration.streamed import streams
 from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
 from orchestration.web_guard import TOKEN, check_reachability
@@ -51,6 +52,9 @@ def serve(out: Console, port: int | None = None) -> int:
         )
         out.print(f"data {system.settings.market.universe.dataset} in {system.home}")
         out.print(_what_streams(system))
+        services = Services(system.settings, system.home, system.dsn)
+        for note in services.live_gate.notes(services.traded):
+            out.print(note.text, soft_wrap=True, markup=False)
         with kill_signal(system.home):
             return _supervise(plan, lock, out)
 
@@ -93,7 +97,14 @@ def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]
     code += ["--location-name", LOCATION, "--startup-timeout", str(startup_timeout), *QUIET]
     daemon = ["dagster._daemon", "run", "--workspace", str(workspace), *QUIET]
     return [
-        Server("code server", _python(*code), str(logs / "code-server.log"), address),
+        Server(
+            "code server",
+            _python(*code),
+            str(logs / "code-server.log"),
+            address,
+            child="dagster api grpc",
+            restore=_python("orchestration.commands.reload_code", address),
+        ),
         Server("daemon", _python(*daemon), str(logs / "daemon.log")),
         Server("UI", webserver_command(workspace, host, port), str(logs / "ui.log"), (host, port)),
         Server("account keeper", _python("orchestration.commands.keeper"), str(logs / "account-keeper.log")),

@@ -1,11 +1,14 @@
 """`marketloom doctor`: check every dependency, and say what to do where one is missing."""
 
+import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from rich.console import Console
@@ -18,6 +21,9 @@ from orchestration.settings_schema import Settings
 from orchestration.tables import dataset_database, in_clickhouse, tape_database
 from trading.errors import MarketloomError
 
+if TYPE_CHECKING:
+    from orchestration.services import Services
+
 NEEDED_BYTES = 2 * 10**9
 
 
@@ -25,17 +31,32 @@ def examine(live: bool = False) -> list[Finding]:
     """Look at everything; one broken thing does not hide the next. `live`: also at the account that orders go to."""
     findings = [_python(), _packages(), *_settings_findings()]
     findings.append(finding("embedding model", _embedding_model))
+    findings.append(examine_messengers())
     return [*findings, *(_live_findings() if live else [])]
 
 
 def _live_findings() -> list[Finding]:
-    from orchestration.commands.doctor_live import examine_live, live_account
+    from orchestration.commands.doctor_live import check_account, examine_conditions
 
     try:
-        with live_account(load_settings(), prepare_home(home_folder())) as account:
-            return examine_live(account)
+        with _services(load_settings(), prepare_home(home_folder())) as services:
+            found = check_account(services)
+            return (
+                found if services.settings.venue.mode == "sandbox" else found + examine_conditions(services)
+            )
     except MarketloomError as error:
         return [Finding("account", Health.BROKEN, str(error))]
+
+
+@contextmanager
+def _services(settings: Settings, home: Path) -> Iterator["Services"]:
+    from orchestration.services import Services
+    from orchestration.system import postgres_addresses
+    from trading.stores.postgres import migrate
+
+    with postgres_addresses(home) as (dsn, _):
+        migrate(dsn)
+        yield Services(settings, home, dsn)
 
 
 def _settings_findings() -> Iterator[Finding]:
@@ -55,6 +76,8 @@ def _settings_findings() -> Iterator[Finding]:
         yield finding("broker", lambda: examine_broker(settings))
     if settings.hot.store == "redis":
         yield finding("Redis", lambda: examine_redis(settings))
+    if settings.venue.mode == "live":
+        yield finding("real money", lambda: _real_money(settings, home_folder()))
     yield examine_port(settings)
     yield _ollama(settings)
 
@@ -112,6 +135,16 @@ def _postgres(home: Path) -> str:
     return f"PostgreSQL {found['server']}, pgvector {found['vector']}"
 
 
+def _real_money(settings: Settings, home: Path) -> Finding:
+    """Say which account trades, and why real money does not."""
+    from orchestration.commands.doctor_live import NOTE_HEALTH
+
+    with _services(settings, home) as services:
+        first, *more = services.live_gate.notes(services.traded)
+    words = "; ".join([first.text, *(each.text for each in more)])
+    return Finding("real money", NOTE_HEALTH[first.severity], words)
+
+
 def _clickhouse(settings: Settings) -> str:
     """Look at the database of the tables and at that of the tape."""
     from trading.stores.clickhouse.rights import check_server
@@ -146,6 +179,21 @@ def _embedding_model() -> str:
 
     verify_weights(packaged_model_folder() / "model.safetensors")
     return f"all-MiniLM-L6-v2, weights are the published ones (SHA-256 {MINILM_SHA256[:12]})"
+
+
+def examine_messengers(environment: Mapping[str, str] = os.environ) -> Finding:
+    """Name who is told of alerts, by the first word of each address: the rest may be a secret. Nothing is sent."""
+    from orchestration.alerting import URLS, messengers
+
+    found = messengers(environment)
+    names = ", ".join(each.name for each in found.ready)
+    if found.problems:
+        others = f"; the others work: {names}" if names else ""
+        return Finding("messengers", Health.BROKEN, f"{'; '.join(found.problems)}{others}")
+    if not names:
+        advice = f"set {URLS} to the addresses of your messengers (docs/alerts.md)"
+        return Finding("messengers", Health.NOTE, f"nobody is told of alerts while you are away: {advice}")
+    return Finding("messengers", Health.OK, f"{names}; `marketloom alert test` sends each a message")
 
 
 def examine_port(settings: Settings) -> Finding:

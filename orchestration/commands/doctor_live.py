@@ -1,22 +1,20 @@
 """`marketloom doctor --live`: check the account that orders go to: key, clock, limits, orders, balances, sizes."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 from orchestration.commands.findings import Finding, Health, finding
+from orchestration.services import Services
 from orchestration.settings_schema import Settings
-from orchestration.venues import account_of_key, sandbox_client
-from trading.api_keys import KeyState
+from orchestration.venues import exchange_access
 from trading.errors import NotStored
 from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Purpose
 from trading.portfolio import equity, rate
 from trading.ports import Journal
-from trading.venues.kraken import Credentials, KrakenClient, Tier
+from trading.venues.kraken import KrakenClient
 from trading.venues.kraken.instruments import from_kraken_asset
 from trading.venues.kraken.rate_limits import CALL_COST
 
@@ -26,6 +24,8 @@ NEEDED_RIGHTS = (
 TOKEN_RIGHTS = frozenset({"create-ws-token", "access-websockets"})  # one of them: orders over the WebSocket
 WHERE = "kraken.com (Settings, API)"
 DEFAULT_DECIMALS = 8
+SETTLE_SECONDS = 5.0  # an order that is just being booked is no difference
+NOTE_HEALTH = {"info": Health.OK, "warning": Health.NOTE, "error": Health.BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +59,50 @@ def examine_live(account: LiveAccount) -> list[Finding]:
     return [finding(what, lambda check=check: check(account)) for what, check in checks]  # type: ignore[misc]
 
 
-@contextmanager
-def live_account(settings: Settings, home: Path) -> Iterator[LiveAccount]:
-    """Open the account: the sandbox's in mode sandbox, else Kraken's with the key in the environment."""
-    from orchestration.system import postgres_addresses
-    from trading.stores.postgres import PostgresJournal, PostgresKeyState, migrate
-
-    with postgres_addresses(home) as (dsn, _):
-        migrate(dsn)
-        with _client(settings, home, PostgresKeyState(dsn)) as client:
-            venue = "sandbox" if settings.venue.mode == "sandbox" else "kraken"
-            yield LiveAccount(
-                settings, client, PostgresJournal(dsn), account_of_key(venue, client.fingerprint)
-            )
+def examine_account(services: Services) -> list[Finding]:
+    """Examine the sandbox's account in mode sandbox, else Kraken's with the key in the environment."""
+    is_sandbox = services.settings.venue.mode == "sandbox"
+    access = exchange_access("sandbox" if is_sandbox else "kraken", services.settings, services.home)
+    with access.client(services.key_state) as client:
+        return examine_live(LiveAccount(services.settings, client, services.journal, access.account))
 
 
-def _client(settings: Settings, home: Path, keys: KeyState) -> KrakenClient:
-    if settings.venue.mode == "sandbox":
-        return sandbox_client(settings, home, keys)
-    return KrakenClient(
-        home / "kraken",
-        Credentials.from_environment(os.environ),
-        settings.kraken.rest_url,
-        Tier(settings.kraken.tier).allowance,
-        keys=keys,
-    )
+def check_account(
+    services: Services,
+    examine: Callable[[Services], list[Finding]] = examine_account,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Finding]:
+    """Examine, and look a second time before anything that blocks is taken for true (decision 35).
+
+    What then blocks the account at Kraken is stored: nothing is opened with real money while something does.
+    """
+    findings = examine(services)
+    if blocking(findings):
+        sleep(SETTLE_SECONDS)
+        findings = examine(services)
+    gate = services.live_gate
+    if services.settings.venue.mode != "sandbox":
+        gate.accounts.save_check(gate.key_account(), blocking(findings))
+    return findings
+
+
+def blocking(findings: Sequence[Finding]) -> list[str]:
+    """Return what of it blocks, in words."""
+    return [f"{each.what}: {each.detail}" for each in findings if each.blocks]
+
+
+def examine_conditions(services: Services) -> list[Finding]:
+    """Say which of the conditions for real money hold; one that does not is no fault by itself: paper trades then."""
+    gate, traded = services.live_gate, services.traded
+    found = [
+        Finding(f"live {each.what}", Health.OK if each.holds else Health.NOTE, each.words)
+        for each in gate.conditions()
+        if each.what != "doctor"  # it is what was printed before
+    ]
+    return [
+        *found,
+        *(Finding("real money", NOTE_HEALTH[each.severity], each.text) for each in gate.notes(traded)),
+    ]
 
 
 def _exchange(account: LiveAccount) -> Finding:

@@ -6,17 +6,31 @@ rest on this process, only promptness does.
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
+from orchestration.alerting import AlertWorkers
+from orchestration.commands.clock_watch import ClockWatch
+from orchestration.commands.daemon_watch import DaemonReports, DaemonWatch
+from orchestration.commands.decision_watch import DecisionWatch
+from orchestration.commands.failed_runs import FailedRuns
+from orchestration.commands.keeper_alerts import StandingProblems, publish_alert
+from orchestration.commands.live_watch import LiveWatch
+from orchestration.commands.pace import every
+from orchestration.commands.settings_watch import SettingsWatch
+from orchestration.commands.stream_watch import StreamWatch
 from orchestration.kill_switch import KillSwitch
 from orchestration.services import Services
 from orchestration.settings import load_settings
+from orchestration.system import POSTGRES
 from trading.errors import MarketloomError, NotStored
 from trading.risk import HaltKind
 
@@ -24,7 +38,13 @@ LOG = logging.getLogger("marketloom.keeper")
 PASS_SECONDS = 5.0
 RECONCILE_SECONDS = 60.0
 SETTINGS_SECONDS = 60.0
-ALERTS = frozenset({HaltKind.KILL_SWITCH, HaltKind.RECONCILIATION, HaltKind.PROTECTION})
+LOOK_SECONDS = 15.0  # between two looks at what else a person is told of
+ORDERS, RECONCILIATION = "orders", "reconciliation"
+ALERTS = frozenset({HaltKind.KILL_SWITCH, HaltKind.RECONCILIATION, HaltKind.PROTECTION, HaltKind.FAILURES})
+
+
+def ignore(work: str, problems: Iterable[str]) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -35,6 +55,9 @@ class Keeper:
     reconcile: Callable[[], None]
     stop: threading.Event
     monotonic: Callable[[], float] = time.monotonic
+    also: Mapping[str, Callable[[], None]] = field(
+        default_factory=dict
+    )  # what else each pass does, by its name
     next_reconciliation: float = 0.0  # at once: a start is when most is unknown
 
     def run(self) -> None:
@@ -43,12 +66,14 @@ class Keeper:
             self.stop.wait(PASS_SECONDS)
 
     def step(self) -> None:
-        """Carry out what waits, then compare the books where it is time."""
-        if self._attempt("orders", self.carry_out):
+        """Carry out what waits, then compare the books where it is time, and see that people are told of both."""
+        if self._attempt(ORDERS, self.carry_out):
             self.next_reconciliation = 0.0
         if self.monotonic() >= self.next_reconciliation:
             self.next_reconciliation = self.monotonic() + RECONCILE_SECONDS
-            self._attempt("reconciliation", self.reconcile)
+            self._attempt(RECONCILIATION, self.reconcile)
+        for what, act in self.also.items():
+            self._attempt(what, act)
 
     def _attempt(self, what: str, act: Callable[[], bool | None]) -> bool:
         try:
@@ -64,10 +89,14 @@ class Keeper:
 
 @dataclass
 class Account:
-    """The account of the settings as they are now: what was changed counts within a minute, without a restart."""
+    """The account of the settings as they are now: what was changed counts within a minute, without a restart.
+
+    `note` gets each piece of work that was tried, and what went wrong in it.
+    """
 
     build: Callable[[], Services] = Services.current
     monotonic: Callable[[], float] = time.monotonic
+    note: Callable[[str, Iterable[str]], None] = ignore
     _services: Services | None = None
     _name: str = ""
     _checked: float = 0.0
@@ -77,15 +106,17 @@ class Account:
     def carry_out(self) -> bool:
         """Make one pass; True when an order's outcome is unknown. On paper there is nothing to do while time stands."""
         services = self._current()
-        at = services.clock().at
-        if services.settings.venue.mode == "paper":
-            waiting = services.journal.working_orders(self._name)
-            orders = "".join(f"{each.intent.intent_id}{each.order.status}" for each in waiting)
-            now = (at, KillSwitch(services.home).requested(), orders)
-            if now == self._seen:
-                return False
-            self._seen = now
-        result = services.order_executor.carry_out(self._name, at)
+        with self._noting(ORDERS) as problems:
+            at = services.clock().at
+            if not services.traded.at_exchange:
+                waiting = services.journal.working_orders(self._name)
+                orders = "".join(f"{each.intent.intent_id}{each.order.status}" for each in waiting)
+                now = (at, KillSwitch(services.home).requested(), orders)
+                if now == self._seen:
+                    return False
+                self._seen = now
+            result = services.order_executor.carry_out(self._name, at)
+            problems += result.problems
         for problem in result.problems:
             LOG.warning("%s", problem)
         if result.problems:
@@ -95,20 +126,34 @@ class Account:
 
     def reconcile(self) -> None:
         services = self._current()
-        services.journal.opened_at(self._name)  # NotStored before the venue is asked
-        found = services.reconciler.reconcile(self._name, services.clock().at)
+        with self._noting(RECONCILIATION):
+            services.journal.opened_at(self._name)  # NotStored before the venue is asked
+            found = services.reconciler.reconcile(self._name, services.clock().at)
         for each in found.booked:
             LOG.info("booked %s %s: %s", each.amount, each.asset, each.cause)
         for difference in found.differences:
             LOG.error("%s %s: %s", difference.kind, difference.subject, difference.note)
         self._alert(services)
 
+    @contextmanager
+    def _noting(self, work: str) -> Iterator[list[str]]:
+        """Note the problems that the block adds, and the error that ends it."""
+        problems: list[str] = []
+        try:
+            yield problems
+        except NotStored:
+            raise  # the account has not opened yet
+        except Exception as error:
+            self.note(work, [f"{type(error).__name__}: {error}"])
+            raise
+        self.note(work, problems)
+
     def _current(self) -> Services:
         if self._services is None:
             self._use(self.build())
         elif self.monotonic() - self._checked > SETTINGS_SECONDS:
             self._checked = self.monotonic()
-            if load_settings() != self._services.settings or self._services.account.name != self._name:
+            if load_settings() != self._services.settings or not self._services.trades_still():
                 self._use(self.build())
         assert self._services is not None
         return self._services
@@ -132,12 +177,32 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    stop = threading.Event()
+    stop, alerts, dsn = threading.Event(), AlertWorkers(), os.environ[POSTGRES]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    account = Account()
-    Keeper(account.carry_out, account.reconcile, stop).run()
+    looks = {
+        "stream": StreamWatch().look,
+        "clock": ClockWatch(partial(publish_alert, dsn, "clock")).look,
+        "decisions": DecisionWatch().look,
+        "real money": LiveWatch().look,
+        "failed runs": FailedRuns(lambda: Services.current().failure_notes).look,
+    }
+    also = {
+        "alerts": alerts.tend,
+        "settings": SettingsWatch(dsn=dsn).look,
+        "daemons": DaemonWatch(DaemonReports().newest, partial(publish_alert, dsn, "daemons")).look,
+        **{what: every(LOOK_SECONDS, look) for what, look in looks.items()},
+    }
+    build_keeper(dsn, stop, also).run()
+    alerts.stop()
     return 0
+
+
+def build_keeper(dsn: str, stop: threading.Event, also: Mapping[str, Callable[[], None]]) -> Keeper:
+    """Build the keeper of the settings' account, which tells people of what it cannot do."""
+    problems = StandingProblems(partial(publish_alert, dsn, "account", about=""))
+    account = Account(note=problems.note)
+    return Keeper(account.carry_out, account.reconcile, stop, also=also)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from orchestration.services import Services
 from orchestration.settings import home_folder
 from orchestration.system import running_system
 from trading.errors import MarketloomError, NotStored
+from trading.execution.exits import KILLED
 from trading.portfolio.exact import trim_zeros
 
 NEXT = "no entry is sent until `marketloom resume`; stops stay at the venue, exits go on"
@@ -33,10 +34,11 @@ def kill_trading(reason: str, flatten: bool, by: str = "") -> dict[str, Any]:
 def _carry_out(words: str, flatten: bool) -> dict[str, Any]:
     with running_system():
         services = Services.current()
-        account, cause = services.account.name, f"kill switch {words}"
+        account, cause = services.account.name, f"{KILLED} {words}"
         facts: dict[str, Any] = {"account": account, "switch": words}
+        unwatched = services.live_gate.unwatched(account)  # as where the key is missing in this shell
         if not _is_open(services, account):
-            return facts | {"cancelled": [], "closed": [], "positions": [], "problems": []}
+            return facts | {"cancelled": [], "closed": [], "positions": [], "problems": unwatched}
         executor, at = services.order_executor, services.clock().at
         stopped = executor.carry_out(account, at)
         closed = executor.flatten(account, at, cause) if flatten else None
@@ -46,7 +48,7 @@ def _carry_out(words: str, flatten: bool) -> dict[str, Any]:
             "positions": [
                 f"{trim_zeros(each.quantity):f} {each.pair}" for each in services.journal.positions(account)
             ],
-            "problems": [*stopped.problems, *(closed.problems if closed else ())],
+            "problems": [*stopped.problems, *(closed.problems if closed else ()), *unwatched],
         }
 
 

@@ -13,8 +13,15 @@ from orchestration.commands.child import Child, child_environment, running_comma
 from orchestration.commands.compare_tape import Recorded, TapeComparison, compare_tape
 from orchestration.commands.dagster_switch import start_sensor, stop_sensor
 from orchestration.commands.demo import SECOND, JobRunner
-from orchestration.commands.live_demo_facts import LiveDatabase, latencies
+from orchestration.commands.live_demo_facts import (
+    LiveDatabase,
+    closing_orders,
+    latencies,
+    order_stages,
+    run_stages,
+)
 from orchestration.commands.live_demo_home import LiveDemoHome, live_demo_home
+from orchestration.commands.live_demo_market import too_fast
 from orchestration.commands.live_demo_report import Outcome, show_outcome
 from orchestration.commands.sandbox_truth import SandboxTruth
 from orchestration.commands.stream_status import StreamView, read_stream
@@ -29,12 +36,13 @@ from orchestration.system import (
     running_system,
 )
 from sensors.decision_runs import JOB, UNFINISHED
+from sensors.decisions import decision_sensors
 from streaming.sandbox.server import ACCOUNT
 from trading.errors import StoreUnreachable
 from trading.market import Timeframe, month_of, months_between
+from trading.parity import ParityReport
 from trading.stores.postgres.outbox import PostgresEventLog
 
-SENSOR = "decision_sensor"
 SERVER_PATIENCE = 300.0  # seconds until a command serves, on a busy machine
 STREAM_PATIENCE = 180.0  # until every pair is live
 REST_PATIENCE = 240.0  # at the end, until everything is stored
@@ -51,6 +59,8 @@ def run_live_demo(data: Path | None, minutes: float, speed: float, out: Console)
     began = time.monotonic()
     with live_demo_home(data) as demo, running_system() as system, ExitStack() as exchange:
         out.print(demo.market.label, style="bold", soft_wrap=True)
+        if demo.market.decides and (warning := too_fast(speed)):
+            out.print(warning, style="yellow", soft_wrap=True)
         with stage(out, "Exchange: the sandbox on this machine"):
             where = (demo.settings.sandbox.host, demo.settings.sandbox.port)
             exchange.enter_context(_command(demo, "sandbox", ["sandbox"], where))
@@ -61,10 +71,12 @@ def run_live_demo(data: Path | None, minutes: float, speed: float, out: Console)
                 where = ("127.0.0.1", demo.settings.dagster.port)
                 dev = servers.enter_context(_command(demo, "marketloom dev", ["dev"], where))
                 live.wait_for_stream(dev)
+            out.print(f"    open {demo.interface} while it runs", style="dim", soft_wrap=True)
             live.decide_once(dev)
             live.trade(dev, minutes, speed)
             live.come_to_rest(dev)
-        outcome = live.outcome(time.monotonic() - began)
+        parity = live.audit()
+        outcome = live.outcome(parity, time.monotonic() - began)
     show_outcome(outcome, out)
     return 0 if outcome.succeeded else 1
 
@@ -89,13 +101,13 @@ class LiveDemo:
         self._truth = SandboxTruth(demo.settings.sandbox.url)
         self._database = LiveDatabase(system.dsn)
         self._since = self._until = demo.market.start
+        self._sensors = [sensor.name for sensor in decision_sensors(demo.settings.market.pairs)]
 
     def backfill(self) -> None:
         """Store the history that decisions need, as `marketloom demo` does it."""
         settings, market = self._demo.settings, self._demo.market
         with _instance(self._demo) as instance:
-            first = market.start - timedelta(days=market.history_days)
-            months = months_between(month_of(first), month_of(market.start))
+            months = months_between(month_of(market.stored_since), month_of(market.start))
             JobRunner(instance, self._out).candles(settings.market.pairs, months)
 
     def wait_for_stream(self, dev: Child) -> None:
@@ -118,7 +130,8 @@ class LiveDemo:
         if not self._demo.market.decides:
             return
         with stage(self._out, "First decisions, on the newest candle of the history"):
-            start_sensor(self._demo.interface, SENSOR)
+            for sensor in self._sensors:
+                start_sensor(self._demo.interface, sensor)
             self._wait(
                 dev,
                 lambda: self._database.counts().decisions >= len(self._demo.market.pairs),
@@ -148,7 +161,8 @@ class LiveDemo:
         """Stop the market, let everything that is under way end, and wait until it is stored everywhere."""
         with stage(self._out, "Coming to rest: the market stands still, what is under way ends"):
             if self._demo.market.decides:
-                stop_sensor(self._demo.interface, SENSOR)
+                for sensor in self._sensors:
+                    stop_sensor(self._demo.interface, sensor)
             grace = timedelta(seconds=self._demo.settings.stream.close_grace)
             self._until = _this_minute(self._truth.set_speed(0) - grace)
             with _instance(self._demo) as instance:
@@ -161,7 +175,18 @@ class LiveDemo:
                     fails=False,
                 )
 
-    def outcome(self, seconds: float) -> Outcome:
+    def audit(self) -> ParityReport | None:
+        """Back-test the day on the candles that are stored now, and attribute the difference; None: it did not end."""
+        market, day = self._demo.market, self._since.date()
+        now = self._truth.market_now()
+        if not market.decides or now.date() <= day:
+            return None
+        with _instance(self._demo) as instance:
+            JobRunner(instance, self._out).history(market.pairs, [month_of(self._since)])
+        with stage(self._out, f"Parity: {day}, back-tested once more"):
+            return Services.current().parity_auditor.audit(day, now)
+
+    def outcome(self, parity: ParityReport | None, seconds: float) -> Outcome:
         """Compare everything that is stored with the exchange, and collect what was decided."""
         services = Services.current()
         receipts = services.journal.decisions(services.account.name, limit=10_000)
@@ -171,14 +196,20 @@ class LiveDemo:
             for receipt in receipts
             if datetime.fromisoformat(receipt["candle_close_time"]) >= self._since
         ]
+        with _instance(self._demo) as instance:
+            runs = run_stages(instance, self._demo.market.pairs)
+        orders = order_stages(services.journal, followed)
+        fills = services.journal.fills(services.account.name)
         return Outcome(
             label=self._demo.market.label,
             home=self._demo.home,
             comparison=self._compare(services),
             receipts=receipts,
-            fills=services.journal.fills(services.account.name),
-            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, followed),
+            fills=fills,
+            closed_by=closing_orders(services.journal, fills),
+            latencies=latencies(PostgresEventLog(self._system.dsn), services.dataset, followed, runs, orders),
             failures=services.failure_notes.newest(10),
+            parity=parity,
             decides=self._demo.market.decides,
             seconds=seconds,
         )

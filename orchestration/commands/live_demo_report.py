@@ -1,21 +1,22 @@
 """What a live demo prints when it is done: the comparison with the exchange, decisions, orders and latencies."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.commands import compare_tape
+from orchestration.commands import compare_tape, parity
 from orchestration.commands.compare_tape import TapeComparison
 from orchestration.commands.demo_words import count
-from orchestration.commands.live_demo_facts import Latency
-from trading.orders import Fill
+from orchestration.commands.live_demo_facts import STAGES, Latency
+from trading.orders import Fill, OrderKind
+from trading.parity import ParityReport
 from trading.ports import FailureNote
 
 MAX_SHOWN = 12  # orders, and fills
@@ -30,15 +31,19 @@ class Outcome:
     comparison: TapeComparison
     receipts: Sequence[Mapping[str, Any]]  # newest first
     fills: Sequence[Fill]  # as the journal has them, oldest first
+    closed_by: Mapping[tuple[str, OrderKind], int]  # orders that closed positions, by pair and kind
     latencies: Sequence[Latency]
     failures: Sequence[FailureNote]
+    parity: ParityReport | None  # of the day; None: it did not end
     decides: bool
     seconds: float
 
     @property
     def succeeded(self) -> bool:
-        """Return whether everything is stored once, decisions followed, and no run failed."""
-        return self.comparison.complete and not self.failures and bool(self.latencies or not self.decides)
+        """Return whether everything is stored once, decisions followed, no run failed, and the day is explained."""
+        followed = bool(self.latencies) or not self.decides
+        explained = self.parity is None or self.parity.is_explained
+        return self.comparison.complete and not self.failures and followed and explained
 
 
 def show_outcome(outcome: Outcome, out: Console) -> None:
@@ -46,9 +51,21 @@ def show_outcome(outcome: Outcome, out: Console) -> None:
     comparison = outcome.comparison
     period = f"{comparison.since:%Y-%m-%d %H:%M} to {comparison.until:%H:%M} UTC"
     out.print(f"\n{outcome.label}", style="bold", soft_wrap=True)
-    out.print(f"Everything that happened at the exchange from {period}, and what is stored of it:")
+    out.print(
+        f"Everything that happened at the exchange from {period} is expected in every table, all fills in theirs. "
+        "What is stored of before or after is compared, too:",
+        soft_wrap=True,
+    )
     compare_tape.show(comparison, out)
     _show_decisions(outcome, out)
+    if outcome.parity is not None:
+        out.print("\nLive against back-test:", style="bold")
+        parity.show(outcome.parity, out, causes=False)
+        out.print(
+            f"`marketloom parity {outcome.parity.day}` in its home says why, cause by cause", style="dim"
+        )
+    elif outcome.decides:
+        out.print("The day did not end, so it was not compared with its back-test", style="dim")
     for note in outcome.failures:
         out.print(
             f"run {note.run_id[:8]} of {note.job} {note.partition} failed: {note.reason}", soft_wrap=True
@@ -66,26 +83,24 @@ def show_outcome(outcome: Outcome, out: Console) -> None:
 
 def _show_decisions(outcome: Outcome, out: Console) -> None:
     if not outcome.decides:
-        out.print(
-            "No decisions: candles of a minute need eleven days of history, and this recording is shorter"
-        )
+        out.print("No decisions: decisions need twelve days of history, and this recording is shorter")
         return
-    table = Table("pair", "decisions", "actions", "orders", "close to decision, median", "slowest")
+    table = Table("pair", "decisions", "actions", "orders", "closed by stop", "otherwise")
     by_pair: dict[str, list[Mapping[str, Any]]] = {}
     for receipt in outcome.receipts:
         by_pair.setdefault(receipt["pair"], []).append(receipt)
     for pair, receipts in sorted(by_pair.items()):
         actions = Counter(receipt["action"] for receipt in receipts).most_common()
-        times = [each.seconds for each in outcome.latencies if each.pair == pair]
         table.add_row(
             pair,
             str(len(receipts)),
             ", ".join(f"{number} {action}" for action, number in actions),
             str(sum(bool(receipt["intent"]) for receipt in receipts)),
-            f"{median(times):.2f} s" if times else "-",
-            f"{max(times):.2f} s" if times else "-",
+            str(outcome.closed_by.get((pair, OrderKind.STOP), 0)),
+            str(outcome.closed_by.get((pair, OrderKind.EXIT), 0)),
         )
     out.print(table)
+    _show_latencies(outcome.latencies, out)
     for receipt in [each for each in reversed(outcome.receipts) if each["intent"]][:MAX_SHOWN]:
         at = f"{datetime.fromisoformat(receipt['decided_at']):%H:%M:%S}"
         out.print(
@@ -99,6 +114,20 @@ def _show_decisions(outcome: Outcome, out: Console) -> None:
         )
 
 
+def _show_latencies(latencies: Sequence[Latency], out: Console) -> None:
+    """Print the seconds from the moment at which a closed candle was stored, stage by stage."""
+    table = Table("from the stored candle to", "number", "median", "90 %", "99 %", "slowest", title="Seconds")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for stage in STAGES:
+        times = sorted(each.stages[stage] for each in latencies if stage in each.stages)
+        if times:
+            shown = (times[math.ceil(share * len(times)) - 1] for share in (0.5, 0.9, 0.99, 1.0))
+            table.add_row(stage, str(len(times)), *(f"{seconds:.2f}" for seconds in shown))
+    if table.rows:
+        out.print(table)
+
+
 def _verdict(outcome: Outcome) -> str:
     parts = outcome.comparison.parts
     if not outcome.comparison.complete:
@@ -106,6 +135,8 @@ def _verdict(outcome: Outcome) -> str:
         return f"{count(wrong, 'table')} of {len(parts)} differ from what happened at the exchange"
     if outcome.failures:
         return f"{count(len(outcome.failures), 'run')} failed"
+    if outcome.parity is not None and not outcome.parity.is_explained:
+        return "A part of the difference between the day and its back-test has no cause"
     if outcome.decides and not outcome.latencies:
         return "No decision followed a candle of the market that moved"
     trades, candles, fills = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -15,10 +15,10 @@ from ml.decision.account_reader import AccountReader
 from orchestration.services import Services
 from orchestration.system import running_system
 from trading.account import COUNTS, FIGURES, EquityChange, equity_change, portfolio_of
-from trading.market import Pair
-from trading.portfolio import ClosedTrade, Holding, closed_trades
+from trading.market import Pair, midnight
+from trading.portfolio import ClosedTrade, Holding, closed_trades, unrealised
 from trading.portfolio.exact import trim_zeros
-from trading.portfolio.portfolio import unrealised
+from trading.ports import BalanceHistory
 
 SHOWN_ROWS = 10  # newest snapshots and trades that a person sees; --json has them all
 Row = dict[str, Any]
@@ -33,7 +33,8 @@ def read_portfolio(since: datetime | None) -> Row:
         stored = (
             journal.snapshots(account.name) if since is None else journal.snapshots_since(account.name, since)
         )
-        return portfolio_facts(account, at, stored)
+        facts = portfolio_facts(account, at, stored)
+        return {**facts, "newest_minute": newest_minute(services.balance_history, account.name, at)}
 
 
 def portfolio_facts(account: AccountReader, at: datetime, stored: Sequence[Mapping[str, Any]]) -> Row:
@@ -53,6 +54,15 @@ def portfolio_facts(account: AccountReader, at: datetime, stored: Sequence[Mappi
         "trades": [_trade(each) for each in closed_trades(fills, prices)],
         "history": list(_history(stored)),
     }
+
+
+def newest_minute(history: BalanceHistory, account: str, at: datetime) -> Row | None:
+    """Return the newest minute that the stream's guard has written of yesterday or today; None without one."""
+    found = history.day_ends(account, midnight(at.date() + timedelta(days=1)), days=2)
+    if not found:
+        return None
+    names = ("at", "equity", "unrealised_pnl", "gross_exposure", "net_exposure", "drawdown")
+    return {name: getattr(found[-1], name) for name in names}
 
 
 def _position(account: AccountReader, holding: Holding, prices: Mapping[Pair, Decimal]) -> Row:
@@ -95,12 +105,24 @@ def show(facts: Row, out: Console) -> None:
     below = f", {float(facts['drawdown']):.1%} below its peak"
     times = f" at {facts['at']:%Y-%m-%d %H:%M} UTC: "
     out.print(Text.assemble("account ", (facts["account"], "bold"), times, value, below))
+    if facts.get("newest_minute"):
+        out.print(_minute_text(facts["newest_minute"], quote))
     out.print(f"opened with {facts['opened_with']:.2f} {quote} on {facts['opened_at']:%Y-%m-%d}; since then")
     out.print(_parts_table(facts))
     out.print(_positions_table(facts["positions"], quote) if facts["positions"] else "no open position")
     out.print(_trades_table(facts["trades"][-SHOWN_ROWS:]) if facts["trades"] else "no closed trade")
     if facts["history"]:
         out.print(_history_table(facts["history"][-SHOWN_ROWS:], quote))
+
+
+def _minute_text(minute: Row, quote: str) -> str:
+    def money(name: str, form: str) -> str:
+        return "unknown" if minute[name] is None else f"{minute[name]:{form}} {quote}"
+
+    return (
+        f"on the stream's prices at {minute['at']:%Y-%m-%d %H:%M} UTC: {money('equity', '.2f')}, of it "
+        f"{money('unrealised_pnl', '+.2f')} unrealised, exposed with {money('gross_exposure', '.2f')}"
+    )
 
 
 def _parts_table(facts: Row) -> Table:

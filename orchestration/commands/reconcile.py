@@ -11,6 +11,7 @@ from rich.console import Console
 from orchestration.services import Services
 from orchestration.system import running_system
 from trading.errors import InvalidValue
+from trading.execution.exits import FLATTENED
 from trading.portfolio.exact import trim_zeros
 from trading.ports import Adjustment
 from trading.reconciliation import Difference, DifferenceKind, Reconciliation
@@ -50,7 +51,7 @@ def reconcile_account(choice: Choice, reason: str, by: str) -> dict[str, Any]:
         found = reconciler.reconcile(account, at)
         done += [f"booked {_amount(each)}: {each.cause}" for each in found.booked]
         if choice is Choice.FLATTEN:
-            flattened = services.order_executor.flatten(account, at, f"flattened by {person}: {reason}")
+            flattened = services.order_executor.flatten(account, at, f"{FLATTENED} {person}: {reason}")
             done += [f"order {each.intent_id} is {each.status.value}" for each in flattened.orders]
             problems += flattened.problems
         if choice in (Choice.ADOPT, Choice.FLATTEN):

@@ -98,6 +98,11 @@ class SandboxTruth:
             for row in self._rows("fills", "after", {"account": account})
         }
 
+    def balances(self, account: str) -> dict[str, Decimal]:
+        """Return what the account holds of each asset, exact."""
+        rows = self._get("export", {})["balances"]
+        return {row["asset"]: Decimal(row["amount"]) for row in rows if row["account"] == account}
+
     def accounts(self) -> list[str]:
         """Return the names of its accounts."""
         return list(self._get("status", {})["accounts"])

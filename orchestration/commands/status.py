@@ -1,5 +1,6 @@
 """Facts about what is stored, for `marketloom status` and `marketloom why`."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -9,17 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands import account_status
+from orchestration.commands.decision_watch import SensorSwitches
 from orchestration.commands.stream_status import read_stream
 from orchestration.services import Services
 from orchestration.settings import chosen_file
 from orchestration.streamed import streams
-from orchestration.system import running_system
+from orchestration.system import is_served, running_system
 from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order
 from trading.risk.halts import active_halts
 
 SHOWN_FAILURES = 3
+NOTE_STYLE = {"info": "", "warning": "yellow", "error": "red"}
 
 
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
@@ -45,6 +48,7 @@ def read_status() -> dict[str, Any]:
             "chosen_by_demo": chosen_file(system.home).exists(),
             "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
             "account": services.account.name,
+            "live": [asdict(note) for note in services.live_gate.notes(services.traded)],
             "balances": _balances(services),
             "notes": [*_notes(services), *other_accounts(services)],
             "halts": halts(services),
@@ -54,6 +58,7 @@ def read_status() -> dict[str, Any]:
                 for row in services.journal.decisions(services.account.name, limit=10)
             ],
             "stream": _stream(services),
+            "deciding": _deciding(services),
             "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
         }
 
@@ -83,6 +88,17 @@ def _stream(services: Services) -> dict[str, Any] | None:
         "problem": view.problem,
         "health": view.facts.get("health", []),
         "live_pairs": sorted(view.live_pairs),
+    }
+
+
+def _deciding(services: Services) -> dict[str, Any] | None:
+    """Return whether anything decides, and on which pairs; None where no market streams, and nothing is missed."""
+    if not streams(services.settings):
+        return None
+    served = is_served(services.home)
+    return {
+        "dev_runs": served,
+        "pairs": sorted(map(str, SensorSwitches().decided_pairs(services))) if served else [],
     }
 
 
@@ -148,6 +164,8 @@ def show(facts: dict[str, Any], out: Console) -> None:
         )
     out.print(_pairs_table(facts["pairs"]))
     out.print(f"account {facts['account']}: {_amounts(facts['balances'])}")
+    for note in facts["live"]:
+        out.print(f"  {note['text']}", soft_wrap=True, markup=False, style=NOTE_STYLE[note["severity"]])
     for note in facts["notes"]:
         out.print(f"  {note}", soft_wrap=True)
     for halt in facts["halts"]:
@@ -157,6 +175,8 @@ def show(facts: dict[str, Any], out: Console) -> None:
     account_status.show(facts["trading"], out)
     if facts["stream"] is not None:
         out.print(_stream_line(facts["stream"]), soft_wrap=True)
+    if facts["deciding"] is not None:
+        out.print(decided_line(facts["deciding"], facts["pairs"]), soft_wrap=True)
     for row in facts["decisions"]:
         outcome = f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}"
         out.print(outcome, soft_wrap=True)
@@ -175,6 +195,18 @@ def _stream_line(stream: dict[str, Any]) -> Text:
     state = (f"not well: {health}", "red") if health else ("well", "green")
     pairs = ", ".join(stream["live_pairs"]) or "no pair"
     return Text.assemble("  stream: ", state, f", {pairs} live; `marketloom status --watch` follows it")
+
+
+def decided_line(deciding: dict[str, Any], pairs: Collection[str]) -> Text:
+    """Say on which pairs nothing is decided although their candles close, and why."""
+    if not deciding["dev_runs"]:
+        return Text.assemble("  decisions: ", ("none", "yellow"), ", `marketloom dev` does not run")
+    off = [pair for pair in pairs if pair not in deciding["pairs"]]
+    if not off:
+        return Text.assemble("  decisions: ", ("the sensors are on", "green"))
+    which = ", ".join(off) if deciding["pairs"] else "every pair"
+    state = (f"the sensor is off for {which}", "yellow")
+    return Text.assemble("  decisions: ", state, "; its switch is in the UI, under Automation")
 
 
 def _pairs_table(pairs: dict[str, dict[str, Any]]) -> Table:

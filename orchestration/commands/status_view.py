@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.stream_tables import newest_age
+
 Facts = Mapping[str, Any]
 OLD_SECONDS = 60.0  # since the last trade or quote, after which an age is shown as a warning
 WIDE, MEDIUM, NARROW = 104, 78, 56  # columns of the terminal
@@ -113,12 +115,9 @@ def _account(facts: Facts) -> Iterator[str]:
 
 
 def _age(row: Facts) -> Text | str:
-    ages = [
-        age for channel, age in row.get("age_seconds", {}).items() if channel in ("trade", "ticker", "book")
-    ]
-    if not ages:
+    age = newest_age(row)
+    if age is None:
         return NOTHING
-    age = min(ages)
     return Text(_span(age), style="yellow" if age > OLD_SECONDS else "")
 
 

@@ -14,17 +14,17 @@ from rich.live import Live
 from orchestration.commands.status import halts
 from orchestration.commands.status_view import picture, plain_lines
 from orchestration.commands.stream_status import read_stream, read_stream_at_its_port
-from orchestration.commands.stream_tables import StreamTables
 from orchestration.json_output import as_json_line
 from orchestration.postgres.embedded import EmbeddedPostgres, prepare_home
 from orchestration.services import Services
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
+from orchestration.stored_facts import newest_decision
+from orchestration.stream_tables import StreamTables
 from orchestration.streamed import streams
 from orchestration.system import POSTGRES
 from trading.errors import MarketloomError, StoreUnreachable
 from trading.stores.postgres import migrate
-from trading.stores.postgres.connection import Database
 
 SECOND = 1.0
 LINES_APART = 10.0  # seconds between two lines per pair where nobody sits at a terminal
@@ -76,14 +76,7 @@ class Monitor:
         self._settings = settings
         self._dsn = dsn
         self._services = Services(settings, home, dsn)
-        market = settings.market
-        self._tables = StreamTables(
-            database=Database(dsn),
-            origin=market.origin,
-            pairs=[str(pair) for pair in market.pairs],
-            timeframe=market.timeframe.value,
-            tape=self._services.tape,
-        )
+        self._tables = StreamTables.of(settings, dsn, self._services.tape)
         self._stored: dict[str, Any] = {}
         self._stored_at: datetime | None = None
 
@@ -129,10 +122,8 @@ class Monitor:
             name = services.account.name
         except MarketloomError:
             return {"account": None, "decision": None, "halts": []}
-        newest = services.journal.decisions(name, limit=1)
-        keys = ("decision_id", "pair", "decided_at", "action", "outcome")
         return {
             "account": name,
-            "decision": {key: newest[0][key] for key in keys} if newest else None,
+            "decision": newest_decision(services.journal, name),
             "halts": halts(services),
         }

@@ -15,20 +15,23 @@ from typing import Any, NoReturn
 import structlog
 
 from orchestration.feeds import book_mode, check_streams, public_feed, subscriptions, venue_time
+from orchestration.guarding import AccountGuard
 from orchestration.outbox_retention import keep_outbox_short
 from orchestration.postgres.embedded import prepare_home
+from orchestration.services import Services
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.stream_repair import repair
 from orchestration.stream_reports import build_reporter, report
 from orchestration.stream_sinks import sink_runners, timeframes
-from orchestration.streamed import recorded
+from orchestration.streamed import recorded, streams
 from orchestration.system import DAGSTER_POSTGRES, POSTGRES, postgres_addresses
-from orchestration.venues import account_name
 from streaming.bars import PairCandles
 from streaming.book_sampler import BookSampler
 from streaming.connection.budget import budget_for
 from streaming.events import Channel
+from streaming.guard.metrics import GuardMetrics
+from streaming.guard.quotes import Quotes
 from streaming.quarantine import Quarantine
 from streaming.recorder.committer import Committer
 from streaming.recorder.exit_codes import ExitCode, exit_code
@@ -54,12 +57,13 @@ def run_stream() -> ExitCode:
     """Stream until a signal, and return what that or an error means (docs/stream.md); a second signal ends at once."""
     configure_logs()
     try:
-        settings = recorded(load_settings())
+        chosen = load_settings()
+        settings, trades = recorded(chosen), streams(chosen)
         check_streams(settings)
         home = prepare_home(home_folder())
         with postgres_addresses(home) as (dsn, dagster_url):
             migrate(dsn)
-            asyncio.run(_stream(settings, home, dsn, dagster_url if _has_dagster() else ""))
+            asyncio.run(_stream(settings, home, dsn, dagster_url if _has_dagster() else "", trades=trades))
     except Exception as error:
         code = exit_code(error)
         if code is ExitCode.BUG:
@@ -77,9 +81,10 @@ def _has_dagster() -> bool:
     return POSTGRES not in os.environ or DAGSTER_POSTGRES in os.environ
 
 
-async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) -> None:
+async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str, *, trades: bool) -> None:
+    """Stream until a signal. `trades`: the account trades on this market, and is watched on its prices."""
     stop = asyncio.Event()
-    origin, account = settings.market.origin, account_name(settings, home)
+    origin, account = settings.market.origin, Services(settings, home, dsn).account.name
     holder = f"account {account}, host {socket.gethostname()}, process {os.getpid()}"
     outbox = StreamOutbox(dsn, origin, holder)
     with _stop_at_signals(stop):
@@ -90,17 +95,22 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
             await asyncio.to_thread(clock.measure)
             metrics = StreamMetrics()
             follower_metrics = FollowerMetrics(metrics)
-            process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics)
+            quotes = Quotes(settings.market.pairs, settings.guard.max_spread)
+            process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics, quotes)
+            guard = AccountGuard(
+                settings, home, dsn, dagster_url,
+                epoch=lambda: outbox.epoch, stream=process, quotes=quotes, metrics=GuardMetrics(metrics.registry),
+            )  # fmt: skip
             runners = sink_runners(settings, home, dsn, follower_metrics)
             followers = Followers(runners, follower_metrics, process.alert)
             about = {"origin": origin, "account": account, "pid": os.getpid(), "host": socket.gethostname()}
 
             def health() -> list[str]:
-                return [*process.health(), *followers.health()]
+                return [*process.health(), *followers.health(), *guard.health()]
 
             async def status() -> dict[str, Any]:
                 facts = {**process.facts(), "health": health(), "consumers": followers.facts()}
-                return {**about, **facts}
+                return {**about, **facts, "account": guard.account or account, "guard": guard.facts()}
 
             def exposition() -> bytes:
                 process.set_ages()
@@ -116,6 +126,8 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str) ->
                     lambda ended: keep_outbox_short(settings.bus, dsn, ended),
                     lambda ended: repair(settings, home, dsn, process, stop=ended),
                 ]
+                if trades:
+                    workers.append(guard.run)
                 if dagster_url:
                     reporter = build_reporter(settings, home, dsn, dagster_url)
                     workers.append(lambda ended: report(reporter, status, process.venue_now, ended))
@@ -135,6 +147,7 @@ def _compose(
     clock: VenueTime,
     interval: float,
     metrics: StreamMetrics,
+    quotes: Quotes,
 ) -> StreamProcess:
     """Build the parts. Nothing is connected yet."""
     market, chosen = settings.market, settings.stream
@@ -156,6 +169,7 @@ def _compose(
         lines=_lines(settings, home),
         metrics=metrics,
         measure_interval=interval,
+        observe=quotes.observe,
     )
 
 

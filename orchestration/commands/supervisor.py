@@ -2,11 +2,13 @@
 
 It leads the process group of the servers and of everything that they start, and ends that group when one server ends,
 or when standard input closes: that is `dev`, stopped or killed. Until the group has ended it holds the lease of the
-embedded PostgreSQL, so that nobody stops the server below it, and the lock that it inherited.
+embedded PostgreSQL, so that nobody stops the server below it, and the lock that it inherited. What is killed,
+PostgreSQL too, is started again: the others watch positions meanwhile, and no person may be there to do it.
 """
 
 import ctypes
 import json
+import math
 import os
 import select
 import signal
@@ -16,16 +18,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
 from orchestration.postgres.embedded import EmbeddedPostgres
+from trading.errors import MarketloomError
 
 GRACE = 10.0  # seconds for servers to end by themselves; runs in progress are closed in that time
 TICK = 0.1  # seconds between two looks
+CHILD_LOOK, CHILD_ATTEMPTS = (
+    2.0,
+    3,
+)  # seconds between two looks; requests for another child before all is stopped
+POSTGRES_LOOK, POSTGRES_PAUSE = 2.0, 30.0  # seconds to the next look at PostgreSQL; after a start that failed
+# Seconds before each start of one server that is killed; once more within RESTARTS_WITHIN, and all is stopped.
+RESTART_PAUSES, RESTARTS_WITHIN = (0.0, 2.0, 5.0), 600.0
+# What ends by itself so soon after such a start is started once more: PostgreSQL, killed with it, may not be back yet.
+YOUNG_SECONDS = 60.0
 PR_SET_PDEATHSIG = 1  # Linux, <sys/prctl.h>
 WAITING = ("dagster code-server", "dagster api grpc", "multiprocessing.resource_tracker")
 MAX_QUOTED = 300  # characters of a server's own last words
@@ -39,6 +51,8 @@ class Server:
     command: list[str]
     log: str
     ready: str | tuple[str, int] | None = None
+    child: str = ""  # part of the command line of a child without which it answers nothing
+    restore: list[str] = field(default_factory=list)  # the command that makes it start that child again
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +83,12 @@ def main(arguments: list[str]) -> int:
     plan = Plan.from_json(arguments[0])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # `dev` hears Ctrl-C and closes standard input
     signal.signal(signal.SIGTERM, _leave)
-    lease: AbstractContextManager[object] = (
+    lease: AbstractContextManager[EmbeddedPostgres | None] = (
         EmbeddedPostgres(Path(plan.home)) if plan.embedded else nullcontext()
     )
-    with lease:
+    with lease as postgres:
         try:
-            _run(plan)
+            _run(plan, Revival(postgres))
         except ServerEnded as ended:
             _tell(f"error: {ended}")
             return 1
@@ -88,11 +102,120 @@ def _leave(number: int, _: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _run(plan: Plan) -> None:
+class Revival:
+    """Starts the embedded PostgreSQL again where it has ended below the servers: they wait for it."""
+
+    def __init__(self, postgres: EmbeddedPostgres | None) -> None:
+        self._postgres = postgres
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Look, unless the last look was a moment ago. What is done, or cannot be done, is printed."""
+        if self._postgres is None or time.monotonic() < self._next:
+            return
+        pause = POSTGRES_LOOK
+        try:
+            if self._postgres.revive():
+                _tell("PostgreSQL had ended; it was started again, nothing committed is lost")
+        except MarketloomError as error:
+            _tell(f"error: PostgreSQL has ended and does not start: {error}; it is tried again")
+            pause = POSTGRES_PAUSE
+        self._next = time.monotonic() + pause
+
+
+class Children:
+    """Sees to it that a server has the child that does its work: one that was killed is nothing to the server."""
+
+    def __init__(self, server: Server, process: "subprocess.Popen[bytes]") -> None:
+        self._server = server
+        self._process = psutil.Process(process.pid)
+        self._restoring: subprocess.Popen[bytes] | None = None
+        self._attempts = 0
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Look, unless the last look was a moment ago. ServerEnded where the child does not come back."""
+        if time.monotonic() < self._next or (self._restoring and self._restoring.poll() is None):
+            return
+        self._next = time.monotonic() + CHILD_LOOK
+        if self._has_child():
+            self._attempts = 0
+            return
+        name, log = self._server.name, self._server.log
+        if self._attempts == CHILD_ATTEMPTS:
+            raise ServerEnded(
+                f"the {name} has lost its process and does not start another: everything was stopped, run "
+                f"`marketloom dev` again; its log is {log}"
+            )
+        self._attempts += 1
+        _tell(f"the {name} has lost its process; it is asked for another; its log is {log}")
+        with open(log, "ab") as output:
+            self._restoring = subprocess.Popen(
+                self._server.restore,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_parent(),
+            )
+
+    def _has_child(self) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return any(self._does_its_work(each) for each in self._process.children())
+        return True  # the server itself has ended, which is seen elsewhere
+
+    def _does_its_work(self, process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):  # a zombie has no command line
+            return process.status() != psutil.STATUS_ZOMBIE and self._server.child in " ".join(
+                process.cmdline()
+            )
+        return False
+
+
+class Running:
+    """A server and its process. One that a signal has ended is started again, unless it happens again and again.
+
+    So is one that ends by itself just after that.
+
+    The code server cannot: its socket and its own child would be in doubt.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.process = _start(server)
+        self._restarts: list[float] = []
+        self._due: float | None = None  # when it is started again
+        self._restarted_at = -math.inf
+
+    def look(self, *, may_restart: bool) -> None:
+        """ServerEnded when it has ended, and is not started again."""
+        code, server, now = self.process.poll(), self.server, time.monotonic()
+        if code is None:
+            return
+        if self._due is None:
+            self._restarts = [each for each in self._restarts if now - each < RESTARTS_WITHIN]
+            by_itself = code >= 0 and now - self._restarted_at > YOUNG_SECONDS
+            if by_itself or server.child or not may_restart or len(self._restarts) == len(RESTART_PAUSES):
+                raise ServerEnded(_obituary(server, code))
+            self._due = now + RESTART_PAUSES[len(self._restarts)]
+            self._restarts.append(now)
+        if now >= self._due:
+            self._start_again(f"the {server.name} {how_it_ended(code)}", now)
+
+    def _start_again(self, words: str, now: float) -> None:
+        try:
+            self.process, self._due, self._restarted_at = _start(self.server, "ab"), None, now
+        except OSError as error:  # as where memory is short
+            self._due = now + RESTART_PAUSES[-1]
+            _tell(f"error: {words} and cannot be started: {error}; it is tried again")
+        else:
+            _tell(f"{words}; it was started again; its log is {self.server.log}")
+
+
+def _run(plan: Plan, postgres: Revival) -> None:
     """Start the servers and watch them. Returns when standard input closes."""
-    running: list[tuple[Server, subprocess.Popen[bytes]]] = []
+    running: list[Running] = []
     for server in plan.servers:
-        running.append((server, _start(server)))
+        running.append(Running(server))
         deadline = time.monotonic() + plan.startup_timeout
         while not _accepts(server.ready):
             if _parent_is_gone(running):
@@ -104,13 +227,16 @@ def _run(plan: Plan) -> None:
                     f"its log is {server.log}"
                 )
     _tell(plan.announcement)
-    while not _parent_is_gone(running):
-        pass
+    children = [Children(each.server, each.process) for each in running if each.server.child]
+    while not _parent_is_gone(running, may_restart=True):
+        postgres.look()
+        for each in children:
+            each.look()
 
 
-def _start(server: Server) -> subprocess.Popen[bytes]:
+def _start(server: Server, mode: str = "wb") -> "subprocess.Popen[bytes]":
     Path(server.log).parent.mkdir(exist_ok=True)
-    with open(server.log, "wb") as log:
+    with open(server.log, mode) as log:
         return subprocess.Popen(
             server.command,
             stdin=subprocess.DEVNULL,
@@ -128,14 +254,13 @@ def end_with_parent() -> Callable[[], object] | None:
     return lambda: set_option(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _parent_is_gone(running: list[tuple[Server, subprocess.Popen[bytes]]]) -> bool:
+def _parent_is_gone(running: list[Running], *, may_restart: bool = False) -> bool:
     """Wait a moment for the end of standard input. ServerEnded when a server ends first."""
     readable, _, _ = select.select([sys.stdin.buffer], [], [], TICK)
     if readable:
         return True
-    for server, process in running:
-        if (code := process.poll()) is not None:
-            raise ServerEnded(_obituary(server, code))
+    for each in running:
+        each.look(may_restart=may_restart)
     return False
 
 

@@ -14,7 +14,7 @@ from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import home_folder, load_settings
 from orchestration.settings_schema import Settings
 from orchestration.system import postgres_addresses
-from orchestration.venues import sandbox_client
+from orchestration.venues import exchange_access
 from streaming.connection.budget import budget_for
 from streaming.events import PRIVATE, Channel, Heartbeat, Subscription
 from streaming.feeds import Feed
@@ -26,7 +26,7 @@ from trading.api_keys import KeyState
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe
 from trading.stores.postgres import PostgresKeyState, migrate
-from trading.venues.kraken import Credentials, KrakenClient
+from trading.venues.kraken import KrakenClient
 
 
 def watch_stream(
@@ -112,15 +112,12 @@ def _subscription(channel: Channel, pairs: list[Pair], depth: int, timeframe: Ti
 
 
 def _feed(settings: Settings, home: Path, source: str, keys: KeyState | None) -> Feed:
-    if keys is None or source not in ("sandbox", "kraken"):
+    if keys is None or (source != "sandbox" and source != "kraken"):
         return public_feed(settings, source)
     from streaming.feeds.kraken import KrakenFeed
 
-    if source == "sandbox":
-        return KrakenFeed(public_feed(settings, source).url, _token(sandbox_client(settings, home, keys)))
-    credentials = Credentials.from_environment()
-    client = KrakenClient(home / "kraken", credentials, settings.kraken.rest_url, keys=keys)
-    return KrakenFeed(settings.kraken.private_websocket_url, _token(client))
+    access = exchange_access("sandbox" if source == "sandbox" else "kraken", settings, home)
+    return KrakenFeed(access.websocket_url, _token(access.client(keys)))
 
 
 def _token(client: KrakenClient) -> Callable[[], str]:

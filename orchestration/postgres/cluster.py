@@ -139,6 +139,10 @@ class Cluster:
             time.sleep(0.05)
         return False
 
+    def is_down(self) -> bool:
+        """Return whether the server has ended; not while it starts or recovers."""
+        return self._postmaster() is None
+
     def _postmaster(self) -> psutil.Process | None:
         """Return the running server's first process; a recycled process id in postmaster.pid does not count."""
         named = self._postmaster_line(0)

@@ -77,6 +77,18 @@ class EmbeddedPostgres:
     ) -> None:
         self._stack.close()
 
+    def revive(self) -> bool:
+        """Start the server again where it has ended below a lease of this object; returns whether it had.
+
+        Raises as `with` does.
+        """
+        if not self._cluster.is_down():
+            return False
+        with self._lock_file("postgres.starting") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            self._cluster.ensure_running()
+        return True
+
     def _address(self, scheme: str, database: str) -> str:
         folder = quote(str(self._cluster.socket_folder), safe="/")
         return f"{scheme}://postgres@/{database}?host={folder}&port={PORT}"
@@ -115,6 +127,8 @@ class EmbeddedPostgres:
                 for name in DATABASES:
                     if name not in known:
                         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                # Dagster's events do not wait for the disk: a run writes a dozen, and no money rests on them.
+                connection.execute("ALTER DATABASE dagster SET synchronous_commit = off")
         except psycopg.Error as error:
             raise StoreUnreachable(f"the databases in {self._home} could not be made: {error}") from error
 

@@ -19,7 +19,7 @@ from psycopg.types.json import set_json_loads
 from trading.errors import LeaseLost, StoreUnreachable
 from trading.ports import Message, Record
 from trading.stores.postgres.connection import Database, translate_errors
-from trading.stores.postgres.outbox import CHANNEL, append_many
+from trading.stores.postgres.outbox import append_many, listen
 
 LOOK_SECONDS = 1.0  # between two looks at the table without a notification
 STANDBY_SECONDS = 0.2  # between two attempts to become the active member
@@ -81,8 +81,9 @@ class PostgresBus:
 class _Session:
     """A connection that listens; lost with the server, and opened again with the next use."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, topics: Collection[str]) -> None:
         self._database = database
+        self._topics = topics
         self._cached: psycopg.Connection[Any] | None = None
 
     @property
@@ -110,12 +111,11 @@ class _Session:
                 pass
             return [Record(*row) for row in connection.execute(_READ.encode(), values, binary=True)]
 
-    def wait(self, topics: Collection[str], seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait for a notification of one of the topics."""
         with self.use() as connection:
-            for each in connection.notifies(timeout=max(seconds, 0)):
-                if each.payload in topics:
-                    return
+            for _ in connection.notifies(timeout=max(seconds, 0), stop_after=1):
+                return
 
     def close(self) -> None:
         if self._cached is not None:
@@ -129,7 +129,7 @@ class _Session:
             connection.autocommit = True
             set_json_loads(_as_published, connection)
             connection.execute(_SESSION.encode())
-            connection.execute(f"LISTEN {CHANNEL}".encode())
+            listen(connection, self._topics)
         except psycopg.Error:
             connection.close()
             raise
@@ -138,7 +138,7 @@ class _Session:
 
 class PostgresReader:
     def __init__(self, database: Database, topics: Sequence[str], from_start: bool) -> None:
-        self._session = _Session(database)
+        self._session = _Session(database, topics)
         self._positions = dict.fromkeys(topics, 0)
         if not from_start:
             newest = 'SELECT topic, max("offset") FROM bus_event WHERE topic = ANY(%s) GROUP BY topic'
@@ -150,7 +150,7 @@ class PostgresReader:
         while not (records := self._session.read(self._positions, limit)):
             if (left := until - time.monotonic()) <= 0:
                 return []
-            self._session.wait(self._positions, min(left, LOOK_SECONDS))
+            self._session.wait(min(left, LOOK_SECONDS))
         self._positions |= {record.topic: record.offset for record in records}
         return records
 
@@ -164,7 +164,7 @@ class PostgresConsumer:
     def __init__(self, database: Database, group: str, topics: Sequence[str]) -> None:
         self._database = database
         self._group, self._topics = group, list(topics)
-        self._session = _Session(database)
+        self._session = _Session(database, self._topics)
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._active_in: psycopg.Connection[Any] | None = None  # the connection that has the group's lock
         self._positions: dict[str, int] = {}
@@ -182,7 +182,7 @@ class PostgresConsumer:
             if (left := until - time.monotonic()) <= 0:
                 return []
             if active:
-                self._session.wait(self._topics, min(left, LOOK_SECONDS))
+                self._session.wait(min(left, LOOK_SECONDS))
             else:
                 time.sleep(min(left, STANDBY_SECONDS))
 

@@ -115,7 +115,7 @@ class _SessionRunner:
         await self._carry_out(self._session.on_stop(self._now()), None)
 
     def _now(self) -> Moment:
-        seconds = asyncio.get_running_loop().time() - self._handler_seconds
+        seconds = time.monotonic() - self._handler_seconds
         return Moment(seconds, datetime.now(UTC))
 
     async def _attempt(self) -> tuple[str, AttemptResult]:

@@ -14,7 +14,8 @@ from streaming.connection import run_session
 from streaming.connection.backoff import Backoff
 from streaming.connection.budget import ConnectionBudget
 from streaming.connection.runner import FrameStore
-from streaming.events import BookChange, Candle, InstrumentListing, Ticker, Trade
+from streaming.events import BookChange, Candle, Channel, InstrumentListing, Ticker, Trade
+from streaming.order_book import OrderBook
 from streaming.recorder.committer import Committer
 from streaming.recorder.exit_codes import NotFlushed
 from streaming.recorder.metrics import StreamMetrics
@@ -78,13 +79,16 @@ class StreamProcess:
         lines: Sequence[Line],
         metrics: StreamMetrics,
         measure_interval: float,
+        observe: Callable[[SessionEvent], object] = lambda event: None,
     ) -> None:
+        """`observe` sees every event once the recorder has it; it must return at once."""
         self._recorder = recorder
         self._committer = committer
         self._clock = clock
         self._lines = lines
         self._metrics = metrics
         self._measure_interval = measure_interval
+        self._observe = observe
         self._trade_session = next(line.session for line in lines if line.trades)
         self._book_lines = [each for each in enumerate(lines) if each[1].books]
         self._newest_frame: dict[int, float] = {}  # of each line
@@ -178,6 +182,7 @@ class StreamProcess:
                 self._newest_frame[number] = time.monotonic()
                 self._heard_at[number] = self._recorder.now
             self._recorder.handle(event)
+            self._observe(event)
             self._committer.wake()
             await self._committer.make_room()
 
@@ -253,6 +258,30 @@ class StreamProcess:
     def venue_now(self) -> datetime:
         """Return the venue's time as far as it is known."""
         return self._clock.now()
+
+    def why_unseen(self, pair: Pair, max_silence: float) -> str:
+        """Return why the book of a pair may not be the venue's right now; empty when it is.
+
+        `venue`: it is not open. `book`: it is not verified. `feed`: its connection has said nothing for `max_silence`
+        seconds, no heartbeat either. `silent`: the pair has traded beyond its book, which had not moved for so long.
+        """
+        if not self._recorder.is_open:
+            return "venue"
+        for number, line in self._book_lines:
+            if (book := line.session.book(pair)) is not None:
+                heard = self._newest_frame.get(number)
+                if heard is None or time.monotonic() - heard > max_silence:
+                    return "feed"
+                return "silent" if self._is_overtaken(pair, book, max_silence) else ""
+        return "book"
+
+    def _is_overtaken(self, pair: Pair, book: OrderBook, max_silence: float) -> bool:
+        view = self._recorder.views[pair]
+        traded, moved = view.received.get(Channel.TRADE), view.received.get(Channel.BOOK)
+        if traded is None or moved is None or traded - moved <= max_silence or view.last is None:
+            return False
+        bid, ask = book.best_bid, book.best_ask
+        return bid is None or ask is None or not bid[0] <= view.last <= ask[0]
 
     def health(self) -> list[str]:
         """Return why the stream is not well; empty when it is."""

@@ -98,6 +98,11 @@ class Recorder:
         return self._status
 
     @property
+    def is_open(self) -> bool:
+        """Return whether the venue can be traded at, by its own words."""
+        return self._status not in CLOSED
+
+    @property
     def now(self) -> datetime:
         """Return the venue's time as of the last `advance`."""
         return self._now
@@ -162,12 +167,7 @@ class Recorder:
         new = []
         for pair, trades in self._trades.items():
             number = session.subscription(Channel.TRADE, pair)
-            if (
-                number is not None
-                and trades.subscription is None
-                and trades.asked is None
-                and self._is_open()
-            ):
+            if number is not None and trades.subscription is None and trades.asked is None and self.is_open:
                 trades.asked = number
                 new.append((pair, number))
         return new
@@ -184,11 +184,7 @@ class Recorder:
         """Take the trade channel for live from `at` on: a time of the venue that it had not reached when it confirmed
         the subscription with this number. Nothing happens where that has ended meanwhile."""
         trades = self._trades[pair]
-        if (
-            session.subscription(Channel.TRADE, pair) != number
-            or trades.asked != number
-            or not self._is_open()
-        ):
+        if session.subscription(Channel.TRADE, pair) != number or trades.asked != number or not self.is_open:
             trades.asked = None
             return
         trades.subscription, trades.asked, trades.certain = number, None, at
@@ -358,18 +354,15 @@ class Recorder:
             self._publish([ticker_message(self._origin, ticker, self._known_at())])
 
     def _set_status(self, status: str) -> None:
-        was_open = self._is_open()
+        was_open = self.is_open
         self._status = status
-        if was_open and not self._is_open():
+        if was_open and not self.is_open:
             self.alert("venue", WARNING, f"{self._origin} is not open: {status}")
             for pair, trades in self._trades.items():
                 if trades.subscription is not None:
                     self._interrupt(pair, f"the venue says {status}", MissingKind.MAINTENANCE)
-        elif self._is_open() and not was_open:
+        elif self.is_open and not was_open:
             self.alert("venue", INFO, f"{self._origin} is open again: {status}")
-
-    def _is_open(self) -> bool:
-        return self._status not in CLOSED
 
     def _note_interruption(self, event: Interrupted) -> None:
         pair = event.pair

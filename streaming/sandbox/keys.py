@@ -220,7 +220,10 @@ class Keys:
 def _open_database(store: Path) -> sqlite3.Connection:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(store, os.O_RDWR | os.O_CREAT, 0o600))
+        if (
+            not store.exists()
+        ):  # closing any other descriptor would end the locks of a connection of this process
+            os.close(os.open(store, os.O_RDWR | os.O_CREAT, 0o600))
         store.chmod(0o600)  # SQLite gives its other files the same rights
         database = sqlite3.connect(store, timeout=PATIENCE)
     except (OSError, sqlite3.Error) as error:

@@ -54,6 +54,11 @@ class Session:
             pair: each.book for pair, each in self._processor.books.items() if each.book and each.is_valid
         }
 
+    def book(self, pair: Pair) -> OrderBook | None:
+        """Return the book of the pair where it is verified right now."""
+        verified = self._processor.books.get(pair)
+        return verified.book if verified is not None and verified.is_valid else None
+
     def subscription(self, channel: Channel, pair: Pair | None) -> int | None:
         """Return the number of the subscription that the venue confirmed and that is live; None while none is.
 

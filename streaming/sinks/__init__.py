@@ -41,6 +41,15 @@ class IdleSink(Protocol):
 
 
 @runtime_checkable
+class HoldingSink(IdleSink, Protocol):
+    """A sink that may have taken records and is not done with them: they come again after a crash."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether that is so: nothing is committed then."""
+
+
+@runtime_checkable
 class GatheringSink(Protocol):
     """A sink that wants few large batches: what came is held, not committed, until there is enough or it is time."""
 

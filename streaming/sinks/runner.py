@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from streaming.messages import origin_of
-from streaming.sinks import GatheringSink, IdleSink, Sink, StartAgain
+from streaming.sinks import GatheringSink, HoldingSink, IdleSink, Sink, StartAgain
 from streaming.sinks.dead_letters import letter_of
 from trading.errors import InvalidCandles, InvalidMessage, InvalidValue, LeaseLost, MarketloomError
 from trading.ports import Bus, Consumer, Record
@@ -143,21 +143,33 @@ class SinkRunner:
         if not self._try(lambda: polled.extend(consumer.poll(self._batch, WAIT_SECONDS))):
             return False
         if not polled:
-            return not isinstance(self._sink, IdleSink) or self._try(self._sink.idle)
+            return self._idle(consumer)
         if isinstance(self._sink, GatheringSink) and not self._gather(consumer, polled, self._sink):
             return False
         began = time.monotonic()
         own = [record for record in polled if self._is_own(record)]
         if own and not self._take(own):
             return False
+        if not self._commit(consumer):
+            return False
+        self._metrics.written(self.group, len(polled), time.monotonic() - began)
+        return True
+
+    def _idle(self, consumer: Consumer) -> bool:
+        sink = self._sink
+        if isinstance(sink, IdleSink) and not self._try(sink.idle):
+            return False
+        return not isinstance(sink, HoldingSink) or self._commit(consumer)
+
+    def _commit(self, consumer: Consumer) -> bool:
+        """Commit what was polled, unless the sink is not done with it; False when the runner was stopped first."""
+        if isinstance(self._sink, HoldingSink) and self._sink.holds:
+            return True
         try:
-            committed = self._try(consumer.commit, give_up=LeaseLost)
+            return self._try(consumer.commit, give_up=LeaseLost)
         except LeaseLost as error:
             self._metrics.failed(self.group, error, 0.0)  # another member has the records, or they come again
             return True
-        if committed:
-            self._metrics.written(self.group, len(polled), time.monotonic() - began)
-        return committed
 
     def _gather(self, consumer: Consumer, polled: list[Record], sink: GatheringSink) -> bool:
         """Poll more until the sink has enough, it is time, or the thread is to stop: then it writes what it has.

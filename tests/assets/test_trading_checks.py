@@ -36,6 +36,7 @@ def evaluate(world: DecisionWorld, check: Any, asset: Any) -> dg.AssetCheckEvalu
         "bus": None,
         "arrival": None,
         "executor": world.executor,
+        "failure_notes": None,
     }
     return check_alone(check, [asset], resources)
 

@@ -1,5 +1,6 @@
 """What every journal promises of fills, balances and positions: fills are facts."""
 
+import time
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -29,6 +30,8 @@ from trading.portfolio import Position
 from trading.ports import Adjustment, Journal
 from trading.risk import HaltKind, Resume
 from trading.stores.order_rules import begun
+
+PAUSE = 0.2  # seconds
 
 S = OrderStatus
 HALF = Decimal("0.005")
@@ -268,6 +271,25 @@ class BookingContract:
         assert journal.update_protection(replace(seen, entry_price=Decimal(1)))
         assert held(journal) == seen
 
+    def test_two_that_look_at_the_same_position_lose_nothing_of_what_either_saw(
+        self, journal: Journal
+    ) -> None:
+        bought(opened(journal))
+        read = held(journal)
+        ticks = replace(
+            read,
+            stop_loss=Decimal(9950),
+            best_price=Decimal(10300),
+            stop_since=NOON + HOUR,
+            exit_reason="touched",
+        )
+        candle = replace(
+            read, stop_loss=Decimal(9900), best_price=Decimal(10200), checked_until=NOON + 2 * HOUR
+        )
+        assert journal.update_protection(ticks)
+        assert journal.update_protection(candle)
+        assert held(journal) == replace(ticks, checked_until=NOON + 2 * HOUR)
+
     def test_protection_of_another_position_is_not_stored(self, journal: Journal) -> None:
         bought(opened(journal))
         before = held(journal)
@@ -350,6 +372,22 @@ class BookingContract:
         assert journal.reconciled_at("paper") == NOON + 2 * HOUR
         with pytest.raises(NotStored, match="no account"):
             journal.reconciled_at("someone")
+
+    def test_the_time_since_the_last_agreement_is_counted_by_the_store_s_own_clock(
+        self, journal: Journal
+    ) -> None:
+        def age() -> float:
+            found = journal.books("paper", NOON, NOON).comparison_age
+            assert found is not None
+            return found.total_seconds()
+
+        opened(journal)
+        time.sleep(PAUSE)
+        assert age() >= PAUSE  # since it has opened
+        before = time.monotonic()
+        journal.note_reconciled("paper", NOON - HOUR)  # its own clock may stand, or jump
+        after = age()
+        assert 0 <= after <= time.monotonic() - before
 
     def test_a_lease_is_no_part_of_booking(self, journal: Journal) -> None:
         wanted = decided(opened(journal))

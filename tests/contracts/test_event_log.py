@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
@@ -5,7 +7,7 @@ from tests.doubles.event_log import MemoryEventLog
 from trading.errors import InvalidValue
 from trading.ports import EventLog, Message
 from trading.stores.postgres.connection import Database, connect
-from trading.stores.postgres.outbox import CHANNEL, PostgresEventLog, append, append_many
+from trading.stores.postgres.outbox import PostgresEventLog, append, append_many, listen
 
 
 class EventLogContract:
@@ -40,6 +42,18 @@ class EventLogContract:
         assert newest is not None
         assert newest.payload["n"] == 2
         assert bus.newest("candles", "XRP", "sandbox") is None
+
+    def test_who_waits_is_woken_by_its_own_keys_alone(self, bus: EventLog) -> None:
+        before = bus.publish("candles", "BTC", {})
+        assert not bus.wait("candles", ["BTC"], before, 0.0)
+        with ThreadPoolExecutor(1) as pool:
+            woken = pool.submit(bus.wait, "candles", ["BTC", "ETH"], before, 600.0)
+            bus.publish("candles", "XRP", {})
+            bus.publish("trades", "BTC", {})
+            assert not woken.done()
+            bus.publish("candles", "BTC", {})
+            assert woken.result(timeout=120)
+        assert bus.wait("candles", ["BTC"], before, 600.0)  # it is there already
 
     def test_a_payload_that_is_not_json_is_refused(self, bus: EventLog) -> None:
         with pytest.raises(InvalidValue):
@@ -76,12 +90,13 @@ class TestPostgresEventLog(EventLogContract):
             append(connection, "candles", "key", {})
         assert bus.read("candles", after=0) == []
 
-    def test_publishing_wakes_a_listener(self, dsn: str, bus: EventLog) -> None:
+    def test_publishing_wakes_those_who_listen_to_the_topic(self, dsn: str, bus: EventLog) -> None:
         with connect(dsn) as listener:
-            listener.execute(f"LISTEN {CHANNEL}".encode())
+            listen(listener, ["candles"])
+            bus.publish("trades", "key", {})
             bus.publish("candles", "key", {})
-            notification = next(listener.notifies(timeout=10, stop_after=1))
-        assert notification.payload == "candles"
+            [notification] = listener.notifies(timeout=10, stop_after=1)
+        assert notification.channel == "bus_event.candles"
 
     def test_many_messages_get_offsets_in_their_order_and_wake_each_topic_once(
         self, dsn: str, bus: EventLog
@@ -90,13 +105,13 @@ class TestPostgresEventLog(EventLogContract):
             Message(f"topic-{n % 2}", "key", b'{"n":%d,"text":"a\\\\b\\u0000"}' % n) for n in range(1000)
         ]
         with connect(dsn) as listener, connect(dsn) as connection:
-            listener.execute(f"LISTEN {CHANNEL}".encode())
+            listen(listener, ["topic-0", "topic-1"])
             with connection.transaction():
                 newest = append_many(connection, messages)
                 append_many(connection, messages[:2])
-            events = [each.payload for each in listener.notifies(timeout=10, stop_after=2)]
-            events += [each.payload for each in listener.notifies(timeout=0.1)]
-        assert sorted(events) == ["topic-0", "topic-1"]
+            woken = [each.channel for each in listener.notifies(timeout=10, stop_after=2)]
+            woken += [each.channel for each in listener.notifies(timeout=0.1)]
+        assert sorted(woken) == ["bus_event.topic-0", "bus_event.topic-1"]
         first, second = bus.read("topic-0", 0), bus.read("topic-1", 0)
         stored = sorted([*first, *second], key=lambda event: event.offset)
         assert [event.payload["n"] for event in stored] == [*range(1000), 0, 1]

@@ -1,4 +1,5 @@
 import datetime as dt
+import hashlib
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,11 +25,12 @@ from tests.contracts.trade import (
 from tests.doubles.stores import MemoryJournal
 from trading.errors import InvalidValue, NotStored
 from trading.orders import Order, OrderStatus, Side
-from trading.ports import Journal
+from trading.ports import FailureKind, Journal
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.order_rules import begun
 from trading.stores.postgres import PostgresJournal
 
+MICROSECOND = dt.timedelta(microseconds=1)
 PAUSE = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
 RESUME = Resume(NOON + 5 * HOUR, "ada", "checked by hand")
 
@@ -55,6 +57,70 @@ class JournalContract(OrdersContract, BookingContract, LeaseContract):
             journal.open_account("paper", {"USDT": Decimal(amount)}, NOON)
         with pytest.raises(NotStored):
             journal.balances("paper")
+
+    def test_what_decisions_read_comes_back_by_its_digest_and_nothing_else_does(
+        self, journal: Journal
+    ) -> None:
+        contents = {hashlib.sha256(each).hexdigest(): each for each in (b"", b"\x00\xff\n", b"candles")}
+        journal.store_inputs(contents)
+        journal.store_inputs(contents)
+        unknown = hashlib.sha256(b"never stored").hexdigest()
+        assert journal.inputs([*contents, unknown]) == contents
+
+    def test_a_content_under_another_digest_is_refused(self, journal: Journal) -> None:
+        digest = hashlib.sha256(b"candles").hexdigest()
+        with pytest.raises(InvalidValue):
+            journal.store_inputs({digest: b"other candles"})
+        assert journal.inputs([digest]) == {}
+
+    def test_the_decisions_since_a_time_are_listed_from_the_oldest_on(self, journal: Journal) -> None:
+        opened(journal)
+        for hour in (2, 0, 1):
+            journal.record_decision(
+                receipt(f"decision-{hour}") | {"decided_at": (NOON + hour * HOUR).isoformat()}, None
+            )
+        assert journal.decisions_since("paper", NOON + HOUR) == ["decision-1", "decision-2"]
+        assert journal.decisions_since("another", NOON) == []
+
+    def test_failures_in_a_row_are_counted_by_kind_until_they_end(self, journal: Journal) -> None:
+        error, answer = FailureKind.ERROR, FailureKind.ANSWER
+        assert [journal.count_failure("paper", error, "lost", NOON) for _ in range(3)] == [1, 2, 3]
+        assert journal.count_failure("paper", answer, "slow", NOON) == 1
+        assert journal.count_failure("another", error, "lost", NOON) == 1
+        journal.end_failures("paper", [error])
+        assert journal.count_failure("paper", error, "lost", NOON) == 1
+        assert journal.count_failure("paper", answer, "slow", NOON) == 2
+
+    def test_rejects_count_since_an_order_was_taken_or_they_halted_trading(self, journal: Journal) -> None:
+        opened(journal)
+        counted = []
+        states = [OrderStatus.REJECTED, OrderStatus.ACKNOWLEDGED, OrderStatus.REJECTED, OrderStatus.REJECTED]
+        for hour, status in enumerate(states):
+            wanted = decided(journal, f"decision-{hour}", intent_id=f"intent-{hour}")
+            sent(journal, wanted)
+            at = NOON + (hour + 1) * HOUR
+            journal.record_order(Order(wanted.intent_id, status, "", at, attempt=1), [])
+            counted.append(journal.books("paper", at, at).rejects)
+        assert counted == [1, 0, 1, 2]
+        later = NOON + 10 * HOUR
+        journal.begin_halts("paper", [Halt(HaltKind.FAILURES, later, None, "rejected")])
+        assert journal.books("paper", later, later).rejects == 0
+
+    def test_the_books_are_what_is_read_one_by_one(self, journal: Journal) -> None:
+        bought(opened(journal))
+        at = NOON + 30 * HOUR
+        books = journal.books("paper", at, NOON - HOUR)
+        assert books.balances == books.balances_then == journal.balances("paper")
+        assert books.balances_before_day == journal.balances("paper", at - 6 * HOUR - MICROSECOND)
+        assert list(books.positions) == journal.positions("paper")
+        assert books.position(books.positions[0].pair) == books.positions[0]
+        assert list(books.working) == journal.working_orders("paper")
+        assert books.recent_orders == journal.intents_since("paper", NOON - HOUR) == 1
+        assert (books.peak, books.halts, books.adjustments) == (None, (), ())
+        early = journal.books("paper", NOON - 2 * HOUR, NOON)
+        assert (early.balances_then, early.balances_before_day, early.recent_orders) == ({}, {}, 0)
+        with pytest.raises(NotStored):
+            journal.books("nobody", at, NOON)
 
     def test_a_receipt_comes_back_with_exactly_its_numbers(self, journal: Journal) -> None:
         numbers = {"minus_zero": -0.0, "large": 1e16, "small": 5e-324, "third": 1 / 3}

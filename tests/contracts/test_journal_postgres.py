@@ -7,7 +7,20 @@ import pytest
 
 from streaming.bus.postgres import PostgresBus
 from streaming.messages import ALERTS, DECISIONS, AlertMessage, DecisionMessage, decode
-from tests.contracts.trade import HOUR, NOON, bought, decided, fill, intent, leased, opened, order, receipt
+from tests.contracts.trade import (
+    HOUR,
+    NOON,
+    bought,
+    decided,
+    exiting,
+    fill,
+    intent,
+    leased,
+    opened,
+    order,
+    receipt,
+    sent,
+)
 from tests.doubles.threads import at_once
 from trading.errors import Permanent, StoreUnreachable
 from trading.orders import OrderStatus
@@ -32,6 +45,12 @@ def test_while_another_process_books_on_the_account_an_order_waits(dsn: str, jou
             pass
     impatient.record_order(order(wanted, OrderStatus.FILLED), [fill(wanted)])
     assert len(journal.fills("paper")) == 1
+
+
+def test_a_shadow_decision_is_stored_and_not_published(dsn: str, journal: Journal) -> None:
+    journal.record_decision(receipt("decision-1") | {"account": "paper shadow", "shadow": True}, None)
+    assert journal.decision("decision-1")["shadow"] is True
+    assert published(dsn, DECISIONS) == []
 
 
 def test_a_decision_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
@@ -172,3 +191,49 @@ def test_a_halt_is_published_as_an_alert_once(dsn: str, journal: Journal) -> Non
     ]
     assert "account paper is halted" in alerts[0].text
     assert "0.1 BTC are missing" in alerts[0].text
+
+
+def test_a_person_is_told_of_each_fill_once_however_often_it_is_reported(dsn: str, journal: Journal) -> None:
+    wanted = decided(opened(journal))
+    sent(journal, wanted)
+    fills = [fill(wanted, number, quantity=Decimal("0.005")) for number in (1, 2)]
+    journal.record_order(order(wanted, OrderStatus.PARTLY_FILLED), fills[:1])
+    for _ in range(2):
+        journal.record_order(order(wanted, OrderStatus.FILLED), fills)
+    reader = PostgresBus(dsn).reader([ALERTS], from_start=True)
+    told = [decode(record, AlertMessage) for record in reader.poll(100, 0)]
+    reader.close()
+    assert [each.about for each in told] == [each.fill_id for each in fills]
+    assert {(each.kind, each.severity, each.pair) for each in told} == {("fill", "info", "BTC/USDT")}
+    assert told[0].text.startswith("account paper bought 0.005 BTC at 10000 USDT (entry, fee ")
+
+
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.UNKNOWN])
+def test_a_person_is_told_once_of_an_entry_that_went_otherwise(
+    dsn: str, journal: Journal, status: OrderStatus
+) -> None:
+    wanted = decided(opened(journal))
+    sent(journal, wanted)
+    for _ in range(2):
+        journal.record_order(order(wanted, status, "EOrder:Insufficient funds"), [])
+    [told] = [decode(record, AlertMessage) for record in published(dsn, ALERTS)]
+    assert (told.kind, told.severity, told.pair) == ("order problem", "warning", "BTC/USDT")
+    assert "entry buy 0.01 BTC/USDT" in told.text
+    assert "EOrder:Insufficient funds" in told.text
+
+
+def test_an_exit_that_the_venue_refuses_is_an_error_and_one_that_it_took_is_no_problem(
+    dsn: str, journal: Journal
+) -> None:
+    bought(opened(journal))
+    leaving = exiting(journal)
+    sent(journal, leaving)
+    before = len(published(dsn, ALERTS))
+    journal.record_order(order(leaving, OrderStatus.ACKNOWLEDGED), [])
+    assert len(published(dsn, ALERTS)) == before
+    journal.record_order(order(leaving, OrderStatus.CANCELLED), [])
+    again = exiting(journal, "close-2")
+    sent(journal, again)
+    journal.record_order(order(again, OrderStatus.REJECTED, "EOrder:no"), [])
+    [told] = [decode(record, AlertMessage) for record in published(dsn, ALERTS)[before:]]
+    assert (told.severity, told.text.startswith("account paper: exit sell 0.01 BTC/USDT")) == ("error", True)

@@ -216,7 +216,7 @@ class TestPostgresMarketData(MarketDataContract):
         store.store([candle(0)])
         with psycopg.connect(dsn, autocommit=True) as other:
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
                 "AND backend_type = 'client backend' AND datname = current_database()"
             )
         assert store.store([candle(1)]) == 1

@@ -18,19 +18,13 @@ from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
 TABLES = {
-    "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters", "api_key_nonces", "bus_event",
-    "equity_peaks", "fills", "halts", "leases", "ledger_entries", "marketloom_schema", "model_performance",
-    "news_articles", "news_embeddings", "news_sentiment", "order_changes", "order_intents", "orders",
-    "portfolio_snapshots", "positions", "promotions",
-    "trade_decisions",
-    "market_data",
-    "market_features",
-    "market_gaps",
-    "stream_leases",
-    "stream_checkpoints",
-    "bus_groups",
-    "bus_replays",
-    "bus_relayed",
+    "account_minutes", "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters",
+    "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "equity_peaks",
+    "failures_in_a_row", "fills", "halts", "leases", "ledger_entries", "live_checks",
+    "live_confirmations", "market_data", "market_features",
+    "market_gaps", "marketloom_schema", "model_performance", "news_articles", "news_embeddings",
+    "news_sentiment", "order_changes", "order_intents", "orders", "portfolio_snapshots", "positions",
+    "promotions", "recorded_inputs", "stream_checkpoints", "stream_leases", "trade_decisions",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from orchestration.services import Services
 from orchestration.settings import load_settings, write_chosen
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock, sandbox_time
-from orchestration.venues import account_name, sandbox_balances, sandbox_venue
+from orchestration.venues import ExchangeAccess, exchange_access
 from tests.contracts.trade import intent, receipt
 from tests.doubles.event_log import MemoryEventLog
 from tests.doubles.stores import MemoryJournal, MemoryKeyState, MemoryTable
@@ -116,16 +116,23 @@ def test_the_month_that_is_stored_is_the_market_that_the_sandbox_plays(
     assert any("sandbox BTC/USDT trades" in line and "%" in line for line in said)
 
 
+def balances(access: ExchangeAccess) -> dict[str, Decimal]:
+    """What the exchange says is held now."""
+    with access.client(KEYS) as client:
+        return client.balance()
+
+
 class Trading:
     """An account at the sandbox, with the executor that the settings wire."""
 
     def __init__(self, settings: Settings, home: Path) -> None:
         self.settings, self.journal = settings, MemoryJournal()
-        self.account = account_name(settings, home)
-        self.journal.open_account(self.account, sandbox_balances(settings, home, KEYS), STARTS)
+        access = exchange_access("sandbox", settings, home)
+        self.account = access.account
+        self.journal.open_account(self.account, balances(access), STARTS)
         self.executor = OrderExecutor(
             self.journal,
-            sandbox_venue(settings, home, KEYS),
+            access.orders(KEYS, print),
             lambda *_: CANDLE_SCHEMA.to_frame(),
             ExecutionRules(entry_age=settings.risk.candle_age * settings.market.timeframe.duration),
             holder="test",
@@ -153,7 +160,10 @@ def test_an_intent_is_filled_on_the_sandbox_and_booked_as_the_sandbox_booked_it(
     assert order.status is OrderStatus.FILLED, order.reason
     [fill] = trading.journal.fills(trading.account)
     assert fill.side is Side.BUY
-    booked, held = trading.journal.balances(trading.account), sandbox_balances(settings, home, KEYS)
+    booked, held = (
+        trading.journal.balances(trading.account),
+        balances(exchange_access("sandbox", settings, home)),
+    )
     assert booked["BTC"] == held["BTC"] == BALANCES["BTC"] + fill.quantity
     assert abs(booked["USDT"] - held["USDT"]) < Decimal("0.0001")
 
@@ -191,7 +201,7 @@ def test_a_clock_that_is_hours_off_the_sandboxs_is_measured(
 
 def test_a_home_without_a_sandbox_says_so(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotAuthorised, match="marketloom sandbox"):
-        sandbox_balances(settings, tmp_path, KEYS)
+        exchange_access("sandbox", settings, tmp_path)
 
 
 def test_what_decides_sees_the_sandboxes_own_rules_and_its_status_of_the_moment(

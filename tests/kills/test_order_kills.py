@@ -147,7 +147,8 @@ class Exchange:
         """Return the pairs with a position that no stop at the exchange covers wholly."""
         open_stops: dict[str, Decimal] = defaultdict(Decimal)
         for row in self.running.export()["orders"]:
-            if row["account"] == ACCOUNT and row["state"] == "open" and row["trigger_price"] is not None:
+            rests = row["state"] == "pending"  # until its trigger is touched
+            if row["account"] == ACCOUNT and rests and row["trigger_price"] is not None:
                 open_stops[row["pair"]] += Decimal(row["quantity"]) - Decimal(row["filled"])
         positions = {each.pair: abs(each.quantity) for each in self.journal.positions(ACCOUNT)}
         return {pair for pair, quantity in positions.items() if open_stops[str(pair)] < quantity}

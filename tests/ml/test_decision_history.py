@@ -130,7 +130,8 @@ def test_a_history_is_decided_as_each_of_its_candles_is_alone(
             for code, weight in agents
         ]
         alone = {held: consensus(opinions, rules, held).action for held in HELD}
-        entered = Action.HOLD if alone[None] is Action.CLOSE else alone[None]
+        actionable = opinions[0].action in (Action.LONG, Action.SHORT)
+        entered = alone[None] if actionable and alone[None] is not Action.CLOSE else Action.HOLD
         assert ACTIONS[found.entry[row]] is entered
         assert found.leaves_long[row] == (alone[Action.LONG] is Action.CLOSE)
         assert found.leaves_short[row] == (alone[Action.SHORT] is Action.CLOSE)

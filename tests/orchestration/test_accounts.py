@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.services import Services
 from orchestration.settings import load_settings
-from orchestration.venues import account_name, sandbox_credentials
+from orchestration.venues import sandbox_credentials
 from streaming.sandbox.keys import Keys
 from streaming.sandbox.server import ACCOUNT, KEYS_FILE
 
@@ -13,7 +14,7 @@ SANDBOX = {"MARKETLOOM__VENUE__MODE": "sandbox", "MARKETLOOM__MARKET__SOURCE": "
 
 
 def name(home: Path, **variables: str) -> str:
-    return account_name(load_settings({"MARKETLOOM_HOME": str(home), **variables}), home)
+    return Services(load_settings({"MARKETLOOM_HOME": str(home), **variables}), home, dsn="").account.name
 
 
 def make_key(home: Path) -> None:

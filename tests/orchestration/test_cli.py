@@ -134,7 +134,7 @@ def test_the_completion_offers_what_the_command_has(
     monkeypatch.setenv("COMP_WORDS", "marketloom s")
     monkeypatch.setenv("COMP_CWORD", "1")
     _, out, _ = run(monkeypatch, capsys)
-    assert out.split() == ["status", "stream", "sql", "sandbox"]
+    assert out.split() == ["status", "stream", "sql", "shadow", "sandbox"]
 
 
 def test_the_port_of_the_command_wins_over_the_settings(

@@ -41,6 +41,8 @@ GRAPH = {
     "model_performance": (DAYS, {"ohlcv", "features", "ppo_policy", "news_sentiment"}),
     "decision": (PAIRS, {"instruments", "ohlcv", "features", "news_sentiment", "champion_policy"}),
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
+    "balance_history": (DAYS, {"decision", "market_tape"}),
+    "parity_report": (DAYS, {"decision", "ohlcv", "features", "champion_policy"}),
     "rebalance_recommendation": (None, {"decision", "features", "instruments", "ohlcv"}),
 }
 CHECKS = {
@@ -64,6 +66,8 @@ CHECKS = {
     ("model_performance", "scores_are_possible"),
     ("decision", "decisions_explain_their_orders"),
     ("portfolio_snapshots", "snapshots_add_up"),
+    ("balance_history", "minutes_agree_with_the_ledger"),
+    ("parity_report", "unexplained_is_zero"),
     ("features", "inputs_are_current"),
     ("ppo_policy", "inputs_are_current"),
     ("champion_policy", "inputs_are_current"),
@@ -132,6 +136,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "daily_performance",
         "decide",
         "daily_portfolio",
+        "daily_parity",
         "rebalance",
         "tape_compaction",
     }
@@ -145,10 +150,17 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "monthly_promotion",
         "nightly_performance",
         "hourly_portfolio",
+        "nightly_parity",
         "hourly_rebalancing",
         "nightly_tape_compaction",
     }
-    assert {each.name for each in sensors} == {"decision_sensor", "automation", "run_failures"}
+    assert {each.name for each in sensors} == {
+        "decision_sensor_btc_usdt",
+        "decision_sensor_xrp_usdt",
+        "decision_sensor_xrp_btc",
+        "automation",
+        "run_failures",
+    }
     starting_runs = [each for each in (*schedules, *sensors) if each.name != "run_failures"]
     assert all(each.default_status.value == "STOPPED" for each in starting_runs)
 

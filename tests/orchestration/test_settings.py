@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.settings import PROJECT, chosen_file, load_settings, write_chosen
+from orchestration.settings import PROJECT, chosen_file, load_settings, settings_stamp, write_chosen
 from trading.errors import InvalidSettings, UnusableHome
 from trading.market import Pair, Timeframe
 
@@ -153,7 +153,8 @@ def test_a_choice_that_is_no_table_is_one_clear_message(tmp_path: Path) -> None:
         (('timeframe = "1h" ', 'timeframe = "7m" '), r"\[market\] timeframe is \"7m\": allowed is one of 1m, 5m,"),
         (('"XRP/BTC"]', '"XRPBTC"]'), "'XRPBTC' is not a pair: write it like BTC/USDT"),
         (('USDT", "XRP/BTC"]', 'USDT", "ETH/BTC"]'), r"names ETH/BTC, but there is no \[instruments"),
-        (('mode       = "paper"', 'mode = "live"'), r"\[venue\] mode is \"live\": allowed is one of paper, sandbox"),
+        (('mode       = "paper"', 'mode = "real"'), r"mode is \"real\": allowed is one of paper, sandbox, live"),
+        (('mode       = "paper"', 'mode = "live"'), r'set \[market\] source = "kraken" and until = ""'),
         (('mode       = "paper"', 'mode = "sandbox"'), r'set \[market\] source = "sandbox" and until = ""'),
         (('venue     = "binance"', 'venue = "sandbox"'), r"\[market\] venue: sandbox is no venue"),
         (("speed             = 1.0 ", "speed = -1.0 #"), r"\[sandbox\].*speed is -1.0: allowed is 0 to 100000"),
@@ -213,3 +214,17 @@ def test_the_end_of_what_is_known_is_a_utc_time_or_nothing(tmp_path: Path) -> No
     assert known.isoformat() == "2020-02-21T23:00:00+00:00"
     with pytest.raises(InvalidSettings, match="until"):
         load_settings(environment(tmp_path, MARKETLOOM__MARKET__UNTIL="yesterday"))
+
+
+def test_the_stamp_changes_with_files_and_variables(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("a = 1")
+    environment = {"MARKETLOOM_CONFIG": str(file), "MARKETLOOM_HOME": str(tmp_path), "HOME": "/root"}
+    first = settings_stamp(environment)
+    assert settings_stamp(dict(environment)) == first
+    assert settings_stamp({**environment, "MARKETLOOM__RISK__DRAWDOWN": "0.2"}) != first
+    file.write_text("a = 12")
+    second = settings_stamp(environment)
+    assert second != first
+    (tmp_path / "chosen.toml").write_text("")
+    assert settings_stamp(environment) != second

@@ -35,15 +35,27 @@ UNIVERSE = Universe(PAIRS, "USDT", Timeframe.H1, "sandbox")
 NOON = datetime(2024, 3, 5, 12, tzinfo=UTC)
 FACTS: dict[str, Any] = {
     "origin": "sandbox",
+    "account": "main",
     "uptime_seconds": 12.34567,
     "health": [],
-    "consumers": {"operational": {"lag": 3}},
-    "gaps": {"open": 1, "repaired": 4},
-    "restatements": 2,
+    "consumers": {"analytical": {"lag": {"book": 2, "trades": 1}, "records": 9, "failing": ""}},
     "pairs": {
-        "BTC/USDT": {"price": 68123.456, "spread": 0.1, "age_seconds": {"trade": 0.2}, "book": "verified"},
-        "XRP/USDT": {"price": None, "spread": None, "age_seconds": {}, "book": "not verified"},
+        "BTC/USDT": {
+            "price": 68123.456, "spread": 0.1, "age_seconds": {"trade": 0.21, "candle": 0.1}, "book": "verified",
+            "refused": {},
+        },
+        "XRP/USDT": {"price": None, "spread": None, "age_seconds": {}, "book": "not verified", "refused": {}},
     },
+}  # fmt: skip
+DECISION = {
+    "decision_id": "1f0c2ab7-99", "pair": "BTC/USDT", "decided_at": NOON.isoformat(), "action": "HOLD",
+    "outcome": "no order",
+}  # fmt: skip
+STORED: dict[str, Any] = {
+    "rows": {"market_data": 7, "tape trades": 0},
+    "pairs": {"BTC/USDT": {"gaps": 1, "restatements": 2, "newest_candle": NOON}},
+    "decision": DECISION,
+    "halts": ["drawdown: 10 % lost"],
 }
 
 
@@ -73,7 +85,13 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def reporter(instance: dg.DagsterInstance, tape: MemoryTape) -> TapeReporter:
-    return TapeReporter(lambda: instance, tape, UNIVERSE)
+    return TapeReporter(lambda: instance, tape, UNIVERSE, lambda *_: STORED)
+
+
+def table(seen: dg.AssetObservation, name: str) -> list[dict[str, Any]]:
+    value = seen.metadata[name]
+    assert isinstance(value, dg.TableMetadataValue)
+    return [dict(record.data) for record in value.records]
 
 
 def test_an_observation_says_what_the_stream_knows(instance: dg.DagsterInstance) -> None:
@@ -82,22 +100,25 @@ def test_an_observation_says_what_the_stream_knows(instance: dg.DagsterInstance)
     assert reporter(instance, tape).report(FACTS, NOON + timedelta(hours=1, minutes=1))
     [seen] = observations(instance)
     shown = {name: value.value for name, value in seen.metadata.items()}
-    assert (shown["rows candles"], shown["rows trades"], shown["gaps open"], shown["gaps repaired"]) == (
-        1,
-        0,
-        1,
-        4,
-    )
-    assert (shown["consumers operational lag"], shown["restatements"], shown["health"]) == (3, 2, "none")
-    assert (shown["price BTC/USDT"], shown["spread BTC/USDT"], shown["uptime_seconds"]) == (
-        68123.46,
-        0.1,
-        12.35,
-    )
+    assert {name: shown[name] for name in ("health", "halts", "origin", "uptime_seconds")} == {
+        "health": "well", "halts": "drawdown: 10 % lost", "origin": "sandbox", "uptime_seconds": 12.35,
+    }  # fmt: skip
+    assert shown["last decision"] == "1f0c2ab7 2024-03-05 12:00:00 BTC/USDT HOLD"
+    assert {name: shown[f"{name} BTC/USDT"] for name in ("price", "spread", "age", "gaps", "restatements")} == {
+        "price": 68123.46, "spread": 0.1, "age": 0.21, "gaps": 1, "restatements": 2,
+    }  # fmt: skip
+    assert (shown["rows market_data"], shown["rows tape trades"], shown["lag analytical"]) == (7, 0, 3)
     assert "price XRP/USDT" not in shown
-    bars = seen.metadata["newest bars"]
-    assert isinstance(bars, dg.TableMetadataValue)
-    assert [record.data for record in bars.records] == [
+    assert table(seen, "pairs") == [
+        {
+            "pair": "BTC/USDT", "price": "68123.456", "spread": "0.1", "age": "0.21", "gaps": "1", "restatements": "2",
+            "book": "verified", "newest_candle": "2024-03-05 12:00",
+        },
+        dict.fromkeys(("price", "spread", "age", "gaps", "restatements", "newest_candle"), "")
+        | {"pair": "XRP/USDT", "book": "not verified"},
+    ]  # fmt: skip
+    assert table(seen, "consumers") == [{"consumer": "analytical", "lag": "book 2, trades 1", "records": "9"}]
+    assert table(seen, "newest bars") == [
         {"pair": "BTC/USDT", "newest bar opened": "2024-03-05 12:00", "age": "1:01:00"},
         {"pair": "XRP/USDT", "newest bar opened": "none yet", "age": ""},
     ]
@@ -186,7 +207,7 @@ def test_a_storage_that_is_away_is_no_error_and_is_tried_again(instance: dg.Dags
             raise answer
         return instance
 
-    made = TapeReporter(open_instance, MemoryTape(), UNIVERSE)
+    made = TapeReporter(open_instance, MemoryTape(), UNIVERSE, lambda *_: STORED)
     assert not made.report(FACTS, NOON)
     assert made.report(FACTS, NOON)
     assert len(observations(instance)) == 1
@@ -200,7 +221,7 @@ def test_whoever_offers_facts_never_waits_although_dagster_hangs() -> None:
         release.wait(60)
         raise ConnectionError("gone")
 
-    reports = TapeReports(TapeReporter(hang, MemoryTape(), UNIVERSE), interval=0.0)
+    reports = TapeReports(TapeReporter(hang, MemoryTape(), UNIVERSE, lambda *_: STORED), interval=0.0)
     assert reports.offer(FACTS, NOON)
     assert entered.wait(60)
     taken = [reports.offer(FACTS, NOON) for _ in range(10)]

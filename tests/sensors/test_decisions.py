@@ -1,6 +1,7 @@
 """The sensor on an ephemeral instance: real evaluations, the cursor as Dagster keeps it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
+from dagster._grpc.client import DEFAULT_SENSOR_GRPC_TIMEOUT
 
-from assets.partitions import PAIRS
 from ml.decision.decision_id import decision_id
 from sensors.decision_runs import GIVEN_UP_AFTER, PAUSES
-from sensors.decisions import Cursor, decision_sensor, stretches
+from sensors.decisions import LONG_POLL_SECONDS, Cursor, decision_sensor, decision_sensors, shards
 from tests.doubles.event_log import MemoryEventLog
 from trading.account import Account
 from trading.candle_events import CANDLE_CLOSED, candle_closed
@@ -58,21 +59,18 @@ def evaluate(
     instance: dg.DagsterInstance,
     cursor: str | None = None,
     notes: FailureNotes | None = None,
+    patience: float = 0.0,
 ) -> dg.SensorResult:
     context = dg.build_sensor_context(instance=instance, cursor=cursor)
-    result: Any = decision_sensor(
+    result: Any = decision_sensor("all", UNIVERSE.pairs, patience)(
         context, bus=bus, universe=UNIVERSE, account=ACCOUNT, failure_notes=notes or NO_NOTES
     )
     assert isinstance(result, dg.SensorResult)
     return result
 
 
-def partitions(request: dg.RunRequest, instance: dg.DagsterInstance) -> Sequence[str]:
-    if request.partition_key:
-        return [request.partition_key]
-    first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
-    with partition_loading_context(dynamic_partitions_store=instance):
-        return PAIRS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
+def partitions(result: dg.SensorResult) -> list[str | None]:
+    return [request.partition_key for request in result.run_requests or []]
 
 
 def launch(
@@ -98,32 +96,63 @@ def test_a_closed_candle_asks_for_one_run_keyed_by_the_decision_id(
     assert request.run_key == decision_id(ACCOUNT.name, BTC, NOON)
 
 
-def test_pairs_whose_candles_closed_together_share_one_run(
+def test_pairs_whose_candles_closed_together_have_a_run_each(
     bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
     for pair in UNIVERSE.pairs:
         close(bus, pair, NOON)
-    [request] = evaluate(bus, instance).run_requests or []
-    assert set(partitions(request, instance)) == {pair.key for pair in UNIVERSE.pairs}
-    [repeated] = evaluate(bus, instance).run_requests or []
-    assert repeated.run_key == request.run_key  # the same candles are the same request
-    close(bus, XRP, NOON + HOUR)
-    [later] = evaluate(bus, instance).run_requests or []
-    assert later.run_key != request.run_key
+    requests = evaluate(bus, instance).run_requests or []
+    assert {each.partition_key: each.run_key for each in requests} == {
+        pair.key: decision_id(ACCOUNT.name, pair, NOON) for pair in UNIVERSE.pairs
+    }
+    repeated = evaluate(bus, instance).run_requests or []
+    assert [each.run_key for each in repeated] == [each.run_key for each in requests]
 
 
-def test_no_pair_is_in_a_run_that_its_candle_did_not_ask_for(
+def test_an_evaluation_waits_for_its_candle_and_returns_at_once(
     bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
-    close(bus, BTC, NOON)
-    close(bus, CROSS, NOON)
-    requests = evaluate(bus, instance).run_requests or []
-    assert [partitions(each, instance) for each in requests] == [["BTC-USDT"], ["XRP-BTC"]]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(evaluate, bus, instance, patience=600.0)
+        close(bus, Pair("ETH", "USDT"), NOON)  # not ours: it waits on
+        assert not waiting.done()
+        close(bus, BTC, NOON)
+        assert partitions(waiting.result(timeout=120)) == ["BTC-USDT"]
 
 
-def test_neighbours_share_a_stretch() -> None:
-    assert stretches({"a", "b", "d"}, ["a", "b", "c", "d"]) == [["a", "b"], ["d"]]
-    assert stretches({}, ["a"]) == []
+def test_an_evaluation_without_a_candle_ends_just_before_dagster_looks_at_its_sensors() -> None:
+    assert 0.4 <= -LONG_POLL_SECONDS % MIN_INTERVAL_LOOP_TIME <= 0.8
+    assert LONG_POLL_SECONDS < DEFAULT_SENSOR_GRPC_TIMEOUT
+
+
+def test_each_pair_has_a_sensor_that_asks_for_nothing_else(
+    bus: MemoryEventLog, instance: dg.DagsterInstance
+) -> None:
+    for pair in UNIVERSE.pairs:
+        close(bus, pair, NOON)
+    sensors = decision_sensors(UNIVERSE.pairs)
+    assert [each.name for each in sensors] == [
+        "decision_sensor_btc_usdt",
+        "decision_sensor_xrp_usdt",
+        "decision_sensor_xrp_btc",
+    ]
+    found: Any = sensors[1](
+        dg.build_sensor_context(instance=instance),
+        bus=bus,
+        universe=UNIVERSE,
+        account=ACCOUNT,
+        failure_notes=NO_NOTES,
+    )
+    assert partitions(found) == ["XRP-USDT"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 8, 9, 300])
+def test_many_pairs_share_a_few_sensors(count: int) -> None:
+    pairs = [Pair(f"A{number}", "USDT") for number in range(count)]
+    found = shards(pairs)
+    assert sorted(pair for shard in found for pair in shard) == sorted(pairs)
+    assert len(found) == min(count, 8)
+    assert len({sensor.name for sensor in decision_sensors(pairs)}) == len(found)
 
 
 def test_of_several_closed_candles_of_a_pair_only_the_newest_is_decided_on(
@@ -148,8 +177,7 @@ def test_while_a_run_of_a_pair_waits_only_the_other_pairs_are_asked_for(
     launch(instance, request, status)
     close(bus, BTC, NOON + HOUR)
     close(bus, XRP, NOON + HOUR)
-    [other] = evaluate(bus, instance, first.cursor).run_requests or []
-    assert partitions(other, instance) == ["XRP-USDT"]
+    assert partitions(evaluate(bus, instance, first.cursor)) == ["XRP-USDT"]
 
 
 def test_the_newest_candle_that_closed_meanwhile_is_asked_for_once_the_run_has_ended(
@@ -171,16 +199,21 @@ def test_the_newest_candle_that_closed_meanwhile_is_asked_for_once_the_run_has_e
     assert request.run_key == decision_id(ACCOUNT.name, BTC, NOON + 2 * HOUR)
 
 
-def test_a_range_of_pairs_that_runs_keeps_each_of_them_waiting(
+def test_a_range_of_pairs_that_a_person_has_launched_keeps_each_of_them_waiting(
     bus: MemoryEventLog, instance: dg.DagsterInstance
 ) -> None:
+    span = {
+        f"dagster/asset_partition_range_{end}": UNIVERSE.pairs[at].key
+        for end, at in (("start", 0), ("end", 2))
+    }
+    instance.add_run(
+        dg.DagsterRun(
+            job_name="decide", tags=span, status=dg.DagsterRunStatus.STARTED, remote_job_origin=ORIGIN
+        )
+    )
     for pair in UNIVERSE.pairs:
         close(bus, pair, NOON)
-    first = evaluate(bus, instance)
-    [request] = first.run_requests or []
-    launch(instance, request, dg.DagsterRunStatus.STARTED)
-    close(bus, XRP, NOON + HOUR)
-    assert not evaluate(bus, instance, first.cursor).run_requests
+    assert not evaluate(bus, instance).run_requests
 
 
 def test_a_run_that_was_never_queued_holds_nobody_up_for_ever(
@@ -252,19 +285,6 @@ def test_a_failed_run_is_asked_for_again_after_a_pause_under_a_new_key(
     assert again.run_key == f"{decision_id(ACCOUNT.name, BTC, NOON)}/2"
 
 
-def test_a_run_of_several_pairs_that_failed_is_asked_for_again_for_all_of_them(
-    bus: MemoryEventLog, instance: dg.DagsterInstance
-) -> None:
-    for pair in UNIVERSE.pairs:
-        close(bus, pair, NOON)
-    first = evaluate(bus, instance)
-    [request] = first.run_requests or []
-    fail(instance, launch(instance, request, dg.DagsterRunStatus.STARTED), ago=PAUSES[0])
-    [again] = evaluate(bus, instance, first.cursor).run_requests or []
-    assert partitions(again, instance) == partitions(request, instance)
-    assert again.run_key != request.run_key
-
-
 def test_the_pause_grows_and_after_the_last_attempt_the_candle_is_noted_as_given_up(
     bus: MemoryEventLog, instance: dg.DagsterInstance, notes: FailureNotes
 ) -> None:
@@ -315,9 +335,9 @@ def test_a_cursor_that_is_reset_loses_no_candle_and_repeats_no_history(
     close(bus, XRP, NOON)
     first = evaluate(bus, instance)
     for request in first.run_requests or []:
-        if request.partition_key == "BTC-USDT" or "BTC-USDT" in partitions(request, instance):
-            fail(instance, launch(instance, request, dg.DagsterRunStatus.STARTED), ago=PAUSES[0])
-    assert evaluate(bus, instance, None).run_requests
+        run = launch(instance, request, dg.DagsterRunStatus.STARTED)
+        if request.partition_key == "BTC-USDT":
+            fail(instance, run, ago=PAUSES[0])
     [again] = evaluate(bus, instance, None).run_requests or []
     assert again.tags["marketloom/candle.BTC-USDT"] == (NOON + 2 * HOUR).isoformat()
     launch(instance, again, dg.DagsterRunStatus.SUCCESS)

@@ -1,13 +1,16 @@
 """A run that fails is noted once, with its reason in a sentence; the notes are few and survive damage."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from sensors.failures import KILLED, failure_note, failure_sensor
-from trading.errors import NotStored
+from trading.errors import InvalidSettings, NotStored
 from trading.ports import FailureNote
 from trading.stores.failure_notes import KEPT, FailureNotes
 
@@ -67,9 +70,22 @@ def test_a_run_whose_process_was_killed_says_so() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(history)
         instance.report_run_failed(run)
-        [failure] = [each.dagster_event for each in instance.all_logs(run.run_id) if each.dagster_event]
-        context = dg.build_run_status_sensor_context("run_failures", failure, instance, run).for_run_failure()
-        assert failure_note(context).reason == KILLED
+        assert failure_note(instance, run).reason == KILLED
+
+
+def test_a_run_whose_process_could_not_load_the_job_says_why() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(history)
+        try:
+            raise InvalidSettings("[risk]: position_cap is 3")
+        except InvalidSettings:
+            why = EngineEventData.engine_error(serializable_error_info_from_exc_info(sys.exc_info()))
+        instance.report_engine_event("Could not load job definition.", run, why)
+        instance.report_engine_event("Process for run exited.", run)
+        instance.report_run_failed(run)
+        assert (
+            failure_note(instance, run).reason == "trading.errors.InvalidSettings: [risk]: position_cap is 3"
+        )
 
 
 def note(number: int) -> FailureNote:

@@ -33,7 +33,7 @@ from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions
 from trading.backtest.engine import Sweep, run, sweep
 from trading.backtest.exposure import ExposureResult, holding_prices, run_exposures, step
-from trading.backtest.plan import LEAVE_LONG, LEAVE_SHORT, AccountRules, Margin, Plan
+from trading.backtest.plan import LEAVE_LONG, LEAVE_SHORT, AccountRules, Margin, OpenPosition, Plan
 from trading.backtest.result import FILL_SCHEMA, TRADE_SCHEMA, Backtest, Totals
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Decisions",
     "ExposureResult",
     "Margin",
+    "OpenPosition",
     "Plan",
     "Sweep",
     "Totals",

@@ -16,7 +16,7 @@ from trading.backtest import records
 from trading.backtest.bars import Bars
 from trading.backtest.decisions import Decisions, Rows
 from trading.backtest.path import PathRows
-from trading.backtest.plan import DISTANCES, AccountRules, Plan
+from trading.backtest.plan import DISTANCES, AccountRules, OpenPosition, Plan
 from trading.backtest.records import Arrays, Records, new_record
 from trading.backtest.result import Backtest, Totals
 from trading.errors import InvalidValue
@@ -39,10 +39,16 @@ class Sweep:
 
 
 def run(
-    bars: Bars, plan: Plan, rules: AccountRules, opening_equity: float = 1.0, path: Bars | None = None
+    bars: Bars,
+    plan: Plan,
+    rules: AccountRules,
+    opening_equity: float = 1.0,
+    path: Bars | None = None,
+    opening: OpenPosition | None = None,
 ) -> Backtest:
     """Follow `plan` through `bars` from flat; exits inside candles go along `path`, finer candles, if there is one.
 
+    With `opening` that position is open from the first open on, and `opening_equity` counts it at that price.
     The first call of a process loads the compiled kernel. Raises InvalidValue for a plan of another length or an
     opening equity that is not above zero, InvalidCandles for a path of another market.
     """
@@ -50,8 +56,12 @@ def run(
     decisions = _decisions(plan, bars)
     orders = decisions.row.size
     account = _account(opening_equity)
-    fills = np.empty(3 * orders + 1, records.FILL)  # an order fills twice at most, its stop once
-    trades = np.empty(orders + 1, records.TRADE)
+    if opening is not None:
+        _begin_with(opening, account, bars)
+    fills = np.empty(
+        3 * orders + 2, records.FILL
+    )  # an order fills twice at most, its stop once; so does `opening`
+    trades = np.empty(orders + 2, records.TRADE)
     equity, daily_equity = np.empty(len(bars)), np.empty(_max_days(bars))
     written = {"fills": fills, "trades": trades, "equity": equity, "daily_equity": daily_equity}
     _walk(bars, rows, decisions, plan, rules, account=account, **written)
@@ -63,6 +73,7 @@ def run(
         path_candles=rows.followed,
         fill_records=fills[: account["fills"][0]],
         trade_records=trades[: account["trades"][0]],
+        opening_quantity=opening.quantity if opening else 0.0,
     )
 
 
@@ -177,6 +188,39 @@ def _account(opening_equity: float) -> Records:
         raise InvalidValue(f"opening_equity is {opening_equity}: allowed is an amount above zero")
     opened = dict.fromkeys(("cash", "equity", "peak", "trough"), opening_equity)
     return new_record(records.ACCOUNT, **opened, paused=-1, resumes=np.iinfo(np.int64).min)
+
+
+def _begin_with(opening: OpenPosition, account: Records, bars: Bars) -> None:
+    """Let the position be open, as the kernel leaves one between two candles."""
+    direction, infinity = math.copysign(1.0, opening.quantity), math.inf
+    best = _or(opening.best_price, opening.entry_price)
+    distance, after = (
+        _or(opening.trailing_distance, infinity),
+        _or(opening.trailing_after, direction * infinity),
+    )
+    trails = distance < infinity and direction * (best - after) >= 0
+    levels = {
+        "stop": _or(opening.stop, -direction * infinity),
+        "take_profit": _or(opening.take_profit, direction * infinity),
+        "trailing_distance": distance,
+        "trailing_start": after,
+        "trailing_stop": best - direction * distance if trails else -direction * infinity,
+        "best_price": best,
+    }
+    values = levels | {
+        "cash": account["cash"][0] - opening.quantity * bars.open[0],
+        "quantity": opening.quantity,
+        "entered": abs(opening.quantity),
+        "entry_price": opening.entry_price,
+        "entry_time": bars.open_time[0],
+        "last_target": math.nan,  # no target has led to it: the first one that comes is an order
+    }
+    for name, value in values.items():
+        account[name] = value
+
+
+def _or(value: float, otherwise: float) -> float:
+    return otherwise if math.isnan(value) else value
 
 
 def _terms(rules: AccountRules, plan: Plan, bars: Bars, rows: PathRows) -> Records:

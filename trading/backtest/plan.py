@@ -60,6 +60,32 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """What is held when a back-test begins, with its levels as prices; NaN where there is none.
+
+    It was bought (above zero) or sold out of inventory (below zero) before the first candle: nothing is lent for it,
+    and the candles of before count by `best_price` alone. Raises InvalidValue for numbers that cannot be.
+    """
+
+    quantity: float  # signed, base currency
+    entry_price: float  # average, costs included
+    stop: float = math.nan
+    take_profit: float = math.nan
+    trailing_after: float = math.nan  # once the price was there, the stop follows the best price ...
+    trailing_distance: float = math.nan  # ... this far behind, in quote currency
+    best_price: float = math.nan  # that was reached so far; NaN: the entry price
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.quantity) and self.quantity != 0):
+            raise InvalidValue(f"quantity is {self.quantity}: an open position holds something")
+        if not (math.isfinite(self.entry_price) and self.entry_price > 0):
+            raise InvalidValue(f"entry_price is {self.entry_price}: allowed is a price above zero")
+        for name in ("stop", "take_profit", "trailing_after", "trailing_distance", "best_price"):
+            if not (math.isnan(value := getattr(self, name)) or value > 0):
+                raise InvalidValue(f"{name} is {value}: allowed is a number above zero, NaN for none")
+
+
+@dataclass(frozen=True, slots=True)
 class Margin:
     """The charges of Kraken's spot margin, see trading.margin.arithmetic; fees are shares of the value lent."""
 

@@ -109,6 +109,7 @@ class Backtest:
     path_candles: int  # candles inside which exits were followed along a finer path
     fill_records: Records
     trade_records: Records
+    opening_quantity: float = 0.0  # held before the first open
 
     @cached_property
     def trades(self) -> pl.DataFrame:
@@ -134,7 +135,7 @@ class Backtest:
         """(n,) what is held at each close, base currency, below zero short."""
         fills = self.fill_records
         begins = np.concatenate([[0], fills["candle"], [self.equity.size]])
-        return np.repeat(np.concatenate([[0.0], fills["held"]]), np.diff(begins))
+        return np.repeat(np.concatenate([[self.opening_quantity], fills["held"]]), np.diff(begins))
 
     @cached_property
     def exposure(self) -> Array:

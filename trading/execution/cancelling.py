@@ -6,22 +6,29 @@ from trading.errors import MarketloomError
 from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
 from trading.market import Pair
-from trading.orders import OrderKind, WorkingOrder
+from trading.orders import OPENING, WorkingOrder
 from trading.risk import Halt, HaltKind
 
-OPENING = (OrderKind.ENTRY, OrderKind.CONVERSION)  # what a halt stops
 
+def request_cancels(work: Work, reason: str, pairs: Collection[Pair] | None = None) -> bool:
+    """Note that every order (of `pairs`; None: all) which could open or grow something must leave.
 
-def request_cancels(work: Work, reason: str, pairs: Collection[Pair] | None = None) -> None:
-    """Note that every order (of `pairs`; None: all) which could open or grow something must leave."""
-    for each in work.orders().working:
-        wanted = pairs is None or each.intent.pair in pairs
-        if wanted and each.intent.kind in OPENING and not each.order.cancel_reason:
-            work.request_cancel(each.intent.intent_id, reason)
+    True where one was not to leave before.
+    """
+    staying = [
+        each
+        for each in work.orders().working
+        if (pairs is None or each.intent.pair in pairs)
+        and each.intent.kind in OPENING
+        and not each.order.cancel_reason
+    ]
+    for each in staying:
+        work.request_cancel(each.intent.intent_id, reason)
+    return bool(staying)
 
 
 def stop_entries(work: Work) -> None:
-    """Begin a halt where a kill was asked for; whatever halts the account takes its entries away."""
+    """Begin a halt where a kill was asked for; whatever halts the account, or forbids entries, takes them away."""
     killed = work.kill_requested()
     active = [each for each in work.journal.halts(work.account) if each.binds(work.at)]
     if killed and all(each.kind is not HaltKind.KILL_SWITCH for each in active):
@@ -29,6 +36,8 @@ def stop_entries(work: Work) -> None:
         work.journal.begin_halts(work.account, active[-1:])
     if active:
         request_cancels(work, f"trading is halted: {active[0].kind.value}")
+    elif refused := work.entries_refused():
+        request_cancels(work, f"nothing may be opened any more: {refused}")
 
 
 def cancel(work: Work, working: WorkingOrder) -> bool:

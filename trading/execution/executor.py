@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from itertools import count
 
+from trading.errors import InvalidValue
 from trading.execution.cancelling import request_cancels, stop_entries
-from trading.execution.exits import order_exit
+from trading.execution.exits import is_unsellable, order_exit, was_refused_lately
 from trading.execution.lease_keeper import kept
 from trading.execution.loop import Loop
 from trading.execution.result import Execution
@@ -19,8 +20,8 @@ from trading.ports import Journal, Lease, Venue
 FLATTEN_ROUNDS = 3
 
 
-def no_kill() -> str:
-    """Say that nobody has asked for a kill."""
+def no_reason() -> str:
+    """Say that nothing speaks against entries."""
     return ""
 
 
@@ -43,7 +44,9 @@ class OrderExecutor:
         rules: ExecutionRules,
         *,
         holder: str,
-        kill_requested: Callable[[], str] = no_kill,
+        only: str = "",
+        kill_requested: Callable[[], str] = no_reason,
+        entries_refused: Callable[[], str] = no_reason,
         checkpoint: Callable[[str], None] = no_checkpoint,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -51,7 +54,10 @@ class OrderExecutor:
     ) -> None:
         """`holder` names this process for all time: host, process id and a random part.
 
-        `kill_requested`: why all new positions must stop, empty while nobody asks for it. `checkpoint` is called with
+        `only`: the account whose orders the venue takes; InvalidValue for those of another, empty: for none.
+
+        `kill_requested`: why all new positions must stop, empty while nobody asks for it. `entries_refused`: why those
+        that were decided may not be sent any more, which nobody has to end. `checkpoint` is called with
         the name of every step boundary.
         """
         self._journal = journal
@@ -59,7 +65,9 @@ class OrderExecutor:
         self._candles = candles
         self._rules = rules
         self._holder = holder
+        self._only = only
         self._kill_requested = kill_requested
+        self._entries_refused = entries_refused
         self._checkpoint = checkpoint
         self._monotonic = monotonic
         self._sleep = sleep
@@ -94,10 +102,26 @@ class OrderExecutor:
                 sent = self._work_off(account, at, notes)
         return _result(notes, by_another=not sent)
 
+    def order_exits(self, account: str, at: datetime) -> bool:
+        """Commit an exit of each position that has a reason to be closed and none under way; cancel what opens it.
+
+        True when there is something new to carry out. Nothing is sent: `carry_out` does. A pair whose exit the venue
+        has just refused waits for the rules' `protected_within`. Dust stays, and so does what opens its pair anew.
+        """
+        work = self._work(account, at, Notes())
+        touched = [each for each in self._journal.positions(account) if each.exit_reason]
+        leaving = [
+            each for each in touched if not was_refused_lately(work, each) and not is_unsellable(work, each)
+        ]
+        cancelled = [request_cancels(work, each.exit_reason, [each.pair]) for each in leaving]
+        ordered = [order_exit(work, each.pair, each.exit_reason) for each in leaving]
+        return any([*cancelled, *ordered])
+
     # --- one sender at a time
 
     def _work_off(self, account: str, at: datetime, notes: Notes) -> bool:
         """Work under the lease, or leave it to its holder; True when it was done here, or nothing was to be done."""
+        self._require_own(account)
         begin, holder = self._monotonic(), f"{self._holder}/{next(self._calls)}"
         if self._has_work(account):  # whoever sends: from now on the ledger lets no entry pass
             stop_entries(self._work(account, at, notes))
@@ -153,6 +177,7 @@ class OrderExecutor:
 
     def _work(self, account: str, at: datetime, notes: Notes, lease: Lease | None = None) -> Work:
         """Without a lease nothing can be sent: no holder has number 0."""
+        self._require_own(account)
         return Work(
             journal=self._journal,
             venue=self._venue,
@@ -163,10 +188,15 @@ class OrderExecutor:
             lease=lease or Lease(account, self._holder, 0),
             checkpoint=self._checkpoint,
             kill_requested=self._kill_requested,
+            entries_refused=self._entries_refused,
             machine_now=self._now,
             notes=notes,
         )
 
+    def _require_own(self, account: str) -> None:
+        if self._only and account != self._only:
+            raise InvalidValue(f"orders of account {account} do not go where those of {self._only} go")
+
 
 def _result(notes: Notes, *, by_another: bool) -> Execution:
-    return Execution(notes.orders, notes.problems, by_another)
+    return Execution(notes.orders, notes.problems, by_another, notes.unfinished)

@@ -12,6 +12,10 @@ from trading.market import Instrument, Pair, PairStatus
 from trading.orders import Order, OrderIntent, OrderKind, OrderStatus, WorkingOrder, exit_id, round_down
 from trading.portfolio import Position
 
+# How the cause of an exit begins that a person has ordered, and of one that closes what could not be protected.
+KILLED, FLATTENED = "kill switch", "flattened by"
+STOP_MISSING, STOP_REFUSED = "its stop has been missing for", "its stop was refused"
+FORCED = (KILLED, FLATTENED, STOP_MISSING, STOP_REFUSED)
 TAKES_EXITS = frozenset({PairStatus.ONLINE, PairStatus.REDUCE_ONLY})
 
 
@@ -56,6 +60,12 @@ def is_dust(position: Position, instrument: Instrument) -> bool:
     quantity = sellable(position, instrument)
     cost = quantity * position.entry_price
     return quantity == 0 or quantity < instrument.minimum_quantity or cost < instrument.minimum_cost
+
+
+def is_unsellable(work: Work, position: Position) -> bool:
+    """Return whether the position is dust by what the venue says of its pair; False while it says nothing."""
+    instrument = market_of(work, position.pair)
+    return instrument is not None and is_dust(position, instrument)
 
 
 def was_refused_lately(work: Work, position: Position) -> bool:

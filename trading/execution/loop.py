@@ -20,6 +20,8 @@ THREADS = 16
 MAX_OTHERS = 8  # threads that anything but exits may use
 MAX_PAUSE = 2.0  # seconds
 MAX_PATIENCE = 4  # times the rules' patience, however much news there is
+# These have a turn in every call: a look that waits for the key's budget may take all its time.
+ALWAYS = (tasks.EXIT, tasks.PROTECT)
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ class Loop:
         if due:
             return True
         if late or not self._work.rules.real_time or all(self._is_done(task) for task in wanted):
+            self._work.notes.unfinished = any(task.key not in self._tried for task in wanted)
             return False
         self._sleep(self._work.rules.poll_seconds)
         return True
@@ -105,11 +108,10 @@ class Loop:
         if task.key in self._running:
             return False
         tried = self._tried.get(task.key)
-        is_exit = task.key[0] == tasks.EXIT
-        if not is_exit and len(self._running) >= MAX_OTHERS:
+        if task.key[0] != tasks.EXIT and len(self._running) >= MAX_OTHERS:
             return False
         if tried is None:
-            return is_exit or not late
+            return not late or task.key[0] in ALWAYS
         if late:
             return False
         if task.on_news and self._work.notes.news > tried.news:

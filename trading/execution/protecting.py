@@ -6,7 +6,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 from trading.execution.checkpoints import Checkpoint
-from trading.execution.exits import is_dust, market_of, order_exit, was_refused_lately
+from trading.execution.exits import (
+    STOP_MISSING,
+    STOP_REFUSED,
+    is_dust,
+    market_of,
+    order_exit,
+    was_refused_lately,
+)
 from trading.execution.sending import send
 from trading.execution.stops import adopt, amend, clear, entries_of, place
 from trading.execution.trailing import rests_elsewhere, stop_level, trail
@@ -29,15 +36,25 @@ def protect(work: Work, pair: Pair) -> bool:
     instrument = market_of(work, pair)
     if instrument is None:
         return False
-    entries: list[WorkingOrder] = []
-    bare = orders.covering < abs(position.quantity)
-    if bare and position.stop_loss is not None and not is_dust(position, instrument):
-        entries = entries_of(work, position)
-        if not adopt(work, entries):
-            return False
+    entries = _adopt_where_bare(work, position, instrument)
+    if entries is None:
+        return False
     trail(work, position, _resting(work.orders().of(pair)), instrument)
-    position = work.journal.position(work.account, pair)
-    return position is None or _cover(work, position, instrument, entries)
+    now = work.journal.position(work.account, pair)
+    if now is None:
+        return True
+    if now.quantity != position.quantity:  # a fill was booked meanwhile: its stop may be at the venue as well
+        entries = _adopt_where_bare(work, now, instrument)
+    return entries is not None and _cover(work, now, instrument, entries)
+
+
+def _adopt_where_bare(work: Work, position: Position, instrument: Instrument) -> list[WorkingOrder] | None:
+    """Enter the stops that came with a bare position's entries; return those, None while it is not known what came."""
+    bare = work.orders().of(position.pair).covering < abs(position.quantity)
+    if not bare or position.stop_loss is None or is_dust(position, instrument):
+        return []
+    entries = entries_of(work, position)
+    return entries if adopt(work, entries) else None
 
 
 def _cover(work: Work, position: Position, instrument: Instrument, entries: Sequence[WorkingOrder]) -> bool:
@@ -79,7 +96,7 @@ def _place_missing(
     same = [each for each in waiting if (each.intent.quantity, each.order.trigger) == (missing, level)]
     oldest = min(waiting, key=lambda each: each.intent.created_at, default=None)
     if oldest is not None and work.at - oldest.intent.created_at > work.rules.protected_within:
-        return _give_up(work, position, f"its stop has been missing for {work.at - oldest.intent.created_at}")
+        return _give_up(work, position, f"{STOP_MISSING} {work.at - oldest.intent.created_at}")
     kept = same[0] if same else oldest
     for each in waiting:
         if each is not kept:
@@ -91,7 +108,7 @@ def _place_missing(
     )
     if order.status is OrderStatus.REJECTED:
         passed = _has_passed(work, position, level)
-        return _give_up(work, position, f"its stop was refused: {order.reason}", halts=not passed)
+        return _give_up(work, position, f"{STOP_REFUSED}: {order.reason}", halts=not passed)
     return order.status is OrderStatus.ACKNOWLEDGED
 
 

@@ -12,6 +12,14 @@ class Execution:
     orders: tuple[Order, ...] = ()  # those that changed, as they are now
     problems: tuple[str, ...] = ()  # sentences; empty when everything was done
     sent_by_another: bool = False  # another process held the account's lease all the time
+    is_unfinished: bool = (
+        False  # its time was over before everything had its turn, as after a slow look at the venue
+    )
+
+    @property
+    def leaves_work(self) -> bool:
+        """Return whether the next call is wanted soon."""
+        return bool(self.problems) or self.sent_by_another or self.is_unfinished
 
     @property
     def filled(self) -> tuple[Order, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from trading.errors import (
+    InvalidMessage,
     InvalidValue,
     LeaseLost,
     NotAuthorised,
@@ -11,10 +12,10 @@ from trading.errors import (
     VenueRefused,
     VenueUnreachable,
 )
-from trading.execution.cancelling import OPENING, stop_entries
+from trading.execution.cancelling import stop_entries
 from trading.execution.checkpoints import Checkpoint
 from trading.execution.work import Work
-from trading.orders import Order, OrderStatus, WorkingOrder
+from trading.orders import OPENING, Order, OrderStatus, WorkingOrder
 
 NEVER = (VenueRefused, NotStored)  # surely not done, and it never will be so
 NOT_NOW = (VenueUnreachable, RateLimited, NotAuthorised)  # surely not done now
@@ -35,7 +36,7 @@ def send(work: Work, waiting: WorkingOrder) -> Order:
         order = work.journal.mark_sent(intent.intent_id, work.lease, work.at, now, void_after)
     except LeaseLost:
         raise
-    except (*NOT_NOW, *NEVER, InvalidValue) as error:
+    except (*NOT_NOW, *NEVER, InvalidMessage, InvalidValue) as error:  # the venue told its time at most
         return _problem(work, subject, waiting, known, error)
     work.notes.order(order)
     work.checkpoint(Checkpoint.SENT)

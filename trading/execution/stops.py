@@ -72,10 +72,17 @@ def adopt(work: Work, entries: Sequence[WorkingOrder]) -> bool:
 
 
 def _may_come(work: Work, entry: WorkingOrder, placed: Decimal) -> bool:
-    """Return whether the venue may have placed a stop with the entry that it does not list yet."""
-    if placed >= entry.order.filled or not work.rules.real_time:
+    """Return whether the venue may have placed a stop with the entry that it does not list yet.
+
+    Counted from its sending and from its last fill, which the stop comes with: a fill has the market's time, which on a
+    sandbox is not that of the venue's clock, and then often lies far back.
+    """
+    order, venue = entry.order, work.venue
+    if placed >= order.filled or not work.rules.real_time:
         return False
-    return work.venue.now() <= work.venue.never_taken_after(entry.order.updated_at)
+    fills = [each for each in work.journal.fills(work.account) if each.intent_id == order.intent_id]
+    begins = max(order.sent_at or order.updated_at, *(each.filled_at for each in fills))
+    return max(venue.now(), work.at) <= venue.never_taken_after(begins)
 
 
 def _enter(work: Work, entry: WorkingOrder, placed: VenueOrder) -> WorkingOrder | None:

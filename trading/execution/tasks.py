@@ -3,17 +3,17 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from trading.execution.cancelling import OPENING, cancel
+from trading.execution.cancelling import cancel
 from trading.execution.entries import enter
 from trading.execution.exits import leave
 from trading.execution.protecting import protect
 from trading.execution.refreshing import refresh
 from trading.execution.work import Orders, Work
 from trading.market import Pair
-from trading.orders import OrderKind, OrderStatus, WorkingOrder
+from trading.orders import OPENING, OrderKind, OrderStatus, WorkingOrder
 
 UNDECIDED = (OrderStatus.SENT, OrderStatus.UNKNOWN)
-REFRESH, EXIT = ("refresh", ""), "exit"
+REFRESH, EXIT, PROTECT = ("refresh", ""), "exit", "protect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def protections(work: Work, orders: Orders) -> Iterator[Task]:
 
 
 def protection(work: Work, pair: Pair) -> Task:
-    return Task(("protect", str(pair)), lambda: protect(work, pair), pause=0.25)
+    return Task((PROTECT, str(pair)), lambda: protect(work, pair), pause=0.25)
 
 
 def _ends_soon(working: WorkingOrder) -> bool:
@@ -105,5 +105,5 @@ def _ends_soon(working: WorkingOrder) -> bool:
 def _is_being_sent(working: WorkingOrder, running: Collection[tuple[str, str]]) -> bool:
     """Return whether this process is sending it right now: it will be answered soon."""
     intent = working.intent
-    senders = {("entry", intent.intent_id), (EXIT, str(intent.pair)), ("protect", str(intent.pair))}
+    senders = {("entry", intent.intent_id), (EXIT, str(intent.pair)), (PROTECT, str(intent.pair))}
     return working.order.status is OrderStatus.SENT and not senders.isdisjoint(running)

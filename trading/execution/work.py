@@ -23,6 +23,7 @@ class Notes:
     _orders: dict[str, Order] = field(default_factory=dict)
     _problems: dict[str, str] = field(default_factory=dict)
     looked_up: bool = False  # what the venue has was seen in this call
+    unfinished: bool = False  # the call ended while something had not had its turn
     news: int = 0  # how often something was learned or done that may let other steps go on
 
     def order(self, order: Order) -> None:
@@ -84,6 +85,7 @@ class Work:
     lease: Lease
     checkpoint: Callable[[str], None]
     kill_requested: Callable[[], str]  # why all new positions must stop; empty while nobody asks for it
+    entries_refused: Callable[[], str]  # why nothing may be opened; empty where it may
     machine_now: Callable[[], datetime]
     notes: Notes = field(default_factory=Notes)
     triggers: dict[str, Decimal] = field(default_factory=dict)  # of resting stops, as the venue reported them

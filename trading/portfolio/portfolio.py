@@ -89,11 +89,16 @@ class Portfolio:
 
     def realised_in(self, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:
         """Value the gains of what was closed, before fees, at `prices`."""
+        return equity(self.gains, quote, prices)
+
+    @property
+    def gains(self) -> dict[str, Decimal]:
+        """Return what was realised, before fees, by the asset that it came in."""
         gains: dict[str, Decimal] = {}
         with exactly():
             for pair, gain in self.realised.items():
                 gains[pair.quote] = gains.get(pair.quote, Decimal(0)) + gain
-        return equity(gains, quote, prices)
+        return gains
 
 
 def unrealised(holding: Holding, quote: str, prices: Mapping[Pair, Decimal]) -> Decimal:

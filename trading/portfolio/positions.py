@@ -1,14 +1,16 @@
 """Positions as consequences of fills, and what a fill does to the balances. Exact in Decimal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
 from trading.portfolio.exact import divide, exactly
+
+Value = TypeVar("Value", Decimal, datetime)
 
 
 class Levels(TypedDict):
@@ -35,6 +37,9 @@ class Position:
     best_price: Decimal | None = None  # the best that was seen since it opened; None: only its own fills
     checked_until: datetime | None = None  # close of the last candle that its levels were compared with
     exit_reason: str = ""  # why it must be closed; empty while nothing was touched
+    stop_since: datetime | None = (
+        None  # since when the stop has its level, where ticks moved it; None: candles did
+    )
 
 
 def cash_flows(fill: Fill) -> dict[str, Decimal]:
@@ -82,6 +87,32 @@ def excess(position: Position | None, fill: Fill, intent: OrderIntent) -> Decima
         return max(fill.quantity - max(held, Decimal(0)), Decimal(0))
 
 
+def with_protection(stored: Position, wanted: Position) -> Position:
+    """Return the stored position with what another look at the same one found: nothing that is known gets lost.
+
+    Whoever looks reads, compares and stores; two that do so at once have each seen something. A stop only gets closer,
+    a best price only better, and a reason to close stays.
+    """
+    nearer = max if stored.quantity > 0 else min
+    stop = _of(nearer, stored.stop_loss, wanted.stop_loss)
+    return replace(
+        wanted,
+        entry_price=stored.entry_price,
+        stop_loss=stop,
+        stop_since=stored.stop_since if stop == stored.stop_loss else wanted.stop_since,
+        best_price=_of(nearer, stored.best_price, wanted.best_price),
+        checked_until=_of(max, stored.checked_until, wanted.checked_until),
+        exit_reason=stored.exit_reason or wanted.exit_reason,
+    )
+
+
+def _of(choose: Callable[[Value, Value], Value], first: Value | None, second: Value | None) -> Value | None:
+    """Choose one of two; the other one where one is not known."""
+    if first is None or second is None:
+        return second if first is None else first
+    return choose(first, second)
+
+
 def _shrunk(position: Position, change: Decimal) -> Position | None:
     left = position.quantity + change
     return replace(position, quantity=left) if left else None
@@ -118,6 +149,7 @@ def _grow(position: Position, fill: Fill, intent: OrderIntent, earlier: Sequence
         best_price=None,
         checked_until=None,
         exit_reason="",
+        stop_since=None,
     )
 
 

@@ -1,9 +1,11 @@
 """Protocols of the stores, sources, venues and bus that the system uses. Times are UTC; months are their first day."""
 
+from trading.ports.account_watch import AccountView, AccountWatch
+from trading.ports.balance_history import BalanceHistory, MinuteWriter
 from trading.ports.bus import Bus, Consumer, Event, EventLog, Message, Reader, Record
 from trading.ports.failures import FailureLog, FailureNote
 from trading.ports.hot import HotTier
-from trading.ports.journal import Adjustment, Journal, Lease
+from trading.ports.journal import AccountBooks, Adjustment, FailureKind, Journal, Lease
 from trading.ports.market import CandleSource, Quote
 from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
 from trading.ports.models import PerformanceStore, PromotionLog
@@ -14,13 +16,18 @@ from trading.ports.venue import BookEntry, Venue, VenueBooks, VenueOrder, VenueR
 __all__ = [
     "ARTICLE_SCHEMA",
     "SENTIMENT_SCHEMA",
+    "AccountBooks",
+    "AccountView",
+    "AccountWatch",
     "Adjustment",
+    "BalanceHistory",
     "BookEntry",
     "Bus",
     "CandleSource",
     "Consumer",
     "Event",
     "EventLog",
+    "FailureKind",
     "FailureLog",
     "FailureNote",
     "GapLedger",
@@ -29,6 +36,7 @@ __all__ = [
     "Lease",
     "MarketData",
     "Message",
+    "MinuteWriter",
     "NewsStore",
     "PerformanceStore",
     "PromotionLog",

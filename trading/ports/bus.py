@@ -31,6 +31,9 @@ class EventLog(Protocol):
     def read(self, topic: str, after: int, limit: int = 1000) -> list[Event]:
         """Return events with offset above `after`, in order. No event ever appears below one that was already read."""
 
+    def wait(self, topic: str, keys: Sequence[str], after: int, seconds: float) -> bool:
+        """Wait until an event of one of the keys is there with an offset above `after`; False: none came in time."""
+
     def newest(self, topic: str, key: str, origin: str | None = None) -> Event | None:
         """Return the newest event of the key, where an origin is given of those that name it; None without one."""
 

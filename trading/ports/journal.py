@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Protocol
 
 from trading.market import Pair
@@ -35,6 +36,36 @@ class Adjustment:
     value: Decimal | None = None  # then, in the account's quote; None: no price was known
 
 
+class FailureKind(StrEnum):
+    """What is counted in a row, per account."""
+
+    ERROR = "error"  # a decision that failed
+    ANSWER = "answer"  # one that was made without the answer of an agent
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBooks:
+    """One account as it is now, read at once; balances also as they were at a moment and before its UTC day began."""
+
+    balances: Mapping[str, Decimal]
+    balances_then: Mapping[str, Decimal]  # entered at the moment or before; empty: it had not opened by then
+    balances_before_day: Mapping[str, Decimal]  # entered before midnight; empty: it had not opened by then
+    positions: tuple[Position, ...]
+    working: tuple[WorkingOrder, ...]  # orders without a final state, oldest first
+    adjustments: tuple[Adjustment, ...]  # oldest first
+    snapshots: tuple[Mapping[str, Any], ...]  # the newest of each UTC day, oldest first
+    peak: Decimal | None
+    halts: tuple[Halt, ...]
+    recent_orders: int  # entries, exits and conversions created after `orders_since`
+    rejects: int = 0  # orders rejected since the venue took one, or since such rejects halted trading
+    # Since ledger and venue agreed, or the account opened, by the store's own clock; None: no store has it.
+    comparison_age: timedelta | None = None
+
+    def position(self, pair: Pair) -> Position | None:
+        """Return the open position of the pair."""
+        return next((each for each in self.positions if each.pair == pair), None)
+
+
 class Journal(Protocol):
     """Decisions, orders, fills and balances of accounts. Every method is one transaction, or part of `exclusive`'s."""
 
@@ -55,6 +86,9 @@ class Journal(Protocol):
         NotStored for an unknown account.
         """
 
+    def books(self, account: str, at: datetime, orders_since: datetime) -> AccountBooks:
+        """Read all that values and limits an account at `at`, in one transaction. NotStored for an unknown account."""
+
     def record_decision(
         self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
     ) -> bool:
@@ -62,6 +96,7 @@ class Journal(Protocol):
 
         False, changing nothing, when the id is already there. The order begins as INTENDED. An order to cancel that
         never left becomes CANCELLED at once. InvalidValue for a second live exit of the account and pair.
+        One whose receipt says `shadow` is not published.
         `receipt` carries at least `decision_id`, `account`, `pair`, `decided_at`, `action`, `confidence`, `opinions`.
         """
 
@@ -70,6 +105,18 @@ class Journal(Protocol):
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
         """List receipts, newest first."""
+
+    def decisions_since(self, account: str, since: datetime, until: datetime | None = None) -> list[str]:
+        """List the ids of the decisions made at `since` or later, and before `until`, oldest first."""
+
+    def store_inputs(self, contents: Mapping[str, bytes]) -> None:
+        """Store what decisions read, each content under its SHA-256 in hexadecimal digits; known ones stay.
+
+        InvalidValue for a content that is not what its digest says.
+        """
+
+    def inputs(self, digests: Collection[str]) -> dict[str, bytes]:
+        """Return the stored contents with these digests; those that are not stored are left out."""
 
     def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
         """Return the newest receipt with that action; None without one."""
@@ -174,6 +221,7 @@ class Journal(Protocol):
     def update_protection(self, position: Position) -> bool:
         """Store the levels, best price, check time and exit reason of an open position, not its quantity or price.
 
+        What is stored already and nearer or later stays (`with_protection`): two that look at once lose nothing.
         False when the position is another one by now (`opened_at` or quantity differ), or gone.
         """
 
@@ -224,6 +272,12 @@ class Journal(Protocol):
 
     def halts(self, account: str) -> list[Halt]:
         """List all halts there ever were, oldest first."""
+
+    def count_failure(self, account: str, kind: FailureKind, what: str, at: datetime) -> int:
+        """Count one more failure of this kind in a row; returns how many there are by now."""
+
+    def end_failures(self, account: str, kinds: Collection[FailureKind]) -> None:
+        """Begin to count from zero again."""
 
     def resume(
         self, account: str, resume: Resume, equity: Decimal, kinds: Collection[HaltKind] | None = None

@@ -1,6 +1,7 @@
 """Protocols of what the stream records: candle revisions, feed gaps and the tape. Times are UTC."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -68,6 +69,24 @@ class GapLedger(Protocol):
         self, origin: str, pair: Pair, timeframe: Timeframe, start: datetime, end: datetime
     ) -> list[MissingInterval]:
         """Classify each stretch of the grid in [start, end) that has no candle with a trade."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBook:
+    """The best prices of an order book when the stream last saw it verified by its checksum."""
+
+    bid: float
+    ask: float
+    at: datetime  # the venue's time
+    seconds_ago: float  # by the clock of the database, when it was read
+
+    def age_seconds(self, at: datetime) -> float:
+        """Return its age at the account's time: by that clock or the database's, whichever says less.
+
+        On a sandbox that stands still, or goes faster than time, only one of the two tells whether anybody watches.
+        """
+        by_venue = (at - self.at).total_seconds()
+        return min(by_venue, self.seconds_ago) if by_venue >= 0 else self.seconds_ago
 
 
 class TapeTable(StrEnum):

@@ -9,9 +9,18 @@ from trading.risk.correlation import correlated_size
 from trading.risk.exact import EXACT, ONE, exact_limits, number, on_grid
 from trading.risk.limits import Limits
 from trading.risk.rule_inputs import AccountAmounts, AmountsPerUnit, RuleInputs, VenueTerms
-from trading.risk.rules import ENTRY_ONLY, POSITION_ONLY, RULES, Rule
+from trading.risk.rules import ENTRY_ONLY, POSITION_ONLY, PRE_CHECK, RULES, Rule
 from trading.risk.sizing import closing_bound, entry_bound, spendable_balance
-from trading.risk.values import AccountState, Ages, Answer, MarketState, Proposal, RiskAssessment, not_judged
+from trading.risk.values import (
+    AccountState,
+    Ages,
+    Amount,
+    Answer,
+    MarketState,
+    Proposal,
+    RiskAssessment,
+    not_judged,
+)
 
 _amounts = attrgetter(*AccountAmounts._fields)
 _terms = attrgetter(*VenueTerms._fields)
@@ -55,6 +64,33 @@ def assess(
         rejection_reason="",
         answers=answers,
     )
+
+
+def pre_check(
+    pair_key: str,
+    price: Amount,
+    state: AccountState,
+    market: MarketState,
+    ages: Ages,
+    instrument: Instrument,
+    limits: Limits,
+) -> RiskAssessment | None:
+    """Return the refusal that every entry at this price would meet, before anything is proposed; None without one.
+
+    It has the verdicts of `PRE_CHECK` alone. `ages` are those of every input that a vote may use. Never raises.
+    """
+    entry = Proposal(
+        pair_key, Side.BUY, price, stop=None, take_profit=None, reduces=False, reduce_quantity=None
+    )
+    try:
+        with localcontext(EXACT):
+            inputs = build_rule_inputs(
+                proposal=entry, state=state, market=market, ages=ages, instrument=instrument, limits=limits
+            )
+            answers = {name: _judge(RULES[name], inputs) for name in PRE_CHECK}
+    except Exception as error:
+        answers = dict.fromkeys(PRE_CHECK, not_judged(error))
+    return None if all(answer.passes for answer in answers.values()) else _rejection(answers)
 
 
 def _rejection(answers: dict[str, Answer]) -> RiskAssessment:

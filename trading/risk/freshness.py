@@ -29,10 +29,32 @@ def balance_age(inputs: RuleInputs) -> Answer:
     return _age_of_needed(inputs.ages.balance, inputs.limits.balance_age, words)
 
 
+def reconciliation_age(inputs: RuleInputs) -> Answer:
+    """Limit the time since ledger and exchange agreed: balances that nobody has compared may be others by now."""
+    words = "ledger and exchange last agreed {:.0f} s ago, at most {:g}"
+    return _age_if_used(inputs.ages.reconciliation_seconds, inputs.limits.reconciliation_age_seconds, words)
+
+
 def trade_age(inputs: RuleInputs) -> Answer:
     """Limit the time without a trade: candles that only repeat a price are fresh, their price is not."""
     words = "nothing traded for {:.1f} candles, at most {:g}"
     return _age_of_needed(inputs.ages.trade, inputs.limits.trade_age, words)
+
+
+def feed_gap(inputs: RuleInputs) -> Answer:
+    """Refuse while trades of the newest candles may be missing: what the features say of them may be wrong."""
+    age, limit = inputs.ages.feed_gap, inputs.limits.feed_gap_candles
+    if age is None:
+        return Answer(0, limit, True, ("no trade is missing in what was read",))
+    known = float(number(age))
+    words = "trades may be missing until {:.1f} candles ago, none may in the newest {:g}"
+    return Answer(known, limit, known > limit, (words, known, limit))
+
+
+def book_age(inputs: RuleInputs) -> Answer:
+    """Limit the time since the order book was last verified, where the market is streamed: an order goes into it."""
+    words = "last seen verified {:.1f} s ago, at most {:g}"
+    return _age_if_used(inputs.ages.book_seconds, inputs.limits.book_age_seconds, words)
 
 
 def price_age(inputs: RuleInputs) -> Answer:

@@ -38,16 +38,19 @@ def due_halts(
     limits: Limits,
     now: datetime,
     candle: timedelta,
+    rejects: int = 0,
 ) -> list[Halt]:
     """Return the halts that begin now, given those that began before: at most one of each kind.
 
     Decisions are made at the close of every `candle`, counted from the epoch. `trades` are the account's, oldest
     first; `existing` holds past halts too: a streak of losses that has led to a cool-down is not counted again.
+    `rejects` orders in a row were rejected by the venue.
     """
     candidates = (
         _drawdown_halt(levels, limits, now),
         _daily_loss_halt(levels, limits, now),
         _losing_streak_halt(trades, existing, limits, now, candle=candle),
+        _rejects_halt(rejects, limits, now),
     )
     active_kinds = {halt.kind for halt in active_halts(existing, now)}
     return [halt for halt in candidates if halt is not None and halt.kind not in active_kinds]
@@ -69,6 +72,13 @@ def _daily_loss_halt(levels: EquityLevels, limits: Limits, now: datetime) -> Hal
         return None
     until = midnight(now.astimezone(UTC).date() + timedelta(days=1))
     return Halt(HaltKind.DAILY_LOSS, now, until, f"{reason} the day's opening equity")
+
+
+def _rejects_halt(rejects: int, limits: Limits, now: datetime) -> Halt | None:
+    if rejects < limits.failures_in_a_row:
+        return None
+    words = f"the venue rejected {rejects} orders in a row (limit {limits.failures_in_a_row})"
+    return Halt(HaltKind.FAILURES, now, None, words)
 
 
 def _describe_loss(equity: Decimal, before: Decimal, limit: float) -> str:
@@ -167,6 +177,11 @@ def reconciliation(inputs: RuleInputs) -> Answer:
 def unprotected(inputs: RuleInputs) -> Answer:
     """Refuse entries since a position could not be protected in time."""
     return _not_halted(inputs, HaltKind.PROTECTION)
+
+
+def failures(inputs: RuleInputs) -> Answer:
+    """Refuse entries since too much failed in a row."""
+    return _not_halted(inputs, HaltKind.FAILURES)
 
 
 def _not_halted(inputs: RuleInputs, kind: HaltKind) -> Answer:

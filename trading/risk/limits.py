@@ -1,5 +1,6 @@
 """The limits that every order keeps: numbers from configuration, no rule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from trading.errors import InvalidValue
@@ -25,6 +26,9 @@ _MAXIMA = {
     "sentiment_age_hours": 8760.0,
     "policy_age_days": 3650.0,
     "clock_skew_seconds": 60.0,
+    "feed_gap_candles": 100_000.0,
+    "book_age_seconds": 3600.0,
+    "reconciliation_age_seconds": 86_400.0,
 }
 _RANGES = {
     "reserve": (0.0, 0.5),
@@ -32,7 +36,13 @@ _RANGES = {
     "losing_streak": (1, 100),
     "cool_down_candles": (1, 1000),
     "orders_per_minute": (1, 10_000),
+    "failures_in_a_row": (1, 1000),
 }
+
+# Of these a lower number allows more, of all others a higher one.
+_STRICTER_WHEN_HIGHER = frozenset(
+    {"reserve", "reward_risk", "cool_down_minutes", "cool_down_candles", "feed_gap_candles"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,16 @@ class Limits:
     policy_age_days: float
     clock_skew_seconds: float  # an input may claim to come from this far in the future
     orders_per_minute: int  # entries stop here, below the venue's own limit
+    feed_gap_candles: float = 1000.0  # newest candles in which no trade may be missing, for an entry
+    book_age_seconds: float = (
+        10.0  # since the order book was last seen verified, where the market is streamed
+    )
+    reconciliation_age_seconds: float = (
+        600.0  # since ledger and exchange last agreed; the keeper compares them each minute
+    )
+    failures_in_a_row: int = (
+        5  # rejected orders, failed decisions or decisions without an answer; then a person is asked
+    )
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -75,3 +95,14 @@ class Limits:
             minimum, maximum = _RANGES.get(field.name, (value, value))
             if field.name in _RANGES and not minimum <= value <= maximum:
                 raise InvalidValue(f"{field.name} is {value}: allowed is from {minimum:g} to {maximum:g}")
+
+
+def loosened(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, tuple[float | None, float]]:
+    """Return the limits of `now` that allow more than those of `before`, with both values; None: there was none."""
+    found: dict[str, tuple[float | None, float]] = {}
+    for name, value in now.items():
+        old = before.get(name)
+        allows_more = old is None or (value < old if name in _STRICTER_WHEN_HIGHER else value > old)
+        if allows_more:
+            found[name] = (old, value)
+    return found

@@ -62,8 +62,11 @@ def walk(position: Position, candles: pl.DataFrame, *, resting: bool = True) -> 
     since = position.checked_until or position.opened_at
     times = candles["close_time"].to_list()
     new = candles[bisect_right(times, since) :]
-    prices = (new[name].to_list() for name in ("low", "high", "close", "close_time"))
-    for low, high, close, close_time in zip(*prices, strict=True):
+    columns = (new[name].to_list() for name in ("open_time", "low", "high", "close", "close_time"))
+    for open_time, low, high, close, close_time in zip(*columns, strict=True):
+        if position.stop_since is not None and open_time < position.stop_since:
+            # The worst price may be older than the stop, which ticks have moved since the candle opened.
+            low, high = (close, high) if position.quantity > 0 else (low, close)
         position = after_candle(position, low, high, close=close, close_time=close_time, resting=resting)
         yield position
         if position.exit_reason:
@@ -100,6 +103,19 @@ def after_candle(
     if not resting and (reason := _touch(moved, stop, close, sign=sign)):
         return replace(moved, exit_reason=reason)
     return moved
+
+
+def after_ticks(
+    position: Position, low: float, high: float, *, last: float, at: datetime, resting: bool
+) -> Position:
+    """Return the position after the prices of a moment, which count as one short candle that closes at `last`.
+
+    `checked_until` stays: the closed candle that holds them is walked as well, for it has what no tick showed.
+    `stop_since` says that the stop's level is younger than that candle's start.
+    """
+    moved = after_candle(position, low, high, close=last, close_time=at, resting=resting)
+    since = at if moved.stop_loss != position.stop_loss else position.stop_since
+    return replace(moved, checked_until=position.checked_until, stop_since=since)
 
 
 def _touch(position: Position, stop: Decimal | None, price: float, *, sign: int) -> str:

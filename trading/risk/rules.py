@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from trading.risk import correlation, freshness, halts, numbers, protection, sizing, venue
+from trading.risk import correlation, freshness, halts, live, numbers, protection, sizing, venue
 from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
@@ -20,12 +20,17 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "policy age": freshness.policy_age,
         "sentiment age": freshness.sentiment_age,
         "balance age": freshness.balance_age,
+        "reconciliation age": freshness.reconciliation_age,
         "trade age": freshness.trade_age,
+        "feed gap": freshness.feed_gap,
+        "book age": freshness.book_age,
         "price age": freshness.price_age,
         "order rate": venue.order_rate,
+        "live permit": live.live_permit,
         "kill switch": halts.kill_switch,
         "reconciliation": halts.reconciliation,
         "protection": halts.unprotected,
+        "failures": halts.failures,
         "drawdown": halts.drawdown,
         "daily loss": halts.daily_loss,
         "losing streak": halts.losing_streak,
@@ -59,6 +64,32 @@ ALWAYS = frozenset(
     }
 )
 ENTRY_ONLY = frozenset(RULES) - ALWAYS
+
+# What needs no proposal: where one of these fails, no entry passes, whatever anybody votes for. The ages of champion
+# and news are not among them: they count where the agent that used them voted.
+PRE_CHECK = (
+    "numbers",
+    "pair",
+    "status",
+    "candle age",
+    "clock skew",
+    "feature age",
+    "balance age",
+    "reconciliation age",
+    "trade age",
+    "feed gap",
+    "book age",
+    "price age",
+    "order rate",
+    "live permit",
+    "kill switch",
+    "reconciliation",
+    "protection",
+    "failures",
+    "drawdown",
+    "daily loss",
+    "losing streak",
+)
 
 # What guards a position and its stop: an order that only turns one asset of the account into another has neither.
 POSITION_ONLY = frozenset(

@@ -45,6 +45,9 @@ class HaltKind(StrEnum):
     KILL_SWITCH = "kill switch"
     RECONCILIATION = "reconciliation"  # the venue's books differ from ours and nobody knows why
     PROTECTION = "protection"  # a position could not be protected in time
+    FAILURES = (
+        "failures"  # too much failed in a row: rejected orders, failed decisions, agents without an answer
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,18 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class LivePermit:
+    """Whether positions may be opened with real money, and what that rests on: sentences for a person."""
+
+    is_live: bool  # the account is one at the real exchange
+    holds: tuple[str, ...]
+    missing: tuple[str, ...]  # each with what to do; without real money they stop nothing
+    unwatched: tuple[
+        str, ...
+    ] = ()  # other accounts with real money in the market: nothing is opened beside them
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """Values are in the equity currency, balances in their own units. Orders still to be filled count as filled."""
 
@@ -97,6 +112,7 @@ class AccountState:
     recent_orders: int  # in the last minute
     others: tuple[OtherPosition, ...]
     halts: tuple[Halt, ...]  # those active now
+    permit: LivePermit | None = None  # None: real money is not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,11 @@ class Ages:
     # How far the machine's clock and the venue's are apart, or an input's and the decision's; 0: there is one alone.
     # None: the venue's could not be read.
     clock_skew_seconds: float | None
+    # Since the newest stretch ended in which trades of the pair may be missing, in candles; None: the window has none.
+    feed_gap: float | None = None
+    book_seconds: float | None = None  # since the order book was last seen verified; None: nobody watches it
+    # Since ledger and exchange last agreed, in seconds of the machine; None: the account is at no exchange.
+    reconciliation_seconds: float | None = None
 
 
 class Answer(NamedTuple):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,10 @@ KEPT = 200
 class FailureNotes:
     """Notes in `path`. A note of a run that is there already changes nothing; a damaged line is passed over."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, announce: Callable[[FailureNote], None] = lambda note: None) -> None:
+        """`announce` tells of each new note before it is kept: where it raises, nothing is noted, so try again."""
         self._path = path
+        self._announce = announce
 
     def add(self, note: FailureNote) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,6 +28,7 @@ class FailureNotes:
             known = self.newest(KEPT - 1)[::-1]
             if note.run_id in {each.run_id for each in known}:
                 return
+            self._announce(note)
             draft = self._path.with_suffix(".partial")
             lines = (json.dumps(asdict(each), default=str) for each in (*known, note))
             draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

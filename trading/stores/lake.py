@@ -5,21 +5,27 @@
 """
 
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from trading.atomic_files import replace_file
 from trading.errors import NotStored, UnreadableFile, UnusableHome
-from trading.market import Pair, month_of
+from trading.market import EPOCH, Pair, month_of
 from trading.polars_errors import panics_as_errors
 from trading.sealed_parquet import scan_sealed, sealed_parquet
 from trading.stores.partitions import check_month, check_partition, concat_months
 
-PART = "part.parquet"
+PART, MONTH = "part.parquet", "month="
+REMEMBERED_PARTS = 12  # months that were read last by `tail`: those of a few pairs
+SECOND_NS = 1_000_000_000
+SETTLED_NS = SECOND_NS // 20  # above a file system's tick
+MICROSECOND = timedelta(microseconds=1)
 
 
 def place_of(part: Path) -> str:
@@ -33,6 +39,7 @@ class LakeTable:
     def __init__(self, root: Path, schema: pl.Schema | None) -> None:
         self._root = root
         self._schema = schema
+        self._remembered: dict[Path, tuple[tuple[int, ...], pl.DataFrame]] = {}
 
     def write(self, pair: Pair, month: date, table: pl.DataFrame) -> None:
         check_partition(pair, month, table, self._schema)
@@ -44,8 +51,13 @@ class LakeTable:
         return self._rows(pair, month)
 
     def months(self, pair: Pair) -> list[date]:
-        parts = (self._root / f"pair={pair.key}").glob(f"month=*/{PART}")
-        return sorted(date.fromisoformat(part.parent.name.removeprefix("month=")) for part in parts)
+        folder = str(self._root / f"pair={pair.key}")
+        try:
+            names = [each for each in os.listdir(folder) if each.startswith(MONTH)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        stored = (each for each in names if os.path.exists(os.path.join(folder, each, PART)))
+        return sorted(date.fromisoformat(each.removeprefix(MONTH)) for each in stored)
 
     def between(
         self, pair: Pair, start: datetime, end: datetime, columns: Sequence[str] | None = None
@@ -60,23 +72,43 @@ class LakeTable:
 
     def tail(self, pair: Pair, until: datetime, rows: int) -> pl.DataFrame:
         months = self._stored_months(pair)
-        closed = pl.col("close_time") <= until
         pieces: list[pl.DataFrame] = []
         missing = rows
         for month in reversed([month for month in months if month <= month_of(until)]):
-            pieces.insert(0, self._rows(pair, month, closed).tail(missing))
+            found = self._remembered_rows(pair, month)
+            pieces.insert(0, found.head(_closed_by(found, until)).tail(missing))
             missing -= pieces[0].height
             if missing <= 0:
                 break
         return concat_months(pieces, pair) if pieces else self._rows(pair, months[-1], pl.lit(False))
 
     def _part(self, pair: Pair, month: date) -> Path:
-        return self._root / f"pair={pair.key}" / f"month={month.isoformat()}" / PART
+        return self._root / f"pair={pair.key}" / f"{MONTH}{month.isoformat()}" / PART
 
     def _stored_months(self, pair: Pair) -> list[date]:
         if months := self.months(pair):
             return months
         raise NotStored(f"no months of {pair} in {self._root}: materialise `{self._root.name}` first")
+
+    def _remembered_rows(self, pair: Pair, month: date) -> pl.DataFrame:
+        """Read a whole month, once for as long as its file stays what it is.
+
+        A file that was written a moment ago is read again: its times could not tell another write.
+        """
+        part = self._part(pair, month)
+        try:
+            found = part.stat()
+        except OSError:
+            return self._rows(pair, month)
+        identity = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        known = self._remembered.pop(part, None)
+        rows = known[1] if known and known[0] == identity else self._rows(pair, month)
+        counts_seconds = found.st_ctime_ns % SECOND_NS == 0
+        if time.time_ns() - found.st_ctime_ns > (2 * SECOND_NS if counts_seconds else SETTLED_NS):
+            self._remembered[part] = identity, rows  # last: the one used longest ago goes first
+            if len(self._remembered) > REMEMBERED_PARTS:
+                self._remembered.pop(next(iter(self._remembered)), None)
+        return rows
 
     def _rows(
         self,
@@ -107,3 +139,9 @@ class LakeTable:
         return UnreadableFile(
             f"{part}: {why}; materialise `{self._root.name}` again for {pair.key} {month:%Y-%m}"
         )
+
+
+def _closed_by(rows: pl.DataFrame, until: datetime) -> int:
+    """Return how many of the rows, which lie in time, had closed by then."""
+    closes = rows["close_time"].to_physical().to_numpy()  # microseconds; no copy
+    return int(np.searchsorted(closes, (until - EPOCH) // MICROSECOND, side="right"))

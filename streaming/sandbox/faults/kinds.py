@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     SLOW_ACK = "slow_ack"  # the request has taken effect
     LOST_ACK = "lost_ack"  # the request has taken effect
     ACCEPTED_THEN_5XX = "accepted_then_5xx"  # REST
+    GARBAGE_ANSWER = "garbage_answer"  # REST; the request has taken effect
     RATE_LIMIT = "rate_limit"
     NONCE_ERROR = "nonce_error"  # REST
     TOKEN_EXPIRY = "token_expiry"  # WebSocket

@@ -9,6 +9,12 @@ from streaming.sandbox.limits import EXCEEDED_RATE, INVALID_SESSION
 from streaming.sandbox.model import Refused
 
 ORDER_RATE = "EOrder:Rate limit exceeded"
+GARBAGE = (  # instead of a response, in turn
+    b'{"error":[],"result":{"nonsense":[null,{"c":"NaN"}],"descr":7,"txid":null}}',
+    b'{"error":[],"result":{"XXBT":"12.',
+    b"\xff\xfe\xc3\x28",
+    b"[]",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,7 @@ class ResponseFault:
 
     lost: bool = False  # the connection is closed instead
     error_page: bool = False
+    body: bytes | None = None  # sent instead of the response
     seconds_per_byte: float = 0.0
 
 
@@ -41,6 +48,8 @@ async def rest_response(faults: Faults, method: str) -> ResponseFault:
         return ResponseFault(lost=True)
     if faults.trigger(FaultKind.ACCEPTED_THEN_5XX, method=method):
         return ResponseFault(error_page=True)
+    if fault := faults.trigger(FaultKind.GARBAGE_ANSWER, method=method):
+        return ResponseFault(body=GARBAGE[(faults.times_triggered(fault) - 1) % len(GARBAGE)])
     slow = faults.trigger(FaultKind.SLOW_LORIS, method=method)
     return ResponseFault(seconds_per_byte=slow.seconds if slow else 0.0)
 

@@ -112,6 +112,8 @@ async def _send(api: RestApi, request: web.Request, method: str, body: bytes) ->
         _hang_up(request)
     if fault.error_page:
         return web.Response(status=BROKEN, text=BROKEN_PAGE, content_type="text/html")
+    if fault.body is not None:
+        return web.Response(body=fault.body, content_type="application/json")
     if fault.seconds_per_byte:
         return await _send_slowly(request, body, fault.seconds_per_byte)
     return web.Response(body=body, content_type="application/json")

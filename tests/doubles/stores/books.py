@@ -12,8 +12,8 @@ from typing import Any
 
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderChange, OrderIntent
-from trading.portfolio import Position
-from trading.ports import Adjustment, Lease
+from trading.portfolio import Position, with_protection
+from trading.ports import Adjustment, FailureKind, Lease
 from trading.risk import Halt, HaltKind, Resume
 from trading.stores.journal_rules import (
     check_adjustment,
@@ -39,8 +39,10 @@ class State:
 
     opened: dict[str, datetime] = field(default_factory=dict)
     reconciled: dict[str, datetime] = field(default_factory=dict)
+    compared_on: dict[str, datetime] = field(default_factory=dict)  # by the store's clock
     ledger: dict[str, tuple[Entry, ...]] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)  # id -> receipt as JSON, oldest first
+    inputs: dict[str, bytes] = field(default_factory=dict)  # what decisions read, by its digest
     intents: dict[str, OrderIntent] = field(default_factory=dict)  # by intent id
     asked: dict[str, str] = field(default_factory=dict)  # decision id -> its own intent's id
     orders: dict[str, Order] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class State:
     snapshots: dict[tuple[str, datetime], str] = field(default_factory=dict)
     peaks: dict[str, Decimal] = field(default_factory=dict)
     halts: dict[str, tuple[Halt, ...]] = field(default_factory=dict)
+    failures: dict[tuple[str, FailureKind], int] = field(default_factory=dict)
 
 
 class MemoryBooks:
@@ -100,6 +103,7 @@ class MemoryBooks:
         check_opening(account, balances)
         with self._transaction() as state:
             state.opened.setdefault(account, at)
+            state.compared_on.setdefault(account, self._clock())
             state.ledger.setdefault(account, tuple((at, asset, amount) for asset, amount in balances.items()))
 
     def accounts(self) -> list[str]:
@@ -113,6 +117,7 @@ class MemoryBooks:
         with self._transaction() as state:
             require_account(state, account)
             state.reconciled[account] = max(at, state.reconciled.get(account, at))
+            state.compared_on[account] = self._clock()
 
     def reconciled_at(self, account: str) -> datetime | None:
         require_account(self._state, account)
@@ -161,7 +166,7 @@ class MemoryBooks:
             stored = state.positions.get(key)
             if stored is None or _identity(stored) != _identity(position):
                 return False
-            state.positions[key] = replace(position, entry_price=stored.entry_price)
+            state.positions[key] = with_protection(stored, position)
         return True
 
     def save_snapshot(self, account: str, at: datetime, snapshot: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """Decisions and orders in memory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from tests.doubles.stores.books import MemoryBooks, State, add_halts, require_account, sums
@@ -12,6 +13,7 @@ from trading.errors import InvalidValue
 from trading.orders import (
     AT_VENUE,
     FINAL,
+    TAKEN,
     Fill,
     Order,
     OrderChange,
@@ -21,7 +23,8 @@ from trading.orders import (
     WorkingOrder,
 )
 from trading.portfolio import after_fill, cash_flows, excess
-from trading.ports import Lease
+from trading.ports import AccountBooks, FailureKind, Lease
+from trading.risk import HaltKind
 from trading.stores.journal_rules import (
     MIN_PREFIX,
     check_decision,
@@ -34,6 +37,7 @@ from trading.stores.journal_rules import (
     other_account_error,
     second_exit_error,
     unknown_intent_error,
+    utc_day,
 )
 from trading.stores.order_rules import (
     amended,
@@ -51,6 +55,44 @@ from trading.stores.order_rules import (
 
 
 class MemoryJournal(MemoryBooks):
+    def books(self, account: str, at: datetime, orders_since: datetime) -> AccountBooks:
+        midnight = datetime.combine(utc_day(at), time(), UTC)
+        return AccountBooks(
+            balances=self.balances(account),
+            balances_then=self.balances(account, at),
+            balances_before_day=self.balances(account, midnight - timedelta(microseconds=1)),
+            positions=tuple(self.positions(account)),
+            working=tuple(self.working_orders(account)),
+            adjustments=tuple(self.adjustments(account)),
+            snapshots=tuple(self.snapshots(account)),
+            peak=self.peak(account),
+            halts=tuple(self.halts(account)),
+            recent_orders=self.intents_since(account, orders_since),
+            rejects=self._rejects(account),
+            comparison_age=self._clock() - self._state.compared_on[account],
+        )
+
+    def _rejects(self, account: str) -> int:
+        own = [
+            self._state.orders[each.intent_id]
+            for each in self._state.intents.values()
+            if each.account == account
+        ]
+        taken = [each.updated_at for each in own if each.attempt and each.status in TAKEN]
+        halted = [each.since for each in self.halts(account) if each.kind is HaltKind.FAILURES]
+        since = max((*taken, *halted), default=datetime.min.replace(tzinfo=UTC))
+        return sum(each.status is OrderStatus.REJECTED and each.updated_at > since for each in own)
+
+    def count_failure(self, account: str, kind: FailureKind, what: str, at: datetime) -> int:
+        with self._transaction() as state:
+            state.failures[account, kind] = state.failures.get((account, kind), 0) + 1
+            return state.failures[account, kind]
+
+    def end_failures(self, account: str, kinds: Collection[FailureKind]) -> None:
+        with self._transaction() as state:
+            for kind in kinds:
+                state.failures.pop((account, kind), None)
+
     def record_decision(
         self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
     ) -> bool:
@@ -83,6 +125,23 @@ class MemoryJournal(MemoryBooks):
         receipts = [_receipt(text) for text in reversed(self._state.decisions.values())]
         own = [receipt for receipt in receipts if receipt["account"] == account]
         return sorted(own, key=decided_at, reverse=True)[:limit]
+
+    def decisions_since(self, account: str, since: datetime, until: datetime | None = None) -> list[str]:
+        found = reversed(self.decisions(account, limit=len(self._state.decisions)))
+        return [
+            each["decision_id"]
+            for each in found
+            if decided_at(each) >= since and (until is None or decided_at(each) < until)
+        ]
+
+    def store_inputs(self, contents: Mapping[str, bytes]) -> None:
+        if any(sha256(content).hexdigest() != digest for digest, content in contents.items()):
+            raise InvalidValue("a content is not what its digest says")
+        with self._transaction() as state:
+            state.inputs.update(contents)
+
+    def inputs(self, digests: Collection[str]) -> dict[str, bytes]:
+        return {each: self._state.inputs[each] for each in digests if each in self._state.inputs}
 
     def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
         found = self.decisions(account, limit=len(self._state.decisions))

@@ -12,7 +12,8 @@ from ml.decision.decide import decide, protective_exit
 from ml.decision.decision_id import decision_id
 from ml.decision.explanation import explain
 from ml.decision.inputs import DecisionInputs, OldestPrice
-from ml.decision.receipt import candles_sha256, canonical_bytes
+from ml.decision.plain_json import canonical_bytes
+from ml.decision.recording import record_tables
 from ml.sentiment.pair import PairSentiment
 from tests.ml.decision.trading_day import (
     FALLING,
@@ -26,7 +27,7 @@ from tests.ml.decision.trading_day import (
     decision_inputs,
     with_account_state,
 )
-from trading.market import Pair
+from trading.market import Pair, Timeframe, Universe
 from trading.orders import Side
 from trading.portfolio import Position
 from trading.risk import Halt, HaltKind
@@ -87,21 +88,22 @@ def test_the_same_inputs_give_the_same_receipt_to_the_byte() -> None:
 def test_the_receipt_is_json_and_names_every_input_vote_and_rule() -> None:
     receipt = json.loads(canonical_bytes(decide(decision_inputs(), RULES).receipt))
     assert {opinion["agent"] for opinion in receipt["opinions"]} == {"technical", "quant", "analyst"}
-    assert receipt["inputs"]["candles"]["sha256"] == candles_sha256(decision_inputs().candles)
+    assert receipt["inputs"]["candles"]["sha256"] == record_tables(decision_inputs()).candles.digest
     assert {"drawdown", "daily loss", "position cap", "stop-loss"} <= {
         verdict["rule"] for verdict in receipt["risk"]["verdicts"]
     }
 
 
 def test_one_changed_digit_of_one_candle_changes_the_digest() -> None:
-    before = decision_inputs().candles
-    after = before.with_columns(
+    before = decision_inputs()
+    changed = before.candles.with_columns(
         pl.when(pl.col("open_time") == START)
         .then(pl.col("volume") + 1e-9)
         .otherwise(pl.col("volume"))
         .alias("volume")
     )
-    assert candles_sha256(before) != candles_sha256(after)
+    after = replace(before, candles=changed)
+    assert record_tables(before).candles.digest != record_tables(after).candles.digest
 
 
 def test_the_id_depends_on_account_pair_and_candle_alone() -> None:
@@ -202,7 +204,10 @@ def test_a_reference_market_that_lags_is_refused_by_name_while_its_correlation_c
     before, reference = decision_inputs(), Pair("BTC", "EUR")
     compared = {**before.features, "btc_correlation": 0.9}
     late = replace(
-        before, features=compared, companions={reference: before.candles.head(-3)}, reference=reference
+        before,
+        universe=Universe((PAIR, reference), "EUR", Timeframe.H1, "test"),
+        features=compared,
+        companions={reference: before.candles.head(-3)},
     )
     assert "feature age" in decide(late, RULES).receipt["outcome"]
     unknown = {**before.features, "btc_correlation": None}

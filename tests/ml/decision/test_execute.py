@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from ml.decision.clock import ClockReading
-from ml.decision.execute import Stopwatch, execute_decision
+from ml.decision.execute import execute_decision
 from ml.decision.explanation import explain
+from ml.decision.steps import Stopwatch
 from ml.learning.registry import PolicyRegistry
 from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable
 from tests.ml.decision.decision_world import (
@@ -141,7 +142,15 @@ def test_the_account_opens_with_its_total_in_value(world: DecisionWorld) -> None
 
 
 def test_the_receipt_has_the_time_of_each_stage(world: DecisionWorld) -> None:
-    assert set(world.execute().receipt["timings_ms"]) == {"halts", "settle", "gather", "decide"}
+    assert set(world.execute().receipt["timings_ms"]) == {
+        "value",
+        "halts",
+        "settle",
+        "hear",
+        "gather",
+        "record",
+        "decide",
+    }
 
 
 def test_without_a_candle_by_then_the_error_names_what_to_materialise(world: DecisionWorld) -> None:
@@ -357,7 +366,11 @@ def own_window_for_features_unreadable(world: DecisionWorld) -> None:
 
 
 def halts_unwritable(world: DecisionWorld) -> None:
-    world.deciding_journal = Unreadable(world.journal, lambda name, given: name == "begin_halts")
+    world.deciding_journal = Unreadable(world.journal, lambda name, given: name == "raise_peak")
+
+
+def inputs_cannot_be_recorded(world: DecisionWorld) -> None:
+    world.deciding_journal = Unreadable(world.journal, lambda name, given: name == "store_inputs")
 
 
 def orders_cannot_be_settled(world: DecisionWorld) -> None:
@@ -383,6 +396,7 @@ BROKEN = [
     other_pair_unreadable,
     own_window_for_features_unreadable,
     halts_unwritable,
+    inputs_cannot_be_recorded,
     orders_cannot_be_settled,
 ]
 

@@ -326,4 +326,4 @@ def test_instruments_are_asked_for_at_every_decision(world: DecisionWorld) -> No
     world.reader = replace(world.reader, instrument=lambda _: replace(listed, status=PairStatus.CANCEL_ONLY))
     done = world.execute()
     assert done.order is None
-    assert done.receipt["outcome"].startswith("LONG was refused by risk: status")
+    assert done.receipt["outcome"].startswith("no order: skipped, risk refuses every entry: status")

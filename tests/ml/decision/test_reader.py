@@ -149,6 +149,14 @@ def test_an_order_without_an_outcome_is_as_old_as_its_decision(
     assert inputs(reader, PAIR, later).oldest_unsettled_age == timedelta(hours=1)
 
 
+def test_an_order_that_another_pair_has_committed_since_the_clock_was_read_is_no_order_from_the_future(
+    world: DecisionWorld, reader: InputReader
+) -> None:
+    leave_unsettled(world, CROSS, Side.BUY, "0.001")
+    commitments = reader.account.commitments(reader.account.valuation(world.newest))
+    assert commitments.oldest_unsettled_age(world.newest - timedelta(seconds=1)) == timedelta(0)
+
+
 def test_positions_of_other_pairs_come_with_their_side_and_correlation(
     world: DecisionWorld, reader: InputReader
 ) -> None:
@@ -180,15 +188,17 @@ def test_only_halts_that_are_active_at_the_time_are_read(world: DecisionWorld, r
 def test_the_candles_that_a_positions_levels_were_not_compared_with_begin_with_the_one_of_its_fill(
     world: DecisionWorld, reader: InputReader
 ) -> None:
-    assert inputs(reader, PAIR, world.newest).unchecked.is_empty()
+    assert reader.market_inputs(PAIR, reader.read_clock(world.newest)).unchecked.is_empty()
     opened = world.newest - timedelta(hours=2, minutes=59)  # within the candle that closes two hours ago
     record_fill(world.journal, "held", PAIR, Side.BUY, quantity="0.005", price="60000", at=opened)
-    closes = inputs(reader, PAIR, world.newest).unchecked["close_time"].to_list()
+    closes = reader.market_inputs(PAIR, reader.read_clock(world.newest)).unchecked["close_time"].to_list()
     assert closes == [world.newest - timedelta(hours=hours) for hours in (2, 1, 0)]
     held = world.journal.position(ACCOUNT.name, PAIR)
     assert held is not None
     world.journal.update_protection(replace(held, checked_until=world.newest - timedelta(hours=1)))
-    assert inputs(reader, PAIR, world.newest).unchecked["close_time"].to_list() == [world.newest]
+    assert reader.market_inputs(PAIR, reader.read_clock(world.newest)).unchecked["close_time"].to_list() == [
+        world.newest
+    ]
 
 
 def test_the_other_pairs_that_features_compare_with_are_read_with_them(

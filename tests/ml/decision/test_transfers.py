@@ -8,7 +8,7 @@ import pytest
 
 from assets.trading_checks import _snapshot_faults
 from ml.decision.account_reader import still_books
-from ml.decision.execute import begin_due_halts
+from ml.decision.standing import begin_due_halts
 from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld
 from tests.ml.decision.trading_day import LIMITS, PAIR
 from trading.account import equity_change

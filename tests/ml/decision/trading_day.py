@@ -12,10 +12,10 @@ from ml.agents.consensus import ConsensusRules
 from ml.decision.clock import ClockReading
 from ml.decision.decide import DecisionRules
 from ml.decision.inputs import DecisionInputs
-from ml.decision.valuation import Valuation
 from trading.candles import complete
 from trading.indicators import live_row, lookback
-from trading.market import Instrument, Pair, Timeframe
+from trading.market import Instrument, Pair, Timeframe, Universe
+from trading.ports import SENTIMENT_SCHEMA
 from trading.risk import AccountState, Limits
 from trading.signals import SignalRules
 
@@ -76,17 +76,18 @@ def decision_inputs(drift: float = RISING) -> DecisionInputs:
     at = window["close_time"][-1]
     return DecisionInputs(
         account="paper-test",
-        dataset="test-1h",
+        universe=Universe((PAIR,), "USDT", Timeframe.H1, "test"),
         pair=PAIR,
-        timeframe=Timeframe.H1,
         clock=ClockReading(at, "a test"),
         newest_known_at=at,
         candles=window,
         companions={},
-        reference=None,
+        costs={},
         features=live_row(window, Timeframe.H1),
         policy=None,
         policy_age_days=None,
+        news=SENTIMENT_SCHEMA.to_frame(),
+        half_life_hours=24.0,
         sentiment=None,
         position=None,
         working=(),
@@ -96,11 +97,9 @@ def decision_inputs(drift: float = RISING) -> DecisionInputs:
             recent_orders=0, others=(), halts=(),
         ),
         oldest_unsettled_age=timedelta(0),
+        comparison_age=None,
         oldest_price=None,
         instrument=INSTRUMENT,
-        valuation=Valuation(at, frozenset({PAIR}), {}, {}, {}),
-        correlations={},
-        unchecked=window.clear(),
         free={"USDT": Decimal(1000), "BTC": Decimal("0.02")},
         left_out={},
         notes=(),

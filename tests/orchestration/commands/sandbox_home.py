@@ -16,7 +16,7 @@ from orchestration.cli import app
 from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
-from streaming.sandbox.server import ACCOUNT
+from streaming.sandbox.server import ACCOUNT, Opening
 from tests.contracts.trade import intent, receipt
 from tests.contracts.venues import Clerk, kraken_client, kraken_venue
 from tests.streaming.sandbox.running import Sandbox, sandbox
@@ -24,6 +24,11 @@ from tests.streaming.sandbox.simulated_exchange import UNHURRIED
 from trading.orders import OrderIntent
 from trading.ports import Lease
 from trading.risk import HaltKind
+from trading.venues.kraken import Allowance, RateLimit, Tier
+
+UNLIMITED = RateLimit(
+    10_000, 1_000_000
+)  # a counter that a refusal has filled is empty again in the next moment
 
 
 @dataclass
@@ -98,9 +103,13 @@ class SandboxHome:
 
 
 @contextmanager
-def sandbox_home(folder: Path, dsn: str, patch: pytest.MonkeyPatch) -> Iterator[SandboxHome]:
+def sandbox_home(
+    folder: Path, dsn: str, patch: pytest.MonkeyPatch, opens: Opening | None = None
+) -> Iterator[SandboxHome]:
+    """Open the home. The exchange limits no calls, and nobody waits for limits that it does not have."""
     home = folder / "home"
-    with sandbox(home / "sandbox", tier=UNHURRIED.name) as exchange:
+    patch.setattr(Tier, "allowance", Allowance(UNLIMITED, UNLIMITED))
+    with sandbox(home / "sandbox", opens=opens, tier=UNHURRIED.name) as exchange:
         for name, value in {
             "MARKETLOOM_HOME": str(home),
             "MARKETLOOM__MARKET__SOURCE": "sandbox",

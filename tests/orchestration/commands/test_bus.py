@@ -156,6 +156,15 @@ def test_a_letter_that_fails_again_becomes_a_new_letter_and_filters_leave_the_ot
     assert "2 to ticker" in out
 
 
+def test_replay_of_a_topic_that_does_not_exist_names_those_that_do(
+    bus: PostgresBus, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, problem = run(monkeypatch, capfd, "bus", "replay", "--topic", "nonsense")
+    assert (code, out) == (1, "")
+    assert "nonsense" in problem
+    assert all(topic in problem for topic in SCHEMAS)
+
+
 def test_a_record_that_two_groups_put_aside_is_sent_again_once(
     bus: PostgresBus, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

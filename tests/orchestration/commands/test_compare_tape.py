@@ -53,6 +53,7 @@ class Recording:
     trades: list[TradeMessage]
     candles: list[ClosedCandle]  # revisions
     booked: list[Fill] = field(default_factory=list)
+    held: dict[str, Decimal] = field(default_factory=dict)
 
     @classmethod
     def of(cls, exchange: Sandbox) -> "Recording":
@@ -70,6 +71,7 @@ class Recording:
                      each.fee_asset, each.at)
                 for each in exchange.running.exchange.fills("demo")[0]
             ],
+            {row["asset"]: Decimal(row["amount"]) for row in exchange.export()["balances"] if row["account"] == "demo"},
         )  # fmt: skip
 
     def compare(self, exchange: Sandbox, until: datetime = UNTIL) -> TapeComparison:
@@ -121,6 +123,9 @@ class Recording:
     def fills(self, account: str) -> list[Fill]:
         return [each for each in self.booked if each.account == account]
 
+    def balances(self, account: str) -> dict[str, Decimal]:
+        return self.held
+
 
 def message_of_trade(each: Print) -> TradeMessage:
     return TradeMessage(
@@ -162,7 +167,7 @@ def test_a_faultless_recording_is_complete_and_everything_was_compared(exchange:
     candles = {
         f"{place} candles {each.value}" for place in ("bus", "market_data", "tape") for each in TIMEFRAMES
     }
-    assert tables == {"bus trades", "tape trades", "fills", *candles}
+    assert tables == {"bus trades", "tape trades", "fills", "balances", *candles}
     assert {part.expected for part in comparison.parts if part.table.endswith("candles 1m")} == {30}
     assert {part.expected for part in comparison.parts if part.table.endswith("candles 5m")} == {6}
     [fills, _] = [part for part in comparison.parts if part.table == "fills"]
@@ -247,6 +252,14 @@ def change_a_fee(recording: Recording) -> None:
     recording.booked[0] = replace(recording.booked[0], fee=recording.booked[0].fee + Decimal("1e-8"))
 
 
+def lose_a_balance(recording: Recording) -> None:
+    del recording.held["BTC"]
+
+
+def change_a_balance(recording: Recording) -> None:
+    recording.held["USDT"] -= Decimal("1e-10")
+
+
 @pytest.mark.parametrize(
     ("damage", "tables", "kind"),
     [
@@ -264,6 +277,8 @@ def change_a_fee(recording: Recording) -> None:
         (lose_a_fill, {"fills"}, "missing"),
         (double_a_fill, {"fills"}, "doubled"),
         (change_a_fee, {"fills"}, "different"),
+        (lose_a_balance, {"balances"}, "missing"),
+        (change_a_balance, {"balances"}, "different"),
     ],
 )
 def test_one_damaged_row_is_found_where_it_is(
@@ -299,7 +314,7 @@ def test_a_comparison_of_nothing_is_not_complete(exchange: Sandbox) -> None:
 def test_the_facts_can_be_written_as_json(exchange: Sandbox) -> None:
     facts = Recording.of(exchange).compare(exchange).as_json()
     assert facts["complete"]
-    assert {row["pair"] for row in facts["tables"]} == {"BTC/USDT", "XRP/USDT"}
+    assert {row["pair"] for row in facts["tables"]} == {"BTC/USDT", "XRP/USDT", ""}
 
 
 def test_a_sandbox_that_does_not_run_or_refuses_says_so(exchange: Sandbox, tmp_path: Path) -> None:

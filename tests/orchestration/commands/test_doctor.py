@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.commands.doctor import examine_broker, examine_port, examine_redis
+from orchestration.alerting import URLS
+from orchestration.commands.doctor import examine_broker, examine_messengers, examine_port, examine_redis
 from orchestration.commands.findings import Health
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import load_settings
@@ -25,6 +26,18 @@ def test_a_broker_that_does_not_answer_is_named_with_its_setting(tmp_path: Path)
     settings = load_settings({"MARKETLOOM_HOME": str(tmp_path), "MARKETLOOM__BUS__BROKERS": "127.0.0.1:1"})
     with pytest.raises(StoreUnreachable, match=r"127\.0\.0\.1:1 does not answer.*\[bus\] brokers"):
         examine_broker(settings)
+
+
+def test_messengers_are_named_without_their_secrets_and_none_is_worth_a_note() -> None:
+    silent = examine_messengers({})
+    assert (silent.health, "MARKETLOOM_ALERT_URLS" in silent.detail) == (Health.NOTE, True)
+    found = examine_messengers({URLS: "json://host/s3cret tgram://s3cret/s3cret json://s3cret@host"})
+    assert found.health is Health.BROKEN
+    assert "address 2" in found.detail
+    assert "the others work: json, json-2" in found.detail
+    assert "s3cret" not in found.detail
+    well = examine_messengers({URLS: "json://user:s3cret@host"})
+    assert (well.health, well.detail.partition(";")[0]) == (Health.OK, "json")
 
 
 def test_a_redis_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.commands.doctor_live import LiveAccount, examine_live, live_account
+from orchestration.commands.doctor_live import LiveAccount, examine_account, examine_live
 from orchestration.commands.findings import Finding, Health
+from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.settings_schema import Settings
 from streaming.sandbox.keys import ALL, Keys, Permission
@@ -239,18 +240,16 @@ def test_an_account_too_small_for_the_minimums_is_told_so(
 def test_kraken_itself_needs_a_key_in_the_environment(
     tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MARKETLOOM_POSTGRES", dsn)
     for name in ("KRAKEN_API_KEY", "KRAKEN_API_SECRET"):
         monkeypatch.delenv(name, raising=False)
     settings = load_settings({"MARKETLOOM_HOME": str(tmp_path)})
-    with pytest.raises(NotAuthorised, match="KRAKEN_API_KEY"), live_account(settings, tmp_path):
-        pass
+    with pytest.raises(NotAuthorised, match="KRAKEN_API_KEY"):
+        examine_account(Services(settings, tmp_path, dsn))
 
 
 def test_the_sandbox_is_examined_with_its_own_key_and_the_database(
-    folder: Path, running: Sandbox, tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path, running: Sandbox, tmp_path: Path, dsn: str
 ) -> None:
-    monkeypatch.setenv("MARKETLOOM_POSTGRES", dsn)
     (tmp_path / "sandbox").symlink_to(folder)
     settings = load_settings(
         {
@@ -260,6 +259,5 @@ def test_the_sandbox_is_examined_with_its_own_key_and_the_database(
             "MARKETLOOM__SANDBOX__PORT": running.url.rpartition(":")[2],
         }
     )
-    with live_account(settings, tmp_path) as account:
-        found = examine_live(account)
+    found = examine_account(Services(settings, tmp_path, dsn))
     assert [each.what for each in found if each.blocks] == []

@@ -6,28 +6,36 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
+from dagster._daemon.sensor import MIN_INTERVAL_LOOP_TIME
 
 from ml.agents.history import LONG, decided, technical_history
 from orchestration.commands.live_demo_home import live_demo_home
 from orchestration.commands.live_demo_market import (
     HALF_A_MINUTE,
     HISTORY_DAYS,
+    MIN_SECONDS_PER_CANDLE,
+    SIMULATED_DAYS,
     SIMULATED_START,
+    TIMEFRAME,
     choose_market,
     demo_values,
+    too_fast,
 )
 from orchestration.commands.toml_text import toml_text
 from orchestration.settings import PROJECT, load_settings, settings_values
 from orchestration.settings_schema import Settings
+from trading.candles import composed
 from trading.errors import InvalidSettings, UnreadableFile
 from trading.indicators import feature_table
-from trading.market import Pair, Timeframe
+from trading.market import Pair, Timeframe, midnight
 from trading.signals import signal_table
 from trading.simulation.market import SimulatedMarket
 
 BTC, XRP, CROSS = Pair("BTC", "USDT"), Pair("XRP", "USDT"), Pair("XRP", "BTC")
 BEGINS = datetime(2024, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -53,20 +61,28 @@ def test_without_data_the_market_is_simulated_and_says_so(settings: Settings, tm
     assert (market.start, market.pairs, market.decides) == (SIMULATED_START, settings.market.pairs, True)
 
 
-def test_the_simulated_market_begins_where_the_rules_of_the_settings_enter_for_ten_minutes(
-    settings: Settings,
-) -> None:
-    """As the sandbox makes this market; a day of it is enough for all that the technical agent reads."""
-    midnight = SIMULATED_START.replace(hour=0, minute=0, second=0)
-    begins, ends = midnight - timedelta(days=HISTORY_DAYS), SIMULATED_START + timedelta(minutes=10)
-    market = SimulatedMarket(settings.market.pairs, Timeframe.M1, settings.sandbox.seed, begins, ends)
-    candles = market.candles(XRP, ends - timedelta(days=1), ends)
+def test_the_simulated_market_begins_with_an_entry_by_the_rules_of_the_settings(settings: Settings) -> None:
+    """As the sandbox makes this market, on the history that a live demo stores."""
+    begins, ends = midnight(SIMULATED_START.date()) - timedelta(days=SIMULATED_DAYS), SIMULATED_START + MINUTE
+    pairs = settings.market.pairs
+    market = SimulatedMarket(pairs, Timeframe.M1, settings.sandbox.seed, begins, ends)
     rules = settings.decision_rules
-    signals = signal_table(feature_table(candles, Timeframe.M1), candles["close"].to_numpy(), rules.signals)
-    alone = (technical_history(signals),)
-    since = candles["close_time"].search_sorted(SIMULATED_START - HALF_A_MINUTE)
-    entered = decided(alone, alone, alone, rules.consensus).entry[since:]
-    assert entered.tolist() == [LONG] * 11
+    entered = {}
+    for pair in pairs:
+        candles = composed(market.candles(pair, ends - timedelta(days=HISTORY_DAYS), ends), TIMEFRAME)
+        signals = signal_table(feature_table(candles, TIMEFRAME), candles["close"].to_numpy(), rules.signals)
+        alone = (technical_history(signals),)
+        entered[pair] = decided(alone, alone, alone, rules.consensus).entry[-1]
+    assert candles["close_time"][-1] == SIMULATED_START + HALF_A_MINUTE
+    assert LONG in entered.values()
+
+
+def test_a_market_that_is_too_fast_for_a_decision_on_each_candle_is_warned_of() -> None:
+    """Six seconds for a candle: Dagster's daemon returns to a sensor within five, and the evaluation takes time."""
+    assert MIN_INTERVAL_LOOP_TIME < MIN_SECONDS_PER_CANDLE
+    assert too_fast(240.0) == too_fast(300.0) == ""
+    assert too_fast(360.0).startswith("At speed 360 a candle of 30m closes each 5.0 s")
+    assert too_fast(360.0).endswith("Up to --speed 300 each can have one")
 
 
 def test_candles_of_a_minute_are_played_once_there_is_history_for_a_decision(
@@ -76,11 +92,39 @@ def test_candles_of_a_minute_are_played_once_there_is_history_for_a_decision(
     candles(tmp_path / "data" / "ohlcv", [BTC, XRP, CROSS], 100, Timeframe.H1)  # longer, but too coarse
     market = choose_market(tmp_path / "data", settings, tmp_path / "files")
     assert market.pairs == (BTC, XRP)
-    assert market.start == BEGINS + timedelta(days=12, minutes=59, seconds=30)
+    assert market.start + HALF_A_MINUTE in {BEGINS + timedelta(days=days) for days in (12, 13)}
     assert market.decides
+    assert market.stored_since == market.start - timedelta(days=12)
     assert "kraken candles of a minute" in market.label
     played = sorted(path.name for path in Path(market.source["candles"]).iterdir())
     assert played == ["kraken_BTC-USDT_1m_2024.parquet", "kraken_XRP-USDT_1m_2024.parquet"]
+
+
+def test_of_whole_days_with_history_the_most_volatile_one_is_played(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "ohlcv"
+    candles(folder, [BTC, XRP], 16.5)
+    calm = BEGINS + timedelta(days=14)
+    for file in folder.iterdir():  # a day before there is history, two that count, half a day at the end
+        wild = [calm - timedelta(days=12), calm + timedelta(days=1), calm + timedelta(days=2)]
+        table = pl.read_parquet(file)
+        inside = pl.any_horizontal(pl.col("timestamp").dt.truncate("1d") == day for day in wild)
+        raised = pl.when(inside & (pl.col("timestamp").dt.hour() < 6)).then(1.5).otherwise(1.0)
+        names = ("open", "high", "low", "close")
+        table.with_columns(pl.col(name) * raised for name in names).write_parquet(file)
+    market = choose_market(tmp_path / "data", settings, tmp_path / "files")
+    assert market.start + HALF_A_MINUTE == calm + timedelta(days=1)
+    assert f"{calm + timedelta(days=1):%Y-%m-%d}, the most volatile day" in market.label
+
+
+def test_a_recording_with_history_and_no_whole_day_after_it_is_played_as_far_as_it_goes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    candles(tmp_path / "data", [BTC], 12.5)
+    market = choose_market(tmp_path / "data", settings, tmp_path / "files")
+    assert market.start == BEGINS + timedelta(days=12, minutes=59, seconds=30)
+    assert market.decides
 
 
 def test_a_short_recording_is_played_from_its_middle_and_nothing_is_decided_on_it(
@@ -136,7 +180,7 @@ def test_servers_of_the_user_do_not_count_and_pairs_that_are_not_there_leave_the
     chosen = load_settings({"MARKETLOOM_HOME": str(tmp_path), "MARKETLOOM_CONFIG": str(config)})
     assert (chosen.bus.kind, chosen.analytics.store, chosen.hot.store) == ("postgres", "lake", "process")
     assert chosen.risk.position_cap == 0.1  # what the user chose otherwise holds
-    assert (chosen.market.pairs, chosen.market.timeframe) == ((BTC,), Timeframe.M1)
+    assert (chosen.market.pairs, chosen.market.timeframe) == ((BTC,), TIMEFRAME)
     assert set(chosen.venue.capital.fixed) <= {"BTC", "USDT"}
     assert set(chosen.rebalancing.targets) <= {"BTC", "USDT"}
     assert (

@@ -1,8 +1,9 @@
 """What a live demo says at its end: that everything is stored, and plainly what was not shown."""
 
 import io
+import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from rich.console import Console
 
 from orchestration.commands.compare_tape import TablePart, TapeComparison
-from orchestration.commands.live_demo_facts import Latency
+from orchestration.commands.live_demo_facts import COMMITTED, CREATED, Latency
 from orchestration.commands.live_demo_report import Outcome, show_outcome
 from trading.market import Pair
-from trading.orders import Fill, Side
+from trading.orders import Fill, OrderKind, Side
+from trading.parity import ParityReport
 
 BEGAN = datetime(2024, 3, 14, 19, 4, tzinfo=UTC)
 PAIR = Pair("BTC", "USDT")
@@ -51,8 +53,13 @@ def outcome() -> Outcome:
         comparison=TapeComparison(BEGAN, BEGAN + timedelta(minutes=10), parts),
         receipts=[receipt()],
         fills=[FILL],
-        latencies=[Latency(str(PAIR), BEGAN.isoformat(), 4.0)],
+        closed_by={(str(PAIR), OrderKind.STOP): 7},
+        latencies=[
+            Latency(str(PAIR), BEGAN.isoformat(), {CREATED: 0.1, COMMITTED: seconds})
+            for seconds in (4.0, 0.5)
+        ],
         failures=[],
+        parity=None,
         decides=True,
         seconds=240.0,
     )
@@ -71,6 +78,37 @@ def test_a_demo_whose_fills_were_compared_counts_them_and_shows_its_orders(outco
     assert "19:04:00 BTC/USDT: buy 0.006 BTC at the next price" in text
     assert "19:04:00 BTC/USDT: filled, buy 0.006 at 66000.1" in text
     assert outcome.succeeded
+
+
+def test_it_says_how_positions_ended_and_how_long_each_stage_took(outcome: Outcome) -> None:
+    lines = shown(outcome).splitlines()
+    assert any(re.search(r"BTC/USDT │ 1 +│ 1 LONG +│ 1 +│ 7 +│ 0", line) for line in lines)
+    assert any(re.search(r"decision committed +│ +2 │ +0.50 │ +4.00 │ +4.00 │ +4.00", line) for line in lines)
+    assert any(re.search(r"run created +│ +2 │ +0.10", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown_as"),
+    [
+        (1, ("1.00",) * 4),
+        (10, ("5.00", "9.00", "10.00", "10.00")),
+        (200, ("100.00", "180.00", "198.00", "200.00")),
+    ],
+)
+def test_a_quantile_is_the_least_latency_that_such_a_share_does_not_exceed(
+    outcome: Outcome, number: int, shown_as: tuple[str, ...]
+) -> None:
+    latencies = [
+        Latency(str(PAIR), BEGAN.isoformat(), {COMMITTED: float(each + 1)}) for each in range(number)
+    ]
+    lines = shown(replace(outcome, latencies=latencies)).splitlines()
+    wanted = r"decision committed +│ +" + " │ +".join(map(re.escape, (str(number), *shown_as))) + " "
+    assert any(re.search(wanted, line) for line in lines)
+
+
+def test_a_recording_that_is_too_short_says_how_much_history_decisions_need(outcome: Outcome) -> None:
+    text = shown(replace(outcome, decides=False, receipts=[], latencies=[]))
+    assert "No decisions: decisions need twelve days of history, and this recording is shorter" in text
 
 
 def test_a_demo_without_a_fill_says_that_none_was_compared(outcome: Outcome) -> None:
@@ -99,3 +137,25 @@ def test_a_fill_that_is_not_booked_is_a_table_that_differs(outcome: Outcome) -> 
     lost = replace(outcome, comparison=replace(outcome.comparison, parts=parts), fills=[])
     assert not lost.succeeded
     assert "1 table of 4 differ" in shown(lost)
+
+
+@pytest.mark.parametrize(
+    ("of_no_fill", "verdict"),
+    [
+        ("0", "Nothing is missing, doubled or different"),
+        ("-12.5", "A part of the difference between the day and its back-test has no cause"),
+    ],
+)
+def test_a_day_is_a_success_when_its_difference_to_the_back_test_is_explained(
+    outcome: Outcome, of_no_fill: str, verdict: str
+) -> None:
+    opening, none = Decimal(1000), Decimal(0)
+    report = ParityReport(
+        date(2024, 3, 14), "main", "USDT", opening, opening + Decimal(of_no_fill), none, none, none, []
+    )
+    audited = replace(outcome, parity=report)
+    assert audited.succeeded is (of_no_fill == "0")
+    text = shown(audited)
+    assert verdict in text
+    assert "did not end" not in text
+    assert "did not end" in shown(outcome)

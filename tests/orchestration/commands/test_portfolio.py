@@ -68,6 +68,17 @@ def test_a_person_reads_the_same_figures(facts: dict[str, Any]) -> None:
     assert str(facts["positions"][0]["quantity"]) in text
 
 
+def test_the_newest_minute_of_the_stream_is_shown_where_there_is_one(facts: dict[str, Any]) -> None:
+    assert "on the stream's prices" not in printed(facts)
+    minute = {
+        "at": facts["at"], "equity": Decimal("2000.5"), "unrealised_pnl": Decimal("-3"), "gross_exposure": None,
+    }  # fmt: skip
+    assert (
+        f"on the stream's prices at {facts['at']:%Y-%m-%d %H:%M} UTC: 2000.50 USDT, of it -3.00 USDT unrealised, "
+        "exposed with unknown"
+    ) in printed(facts | {"newest_minute": minute}).replace("\n", " ")
+
+
 def test_the_facts_are_json_with_exact_amounts(facts: dict[str, Any]) -> None:
     read = json.loads(json.dumps(facts, default=str))
     assert Decimal(read["equity"]) == facts["equity"]

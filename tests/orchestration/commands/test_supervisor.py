@@ -1,6 +1,7 @@
 """The supervisor of `marketloom dev` over small servers: whatever ends first, nothing is left running."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from orchestration.commands.supervisor import GRACE, Plan, Server
 from orchestration.postgres.embedded import EmbeddedPostgres
-from tests.processes import is_alive
+from tests.processes import command_line, is_alive
 
 ROOT = Path(__file__).parents[3]
 READY = "open http://127.0.0.1:3000"
@@ -112,11 +113,59 @@ def test_a_server_that_ends_is_one_sentence_with_its_last_words(tmp_path: Path) 
         assert members(process.pid) == []
 
 
-def test_a_server_that_is_killed_is_named_with_the_signal(tmp_path: Path) -> None:
+def test_a_server_that_is_killed_is_started_again_beside_the_others(tmp_path: Path) -> None:
+    with supervisor(plan(tmp_path, SLEEPER, SLEEPER)) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        before = {each.pid for each in members(process.pid)} - {process.pid}
+        psutil.Process(max(before)).kill()
+        sentence = process.stdout.readline()
+        assert re.match(r"the server \d was ended by SIGKILL; it was started again; its log is /", sentence)
+        after = {each.pid for each in members(process.pid)} - {process.pid}
+        assert len(after) == len(before & after) + 1 == 2
+
+
+def test_a_server_that_is_killed_again_and_again_ends_everything(tmp_path: Path) -> None:
     killed = "import os; os.kill(os.getpid(), 9)"
-    with supervisor(plan(tmp_path, killed)) as process:
+    with supervisor(plan(tmp_path, SLEEPER, killed)) as process:
         text = output(process)
-    assert "the server 0 was ended by SIGKILL: everything was stopped" in text
+        assert members(process.pid) == []
+    assert "the server 1 was ended by SIGKILL: everything was stopped" in text
+
+
+# Serves at its first and third start; at the second what it needs is not back yet.
+HASTY = """
+import pathlib, signal, sys
+starts = pathlib.Path({starts!r})
+number = len(starts.read_text()) + 1 if starts.exists() else 1
+starts.write_text('x' * number)
+sys.exit('no server answers') if number == 2 else signal.pause()
+"""
+
+
+def test_a_server_that_is_killed_and_ends_by_itself_at_its_next_start_is_started_once_more(
+    tmp_path: Path,
+) -> None:
+    starts = tmp_path / "starts"
+    with supervisor(plan(tmp_path, SLEEPER, HASTY.format(starts=str(starts)))) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == READY + "\n"
+        wait_for_start(starts, 1)
+        hasty = [each for each in members(process.pid) if str(starts) in command_line(each)]
+        next(each for each in hasty if each.pid != process.pid).kill()
+        said = [process.stdout.readline() for _ in range(2)]
+        assert said[0].startswith("the server 1 was ended by SIGKILL; it was started again")
+        assert said[1].startswith("the server 1 ended with exit code 1; it was started again")
+        wait_for_start(starts, 3)
+        assert len(members(process.pid)) == 3
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def wait_for_start(starts: Path, number: int) -> None:
+    while not starts.exists() or len(starts.read_text()) < number:
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -165,6 +214,92 @@ def test_postgresql_runs_until_the_servers_have_ended_and_no_longer() -> None:
     assert process.wait() == 0
     assert not is_alive(server)
     held.__exit__(None, None, None)
+
+
+def test_postgresql_that_is_killed_below_the_servers_is_started_again() -> None:
+    home = Path(tempfile.mkdtemp(prefix="loom-"))
+    with supervisor(plan(home, SLEEPER, embedded=True)) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == READY + "\n"
+        psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])).kill()
+        assert process.stdout.readline().startswith("PostgreSQL had ended; it was started again")
+        server = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0]))
+        assert is_alive(server)
+        process.stdin.close()
+        assert process.wait() == 0
+        assert not is_alive(server)
+
+
+# Starts its child, and another one each time that it is asked.
+EMPLOYER = """
+import pathlib, signal, subprocess, sys, time
+def hire(*_):
+    subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()', 'does-the-work'])
+signal.signal(signal.SIGUSR1, hire)
+hire()
+pathlib.Path(sys.argv[1]).touch()
+while True:
+    time.sleep(0.1)
+"""
+ASK = "import os, signal, sys; os.kill(int(open(sys.argv[1]).read()), signal.SIGUSR1)"
+
+
+def worker_of(employer: psutil.Process) -> psutil.Process | None:
+    found = (each for each in employer.children() if is_alive(each) and "does-the-work" in command_line(each))
+    return next(found, None)
+
+
+def employed(folder: Path, restore: list[str]) -> Plan:
+    """Return the plan of a server whose child does the work."""
+    server = Server(
+        name="employer",
+        command=[sys.executable, "-c", EMPLOYER, str(folder / "up")],
+        log=str(folder / "employer.log"),
+        child="does-the-work",
+        restore=restore,
+    )
+    return Plan(str(folder), False, [server], startup_timeout=60, announcement=READY)
+
+
+def employer_of(process: "subprocess.Popen[str]", folder: Path) -> psutil.Process:
+    """Wait until the server has its child."""
+    while not (folder / "up").exists():
+        time.sleep(0.05)
+    [found] = psutil.Process(process.pid).children()
+    return found
+
+
+def test_a_server_whose_child_is_killed_is_asked_for_another(tmp_path: Path) -> None:
+    number = tmp_path / "employer"
+    ask = [sys.executable, "-c", ASK, str(number)]
+    with supervisor(employed(tmp_path, ask)) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        employer = employer_of(process, tmp_path)
+        number.write_text(str(employer.pid))
+        worker = worker_of(employer)
+        assert worker
+        worker.kill()
+        assert process.stdout.readline().startswith(
+            "the employer has lost its process; it is asked for another"
+        )
+        while worker_of(employer) is None:
+            time.sleep(0.05)
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def test_a_server_that_gets_no_other_child_ends_everything_with_a_sentence(tmp_path: Path) -> None:
+    with supervisor(employed(tmp_path, [sys.executable, "-c", "pass"])) as process:
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        worker = worker_of(employer_of(process, tmp_path))
+        assert worker
+        worker.kill()
+        assert "the employer has lost its process and does not start another" in output(process)
+        assert process.returncode == 1
 
 
 def test_what_ignores_the_request_to_end_is_killed_at_once_when_it_only_waited_for_others(

@@ -167,6 +167,18 @@ def test_a_killed_server_is_reported_and_has_lost_nothing_after_the_next_start(h
             assert journal.balances("paper") == {"USDT": Decimal(1000)}
 
 
+def test_a_server_that_ended_below_its_lease_is_revived(home: Path) -> None:
+    with EmbeddedPostgres(home) as server:
+        migrate(server.dsn)
+        journal = open_account(server.dsn)
+        assert not server.revive()
+        for process in Cluster(home.resolve() / "postgres").processes():
+            process.kill()
+        assert server.revive()
+        assert journal.balances("paper") == {"USDT": Decimal(1000)}
+        assert not server.revive()
+
+
 def test_a_store_goes_on_after_the_server_was_restarted_between_two_calls(home: Path) -> None:
     with EmbeddedPostgres(home) as server:
         migrate(server.dsn)

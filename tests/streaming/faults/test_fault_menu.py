@@ -37,6 +37,7 @@ MENU: tuple[Faults, ...] = (
         {"kind": "slow_ack", "method": "subscribe", "seconds": 0.3},
         {"kind": "rate_limit", "method": "Trades", "count": 1},
         {"kind": "accepted_then_5xx", "method": "Trades", "count": 1},
+        {"kind": "garbage_answer", "method": "Trades", "count": 1},
         CUT,
     ),
     ({"kind": "cancel_only"}, CUT),
@@ -47,7 +48,11 @@ MENU: tuple[Faults, ...] = (
     ({"kind": "sequence_gap"}, {"kind": "nonce_error"}, {"kind": "token_expiry"}),
 )
 NONSENSE = 5  # each kind of it that the sandbox knows
-REST = {"rate_limit", "accepted_then_5xx"}  # struck only where the stream has a reason to ask for history
+REST = {
+    "rate_limit",
+    "accepted_then_5xx",
+    "garbage_answer",
+}  # struck only where the stream has a reason to ask for history
 
 
 def test_the_menu_is_complete() -> None:

@@ -111,7 +111,7 @@ class RunningStream:
     @property
     def url(self) -> str:
         """Where the running process answers; LookupError before it does."""
-        lease = read_lease(self.dsn, ORIGIN)
+        lease = read_lease(self.dsn, self.environment["MARKETLOOM__MARKET__SOURCE"])
         if lease is None or not lease.running or not lease.address:
             raise LookupError("no stream runs")
         return lease.address

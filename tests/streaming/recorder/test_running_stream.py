@@ -118,7 +118,7 @@ def test_sessions_that_postgresql_ended_are_opened_again_and_nothing_is_lost(
     follow(streaming)
     with psycopg.connect(streaming.dsn, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     for _ in range(8):

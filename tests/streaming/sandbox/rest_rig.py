@@ -154,7 +154,7 @@ class RestApi:
             "Content-Type": content_type,
         }
         async with self.client.post(path, data=body, headers=headers) as response:
-            return response.status, response.content_type, await response.text()
+            return response.status, response.content_type, await response.text(errors="replace")
 
     async def result(self, method: str, **fields: Any) -> Any:
         """Return the result of a signed request; fail when there was an error."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming.sandbox.faults import Fault, FaultKind, Faults, from_json
@@ -232,6 +232,7 @@ def test_what_makes_no_sense_is_refused_with_the_field_and_what_is_allowed(entry
     assert reason in str(refusal.value)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from streaming.sandbox.faults import Fault, FaultKind
+from streaming.sandbox.faults.requests import GARBAGE
 from tests.streaming.sandbox.rest_rig import LIMIT, RestApi
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +100,18 @@ async def test_an_accepted_order_may_be_answered_with_an_error_page(api: RestApi
     assert (status, kind) == (520, "text/html")
     assert page.startswith("<html>")
     assert count_open(api) == 1
+
+
+async def test_an_accepted_order_may_be_answered_with_garbage(api: RestApi) -> None:
+    api.faults.arm(Fault(FaultKind.GARBAGE_ANSWER, count=len(GARBAGE), method="AddOrder"))
+    answers = []
+    for nonce in range(9, 9 + len(GARBAGE)):
+        body = urlencode({"nonce": nonce, **LIMIT}).encode()
+        status, _, page = await api.raw("AddOrder", body, str(nonce))
+        answers.append((status, page))
+    assert count_open(api) == len(GARBAGE)
+    assert {status for status, _ in answers} == {200}
+    assert len({page for _, page in answers}) == len(GARBAGE)
 
 
 async def test_a_response_sent_byte_by_byte_arrives_whole(api: RestApi) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.backtest import AccountRules, Bars, Plan
+from trading.backtest import AccountRules, Bars, OpenPosition, Plan
 
 DAY = 86_400_000_000
 
@@ -66,6 +66,7 @@ class Reference:
     rules: AccountRules
     opening_equity: float = 1.0
     path: Bars | None = None
+    opening: OpenPosition | None = None
     cash: float = 0.0
     quantity: float = 0.0
     position: Position | None = None
@@ -88,6 +89,8 @@ class Reference:
     def run(self) -> "Reference":
         self.cash = self.peak = self.day_opening = self.opening_equity
         times = self.bars.open_time.tolist()
+        if self.opening is not None:
+            self._begin_with(self.opening)
         targets = self._targets()
         for candle, time in enumerate(times):
             if candle > 0 and time // DAY != times[candle - 1] // DAY:
@@ -114,6 +117,25 @@ class Reference:
             self._add_exit(self.position, float(self.bars.close[-1]), abs(self.quantity))
             self._write_trade(self.position, times[-1], "end")
         return self
+
+    def _begin_with(self, opening: OpenPosition) -> None:
+        side = 1.0 if opening.quantity > 0 else -1.0
+        best = opening.entry_price if math.isnan(opening.best_price) else opening.best_price
+        position = self.position = Position(
+            side,
+            int(self.bars.open_time[0]),
+            entered=abs(opening.quantity),
+            entry_price=opening.entry_price,
+            stop=opening.stop,
+            take_profit=opening.take_profit,
+            trailing=opening.trailing_distance,
+            trail_from=opening.trailing_after,
+            best=best,
+        )
+        self.quantity, self.carried = opening.quantity, math.nan
+        self.cash -= opening.quantity * float(self.bars.open[0])
+        if not math.isnan(position.trailing):
+            self._trail(position)
 
     def _is_order(self, target: float) -> bool:
         return not math.isnan(target) and target != self.carried

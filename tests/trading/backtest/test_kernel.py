@@ -26,6 +26,7 @@ from trading.backtest import (
     Bars,
     Decisions,
     Margin,
+    OpenPosition,
     Plan,
     run,
     run_exposures,
@@ -103,7 +104,10 @@ def everything(result: Backtest) -> dict[str, object]:
 
 
 def expected(case: Case) -> dict[str, object]:
-    reference = Reference(case.bars, case.plan, case.rules, 1000.0, case.path).run()
+    return facts_of(Reference(case.bars, case.plan, case.rules, 1000.0, case.path).run())
+
+
+def facts_of(reference: Reference) -> dict[str, object]:
     return {
         "equity": reference.equity,
         "held": reference.held,
@@ -129,6 +133,53 @@ def test_the_kernel_equals_the_plain_reference_to_the_bit(hundred: int) -> None:
     for seed in range(100 * hundred, 100 * hundred + 100):
         case = random_case(seed)
         assert everything(follow(case)) == expected(case), f"seed {seed}"
+
+
+def random_opening(case: Case, seed: int) -> OpenPosition:
+    """A long or short whose levels lie around the first open, some of them beyond it already."""
+    random = np.random.default_rng(seed)
+    side, price = float(random.choice([-1.0, 1.0])), float(case.bars.open[0])
+
+    def level(side: float) -> float:
+        return NAN if random.random() < 0.3 else price * max(1 + side * random.uniform(-0.01, 0.1), 1e-3)
+
+    return OpenPosition(
+        quantity=side * random.uniform(0.01, 1.5) * 1000.0 / price,
+        entry_price=price * random.uniform(0.9, 1.1),
+        stop=level(-side),
+        take_profit=level(side),
+        trailing_after=level(side),
+        trailing_distance=NAN if random.random() < 0.3 else price * random.uniform(0.001, 0.1),
+        best_price=level(side),
+    )
+
+
+def test_from_an_open_position_the_kernel_equals_the_plain_reference_to_the_bit() -> None:
+    ended = set()
+    for seed in SOME:
+        case = random_case(seed)
+        opening = random_opening(case, seed)
+        result = run(case.bars, case.plan, case.rules, 1000.0, case.path, opening)
+        reference = Reference(case.bars, case.plan, case.rules, 1000.0, case.path, opening).run()
+        assert everything(result) == facts_of(reference), f"seed {seed}"
+        ended.add(reasons(result)[0])
+    assert ended == {"signal", "stop", "take_profit", "trailing", "end"}
+
+
+def test_an_open_position_counts_at_the_first_open_and_its_levels_hold_from_there() -> None:
+    market = bars((100, 101, 99, 100), (100, 100, 94, 95), (95, 95, 95, 95))
+    held = OpenPosition(quantity=2.0, entry_price=90.0, stop=95.0, take_profit=120.0)
+    result = run(market, plan(NAN, NAN, NAN), rules(), 1000.0, opening=held)
+    assert result.equity.tolist() == [1000.0, 990.0, 990.0]
+    assert result.trades.select("entry_price", "exit_price", "pnl", "reason").rows() == [
+        (90.0, 95.0, 10.0, "stop")
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"quantity": 0.0}, {"entry_price": NAN}, {"stop": -1.0}])
+def test_an_open_position_that_cannot_be_is_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(InvalidValue, match=next(iter(changes))):
+        OpenPosition(**{"quantity": 1.0, "entry_price": 1.0, **changes})
 
 
 def test_the_random_cases_reach_every_ending_and_every_refusal() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.doubles.venue import Fault, done, failing, lost, never_arrived
@@ -111,6 +111,9 @@ def _is_flat(case: Case, pair: Pair) -> bool:
     return case.position(pair) is None and not on_their_way
 
 
+@example(  # a fill long after the sending, whose stop is listed long after the fill
+    steps=[Enter(BTC, Side.BUY), Hold(BTC, True), Work(6, 22)], with_entry=True, lists_after=40
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=st.lists(STEPS, max_size=25), with_entry=st.booleans(), lists_after=st.sampled_from([0, 0, 3, 40])

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from tests.doubles.venue import Fault, failing, lost, never_arrived
-from tests.trading.execution.execution_case import BTC, Case, S
-from trading.errors import RateLimited, VenueUnreachable
+from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, Case, S
+from trading.errors import RateLimited, VenueRefused, VenueUnreachable
 from trading.market import PairStatus
 from trading.orders import OrderKind
 
@@ -93,5 +93,41 @@ def test_an_exit_that_is_listed_late_is_sent_once() -> None:
         case.carry_out()
         case.wait(seconds=20)
     case.carry_out_until_done()
+    assert case.position() is None
+    case.check_books()
+
+
+def test_a_position_with_a_reason_to_close_is_closed_without_a_decision_and_once() -> None:
+    case = Case()
+    case.bought()
+    case.bought(ETH)
+    held = case.position()
+    assert held is not None
+    assert not case.process().order_exits(ACCOUNT, case.now())
+    case.journal.update_protection(replace(held, exit_reason="take-profit 110 was touched (at 110.5)"))
+    assert case.process("guard").order_exits(ACCOUNT, case.now())
+    assert not case.process("another").order_exits(ACCOUNT, case.now())
+    case.carry_out()
+    assert case.position() is None
+    assert case.position(ETH) is not None
+    (closing,) = case.venue.of(BTC, OrderKind.EXIT)
+    assert closing.filled == Decimal(1)
+    case.check_books()
+
+
+def test_an_exit_that_the_venue_refuses_is_not_ordered_again_at_once() -> None:
+    case = Case()
+    case.bought()
+    held = case.position()
+    assert held is not None
+    case.journal.update_protection(replace(held, exit_reason="take-profit"))
+    case.venue.faults["submit"] = [failing(VenueRefused("EOrder:Trading agreement required"))]
+    for _ in range(3):
+        case.process().order_exits(ACCOUNT, case.now())
+        case.carry_out()
+    assert case.venue.of(BTC, OrderKind.EXIT) == []
+    case.wait(seconds=61)
+    assert case.process().order_exits(ACCOUNT, case.now())
+    case.carry_out()
     assert case.position() is None
     case.check_books()

@@ -1,17 +1,19 @@
 """What a position holds is covered by a stop at the venue, at its present level; or the position is closed."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.doubles.venue import Listed, done, failing, lost
-from tests.trading.execution.execution_case import ACCOUNT, BTC, RULES, Case, S, instrument
+from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, RULES, Case, S, instrument
 from trading.errors import VenueRefused, VenueUnreachable
-from trading.market import PairStatus
-from trading.orders import OrderKind, Side
+from trading.market import Pair, PairStatus
+from trading.orders import OrderIntent, OrderKind, Side
 from trading.risk import HaltKind
 
 
@@ -112,6 +114,61 @@ def test_a_stop_that_did_not_move_at_the_venue_is_moved_by_the_next_call() -> No
     case.carry_out(holder="second")
     assert resting(case) == [(Decimal(1), Decimal(102))]
     case.check_books()
+
+
+def slow(
+    case: Case, meanwhile: Callable[[], object] = lambda: None
+) -> Callable[[Callable[[], object]], object]:
+    """A look that takes longer than the rules' patience."""
+
+    def look(act: Callable[[], object]) -> object:
+        case.wait(seconds=6)
+        meanwhile()
+        return act()
+
+    return look
+
+
+def test_a_stop_has_its_turn_in_every_call_however_slow_the_looks_are() -> None:
+    case = Case()
+    case.bought()
+    case.venue.faults["reports"] = [slow(case)] * 3
+    for close in (104, 106, 108):
+        case.wait(minutes=1)
+        case.candle(close - 1, close, close)
+        case.venue.prices[BTC] = Decimal(close)
+        case.carry_out()
+        assert resting(case) == [(Decimal(1), Decimal(close - 2))]
+    assert case.venue.faults["reports"] == []
+    case.check_books()
+
+
+def test_a_missing_stop_is_placed_however_slow_the_look_was() -> None:
+    case = Case()
+    case.bought(BTC)
+    case.bought(ETH)  # whose stop is looked at
+    (stop,) = case.venue.resting(BTC)
+    stop.status = S.CANCELLED
+    case.venue.faults["submit"] = [failing(VenueUnreachable("down"))] * 100
+    case.carry_out()
+    case.venue.faults.clear()
+    case.venue.faults["reports"] = [slow(case)]
+    case.carry_out()
+    assert resting(case) == [(Decimal(1), Decimal(98))]
+    case.check_books()
+
+
+def test_a_call_that_a_look_has_taken_all_the_time_of_says_what_has_not_had_its_turn() -> None:
+    case = Case()
+    case.bought()
+    decided: list[OrderIntent] = []
+    case.venue.faults["reports"] = [slow(case, lambda: decided.append(case.entry(ETH)))]
+    result = case.carry_out()
+    assert [case.status(each) for each in decided] == [S.INTENDED]
+    assert result.problems == ()
+    assert result.leaves_work
+    assert not case.carry_out(holder="second").leaves_work
+    assert [case.status(each) for each in decided] == [S.FILLED]
 
 
 def test_the_candle_of_the_fill_counts() -> None:
@@ -220,6 +277,38 @@ def test_a_stop_that_never_came_with_its_entry_is_placed_once_that_is_sure() -> 
     case.check_books()
 
 
+def test_the_stop_of_an_entry_that_is_booked_while_another_one_trails_is_not_placed_twice() -> None:
+    case = Case()
+    case.bought()
+    case.venue.holds.add(BTC)
+    second = case.entry()
+    case.carry_out()
+    held = next(each for each in case.venue.of(BTC, OrderKind.ENTRY) if each.left)
+    booked: list[str] = []
+    candles = case.candles
+
+    def books_a_fill(pair: Pair, since: datetime, until: datetime) -> pl.DataFrame:
+        """The executor looks at candles between two looks at the position; another thread books just then."""
+        if not booked:
+            booked.append(second.intent_id)
+            case.venue.fill(held)
+            working = case.journal.working_order(second.intent_id)
+            assert working is not None
+            report = case.venue.reports([working])[second.intent_id]
+            filled = replace(working.order, status=report.status, updated_at=case.now())
+            case.journal.record_order(filled, report.fills, "booked by another thread")
+        return candles(pair, since, until)
+
+    case.candles = books_a_fill  # type: ignore[method-assign]
+    case.carry_out()
+    assert booked
+    position = case.position()
+    assert position is not None
+    assert position.quantity == 2
+    assert resting(case) == [(Decimal(1), Decimal(98)), (Decimal(1), Decimal(98))]
+    case.check_books()
+
+
 def test_dust_is_said_and_neither_protected_nor_sold_for_ever() -> None:
     case = Case()
     case.venue.holds.add(BTC)
@@ -235,6 +324,40 @@ def test_dust_is_said_and_neither_protected_nor_sold_for_ever() -> None:
     assert any("is dust" in problem for problem in result.problems)
     assert [each.kind for each in case.venue.orders.values()] == [OrderKind.ENTRY]
     assert case.journal.halts(ACCOUNT) == []
+
+
+def test_dust_with_a_reason_to_be_closed_takes_no_entry_of_its_pair_away() -> None:
+    case = Case()
+    case.bought(quantity="0.5")
+    case.venue.fill(case.venue.resting(BTC)[0], Decimal("0.4995"))
+    case.carry_out()
+    held = case.position()
+    assert held is not None
+    assert case.journal.update_protection(replace(held, exit_reason="take-profit 110 was touched"))
+    entry = case.entry(stop_loss=Decimal(97))
+    assert not case.process().order_exits(ACCOUNT, case.now())
+    assert case.status(entry) is S.INTENDED
+    case.carry_out()
+    grown = case.position()
+    assert grown is not None
+    assert (case.status(entry), grown.quantity, grown.exit_reason) == (S.FILLED, Decimal("1.0005"), "")
+
+
+def test_what_opens_a_touched_position_is_taken_off_once() -> None:
+    case = Case()
+    case.bought()
+    case.venue.holds.add(BTC)
+    second = case.entry()
+    case.carry_out()
+    held = case.position()
+    assert held is not None
+    assert case.journal.update_protection(replace(held, exit_reason="take-profit 110 was touched"))
+    orders = case.process()
+    assert orders.order_exits(ACCOUNT, case.now())
+    assert not orders.order_exits(ACCOUNT, case.now())  # both are under way
+    working = case.journal.working_order(second.intent_id)
+    assert working is not None
+    assert working.order.cancel_reason == "take-profit 110 was touched"
 
 
 @pytest.mark.parametrize("taken", ["1", "0.4"])

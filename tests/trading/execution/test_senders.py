@@ -1,6 +1,7 @@
 """One sends, whoever else wants to; and exits wait for nobody."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +11,14 @@ import pytest
 from tests.doubles.threads import at_once
 from tests.doubles.venue import failing, lost
 from tests.trading.execution.execution_case import ACCOUNT, BTC, DOGE, ETH, RULES, XRP, Case, S
-from trading.errors import LeaseLost, NotAuthorised, OutcomeUnknown, RateLimited, VenueUnreachable
+from trading.errors import (
+    InvalidMessage,
+    LeaseLost,
+    NotAuthorised,
+    OutcomeUnknown,
+    RateLimited,
+    VenueUnreachable,
+)
 from trading.execution import Checkpoint
 from trading.orders import OrderKind
 
@@ -169,6 +177,42 @@ def test_what_goes_wrong_for_one_pair_is_said_and_the_others_go_on(error: Except
     case.venue.faults.clear()
     case.carry_out()
     assert case.status(stuck) is S.FILLED
+    case.check_books()
+
+
+def test_a_time_that_cannot_be_read_leaves_the_order_to_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case()
+
+    def unreadable() -> None:
+        raise InvalidMessage("Kraken Time", "garbage")
+
+    entry = case.entry()
+    with monkeypatch.context() as garbage:
+        garbage.setattr(case.venue, "void_after", unreadable)
+        result = case.carry_out()
+    assert (case.status(entry), case.venue.orders) == (S.INTENDED, {})
+    assert ["Kraken Time: garbage" in problem for problem in result.problems] == [True]
+    case.carry_out()
+    assert case.status(entry) is S.FILLED
+    case.check_books()
+
+
+def test_an_answer_to_an_order_that_cannot_be_read_is_never_taken_for_a_no() -> None:
+    case = Case()
+
+    def unreadable(act: Callable[[], object]) -> object:
+        act()
+        raise InvalidMessage("Kraken AddOrder", "garbage")
+
+    case.venue.faults["submit"] = [unreadable]
+    entry = case.entry()
+    case.carry_out()
+    assert case.status(entry) is S.UNKNOWN
+    case.carry_out_until_done()
+    assert case.status(entry) is S.FILLED
+    assert len(case.venue.of(BTC, OrderKind.ENTRY)) == 1
     case.check_books()
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.trading.risk.risk_case import FRESH, decide, refused_by, verdict
+from tests.trading.risk.risk_case import CLOSE, FRESH, decide, refused_by, verdict
 from trading.risk import Ages
 
 
@@ -61,3 +61,45 @@ def test_an_unknown_age_that_every_decision_needs_is_refused(name: str, rule: st
     assessment = decide(ages=replace(FRESH, **{name: wrong}))
     assert refused_by(assessment, rule)
     assert ("nan" if isinstance(wrong, float) else "not known") in assessment.rejection_reason
+
+
+@pytest.mark.parametrize("age", [0.0, 999.9, 1000.0, math.nan, -1.0])
+def test_an_entry_is_refused_while_trades_of_the_newest_candles_may_be_missing(age: float) -> None:
+    assert refused_by(decide(ages=replace(FRESH, feed_gap=age)), "feed gap")
+
+
+@pytest.mark.parametrize("age", [None, 1000.1])
+def test_a_gap_before_what_the_features_read_refuses_nothing(age: float | None) -> None:
+    assert decide(ages=replace(FRESH, feed_gap=age)).approved
+
+
+@pytest.mark.parametrize("age", [10.1, math.nan, -1.0])
+def test_an_entry_is_refused_while_the_order_book_is_not_seen(age: float) -> None:
+    assert refused_by(decide(ages=replace(FRESH, book_seconds=age)), "book age")
+
+
+@pytest.mark.parametrize("age", [None, 0.0, 10.0])
+def test_a_book_that_was_just_seen_or_that_nobody_watches_refuses_nothing(age: float | None) -> None:
+    assert decide(ages=replace(FRESH, book_seconds=age)).approved
+
+
+@pytest.mark.parametrize("age", [600.1, math.nan, -1.0])
+def test_an_entry_is_refused_while_nobody_has_compared_the_balances(age: float) -> None:
+    assert refused_by(decide(ages=replace(FRESH, reconciliation_seconds=age)), "reconciliation age")
+
+
+@pytest.mark.parametrize("age", [None, 0.0, 600.0])
+def test_balances_that_were_compared_or_that_no_exchange_has_refuse_nothing(age: float | None) -> None:
+    assert decide(ages=replace(FRESH, reconciliation_seconds=age)).approved
+
+
+def test_balances_that_nobody_has_compared_keep_no_position_open() -> None:
+    assert decide(CLOSE, ages=replace(FRESH, reconciliation_seconds=1e6)).approved
+
+
+def test_an_old_book_keeps_no_position_open() -> None:
+    assert decide(CLOSE, ages=replace(FRESH, book_seconds=1e6)).approved
+
+
+def test_a_feed_gap_keeps_no_position_open() -> None:
+    assert decide(CLOSE, ages=replace(FRESH, feed_gap=0.0)).approved

@@ -91,6 +91,7 @@ def inputs_are_fresh(ages: Ages) -> None:
         (ages.policy_days, LIMITS.policy_age_days),
         (ages.sentiment_hours, LIMITS.sentiment_age_hours),
         (ages.clock_skew_seconds, LIMITS.clock_skew_seconds),
+        (ages.reconciliation_seconds, LIMITS.reconciliation_age_seconds),
     ):
         assert age is None or 0 <= age <= limit
 

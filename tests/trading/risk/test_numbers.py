@@ -27,7 +27,8 @@ from trading.errors import InvalidValue
 from trading.market import Instrument
 from trading.risk import MarketState, Proposal
 
-AMOUNTS = [field.name for field in fields(STATE) if field.name not in ("recent_orders", "others", "halts")]
+NO_AMOUNTS = ("recent_orders", "others", "halts", "permit")
+AMOUNTS = [field.name for field in fields(STATE) if field.name not in NO_AMOUNTS]
 
 
 @pytest.mark.parametrize("wrong", IMPOSSIBLE)
@@ -121,7 +122,17 @@ def test_without_a_side_nothing_is_ordered(proposal: Proposal) -> None:
     [("proposal", LONG), ("proposal", CLOSE), ("state", STATE), ("ages", FRESH), ("market", CALM)],
 )
 def test_no_missing_field_raises(part: str, value: Any) -> None:
-    optional = {"policy_days", "sentiment_hours", "prices", "btc_correlation", "oldest_price"}
+    optional = {
+        "policy_days",
+        "sentiment_hours",
+        "prices",
+        "btc_correlation",
+        "oldest_price",
+        "feed_gap",
+        "permit",
+        "book_seconds",
+        "reconciliation_seconds",
+    }
     for field in fields(value):
         assessment = decide(**{part: replace(value, **{field.name: None})})
         assessment.facts()

@@ -7,7 +7,6 @@ import pytest
 from trading.stores.postgres import Database, migrate
 from trading.stores.postgres.timescale import (
     AGGREGATES,
-    HYPERTABLES,
     TimescaleDB,
     detect,
     statements,
@@ -73,16 +72,25 @@ def test_without_it_nothing_is_run() -> None:
     assert server.ran == []
 
 
-@pytest.mark.parametrize(("table", "time"), HYPERTABLES.items())
-def test_a_table_becomes_a_compressed_hypertable_that_keeps_its_rows(dsn: str, table: str, time: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "time", "segments", "order"),
+    [
+        ("market_data", "open_time", "origin, pair, timeframe", "open_time, known_at"),
+        ("market_features", "close_time", "origin, pair, timeframe", "close_time, known_at"),
+        ("account_minutes", "minute", "account", "minute"),
+    ],
+)
+def test_a_table_becomes_a_compressed_hypertable_that_keeps_its_rows(
+    dsn: str, table: str, time: str, segments: str, order: str
+) -> None:
     made = [
         statement for statement in statements() if f"'{table}'" in statement or f"TABLE {table} " in statement
     ]
     assert made == [
         f"SELECT create_hypertable('{table}', '{time}', chunk_time_interval => INTERVAL '7 days', "
         "migrate_data => true, if_not_exists => true)",
-        f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = 'origin, pair, timeframe', "
-        f"timescaledb.compress_orderby = '{time}, known_at')",
+        f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segments}', "
+        f"timescaledb.compress_orderby = '{order}')",
         f"SELECT add_compression_policy('{table}', INTERVAL '30 days', if_not_exists => true)",
     ]
     with Database(dsn).transaction() as connection:  # the time must be part of the primary key
@@ -92,7 +100,7 @@ def test_a_table_becomes_a_compressed_hypertable_that_keeps_its_rows(dsn: str, t
             (table,),
         ).fetchone()
     assert key is not None
-    assert {time, "origin", "pair", "timeframe", "known_at"} <= set(key["names"])
+    assert {time, *segments.split(", "), *order.split(", ")} <= set(key["names"])
 
 
 @pytest.mark.parametrize(("name", "bucket"), AGGREGATES.items())

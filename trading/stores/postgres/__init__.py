@@ -4,6 +4,7 @@ from trading.stores.postgres.api_keys import PostgresKeyState
 from trading.stores.postgres.connection import Database
 from trading.stores.postgres.gaps import PostgresGaps
 from trading.stores.postgres.journal import PostgresJournal
+from trading.stores.postgres.live_accounts import PostgresLiveAccounts
 from trading.stores.postgres.market_data import PostgresMarketData
 from trading.stores.postgres.news import PostgresNews
 from trading.stores.postgres.performance import PostgresPerformance
@@ -15,6 +16,7 @@ __all__ = [
     "PostgresGaps",
     "PostgresJournal",
     "PostgresKeyState",
+    "PostgresLiveAccounts",
     "PostgresMarketData",
     "PostgresNews",
     "PostgresPerformance",

@@ -1,7 +1,7 @@
 """Accounts, their row lock, balances and adjustments, inside the caller's transaction."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from trading.ports import Adjustment
@@ -46,8 +46,19 @@ def select_opened_at(connection: Connection, account: str) -> datetime:
 
 def update_reconciled_at(connection: Connection, account: str, at: datetime) -> None:
     connection.execute(
-        "UPDATE accounts SET reconciled_at = greatest(reconciled_at, %s) WHERE account = %s", (at, account)
+        "UPDATE accounts SET reconciled_at = greatest(reconciled_at, %s), compared_on = clock_timestamp() "
+        "WHERE account = %s",
+        (at, account),
     )
+
+
+def select_comparison_age(connection: Connection, account: str) -> timedelta:
+    query = "SELECT clock_timestamp() - compared_on AS age FROM accounts WHERE account = %s"
+    row = connection.execute(query, (account,)).fetchone()
+    if row is None:
+        raise unknown_account_error(account)
+    age: timedelta = row["age"]
+    return age
 
 
 def select_reconciled_at(connection: Connection, account: str) -> datetime | None:
@@ -65,6 +76,23 @@ def select_balances(
         (account, until),
     )
     return {row["asset"]: row["amount"] for row in rows}
+
+
+def select_balances_over_time(
+    connection: Connection, account: str, at: datetime
+) -> tuple[dict[str, Decimal], dict[str, Decimal], dict[str, Decimal]]:
+    """Return the balances of now, those entered by `at`, and those entered before its UTC day began."""
+    rows = connection.execute(
+        "SELECT asset, sum(amount) AS now, sum(amount) FILTER (WHERE entered_at <= %(at)s) AS then, "
+        "sum(amount) FILTER (WHERE entered_at < date_trunc('day', %(at)s::timestamptz, 'UTC')) AS before_day "
+        "FROM ledger_entries WHERE account = %(account)s GROUP BY asset ORDER BY asset",
+        {"account": account, "at": at},
+    ).fetchall()
+    now, then, before_day = (
+        {row["asset"]: row[name] for row in rows if row[name] is not None}
+        for name in ("now", "then", "before_day")
+    )
+    return now, then, before_day
 
 
 def insert_adjustment(connection: Connection, adjustment: Adjustment) -> bool:

@@ -9,15 +9,18 @@ from decimal import Decimal
 from trading.errors import InvalidValue
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
-from trading.portfolio import Position, after_fill, cash_flows, excess
+from trading.portfolio import Position, after_fill, cash_flows, excess, with_protection
 from trading.stores.order_rules import lowered_assets, surprises
 from trading.stores.postgres.accounts import select_balances
 from trading.stores.postgres.connection import Connection, insert
+from trading.stores.postgres.outbox import append_many
 from trading.stores.postgres.rows import fill_from, plain_row, position_from
 
 
 def book(connection: Connection, intent: OrderIntent, fills: Sequence[Fill]) -> list[str]:
-    """Book those that are new, and say what is wrong with the account then."""
+    """Book those that are new, publish an alert of each, and say what is wrong with the account then."""
+    from trading.bus_messages import fill_alert  # loading the graph must not import msgspec
+
     known = fills_of(connection, intent.intent_id)
     new: list[Fill] = []
     beyond = Decimal(0)
@@ -32,6 +35,7 @@ def book(connection: Connection, intent: OrderIntent, fills: Sequence[Fill]) -> 
     if not new:
         return []
     _mark_executed(connection, intent)
+    append_many(connection, [fill_alert(intent, fill) for fill in new])
     filled = sum((fill.quantity for fill in [*known, *new]), Decimal(0))
     balances = select_balances(connection, intent.account)
     return surprises(intent, filled, beyond, balances, lowered_assets(new))
@@ -62,17 +66,20 @@ def select_positions(connection: Connection, account: str) -> list[Position]:
 
 
 def update_protection(connection: Connection, position: Position) -> bool:
-    return (
+    query = "SELECT * FROM positions WHERE account = %s AND pair = %s FOR NO KEY UPDATE"
+    row = connection.execute(query, (position.account, str(position.pair))).fetchone()
+    stored = position_from(row) if row else None
+    if stored is None or (stored.opened_at, stored.quantity) != (position.opened_at, position.quantity):
+        return False
+    if (changed := with_protection(stored, position)) != stored:
         connection.execute(
             "UPDATE positions SET stop_loss = %(stop_loss)s, take_profit = %(take_profit)s, "
             "trailing_after = %(trailing_after)s, trailing_distance = %(trailing_distance)s, "
-            "best_price = %(best_price)s, checked_until = %(checked_until)s, exit_reason = %(exit_reason)s "
-            "WHERE account = %(account)s AND pair = %(pair)s "
-            "AND opened_at = %(opened_at)s AND quantity = %(quantity)s",
-            plain_row(position),
-        ).rowcount
-        == 1
-    )
+            "best_price = %(best_price)s, checked_until = %(checked_until)s, exit_reason = %(exit_reason)s, "
+            "stop_since = %(stop_since)s WHERE account = %(account)s AND pair = %(pair)s",
+            plain_row(changed),
+        )
+    return True
 
 
 def _insert_fill(connection: Connection, fill: Fill) -> bool:

@@ -1,6 +1,7 @@
 """Receipts of decisions, inside the caller's transaction."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from trading.orders import OrderIntent
@@ -48,3 +49,12 @@ def select_decisions(connection: Connection, account: str, limit: int) -> list[d
         (account, limit),
     )
     return [receipt_from(row) for row in rows]
+
+
+def select_since(connection: Connection, account: str, since: datetime, until: datetime | None) -> list[str]:
+    rows = connection.execute(
+        "SELECT decision_id FROM trade_decisions WHERE account = %s AND decided_at >= %s "
+        "AND decided_at < coalesce(%s, 'infinity'::timestamptz) ORDER BY decided_at, number",
+        (account, since, until),
+    )
+    return [row["decision_id"] for row in rows]

@@ -73,7 +73,8 @@ def _alert(account: str, halt: Halt) -> Message:
 
     text = f"account {account} is halted, {halt.kind.value}: {halt.reason}"
     severity = "error" if halt.needs_resume else "warning"
-    return alert(f"account {account}", halt.kind.value, severity, text, halt.since)
+    about = f"{account} {halt.kind.value} {halt.since.isoformat()}"
+    return alert(f"account {account}", halt.kind.value, severity, text, halt.since, about=about)
 
 
 def _to_row(account: str, halt: Halt) -> dict[str, Any]:

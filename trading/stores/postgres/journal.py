@@ -1,6 +1,6 @@
 """Decisions and orders in PostgreSQL."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, WorkingOrder
-from trading.ports import Lease
+from trading.ports import AccountBooks, FailureKind, Lease
 from trading.stores.journal_rules import (
     check_decision,
     check_fills,
@@ -27,17 +27,44 @@ from trading.stores.order_rules import (
     surprise_halt,
     to_cancel,
 )
-from trading.stores.postgres import decisions, order_ledger
+from trading.stores.postgres import accounts, decisions, failures, order_ledger, recorded_inputs, snapshots
 from trading.stores.postgres.accounts import lock_account, require_lock
-from trading.stores.postgres.booking import book, fills_of, select_position
+from trading.stores.postgres.booking import book, fills_of, select_position, select_positions
 from trading.stores.postgres.books import PostgresBooks
 from trading.stores.postgres.connection import Connection
-from trading.stores.postgres.halts import insert_halts, select_halts
+from trading.stores.postgres.halts import insert_halts, select_halts, select_peak
 from trading.stores.postgres.leases import require_newest
 from trading.stores.postgres.outbox import append_many
 
 
 class PostgresJournal(PostgresBooks):
+    def books(self, account: str, at: datetime, orders_since: datetime) -> AccountBooks:
+        with self._database.transaction() as connection:
+            comparison_age = accounts.select_comparison_age(connection, account)
+            now, then, before_day = accounts.select_balances_over_time(connection, account, at)
+            return AccountBooks(
+                balances=now,
+                balances_then=then,
+                balances_before_day=before_day,
+                positions=tuple(select_positions(connection, account)),
+                working=tuple(order_ledger.select_working_orders(connection, account)),
+                adjustments=tuple(accounts.select_adjustments(connection, account)),
+                snapshots=tuple(snapshots.select_daily(connection, account)),
+                peak=select_peak(connection, account),
+                halts=tuple(select_halts(connection, account)),
+                recent_orders=order_ledger.count_intents(connection, account, orders_since),
+                rejects=failures.count_rejects(connection, account),
+                comparison_age=comparison_age,
+            )
+
+    def count_failure(self, account: str, kind: FailureKind, what: str, at: datetime) -> int:
+        with self._database.transaction() as connection:
+            return failures.count_failure(connection, account, kind, what, at)
+
+    def end_failures(self, account: str, kinds: Collection[FailureKind]) -> None:
+        with self._database.transaction() as connection:
+            failures.end_failures(connection, account, kinds)
+
     def record_decision(
         self, receipt: Mapping[str, Any], intent: OrderIntent | None, cancels: Sequence[str] = ()
     ) -> bool:
@@ -56,8 +83,9 @@ class PostgresJournal(PostgresBooks):
                 order_ledger.request_cancel(connection, intent_id, f"cancelled by {cause}", at)
             if intent is not None:
                 order_ledger.insert_order(connection, intent, begun(intent), cause, asked=True)
-            # Last: publishers take turns from here.
-            append_many(connection, [decision_message(receipt, at, intent)])
+            if not receipt.get("shadow"):
+                # Last: publishers take turns from here.
+                append_many(connection, [decision_message(receipt, at, intent)])
         return True
 
     def decision(self, decision_id: str) -> dict[str, Any]:
@@ -67,6 +95,16 @@ class PostgresJournal(PostgresBooks):
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
         with self._database.transaction() as connection:
             return decisions.select_decisions(connection, account, limit)
+
+    def decisions_since(self, account: str, since: datetime, until: datetime | None = None) -> list[str]:
+        with self._database.transaction() as connection:
+            return decisions.select_since(connection, account, since, until)
+
+    def store_inputs(self, contents: Mapping[str, bytes]) -> None:
+        recorded_inputs.store_contents(self._database, contents)
+
+    def inputs(self, digests: Collection[str]) -> dict[str, bytes]:
+        return recorded_inputs.select_contents(self._database, digests)
 
     def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
         with self._database.transaction() as connection:
@@ -130,6 +168,8 @@ class PostgresJournal(PostgresBooks):
             return order_ledger.store(connection, order, marked, cause, at, lease.fence)
 
     def record_order(self, order: Order, fills: Sequence[Fill], cause: str = "") -> Order:
+        from trading.bus_messages import order_problem_alert  # loading the graph must not import msgspec
+
         with self._locked(order.intent_id) as (connection, working):
             intent, now = working.intent, working.order
             check_fills(intent, fills)
@@ -139,8 +179,11 @@ class PostgresJournal(PostgresBooks):
                 insert_halts(connection, intent.account, [surprise_halt(intent, surprising, since)])
             filled = sum((fill.quantity for fill in fills_of(connection, intent.intent_id)), Decimal(0))
             words = "; ".join([cause or order.reason or order.status.value, *surprising])
+            before = now
             for step in followed(intent, now, order, filled):
                 now = order_ledger.store(connection, now, step, words, order.updated_at)
+            if now.status is not before.status and (problem := order_problem_alert(intent, now)):
+                append_many(connection, [problem])
             return now
 
     def request_cancel(self, intent_id: str, reason: str, at: datetime) -> Order:

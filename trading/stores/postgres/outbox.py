@@ -5,15 +5,20 @@ Publishers take turns until they commit. Otherwise a lower offset could commit a
 reader would never see it.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import psycopg
+from psycopg import sql
 
 from trading.errors import InvalidValue
 from trading.ports import Event, Message
 from trading.stores.journal_rules import json_text
-from trading.stores.postgres.connection import Connection, Database
+from trading.stores.postgres.connection import Connection, Database, translate_errors
 
-CHANNEL = "bus_event"  # the notification's payload is the topic
+CHANNEL = "bus_event"  # and a dot and the topic: who waits for candles is not woken by each trade
+LOOK_SECONDS = 5.0  # between two looks at the table without a notification
 PUBLISH_LOCK = 7_201_002  # any number that nothing else in the database locks
 # Part of a statement that has a CTE `allowed`: without a row in it nothing is appended. The turn is taken before the
 # first offset is drawn: each row needs the lock's.
@@ -22,13 +27,14 @@ turn AS MATERIALIZED (SELECT pg_advisory_xact_lock({PUBLISH_LOCK}) AS taken FROM
 added AS (
     INSERT INTO bus_event (topic, key, payload, at)
     SELECT topic, key, value::json, clock_timestamp() FROM turn
-    CROSS JOIN unnest(%(topics)s::text[], %(keys)s::text[], %(values)s::text[])
+    CROSS JOIN unnest(%(topics)b::text[], %(keys)b::text[], %(values)b::text[])
         WITH ORDINALITY AS message (topic, key, value, number)
     ORDER BY number
     RETURNING topic, "offset"
 )
-SELECT topic, max("offset") AS newest, pg_notify('{CHANNEL}', topic) FROM added GROUP BY topic
+SELECT topic, max("offset") AS newest, pg_notify('{CHANNEL}.' || topic, '') FROM added GROUP BY topic
 """
+_IS_THERE = 'SELECT 1 FROM bus_event WHERE topic = %s AND "offset" > %s AND key = ANY(%s) LIMIT 1'
 _APPEND = f"WITH allowed AS (SELECT 1), {ADDED}"
 
 
@@ -61,6 +67,12 @@ def append(connection: Connection, topic: str, key: str, payload: Mapping[str, A
     return append_many(connection, [Message(topic, key, json_text(dict(payload)).encode())])
 
 
+def listen(connection: psycopg.Connection[Any], topics: Iterable[str]) -> None:
+    """Let the connection be notified of what is published on these topics."""
+    for topic in topics:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"{CHANNEL}.{topic}")))
+
+
 class PostgresEventLog:
     """The outbox for readers that keep their own offset."""
 
@@ -78,6 +90,19 @@ class PostgresEventLog:
                 (topic, after, limit),
             ).fetchall()
         return [Event(**row) for row in rows]
+
+    def wait(self, topic: str, keys: Sequence[str], after: int, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        with translate_errors(self._database.address), self._database.connect_unshared() as connection:
+            connection.autocommit = True
+            listen(connection, [topic])
+            while not connection.execute(_IS_THERE.encode(), (topic, after, list(keys))).fetchone():
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                for _ in connection.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
+                    pass
+        return True
 
     def newest(self, topic: str, key: str, origin: str | None = None) -> Event | None:
         with self._database.transaction() as connection:

@@ -26,7 +26,13 @@ _DETECT = """
 SELECT default_version, current_setting('shared_preload_libraries', true) AS loaded
 FROM pg_available_extensions WHERE name = 'timescaledb'
 """
-HYPERTABLES = {"market_data": "open_time", "market_features": "close_time"}
+SERIES = "origin, pair, timeframe"
+# Time, what a chunk is compressed by, and how it is sorted.
+HYPERTABLES = {
+    "market_data": ("open_time", SERIES, "open_time, known_at"),
+    "market_features": ("close_time", SERIES, "close_time, known_at"),
+    "account_minutes": ("minute", "account", "minute"),
+}
 AGGREGATES = {"market_data_1h": "1 hour", "market_data_1d": "1 day"}
 
 
@@ -53,20 +59,20 @@ def use_where_present(database: Database) -> TimescaleDB:
 def statements() -> list[str]:
     """Return everything to run, in order, each by itself."""
     made = [f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}"]
-    for table, time in HYPERTABLES.items():
-        made += _hypertable(table, time)
+    for table, (time, segments, order) in HYPERTABLES.items():
+        made += _hypertable(table, time, segments, order)
     made += _aggregate("market_data_newest", _NEWEST_REVISIONS)
     for name, bucket in AGGREGATES.items():
         made += _aggregate(name, _LONGER_CANDLES.format(bucket=bucket))
     return made
 
 
-def _hypertable(table: str, time: str) -> list[str]:
+def _hypertable(table: str, time: str, segments: str, order: str) -> list[str]:
     return [
         f"SELECT create_hypertable('{table}', '{time}', chunk_time_interval => INTERVAL '{CHUNK}', "
         "migrate_data => true, if_not_exists => true)",
-        f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = 'origin, pair, timeframe', "
-        f"timescaledb.compress_orderby = '{time}, known_at')",
+        f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segments}', "
+        f"timescaledb.compress_orderby = '{order}')",
         f"SELECT add_compression_policy('{table}', INTERVAL '{COMPRESS_AFTER}', if_not_exists => true)",
     ]
 

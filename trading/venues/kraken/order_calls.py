@@ -47,9 +47,13 @@ class OrderCalls(Protocol):
 class OrdersWithFallback:
     """Uses the second way only where the first one surely did not send: an unknown outcome is never sent again."""
 
-    def __init__(self, websocket: OrderCalls, rest: OrderCalls) -> None:
+    def __init__(
+        self, websocket: OrderCalls, rest: OrderCalls, fell_back: Callable[[str], object] = lambda why: None
+    ) -> None:
+        """`fell_back` hears why a call went over REST, once it did; it must not raise."""
         self._websocket = websocket
         self._rest = rest
+        self._fell_back = fell_back
 
     def add_order(self, request: OrderRequest) -> AddOrderResponse:
         if not is_expressible(request):
@@ -89,5 +93,7 @@ class OrdersWithFallback:
     def _try(self, call: Callable[[OrderCalls], Response]) -> Response:
         try:
             return call(self._websocket)
-        except NotConnected:
-            return call(self._rest)
+        except NotConnected as error:
+            response = call(self._rest)
+            self._fell_back(str(error))
+            return response

@@ -122,6 +122,10 @@ class KrakenVenue:
             pair, order_id, client_order_id, trigger=price, age=age, purpose=Purpose.PROTECTION
         )
 
+    def cancel_all_after(self, seconds: int) -> None:
+        """Set the dead man's switch of the whole account, protective stops included; 0 turns it off."""
+        self._client.cancel_all_orders_after(seconds)
+
     def _request(self, intent: OrderIntent, void_after: datetime) -> OrderRequest:
         stop = intent.kind is OrderKind.STOP
         return OrderRequest(

@@ -73,7 +73,7 @@ class KeptConnection:
             self._changed.notify_all()
         if link is not None:
             link.close()
-        if thread is not None:
+        if thread is not None and thread is not threading.current_thread():  # as when it is collected there
             thread.join(CLOSING)  # it may just be asking for a token
 
     def _start(self) -> None:

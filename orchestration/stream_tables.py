@@ -1,14 +1,16 @@
 """What PostgreSQL and the tape say of a stream: gaps, restatements, stored rows, and how far each consumer is."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestration.settings_schema import Settings
 from trading.ports import Tape, TapeTable
 from trading.stores.postgres.connection import Database
 
-SLOW_SECONDS = 10.0  # between two counts of whole tables
+SLOW_SECONDS = 10.0  # between two counts of whole tables, at least, and ...
+SPARING = 20  # ... so many times as long as one took: the tape of a year takes seconds
 MAX_UNREAD = 100_000  # records of one topic that are counted, at most
 GAPS = """
 SELECT pair, count(*) AS gaps FROM market_gaps WHERE origin = %(origin)s AND state = 'open' GROUP BY pair
@@ -38,7 +40,7 @@ SELECT (SELECT count(*) FROM market_data WHERE origin = %(origin)s) AS market_da
 
 @dataclass
 class StreamTables:
-    """The facts of one origin; what takes long to count is counted each ten seconds."""
+    """The facts of one origin; what takes long to count is counted each ten seconds, or less often."""
 
     database: Database
     origin: str
@@ -47,7 +49,18 @@ class StreamTables:
     tape: Tape
     monotonic: Callable[[], float] = time.monotonic
     _slow: dict[str, Any] = field(default_factory=dict)
-    _counted: float = float("-inf")
+    _count_again: float = float("-inf")
+
+    @classmethod
+    def of(cls, settings: Settings, dsn: str, tape: Tape) -> "StreamTables":
+        market = settings.market
+        return cls(
+            database=Database(dsn),
+            origin=market.origin,
+            pairs=[str(pair) for pair in market.pairs],
+            timeframe=market.timeframe.value,
+            tape=tape,
+        )
 
     def read(self) -> dict[str, Any]:
         """Return the facts as JSON values. StoreUnreachable while PostgreSQL is away."""
@@ -57,9 +70,10 @@ class StreamTables:
         consumers: dict[str, dict[str, int]] = {}
         for row in self.database.execute(UNREAD, {"most": MAX_UNREAD}):
             consumers.setdefault(row["group"], {})[row["topic"]] = row["unread"]
-        if self.monotonic() - self._counted >= SLOW_SECONDS:
+        if (began := self.monotonic()) >= self._count_again:
             self._slow = self._count(max(newest.values(), default=None))
-            self._counted = self.monotonic()
+            ended = self.monotonic()
+            self._count_again = ended + max(SLOW_SECONDS, SPARING * (ended - began))
         restated = self._slow["restatements"]
         return {
             "consumers": consumers,
@@ -86,3 +100,9 @@ class StreamTables:
             "rows": {**rows, **tape},
             "restatements": {row["pair"]: row["restatements"] for row in restated},
         }
+
+
+def newest_age(pair: Mapping[str, Any]) -> float | None:
+    """Return the seconds since the newest trade or quote of a pair, as the stream's /status has them."""
+    ages = pair.get("age_seconds", {})
+    return min((ages[channel] for channel in ("trade", "ticker", "book") if channel in ages), default=None)

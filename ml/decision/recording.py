@@ -1,0 +1,114 @@
+"""What a decision was given, as the receipt keeps it: small values themselves, tables by their digest."""
+
+import hashlib
+import importlib
+from dataclasses import asdict
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ml.decision.inputs import DecisionInputs, MarketInputs, RecordedTables
+from ml.decision.plain_json import values_sha256
+from ml.decision.recorded_tables import RecordedTable, record_table
+from trading.orders import WorkingOrder
+
+CANDLES_OF_A_PART = 128
+NEWS_OF_A_PART = timedelta(days=32)
+# Whose source text decides together with the inputs. Stores, venues and Dagster only bring inputs and orders.
+_DECIDING = (
+    "ml.agents", "ml.decision", "ml.learning", "ml.sentiment",
+    "trading.indicators", "trading.portfolio", "trading.risk", "trading.signals",
+)  # fmt: skip
+
+
+def record_tables(market: MarketInputs) -> RecordedTables:
+    """Record the candles and the news that a decision reads."""
+    span = CANDLES_OF_A_PART * market.timeframe.duration
+    return RecordedTables(
+        candles=record_table(market.candles, "open_time", span),
+        companions={pair: record_table(each, "open_time", span) for pair, each in market.companions.items()},
+        news=record_table(market.news, "known_at", NEWS_OF_A_PART),
+    )
+
+
+def input_values(inputs: DecisionInputs) -> dict[str, Any]:
+    """Return everything that `decide` reads of its inputs, as the receipt keeps it."""
+    candles, tables = inputs.candles, inputs.tables or record_tables(inputs)
+    return {
+        "universe": asdict(inputs.universe) | {"timeframe": inputs.timeframe.value},
+        "newest_known_at": inputs.newest_known_at,
+        "candles": {
+            "rows": candles.height,
+            "first_open_time": candles["open_time"][0],
+            "last_close_time": candles["close_time"][-1],
+            "origin": candles["origin"][-1],
+            "sha256": tables.candles.digest,
+        },
+        "companions": {pair: _described(tables.companions[pair]) for pair in inputs.companions},
+        "costs": {pair: asdict(each) for pair, each in inputs.costs.items()},
+        "features": dict(inputs.features),
+        "features_sha256": values_sha256(dict(inputs.features)),
+        "policy_id": inputs.policy and inputs.policy.policy_id,
+        "policy_age_days": inputs.policy_age_days,
+        "news": _described(tables.news)
+        | {
+            "rows": inputs.news.height,
+            "prompts": sorted(set(inputs.news["prompt_hash"]) - {""}),
+            "half_life_hours": inputs.half_life_hours,
+        },
+        "sentiment": inputs.sentiment and asdict(inputs.sentiment),
+        "position": inputs.position and asdict(inputs.position),
+        "market": asdict(inputs.market),
+        "account": asdict(inputs.state),
+        "free": dict(inputs.free),
+        "orders": [_order_values(each) for each in inputs.working],
+        "oldest_unsettled_seconds": inputs.oldest_unsettled_age / timedelta(seconds=1),
+        "comparison_seconds": inputs.comparison_seconds,
+        "oldest_price": inputs.oldest_price and asdict(inputs.oldest_price),
+        "left_out": dict(inputs.left_out),
+        "notes": list(inputs.notes),
+        "instrument": asdict(inputs.instrument),
+        "open_gap": inputs.open_gap and asdict(inputs.open_gap),
+        "book": inputs.book and asdict(inputs.book),
+        "absent": dict(inputs.absent),
+    }
+
+
+def _described(table: RecordedTable) -> dict[str, Any]:
+    return {"sha256": table.digest}
+
+
+def _order_values(order: WorkingOrder) -> dict[str, Any]:
+    """Return what a person reads of the order first, then all of it."""
+    intent, state = order.intent, order.order
+    return {
+        "intent_id": intent.intent_id,
+        "pair": intent.pair,
+        "kind": intent.kind,
+        "side": intent.side,
+        "quantity": intent.quantity,
+        "remaining": order.remaining,
+        "status": state.status,
+        "trigger": state.trigger,
+        "cancel_reason": state.cancel_reason,
+        "since": intent.created_at,
+        "intent": asdict(intent),
+        "order": asdict(state),
+    }
+
+
+def code_version() -> str:
+    """Return a digest of the source text that decides."""
+    return source_digest(_DECIDING)
+
+
+@cache
+def source_digest(packages: tuple[str, ...]) -> str:
+    """Return a digest of the source text of these packages; computed once in a process."""
+    digest = hashlib.sha256()
+    for package in packages:
+        folder = Path(importlib.import_module(package).__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{package}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""What turns the rows of a back-test into those of the live day, short of its protection and its prices."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from trading.backtest import LEAVE_LONG, LEAVE_SHORT
+from trading.orders import OrderIntent, Side
+from trading.parity.day import PairDay
+from trading.parity.live_orders import LiveOrder, Origin
+from trading.parity.walk import Row, order_target
+
+
+def force_exits(rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder]) -> list[Row]:
+    """Leave where a kill, a person or a lack of protection has closed, at the open of that candle."""
+    changed = list(rows)
+    for order in orders:
+        if order.origin is Origin.FORCED and order.fills:
+            _leave(changed, order.first_candle(day) - 1, order)
+    return changed
+
+
+def leave_out_unfilled(rows: Sequence[Row], orders: Iterable[LiveOrder]) -> list[Row]:
+    """Take away what was ordered and never filled, all of it or the part of an entry."""
+    changed = list(rows)
+    for order in orders:
+        if order.origin is not Origin.DECISION or order.decided is None:
+            continue
+        row = changed[order.decided]
+        if not order.fills:
+            changed[order.decided] = _without(row, order)
+        elif order.is_entry and row.quantity is not None and order.filled < row.quantity:
+            changed[order.decided] = replace(row, quantity=order.filled)
+    return changed
+
+
+def move_late(
+    rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder], under_way: Collection[int]
+) -> list[Row]:
+    """Move what was filled in a later candle than the next one to where it was; enter nothing while one was waiting."""
+    changed = list(rows)
+    for candle in under_way:
+        changed[candle] = _without_entry(changed[candle])
+    for order in orders:
+        if not order.fills or order.origin not in (Origin.DECISION, Origin.EARLIER):
+            continue
+        filled, decided = order.first_candle(day), order.decided
+        if decided == filled - 1:
+            continue
+        row = rows[decided] if decided is not None else _row_of(order.intent)
+        if decided is not None:
+            changed[decided] = _without(changed[decided], order)
+        if order.is_entry:
+            quantity = order.filled if row.quantity is None else row.quantity
+            changed[filled - 1] = replace(row, leaves=changed[filled - 1].leaves, quantity=quantity)
+        else:
+            _leave(changed, filled - 1, order)
+    return changed
+
+
+def closed_side(order: LiveOrder) -> int:
+    """Return the side that an exit leaves."""
+    return LEAVE_LONG if order.intent.side is Side.SELL else LEAVE_SHORT
+
+
+def _leave(rows: list[Row], candle: int, order: LiveOrder) -> None:
+    rows[candle] = replace(rows[candle], leaves=rows[candle].leaves | closed_side(order))
+
+
+def _without(row: Row, order: LiveOrder) -> Row:
+    return _without_entry(row) if order.is_entry else replace(row, leaves=row.leaves & ~closed_side(order))
+
+
+def _without_entry(row: Row) -> Row:
+    return Row(leaves=row.leaves)
+
+
+def _row_of(intent: OrderIntent) -> Row:
+    """Return the row of an entry that was decided before the day."""
+
+    def distance(level: object) -> float:
+        if level is None or intent.entry_price is None:
+            return math.nan
+        return abs(float(level) / float(intent.entry_price) - 1.0)  # type: ignore[arg-type]
+
+    return Row(order_target(intent.side.sign, 0.0), distance(intent.stop_loss), distance(intent.take_profit))
