@@ -18,7 +18,18 @@ from ml.parity.votes import rows_of, without_readers
 from trading.backtest import Bars
 from trading.errors import InvalidValue, NotStored
 from trading.market import Pair, midnight
-from trading.parity import NOTHING, Change, Kind, PairDay, PairParity, ParityReport, Row, attribute
+from trading.parity import (
+    NOTHING,
+    Change,
+    Kind,
+    LiveOrder,
+    PairDay,
+    PairParity,
+    ParityReport,
+    Row,
+    attribute,
+    held_before,
+)  # fmt: skip
 from trading.portfolio import cash_flows, equity, priced, rate
 from trading.portfolio.exact import exactly
 
@@ -144,7 +155,7 @@ class ParityAuditor:
             rows,
             [*_missed(table, range(first, len(rows) - 1), receipts), *self._changes(pair, decided)],
             orders,
-            under_way={each.candle for each in decided if each.is_waiting},
+            waiting=dict(_waiting(market, orders, decided)),
             candles=len(rows) - 1 - first,  # the last one is the next day's to decide on
             decisions=len(decided),
         )
@@ -174,6 +185,24 @@ class ParityAuditor:
         for each in decided:
             if each.receipt.get("scope") != Scope.EXIT:
                 yield from auditor.changes(pair, each)
+
+
+def _waiting(
+    day: PairDay, orders: Sequence[LiveOrder], decided: Iterable[DecidedCandle]
+) -> Iterator[tuple[int, str]]:
+    """Yield the candles after which nothing could be entered, as an order's outcome was not known yet, with words."""
+    for each in decided:
+        closed = day.close_time(each.candle)
+        if each.is_waiting:
+            yield (
+                each.candle,
+                f"nothing was entered at {closed:%H:%M}: an order of the pair had no outcome yet",
+            )
+        elif each.held and each.side_of(held_before(day, orders, closed)) is None:
+            yield (
+                each.candle,
+                f"nothing was entered at {closed:%H:%M}: it was not known yet that the position was closed",
+            )
 
 
 def _missed(table: pl.DataFrame, candles: Iterable[int], decided: Collection[int]) -> Iterator[Change]:

@@ -43,12 +43,13 @@ class DecidedCandle:
 
     @property
     def held(self) -> Action | None:
-        """Return the side that was held and could be traded then."""
-        inputs = self.receipt["inputs"]
-        if (position := inputs["position"]) is None:
-            return None
-        instrument, quantity = inputs["instrument"], Decimal(position["quantity"])
-        size = abs(quantity)
+        """Return the side that was held and could be traded then, as far as the ledger knew."""
+        position = self.receipt["inputs"]["position"]
+        return position and self.side_of(Decimal(position["quantity"]))
+
+    def side_of(self, quantity: Decimal) -> Action | None:
+        """Return the side of a quantity that could be traded at the candle's close; None for less."""
+        instrument, size = self.receipt["inputs"]["instrument"], abs(quantity)
         worth = size * Decimal(self.receipt["close"])
         if size < Decimal(instrument["minimum_quantity"]) or worth < Decimal(instrument["minimum_cost"]):
             return None

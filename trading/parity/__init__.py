@@ -8,11 +8,11 @@ construction. What no evidence stands for is not put under any cause: it is unex
 
 from trading.parity.attribution import Change, attribute
 from trading.parity.day import PairDay
-from trading.parity.live_orders import LiveOrder, Origin
+from trading.parity.live_orders import LiveOrder, Origin, held_before
 from trading.parity.report import Cause, Kind, PairParity, ParityReport
 from trading.parity.walk import NOTHING, Row
 
 __all__ = [
     "NOTHING", "Cause", "Change", "Kind", "LiveOrder", "Origin", "PairDay", "PairParity", "ParityReport", "Row",
-    "attribute",
+    "attribute", "held_before",
 ]  # fmt: skip

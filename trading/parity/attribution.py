@@ -1,6 +1,6 @@
 """Turns the back-test of a day into the live day, one cause at a time; what each step changes is that cause's part."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from trading.parity.as_ordered import Ordered, as_ordered, fill_causes, fills_va
 from trading.parity.day import PairDay
 from trading.parity.live_orders import LiveOrder, Origin, Round, rounds, strangers
 from trading.parity.report import Cause, Kind, PairParity
-from trading.parity.row_steps import force_exits, leave_out_unfilled, move_late
+from trading.parity.row_steps import force_exits, late, leave_out_unfilled, move_late
 from trading.parity.walk import Row, Trade, unrestricted, value, walk
 from trading.portfolio.exact import exactly
 
@@ -33,21 +33,22 @@ def attribute(
     changes: Sequence[Change],
     orders: Sequence[LiveOrder],
     *,
-    under_way: Collection[int] = (),
+    waiting: Mapping[int, str] | None = None,
     candles: int = 0,
     decisions: int = 0,
 ) -> PairParity:
     """Attribute the difference between what the orders earned and the back-test of `rows`, one for each candle.
 
-    `changes` turn the back-test's rows into what was ordered. `under_way`: candles after which nothing was decided
-    because an order was still to be filled. `candles`: how many could be decided on; `decisions`: how many were.
+    `changes` turn the back-test's rows into what was ordered. `waiting`: candles after which nothing was entered, as it
+    was not known yet what had become of an order, each with words. `candles`: how many could be decided on;
+    `decisions`: how many were.
     """
     chain = _Chain(day, list(rows), day.rules)
     backtest = chain.worth
     for kind in DECIDED:
         chain.decide(kind, changes, orders)
     chain.step(Kind.MISSED, leave_out_unfilled(chain.rows, orders))
-    chain.step(Kind.LATE, move_late(chain.rows, day, orders, under_way))
+    chain.be_late(orders, waiting or {})
     chain.follow_orders(orders)
     chain.tell_unfilled(orders)
     return PairParity(
@@ -100,6 +101,19 @@ class _Chain:
             forced = (each for each in orders if each.origin is Origin.FORCED and each.fills)
             self.causes += [Cause(kind, each.fills[0].filled_at, f"{each}: {each.words}") for each in forced]
         self.step(kind, rows)
+
+    def be_late(self, orders: Sequence[LiveOrder], waiting: Mapping[int, str]) -> None:
+        """Act in the candles in which the orders were filled, and enter nothing while one was waited for."""
+        for candle, words in waiting.items():
+            if self.rows[candle].enters:
+                self.causes.append(Cause(Kind.LATE, self.day.close_time(candle), words))
+        for each in late(self.day, orders):
+            since = (
+                "before the day" if each.decided is None else f"by {self.day.close_time(each.decided):%H:%M}"
+            )
+            words = f"{each}, decided on the candle that had closed {since}, was filled in a later one than the next"
+            self.causes.append(Cause(Kind.LATE, each.fills[0].filled_at, words))
+        self.step(Kind.LATE, move_late(self.rows, self.day, orders, waiting))
 
     def follow_orders(self, orders: Sequence[LiveOrder]) -> None:
         """Go from the walk's trades to the orders, from there to their fills, and to fills that nobody asked for."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -77,6 +78,14 @@ def rounds(day: PairDay, orders: Iterable[LiveOrder]) -> list[Round]:
         elif found and found[-1].is_closed_by(order, day):
             found[-1].exits.append(order)
     return found
+
+
+def held_before(day: PairDay, orders: Iterable[LiveOrder], at: datetime) -> Decimal:
+    """Return what was held just before `at` by the times of the fills, whenever they became known; base currency."""
+    fills = [fill for each in orders for fill in each.fills if fill.filled_at < at]
+    with exactly():
+        bought = sum((fill.side.sign * fill.quantity for fill in fills), Decimal(0))
+        return bought + (day.position.quantity if day.position else 0)
 
 
 def strangers(day: PairDay, orders: Iterable[LiveOrder]) -> list[LiveOrder]:

@@ -1,7 +1,7 @@
 """What turns the rows of a back-test into those of the live day, short of its protection and its prices."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from trading.backtest import LEAVE_LONG, LEAVE_SHORT
@@ -35,18 +35,14 @@ def leave_out_unfilled(rows: Sequence[Row], orders: Iterable[LiveOrder]) -> list
 
 
 def move_late(
-    rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder], under_way: Collection[int]
+    rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder], waiting: Iterable[int]
 ) -> list[Row]:
-    """Move what was filled in a later candle than the next one to where it was; enter nothing while one was waiting."""
+    """Move what was filled in a later candle than the next one to where it was; enter nothing after those `waiting`."""
     changed = list(rows)
-    for candle in under_way:
+    for candle in waiting:
         changed[candle] = _without_entry(changed[candle])
-    for order in orders:
-        if not order.fills or order.origin not in (Origin.DECISION, Origin.EARLIER):
-            continue
+    for order in late(day, orders):
         filled, decided = order.first_candle(day), order.decided
-        if decided == filled - 1:
-            continue
         row = rows[decided] if decided is not None else _row_of(order.intent)
         if decided is not None:
             changed[decided] = _without(changed[decided], order)
@@ -56,6 +52,17 @@ def move_late(
         else:
             _leave(changed, filled - 1, order)
     return changed
+
+
+def late(day: PairDay, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
+    """Return what was decided on one candle and first filled in a later one than the next."""
+    return [
+        each
+        for each in orders
+        if each.fills
+        and each.origin in (Origin.DECISION, Origin.EARLIER)
+        and each.decided != each.first_candle(day) - 1
+    ]
 
 
 def closed_side(order: LiveOrder) -> int:

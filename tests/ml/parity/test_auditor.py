@@ -38,6 +38,13 @@ def causes(report: Any, kind: Kind) -> list[str]:
     return [cause.words for _, cause in report.causes if cause.kind is kind]
 
 
+class Idle:
+    """An executor that comes to nothing: what the venue does stays unknown."""
+
+    def carry_out(self, account: str, at: Any) -> Execution:
+        return Execution()
+
+
 # --- undisturbed
 
 
@@ -104,10 +111,6 @@ def test_candles_that_nobody_decided_on_are_missed(world: AuditedDays) -> None:
 
 
 def test_an_order_that_expired_before_it_was_sent_is_missed(world: AuditedDays) -> None:
-    class Idle:
-        def carry_out(self, account: str, at: Any) -> Execution:
-            return Execution()
-
     waiting = [ENTRY, ENTRY + HOUR, ENTRY + 2 * HOUR]
     sleeping = {close: lambda close=close: world.decide(close, executor=Idle()) for close in waiting}
     world.run(MIDNIGHT, skip=waiting, before=sleeping)
@@ -244,6 +247,29 @@ def test_a_decision_that_came_so_late_that_the_next_candle_had_passed_is_late(tm
     assert abs(told(report)[Kind.LATE]) > Decimal("0.001")
     assert report.unexplained == 0
     assert Kind.MISSED not in told(report)
+    assert any("was filled in a later one than the next" in words for words in causes(report, Kind.LATE))
+
+
+def test_stops_that_became_known_after_the_next_decision_are_late(tmp_path: Path) -> None:
+    """They were filled just before their candle closed: the decision on it still held what had been sold."""
+    market, since = simulated(seed=11), SINCE - 30 * HOUR
+    aware = AuditedDays(tmp_path / "aware", market)
+    aware.run(aware.newest, since)
+    fills = aware.journal.fills("paper-test")
+    stopped = {
+        fill.filled_at.replace(minute=0, second=0, microsecond=0) + HOUR
+        for fill in fills
+        if fill.filled_at.minute
+    }
+    world = AuditedDays(tmp_path / "unaware", market)
+    late = {close + HOUR: lambda close=close: world.decide(close, executor=Idle()) for close in stopped}
+    world.run(world.newest, since, skip=stopped, before=late)
+    reports = [world.audit(day) for day in range(DAYS)]
+    assert [report.unexplained for report in reports] == [0] * DAYS
+    assert told(reports[3])[Kind.LATE] == pytest.approx(Decimal("-7.54"), abs=Decimal("0.01"))
+    assert causes(reports[3], Kind.LATE) == [
+        "nothing was entered at 04:00: it was not known yet that the position was closed"
+    ]
 
 
 def other_venue(world: AuditedDays, **changes: Any) -> None:

@@ -87,9 +87,18 @@ def test_the_part_that_was_not_filled_is_missed() -> None:
 
 
 def test_an_order_that_was_filled_later_is_late_and_waits_with_all_that_follows() -> None:
-    result = long_day(buy((4, "1", "104.104"), decided=1), others={2: LONG}, under_way=[2])
+    result = long_day(buy((4, "1", "104.104"), decided=1), others={2: LONG}, waiting={2: "an order"})
     assert set(parts(result)) == {Kind.RISK, Kind.LATE}
     assert result.parts[Kind.LATE] < 0  # the price has risen
+    assert [cause.words for cause in result.causes if cause.kind is Kind.LATE] == [
+        "an order",
+        "buy 1 BTC, decided on the candle that had closed by 01:00, was filled in a later one than the next",
+    ]
+
+
+def test_a_wait_during_which_nothing_would_have_been_entered_is_not_told() -> None:
+    assert not long_day(ENTERED, waiting={3: "an order"}).parts[Kind.LATE]
+    assert not any(cause.kind is Kind.LATE for cause in long_day(ENTERED, waiting={3: "an order"}).causes)
 
 
 def test_an_order_of_the_evening_before_is_late() -> None:
@@ -317,7 +326,7 @@ def test_the_parts_always_add_up_to_the_difference_and_live_is_what_the_fills_br
     orders: list[LiveOrder],
     waiting: set[int],
 ) -> None:
-    result = attribute(market, planned, changes, orders, under_way=waiting)
+    result = attribute(market, planned, changes, orders, waiting=dict.fromkeys(waiting, "an order"))
     with exactly():
         assert sum(result.parts.values()) == result.live - result.backtest
     brought = Decimal(0)
