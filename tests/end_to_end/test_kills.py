@@ -1,6 +1,5 @@
 """kill -9 of everything that runs, in one home: nothing stays behind and the next run works without manual cleaning."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,9 @@ import pytest
 from tests.end_to_end.demo_home import DemoHome, Started, demo_home, free_port
 from tests.processes import command_line
 
-# Seconds from a kill to the work of the next run; more on a machine that is busy with other things.
-LIMIT = 30.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+PATIENCE = (
+    300.0  # seconds for what must come by itself; how fast it comes `make bench ONLY=recovery` measures
+)
 ENDLESS = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "100000000"}
 FOLDS = ["2024-05-01|BTC-USDT", "2024-06-01|BTC-USDT"]
 
@@ -49,17 +49,15 @@ job.execute_in_process(instance=instance, partition_key="BTC-USDT", tags={"marke
     resources={"executor": DiesWhileItSends()})
 """
 DECIDES = """
-began = time.monotonic()
 runner._run("decide", key="BTC-USDT")
-print(json.dumps([time.monotonic() - began, services.journal.order("left behind").status.value]))
+print(json.dumps(services.journal.order("left behind").status.value))
 """
 EVERYTHING = """
-began = time.monotonic()
 small = {"ops": {"ppo_policy": {"config": {"total_timesteps": 4096}}}}
 runner._run("learning", key="2024-05-01|BTC-USDT", config=small)
 runner._run("decide", key="BTC-USDT")
 unfinished = [run.job_name for run in instance.get_runs() if not run.is_finished]
-print(json.dumps([time.monotonic() - began, unfinished]))
+print(json.dumps(unfinished))
 """
 
 
@@ -70,7 +68,7 @@ def home() -> Iterator[DemoHome]:
         yield made
 
 
-def wait_for(fact: Callable[[], Any], limit: float = 120.0) -> Any:
+def wait_for(fact: Callable[[], Any], limit: float = PATIENCE) -> Any:
     """Return the fact once it is true."""
     deadline = time.monotonic() + limit
     while not (found := fact()):
@@ -105,17 +103,15 @@ def kill_a_run_of_the_back_fill(home: DemoHome) -> None:
     """Its training dies with it, and the daemon gives its place to the next run of the back-fill."""
     [training] = wait_for(lambda: processes(home, "-m ml.learning.train_process"))
     training.parent().kill()
-    began = time.monotonic()
-    training.wait(timeout=LIMIT)
-    wait_for(lambda: processes(home, "-m ml.learning.train_process"), LIMIT - (time.monotonic() - began))
+    training.wait(timeout=PATIENCE)
+    wait_for(lambda: processes(home, "-m ml.learning.train_process"))
 
 
 def test_a_decision_that_is_killed_while_it_sends_holds_up_the_next_one_for_seconds(home: DemoHome) -> None:
     killed = home.start_python(JOBS + DECISION_THAT_WAITS)
     killed.wait_for("holds its place")
     killed.process.kill()
-    seconds, status = home.python(JOBS + DECIDES)
-    assert seconds < LIMIT
+    status = home.python(JOBS + DECIDES)
     assert status not in ("intended", "sent", "unknown")  # the next one has carried it out
 
 
@@ -130,15 +126,11 @@ def test_after_every_kill_the_next_run_works(home: DemoHome) -> None:
     wait_for(lambda: [each for each in processes(home, "-m dagster._daemon") if each.pid != daemon.pid])
     for training in processes(home, "-m ml.learning.train_process"):
         training.parent().kill()
-        training.wait(timeout=LIMIT)
+        training.wait(timeout=PATIENCE)
     train_in_a_back_fill(address)
     # A new daemon imports everything first, and sees what was killed when its monitor looks.
-    wait_for(lambda: processes(home, "-m ml.learning.train_process"), 4 * LIMIT)
+    wait_for(lambda: processes(home, "-m ml.learning.train_process"))
     served.process.send_signal(signal.SIGKILL)
-    killed_at = time.monotonic()
-    seconds, unfinished = home.python(JOBS + EVERYTHING)
-    assert seconds < LIMIT
-    assert unfinished == [] or set(unfinished) == {
-        "__ASSET_JOB"
-    }  # one that was never started is the daemon's
-    wait_for(lambda: not home.processes(), LIMIT - (time.monotonic() - killed_at))
+    unfinished = home.python(JOBS + EVERYTHING)
+    assert set(unfinished) <= {"__ASSET_JOB"}  # one that was never started is the daemon's
+    wait_for(lambda: not home.processes())

@@ -231,16 +231,18 @@ def test_postgresql_that_is_killed_below_the_servers_is_started_again() -> None:
         assert not is_alive(server)
 
 
-# Starts its child, and another one each time that it is asked.
+# Starts its child, and another one each time that it is asked; it is ready once it has one.
 EMPLOYER = """
-import pathlib, signal, subprocess, sys, time
+import signal, socket, subprocess, sys
 def hire(*_):
     subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()', 'does-the-work'])
 signal.signal(signal.SIGUSR1, hire)
 hire()
-pathlib.Path(sys.argv[1]).touch()
+ready = socket.socket(socket.AF_UNIX)
+ready.bind(sys.argv[1])
+ready.listen()
 while True:
-    time.sleep(0.1)
+    signal.pause()
 """
 ASK = "import os, signal, sys; os.kill(int(open(sys.argv[1]).read()), signal.SIGUSR1)"
 
@@ -252,20 +254,19 @@ def worker_of(employer: psutil.Process) -> psutil.Process | None:
 
 def employed(folder: Path, restore: list[str]) -> Plan:
     """Return the plan of a server whose child does the work."""
+    ready = str(folder / "up")
     server = Server(
         name="employer",
-        command=[sys.executable, "-c", EMPLOYER, str(folder / "up")],
+        command=[sys.executable, "-c", EMPLOYER, ready],
         log=str(folder / "employer.log"),
+        ready=ready,
         child="does-the-work",
         restore=restore,
     )
     return Plan(str(folder), False, [server], startup_timeout=60, announcement=READY)
 
 
-def employer_of(process: "subprocess.Popen[str]", folder: Path) -> psutil.Process:
-    """Wait until the server has its child."""
-    while not (folder / "up").exists():
-        time.sleep(0.05)
+def employer_of(process: "subprocess.Popen[str]") -> psutil.Process:
     [found] = psutil.Process(process.pid).children()
     return found
 
@@ -276,7 +277,7 @@ def test_a_server_whose_child_is_killed_is_asked_for_another(tmp_path: Path) -> 
     with supervisor(employed(tmp_path, ask)) as process:
         assert process.stdout
         assert process.stdout.readline() == READY + "\n"
-        employer = employer_of(process, tmp_path)
+        employer = employer_of(process)
         number.write_text(str(employer.pid))
         worker = worker_of(employer)
         assert worker
@@ -295,7 +296,7 @@ def test_a_server_that_gets_no_other_child_ends_everything_with_a_sentence(tmp_p
     with supervisor(employed(tmp_path, [sys.executable, "-c", "pass"])) as process:
         assert process.stdout
         assert process.stdout.readline() == READY + "\n"
-        worker = worker_of(employer_of(process, tmp_path))
+        worker = worker_of(employer_of(process))
         assert worker
         worker.kill()
         assert "the employer has lost its process and does not start another" in output(process)
