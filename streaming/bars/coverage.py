@@ -221,20 +221,19 @@ class Coverage:
 
     def _accept_late(self, trade: Trade, number: int, changes: Changes) -> bool:
         """Take a trade out of the gap that it was missing in."""
-        gap = next((each for each in self.gaps if _may_hold(each, trade)), None)
-        if gap is None:
+        lacking = [each for each in self.gaps if _may_hold(each, trade)]
+        if not lacking:
             assert self.last is not None
             check_same_market(self.origin, trade, self.last)
             return False
+        gap = next((each for each in lacking if _lasts_at(each, trade.at)), lacking[0])
         before, after = gap.after_id, gap.before_id
+        at = max(trade.at, gap.since) if gap.until is None else min(max(trade.at, gap.since), gap.until)
         left = right = None
         if before is None or before + 1 < number:
-            left = replace(gap, until=max(trade.at, gap.since), before_id=number)
+            left = replace(gap, until=at, before_id=number)
         if after is None or number + 1 < after:
-            since = max(trade.at, gap.since)
-            if gap.until is not None:
-                since = min(since, gap.until)
-            right = replace(gap, since=since, after_id=number, gap_id=0)
+            right = replace(gap, since=at, after_id=number, gap_id=0)
         changes.spans.append((gap.since, gap.until))
         self._split(gap, left, right, changes)
         return True
@@ -318,6 +317,11 @@ class Coverage:
         )
 
     def _open(self, gap: FeedGap, changes: Changes) -> None:
+        """Add a gap; where one since the same time and trade is open, that one becomes both."""
+        same = next((each for each in self.gaps if gap_key(each) == gap_key(gap)), None)
+        if same is not None:
+            self._change(same, _joined(same, gap), changes)
+            return
         self.may_have_tails = True
         insort(self.gaps, gap, key=lambda each: (each.since, each.after_id or 0))
         changes.open(gap)
@@ -342,7 +346,24 @@ def _may_hold(gap: FeedGap, trade: Trade) -> bool:
             return False
         if gap.after_id is not None and gap.before_id is not None:
             return True
-    return gap.since <= trade.at and (gap.until is None or trade.at <= gap.until)
+    return _lasts_at(gap, trade.at)
+
+
+def _lasts_at(gap: FeedGap, at: datetime) -> bool:
+    return gap.since <= at and (gap.until is None or at <= gap.until)
+
+
+def _joined(one: FeedGap, other: FeedGap) -> FeedGap:
+    """Return one gap for two that begin alike: it lasts as long, and lacks as many trades, as both."""
+    ends = [each.until for each in (one, other) if each.until is not None]
+    ids = [each.before_id for each in (one, other) if each.before_id is not None]
+    return replace(
+        one,
+        until=max(ends) if len(ends) == 2 else None,
+        before_id=max(ids) if len(ids) == 2 else None,
+        kind=one.kind if one.kind is other.kind else MissingKind.FEED_GAP,
+        reason="; ".join(dict.fromkeys((one.reason, other.reason))),
+    )
 
 
 def _number(trade: Trade) -> int:

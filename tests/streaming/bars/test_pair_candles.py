@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.streaming.bars.market import MIDNIGHT, MINUTE, SECOND, Recording, history, numbers, trade
+from streaming.bars.coverage import Changes, Coverage
+from tests.streaming.bars.market import BTC, MIDNIGHT, MINUTE, SECOND, Recording, history, numbers, trade
 from trading.closed_candles import Basis
 from trading.errors import InvalidMessage
 from trading.feed_gaps import MissingKind
@@ -126,3 +127,29 @@ def test_a_venue_without_ids_closes_what_the_live_channel_proves() -> None:
     candle = recording.newest(M1, NOON)
     assert candle is not None
     assert (candle.close, candle.trades, candle.first_trade_id) == (90.0, 2, None)
+
+
+def test_a_late_trade_belongs_to_the_gap_of_its_time_where_a_gap_was_proven_in_parts() -> None:
+    recording, lost_until = live(), NOON + 10 * MINUTE
+    recording.take(recording.candles.interrupt(NOON + MINUTE, "no frame", NOON + MINUTE))
+    recording.take(recording.candles.restore(lost_until, lost_until))
+    recording.take(recording.candles.add([trade(20, lost_until)], lost_until))
+    [gap] = recording.candles.gaps
+    middle = replace(gap, since=gap.since + 2 * MINUTE)
+    recording.take(recording.candles.backfill(middle, [], middle.since + MINUTE, lost_until))
+    before, after = recording.candles.gaps
+    recording.take(recording.candles.add([trade(19, lost_until)], lost_until))
+    assert recording.candles.gaps == [before, replace(after, before_id=19)]
+
+
+def test_gaps_that_a_history_leaves_alike_are_one() -> None:
+    changes, coverage = Changes(NOON), Coverage("kraken", BTC, SECOND, M1)
+    coverage.restore(NOON, changes)
+    coverage.accept(trade(10, NOON), changes)
+    coverage.accept(trade(20, NOON + 10 * MINUTE), changes)
+    coverage.reopen(NOON - MINUTE, NOON + 20 * MINUTE, "a trade of a day long settled", changes)
+    found = [trade(15, NOON + MINUTE)]
+    coverage.prove(NOON - MINUTE, NOON + MINUTE, found, changes)
+    [gap] = coverage.gaps
+    assert (gap.after_id, gap.before_id, gap.until) == (15, None, NOON + 20 * MINUTE)
+    assert list(changes.opened.values()) == [gap]
