@@ -12,11 +12,14 @@ from assets.partitions import DAYS, days
 from assets.sources import NEWS
 from assets.versions import PartitionReport, content_version, input_versions, partition_events
 from ml.news.articles import article_excerpt
+from ml.news.description import describe, first_tellings
 from ml.news.embeddings import Embedder
+from ml.news.entities import pairs_named
 from ml.news.files import NewsSource
+from ml.news.stories import WINDOW
 from ml.sentiment.pair import SentimentModel, score_articles
 from trading.market import Universe
-from trading.ports import NewsStore
+from trading.ports import ARTICLE_SCHEMA, NewsStore
 
 
 @dg.asset(
@@ -24,38 +27,66 @@ from trading.ports import NewsStore
     group_name="news",
     kinds={"postgres"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",  # 2: assets, content and story of each article
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[NEWS],
 )
 def news_articles(
     context: dg.AssetExecutionContext,
+    universe: dg.ResourceParam[Universe],
     news_source: dg.ResourceParam[NewsSource],
     news_store: dg.ResourceParam[NewsStore],
 ) -> Iterator[Any]:
-    """Store articles that became known on these days; one without a clock time becomes known at the next midnight."""
+    """Store articles that became known on these days, with the assets they name and the story they tell.
+
+    What was stored before is described anew, by the rules of now; what its source said of it stays as it was.
+    """
     start, end = days(context.partition_keys)
-    articles = news_source.articles(start, end)
+    found = news_source.articles(start, end)
     for reason in news_source.refused:
         context.log.warning(f"refused: {reason}")
-    new = news_store.put_articles(articles)
+    new = _store_described(news_store, found, start, end)
     context.log.info(
-        f"{articles.height} articles known from {start:%Y-%m-%d} to {end:%Y-%m-%d}, {new} of them new"
+        f"{found.height} articles known from {start:%Y-%m-%d} to {end:%Y-%m-%d}, {new} of them new"
     )
     stored = news_store.articles(start, end)
-    reports = {}
-    for key in context.partition_keys:
-        rows = _known_on(stored, key)
-        by_source = dict(rows["source"].value_counts(sort=True).rows())
-        reports[key] = PartitionReport(
-            content_version(rows),
-            {
-                "dagster/row_count": rows.height,
-                "by_source": dg.MetadataValue.json(by_source),
-                "refused_files": dg.MetadataValue.json(list(news_source.refused)),
-            },
+    refused = dg.MetadataValue.json(list(news_source.refused))
+    reports = {
+        key: PartitionReport(
+            content_version(_facts(rows)), _article_metadata(rows, universe) | {"refused_files": refused}
         )
+        for key in context.partition_keys
+        for rows in [_known_on(stored, key)]
+    }
     yield from partition_events(context, reports)
+
+
+def _store_described(store: NewsStore, found: pl.DataFrame, start: datetime, end: datetime) -> int:
+    known = store.articles(start, end).select(ARTICLE_SCHEMA.names())
+    articles = pl.concat([known, found]).unique("article_id", keep="first", maintain_order=True)
+    return store.put_articles(describe(articles, store.articles(start - WINDOW, start)))
+
+
+def _facts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Leave out when this installation stored them: the same articles are the same version everywhere."""
+    return rows.drop("ingested_at").with_columns(pl.col("assets").list.join(","))
+
+
+def _article_metadata(rows: pl.DataFrame, universe: Universe) -> dict[str, Any]:
+    firsts = first_tellings(rows)
+    by_pair = {str(pair): 0 for pair in universe.pairs}
+    for assets in firsts["assets"]:
+        for pair in pairs_named(assets, universe.pairs):
+            by_pair[str(pair)] += 1
+    return {
+        "dagster/row_count": rows.height,
+        "stories": firsts.height,
+        "copies": rows.height - firsts.height,
+        "date_only": rows["date_only"].sum(),
+        "by_source": dg.MetadataValue.json(dict(rows["source"].value_counts(sort=True).rows())),
+        "by_language": dg.MetadataValue.json(dict(rows["language"].value_counts(sort=True).rows())),
+        "stories_by_pair": dg.MetadataValue.json(by_pair),
+    }
 
 
 def _known_on(rows: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -107,7 +138,7 @@ def news_embeddings(
     group_name="news",
     kinds={"postgres"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[news_articles],
 )
@@ -117,11 +148,12 @@ def news_sentiment(
     news_store: dg.ResourceParam[NewsStore],
     sentiment_model: dg.ResourceParam[SentimentModel],
 ) -> Iterator[Any]:
-    """Score each article's tone towards each asset it names, with the model that judged it and what that cost."""
+    """Score each story's tone towards each asset it names, with the model that judged it and what that cost."""
     start, end = days(context.partition_keys)
     assets = scored_assets(universe)
     known = read_tones(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
-    unread = news_store.articles(start, end).join(known, on="article_id", how="anti")
+    stories = first_tellings(news_store.articles(start, end))
+    unread = stories.join(known, on="article_id", how="anti")
     new = score_articles(unread, assets, sentiment_model)
     news_store.put_sentiment(new)
     context.log.info(

@@ -6,6 +6,7 @@ import polars as pl
 from assets.check_scope import run_days, verdict
 from assets.news import news_articles, news_embeddings, news_sentiment, read_tones, scored_assets
 from ml.news.embeddings import Embedder
+from ml.news.stories import WINDOW
 from ml.sentiment.pair import SentimentModel
 from trading.market import Universe
 from trading.ports import NewsStore
@@ -14,18 +15,24 @@ from trading.ports import NewsStore
 @dg.asset_check(
     asset=news_articles,
     blocking=True,  # an article that is known too early lets decisions see the future
-    description="No article is known before it was published, and each has a title.",
+    description="No article is known before it was published, each has a title, and a repeated story is known.",
 )
 def articles_are_known_after_they_were_published(
     context: dg.AssetCheckExecutionContext, news_store: dg.ResourceParam[NewsStore]
 ) -> dg.AssetCheckResult:
-    articles = news_store.articles(*run_days(context))
+    start, end = run_days(context)
+    articles = news_store.articles(start, end)
+    stories = news_store.articles(start - WINDOW, end).select(story_id="article_id", told_at="known_at")
+    untold = articles.join(stories, on="story_id", how="left").filter(
+        (pl.col("told_at") > pl.col("known_at")).fill_null(True)
+    )
     early = articles.filter(pl.col("known_at") < pl.col("published_at"))
     untitled = articles.filter(pl.col("title").str.strip_chars() == "")
     return verdict(
         {
             "known before it was published": early["article_id"].to_list(),
             "without a title": untitled["article_id"].to_list(),
+            "repeat a story that is not known": untold["article_id"].to_list(),
         },
         articles=articles.height,
     )

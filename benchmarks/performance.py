@@ -22,6 +22,7 @@ from ml.decision.market_reader import MarketReader
 from ml.learning.observation import Normaliser
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
+from ml.news.description import describe
 from ml.news.simulated import SimulatedNews
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import score_articles
@@ -128,7 +129,7 @@ def _store_news(store: PostgresNews) -> None:
     random = np.random.default_rng(1)
     source = SimulatedNews(1, ("BTC", "XRP"), lambda asset, day: float(random.normal(0, 0.03)))
     articles = source.articles(month_start(FIRST) - timedelta(days=400), month_start(next_month(LAST)))
-    store.put_articles(articles)
+    store.put_articles(describe(articles))
     store.put_sentiment(score_articles(articles, ["BTC", "XRP"], LexiconSentiment()))
 
 

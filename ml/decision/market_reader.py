@@ -11,7 +11,7 @@ import polars as pl
 from ml.decision.inputs import OpenGap
 from ml.decision.remembered_candles import RememberedCandles
 from ml.decision.valuation import LastClose
-from ml.sentiment.assets import quote_is_crypto
+from ml.news.entities import quote_is_crypto
 from ml.sentiment.pair import PairSentiment, pair_sentiment
 from ml.sentiment.pair_history import pair_sentiments
 from trading.correlation import correlation

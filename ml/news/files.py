@@ -12,7 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ml.news.articles import article_id, first_sentence
+from ml.news.articles import article_id, first_sentence, language_code
 from ml.news.formats import READERS, RawNews
 from trading.errors import UnreadableFile
 from trading.market import TIME
@@ -137,7 +137,8 @@ def _read_or_refuse(path: Path) -> NewsFile:
 
 def _clean(path: Path, raw: RawNews) -> NewsFile:
     trimmed = raw.articles.with_columns(
-        pl.col("source", "title", "text", "url").fill_null("").str.strip_chars()
+        pl.col("source", "title", "text", "url").fill_null("").str.strip_chars(),
+        language=language_code(pl.col("language").fill_null("")),
     )
     dated = trimmed.filter(pl.col("published_at").is_not_null())
     with_content = dated.filter((pl.col("title") != "") | (pl.col("text") != ""))
@@ -147,7 +148,7 @@ def _clean(path: Path, raw: RawNews) -> NewsFile:
         rows_read=trimmed.height + len(raw.damaged_lines),
         rows_stored=articles.height,
         duplicates_dropped=with_content.height - articles.height,
-        without_clock_time=articles.filter(pl.col("known_at") > pl.col("published_at")).height,
+        without_clock_time=articles.filter("date_only").height,
         undated=trimmed.height - dated.height,
         without_text=dated.height - with_content.height,
         damaged=len(raw.damaged_lines),
@@ -165,6 +166,7 @@ def _articles(with_content: pl.DataFrame) -> pl.DataFrame:
     titled = with_content.with_columns(
         title=pl.when(pl.col("title") == "").then(sentences).otherwise(pl.col("title")),
         published_at=published.cast(TIME),
+        date_only=has_no_clock_time,
         known_at=pl.when(has_no_clock_time)
         .then(published.dt.offset_by("1d"))
         .otherwise(published)

@@ -13,25 +13,25 @@ from trading.timestamps import parse_epoch_time
 
 _CSV_TIME = "%d-%m-%Y %H:%M"  # day first, UTC
 _CSV_COLUMNS = {"date", "source", "text", "title", "url"}
-_OPTIONAL = ("source", "title", "text", "url")
+_OPTIONAL = ("source", "title", "text", "url", "language")
 
 
 @dataclass(frozen=True, slots=True)
 class RawNews:
     """The articles of a file as they are, and the numbers of the lines that hold none that can be read."""
 
-    articles: pl.DataFrame  # published_at (UTC, null where unreadable), source, title, text, url
+    articles: pl.DataFrame  # published_at (UTC, null where unreadable), source, title, text, url, language
     damaged_lines: tuple[int, ...] = ()
 
 
 def _read_parquet(path: Path) -> RawNews:
-    """Read columns published_at and text; title, url and source where the file has them."""
+    """Read columns published_at and text; title, url, source and language where the file has them."""
     columns = parquet_columns(path)
     missing = {"published_at", "text"} - set(columns)
     if missing:
         raise UnreadableFile(f"{path} is no news file: it lacks {', '.join(sorted(missing))}")
     raw = read_parquet(path, [name for name in ("published_at", *_OPTIONAL) if name in columns])
-    absent = {"source": path.stem.partition("_")[0], "title": "", "url": ""}
+    absent = {"source": path.stem.partition("_")[0], "title": "", "url": "", "language": ""}
     articles = raw.with_columns(pl.lit(absent[name]).alias(name) for name in _OPTIONAL if name not in columns)
     published = _published(pl.col("published_at"), raw.schema["published_at"])
     return RawNews(articles.select(published.alias("published_at"), *_OPTIONAL))
@@ -53,6 +53,7 @@ def _read_csv(path: Path) -> RawNews:
     if missing:
         raise UnreadableFile(f"{path} is no news file: it lacks {', '.join(sorted(missing))}")
     raw = pl.DataFrame(rows, schema=dict.fromkeys(header, pl.String()), orient="row")
+    language = pl.col("language") if "language" in header else pl.lit("")
     day_first = pl.col("date").str.to_datetime(_CSV_TIME, strict=False).dt.replace_time_zone("UTC")
     articles = raw.select(
         pl.coalesce(day_first, parse_epoch_time(pl.col("date"))).alias("published_at"),
@@ -61,6 +62,7 @@ def _read_csv(path: Path) -> RawNews:
         "text",
         # one source wrote its host twice: https://example.comhttps://example.com/news
         pl.col("url").str.replace(r"^https?://[^/]*?(https?://)", "${1}"),
+        language.alias("language"),
     )
     return RawNews(articles, tuple(damaged))
 

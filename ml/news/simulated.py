@@ -79,7 +79,7 @@ class SimulatedNews:
 
     def _daily_rows(
         self, asset: str, day: datetime
-    ) -> Iterator[tuple[str, datetime, datetime, str, str, str, str]]:
+    ) -> Iterator[tuple[str, datetime, datetime, str, str, str, str, str, bool]]:
         past = self._returns_of(asset, day)
         if past is None:
             return
@@ -90,7 +90,8 @@ class SimulatedNews:
             title = f"{LABEL} {headline}"
             text = f"{headline}. This article was generated for a simulated market."
             published = day + timedelta(minutes=minute)
-            yield article_id(SOURCE, published, title, text), published, published, SOURCE, title, text, ""
+            made = article_id(SOURCE, published, title, text)
+            yield made, published, published, SOURCE, title, text, "", "en", False
 
 
 def returns_of_candles(source: CandleSource, pairs: Mapping[str, Pair]) -> ReturnsOf:

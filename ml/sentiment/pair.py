@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ml.news.articles import article_excerpt
-from ml.sentiment.assets import find_assets
+from ml.news.entities import find_assets
 from trading.errors import InvalidValue, ModelUnreachable
 from trading.ports import SENTIMENT_SCHEMA
 

@@ -26,9 +26,29 @@ UNIVERSE = Universe((Pair("BTC", "USDT"), Pair("XRP", "BTC")), "USDT", Timeframe
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ARTICLES = pl.DataFrame(
     [
-        ("a", NOON, NOON, "press", "Bitcoin soars to a record high", "Bitcoin rallies.", ""),
-        ("b", NOON, NOON + timedelta(days=1), "press", "Ripple sued over fraud", "Ripple slumps.", ""),
-        ("c", NOON, NOON + timedelta(days=1), "press", "Weather is fine", "Nothing of markets.", ""),
+        ("a", NOON, NOON, "press", "Bitcoin soars to a record high", "Bitcoin rallies.", "", "en", False),
+        (
+            "b",
+            NOON,
+            NOON + timedelta(days=1),
+            "press",
+            "Ripple sued over fraud",
+            "Ripple slumps.",
+            "",
+            "en",
+            False,
+        ),
+        (
+            "c",
+            NOON,
+            NOON + timedelta(days=1),
+            "press",
+            "Weather is fine",
+            "Nothing of markets.",
+            "",
+            "en",
+            False,
+        ),
     ],
     schema=ARTICLE_SCHEMA,
     orient="row",

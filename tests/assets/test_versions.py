@@ -205,7 +205,7 @@ class Press:
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         rows = [
-            (f"{at}", at, at, "press", "Bitcoin soars to a record high", "Bitcoin rallies.", "")
+            (f"{at}", at, at, "press", "Bitcoin soars to a record high", "Bitcoin rallies.", "", "en", False)
             for at in (*self.days, *self.late)
             if start <= at < end
         ]

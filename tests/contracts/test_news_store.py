@@ -6,7 +6,7 @@ import pytest
 
 from tests.doubles.stores import MemoryNews
 from trading.errors import InvalidValue
-from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
+from trading.ports import DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA, NewsStore
 from trading.stores.postgres import PostgresNews
 
 MIDNIGHT = dt.datetime(2020, 2, 21, tzinfo=dt.UTC)
@@ -19,10 +19,12 @@ def articles(*hours: int) -> pl.DataFrame:
         {
             "article_id": f"article-{hour}", "published_at": MIDNIGHT, "known_at": MIDNIGHT + hour * HOUR,
             "source": "test", "title": f"Title {hour}", "text": 'Bitcoin\'s "rally" — 100 %', "url": "",
+            "language": "en", "date_only": hour == 1, "assets": ["BTC", "XRP"][: hour % 3],
+            "content_hash": f"hash-{hour}", "story_id": f"article-{hour}",
         }
         for hour in hours
     ]  # fmt: skip
-    return pl.DataFrame(rows, ARTICLE_SCHEMA, orient="row")
+    return pl.DataFrame(rows, DESCRIBED_SCHEMA, orient="row")
 
 
 def sentiment(hour: int = 0, score: float = 0.5, **changes: object) -> pl.DataFrame:
@@ -50,9 +52,41 @@ class NewsStoreContract:
         assert news.put_articles(changed) == 1
         assert news.articles(MIDNIGHT, FAR)["title"].to_list() == ["Title 1", "Title 2", "changed"]
 
+    def test_of_a_known_article_what_is_found_in_it_is_replaced_and_what_was_said_of_it_stays(
+        self, news: NewsStore
+    ) -> None:
+        news.put_articles(articles(1, 2))
+        [before, _] = news.articles(MIDNIGHT, FAR)["ingested_at"]
+        found = {"assets": pl.lit(["ETH"]), "content_hash": pl.lit("new"), "story_id": pl.lit("article-1")}
+        told = {"language": pl.lit("de"), "known_at": pl.lit(FAR).cast(STORED_SCHEMA["known_at"])}
+        assert news.put_articles(articles(1, 2).with_columns(**found, **told)) == 0
+        after = news.articles(MIDNIGHT, FAR)
+        assert after["assets"].to_list() == [["ETH"], ["ETH"]]
+        assert after["story_id"].to_list() == ["article-1"] * 2
+        assert after["language"].to_list() == ["en", "en"]
+        assert after["ingested_at"][0] == before
+
+    def test_an_article_knows_when_it_was_stored(self, news: NewsStore) -> None:
+        news.put_articles(articles(1))
+        [first] = news.articles(MIDNIGHT, FAR)["ingested_at"]
+        news.put_articles(articles(1, 2))
+        [again, second] = news.articles(MIDNIGHT, FAR)["ingested_at"]
+        assert first == again < second
+
+    def test_what_is_stored_is_known(self, news: NewsStore) -> None:
+        news.put_articles(articles(1, 2))
+        assert news.stored(["article-1", "article-3"]) == {"article-1"}
+        assert news.stored([]) == set()
+
+    def test_a_story_counts_once_also_where_a_copy_of_it_was_judged(self, news: NewsStore) -> None:
+        copies = articles(1, 2, 3).with_columns(story_id=pl.lit("article-1"))
+        news.put_articles(pl.concat([copies, articles(4)]))
+        news.put_sentiment(pl.concat([sentiment(hour) for hour in (1, 2, 3, 4)]))
+        assert news.sentiment("BTC", MIDNIGHT, FAR)["article_id"].to_list() == ["article-1", "article-4"]
+
     def test_articles_come_back_as_they_went_in_by_time(self, news: NewsStore) -> None:
         news.put_articles(articles(3, 1, 2))
-        assert news.articles(MIDNIGHT, FAR).equals(articles(1, 2, 3))
+        assert news.articles(MIDNIGHT, FAR).drop("ingested_at").equals(articles(1, 2, 3))
 
     def test_the_interval_includes_its_start_and_not_its_end(self, news: NewsStore) -> None:
         news.put_articles(articles(1, 2, 3))
@@ -61,7 +95,7 @@ class NewsStoreContract:
 
     def test_no_articles_is_an_empty_table_with_all_columns(self, news: NewsStore) -> None:
         assert news.put_articles(articles()) == 0
-        assert news.articles(MIDNIGHT, FAR).schema == ARTICLE_SCHEMA
+        assert news.articles(MIDNIGHT, FAR).schema == STORED_SCHEMA
         assert news.sentiment("BTC", MIDNIGHT, FAR).schema == SENTIMENT_SCHEMA
 
     def test_a_table_with_other_columns_is_refused(self, news: NewsStore) -> None:
@@ -77,7 +111,7 @@ class NewsStoreContract:
         found = news.nearest("minilm", np.array([2, 0], np.float32), 2, FAR)
         assert found["article_id"].to_list() == ["article-1", "article-2"]
         assert found["distance"].to_list() == pytest.approx([0, 1 - 2**-0.5])
-        assert found.schema == pl.Schema({**ARTICLE_SCHEMA, "distance": pl.Float64()})
+        assert found.schema == pl.Schema({**STORED_SCHEMA, "distance": pl.Float64()})
 
     def test_an_article_not_known_before_the_decision_is_never_near(self, news: NewsStore) -> None:
         news.put_articles(articles(1, 2))

@@ -9,13 +9,15 @@ from trading.ports.journal import AccountBooks, Adjustment, FailureKind, Journal
 from trading.ports.market import CandleSource, Quote
 from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
 from trading.ports.models import PerformanceStore, PromotionLog
-from trading.ports.news import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
+from trading.ports.news import ARTICLE_SCHEMA, DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA, NewsStore
 from trading.ports.tables import TableStore
 from trading.ports.venue import BookEntry, Venue, VenueBooks, VenueOrder, VenueReport
 
 __all__ = [
     "ARTICLE_SCHEMA",
+    "DESCRIBED_SCHEMA",
     "SENTIMENT_SCHEMA",
+    "STORED_SCHEMA",
     "AccountBooks",
     "AccountView",
     "AccountWatch",

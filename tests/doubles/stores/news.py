@@ -1,36 +1,45 @@
 """News and vectors in memory; nearest by exact cosine distance."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from trading.errors import InvalidValue
-from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
+from trading.ports import DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA
 from trading.stores.store_checks import check_sentiment, check_vectors, select_schema
 
 Array = npt.NDArray[np.float32]
+FOUND = ("assets", "content_hash", "story_id")
 SENTIMENT_KEY = ["article_id", "asset", "model"]
 
 
 class MemoryNews:
     def __init__(self) -> None:
-        self._articles = ARTICLE_SCHEMA.to_frame()
+        self._articles = STORED_SCHEMA.to_frame()
         self._sentiment = SENTIMENT_SCHEMA.to_frame()
         self._vectors: dict[str, dict[str, Array]] = {}  # model -> article id -> vector
 
     def put_articles(self, articles: pl.DataFrame) -> int:
         before = self._articles.height
-        rows = select_schema(articles, ARTICLE_SCHEMA, "articles")
-        self._articles = pl.concat([self._articles, rows]).unique(
+        rows = select_schema(articles, DESCRIBED_SCHEMA, "articles").unique(
             "article_id", keep="first", maintain_order=True
         )
+        ingested = rows.with_columns(ingested_at=pl.lit(datetime.now(UTC), STORED_SCHEMA["ingested_at"]))
+        self._articles = pl.concat([self._articles, ingested]).unique(
+            "article_id", keep="first", maintain_order=True
+        )
+        found = rows.select("article_id", *FOUND)
+        self._articles = self._articles.update(found, on="article_id")
         return self._articles.height - before
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         return _known_between(self._articles, start, end).sort("known_at", "article_id")
+
+    def stored(self, article_ids: Sequence[str]) -> set[str]:
+        return set(article_ids) & set(self._articles["article_id"])
 
     def put_embeddings(self, model: str, article_ids: Sequence[str], vectors: Array) -> None:
         check_vectors(article_ids, vectors, self._dimensions(model))
@@ -62,7 +71,8 @@ class MemoryNews:
         )
 
     def sentiment(self, asset: str, start: datetime, end: datetime) -> pl.DataFrame:
-        own = self._sentiment.filter(pl.col("asset") == asset)
+        copies = self._articles.filter(pl.col("story_id") != pl.col("article_id"))
+        own = self._sentiment.filter(pl.col("asset") == asset).join(copies, on="article_id", how="anti")
         return _known_between(own, start, end).sort("known_at", "article_id", "model")
 
     def _dimensions(self, model: str) -> int | None:

@@ -15,6 +15,7 @@ from ml.decision.replay import PROMPTS, Replay, Replayer
 from ml.learning.bundle import write_bundle
 from ml.learning.manifest import Manifest
 from ml.learning.registry import PolicyRegistry
+from ml.news.description import describe
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH
 from tests.doubles.stores import MemoryNews, MemoryPromotions
 from tests.ml.decision.decision_world import DecisionWorld, with_market
@@ -53,15 +54,15 @@ class ReplayWorld(DecisionWorld):
         """Store the articles with this judgement; an earlier one of the same model is replaced."""
         known = [self.newest - timedelta(hours=hours) for hours in ARTICLES.values()]
         count = len(known)
-        self.news.put_articles(
-            pl.DataFrame(
+        articles = pl.DataFrame(
                 {
                     "article_id": list(ARTICLES), "published_at": known, "known_at": known, "source": ["wire"] * count,
                     "title": ["Bitcoin rises, \"again\""] * count, "text": ["It did."] * count, "url": [""] * count,
+                    "language": ["en"] * count, "date_only": [False] * count,
                 },
                 ARTICLE_SCHEMA,
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        self.news.put_articles(describe(articles))
         self.news.put_sentiment(
             pl.DataFrame(
                 {

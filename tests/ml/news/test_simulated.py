@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from ml.news.entities import find_assets
 from ml.news.simulated import _HEADLINES, LABEL, SOURCE, SimulatedNews, returns_of_candles
-from ml.sentiment.assets import find_assets
 from ml.sentiment.lexicon import LexiconSentiment
 from trading.errors import InvalidValue
 from trading.market import Pair, Timeframe

@@ -12,7 +12,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from ml.sentiment.assets import find_assets, quote_is_crypto
+from ml.news.entities import find_assets, quote_is_crypto
 from ml.sentiment.finance_lexicon import NEUTRAL, PHRASES, WORDS
 from ml.sentiment.finance_reading import mark_phrases
 from ml.sentiment.language_model import LOCAL_PRICE, LanguageModelSentiment, TokenPrice
@@ -34,7 +34,9 @@ HOUR = timedelta(hours=1)
 
 
 def articles(*titles: str) -> pl.DataFrame:
-    rows = [(f"id{number}", NOW, NOW, "paper", title, "", "") for number, title in enumerate(titles)]
+    rows = [
+        (f"id{number}", NOW, NOW, "paper", title, "", "", "en", False) for number, title in enumerate(titles)
+    ]
     return pl.DataFrame(rows, schema=ARTICLE_SCHEMA, orient="row")
 
 

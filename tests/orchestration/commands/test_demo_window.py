@@ -33,7 +33,7 @@ class News:
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         inside = [time for time in self._known if start <= time < end]
         columns = {
-            name: inside if kind.is_temporal() else ["x"] * len(inside)
+            name: inside if kind.is_temporal() else [False if kind == pl.Boolean else "x"] * len(inside)
             for name, kind in ARTICLE_SCHEMA.items()
         }
         return pl.DataFrame(columns, schema=ARTICLE_SCHEMA)

@@ -9,14 +9,25 @@ import numpy.typing as npt
 import polars as pl
 from pgvector.psycopg import register_vector
 
-from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
+from trading.ports import ARTICLE_SCHEMA, DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA
 from trading.stores.postgres.connection import Connection, Database
 from trading.stores.store_checks import check_sentiment, check_vectors, select_schema
 
 Array = npt.NDArray[np.float32]
 
-NEAREST_SCHEMA = pl.Schema({**ARTICLE_SCHEMA, "distance": pl.Float64()})
-ARTICLE_COLUMNS = ", ".join(ARTICLE_SCHEMA)
+NEAREST_SCHEMA = pl.Schema({**STORED_SCHEMA, "distance": pl.Float64()})
+STORED_COLUMNS = ", ".join(STORED_SCHEMA)
+# An array of arrays of different lengths is none in PostgreSQL: the assets of a row go there as one text.
+PUT_ARTICLES = f"""
+INSERT INTO news_articles (dataset, {", ".join(DESCRIBED_SCHEMA)})
+SELECT %s, {", ".join(ARTICLE_SCHEMA)}, string_to_array(assets, ','), content_hash, story_id
+FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::bool[], %s::text[], %s::text[], %s::text[])
+    AS given ({", ".join(DESCRIBED_SCHEMA)})
+ON CONFLICT (dataset, article_id) DO UPDATE
+SET assets = excluded.assets, content_hash = excluded.content_hash, story_id = excluded.story_id
+RETURNING xmax = 0 AS is_new
+"""
 SENTIMENT_COLUMNS = ", ".join(SENTIMENT_SCHEMA)
 REPLACED = ", ".join(
     f"{name} = excluded.{name}" for name in ("known_at", "score", "confidence", "prompt_hash", "cost_usd")
@@ -31,21 +42,27 @@ class PostgresNews:
         self._dataset = dataset
 
     def put_articles(self, articles: pl.DataFrame) -> int:
-        rows = select_schema(articles, ARTICLE_SCHEMA, "articles")
+        rows = select_schema(articles, DESCRIBED_SCHEMA, "articles")
+        single = rows.unique("article_id", keep="first", maintain_order=True)
+        columns = _columns(single.with_columns(pl.col("assets").list.join(",")))
         with self._database.transaction() as connection:
-            return connection.execute(
-                f"INSERT INTO news_articles (dataset, {ARTICLE_COLUMNS}) SELECT %s, * FROM "
-                "unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], "
-                "%s::text[]) ON CONFLICT DO NOTHING",
-                (self._dataset, *_columns(rows)),
-            ).rowcount
+            found = connection.execute(PUT_ARTICLES, (self._dataset, *columns)).fetchall()
+        return sum(row["is_new"] for row in found)
 
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         query = (
-            f"SELECT {ARTICLE_COLUMNS} FROM news_articles "
+            f"SELECT {STORED_COLUMNS} FROM news_articles "
             "WHERE dataset = %s AND known_at >= %s AND known_at < %s ORDER BY known_at, article_id"
         )
-        return self._table(query, (self._dataset, start, end), ARTICLE_SCHEMA)
+        return self._table(query, (self._dataset, start, end), STORED_SCHEMA)
+
+    def stored(self, article_ids: Sequence[str]) -> set[str]:
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT article_id FROM news_articles WHERE dataset = %s AND article_id = ANY(%s)",
+                (self._dataset, list(article_ids)),
+            ).fetchall()
+        return {row["article_id"] for row in rows}
 
     def put_embeddings(self, model: str, article_ids: Sequence[str], vectors: Array) -> None:
         with self._database.transaction() as connection:
@@ -75,7 +92,7 @@ class PostgresNews:
             check_vectors([""], vector[None], self._dimensions(connection, model))
             register_vector(connection)
             rows = connection.execute(
-                f"SELECT * FROM (SELECT {ARTICLE_COLUMNS}, vector <=> %b AS distance FROM news_articles "
+                f"SELECT * FROM (SELECT {STORED_COLUMNS}, vector <=> %b AS distance FROM news_articles "
                 "JOIN news_embeddings USING (dataset, article_id) "
                 "WHERE dataset = %s AND model = %s AND known_at < %s) measured "
                 "WHERE distance <> 'NaN' ORDER BY distance, article_id LIMIT %s",
@@ -98,8 +115,11 @@ class PostgresNews:
 
     def sentiment(self, asset: str, start: datetime, end: datetime) -> pl.DataFrame:
         query = (
-            f"SELECT {SENTIMENT_COLUMNS} FROM news_sentiment WHERE dataset = %s AND asset = %s "
-            'AND known_at >= %s AND known_at < %s ORDER BY known_at, article_id, model COLLATE "C"'
+            f"SELECT {SENTIMENT_COLUMNS} FROM news_sentiment judged WHERE dataset = %s AND asset = %s "
+            "AND known_at >= %s AND known_at < %s AND NOT EXISTS (SELECT FROM news_articles copy "
+            "WHERE copy.dataset = judged.dataset AND copy.article_id = judged.article_id "
+            "AND copy.story_id <> copy.article_id) "
+            'ORDER BY known_at, article_id, model COLLATE "C"'
         )
         return self._table(query, (self._dataset, asset, start, end), SENTIMENT_SCHEMA)
 
