@@ -37,6 +37,7 @@ from orchestration.settings_schema import Settings
 from orchestration.tape_compaction import tape_compaction
 from sensors.decisions import decision_sensors
 from sensors.failures import failure_sensor
+from sensors.news import news_sensors
 
 MODULES = [
     market,
@@ -68,7 +69,12 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, tape_compaction],
         schedules=schedules(settings.market.timeframe, span),
-        sensors=[*decision_sensors(settings.market.pairs), failure_sensor, automation],
+        sensors=[
+            *decision_sensors(settings.market.pairs),
+            *news_sensors(settings.market.reads_feeds, 60 * settings.news.poll_minutes),
+            failure_sensor,
+            automation,
+        ],
         resources=RESOURCES,
         # A process per step would cost two seconds each; what is long, training, starts its own.
         executor=dg.in_process_executor,

@@ -24,8 +24,8 @@ CHECKED_WITHIN = 900.0  # seconds; what the doctor has found before says nothing
 CODE = ("assets", "ml", "orchestration", "sensors", "streaming", "trading")
 # What may not change unconfirmed, beside pairs, limits and code: where orders go, what decides, what protects.
 SECTIONS = (
-    "kraken", "signals", "consensus", "agents", "sentiment", "guard", "policy", "promotion", "backtest", "ollama",
-    "embeddings", "instruments",
+    "kraken", "signals", "consensus", "agents", "news", "sentiment", "guard", "policy", "promotion", "backtest",
+    "ollama", "embeddings", "instruments",
 )  # fmt: skip
 VALUES = (
     "market.quote", "market.timeframe", "market.news", "venue.protected_within", "venue.half_spread", "venue.slippage",

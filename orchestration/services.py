@@ -27,6 +27,7 @@ from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.clocks import machine_now
 from orchestration.kill_switch import KillSwitch
 from orchestration.live import LiveGate, TradedAccount
+from orchestration.news_feeds import network_news
 from orchestration.settings import home_folder, lake_folder, load_settings, settings_stamp
 from orchestration.settings_schema import Settings
 from orchestration.sources import candle_source, market_clock
@@ -221,6 +222,8 @@ class Services:
     @cached_property
     def news_source(self) -> NewsSource:
         market = self.settings.market
+        if market.reads_feeds:
+            return network_news(self.settings)
         if market.news:
             return NewsFiles(Path(market.news).expanduser())
         if market.source == "simulator":
@@ -228,7 +231,9 @@ class Services:
             return SimulatedNews(
                 self.settings.simulator.seed, sorted(priced), returns_of_candles(self.candle_source, priced)
             )
-        raise InvalidSettings('[market] news is empty: name a folder of news files, e.g. news = "data/news"')
+        raise InvalidSettings(
+            '[market] news is empty: write news = "feeds", or name a folder of news files, e.g. news = "data/news"'
+        )
 
     @cached_property
     def journal(self) -> PostgresJournal:

@@ -224,6 +224,8 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
             f'{sources.of("venue.mode", "market.source", "market.until")}: [venue] mode = "live" trades at Kraken\'s '
             'prices of now: set [market] source = "kraken" and until = "" (docs/live.md)'
         )
+    if settings.market.reads_feeds:
+        _check_feeds(settings, sources)
     if settings.rebalancing.execute and settings.venue.mode != "paper":
         raise InvalidSettings(
             f"{sources.of('rebalancing.execute', 'venue.mode')}: [rebalancing] execute = true orders on paper only: "
@@ -256,4 +258,17 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         blamed = sources.of("venue.capital", "rebalancing.targets")
         raise InvalidSettings(
             f"{blamed}: [rebalancing.targets] {missing[0]} is missing: 0 sells what is held of it"
+        )
+
+
+def _check_feeds(settings: Settings, sources: Sources) -> None:
+    if not settings.market.is_live:
+        raise InvalidSettings(
+            f'{sources.of("market.news", "market.source", "market.until")}: [market] news = "feeds" reads the news of '
+            "now, which say nothing of this market's time: name a folder of news files, or a live source without until"
+        )
+    if not (settings.news.feeds or settings.news.coindesk):
+        raise InvalidSettings(
+            f'{sources.of("news.feeds", "news.coindesk")}: [market] news = "feeds", but there is no [[news.feeds]] '
+            "and [news] coindesk is false: name a feed"
         )

@@ -26,6 +26,8 @@ from trading.signals import SignalRules
 
 CRYPTOCOMPARE_MARKET = "cadli"  # the vendor's own index, where the source names no market
 
+NEWS_FEEDS = "feeds"  # the value of [market] news that is no folder
+
 PairName = Annotated[Pair, BeforeValidator(lambda text: Pair.parse(text) if isinstance(text, str) else text)]
 AssetName = Annotated[
     str, Field(pattern="^[A-Z0-9]+$", description="an asset in capital letters and digits, such as USDT")
@@ -105,7 +107,14 @@ class MarketSettings(Section):
         }
         simulated = "headlines of the simulator" if self.source == "simulator" else "no news source yet"
         news = f"files in {self.news}" if self.news else simulated
+        if self.reads_feeds:
+            news = "feeds, over the network"
         return words.get(self.source, f"{self.origin}, over the network"), news
+
+    @property
+    def reads_feeds(self) -> bool:
+        """News come from the network, as [news] says, and not from files."""
+        return self.news == NEWS_FEEDS
 
     @property
     def is_live(self) -> bool:
@@ -176,6 +185,31 @@ class InstrumentSettings(Section):
     quantity_increment: Positive
     minimum_quantity: Positive
     minimum_cost: Positive
+
+
+class FeedSettings(Section):
+    name: str = Field(min_length=1, max_length=100)
+    url: HttpAddress
+    language: str = Field(pattern="^[a-z]{2}$", description="two small letters, such as en")
+
+
+def _refuse_same_names(feeds: tuple[FeedSettings, ...]) -> tuple[FeedSettings, ...]:
+    names = [feed.name for feed in feeds]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidValue(f"two feeds are named {twice[0]}: each needs a name of its own")
+    return feeds
+
+
+class NewsSettings(Section):
+    languages: tuple[Annotated[str, Field(pattern="^[a-z]{2}$", description="such as en")], ...] = Field(
+        min_length=1
+    )
+    max_age_hours: float = Field(gt=0, le=24 * 30)
+    poll_minutes: float = Field(ge=1, le=60)
+    max_bytes: int = Field(ge=10_000, le=50_000_000)
+    timeout_seconds: float = Field(gt=0, le=15)
+    coindesk: bool
+    feeds: Annotated[tuple[FeedSettings, ...], AfterValidator(_refuse_same_names)] = Field(max_length=16)
 
 
 class SentimentSettings(Section):
@@ -284,6 +318,7 @@ class Settings(Section):
     rebalancing: RebalancingRules
     policy: TrainingConfig
     promotion: PromotionRules
+    news: NewsSettings
     sentiment: SentimentSettings
     embeddings: EmbeddingSettings
     ollama: OllamaSettings

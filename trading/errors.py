@@ -17,6 +17,7 @@ MarketloomError
 └── Transient              the same call may succeed later
     ├── StoreUnreachable   PostgreSQL does not respond
     ├── ModelUnreachable   a language model does not respond
+    ├── NewsUnreachable    a source of news does not respond, or not with news
     ├── TrainingFailed     the training process ended without a policy
     ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
@@ -86,6 +87,10 @@ class StoreUnreachable(Transient):
 
 class ModelUnreachable(Transient):
     """The caller decides whether to abstain; no neutral opinion is made up."""
+
+
+class NewsUnreachable(Transient):
+    """Names the source; what could not be read is never taken for a quiet day."""
 
 
 class TrainingFailed(Transient):

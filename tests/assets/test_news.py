@@ -134,6 +134,65 @@ def test_each_tone_names_its_asset_and_model_and_an_article_about_nothing_has_no
     assert bitcoin["model"] == harness.sentiment.name
 
 
+class Wire(Press):
+    """A story that some papers print, and one of its own."""
+
+    refused: tuple[str, ...] = ()
+    papers: tuple[str, ...] = ("Wire", "Daily", "Mirror", "Post")
+
+    def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
+        text = "The regulator fined the exchange on Tuesday over the listing of XRP without a licence."
+        times = [NOON + timedelta(minutes=n) for n in range(len(self.papers))]
+        fined = [
+            (paper, at, at, paper, "Exchange fined over XRP", text, "", "en", False)
+            for paper, at in zip(self.papers, times, strict=True)
+        ]
+        own = ("own", NOON, NOON, "Bank", "Bank adds XRP", "Customers may keep it there.", "", "en", False)
+        rows = pl.DataFrame([*fined, own], schema=ARTICLE_SCHEMA, orient="row")
+        return rows.filter(pl.col("known_at") >= start, pl.col("known_at") < end)
+
+
+def test_a_story_of_four_papers_is_judged_and_counted_once_however_often_it_is_materialised() -> None:
+    harness = Harness(Wire())
+    for _ in range(2):
+        result = harness.run(news_articles, news_sentiment, last="2024-05-01")
+    span = (NOON - timedelta(days=9), NOON + timedelta(days=9))
+    assert sorted(harness.store.sentiment("XRP", *span)["article_id"]) == ["Wire", "own"]
+    assert harness.sentiment.asked == 2
+    [event] = result.asset_materializations_for_node("news_articles")
+    names = ("dagster/row_count", "stories", "copies", "stories_by_pair")
+    assert [event.metadata[name].value for name in names] == [5, 2, 3, {"BTC/USDT": 0, "XRP/BTC": 2}]
+
+
+def test_a_copy_of_the_next_day_belongs_to_the_story_of_the_day_before() -> None:
+    wire = Wire()
+    wire.papers = ("Wire",)
+    harness = Harness(wire)
+    harness.run(news_articles, last="2024-05-01")
+    told = wire.articles(NOON, NOON + timedelta(hours=1)).filter(pl.col("article_id") == "Wire")
+    late = told.with_columns(
+        article_id=pl.lit("late"), source=pl.lit("Daily"), known_at=pl.col("known_at").dt.offset_by("20h")
+    )
+    harness.resources["news_source"] = Fixed(late)
+    dg.materialize([news_articles], partition_key="2024-05-02", resources=harness.resources)
+    stored = harness.store.articles(NOON, NOON + timedelta(days=2))
+    assert dict(stored.select("article_id", "story_id").iter_rows())["late"] == "Wire"
+
+
+class Fixed(Press):
+    def __init__(self, articles: pl.DataFrame) -> None:
+        super().__init__()
+        self.found = articles
+
+    def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
+        return self.found
+
+
+def test_a_repeated_story_that_nobody_told_fails_its_check(stored: Harness) -> None:
+    stored.store._articles = stored.store._articles.with_columns(story_id=pl.lit("gone"))
+    assert "articles_are_known_after_they_were_published" in failed(stored)
+
+
 def test_a_source_that_cannot_be_read_fails_the_run_instead_of_storing_no_news() -> None:
     harness = Harness(Press(OSError("the disk is gone")))
     with pytest.raises(OSError, match="the disk is gone"):

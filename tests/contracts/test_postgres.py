@@ -9,11 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ml.news.description import describe
 from orchestration.postgres.embedded import EmbeddedPostgres
 from tests.doubles.threads import at_once
 from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreachable
 from trading.market import Pair
-from trading.stores.postgres import PostgresJournal, PostgresPromotions, migrate
+from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPromotions, migrate
 from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
@@ -82,6 +83,31 @@ def test_a_snapshot_of_a_day_from_before_moments_is_still_the_days(empty: str) -
     )
     # The old one was the end of its day.
     assert [row["equity"] for row in journal.snapshots("paper")] == [5, 6]
+
+
+def test_news_from_before_stories_is_still_read_and_described_when_it_is_put_again(empty: str) -> None:
+    migrate(empty, "0012")
+    noon, day = datetime(2024, 5, 1, 12, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)
+    with psycopg.connect(empty) as connection:
+        for name, published, known in (("a", noon, noon), ("b", day, datetime(2024, 5, 2, tzinfo=UTC))):
+            connection.execute(
+                "INSERT INTO news_articles VALUES ('d', %s, %s, %s, 'Wire', 'XRP listed', 'It was.', '')",
+                (name, published, known),
+            )
+        connection.execute(
+            "INSERT INTO news_sentiment VALUES ('d', 'a', 'XRP', %s, 0.5, 0.8, 'lexicon', '', 0)", (noon,)
+        )
+    migrate(empty)
+    news, later = PostgresNews(empty, "d"), datetime(2025, 1, 1, tzinfo=UTC)
+    old = news.articles(day, later)
+    assert old["date_only"].to_list() == [False, True]
+    assert old["story_id"].to_list() == ["a", "b"]
+    assert old["assets"].to_list() == [[], []]
+    assert news.sentiment("XRP", day, later)["score"].to_list() == [0.5]
+    assert news.put_articles(describe(old)) == 0
+    again = news.articles(day, later)
+    assert again["assets"].to_list() == [["XRP"], ["XRP"]]
+    assert again["ingested_at"].equals(old["ingested_at"])
 
 
 def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:

@@ -178,6 +178,32 @@ def test_a_mistake_is_one_message_naming_file_key_and_what_is_allowed(
     assert str(tmp_path / "marketloom.toml") in str(error.value)
 
 
+LIVE = {"MARKETLOOM__MARKET__SOURCE": "kraken", "MARKETLOOM__MARKET__NEWS": "feeds"}
+
+
+def test_feeds_are_read_where_candles_go_on_closing(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path, **LIVE))
+    assert settings.market.reads_feeds
+    assert settings.market.sources_in_words[1] == "feeds, over the network"
+    assert {feed.language for feed in settings.news.feeds} == {"en"}
+
+
+@pytest.mark.parametrize(
+    "market", [{"SOURCE": "simulator"}, {"SOURCE": "files"}, {"SOURCE": "sandbox"}, {"UNTIL": "2024-01-01"}]
+)
+def test_the_news_of_now_are_refused_for_another_time(tmp_path: Path, market: dict[str, str]) -> None:
+    other = {f"MARKETLOOM__MARKET__{name}": value for name, value in market.items()}
+    with pytest.raises(InvalidSettings, match="the news of now"):
+        load_settings(environment(tmp_path, **(LIVE | other)))
+
+
+def test_feeds_without_a_feed_are_refused(tmp_path: Path) -> None:
+    none = {"MARKETLOOM__NEWS__FEEDS": "[]"}
+    with pytest.raises(InvalidSettings, match="name a feed"):
+        load_settings(environment(tmp_path, **LIVE, **none))
+    assert load_settings(environment(tmp_path, **LIVE, **none, MARKETLOOM__NEWS__COINDESK="true"))
+
+
 def test_every_mistake_is_listed_at_once(tmp_path: Path) -> None:
     text = SHIPPED.replace("port = 3000", "port = 0").replace("seed  = 1", "seed = -1")
     with pytest.raises(InvalidSettings) as error:

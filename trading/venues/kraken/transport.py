@@ -1,55 +1,19 @@
 """HTTP with a time limit for the whole request: a server that sends a byte now and then cannot prolong it."""
 
-import ssl
-import threading
 import time
 from collections.abc import Iterable
 
 import httpcore
 import httpx
 
+from trading.bounded_streams import BoundedStream, Deadline
+
 MAX_CONNECTIONS = 100  # far more than calls at once: an exit must not wait until a look-up gives its one back
 MAX_RESPONSE_BYTES = 32 * 1024 * 1024  # of one response; all pairs of Kraken together are below 2 MB
 
 
-class _Deadline(threading.local):
-    """The time by which the request of this thread has to end, on the monotonic clock."""
-
-    at = float("inf")
-
-    def limit(self, timeout: float | None) -> float:
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the answer took longer than the whole request may")
-        return left if timeout is None else min(timeout, left)
-
-
-class _BoundedStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.limit(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.limit(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._deadline.limit(timeout))
-        return _BoundedStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
-
-
 class _Backend(httpcore.SyncBackend):
-    def __init__(self, deadline: _Deadline) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
 
     def connect_tcp(
@@ -61,7 +25,7 @@ class _Backend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        return _BoundedStream(stream, self._deadline)
+        return BoundedStream(stream, self._deadline)
 
 
 class BoundedTransport(httpx.HTTPTransport):
@@ -70,7 +34,7 @@ class BoundedTransport(httpx.HTTPTransport):
     def __init__(self, total: float) -> None:
         super().__init__()
         self._total = total
-        self._deadline = _Deadline()
+        self._deadline = Deadline()
         self._pool.close()
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
