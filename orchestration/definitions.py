@@ -68,7 +68,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
         ],
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
         jobs=[*JOBS, tape_compaction],
-        schedules=schedules(settings.market.timeframe, span),
+        schedules=schedules(settings.market.timeframe, span, settings.market.reads_feeds),
         sensors=[
             *decision_sensors(settings.market.pairs),
             *news_sensors(settings.market.reads_feeds, 60 * settings.news.poll_minutes),

@@ -37,7 +37,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     ),
     "book_interval": (lambda services: services.book_interval, "[stream] book_interval"),
     "bus": (lambda services: services.bus, "event log in PostgreSQL"),
-    "news_source": (lambda services: services.news_source, "news files, or simulated headlines"),
+    "news_source": (lambda services: services.news_source, "news files, feeds, or simulated headlines"),
     "news_store": (lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"),
     "sentiment_model": (
         lambda services: choose_sentiment_model(services.settings.ollama, services.settings.sentiment.model),

@@ -33,13 +33,13 @@ Requests = dg.RunRequest | dg.SkipReason | Sequence[dg.RunRequest]
 Body = Callable[[dg.ScheduleEvaluationContext], Requests]
 
 
-def schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
+def schedules(timeframe: Timeframe, span: Span, reads_feeds: bool = False) -> list[dg.ScheduleDefinition]:
     """Return all schedules for a dataset of these candles; those of an ended dataset say so instead of running."""
     return [
         nightly_instruments,
         nightly_tape_compaction,
         monthly_promotion,
-        *_market_schedules(timeframe, span),
+        *_market_schedules(timeframe, span, reads_feeds),
         *_model_schedules(span),
         *_account_schedules(span),
     ]
@@ -74,7 +74,7 @@ def monthly_promotion(context: dg.ScheduleEvaluationContext) -> Requests:
     return [dg.RunRequest(run_key=f"{month}|{pair.key}", partition_key=pair.key) for pair in _pairs(context)]
 
 
-def _market_schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefinition]:
+def _market_schedules(timeframe: Timeframe, span: Span, reads_feeds: bool) -> list[dg.ScheduleDefinition]:
     @_schedule(
         history,
         candle_cron(timeframe),
@@ -100,7 +100,8 @@ def _market_schedules(timeframe: Timeframe, span: Span) -> list[dg.ScheduleDefin
 
     @_schedule(news_of_days, "10 * * * *", "Every hour: articles, vectors and tones of the running day.")
     def hourly_news(context: dg.ScheduleEvaluationContext) -> Requests:
-        day = (context.scheduled_execution_time - HOUR).date()
+        """Ask for the day of the hour that has ended; what feeds have becomes known now, on the day of now."""
+        day = (context.scheduled_execution_time - (dt.timedelta(0) if reads_feeds else HOUR)).date()
         return _ended(span, day) or _unless_running(
             context, news_of_days.name, dg.RunRequest(partition_key=str(day))
         )

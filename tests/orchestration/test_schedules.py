@@ -130,6 +130,17 @@ def test_news_and_snapshots_of_yesterday_are_completed_just_after_midnight(
         assert (midnight.partition_key, later.partition_key) == ("2024-04-30", "2024-05-01")
 
 
+def test_feeds_are_read_for_the_day_of_now(instance: dg.DagsterInstance) -> None:
+    [schedule] = [
+        each for each in schedules(Timeframe.H1, LIVE, reads_feeds=True) if each.name == "hourly_news"
+    ]
+    with dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=JUST_AFTER_MIDNIGHT, repository_def=REPOSITORY
+    ) as context:
+        [request] = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2024-05-01"
+
+
 def test_a_dataset_that_has_ended_is_left_alone_with_the_reason(instance: dg.DagsterInstance) -> None:
     instance.add_dynamic_partitions("pair", PAIRS)
     dated = (
