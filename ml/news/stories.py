@@ -11,7 +11,7 @@ from a column that always begins alike: its articles are compared with those of 
 
 import re
 import unicodedata
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +23,9 @@ SHINGLE = 3  # words
 MIN_RESEMBLANCE = 0.6
 MIN_CONTAINMENT = 0.8
 MIN_SHINGLES = 5  # fewer: only the same words are the same story
-MAX_COMMON = 50  # stories of the window that have a run of words; a phrase of that many tells nothing apart
+MAX_COMMON = (
+    50  # a run of words of more stories is passed over when stories are looked for: it tells none apart
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -81,12 +83,12 @@ class _Stories:
         yield from self.by_content.get(article.content_hash, ())
         if len(article.shingles) < MIN_SHINGLES:
             return
-        common: Counter[Telling] = Counter()
+        sharing: set[Telling] = set()
         for shingle in article.shingles:
-            sharing = self.by_shingle.get(shingle, ())
-            if len(sharing) <= MAX_COMMON:
-                common.update(sharing)
-        for first in sorted(common, key=lambda each: (each.known_at, each.article_id)):
+            found = self.by_shingle.get(shingle, ())
+            if len(found) <= MAX_COMMON:
+                sharing.update(found)
+        for first in sorted(sharing, key=lambda each: (each.known_at, each.article_id)):
             if _resembles(article, first):
                 yield first
 

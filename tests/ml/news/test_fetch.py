@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -40,12 +41,23 @@ def test_a_circle_of_redirects_ends(server: NewsServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [page(b"x" * 10_001), packed(b"x" * 50_000_000)], ids=["long", "packed bomb"]
+    "body", [page(b"x" * 10_001), packed(b"x" * 20_000_000)], ids=["long", "packed bomb"]
 )
 def test_what_is_longer_than_allowed_is_refused(server: NewsServer, body: object) -> None:
     server.answers = {"/": body}  # type: ignore[dict-item]
     with pytest.raises(NewsUnreachable, match="longer than 10000 bytes"):
         fetch(f"{server.url}/", LIMITS)
+
+
+def test_a_bomb_is_noticed_before_it_is_unpacked(server: NewsServer) -> None:
+    server.answers = {"/": packed(b"x" * 20_000_000)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(NewsUnreachable):
+            fetch(f"{server.url}/", LIMITS)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_stream_without_end_is_refused_when_it_is_too_long(server: NewsServer) -> None:

@@ -51,7 +51,7 @@ def test_the_first_that_was_known_tells_it_in_whatever_order_they_come() -> None
     [
         (f"{HEADLINE} - Daily", OPENING),
         (HEADLINE.upper(), OPENING.replace(",", " ,")),
-        (HEADLINE, OPENING[:70]),
+        (HEADLINE, OPENING[:40]),
         (HEADLINE.replace("fines", "punishes"), OPENING),
         (HEADLINE, f"{OPENING} More follows in our newsletter."),
     ],
@@ -110,15 +110,20 @@ def test_a_source_without_addresses_that_writes_alike_repeats_nothing() -> None:
     assert stories(*pages) == ["0", "0"]
 
 
-def test_words_that_every_article_begins_with_tell_no_story() -> None:
-    """A phrase of more stories than any wire story has copies is a paper's habit."""
+def test_words_that_every_article_of_a_paper_begins_with_tell_no_story() -> None:
     habit = "Good morning and welcome to our daily look at digital money."
-    own = [
-        article(n, f"paper-{n}", f"Item {n}{n}{n}", f"{habit} Subject {n * 7919} alone {n}.", minutes=n)
-        for n in range(80)
+    titles = ("Miners sell", "A bank in Peru", "Fees fall again", "Judges at work")
+    rest = (
+        "They need cash in June.",
+        "It keeps coins now.",
+        "Blocks were empty.",
+        "The court meets on Monday.",
+    )
+    papers = [
+        article(n, f"paper-{n}", title, f"{habit} {text}", minutes=n)
+        for n, (title, text) in enumerate(zip(titles, rest, strict=True))
     ]
-    found = stories(*own)
-    assert len(set(found[60:])) == 20
+    assert stories(*papers) == ["0", "1", "2", "3"]
 
 
 def test_a_story_of_the_day_before_is_found_among_what_was_stored() -> None:
