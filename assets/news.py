@@ -18,8 +18,9 @@ from ml.news.entities import pairs_named
 from ml.news.files import NewsSource
 from ml.news.stories import WINDOW
 from ml.sentiment.pair import SentimentModel, score_articles
+from trading.errors import ModelBudgetSpent
 from trading.market import Universe
-from trading.ports import ARTICLE_SCHEMA, NewsStore
+from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
 
 
 @dg.asset(
@@ -154,7 +155,7 @@ def news_sentiment(
     known = read_tones(news_store, assets, start, end).filter(pl.col("model") == sentiment_model.name)
     stories = first_tellings(news_store.articles(start, end))
     unread = stories.join(known, on="article_id", how="anti")
-    new = score_articles(unread, assets, sentiment_model)
+    new = _judge(context, unread, assets, sentiment_model)
     news_store.put_sentiment(new)
     context.log.info(
         f"{new.height} article tones judged by {sentiment_model.name}, {known.height} were known"
@@ -170,6 +171,17 @@ def news_sentiment(
             for key in context.partition_keys
         },
     )
+
+
+def _judge(
+    context: dg.AssetExecutionContext, unread: pl.DataFrame, assets: list[str], model: SentimentModel
+) -> pl.DataFrame:
+    """Score the articles; none where the day's budget of language models is spent: then stored tones serve."""
+    try:
+        return score_articles(unread, assets, model)
+    except ModelBudgetSpent as error:
+        context.log.warning(str(error))
+        return pl.DataFrame(schema=SENTIMENT_SCHEMA)
 
 
 def _tone_metadata(rows: pl.DataFrame, new: pl.DataFrame, model: SentimentModel) -> dict[str, Any]:

@@ -25,7 +25,7 @@ CODE = ("assets", "ml", "orchestration", "sensors", "streaming", "trading")
 # What may not change unconfirmed, beside pairs, limits and code: where orders go, what decides, what protects.
 SECTIONS = (
     "kraken", "signals", "consensus", "agents", "news", "sentiment", "guard", "policy", "promotion", "backtest",
-    "ollama", "embeddings", "instruments",
+    "ollama", "models", "embeddings", "instruments",
 )  # fmt: skip
 VALUES = (
     "market.quote", "market.timeframe", "market.news", "venue.protected_within", "venue.half_spread", "venue.slippage",

@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 
 from ml.news.select import choose_embedder
-from ml.sentiment.select import choose_sentiment_model
 from orchestration.services import Services
 
 
@@ -40,8 +39,8 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "news_source": (lambda services: services.news_source, "news files, feeds, or simulated headlines"),
     "news_store": (lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"),
     "sentiment_model": (
-        lambda services: choose_sentiment_model(services.settings.ollama, services.settings.sentiment.model),
-        "Ollama when it answers, else the finance lexicon",
+        lambda services: services.sentiment_model,
+        "what [sentiment] model names: a chat model, or the finance lexicon",
     ),
     "embedder": (
         lambda services: choose_embedder(services.settings.ollama, services.settings.embeddings.model),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
@@ -23,6 +23,7 @@ from ml.learning.registry import PolicyRegistry
 from ml.news.files import NewsFiles, NewsSource
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.parity.auditor import ParityAuditor
+from ml.sentiment.select import choose_sentiment_model
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.clocks import machine_now
 from orchestration.kill_switch import KillSwitch
@@ -73,6 +74,7 @@ from trading.stores.postgres import (
     PostgresJournal,
     PostgresKeyState,
     PostgresLiveAccounts,
+    PostgresModelCalls,
     PostgresNews,
     PostgresPerformance,
     PostgresPromotions,
@@ -81,6 +83,10 @@ from trading.stores.postgres.balance_history import PostgresBalanceHistory
 from trading.stores.postgres.outbox import PostgresEventLog
 from trading.stores.postgres.seen_books import PostgresSeenBooks
 from trading.stream_coverage import StreamCoverage
+
+if TYPE_CHECKING:
+    from ml.models.clients import ModelClients
+    from ml.sentiment.pair import SentimentModel
 
 LOG = logging.getLogger("marketloom.services")
 
@@ -218,6 +224,35 @@ class Services:
     @cached_property
     def news_store(self) -> NewsStore:
         return PostgresNews(self.dsn, self.dataset)
+
+    @cached_property
+    def model_calls(self) -> PostgresModelCalls:
+        return PostgresModelCalls(self.dsn)
+
+    @cached_property
+    def model_clients(self) -> "ModelClients":
+        """Return the clients of language models; they share breakers, the record of calls and the daily budget."""
+        from ml.models.clients import (
+            ModelClients,
+        )  # loading the graph must not import orjson and pydantic schemas
+
+        models = self.settings.models
+        return ModelClients(
+            calls=self.model_calls,
+            rules=models.rules,
+            ladder=self.settings.model_ladder,
+            prices=models.dated_prices,
+            environment=os.environ,
+            today=lambda: machine_now().date(),
+        )
+
+    @property
+    def sentiment_model(self) -> "SentimentModel":
+        """Return the model that [sentiment] names. Raises where it cannot serve and nothing may take its place."""
+        settings = self.settings
+        return choose_sentiment_model(
+            settings.ollama, settings.sentiment.model, settings.models.specs, lambda: self.model_clients
+        )
 
     @cached_property
     def news_source(self) -> NewsSource:
@@ -367,6 +402,7 @@ class Services:
             market=self.market_reader,
             venue_books=self.venue_books if self.traded.at_exchange else None,
             permit=self.live_permit,
+            model_usd=self.model_calls.spent_today,
         )
 
     @property

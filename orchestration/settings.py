@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestration.model_settings import BUILT_IN
 from orchestration.settings_problems import Sources, describe_problem
 from orchestration.settings_schema import Settings
 from trading.atomic_files import replace_file
@@ -235,6 +236,7 @@ def _check_universe(settings: Settings, sources: Sources) -> None:
         raise InvalidSettings(
             f"{sources.of('venue.fees')}: [[venue.fees]] must be in order: each valid_from later than the one above it"
         )
+    _check_models(settings, sources)
     if settings.simulator.end <= settings.simulator.start:
         blamed = sources.of("simulator.start", "simulator.end")
         raise InvalidSettings(f"{blamed}: [simulator] end must be later than start")
@@ -271,4 +273,18 @@ def _check_feeds(settings: Settings, sources: Sources) -> None:
         raise InvalidSettings(
             f'{sources.of("news.feeds", "news.coindesk")}: [market] news = "feeds", but there is no [[news.feeds]] '
             "and [news] coindesk is false: name a feed"
+        )
+
+
+def _check_models(settings: Settings, sources: Sources) -> None:
+    named = settings.models.named
+    if taken := sorted(named.keys() & set(BUILT_IN)):
+        raise InvalidSettings(
+            f"{sources.of(f'models.named.{taken[0]}')}: [models.named] {taken[0]} is a word of [sentiment] model: "
+            "choose another name"
+        )
+    if (wanted := settings.sentiment.model) not in {*BUILT_IN, *named}:
+        raise InvalidSettings(
+            f"{sources.of('sentiment.model', 'models.named')}: [sentiment] model is {wanted}: allowed is one of "
+            f"{', '.join([*BUILT_IN, *named])}; a further model is an entry of [models.named]"
         )

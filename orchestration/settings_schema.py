@@ -12,7 +12,9 @@ from ml.agents.consensus import ConsensusRules
 from ml.agents.rules import AnswerSeconds, DecisionRules
 from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
+from ml.models.budget import BudgetLadder
 from ml.models.ollama import OllamaSettings
+from orchestration.model_settings import ModelsSettings
 from streaming.alerting.limits import AlertLimits
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
@@ -213,7 +215,10 @@ class NewsSettings(Section):
 
 
 class SentimentSettings(Section):
-    model: Literal["auto", "ollama", "lexicon"]
+    model: str = Field(
+        pattern="^[a-z][a-z0-9-]*$",
+        description="auto, ollama, lexicon, or the name of a [models.named] entry",
+    )
     half_life_hours: float = Field(gt=0)
     minimum_articles: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)
@@ -322,6 +327,7 @@ class Settings(Section):
     sentiment: SentimentSettings
     embeddings: EmbeddingSettings
     ollama: OllamaSettings
+    models: ModelsSettings
     agents: AnswerSeconds
     consensus: ConsensusRules
     shadow: ShadowSettings
@@ -349,6 +355,11 @@ class Settings(Section):
             threshold=self.sentiment.threshold,
         )
         return DecisionRules(self.signals, analyst, self.consensus, self.risk, self.agents)
+
+    @property
+    def model_ladder(self) -> BudgetLadder:
+        """Return the daily budget of language models, and where its rungs begin."""
+        return self.models.ladder(self.risk.model_budget_usd)
 
     @property
     def fees(self) -> tuple[VenueFees, ...]:

@@ -18,6 +18,7 @@ MarketloomError
     ├── StoreUnreachable   PostgreSQL does not respond
     ├── ModelUnreachable   a language model does not respond
     ├── NewsUnreachable    a source of news does not respond, or not with news
+    ├── ModelBudgetSpent   the day's budget does not allow to ask a language model
     ├── TrainingFailed     the training process ended without a policy
     ├── VenueUnreachable   the venue does not respond, or is down for maintenance
     ├── RateLimited        the venue wants fewer requests
@@ -91,6 +92,10 @@ class ModelUnreachable(Transient):
 
 class NewsUnreachable(Transient):
     """Names the source; what could not be read is never taken for a quiet day."""
+
+
+class ModelBudgetSpent(Transient):
+    """Nothing was asked and nothing paid; the next UTC day has a budget of its own."""
 
 
 class TrainingFailed(Transient):

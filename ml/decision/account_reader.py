@@ -50,6 +50,11 @@ def no_permit(_: Pair) -> None:
     """Return the permit where real money is not asked for: none is needed."""
 
 
+def no_models() -> float | None:
+    """Return what language models cost where nobody counts it."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class AccountReader:
     """One account in the journal, valued at the market's last closes.
@@ -63,6 +68,7 @@ class AccountReader:
     market: MarketReader
     venue_books: Callable[[datetime], VenueBooks] | None = None
     permit: Callable[[Pair], LivePermit | None] = no_permit  # to open positions with real money
+    model_usd: Callable[[], float | None] = no_models  # what language models cost this UTC day
 
     @property
     def name(self) -> str:
@@ -272,6 +278,7 @@ class AccountReader:
             ),
             halts=active_halts(books.halts, valuation.at),
             permit=self.permit(pair),
+            model_usd=self.model_usd(),
         )
 
     def state_for_exit(self, pair: Pair, books: AccountBooks, valuation: Valuation) -> AccountState:

@@ -105,10 +105,11 @@ def code_version() -> str:
 
 @cache
 def source_digest(packages: tuple[str, ...]) -> str:
-    """Return a digest of the source text of these packages; computed once in a process."""
+    """Return a digest of the source text of these packages, prompts included; computed once in a process."""
     digest = hashlib.sha256()
     for package in packages:
         folder = Path(importlib.import_module(package).__path__[0])
-        for path in sorted(folder.rglob("*.py")):
+        texts = [path for pattern in ("*.py", "prompt_texts/*.txt") for path in folder.rglob(pattern)]
+        for path in sorted(texts):
             digest.update(f"{package}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]

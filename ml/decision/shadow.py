@@ -12,7 +12,7 @@ from typing import Any
 
 from ml.agents.hearing import HEARING, Hearing
 from ml.agents.panel import QUANT
-from ml.decision.account_reader import AccountReader, no_permit
+from ml.decision.account_reader import AccountReader, no_models, no_permit
 from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, DecisionRules, ask, decide, reason_to_skip
 from ml.decision.decision_id import decision_id
@@ -98,7 +98,7 @@ def challenge(
     inputs = replace(
         inputs,
         account=name,
-        state=replace(inputs.state, permit=None),
+        state=replace(inputs.state, permit=None, model_usd=None),
         policy=policy,
         policy_age_days=policy_age_days(policy, inputs.decided_at),
         absent={agent: why for agent, why in inputs.absent.items() if agent != QUANT},
@@ -122,8 +122,9 @@ def _find(journal: Journal, identity: str) -> dict[str, Any] | None:
 
 def _renamed(reader: InputReader, name: str) -> InputReader:
     own = reader.account
-    # No real money is asked for: what a live account still lacks says nothing of a challenger.
-    renamed = replace(own, account=replace(own.account, name=name), permit=no_permit)
+    # No real money is asked for: what a live account still lacks says nothing of a challenger, nor do today's costs.
+    account = replace(own.account, name=name)
+    renamed = replace(own, account=account, permit=no_permit, model_usd=no_models)
     return replace(reader, account=renamed)
 
 

@@ -1,4 +1,4 @@
-"""Chat and embedding models on an Ollama server, and whether it can serve them."""
+"""Embedding models on an Ollama server, and whether it can serve a model at all."""
 
 import math
 from dataclasses import dataclass
@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Any
 from trading.errors import InvalidValue, ModelUnreachable
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import LanguageModelInput
-    from langchain_core.messages import AIMessage
-    from langchain_core.runnables import Runnable
     from langchain_ollama import OllamaEmbeddings
 
-_SEED = 0
 _MAX_LIST_SECONDS = (
     2.0  # a server that needs longer to list its models is too slow to answer within its limit
-)
-_MAX_ANSWER_TOKENS = (
-    64  # the requested JSON takes about 20; a longer answer is cut off and counts as an abstention
 )
 
 
@@ -41,27 +34,6 @@ class OllamaSettings:
 def ollama_is_running(base_url: str, timeout: float) -> bool:
     """Ask once, for at most about `timeout` seconds; anything but a list of models counts as not running."""
     return _list_models(base_url, timeout) is not None
-
-
-def chat_model(
-    settings: OllamaSettings, answer_schema: dict[str, Any]
-) -> "Runnable[LanguageModelInput, AIMessage]":
-    """Build a chat model that must answer in `answer_schema` (JSON schema), at temperature 0 with a fixed seed.
-
-    It does not stream: the time limit of a stream would count from its latest piece, not from the request.
-    """
-    from langchain_ollama import ChatOllama
-
-    model = ChatOllama(
-        model=settings.chat_model,
-        base_url=settings.base_url,
-        client_kwargs=_client_options(settings.timeout_seconds),
-        format=answer_schema,
-        temperature=0,
-        seed=_SEED,
-        num_predict=_MAX_ANSWER_TOKENS,
-    )
-    return model.bind(stream=False)
 
 
 def embedding_model(settings: OllamaSettings) -> "OllamaEmbeddings":

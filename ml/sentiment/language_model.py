@@ -1,19 +1,19 @@
-"""Sentiment from a language model; an answer that is not the requested JSON is discarded."""
+"""Sentiment from a language model: what cannot be used, or was not answered, is discarded and never made up."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ml.models.errors import translate_client_errors
+from ml.models.answers import Outcome
+from ml.models.client import Answer, ModelClient
 from ml.sentiment.pair import Sentiment
-from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH, sentiment_messages
+from ml.sentiment.prompts import SENTIMENT_PROMPT, delimited
+from trading.errors import ModelBudgetSpent, ModelUnreachable
 
-_ATTEMPTS = 2
+LOG = logging.getLogger("marketloom.sentiment")
 
 
 class SentimentAnswer(BaseModel):
@@ -25,56 +25,49 @@ class SentimentAnswer(BaseModel):
     confidence: Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPrice:
-    """USD per million tokens; both 0 for a local model."""
-
-    input: float
-    output: float
-
-
-LOCAL_PRICE = TokenPrice(input=0.0, output=0.0)
-
-
 class LanguageModelSentiment:
-    """Asks once per text, once more when the answer is not the requested JSON, then abstains (None).
+    """Asks a model about each text, several at once; None where it abstains or has not answered.
 
-    Any LangChain chat model will do, best at temperature 0. ModelUnreachable when it does not answer.
+    Nothing is lost when a part fails: what was answered counts, and what has no score is asked again by a later run.
     """
 
-    def __init__(
-        self, chat_model: Runnable[LanguageModelInput, BaseMessage], name: str, price: TokenPrice
-    ) -> None:
-        self._chat_model = chat_model
-        self._price = price
-        self.name = name
+    def __init__(self, client: ModelClient[SentimentAnswer]) -> None:
+        self._client = client
+        self.name = client.name
 
     def score(self, texts: Sequence[str]) -> list[Sentiment | None]:
-        """Score every text, in order; None is an abstention."""
-        return [self._judge(text) for text in texts]
+        """Score every text, in order.
 
-    def _judge(self, text: str) -> Sentiment | None:
-        input_tokens = output_tokens = 0
-        for _ in range(_ATTEMPTS):
-            with translate_client_errors(self.name):
-                message = self._chat_model.invoke(sentiment_messages(text))
-            usage: Any = getattr(message, "usage_metadata", None) or {}
-            input_tokens += usage.get("input_tokens", 0)
-            output_tokens += usage.get("output_tokens", 0)
-            if answer := _parse_answer(message):
-                cost = (input_tokens * self._price.input + output_tokens * self._price.output) / 1e6
-                return Sentiment(
-                    answer.score,
-                    answer.confidence,
-                    prompt_hash=SENTIMENT_PROMPT_HASH,
-                    cost_usd=cost,
-                    tokens=input_tokens + output_tokens,
-                )
+        Raises where not one was answered and the model is not to blame: ModelUnreachable, or ModelBudgetSpent when the
+        day's budget does not allow to ask.
+        """
+        answers = self._client.ask_all(SENTIMENT_PROMPT, [delimited(text) for text in texts])
+        found = [_sentiment(each) for each in answers]
+        failed = Counter(each.outcome for each in answers if each.value is None)
+        if failed:
+            counts = ", ".join(f"{outcome} {count}" for outcome, count in sorted(failed.items()))
+            LOG.warning("%s: %d of %d texts have no score: %s", self.name, failed.total(), len(texts), counts)
+        if any(found) or all(each.outcome.is_abstention for each in answers):
+            return found
+        raise self._failure(answers)
+
+    def _failure(self, answers: Sequence[Answer[SentimentAnswer]]) -> ModelUnreachable | ModelBudgetSpent:
+        problem = next(each.problem for each in answers if not each.outcome.is_abstention)
+        if any(each.outcome is Outcome.BUDGET for each in answers):
+            return ModelBudgetSpent(
+                f"{self.name} was not asked: {problem}; stored sentiment serves until it is too old, and from the next "
+                "UTC day on it is asked again ([risk] model_budget_usd)"
+            )
+        return ModelUnreachable(f"{self.name} did not answer: {problem}")
+
+
+def _sentiment(answer: Answer[SentimentAnswer]) -> Sentiment | None:
+    if answer.value is None:
         return None
-
-
-def _parse_answer(message: BaseMessage) -> SentimentAnswer | None:
-    try:
-        return SentimentAnswer.model_validate_json(str(message.content))
-    except ValidationError:
-        return None
+    return Sentiment(
+        answer.value.score,
+        answer.value.confidence,
+        prompt_hash=answer.prompt_hash,
+        cost_usd=answer.cost_usd,
+        tokens=answer.tokens,
+    )

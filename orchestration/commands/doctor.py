@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.text import Text
 
+from orchestration.commands.doctor_models import examine_models
 from orchestration.commands.findings import Finding, Health, finding
 from orchestration.postgres.embedded import prepare_home
 from orchestration.settings import PROJECT, home_folder, load_settings
@@ -80,6 +81,7 @@ def _settings_findings() -> Iterator[Finding]:
         yield finding("real money", lambda: _real_money(settings, home_folder()))
     yield examine_port(settings)
     yield _ollama(settings)
+    yield from examine_models(settings)
 
 
 def _python() -> Finding:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.commands import account_status
+from orchestration.commands import account_status, model_status
 from orchestration.commands.decision_watch import SensorSwitches
 from orchestration.commands.stream_status import read_stream
 from orchestration.services import Services
@@ -57,6 +57,7 @@ def read_status() -> dict[str, Any]:
                 {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
                 for row in services.journal.decisions(services.account.name, limit=10)
             ],
+            "models": model_status.read(services),
             "stream": _stream(services),
             "deciding": _deciding(services),
             "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
@@ -173,6 +174,7 @@ def show(facts: dict[str, Any], out: Console) -> None:
         out.print(line, soft_wrap=True)
         out.print(f"    {halt['ended_by']}", soft_wrap=True, markup=False)
     account_status.show(facts["trading"], out)
+    model_status.show(facts["models"], out)
     if facts["stream"] is not None:
         out.print(_stream_line(facts["stream"]), soft_wrap=True)
     if facts["deciding"] is not None:

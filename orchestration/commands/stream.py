@@ -16,6 +16,7 @@ import structlog
 
 from orchestration.feeds import book_mode, check_streams, public_feed, subscriptions, venue_time
 from orchestration.guarding import AccountGuard
+from orchestration.model_metrics import ModelMetrics
 from orchestration.outbox_retention import keep_outbox_short
 from orchestration.postgres.embedded import prepare_home
 from orchestration.services import Services
@@ -45,7 +46,7 @@ from streaming.recorder.venue_time import VenueTime
 from streaming.session import Session
 from streaming.session.settings import SessionSettings
 from trading.market import Pair
-from trading.stores.postgres import migrate
+from trading.stores.postgres import PostgresModelCalls, migrate
 from trading.stores.postgres.stream import StreamOutbox
 from trading.stream_checkpoint import Checkpoint
 
@@ -95,6 +96,7 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str, *,
             await asyncio.to_thread(clock.measure)
             metrics = StreamMetrics()
             follower_metrics = FollowerMetrics(metrics)
+            model_metrics = ModelMetrics(PostgresModelCalls(dsn), settings.model_ladder, metrics.registry)
             quotes = Quotes(settings.market.pairs, settings.guard.max_spread)
             process = _compose(settings, home, outbox, checkpoints, clock, interval, metrics, quotes)
             guard = AccountGuard(
@@ -125,6 +127,7 @@ async def _stream(settings: Settings, home: Path, dsn: str, dagster_url: str, *,
                     followers.run,
                     lambda ended: keep_outbox_short(settings.bus, dsn, ended),
                     lambda ended: repair(settings, home, dsn, process, stop=ended),
+                    model_metrics.follow,
                 ]
                 if trades:
                     workers.append(guard.run)

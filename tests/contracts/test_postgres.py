@@ -23,7 +23,7 @@ TABLES = {
     "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "equity_peaks",
     "failures_in_a_row", "fills", "halts", "leases", "ledger_entries", "live_checks",
     "live_confirmations", "market_data", "market_features",
-    "market_gaps", "marketloom_schema", "model_performance", "news_articles", "news_embeddings",
+    "market_gaps", "marketloom_schema", "model_calls", "model_performance", "news_articles", "news_embeddings",
     "news_sentiment", "order_changes", "order_intents", "orders", "portfolio_snapshots", "positions",
     "promotions", "recorded_inputs", "stream_checkpoints", "stream_leases", "trade_decisions",
 }  # fmt: skip

@@ -23,7 +23,7 @@ ALLOWS_MORE = {
     "correlated_positions", "correlated_above", "correlated_size", "drawdown", "daily_loss", "losing_streak",
     "candle_age", "feature_age", "balance_age", "trade_age", "price_age", "book_age_seconds", "sentiment_age_hours",
     "policy_age_days", "reconciliation_age_seconds",
-    "clock_skew_seconds", "orders_per_minute", "failures_in_a_row",
+    "clock_skew_seconds", "model_budget_usd", "orders_per_minute", "failures_in_a_row",
 }  # fmt: skip
 ALLOWS_LESS = {"reserve", "reward_risk", "cool_down_minutes", "cool_down_candles", "feed_gap_candles"}
 

@@ -8,6 +8,7 @@ from trading.ports.hot import HotTier
 from trading.ports.journal import AccountBooks, Adjustment, FailureKind, Journal, Lease
 from trading.ports.market import CandleSource, Quote
 from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
+from trading.ports.model_calls import ModelCall, ModelCalls, ModelResponse, ModelUsage
 from trading.ports.models import PerformanceStore, PromotionLog
 from trading.ports.news import ARTICLE_SCHEMA, DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA, NewsStore
 from trading.ports.tables import TableStore
@@ -39,6 +40,10 @@ __all__ = [
     "MarketData",
     "Message",
     "MinuteWriter",
+    "ModelCall",
+    "ModelCalls",
+    "ModelResponse",
+    "ModelUsage",
     "NewsStore",
     "PerformanceStore",
     "PromotionLog",

@@ -37,6 +37,7 @@ _RANGES = {
     "cool_down_candles": (1, 1000),
     "orders_per_minute": (1, 10_000),
     "failures_in_a_row": (1, 1000),
+    "model_budget_usd": (0, 100_000),
 }
 
 # Of these a lower number allows more, of all others a higher one.
@@ -84,6 +85,8 @@ class Limits:
     failures_in_a_row: int = (
         5  # rejected orders, failed decisions or decisions without an answer; then a person is asked
     )
+
+    model_budget_usd: float = 5.0  # of all language models that somebody charges for, per UTC day
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from trading.risk import correlation, freshness, halts, live, numbers, protection, sizing, venue
+from trading.risk import correlation, freshness, halts, live, models, numbers, protection, sizing, venue
 from trading.risk.rule_inputs import RuleInputs
 from trading.risk.values import Answer
 
@@ -26,6 +26,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "book age": freshness.book_age,
         "price age": freshness.price_age,
         "order rate": venue.order_rate,
+        "model budget": models.model_budget,
         "live permit": live.live_permit,
         "kill switch": halts.kill_switch,
         "reconciliation": halts.reconciliation,
@@ -81,6 +82,7 @@ PRE_CHECK = (
     "book age",
     "price age",
     "order rate",
+    "model budget",
     "live permit",
     "kill switch",
     "reconciliation",

@@ -113,6 +113,7 @@ class AccountState:
     others: tuple[OtherPosition, ...]
     halts: tuple[Halt, ...]  # those active now
     permit: LivePermit | None = None  # None: real money is not asked for
+    model_usd: Amount | None = None  # what language models cost this UTC day; None: nobody counts it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from tests.doubles.stores.api_keys import MemoryKeyState
 from tests.doubles.stores.gaps import MemoryGaps
 from tests.doubles.stores.journal import MemoryJournal
 from tests.doubles.stores.market_data import MemoryMarketData
+from tests.doubles.stores.model_calls import MemoryModelCalls
 from tests.doubles.stores.news import MemoryNews
 from tests.doubles.stores.performance import MemoryPerformance
 from tests.doubles.stores.promotions import MemoryPromotions
@@ -14,6 +15,7 @@ __all__ = [
     "MemoryJournal",
     "MemoryKeyState",
     "MemoryMarketData",
+    "MemoryModelCalls",
     "MemoryNews",
     "MemoryPerformance",
     "MemoryPromotions",

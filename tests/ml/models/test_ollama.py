@@ -3,26 +3,30 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-from langchain_ollama import ChatOllama
 
+from ml.models.budget import BudgetLadder
+from ml.models.clients import ModelClients
 from ml.models.ollama import (
     OllamaSettings,
-    chat_model,
     embedding_model,
     ollama_is_running,
 )
+from ml.models.rules import ClientRules
+from ml.models.specification import ModelSpec, Provider
 from ml.news.embeddings import OllamaEmbedder
 from ml.news.minilm import PackagedMiniLM
 from ml.news.select import choose_embedder
-from ml.sentiment.language_model import LOCAL_PRICE, LanguageModelSentiment, SentimentAnswer
+from ml.sentiment.language_model import LanguageModelSentiment, SentimentAnswer
 from ml.sentiment.lexicon import LexiconSentiment
-from ml.sentiment.pair import Sentiment
+from ml.sentiment.pair import Sentiment, SentimentModel
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH
 from ml.sentiment.select import choose_sentiment_model
+from tests.doubles.stores import MemoryModelCalls
 from trading.errors import InvalidValue, ModelUnreachable
 
 from .ollama_double import OllamaDouble, serving
@@ -48,10 +52,19 @@ def no_server() -> OllamaSettings:
         return settings_for(f"http://127.0.0.1:{taken.getsockname()[1]}")
 
 
+def clients() -> ModelClients:
+    ladder = BudgetLadder(0.0)
+    return ModelClients(MemoryModelCalls(), ClientRules(), ladder, (), {}, lambda: date(2026, 12, 1))
+
+
+def choose_sentiment(settings: OllamaSettings, preference: str) -> SentimentModel:
+    return choose_sentiment_model(settings, preference, {}, clients)
+
+
 def language_model(settings: OllamaSettings) -> LanguageModelSentiment:
-    return LanguageModelSentiment(
-        chat_model(settings, SentimentAnswer.model_json_schema()), "double", LOCAL_PRICE
-    )
+    spec = ModelSpec(Provider.OLLAMA, settings.chat_model, base_url=settings.base_url)
+    client = clients().client(spec, SentimentAnswer, seconds=settings.timeout_seconds)
+    return LanguageModelSentiment(client)
 
 
 def test_one_request_shows_whether_ollama_is_running(ollama: OllamaDouble, no_server: OllamaSettings) -> None:
@@ -72,32 +85,32 @@ def test_a_server_that_never_responds_is_not_running(ollama: OllamaDouble) -> No
 
 def test_auto_takes_ollama_where_it_has_the_models(ollama: OllamaDouble) -> None:
     settings = settings_for(ollama.url)
-    assert choose_sentiment_model(settings, "auto").name == "ollama/chatty:7b"
+    assert choose_sentiment(settings, "auto").name == "ollama/chatty:7b"
     assert choose_embedder(settings, "auto").name == "ollama/vectors"
 
 
 def test_auto_takes_the_embedded_models_where_ollama_lacks_its_own(ollama: OllamaDouble) -> None:
     ollama.models = ("chatty:70b",)
     settings = settings_for(ollama.url)
-    assert isinstance(choose_sentiment_model(settings, "auto"), LexiconSentiment)
+    assert isinstance(choose_sentiment(settings, "auto"), LexiconSentiment)
     assert isinstance(choose_embedder(settings, "auto"), PackagedMiniLM)
 
 
 def test_auto_takes_the_embedded_models_where_no_server_runs(no_server: OllamaSettings) -> None:
-    assert isinstance(choose_sentiment_model(no_server, "auto"), LexiconSentiment)
+    assert isinstance(choose_sentiment(no_server, "auto"), LexiconSentiment)
     assert isinstance(choose_embedder(no_server, "auto"), PackagedMiniLM)
 
 
 def test_the_embedded_models_are_taken_by_name_without_a_request(ollama: OllamaDouble) -> None:
     settings = settings_for(ollama.url)
-    assert isinstance(choose_sentiment_model(settings, "lexicon"), LexiconSentiment)
+    assert isinstance(choose_sentiment(settings, "lexicon"), LexiconSentiment)
     assert isinstance(choose_embedder(settings, "packaged"), PackagedMiniLM)
     assert ollama.requests == []
 
 
 def test_ollama_by_name_where_no_server_runs_says_how_to_start_it(no_server: OllamaSettings) -> None:
     with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull chatty:7b`"):
-        choose_sentiment_model(no_server, "ollama")
+        choose_sentiment(no_server, "ollama")
     with pytest.raises(ModelUnreachable, match="`ollama serve`, then `ollama pull vectors`"):
         choose_embedder(no_server, "ollama")
 
@@ -105,11 +118,11 @@ def test_ollama_by_name_where_no_server_runs_says_how_to_start_it(no_server: Oll
 def test_ollama_by_name_without_the_model_says_how_to_get_it(ollama: OllamaDouble) -> None:
     ollama.models = ()
     with pytest.raises(ModelUnreachable, match="does not have chatty:7b: `ollama pull chatty:7b`"):
-        choose_sentiment_model(settings_for(ollama.url), "ollama")
+        choose_sentiment(settings_for(ollama.url), "ollama")
 
 
 def test_a_chat_gives_sentiment_tokens_and_no_cost(ollama: OllamaDouble) -> None:
-    model = choose_sentiment_model(settings_for(ollama.url), "ollama")
+    model = choose_sentiment(settings_for(ollama.url), "ollama")
     assert model.score(["Bitcoin falls"]) == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
 
 
@@ -123,11 +136,11 @@ def test_a_chat_request_has_the_schema_temperature_zero_and_no_streaming(ollama:
     assert [message["role"] for message in request["messages"]] == ["system", "user"]
 
 
-def test_a_streamed_chat_gives_the_same_sentiment(ollama: OllamaDouble) -> None:
-    chat = ChatOllama(model="chatty:7b", base_url=ollama.url)
-    answer = LanguageModelSentiment(chat, "double", LOCAL_PRICE).score(["Bitcoin falls"])
+def test_a_model_that_thinks_is_told_not_to_and_its_thinking_is_no_answer(ollama: OllamaDouble) -> None:
+    ollama.chat_answers = ["<think>\nGood for the ledger.\n</think>\n\n" + GOOD]
+    answer = language_model(settings_for(ollama.url)).score(["Bitcoin falls"])
     assert answer == [Sentiment(-0.5, 0.75, SENTIMENT_PROMPT_HASH, 0.0, tokens=135)]
-    assert ollama.requests[0][1]["stream"] is True
+    assert ollama.requests[0][1]["think"] is False
 
 
 def test_prose_is_asked_again_once_and_then_abstained_from(ollama: OllamaDouble) -> None:
@@ -169,7 +182,7 @@ def failing(
 
 
 def test_a_chat_that_fails_is_unreachable_and_never_neutral(failing: OllamaSettings) -> None:
-    with pytest.raises(ModelUnreachable, match="double did not answer"):
+    with pytest.raises(ModelUnreachable, match=r"ollama/(chatty:7b|stranger) did not answer"):
         language_model(failing).score(["Bitcoin falls"])
 
 
@@ -201,8 +214,8 @@ def test_impossible_settings_are_refused_by_name(change: dict[str, Any], field: 
 
 def test_the_imports_of_the_live_path_load_no_model_library() -> None:
     modules = (
-        "ml.models.ollama, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, ml.sentiment.lexicon, "
-        "ml.sentiment.select, ml.news.select"
+        "ml.models.ollama, ml.models.clients, ml.agents.analyst, ml.agents.consensus, ml.sentiment.pair, "
+        "ml.sentiment.lexicon, ml.sentiment.select, ml.news.select"
     )
     heavy = (
         "{'torch', 'langchain_core', 'langchain_ollama', 'sentence_transformers', 'vaderSentiment', 'httpx'}"

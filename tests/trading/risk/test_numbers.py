@@ -27,7 +27,7 @@ from trading.errors import InvalidValue
 from trading.market import Instrument
 from trading.risk import MarketState, Proposal
 
-NO_AMOUNTS = ("recent_orders", "others", "halts", "permit")
+NO_AMOUNTS = ("recent_orders", "others", "halts", "permit", "model_usd")
 AMOUNTS = [field.name for field in fields(STATE) if field.name not in NO_AMOUNTS]
 
 
@@ -130,6 +130,7 @@ def test_no_missing_field_raises(part: str, value: Any) -> None:
         "oldest_price",
         "feed_gap",
         "permit",
+        "model_usd",
         "book_seconds",
         "reconciliation_seconds",
     }

@@ -46,6 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
     "book age": {"ages": replace(FRESH, book_seconds=10.5)},
     "price age": {"ages": replace(FRESH, prices=25.0)},
     "order rate": {"state": replace(STATE, recent_orders=20)},
+    "model budget": {"state": replace(STATE, model_usd=5.01)},
     "live permit": {"state": replace(STATE, permit=LivePermit(True, (), ("no key",)))},
     **{
         kind.value: {"state": replace(STATE, halts=(Halt(kind, EPOCH, None, "a test"),))} for kind in HaltKind

@@ -6,6 +6,7 @@ from trading.stores.postgres.gaps import PostgresGaps
 from trading.stores.postgres.journal import PostgresJournal
 from trading.stores.postgres.live_accounts import PostgresLiveAccounts
 from trading.stores.postgres.market_data import PostgresMarketData
+from trading.stores.postgres.model_calls import PostgresModelCalls
 from trading.stores.postgres.news import PostgresNews
 from trading.stores.postgres.performance import PostgresPerformance
 from trading.stores.postgres.promotions import PostgresPromotions
@@ -18,6 +19,7 @@ __all__ = [
     "PostgresKeyState",
     "PostgresLiveAccounts",
     "PostgresMarketData",
+    "PostgresModelCalls",
     "PostgresNews",
     "PostgresPerformance",
     "PostgresPromotions",

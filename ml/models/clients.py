@@ -1,0 +1,74 @@
+"""All model clients of a process: they share the record, the budget, and per address the breaker and the places."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from threading import BoundedSemaphore, Lock
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from ml.models.breaker import CircuitBreaker
+from ml.models.budget import BudgetLadder
+from ml.models.client import Line, ModelClient
+from ml.models.prices import DatedPrice, price_of
+from ml.models.providers import api_key, build_chat
+from ml.models.rules import ClientRules
+from ml.models.specification import ModelSpec, Provider
+from trading.ports.model_calls import ModelCalls
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+@dataclass
+class ModelClients:
+    calls: ModelCalls
+    rules: ClientRules
+    ladder: BudgetLadder
+    prices: Sequence[DatedPrice]
+    environment: Mapping[str, str]  # with the keys
+    today: Callable[[], date]
+    monotonic: Callable[[], float] = time.monotonic
+    _lines: dict[str, Line] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def client(
+        self, spec: ModelSpec, schema: type[Schema], *, rank: int = 0, seconds: float | None = None
+    ) -> ModelClient[Schema]:
+        """Build the client of a model; nothing is asked yet. `rank` is its place among those asked side by side.
+
+        `seconds` None: those of the rules. Raises InvalidSettings without its packages or its price, NotAuthorised
+        without its key, InvalidModel for a local file that is none.
+        """
+        key = api_key(spec, self.environment)
+        limit = seconds or self.rules.seconds
+        return ModelClient(
+            spec=spec,
+            name=spec.name,
+            schema=schema,
+            chat=build_chat(spec, schema.model_json_schema(), limit, key),
+            calls=self.calls,
+            line=self._line(spec),
+            price=price_of(spec, self.prices, self.today()),
+            ceiling_usd=None if spec.is_free else self.ladder.ceiling(rank),
+            seconds=limit,
+            at_once=self._at_once(spec),
+            secret=key,
+            monotonic=self.monotonic,
+        )
+
+    def _line(self, spec: ModelSpec) -> Line:
+        rules = self.rules
+        with self._lock:
+            return self._lines.setdefault(
+                f"{spec.provider} {spec.base_url or spec.model}",
+                Line(
+                    CircuitBreaker(rules.failures, rules.pause_seconds, self.monotonic),
+                    BoundedSemaphore(self._at_once(spec)),
+                ),
+            )
+
+    def _at_once(self, spec: ModelSpec) -> int:
+        """Return 1 for an engine on this machine: it answers one by one, and waiting in its queue would cost time."""
+        return 1 if spec.provider in (Provider.OLLAMA, Provider.LOCAL) else self.rules.at_once

@@ -1,0 +1,97 @@
+"""The section [models] of marketloom.toml: limits, price table and named chat models."""
+
+import datetime as dt
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ml.models.budget import BudgetLadder
+from ml.models.prices import DatedPrice, TokenPrice
+from ml.models.rules import ClientRules
+from ml.models.specification import ModelSpec, Provider, Structure
+
+ModelName = Annotated[
+    str, Field(pattern="^[a-z][a-z0-9-]*$", description="a name in small letters, digits and hyphens")
+]
+Address = Annotated[
+    str,
+    Field(pattern="^(https?://.+)?$", description='an address that begins with https:// or http://, or ""'),
+]
+Share = Annotated[float, Field(gt=0, le=1, description="a share above 0 and up to 1")]
+BUILT_IN = ("auto", "ollama", "lexicon")  # what [sentiment] model can be besides a named model
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceSettings(Section):
+    model: str = Field(
+        pattern="^[a-z-]+/.+$", description="provider and model, such as anthropic/claude-haiku-4-5"
+    )
+    valid_from: dt.date
+    input: float = Field(ge=0, lt=100_000)
+    output: float = Field(ge=0, lt=100_000)
+
+
+class NamedModelSettings(Section):
+    provider: Provider
+    model: str
+    base_url: Address = ""
+    key: str = Field(default="", pattern="^[A-Z0-9_]*$", description="the name of an environment variable")
+    structure: Structure | None = None
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_output_tokens: int = Field(default=256, ge=16, le=32_768)
+
+    @property
+    def spec(self) -> ModelSpec:
+        return ModelSpec(
+            provider=self.provider,
+            model=self.model,
+            base_url=self.base_url,
+            key_variable=self.key,
+            structure=self.structure,
+            temperature=self.temperature,
+            max_output_tokens=self.max_output_tokens,
+        )
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse what no client could be built of."""
+        _ = self.spec
+        return self
+
+
+class ModelsSettings(Section):
+    seconds: float = Field(gt=0, le=600)
+    at_once: int = Field(ge=1, le=64)
+    failures: int = Field(ge=1, le=100)
+    pause_seconds: float = Field(gt=0, le=86_400)
+    one_model_from: Share
+    cached_from: Share
+    prices: tuple[PriceSettings, ...]
+    named: dict[ModelName, NamedModelSettings]
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse rungs in the wrong order."""
+        _ = self.ladder(1.0)
+        return self
+
+    @property
+    def rules(self) -> ClientRules:
+        return ClientRules(self.seconds, self.at_once, self.failures, self.pause_seconds)
+
+    def ladder(self, daily_usd: float) -> BudgetLadder:
+        return BudgetLadder(daily_usd, self.one_model_from, self.cached_from)
+
+    @property
+    def dated_prices(self) -> list[DatedPrice]:
+        return [
+            DatedPrice(each.model, each.valid_from, TokenPrice(each.input, each.output))
+            for each in self.prices
+        ]
+
+    @property
+    def specs(self) -> dict[str, ModelSpec]:
+        return {name: each.spec for name, each in self.named.items()}
