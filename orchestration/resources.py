@@ -40,7 +40,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "news_store": (lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"),
     "sentiment_model": (
         lambda services: services.sentiment_model,
-        "what [sentiment] model names: a chat model, or the finance lexicon",
+        "what [sentiment] model names: a chat model, the packaged classifier, or the finance lexicon",
     ),
     "embedder": (
         lambda services: choose_embedder(services.settings.ollama, services.settings.embeddings.model),

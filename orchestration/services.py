@@ -251,7 +251,12 @@ class Services:
         """Return the model that [sentiment] names. Raises where it cannot serve and nothing may take its place."""
         settings = self.settings
         return choose_sentiment_model(
-            settings.ollama, settings.sentiment.model, settings.models.specs, lambda: self.model_clients
+            settings.ollama,
+            settings.sentiment.model,
+            settings.models.specs,
+            lambda: self.model_clients,
+            settings.sentiment.weights,
+            simulated=self.news_is_simulated,
         )
 
     @cached_property
@@ -261,7 +266,7 @@ class Services:
             return network_news(self.settings)
         if market.news:
             return NewsFiles(Path(market.news).expanduser())
-        if market.source == "simulator":
+        if self.news_is_simulated:
             priced = {pair.base: pair for pair in market.pairs if pair.quote == market.quote}
             return SimulatedNews(
                 self.settings.simulator.seed, sorted(priced), returns_of_candles(self.candle_source, priced)
@@ -269,6 +274,10 @@ class Services:
         raise InvalidSettings(
             '[market] news is empty: write news = "feeds", or name a folder of news files, e.g. news = "data/news"'
         )
+
+    @property
+    def news_is_simulated(self) -> bool:
+        return not self.settings.market.news and self.settings.market.source == "simulator"
 
     @cached_property
     def journal(self) -> PostgresJournal:

@@ -217,8 +217,9 @@ class NewsSettings(Section):
 class SentimentSettings(Section):
     model: str = Field(
         pattern="^[a-z][a-z0-9-]*$",
-        description="auto, ollama, lexicon, or the name of a [models.named] entry",
+        description="auto, ollama, classifier, lexicon, or the name of a [models.named] entry",
     )
+    weights: str = Field(min_length=1)
     half_life_hours: float = Field(gt=0)
     minimum_articles: int = Field(ge=1)
     threshold: float = Field(gt=0, lt=1)

@@ -119,6 +119,14 @@ def find_assets(text: str) -> set[str]:
     }
 
 
+def replace_names(text: str, word: str) -> str:
+    """Write `word` for every name of an asset but those that are pegged to a currency."""
+    for asset, name in _NAMES + _SPELLINGS:
+        if asset not in PEGGED:
+            text = name.sub(word, text)
+    return text
+
+
 def pairs_named(assets: Iterable[str], pairs: Iterable[Pair]) -> list[Pair]:
     """Return the pairs of which one asset is named; a currency, or a coin pegged to one, names no pair."""
     named = set(assets)

@@ -6,11 +6,12 @@ news made of none. Each finding becomes one made-up word that `VALENCES` knows.
 
 import re
 
+from ml.sentiment import endings
 from ml.sentiment.finance_lexicon import PHRASES
 
 _BURDEN = r"(?:loss|losses|costs?|expenses?|debts?|deficit|fees?)"
 _FALL = (
-    r"(?:fell|falls?|fallen|decreas\w+|declin\w+|narrow\w+|shr[aiu]nk\w*|reduc\w+|lower|lowers|lowered|cut|cuts"
+    r"(?:fell|falls?|fallen|decreas\w+|declin\w+|narrow\w*|shr[aiu]nk\w*|reduc\w+|lower|lowers|lowered|cut|cuts"
     r"|dropp?\w*)"
 )
 _RISE = r"(?:rose|rises?|risen|increas\w+|grew|grows?|grown|widen\w+|higher|climb\w+|doubled)"
@@ -40,17 +41,22 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 
-VALENCES = {phrase.replace(" ", "_"): valence for phrase, valence in PHRASES.items()} | {
-    "burden_fell": 2.4,
-    "burden_rose": -2.4,
-    "rose_over_the_year": 2.8,
-    "fell_over_the_year": -2.8,
-}
+VALENCES = (
+    endings.VALENCES
+    | {phrase.replace(" ", "_"): valence for phrase, valence in PHRASES.items()}
+    | {
+        "burden_fell": 2.4,
+        "burden_rose": -2.4,
+        "rose_over_the_year": 2.8,
+        "fell_over_the_year": -2.8,
+    }
+)
 
 
 def mark_phrases(text: str) -> str:
     """Join phrases and replace burdens and comparisons by words of `VALENCES`."""
     comparison = _comparison(text)
+    text = endings.mark_endings(text)
     text = _BURDEN_ROSE.sub(" burden_rose ", _BURDEN_FELL.sub(" burden_fell ", text))
     joined = _PHRASE.sub(lambda found: re.sub(r"[\s-]+", "_", found[0]).lower(), text)
     return f"{joined} {comparison}" if comparison else joined

@@ -1,4 +1,4 @@
-"""The embedded default: VADER's rules over a finance lexicon. No network, no weights, always the same."""
+"""VADER's rules over a finance lexicon. No network, no weights, always the same."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,11 +20,19 @@ _CONFIDENCE_PER_SCORE = 0.4
 class LexiconSentiment:
     """Scores inside the neutral band are exactly 0: the sign of the score is the label."""
 
-    name = "vader-finance-lexicon/1"
+    name = "vader-finance-lexicon/2"
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
         """Score every text, in order."""
         return [self._judge(text) for text in texts]
+
+    def reading(self, text: str) -> tuple[float, ...]:
+        """Return what a classifier learns from: the compound, its two sides, VADER's shares, and the label."""
+        found = self._vader.polarity_scores(mark_phrases(text))
+        compound = float(found["compound"])
+        label = (abs(compound) < NEUTRAL_BAND, compound >= NEUTRAL_BAND, compound <= -NEUTRAL_BAND)
+        sides = (compound, max(compound, 0.0), max(-compound, 0.0), found["pos"], found["neg"])
+        return (*sides, *map(float, label))
 
     def _judge(self, text: str) -> Sentiment:
         compound = float(self._vader.polarity_scores(mark_phrases(text))["compound"])

@@ -12,6 +12,7 @@ import polars as pl
 
 from ml.news.articles import article_excerpt
 from ml.news.entities import find_assets
+from ml.sentiment.clauses import reading_of
 from trading.errors import InvalidValue, ModelUnreachable
 from trading.ports import SENTIMENT_SCHEMA
 
@@ -42,6 +43,8 @@ class Sentiment:
 class SentimentModel(Protocol):
     """Scores texts, in order. None is an abstention: the model answered and its answer cannot be used.
 
+    A confidence of 0 is no judgement either: the model works, the text says nothing to it.
+
     ModelUnreachable when it does not answer. No answer is ever made up.
     """
 
@@ -54,16 +57,19 @@ class SentimentModel(Protocol):
 def score_articles(articles: pl.DataFrame, assets: Sequence[str], model: SentimentModel) -> pl.DataFrame:
     """Score articles as SENTIMENT_SCHEMA: one row per article and each of `assets` that it names.
 
-    Title and opening are scored, once per article; a text that names several assets gives all the same score.
-    An abstention gives no row. ModelUnreachable when every answer is one: a broken model is not an absence of news.
+    Title and opening are scored, once per text; where clauses tell assets apart (`BTC falls while ETH rises`), each
+    asset by its own. An abstention and a confidence of 0 give no row. ModelUnreachable when every answer is an
+    abstention: a broken model is not an absence of news.
     """
     wanted = set(assets)
     texts = [article_excerpt(*row) for row in articles.select("title", "text").iter_rows()]
-    named = [sorted(find_assets(text) & wanted) for text in texts]
-    indices = [index for index, found in enumerate(named) if found]
-    answers = dict(zip(indices, model.score([texts[index] for index in indices]), strict=True))
+    readings = [
+        {asset: reading_of(asset, text) for asset in sorted(find_assets(text) & wanted)} for text in texts
+    ]
+    unique = list(dict.fromkeys(reading for each in readings for reading in each.values()))
+    answers = dict(zip(unique, model.score(unique), strict=True))
     if answers and not any(answers.values()):
-        raise ModelUnreachable(f"{model.name} gave no usable answer to any of {len(answers)} articles")
+        raise ModelUnreachable(f"{model.name} gave no usable answer to any of {len(answers)} texts")
     rows = [
         (
             article_id,
@@ -75,9 +81,11 @@ def score_articles(articles: pl.DataFrame, assets: Sequence[str], model: Sentime
             each.prompt_hash,
             each.cost_usd,
         )
-        for index, (article_id, known_at) in enumerate(articles.select("article_id", "known_at").iter_rows())
-        if (each := answers.get(index))
-        for asset in named[index]
+        for (article_id, known_at), by_asset in zip(
+            articles.select("article_id", "known_at").iter_rows(), readings, strict=True
+        )
+        for asset, reading in by_asset.items()
+        if (each := answers[reading]) and each.confidence > 0
     ]
     return pl.DataFrame(rows, schema=SENTIMENT_SCHEMA, orient="row")
 
@@ -166,3 +174,6 @@ def half_life_microseconds(half_life_hours: float) -> float:
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not (math.isfinite(value) and low <= value <= high):
         raise InvalidValue(f"{name} must be a finite number from {low} to {high}, not {value}")
+
+
+UNREADABLE = Sentiment(0.0, 0.0)  # the model works and the text is not for it: another language, or none

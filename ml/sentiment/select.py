@@ -1,6 +1,7 @@
-"""The choice of the sentiment model: a chat model of the settings, one on Ollama, or the finance lexicon."""
+"""The choice of the sentiment model: a chat model of the settings, Ollama, the packaged classifier, or the lexicon."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml.models.ollama import OllamaSettings, should_use_ollama
@@ -10,14 +11,21 @@ if TYPE_CHECKING:
     from ml.models.clients import ModelClients
     from ml.sentiment.pair import SentimentModel
 
+PACKAGED_WEIGHTS = "packaged"
+
 
 def choose_sentiment_model(
     ollama: OllamaSettings,
     preference: str,
     named: Mapping[str, ModelSpec],
     clients: "Callable[[], ModelClients]",
+    weights: str = PACKAGED_WEIGHTS,
+    simulated: bool = False,
 ) -> "SentimentModel":
-    """Return the preferred model: one of `named`, `ollama`, `lexicon`; `auto` takes the lexicon without Ollama.
+    """Return the preferred model: one of `named`, `ollama`, `classifier`, `lexicon`.
+
+    Without Ollama `auto` takes the classifier with these `weights` (a file, or `packaged`), and for `simulated`
+    headlines the lexicon, which knows their few phrases: the classifier learnt from real ones.
 
     Raises ModelUnreachable when Ollama is asked for by name and cannot serve, and what `ModelClients.client` raises
     when a named one lacks its packages, key or price.
@@ -27,9 +35,13 @@ def choose_sentiment_model(
     if should_use_ollama(ollama, ollama.chat_model, preference):
         spec = ModelSpec(Provider.OLLAMA, ollama.chat_model, base_url=ollama.base_url)
         return _language_model(spec, clients(), ollama.timeout_seconds)
-    from ml.sentiment.lexicon import LexiconSentiment
+    if preference == "lexicon" or (preference == "auto" and simulated):
+        from ml.sentiment.lexicon import LexiconSentiment
 
-    return LexiconSentiment()
+        return LexiconSentiment()
+    from ml.sentiment.classifier import ClassifierSentiment
+
+    return ClassifierSentiment() if weights == PACKAGED_WEIGHTS else ClassifierSentiment(Path(weights))
 
 
 def _language_model(spec: ModelSpec, clients: "ModelClients", seconds: float | None) -> "SentimentModel":

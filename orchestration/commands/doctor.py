@@ -225,7 +225,7 @@ def _ollama(settings: Settings) -> Finding:
     return Finding(
         "Ollama",
         Health.NOTE,
-        f"does not answer at {url}: the finance lexicon and the packaged embedding model serve; "
+        f"does not answer at {url}: the packaged sentiment classifier and embedding model serve; "
         "start it with `ollama serve` to use local language models",
     )
 

@@ -21,6 +21,7 @@ from ml.models.specification import ModelSpec, Provider
 from ml.news.embeddings import OllamaEmbedder
 from ml.news.minilm import PackagedMiniLM
 from ml.news.select import choose_embedder
+from ml.sentiment.classifier import ClassifierSentiment
 from ml.sentiment.language_model import LanguageModelSentiment, SentimentAnswer
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment, SentimentModel
@@ -57,8 +58,8 @@ def clients() -> ModelClients:
     return ModelClients(MemoryModelCalls(), ClientRules(), ladder, (), {}, lambda: date(2026, 12, 1))
 
 
-def choose_sentiment(settings: OllamaSettings, preference: str) -> SentimentModel:
-    return choose_sentiment_model(settings, preference, {}, clients)
+def choose_sentiment(settings: OllamaSettings, preference: str, simulated: bool = False) -> SentimentModel:
+    return choose_sentiment_model(settings, preference, {}, clients, simulated=simulated)
 
 
 def language_model(settings: OllamaSettings) -> LanguageModelSentiment:
@@ -92,18 +93,20 @@ def test_auto_takes_ollama_where_it_has_the_models(ollama: OllamaDouble) -> None
 def test_auto_takes_the_embedded_models_where_ollama_lacks_its_own(ollama: OllamaDouble) -> None:
     ollama.models = ("chatty:70b",)
     settings = settings_for(ollama.url)
-    assert isinstance(choose_sentiment(settings, "auto"), LexiconSentiment)
+    assert isinstance(choose_sentiment(settings, "auto"), ClassifierSentiment)
     assert isinstance(choose_embedder(settings, "auto"), PackagedMiniLM)
 
 
 def test_auto_takes_the_embedded_models_where_no_server_runs(no_server: OllamaSettings) -> None:
-    assert isinstance(choose_sentiment(no_server, "auto"), LexiconSentiment)
+    assert isinstance(choose_sentiment(no_server, "auto"), ClassifierSentiment)
+    assert isinstance(choose_sentiment(no_server, "auto", simulated=True), LexiconSentiment)
     assert isinstance(choose_embedder(no_server, "auto"), PackagedMiniLM)
 
 
 def test_the_embedded_models_are_taken_by_name_without_a_request(ollama: OllamaDouble) -> None:
     settings = settings_for(ollama.url)
     assert isinstance(choose_sentiment(settings, "lexicon"), LexiconSentiment)
+    assert isinstance(choose_sentiment(settings, "classifier"), ClassifierSentiment)
     assert isinstance(choose_embedder(settings, "packaged"), PackagedMiniLM)
     assert ollama.requests == []
 

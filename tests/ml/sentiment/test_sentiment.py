@@ -267,7 +267,7 @@ def test_an_article_has_one_row_for_each_asset_that_it_names() -> None:
     rows = score_articles(articles("Bitcoin and XRP rally", "Dogecoin rallies"), ["BTC", "XRP"], LEXICON)
     assert rows.schema == SENTIMENT_SCHEMA
     assert rows.select("article_id", "asset").rows() == [("id0", "BTC"), ("id0", "XRP")]
-    assert set(rows["model"]) == {"vader-finance-lexicon/1"}
+    assert set(rows["model"]) == {"vader-finance-lexicon/2"}
 
 
 def test_only_articles_about_the_wanted_assets_are_judged_and_each_once() -> None:
