@@ -13,7 +13,7 @@ import numpy as np
 from ml.news.minilm_layer import MiniLMLayer
 from ml.sentiment.endings import mark_endings
 from ml.sentiment.head import LABELS, PACKAGED, Array, read_weights
-from ml.sentiment.lexicon import LexiconSentiment
+from ml.sentiment.lexicon import READING_SIZE, LexiconSentiment
 from ml.sentiment.masking import mask_assets
 from ml.sentiment.pair import UNREADABLE, Sentiment
 from ml.sentiment.readable import is_crypto, is_english
@@ -56,7 +56,9 @@ def subject_of(text: str, vocabulary: Container[str]) -> str | None:
 
 def features_of(texts: Sequence[str], layer: MiniLMLayer, lexicon: LexiconSentiment) -> Array:
     """Compute (n, 776): mean and maximum of the layer over the text without names, then the lexicon's reading."""
-    readings = np.array([lexicon.reading(text) for text in texts], np.float64).reshape(len(texts), -1)
+    readings = np.array([lexicon.reading(text) for text in texts], np.float64).reshape(
+        len(texts), READING_SIZE
+    )
     return np.hstack([layer.pooled([mask_assets(text) for text in texts]).astype(np.float64), readings])
 
 

@@ -17,6 +17,9 @@ _CONFIDENCE_OF_A_WEAK_WORD = 0.5
 _CONFIDENCE_PER_SCORE = 0.4
 
 
+READING_SIZE = 8  # numbers in a reading
+
+
 class LexiconSentiment:
     """Scores inside the neutral band are exactly 0: the sign of the score is the label."""
 

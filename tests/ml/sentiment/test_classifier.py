@@ -6,7 +6,8 @@ import numpy as np
 import orjson
 import pytest
 
-from ml.sentiment.classifier import COMPANY, CRYPTO, ClassifierSentiment, decide, subject_of
+from ml.news.minilm_layer import MiniLMLayer
+from ml.sentiment.classifier import COMPANY, CRYPTO, ClassifierSentiment, decide, features_of, subject_of
 from ml.sentiment.head import PACKAGED, LinearHead, Weights, read_weights, write_weights
 from ml.sentiment.labelled import (
     accuracy,
@@ -19,7 +20,7 @@ from ml.sentiment.labelled import (
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.masking import mask_assets
 from ml.sentiment.pair import UNREADABLE, Sentiment
-from ml.sentiment.training import Examples, Recipe, fit_head, out_of_fold
+from ml.sentiment.training import Examples, Recipe, fit_head, main, out_of_fold
 from trading.errors import InvalidModel, InvalidValue
 
 UNKNOWN_LABEL = "text,label\nBitcoin rises,great\n"
@@ -182,6 +183,29 @@ def test_what_is_no_weights_file_is_refused_by_name(tmp_path: Path, content: byt
 
 
 # --- learning
+
+
+def test_company_news_is_judged_by_a_head_of_its_own_where_the_weights_have_one(tmp_path: Path) -> None:
+    layer, lexicon, plants = MiniLMLayer(4), LexiconSentiment(), range(8)
+    texts = [f"Operating loss of plant {number} widened" for number in plants]
+    texts += [f"The office of plant {number} is in town" for number in plants]
+    texts += [f"Operating profit of plant {number} rose" for number in plants]
+    labels, no_anchors = np.repeat(np.arange(3), len(plants)), features_of([], layer, lexicon)
+    given = Examples(
+        features_of(texts, layer, lexicon), labels, np.arange(len(texts)), no_anchors, np.empty(0, np.int64)
+    )
+    head = fit_head(given, Recipe(0.1, 1.0))
+    write_weights(tmp_path / "own.json", Weights("own", 4, {COMPANY: head}, {}))
+    news = ["Operating profit of the shipyard rose", "Operating loss of the shipyard widened"]
+    good, bad = ClassifierSentiment(tmp_path / "own.json").score(news)
+    assert good.score > 0 > bad.score
+    assert good != lexicon.score(news)[0]
+
+
+def test_the_command_asks_for_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--crypto", "rows.csv"])
+    assert "--out or --evaluate" in capsys.readouterr().err
 
 
 def examples(rows: int = 60) -> Examples:
