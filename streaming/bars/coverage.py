@@ -78,6 +78,10 @@ class Coverage:
         """Return whether trades of [start, end) may be missing."""
         return any(gap.since < end and (gap.until is None or gap.until >= start) for gap in self.gaps)
 
+    def lacks(self, trade: Trade) -> bool:
+        """Return whether an open gap may hold the trade."""
+        return any(_may_hold(gap, trade) for gap in self.gaps)
+
     def advance(self, venue_now: datetime) -> None:
         """Let the venue's clock prove that everything before it came, while the channel is live."""
         if self.live:
@@ -151,8 +155,10 @@ class Coverage:
         lasting = bool(tails) and tails[-1].until is None and tails[-1].since <= until
         for gap in [each for each in self.gaps if each.since <= until and _reaches(each, since)]:
             self._subtract(gap, since, until, trades, changes)
+        if numbered := sorted((each for each in trades if each.trade_id is not None), key=_number):
+            self._narrow(numbered[0], numbered[-1], changes)
         if newer:
-            self._doubt_before(newer[0], tails, changes)
+            self._doubt_before(newer[0], since, tails, changes)
             tails = self._tails()
             self.last, self.may_have_tails = newer[-1], True
             for gap in tails:  # what they lack came before these, or follows them
@@ -164,9 +170,15 @@ class Coverage:
             self._reach(until)
         return new
 
-    def _doubt_before(self, trade: Trade, tails: Sequence[FeedGap], changes: Changes) -> None:
+    def _doubt_before(
+        self, trade: Trade, since: datetime, tails: Sequence[FeedGap], changes: Changes
+    ) -> None:
         """Open a gap where the ids of the history show that trades were lost while the channel seemed to be live."""
         last, number = self.last, _number(trade)
+        if last is None and self.began is not None and self.began < since:
+            # Nothing says which id comes before the first one, so that all before this history is in doubt.
+            kind, until = MissingKind.FEED_GAP, since - MICROSECOND
+            self._open(self._gap(self.began, until, None, number, kind, START_REASON, changes), changes)
         if last is None or last.trade_id is None or number == last.trade_id + 1 or not tails:
             return
         until = min(gap.since for gap in tails) - MICROSECOND
@@ -183,7 +195,7 @@ class Coverage:
         return self.last is None or (last is not None and trade.trade_id > last and trade.at >= self.last.at)
 
     def _is_missing(self, trade: Trade) -> bool:
-        return self._is_newer(trade) or any(_may_hold(gap, trade) for gap in self.gaps)
+        return self._is_newer(trade) or self.lacks(trade)
 
     def _subtract(
         self, gap: FeedGap, since: datetime, until: datetime, trades: Iterable[Trade], changes: Changes
@@ -236,18 +248,35 @@ class Coverage:
             right = replace(gap, since=at, after_id=number, gap_id=0)
         changes.spans.append((gap.since, gap.until))
         self._split(gap, left, right, changes)
+        self._narrow(trade, trade, changes)
         return True
+
+    def _narrow(self, first: Trade, last: Trade, changes: Changes) -> None:
+        """Take what came between these two out of the ids of gaps that ended before or began after: ids follow time."""
+        for gap in [each for each in self.gaps if each.after_id is not None and each.before_id is not None]:
+            if gap.until is not None and gap.until < first.at and _may_hold(gap, first):
+                left, right = replace(gap, before_id=_number(first)), None
+            elif gap.since > last.at and _may_hold(gap, last):
+                left, right = None, replace(gap, after_id=_number(last), gap_id=0)
+            else:
+                continue
+            [rest] = [each for each in (left, right) if each]
+            if _number_after(rest.after_id) == rest.before_id:
+                self.gaps.remove(gap)
+                changes.close(gap)
+            else:
+                self._split(gap, left, right, changes)
 
     def _open_before(self, trade: Trade, number: int, changes: Changes) -> None:
         """Open a gap before a trade that does not follow the last one; it takes in what lasted until now."""
         tails = self._tails()
-        if self.last is None and not tails:
+        if self.last is None:
             if self.began is None:
                 self._begin(trade.at, changes)
                 tails = self._tails()
             since = self.began or trade.at  # without an earlier id only the history proves that none was lost
         else:
-            since = self.last.at if self.last is not None else min(gap.since for gap in tails)
+            since = self.last.at
         for gap in tails:
             self.gaps.remove(gap)
             changes.close(replace(gap, until=gap.until or max(trade.at, gap.since)), proven=False)
@@ -364,6 +393,10 @@ def _joined(one: FeedGap, other: FeedGap) -> FeedGap:
         kind=one.kind if one.kind is other.kind else MissingKind.FEED_GAP,
         reason="; ".join(dict.fromkeys((one.reason, other.reason))),
     )
+
+
+def _number_after(number: int | None) -> int | None:
+    return None if number is None else number + 1
 
 
 def _number(trade: Trade) -> int:

@@ -172,12 +172,18 @@ class PairCandles:
             return
         if self._is_forgotten(trade.at):
             self._reopen(trade.at, changes)
-        if Timeframe.D1.floor(trade.at) in changes.reopened:
-            return  # it comes again with all trades of its day
+        if self._comes_again(trade, changes):
+            return
         closes = self._table.place(trade, order)
         if self._considered is not None:
             minute = Timeframe.M1.floor(trade.at)
             changes.minutes[minute] = closes or changes.minutes.get(minute, False)
+
+    def _comes_again(self, trade: Trade, changes: Changes) -> bool:
+        """Return whether the history of a gap will bring the trade: its day was reopened."""
+        if trade.trade_id is None:
+            return Timeframe.D1.floor(trade.at) in changes.reopened
+        return self._coverage.lacks(trade)
 
     def _take_over(self, gap: FeedGap, changes: Changes) -> None:
         """Close a gap of the ledger that is none here: it is proven, or the whole of its time is asked for."""

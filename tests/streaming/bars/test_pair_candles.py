@@ -139,7 +139,7 @@ def test_a_late_trade_belongs_to_the_gap_of_its_time_where_a_gap_was_proven_in_p
     recording.take(recording.candles.backfill(middle, [], middle.since + MINUTE, lost_until))
     before, after = recording.candles.gaps
     recording.take(recording.candles.add([trade(19, lost_until)], lost_until))
-    assert recording.candles.gaps == [before, replace(after, before_id=19)]
+    assert recording.candles.gaps == [replace(each, before_id=19) for each in (before, after)]
 
 
 def test_gaps_that_a_history_leaves_alike_are_one() -> None:
@@ -153,3 +153,52 @@ def test_gaps_that_a_history_leaves_alike_are_one() -> None:
     [gap] = coverage.gaps
     assert (gap.after_id, gap.before_id, gap.until) == (15, None, NOON + 20 * MINUTE)
     assert list(changes.opened.values()) == [gap]
+
+
+def test_a_trade_of_a_gap_that_was_proven_in_parts_is_taken_once_though_it_comes_twice() -> None:
+    recording, lost_until = live(), NOON + 10 * MINUTE
+    recording.take(recording.candles.add([trade(3, lost_until)], lost_until))
+    [gap] = recording.candles.gaps
+    middle = replace(gap, since=gap.since + 2 * MINUTE)
+    recording.take(recording.candles.backfill(middle, [], middle.since + MINUTE, lost_until))
+    late = trade(2, lost_until - MINUTE)
+    built = recording.take(recording.candles.add([late, late], lost_until))
+    assert built.trades == [late]
+    assert recording.candles.gaps == []
+    advance(recording, lost_until + 2 * MINUTE)
+    candle = recording.newest(M1, lost_until - MINUTE)
+    assert candle is not None
+    assert candle.trades == 1
+
+
+def test_before_the_first_trade_nothing_is_proven_though_the_channel_was_interrupted() -> None:
+    recording = Recording((M1,))
+    recording.take(recording.candles.restore(NOON, NOON))
+    for gap in recording.candles.gaps:
+        recording.take(recording.candles.backfill(gap, [], NOON, NOON))
+    advance(recording, NOON + MINUTE)
+    recording.take(recording.candles.interrupt(NOON + MINUTE, "no frame", NOON + MINUTE))
+    recording.take(recording.candles.restore(NOON + 2 * MINUTE, NOON + 2 * MINUTE))
+    recording.take(recording.candles.add([trade(9, NOON + 3 * MINUTE)], NOON + 3 * MINUTE))
+    [gap] = recording.candles.gaps
+    assert gap.since <= NOON  # a trade of the first minute may have been lost without a word
+
+
+def test_first_trades_of_a_day_that_is_settled_come_whole_with_the_history_of_that_day() -> None:
+    recording, before, after = Recording((M1, D1)), MIDNIGHT - 10 * SECOND, MIDNIGHT + timedelta(hours=1)
+    recording.take(recording.candles.restore(before, before))
+    for gap in recording.candles.gaps:
+        recording.take(recording.candles.backfill(gap, [], before, before))
+    for minutes in (5, 30, 60):
+        advance(recording, MIDNIGHT + minutes * MINUTE)
+    late = [trade(1, before + 7 * SECOND), trade(2, before + 8 * SECOND)]
+    recording.take(recording.candles.add([late[0], *late], after))
+    recording.take(recording.candles.add([trade(3, after)], after))
+    while recording.candles.gaps:
+        gap = recording.candles.gaps[0]
+        recording.take(
+            recording.candles.backfill(gap, history(late, gap.since, gap.until or after), gap.until, after)
+        )
+    candle = recording.newest(D1, MIDNIGHT - D1.duration)
+    assert candle is not None
+    assert candle.trades == 2
