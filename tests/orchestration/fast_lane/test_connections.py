@@ -65,8 +65,9 @@ def test_connections_are_kept(instance: dg.DagsterInstance, postgres_server: Emb
     look(instance)
     before = sessions()
     look(instance)
-    assert len(before) >= 3
-    assert sessions() == before
+    after = sessions()
+    assert len(after) >= 3
+    assert set(after) <= set(before)  # no new one; one of an earlier test may just have ended
 
 
 def test_the_storages_columns_are_looked_up_once(instance: dg.DagsterInstance) -> None:
