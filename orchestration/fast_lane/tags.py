@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -26,12 +27,12 @@ class WorkerProcess:
 
     host: str
     process: int
-    began: float  # seconds since 1970, as `psutil` tells them
+    began: float  # by `began`
 
     @classmethod
     def of(cls, process: int) -> "WorkerProcess":
         """Describe a process of this machine. psutil.NoSuchProcess when it has ended."""
-        return cls(socket.gethostname(), process, psutil.Process(process).create_time())
+        return cls(socket.gethostname(), process, began(process))
 
     @classmethod
     def parse(cls, tags: Mapping[str, str]) -> "WorkerProcess | None":
@@ -54,7 +55,7 @@ class WorkerProcess:
         """Return whether it runs; only asked where it `is_here`."""
         with suppress(psutil.NoSuchProcess):
             found = psutil.Process(self.process)
-            return bool(found.create_time() == self.began and found.status() != psutil.STATUS_ZOMBIE)
+            return bool(began(self.process) == self.began and found.status() != psutil.STATUS_ZOMBIE)
         return False
 
     def signal(self, number: int) -> bool:
@@ -65,3 +66,18 @@ class WorkerProcess:
             os.kill(self.process, number)
             return True
         return False
+
+
+def began(process: int) -> float:
+    """Return when a process of this machine began: on Linux in clock ticks since the machine did (proc(5), starttime).
+
+    `psutil` adds the time of the boot, and that moves whenever somebody sets the clock: every run would look lost.
+    psutil.NoSuchProcess when it has ended.
+    """
+    if not psutil.LINUX:
+        return float(psutil.Process(process).create_time())
+    try:
+        values = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(process) from None
+    return float(values.rpartition(")")[2].split()[19])

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trading.atomic_files import lock_folder
 from trading.errors import UnusableHome
 
 NAME = "pgserver"
+ACCOUNTS = Path("/etc")  # where the system keeps its users
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,7 @@ def choose_user(data: Path) -> ServerUser | None:
         return None
     if data.exists() and (owner := data.stat()).st_uid != 0:
         return ServerUser(owner.st_uid, owner.st_gid)
-    try:
-        entry = pwd.getpwnam(NAME)
-    except KeyError:
-        entry = _create_user()
+    entry = _find_user() or _create_user()
     return ServerUser(entry.pw_uid, entry.pw_gid)
 
 
@@ -50,10 +49,20 @@ def make_parents_traversable(folder: Path) -> None:
             above.chmod(mode | stat.S_IXOTH)
 
 
-def _create_user() -> pwd.struct_passwd:
+def _find_user() -> pwd.struct_passwd | None:
     try:
-        subprocess.run(["useradd", "--system", NAME], check=True, capture_output=True)
         return pwd.getpwnam(NAME)
+    except KeyError:
+        return None
+
+
+def _create_user() -> pwd.struct_passwd:
+    """Create the user, one process at a time: of two `useradd` at once the later gives it another number."""
+    try:
+        with lock_folder(ACCOUNTS):
+            if _find_user() is None:
+                subprocess.run(["useradd", "--system", NAME], check=True, capture_output=True)
+            return pwd.getpwnam(NAME)
     except (OSError, subprocess.CalledProcessError, KeyError):
         raise UnusableHome(
             f"root cannot run PostgreSQL and no user {NAME} could be made: run `useradd {NAME}`, "

@@ -76,7 +76,9 @@ class Errand(Generic[Given, Result]):
 
     async def _wait(self) -> None:
         try:
-            await asyncio.wait_for(self._wanted.wait(), self._every)
+            # Not `wait_for`: where the event comes in the moment of a cancellation, that one forgets the cancellation.
+            async with asyncio.timeout(self._every):
+                await self._wanted.wait()
         except TimeoutError:
             return
         self._wanted.clear()

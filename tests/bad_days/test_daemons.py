@@ -49,6 +49,11 @@ def all_ended(home: Home) -> bool:
     return all(each.is_finished for each in decisions(home))
 
 
+def what_happened(home: Home) -> str:
+    """Return the events of all decisions."""
+    return "\n\n".join(home.messages(each.run_id) for each in decisions(home))
+
+
 def test_two_daemons_are_told_of_and_place_one_order_for_a_candle(day: TradingDay, home: Home) -> None:
     day.open()
     for _ in range(2):
@@ -60,7 +65,7 @@ def test_two_daemons_are_told_of_and_place_one_order_for_a_candle(day: TradingDa
     assert "two Dagster daemons use this database" in day.told("daemons")[0].text
     announce(day)
     home.until(lambda: day.newest().order and all_ended(home))
-    assert {each.status for each in decisions(home)} == {SUCCESS}
+    assert {each.status for each in decisions(home)} == {SUCCESS}, what_happened(home)
     assert len(day.services.journal.decisions(day.account)) == 1
     assert day.entries_at_exchange() == 1
     day.keep_until(lambda: day.newest().is_filled())
@@ -81,10 +86,10 @@ def test_a_reload_of_the_location_in_mid_decision_leaves_the_decision_alone(
     worker = psutil.Process(int(run.tags[WORKER_TAG].split()[1]))
     worker.send_signal(signal.SIGSTOP)  # between the exchange and the ledger, as long as the reload takes
     home.reload_code()
-    assert home.status(run.run_id) is dg.DagsterRunStatus.STARTED
+    assert home.status(run.run_id) is dg.DagsterRunStatus.STARTED, what_happened(home)
     day.exchange.disarm()
     os.kill(worker.pid, signal.SIGCONT)
-    assert home.until_ended(run.run_id) is SUCCESS
+    assert home.until_ended(run.run_id) is SUCCESS, what_happened(home)
     day.keep_until(lambda: day.newest().is_filled())
     assert len(decisions(home)) == len(day.services.journal.decisions(day.account)) == 1
     assert day.entries_at_exchange() == 1

@@ -46,3 +46,18 @@ async def test_what_failed_is_well_once_it_is_done_or_not_to_be_done_any_more(
         with suppress(asyncio.CancelledError):
             await running
     assert seen == ["test: StoreUnreachable: away"]
+
+
+async def test_it_ends_though_it_is_asked_in_the_moment_in_which_it_is_cancelled() -> None:
+    prepared = asyncio.Event()
+    errand: Errand[str, None] = Errand(
+        "test", prepared.set, lambda _: None, lambda *_: None, failed=lambda _: None, every=3600.0
+    )
+    with ThreadPoolExecutor(1) as pool:
+        running = asyncio.create_task(errand.run(pool))
+        await prepared.wait()  # it was asked at once, and waits now
+        await asyncio.sleep(0)
+        errand.ask()
+        running.cancel()
+        await asyncio.wait([running], timeout=60)
+    assert running.cancelled()
