@@ -1,6 +1,5 @@
-"""LangChain's chat models, built for one answer schema: the place that names the vendors' classes."""
+"""LangChain's chat models, built for one answer schema."""
 
-import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,21 +17,14 @@ Chat = Callable[[Messages], Any]  # returns a LangChain message, raises whatever
 
 ANSWER = "answer"  # the name of schema and function: it says nothing that could sway a model
 SEED = 0
-_CLASSES = {
-    Provider.ANTHROPIC: ("langchain_anthropic", "ChatAnthropic"),
-    Provider.OPENAI: ("langchain_openai", "ChatOpenAI"),
-    Provider.COMPATIBLE: ("langchain_openai", "ChatOpenAI"),
-    Provider.LOCAL: ("langchain_openai", "ChatOpenAI"),
-    Provider.XAI: ("langchain_xai", "ChatXAI"),
-    Provider.DEEPSEEK: ("langchain_deepseek", "ChatDeepSeek"),
-}
+_OPENAI_PROTOCOL = (Provider.OPENAI, Provider.COMPATIBLE, Provider.LOCAL)
 _NO_KEY = "none"  # clients want one even where the server asks for none
 
 
 def missing_extra(spec: ModelSpec) -> str:
     """Return the command that installs what the provider needs; empty when it is there."""
-    modules = [_CLASSES[spec.provider][0]] if spec.provider in _CLASSES else []
-    modules += ["xllamacpp"] if spec.provider is Provider.LOCAL else []
+    modules = [spec.facts.package.replace("-", "_")]
+    modules += ["langchain_openai"] if spec.provider is Provider.LOCAL else []
     if all(importlib.util.find_spec(each) for each in modules):
         return ""
     return f"pip install 'marketloom[{spec.facts.extra}]'"
@@ -82,7 +74,8 @@ def _ollama(spec: ModelSpec, schema: Mapping[str, Any], seconds: float) -> "Runn
 
 
 def _vendor_model(spec: ModelSpec, seconds: float, key: str) -> "BaseChatModel":
-    module, name = _CLASSES[spec.provider]
+    from langchain.chat_models import init_chat_model
+
     base_url, model = spec.base_url, spec.model
     if spec.provider is Provider.LOCAL:
         from ml.models.local_server import serve_gguf
@@ -92,8 +85,9 @@ def _vendor_model(spec: ModelSpec, seconds: float, key: str) -> "BaseChatModel":
     options: dict[str, Any] = {"base_url": base_url} if base_url else {}
     if spec.is_free:
         options["seed"] = SEED
-    built: BaseChatModel = getattr(importlib.import_module(module), name)(
-        model=model,
+    built: BaseChatModel = init_chat_model(
+        model,
+        model_provider=Provider.OPENAI if spec.provider in _OPENAI_PROTOCOL else spec.provider,
         api_key=key or _NO_KEY,
         timeout=seconds,
         max_retries=0,
