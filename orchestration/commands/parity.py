@@ -21,9 +21,13 @@ DAY = timedelta(days=1)
 def audit_day(day: str) -> ParityReport:
     """Audit the UTC day, the newest closed one by the account's clock without. InvalidValue for what is no day."""
     with running_system():
-        services = Services.current()
-        now = services.clock().at
-        return services.parity_auditor.audit(_parse(day) if day else now.date() - DAY, now)
+        return audit(Services.current(), day)
+
+
+def audit(services: Services, day: str) -> ParityReport:
+    """Do the same on a system that runs."""
+    now = services.clock().at
+    return services.parity_auditor.audit(_parse(day) if day else now.date() - DAY, now)
 
 
 def _parse(text: str) -> date:

@@ -19,6 +19,7 @@ from orchestration.system import is_served, running_system
 from trading.errors import NotStored
 from trading.market import Pair
 from trading.orders import Fill, Order
+from trading.ports import Journal
 from trading.risk.halts import active_halts
 
 SHOWN_FAILURES = 3
@@ -28,40 +29,48 @@ NOTE_STYLE = {"info": "", "warning": "yellow", "error": "red"}
 def read_decision(decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
     """Read the receipt, the order's state and its fills. NotStored when no decision has that id."""
     with running_system():
-        journal = Services.current().journal
-        receipt = journal.decision(decision_id)
-        intent = journal.intent(receipt["decision_id"])
-        if intent is None:
-            return receipt, None, []
-        fills = [fill for fill in journal.fills(receipt["account"]) if fill.intent_id == intent.intent_id]
-        return receipt, journal.order(intent.intent_id), fills
+        return stored_decision(Services.current().journal, decision_id)
+
+
+def stored_decision(journal: Journal, decision_id: str) -> tuple[dict[str, Any], Order | None, list[Fill]]:
+    """Return the same from an open journal."""
+    receipt = journal.decision(decision_id)
+    intent = journal.intent(receipt["decision_id"])
+    if intent is None:
+        return receipt, None, []
+    fills = [fill for fill in journal.fills(receipt["account"]) if fill.intent_id == intent.intent_id]
+    return receipt, journal.order(intent.intent_id), fills
 
 
 def read_status() -> dict[str, Any]:
     """Read the facts that a person asks for first, per pair and for the account."""
-    with running_system() as system:
-        services = Services.current()
-        market = services.settings.market
-        return {
-            "home": str(system.home),
-            "dataset": services.dataset,
-            "chosen_by_demo": chosen_file(system.home).exists(),
-            "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
-            "account": services.account.name,
-            "live": [asdict(note) for note in services.live_gate.notes(services.traded)],
-            "balances": _balances(services),
-            "notes": [*_notes(services), *other_accounts(services)],
-            "halts": halts(services),
-            "trading": account_status.read(services, system.home, _now(services)),
-            "decisions": [
-                {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
-                for row in services.journal.decisions(services.account.name, limit=10)
-            ],
-            "models": model_status.read(services),
-            "stream": _stream(services),
-            "deciding": _deciding(services),
-            "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
-        }
+    with running_system():
+        return status_facts(Services.current())
+
+
+def status_facts(services: Services) -> dict[str, Any]:
+    """Return the same of a system that runs."""
+    market = services.settings.market
+    return {
+        "home": str(services.home),
+        "dataset": services.dataset,
+        "chosen_by_demo": chosen_file(services.home).exists(),
+        "pairs": {str(pair): _pair_status(services, pair) for pair in market.pairs},
+        "account": services.account.name,
+        "live": [asdict(note) for note in services.live_gate.notes(services.traded)],
+        "balances": _balances(services),
+        "notes": [*_notes(services), *other_accounts(services)],
+        "halts": halts(services),
+        "trading": account_status.read(services, services.home, _now(services)),
+        "decisions": [
+            {key: row[key] for key in ("decision_id", "pair", "decided_at", "outcome")}
+            for row in services.journal.decisions(services.account.name, limit=10)
+        ],
+        "models": model_status.read(services),
+        "stream": _stream(services),
+        "deciding": _deciding(services),
+        "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
+    }
 
 
 def _pair_status(services: Services, pair: Pair) -> dict[str, Any]:
