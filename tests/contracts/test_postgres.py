@@ -18,7 +18,7 @@ from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPromo
 from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
-TABLES = {
+TABLES = {"tool_calls", "tool_plans"} | {
     "account_minutes", "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters",
     "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "equity_peaks",
     "failures_in_a_row", "fills", "halts", "leases", "ledger_entries", "live_checks",
