@@ -312,6 +312,14 @@ class DagsterSettings(Section):
     allowed_hosts: tuple[str, ...]
 
 
+class McpSettings(Section):
+    host: str = Field(min_length=1)  # empty text would be every address of the machine
+    port: int = Field(ge=0, le=65535)
+    allowed_hosts: tuple[str, ...]
+    issuer: str = Field(pattern="^(https?://[^ ]+)?$", description='an address, or "" for none')
+    resource: str = Field(pattern="^(https?://[^ ]+)?$", description='an address, or "" for none')
+
+
 class Settings(Section):
     market: MarketSettings
     simulator: SimulatorSettings
@@ -341,6 +349,7 @@ class Settings(Section):
     analytics: AnalyticsSettings
     hot: HotSettings
     dagster: DagsterSettings
+    mcp: McpSettings
 
     @property
     def paper_account(self) -> str:

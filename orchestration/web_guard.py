@@ -97,14 +97,14 @@ class WebGuard:
 
 def check_reachability(host: str, token: str) -> None:
     """Raise InvalidSettings when other machines could reach a server on `host` without a token."""
-    if not token and not _is_loopback(host):
+    if not token and not is_loopback(host):
         raise InvalidSettings(
             f"[dagster] host = {host!r} lets other machines launch runs: set {TOKEN} to a secret of your own, "
             'or host = "127.0.0.1"'
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 

@@ -5,23 +5,31 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.output import AsJson, examples, out
+from orchestration.cli.output import AsJson, errors, examples, out
 from orchestration.json_output import print_json
 from trading.errors import InvalidSettings
 
 commands = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 
-@commands.callback(epilog=examples("mcp", "mcp calls"))
-def serve(context: typer.Context) -> None:
+@commands.callback(epilog=examples("mcp", "mcp --http", "mcp calls"))
+def serve(
+    context: typer.Context,
+    http: Annotated[
+        bool, typer.Option("--http", help="Over HTTP, at [mcp] host and port, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of --http; that of the settings without.")
+    ] = None,
+) -> None:
     """Serve MCP, the protocol by which programs give tools to a language model, on standard input and output."""
     if context.invoked_subcommand:
         return
     if find_spec("mcp") is None:
         raise InvalidSettings('`marketloom mcp` needs the package mcp: pip install "marketloom[mcp]"')
-    from orchestration.mcp.serving import serve_stdio
+    from orchestration.mcp.serving import serve_http, serve_stdio
 
-    serve_stdio()
+    serve_http(port, errors) if http else serve_stdio()
 
 
 @commands.command("calls", epilog=examples("mcp calls", "mcp calls --limit 100 --json"))

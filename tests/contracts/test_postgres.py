@@ -18,14 +18,15 @@ from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPromo
 from trading.stores.postgres.connection import Database, insert
 
 BTC = Pair("BTC", "USDT")
-TABLES = {"tool_calls", "tool_plans"} | {
+TABLES = {
     "account_minutes", "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters",
     "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "equity_peaks",
     "failures_in_a_row", "fills", "halts", "leases", "ledger_entries", "live_checks",
     "live_confirmations", "market_data", "market_features",
     "market_gaps", "marketloom_schema", "model_calls", "model_performance", "news_articles", "news_embeddings",
     "news_sentiment", "order_changes", "order_intents", "orders", "portfolio_snapshots", "positions",
-    "promotions", "recorded_inputs", "stream_checkpoints", "stream_leases", "trade_decisions",
+    "promotions", "recorded_inputs", "stream_checkpoints", "stream_leases", "tool_calls",
+    "tool_plans", "trade_decisions",
 }  # fmt: skip
 
 
