@@ -13,6 +13,7 @@ from assets import (
     balance_history,
     decisions,
     features,
+    honesty_board,
     market,
     news,
     order_book,
@@ -70,6 +71,7 @@ daily_portfolio = _job(
 daily_parity = _job(
     "daily_parity", "Why the chosen days earned something else than their back-test.", parity.parity_report
 )
+judging = _job("judging", "Judge every recorded vote by what followed it.", honesty_board.honesty_board)
 decide = dg.define_asset_job(
     "decide",
     # Behind a decision its inputs are what they were a moment before: that check is for later, and not on the way.
@@ -87,5 +89,5 @@ rebalance = dg.define_asset_job(
 
 JOBS = [
     market_setup, history, order_books, news_of_days, learning, promotion, backtest, daily_performance, decide,
-    daily_portfolio, daily_parity, rebalance,
+    daily_portfolio, daily_parity, judging, rebalance,
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The section [models] of marketloom.toml: limits, price table and named chat models."""
 
 import datetime as dt
+from contextlib import suppress
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,8 @@ from ml.models.budget import BudgetLadder
 from ml.models.prices import DatedPrice, TokenPrice
 from ml.models.rules import ClientRules
 from ml.models.specification import ModelSpec, Provider, Structure
+from ml.track_record.cut_off import CutOffs
+from trading.errors import InvalidModel
 
 ModelName = Annotated[
     str, Field(pattern="^[a-z][a-z0-9-]*$", description="a name in small letters, digits and hyphens")
@@ -42,6 +45,7 @@ class NamedModelSettings(Section):
     structure: Structure | None = None
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_output_tokens: int = Field(default=256, ge=16, le=32_768)
+    cut_off: dt.date | None = None  # the last day of what it was trained on, as its vendor says
 
     @property
     def spec(self) -> ModelSpec:
@@ -95,3 +99,13 @@ class ModelsSettings(Section):
     @property
     def specs(self) -> dict[str, ModelSpec]:
         return {name: each.spec for name, each in self.named.items()}
+
+    @property
+    def cut_offs(self) -> CutOffs:
+        """Return what is known of each model's cut-off, by the name that stands in results."""
+        days: dict[str, dt.date] = {}
+        for each in self.named.values():
+            if each.cut_off is not None:
+                with suppress(InvalidModel):  # a file that is not there has judged nothing
+                    days[each.spec.name] = each.cut_off
+        return CutOffs(days)

@@ -61,6 +61,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         lambda services: services.performance,
         "scores per model and day in PostgreSQL",
     ),
+    "board_maker": (lambda services: services.board_maker, "recorded votes and what followed them"),
     "training": (lambda services: services.settings.policy, "PPO settings"),
     "promotion": (lambda services: services.settings.promotion, "the gate's rules"),
     "costs": (lambda services: services.costs, "fee, spread and slippage per pair"),

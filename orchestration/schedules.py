@@ -12,6 +12,7 @@ from orchestration.jobs import (
     daily_performance,
     daily_portfolio,
     history,
+    judging,
     learning,
     market_setup,
     news_of_days,
@@ -146,7 +147,11 @@ def _account_schedules(span: Span) -> list[dg.ScheduleDefinition]:
         day = context.scheduled_execution_time.date() - dt.timedelta(days=1)
         return _ended(span, day) or dg.RunRequest(partition_key=day.isoformat())
 
-    return [hourly_portfolio, hourly_rebalancing, nightly_parity]
+    @_schedule(judging, "45 1 * * *", "Every night: what every recorded vote was worth.")
+    def nightly_judging(context: dg.ScheduleEvaluationContext) -> Requests:
+        return _ended(span, context.scheduled_execution_time.date()) or dg.RunRequest()
+
+    return [hourly_portfolio, hourly_rebalancing, nightly_parity, nightly_judging]
 
 
 def _ended(span: Span, day: dt.date) -> dg.SkipReason | None:

@@ -24,6 +24,7 @@ from ml.news.files import NewsFiles, NewsSource
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.parity.auditor import ParityAuditor
 from ml.sentiment.select import choose_sentiment_model
+from ml.track_record.board import BoardMaker
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.clocks import machine_now
 from orchestration.kill_switch import KillSwitch
@@ -78,6 +79,7 @@ from trading.stores.postgres import (
     PostgresNews,
     PostgresPerformance,
     PostgresPromotions,
+    PostgresVotes,
 )
 from trading.stores.postgres.balance_history import PostgresBalanceHistory
 from trading.stores.postgres.outbox import PostgresEventLog
@@ -294,6 +296,19 @@ class Services:
     @cached_property
     def performance(self) -> PostgresPerformance:
         return PostgresPerformance(self.dsn, self.dataset)
+
+    @cached_property
+    def board_maker(self) -> BoardMaker:
+        market = self.settings.market
+        return BoardMaker(
+            PostgresVotes(self.dsn, self.dataset),
+            self.candle_store,
+            self.feature_store,
+            market.pairs,
+            market.timeframe,
+            self.costs,
+            self.settings.models.cut_offs,
+        )
 
     @cached_property
     def key_state(self) -> PostgresKeyState:

@@ -1,4 +1,4 @@
-"""Commands that answer one question: sql, why, replay, shadow, parity, bundle."""
+"""Commands that answer one question: sql, why, replay, shadow, parity, bundle, board."""
 
 from pathlib import Path
 from typing import Annotated
@@ -129,3 +129,16 @@ def bundle(
     )
     print_json(facts) if as_json else show(facts, out)
     raise typer.Exit(code)
+
+
+@commands.command(epilog=examples("board", "board --since 2024-09-01 --json"))
+def board(
+    since: Annotated[str, typer.Option(help="UTC day or time: votes on candles from then on.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Judge every recorded vote by what followed: hit rate, skill, earnings net of cost, beside chance and holding."""
+    from ml.backtests import parse_utc
+    from orchestration.commands.board import judge_votes, show
+
+    judged = judge_votes(parse_utc(since))
+    print_json(judged.facts()) if as_json else show(judged, out)

@@ -168,6 +168,7 @@ class JobRunner:
     def portfolio(self, day: date) -> None:
         with stage(self._out, "Portfolio"):
             self._run("daily_portfolio", key=str(day))
+            self._run("judging")
 
     def _run(
         self,

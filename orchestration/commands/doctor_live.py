@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ml.track_record.board import BEGINNING
+from ml.track_record.cut_off import is_language_model
 from orchestration.commands.findings import Finding, Health, finding
 from orchestration.services import Services
 from orchestration.settings_schema import Settings
@@ -24,6 +26,7 @@ NEEDED_RIGHTS = (
 TOKEN_RIGHTS = frozenset({"create-ws-token", "access-websockets"})  # one of them: orders over the WebSocket
 WHERE = "kraken.com (Settings, API)"
 DEFAULT_DECIMALS = 8
+NEEDED_VOTES = 100  # of a language model: fewer say nothing of it
 SETTLE_SECONDS = 5.0  # an order that is just being booked is no difference
 NOTE_HEALTH = {"info": Health.OK, "warning": Health.NOTE, "error": Health.BROKEN}
 
@@ -64,7 +67,23 @@ def examine_account(services: Services) -> list[Finding]:
     is_sandbox = services.settings.venue.mode == "sandbox"
     access = exchange_access("sandbox" if is_sandbox else "kraken", services.settings, services.home)
     with access.client(services.key_state) as client:
-        return examine_live(LiveAccount(services.settings, client, services.journal, access.account))
+        found = examine_live(LiveAccount(services.settings, client, services.journal, access.account))
+    return found if is_sandbox else [*found, finding("track record", lambda: examine_record(services))]
+
+
+def examine_record(services: Services) -> Finding:
+    """Look whether the language model that judges news has a record on what it cannot have read."""
+    model = services.sentiment_model.name
+    if not is_language_model(model):
+        return Finding("track record", Health.OK, "no language model judges")
+    cut_offs, votes = services.board_maker.cut_offs, 0
+    if cut_offs.day(model) is not None:
+        votes = services.board_maker.votes_of(model, BEGINNING, services.clock().at)
+    words = f"{model} has {votes} votes after its knowledge ends ({cut_offs.in_words(model)})"
+    if votes >= NEEDED_VOTES:
+        return Finding("track record", Health.OK, words)
+    advice = f"{NEEDED_VOTES} are needed for real money: let it judge on paper, `marketloom board` shows them"
+    return Finding("track record", Health.BROKEN, f"{words}; {advice}")
 
 
 def check_account(

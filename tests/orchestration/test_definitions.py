@@ -43,6 +43,7 @@ GRAPH = {
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
     "balance_history": (DAYS, {"decision", "market_tape"}),
     "parity_report": (DAYS, {"decision", "ohlcv", "features", "champion_policy"}),
+    "honesty_board": (None, {"decision", "features", "ohlcv"}),
     "rebalance_recommendation": (None, {"decision", "features", "instruments", "ohlcv"}),
 }
 CHECKS = {
@@ -137,6 +138,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "decide",
         "daily_portfolio",
         "daily_parity",
+        "judging",
         "rebalance",
         "tape_compaction",
     }
@@ -151,6 +153,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "nightly_performance",
         "hourly_portfolio",
         "nightly_parity",
+        "nightly_judging",
         "hourly_rebalancing",
         "nightly_tape_compaction",
     }

@@ -4,7 +4,24 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
-from trading.market import Pair
+import polars as pl
+
+from trading.market import TIME, Pair
+
+DESK = "desk"  # stands as agent where a vote is what the decision itself came to
+VOTE_SCHEMA = pl.Schema(
+    {
+        "decision_id": pl.String(),
+        "closed_at": TIME,  # of the candle that was decided on
+        "pair": pl.String(),
+        "agent": pl.String(),
+        "model": pl.String(),
+        "action": pl.String(),  # null: it abstained
+        "confidence": pl.Float64(),
+        "shadow": pl.Boolean(),
+        "usd": pl.Float64(),  # what asking cost
+    }
+)
 
 
 class PromotionLog(Protocol):
@@ -34,3 +51,10 @@ class PerformanceStore(Protocol):
 
     def read(self, start: date, end: date) -> list[dict[str, Any]]:
         """Read the rows with start <= day < end, each with its `day`, by day, pair, model and mode; empty when none."""
+
+
+class VoteLog(Protocol):
+    """Every recorded vote of one dataset's decisions."""
+
+    def read(self, start: datetime, end: datetime) -> pl.DataFrame:
+        """Read VOTE_SCHEMA: all votes on candles that closed in [start, end), and each decision under agent DESK."""

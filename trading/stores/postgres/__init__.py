@@ -11,6 +11,7 @@ from trading.stores.postgres.news import PostgresNews
 from trading.stores.postgres.performance import PostgresPerformance
 from trading.stores.postgres.promotions import PostgresPromotions
 from trading.stores.postgres.schema import migrate
+from trading.stores.postgres.votes import PostgresVotes
 
 __all__ = [
     "Database",
@@ -23,5 +24,6 @@ __all__ = [
     "PostgresNews",
     "PostgresPerformance",
     "PostgresPromotions",
+    "PostgresVotes",
     "migrate",
 ]

@@ -1,0 +1,131 @@
+"""The honesty board as tables and as one HTML file."""
+
+from collections.abc import Iterator, Sequence
+
+from assets import html_page
+from ml.track_record.board import Board, Judge
+from ml.track_record.earnings import Earnings
+from ml.track_record.scores import Score
+
+HEAD = (
+    "judge", "votes", "right", "95 % from", "to", "Brier", "base rate's", "skill", "net", "coin's", "holding",
+    "USD a decision", "not counted",
+)  # fmt: skip
+SCORE_HEAD = (
+    "candles",
+    "regime",
+    "votes",
+    "right",
+    "95 % from",
+    "to",
+    "mean return",
+    "Brier",
+    "base rate's",
+    "skill",
+)
+CURVE_HEAD = ("forecast from", "votes", "forecast", "came true")
+PAIR_HEAD = ("pair", "candles", "before costs", "net", "coin's", "95 % of coins below", "holding", "USD")
+WORDS = (
+    "A vote with a direction and confidence c is the forecast (1 + c) / 2 that the price goes its way. The base rate's "
+    "Brier score is that of always forecasting the share of rises; skill is what is better than that: at 0 or below a "
+    "judge adds nothing.",
+    "Net is what a full position on the side of each vote earns from the next open to the one after it, less fee, "
+    "spread and slippage, as a sum of shares over all pairs; the coin votes on the same candles. Cash earns 0.",
+    "Votes of a language model on candles before its knowledge ends count nowhere: it may have read what followed.",
+)  # fmt: skip
+
+
+def judge_rows(board: Board) -> list[list[str]]:
+    """Return a row of HEAD for each judge, on the shortest horizon."""
+    return [_judge_row(judge) for judge in board.judges]
+
+
+def board_page(board: Board) -> str:
+    return html_page.page(
+        "Honesty board",
+        [
+            html_page.paragraph(f"Outcomes known at {board.until:%Y-%m-%d %H:%M} UTC."),
+            *(html_page.paragraph(words, note=True) for words in WORDS),
+            html_page.table(HEAD, judge_rows(board)),
+            *(part for judge in board.judges for part in _details(judge)),
+        ],
+    )
+
+
+def _details(judge: Judge) -> Iterator[str]:
+    known = f"knowledge ends: {judge.cut_off}" if judge.cut_off else "has read nothing"
+    span = (
+        f"{judge.first:%Y-%m-%d} to {judge.last:%Y-%m-%d}" if judge.first and judge.last else "no vote counts"
+    )
+    yield html_page.folded(
+        f"{judge.agent}, {judge.model}",
+        [
+            html_page.paragraph(f"{span}; {known}."),
+            html_page.table(SCORE_HEAD, [_score_row(each) for each in (*judge.scores, *judge.by_regime)]),
+            html_page.table(
+                CURVE_HEAD,
+                [
+                    [
+                        f"{each.from_forecast:.1f}",
+                        f"{each.votes}",
+                        f"{each.forecast:.2f}",
+                        f"{each.hit_rate:.2f}",
+                    ]
+                    for each in judge.calibration
+                ],
+            ),
+            html_page.table(PAIR_HEAD, [_pair_row(each) for each in judge.earnings]),
+        ],
+    )
+
+
+def _judge_row(judge: Judge) -> list[str]:
+    score = next(iter(judge.scores), None)
+    measured = ["0", *["-"] * 6] if score is None else _measures(score)
+    return [
+        f"{judge.agent}, {judge.model}",
+        *measured,
+        *(_total(judge.earnings, name) for name in ("net", "random", "buy_and_hold")),
+        _usd(judge.earnings),
+        f"{judge.contaminated}" if judge.contaminated else "",
+    ]
+
+
+def _measures(score: Score) -> list[str]:
+    return [
+        f"{score.votes}",
+        f"{score.hit_rate:.1%}",
+        f"{score.hit_low:.1%}",
+        f"{score.hit_high:.1%}",
+        f"{score.brier:.3f}",
+        f"{score.base_brier:.3f}",
+        f"{score.skill:+.3f}",
+    ]
+
+
+def _score_row(score: Score) -> list[str]:
+    votes, right, low, high, *rest = _measures(score)
+    return [
+        f"{score.horizon}",
+        score.regime or "all",
+        votes,
+        right,
+        low,
+        high,
+        f"{score.mean_return:+.3%}",
+        *rest,
+    ]
+
+
+def _pair_row(earned: Earnings) -> list[str]:
+    shares = (earned.gross, earned.net, earned.random, earned.random_high, earned.buy_and_hold)
+    return [earned.pair, f"{earned.candles}", *(f"{each:+.2%}" for each in shares), f"{earned.usd:.4f}"]
+
+
+def _total(earned: Sequence[Earnings], name: str) -> str:
+    return f"{sum(getattr(each, name) for each in earned):+.2%}" if earned else "-"
+
+
+def _usd(earned: Sequence[Earnings]) -> str:
+    candles = sum(each.candles for each in earned)
+    return f"{sum(each.usd for each in earned) / candles:.5f}" if candles else "-"

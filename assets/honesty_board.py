@@ -1,0 +1,56 @@
+"""The honesty board: what every judge's recorded votes were worth, as an asset and a page."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from assets.board_page import HEAD, board_page, judge_rows
+from assets.decisions import decision
+from assets.features import features
+from assets.market import OHLCV
+from assets.metadata_tables import shown_table
+from ml.decision.clock import Clock
+from ml.track_record.board import BEGINNING, BoardMaker
+from trading.atomic_files import replace_file
+
+FILE = "honesty-board.html"
+
+
+@dg.asset(
+    group_name="learning",
+    kinds={"postgres"},
+    owners=["team:research"],
+    code_version="1",
+    deps=[
+        dg.AssetDep(decision, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(OHLCV, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(features, partition_mapping=dg.AllPartitionMapping()),
+    ],
+)
+def honesty_board(
+    context: dg.AssetExecutionContext,
+    board_maker: dg.ResourceParam[BoardMaker],
+    clock: dg.ResourceParam[Clock],
+    report_folder: dg.ResourceParam[Path],
+) -> dg.MaterializeResult[None]:
+    """Judge every recorded vote by what followed: hit rate, calibration, skill, earnings net of cost, beside chance.
+
+    Votes of a language model on candles before its knowledge ends count nowhere.
+    """
+    board = board_maker.board(BEGINNING, clock().at)
+    path = report_folder / FILE
+    replace_file(path, board_page(board).encode())
+    clean = sum(each.clean for each in board.judges)
+    contaminated = sum(each.contaminated for each in board.judges)
+    context.log.info(
+        f"{len(board.judges)} judges: {clean} votes count, {contaminated} are on what a model may have read"
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "judges": len(board.judges),
+            "clean_votes": clean,
+            "contaminated_votes": contaminated,
+            "board": shown_table(HEAD, judge_rows(board)),
+            "page": dg.MetadataValue.path(path),
+        }
+    )

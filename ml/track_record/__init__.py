@@ -1,0 +1,1 @@
+"""How good each judge was: recorded votes against what followed, counting only what a model could not have read."""

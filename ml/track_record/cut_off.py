@@ -1,0 +1,50 @@
+"""What a language model may have read of a past: its votes from before its knowledge ends prove nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+import polars as pl
+
+from ml.models.specification import Provider
+
+_PREFIXES = tuple(f"{each}/" for each in Provider)
+
+
+def is_language_model(model: str) -> bool:
+    """Return whether the name of an opinion's model is one of a chat model (`ModelSpec.name`)."""
+    return model.startswith(_PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class CutOffs:
+    """The last UTC day whose news each model may have been trained on, by `ModelSpec.name`.
+
+    A language model without one may have read everything up to now.
+    """
+
+    days: Mapping[str, date]
+
+    def knows_nothing_of(self, model: str, at: datetime) -> bool:
+        """Return whether the model cannot have read what happened at `at`; rules and policies read nothing."""
+        if not is_language_model(model):
+            return True
+        day = self.day(model)
+        return day is not None and at > datetime.combine(day, time.max, UTC)
+
+    def clean(self, votes: pl.DataFrame) -> pl.Series:
+        """Return (n,) where the `model` of a vote cannot have read what happened at `closed_at`."""
+        rows = zip(votes["model"], votes["closed_at"], strict=True)
+        return pl.Series([self.knows_nothing_of(model, at) for model, at in rows], dtype=pl.Boolean)
+
+    def in_words(self, model: str) -> str:
+        """Describe what is known of a language model's cut-off; empty for everything else."""
+        if not is_language_model(model):
+            return ""
+        day = self.day(model)
+        return f"{day}" if day else "not given: cut_off of its [models.named] entry"
+
+    def day(self, model: str) -> date | None:
+        """Return the model's day, whatever prompt or mask stands behind its name; None without one."""
+        named = [each for each in self.days if model == each or model.startswith((f"{each} ", f"{each}+"))]
+        return self.days[max(named, key=len)] if named else None

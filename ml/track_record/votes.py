@@ -1,0 +1,44 @@
+"""Votes as they were recorded, and what followed each of them."""
+
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from ml.agents.opinions import Action
+from trading.market import Timeframe
+
+SIDES = {str(Action.LONG): 1, str(Action.SHORT): -1}
+
+
+def one_vote_per_candle(votes: pl.DataFrame) -> pl.DataFrame:
+    """Keep one vote of each agent's model on a candle, a traded one before one in shadow mode; in order of time."""
+    keys = ["agent", "model", "pair", "closed_at"]
+    return (
+        votes.sort("shadow", "decision_id")
+        .unique(keys, keep="first", maintain_order=True)
+        .sort("closed_at", "pair", "agent", "model")
+    )
+
+
+def with_outcomes(
+    votes: pl.DataFrame, candles: pl.DataFrame, timeframe: Timeframe, horizon: int, until: datetime
+) -> pl.DataFrame:
+    """Add to the votes on one pair `direction` (1, -1, 0) and `outcome`: the return over `horizon` candles.
+
+    It runs from the open of the candle after the vote to the open `horizon` candles later. Votes without both opens,
+    or whose second one had not closed its candle at `until`, are left out: nobody knew their outcome.
+    """
+    step: timedelta = timeframe.duration
+    opens = candles.select("open_time", "open")
+    entry = opens.rename({"open_time": "closed_at", "open": "entry"})
+    ends = opens.select(closed_at=pl.col("open_time") - horizon * step, exit=pl.col("open"))
+    return (
+        votes.join(entry, on="closed_at", how="inner", maintain_order="left")
+        .join(ends, on="closed_at", how="inner", maintain_order="left")
+        .filter(pl.col("closed_at") + (horizon + 1) * step <= until)
+        .with_columns(
+            direction=pl.col("action").replace_strict(SIDES, default=0, return_dtype=pl.Int8),
+            outcome=pl.col("exit") / pl.col("entry") - 1,
+        )
+        .drop("entry", "exit")
+    )
