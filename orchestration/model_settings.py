@@ -6,6 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ml.agents.prompts import Variant
+from ml.agents.rules import AnswerSeconds
 from ml.models.budget import BudgetLadder
 from ml.models.prices import DatedPrice, TokenPrice
 from ml.models.rules import ClientRules
@@ -26,6 +28,28 @@ BUILT_IN = ("auto", "ollama", "lexicon")  # what [sentiment] model can be beside
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AgentSettings(Section):
+    technical: float
+    quant: float
+    analyst: float
+    traders: dict[ModelName, Variant]
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """Refuse a limit that is none."""
+        _ = self.seconds
+        return self
+
+    @property
+    def seconds(self) -> AnswerSeconds:
+        return AnswerSeconds(self.technical, self.quant, self.analyst)
+
+    @property
+    def models(self) -> set[str]:
+        """Return the names of the chat models that agents ask."""
+        return set(self.traders)
 
 
 class PriceSettings(Section):

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.agents.panel import ModelPanel
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.clock import Clock
@@ -248,6 +249,17 @@ class Services:
             today=lambda: machine_now().date(),
         )
 
+    @cached_property
+    def model_panel(self) -> ModelPanel:
+        """Return the language models whose answers are inputs of a decision; none where the settings name none."""
+        if not self.settings.agents.models:
+            return ModelPanel()
+        from orchestration.model_agents import (
+            build_panel,
+        )  # loading the graph must not import the clients of language models
+
+        return build_panel(self.settings, self.model_clients)
+
     @property
     def sentiment_model(self) -> "SentimentModel":
         """Return the model that [sentiment] names. Raises where it cannot serve and nothing may take its place."""
@@ -439,6 +451,7 @@ class Services:
             stored_instrument=self.instruments.__getitem__,
             clock=self.clock,
             challenges=self.settings.shadow.challenger,
+            models=self.model_panel,
         )
 
     @cached_property

@@ -283,6 +283,11 @@ def _check_models(settings: Settings, sources: Sources) -> None:
             f"{sources.of(f'models.named.{taken[0]}')}: [models.named] {taken[0]} is a word of [sentiment] model: "
             "choose another name"
         )
+    if unknown := sorted(settings.agents.models - named.keys()):
+        raise InvalidSettings(
+            f"{sources.of('agents.traders', 'models.named')}: [agents] names the model {unknown[0]}, but there is no "
+            f"entry {unknown[0]} in [models.named]; entries are {', '.join(named) or 'none'}"
+        )
     if (wanted := settings.sentiment.model) not in {*BUILT_IN, *named}:
         raise InvalidSettings(
             f"{sources.of('sentiment.model', 'models.named')}: [sentiment] model is {wanted}: allowed is one of "

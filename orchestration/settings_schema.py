@@ -9,12 +9,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.consensus import ConsensusRules
-from ml.agents.rules import AnswerSeconds, DecisionRules
+from ml.agents.rules import DecisionRules
 from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
 from ml.models.budget import BudgetLadder
 from ml.models.ollama import OllamaSettings
-from orchestration.model_settings import ModelsSettings
+from orchestration.model_settings import AgentSettings, ModelsSettings
 from streaming.alerting.limits import AlertLimits
 from streaming.sandbox.config import SandboxConfig
 from trading.backtest import AccountRules, Margin
@@ -337,7 +337,7 @@ class Settings(Section):
     embeddings: EmbeddingSettings
     ollama: OllamaSettings
     models: ModelsSettings
-    agents: AnswerSeconds
+    agents: AgentSettings
     consensus: ConsensusRules
     shadow: ShadowSettings
     kraken: KrakenSettings
@@ -364,7 +364,7 @@ class Settings(Section):
             minimum_articles=self.sentiment.minimum_articles,
             threshold=self.sentiment.threshold,
         )
-        return DecisionRules(self.signals, analyst, self.consensus, self.risk, self.agents)
+        return DecisionRules(self.signals, analyst, self.consensus, self.risk, self.agents.seconds)
 
     @property
     def model_ladder(self) -> BudgetLadder:

@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
+from trading.invalidation import Invalidation
 from trading.market import Pair
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://marketloom.dev/order")
@@ -112,6 +113,7 @@ class OrderIntent:
     trailing_distance: Decimal | None = None  # ... this far behind
     trigger: Decimal | None = None  # of a stop, as it was first placed; None for market orders
     converts: bool = False  # rebalances the account's assets: opens and closes no position
+    invalidations: tuple[Invalidation, ...] = ()  # of the position that an entry opens
 
     @property
     def kind(self) -> OrderKind:

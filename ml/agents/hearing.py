@@ -1,12 +1,18 @@
 """Asks the agents side by side, each with a limit of its own: who is slow, dead or raises costs its vote alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from time import perf_counter
 
+from ml.agents.judgements import Judgement, no_judgement
 from ml.agents.opinions import Opinion
-from ml.agents.panel import AGENTS, READS_POSITION, Agent, Question, absence
+from ml.agents.panel import AGENTS, READS_POSITION, Agent, ModelPanel, Question, absence
+from ml.agents.trader import TRADER
+from ml.models.answers import Outcome
+
+NO_MODELS = ModelPanel()
+MODEL = " model"  # after the agent's name, where its model is meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,7 @@ class Heard:
     opinions: tuple[Opinion, ...]
     absent: Mapping[str, str]  # agents that gave no answer, and why
     milliseconds: Mapping[str, float]  # until each answer; of an agent without one its limit
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # of every model that was asked
 
     def for_question(self, question: Question) -> tuple[Opinion, ...]:
         """Return the opinions, with those about the position formed again where it is another one by now."""
@@ -29,15 +36,42 @@ class Heard:
             for each in self.opinions
         )
 
+    def judgements_for(self, question: Question) -> dict[str, Judgement]:
+        """Return the judgements; a trader's has no vote where the position is another one by now."""
+        is_outdated = question.position != self.question.position
+        return {
+            name: each.as_outdated() if is_outdated and name.startswith(TRADER) else each
+            for name, each in self.judgements.items()
+        }
+
 
 class _Answer:
     """Where one agent's thread leaves what came of it."""
 
     def __init__(self) -> None:
         self.given = Event()
-        self.opinion: Opinion | None = None
+        self.value: Opinion | Judgement | None = None
         self.problem = ""
         self.at = 0.0
+
+    def give(self, value: Opinion | Judgement | None, problem: str = "") -> None:
+        self.value, self.problem, self.at = value, problem, perf_counter()
+        self.given.set()
+
+    def wait(self, begin: float, seconds: float) -> "_Given":
+        """Wait until it is given, or `seconds` have passed since `begin`."""
+        if self.given.wait(max(0.0, begin + seconds - perf_counter())):
+            return _Given(self.value, self.problem, _milliseconds(begin, self.at))
+        why = f"gave no answer within {seconds:g} s"
+        return _Given(None, why, _milliseconds(begin, perf_counter()), in_time=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    value: Opinion | Judgement | None
+    why: str  # empty where there is a value
+    milliseconds: float
+    in_time: bool = True
 
 
 class Hearing:
@@ -52,50 +86,79 @@ class Hearing:
         self._busy: dict[str, Thread] = {}
         self._lock = Lock()
 
-    def ask(self, question: Question, seconds: Mapping[str, float]) -> Heard:
-        """Ask all of them at once; returns when each has answered or its `seconds` have passed."""
-        begin = perf_counter()
-        answers = {name: self._start(name, agent, question) for name, agent in self._agents.items()}
-        opinions, absent, spent = [], {}, {}
-        for name, answer in answers.items():
-            in_time = answer.given.wait(max(0.0, begin + seconds[name] - perf_counter()))
-            why = answer.problem if in_time else f"gave no answer within {seconds[name]:g} s"
-            if in_time and answer.opinion is not None:
-                opinions.append(answer.opinion)
-            else:
-                absent[name] = why
-                opinions.append(absence(name, why))
-            spent[name] = round(((answer.at if in_time else perf_counter()) - begin) * 1e3, 3)
-        return Heard(question, tuple(opinions), absent, spent)
+    def ask(self, question: Question, seconds: Mapping[str, float], models: ModelPanel = NO_MODELS) -> Heard:
+        """Ask all of them at once; returns when each has answered or its `seconds` have passed.
 
-    def _start(self, name: str, agent: Agent, question: Question) -> _Answer:
+        What a model answers is a judgement, which `decide` makes a vote of.
+        """
+        begin = perf_counter()
+        asked = {name: self._start(name, name, agent, question) for name, agent in self._agents.items()}
+        judging = {
+            name: self._start(f"{name}{MODEL}", name, agent, question)
+            for name, agent in models.agents.items()
+        }
+        given = {name: each.wait(begin, seconds[name]) for name, each in asked.items()}
+        judged = {name: each.wait(begin, models.seconds) for name, each in judging.items()}
+        spent = {name: each.milliseconds for name, each in given.items()}
+        return Heard(
+            question,
+            tuple(_opinion(name, each) for name, each in given.items()),
+            absent={name: each.why for name, each in given.items() if each.value is None},
+            milliseconds=spent | {f"{name}{MODEL}": each.milliseconds for name, each in judged.items()},
+            judgements={name: _judgement(name, each) for name, each in judged.items()},
+        )
+
+    def _start(
+        self, key: str, name: str, agent: Callable[[Question], Opinion | Judgement], question: Question
+    ) -> _Answer:
         answer = _Answer()
         with self._lock:
-            if (busy := self._busy.get(name)) is not None and busy.is_alive():
-                answer.problem = "is still busy with an earlier decision"
-                answer.at = perf_counter()
-                answer.given.set()
+            if (busy := self._busy.get(key)) is not None and busy.is_alive():
+                answer.give(None, "is still busy with an earlier decision")
                 return answer
             thread = Thread(
-                target=_ask, args=(name, agent, question, answer), daemon=True, name=f"agent {name}"
+                target=_ask,
+                args=(name, agent, question, answer, Judgement if key != name else Opinion),
+                daemon=True,
+                name=f"agent {key}",
             )
-            self._busy[name] = thread
+            self._busy[key] = thread
             thread.start()
         return answer
 
 
-def _ask(name: str, agent: Agent, question: Question, answer: _Answer) -> None:
+def _ask(
+    name: str,
+    agent: Callable[[Question], Opinion | Judgement],
+    question: Question,
+    answer: _Answer,
+    kind: type[Opinion] | type[Judgement],
+) -> None:
+    value, problem = None, ""
     try:
-        opinion = agent(question)
-        if isinstance(opinion, Opinion) and opinion.agent == name:
-            answer.opinion = opinion
+        found = agent(question)
+        if isinstance(found, kind) and found.agent == name:
+            value = found
         else:
-            answer.problem = f"answered with {type(opinion).__name__}, which is no opinion of its own"
+            problem = f"answered with {type(found).__name__}, which is no {kind.__name__.lower()} of its own"
     except BaseException as error:  # also what ends a thread: the decision goes on without this vote
-        answer.problem = f"failed: {type(error).__name__}: {error}"
+        problem = f"failed: {type(error).__name__}: {error}"
     finally:
-        answer.at = perf_counter()
-        answer.given.set()
+        answer.give(value, problem)
+
+
+def _opinion(name: str, given: _Given) -> Opinion:
+    return given.value if isinstance(given.value, Opinion) else absence(name, given.why)
+
+
+def _judgement(name: str, given: _Given) -> Judgement:
+    if isinstance(given.value, Judgement):
+        return given.value
+    return no_judgement(name, Outcome.UNREACHABLE if given.in_time else Outcome.TIMEOUT, given.why)
+
+
+def _milliseconds(begin: float, end: float) -> float:
+    return round((end - begin) * 1e3, 3)
 
 
 HEARING = Hearing()  # of this process: it knows which agents still hang

@@ -1,16 +1,19 @@
 """The agents that a decision asks, and what each of them is asked."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
+from ml.agents.judgements import Judgement
 from ml.agents.opinions import Opinion, abstain
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
+from ml.agents.trader import TRADER, trader_opinion
 from ml.learning.policy import Policy
 from ml.sentiment.pair import PairSentiment
+from trading.market import Pair
 from trading.portfolio import Position
 from trading.signals import TechnicalSignal
 
@@ -19,13 +22,16 @@ from trading.signals import TechnicalSignal
 class Question:
     """Everything that an agent may see of one decision."""
 
+    pair: Pair
     at: datetime
+    close: float  # of the newest candle
     signal: TechnicalSignal
     features: Mapping[str, float | None]
     policy: Policy | None
     position: Position | None  # the open one that can be traded
     sentiment: PairSentiment | None
     analyst: AnalystRules
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by agent: what models answered
 
 
 Agent = Callable[[Question], Opinion]
@@ -38,6 +44,15 @@ AGENTS: Mapping[str, Agent] = MappingProxyType(
     }
 )
 READS_POSITION = frozenset({QUANT})
+ModelAgent = Callable[[Question], Judgement]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPanel:
+    """The language models that are asked beside the agents, by agent; none is asked by default."""
+
+    agents: Mapping[str, ModelAgent] = field(default_factory=dict)
+    seconds: float = 10.0  # for each of them
 
 
 def absence(agent: str, why: str) -> Opinion:
@@ -50,3 +65,13 @@ def ask_in_turn(question: Question, absent: Mapping[str, str]) -> tuple[Opinion,
     return tuple(
         absence(name, absent[name]) if name in absent else ask(question) for name, ask in AGENTS.items()
     )
+
+
+def with_judgements(opinions: tuple[Opinion, ...], question: Question) -> tuple[Opinion, ...]:
+    """Add the votes that are made of the question's judgements; one of an agent of the panel takes its place."""
+    judged = {
+        name: trader_opinion(each, question.pair, question.close)
+        for name, each in sorted(question.judgements.items())
+        if name.startswith(TRADER)
+    }
+    return (*(judged.pop(each.agent, each) for each in opinions), *judged.values())

@@ -6,6 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.errors import InvalidValue
 
+# Features that an answer may name as the condition under which its reason is gone.
+Indicator = Literal[
+    "rsi_14", "adx_14", "mfi_14", "macd_histogram", "roc_10", "ema_21_ratio", "ema_50_ratio", "bollinger_percent_b",
+    "higher_trend_1", "regime_score", "volume_ratio", "realised_volatility",
+]  # fmt: skip
 Price = Annotated[float, Field(gt=0)]
 
 
@@ -24,13 +29,22 @@ class TradingDecision(BaseModel):
     entry_price: Price | None
     stop_loss: Price | None
     take_profit: Price | None
-    invalidation_price: Price | None  # beyond it the reason for the position is gone
+    # Each of the three closes the position that the answer helped to open; none opens one.
+    invalidation_price: Price | None  # once a candle closes beyond it the reason for the position is gone
     invalidation_hours: Annotated[float, Field(gt=0, le=8760)] | None  # after which it is gone in any case
+    invalidation_indicator: Indicator | None  # gone once it is ...
+    invalidation_side: Literal["above", "below"] | None  # ... on this side ...
+    invalidation_value: Annotated[float, Field(ge=-1e6, le=1e6)] | None  # ... of this value
     reasoning: Annotated[str, Field(min_length=1, max_length=1000)]  # shown to a person, never read by a rule
 
     @model_validator(mode="after")
     def check_prices(self) -> Self:
-        """Refuse a side without prices, or with a stop on the side of its target."""
+        """Refuse a side without prices, a level on the wrong side, and a condition of which a part is missing."""
+        condition = self.invalidation_indicator, self.invalidation_side, self.invalidation_value
+        if None in condition and set(condition) != {None}:
+            raise InvalidValue(
+                "invalidation_indicator, invalidation_side and invalidation_value belong together"
+            )
         if self.action in ("HOLD", "CLOSE"):
             return self
         prices = self.stop_loss, self.entry_price, self.take_profit
@@ -40,5 +54,10 @@ class TradingDecision(BaseModel):
         if list(prices) != ordered or len(set(prices)) < len(prices):
             raise InvalidValue(
                 f"stop_loss and take_profit of {self.action} are on the wrong side of entry_price"
+            )
+        level, entry = self.invalidation_price, self.entry_price
+        if level is not None and entry is not None and (level < entry) != (self.action == "LONG"):
+            raise InvalidValue(
+                f"invalidation_price of {self.action} is not on the losing side of entry_price"
             )
         return self

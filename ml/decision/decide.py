@@ -9,14 +9,16 @@ from typing import Any
 
 from ml.agents.consensus import Consensus, consensus, not_asked
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn
+from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn, with_judgements
 from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
+from ml.agents.trader import invalidations_of
 from ml.decision.decision_id import STRATEGY_VERSION, decision_id, intent_id
 from ml.decision.inputs import DecisionInputs
 from ml.decision.pending import describe, entries_to_cancel, side_of
 from ml.decision.proposal import assess_proposal, propose, propose_close, refuse_entries, tradable_position
 from ml.decision.receipt import Scope, receipt
+from trading.invalidation import Invalidation
 from trading.orders import OrderIntent
 from trading.portfolio import Position
 from trading.risk import Proposal, RiskAssessment
@@ -47,14 +49,16 @@ def decide(
     """Form a consensus of every agent's opinion, let risk have the last word, and record why.
 
     `opinions` are those of agents that were asked side by side; None: they are asked here, one after the other, but for
-    those that the inputs say were absent. Both lead to the same decision. With nothing open, and without an actionable
-    signal or where risk refuses every entry, there is nothing to vote on: nobody else is asked.
+    those that the inputs say were absent. Both lead to the same decision. Models are never asked here: their votes are
+    made of the inputs' judgements. With nothing open, and without an actionable signal or where risk refuses every
+    entry, there is nothing to vote on: nobody else is asked.
     """
     question = ask(inputs, rules)
     signal, position = question.signal, question.position
     if skipped := reason_to_skip(inputs, question, rules):
         return _skip(inputs, rules, question, skipped)
     opinions = ask_in_turn(question, inputs.absent) if opinions is None else opinions
+    opinions = with_judgements(opinions, question)
     agreed = consensus(opinions, rules.consensus, held_side(position))
     action, why = _action(inputs, position, agreed)
     return _conclude(
@@ -72,13 +76,16 @@ def decide(
 def ask(inputs: DecisionInputs, rules: DecisionRules) -> Question:
     """Return what the agents are asked."""
     return Question(
+        pair=inputs.pair,
         at=inputs.decided_at,
+        close=inputs.close,
         signal=technical_signal(inputs.features, inputs.close, rules.signals),
         features=inputs.features,
         policy=inputs.policy,
         position=tradable_position(inputs),
         sentiment=inputs.sentiment,
         analyst=rules.analyst,
+        judgements=inputs.judgements,
     )
 
 
@@ -141,7 +148,7 @@ def _conclude(
 ) -> Decision:
     identity = decision_id(inputs.account, inputs.pair, inputs.candle_close_time)
     assessment = refusal or assess_proposal(inputs, proposal, opinions, rules.limits)
-    intent = _intent(identity, inputs, proposal, assessment)
+    intent = _intent(identity, inputs, proposal, assessment, _invalidations(inputs, opinions, action))
     cancels = entries_to_cancel(inputs, agreed.action, closing=action is Action.CLOSE)
     explained = receipt(
         decision_id=identity,
@@ -189,8 +196,28 @@ def _action(inputs: DecisionInputs, position: Position | None, agreed: Consensus
     return agreed.action, words
 
 
+def _invalidations(
+    inputs: DecisionInputs, opinions: tuple[Opinion, ...], action: Action
+) -> tuple[Invalidation, ...]:
+    """Return what invalidates the position that the action opens; nothing where it opens none."""
+    if action not in (Action.LONG, Action.SHORT):
+        return ()
+    return invalidations_of(
+        inputs.judgements.values(),
+        opinions,
+        action,
+        at=inputs.decided_at,
+        close=inputs.close,
+        features=inputs.features,
+    )
+
+
 def _intent(
-    identity: str, inputs: DecisionInputs, proposal: Proposal | None, assessment: RiskAssessment | None
+    identity: str,
+    inputs: DecisionInputs,
+    proposal: Proposal | None,
+    assessment: RiskAssessment | None,
+    invalidations: tuple[Invalidation, ...],
 ) -> OrderIntent | None:
     if proposal is None or assessment is None or not assessment.approved:
         return None
@@ -208,4 +235,5 @@ def _intent(
         entry_price=None if proposal.reduces else Decimal(str(proposal.entry)),
         trailing_after=assessment.trailing_after_price,
         trailing_distance=assessment.trailing_distance,
+        invalidations=invalidations,
     )

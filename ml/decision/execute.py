@@ -166,7 +166,8 @@ class _Execution:
                 question = ask(inputs, self.rules)
                 is_hit = question.position is not None and question.position.exit_reason
                 if not is_hit and not reason_to_skip(inputs, question, self.rules):
-                    self.heard = self.hearing.ask(question, self.rules.answer_seconds.by_agent())
+                    seconds = self.rules.answer_seconds.by_agent()
+                    self.heard = self.hearing.ask(question, seconds, self.reader.models)
         self.watch.lap("hear")
 
     def _decide(self, for_exit: GatheredMarket) -> Decision:
@@ -189,7 +190,8 @@ class _Execution:
             return decide(inputs, self.rules)
         if self.heard is None:
             return decide(replace(inputs, absent=dict.fromkeys(AGENTS, NOT_ASKED)), self.rules)
-        heard = replace(inputs, absent=self.heard.absent)
+        judgements = self.heard.judgements_for(question)
+        heard = replace(inputs, absent=self.heard.absent, judgements=judgements)
         return decide(heard, self.rules, self.heard.for_question(question))
 
     def _commit(self, decision: Decision) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from ml.agents.judgements import Judgement
 from ml.decision.clock import SECOND, ClockReading
 from ml.decision.recorded_tables import RecordedTable
 from ml.decision.valuation import Valuation
@@ -177,6 +178,7 @@ class DecisionInputs(MarketInputs):
     left_out: Mapping[str, Decimal]  # balances that no pair prices: no part of the equity
     notes: tuple[str, ...]  # what is held in pairs that are not traded any more, and what it counts with
     absent: Mapping[str, str] = field(default_factory=dict)  # agents that gave no answer, and why
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by agent: what models were asked
 
     @property
     def comparison_seconds(self) -> float | None:

@@ -1,12 +1,14 @@
 """The order that a decision proposes, and risk's assessment of it."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from ml.agents.opinions import Action, Opinion
 from ml.agents.panel import AGENTS
 from ml.decision.inputs import DecisionInputs
+from trading.invalidation import broken_by_features
 from trading.orders import Side
 from trading.portfolio import Position
 from trading.risk import Ages, Limits, Proposal, RiskAssessment, assess, pre_check
@@ -14,7 +16,10 @@ from trading.signals import Direction, SignalRules, TechnicalSignal, protective_
 
 
 def tradable_position(inputs: DecisionInputs) -> Position | None:
-    """Return the open position; one too small for the venue to trade cannot be closed and does not block the pair."""
+    """Return the open position, with a reason to close where an indicator has invalidated it.
+
+    One too small for the venue to trade cannot be closed and does not block the pair.
+    """
     position, instrument = inputs.position, inputs.instrument
     if position is None:
         return None
@@ -22,7 +27,9 @@ def tradable_position(inputs: DecisionInputs) -> Position | None:
     dust = (
         quantity < instrument.minimum_quantity or quantity * Decimal(inputs.close) < instrument.minimum_cost
     )
-    return None if dust else position
+    if dust or position.exit_reason or not position.invalidations:
+        return None if dust else position
+    return replace(position, exit_reason=broken_by_features(position.invalidations, inputs.features))
 
 
 def propose(

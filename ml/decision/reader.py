@@ -1,12 +1,13 @@
 """Gathers the inputs of one decision: of the market first, then of the account, which may be locked meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import polars as pl
 
+from ml.agents.panel import ModelPanel
 from ml.decision.account_reader import AccountReader, oldest_price
 from ml.decision.clock import Clock, ClockReading, chosen_time, history_clock
 from ml.decision.inputs import DecisionInputs, GatheredMarket, MarketInputs
@@ -35,6 +36,8 @@ class InputReader:
     stored_instrument: Callable[[Pair], Instrument]
     clock: Clock | None = None
     challenges: bool = False  # the newest policy decides beside the champion, in shadow mode
+    # Whose answers are inputs of a decision that is carried out. In shadow mode none is asked: it may know what came.
+    models: ModelPanel = field(default_factory=ModelPanel)
 
     @property
     def market(self) -> MarketReader:

@@ -9,7 +9,7 @@ from ml.agents.consensus import Consensus
 from ml.agents.opinions import Action, Opinion
 from ml.decision.inputs import DecisionInputs
 from ml.decision.plain_json import to_json_value, values_sha256
-from ml.decision.recording import input_values
+from ml.decision.recording import input_values, plan_values
 from trading.orders import OrderIntent
 from trading.risk import Proposal, RiskAssessment
 
@@ -59,7 +59,7 @@ def receipt(
             "proposal": proposal and asdict(proposal),
             "risk": assessment and assessment.facts(),
             "outcome": outcome(action, why, assessment if proposal else None, intent),
-            "intent": intent and asdict(intent),
+            "intent": intent and plan_values(intent),
             "cancels": cancels,
         }
     )

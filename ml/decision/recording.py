@@ -11,14 +11,15 @@ from typing import Any
 from ml.decision.inputs import DecisionInputs, MarketInputs, RecordedTables
 from ml.decision.plain_json import values_sha256
 from ml.decision.recorded_tables import RecordedTable, record_table
-from trading.orders import WorkingOrder
+from trading.orders import OrderIntent, WorkingOrder
+from trading.portfolio import Position
 
 CANDLES_OF_A_PART = 128
 NEWS_OF_A_PART = timedelta(days=32)
 # Whose source text decides together with the inputs. Stores, venues and Dagster only bring inputs and orders.
 _DECIDING = (
     "ml.agents", "ml.decision", "ml.learning", "ml.sentiment",
-    "trading.indicators", "trading.portfolio", "trading.risk", "trading.signals",
+    "ml.models", "trading.indicators", "trading.portfolio", "trading.risk", "trading.signals",
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def input_values(inputs: DecisionInputs) -> dict[str, Any]:
             "half_life_hours": inputs.half_life_hours,
         },
         "sentiment": inputs.sentiment and asdict(inputs.sentiment),
-        "position": inputs.position and asdict(inputs.position),
+        "position": inputs.position and plan_values(inputs.position),
         "market": asdict(inputs.market),
         "account": asdict(inputs.state),
         "free": dict(inputs.free),
@@ -72,6 +73,7 @@ def input_values(inputs: DecisionInputs) -> dict[str, Any]:
         "open_gap": inputs.open_gap and asdict(inputs.open_gap),
         "book": inputs.book and asdict(inputs.book),
         "absent": dict(inputs.absent),
+        **_judgement_values(inputs),
     }
 
 
@@ -93,9 +95,21 @@ def _order_values(order: WorkingOrder) -> dict[str, Any]:
         "trigger": state.trigger,
         "cancel_reason": state.cancel_reason,
         "since": intent.created_at,
-        "intent": asdict(intent),
+        "intent": plan_values(intent),
         "order": asdict(state),
     }
+
+
+def plan_values(plan: Position | OrderIntent) -> dict[str, Any]:
+    """Return the values of a position or an order; invalidations stand there where there are any."""
+    return {name: each for name, each in asdict(plan).items() if name != "invalidations" or each}
+
+
+def _judgement_values(inputs: DecisionInputs) -> dict[str, Any]:
+    """Return what models answered; nothing where none was asked, so that such receipts stay as they were."""
+    if not inputs.judgements:
+        return {}
+    return {"judgements": {name: asdict(each) for name, each in sorted(inputs.judgements.items())}}
 
 
 def code_version() -> str:

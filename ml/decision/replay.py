@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from ml.agents.prompts import agent_prompt_hashes
 from ml.agents.rules import DecisionRules
 from ml.decision.differences import Difference, candle_difference, news_difference, value_difference
 from ml.decision.inputs import DecisionInputs
@@ -23,6 +24,7 @@ from trading.errors import InvalidBundle, InvalidValue, NotStored
 from trading.market import Pair
 
 PROMPTS = frozenset({SENTIMENT_PROMPT_HASH})  # those that would be used now
+AGENT_PROMPTS = agent_prompt_hashes()
 
 
 class Verdict(StrEnum):
@@ -66,6 +68,7 @@ class Replayer:
     rules: DecisionRules
     read: Read
     prompts: frozenset[str] = PROMPTS
+    agent_prompts: frozenset[str] = AGENT_PROMPTS
     _loaded: dict[tuple[Pair, str], Policy] = field(default_factory=dict)  # a bundle never changes
 
     def replay(self, receipt: Mapping[str, Any]) -> Replay:
@@ -131,9 +134,16 @@ class Replayer:
 
     def _prompt_differences(self, receipt: Mapping[str, Any]) -> list[Difference | None]:
         edited = [each for each in receipt["inputs"]["news"]["prompts"] if each not in self.prompts]
-        return [
+        sentiment = [
             Difference("prompt of the sentiment", each, ", ".join(sorted(self.prompts))) for each in edited
         ]
+        return [*sentiment, *self._agent_prompt_differences(receipt["inputs"].get("judgements", {}))]
+
+    def _agent_prompt_differences(self, judgements: Mapping[str, Any]) -> Iterator[Difference]:
+        for name, each in judgements.items():
+            if each["prompt_hash"] and each["prompt_hash"] not in self.agent_prompts:
+                used_now = ", ".join(sorted(self.agent_prompts))
+                yield Difference(f"prompt of {name}", each["prompt_hash"], used_now)
 
     def _setting_differences(
         self, receipt: Mapping[str, Any], inputs: DecisionInputs

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from ml.agents.judgements import Judgement
 from ml.agents.rules import DecisionRules
 from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, decide, protective_exit
@@ -115,7 +116,14 @@ def _inputs(receipt: Mapping[str, Any], read: Read, find_policy: FindPolicy) -> 
         open_gap=_as(OpenGap, gap) if gap else None,
         book=_as(SeenBook, book) if book else None,
         absent=_as(dict[str, str], known["absent"]),
+        judgements=_judgements(known.get("judgements", {})),  # receipts without a model's answer have none
     )
+
+
+def _judgements(recorded: Mapping[str, Any]) -> dict[str, Judgement]:
+    from msgspec import convert
+
+    return convert(recorded, dict[str, Judgement])  # as it stands: a text that says nan is a text here
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import BoundedSemaphore, Event, Thread
 from typing import Any, Generic, TypeVar
 
@@ -44,6 +44,8 @@ class Answer(Generic[Schema]):
     cost_usd: float = 0.0
     tokens: int = 0
     reused: bool = False  # every attempt came from the record: nothing was asked or paid
+    # What the provider sent last, as `read_answer` reads it; None where nothing came that can be read.
+    raw: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class ModelClient(Generic[Schema]):
                 cost_usd=so_far.cost_usd + (0.0 if is_reused else response.usd),
                 tokens=so_far.tokens + response.input_tokens + response.output_tokens,
                 reused=so_far.reused and is_reused,
+                raw=response.answer,
             )
             if not reading.outcome.is_abstention or deadline - self.monotonic() < MIN_REPAIR_SECONDS:
                 break

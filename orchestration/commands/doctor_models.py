@@ -21,11 +21,17 @@ HERE = (Provider.OLLAMA, Provider.COMPATIBLE)  # they have findings of their own
 def examine_models(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Yield one finding per named model, and one that says what other providers need. Nothing is asked or paid."""
     for name, spec in settings.models.specs.items():
-        is_used = settings.sentiment.model == name
-        yield _named(name, spec, settings, environment, is_used=is_used)
+        yield _named(name, spec, settings, environment, use=_use(name, settings))
     yield Finding(
         "language models", Health.OK, f"{_choice(settings)}. Others: {_others(environment)} (docs/models.md)"
     )
+
+
+def _use(name: str, settings: Settings) -> str:
+    """Say what the model is asked for; empty where nobody asks it."""
+    uses = ["judges headlines"] if settings.sentiment.model == name else []
+    uses += [f"trades ({settings.agents.traders[name]})"] if name in settings.agents.traders else []
+    return " and ".join(uses)
 
 
 def _choice(settings: Settings) -> str:
@@ -49,15 +55,15 @@ def _needs(spec: ModelSpec, environment: Mapping[str, str]) -> str:
 
 
 def _named(
-    name: str, spec: ModelSpec, settings: Settings, environment: Mapping[str, str], *, is_used: bool
+    name: str, spec: ModelSpec, settings: Settings, environment: Mapping[str, str], *, use: str
 ) -> Finding:
     what = f"model {name}"
     try:
         facts = _look(spec, settings, environment, machine_now().date())
     except MarketloomError as error:
-        return Finding(what, Health.BROKEN if is_used else Health.NOTE, str(error))
-    use = "judges headlines" if is_used else "is not used: [sentiment] model names another"
-    return Finding(what, Health.OK, f"{spec.priced_as}, {use}; answers by {spec.means}; {facts}")
+        return Finding(what, Health.BROKEN if use else Health.NOTE, str(error))
+    used = use or "is not used: [sentiment] model names another"
+    return Finding(what, Health.OK, f"{spec.priced_as}, {used}; answers by {spec.means}; {facts}")
 
 
 def _look(spec: ModelSpec, settings: Settings, environment: Mapping[str, str], today: date) -> str:

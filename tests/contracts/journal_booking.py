@@ -25,6 +25,7 @@ from tests.contracts.trade import (
 )
 from tests.doubles.threads import at_once
 from trading.errors import InvalidValue, NotStored
+from trading.invalidation import Invalidation, InvalidationKind
 from trading.orders import OrderStatus, Side
 from trading.portfolio import Position
 from trading.ports import Adjustment, Journal
@@ -60,6 +61,27 @@ class BookingContract:
         assert known is not None
         assert (known.status, known.filled) == (S.FILLED, Decimal("0.01"))
         assert journal.halts("paper") == []
+
+    def test_a_position_has_the_invalidations_of_its_entry_for_as_long_as_it_lasts(
+        self, journal: Journal
+    ) -> None:
+        conditions = (
+            Invalidation(InvalidationKind.LEVEL, "trader-a", level=Decimal("9900.10")),
+            Invalidation(
+                InvalidationKind.INDICATOR, "trader-a", indicator="rsi_14", above=True, value=0.1 + 0.2
+            ),
+            Invalidation(InvalidationKind.TIME, "trader-b", at=NOON + 5 * HOUR),
+        )
+        wanted = decided(opened(journal), invalidations=conditions)
+        sent(journal, wanted)
+        assert [each.intent for each in journal.working_orders("paper")] == [wanted]
+        parts = [fill(wanted, n, quantity=HALF, price=Decimal(10000 + n * 10)) for n in (1, 2)]
+        journal.record_order(order(wanted, S.ACKNOWLEDGED), parts[:1])
+        assert held(journal).invalidations == conditions
+        assert journal.update_protection(replace(held(journal), invalidations=(), exit_reason="invalidated"))
+        journal.record_order(order(wanted, S.FILLED), parts)
+        assert (held(journal).invalidations, held(journal).exit_reason) == (conditions, "invalidated")
+        assert journal.intent("decision-1") == wanted
 
     def test_a_fill_counts_from_the_moment_it_happened(self, journal: Journal) -> None:
         bought(opened(journal))

@@ -63,6 +63,54 @@ def test_a_decision_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
     assert row == ("LONG", Decimal("0.01"), Decimal(9800), True, "paper", "technical", "12.5")
 
 
+def test_what_models_answered_can_be_asked_for_in_sql(dsn: str, journal: Journal) -> None:
+    """Opinion, raw answer, tokens and cost; and the log says of each model how it ended."""
+    said = {
+        "model": "openai/mini",
+        "prompt": "trader-balanced/1",
+        "prompt_hash": "ab",
+        "tokens": 310,
+        "reused": False,
+    }
+    voted = said | {
+        "outcome": "valid",
+        "problem": "",
+        "cost_usd": 0.002,
+        "answer": '{"text": "{}", "calls": []}',
+    }
+    late = said | {"outcome": "timeout", "problem": "too late", "cost_usd": 0.001, "answer": ""}
+    opinion = receipt()["opinions"][0]
+    opinions = [
+        opinion,
+        opinion | {"agent": "trader-a", "action": "LONG", "confidence": 0.5},
+        opinion | {"agent": "trader-b", "reasoning": "timeout: too late"},
+    ]
+    made = receipt(
+        opinions=opinions, dataset="d", inputs={"judgements": {"trader-a": voted, "trader-b": late}}
+    )
+    assert opened(journal).record_decision(made, None)
+    assert not journal.record_decision(made, None)
+    with psycopg.connect(dsn) as connection:
+        raw = connection.execute("SELECT raw_response FROM trade_decisions").fetchall()
+        rows = connection.execute(
+            "SELECT agent, outcome, prompt_hash, tokens, cost_usd, raw_response ->> 'text' FROM agent_opinions "
+            "ORDER BY number"
+        ).fetchall()
+        log = connection.execute(
+            "SELECT dataset, agent, level, message, details ->> 'decision_id' FROM agent_logs ORDER BY number"
+        ).fetchall()
+    assert raw == [({"trader-a": {"text": "{}", "calls": []}},)]
+    assert rows == [
+        ("technical", None, None, None, None, None),
+        ("trader-a", "valid", "ab", 310, 0.002, "{}"),
+        ("trader-b", "timeout", "ab", 310, 0.001, None),
+    ]
+    assert log == [
+        ("d", "trader-a", "info", "BTC/USDT: LONG", "decision-1"),
+        ("d", "trader-b", "warning", "BTC/USDT: abstains: timeout: too late", "decision-1"),
+    ]
+
+
 def test_halts_and_peak_are_there_for_the_next_process(dsn: str, journal: Journal) -> None:
     pause = Halt(HaltKind.DRAWDOWN, NOON, None, "10 % lost")
     journal.begin_halts("paper", [pause])

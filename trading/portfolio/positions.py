@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypedDict, TypeVar
 
+from trading.invalidation import Invalidation
 from trading.market import Pair
 from trading.orders import Fill, OrderIntent
 from trading.portfolio.exact import divide, exactly
@@ -40,6 +41,7 @@ class Position:
     stop_since: datetime | None = (
         None  # since when the stop has its level, where ticks moved it; None: candles did
     )
+    invalidations: tuple[Invalidation, ...] = ()  # each closes it once it holds; no price moves them
 
 
 def cash_flows(fill: Fill) -> dict[str, Decimal]:
@@ -103,6 +105,7 @@ def with_protection(stored: Position, wanted: Position) -> Position:
         best_price=_of(nearer, stored.best_price, wanted.best_price),
         checked_until=_of(max, stored.checked_until, wanted.checked_until),
         exit_reason=stored.exit_reason or wanted.exit_reason,
+        invalidations=stored.invalidations,
     )
 
 
@@ -126,6 +129,7 @@ def _open(quantity: Decimal, fill: Fill, intent: OrderIntent) -> Position:
         entry_price=fill.price,
         opened_at=fill.filled_at,
         trailing_distance=intent.trailing_distance,
+        invalidations=intent.invalidations,
         **_plan(intent, [fill]),
     )
 
@@ -139,7 +143,7 @@ def _grow(position: Position, fill: Fill, intent: OrderIntent, earlier: Sequence
     plan = _plan(intent, [*earlier, fill])
     if earlier:
         return replace(grown, **_moved(position, _plan(intent, earlier), plan))
-    if plan == _levels(position):
+    if plan == _levels(position) and intent.invalidations == position.invalidations:
         return grown
     return replace(
         grown,
@@ -150,6 +154,7 @@ def _grow(position: Position, fill: Fill, intent: OrderIntent, earlier: Sequence
         checked_until=None,
         exit_reason="",
         stop_since=None,
+        invalidations=intent.invalidations,
     )
 
 

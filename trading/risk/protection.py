@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from trading.invalidation import broken_by_candle
 from trading.portfolio import Position
 from trading.risk.exact import ZERO, number, quotient
 from trading.risk.rule_inputs import RuleInputs
@@ -68,9 +69,18 @@ def walk(position: Position, candles: pl.DataFrame, *, resting: bool = True) -> 
             # The worst price may be older than the stop, which ticks have moved since the candle opened.
             low, high = (close, high) if position.quantity > 0 else (low, close)
         position = after_candle(position, low, high, close=close, close_time=close_time, resting=resting)
+        position = _after_close(position, close, close_time)
         yield position
         if position.exit_reason:
             return
+
+
+def _after_close(position: Position, close: float, close_time: datetime) -> Position:
+    """Return the position with a reason to close where its invalidations give one; a touched level comes first."""
+    if position.exit_reason or not position.invalidations:
+        return position
+    sign = 1 if position.quantity > 0 else -1
+    return replace(position, exit_reason=broken_by_candle(position.invalidations, sign, close, close_time))
 
 
 def last(positions: Iterable[Position], first: Position) -> Position:

@@ -43,6 +43,8 @@ def check_intent(intent: OrderIntent) -> None:
         )
     if intent.trigger is not None and not intent.reduces:
         raise InvalidValue(f"intent {intent.intent_id}: a stop closes a position, so it must reduce")
+    if intent.invalidations and intent.kind is not OrderKind.ENTRY:
+        raise InvalidValue(f"intent {intent.intent_id}: only an entry opens what an invalidation could close")
 
 
 def followed(intent: OrderIntent, known: Order, reported: Order, filled: Decimal) -> list[Order]:

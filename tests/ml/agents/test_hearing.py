@@ -23,7 +23,9 @@ from trading.signals import Direction, TechnicalSignal
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 QUESTION = Question(
+    PAIR,
     AT,
+    100.0,
     TechnicalSignal(Direction.LONG, 0.8, 100.0, None, None, {}, ("rises",)),
     features={},
     policy=None,

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ml.agents.rules import DecisionRules
-from ml.decision.replay import PROMPTS, Replay, Replayer
+from ml.decision.replay import AGENT_PROMPTS, PROMPTS, Replay, Replayer
 from ml.learning.bundle import write_bundle
 from ml.learning.manifest import Manifest
 from ml.learning.registry import PolicyRegistry
@@ -90,10 +90,10 @@ class ReplayWorld(DecisionWorld):
         receipt: Mapping[str, Any],
         rules: DecisionRules = RULES,
         prompts: frozenset[str] = PROMPTS,
+        agent_prompts: frozenset[str] = AGENT_PROMPTS,
     ) -> Replay:
-        return Replayer(self.reader.market, self.policies, rules, self.journal.inputs, prompts).replay(
-            receipt
-        )
+        inputs, market = self.journal.inputs, self.reader.market
+        return Replayer(market, self.policies, rules, inputs, prompts, agent_prompts).replay(receipt)
 
 
 def random_policy(seed: int) -> tuple[Manifest, list[tuple[Any, Any]]]:

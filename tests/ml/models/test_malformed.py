@@ -18,6 +18,7 @@ from .scripted import Script, client_of
 DECISION: dict[str, Any] = {
     "action": "LONG", "symbol": "BTC/USDT", "confidence": 0.75, "position_size_pct": 5.0, "entry_price": 100.0,
     "stop_loss": 98.5, "take_profit": 104.0, "invalidation_price": 98.0, "invalidation_hours": 24.0,
+    "invalidation_indicator": "rsi_14", "invalidation_side": "below", "invalidation_value": 0.4,
     "reasoning": "Momentum is up and the news is good.",
 }  # fmt: skip
 SENTIMENT: dict[str, Any] = {"score": 0.5, "confidence": 0.75}

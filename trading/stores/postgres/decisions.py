@@ -7,15 +7,17 @@ from typing import Any
 from trading.orders import OrderIntent
 from trading.stores.journal_rules import MIN_PREFIX, only_match
 from trading.stores.postgres.connection import Connection, insert
-from trading.stores.postgres.rows import decision_row, opinion_rows, receipt_from
+from trading.stores.postgres.rows import decision_row, log_rows, opinion_rows, receipt_from
 
 
 def insert_decision(connection: Connection, receipt: Mapping[str, Any], intent: OrderIntent | None) -> bool:
-    """Insert receipt and opinions; False when the id is known."""
+    """Insert receipt, opinions and what the log says of models; False when the id is known."""
     if not insert(connection, "trade_decisions", decision_row(receipt, intent), "ON CONFLICT DO NOTHING"):
         return False
     for row in opinion_rows(receipt):
         insert(connection, "agent_opinions", row)
+    for row in log_rows(receipt):
+        insert(connection, "agent_logs", row)
     return True
 
 

@@ -3,8 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from trading.invalidation import Invalidation, InvalidationKind
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, Side, WorkingOrder
 from trading.portfolio import Position
@@ -16,13 +19,16 @@ Row = Mapping[str, Any]
 WORKING_ORDER = (
     "SELECT i.intent_id, i.decision_id, i.account, i.pair, i.side, i.quantity, i.reduces, i.stop_loss, i.take_profit, "
     "i.created_at, i.entry_price, i.trailing_after, i.trailing_distance, i.trigger AS first_trigger, i.converts, "
+    "i.invalidations, "
     "o.status, o.reason, o.updated_at, o.attempt, o.venue_order_id, o.sent_at, o.void_after, o.filled, "
     "o.cancel_reason, o.trigger, o.working_since FROM orders o JOIN order_intents i USING (intent_id) "
 )
 
 
 def decision_row(receipt: Row, intent: OrderIntent | None) -> dict[str, Any]:
-    raw = receipt.get("raw_response")
+    answers = {
+        name: json.loads(each["answer"]) for name, each in _judgements(receipt).items() if each["answer"]
+    }
     return {
         "decision_id": receipt["decision_id"],
         "decided_at": decided_at(receipt),
@@ -37,7 +43,7 @@ def decision_row(receipt: Row, intent: OrderIntent | None) -> dict[str, Any]:
         "stop_loss": intent and intent.stop_loss,
         "take_profit": intent and intent.take_profit,
         "reasoning": receipt.get("why", ""),
-        "raw_response": None if raw is None else json_text(raw),
+        "raw_response": json_text(answers) if answers else None,
         "receipt": json_text(dict(receipt)),
     }
 
@@ -49,7 +55,48 @@ def opinion_rows(receipt: Row) -> Iterator[dict[str, Any]]:
             "number": number,
             **{name: opinion[name] for name in OPINION_FIELDS},
             "evidence": json_text(opinion["evidence"]),
+            **_judgement_columns(_judgements(receipt).get(opinion["agent"])),
         }
+
+
+def log_rows(receipt: Row) -> Iterator[dict[str, Any]]:
+    """Yield what the log says of each model that was asked: how it ended, and what it cost."""
+    opinions = {each["agent"]: each for each in receipt["opinions"]}
+    for name, judgement in _judgements(receipt).items():
+        opinion = opinions.get(name, {})
+        voted = opinion.get("action")
+        words = f"{receipt['pair']}: {voted or 'abstains'}"
+        yield {
+            "at": decided_at(receipt),
+            "dataset": receipt.get("dataset", ""),
+            "agent": name,
+            "level": "info" if voted else "warning",
+            "message": words if voted else f"{words}: {opinion.get('reasoning') or judgement['problem']}",
+            "details": json_text(
+                {
+                    "decision_id": receipt["decision_id"],
+                    "model": judgement["model"],
+                    "outcome": judgement["outcome"],
+                    "tokens": judgement["tokens"],
+                    "cost_usd": judgement["cost_usd"],
+                    "reused": judgement["reused"],
+                }
+            ),
+        }
+
+
+def _judgements(receipt: Row) -> Row:
+    """Return what models answered to the decision, by agent; most have none."""
+    inputs = receipt.get("inputs")
+    found: Row = inputs.get("judgements", {}) if isinstance(inputs, Mapping) else {}
+    return found
+
+
+def _judgement_columns(judgement: Row | None) -> dict[str, Any]:
+    if judgement is None:
+        return {}
+    columns = {name: judgement[name] for name in ("outcome", "prompt", "prompt_hash", "tokens", "cost_usd")}
+    return columns | {"raw_response": judgement["answer"] or None}
 
 
 def plain_row(value: OrderIntent | Fill | Order | Position | Adjustment) -> dict[str, Any]:
@@ -57,6 +104,8 @@ def plain_row(value: OrderIntent | Fill | Order | Position | Adjustment) -> dict
     row = asdict(value)
     if "pair" in row:
         row["pair"] = str(value.pair)  # type: ignore[union-attr]
+    if "invalidations" in row:
+        row["invalidations"] = json_text(row["invalidations"])
     return {name: each.value if isinstance(each, Side | OrderStatus) else each for name, each in row.items()}
 
 
@@ -66,7 +115,10 @@ def intent_row(intent: OrderIntent, asked: bool) -> dict[str, Any]:
 
 def intent_from(row: Row) -> OrderIntent:
     values = _field_values(OrderIntent, row) | {"pair": Pair.parse(row["pair"]), "side": Side(row["side"])}
-    return OrderIntent(**values | {"decision_id": row["decision_id"] or ""})
+    return OrderIntent(
+        **values
+        | {"decision_id": row["decision_id"] or "", "invalidations": _invalidations(row["invalidations"])}
+    )
 
 
 def working_order_from(row: Row) -> WorkingOrder:
@@ -91,7 +143,23 @@ def order_from(row: Row) -> Order:
 
 
 def position_from(row: Row) -> Position:
-    return Position(**_field_values(Position, row) | {"pair": Pair.parse(row["pair"])})
+    values = _field_values(Position, row) | {"pair": Pair.parse(row["pair"])}
+    return Position(**values | {"invalidations": _invalidations(row["invalidations"])})
+
+
+def _invalidations(stored: list[dict[str, Any]]) -> tuple[Invalidation, ...]:
+    return tuple(
+        Invalidation(
+            kind=InvalidationKind(each["kind"]),
+            by=each["by"],
+            level=None if each["level"] is None else Decimal(each["level"]),
+            indicator=each["indicator"],
+            above=each["above"],
+            value=each["value"],
+            at=None if each["at"] is None else datetime.fromisoformat(each["at"]),
+        )
+        for each in stored
+    )
 
 
 def receipt_from(row: Row) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"""Language models vote in a decision; their recorded answers are inputs of it, and it is made again without them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from ml.agents.hearing import Hearing
+from ml.agents.panel import AGENTS, ModelPanel, Question
+from ml.agents.prompts import Variant
+from ml.decision.decision_bundle import PolicyFiles, verify_bundle, write_bundle
+from ml.decision.execute import execute_decision
+from ml.decision.replay import Verdict
+from tests.doubles.stores import MemoryModelCalls
+from tests.ml.agents.model_panel import answer, hold, panel, trader
+from tests.ml.decision.decision_world import record_fill
+from tests.ml.decision.replay_world import ReplayWorld
+from tests.ml.decision.trading_day import PAIR, RULES
+from tests.ml.models.scripted import Script
+from trading.orders import Side
+from trading.ports import ARTICLE_SCHEMA
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> ReplayWorld:
+    return ReplayWorld(tmp_path)
+
+
+@pytest.fixture
+def released() -> Iterator[Event]:
+    event = Event()
+    yield event
+    event.set()
+
+
+def decided(world: ReplayWorld, models: ModelPanel, **agents: Any) -> dict[str, Any]:
+    done = execute_decision(
+        PAIR,
+        world.reader.read_clock(),
+        replace(world.reader, models=models),
+        RULES,
+        world.journal,
+        world.executor,
+        Hearing({**AGENTS, **agents}),
+    )
+    stored: dict[str, Any] = json.loads(json.dumps(done.receipt))
+    return stored
+
+
+def close_of(world: ReplayWorld) -> float:
+    return float(world.table.tail(PAIR, world.newest, 1)["close"][0])
+
+
+def votes(receipt: dict[str, Any]) -> dict[str, str | None]:
+    return {each["agent"]: each["action"] for each in receipt["opinions"]}
+
+
+def test_several_models_vote_beside_the_agents_and_the_decision_is_replayed_without_them(
+    world: ReplayWorld,
+) -> None:
+    close = close_of(world)
+    models = panel(one=answer(close), two=hold(confidence=0.1))
+    receipt = decided(world, models)
+    assert votes(receipt) | {"technical": "LONG"} == votes(receipt)
+    assert (votes(receipt)["trader-one"], votes(receipt)["trader-two"]) == ("LONG", "HOLD")
+    assert receipt["intent"]
+    assert receipt["inputs"]["judgements"].keys() == {"trader-one", "trader-two"}
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_without_a_model_receipts_say_nothing_of_models(world: ReplayWorld) -> None:
+    receipt = decided(world, ModelPanel())
+    assert "judgements" not in receipt["inputs"]
+    assert "invalidations" not in receipt["intent"]
+    assert set(votes(receipt)) == set(AGENTS)
+
+
+def test_models_that_disagree_keep_an_entry_from_being_made(world: ReplayWorld) -> None:
+    models = panel(one=hold(confidence=1.0), two=hold(confidence=1.0))
+    receipt = decided(world, models)
+    assert (receipt["action"], receipt["intent"]) == ("HOLD", None)
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("I would buy here.", "invalid: "),
+        ("", "empty: "),
+        (OSError("no route to host"), "unreachable: "),
+        (TimeoutError("slow"), "timeout: "),
+        (hold(symbol="XRP/USDT"), "it answered for XRP/USDT, asked was BTC/USDT"),
+        (answer(1.0), "its entry price 1 is 100% from the market's"),
+    ],
+)
+def test_an_answer_of_no_use_costs_its_vote_and_is_recorded_with_its_reason(
+    world: ReplayWorld, said: Any, why: str
+) -> None:
+    receipt = decided(world, panel(one=Script(said)))
+    opinion = next(each for each in receipt["opinions"] if each["agent"] == "trader-one")
+    assert (opinion["action"], opinion["confidence"]) == (None, 0.0)
+    assert opinion["reasoning"].startswith(why)
+    assert receipt["intent"]  # the others still buy
+    assert receipt["inputs"]["absent"] == {}  # and the account is not halted for a model
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_a_model_that_hangs_costs_its_vote_and_nobody_waits_longer(
+    world: ReplayWorld, released: Event
+) -> None:
+    def hangs(_: Question) -> Any:
+        released.wait()
+
+    def broken(_: Question) -> Any:
+        raise KeyError("no such model")
+
+    models = ModelPanel({"trader-slow": hangs, "trader-dead": broken}, seconds=0.05)
+    receipt = decided(world, models)
+    reasons = {each["agent"]: each["reasoning"] for each in receipt["opinions"]}
+    assert reasons["trader-slow"] == "timeout: gave no answer within 0.05 s"
+    assert reasons["trader-dead"] == "unreachable: failed: KeyError: 'no such model'"
+    assert receipt["intent"]
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_an_edited_answer_is_found(world: ReplayWorld) -> None:
+    receipt = decided(world, panel(one=answer(close_of(world))))
+    judgement = receipt["inputs"]["judgements"]["trader-one"]
+    judgement["answer"] = judgement["answer"].replace("LONG", "HOLD")
+    assert world.replay(receipt).verdict is Verdict.INPUT_DIFFERS
+
+
+def test_an_edited_prompt_is_named(world: ReplayWorld) -> None:
+    receipt = decided(world, panel(one=answer(close_of(world))))
+    replay = world.replay(receipt, agent_prompts=frozenset())
+    assert replay.verdict is Verdict.INPUT_DIFFERS
+    assert replay.difference is not None
+    assert replay.difference.input == "prompt of trader-one"
+    assert replay.reproduced
+
+
+def test_a_bundle_with_answers_is_verified_from_itself(world: ReplayWorld, tmp_path: Path) -> None:
+    receipt = decided(world, panel(one=answer(close_of(world))))
+    folder = world.policies.folder(PAIR, world.policies.months(PAIR)[-1]) / world.champion
+    files = PolicyFiles((folder / "manifest.json").read_bytes(), next(folder.glob("*.npz")).read_bytes())
+    path = tmp_path / "decision.jsonl"
+    write_bundle(path, receipt, world.journal.inputs, files, ARTICLE_SCHEMA.to_frame())
+    assert verify_bundle(path)[0].verdict is Verdict.IDENTICAL
+
+
+def test_a_model_is_told_numbers_in_its_own_variant_and_asked_once_for_the_same_moment(
+    world: ReplayWorld,
+) -> None:
+    said, calls = Script(answer(close_of(world))), MemoryModelCalls()
+    models = ModelPanel({"trader-one": trader("one", said, Variant.CONSERVATIVE, calls=calls)}, 60.0)
+    decided(world, models)
+    (_, system), (_, told) = said.asked[0]
+    assert "strong, agreeing evidence" in system
+    message = json.loads(told)
+    assert (message["pair"], message["position"]) == (str(PAIR), None)
+    assert message["close"] == close_of(world)
+    assert message["news"]["articles"] == 2
+    assert "rises" not in told  # no headline
+    other = ReplayWorld(world.folder / "again")
+    decided(other, models)  # the same moment in another process: the recorded answer serves
+    assert len(said.asked) == 1
+
+
+def test_a_vote_about_another_position_does_not_count(world: ReplayWorld) -> None:
+    """The position is opened while the model thinks about a flat account."""
+    world.reader.account.ensure_open(world.newest - timedelta(hours=1))
+
+    def opens(_: Question) -> Any:
+        record_fill(
+            world.journal, "other", PAIR, Side.BUY, quantity="0.001", price="50000",
+            at=world.newest - timedelta(minutes=30), stop="1", target="999999",
+        )  # fmt: skip
+        return trader("one", Script(hold(action="CLOSE", confidence=1.0)))(_)
+
+    receipt = decided(world, ModelPanel({"trader-one": opens}, 60.0))
+    opinion = next(each for each in receipt["opinions"] if each["agent"] == "trader-one")
+    assert opinion["action"] is None
+    assert "the position is another one" in opinion["reasoning"]
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_in_shadow_mode_no_model_is_asked(world: ReplayWorld) -> None:
+    from ml.decision.shadow import shadow_decision
+
+    said = Script(answer(close_of(world)))
+    reader = replace(world.reader, models=panel(one=said))
+    shadow_decision(PAIR, world.reader.read_clock(), reader, RULES, world.journal)
+    assert said.asked == []

@@ -1,0 +1,98 @@
+"""The models that [agents] names vote: each with its prompt, recorded in PostgreSQL, paid from the day's budget."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ml.agents.hearing import Hearing
+from ml.agents.panel import ModelPanel
+from orchestration.services import Services
+from orchestration.settings import load_settings
+from orchestration.system import POSTGRES
+from tests.ml.agents.model_panel import answer
+from tests.ml.agents.test_hearing import QUESTION, SECONDS
+from tests.ml.models.vendor_double import VendorDouble, serving
+from trading.errors import InvalidSettings
+
+
+@pytest.fixture
+def vendor() -> Iterator[VendorDouble]:
+    with serving(VendorDouble(answer=answer(100.0))) as double:
+        yield double
+
+
+@pytest.fixture
+def environment(
+    dsn: str, tmp_path: Path, vendor: VendorDouble, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    for name, text in {
+        "MARKETLOOM_HOME": str(tmp_path),
+        POSTGRES: dsn,
+        "OPENAI_API_KEY": "sk-1",
+        "MARKETLOOM__MODELS__NAMED__MINI": (
+            f'{{provider = "openai", model = "gpt-4o-mini", base_url = "{vendor.url}/v1"}}'
+        ),
+        "MARKETLOOM__MODELS__NAMED__KEYLESS": '{provider = "anthropic", model = "claude-haiku-4-5"}',
+        "MARKETLOOM__AGENTS__TRADERS__MINI": "aggressive",
+        "MARKETLOOM__AGENTS__TRADERS__KEYLESS": "balanced",
+    }.items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    return monkeypatch
+
+
+def test_each_named_trader_is_asked_with_its_prompt_and_one_without_a_key_costs_its_vote(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble, dsn: str
+) -> None:
+    models = Services.current().model_panel
+    heard = Hearing().ask(QUESTION, SECONDS, models)
+    mini, keyless = heard.judgements["trader-mini"], heard.judgements["trader-keyless"]
+    assert (mini.outcome, mini.prompt, mini.tokens) == ("valid", "trader-aggressive/1", 110)
+    assert mini.cost_usd == pytest.approx((100 * 0.15 + 10 * 0.60) / 1e6)
+    assert (keyless.outcome, keyless.answer) == ("unreachable", "")
+    assert "ANTHROPIC_API_KEY" in keyless.problem
+    [(_, _, request)] = vendor.requests
+    assert "As soon as one signal is clear".lower() in request["messages"][0]["content"].lower()
+    assert json.loads(request["messages"][1]["content"])["pair"] == "BTC/USDT"
+    assert max(request.get("max_tokens", 0), request.get("max_completion_tokens", 0)) == 600
+    again = Hearing().ask(QUESTION, SECONDS, models).judgements["trader-mini"]
+    assert (again.reused, again.cost_usd, again.answer) == (True, 0.0, mini.answer)
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "SELECT purpose, outcome, reused, estimated_usd > usd, prompt_hash FROM model_calls"
+        ).fetchall()
+    assert rows == [("trader-aggressive", "valid", 1, True, mini.prompt_hash)]
+
+
+def test_without_a_budget_nobody_is_asked_and_the_reason_is_recorded(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble
+) -> None:
+    environment.delenv("MARKETLOOM__AGENTS__TRADERS__KEYLESS")
+    environment.setenv("MARKETLOOM__RISK__MODEL_BUDGET_USD", "0.0")
+    heard = Hearing().ask(QUESTION, SECONDS, Services.current().model_panel)
+    assert heard.judgements["trader-mini"].why.startswith("budget: ")
+    assert vendor.requests == []
+
+
+def test_by_default_no_model_is_asked(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETLOOM_HOME", str(tmp_path))
+    monkeypatch.setenv(POSTGRES, dsn)
+    assert Services.current().model_panel == ModelPanel()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("TRADERS__GHOST", "balanced", "no entry ghost in"),
+        ("TRADERS__MINI", "wild", 'is "wild": allowed is one of conservative'),
+    ],
+)
+def test_a_trader_that_is_none_is_refused_with_its_name(
+    environment: pytest.MonkeyPatch, name: str, text: str, words: str
+) -> None:
+    environment.setenv(f"MARKETLOOM__AGENTS__{name}", text)
+    with pytest.raises(InvalidSettings, match=words):
+        load_settings()
