@@ -1,38 +1,54 @@
 """The language models that decisions ask, built from the settings: [agents], [models]."""
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
-from ml.agents.model_trader import MIN_OUTPUT_TOKENS, ModelTrader
-from ml.agents.panel import ModelAgent, ModelPanel
+from ml.agents.model_analyst import MIN_OUTPUT_TOKENS as ANALYST_TOKENS
+from ml.agents.model_analyst import ModelAnalyst
+from ml.agents.model_trader import MIN_OUTPUT_TOKENS as TRADER_TOKENS
+from ml.agents.model_trader import ModelTrader
+from ml.agents.news_analyst import NewsView
+from ml.agents.panel import ANALYST, ModelAgent, ModelPanel
 from ml.agents.prompts import trader_prompt
 from ml.agents.rules import MAX_SECONDS
 from ml.agents.trader import TRADER
 from ml.agents.trading_decision import TradingDecision
 from ml.models.clients import ModelClients
 from ml.models.specification import ModelSpec
+from ml.news.recent import PairNews, RecentNews
 from orchestration.settings_schema import Settings
+from trading.ports import NewsStore
 
 OF_THE_LIMIT = 0.95  # a client gives up before nobody waits for it any more, so that its reason is recorded
 
 
-def build_panel(settings: Settings, clients: ModelClients) -> ModelPanel:
+def build_panel(settings: Settings, clients: ModelClients, news: NewsStore) -> ModelPanel:
     """Build it; nothing is asked, and no client made, before the first decision that has something to ask.
 
-    The first trader may spend more of the day's budget than the others: the ladder's rungs.
+    The analyst and the first trader may spend more of the day's budget than the others: the ladder's rungs.
     """
     seconds = min(settings.models.seconds, MAX_SECONDS)
     agents: dict[str, ModelAgent] = {}
+    if reader := settings.agents.analyst_model:
+        spec = with_room(settings.models.specs[reader], ANALYST_TOKENS)
+        reading = partial(clients.client, spec, NewsView, seconds=OF_THE_LIMIT * seconds)
+        agents[ANALYST] = ModelAnalyst(_news_of(settings, news), reading)
     for rank, (name, variant) in enumerate(settings.agents.traders.items()):
         client = partial(
             clients.client,
-            with_room(settings.models.specs[name], MIN_OUTPUT_TOKENS),
+            with_room(settings.models.specs[name], TRADER_TOKENS),
             TradingDecision,
             rank=rank,
             seconds=OF_THE_LIMIT * seconds,
         )
         agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
     return ModelPanel(agents, seconds)
+
+
+def _news_of(settings: Settings, store: NewsStore) -> PairNews:
+    age = timedelta(hours=settings.risk.sentiment_age_hours)
+    return RecentNews(store, age, settings.agents.analyst_articles)
 
 
 def with_room(spec: ModelSpec, tokens: int) -> ModelSpec:

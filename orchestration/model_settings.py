@@ -34,6 +34,10 @@ class AgentSettings(Section):
     technical: float
     quant: float
     analyst: float
+    analyst_model: str = Field(
+        pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'
+    )
+    analyst_articles: int = Field(ge=1, le=32)
     traders: dict[ModelName, Variant]
 
     @model_validator(mode="after")
@@ -49,7 +53,7 @@ class AgentSettings(Section):
     @property
     def models(self) -> set[str]:
         """Return the names of the chat models that agents ask."""
-        return set(self.traders)
+        return {*self.traders, *filter(None, [self.analyst_model])}
 
 
 class PriceSettings(Section):

@@ -258,7 +258,7 @@ class Services:
             build_panel,
         )  # loading the graph must not import the clients of language models
 
-        return build_panel(self.settings, self.model_clients)
+        return build_panel(self.settings, self.model_clients, self.news_store)
 
     @property
     def sentiment_model(self) -> "SentimentModel":

@@ -1,7 +1,7 @@
 """The vote in words: opinions are weighted by their confidence, and the receipt says why the action is what it is."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,12 +39,14 @@ def not_asked(why: str) -> Consensus:
     return Consensus(Action.HOLD, 0.0, 0.0, votes={}, dissent=(), reasons=(f"nobody was asked: {why}",))
 
 
-def consensus(opinions: Sequence[Opinion], rules: ConsensusRules, held: Action | None) -> Consensus:
+def consensus(
+    opinions: Sequence[Opinion], rules: ConsensusRules, held: Action | None, news: Collection[str] = ()
+) -> Consensus:
     """Choose the action that passes every rule, else HOLD with the rules that it fails; `held` is the open side.
 
     Flat (None), an entry needs the agreement and confidence of `rules`. With a position everybody who wants out
     counts together, and CLOSE or HOLD is the answer. Abstentions have no weight and are not counted. The order of
-    the opinions does not matter.
+    the opinions does not matter. The agents in `news` may hold an entry by themselves, and never make one.
     """
     voting = sorted(
         (opinion for opinion in opinions if opinion.action is not None),
@@ -64,7 +66,7 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules, held: Action |
         votes=len(voting),
         asked=len(opinions),
     )
-    return Consensus(
+    counted_as = Consensus(
         action=outcome.action,
         confidence=outcome.confidence,
         agreement=outcome.agreement,
@@ -76,6 +78,23 @@ def consensus(opinions: Sequence[Opinion], rules: ConsensusRules, held: Action |
         ),
         reasons=tuple(_reasons(outcome, rules, held)),
     )
+    why = "" if held is not None else _held_by_news(outcome.action, voting, rules, news)
+    return replace(counted_as, action=Action.HOLD, reasons=(*counted_as.reasons, why)) if why else counted_as
+
+
+def _held_by_news(
+    action: Action, voting: Sequence[Opinion], rules: ConsensusRules, news: Collection[str]
+) -> str:
+    """Return why the news keep an entry from being made; empty where they do not."""
+    if action not in (Action.LONG, Action.SHORT):
+        return ""
+    if all(each.agent in news for each in voting if each.action is action and each.confidence > 0):
+        return f"held: nothing but the news is for {action}"
+    other = Action.SHORT if action is Action.LONG else Action.LONG
+    for each in voting:
+        if each.agent in news and each.action is other and each.confidence >= rules.minimum_confidence:
+            return f"held: the news say {other} ({each.agent}, confidence {each.confidence:.2f})"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

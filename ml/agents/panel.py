@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.judgements import Judgement
+from ml.agents.news_analyst import news_opinion, replaces_tones
 from ml.agents.opinions import Opinion, abstain
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
@@ -74,4 +75,11 @@ def with_judgements(opinions: tuple[Opinion, ...], question: Question) -> tuple[
         for name, each in sorted(question.judgements.items())
         if name.startswith(TRADER)
     }
+    if (read := question.judgements.get(ANALYST)) is not None and replaces_tones(read):
+        judged[ANALYST] = news_opinion(read, question.pair, question.at, question.analyst)
     return (*(judged.pop(each.agent, each) for each in opinions), *judged.values())
+
+
+def news_agents(judgements: Mapping[str, Judgement]) -> frozenset[str]:
+    """Return the agents whose vote is the news alone, read by a language model."""
+    return frozenset(judgements) & {ANALYST}

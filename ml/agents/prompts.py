@@ -17,6 +17,10 @@ def trader_prompt(variant: Variant) -> Prompt:
     return load_prompt("ml.agents", f"trader-{variant}", 1)
 
 
+def analyst_prompt() -> Prompt:
+    return load_prompt("ml.agents", "analyst", 1)
+
+
 def agent_prompt_hashes() -> frozenset[str]:
     """Return the hashes of the prompts that would be used now."""
-    return frozenset(trader_prompt(each).hash for each in Variant)
+    return frozenset([analyst_prompt().hash, *(trader_prompt(each).hash for each in Variant)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.agents.consensus import Consensus, consensus, not_asked
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn, with_judgements
+from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn, news_agents, with_judgements
 from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
 from ml.agents.trader import invalidations_of
@@ -59,7 +59,8 @@ def decide(
         return _skip(inputs, rules, question, skipped)
     opinions = ask_in_turn(question, inputs.absent) if opinions is None else opinions
     opinions = with_judgements(opinions, question)
-    agreed = consensus(opinions, rules.consensus, held_side(position))
+    news = news_agents(inputs.judgements)
+    agreed = consensus(opinions, rules.consensus, held_side(position), news)
     action, why = _action(inputs, position, agreed)
     return _conclude(
         Scope.FULL,

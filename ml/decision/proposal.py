@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from ml.agents.news_analyst import cited_at, replaces_tones
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS
+from ml.agents.panel import AGENTS, ANALYST
 from ml.decision.inputs import DecisionInputs
 from trading.invalidation import broken_by_features
 from trading.orders import Side
@@ -98,7 +99,7 @@ def refuse_entries(inputs: DecisionInputs, limits: Limits) -> RiskAssessment | N
 
 def _ages(inputs: DecisionInputs, voted: Collection[str]) -> Ages:
     """Ages of the inputs that were used: an agent that abstained has used none."""
-    sentiment = inputs.sentiment if "analyst" in voted else None
+    newest = _newest_article_at(inputs) if ANALYST in voted else None
     now, candle, oldest = inputs.decided_at, inputs.timeframe.duration, inputs.oldest_price
     return Ages(
         candle=(now - inputs.candle_close_time) / candle,
@@ -108,9 +109,17 @@ def _ages(inputs: DecisionInputs, voted: Collection[str]) -> Ages:
         prices=(now - oldest.close_time) / candle if oldest else None,
         oldest_price=oldest.pair.key if oldest else "",
         policy_days=inputs.policy_age_days if "quant" in voted else None,
-        sentiment_hours=(now - sentiment.newest_known_at) / timedelta(hours=1) if sentiment else None,
+        sentiment_hours=(now - newest) / timedelta(hours=1) if newest else None,
         clock_skew_seconds=inputs.clock_skew_seconds,
         feed_gap=inputs.feed_gap_age,
         book_seconds=inputs.book_age_seconds,
         reconciliation_seconds=inputs.comparison_seconds,
     )
+
+
+def _newest_article_at(inputs: DecisionInputs) -> datetime | None:
+    """Return when the newest article became known that the analyst's vote rests on."""
+    judgement = inputs.judgements.get(ANALYST)
+    if judgement is not None and replaces_tones(judgement):
+        return cited_at(judgement)
+    return inputs.sentiment.newest_known_at if inputs.sentiment else None

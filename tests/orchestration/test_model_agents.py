@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 
 from ml.agents.hearing import Hearing
+from ml.agents.judgements import GivenArticle
 from ml.agents.panel import ModelPanel
+from ml.news.description import describe
 from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
-from tests.ml.agents.model_panel import answer
+from tests.ml.agents.model_panel import answer, view
 from tests.ml.agents.test_hearing import QUESTION, SECONDS
 from tests.ml.models.vendor_double import VendorDouble, serving
 from trading.errors import InvalidSettings
+from trading.ports import ARTICLE_SCHEMA
 
 
 @pytest.fixture
@@ -96,3 +101,24 @@ def test_a_trader_that_is_none_is_refused_with_its_name(
     environment.setenv(f"MARKETLOOM__AGENTS__{name}", text)
     with pytest.raises(InvalidSettings, match=words):
         load_settings()
+
+
+def test_the_named_analyst_reads_the_stored_articles(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble
+) -> None:
+    environment.setenv("MARKETLOOM__AGENTS__ANALYST_MODEL", "mini")
+    for name in ("MINI", "KEYLESS"):
+        environment.delenv(f"MARKETLOOM__AGENTS__TRADERS__{name}")
+    vendor.answer = view(0.5, "a" * 16)
+    services = Services.current()
+    known = QUESTION.at - timedelta(hours=2)
+    article = {
+        "article_id": "a" * 16, "published_at": known, "known_at": known, "source": "wire", "text": "It did.",
+        "title": "Bitcoin rises again", "url": "", "language": "en", "date_only": False,
+    }  # fmt: skip
+    services.news_store.put_articles(describe(pl.DataFrame([article], ARTICLE_SCHEMA)))
+    judged = Hearing().ask(QUESTION, SECONDS, services.model_panel).judgements["analyst"]
+    assert (judged.outcome, judged.prompt) == ("valid", "analyst/1")
+    assert judged.articles == (GivenArticle("a" * 16, known),)
+    [(_, _, request)] = vendor.requests
+    assert "Bitcoin rises again" in request["messages"][1]["content"]

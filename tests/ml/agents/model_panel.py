@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+from ml.agents.model_analyst import ModelAnalyst
 from ml.agents.model_trader import ModelTrader
+from ml.agents.news_analyst import NewsView
 from ml.agents.panel import ModelAgent, ModelPanel
 from ml.agents.prompts import Variant, trader_prompt
 from ml.agents.trader import TRADER
 from ml.agents.trading_decision import TradingDecision
+from ml.news.recent import PairNews
 from tests.ml.models.scripted import Script, client_of
 
 LONG: dict[str, Any] = {
@@ -41,3 +44,14 @@ def panel(seconds: float = 60.0, **scripts: str | Script) -> ModelPanel:
         for name, said in scripts.items()
     }
     return ModelPanel(agents, seconds)
+
+
+def view(sentiment: float, *articles: str, **changes: Any) -> str:
+    """A valid answer of a news analyst."""
+    values = {"symbol": "BTC/USDT", "sentiment": sentiment, "confidence": 0.9, "articles": list(articles)}
+    return json.dumps(values | {"reasoning": "The articles say so."} | changes)
+
+
+def analyst(news: PairNews, said: str | Script, **client: Any) -> ModelAnalyst:
+    made = client_of(Script(said) if isinstance(said, str) else said, NewsView, **client)
+    return ModelAnalyst(news, lambda: made)

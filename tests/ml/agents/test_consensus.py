@@ -292,3 +292,40 @@ def test_a_single_vote_to_hold_holds_without_more_words() -> None:
     quiet = abstain("quant", "none", "no champion")
     agreed = consensus([opinion(Action.HOLD, 0.5), quiet], SHIPPED, None)
     assert agreed.reasons == ("1 of 2 agents voted", "HOLD at confidence 0.50")
+
+
+NEWS_RULES = replace(SHIPPED, minimum_votes=1, few_votes_confidence=SHIPPED.minimum_confidence)
+
+
+def test_bad_news_hold_an_entry_by_themselves() -> None:
+    votes = [opinion(Action.LONG, 1.0)] * 3 + [opinion(Action.SHORT, 0.7, agent="analyst")]
+    assert consensus(votes, NEWS_RULES, None).action is Action.LONG
+    held = consensus(votes, NEWS_RULES, None, news={"analyst"})
+    assert held.action is Action.HOLD
+    assert held.reasons[-1] == "held: the news say SHORT (analyst, confidence 0.70)"
+
+
+def test_unsure_news_hold_nothing_and_good_news_alone_enter_nothing() -> None:
+    unsure = [opinion(Action.LONG, 1.0)] * 3 + [opinion(Action.SHORT, 0.2, agent="analyst")]
+    assert consensus(unsure, NEWS_RULES, None, news={"analyst"}).action is Action.LONG
+    alone = [opinion(Action.SHORT, 1.0, agent="analyst"), opinion(Action.LONG, 0.3)]
+    assert consensus(alone, NEWS_RULES, None).action is Action.SHORT
+    held = consensus(alone, NEWS_RULES, None, news={"analyst"})
+    assert (held.action, held.reasons[-1]) == (Action.HOLD, "held: nothing but the news is for SHORT")
+
+
+@settings(deadline=None, max_examples=300)
+@given(opinions=OPINIONS, rules=ANY_RULES, news=st.sets(st.sampled_from(["a", "b", "quiet"])))
+def test_whatever_the_votes_news_never_enter_by_themselves_and_only_ever_turn_an_entry_into_a_hold(
+    opinions: list[Opinion], rules: ConsensusRules, news: set[str]
+) -> None:
+    plain, agreed = consensus(opinions, rules, None), consensus(opinions, rules, None, news)
+    assert agreed.action in (plain.action, Action.HOLD)
+    if agreed.action in (Action.LONG, Action.SHORT):
+        others = [each for each in opinions if each.agent not in news]
+        assert any(each.action is agreed.action and each.confidence > 0 for each in others)
+        against = {Action.LONG: Action.SHORT, Action.SHORT: Action.LONG}[agreed.action]
+        sure = [each for each in opinions if each.agent in news and each.action is against]
+        assert all(each.confidence < rules.minimum_confidence for each in sure)
+    for held in (Action.LONG, Action.SHORT):
+        assert consensus(opinions, rules, held, news) == consensus(opinions, rules, held)
