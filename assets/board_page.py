@@ -8,21 +8,9 @@ from ml.track_record.earnings import Earnings
 from ml.track_record.scores import Score
 
 HEAD = (
-    "judge", "votes", "right", "95 % from", "to", "Brier", "base rate's", "skill", "net", "coin's", "holding",
-    "USD a decision", "not counted",
+    "judge", "votes", "right", "95 %", "Brier", "skill", "net", "coin's", "holding", "USD each", "not counted",
 )  # fmt: skip
-SCORE_HEAD = (
-    "candles",
-    "regime",
-    "votes",
-    "right",
-    "95 % from",
-    "to",
-    "mean return",
-    "Brier",
-    "base rate's",
-    "skill",
-)
+SCORE_HEAD = ("candles", "regime", "votes", "right", "95 %", "Brier", "skill", "base rate's", "mean return")
 CURVE_HEAD = ("forecast from", "votes", "forecast", "came true")
 PAIR_HEAD = ("pair", "candles", "before costs", "net", "coin's", "95 % of coins below", "holding", "USD")
 WORDS = (
@@ -81,7 +69,7 @@ def _details(judge: Judge) -> Iterator[str]:
 
 def _judge_row(judge: Judge) -> list[str]:
     score = next(iter(judge.scores), None)
-    measured = ["0", *["-"] * 6] if score is None else _measures(score)
+    measured = ["0", *["-"] * 4] if score is None else _measures(score)
     return [
         f"{judge.agent}, {judge.model}",
         *measured,
@@ -95,26 +83,15 @@ def _measures(score: Score) -> list[str]:
     return [
         f"{score.votes}",
         f"{score.hit_rate:.1%}",
-        f"{score.hit_low:.1%}",
-        f"{score.hit_high:.1%}",
+        f"{100 * score.hit_low:.0f} to {100 * score.hit_high:.0f}",
         f"{score.brier:.3f}",
-        f"{score.base_brier:.3f}",
         f"{score.skill:+.3f}",
     ]
 
 
 def _score_row(score: Score) -> list[str]:
-    votes, right, low, high, *rest = _measures(score)
-    return [
-        f"{score.horizon}",
-        score.regime or "all",
-        votes,
-        right,
-        low,
-        high,
-        f"{score.mean_return:+.3%}",
-        *rest,
-    ]
+    context = [f"{score.horizon}", score.regime or "all"]
+    return [*context, *_measures(score), f"{score.base_brier:.3f}", f"{score.mean_return:+.3%}"]
 
 
 def _pair_row(earned: Earnings) -> list[str]:

@@ -7,14 +7,19 @@ import polars as pl
 from ml.agents.opinions import Action
 from trading.market import Timeframe
 
+NOBODY = "none"  # the model of an abstention for want of one
 SIDES = {str(Action.LONG): 1, str(Action.SHORT): -1}
 
 
 def one_vote_per_candle(votes: pl.DataFrame) -> pl.DataFrame:
-    """Keep one vote of each agent's model on a candle, a traded one before one in shadow mode; in order of time."""
+    """Keep one vote of each agent's model on a candle, a traded one before one in shadow mode; in order of time.
+
+    Where nobody could be asked there is no judge.
+    """
     keys = ["agent", "model", "pair", "closed_at"]
     return (
-        votes.sort("shadow", "decision_id")
+        votes.filter(pl.col("model") != NOBODY)
+        .sort("shadow", "decision_id")
         .unique(keys, keep="first", maintain_order=True)
         .sort("closed_at", "pair", "agent", "model")
     )

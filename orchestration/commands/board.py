@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from assets.board_page import HEAD, WORDS, judge_rows
@@ -26,7 +26,7 @@ def show(board: Board, out: Console) -> None:
             "nobody has voted yet: `marketloom demo`, or `marketloom shadow` over a past", soft_wrap=True
         )
         return
-    table = Table(*HEAD)
+    table = Table(Column(HEAD[0], overflow="fold"), *HEAD[1:])
     for row in judge_rows(board):
         table.add_row(*map(Text, row))
     out.print(table)

@@ -39,5 +39,6 @@ def test_a_judge_votes_once_on_a_candle_and_what_was_traded_goes_first() -> None
         vote(0, "LONG", decision_id="other", model="rules/2", shadow=True),
         vote(1, "LONG", decision_id="b", shadow=True),
         vote(1, "LONG", decision_id="a", shadow=True),
+        vote(1, None, decision_id="nobody", model="none"),
     )
     assert one_vote_per_candle(votes)["decision_id"].to_list() == ["traded", "other", "a"]
