@@ -38,6 +38,7 @@ from orchestration.settings_schema import Settings
 from orchestration.tape_compaction import tape_compaction
 from sensors.decisions import decision_sensors
 from sensors.failures import failure_sensor
+from sensors.monitor import monitor_sensors
 from sensors.news import news_sensors
 
 MODULES = [
@@ -74,6 +75,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
         sensors=[
             *decision_sensors(settings.market.pairs),
             *news_sensors(settings.market.reads_feeds, 60 * settings.news.poll_minutes),
+            *monitor_sensors(bool(settings.agents.monitor_model), 60 * settings.agents.monitor_minutes, JOBS),
             failure_sensor,
             automation,
         ],

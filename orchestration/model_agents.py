@@ -8,6 +8,8 @@ from ml.agents.model_analyst import MIN_OUTPUT_TOKENS as ANALYST_TOKENS
 from ml.agents.model_analyst import ModelAnalyst
 from ml.agents.model_trader import MIN_OUTPUT_TOKENS as TRADER_TOKENS
 from ml.agents.model_trader import ModelTrader
+from ml.agents.monitor import MIN_OUTPUT_TOKENS as MONITOR_TOKENS
+from ml.agents.monitor import Insight, Monitor
 from ml.agents.news_analyst import NewsView
 from ml.agents.panel import ANALYST, ModelAgent, ModelPanel
 from ml.agents.prompts import trader_prompt
@@ -18,8 +20,10 @@ from ml.models.clients import ModelClients
 from ml.models.specification import ModelSpec
 from ml.news.recent import PairNews, RecentNews
 from orchestration.settings_schema import Settings
+from trading.errors import InvalidSettings
 from trading.ports import NewsStore
 
+LAST = 1  # among the models that are asked: those of a decision come first in the budget
 OF_THE_LIMIT = 0.95  # a client gives up before nobody waits for it any more, so that its reason is recorded
 
 
@@ -44,6 +48,15 @@ def build_panel(settings: Settings, clients: ModelClients, news: NewsStore) -> M
         )
         agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
     return ModelPanel(agents, seconds)
+
+
+def build_monitor(settings: Settings, clients: ModelClients) -> Monitor:
+    """Build the market monitor's model. InvalidSettings where the settings name none."""
+    name = settings.agents.monitor_model
+    if not name:
+        raise InvalidSettings("[agents] monitor_model is empty: name a model of [models.named]")
+    spec = with_room(settings.models.specs[name], MONITOR_TOKENS)
+    return Monitor(partial(clients.client, spec, Insight, rank=LAST))
 
 
 def _news_of(settings: Settings, store: NewsStore) -> PairNews:

@@ -38,6 +38,10 @@ class AgentSettings(Section):
         pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'
     )
     analyst_articles: int = Field(ge=1, le=32)
+    monitor_model: str = Field(
+        pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'
+    )
+    monitor_minutes: float = Field(ge=5, le=1440)
     traders: dict[ModelName, Variant]
 
     @model_validator(mode="after")
@@ -53,7 +57,7 @@ class AgentSettings(Section):
     @property
     def models(self) -> set[str]:
         """Return the names of the chat models that agents ask."""
-        return {*self.traders, *filter(None, [self.analyst_model])}
+        return {*self.traders, *filter(None, [self.analyst_model, self.monitor_model])}
 
 
 class PriceSettings(Section):

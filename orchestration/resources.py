@@ -14,6 +14,13 @@ def _as_resource(build: Callable[[Services], Any], description: str) -> dg.Resou
     return dg.ResourceDefinition(lambda _: build(Services.current()), description=description)
 
 
+def _market_monitor(services: Services) -> Any:
+    from orchestration.model_agents import build_monitor  # loading the graph must not import the clients
+    from orchestration.monitoring import StoredMarket
+
+    return StoredMarket(services, build_monitor(services.settings, services.model_clients))
+
+
 _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "universe": (lambda services: services.settings.market.universe, "pairs, base timeframe, origin"),
     "known_instruments": (lambda services: services.known_instruments, "instruments as the venue names them"),
@@ -78,6 +85,7 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         "back-tests a day and says why live was another",
     ),
     "report_folder": (lambda services: services.report_folder, "where HTML reports are written"),
+    "monitor": (_market_monitor, "the system's state, and the model that [agents] monitor_model names"),
     "failure_notes": (lambda services: services.failure_notes, "runs that failed, for `marketloom status`"),
 }
 RESOURCES: dict[str, Any] = {

@@ -497,7 +497,11 @@ class Services:
     def _announce(self, note: FailureNote) -> None:
         from trading.bus_messages import failed_run_alert  # loading the graph must not import msgspec
 
-        _publish(self.dsn, failed_run_alert(note))
+        self.announce(failed_run_alert(note))
+
+    def announce(self, message: Message) -> None:
+        """Publish a message, such as an alert."""
+        _publish(self.dsn, message)
 
     @property
     def report_folder(self) -> Path:

@@ -285,7 +285,7 @@ def _check_models(settings: Settings, sources: Sources) -> None:
         )
     if unknown := sorted(settings.agents.models - named.keys()):
         raise InvalidSettings(
-            f"{sources.of('agents.traders', 'agents.analyst_model', 'models.named')}: "
+            f"{sources.of('agents.traders', 'agents.analyst_model', 'agents.monitor_model', 'models.named')}: "
             f"[agents] names the model {unknown[0]}, but there is no "
             f"entry {unknown[0]} in [models.named]; entries are {', '.join(named) or 'none'}"
         )

@@ -7,6 +7,7 @@ from typing import TypeVar
 import orjson
 from pydantic import BaseModel
 
+from ml.agents.opinions import Opinion
 from ml.models.answers import Outcome, Reading, read_answer
 from ml.models.client import Answer
 from ml.models.prompt_files import Prompt
@@ -72,6 +73,18 @@ def judged(
 def no_judgement(agent: str, outcome: Outcome, problem: str) -> Judgement:
     """Return that of a model that could not be asked, or has not answered in time."""
     return Judgement(agent, NO_MODEL, prompt="", prompt_hash="", outcome=str(outcome), problem=problem)
+
+
+def no_vote(judgement: Judgement, why: str) -> Opinion:
+    """Return the abstention of a model that was asked; what asking cost stands in it."""
+    return Opinion(
+        agent=judgement.agent,
+        model=judgement.model,
+        action=None,
+        confidence=0.0,
+        reasoning=why,
+        evidence={"prompt": judgement.prompt, "usd": judgement.cost_usd},
+    )
 
 
 def reading_of(judgement: Judgement, schema: type[Schema]) -> Reading[Schema]:

@@ -10,8 +10,8 @@ from unicodedata import category
 from pydantic import BaseModel, ConfigDict, Field
 
 from ml.agents.analyst import AGENT, AnalystRules
-from ml.agents.judgements import GivenArticle, Judgement, reading_of
-from ml.agents.opinions import Action, Opinion, abstain
+from ml.agents.judgements import GivenArticle, Judgement, no_vote, reading_of
+from ml.agents.opinions import Action, Opinion
 from ml.models.answers import Outcome
 from ml.news.recent import NewsItem
 from trading.market import Pair
@@ -62,7 +62,7 @@ def news_opinion(judgement: Judgement, pair: Pair, at: datetime, rules: AnalystR
     if view is not None:
         problem = _find_problem(view, judgement, pair, at, rules)
     if view is None or problem:
-        return abstain(AGENT, judgement.model, problem)
+        return no_vote(judgement, problem)
     return Opinion(
         agent=AGENT,
         model=judgement.model,
@@ -71,6 +71,7 @@ def news_opinion(judgement: Judgement, pair: Pair, at: datetime, rules: AnalystR
         reasoning=view.reasoning,
         evidence={
             "prompt": judgement.prompt,
+            "usd": judgement.cost_usd,
             "score": view.sentiment,
             "cited": sorted(set(view.articles)),
             "articles": len(judgement.articles),

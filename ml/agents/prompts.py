@@ -21,6 +21,10 @@ def analyst_prompt() -> Prompt:
     return load_prompt("ml.agents", "analyst", 1)
 
 
+def monitor_prompt() -> Prompt:
+    return load_prompt("ml.agents", "monitor", 1)
+
+
 def agent_prompt_hashes() -> frozenset[str]:
     """Return the hashes of the prompts that would be used now."""
     return frozenset([analyst_prompt().hash, *(trader_prompt(each).hash for each in Variant)])

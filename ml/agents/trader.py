@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ml.agents.judgements import Judgement, reading_of
-from ml.agents.opinions import Action, Opinion, abstain
+from ml.agents.judgements import Judgement, no_vote, reading_of
+from ml.agents.opinions import Action, Opinion
 from ml.agents.trading_decision import TradingDecision
 from trading.invalidation import Invalidation, InvalidationKind, broken_by_candle, broken_by_features
 from trading.market import Pair
@@ -21,7 +21,7 @@ def trader_opinion(judgement: Judgement, pair: Pair, close: float) -> Opinion:
     if decision is not None:
         problem = _find_problem(decision, pair, close)
     if decision is None or problem:
-        return abstain(judgement.agent, judgement.model, problem)
+        return no_vote(judgement, problem)
     evidence = decision.model_dump(mode="json", exclude={"action", "confidence", "reasoning", "symbol"})
     return Opinion(
         agent=judgement.agent,
@@ -29,7 +29,7 @@ def trader_opinion(judgement: Judgement, pair: Pair, close: float) -> Opinion:
         action=Action(decision.action),
         confidence=decision.confidence,
         reasoning=decision.reasoning,
-        evidence={"prompt": judgement.prompt, **evidence},
+        evidence={"prompt": judgement.prompt, "usd": judgement.cost_usd, **evidence},
     )
 
 

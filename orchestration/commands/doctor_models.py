@@ -31,6 +31,7 @@ def _use(name: str, settings: Settings) -> str:
     """Say what the model is asked for; empty where nobody asks it."""
     uses = ["judges headlines"] if settings.sentiment.model == name else []
     uses += ["reads articles"] if settings.agents.analyst_model == name else []
+    uses += ["looks at the market"] if settings.agents.monitor_model == name else []
     uses += [f"trades ({settings.agents.traders[name]})"] if name in settings.agents.traders else []
     return " and ".join(uses)
 

@@ -199,6 +199,23 @@ def test_everything_an_asset_asks_for_is_provided() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
+def test_a_market_monitor_is_there_once_the_settings_name_its_model() -> None:
+    watched = definitions(
+        load_settings(
+            {
+                "MARKETLOOM__MODELS__NAMED__MINI": '{provider = "openai", model = "gpt-4o-mini"}',
+                "MARKETLOOM__AGENTS__MONITOR_MODEL": "mini",
+            }
+        ),
+        SPAN,
+    )
+    dg.Definitions.validate_loadable(watched)
+    before, now = (
+        {each.name for each in found.get_repository_def().sensor_defs} for found in (defs, watched)
+    )
+    assert now - before == {"market_monitor"}
+
+
 def test_loading_the_definitions_imports_no_torch_no_language_model_no_venue_client_and_opens_no_connection() -> (
     None
 ):

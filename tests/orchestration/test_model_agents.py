@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -13,14 +14,19 @@ from ml.agents.hearing import Hearing
 from ml.agents.judgements import GivenArticle
 from ml.agents.panel import ModelPanel
 from ml.news.description import describe
+from orchestration.model_agents import build_monitor
+from orchestration.monitoring import StoredMarket
 from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from tests.ml.agents.model_panel import answer, view
 from tests.ml.agents.test_hearing import QUESTION, SECONDS
+from tests.ml.decision.decision_world import write_by_month
+from tests.ml.decision.trading_day import PAIR, candles
 from tests.ml.models.vendor_double import VendorDouble, serving
 from trading.errors import InvalidSettings
 from trading.ports import ARTICLE_SCHEMA
+from trading.risk import Halt, HaltKind
 
 
 @pytest.fixture
@@ -122,3 +128,52 @@ def test_the_named_analyst_reads_the_stored_articles(
     assert judged.articles == (GivenArticle("a" * 16, known),)
     [(_, _, request)] = vendor.requests
     assert "Bitcoin rises again" in request["messages"][1]["content"]
+
+
+def test_the_monitor_reads_the_store_notes_its_insight_and_warns_a_person(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble, dsn: str
+) -> None:
+    environment.setenv("MARKETLOOM__AGENTS__MONITOR_MODEL", "mini")
+    vendor.answer = json.dumps(
+        {"severity": "warning", "headline": "Halted", "insight": "Equity fell.", "run": "market_setup"}
+    )
+    services = Services.current()
+    write_by_month(services.candle_store, PAIR, candles(0.0, rows=24))
+    at = services.clock().at
+    services.journal.open_account(services.account.name, {"USDT": Decimal(1000)}, at)
+    services.journal.begin_halts(
+        services.account.name, [Halt(HaltKind.DRAWDOWN, at, None, "10 % below the peak")]
+    )
+    market = StoredMarket(services, build_monitor(services.settings, services.model_clients))
+    cursor = market.changed("")
+    look, _ = market.look()
+    assert look.insight is not None
+    assert look.insight.run == "market_setup"
+    told = json.loads(vendor.requests[0][2]["messages"][1]["content"])
+    assert told["halts"] == ["drawdown: 10 % below the peak"]
+    assert market.changed(cursor) == ""  # neither the time nor its own look is a change
+    with psycopg.connect(dsn) as connection:
+        noted = connection.execute(
+            "SELECT agent, level, message, details ->> 'run' FROM agent_logs"
+        ).fetchall()
+        alerts = connection.execute(
+            "SELECT payload ->> 'text' FROM bus_event WHERE payload ->> 'kind' = 'insight'"
+        ).fetchall()
+    assert noted == [("monitor", "warning", "Halted: Equity fell.", "market_setup")]
+    assert [text.endswith("noticed: Halted: Equity fell.") for (text,) in alerts] == [True]
+
+
+def test_an_info_is_noted_and_warns_nobody(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble, dsn: str
+) -> None:
+    environment.setenv("MARKETLOOM__AGENTS__MONITOR_MODEL", "mini")
+    vendor.answer = json.dumps({"severity": "info", "headline": "Quiet", "insight": "Nothing.", "run": None})
+    services = Services.current()
+    write_by_month(services.candle_store, PAIR, candles(0.0, rows=24))
+    StoredMarket(services, build_monitor(services.settings, services.model_clients)).look()
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT level FROM agent_logs").fetchall() == [("info",)]
+        assert (
+            connection.execute("SELECT 1 FROM bus_event WHERE payload ->> 'kind' = 'insight'").fetchall()
+            == []
+        )
