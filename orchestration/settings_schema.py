@@ -318,6 +318,10 @@ class McpSettings(Section):
     allowed_hosts: tuple[str, ...]
     issuer: str = Field(pattern="^(https?://[^ ]+)?$", description='an address, or "" for none')
     resource: str = Field(pattern="^(https?://[^ ]+)?$", description='an address, or "" for none')
+    write: bool
+    elicitation: bool
+    plan_minutes: float = Field(gt=0, le=1440)
+    price_move: float = Field(gt=0, lt=0.1, description="a share from 0 to 0.1, such as 0.005")
 
 
 class Settings(Section):

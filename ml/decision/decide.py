@@ -149,7 +149,8 @@ def _conclude(
 ) -> Decision:
     identity = decision_id(inputs.account, inputs.pair, inputs.candle_close_time)
     assessment = refusal or assess_proposal(inputs, proposal, opinions, rules.limits)
-    intent = _intent(identity, inputs, proposal, assessment, _invalidations(inputs, opinions, action))
+    invalidations = _invalidations(inputs, opinions, action)
+    intent = order_intent(identity, inputs, proposal, assessment, invalidations=invalidations)
     cancels = entries_to_cancel(inputs, agreed.action, closing=action is Action.CLOSE)
     explained = receipt(
         decision_id=identity,
@@ -213,13 +214,16 @@ def _invalidations(
     )
 
 
-def _intent(
+def order_intent(
     identity: str,
     inputs: DecisionInputs,
     proposal: Proposal | None,
     assessment: RiskAssessment | None,
-    invalidations: tuple[Invalidation, ...],
+    *,
+    invalidations: tuple[Invalidation, ...] = (),
+    quantity: Decimal | None = None,
 ) -> OrderIntent | None:
+    """Return the order of an approved proposal; `quantity` where less than risk allows is wanted."""
     if proposal is None or assessment is None or not assessment.approved:
         return None
     return OrderIntent(
@@ -228,7 +232,7 @@ def _intent(
         account=inputs.account,
         pair=inputs.pair,
         side=proposal.side,
-        quantity=assessment.adjusted_size,
+        quantity=assessment.adjusted_size if quantity is None else quantity,
         reduces=proposal.reduces,
         stop_loss=assessment.stop_loss_price,
         take_profit=assessment.take_profit_price,

@@ -20,6 +20,7 @@ class Scope(StrEnum):
     FULL = "full"  # everything: `decide`
     EXIT = "exit"  # what closing the position needs: `protective_exit`
     REBALANCING = "rebalancing"
+    PROPOSED = "proposed"  # an order that a person approved: `ProposedOrders`
 
 
 def receipt(

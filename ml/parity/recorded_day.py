@@ -18,6 +18,7 @@ from trading.portfolio import Position, after_fill
 from trading.ports import Journal, TableStore
 from trading.risk.protection import advance
 
+NOT_OF_CANDLES = (Scope.REBALANCING, Scope.PROPOSED)  # decisions that no back-test makes
 LATE_DECISIONS = timedelta(hours=1)  # after the day: of its last candles
 
 
@@ -38,7 +39,7 @@ class RecordedDay:
         receipts = {}
         for identity in journal.decisions_since(account, start, end + LATE_DECISIONS):
             receipt = journal.decision(identity)
-            if receipt.get("shadow") or receipt.get("scope") == Scope.REBALANCING:
+            if receipt.get("shadow") or receipt.get("scope") in NOT_OF_CANDLES:
                 continue
             closed = datetime.fromisoformat(receipt["candle_close_time"])
             if closed < end:
@@ -140,6 +141,8 @@ class RecordedDay:
 
 def _origin_of(receipt: Mapping[str, Any], candles: Mapping[datetime, int]) -> tuple[Origin, int | None]:
     """Return the origin of a decision's own order."""
+    if receipt.get("scope") == Scope.PROPOSED:
+        return Origin.PERSON, None
     position = receipt["inputs"]["position"] if receipt.get("inputs") else None
     if receipt.get("scope") == Scope.EXIT or (position and position["exit_reason"]):
         return Origin.PROTECTION, None

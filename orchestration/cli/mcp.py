@@ -12,15 +12,20 @@ from trading.errors import InvalidSettings
 commands = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 
-@commands.callback(epilog=examples("mcp", "mcp --http", "mcp calls"))
+@commands.callback(epilog=examples("mcp", "mcp --http", "mcp --write"))
 def serve(
     context: typer.Context,
     http: Annotated[
-        bool, typer.Option("--http", help="Over HTTP, at [mcp] host and port, until Ctrl-C.")
+        bool,
+        typer.Option("--http", help="Over HTTP, at mcp.host and mcp.port of the settings, until Ctrl-C."),
     ] = False,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Of --http; that of the settings without.")
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Also tools that plan changes; a person approves each plan first."),
+    ] = False,
 ) -> None:
     """Serve MCP, the protocol by which programs give tools to a language model, on standard input and output."""
     if context.invoked_subcommand:
@@ -29,7 +34,7 @@ def serve(
         raise InvalidSettings('`marketloom mcp` needs the package mcp: pip install "marketloom[mcp]"')
     from orchestration.mcp.serving import serve_http, serve_stdio
 
-    serve_http(port, errors) if http else serve_stdio()
+    serve_http(port, write, errors) if http else serve_stdio(write)
 
 
 @commands.command("calls", epilog=examples("mcp calls", "mcp calls --limit 100 --json"))
@@ -42,3 +47,39 @@ def show_calls(
 
     facts = read_calls(limit)
     print_json(facts) if as_json else show(facts, out)
+
+
+@commands.command("plans", epilog=examples("mcp plans", "mcp plans --all"))
+def show_plans(
+    every: Annotated[bool, typer.Option("--all", help="Also those that wait for nobody any more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the plans that wait for a person, each with the code that approves it."""
+    from orchestration.commands.tool_plans import read_plans, show
+
+    facts = read_plans(every)
+    print_json(facts) if as_json else show(facts, out)
+
+
+@commands.command("approve", epilog=examples("mcp approve 7KQ2M4XW9H"))
+def approve(
+    code: Annotated[str, typer.Argument(help="Of `marketloom mcp plans`.")],
+    by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
+) -> None:
+    """Show one plan and ask for the account's name; whoever planned it may then carry it out, once."""
+    from orchestration.commands.tool_plans import approve_plan
+
+    plan = approve_plan(code, by, out)
+    out.print(f"plan {plan.plan_id} is approved until {plan.expires_at:%H:%M:%S} UTC")
+
+
+@commands.command("decline", epilog=examples("mcp decline 7KQ2M4XW9H"))
+def decline(
+    code: Annotated[str, typer.Argument(help="Of `marketloom mcp plans`.")],
+    by: Annotated[str, typer.Option(help="Who says so; your user name without.")] = "",
+) -> None:
+    """Decline one plan; it can never be carried out."""
+    from orchestration.commands.tool_plans import decline_plan
+
+    plan = decline_plan(code, by)
+    out.print(f"plan {plan.plan_id} is declined")

@@ -5,7 +5,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -18,6 +18,7 @@ MARK = (
     f"data-{secrets.token_hex(4)}"  # another one in each process: no article can close what it does not know
 )
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def answering(tool: Callable[P, Any]) -> Callable[P, dict[str, Any]]:
@@ -25,8 +26,19 @@ def answering(tool: Callable[P, Any]) -> Callable[P, dict[str, Any]]:
 
     @wraps(tool)
     def answer(*arguments: P.args, **named: P.kwargs) -> dict[str, Any]:
+        return bounded(raising_advice(tool)(*arguments, **named))
+
+    answer.__annotations__ = {**tool.__annotations__, "return": dict[str, Any]}
+    return answer
+
+
+def raising_advice(work: Callable[P, T]) -> Callable[P, T]:
+    """Turn an expected failure into a ToolError, whose message a client shows; a bug stays one."""
+
+    @wraps(work)
+    def advised(*arguments: P.args, **named: P.kwargs) -> T:
         try:
-            return bounded(tool(*arguments, **named))
+            return work(*arguments, **named)
         except ToolError:
             raise
         except Exception as error:
@@ -34,8 +46,7 @@ def answering(tool: Callable[P, Any]) -> Callable[P, dict[str, Any]]:
                 raise
             raise ToolError(message) from error
 
-    answer.__annotations__ = {**tool.__annotations__, "return": dict[str, Any]}
-    return answer
+    return advised
 
 
 def bounded(value: Any) -> dict[str, Any]:
@@ -55,6 +66,10 @@ def bounded(value: Any) -> dict[str, Any]:
 
 def quoted(text: str, limit: int = MAX_TEXT) -> str:
     """Mark text that others wrote as data: between two marks, without invisible characters, cut at `limit`."""
+    return f"<{MARK}>{cleaned(text, limit).replace(MARK, '')}</{MARK}>"
+
+
+def cleaned(text: str, limit: int) -> str:
+    """Remove invisible characters, and cut."""
     visible = "".join(each for each in text if each in "\n\t" or unicodedata.category(each)[0] != "C")
-    shown = visible if len(visible) <= limit else f"{visible[:limit]} [cut, {len(visible):,} characters]"
-    return f"<{MARK}>{shown.replace(MARK, '')}</{MARK}>"
+    return visible if len(visible) <= limit else f"{visible[:limit]} [cut, {len(visible):,} characters]"

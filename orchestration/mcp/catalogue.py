@@ -6,10 +6,17 @@ from typing import Any
 
 from mcp.types import ToolAnnotations
 
-from orchestration.mcp import account_tools, decision_tools, market_tools
+from orchestration.mcp import account_tools, decision_tools, market_tools, plan_tools
 
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+
+PLANS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
+CHANGES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
 
 
@@ -38,3 +45,16 @@ READING = (
     ToolEntry("leaderboard", "Which model would have earned what", account_tools.leaderboard, READS),
     ToolEntry("cost", "What language models cost", account_tools.cost, READS),
 )
+PLANNING = (
+    ToolEntry("plan_materialise", "Plan to make data again", plan_tools.plan_materialise, PLANS),
+    ToolEntry("plan_pause", "Plan to pause trading", plan_tools.plan_pause, PLANS),
+    ToolEntry("plan_kill", "Plan to close everything", plan_tools.plan_kill, PLANS),
+    ToolEntry("plan_order", "Plan an order", plan_tools.plan_order, PLANS),
+    ToolEntry("plans", "Plans and how far they are", plan_tools.list_plans, READS),
+    ToolEntry("execute_plan", "Carry out what a person approved", plan_tools.execute_plan, CHANGES),
+)
+
+
+def tools(*, write: bool) -> tuple[ToolEntry, ...]:
+    """Return those that read, and where it is wanted those that plan changes behind them."""
+    return READING + PLANNING if write else READING

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trading.backtest import AccountRules
 from trading.parity.as_ordered import Ordered, as_ordered, fill_causes, fills_value
 from trading.parity.day import PairDay
-from trading.parity.live_orders import LiveOrder, Origin, Round, rounds, strangers
+from trading.parity.live_orders import STRANGE, LiveOrder, Origin, Round, rounds, strangers
 from trading.parity.report import Cause, Kind, PairParity
 from trading.parity.row_steps import force_exits, late, leave_out_unfilled, move_late
 from trading.parity.walk import Row, Trade, unrestricted, value, walk
@@ -117,10 +117,11 @@ class _Chain:
 
     def follow_orders(self, orders: Sequence[LiveOrder]) -> None:
         """Go from the walk's trades to the orders, from there to their fills, and to fills that nobody asked for."""
-        known = [each for each in orders if each.origin is not Origin.UNKNOWN]
+        known = [each for each in orders if each.origin not in STRANGE]
         self._follow(list(_side_by_side(self.trades, rounds(self.day, known), self.day)))
         for order in strangers(self.day, orders):
-            words = f"{order} was filled, and nothing that is recorded asked for it"
+            asked = "a person asked" if order.origin is Origin.PERSON else "nothing that is recorded asked"
+            words = f"{order} was filled, and {asked} for it"
             self._add(Cause(Kind.UNEXPLAINED, order.fills[0].filled_at, words, fills_value(self.day, order)))
 
     def _follow(self, matches: list["_Match"]) -> None:

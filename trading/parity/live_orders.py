@@ -18,7 +18,11 @@ class Origin(StrEnum):
     EARLIER = "earlier decision"  # of the day before
     PROTECTION = "protection"  # a stop at the venue, or an exit because a stop or target was touched
     FORCED = "forced"  # closed by the kill switch, a person, or because it could not be protected
+    PERSON = "person"  # proposed by somebody, approved by a person: no back-test has it
     UNKNOWN = "unknown"  # nothing that is recorded
+
+
+STRANGE = (Origin.PERSON, Origin.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,8 @@ def held_before(day: PairDay, orders: Iterable[LiveOrder], at: datetime) -> Deci
 
 
 def strangers(day: PairDay, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
-    """Return the filled orders that nothing recorded asked for, and exits of what was never open."""
+    """Return the filled orders that no decision of a candle asked for, and exits of what those never opened."""
     filled = [each for each in orders if each.fills]
-    known = [each for each in filled if each.origin is not Origin.UNKNOWN]
+    known = [each for each in filled if each.origin not in STRANGE]
     placed = [order for each in rounds(day, known) for order in (each.entry, *each.exits) if order]
     return [each for each in filled if each not in placed]

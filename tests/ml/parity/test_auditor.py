@@ -11,7 +11,9 @@ import orjson
 import polars as pl
 import pytest
 
+from ml.agents.opinions import Action
 from ml.decision.clock import chosen_time
+from ml.decision.proposed_order import ProposedOrder, ProposedOrders
 from tests.doubles.stores import MemoryNews
 from tests.ml.decision.decision_world import COSTS, with_market
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RULES
@@ -352,3 +354,17 @@ def test_a_consensus_that_its_votes_do_not_lead_to_is_unexplained(world: Audited
     world.run(MIDNIGHT)
     edit(world, ENTRY, lambda receipt: receipt["consensus"].update(action="HOLD"))
     assert told(world.audit())[Kind.UNEXPLAINED]
+
+
+@pytest.mark.parametrize("side", [Action.LONG, Action.SHORT])
+def test_an_order_that_a_person_approved_is_named_and_in_no_back_test(
+    world: AuditedDays, side: Action
+) -> None:
+    at = ENTRY - 4 * HOUR
+    world.run(at)
+    orders = ProposedOrders(world.reader, RULES, world.journal, world.executor)
+    done = orders.carry_out(ProposedOrder(PAIR, side), "plan", world.reader.read_clock(at), "approved", {})
+    assert done.order is not None
+    world.run(MIDNIGHT, since=at + HOUR)
+    words = causes(world.audit(), Kind.UNEXPLAINED)
+    assert any("a person asked for it" in each for each in words)

@@ -1,5 +1,6 @@
 """A home in which one pair was decided on, on a simulated market: what tools read there is what they read anywhere."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import polars as pl
 import psycopg
 import pytest
+from rich.console import Console
 
 from ml.decision.execute import execute_decision
 from ml.news.description import describe
@@ -29,6 +31,7 @@ class ToolHome:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.decision_id = ""
+        self.console = Console(file=io.StringIO(), width=200)
 
     def fill(self) -> None:
         """Store candles of all pairs and two articles, and decide once."""

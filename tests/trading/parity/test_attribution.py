@@ -178,10 +178,14 @@ def test_what_was_held_in_the_morning_is_closed_like_what_was_bought() -> None:
 # --- what nobody can explain
 
 
-def test_a_fill_that_nothing_asked_for_is_unexplained() -> None:
-    result = attribute(day(RISING), rows(9, {}), [], [buy((1, "1", "101.101"), origin=Origin.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("origin", "words"), [(Origin.UNKNOWN, "nothing that is recorded"), (Origin.PERSON, "a person")]
+)
+def test_a_fill_that_no_decision_asked_for_is_unexplained(origin: Origin, words: str) -> None:
+    result = attribute(day(RISING), rows(9, {}), [], [buy((1, "1", "101.101"), origin=origin)])
     assert set(parts(result)) == {Kind.UNEXPLAINED}
     assert result.parts[Kind.UNEXPLAINED] == result.live
+    assert f"{words} asked for it" in result.causes[0].words
 
 
 def test_an_order_larger_than_what_was_decided_is_unexplained() -> None:

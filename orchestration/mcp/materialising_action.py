@@ -1,0 +1,94 @@
+"""Materialise: one partition of a job that trades nothing and promotes nothing."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from orchestration.mcp.planning import Draft
+from orchestration.run_recovery import PROCESS_TAG
+from orchestration.services import Services
+from orchestration.system import IN_PROCESS, dagster_instance
+from sensors.failures import failure_note
+from trading.errors import InvalidValue, MarketloomError
+from trading.stores.postgres.tool_plans import ToolPlan
+
+# Neither `decide` nor `rebalance`, which order, nor `promotion`, which chooses what trades, nor `learning`, which takes
+# hours and gives a promotion its evidence.
+JOBS = (
+    "market_setup", "history", "order_books", "news", "backtest", "daily_performance", "daily_portfolio", "daily_parity"
+)  # fmt: skip
+MAX_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Materialising:
+    """Runs in this process, as a run that the UI shows."""
+
+    name: str = "materialise"
+
+    def draft(self, services: Services, request: Mapping[str, Any]) -> Draft:
+        """Say which assets would be made again. InvalidValue for another job, or a partition that it has not."""
+        job_name, partition = str(request["job"]), str(request["partition"])
+        if job_name not in JOBS:
+            raise InvalidValue(f"{job_name!r} cannot be run from here: there are {', '.join(JOBS)}")
+        job = _job(services, job_name)
+        with _instance(services) as instance:
+            _check_partition(job, job_name, partition, instance)
+        assets = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+        return Draft(
+            request={"job": job_name, "partition": partition},
+            facts={"assets": assets},
+            words=(
+                f"Materialise {', '.join(assets)}{f', partition {partition}' if partition else ''}, of the data "
+                f"{services.dataset}: what is stored of it is replaced as a whole. Sources may be asked over the "
+                "network, and judging news may cost what the budget of language models allows."
+            ),
+        )
+
+    def carry_out(self, services: Services, plan: ToolPlan) -> Mapping[str, Any]:
+        """Run the job and wait for its end. MarketloomError where it fails."""
+        job = _job(services, plan.request["job"])
+        with _instance(services) as instance:
+            done = job.execute_in_process(
+                instance=instance,
+                partition_key=plan.request["partition"] or None,
+                tags={PROCESS_TAG: str(os.getpid()), "marketloom/plan": plan.plan_id},
+                raise_on_error=False,
+            )
+            if not done.success:
+                note = failure_note(instance, done.dagster_run)
+                raise MarketloomError(f"run {done.run_id} failed: {note.reason}; the UI shows all of it")
+        return {"run_id": done.run_id}
+
+
+def _job(services: Services, name: str) -> dg.JobDefinition:
+    from orchestration.definitions import definitions  # loads every asset, which takes a second
+
+    return definitions(services.settings).resolve_job_def(name)
+
+
+@contextmanager
+def _instance(services: Services) -> Iterator[dg.DagsterInstance]:
+    instance = dagster_instance(services.settings, IN_PROCESS)
+    try:
+        yield instance
+    finally:
+        instance.dispose()
+
+
+def _check_partition(job: dg.JobDefinition, name: str, partition: str, instance: dg.DagsterInstance) -> None:
+    if job.partitions_def is None:
+        if partition:
+            raise InvalidValue(f"{name} has no partitions: leave the partition out")
+        return
+    keys = job.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
+    if partition not in keys:
+        newest = ", ".join(keys[-MAX_SHOWN:])
+        raise InvalidValue(f"{name} has no partition {partition[:60]!r}; its newest are {newest}")
+
+
+MATERIALISE = Materialising()
