@@ -11,16 +11,19 @@ from assets.metadata_numbers import readable
 from assets.partitions import DAYS, days
 from assets.sources import NEWS
 from assets.versions import PartitionReport, content_version, input_versions, partition_events
-from ml.news.articles import article_excerpt
 from ml.news.description import describe, first_tellings
 from ml.news.embeddings import Embedder
 from ml.news.entities import pairs_named
 from ml.news.files import NewsSource
 from ml.news.stories import WINDOW
+from ml.retrieval.passages import passages
+from ml.retrieval.recall import measure_recall
+from ml.retrieval.retriever import embedding_version
 from ml.sentiment.pair import SentimentModel, score_articles
 from trading.errors import ModelBudgetSpent
 from trading.market import Universe
 from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA, NewsStore
+from trading.ports.news_index import EmbeddingVersion, IndexState, NewsFilter, NewsIndex
 
 
 @dg.asset(
@@ -99,39 +102,69 @@ def _known_on(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     group_name="news",
     kinds={"pgvector"},
     owners=["team:research"],
-    code_version="1",
+    code_version="2",  # 2: passages of first tellings, by embedding version
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[news_articles],
 )
 def news_embeddings(
     context: dg.AssetExecutionContext,
     news_store: dg.ResourceParam[NewsStore],
+    news_index: dg.ResourceParam[NewsIndex],
     embedder: dg.ResourceParam[Embedder],
 ) -> Iterator[Any]:
-    """Embed each article once per embedding model; articles that have a vector are not embedded again."""
-    articles = news_store.articles(*days(context.partition_keys))
-    known = news_store.embedded(embedder.name, articles["article_id"].to_list())
-    new = articles.filter(~pl.col("article_id").is_in(list(known)))
-    for batch in new.iter_slices(256):
-        texts = [article_excerpt(title, text) for title, text in batch.select("title", "text").iter_rows()]
-        news_store.put_embeddings(embedder.name, batch["article_id"].to_list(), embedder.embed(texts))
-        context.log.info(f"embedded {batch.height} articles with {embedder.name}")
-    versions = input_versions(context, context.partition_keys, embedder.name)
+    """Embed the passages of each story once per embedding version: model, dimensions, and how articles are cut.
+
+    After the model has changed, a back-fill of all days embeds everything anew; the old version is left as it was.
+    """
+    version = embedding_version(embedder)
+    stories = first_tellings(news_store.articles(*days(context.partition_keys)))
+    known = news_index.embedded(version, stories["article_id"].to_list())
+    new = stories.filter(~pl.col("article_id").is_in(list(known)))
+    state = _embed(context, new, news_index, version, embedder)
+    recall = measure_recall(news_index, version, NewsFilter(days(context.partition_keys)[1]))
+    versions = input_versions(context, context.partition_keys, str(version))
     yield from partition_events(
         context,
         {
             key: PartitionReport(
                 versions[key],
                 {
-                    "dagster/row_count": _known_on(articles, key).height,
+                    "dagster/row_count": _known_on(stories, key).height,
                     "new": _known_on(new, key).height,
-                    "model": embedder.name,
-                    "dimensions": embedder.dimensions,
+                    "model": version.model,
+                    "dimensions": version.dimensions,
+                    "chunking": version.chunking,
+                    "stories_of_version": state.articles,
+                    "passages_of_version": state.passages,
+                    "search": "HNSW" if state.indexed else "exact",
+                    "recall_at_10": recall.share,
                 },
             )
             for key in context.partition_keys
         },
     )
+
+
+def _embed(
+    context: dg.AssetExecutionContext,
+    stories: pl.DataFrame,
+    index: NewsIndex,
+    version: EmbeddingVersion,
+    embedder: Embedder,
+) -> IndexState:
+    """Store the passages of the stories, an article whole or not at all; an index is built behind a bulk load."""
+    told = {
+        article: passages(title, text)
+        for article, title, text in stories.select("article_id", "title", "text").iter_rows()
+    }
+    index.begin_load(version, sum(map(len, told.values())))
+    articles = list(told)
+    for start in range(0, len(articles), 256):
+        batch = articles[start : start + 256]
+        texts = {(article, number): text for article in batch for number, text in enumerate(told[article])}
+        index.put(version, list(texts), embedder.embed(list(texts.values())))
+        context.log.info(f"embedded {len(texts)} passages of {len(batch)} stories with {version.model}")
+    return index.end_load(version)
 
 
 @dg.asset(

@@ -5,11 +5,14 @@ import polars as pl
 
 from assets.check_scope import run_days, verdict
 from assets.news import news_articles, news_embeddings, news_sentiment, read_tones, scored_assets
+from ml.news.description import first_tellings
 from ml.news.embeddings import Embedder
 from ml.news.stories import WINDOW
+from ml.retrieval.retriever import embedding_version
 from ml.sentiment.pair import SentimentModel
 from trading.market import Universe
 from trading.ports import NewsStore
+from trading.ports.news_index import NewsIndex
 
 
 @dg.asset_check(
@@ -38,17 +41,16 @@ def articles_are_known_after_they_were_published(
     )
 
 
-@dg.asset_check(
-    asset=news_embeddings, description="Every article has a vector of the embedding model in use."
-)
+@dg.asset_check(asset=news_embeddings, description="Every story has vectors of the embedding version in use.")
 def every_article_has_a_vector(
     context: dg.AssetCheckExecutionContext,
     news_store: dg.ResourceParam[NewsStore],
+    news_index: dg.ResourceParam[NewsIndex],
     embedder: dg.ResourceParam[Embedder],
 ) -> dg.AssetCheckResult:
-    ids = news_store.articles(*run_days(context))["article_id"].to_list()
-    missing = sorted(set(ids) - news_store.embedded(embedder.name, ids))
-    return verdict({"without a vector": missing}, articles=len(ids))
+    ids = first_tellings(news_store.articles(*run_days(context)))["article_id"].to_list()
+    missing = sorted(set(ids) - news_index.embedded(embedding_version(embedder), ids))
+    return verdict({"without a vector": missing}, stories=len(ids))
 
 
 @dg.asset_check(

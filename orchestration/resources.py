@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from ml.news.select import choose_embedder
 from orchestration.services import Services
 
 
@@ -44,13 +43,15 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
     "book_interval": (lambda services: services.book_interval, "[stream] book_interval"),
     "bus": (lambda services: services.bus, "event log in PostgreSQL"),
     "news_source": (lambda services: services.news_source, "news files, feeds, or simulated headlines"),
-    "news_store": (lambda services: services.news_store, "articles, vectors and tones in PostgreSQL"),
+    "news_store": (lambda services: services.news_store, "articles and tones in PostgreSQL"),
+    "news_index": (lambda services: services.news_index, "words and vectors of news in PostgreSQL"),
+    "news_retriever": (lambda services: services.news_retriever, "finds the news that a question needs"),
     "sentiment_model": (
         lambda services: services.sentiment_model,
         "what [sentiment] model names: a chat model, the packaged classifier, or the finance lexicon",
     ),
     "embedder": (
-        lambda services: choose_embedder(services.settings.ollama, services.settings.embeddings.model),
+        lambda services: services.embedder,
         "Ollama when it answers, else the packaged all-MiniLM-L6-v2",
     ),
     "journal": (lambda services: services.journal, "decisions, orders, fills and balances in PostgreSQL"),

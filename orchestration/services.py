@@ -22,8 +22,10 @@ from ml.decision.reader import InputReader
 from ml.decision.rebalancing import Rebalancer
 from ml.learning.registry import PolicyRegistry
 from ml.news.files import NewsFiles, NewsSource
+from ml.news.select import choose_embedder
 from ml.news.simulated import SimulatedNews, returns_of_candles
 from ml.parity.auditor import ParityAuditor
+from ml.retrieval.retriever import NewsRetriever
 from ml.sentiment.select import choose_sentiment_model
 from ml.track_record.board import BoardMaker
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
@@ -67,6 +69,7 @@ from trading.ports import (
     VenueBooks,
 )
 from trading.ports.market_data import SeenBook
+from trading.ports.news_index import NewsIndex
 from trading.reconciliation import Reconciler
 from trading.risk import LivePermit
 from trading.stores.failure_notes import FailureNotes
@@ -78,6 +81,7 @@ from trading.stores.postgres import (
     PostgresLiveAccounts,
     PostgresModelCalls,
     PostgresNews,
+    PostgresNewsIndex,
     PostgresPerformance,
     PostgresPromotions,
     PostgresVotes,
@@ -89,6 +93,7 @@ from trading.stream_coverage import StreamCoverage
 
 if TYPE_CHECKING:
     from ml.models.clients import ModelClients
+    from ml.news.embeddings import Embedder
     from ml.sentiment.pair import SentimentModel
 
 LOG = logging.getLogger("marketloom.services")
@@ -227,6 +232,20 @@ class Services:
     @cached_property
     def news_store(self) -> NewsStore:
         return PostgresNews(self.dsn, self.dataset)
+
+    @cached_property
+    def news_index(self) -> NewsIndex:
+        return PostgresNewsIndex(self.dsn, self.dataset)
+
+    @property
+    def embedder(self) -> "Embedder":
+        """Return the model that [embeddings] names, as it can serve now."""
+        return choose_embedder(self.settings.ollama, self.settings.embeddings.model)
+
+    @cached_property
+    def news_retriever(self) -> NewsRetriever:
+        half_life = timedelta(hours=self.settings.retrieval.half_life_hours)
+        return NewsRetriever(self.news_index, self.news_store, lambda: self.embedder, half_life)
 
     @cached_property
     def model_calls(self) -> PostgresModelCalls:

@@ -229,6 +229,10 @@ class EmbeddingSettings(Section):
     model: Literal["auto", "ollama", "packaged"]
 
 
+class RetrievalSettings(Section):
+    half_life_hours: float = Field(gt=0, le=24 * 3650)
+
+
 class BacktestSettings(Section):
     shorts: Literal["never", "inventory", "borrow"]
     resamples: int = Field(ge=100, le=100_000)
@@ -339,6 +343,7 @@ class Settings(Section):
     news: NewsSettings
     sentiment: SentimentSettings
     embeddings: EmbeddingSettings
+    retrieval: RetrievalSettings
     ollama: OllamaSettings
     models: ModelsSettings
     agents: AgentSettings

@@ -127,10 +127,15 @@ def replace_names(text: str, word: str) -> str:
     return text
 
 
+def news_assets(pair: Pair) -> set[str]:
+    """Return the assets whose news are news of the pair: a currency, or a coin pegged to one, is none."""
+    return {pair.base, pair.quote} if quote_is_crypto(pair) else {pair.base}
+
+
 def pairs_named(assets: Iterable[str], pairs: Iterable[Pair]) -> list[Pair]:
     """Return the pairs of which one asset is named; a currency, or a coin pegged to one, names no pair."""
     named = set(assets)
-    return [pair for pair in pairs if pair.base in named or (quote_is_crypto(pair) and pair.quote in named)]
+    return [pair for pair in pairs if named & news_assets(pair)]
 
 
 def quote_is_crypto(pair: Pair) -> bool:

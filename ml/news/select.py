@@ -1,5 +1,6 @@
 """The choice of the embedding model: one on Ollama, or the packaged one."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from ml.models.ollama import OllamaSettings, embedding_model, should_use_ollama
@@ -19,6 +20,12 @@ def choose_embedder(
         from ml.news.embeddings import OllamaEmbedder
 
         return OllamaEmbedder(embedding_model(settings), f"ollama/{settings.embedding_model}")
+    return _packaged()
+
+
+@cache
+def _packaged() -> "Embedder":
+    """Load its weights once per process, however often a model is chosen."""
     from ml.news.minilm import PackagedMiniLM
 
     return PackagedMiniLM()

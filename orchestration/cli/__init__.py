@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.text import Text
 
-from orchestration.cli import account, alerts, bus, live, mcp, questions, runs, sandbox, streams
+from orchestration.cli import account, alerts, bus, live, mcp, news, questions, runs, sandbox, streams
 from orchestration.cli.output import errors, examples, out
 from orchestration.commands.failures import INTERRUPTED, failure_message, is_interrupt
 from orchestration.json_output import asks_for_json, print_json
@@ -24,6 +24,7 @@ app.add_typer(bus.commands, name="bus")
 app.add_typer(alerts.commands, name="alert")
 app.add_typer(live.commands, name="live")
 app.add_typer(mcp.commands, name="mcp")
+app.add_typer(news.commands, name="news")
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,10 +15,11 @@ from assets.news_checks import (
     every_article_has_a_vector,
     tones_belong_to_their_articles,
 )
+from ml.retrieval.retriever import embedding_version
 from ml.sentiment.lexicon import LexiconSentiment
 from ml.sentiment.pair import Sentiment
 from tests.assets.running import partition_range, verdicts
-from tests.doubles.stores import MemoryNews
+from tests.doubles.stores import MemoryNews, MemoryNewsIndex
 from trading.market import Pair, Timeframe, Universe
 from trading.ports import ARTICLE_SCHEMA
 
@@ -93,9 +94,11 @@ class CountingSentiment(LexiconSentiment):
 class Harness:
     def __init__(self, source: Press | None = None) -> None:
         self.store, self.embedder, self.sentiment = MemoryNews(), CountingEmbedder(), CountingSentiment()
+        self.index = MemoryNewsIndex(self.store)
         self.resources = {
             "news_source": source or Press(),
             "news_store": self.store,
+            "news_index": self.index,
             "embedder": self.embedder,
             "sentiment_model": self.sentiment,
             "universe": UNIVERSE,
@@ -240,8 +243,12 @@ def test_an_article_that_is_known_before_it_was_published_fails_its_check(stored
     assert "articles_are_known_after_they_were_published" in failed(stored)
 
 
+def forget(harness: Harness, article: str) -> None:
+    harness.index.vectors[embedding_version(harness.embedder)].pop((article, 0))
+
+
 def test_an_article_without_a_vector_fails_its_check(stored: Harness) -> None:
-    stored.store._vectors["counting"].pop("a")
+    forget(stored, "a")
     assert failed(stored) == {"every_article_has_a_vector"}
 
 
@@ -256,7 +263,36 @@ def test_a_tone_beyond_its_range_fails_its_check(stored: Harness) -> None:
 
 
 def test_a_run_of_one_day_does_not_fail_for_the_damage_of_another(stored: Harness) -> None:
-    stored.store._vectors["counting"].pop("b")  # known on the second of May
+    forget(stored, "b")  # known on the second of May
     assert failed(stored) == {"every_article_has_a_vector"}
     result = stored.run(news_articles, news_embeddings, every_article_has_a_vector, last="2024-05-01")
     assert [each.passed for each in result.get_asset_check_evaluations()] == [True]
+
+
+def test_a_copy_is_not_embedded_and_what_is_embedded_is_reported() -> None:
+    harness = Harness(Wire())
+    harness.embedder = OneDirection()
+    harness.resources["embedder"] = harness.embedder
+    result = harness.run(news_articles, news_embeddings, last="2024-05-01")
+    [event] = result.asset_materializations_for_node("news_embeddings")
+    names = ("dagster/row_count", "new", "dimensions", "passages_of_version", "search", "recall_at_10")
+    assert [event.metadata[name].value for name in names] == [2, 2, 3, 2, "exact", 1.0]
+
+
+class OneDirection(CountingEmbedder):
+    def embed(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        self.texts += texts
+        return np.repeat(np.eye(1, 3, dtype=np.float32), len(texts), 0)
+
+
+def test_a_back_fill_after_the_model_has_changed_embeds_all_days_anew_and_leaves_the_old_version() -> None:
+    harness = Harness()
+    harness.run(news_articles, news_embeddings)
+    newer = CountingEmbedder()
+    newer.name = "newer"
+    harness.resources["embedder"] = newer
+    for _ in range(2):
+        harness.run(news_embeddings)
+    assert len(newer.texts) == len(harness.embedder.texts) == 3
+    for embedder in (harness.embedder, newer):
+        assert harness.index.embedded(embedding_version(embedder), ["a", "b", "c"]) == {"a", "b", "c"}

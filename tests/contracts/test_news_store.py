@@ -1,6 +1,5 @@
 import datetime as dt
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -33,10 +32,6 @@ def sentiment(hour: int = 0, score: float = 0.5, **changes: object) -> pl.DataFr
         "confidence": 0.8, "model": "lexicon", "prompt_hash": "", "cost_usd": 0.0, **changes,
     }  # fmt: skip
     return pl.DataFrame([row], SENTIMENT_SCHEMA, orient="row")
-
-
-def vectors(*rows: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    return np.array(rows, dtype=np.float32)
 
 
 class NewsStoreContract:
@@ -104,68 +99,12 @@ class NewsStoreContract:
         with pytest.raises(InvalidValue, match="no title"):
             news.put_articles(articles(1).with_columns(title=pl.lit(None, pl.String)))
 
-    def test_the_nearest_articles_come_first(self, news: NewsStore) -> None:
-        news.put_articles(articles(1, 2, 3))
-        ids = ["article-1", "article-2", "article-3"]
-        news.put_embeddings("minilm", ids, vectors([1, 0], [1, 1], [-1, 0]))
-        found = news.nearest("minilm", np.array([2, 0], np.float32), 2, FAR)
-        assert found["article_id"].to_list() == ["article-1", "article-2"]
-        assert found["distance"].to_list() == pytest.approx([0, 1 - 2**-0.5])
-        assert found.schema == pl.Schema({**STORED_SCHEMA, "distance": pl.Float64()})
-
-    def test_an_article_not_known_before_the_decision_is_never_near(self, news: NewsStore) -> None:
-        news.put_articles(articles(1, 2))
-        news.put_embeddings("minilm", ["article-1", "article-2"], vectors([0, 1], [1, 0]))
-        found = news.nearest("minilm", np.array([1, 0], np.float32), 5, MIDNIGHT + 2 * HOUR)
-        assert found["article_id"].to_list() == ["article-1"]
-
-    def test_a_vector_without_direction_is_near_to_nothing(self, news: NewsStore) -> None:
-        news.put_articles(articles(1, 2))
-        news.put_embeddings("minilm", ["article-1", "article-2"], vectors([0, 0], [1, 0]))
-        found = news.nearest("minilm", np.array([1, 0], np.float32), 5, FAR)
-        assert found["article_id"].to_list() == ["article-2"]
-
-    def test_models_have_their_own_vectors(self, news: NewsStore) -> None:
-        news.put_articles(articles(1))
-        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
-        news.put_embeddings("large", ["article-1"], vectors([0, 0, 1]))
-        assert news.nearest("large", np.array([0, 0, 1], np.float32), 5, FAR)["distance"].to_list() == [0]
-        assert news.nearest("unknown", np.array([1], np.float32), 5, FAR).height == 0
-
-    def test_a_vector_is_replaced(self, news: NewsStore) -> None:
-        news.put_articles(articles(1))
-        for vector in ([1.0, 0.0], [0.0, 1.0]):
-            news.put_embeddings("minilm", ["article-1"], vectors(vector))
-        assert news.nearest("minilm", np.array([0, 1], np.float32), 5, FAR)["distance"].to_list() == [0]
-
-    def test_what_is_embedded_is_known(self, news: NewsStore) -> None:
-        news.put_articles(articles(1, 2))
-        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
-        assert news.embedded("minilm", ["article-1", "article-2", "article-9"]) == {"article-1"}
-        assert news.embedded("large", ["article-1"]) == set()
-        assert news.embedded("minilm", []) == set()
-
-    @pytest.mark.parametrize(
-        ("ids", "rows"),
-        [
-            (["article-1"], [[1.0, 0.0, 0.0]]), (["article-1", "article-2"], [[1.0, 0.0]]),
-            (["article-1"], [[float("nan"), 0.0]]), (["unknown"], [[1.0, 0.0]]),
-        ],
-    )  # fmt: skip
-    def test_impossible_vectors_are_refused(
-        self, news: NewsStore, ids: list[str], rows: list[list[float]]
-    ) -> None:
-        news.put_articles(articles(1, 2))
-        news.put_embeddings("minilm", ["article-2"], vectors([1, 0]))
-        with pytest.raises(InvalidValue):
-            news.put_embeddings("minilm", ids, vectors(*rows))
-        assert news.embedded("minilm", ["article-1", "article-2"]) == {"article-2"}
-
-    def test_a_question_of_other_dimensions_is_refused(self, news: NewsStore) -> None:
-        news.put_articles(articles(1))
-        news.put_embeddings("minilm", ["article-1"], vectors([1, 0]))
-        with pytest.raises(InvalidValue, match="dimensions"):
-            news.nearest("minilm", np.array([1, 0, 0], np.float32), 5, FAR)
+    def test_articles_are_read_by_id(self, news: NewsStore) -> None:
+        news.put_articles(articles(3, 1, 2))
+        found = news.read(["article-3", "article-1", "article-9"])
+        assert found["article_id"].to_list() == ["article-1", "article-3"]
+        assert found.schema == STORED_SCHEMA
+        assert news.read([]).schema == STORED_SCHEMA
 
     def test_sentiment_is_replaced_by_article_asset_and_model(self, news: NewsStore) -> None:
         news.put_articles(articles(0))
@@ -205,10 +144,8 @@ class TestPostgresNews(NewsStoreContract):
     def test_simulated_news_never_reach_real_decisions(self, dsn: str, news: NewsStore) -> None:
         simulated = PostgresNews(dsn, "simulated-1h")
         simulated.put_articles(articles(0))
-        simulated.put_embeddings("minilm", ["article-0"], vectors([1, 0]))
         simulated.put_sentiment(sentiment())
         assert news.articles(MIDNIGHT, FAR).height == 0
-        assert news.nearest("minilm", np.array([1, 0], np.float32), 5, FAR).height == 0
         assert news.sentiment("BTC", MIDNIGHT, FAR).height == 0
 
     def test_text_that_postgres_cannot_hold_is_a_clear_error(self, news: NewsStore) -> None:

@@ -1,5 +1,6 @@
 """What all PostgreSQL stores share: one connection each, errors in our words, the schema."""
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,11 +17,12 @@ from trading.errors import InvalidSettings, InvalidValue, NotStored, StoreUnreac
 from trading.market import Pair
 from trading.stores.postgres import PostgresJournal, PostgresNews, PostgresPromotions, migrate
 from trading.stores.postgres.connection import Database, insert
+from trading.stores.postgres.schema import pgvector_problem
 
 BTC = Pair("BTC", "USDT")
 TABLES = {
     "account_minutes", "accounts", "adjustments", "agent_logs", "agent_opinions", "api_key_counters",
-    "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "equity_peaks",
+    "api_key_nonces", "bus_event", "bus_groups", "bus_relayed", "bus_replays", "embedding_versions", "equity_peaks",
     "failures_in_a_row", "fills", "halts", "leases", "ledger_entries", "live_checks",
     "live_confirmations", "market_data", "market_features",
     "market_gaps", "marketloom_schema", "model_calls", "model_performance", "news_articles", "news_embeddings",
@@ -109,6 +111,22 @@ def test_news_from_before_stories_is_still_read_and_described_when_it_is_put_aga
     again = news.articles(day, later)
     assert again["assets"].to_list() == [["XRP"], ["XRP"]]
     assert again["ingested_at"].equals(old["ingested_at"])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "has no pgvector: install its package"),
+        (("0.7.4", True), "pgvector 0.7.4, and 0.8 or newer is needed.*ALTER EXTENSION vector UPDATE"),
+        (("0.5.1", False), "then start again"),
+        (("0.8.0", True), "^$"),
+        (("1.0", False), "^$"),
+    ],
+)
+def test_a_server_without_pgvector_or_with_an_old_one_is_told_what_to_do(
+    found: tuple[str, bool] | None, said: str
+) -> None:
+    assert re.search(said, pgvector_problem(found))
 
 
 def test_migrations_that_meet_wait_for_each_other(empty: str) -> None:

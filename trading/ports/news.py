@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 ARTICLE_SCHEMA = pl.Schema(
@@ -54,7 +52,7 @@ SENTIMENT_SCHEMA = pl.Schema(
 
 
 class NewsStore(Protocol):
-    """Articles, their vectors and their sentiment. `known_at` decides what a decision at some time may see."""
+    """Articles and their sentiment. `known_at` decides what a decision at some time may see."""
 
     def put_articles(self, articles: pl.DataFrame) -> int:
         """Insert by `article_id` (DESCRIBED_SCHEMA). Returns how many were new.
@@ -65,21 +63,11 @@ class NewsStore(Protocol):
     def articles(self, start: datetime, end: datetime) -> pl.DataFrame:
         """Read articles (STORED_SCHEMA) with start <= known_at < end, by known_at; empty when none."""
 
+    def read(self, article_ids: Sequence[str]) -> pl.DataFrame:
+        """Read these articles (STORED_SCHEMA), by known_at; those that are not stored are left out."""
+
     def stored(self, article_ids: Sequence[str]) -> set[str]:
         """Return which of these are stored."""
-
-    def put_embeddings(
-        self, model: str, article_ids: Sequence[str], vectors: npt.NDArray[np.float32]
-    ) -> None:
-        """Store vectors of shape (n, dimensions), one per article; replaces those of the same model."""
-
-    def embedded(self, model: str, article_ids: Sequence[str]) -> set[str]:
-        """Return which of these already have a vector of `model`."""
-
-    def nearest(
-        self, model: str, vector: npt.NDArray[np.float32], count: int, known_before: datetime
-    ) -> pl.DataFrame:
-        """Return articles known strictly before, nearest first, with a `distance` column (cosine)."""
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
         """Store one row per article, asset and model (SENTIMENT_SCHEMA); replaces those of the same key."""

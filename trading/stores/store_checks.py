@@ -38,18 +38,19 @@ def check_sentiment(rows: pl.DataFrame) -> None:
             )
 
 
-def check_vectors(
-    article_ids: Sequence[str], vectors: npt.NDArray[np.float32], known_dimensions: int | None
+def check_passages(
+    passages: Sequence[tuple[str, int]], vectors: npt.NDArray[np.float32], dimensions: int
 ) -> None:
-    """Raise InvalidValue unless there is one finite vector per article, as long as the model's stored ones."""
-    if vectors.ndim != 2 or vectors.shape[0] != len(article_ids):
-        raise InvalidValue(f"{len(article_ids)} articles, but vectors of shape {vectors.shape}")
-    if not np.isfinite(vectors).all():
-        raise InvalidValue("a vector holds a number that is not finite")
-    if known_dimensions not in (None, vectors.shape[1]):
+    """Raise InvalidValue unless there is one vector of length 1 and of these dimensions per passage."""
+    if vectors.shape != (len(passages), dimensions):
         raise InvalidValue(
-            f"vectors have {vectors.shape[1]} dimensions, those stored before {known_dimensions}"
+            f"{len(passages)} passages of {dimensions} dimensions, but vectors of shape {vectors.shape}"
         )
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not (np.abs(lengths - 1) < 0.001).all():  # not true of what is not finite
+        raise InvalidValue("a vector is not of length 1: it has no direction, or is not finite")
+    if len(set(passages)) < len(passages):
+        raise InvalidValue("a passage is there twice")
 
 
 def check_scores(day: date, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from tests.doubles.stores.journal import MemoryJournal
 from tests.doubles.stores.market_data import MemoryMarketData
 from tests.doubles.stores.model_calls import MemoryModelCalls
 from tests.doubles.stores.news import MemoryNews
+from tests.doubles.stores.news_index import MemoryNewsIndex
 from tests.doubles.stores.performance import MemoryPerformance
 from tests.doubles.stores.promotions import MemoryPromotions
 from tests.doubles.stores.table import MemoryTable
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryMarketData",
     "MemoryModelCalls",
     "MemoryNews",
+    "MemoryNewsIndex",
     "MemoryPerformance",
     "MemoryPromotions",
     "MemoryTable",

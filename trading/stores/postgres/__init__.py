@@ -8,6 +8,7 @@ from trading.stores.postgres.live_accounts import PostgresLiveAccounts
 from trading.stores.postgres.market_data import PostgresMarketData
 from trading.stores.postgres.model_calls import PostgresModelCalls
 from trading.stores.postgres.news import PostgresNews
+from trading.stores.postgres.news_index import PostgresNewsIndex
 from trading.stores.postgres.performance import PostgresPerformance
 from trading.stores.postgres.promotions import PostgresPromotions
 from trading.stores.postgres.schema import migrate
@@ -22,6 +23,7 @@ __all__ = [
     "PostgresMarketData",
     "PostgresModelCalls",
     "PostgresNews",
+    "PostgresNewsIndex",
     "PostgresPerformance",
     "PostgresPromotions",
     "PostgresVotes",

@@ -1,21 +1,15 @@
-"""News in PostgreSQL, vectors in pgvector."""
+"""News in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from pgvector.psycopg import register_vector
 
 from trading.ports import ARTICLE_SCHEMA, DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA
-from trading.stores.postgres.connection import Connection, Database
-from trading.stores.store_checks import check_sentiment, check_vectors, select_schema
+from trading.stores.postgres.connection import Database
+from trading.stores.store_checks import check_sentiment, select_schema
 
-Array = npt.NDArray[np.float32]
-
-NEAREST_SCHEMA = pl.Schema({**STORED_SCHEMA, "distance": pl.Float64()})
 STORED_COLUMNS = ", ".join(STORED_SCHEMA)
 # An array of arrays of different lengths is none in PostgreSQL: the assets of a row go there as one text.
 PUT_ARTICLES = f"""
@@ -26,6 +20,8 @@ FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::te
     AS given ({", ".join(DESCRIBED_SCHEMA)})
 ON CONFLICT (dataset, article_id) DO UPDATE
 SET assets = excluded.assets, content_hash = excluded.content_hash, story_id = excluded.story_id
+WHERE (news_articles.assets, news_articles.content_hash, news_articles.story_id)
+    IS DISTINCT FROM (excluded.assets, excluded.content_hash, excluded.story_id)
 RETURNING xmax = 0 AS is_new
 """
 SENTIMENT_COLUMNS = ", ".join(SENTIMENT_SCHEMA)
@@ -56,6 +52,13 @@ class PostgresNews:
         )
         return self._table(query, (self._dataset, start, end), STORED_SCHEMA)
 
+    def read(self, article_ids: Sequence[str]) -> pl.DataFrame:
+        query = (
+            f"SELECT {STORED_COLUMNS} FROM news_articles WHERE dataset = %s AND article_id = ANY(%s) "
+            "ORDER BY known_at, article_id"
+        )
+        return self._table(query, (self._dataset, list(article_ids)), STORED_SCHEMA)
+
     def stored(self, article_ids: Sequence[str]) -> set[str]:
         with self._database.transaction() as connection:
             rows = connection.execute(
@@ -63,42 +66,6 @@ class PostgresNews:
                 (self._dataset, list(article_ids)),
             ).fetchall()
         return {row["article_id"] for row in rows}
-
-    def put_embeddings(self, model: str, article_ids: Sequence[str], vectors: Array) -> None:
-        with self._database.transaction() as connection:
-            check_vectors(article_ids, vectors, self._dimensions(connection, model))
-            register_vector(connection)
-            rows = [
-                (self._dataset, model, article, vector)
-                for article, vector in zip(article_ids, vectors.astype(np.float32), strict=True)
-            ]
-            connection.cursor().executemany(
-                "INSERT INTO news_embeddings (dataset, model, article_id, vector) VALUES (%s, %s, %s, %b) "
-                "ON CONFLICT (dataset, model, article_id) DO UPDATE SET vector = excluded.vector",
-                rows,
-            )
-
-    def embedded(self, model: str, article_ids: Sequence[str]) -> set[str]:
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                "SELECT article_id FROM news_embeddings "
-                "WHERE dataset = %s AND model = %s AND article_id = ANY(%s)",
-                (self._dataset, model, list(article_ids)),
-            ).fetchall()
-        return {row["article_id"] for row in rows}
-
-    def nearest(self, model: str, vector: Array, count: int, known_before: datetime) -> pl.DataFrame:
-        with self._database.transaction() as connection:
-            check_vectors([""], vector[None], self._dimensions(connection, model))
-            register_vector(connection)
-            rows = connection.execute(
-                f"SELECT * FROM (SELECT {STORED_COLUMNS}, vector <=> %b AS distance FROM news_articles "
-                "JOIN news_embeddings USING (dataset, article_id) "
-                "WHERE dataset = %s AND model = %s AND known_at < %s) measured "
-                "WHERE distance <> 'NaN' ORDER BY distance, article_id LIMIT %s",
-                (vector.astype(np.float32), self._dataset, model, known_before, count),
-            ).fetchall()
-        return pl.DataFrame(rows, NEAREST_SCHEMA, orient="row")
 
     def put_sentiment(self, rows: pl.DataFrame) -> None:
         checked = select_schema(rows, SENTIMENT_SCHEMA, "sentiment")
@@ -126,14 +93,6 @@ class PostgresNews:
     def _table(self, query: str, values: tuple[Any, ...], schema: pl.Schema) -> pl.DataFrame:
         with self._database.transaction() as connection:
             return pl.DataFrame(connection.execute(query, values).fetchall(), schema, orient="row")
-
-    def _dimensions(self, connection: Connection, model: str) -> int | None:
-        row = connection.execute(
-            "SELECT vector_dims(vector) AS dimensions FROM news_embeddings "
-            "WHERE dataset = %s AND model = %s LIMIT 1",
-            (self._dataset, model),
-        ).fetchone()
-        return row["dimensions"] if row else None
 
 
 def _columns(rows: pl.DataFrame) -> list[list[Any]]:
