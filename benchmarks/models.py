@@ -6,6 +6,8 @@ from datetime import date
 from pydantic import BaseModel
 
 from benchmarks.row import Benchmark, Row, best, row
+from ml.agents.model_trader import MIN_OUTPUT_TOKENS
+from ml.agents.prompts import Variant, trader_prompt
 from ml.agents.trading_decision import TradingDecision
 from ml.models.answers import raw_answer, read_answer
 from ml.models.budget import BudgetLadder
@@ -25,15 +27,9 @@ HEADLINES = (
     "Miners sell as fees drop", "Bank opens custody for digital assets", "Network upgrade passes without trouble",
     "Stablecoin issuer publishes its reserves", "Whale moves 10,000 BTC to an exchange",
 )  # fmt: skip
-DECIDE = Prompt(
-    "decide", 1,
-    "You judge a crypto market. Answer with one JSON object: action (LONG, SHORT, HOLD or CLOSE), symbol, confidence "
-    "0..1, position_size_pct 0..20, then entry_price, stop_loss, take_profit, invalidation_price and "
-    "invalidation_hours, each a number or null, and reasoning (two sentences).",
-)  # fmt: skip
 QUESTIONS: dict[str, tuple[Prompt, type[BaseModel], int]] = {
     "sentiment": (SENTIMENT_PROMPT, SentimentAnswer, 64),
-    "decision": (DECIDE, TradingDecision, 256),
+    "decision": (trader_prompt(Variant.BALANCED), TradingDecision, MIN_OUTPUT_TOKENS),
 }
 MALFORMED = 10_000
 

@@ -32,12 +32,15 @@ class ModelTrader:
 
 
 def trader_message(question: Question) -> str:
-    """Return what a trader is told, as JSON: the same question gives the same bytes, and so the same recorded call."""
+    """Return what a trader is told, as JSON; its clock is the candle's close.
+
+    So the same candle and position give the same bytes: a run that is started again reads the recorded answer.
+    """
     signal, news = question.signal, question.sentiment
     return _json(
         {
             "pair": str(question.pair),
-            "time": question.at.isoformat(),
+            "time": question.closed_at.isoformat(),
             "close": question.close,
             "technical_signal": {
                 "direction": signal.direction,
@@ -52,7 +55,7 @@ def trader_message(question: Question) -> str:
                 "score": _short(news.score),
                 "confidence": _short(news.confidence),
                 "articles": news.articles,
-                "newest_hours_ago": _short((question.at - news.newest_known_at) / HOUR),
+                "newest_hours_ago": _short((question.closed_at - news.newest_known_at) / HOUR),
             },
             "indicators": {
                 name: _short(value) for name, value in question.features.items() if value is not None
@@ -70,7 +73,7 @@ def _position(position: Position, question: Question) -> dict[str, Any]:
         "stop_loss": None if position.stop_loss is None else float(position.stop_loss),
         "take_profit": None if position.take_profit is None else float(position.take_profit),
         "gain_share": _short(gain),
-        "open_hours": _short((question.at - position.opened_at) / HOUR),
+        "open_hours": _short((question.closed_at - position.opened_at) / HOUR),
     }
 
 

@@ -25,6 +25,7 @@ class Question:
 
     pair: Pair
     at: datetime
+    closed_at: datetime  # of the newest candle
     close: float  # of the newest candle
     signal: TechnicalSignal
     features: Mapping[str, float | None]

@@ -1,6 +1,6 @@
 """A trader's opinion: a language model's `TradingDecision` as a vote, and what would invalidate its position."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -57,20 +57,36 @@ def invalidations_of(
 
     A condition that holds already says nothing: it was thought for another market.
     """
-    agreeing = {each.agent for each in opinions if each.action is action}
     sign = 1 if action is Action.LONG else -1
-    found: list[Invalidation] = []
-    for judgement in judgements:
-        if judgement.agent not in agreeing or not judgement.agent.startswith(TRADER):
-            continue
-        decision = reading_of(judgement, TradingDecision).value
-        if decision is not None:
-            found += _invalidations(judgement.agent, decision, at)
+    found = [
+        each
+        for agent, decision in _supporters(judgements, opinions, action)
+        for each in _invalidations(agent, decision, at)
+    ]
     return tuple(
         each
         for each in found
         if not broken_by_candle([each], sign, close, at) and not broken_by_features([each], features)
     )
+
+
+def wanted_share(
+    judgements: Iterable[Judgement], opinions: Iterable[Opinion], action: Action
+) -> float | None:
+    """Return the least share of equity that a model asks for whose vote is the action; None where none votes so."""
+    supporters = _supporters(judgements, opinions, action)
+    return min((decision.position_size_pct / 100 for _, decision in supporters), default=None)
+
+
+def _supporters(
+    judgements: Iterable[Judgement], opinions: Iterable[Opinion], action: Action
+) -> Iterator[tuple[str, TradingDecision]]:
+    agreeing = {each.agent for each in opinions if each.action is action}
+    for judgement in judgements:
+        if judgement.agent in agreeing and judgement.agent.startswith(TRADER):
+            decision = reading_of(judgement, TradingDecision).value
+            if decision is not None:
+                yield judgement.agent, decision
 
 
 def _invalidations(agent: str, decision: TradingDecision, at: datetime) -> Iterable[Invalidation]:

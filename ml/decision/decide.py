@@ -69,7 +69,7 @@ def decide(
         agreed,
         action,
         why=why,
-        proposal=propose(inputs, action, signal, rules.signals),
+        proposal=propose(inputs, action, signal, rules.signals, opinions),
         rules=rules,
     )
 
@@ -79,6 +79,7 @@ def ask(inputs: DecisionInputs, rules: DecisionRules) -> Question:
     return Question(
         pair=inputs.pair,
         at=inputs.decided_at,
+        closed_at=inputs.candle_close_time,
         close=inputs.close,
         signal=technical_signal(inputs.features, inputs.close, rules.signals),
         features=inputs.features,

@@ -94,7 +94,25 @@ def _position(position: Mapping[str, Any] | None) -> str:
     if position is None:
         return "none"
     levels = f"stop {position['stop_loss']}, target {position['take_profit']}"
-    return f"{position['quantity']} at {position['entry_price']}, {levels}"
+    return f"{position['quantity']} at {position['entry_price']}, {levels}{_invalidations(position)}"
+
+
+def _invalidations(plan: Mapping[str, Any]) -> str:
+    """Say what closes a position beside its levels; empty where nothing does."""
+    words = [_condition(each) for each in plan.get("invalidations", ())]
+    return f"; ends {' or '.join(words)}" if words else ""
+
+
+def _condition(invalidation: Mapping[str, Any]) -> str:
+    match invalidation["kind"]:
+        case "level":
+            said = f"once a candle closes beyond {invalidation['level']}"
+        case "indicator":
+            side = "above" if invalidation["above"] else "below"
+            said = f"with {invalidation['indicator']} {side} {invalidation['value']:g}"
+        case _:
+            said = f"at {invalidation['at']}"
+    return f"{said} ({invalidation['by']})"
 
 
 def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +122,9 @@ def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
         yield "  nobody was asked"
     for opinion in receipt["opinions"]:
         vote = f"{opinion['action']} {opinion['confidence']:.2f}" if opinion["action"] else "abstains"
-        yield f"  {opinion['agent']:<10} {vote:<12} {opinion['model']}: {opinion['reasoning']}"
+        usd = opinion["evidence"].get("usd")
+        cost = f" ({usd:.4f} USD)" if usd else ""
+        yield f"  {opinion['agent']:<10} {vote:<12} {opinion['model']}{cost}: {opinion['reasoning']}"
     agreed = receipt["consensus"]
     yield (
         f"  consensus  {agreed['action']} {agreed['confidence']:.2f}, agreement {agreed['agreement']:.0%}"
@@ -138,7 +158,7 @@ def _order(receipt: Mapping[str, Any], order: Order | None, fills: list[Fill]) -
         yield "No order"
         return
     yield "Order"
-    levels = f"stop {intent['stop_loss']}, target {intent['take_profit']}"
+    levels = f"stop {intent['stop_loss']}, target {intent['take_profit']}{_invalidations(intent)}"
     yield f"  {intent['side']} {intent['quantity']} {receipt['pair']}, {levels}"
     if order is not None:
         yield f"  {order.status.value}{': ' + order.reason if order.reason else ''} (id {intent['intent_id']})"

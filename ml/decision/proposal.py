@@ -8,6 +8,7 @@ from decimal import Decimal
 from ml.agents.news_analyst import cited_at, replaces_tones
 from ml.agents.opinions import Action, Opinion
 from ml.agents.panel import AGENTS, ANALYST
+from ml.agents.trader import wanted_share
 from ml.decision.inputs import DecisionInputs
 from trading.invalidation import broken_by_features
 from trading.orders import Side
@@ -34,9 +35,13 @@ def tradable_position(inputs: DecisionInputs) -> Position | None:
 
 
 def propose(
-    inputs: DecisionInputs, action: Action, signal: TechnicalSignal, rules: SignalRules
+    inputs: DecisionInputs,
+    action: Action,
+    signal: TechnicalSignal,
+    rules: SignalRules,
+    opinions: tuple[Opinion, ...] = (),
 ) -> Proposal | None:
-    """Return the order that carries out the action; None for HOLD."""
+    """Return the order that carries out the action; None for HOLD. Models that voted for it can ask for less."""
     if action is Action.HOLD:
         return None
     if action is Action.CLOSE:
@@ -51,6 +56,7 @@ def propose(
         take_profit=target,
         reduces=False,
         reduce_quantity=None,
+        wanted_share=wanted_share(inputs.judgements.values(), opinions, action),
     )
 
 

@@ -57,7 +57,7 @@ def receipt(
             "action": action,
             "confidence": consensus.confidence,
             "why": why,
-            "proposal": proposal and asdict(proposal),
+            "proposal": proposal and plan_values(proposal),
             "risk": assessment and assessment.facts(),
             "outcome": outcome(action, why, assessment if proposal else None, intent),
             "intent": intent and plan_values(intent),

@@ -13,8 +13,10 @@ from ml.decision.plain_json import values_sha256
 from ml.decision.recorded_tables import RecordedTable, record_table
 from trading.orders import OrderIntent, WorkingOrder
 from trading.portfolio import Position
+from trading.risk import Proposal
 
 CANDLES_OF_A_PART = 128
+_OF_MODELS = ("invalidations", "wanted_share")
 NEWS_OF_A_PART = timedelta(days=32)
 # Whose source text decides together with the inputs. Stores, venues and Dagster only bring inputs and orders.
 _DECIDING = (
@@ -100,9 +102,10 @@ def _order_values(order: WorkingOrder) -> dict[str, Any]:
     }
 
 
-def plan_values(plan: Position | OrderIntent) -> dict[str, Any]:
-    """Return the values of a position or an order; invalidations stand there where there are any."""
-    return {name: each for name, each in asdict(plan).items() if name != "invalidations" or each}
+def plan_values(plan: Position | OrderIntent | Proposal) -> dict[str, Any]:
+    """Return the values of a plan; what only models ask for stands there where they have asked."""
+    values = asdict(plan)
+    return {name: each for name, each in values.items() if name not in _OF_MODELS or each not in (None, ())}
 
 
 def _judgement_values(inputs: DecisionInputs) -> dict[str, Any]:

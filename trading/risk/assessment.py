@@ -148,7 +148,8 @@ def build_rule_inputs(
     if proposal.reduces or proposal.converts:
         bound, share = closing_bound(proposal, spendable, per_unit), ONE
     else:
-        bound = entry_bound(exact, account, spendable, per_unit)
+        wanted = None if proposal.wanted_share is None else number(proposal.wanted_share)
+        bound = entry_bound(exact, account, spendable, per_unit, wanted)
         share = correlated_size(market, instrument, limits, exact)
     return RuleInputs(
         proposal=proposal,

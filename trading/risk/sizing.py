@@ -8,6 +8,7 @@ the quantity increment:
     asset cap        (asset_cap x equity - exposure to base or quote, the larger) / value per unit
     total exposure   (total_exposure x equity - value of all positions) / value per unit
     balance          (free balance - reserve x equity) / balance tied up per unit
+    size asked for   (share asked for x equity - value of this position) / value per unit; only ever less
 
 A purchase ties up entry x (1 + taker fee) of the quote per unit, a sale 1 of the base: nothing is borrowed.
 A closing order is bound by the quantity to close and the whole free balance.
@@ -22,18 +23,27 @@ from trading.risk.values import Answer, Proposal
 
 
 def entry_bound(
-    exact: ExactLimits, account: AccountAmounts, spendable: Decimal, per_unit: AmountsPerUnit
+    exact: ExactLimits,
+    account: AccountAmounts,
+    spendable: Decimal,
+    per_unit: AmountsPerUnit,
+    wanted: Decimal | None = None,
 ) -> SizeBound:
-    """Return the smallest of the five bounds of an entry."""
+    """Return the smallest of the bounds of an entry. `wanted`: the share of equity that it asks for; None: no bound."""
     equity, asset = account.equity, max(account.base_exposure, account.quote_exposure)
     value = per_unit.value
     return _smallest(
         (quotient(exact.risk_per_trade * equity, per_unit.risk), "risk per trade"),
-        (quotient(exact.position_cap * equity - account.position_value, value), "position cap"),
+        (_of_equity(exact.position_cap, account, value), "position cap"),
         (quotient(exact.asset_cap * equity - asset, value), "asset cap"),
         (quotient(exact.total_exposure * equity - account.exposure_value, value), "total exposure"),
         (quotient(spendable, per_unit.cost), "balance"),
+        *([] if wanted is None else [(_of_equity(wanted, account, value), "size asked for")]),
     )
+
+
+def _of_equity(share: Decimal, account: AccountAmounts, value: Decimal) -> Decimal:
+    return quotient(share * account.equity - account.position_value, value)
 
 
 def closing_bound(proposal: Proposal, spendable: Decimal, per_unit: AmountsPerUnit) -> SizeBound:

@@ -25,6 +25,9 @@ class Proposal:
     reduces: bool  # closes a position (or a part): rules that only guard entries are skipped
     reduce_quantity: Decimal | None  # base currency; None unless it reduces or converts
     converts: bool = False  # turns one asset into another: rules about a position and its stop are skipped
+    wanted_share: Amount | None = (
+        None  # of equity, the most that an entry asks for; None: what the rules allow
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ AT = datetime(2024, 1, 1, tzinfo=UTC)
 QUESTION = Question(
     PAIR,
     AT,
+    AT,
     100.0,
     TechnicalSignal(Direction.LONG, 0.8, 100.0, None, None, {}, ("rises",)),
     features={},

@@ -17,6 +17,7 @@ from ml.agents.opinions import Action
 from ml.agents.trader import invalidations_of, trader_opinion
 from ml.agents.trading_decision import Indicator
 from ml.decision.decide import decide
+from ml.decision.explanation import explain
 from ml.decision.inputs import DecisionInputs
 from ml.decision.recording import record_tables
 from ml.decision.replay import Replayer, Verdict
@@ -180,6 +181,7 @@ def test_from_the_answer_to_the_order_that_closes_and_replayed_to_the_byte(
     opened = world.execute()
     [stored] = world.journal.positions("paper-test")
     assert [each.kind for each in stored.invalidations] == [kind]
+    assert "; ends " in explain(json.loads(json.dumps(opened.receipt)), None)
     write_by_month(world.table, PAIR, world.all_candles.head(world.all_candles.height - 1))
     closed = world.execute()
     assert closed.receipt["why"].startswith("invalidated (trader-a): ")

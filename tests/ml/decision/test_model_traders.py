@@ -196,3 +196,35 @@ def test_in_shadow_mode_no_model_is_asked(world: ReplayWorld) -> None:
     reader = replace(world.reader, models=panel(one=said))
     shadow_decision(PAIR, world.reader.read_clock(), reader, RULES, world.journal)
     assert said.asked == []
+
+
+def test_of_the_models_that_vote_for_an_entry_the_one_that_asks_for_least_makes_it_smaller(
+    tmp_path: Path,
+) -> None:
+    worlds = [ReplayWorld(tmp_path / name) for name in ("plain", "asked")]
+    close = close_of(worlds[0])
+    plain = decided(worlds[0], panel(one=answer(close, position_size_pct=20.0)))
+    other = hold(confidence=0.1, position_size_pct=0.0)
+    asked = decided(
+        worlds[1],
+        panel(
+            one=answer(close, position_size_pct=20.0), two=answer(close, position_size_pct=1.0), three=other
+        ),
+    )
+    equity = float(asked["inputs"]["account"]["equity"])
+    increment = 0.00001 * close
+    assert 0.01 * equity - increment < float(asked["intent"]["quantity"]) * close <= 0.01 * equity
+    assert float(plain["intent"]["quantity"]) > 5 * float(asked["intent"]["quantity"])
+    assert worlds[1].replay(asked).verdict is Verdict.IDENTICAL
+
+
+def test_a_run_of_the_same_candle_a_little_later_reads_the_recorded_answer(world: ReplayWorld) -> None:
+    said = Script(answer(close_of(world)))
+    model = trader("one", said)
+    later = ReplayWorld(world.folder / "later")
+    clock = world.reader.read_clock()
+    decided(world, ModelPanel({"trader-one": model}, 60.0))
+    later.reader = replace(later.reader, clock=lambda: replace(clock, at=clock.at + timedelta(seconds=20)))
+    receipt = decided(later, ModelPanel({"trader-one": model}, 60.0))
+    assert len(said.asked) == 1
+    assert receipt["inputs"]["judgements"]["trader-one"]["reused"]

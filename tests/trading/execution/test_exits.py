@@ -9,6 +9,7 @@ import pytest
 from tests.doubles.venue import Fault, failing, lost, never_arrived
 from tests.trading.execution.execution_case import ACCOUNT, BTC, ETH, Case, S
 from trading.errors import RateLimited, VenueRefused, VenueUnreachable
+from trading.invalidation import Invalidation, InvalidationKind
 from trading.market import PairStatus
 from trading.orders import OrderKind
 
@@ -112,6 +113,33 @@ def test_a_position_with_a_reason_to_close_is_closed_without_a_decision_and_once
     assert case.position(ETH) is not None
     (closing,) = case.venue.of(BTC, OrderKind.EXIT)
     assert closing.filled == Decimal(1)
+    case.check_books()
+
+
+@pytest.mark.parametrize("kind", [InvalidationKind.LEVEL, InvalidationKind.TIME])
+def test_an_invalidated_position_is_closed_at_the_exchange_without_a_decision_and_its_stop_goes_first(
+    kind: InvalidationKind,
+) -> None:
+    """The keeper walks a candle that closes beyond the level, above the stop at 98; the guard orders the exit."""
+    case = Case()
+    condition = Invalidation(
+        kind,
+        "trader-a",
+        level=Decimal(99) if kind is InvalidationKind.LEVEL else None,
+        at=case.now() + timedelta(minutes=1) if kind is InvalidationKind.TIME else None,
+    )
+    case.bought(invalidations=(condition,))
+    case.wait(minutes=1)
+    case.candle(98.6, 101, 98.9 if kind is InvalidationKind.LEVEL else 100.5)
+    case.carry_out()
+    held = case.position()
+    assert held is not None
+    assert held.exit_reason.startswith("invalidated (trader-a)")
+    assert case.process("guard").order_exits(ACCOUNT, case.now())
+    assert not case.process("another").order_exits(ACCOUNT, case.now())
+    case.carry_out()
+    assert case.position() is None
+    assert case.venue.resting(BTC) == []
     case.check_books()
 
 

@@ -133,6 +133,7 @@ def test_no_missing_field_raises(part: str, value: Any) -> None:
         "model_usd",
         "book_seconds",
         "reconciliation_seconds",
+        "wanted_share",
     }
     for field in fields(value):
         assessment = decide(**{part: replace(value, **{field.name: None})})

@@ -115,3 +115,20 @@ def test_an_unbounded_size_is_refused_by_each_rule_of_size(rule: str, size: str)
         case = build_rule_inputs(LONG, STATE, CALM, FRESH, INSTRUMENT, LIMITS)
         assert RULES[rule](case).passes
         assert not RULES[rule](replace(case, size=Decimal(size))).passes
+
+
+@pytest.mark.parametrize(
+    ("share", "size"), [(None, "20"), (1.0, "20"), (0.2, "20"), (0.1, "10"), (0.001, "0.1")]
+)
+def test_a_share_that_is_asked_for_only_ever_makes_the_size_smaller(share: float | None, size: str) -> None:
+    assert decide(replace(LONG, wanted_share=share)).adjusted_size == Decimal(size)
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, float("nan"), float("inf"), "a lot"])
+def test_a_share_that_is_none_leaves_no_order(share: object) -> None:
+    refused = decide(replace(LONG, wanted_share=share))  # type: ignore[arg-type]
+    assert (refused.approved, refused.adjusted_size) == (False, Decimal(0))
+
+
+def test_closing_is_bound_by_no_share_that_is_asked_for() -> None:
+    assert decide(replace(CLOSE, wanted_share=0.001)).adjusted_size == decide(CLOSE).adjusted_size
