@@ -1,5 +1,6 @@
 """The language models that decisions ask, built from the settings: [agents], [models]."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,12 +14,14 @@ from ml.agents.monitor import Insight, Monitor
 from ml.agents.news_analyst import NewsView
 from ml.agents.panel import ANALYST, ModelAgent, ModelPanel
 from ml.agents.prompts import trader_prompt
+from ml.agents.retrieved_news import RetrievedNews
 from ml.agents.rules import MAX_SECONDS
 from ml.agents.trader import TRADER
 from ml.agents.trading_decision import TradingDecision
 from ml.models.clients import ModelClients
 from ml.models.specification import ModelSpec
 from ml.news.recent import PairNews, RecentNews
+from ml.retrieval.retriever import Retriever
 from orchestration.settings_schema import Settings
 from trading.errors import InvalidSettings
 from trading.ports import NewsStore
@@ -27,7 +30,9 @@ LAST = 1  # among the models that are asked: those of a decision come first in t
 OF_THE_LIMIT = 0.95  # a client gives up before nobody waits for it any more, so that its reason is recorded
 
 
-def build_panel(settings: Settings, clients: ModelClients, news: NewsStore) -> ModelPanel:
+def build_panel(
+    settings: Settings, clients: ModelClients, news: NewsStore, retriever: Callable[[], Retriever]
+) -> ModelPanel:
     """Build it; nothing is asked, and no client made, before the first decision that has something to ask.
 
     The analyst and the first trader may spend more of the day's budget than the others: the ladder's rungs.
@@ -37,7 +42,7 @@ def build_panel(settings: Settings, clients: ModelClients, news: NewsStore) -> M
     if reader := settings.agents.analyst_model:
         spec = with_room(settings.models.specs[reader], ANALYST_TOKENS)
         reading = partial(clients.client, spec, NewsView, seconds=OF_THE_LIMIT * seconds)
-        agents[ANALYST] = ModelAnalyst(_news_of(settings, news), reading)
+        agents[ANALYST] = ModelAnalyst(_news_of(settings, news, retriever), reading)
     for rank, (name, variant) in enumerate(settings.agents.traders.items()):
         client = partial(
             clients.client,
@@ -59,8 +64,10 @@ def build_monitor(settings: Settings, clients: ModelClients) -> Monitor:
     return Monitor(partial(clients.client, spec, Insight, rank=LAST))
 
 
-def _news_of(settings: Settings, store: NewsStore) -> PairNews:
+def _news_of(settings: Settings, store: NewsStore, retriever: Callable[[], Retriever]) -> PairNews:
     age = timedelta(hours=settings.risk.sentiment_age_hours)
+    if settings.agents.analyst_news == "retrieved":
+        return RetrievedNews(retriever, age, settings.agents.analyst_articles)
     return RecentNews(store, age, settings.agents.analyst_articles)
 
 

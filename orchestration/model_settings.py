@@ -2,7 +2,7 @@
 
 import datetime as dt
 from contextlib import suppress
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -37,6 +37,7 @@ class AgentSettings(Section):
     analyst_model: str = Field(
         pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'
     )
+    analyst_news: Literal["newest", "retrieved"]
     analyst_articles: int = Field(ge=1, le=32)
     monitor_model: str = Field(
         pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'

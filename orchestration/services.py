@@ -277,7 +277,7 @@ class Services:
             build_panel,
         )  # loading the graph must not import the clients of language models
 
-        return build_panel(self.settings, self.model_clients, self.news_store)
+        return build_panel(self.settings, self.model_clients, self.news_store, lambda: self.news_retriever)
 
     @property
     def sentiment_model(self) -> "SentimentModel":

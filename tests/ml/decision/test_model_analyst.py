@@ -8,17 +8,22 @@ import polars as pl
 import pytest
 
 from ml.agents.panel import ANALYST, ModelPanel
+from ml.agents.retrieved_news import RetrievedNews
 from ml.decision.replay import Verdict
 from ml.news.description import describe
 from ml.news.recent import RecentNews
+from ml.retrieval.fusion import Score
+from ml.retrieval.retriever import NewsQuestion, Retrieval, RetrievedArticle
 from tests.doubles.stores import MemoryNews
 from tests.ml.agents.model_panel import analyst, answer, panel, view
 from tests.ml.decision.replay_world import ARTICLES, ReplayWorld
 from tests.ml.decision.test_model_traders import close_of, decided, votes
 from tests.ml.decision.trading_day import PAIR, decision_inputs
 from tests.ml.models.scripted import Script
+from trading.errors import NotStored
 from trading.market import Pair
 from trading.ports import ARTICLE_SCHEMA
+from trading.ports.news_index import EmbeddingVersion
 
 FIRST, SECOND = ARTICLES
 DAYS = timedelta(days=3)
@@ -145,3 +150,41 @@ def test_what_strangers_write_stays_between_its_markers_is_cut_and_hides_nothing
     assert 'source="the &quot;wire&quot;"' in told
     assert not {"\u202e", "\u200b", "\x00"} & set(told)
     assert len(told) < 3 * 2500
+
+
+class Found:
+    """A search that always finds one story, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[NewsQuestion] = []
+
+    def retrieve(self, question: NewsQuestion) -> Retrieval:
+        self.asked.append(question)
+        known = question.as_of - timedelta(hours=4)
+        score = Score(0.1, 1, None, 0.9, 1.0)
+        story = RetrievedArticle(
+            "d" * 16, known, known, "wire", "Bitcoin rises", "Bitcoin rises. By 4 %.", "", ("BTC",), score
+        )
+        return Retrieval((story,), EmbeddingVersion("test", 3, "sentences"), 0)
+
+
+def test_what_retrieval_finds_can_stand_in_place_of_the_newest_stories(world: ReplayWorld) -> None:
+    found, said = Found(), Script(view(0.6, "d" * 16))
+    news = RetrievedNews(lambda: found, DAYS, 5)
+    receipt = decided(world, ModelPanel({ANALYST: analyst(news, said)}, 60.0))
+    assert opinion_in(receipt)["evidence"]["cited"] == ["d" * 16]
+    [question] = found.asked
+    assert (question.pair, question.as_of, question.count) == (PAIR, world.newest, 5)
+    assert question.since == world.newest - DAYS
+    assert "Bitcoin rises. By 4 %." in said.asked[0][1][1]
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_a_search_that_cannot_be_made_costs_the_vote(world: ReplayWorld) -> None:
+    def missing() -> Found:
+        raise NotStored("no vectors yet")
+
+    news = RetrievedNews(missing, DAYS, 5)
+    receipt = decided(world, ModelPanel({ANALYST: analyst(news, view(0.6))}, 60.0))
+    assert opinion_in(receipt)["reasoning"] == "unreachable: failed: NotStored: no vectors yet"
+    assert receipt["intent"]
