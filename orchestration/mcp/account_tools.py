@@ -1,6 +1,5 @@
 """Tools about the account and its results: status, portfolio, parity, leaderboard, cost."""
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from orchestration.services import Services
 
 MAX_WORDS = 500
 NEWEST = 30  # trades and snapshots of an answer
-Days = Annotated[int, Field(ge=1, le=366, description="UTC days up to today")]
+Days = Annotated[int, Field(ge=1, le=3660, description="How far back")]
 
 
 def show_status() -> dict[str, Any]:
@@ -47,36 +46,13 @@ def audit_parity(
 
 
 def leaderboard(days: Days = 30) -> dict[str, Any]:
-    """Rank every model by what its votes would have earned after costs, beside buy-and-hold; out of sample, in shadow.
+    """Judge every voter by its recorded votes on what it cannot have read, net of cost, beside a coin and holding.
 
-    The sum of shares over pairs and days: a short time says little, and luck leads short lists.
+    A short time says little, and luck leads short lists: read the intervals and the number of votes first.
     """
     services = Services.current()
-    today = services.clock().at.date()
-    rows = services.performance.read(today - timedelta(days=days), today + timedelta(days=1))
-    by_model: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        by_model.setdefault((row["model"], row["mode"]), []).append(row)
-    ranked = [{"model": model, "mode": mode, **_totals(each)} for (model, mode), each in by_model.items()]
-    return {
-        "until": today,
-        "days": days,
-        "models": sorted(ranked, key=lambda each: (-each["pnl"], each["model"])),
-    }
-
-
-def _totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    votes = sum(row["votes"] for row in rows)
-    hits = sum(row["votes"] * row["hit_rate"] for row in rows if row["hit_rate"] is not None)
-    return {
-        "days": len({row["day"] for row in rows}),
-        "pairs": sorted({row["pair"] for row in rows}),
-        "candles": sum(row["candles"] for row in rows),
-        "votes": votes,
-        "hit_rate": hits / votes if votes else None,
-        "pnl": sum(row["pnl"] for row in rows),
-        "cost_usd": sum(row["cost_usd"] for row in rows),
-    }
+    until = services.clock().at
+    return services.board_maker.board(until - timedelta(days=days), until).facts()
 
 
 def cost() -> dict[str, Any]:

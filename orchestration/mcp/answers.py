@@ -32,19 +32,19 @@ def answering(tool: Callable[P, Any]) -> Callable[P, dict[str, Any]]:
     return answer
 
 
-def raising_advice(work: Callable[P, T]) -> Callable[P, T]:
-    """Turn an expected failure into a ToolError, whose message a client shows; a bug stays one."""
+def raising_advice(work: Callable[P, T], kind: type[Exception] = ToolError) -> Callable[P, T]:
+    """Turn an expected failure into an error of the SDK, whose message a client shows; a bug stays one."""
 
     @wraps(work)
     def advised(*arguments: P.args, **named: P.kwargs) -> T:
         try:
             return work(*arguments, **named)
-        except ToolError:
+        except kind:
             raise
         except Exception as error:
             if (message := failure_message(error)) is None:
                 raise
-            raise ToolError(message) from error
+            raise kind(message) from error
 
     return advised
 

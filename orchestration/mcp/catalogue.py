@@ -42,7 +42,7 @@ READING = (
     ToolEntry("lineage", "What a decision was made from", decision_tools.lineage, READS),
     ToolEntry("data_quality", "How complete the data are", market_tools.data_quality, READS),
     ToolEntry("parity", "Live against back-test", account_tools.audit_parity, READS),
-    ToolEntry("leaderboard", "Which model would have earned what", account_tools.leaderboard, READS),
+    ToolEntry("leaderboard", "Whose votes were worth what", account_tools.leaderboard, READS),
     ToolEntry("cost", "What language models cost", account_tools.cost, READS),
 )
 PLANNING = (

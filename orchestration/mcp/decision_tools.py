@@ -63,7 +63,14 @@ def why(decision_id: DecisionId) -> dict[str, Any]:
 def replay(decision_id: DecisionId) -> dict[str, Any]:
     """Decide again from what was recorded, to the byte, and name the first input that is another one now."""
     services = Services.current()
-    return replay_all(replayer(services), iter([services.journal.decision(decision_id)])).facts()
+    report = replay_all(replayer(services), iter([services.journal.decision(decision_id)]))
+    [found] = report.replays
+    return {
+        "decision_id": found.decision_id,
+        "verdict": found.verdict,
+        "reproduced": found.reproduced,
+        "differs": quoted(str(found.difference or found.reason), MAX_WORDS),
+    }
 
 
 def lineage(decision_id: DecisionId) -> dict[str, Any]:

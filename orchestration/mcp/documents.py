@@ -4,8 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError
 
 from orchestration.json_output import as_json_line
+from orchestration.mcp.answers import MAX_CHARACTERS, quoted, raising_advice
 from orchestration.mcp.graph import graph_facts
 from orchestration.services import Services
 from trading.indicators import FEATURES
@@ -28,13 +30,14 @@ def add_resources(server: MCPServer[Any]) -> None:
         "graph": (_graph, "The asset graph: each asset with its parents"),
     }
     for name, (read, description) in fixed.items():
-        server.resource(f"marketloom://{name}", name=name, description=description, mime_type=JSON)(read)
+        document = server.resource(f"marketloom://{name}", name=name, description=description, mime_type=JSON)
+        document(raising_advice(read, ResourceError))
     server.resource(
         "marketloom://decision/{decision_id}",
         name="decision",
-        description="The whole receipt of a decision: all inputs, opinions and rules, as they were recorded",
+        description="The whole receipt of a decision as it was recorded, one JSON text between the data marks",
         mime_type=JSON,
-    )(_receipt)
+    )(raising_advice(_receipt, ResourceError))
 
 
 def _market() -> str:
@@ -77,7 +80,8 @@ def _graph() -> str:
 
 
 def _receipt(decision_id: str) -> str:
-    return as_json_line(Services.current().journal.decision(decision_id))
+    receipt = Services.current().journal.decision(decision_id)
+    return as_json_line({"receipt": quoted(as_json_line(receipt), MAX_CHARACTERS)})
 
 
 def add_prompts(server: MCPServer[Any]) -> None:

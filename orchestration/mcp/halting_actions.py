@@ -37,17 +37,16 @@ class Halting:
                 f"trading is halted already: {pulled}; a person ends it with `marketloom resume`"
             )
         held = ", ".join(positions) or "none"
-        what = "Kill: close every position" if self.flatten else "Pause: open no position from now on"
-        end = (
-            f"at the market ({held})"
+        what = (
+            f"Kill: close every position at the market ({held})"
             if self.flatten
-            else f"keep those that are open ({held}) with their stops"
+            else f"Pause: open no position from now on, keep those that are open ({held}) with their stops"
         )
         return Draft(
             request={},
             facts={"positions": positions} if self.flatten else {},
             words=(
-                f"{what}, {end}. {len(waiting)} entries that wait are cancelled. Nothing is opened again before a "
+                f"{what}. {len(waiting)} entries that wait are cancelled. Nothing is opened again before a "
                 "person says so: `marketloom resume`."
             ),
         )

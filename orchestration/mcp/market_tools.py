@@ -158,7 +158,12 @@ def _completeness(services: Services, pair: Pair, start: datetime, end: datetime
         "holes": len(holes),
         "newest_holes": holes[-SHOWN_HOLES:],
         "feed_gaps": [
-            {"since": each.since, "until": each.until, "state": each.state, "reason": each.reason}
+            {
+                "since": each.since,
+                "until": each.until,
+                "state": each.state,
+                "reason": quoted(each.reason, 200),
+            }
             for each in services.feed_gaps(pair, start, end)[-SHOWN_HOLES:]
         ],
     }

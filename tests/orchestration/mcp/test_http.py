@@ -12,13 +12,17 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from mcp import Client
+from mcp.client.context import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitRequestParams, ElicitResult
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from orchestration.kill_switch import KillSwitch
 from orchestration.mcp.audit import Audit
+from orchestration.mcp.catalogue import tools
 from orchestration.mcp.http_access import READ, WRITE, HttpAccess, IssuedTokens, http_access
 from orchestration.mcp.server import build_server
 from orchestration.mcp.serving import NOBODY, http_app
@@ -47,18 +51,21 @@ def settings(**changes: Any) -> McpSettings:
 
 
 @asynccontextmanager
-async def serving(home: ToolHome, access: HttpAccess) -> AsyncIterator[str]:
+async def serving(home: ToolHome, access: HttpAccess, *, write: bool = False) -> AsyncIterator[str]:
     audit = Audit(PostgresToolCalls(home.services.dsn), "http", NOBODY)
-    async with running(http_app(build_server(audit, **access.options), access)) as address:
+    server = build_server(audit, tools(write=write), **access.options)
+    async with running(http_app(server, access)) as address:
         yield f"{address}/mcp"
 
 
 @asynccontextmanager
-async def connected(address: str, token: str = "", mode: str = "auto") -> AsyncIterator[Client]:
+async def connected(
+    address: str, token: str = "", mode: str = "auto", **options: Any
+) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
         httpx2.AsyncClient(headers=headers) as http,
-        Client(streamable_http_client(address, http_client=http), mode=mode) as client,
+        Client(streamable_http_client(address, http_client=http), mode=mode, **options) as client,
     ):
         yield client
 
@@ -188,6 +195,37 @@ async def test_a_token_of_the_authorization_server_names_its_caller(home: ToolHo
     assert document["authorization_servers"] == [login.issuer]
     [call] = PostgresToolCalls(home.services.dsn).newest(1)
     assert call["caller"] == "desk ada"
+
+
+async def test_a_token_that_may_only_read_plans_nothing(home: ToolHome, login: Login) -> None:
+    access = http_access(settings(issuer=login.issuer, resource=OAUTH["resource"]), "", write=True)
+    async with serving(home, access, write=True) as address, connected(address, login.token()) as client:
+        refused = await client.call_tool("plan_pause", {"reason": "a person asked"})
+        listed = data(await client.call_tool("plans", {}))
+    assert WRITE in str(refused.content)
+    assert listed["plans"] == []
+
+
+@pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
+async def test_a_person_approves_a_plan_in_the_dialogue_of_a_client_over_http(
+    home: ToolHome, mode: str
+) -> None:
+    account = home.services.account.name
+
+    async def person(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        assert f"Account: {account}, paper money" in params.message
+        return ElicitResult(action="accept", content={"account": account})
+
+    async with (
+        serving(home, http_access(settings(), SECRET, write=True), write=True) as address,
+        connected(address, SECRET, mode, elicitation_callback=person) as client,
+    ):
+        planned = data(await client.call_tool("plan_pause", {"reason": "a person asked"}))
+        done = data(await client.call_tool("execute_plan", {"plan_id": planned["plan_id"]}))
+    assert done["state"] == "done"
+    assert "approved by shared token" in done["standing"]
+    assert KillSwitch(home.services.home).requested().startswith("pulled by shared token")
+    KillSwitch(home.services.home).release()
 
 
 async def test_tokens_that_do_not_count(login: Login) -> None:

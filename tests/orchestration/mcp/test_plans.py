@@ -21,7 +21,7 @@ from orchestration.mcp.planning import plans
 from orchestration.mcp.server import build_server
 from orchestration.postgres.embedded import EmbeddedPostgres
 from tests.orchestration.mcp.tool_home import PAIR, ToolHome, data, tool_home
-from trading.orders import OrderKind, OrderStatus
+from trading.orders import OrderStatus
 from trading.stores.postgres.tool_calls import PostgresToolCalls
 from trading.stores.postgres.tool_plans import PlanState
 
@@ -219,7 +219,7 @@ async def test_what_trades_or_does_not_exist_cannot_be_made(
     assert words in str(refused.content)
 
 
-async def test_an_order_is_a_decision_with_risk_receipt_and_ledger_and_is_closed_like_one(
+async def test_an_order_is_a_decision_with_receipt_and_ledger_and_a_kill_closes_it(
     client: Client, home: ToolHome
 ) -> None:
     journal, account = home.services.journal, home.services.account.name
@@ -243,10 +243,24 @@ async def test_an_order_is_a_decision_with_risk_receipt_and_ledger_and_is_closed
 
     closing = await plan(client, "plan_order", pair="BTC/USDT", action="CLOSE")
     approve(home, closing)
-    assert data(await execute(client, closing))["outcome"]["order"] == OrderStatus.FILLED
+    kill = await plan(client, "plan_kill")
+    assert "close every position at the market (0.002 BTC/USDT)" in kill["words"]
+    approve(home, kill)
+    assert len(data(await execute(client, kill))["outcome"]["closed"]) == 1
     assert journal.positions(account) == []
-    kinds = [each.intent.kind for each in journal.working_orders(account)]
-    assert OrderKind.ENTRY not in kinds
+    assert "nothing to close" in str((await execute(client, closing)).content)
+    entry = await client.call_tool("plan_order", {"pair": "BTC/USDT", "action": "LONG", "reason": WHY})
+    assert "risk refuses the order, nothing is planned: kill switch" in str(entry.content)
+
+
+async def test_a_position_is_closed_by_an_order_like_one_that_a_decision_closes(
+    client: Client, home: ToolHome
+) -> None:
+    for action in ("LONG", "CLOSE"):
+        planned = await plan(client, "plan_order", pair="BTC/USDT", action=action)
+        approve(home, planned)
+        assert data(await execute(client, planned))["outcome"]["order"] == OrderStatus.FILLED
+    assert home.services.journal.positions(home.services.account.name) == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 
 from orchestration.mcp.audit import Audit
 from orchestration.mcp.catalogue import READING
@@ -83,7 +83,7 @@ async def test_news_is_marked_as_data_and_nothing_later_is_found(client: Client,
 
 
 async def test_a_decision_is_listed_explained_replayed_and_traced(client: Client, home: ToolHome) -> None:
-    [listed] = (await call(client, "decisions", pair="BTC/USDT"))["decisions"]
+    listed, _ = (await call(client, "decisions", pair="BTC/USDT"))["decisions"]
     assert listed["decision_id"] == home.decision_id
     short = home.decision_id[:8]
     assert "Votes" in (await call(client, "why", decision_id=short))["explanation"]
@@ -104,7 +104,8 @@ async def test_the_account_the_data_and_the_costs_are_told(client: Client, home:
     assert quality["holes"] == len(quality["newest_holes"]) > 0
     assert quality["candles"] + missing == quality["expected"] > 700
     assert (await call(client, "cost"))["spent_today_usd"] == 0
-    assert (await call(client, "leaderboard"))["models"] == []
+    judged = {each["agent"] for each in (await call(client, "leaderboard"))["judges"]}
+    assert judged == {"desk", "technical"}
 
 
 @pytest.mark.parametrize(
@@ -153,5 +154,7 @@ async def test_resources_and_prompts_can_be_read(client: Client, home: ToolHome)
         assert content.mime_type == "application/json"
     [receipt] = (await client.read_resource(f"marketloom://decision/{home.decision_id}")).contents
     assert home.decision_id in str(receipt)
+    with pytest.raises(MCPError, match="no decision"):
+        await client.read_resource("marketloom://decision/ffffffff")
     prompts = [each.name for each in (await client.list_prompts()).prompts]
     assert prompts == ["explain_decision", "review_day", "check_data"]

@@ -18,6 +18,7 @@ from ml.news.description import describe
 from orchestration.services import Services
 from orchestration.system import POSTGRES, running_system
 from trading.candles import complete
+from trading.indicators import feature_table
 from trading.market import Pair, month_of
 from trading.ports import ARTICLE_SCHEMA
 
@@ -34,24 +35,30 @@ class ToolHome:
         self.console = Console(file=io.StringIO(), width=200)
 
     def fill(self) -> None:
-        """Store candles of all pairs and two articles, and decide once."""
+        """Store candles of all pairs and two articles, and decide a day ago and now."""
         services = self.services
         services.instrument_file.write(services.known_instruments.values())
         for pair in services.settings.market.pairs:
             self._store(pair)
         self._store_news()
-        reader = services.input_reader
-        done = execute_decision(
-            PAIR, reader.read_clock(), reader, services.rules, services.journal, services.order_executor
-        )
-        self.decision_id = done.receipt["decision_id"]
+        newest = services.clock().at
+        for at in (newest - timedelta(days=1), newest):
+            reader = services.input_reader
+            done = execute_decision(
+                PAIR, reader.read_clock(at), reader, services.rules, services.journal, services.order_executor
+            )
+            self.decision_id = done.receipt["decision_id"]
 
     def _store(self, pair: Pair) -> None:
         source, timeframe = self.services.candle_source, self.services.settings.market.timeframe
         end = source.span(pair)[0] + timedelta(days=60)
         table = complete(source.candles(pair, end - timedelta(days=60), end), timeframe, "simulated")
-        for _, rows in table.group_by(pl.col("open_time").dt.truncate("1mo"), maintain_order=True):
-            self.services.candle_store.write(pair, month_of(rows["open_time"][0]), rows)
+        stored = [(self.services.candle_store, table)]
+        if pair == PAIR:
+            stored.append((self.services.feature_store, feature_table(table, timeframe)))
+        for store, whole in stored:
+            for _, rows in whole.group_by(pl.col("open_time").dt.truncate("1mo"), maintain_order=True):
+                store.write(pair, month_of(rows["open_time"][0]), rows)
 
     def _store_news(self) -> None:
         newest = self.services.clock().at
