@@ -69,17 +69,19 @@ async def test_features_are_those_that_the_decision_used(client: Client, home: T
 
 
 async def test_news_is_marked_as_data_and_nothing_later_is_found(client: Client, home: ToolHome) -> None:
-    found = await call(client, "news_search", words="machine bitcoin", pair="BTC/USDT")
-    first, second = found["articles"]
+    found = await call(client, "news_search", words="the machine", pair="BTC/USDT")
+    first, second = found["stories"]
     assert (first["article_id"], second["article_id"]) == ("b" * 16, "a" * 16)
-    mark = first["text"].split(">")[0] + ">"
-    assert first["text"].startswith("<data-")
-    assert first["text"].endswith(mark.replace("<", "</"))
-    assert "\u202e" not in first["text"]
-    assert "\u200b" not in first["text"]
-    assert mark not in first["text"][len(mark) :]
-    early = await call(client, "news_search", as_of=first["known_at"])
-    assert [each["article_id"] for each in early["articles"]] == ["a" * 16]
+    assert first["score"] > second["score"]
+    text = first["passage"]
+    mark = text.split(">")[0] + ">"
+    assert mark.startswith("<data-")
+    assert text.endswith(mark.replace("<", "</"))
+    assert not {"\u202e", "\u200b"} & set(text)
+    assert mark not in text[len(mark) :]
+    for words in ("", "the machine"):
+        early = await call(client, "news_search", words=words, as_of=first["known_at"])
+        assert [each["article_id"] for each in early["stories"]] == ["a" * 16]
 
 
 async def test_a_decision_is_listed_explained_replayed_and_traced(client: Client, home: ToolHome) -> None:
