@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from trading.errors import InvalidValue
 
+INVALIDATED = "invalidated"  # how the reason of such an exit begins
+
 
 class InvalidationKind(StrEnum):
     LEVEL = "level"
@@ -52,10 +54,10 @@ def broken_by_candle(
     """
     for each in invalidations:
         if each.at is not None and close_time >= each.at:
-            return f"invalidated ({each.by}): not later than {each.at:%Y-%m-%d %H:%M} UTC"
+            return f"{INVALIDATED} ({each.by}): not later than {each.at:%Y-%m-%d %H:%M} UTC"
         if each.level is not None and sign * close <= sign * float(each.level):
             side = "at or below" if sign > 0 else "at or above"
-            return f"invalidated ({each.by}): closed at {close:g}, {side} {each.level:f}"
+            return f"{INVALIDATED} ({each.by}): closed at {close:g}, {side} {each.level:f}"
     return ""
 
 
@@ -67,5 +69,5 @@ def broken_by_features(invalidations: Iterable[Invalidation], features: Mapping[
             continue
         if value > each.value if each.above else value < each.value:
             side = "above" if each.above else "below"
-            return f"invalidated ({each.by}): {each.indicator} is {value:.6g}, {side} {each.value:g}"
+            return f"{INVALIDATED} ({each.by}): {each.indicator} is {value:.6g}, {side} {each.value:g}"
     return ""

@@ -11,7 +11,7 @@ import polars as pl
 
 from ml.agents.consensus import consensus
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS
+from ml.agents.panel import AGENTS, news_agents
 from ml.decision.decide import ask
 from ml.decision.differences import candle_difference, value_difference
 from ml.decision.inputs import DecisionInputs
@@ -23,6 +23,7 @@ from ml.decision_history import DecisionHistory
 from ml.learning.registry import PolicyRegistry
 from ml.parity.votes import RULES_ALONE, SIDE, alone, opinions_of, same_row, voted_row, with_answer
 from trading.errors import InvalidBundle, InvalidValue, NotStored
+from trading.invalidation import INVALIDATED
 from trading.market import CANDLE_SCHEMA, Pair
 from trading.orders import Side
 from trading.parity import Change, Kind, Row
@@ -104,7 +105,8 @@ class DecisionAuditor:
             yield from self._refusal_change(decided)
             return
         recorded = self._recorded(receipt)
-        agreed = consensus(opinions, recorded.rules.consensus, held).action
+        news = news_agents(receipt["inputs"].get("judgements", {}))
+        agreed = consensus(opinions, recorded.rules.consensus, held, news).action
         if agreed != receipt["consensus"]["action"]:
             words = f"its votes come to {agreed}, its receipt says {receipt['consensus']['action']}"
             yield Change(Kind.UNEXPLAINED, decided.candle, _ordered(decided, decided.planned), words)
@@ -112,7 +114,8 @@ class DecisionAuditor:
         ruled = self._row(pair, decided, alone(opinions), recorded, decided.planned)
         if not same_row(decided.planned, ruled):
             yield from self._vote_changes(pair, decided, ruled)
-        voted = self._row(pair, decided, opinions, recorded, ruled)
+        enters_nothing = held is None and agreed not in ENTRIES  # also where the news held what was voted for
+        voted = self._row(pair, decided, opinions, recorded, ruled, refused=enters_nothing)
         if not same_row(ruled, voted):
             yield Change(Kind.LLM, decided.candle, voted, _readers_in_words(opinions))
         yield from _order_changes(decided, voted, agreed)
@@ -150,9 +153,10 @@ class DecisionAuditor:
         rules: DecisionHistory,
         before: Row,
         features: Mapping[str, float | None] | None = None,
+        refused: bool = False,
     ) -> Row:
         seen = decided.seen | ({} if features is None else {"features": features})
-        row = voted_row(rules, pair, opinions, seen, refused=decided.refused)
+        row = voted_row(rules, pair, opinions, seen, refused=refused or decided.refused)
         return with_answer(before, row, decided.held)
 
     def _vote_changes(self, pair: Pair, decided: DecidedCandle, ruled: Row) -> Iterator[Change]:
@@ -229,7 +233,8 @@ def _order_changes(decided: DecidedCandle, voted: Row, agreed: Action) -> Iterat
         yield Change(Kind.RISK, candle, ordered, "" if receipt["intent"] else f"risk: {_refusal(receipt)}")
     else:
         words = f"what was ordered is not what was voted for: {receipt['outcome']}"
-        yield Change(Kind.SIGNAL, candle, ordered, words)
+        kind = Kind.LLM if receipt["why"].startswith(INVALIDATED) else Kind.SIGNAL
+        yield Change(kind, candle, ordered, words)
 
 
 def _ordered(decided: DecidedCandle, voted: Row) -> Row:

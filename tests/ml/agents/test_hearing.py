@@ -13,9 +13,11 @@ import pytest
 
 from ml.agents.analyst import AnalystRules
 from ml.agents.hearing import Hearing
+from ml.agents.judgements import Judgement, no_judgement
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS, Question, absence, ask_in_turn
+from ml.agents.panel import AGENTS, ModelAgent, ModelPanel, Question, absence, ask_in_turn
 from ml.agents.rules import AnswerSeconds
+from ml.models.answers import Outcome
 from tests.ml.decision.trading_day import PAIR
 from trading.errors import InvalidValue
 from trading.portfolio import Position
@@ -93,6 +95,47 @@ def test_the_agents_are_asked_at_the_same_time() -> None:
     heard = hearing(quant=first, analyst=second).ask(QUESTION, SECONDS)
     assert heard.absent == {}
     assert votes(heard)["quant"] is votes(heard)["analyst"] is Action.LONG
+
+
+def test_models_are_asked_beside_each_other_and_beside_the_agents() -> None:
+    first, second, agent = Event(), Event(), Event()
+
+    def model(name: str, mine: Event, other: Event) -> ModelAgent:
+        def asks(_: Question) -> Judgement:
+            mine.set()
+            assert other.wait(LONG_ENOUGH)
+            assert agent.wait(LONG_ENOUGH)
+            return no_judgement(name, Outcome.EMPTY, "nothing")
+
+        return asks
+
+    def waits(_: Question) -> Opinion:
+        assert first.wait(LONG_ENOUGH)
+        agent.set()
+        return opinion("quant")
+
+    models = ModelPanel({"one": model("one", first, second), "two": model("two", second, first)}, LONG_ENOUGH)
+    heard = hearing(quant=waits).ask(QUESTION, SECONDS, models)
+    assert [each.outcome for each in heard.judgements.values()] == ["empty", "empty"]
+    assert heard.absent == {}
+
+
+def test_a_hung_model_is_not_asked_again_and_hangs_no_agent_of_the_same_name(released: Event) -> None:
+    asked = []
+
+    def hangs(_: Question) -> Judgement:
+        asked.append(1)
+        released.wait()
+        return no_judgement("analyst", Outcome.EMPTY, "")
+
+    panel, models = Hearing(), ModelPanel({"analyst": hangs}, 0.02)
+    reasons = [panel.ask(QUESTION, SECONDS, models).judgements["analyst"].why for _ in range(3)]
+    assert reasons[0] == "timeout: gave no answer within 0.02 s"
+    assert set(reasons[1:]) == {"unreachable: is still busy with an earlier decision"}
+    assert panel.ask(QUESTION, SECONDS).absent == {}
+    assert len(asked) == 1
+    released.set()
+    panel._busy["analyst model"].join(LONG_ENOUGH)
 
 
 def test_a_hung_agent_is_not_asked_again_before_it_has_answered(released: Event) -> None:

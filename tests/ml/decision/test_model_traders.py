@@ -1,13 +1,16 @@
 """Language models vote in a decision; their recorded answers are inputs of it, and it is made again without them."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import psycopg
 import pytest
 
 from ml.agents.hearing import Hearing
@@ -15,15 +18,16 @@ from ml.agents.panel import AGENTS, ModelPanel, Question
 from ml.agents.prompts import Variant
 from ml.decision.decision_bundle import PolicyFiles, verify_bundle, write_bundle
 from ml.decision.execute import execute_decision
-from ml.decision.replay import Verdict
+from ml.decision.replay import Replayer, Verdict
 from tests.doubles.stores import MemoryModelCalls
 from tests.ml.agents.model_panel import answer, hold, panel, trader
-from tests.ml.decision.decision_world import record_fill
+from tests.ml.decision.decision_world import DecisionWorld, record_fill
 from tests.ml.decision.replay_world import ReplayWorld
 from tests.ml.decision.trading_day import PAIR, RULES
 from tests.ml.models.scripted import Script
 from trading.orders import Side
 from trading.ports import ARTICLE_SCHEMA
+from trading.stores.postgres import PostgresJournal
 
 
 @pytest.fixture
@@ -36,6 +40,9 @@ def released() -> Iterator[Event]:
     event = Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("agent "):
+            thread.join(60)
 
 
 def decided(world: ReplayWorld, models: ModelPanel, **agents: Any) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def decided(world: ReplayWorld, models: ModelPanel, **agents: Any) -> dict[str, 
     return stored
 
 
-def close_of(world: ReplayWorld) -> float:
+def close_of(world: DecisionWorld) -> float:
     return float(world.table.tail(PAIR, world.newest, 1)["close"][0])
 
 
@@ -228,3 +235,27 @@ def test_a_run_of_the_same_candle_a_little_later_reads_the_recorded_answer(world
     receipt = decided(later, ModelPanel({"trader-one": model}, 60.0))
     assert len(said.asked) == 1
     assert receipt["inputs"]["judgements"]["trader-one"]["reused"]
+
+
+def test_in_postgresql_answers_votes_and_invalidations_are_stored_whole(dsn: str, tmp_path: Path) -> None:
+    """The receipt as the database returns it is replayed to the byte, and the position has what ends it."""
+    world = DecisionWorld(tmp_path, journal=PostgresJournal(dsn))
+    close = close_of(world)
+    said = "<think>1e999 nan \u0000</think>" + answer(
+        close, invalidation_price=close * 0.99, confidence=0.7 + 0.2
+    )
+    world.reader = replace(world.reader, models=panel(one=said, two="no"))
+    done = world.execute()
+    receipt = world.journal.decision(done.receipt["decision_id"])
+    [position] = world.journal.positions(receipt["account"])
+    assert [each.level for each in position.invalidations] == [Decimal(str(close * 0.99))]
+    replayer = Replayer(world.reader.market, world.reader.policies, RULES, world.journal.inputs)
+    assert replayer.replay(receipt).verdict is Verdict.IDENTICAL
+    with psycopg.connect(dsn) as connection:
+        votes = connection.execute(
+            "SELECT agent, action, confidence, outcome, raw_response ->> 'finish' FROM agent_opinions "
+            "WHERE agent ^@ 'trader' ORDER BY number"
+        ).fetchall()
+        log = connection.execute("SELECT agent, level FROM agent_logs ORDER BY number").fetchall()
+    assert votes == [("trader-one", "LONG", 0.7 + 0.2, "valid", ""), ("trader-two", None, 0.0, "invalid", "")]
+    assert log == [("trader-one", "info"), ("trader-two", "warning")]
