@@ -6,11 +6,13 @@ from assets import html_page
 from ml.track_record.board import Board, Judge
 from ml.track_record.earnings import Earnings
 from ml.track_record.scores import Score
+from ml.track_record.value import Value
 
 HEAD = (
     "judge", "votes", "right", "95 %", "Brier", "skill", "net", "coin's", "holding", "USD each", "not counted",
 )  # fmt: skip
 SCORE_HEAD = ("candles", "regime", "votes", "right", "95 %", "Brier", "skill", "base rate's", "mean return")
+VALUE_HEAD = ("pair", "votes of", "candles", "trades", "earned, net", "fees", "largest drawdown")
 CURVE_HEAD = ("forecast from", "votes", "forecast", "came true")
 PAIR_HEAD = ("pair", "candles", "before costs", "net", "coin's", "95 % of coins below", "holding", "USD")
 WORDS = (
@@ -22,13 +24,34 @@ WORDS = (
     "Votes of a language model on candles before its knowledge ends count nowhere: it may have read what followed.",
 )  # fmt: skip
 
+VALUE_WORDS = (
+    "The decision back-tested with fewer votes: asked after the same candles, sized and protected by the same rules, "
+    "net of fee, spread and slippage. Tones are those that were stored."
+)
+
 
 def judge_rows(board: Board) -> list[list[str]]:
     """Return a row of HEAD for each judge, on the shortest horizon."""
     return [_judge_row(judge) for judge in board.judges]
 
 
-def board_page(board: Board) -> str:
+def value_rows(values: Sequence[Value]) -> list[list[str]]:
+    """Return a row of VALUE_HEAD for each set of votes."""
+    return [
+        [
+            each.pair,
+            each.variant,
+            f"{each.candles}",
+            f"{each.trades}",
+            f"{each.earned:+.2%}",
+            f"{each.fees:.2%}",
+            f"{each.max_drawdown:.2%}",
+        ]
+        for each in values
+    ]
+
+
+def board_page(board: Board, values: Sequence[Value] = ()) -> str:
     return html_page.page(
         "Honesty board",
         [
@@ -36,8 +59,18 @@ def board_page(board: Board) -> str:
             *(html_page.paragraph(words, note=True) for words in WORDS),
             html_page.table(HEAD, judge_rows(board)),
             *(part for judge in board.judges for part in _details(judge)),
+            *_value(values),
         ],
     )
+
+
+def _value(values: Sequence[Value]) -> Iterator[str]:
+    if not values:
+        return
+    first, last = min(each.first for each in values), max(each.last for each in values)
+    yield html_page.heading("What news add")
+    yield html_page.paragraph(f"{VALUE_WORDS} {first:%Y-%m-%d} to {last:%Y-%m-%d}.", note=True)
+    yield html_page.table(VALUE_HEAD, value_rows(values))
 
 
 def _details(judge: Judge) -> Iterator[str]:

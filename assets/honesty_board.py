@@ -1,17 +1,21 @@
 """The honesty board: what every judge's recorded votes were worth, as an asset and a page."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 
-from assets.board_page import HEAD, board_page, judge_rows
+from assets.board_page import HEAD, VALUE_HEAD, board_page, judge_rows, value_rows
 from assets.decisions import decision
 from assets.features import features
 from assets.market import OHLCV
 from assets.metadata_tables import shown_table
+from ml.backtests import Backtester
 from ml.decision.clock import Clock
 from ml.track_record.board import BEGINNING, BoardMaker
+from ml.track_record.value import Value, values
 from trading.atomic_files import replace_file
+from trading.errors import InvalidValue, NotStored
 
 FILE = "honesty-board.html"
 
@@ -30,6 +34,7 @@ FILE = "honesty-board.html"
 def honesty_board(
     context: dg.AssetExecutionContext,
     board_maker: dg.ResourceParam[BoardMaker],
+    backtester: dg.ResourceParam[Backtester],
     clock: dg.ResourceParam[Clock],
     report_folder: dg.ResourceParam[Path],
 ) -> dg.MaterializeResult[None]:
@@ -38,8 +43,9 @@ def honesty_board(
     Votes of a language model on candles before its knowledge ends count nowhere.
     """
     board = board_maker.board(BEGINNING, clock().at)
+    worth = list(_values(context, backtester))
     path = report_folder / FILE
-    replace_file(path, board_page(board).encode())
+    replace_file(path, board_page(board, worth).encode())
     clean = sum(each.clean for each in board.judges)
     contaminated = sum(each.contaminated for each in board.judges)
     context.log.info(
@@ -51,6 +57,16 @@ def honesty_board(
             "clean_votes": clean,
             "contaminated_votes": contaminated,
             "board": shown_table(HEAD, judge_rows(board)),
+            "value_of_news": shown_table(VALUE_HEAD, value_rows(worth)),
             "page": dg.MetadataValue.path(path),
         }
     )
+
+
+def _values(context: dg.AssetExecutionContext, backtester: Backtester) -> Iterator[Value]:
+    """Back-test every pair that has candles and features; one that has none is named in the log."""
+    for pair in backtester.universe.pairs:
+        try:
+            yield from values(backtester, pair, None, None)
+        except (NotStored, InvalidValue) as error:
+            context.log.warning(f"{pair}: what news add is not known: {error}")

@@ -67,7 +67,6 @@ class Backtester:
         bars = Bars.of(inputs.candles)
         path = self._path(request, inputs) if request.path else None
         result = run(bars, inputs.plan, rules, path=path)
-        unrestricted = replace(rules, drawdown_pause=float("inf"), daily_loss=float("inf"))
         levels = [rules.at_costs(multiple) for multiple in COST_MULTIPLES]
         return report(
             pair=request.pair,
@@ -75,7 +74,7 @@ class Backtester:
             universe=self.universe,
             candles=inputs.candles,
             result=result,
-            buy_and_hold=run(bars, hold_plan(inputs.candles.height), unrestricted),
+            buy_and_hold=run(bars, hold_plan(inputs.candles.height), self.unrestricted(request.pair)),
             at_costs=dict(
                 zip(
                     COST_MULTIPLES,
@@ -88,6 +87,10 @@ class Backtester:
             notes=(*inputs.notes, *self._notes(request, result)),
             scope=request.scope,
         )
+
+    def unrestricted(self, pair: Pair) -> AccountRules:
+        """Return the pair's rules without those that stop trading, as somebody has them who only holds."""
+        return replace(self.rules[pair], drawdown_pause=float("inf"), daily_loss=float("inf"))
 
     def _notes(self, request: BacktestRequest, result: Backtest) -> Iterator[str]:
         if request.path:

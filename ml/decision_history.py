@@ -1,7 +1,7 @@
 """What would have been decided after each stored candle: the agents, their vote and the rules of live decisions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -51,6 +51,14 @@ class AgentHistory:
     short: tuple[AgentVotes, ...]
     policy_too_old: Flags  # (n,) the champion voted and is older than the risk rule allows
     notes: tuple[str, ...] = ()
+    gate: AgentVotes | None = None  # without its signal nobody is asked for an entry; None: the first agent's
+
+    def of(self, *places: int) -> "AgentHistory":
+        """Return the history in which only the agents at these places vote; who is asked stays the same."""
+        flat, long, short = (
+            tuple(votes[place] for place in places) for votes in (self.flat, self.long, self.short)
+        )
+        return replace(self, flat=flat, long=long, short=short, gate=self.gate or self.flat[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ class DecisionHistory:
 
     def plan(self, pair: Pair, table: pl.DataFrame, agents: AgentHistory) -> Plan:
         """Plan what these votes decide, protected as live entries are, sized by the risk rules."""
-        made = decided(agents.flat, agents.long, agents.short, self.rules.consensus)
+        made = decided(agents.flat, agents.long, agents.short, self.rules.consensus, agents.gate)
         direction = np.select([made.entry == LONG, made.entry == SHORT], [1.0, -1.0], 0.0)
         closes = table["close"].to_numpy()
         stop, take_profit = protective_distances(direction, closes, table, self.rules.signals)

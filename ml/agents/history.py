@@ -70,13 +70,18 @@ class Decided:
 
 
 def decided(
-    flat: Sequence[AgentVotes], long: Sequence[AgentVotes], short: Sequence[AgentVotes], rules: ConsensusRules
+    flat: Sequence[AgentVotes],
+    long: Sequence[AgentVotes],
+    short: Sequence[AgentVotes],
+    rules: ConsensusRules,
+    gate: AgentVotes | None = None,
 ) -> Decided:
     """Form the consensus of the agents after each candle: of their votes while flat, long and short.
 
-    The first of them is the technical one: without its signal nobody is asked for an entry.
+    `gate` has the technical agent's votes, None where they are the first: without its signal nobody is asked for an
+    entry.
     """
-    actionable = np.isin(flat[0].actions, [LONG, SHORT])
+    actionable = np.isin((gate or flat[0]).actions, [LONG, SHORT])
     return Decided(
         entry=np.where(actionable, _action(flat, rules, None), HOLD).astype(np.int8),
         leaves_long=_action(long, rules, Action.LONG) == CLOSE,
