@@ -1,5 +1,6 @@
 """One embedded PostgreSQL per test process, its tables empty for every test; asynchronous tests run on asyncio."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ import pytest
 from orchestration.postgres.embedded import EmbeddedPostgres
 from tests.clickhouse import clickhouse as clickhouse
 from trading.stores.postgres import migrate
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two processes per core: most of the time a test waits, for another process, a disk or a clock."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
