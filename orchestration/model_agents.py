@@ -1,6 +1,7 @@
 """The language models that decisions ask, built from the settings: [agents], [models]."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -23,7 +24,7 @@ from ml.models.specification import ModelSpec
 from ml.news.recent import PairNews, RecentNews
 from ml.retrieval.retriever import Retriever
 from orchestration.settings_schema import Settings
-from trading.errors import InvalidSettings
+from trading.errors import InvalidSettings, MarketloomError
 from trading.ports import NewsStore
 
 LAST = 1  # among the models that are asked: those of a decision come first in the budget
@@ -53,6 +54,14 @@ def build_panel(
         )
         agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
     return ModelPanel(agents, seconds)
+
+
+def prepare(panel: ModelPanel) -> None:
+    """Build the clients, so that no decision waits for a vendor's package. What one lacks costs its vote, later."""
+    for agent in panel.agents.values():
+        if isinstance(agent, ModelTrader | ModelAnalyst):
+            with suppress(MarketloomError):
+                agent.prepare()
 
 
 def build_monitor(settings: Settings, clients: ModelClients) -> Monitor:

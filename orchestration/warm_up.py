@@ -9,6 +9,15 @@ from orchestration.settings import settings_files
 from trading.errors import MarketloomError
 
 
+def _load_models(services: Services) -> None:
+    if services.settings.agents.models:
+        from orchestration.model_agents import (
+            prepare,  # where no model is named, none of their code is loaded
+        )
+
+        prepare(services.model_panel)
+
+
 def warm_up() -> Iterable[Path]:
     """Gather the inputs of a decision for each pair, and decide nothing. Returns the files that the settings come from.
 
@@ -17,6 +26,7 @@ def warm_up() -> Iterable[Path]:
     try:
         services = Services.current()
         decision_code.warm_up(services.settings.market.universe)
+        _load_models(services)
         reader = services.input_reader
         clock = reader.read_clock()
         for pair in services.settings.market.pairs:

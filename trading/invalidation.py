@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from trading.errors import InvalidValue
 
@@ -42,7 +43,31 @@ class Invalidation:
             case InvalidationKind.TIME:
                 sound = self.at is not None and self.at.tzinfo is not None
         if not sound:
-            raise InvalidValue(f"an invalidation by {self.kind} without its own value: {self}")
+            raise InvalidValue(f"an invalidation by {self.kind} without its own value: {self!r}")
+
+    def __str__(self) -> str:
+        match self.kind:
+            case InvalidationKind.LEVEL:
+                said = f"once a candle closes beyond {self.level}"
+            case InvalidationKind.INDICATOR:
+                said = f"with {self.indicator} {'above' if self.above else 'below'} {self.value}"
+            case InvalidationKind.TIME:
+                said = f"at {self.at}"
+        return f"{said} ({self.by})"
+
+
+def invalidation_from(stored: Mapping[str, Any]) -> Invalidation:
+    """Return the condition of its plain JSON values."""
+    level, at = stored["level"], stored["at"]
+    return Invalidation(
+        kind=InvalidationKind(stored["kind"]),
+        by=stored["by"],
+        level=None if level is None else Decimal(level),
+        indicator=stored["indicator"],
+        above=stored["above"],
+        value=stored["value"],
+        at=None if at is None else datetime.fromisoformat(at),
+    )
 
 
 def broken_by_candle(

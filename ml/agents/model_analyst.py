@@ -21,11 +21,15 @@ class ModelAnalyst:
         self._news, self._build = news, client
         self._client: ModelClient[NewsView] | None = None
 
+    def prepare(self) -> ModelClient[NewsView]:
+        """Build the client, which loads the vendor's package; nothing is asked."""
+        self._client = self._client or self._build()
+        return self._client
+
     def __call__(self, question: Question) -> Judgement:
         items = self._news.articles(question.pair, question.at)
         if not items:
             return no_judgement(AGENT, Outcome.EMPTY, "no new article names the pair's assets")
-        self._client = self._client or self._build()
         prompt = analyst_prompt()
-        answer = self._client.ask(prompt, news_message(question.pair, items))
+        answer = self.prepare().ask(prompt, news_message(question.pair, items))
         return judged(AGENT, prompt, answer, given(items))

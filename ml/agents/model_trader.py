@@ -26,9 +26,13 @@ class ModelTrader:
         self._agent, self._prompt, self._build = agent, prompt, client
         self._client: ModelClient[TradingDecision] | None = None
 
-    def __call__(self, question: Question) -> Judgement:
+    def prepare(self) -> ModelClient[TradingDecision]:
+        """Build the client, which loads the vendor's package; nothing is asked."""
         self._client = self._client or self._build()
-        return judged(self._agent, self._prompt, self._client.ask(self._prompt, trader_message(question)))
+        return self._client
+
+    def __call__(self, question: Question) -> Judgement:
+        return judged(self._agent, self._prompt, self.prepare().ask(self._prompt, trader_message(question)))
 
 
 def trader_message(question: Question) -> str:

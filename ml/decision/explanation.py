@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
+from trading.invalidation import invalidation_from
 from trading.orders import Fill, Order
 
 
@@ -99,20 +100,8 @@ def _position(position: Mapping[str, Any] | None) -> str:
 
 def _invalidations(plan: Mapping[str, Any]) -> str:
     """Say what closes a position beside its levels; empty where nothing does."""
-    words = [_condition(each) for each in plan.get("invalidations", ())]
+    words = [str(invalidation_from(each)) for each in plan.get("invalidations", ())]
     return f"; ends {' or '.join(words)}" if words else ""
-
-
-def _condition(invalidation: Mapping[str, Any]) -> str:
-    match invalidation["kind"]:
-        case "level":
-            said = f"once a candle closes beyond {invalidation['level']}"
-        case "indicator":
-            side = "above" if invalidation["above"] else "below"
-            said = f"with {invalidation['indicator']} {side} {invalidation['value']:g}"
-        case _:
-            said = f"at {invalidation['at']}"
-    return f"{said} ({invalidation['by']})"
 
 
 def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:

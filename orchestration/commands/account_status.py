@@ -69,6 +69,7 @@ def _position(position: Position, working: list[WorkingOrder]) -> dict[str, Any]
         "take_profit": None if position.take_profit is None else _plain(position.take_profit),
         "opened_at": position.opened_at,
         "exit_reason": position.exit_reason,
+        "invalidations": [str(each) for each in position.invalidations],
         "resting": [
             {
                 "quantity": _plain(each.remaining),
@@ -126,6 +127,7 @@ def _position_line(position: dict[str, Any]) -> str:
     )
     notes = [] if position["traded"] else ["not in [market] pairs"]
     notes += [f"to be closed: {position['exit_reason']}"] if position["exit_reason"] else []
+    notes += [f"ends {each}" for each in position["invalidations"]]
     extra = "".join(f"; {each}" for each in notes)
     return (
         f"open {position['quantity']} {position['pair']} at {position['entry_price']}; stop: {stops}{extra}"

@@ -12,9 +12,10 @@ import pytest
 
 from ml.agents.hearing import Hearing
 from ml.agents.judgements import GivenArticle
+from ml.agents.model_trader import ModelTrader
 from ml.agents.panel import ModelPanel
 from ml.news.description import describe
-from orchestration.model_agents import build_monitor
+from orchestration.model_agents import build_monitor, prepare
 from orchestration.monitoring import StoredMarket
 from orchestration.services import Services
 from orchestration.settings import load_settings
@@ -24,7 +25,7 @@ from tests.ml.agents.test_hearing import QUESTION, SECONDS
 from tests.ml.decision.decision_world import write_by_month
 from tests.ml.decision.trading_day import PAIR, candles
 from tests.ml.models.vendor_double import VendorDouble, serving
-from trading.errors import InvalidSettings
+from trading.errors import InvalidSettings, NotAuthorised
 from trading.ports import ARTICLE_SCHEMA
 from trading.risk import Halt, HaltKind
 
@@ -47,6 +48,7 @@ def environment(
             f'{{provider = "openai", model = "gpt-4o-mini", base_url = "{vendor.url}/v1"}}'
         ),
         "MARKETLOOM__MODELS__NAMED__KEYLESS": '{provider = "anthropic", model = "claude-haiku-4-5"}',
+        "MARKETLOOM__MODELS__SECONDS": "60.0",  # other tests may have the processor: the first call loads the SDK
         "MARKETLOOM__AGENTS__TRADERS__MINI": "aggressive",
         "MARKETLOOM__AGENTS__TRADERS__KEYLESS": "balanced",
     }.items():
@@ -58,7 +60,11 @@ def environment(
 def test_each_named_trader_is_asked_with_its_prompt_and_one_without_a_key_costs_its_vote(
     environment: pytest.MonkeyPatch, vendor: VendorDouble, dsn: str
 ) -> None:
-    models = Services.current().model_panel
+    services = Services.current()
+    write_by_month(services.candle_store, PAIR, candles(0.0, rows=24))
+    services.instrument_file.write(list(services.known_instruments.values()))
+    models = services.input_reader.models
+    assert models is services.model_panel  # those that a decision asks
     heard = Hearing().ask(QUESTION, SECONDS, models)
     mini, keyless = heard.judgements["trader-mini"], heard.judgements["trader-keyless"]
     assert (mini.outcome, mini.prompt, mini.tokens) == ("valid", "trader-aggressive/1", 110)
@@ -76,6 +82,20 @@ def test_each_named_trader_is_asked_with_its_prompt_and_one_without_a_key_costs_
             "SELECT purpose, outcome, reused, estimated_usd > usd, prompt_hash FROM model_calls"
         ).fetchall()
     assert rows == [("trader-aggressive", "valid", 1, True, mini.prompt_hash)]
+
+
+def test_a_warm_process_has_its_clients_and_asks_nobody(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble
+) -> None:
+    models = Services.current().model_panel
+    prepare(models)
+    mini, keyless = models.agents["trader-mini"], models.agents["trader-keyless"]
+    assert isinstance(mini, ModelTrader)
+    assert isinstance(keyless, ModelTrader)
+    assert mini.prepare() is mini.prepare()
+    with pytest.raises(NotAuthorised):  # its vote alone is lost
+        keyless.prepare()
+    assert vendor.requests == []
 
 
 def test_without_a_budget_nobody_is_asked_and_the_reason_is_recorded(

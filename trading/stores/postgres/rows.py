@@ -3,11 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from trading.invalidation import Invalidation, InvalidationKind
+from trading.invalidation import Invalidation, invalidation_from
 from trading.market import Pair
 from trading.orders import Fill, Order, OrderChange, OrderIntent, OrderStatus, Side, WorkingOrder
 from trading.portfolio import Position
@@ -148,18 +146,7 @@ def position_from(row: Row) -> Position:
 
 
 def _invalidations(stored: list[dict[str, Any]]) -> tuple[Invalidation, ...]:
-    return tuple(
-        Invalidation(
-            kind=InvalidationKind(each["kind"]),
-            by=each["by"],
-            level=None if each["level"] is None else Decimal(each["level"]),
-            indicator=each["indicator"],
-            above=each["above"],
-            value=each["value"],
-            at=None if each["at"] is None else datetime.fromisoformat(each["at"]),
-        )
-        for each in stored
-    )
+    return tuple(map(invalidation_from, stored))
 
 
 def receipt_from(row: Row) -> dict[str, Any]:
