@@ -1,5 +1,6 @@
 """`marketloom mcp`: tools for language models."""
 
+import sys
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -34,6 +35,10 @@ def serve(
         raise InvalidSettings('`marketloom mcp` needs the package mcp: pip install "marketloom[mcp]"')
     from orchestration.mcp.serving import serve_http, serve_stdio
 
+    if sys.stdin.isatty() and not http:
+        errors.print(
+            "an MCP client starts this by itself and speaks on standard input: docs/mcp.md; Ctrl-C ends it"
+        )
     serve_http(port, write, errors) if http else serve_stdio(write)
 
 

@@ -66,7 +66,7 @@ def bounded(value: Any) -> dict[str, Any]:
 
 def quoted(text: str, limit: int = MAX_TEXT) -> str:
     """Mark text that others wrote as data: between two marks, without invisible characters, cut at `limit`."""
-    return f"<{MARK}>{cleaned(text, limit).replace(MARK, '')}</{MARK}>"
+    return f"<{MARK}>{cleaned(text, limit).replace(MARK, '[mark]')}</{MARK}>"
 
 
 def cleaned(text: str, limit: int) -> str:

@@ -11,7 +11,7 @@ from ml.decision.proposed_order import JudgedOrder, ProposedOrder, ProposedOrder
 from orchestration.mcp.market_tools import known_pair
 from orchestration.mcp.planning import Draft
 from orchestration.services import Services
-from trading.errors import InvalidValue
+from trading.errors import InvalidValue, NotStored
 from trading.orders import Side
 from trading.stores.postgres.tool_plans import ToolPlan
 
@@ -46,26 +46,42 @@ class Ordering:
         """Commit the decision and carry it out."""
         order = _order(services, plan.request)
         identity = decision_id(f"{plan.account}|plan {plan.plan_id}", order.pair, plan.created_at)
-        done = _orders(services).carry_out(
-            order,
-            identity,
-            services.input_reader.read_clock(),
-            why=f"proposed by {plan.caller}, approved by {plan.decided_by} ({plan.decided_through})",
-            facts={
-                "plan_id": plan.plan_id,
-                "caller": plan.caller,
-                "approved_by": plan.decided_by,
-                "approved_through": plan.decided_through,
-                "reason": plan.request["reason"],
-                "words": plan.words,
-            },
-        )
+        why = f"proposed by {plan.caller}, approved by {plan.decided_by} ({plan.decided_through})"
+        try:
+            done = _orders(services).carry_out(
+                order, identity, services.input_reader.read_clock(), why=why, facts=_origin(plan)
+            )
+        except Exception as error:
+            if not _is_committed(services, identity):
+                raise
+            words = f"committed, and not followed to its end: {type(error).__name__}: {error}"
+            return {"decision_id": identity, "outcome": f"{words}; it is sent once: `status` shows the order"}
         return {
             "decision_id": identity,
             "outcome": done.receipt["outcome"],
             "order": done.order and done.order.status,
             "filled": done.order and done.order.filled,
         }
+
+
+def _origin(plan: ToolPlan) -> dict[str, Any]:
+    return {
+        "plan_id": plan.plan_id,
+        "caller": plan.caller,
+        "approved_by": plan.decided_by,
+        "approved_through": plan.decided_through,
+        "reason": plan.request["reason"],
+        "words": plan.words,
+    }
+
+
+def _is_committed(services: Services, identity: str) -> bool:
+    """Return whether the order is in the ledger: then it goes out, whatever has failed since."""
+    try:
+        services.journal.decision(identity)
+    except NotStored:
+        return False
+    return True
 
 
 def _orders(services: Services) -> ProposedOrders:

@@ -1,5 +1,6 @@
 """Tools that plan changes, and the one that carries out a plan that a person has approved."""
 
+import getpass
 from typing import Annotated, Any, Literal
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -95,6 +96,7 @@ class Consent(BaseModel):
 @raising_advice
 def ask_person(plan_id: PlanId, ctx: Context[Any, Any]) -> Elicit[Consent] | None:
     """Ask the person at the client, where there is a dialogue and one is enough; None: nobody is asked here."""
+    _require_right()
     services = Services.current()
     plan = plans(services).plan(plan_id)
     if plan.state is not PlanState.WAITING or plan.expired:
@@ -123,17 +125,16 @@ def execute_plan(
 
     Where what it was planned on has changed, nothing is done.
     """
-    _require_right()
     store = plans(Services.current())
     plan = store.plan(plan_id)
     if isinstance(consent, DeclinedElicitation):
-        return _shown(store.decide(plan_id, approved=False, by=caller("a person"), through=THROUGH))
+        return _shown(store.decide(plan_id, approved=False, by=caller(getpass.getuser()), through=THROUGH))
     if not isinstance(consent, AcceptedElicitation):
         raise ToolError(f"the dialogue was closed, nothing was decided: plan {plan_id} waits; {BY_HAND}")
     answer: object = consent.data  # None where nobody was asked
     if isinstance(answer, Consent):
         typed = answer.account.strip()
-        by = caller("a person")
+        by = caller(getpass.getuser())
         plan = store.decide(plan_id, approved=typed == plan.account, by=by, through=THROUGH)
         if plan.state is PlanState.DECLINED:
             raise InvalidValue(
@@ -146,7 +147,7 @@ def execute_plan(
 
 def _plan(action: PlannedAction, request: dict[str, Any], reason: str) -> dict[str, Any]:
     _require_right()
-    plan = make_plan(action, request, reason, caller("a program on this machine"))
+    plan = make_plan(action, request, reason, caller(f"a program of {getpass.getuser()}"))
     return {
         **_shown(plan),
         "next": f"call execute_plan with this plan_id: it asks a person; without a dialogue, {BY_HAND}",

@@ -3,7 +3,9 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -21,6 +23,8 @@ from orchestration.mcp.planning import plans
 from orchestration.mcp.server import build_server
 from orchestration.postgres.embedded import EmbeddedPostgres
 from tests.orchestration.mcp.tool_home import PAIR, ToolHome, data, tool_home
+from trading.errors import StoreUnreachable
+from trading.execution import Execution, OrderExecutor
 from trading.orders import OrderStatus
 from trading.stores.postgres.tool_calls import PostgresToolCalls
 from trading.stores.postgres.tool_plans import PlanState
@@ -261,6 +265,31 @@ async def test_a_position_is_closed_by_an_order_like_one_that_a_decision_closes(
         approve(home, planned)
         assert data(await execute(client, planned))["outcome"]["order"] == OrderStatus.FILLED
     assert home.services.journal.positions(home.services.account.name) == []
+
+
+async def test_an_order_that_was_committed_before_something_failed_is_not_called_failed(
+    client: Client, home: ToolHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = await plan(client, "plan_order", pair="BTC/USDT", action="LONG")
+    approve(home, planned)
+    carry_out, calls = OrderExecutor.carry_out, count(1)
+
+    def dying(self: OrderExecutor, account: str, at: datetime) -> Execution:
+        if next(calls) == 2:  # after the commit
+            raise StoreUnreachable("PostgreSQL went away")
+        return carry_out(self, account, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderExecutor, "carry_out", dying)
+        done = data(await execute(client, planned))
+    assert done["state"] == "done"
+    assert "committed, and not followed to its end" in done["outcome"]["outcome"]
+    services = home.services
+    services.order_executor.carry_out(services.account.name, services.clock().at)
+    assert len(services.journal.positions(services.account.name)) == 1
+    kill = await plan(client, "plan_kill")
+    approve(home, kill)
+    data(await execute(client, kill))
 
 
 @pytest.mark.parametrize(
