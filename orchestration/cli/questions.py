@@ -1,4 +1,4 @@
-"""Commands that answer one question: sql, why, replay, shadow, parity, bundle, board."""
+"""Commands that answer one question: sql, why, replay, shadow, parity, bundle, board, leak."""
 
 from pathlib import Path
 from typing import Annotated
@@ -142,3 +142,23 @@ def board(
 
     judged = judge_votes(parse_utc(since))
     print_json(judged.facts()) if as_json else show(judged, out)
+
+
+@commands.command(epilog=examples("leak --from 2025-01-01 --to 2026-06-01", "leak --from 2025-01-01 --json"))
+def leak(
+    start: Annotated[str, typer.Option("--from", help="UTC day or time from which articles are taken.")],
+    end: Annotated[str, typer.Option("--to", help="UTC day or time, exclusive; up to now without.")] = "",
+    articles: Annotated[
+        int, typer.Option(min=2, help="At most, before the model's cut-off and after it.")
+    ] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate how much the language model of [sentiment] remembers: news with and without names, before and after.
+
+    Asks the model twice about each article, from the day's budget.
+    """
+    from ml.backtests import parse_utc
+    from orchestration.commands.leak import facts, measure_leak, show
+
+    found = measure_leak(parse_utc(start), parse_utc(end), articles)
+    print_json(facts(found)) if as_json else show(found, out)
