@@ -51,8 +51,12 @@ def _readable(text: str, length: int) -> str:
 
 
 def replaces_tones(judgement: Judgement) -> bool:
-    """Return whether the model speaks for the analyst; once the budget is spent, fresh stored tones do."""
-    return judgement.outcome != Outcome.BUDGET
+    """Return whether the model speaks for the analyst. Where it gave no answer at all, fresh stored tones do:
+
+    bad news that are known must not be forgotten because a server is away or the budget is spent.
+    """
+    outcome = Outcome(judgement.outcome)
+    return outcome is Outcome.VALID or outcome.is_abstention
 
 
 def news_opinion(judgement: Judgement, pair: Pair, at: datetime, rules: AnalystRules) -> Opinion:

@@ -65,7 +65,6 @@ def test_its_view_takes_the_place_of_the_stored_tones_and_is_replayed_without_it
         (view(0.6), "it takes a side and cites no article"),
         (view(0.6, FIRST, symbol="XRP/USDT"), "it answered for XRP/USDT, asked was BTC/USDT"),
         ("Buy now!", "invalid: "),
-        (Script(OSError("gone")), "unreachable: "),
     ],
 )
 def test_an_answer_that_cites_what_was_not_given_or_is_of_no_use_abstains_with_its_reason(
@@ -91,12 +90,19 @@ def test_bad_news_hold_the_entry_that_all_others_would_make(
     assert world.replay(receipt).verdict is Verdict.IDENTICAL
 
 
-def test_once_the_budget_is_spent_the_stored_tones_serve(world: ReplayWorld) -> None:
-    news = RecentNews(world.news, DAYS, 8)
-    spent = ModelPanel({ANALYST: analyst(news, view(-0.9, FIRST), ceiling_usd=-1.0)}, 60.0)
-    receipt = decided(world, spent)
-    assert receipt["inputs"]["judgements"][ANALYST]["outcome"] == "budget"
-    assert (opinion_in(receipt)["model"], votes(receipt)[ANALYST]) == ("ollama/test", "LONG")
+@pytest.mark.parametrize(
+    ("client", "outcome"), [({"ceiling_usd": -1.0}, "budget"), ({"said": OSError("gone")}, "unreachable")]
+)
+def test_where_it_gave_no_answer_at_all_the_stored_tones_serve(
+    world: ReplayWorld, client: dict[str, Any], outcome: str
+) -> None:
+    """Also bad ones: what is known must not be forgotten because a server is away."""
+    world.judge(-0.9)
+    said = Script(client.pop("said", view(0.9, FIRST)))
+    away = ModelPanel({ANALYST: analyst(RecentNews(world.news, DAYS, 8), said, **client)}, 60.0)
+    receipt = decided(world, away)
+    assert receipt["inputs"]["judgements"][ANALYST]["outcome"] == outcome
+    assert (opinion_in(receipt)["model"], votes(receipt)[ANALYST]) == ("ollama/test", "SHORT")
     assert world.replay(receipt).verdict is Verdict.IDENTICAL
 
 
@@ -180,11 +186,15 @@ def test_what_retrieval_finds_can_stand_in_place_of_the_newest_stories(world: Re
     assert world.replay(receipt).verdict is Verdict.IDENTICAL
 
 
-def test_a_search_that_cannot_be_made_costs_the_vote(world: ReplayWorld) -> None:
+def test_where_the_search_fails_the_stored_tones_serve(world: ReplayWorld) -> None:
     def missing() -> Found:
         raise NotStored("no vectors yet")
 
     news = RetrievedNews(missing, DAYS, 5)
     receipt = decided(world, ModelPanel({ANALYST: analyst(news, view(0.6))}, 60.0))
-    assert opinion_in(receipt)["reasoning"] == "unreachable: failed: NotStored: no vectors yet"
-    assert receipt["intent"]
+    judgement = receipt["inputs"]["judgements"][ANALYST]
+    assert (judgement["outcome"], judgement["problem"]) == (
+        "unreachable",
+        "failed: NotStored: no vectors yet",
+    )
+    assert (opinion_in(receipt)["model"], votes(receipt)[ANALYST]) == ("ollama/test", "LONG")

@@ -61,15 +61,16 @@ def log_rows(receipt: Row) -> Iterator[dict[str, Any]]:
     """Yield what the log says of each model that was asked: how it ended, and what it cost."""
     opinions = {each["agent"]: each for each in receipt["opinions"]}
     for name, judgement in _judgements(receipt).items():
-        opinion = opinions.get(name, {})
-        voted = opinion.get("action")
+        opinion, has_answered = opinions.get(name, {}), judgement["outcome"] == "valid"
+        voted = opinion.get("action") if has_answered else None
+        why = opinion.get("reasoning") if has_answered else f"{judgement['outcome']}: {judgement['problem']}"
         words = f"{receipt['pair']}: {voted or 'abstains'}"
         yield {
             "at": decided_at(receipt),
             "dataset": receipt.get("dataset", ""),
             "agent": name,
             "level": "info" if voted else "warning",
-            "message": words if voted else f"{words}: {opinion.get('reasoning') or judgement['problem']}",
+            "message": words if voted else f"{words}: {why}",
             "details": json_text(
                 {
                     "decision_id": receipt["decision_id"],
