@@ -129,6 +129,14 @@ class NewsIndexContract:
         found = self.search(index).by_vector
         assert [(hit.article_id, hit.passage) for hit in found] == [(name(1), 1), (name(2), 0)]
 
+    def test_an_article_of_many_near_passages_takes_no_other_story_s_place(
+        self, news: NewsStore, index: NewsIndex
+    ) -> None:
+        news.put_articles(table(*(story(number) for number in range(1, 5))))
+        index.put(VERSION, [(name(1), passage) for passage in range(30)], unit(*[[1, 0]] * 30))
+        index.put(VERSION, [(name(n), 0) for n in (2, 3, 4)], unit([1, 1], [1, 2], [1, 3]))
+        assert ids(self.search(index).by_vector) == [name(1), name(2), name(3)]
+
     def test_putting_an_article_again_replaces_all_of_its_passages(
         self, news: NewsStore, index: NewsIndex
     ) -> None:
