@@ -5,6 +5,7 @@ import json
 import sys
 
 from benchmarks import (
+    attacks,
     backtest,
     backtest_command,
     bus,
@@ -50,6 +51,7 @@ ROOMS = (
     learning,
     gate,
     models,
+    attacks,
     performance,
     definitions,
     streaming,
