@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from langchain_core.embeddings import Embeddings
 
 from ml.models.errors import translate_client_errors
 from trading.errors import ModelUnreachable
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings  # half a second for everybody who only reads vectors
 
 Vectors = npt.NDArray[np.float32]
 
@@ -29,7 +31,7 @@ class Embedder(Protocol):
 class OllamaEmbedder:
     """Any LangChain embeddings behind the Embedder seam; `name` is written beside every vector."""
 
-    def __init__(self, embeddings: Embeddings, name: str) -> None:
+    def __init__(self, embeddings: "Embeddings", name: str) -> None:
         self._embeddings = embeddings
         self.name = name
 
