@@ -27,7 +27,7 @@ class Heard:
 
     def for_question(self, question: Question) -> tuple[Opinion, ...]:
         """Return the opinions, with those about the position formed again where it is another one by now."""
-        if question.position == self.question.position:
+        if not self._is_another_position(question):
             return self.opinions
         return tuple(
             AGENTS[each.agent](question)
@@ -36,9 +36,20 @@ class Heard:
             for each in self.opinions
         )
 
+    def _is_another_position(self, question: Question) -> bool:
+        """Return whether it was opened, enlarged or reduced meanwhile; a stop that trails leaves it what it is."""
+        asked, now = self.question.position, question.position
+        if asked is None or now is None:
+            return asked is not now
+        return (asked.opened_at, asked.quantity, asked.entry_price) != (
+            now.opened_at,
+            now.quantity,
+            now.entry_price,
+        )
+
     def judgements_for(self, question: Question) -> dict[str, Judgement]:
         """Return the judgements; a trader's has no vote where the position is another one by now."""
-        is_outdated = question.position != self.question.position
+        is_outdated = self._is_another_position(question)
         return {
             name: each.as_outdated() if is_outdated and name.startswith(TRADER) else each
             for name, each in self.judgements.items()

@@ -81,8 +81,9 @@ def wanted_share(
 def _supporters(
     judgements: Iterable[Judgement], opinions: Iterable[Opinion], action: Action
 ) -> Iterator[tuple[str, TradingDecision]]:
+    """Yield what they answered in the order of their names, in which a receipt keeps them."""
     agreeing = {each.agent for each in opinions if each.action is action}
-    for judgement in judgements:
+    for judgement in sorted(judgements, key=lambda each: each.agent):
         if judgement.agent in agreeing and judgement.agent.startswith(TRADER):
             decision = reading_of(judgement, TradingDecision).value
             if decision is not None:

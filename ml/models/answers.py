@@ -16,6 +16,7 @@ MAX_CHARACTERS = 65_536  # of an answer; the flat schemas need a few hundred
 MIN_LATIN = 0.8  # share of a prose field's letters, for an answer in English
 _PROSE_LETTERS = 2000  # that are looked at
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
+_NUL = r"\u0000"  # as JSON writes it
 _FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.IGNORECASE | re.DOTALL)
 _CUT_OFF = ("length", "max_tokens")  # OpenAI and Ollama; Anthropic
 
@@ -126,6 +127,8 @@ def _read(raw: Mapping[str, Any], schema: type[Schema]) -> Reading[Schema]:
     except (ValueError, RecursionError) as error:
         outcome = Outcome.TRUNCATED if is_cut_off else Outcome.INVALID
         return Reading(outcome, problem=f"the answer is not one JSON object: {str(error)[:200]}")
+    if _NUL in value.model_dump_json():  # written as an escape: no table can hold it, and nobody means it
+        return Reading(Outcome.INVALID, problem="a text holds the character U+0000")
     if foreign := _foreign_field(value):
         return Reading(Outcome.WRONG_LANGUAGE, problem=f"{foreign} is not written in English")
     return Reading(Outcome.VALID, value)

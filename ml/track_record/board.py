@@ -76,13 +76,12 @@ class BoardMaker:
         known = {horizon: self._known(votes.filter(clean), horizon, until) for horizon in HORIZONS}
         return Board(until, tuple(self._judges(votes, clean, known)))
 
-    def votes_of(self, model: str, start: datetime, until: datetime) -> int:
-        """Return how many votes with a side the model has cast on candles that it cannot have read of."""
-        votes = self.votes.read(start, until)
-        sided = one_vote_per_candle(votes).filter(
-            pl.col("model") == model, pl.col("action").is_in(list(SIDES))
-        )
-        return sided.filter(self.cut_offs.clean(sided)).height
+    def votes_of(self, models: Sequence[str], start: datetime, until: datetime) -> dict[str, int]:
+        """Return how many votes with a side each has cast on candles that it cannot have read of."""
+        cast = one_vote_per_candle(self.votes.read(start, until).filter(pl.col("model").is_in(list(models))))
+        sided = cast.filter(pl.col("action").is_in(list(SIDES)))
+        clean = sided.filter(self.cut_offs.clean(sided))["model"]
+        return {model: int((clean == model).sum()) for model in models}
 
     def _known(self, votes: pl.DataFrame, horizon: int, until: datetime) -> pl.DataFrame:
         """Return the votes of all pairs whose outcome is known, each with the regime that it was cast in."""

@@ -1,7 +1,7 @@
 """`marketloom doctor --live`: check the account that orders go to: key, clock, limits, orders, balances, sizes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -72,18 +72,29 @@ def examine_account(services: Services) -> list[Finding]:
 
 
 def examine_record(services: Services) -> Finding:
-    """Look whether the language model that judges news has a record on what it cannot have read."""
-    model = services.sentiment_model.name
-    if not is_language_model(model):
+    """Look whether every language model that votes, or judges news, has a record on what it cannot have read."""
+    models = sorted({*_judges(services)})
+    if not models:
         return Finding("track record", Health.OK, "no language model judges")
-    cut_offs, votes = services.board_maker.cut_offs, 0
-    if cut_offs.day(model) is not None:
-        votes = services.board_maker.votes_of(model, BEGINNING, services.clock().at)
-    words = f"{model} has {votes} votes after its knowledge ends ({cut_offs.in_words(model)})"
-    if votes >= NEEDED_VOTES:
+    cut_offs = services.board_maker.cut_offs
+    votes = services.board_maker.votes_of(models, BEGINNING, services.clock().at)
+    words = "; ".join(
+        f"{model} has {votes[model]} votes after its knowledge ends ({cut_offs.in_words(model)})"
+        for model in models
+    )
+    if all(votes[model] >= NEEDED_VOTES for model in models):
         return Finding("track record", Health.OK, words)
     advice = f"{NEEDED_VOTES} are needed for real money: let it judge on paper, `marketloom board` shows them"
     return Finding("track record", Health.BROKEN, f"{words}; {advice}")
+
+
+def _judges(services: Services) -> Iterator[str]:
+    """Yield the names of the language models whose answers reach a decision."""
+    agents, specs = services.settings.agents, services.settings.models.specs
+    for name in {*agents.traders, *filter(None, [agents.analyst_model])}:
+        yield specs[name].name
+    if is_language_model(sentiment := services.sentiment_model.name):
+        yield sentiment
 
 
 def check_account(

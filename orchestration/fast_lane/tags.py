@@ -77,7 +77,7 @@ def began(process: int) -> float:
     if not psutil.LINUX:
         return float(psutil.Process(process).create_time())
     try:
-        values = Path(f"/proc/{process}/stat").read_text()
+        values = Path(f"/proc/{process}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         raise psutil.NoSuchProcess(process) from None
-    return float(values.rpartition(")")[2].split()[19])
+    return float(values.rpartition(b")")[2].split()[19])

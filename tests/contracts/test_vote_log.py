@@ -55,6 +55,11 @@ def test_every_opinion_and_the_decision_itself_is_a_vote_on_its_candle(
     ]
 
 
+def test_an_order_that_a_person_approved_is_no_vote_of_the_desk(dsn: str, journal: PostgresJournal) -> None:
+    decide(journal, "one", scope="proposed")
+    assert sorted(PostgresVotes(dsn, "kraken").read(NOON, NOON + HOUR)["agent"]) == ["analyst", "technical"]
+
+
 def test_the_span_is_one_of_candles_whenever_they_were_decided_on(dsn: str, journal: PostgresJournal) -> None:
     for hours in range(4):
         decide(journal, f"{hours}", hours, decided_at=NOON.isoformat())

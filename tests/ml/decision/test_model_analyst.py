@@ -65,6 +65,8 @@ def test_its_view_takes_the_place_of_the_stored_tones_and_is_replayed_without_it
         (view(0.6), "it takes a side and cites no article"),
         (view(0.6, FIRST, symbol="XRP/USDT"), "it answered for XRP/USDT, asked was BTC/USDT"),
         ("Buy now!", "invalid: "),
+        (view(0.6, FIRST, reasoning="Fine\x00."), "invalid: a text holds the character U+0000"),
+        (view(0.6, FIRST, "c\x00"), "invalid: a text holds the character U+0000"),
     ],
 )
 def test_an_answer_that_cites_what_was_not_given_or_is_of_no_use_abstains_with_its_reason(

@@ -196,6 +196,35 @@ def test_a_vote_about_another_position_does_not_count(world: ReplayWorld) -> Non
     assert world.replay(receipt).verdict is Verdict.IDENTICAL
 
 
+def test_a_stop_that_trails_while_the_model_thinks_leaves_its_vote(world: ReplayWorld) -> None:
+    world.reader.account.ensure_open(world.newest - timedelta(hours=1))
+    record_fill(
+        world.journal, "held", PAIR, Side.BUY, quantity="0.001", price="50000",
+        at=world.newest - timedelta(minutes=30), stop="1", target="999999",
+    )  # fmt: skip
+
+    def trails(question: Question) -> Any:
+        [held] = world.journal.positions(world.reader.account.name)
+        moved = replace(held, stop_loss=Decimal(2), best_price=held.entry_price * 2)
+        assert world.journal.update_protection(moved)
+        return trader("one", Script(hold(action="CLOSE", confidence=1.0)))(question)
+
+    receipt = decided(world, ModelPanel({"trader-one": trails}, 60.0))
+    assert next(each for each in receipt["opinions"] if each["agent"] == "trader-one")["action"] == "CLOSE"
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_traders_in_any_order_of_the_settings_are_replayed(world: ReplayWorld) -> None:
+    close = close_of(world)
+    said = {
+        name: answer(close, invalidation_price=close * share, confidence=1.0)
+        for name, share in (("zeta", 0.99), ("alpha", 0.995))
+    }
+    receipt = decided(world, panel(**said))
+    assert [each["by"] for each in receipt["intent"]["invalidations"]] == ["trader-alpha", "trader-zeta"]
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
 def test_in_shadow_mode_no_model_is_asked(world: ReplayWorld) -> None:
     from ml.decision.shadow import shadow_decision
 

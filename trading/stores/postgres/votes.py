@@ -11,13 +11,14 @@ from trading.stores.postgres.connection import Database
 _VOTES = """
 WITH decided AS MATERIALIZED (
     SELECT decision_id, pair, model, action, confidence, coalesce((receipt->>'shadow')::boolean, false) AS shadow,
-           (receipt->>'candle_close_time')::timestamptz AS closed_at
+           (receipt->>'candle_close_time')::timestamptz AS closed_at,
+           receipt->>'scope' AS scope
     FROM trade_decisions WHERE dataset = %(dataset)s
 ), voted AS (
     SELECT decision_id, agent, model, action, confidence, coalesce((evidence->>'usd')::float8, 0) AS usd
     FROM agent_opinions
     UNION ALL
-    SELECT decision_id, %(desk)s, model, action, confidence, 0 FROM decided
+    SELECT decision_id, %(desk)s, model, action, confidence, 0 FROM decided WHERE scope IS DISTINCT FROM 'proposed'
 )
 SELECT decision_id, closed_at, pair, voted.agent, voted.model, voted.action, voted.confidence, shadow, usd
 FROM voted JOIN decided USING (decision_id)
