@@ -153,7 +153,7 @@ def leak(
     ] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate how much the language model of [sentiment] remembers: news with and without names, before and after.
+    """Estimate how much the model that judges news remembers: stories with and without names, before and after.
 
     Asks the model twice about each article, from the day's budget.
     """

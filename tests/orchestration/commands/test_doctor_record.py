@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ml.models.specification import ModelSpec, Provider
 from ml.track_record.board import BoardMaker
 from ml.track_record.cut_off import CutOffs
 from orchestration.commands import doctor_live
