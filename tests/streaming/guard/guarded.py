@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -189,8 +190,13 @@ class Guarded:
     def buy(self, pair: Pair = BTC, quantity: str = "1") -> None:
         """Hold it, with its stop at the venue."""
         self.entry(pair, quantity)
-        self.executor("decision").carry_out(ACCOUNT, now())
-        assert self.journal.position(ACCOUNT, pair) is not None
+        executor, deadline = self.executor("decision"), time.monotonic() + PATIENCE
+        executor.carry_out(ACCOUNT, now())
+        while (
+            self.journal.position(ACCOUNT, pair) is None
+        ):  # a guard that runs may be the one who sends just now
+            assert time.monotonic() < deadline
+            executor.carry_out(ACCOUNT, now())
 
     # --- what became of it
 
