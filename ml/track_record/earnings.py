@@ -33,10 +33,6 @@ class Earnings:
     random: float  # mean of votes on the same candles with a coin's sides, net
     random_high: float  # what 95 % of such draws stay below
 
-    @property
-    def usd_per_decision(self) -> float:
-        return self.usd / self.candles
-
 
 def earnings(votes: pl.DataFrame, costs: Mapping[str, Costs]) -> list[Earnings]:
     """Return what each agent's model earned on each pair; votes come from `with_outcomes` with a horizon of 1."""

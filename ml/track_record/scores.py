@@ -40,11 +40,6 @@ class Score:
     base_brier: float  # what the base rate gets on the same votes
     skill: float  # 1 - brier / base_brier; 0 or less: no better than the base rate
 
-    @property
-    def is_better_than_chance(self) -> bool:
-        """Return whether more than luck speaks for it: half lies below its interval."""
-        return self.skill > 0 and self.hit_low > 0.5
-
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:

@@ -19,7 +19,7 @@ def test_fees_are_paid_for_each_change_of_side_and_holding_pays_them_once() -> N
     assert made.gross == pytest.approx(0.1 + 0.1 + 0.1)
     assert made.net == pytest.approx(0.3 - 3 * 0.005)  # in, out, in on the other side
     assert made.buy_and_hold == pytest.approx(0.1 + 0.1 - 0.1 - 0.005)
-    assert (made.candles, made.usd, made.usd_per_decision) == (4, pytest.approx(0.03), pytest.approx(0.0075))
+    assert (made.candles, made.usd) == (4, pytest.approx(0.03))
 
 
 def test_a_coin_on_the_same_candles_loses_its_fees_and_a_seer_is_above_nearly_all_of_them() -> None:
