@@ -92,12 +92,15 @@ def ask(inputs: DecisionInputs, rules: DecisionRules) -> Question:
 
 
 def reason_to_skip(inputs: DecisionInputs, question: Question, rules: DecisionRules) -> Skip | None:
-    """Return why there is nothing to vote on; None where something of the pair is open or may be entered."""
+    """Return why there is nothing to vote on; None where something of the pair is open or may be entered.
+
+    What refuses an entry once models have answered is found by risk after their vote: the receipt has both.
+    """
     if question.position or inputs.pending_entries or inputs.exit_under_way:
         return None
     if question.signal.direction is Direction.NEUTRAL:
         return Skip(f"skipped, no actionable signal: {'; '.join(question.signal.reasons)}")
-    if refusal := refuse_entries(inputs, rules.limits):
+    if not inputs.judgements and (refusal := refuse_entries(inputs, rules.limits)):
         return Skip(f"skipped, risk refuses every entry: {refusal.rejection_reason}", refusal)
     return None
 

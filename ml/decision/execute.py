@@ -1,7 +1,7 @@
 """Executes a decision: settle, decide and commit in one transaction, then carry out. Nothing leaves uncommitted."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from ml.agents.hearing import HEARING, Heard, Hearing
@@ -97,6 +97,7 @@ class _Execution:
     valuation: Valuation | None = None
     market: GatheredMarket | None = None  # None: not everything could be read
     heard: Heard | None = None  # None: nobody was asked
+    waited: timedelta = timedelta(0)  # since the run's clock was read
     settled: Execution = field(default_factory=Execution)
 
     @property
@@ -110,6 +111,7 @@ class _Execution:
         self._settle()
         for_exit = self._gather()
         self._hear()
+        self._look_again()
         with self.journal.exclusive(self.account):
             is_new = not self.is_decided()
             if is_new:
@@ -170,6 +172,13 @@ class _Execution:
                     self.heard = self.hearing.ask(question, seconds, self.reader.models)
         self.watch.lap("hear")
 
+    def _look_again(self) -> None:
+        """Note how long was waited for, and look at the order book of now: an entry goes into that one."""
+        with self.failures.catch("look again"):
+            self.waited = self.reader.waited(self.clock)
+            if self.heard is not None and self.market is not None:
+                self.market = replace(self.market, book=self.reader.book(self.pair, self.clock))
+
     def _decide(self, for_exit: GatheredMarket) -> Decision:
         """Close what was hit; else begin the halts that are due and decide on everything, if every step has worked."""
         account = self.reader.account
@@ -185,14 +194,16 @@ class _Execution:
 
     def _decide_on(self, inputs: DecisionInputs) -> Decision:
         """Decide with the answers that were heard: nobody is waited for while the account is locked."""
-        question = ask(inputs, self.rules)
-        if reason_to_skip(inputs, question, self.rules):
+        question, heard = ask(inputs, self.rules), self.heard
+        answered = replace(
+            inputs,
+            waited=self.waited,
+            absent=heard.absent if heard else dict.fromkeys(AGENTS, NOT_ASKED),
+            judgements=heard.judgements_for(question) if heard else {},
+        )
+        if reason_to_skip(answered, question, self.rules):
             return decide(inputs, self.rules)
-        if self.heard is None:
-            return decide(replace(inputs, absent=dict.fromkeys(AGENTS, NOT_ASKED)), self.rules)
-        judgements = self.heard.judgements_for(question)
-        heard = replace(inputs, absent=self.heard.absent, judgements=judgements)
-        return decide(heard, self.rules, self.heard.for_question(question))
+        return decide(answered, self.rules, heard.for_question(question) if heard else None)
 
     def _commit(self, decision: Decision) -> None:
         self.watch.lap("decide")

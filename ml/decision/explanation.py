@@ -31,7 +31,9 @@ def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
     if clock := receipt.get("clock"):
         skew = clock["skew_seconds"]
         known = "not known" if skew is None else f"{float(skew):g} s"
-        yield f"clock: {clock['source']}; this machine's is off by {known}"
+        waited = receipt["inputs"].get("waited_seconds")
+        since = f"; read {waited:.1f} s before the vote, which ages of an entry count" if waited else ""
+        yield f"clock: {clock['source']}; this machine's is off by {known}{since}"
     yield f"decision {receipt['decision_id']}, account {receipt['account']}, data {receipt['dataset']}"
 
 

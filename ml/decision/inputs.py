@@ -143,10 +143,6 @@ class MarketInputs:
         return (self.decided_at - (self.open_gap.until or self.decided_at)) / self.timeframe.duration
 
     @property
-    def book_age_seconds(self) -> float | None:
-        return None if self.book is None else self.book.age_seconds(self.decided_at)
-
-    @property
     def market(self) -> MarketState:
         """Return what the size depends on beside prices."""
         return MarketState(btc_correlation=self.features.get("btc_correlation"))
@@ -177,6 +173,7 @@ class DecisionInputs(MarketInputs):
     free: Mapping[str, Decimal]  # balances that nothing reserves
     left_out: Mapping[str, Decimal]  # balances that no pair prices: no part of the equity
     notes: tuple[str, ...]  # what is held in pairs that are not traded any more, and what it counts with
+    waited: timedelta = timedelta(0)  # from reading the clock to the vote, for agents, models and other pairs
     absent: Mapping[str, str] = field(default_factory=dict)  # agents that gave no answer, and why
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by agent: what models were asked
 

@@ -84,14 +84,19 @@ def assess_proposal(
         proposal,
         inputs.state,
         inputs.market,
-        ages=_ages(inputs, {each.agent for each in opinions if each.action is not None}),
+        ages=_ages(
+            inputs,
+            {each.agent for each in opinions if each.action is not None},
+            # What was waited for leaves no exit undone.
+            waited=timedelta(0) if proposal.reduces else inputs.waited,
+        ),
         instrument=inputs.instrument,
         limits=limits,
     )
 
 
 def refuse_entries(inputs: DecisionInputs, limits: Limits) -> RiskAssessment | None:
-    """Return the refusal that any entry would meet, whoever votes for it; None without one."""
+    """Return the refusal that any entry would meet before anybody is waited for; None without one."""
     return pre_check(
         inputs.pair.key,
         inputs.close,
@@ -103,14 +108,19 @@ def refuse_entries(inputs: DecisionInputs, limits: Limits) -> RiskAssessment | N
     )
 
 
-def _ages(inputs: DecisionInputs, voted: Collection[str]) -> Ages:
-    """Ages of the inputs that were used: an agent that abstained has used none."""
+def _ages(inputs: DecisionInputs, voted: Collection[str], waited: timedelta = timedelta(0)) -> Ages:
+    """Ages of the inputs that were used, at the vote: an agent that abstained has used none.
+
+    Waiting makes no gap in the feed older: what counts is whether trades of the newest candles may be missing. The
+    book, and when ledger and exchange agreed, are looked at after it.
+    """
     newest = _newest_article_at(inputs) if ANALYST in voted else None
-    now, candle, oldest = inputs.decided_at, inputs.timeframe.duration, inputs.oldest_price
+    now, candle, oldest = inputs.decided_at + waited, inputs.timeframe.duration, inputs.oldest_price
+    unsettled = inputs.oldest_unsettled_age
     return Ages(
         candle=(now - inputs.candle_close_time) / candle,
         features=(now - inputs.oldest_market_time) / candle,
-        balance=inputs.oldest_unsettled_age / candle,
+        balance=(unsettled + waited if unsettled else unsettled) / candle,
         trade=(now - inputs.last_trade_time) / candle,
         prices=(now - oldest.close_time) / candle if oldest else None,
         oldest_price=oldest.pair.key if oldest else "",
@@ -118,7 +128,7 @@ def _ages(inputs: DecisionInputs, voted: Collection[str]) -> Ages:
         sentiment_hours=(now - newest) / timedelta(hours=1) if newest else None,
         clock_skew_seconds=inputs.clock_skew_seconds,
         feed_gap=inputs.feed_gap_age,
-        book_seconds=inputs.book_age_seconds,
+        book_seconds=inputs.book.age_seconds(now) if inputs.book else None,
         reconciliation_seconds=inputs.comparison_seconds,
     )
 

@@ -20,6 +20,7 @@ from trading.market import CANDLE_SCHEMA, Instrument, Pair, next_month
 from trading.orders import AT_VENUE, OrderKind
 from trading.portfolio import Position
 from trading.ports import SENTIMENT_SCHEMA, AccountBooks
+from trading.ports.market_data import SeenBook
 from trading.risk.protection import advance
 
 
@@ -53,6 +54,14 @@ class InputReader:
         """Return the clock's time."""
         return self.read_clock().at
 
+    def waited(self, clock: ClockReading) -> timedelta:
+        """Return how long ago a run's clock was read, by the same clock; nothing passes at a time that was chosen."""
+        return timedelta(0) if clock.chosen else max(self.now() - clock.at, timedelta(0))
+
+    def book(self, pair: Pair, clock: ClockReading) -> SeenBook | None:
+        """Return the order book as it was last seen verified; None where nobody watches, and at a chosen time."""
+        return None if clock.chosen else self.market.newest_book(pair)
+
     def for_one_decision(self, at: datetime) -> "InputReader":
         """Return the reader that reads the candles known at `at` once; it is used for one decision."""
         market = self.market.remembering(at)
@@ -83,7 +92,7 @@ class InputReader:
             sentiment=market.tone(pair, news, at),
             instrument=self.instrument(pair),
             open_gap=market.open_gap(pair, candles["open_time"][0], at),
-            book=None if clock.chosen else market.newest_book(pair),
+            book=self.book(pair, clock),
             valuation=valuation,
             correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
             unchecked=self._unchecked(pair, at),
@@ -98,7 +107,7 @@ class InputReader:
         newest = self.market.newest_known_at(pair)
         if clock.chosen or newest <= clock.at:
             return newest
-        return newest - max(self.now() - clock.at, timedelta(0))
+        return newest - self.waited(clock)
 
     def market_inputs_for_exit(self, pair: Pair, clock: ClockReading) -> GatheredMarket:
         """Gather what closing the open position needs and nothing else: the pair's own candles and readable prices.

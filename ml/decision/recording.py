@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ml.decision.clock import SECOND
 from ml.decision.inputs import DecisionInputs, MarketInputs, RecordedTables
 from ml.decision.plain_json import values_sha256
 from ml.decision.recorded_tables import RecordedTable, record_table
@@ -75,6 +76,7 @@ def input_values(inputs: DecisionInputs) -> dict[str, Any]:
         "open_gap": inputs.open_gap and asdict(inputs.open_gap),
         "book": inputs.book and asdict(inputs.book),
         "absent": dict(inputs.absent),
+        **({"waited_seconds": inputs.waited / SECOND} if inputs.waited else {}),
         **_judgement_values(inputs),
     }
 

@@ -115,6 +115,9 @@ def _inputs(receipt: Mapping[str, Any], read: Read, find_policy: FindPolicy) -> 
         notes=tuple(known["notes"]),
         open_gap=_as(OpenGap, gap) if gap else None,
         book=_as(SeenBook, book) if book else None,
+        waited=timedelta(
+            seconds=known.get("waited_seconds", 0)
+        ),  # where nothing was waited for there is none
         absent=_as(dict[str, str], known["absent"]),
         judgements=_judgements(known.get("judgements", {})),  # receipts without a model's answer have none
     )

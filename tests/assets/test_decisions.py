@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ def test_a_run_that_another_pair_has_overtaken_reads_the_clock_again(
 ) -> None:
     live = on_a_live_market(world)
     assert materialise(world, instance, live, partition_key=KEYS[1]).success  # on the newest candle
-    times = iter([world.newest - timedelta(seconds=1), world.newest])
+    times = chain([world.newest - timedelta(seconds=1)], repeat(world.newest))
     slow = replace(world.reader, clock=lambda: ClockReading(next(times), "the venue"))
     assert materialise(world, instance, slow, partition_key=KEYS[0]).success
     assert shown(instance)[KEYS[0]] == expected_ids(world)[KEYS[0]]
