@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from assets import html_page
+from ml.agents.vote_weights import VoteWeights
 from ml.track_record.board import Board, Judge
 from ml.track_record.earnings import Earnings
 from ml.track_record.scores import Score
@@ -13,6 +14,9 @@ HEAD = (
 )  # fmt: skip
 SCORE_HEAD = ("candles", "regime", "votes", "right", "95 %", "Brier", "skill", "base rate's", "mean return")
 VALUE_HEAD = ("pair", "votes of", "candles", "trades", "earned, net", "fees", "largest drawdown")
+WEIGHT_HEAD = (
+    "judge", "regime", "weight", "windows", "votes", "right", "Brier", "base rate's", "skill",
+)  # fmt: skip
 CURVE_HEAD = ("forecast from", "votes", "forecast", "came true")
 PAIR_HEAD = ("pair", "candles", "before costs", "net", "coin's", "95 % of coins below", "holding", "USD")
 WORDS = (
@@ -51,7 +55,29 @@ def value_rows(values: Sequence[Value]) -> list[list[str]]:
     ]
 
 
-def board_page(board: Board, values: Sequence[Value] = ()) -> str:
+def weight_rows(weights: VoteWeights) -> list[list[str]]:
+    """Return a row of WEIGHT_HEAD for each record; one too short to count has no weight."""
+    return [
+        [
+            f"{each.agent}, {each.model}" if each.model else each.agent,
+            each.regime or "all",
+            "no vote"
+            if each.weight == 0
+            else f"{each.weight:.2f}"
+            if each.windows >= weights.minimum_windows
+            else "too short",
+            f"{each.windows}",
+            f"{each.votes}",
+            f"{each.hit_rate:.1%}",
+            f"{each.brier:.3f}",
+            f"{each.base_brier:.3f}",
+            f"{each.skill:+.3f}",
+        ]
+        for each in weights.weights
+    ]
+
+
+def board_page(board: Board, values: Sequence[Value] = (), weights: VoteWeights | None = None) -> str:
     return html_page.page(
         "Honesty board",
         [
@@ -60,6 +86,7 @@ def board_page(board: Board, values: Sequence[Value] = ()) -> str:
             html_page.table(HEAD, judge_rows(board)),
             *(part for judge in board.judges for part in _details(judge)),
             *_value(values),
+            *_weights(weights),
         ],
     )
 
@@ -71,6 +98,19 @@ def _value(values: Sequence[Value]) -> Iterator[str]:
     yield html_page.heading("What news add")
     yield html_page.paragraph(f"{VALUE_WORDS} {first:%Y-%m-%d} to {last:%Y-%m-%d}.", note=True)
     yield html_page.table(VALUE_HEAD, value_rows(values))
+
+
+def _weights(weights: VoteWeights | None) -> Iterator[str]:
+    if weights is None or not weights.weights:
+        return
+    yield html_page.heading("What past votes make of the next ones")
+    yield html_page.paragraph(
+        f"Over {weights.horizon} candles, by outcomes known at {weights.known_at:%Y-%m-%d %H:%M} UTC, version "
+        f"{weights.version[:12]}. An entry's vote weighs by its confidence times this; a record on fewer than "
+        f"{weights.minimum_windows} windows changes nothing, one no better than the base rate leaves no vote.",
+        note=True,
+    )
+    yield html_page.table(WEIGHT_HEAD, weight_rows(weights))
 
 
 def _details(judge: Judge) -> Iterator[str]:

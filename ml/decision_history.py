@@ -19,7 +19,10 @@ from ml.agents.history import (
     technical_history,
 )
 from ml.agents.opinions import Action
+from ml.agents.panel import ANALYST, QUANT, TECHNICAL
 from ml.agents.rules import DecisionRules
+from ml.agents.technical import MODEL as TECHNICAL_MODEL
+from ml.agents.vote_weights import ANY_MODEL, Run, weights_of_rows
 from ml.agents.votes import ABSTAINS
 from ml.learning.policy import Policy
 from trading.backtest import LEAVE_LONG, LEAVE_SHORT, Plan
@@ -41,6 +44,9 @@ class KnownThen(Protocol):
     def champions(self, pair: Pair, times: pl.Series) -> list[tuple[slice, Policy | None]]:
         """Return the champion at each of `times`, ascending, as runs with the same one."""
 
+    def weights(self, times: pl.Series) -> list[Run]:
+        """Return the weights of votes known at each of `times`, ascending, as runs with the same version."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AgentHistory:
@@ -60,6 +66,15 @@ class AgentHistory:
         )
         return replace(self, flat=flat, long=long, short=short, gate=self.gate or self.flat[0])
 
+    @property
+    def are_weighed(self) -> bool:
+        """Return whether a record makes a difference to any vote."""
+        return any(each.records is not None and (each.records != 1).any() for each in self.flat)
+
+    def unweighed(self) -> "AgentHistory":
+        """Return the history in which every vote weighs by its confidence alone."""
+        return replace(self, flat=tuple(each.weighed(None) for each in self.flat))
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionHistory:
@@ -76,11 +91,13 @@ class DecisionHistory:
 
     def every_agent(self, pair: Pair, table: pl.DataFrame, known: KnownThen) -> AgentHistory:
         """Let every agent vote, each with what was known at the close of the candle."""
+        sentiments = known.sentiments(pair, table["close_time"])
         technical = technical_history(self._signals(table))
-        analyst = analyst_history(known.sentiments(pair, table["close_time"]), self.rules.analyst)
+        analyst = analyst_history(sentiments, self.rules.analyst)
         quant, too_old = self._quant(pair, table, known)
         flat, long, short = ((technical, votes, analyst) for votes in quant)
-        return AgentHistory(flat, long, short, too_old, _turnout_notes(flat))
+        weighed = _weighed(flat, sentiments["model"], table["regime"], known.weights(table["close_time"]))
+        return AgentHistory(weighed, long, short, too_old, _turnout_notes(flat))
 
     def plan(self, pair: Pair, table: pl.DataFrame, agents: AgentHistory) -> Plan:
         """Plan what these votes decide, protected as live entries are, sized by the risk rules."""
@@ -134,6 +151,19 @@ class DecisionHistory:
         age = pl.col("close_time") - traded.fill_null(pl.col("open_time").first())
         limit = self.rules.limits.trade_age * self.timeframe.duration
         return table.select(age > limit).to_series().to_numpy()
+
+
+def _weighed(
+    votes: Sequence[AgentVotes], tones: pl.Series, regimes: pl.Series, runs: Sequence[Run]
+) -> tuple[AgentVotes, ...]:
+    """Return the votes of technical, quant and analyst with what their records make of each."""
+    if all(version is None for _, version in runs):
+        return tuple(votes)
+    rules, pooled = (pl.Series([name]).new_from_index(0, len(tones)) for name in (TECHNICAL_MODEL, ANY_MODEL))
+    judges = zip((TECHNICAL, QUANT, ANALYST), (rules, pooled, tones), votes, strict=True)
+    return tuple(
+        each.weighed(weights_of_rows(runs, agent, models, regimes)) for agent, models, each in judges
+    )
 
 
 def _join(runs: Sequence[AgentVotes]) -> AgentVotes:

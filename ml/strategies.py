@@ -19,7 +19,7 @@ from trading.signals import USED
 from trading.strategies import exposure_plan
 
 TECHNICAL_FEATURES = tuple(
-    dict.fromkeys((*USED, "btc_correlation"))
+    dict.fromkeys((*USED, "btc_correlation", "regime"))
 )  # of fifty: a year of minutes has 200 MB
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ml.agents.vote_weights import Run, WeightVersions
 from ml.backtests import Backtester
 from ml.decision.market_reader import MarketReader
 from ml.decision_history import DecisionHistory, KnownThen
@@ -27,12 +28,16 @@ class RecordedPast:
 
     market: MarketReader
     policies: PolicyRegistry
+    versions: WeightVersions | None  # of the weights of votes; None: nobody weighs by them
 
     def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
         return self.market.sentiments(pair, times)
 
     def champions(self, pair: Pair, times: pl.Series) -> list[tuple[slice, Policy | None]]:
         return self.policies.champions(pair, times)
+
+    def weights(self, times: pl.Series) -> list[Run]:
+        return self.versions.runs(times) if self.versions else [(slice(0, len(times)), None)]
 
 
 def build_backtester(settings: Settings, home: Path, known: KnownThen | None = None) -> Backtester:

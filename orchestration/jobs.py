@@ -71,7 +71,12 @@ daily_portfolio = _job(
 daily_parity = _job(
     "daily_parity", "Why the chosen days earned something else than their back-test.", parity.parity_report
 )
-judging = _job("judging", "Judge every recorded vote by what followed it.", honesty_board.honesty_board)
+judging = _job(
+    "judging",
+    "Judge every recorded vote by what followed it, and weigh the next ones by that.",
+    honesty_board.honesty_board,
+    honesty_board.vote_weights,
+)
 decide = dg.define_asset_job(
     "decide",
     # Behind a decision its inputs are what they were a moment before: that check is for later, and not on the way.

@@ -70,6 +70,8 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         "scores per model and day in PostgreSQL",
     ),
     "board_maker": (lambda services: services.board_maker, "recorded votes and what followed them"),
+    "weigher": (lambda services: services.weigher, "weighs the agents by their recorded votes"),
+    "weight_versions": (lambda services: services.weight_versions, "weights of votes, as they were known"),
     "training": (lambda services: services.settings.policy, "PPO settings"),
     "promotion": (lambda services: services.settings.promotion, "the gate's rules"),
     "costs": (lambda services: services.costs, "fee, spread and slippage per pair"),

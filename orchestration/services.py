@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.agents.panel import ModelPanel
+from ml.agents.vote_weights import WeightVersions
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.clock import Clock
@@ -28,6 +29,7 @@ from ml.parity.auditor import ParityAuditor
 from ml.retrieval.retriever import NewsRetriever
 from ml.sentiment.select import choose_sentiment_model
 from ml.track_record.board import BoardMaker
+from ml.track_record.weighing import Weigher
 from orchestration.backtesting import REPORTS, RecordedPast, build_backtester
 from orchestration.clocks import machine_now
 from orchestration.kill_switch import KillSwitch
@@ -89,6 +91,7 @@ from trading.stores.postgres import (
 from trading.stores.postgres.balance_history import PostgresBalanceHistory
 from trading.stores.postgres.outbox import PostgresEventLog
 from trading.stores.postgres.seen_books import PostgresSeenBooks
+from trading.stores.postgres.vote_weights import PostgresWeights
 from trading.stream_coverage import StreamCoverage
 
 if TYPE_CHECKING:
@@ -342,6 +345,14 @@ class Services:
         )
 
     @cached_property
+    def weight_versions(self) -> WeightVersions:
+        return WeightVersions(PostgresWeights(self.dsn, self.dataset))
+
+    @property
+    def weigher(self) -> Weigher:
+        return Weigher(self.board_maker, self.settings.memory)
+
+    @cached_property
     def key_state(self) -> PostgresKeyState:
         return PostgresKeyState(self.dsn)
 
@@ -471,6 +482,7 @@ class Services:
             clock=self.clock,
             challenges=self.settings.shadow.challenger,
             models=self.model_panel,
+            weights=self.weight_versions.at if self.settings.memory.enabled else lambda at: None,
         )
 
     @cached_property
@@ -528,7 +540,9 @@ class Services:
 
     @property
     def backtester(self) -> Backtester:
-        return build_backtester(self.settings, self.home, RecordedPast(self.market_reader, self.policies))
+        versions = self.weight_versions if self.settings.memory.enabled else None
+        known = RecordedPast(self.market_reader, self.policies, versions)
+        return build_backtester(self.settings, self.home, known)
 
     @property
     def parity_auditor(self) -> ParityAuditor:

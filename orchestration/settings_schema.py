@@ -14,6 +14,7 @@ from ml.learning.promotion import PromotionRules
 from ml.learning.training import TrainingConfig
 from ml.models.budget import BudgetLadder
 from ml.models.ollama import OllamaSettings
+from ml.track_record.weighing import MemoryRules
 from orchestration.model_settings import AgentSettings, ModelsSettings
 from streaming.alerting.limits import AlertLimits
 from streaming.sandbox.config import SandboxConfig
@@ -348,6 +349,7 @@ class Settings(Section):
     models: ModelsSettings
     agents: AgentSettings
     consensus: ConsensusRules
+    memory: MemoryRules
     shadow: ShadowSettings
     kraken: KrakenSettings
     sandbox: SandboxConfig

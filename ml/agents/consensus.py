@@ -1,11 +1,14 @@
-"""The vote in words: opinions are weighted by their confidence, and the receipt says why the action is what it is."""
+"""The vote in words: opinions weigh by confidence and record, and the receipt says why the action is what it is."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ml.agents.analyst import AGENT as ANALYST
+from ml.agents.news_hold import held_by_news
 from ml.agents.opinions import Action, Opinion
+from ml.agents.vote_weights import VoteWeight, VoteWeights
 from ml.agents.votes import (
     ACTIONS,
     CODE,
@@ -32,6 +35,7 @@ class Consensus:
     votes: dict[str, float]  # weight by action
     dissent: tuple[str, ...]  # who voted for something else than that side
     reasons: tuple[str, ...]  # how many voted, then why the action is what it is
+    records: tuple[VoteWeight, ...] = ()  # of those who wanted to vote, where one is long enough to count
 
 
 def not_asked(why: str) -> Consensus:
@@ -40,24 +44,35 @@ def not_asked(why: str) -> Consensus:
 
 
 def consensus(
-    opinions: Sequence[Opinion], rules: ConsensusRules, held: Action | None, news: Collection[str] = ()
+    opinions: Sequence[Opinion],
+    rules: ConsensusRules,
+    held: Action | None,
+    weights: VoteWeights | None = None,
+    regime: str | None = None,
 ) -> Consensus:
     """Choose the action that passes every rule, else HOLD with the rules that it fails; `held` is the open side.
 
     Flat (None), an entry needs the agreement and confidence of `rules`. With a position everybody who wants out
     counts together, and CLOSE or HOLD is the answer. Abstentions have no weight and are not counted. The order of
-    the opinions does not matter. The agents in `news` may hold an entry by themselves, and never make one.
+    the opinions does not matter. News may hold an entry by themselves, and never make one. Flat, a vote weighs by its
+    agent's record too: in `weights`, None without any, for the `regime` of the market.
     """
-    voting = sorted(
-        (opinion for opinion in opinions if opinion.action is not None),
-        key=lambda opinion: (opinion.agent, opinion.model, str(opinion.action), opinion.confidence),
-    )
-    actions = [each.action for each in voting if each.action is not None]
+    judged = [
+        (each, weights.of(each.agent, each.model, regime) if weights and held is None else None)
+        for each in sorted(
+            opinions, key=lambda each: (each.agent, each.model, str(each.action), each.confidence)
+        )
+        if each.action is not None
+    ]
+    silent = [(each, record) for each, record in judged if record is not None and record.weight == 0]
+    heard = [each for each in judged if each not in silent]
+    voting = [each for each, _ in heard]
     votes = Votes(
-        np.array([[CODE[action] for action in actions]], np.int8),
+        np.array([[CODE[each.action] for each in voting if each.action]], np.int8),
         np.array([[each.confidence for each in voting]], np.float64),
+        np.array([[1.0 if record is None else record.weight for _, record in heard]], np.float64),
     )
-    counted, weights = tally(votes, rules, held), votes.weights()[0].tolist()
+    counted, by_action = tally(votes, rules, held), votes.weights()[0].tolist()
     outcome = _Outcome(
         action=ACTIONS[counted.action[0]],
         sides=tuple(action for action in ACTIONS if counted.sides[0, CODE[action]]),
@@ -66,34 +81,38 @@ def consensus(
         votes=len(voting),
         asked=len(opinions),
     )
+    actions = {each.action for each in voting}
     counted_as = Consensus(
         action=outcome.action,
         confidence=outcome.confidence,
         agreement=outcome.agreement,
-        votes={action.value: weights[CODE[action]] for action in ACTIONS if action in actions},
+        votes={action.value: by_action[CODE[action]] for action in ACTIONS if action in actions},
         dissent=tuple(
             f"{each.agent}: {each.action} {each.confidence:.2f}"
             for each in voting
             if outcome.sides and each.action not in outcome.sides
         ),
-        reasons=tuple(_reasons(outcome, rules, held)),
+        reasons=(
+            *_reasons(outcome, rules, held),
+            *(f"{each.agent} has no vote, no better than the base rate: {record}" for each, record in silent),
+        ),
+        records=tuple(record for _, record in judged if record is not None),
     )
-    why = "" if held is not None else _held_by_news(outcome.action, voting, rules, news)
+    why = "" if held is not None else _held_by_news(outcome.action, voting, votes, rules)
     return replace(counted_as, action=Action.HOLD, reasons=(*counted_as.reasons, why)) if why else counted_as
 
 
-def _held_by_news(
-    action: Action, voting: Sequence[Opinion], rules: ConsensusRules, news: Collection[str]
-) -> str:
+def _held_by_news(action: Action, voting: Sequence[Opinion], votes: Votes, rules: ConsensusRules) -> str:
     """Return why the news keep an entry from being made; empty where they do not."""
     if action not in (Action.LONG, Action.SHORT):
         return ""
-    if all(each.agent in news for each in voting if each.action is action and each.confidence > 0):
+    is_news = np.array([each.agent == ANALYST for each in voting])
+    alone, against = (bool(each[0]) for each in held_by_news(votes, is_news, rules, action))
+    if alone:
         return f"held: nothing but the news is for {action}"
-    other = Action.SHORT if action is Action.LONG else Action.LONG
-    for each in voting:
-        if each.agent in news and each.action is other and each.confidence >= rules.minimum_confidence:
-            return f"held: the news say {other} ({each.agent}, confidence {each.confidence:.2f})"
+    if against:
+        analyst = next(each for each in voting if each.agent == ANALYST)
+        return f"held: the news say {analyst.action} ({analyst.agent}, confidence {analyst.confidence:.2f})"
     return ""
 
 

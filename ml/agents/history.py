@@ -1,7 +1,7 @@
 """The agents' votes after every candle of a history at once, and what they decide: what is live, without the words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ml.agents.analyst import AnalystRules
+from ml.agents.news_hold import held_by_news
 from ml.agents.opinions import Action
 from ml.agents.votes import ABSTAINS, CODE, Array, Codes, ConsensusRules, Votes, tally
 from ml.learning.policy import Policy
@@ -22,11 +23,17 @@ class AgentVotes:
 
     actions: Codes
     confidences: Array
+    records: Array | None = None  # what the agent's record makes of each vote's weight; None: 1 everywhere
+    is_news: bool = False  # the vote is the news alone
 
     @classmethod
-    def of(cls, actions: npt.NDArray[np.int_], confidences: Array) -> "AgentVotes":
+    def of(cls, actions: npt.NDArray[np.int_], confidences: Array, *, is_news: bool = False) -> "AgentVotes":
         """Make votes of codes; an abstention has no confidence, whatever is given."""
-        return cls(actions.astype(np.int8), np.where(actions == ABSTAINS, 0.0, confidences))
+        return cls(actions.astype(np.int8), np.where(actions == ABSTAINS, 0.0, confidences), is_news=is_news)
+
+    def weighed(self, records: Array | None) -> "AgentVotes":
+        """Return the same votes with what the agent's record makes of each."""
+        return replace(self, records=records)
 
 
 def technical_history(signals: pl.DataFrame) -> AgentVotes:
@@ -57,7 +64,7 @@ def analyst_history(sentiments: pl.DataFrame, rules: AnalystRules) -> AgentVotes
         .when(pl.col("score") < -rules.threshold).then(SHORT).otherwise(HOLD)
     )  # fmt: skip
     table = sentiments.select(action=action, confidence=pl.col("confidence").fill_null(0.0))
-    return AgentVotes.of(table["action"].to_numpy(), table["confidence"].to_numpy())
+    return AgentVotes.of(table["action"].to_numpy(), table["confidence"].to_numpy(), is_news=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +99,27 @@ def decided(
 def _action(agents: Sequence[AgentVotes], rules: ConsensusRules, held: Action | None) -> Codes:
     """Return (n,) codes: HOLD where nobody votes for a change, since nothing is done that nobody votes for."""
     changes = [LONG, SHORT] if held is None else [CLOSE, SHORT if held is Action.LONG else LONG]
-    actions, confidences = (
-        np.stack([getattr(agent, name) for agent in agents], axis=1) for name in ("actions", "confidences")
-    )
-    rows = np.isin(actions, changes).any(axis=1)
-    action = np.full(len(actions), HOLD, np.int8)
-    action[rows] = tally(Votes(actions[rows], confidences[rows]), rules, held).action
-    action[action == CLOSE] = HOLD if held is None else CLOSE  # flat: nothing to close
+    votes = _of_several(agents)
+    rows = np.isin(votes.actions, changes).any(axis=1)
+    action = np.full(len(votes.actions), HOLD, np.int8)
+    action[rows] = tally(votes.at(rows), rules, held).action
+    if held is None:
+        action[action == CLOSE] = HOLD  # nothing to close
+        is_news = np.array([agent.is_news for agent in agents])
+        for side in (Action.LONG, Action.SHORT):
+            rows = np.asarray(action == CODE[side])
+            alone, against = held_by_news(votes.at(rows), is_news, rules, side)
+            action[rows] = np.where(alone | against, HOLD, CODE[side])
     return action
+
+
+def _of_several(agents: Sequence[AgentVotes]) -> Votes:
+    records = None
+    if any(agent.records is not None for agent in agents):
+        ones = np.ones(len(agents[0].actions))
+        records = np.stack([ones if each.records is None else each.records for each in agents], axis=1)
+    return Votes(
+        np.stack([each.actions for each in agents], axis=1),
+        np.stack([each.confidences for each in agents], axis=1),
+        records,
+    )

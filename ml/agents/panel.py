@@ -79,8 +79,3 @@ def with_judgements(opinions: tuple[Opinion, ...], question: Question) -> tuple[
     if (read := question.judgements.get(ANALYST)) is not None and replaces_tones(read):
         judged[ANALYST] = news_opinion(read, question.pair, question.at, question.analyst)
     return (*(judged.pop(each.agent, each) for each in opinions), *judged.values())
-
-
-def news_agents(judgements: Mapping[str, Judgement]) -> frozenset[str]:
-    """Return the agents whose vote is the news alone, read by a language model."""
-    return frozenset(judgements) & {ANALYST}

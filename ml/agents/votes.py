@@ -4,7 +4,7 @@ Flat, every action is a side of its own. With an open position there are two sid
 position's other side) and stay (its own side, and HOLD). Nobody turns a position in one step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,31 @@ class Votes:
     """What k agents vote after each of n candles, (n, k) each; the order of the agents changes nothing."""
 
     actions: Codes  # places in ACTIONS, or ABSTAINS
-    confidences: Array  # 0 .. 1, the weight of the vote; 0 for an abstention
+    confidences: Array  # 0 .. 1; 0 for an abstention
+    records: Array | None = (
+        None  # what each agent's record multiplies its confidence by, 0: no vote; None: 1 for all
+    )
+
+    @property
+    def pulls(self) -> Array:
+        """Return (n, k) the weight of each vote."""
+        return self.confidences if self.records is None else self.confidences * self.records
+
+    def at(self, rows: Flags) -> "Votes":
+        """Return the votes after these candles, (n,)."""
+        records = None if self.records is None else self.records[rows]
+        return Votes(self.actions[rows], self.confidences[rows], records)
+
+    def by_record(self) -> "Votes":
+        """Return the votes without those of agents whose record leaves them none."""
+        if self.records is None:
+            return self
+        silent = self.records == 0
+        return Votes(
+            np.where(silent, np.int8(ABSTAINS), self.actions),
+            np.where(silent, 0.0, self.confidences),
+            self.records,
+        )
 
     @property
     def turnout(self) -> npt.NDArray[np.int64]:
@@ -65,8 +89,9 @@ class Votes:
         return np.asarray(np.count_nonzero(self.actions != ABSTAINS, axis=1))
 
     def weights(self) -> Array:
-        """Return (n, 4) the summed confidence of each action."""
-        return np.stack([_sum(np.where(self.actions == code, self.confidences, 0.0)) for code in range(4)], 1)
+        """Return (n, 4) the summed weight of the votes for each action."""
+        pulls = self.pulls
+        return np.stack([_sum(np.where(self.actions == code, pulls, 0.0)) for code in range(4)], 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +101,16 @@ class Tally:
     action: Codes  # (n,) what is done: never LONG or SHORT while a position is open
     sides: Flags  # (n, 4) the actions whose supporters are counted: several for a tie, for out or stay; none: no weight
     agreement: Array  # (n,)
-    confidence: Array  # (n,) mean of the supporters, weighted by confidence as the vote is
+    confidence: Array  # (n,) mean of the supporters, weighted as the vote is
 
 
 def tally(votes: Votes, rules: ConsensusRules, held: Action | None) -> Tally:
     """Count the votes on a pair whose open position is `held` (LONG or SHORT), None while it is flat.
 
-    Votes without any weight are a HOLD.
+    Votes without any weight are a HOLD. Records weigh entries alone: they say how sides went, not how leaving did.
     """
-    weights, total = votes.weights(), _sum(votes.confidences)
+    votes = votes.by_record() if held is None else replace(votes, records=None)
+    weights, total = votes.weights(), _sum(votes.pulls)
     sides = _heaviest(weights) if held is None else _out_or_stay(weights, total, rules, held)
     sides &= (total > 0)[:, None]
     weight = _sum(np.where(sides, weights, 0.0))
@@ -120,11 +146,11 @@ def _out_or_stay(weights: Array, total: Array, rules: ConsensusRules, held: Acti
 
 
 def _mean_confidence(votes: Votes, sides: Flags) -> Array:
-    """Mean of the supporters' confidences weighted by themselves; never outside their range, whatever the rounding."""
+    """Mean of the supporters' confidences, weighted as they vote; never outside their range, whatever the rounding."""
     supports = np.take_along_axis(sides, np.maximum(votes.actions, 0).astype(np.intp), axis=1)
     supports &= votes.actions != ABSTAINS
-    values = np.where(supports, votes.confidences, 0.0)
-    mean = _share(_sum(values * values), _sum(values))
+    values, pulls = (np.where(supports, each, 0.0) for each in (votes.confidences, votes.pulls))
+    mean = _share(_sum(values * pulls), _sum(pulls))
     lowest = np.where(supports, votes.confidences, np.inf).min(axis=1, initial=np.inf)
     capped = np.minimum(mean, values.max(axis=1, initial=0.0))
     return np.asarray(np.maximum(capped, np.where(np.isinf(lowest), 0.0, lowest)))

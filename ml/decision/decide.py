@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.agents.consensus import Consensus, consensus, not_asked
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn, news_agents, with_judgements
+from ml.agents.panel import AGENTS, TECHNICAL, Question, absence, ask_in_turn, with_judgements
 from ml.agents.rules import DecisionRules as DecisionRules  # callers find them beside what they rule
 from ml.agents.technical import technical_opinion
 from ml.agents.trader import invalidations_of
@@ -18,6 +18,7 @@ from ml.decision.inputs import DecisionInputs
 from ml.decision.pending import describe, entries_to_cancel, side_of
 from ml.decision.proposal import assess_proposal, propose, propose_close, refuse_entries, tradable_position
 from ml.decision.receipt import Scope, receipt
+from trading.indicators.regimes import newest_label
 from trading.invalidation import Invalidation
 from trading.orders import OrderIntent
 from trading.portfolio import Position
@@ -59,8 +60,9 @@ def decide(
         return _skip(inputs, rules, question, skipped)
     opinions = ask_in_turn(question, inputs.absent) if opinions is None else opinions
     opinions = with_judgements(opinions, question)
-    news = news_agents(inputs.judgements)
-    agreed = consensus(opinions, rules.consensus, held_side(position), news)
+    agreed = consensus(
+        opinions, rules.consensus, held_side(position), inputs.weights, newest_label(inputs.features)
+    )
     action, why = _action(inputs, position, agreed)
     return _conclude(
         Scope.FULL,

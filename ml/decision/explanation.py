@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
+from ml.agents.vote_weights import VoteWeight
 from trading.invalidation import invalidation_from
 from trading.orders import Fill, Order
 
@@ -121,7 +122,16 @@ def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
         f"  consensus  {agreed['action']} {agreed['confidence']:.2f}, agreement {agreed['agreement']:.0%}"
         f"{'; dissent: ' + ', '.join(agreed['dissent']) if agreed['dissent'] else ''}"
     )
+    for each in agreed.get("records", ()):
+        model = f", {each['model']}" if each["model"] else ""
+        yield f"  record     {each['agent']}{model} weighs {each['weight']:.2f}: {_record(each)}"
     yield f"  action     {receipt['action']}: {receipt['why']}"
+
+
+def _record(record: Mapping[str, Any]) -> str:
+    return str(
+        VoteWeight(**{name: float(each) if name == "skill" else each for name, each in record.items()})
+    )
 
 
 def _risk(receipt: Mapping[str, Any]) -> Iterator[str]:

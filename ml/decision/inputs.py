@@ -8,6 +8,7 @@ from decimal import Decimal
 import polars as pl
 
 from ml.agents.judgements import Judgement
+from ml.agents.vote_weights import VoteWeights
 from ml.decision.clock import SECOND, ClockReading
 from ml.decision.recorded_tables import RecordedTable
 from ml.decision.valuation import Valuation
@@ -76,6 +77,9 @@ class MarketInputs:
     instrument: Instrument
     open_gap: OpenGap | None = None  # the newest one within the candles' window; None: no trade is missing
     book: SeenBook | None = None  # None: nobody has watched it
+    weights: VoteWeights | None = (
+        None  # of the agents' votes in the market's regime; None: no version is known
+    )
     tables: RecordedTables | None = None  # None: not recorded yet
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ml.agents.panel import ModelPanel
+from ml.agents.vote_weights import VoteWeights
 from ml.decision.account_reader import AccountReader, oldest_price
 from ml.decision.clock import Clock, ClockReading, chosen_time, history_clock
 from ml.decision.inputs import DecisionInputs, GatheredMarket, MarketInputs
@@ -16,6 +17,7 @@ from ml.decision.recording import record_tables
 from ml.decision.valuation import Valuation
 from ml.learning.policy import Policy
 from ml.learning.registry import PolicyRegistry
+from trading.indicators.regimes import newest_label
 from trading.market import CANDLE_SCHEMA, Instrument, Pair, next_month
 from trading.orders import AT_VENUE, OrderKind
 from trading.portfolio import Position
@@ -39,6 +41,7 @@ class InputReader:
     challenges: bool = False  # the newest policy decides beside the champion, in shadow mode
     # Whose answers are inputs of a decision that is carried out. In shadow mode none is asked: it may know what came.
     models: ModelPanel = field(default_factory=ModelPanel)
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # the newest version known at a time
 
     @property
     def market(self) -> MarketReader:
@@ -75,6 +78,7 @@ class InputReader:
         candles = market.feature_window(pair, at)
         companions = market.companion_windows(pair, at)
         policy, news = self.policies.champion(pair, at), market.news_of(pair, at)
+        features, weights = market.features(pair, candles, companions), self.weights(at)
         valuation = valuation or self.account.valuation(at)
         gathered = GatheredMarket(
             universe=market.universe,
@@ -84,7 +88,7 @@ class InputReader:
             candles=candles,
             companions=companions,
             costs={each: market.costs[each] for each in market.universe.pairs if each in market.costs},
-            features=market.features(pair, candles, companions),
+            features=features,
             policy=policy,
             policy_age_days=policy_age_days(policy, at) if policy else None,
             news=news,
@@ -93,6 +97,7 @@ class InputReader:
             instrument=self.instrument(pair),
             open_gap=market.open_gap(pair, candles["open_time"][0], at),
             book=self.book(pair, clock),
+            weights=weights and weights.while_in(newest_label(features)),
             valuation=valuation,
             correlations=market.correlations(pair, sorted({*valuation.prices} - {pair}), at),
             unchecked=self._unchecked(pair, at),

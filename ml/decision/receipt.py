@@ -53,7 +53,7 @@ def receipt(
             "candle_close_time": inputs.candle_close_time,
             "close": inputs.close,
             "opinions": [asdict(opinion) for opinion in opinions],
-            "consensus": asdict(consensus),
+            "consensus": _agreed(consensus),
             "action": action,
             "confidence": consensus.confidence,
             "why": why,
@@ -66,6 +66,12 @@ def receipt(
     )
     values |= known
     return values | {"known_sha256": known_sha256(values)}
+
+
+def _agreed(consensus: Consensus) -> dict[str, Any]:
+    """Return its values; where no record counts, none is named."""
+    values = asdict(consensus)
+    return values if consensus.records else {name: each for name, each in values.items() if name != "records"}
 
 
 def known_sha256(receipt: Mapping[str, Any]) -> str:

@@ -78,6 +78,9 @@ def input_values(inputs: DecisionInputs) -> dict[str, Any]:
         "absent": dict(inputs.absent),
         **({"waited_seconds": inputs.waited / SECOND} if inputs.waited else {}),
         **_judgement_values(inputs),
+        **(
+            {"weights": asdict(inputs.weights)} if inputs.weights else {}
+        ),  # receipts without any stay as they were
     }
 
 

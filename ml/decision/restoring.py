@@ -10,6 +10,7 @@ import polars as pl
 
 from ml.agents.judgements import Judgement
 from ml.agents.rules import DecisionRules
+from ml.agents.vote_weights import VoteWeights
 from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, decide, protective_exit
 from ml.decision.inputs import DecisionInputs, OldestPrice, OpenGap, RecordedTables
@@ -118,6 +119,7 @@ def _inputs(receipt: Mapping[str, Any], read: Read, find_policy: FindPolicy) -> 
         waited=timedelta(
             seconds=known.get("waited_seconds", 0)
         ),  # where nothing was waited for there is none
+        weights=recorded_weights(receipt),
         absent=_as(dict[str, str], known["absent"]),
         judgements=_judgements(known.get("judgements", {})),  # receipts without a model's answer have none
     )
@@ -162,6 +164,12 @@ def _recorded(known: Mapping[str, Any]) -> RecordedTables:
         },
         news=RecordedTable(known["news"]["sha256"], nothing),
     )
+
+
+def recorded_weights(receipt: Mapping[str, Any]) -> VoteWeights | None:
+    """Return what the records of the agents made of their votes; None where no version was known."""
+    recorded = receipt["inputs"].get("weights")
+    return None if recorded is None else _as(VoteWeights, recorded)
 
 
 def recorded_rules(receipt: Mapping[str, Any]) -> DecisionRules:

@@ -11,6 +11,7 @@ import polars as pl
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.receipt import Scope
+from ml.decision_history import KnownThen
 from ml.learning.registry import PolicyRegistry
 from ml.parity.changes import DecidedCandle, DecisionAuditor
 from ml.parity.recorded_day import RecordedDay
@@ -163,9 +164,7 @@ class ParityAuditor:
     def _planned(self, pair: Pair, table: pl.DataFrame) -> tuple[list[Row], Sequence[bool]]:
         """Return what the agents that read no texts come to after each candle, and where the market's state refuses."""
         library = self.backtester.library
-        if library.known is None:
-            raise InvalidValue("past champions lie in PostgreSQL, and this auditor was built without it")
-        agents = without_readers(library.decisions.every_agent(pair, table, library.known))
+        agents = without_readers(library.decisions.every_agent(pair, table, self._known()))
         refused = agents.policy_too_old | library.decisions.too_quiet(table)
         rows = rows_of(library.decisions.plan(pair, table, agents))
         return [
@@ -173,14 +172,20 @@ class ParityAuditor:
             NOTHING,
         ], refused.tolist()  # the last candle's close is the next day's to decide on
 
+    def _known(self) -> KnownThen:
+        if (known := self.backtester.library.known) is None:
+            raise InvalidValue("past champions lie in PostgreSQL, and this auditor was built without it")
+        return known
+
     def _changes(self, pair: Pair, decided: Sequence[DecidedCandle]) -> Iterator[Change]:
-        library = self.backtester.library
+        library, known = self.backtester.library, self._known()
         auditor = DecisionAuditor(
             self.account.market,
             library.candles,
             library.decisions,
             self.policies,
             self.account.journal.inputs,
+            known,
         )
         for each in decided:
             if each.receipt.get("scope") != Scope.EXIT:

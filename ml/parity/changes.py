@@ -11,20 +11,22 @@ import polars as pl
 
 from ml.agents.consensus import consensus
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import AGENTS, news_agents
+from ml.agents.panel import AGENTS
+from ml.agents.vote_weights import VoteWeights
 from ml.decision.decide import ask
 from ml.decision.differences import candle_difference, value_difference
 from ml.decision.inputs import DecisionInputs
 from ml.decision.market_reader import MarketReader, features_of
 from ml.decision.plain_json import to_json_value
 from ml.decision.recording import code_version
-from ml.decision.restoring import Read, recorded_rules, restore, with_numbers
-from ml.decision_history import DecisionHistory
+from ml.decision.restoring import Read, recorded_rules, recorded_weights, restore, with_numbers
+from ml.decision_history import DecisionHistory, KnownThen
 from ml.learning.registry import PolicyRegistry
 from ml.parity.votes import RULES_ALONE, SIDE, alone, opinions_of, same_row, voted_row, with_answer
 from trading.errors import InvalidBundle, InvalidValue, NotStored
+from trading.indicators.regimes import newest_label
 from trading.invalidation import INVALIDATED
-from trading.market import CANDLE_SCHEMA, Pair
+from trading.market import CANDLE_SCHEMA, TIME, Pair
 from trading.orders import Side
 from trading.parity import Change, Kind, Row
 from trading.parity.walk import order_target
@@ -94,6 +96,7 @@ class DecisionAuditor:
     decisions: DecisionHistory  # with the rules of now
     policies: PolicyRegistry
     read: Read
+    known: KnownThen
     _plain_rules: list[Any] = field(default_factory=list)  # the rules of now as a receipt has them
 
     def changes(self, pair: Pair, decided: DecidedCandle) -> Iterator[Change]:
@@ -105,17 +108,18 @@ class DecisionAuditor:
             yield from self._refusal_change(decided)
             return
         recorded = self._recorded(receipt)
-        news = news_agents(receipt["inputs"].get("judgements", {}))
-        agreed = consensus(opinions, recorded.rules.consensus, held, news).action
+        regime = newest_label(with_numbers(receipt["inputs"]["features"]))
+        weights = recorded_weights(receipt)
+        agreed = consensus(opinions, recorded.rules.consensus, held, weights, regime).action
         if agreed != receipt["consensus"]["action"]:
             words = f"its votes come to {agreed}, its receipt says {receipt['consensus']['action']}"
             yield Change(Kind.UNEXPLAINED, decided.candle, _ordered(decided, decided.planned), words)
             return
-        ruled = self._row(pair, decided, alone(opinions), recorded, decided.planned)
+        ruled = self._row(pair, decided, alone(opinions), recorded, decided.planned, weights=weights)
         if not same_row(decided.planned, ruled):
             yield from self._vote_changes(pair, decided, ruled)
         enters_nothing = held is None and agreed not in ENTRIES  # also where the news held what was voted for
-        voted = self._row(pair, decided, opinions, recorded, ruled, refused=enters_nothing)
+        voted = self._row(pair, decided, opinions, recorded, ruled, refused=enters_nothing, weights=weights)
         if not same_row(ruled, voted):
             yield Change(Kind.LLM, decided.candle, voted, _readers_in_words(opinions))
         yield from _order_changes(decided, voted, agreed)
@@ -154,9 +158,10 @@ class DecisionAuditor:
         before: Row,
         features: Mapping[str, float | None] | None = None,
         refused: bool = False,
+        weights: VoteWeights | None = None,
     ) -> Row:
         seen = decided.seen | ({} if features is None else {"features": features})
-        row = voted_row(rules, pair, opinions, seen, refused=refused or decided.refused)
+        row = voted_row(rules, pair, opinions, seen, weights=weights, refused=refused or decided.refused)
         return with_answer(before, row, decided.held)
 
     def _vote_changes(self, pair: Pair, decided: DecidedCandle, ruled: Row) -> Iterator[Change]:
@@ -169,7 +174,8 @@ class DecisionAuditor:
             yield Change(Kind.UNEXPLAINED, candle, ruled, f"it cannot be decided again: {error}")
             return
         features, opinions = again
-        row = self._row(pair, decided, opinions, self.decisions, decided.planned, features)
+        weights = self._weights_of_now(decided)
+        row = self._row(pair, decided, opinions, self.decisions, decided.planned, features, weights=weights)
         if not same_row(decided.planned, row):
             if data := self._data_difference(inputs):
                 yield Change(Kind.RESTATED, candle, row, data)
@@ -177,7 +183,13 @@ class DecisionAuditor:
                 words = "the stored features are not those of the stored candles: materialise `features` of that time"
                 yield Change(Kind.UNEXPLAINED, candle, row, words)
         if not same_row(row, ruled):
-            yield Change(Kind.SIGNAL, candle, ruled, self._why_another_vote(receipt, inputs, opinions))
+            words = self._why_another_vote(receipt, inputs, opinions, weights)
+            yield Change(Kind.SIGNAL, candle, ruled, words)
+
+    def _weights_of_now(self, decided: DecidedCandle) -> VoteWeights | None:
+        """Return the weights of votes that the stores of now had known when the candle closed."""
+        close: datetime = decided.seen["close_time"]
+        return self.known.weights(pl.Series([close], dtype=TIME))[0][1]
 
     def _again(self, inputs: DecisionInputs) -> tuple[dict[str, float | None], tuple[Opinion, ...]]:
         """Ask the agents that read no texts about the recorded data, with the rules, costs and champion of now."""
@@ -204,13 +216,18 @@ class DecisionAuditor:
             return CANDLE_SCHEMA.to_frame()
 
     def _why_another_vote(
-        self, receipt: Mapping[str, Any], inputs: DecisionInputs, opinions: Sequence[Opinion]
+        self,
+        receipt: Mapping[str, Any],
+        inputs: DecisionInputs,
+        opinions: Sequence[Opinion],
+        weights: VoteWeights | None,
     ) -> str:
         champion = self.policies.champion(inputs.pair, inputs.decided_at)
         policy = value_difference("policy", receipt["inputs"]["policy_id"], champion and champion.policy_id)
         settings = value_difference("settings", receipt["rules"], self._rules_of_now())
         code = value_difference("code", receipt.get("code_version"), code_version())
-        if found := settings or policy:
+        versions = (each and each.version for each in (inputs.weights, weights))
+        if found := settings or policy or value_difference("weights of votes", *versions):
             return str(found)
         for agent, why in inputs.absent.items():
             if agent in RULES_ALONE:

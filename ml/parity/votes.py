@@ -10,11 +10,13 @@ import polars as pl
 
 from ml.agents.history import AgentVotes
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import QUANT, TECHNICAL
-from ml.agents.votes import ABSTAINS, CODE
+from ml.agents.panel import ANALYST, QUANT, TECHNICAL
+from ml.agents.vote_weights import VoteWeights
+from ml.agents.votes import ABSTAINS, CODE, Array
 from ml.decision.restoring import with_numbers
 from ml.decision_history import AgentHistory, DecisionHistory
 from trading.backtest import LEAVE_LONG, LEAVE_SHORT, Plan
+from trading.indicators.regimes import newest_label
 from trading.market import Pair
 from trading.parity import Row
 
@@ -41,21 +43,31 @@ def voted_row(
     opinions: Iterable[Opinion],
     seen: Mapping[str, Any],
     *,
+    weights: VoteWeights | None = None,
     refused: bool,
 ) -> Row:
     """Return what these opinions come to after one candle; only the answer for what was held then was asked for.
 
-    `seen` has the candle's close_time and close, and its features. `refused`: a rule about the market's own state
-    lets no entry pass.
+    `seen` has the candle's close_time and close, and its features. `weights` are those of the decision. `refused`: a
+    rule about the market's own state lets no entry pass.
     """
-    votes = [_votes(each) for each in sorted(opinions, key=lambda each: each.agent != TECHNICAL)]
-    agents = AgentHistory(tuple(votes), tuple(votes), tuple(votes), policy_too_old=np.array([refused]))
+    ordered = sorted(opinions, key=lambda each: each.agent != TECHNICAL)
+    votes, regime = [_votes(each) for each in ordered], newest_label(seen["features"])
+    weighed = [
+        each.weighed(_record(weights, opinion, regime)) for each, opinion in zip(votes, ordered, strict=True)
+    ]
+    agents = AgentHistory(tuple(weighed), tuple(votes), tuple(votes), policy_too_old=np.array([refused]))
     return rows_of(decisions.plan(pair, _table(decisions, seen), agents))[0]
 
 
 def _votes(opinion: Opinion) -> AgentVotes:
     code = ABSTAINS if opinion.action is None else CODE[opinion.action]
-    return AgentVotes.of(np.array([code]), np.array([opinion.confidence]))
+    return AgentVotes.of(np.array([code]), np.array([opinion.confidence]), is_news=opinion.agent == ANALYST)
+
+
+def _record(weights: VoteWeights | None, opinion: Opinion, regime: str | None) -> Array | None:
+    record = weights.of(opinion.agent, opinion.model, regime) if weights else None
+    return None if record is None else np.array([record.weight])
 
 
 def _table(decisions: DecisionHistory, seen: Mapping[str, Any]) -> pl.DataFrame:

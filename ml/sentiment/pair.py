@@ -1,7 +1,7 @@
 """Sentiment of articles towards an asset, and its weighted sum for a pair at one moment."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -129,15 +129,20 @@ def pair_sentiment(
         confidence=mean_confidence(times, rows["confidence"].to_numpy(), half_life),
         articles=rows["article_id"].n_unique(),
         newest_known_at=max(rows["known_at"].to_list()),
-        model=" + ".join(sorted({*judged_base["model"], *judged_quote["model"]})),
+        model=names_of([*judged_base["model"], *judged_quote["model"]]),
     )
 
 
 def per_article(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return article_id, known_at and the models' mean score and confidence of each article, in the order of `rows`."""
+    """Return article_id, known_at, `models` and their mean score and confidence of each article, ordered as `rows`."""
     return rows.group_by("article_id", "known_at", maintain_order=True).agg(
-        pl.col("score", "confidence").mean()
+        pl.col("score", "confidence").mean(), models=pl.col("model").unique()
     )
+
+
+def names_of(models: Iterable[str]) -> str:
+    """Return one name of all who judged."""
+    return " + ".join(sorted(set(models)))
 
 
 def score_difference(

@@ -10,6 +10,7 @@ from ml.sentiment.pair import (
     half_life_microseconds,
     known_times,
     mean_confidence,
+    names_of,
     per_article,
     score_difference,
 )
@@ -22,6 +23,7 @@ SENTIMENT_AT_SCHEMA = pl.Schema(
         "confidence": pl.Float64(),
         "articles": pl.Int64(),
         "newest_known_at": TIME,
+        "model": pl.String(),  # as `PairSentiment` names it
     }
 )
 
@@ -44,6 +46,7 @@ def pair_sentiments(
     known_at, scores = known_times(rows), rows["score"].to_numpy()
     confidences = rows["confidence"].to_numpy()
     articles = rows["article_id"].rank("dense").to_numpy()
+    names, judges = rows["models"].explode().unique().to_list(), rows["models"].to_list()
     base, quote = known_at[: own_articles.height], known_at[own_articles.height :]
     moments = times.dt.epoch("us").to_numpy()
     first_moments = moments - horizon // timedelta(microseconds=1)
@@ -57,17 +60,22 @@ def pair_sentiments(
         )
         both = np.r_[own, other]
         if not both.size:
-            return None, None, None, None
+            return None, None, None, None, None
         known = known_at[both]
         score = score_difference(
             known_at[own], scores[own], known_at[other], scores[other], half_life=half_life
         )
         confidence = mean_confidence(known, confidences[both], half_life)
-        return score, confidence, np.unique(articles[both]).size, known.max()
+        model = (
+            names[0] if len(names) == 1 else names_of(name for row in both.tolist() for name in judges[row])
+        )
+        return score, confidence, np.unique(articles[both]).size, known.max(), model
 
     tones = [tone(*window) for window in windows.tolist()]
-    columns = {name: pl.Float64() for name in ("score", "confidence")} | {
-        name: pl.Int64() for name in ("articles", "newest_known_at")
+    columns: dict[str, pl.DataType] = {
+        **{name: pl.Float64() for name in ("score", "confidence")},
+        **{name: pl.Int64() for name in ("articles", "newest_known_at")},
+        "model": pl.String(),
     }
     table = pl.DataFrame(tones, columns, orient="row")[places.ravel()]
     return table.select(times.alias("at"), *columns).cast(SENTIMENT_AT_SCHEMA)

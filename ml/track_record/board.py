@@ -10,7 +10,7 @@ import polars as pl
 from ml.track_record.cut_off import CutOffs
 from ml.track_record.earnings import Earnings, earnings
 from ml.track_record.scores import CalibrationBin, Score, calibration, scores
-from ml.track_record.votes import SIDES, one_vote_per_candle, with_outcomes
+from ml.track_record.votes import SIDES, UNKNOWN_REGIME, one_vote_per_candle, with_outcomes
 from trading.fills import Costs
 from trading.market import Pair, Timeframe
 from trading.ports import VOTE_SCHEMA, TableStore, VoteLog
@@ -18,7 +18,13 @@ from trading.ports import VOTE_SCHEMA, TableStore, VoteLog
 HORIZONS = (1, 4, 24)  # candles
 BEGINNING = datetime(2009, 1, 3, tzinfo=UTC)  # before any market that is traded here
 _UNKNOWN = pl.DataFrame(
-    schema={**VOTE_SCHEMA, "direction": pl.Int8(), "outcome": pl.Float64(), "regime": pl.String()}
+    schema={
+        **VOTE_SCHEMA,
+        "direction": pl.Int8(),
+        "outcome": pl.Float64(),
+        "window": pl.Int64(),
+        "regime": pl.String(),
+    }
 )
 _CLEAN = pl.col("clean")
 _COUNTS = (
@@ -76,6 +82,15 @@ class BoardMaker:
         known = {horizon: self._known(votes.filter(clean), horizon, until) for horizon in HORIZONS}
         return Board(until, tuple(self._judges(votes, clean, known)))
 
+    def followed(self, start: datetime, until: datetime, horizon: int) -> pl.DataFrame:
+        """Return the votes on candles that closed in [start, until), with the outcomes that were known at `until`.
+
+        VOTE_SCHEMA with `direction`, `outcome` and `window` (`with_outcomes`) and `regime`; none on what a language
+        model may have read.
+        """
+        votes = one_vote_per_candle(self.votes.read(start, until))
+        return self._known(votes.filter(self.cut_offs.clean(votes)), horizon, until)
+
     def votes_of(self, models: Sequence[str], start: datetime, until: datetime) -> dict[str, int]:
         """Return how many votes with a side each has cast on candles that it cannot have read of."""
         cast = one_vote_per_candle(self.votes.read(start, until).filter(pl.col("model").is_in(list(models))))
@@ -131,4 +146,4 @@ class _Of:
 def _with_regime(votes: pl.DataFrame, regimes: pl.DataFrame) -> pl.DataFrame:
     named = regimes.select(closed_at="close_time", regime=pl.col("regime").cast(pl.String))
     joined = votes.join(named, on="closed_at", how="left", maintain_order="left")
-    return joined.with_columns(pl.col("regime").fill_null("unknown"))
+    return joined.with_columns(pl.col("regime").fill_null(UNKNOWN_REGIME))

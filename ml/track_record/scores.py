@@ -16,6 +16,7 @@ _FORECAST = (1 + pl.col("confidence")) / 2
 _RIGHT = pl.col("outcome") * pl.col("direction") > 0
 _MEASURES = {
     "votes": pl.len(),
+    "windows": pl.col("window").n_unique(),
     "hits": _RIGHT.sum(),
     "mean_return": (pl.col("outcome") * pl.col("direction")).mean(),
     "brier": ((_FORECAST - _RIGHT.cast(pl.Float64)) ** 2).mean(),
@@ -32,6 +33,7 @@ class Score:
     horizon: int  # candles
     regime: str  # empty: all of them
     votes: int
+    windows: int  # spans of `horizon` candles with a vote, of whatever pair: markets move together
     hit_rate: float
     hit_low: float  # Wilson's interval, 95 %
     hit_high: float
@@ -94,6 +96,7 @@ def _score(row: dict[str, Any], horizon: int) -> Score:
         horizon=horizon,
         regime=row.get("regime", ""),
         votes=row["votes"],
+        windows=row["windows"],
         hit_rate=row["hits"] / row["votes"],
         hit_low=low,
         hit_high=high,

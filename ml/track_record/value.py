@@ -49,6 +49,9 @@ def values(tester: Backtester, pair: Pair, start: datetime | None, end: datetime
         for name, places in VARIANTS.items():
             plan = library.decisions.plan(pair, table, agents.of(*places))
             yield name, run(bars, plan, tester.rules[pair])
+        if agents.are_weighed:
+            plan = library.decisions.plan(pair, table, agents.unweighed())
+            yield "every vote alike", run(bars, plan, tester.rules[pair])
         yield "buy and hold", run(bars, hold_plan(table.height), tester.unrestricted(pair))
 
     closes = table["close_time"]

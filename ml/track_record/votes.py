@@ -7,6 +7,7 @@ import polars as pl
 from ml.agents.opinions import Action
 from trading.market import Timeframe
 
+UNKNOWN_REGIME = "unknown"
 NOBODY = "none"  # the model of an abstention for want of one
 SIDES = {str(Action.LONG): 1, str(Action.SHORT): -1}
 
@@ -28,10 +29,11 @@ def one_vote_per_candle(votes: pl.DataFrame) -> pl.DataFrame:
 def with_outcomes(
     votes: pl.DataFrame, candles: pl.DataFrame, timeframe: Timeframe, horizon: int, until: datetime
 ) -> pl.DataFrame:
-    """Add to the votes on one pair `direction` (1, -1, 0) and `outcome`: the return over `horizon` candles.
+    """Add to the votes on one pair `direction` (1, -1, 0), `outcome` and `window`: the return over `horizon` candles.
 
     It runs from the open of the candle after the vote to the open `horizon` candles later. Votes without both opens,
-    or whose second one had not closed its candle at `until`, are left out: nobody knew their outcome.
+    or whose second one had not closed its candle at `until`, are left out: nobody knew their outcome. `window` numbers
+    the spans of `horizon` candles since 1970: outcomes within one overlap, and are no independent evidence.
     """
     step: timedelta = timeframe.duration
     opens = candles.select("open_time", "open")
@@ -44,6 +46,7 @@ def with_outcomes(
         .with_columns(
             direction=pl.col("action").replace_strict(SIDES, default=0, return_dtype=pl.Int8),
             outcome=pl.col("exit") / pl.col("entry") - 1,
+            window=pl.col("closed_at").dt.epoch("us") // (horizon * step // timedelta(microseconds=1)),
         )
         .drop("entry", "exit")
     )

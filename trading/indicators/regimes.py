@@ -59,6 +59,6 @@ def label(weights: Array) -> pl.Series:
 
 def newest_label(row: Mapping[str, float | None]) -> str | None:
     """Return what `label` says of one row of features."""
-    weights = [row[kind.column] for kind in RegimeKind]
+    weights = [row.get(kind.column) for kind in RegimeKind]
     known = [weight for weight in weights if weight is not None]
     return list(RegimeKind)[weights.index(max(known))].value if len(known) == len(weights) else None

@@ -9,7 +9,7 @@ from trading.ports.journal import AccountBooks, Adjustment, FailureKind, Journal
 from trading.ports.market import CandleSource, Quote
 from trading.ports.market_data import GapLedger, MarketData, Tape, TapeTable
 from trading.ports.model_calls import ModelCall, ModelCalls, ModelResponse, ModelUsage
-from trading.ports.models import DESK, VOTE_SCHEMA, PerformanceStore, PromotionLog, VoteLog
+from trading.ports.models import DESK, VOTE_SCHEMA, PerformanceStore, PromotionLog, VoteLog, WeightLog
 from trading.ports.news import ARTICLE_SCHEMA, DESCRIBED_SCHEMA, SENTIMENT_SCHEMA, STORED_SCHEMA, NewsStore
 from trading.ports.tables import TableStore
 from trading.ports.venue import BookEntry, Venue, VenueBooks, VenueOrder, VenueReport
@@ -60,4 +60,5 @@ __all__ = [
     "VenueOrder",
     "VenueReport",
     "VoteLog",
+    "WeightLog",
 ]

@@ -39,6 +39,19 @@ class PromotionLog(Protocol):
         """List verdicts, newest first: `policy_id`, `promoted`, `evidence`, `at`."""
 
 
+class WeightLog(Protocol):
+    """Versions of the weights of votes, of one dataset. Each is one text whose digest is its name."""
+
+    def record(self, version: str, content: str, known_at: datetime) -> None:
+        """Commit a version; the same one again changes nothing. InvalidValue where a newer one is known already."""
+
+    def newest(self, until: datetime) -> str | None:
+        """Return the newest content known at `until`; None before the first."""
+
+    def history(self) -> list[str]:
+        """Return every content, oldest first."""
+
+
 class PerformanceStore(Protocol):
     """Track records of one dataset: one row per day, model, pair and mode."""
 

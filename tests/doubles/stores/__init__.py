@@ -10,6 +10,7 @@ from tests.doubles.stores.news_index import MemoryNewsIndex
 from tests.doubles.stores.performance import MemoryPerformance
 from tests.doubles.stores.promotions import MemoryPromotions
 from tests.doubles.stores.table import MemoryTable
+from tests.doubles.stores.weights import MemoryWeights
 
 __all__ = [
     "MemoryGaps",
@@ -22,4 +23,5 @@ __all__ = [
     "MemoryPerformance",
     "MemoryPromotions",
     "MemoryTable",
+    "MemoryWeights",
 ]
