@@ -1,6 +1,7 @@
 """The honesty board: what every judge's recorded votes were worth, as an asset and a page."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -47,7 +48,8 @@ def vote_weights(
     Who was no better than the base rate has no vote on an entry. A record too short to judge changes nothing.
     """
     at = clock().at
-    made = weight_versions.record(weigher.weights(at, weight_versions.at(at)))
+    weights = weigher.weights(at, weight_versions.at(at))
+    made = weight_versions.record(replace(weights, known_at=clock().at))  # making them has taken a while
     counts = [each for each in made.weights if each.windows >= made.minimum_windows]
     silent = sum(each.weight == 0 for each in counts)
     context.log.info(f"{len(counts)} records are long enough to count, {silent} leave no vote")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.agents.panel import ModelPanel
-from ml.agents.vote_weights import WeightVersions
+from ml.agents.vote_weights import VoteWeights, WeightVersions
 from ml.backtests import Backtester
 from ml.decision.account_reader import AccountReader
 from ml.decision.clock import Clock
@@ -348,6 +348,10 @@ class Services:
     def weight_versions(self) -> WeightVersions:
         return WeightVersions(PostgresWeights(self.dsn, self.dataset))
 
+    def weights_at(self, time: datetime) -> VoteWeights | None:
+        """Return the weights of votes that a decision at `time` reads; None where [memory] is not enabled."""
+        return self.weight_versions.at(time) if self.settings.memory.enabled else None
+
     @property
     def weigher(self) -> Weigher:
         return Weigher(self.board_maker, self.settings.memory)
@@ -482,7 +486,7 @@ class Services:
             clock=self.clock,
             challenges=self.settings.shadow.challenger,
             models=self.model_panel,
-            weights=self.weight_versions.at if self.settings.memory.enabled else lambda at: None,
+            weights=self.weights_at,
         )
 
     @cached_property

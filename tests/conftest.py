@@ -8,10 +8,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from orchestration.postgres.embedded import EmbeddedPostgres
 from tests.clickhouse import clickhouse as clickhouse
 from trading.stores.postgres import migrate
+
+# A busy machine is no fault of the code: no example is timed.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,7 +11,7 @@ import polars as pl
 from ml.agents.analyst import AnalystRules
 from ml.agents.news_hold import held_by_news
 from ml.agents.opinions import Action
-from ml.agents.votes import ABSTAINS, CODE, Array, Codes, ConsensusRules, Votes, tally
+from ml.agents.votes import ABSTAINS, CODE, Array, Codes, ConsensusRules, Flags, Votes, tally
 from ml.learning.policy import Policy
 
 LONG, SHORT, HOLD, CLOSE = (CODE[action] for action in (Action.LONG, Action.SHORT, Action.HOLD, Action.CLOSE))
@@ -100,16 +100,15 @@ def _action(agents: Sequence[AgentVotes], rules: ConsensusRules, held: Action | 
     """Return (n,) codes: HOLD where nobody votes for a change, since nothing is done that nobody votes for."""
     changes = [LONG, SHORT] if held is None else [CLOSE, SHORT if held is Action.LONG else LONG]
     votes = _of_several(agents)
-    rows = np.isin(votes.actions, changes).any(axis=1)
+    rows: Flags = np.asarray(np.isin(votes.actions, changes).any(axis=1))
     action = np.full(len(votes.actions), HOLD, np.int8)
     action[rows] = tally(votes.at(rows), rules, held).action
     if held is None:
         action[action == CLOSE] = HOLD  # nothing to close
         is_news = np.array([agent.is_news for agent in agents])
         for side in (Action.LONG, Action.SHORT):
-            rows = np.asarray(action == CODE[side])
-            alone, against = held_by_news(votes.at(rows), is_news, rules, side)
-            action[rows] = np.where(alone | against, HOLD, CODE[side])
+            alone, against = held_by_news(votes, is_news, rules, side)
+            action[(action == CODE[side]) & (alone | against)] = HOLD
     return action
 
 

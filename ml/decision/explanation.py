@@ -124,14 +124,8 @@ def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
     )
     for each in agreed.get("records", ()):
         model = f", {each['model']}" if each["model"] else ""
-        yield f"  record     {each['agent']}{model} weighs {each['weight']:.2f}: {_record(each)}"
+        yield f"  record     {each['agent']}{model} weighs {each['weight']:.2f}: {VoteWeight(**each)}"
     yield f"  action     {receipt['action']}: {receipt['why']}"
-
-
-def _record(record: Mapping[str, Any]) -> str:
-    return str(
-        VoteWeight(**{name: float(each) if name == "skill" else each for name, each in record.items()})
-    )
 
 
 def _risk(receipt: Mapping[str, Any]) -> Iterator[str]:

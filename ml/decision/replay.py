@@ -1,6 +1,6 @@
 """Decides again from what was recorded, and names the first input that the stores have otherwise now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,7 @@ import polars as pl
 
 from ml.agents.prompts import agent_prompt_hashes
 from ml.agents.rules import DecisionRules
+from ml.agents.vote_weights import VoteWeights
 from ml.decision.differences import Difference, candle_difference, news_difference, value_difference
 from ml.decision.inputs import DecisionInputs
 from ml.decision.market_reader import MarketReader, features_of, tone_of_news
@@ -69,6 +70,7 @@ class Replayer:
     read: Read
     prompts: frozenset[str] = PROMPTS
     agent_prompts: frozenset[str] = AGENT_PROMPTS
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # as they are stored, known at a time
     _loaded: dict[tuple[Pair, str], Policy] = field(default_factory=dict)  # a bundle never changes
 
     def replay(self, receipt: Mapping[str, Any]) -> Replay:
@@ -100,7 +102,11 @@ class Replayer:
         if receipt["scope"] == Scope.FULL:
             yield from self._market_differences(inputs)
             yield from computed_differences(inputs)
-            found = [*self._policy_difference(receipt, inputs), *self._prompt_differences(receipt)]
+            found = [
+                *self._policy_difference(receipt, inputs),
+                self._weights_difference(inputs),
+                *self._prompt_differences(receipt),
+            ]
         else:
             now = self._window(inputs.pair, inputs.decided_at, inputs.candles.height)
             found = [candle_difference(str(inputs.pair), inputs.candles, now)]
@@ -131,6 +137,10 @@ class Replayer:
         except (InvalidBundle, NotStored) as error:
             return [Difference("policy", recorded, str(error))]
         return [value_difference("policy", recorded, champion and champion.policy_id)]
+
+    def _weights_difference(self, inputs: DecisionInputs) -> Difference | None:
+        versions = (each and each.version for each in (inputs.weights, self.weights(inputs.decided_at)))
+        return value_difference("weights of votes", *versions)
 
     def _prompt_differences(self, receipt: Mapping[str, Any]) -> list[Difference | None]:
         edited = [each for each in receipt["inputs"]["news"]["prompts"] if each not in self.prompts]

@@ -19,7 +19,7 @@ from ml.track_record.votes import UNKNOWN_REGIME
 from trading.errors import InvalidValue
 from trading.ports import DESK
 
-PRIOR_RATE, PRIOR_WINDOWS = 0.55, 50
+PRIOR_RATE, PRIOR_WINDOWS = 0.55, 100
 LOWEST, HIGHEST = 0.25, 2.0  # weights of those who have a vote
 
 

@@ -89,7 +89,11 @@ def replay_decisions(decision_id: str, since: datetime | None) -> ReplayReport:
 def replayer(services: Services) -> Replayer:
     """Build the replayer over the stores and settings of this process."""
     return Replayer(
-        services.market_reader, services.policies, services.rules, CachedContents(services.journal.inputs)
+        services.market_reader,
+        services.policies,
+        services.rules,
+        CachedContents(services.journal.inputs),
+        weights=services.weights_at,
     )
 
 

@@ -6,11 +6,15 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from assets.board_page import HEAD
-from assets.honesty_board import FILE, honesty_board
+from assets.board_page import HEAD, board_page
+from assets.honesty_board import FILE, honesty_board, vote_weights
+from ml.agents.vote_weights import WeightVersions
 from ml.decision.clock import ClockReading
+from tests.doubles.stores import MemoryWeights
 from tests.ml.track_record.test_board import LATER, everybody, maker
-from tests.ml.track_record.voted import BTC, FRAME
+from tests.ml.track_record.test_weighing import LATER as WEIGHED_AT
+from tests.ml.track_record.test_weighing import votes, weigher
+from tests.ml.track_record.voted import BTC, FIRST, FRAME
 from trading.market import Universe
 
 UNIVERSE = Universe((BTC,), "USDT", FRAME, "simulated")
@@ -23,6 +27,7 @@ def test_the_page_lies_in_the_report_folder_and_the_table_is_in_the_metadata(
         [honesty_board],
         resources={
             "board_maker": maker(everybody()),
+            "weight_versions": WeightVersions(MemoryWeights()),
             "clock": lambda: ClockReading(LATER, "system"),
             "report_folder": tmp_path,
             "backtester": SimpleNamespace(universe=UNIVERSE, library=SimpleNamespace(known=None)),
@@ -35,3 +40,25 @@ def test_the_page_lies_in_the_report_folder_and_the_table_is_in_the_metadata(
     assert isinstance(table, dg.TableMetadataValue)
     assert [column.name for column in table.schema.columns] == list(HEAD)
     assert (tmp_path / FILE).read_text().count("<details>") == 3
+
+
+def test_the_weights_are_a_version_that_is_known_from_then_on(tmp_path: Path) -> None:
+    versions = WeightVersions(MemoryWeights())
+    recorded = [*votes(0.57, confidence=0.1), *votes(0.4, agent="analyst", confidence=0.5)]
+    result = dg.materialize(
+        [vote_weights],
+        resources={
+            "weigher": weigher(recorded),
+            "weight_versions": versions,
+            "clock": lambda: ClockReading(WEIGHED_AT, "system"),
+        },
+    )
+    [event] = result.asset_materializations_for_node("vote_weights")
+    found = versions.at(WEIGHED_AT)
+    assert found is not None
+    assert event.metadata["version"].value == found.version
+    assert (event.metadata["records_that_count"].value, event.metadata["without_a_vote"].value) == (6, 3)
+    assert "What past votes" not in board_page(maker(everybody()).board(FIRST, LATER))
+    page = board_page(maker(everybody()).board(FIRST, LATER), weights=found)
+    assert "What past votes make of the next ones" in page
+    assert "no vote" in page

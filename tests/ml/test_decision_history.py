@@ -18,13 +18,15 @@ from ml.agents.history import AgentVotes, decided, quant_history, technical_hist
 from ml.agents.opinions import Action, Opinion, abstain
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
+from ml.agents.vote_weights import Run, WeightVersions
 from ml.agents.votes import ABSTAINS, ACTIONS, CODE
 from ml.decision.market_reader import MarketReader
 from ml.decision_history import DecisionHistory
 from ml.learning.policy import Policy, PolicyAction
 from ml.learning.promotion import PromotionVerdict
 from ml.learning.registry import PolicyRegistry
-from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable
+from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryTable, MemoryWeights
+from tests.ml.agents.records import record, weights
 from tests.ml.agents.test_consensus import ANY_RULES, SHIPPED
 from tests.ml.decision.decision_world import DecisionWorld, with_market, write_by_month
 from tests.ml.decision.trading_day import LIMITS, PAIR, RULES, WINDOW
@@ -115,21 +117,30 @@ CODES = st.sampled_from([ABSTAINS, *CODE.values()])
 @given(
     st.lists(st.lists(st.tuples(CODES, st.floats(0, 1)), min_size=3, max_size=3), min_size=1, max_size=8),
     ANY_RULES,
+    st.lists(st.sampled_from([0.0, 0.25, 1.0, 1.7]), min_size=3, max_size=3),
 )
 def test_a_history_is_decided_as_each_of_its_candles_is_alone(
-    rows: list[list[tuple[int, float]]], rules: Any
+    rows: list[list[tuple[int, float]]], rules: Any, pulls: list[float]
 ) -> None:
+    names = ("technical", "quant", "analyst")
     columns = [
-        AgentVotes.of(np.array([code for code, _ in agent]), np.array([weight for _, weight in agent]))
-        for agent in zip(*rows, strict=True)
+        AgentVotes.of(
+            np.array([code for code, _ in agent]),
+            np.array([weight for _, weight in agent]),
+            is_news=name == "analyst",
+        ).weighed(np.full(len(rows), pull))
+        for name, pull, agent in zip(names, pulls, zip(*rows, strict=True), strict=True)
     ]
+    version = weights(
+        *(record(name, pull, "" if name == "quant" else "m") for name, pull in zip(names, pulls, strict=True))
+    )
     found = decided(columns, columns, columns, rules)
     for row, agents in enumerate(rows):
         opinions = [
-            abstain("a", "m", "") if code == ABSTAINS else Opinion("a", "m", ACTIONS[code], weight, "", {})
-            for code, weight in agents
+            abstain(name, "m", "") if code == ABSTAINS else Opinion(name, "m", ACTIONS[code], weight, "", {})
+            for name, (code, weight) in zip(names, agents, strict=True)
         ]
-        alone = {held: consensus(opinions, rules, held).action for held in HELD}
+        alone = {held: consensus(opinions, rules, held, version).action for held in HELD}
         actionable = opinions[0].action in (Action.LONG, Action.SHORT)
         entered = alone[None] if actionable and alone[None] is not Action.CLOSE else Action.HOLD
         assert ACTIONS[found.entry[row]] is entered
@@ -183,6 +194,7 @@ class Past:
     def __init__(self, market: MarketReader, promoted_at: datetime) -> None:
         self.market, self.promoted_at = market, promoted_at
         self.policy: Any = Champion()
+        self.versions = WeightVersions(MemoryWeights())
 
     def champion(self, pair: Pair, until: datetime) -> Any:
         return self.policy if until >= self.promoted_at else None
@@ -193,6 +205,9 @@ class Past:
 
     def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
         return self.market.sentiments(pair, times)
+
+    def weights(self, times: pl.Series) -> list[Run]:
+        return self.versions.runs(times)
 
 
 def news(closes: pl.Series) -> MemoryNews:
@@ -221,6 +236,18 @@ def news(closes: pl.Series) -> MemoryNews:
     return store
 
 
+TREND = "trend-momentum/1"
+LEARNED = (  # what the desk learned about its agents while it traded
+    [
+        record("technical", 0.5, TREND, "trending down"),
+        record("analyst", 2.0, "one"),
+        record("quant", 1.5, ""),
+    ],
+    [record("technical", 0.0, TREND, "ranging"), record("technical", 1.4, TREND), record("quant", 0.0, "")],
+    [record("analyst", 0.0, "one"), record("analyst", 0.3, "one + two"), record("technical", 1.2, TREND)],
+)
+
+
 @pytest.fixture(scope="module")
 def traded(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], pl.DataFrame, Plan, Any]:
     """Receipts of decisions on paper, candle after candle, with what the back-test decides on the same candles."""
@@ -228,7 +255,9 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any
     world = DecisionWorld(tmp_path_factory.mktemp("world"), market=candles)
     world.reader = with_market(world.reader, news=news(candles["close_time"]))
     past = Past(world.reader.market, promoted_at=candles["close_time"][-DECISIONS // 2])
-    world.reader = replace(world.reader, policies=past)  # type: ignore[arg-type]
+    for place, records in enumerate(LEARNED):
+        past.versions.record(weights(*records, known_at=candles["close_time"][WINDOW + 60 * (place + 1)]))
+    world.reader = replace(world.reader, policies=past, weights=past.versions.at)  # type: ignore[arg-type]
     receipts = [world.execute(close).receipt for close in candles["close_time"][WINDOW - 1 : -1]]
     features = feature_table(candles, Timeframe.H1)
     store = MemoryTable(None)
@@ -251,8 +280,8 @@ def test_the_back_test_decides_what_the_paper_account_decided_candle_by_candle(t
     receipts, _, _, votes = traded
     compared: Counter[tuple[Action | None, str]] = Counter()
     for row, receipt in enumerate(receipts, start=WINDOW - 1):
-        if not receipt["opinions"]:
-            continue  # a stop or target was hit: nobody is asked
+        if not receipt["opinions"] or "risk refuses every entry" in receipt["why"]:
+            continue  # a stop or target was hit, or the account had lost too much for a day: nobody is asked
         held = held_side(receipt)
         leaves = {None: False, Action.LONG: votes.leaves_long[row], Action.SHORT: votes.leaves_short[row]}
         kept = ACTIONS[votes.entry[row]] if held is None else Action.HOLD

@@ -43,7 +43,8 @@ GRAPH = {
     "portfolio_snapshots": (DAYS, {"decision", "ohlcv"}),
     "balance_history": (DAYS, {"decision", "market_tape"}),
     "parity_report": (DAYS, {"decision", "ohlcv", "features", "champion_policy"}),
-    "honesty_board": (None, {"decision", "features", "ohlcv"}),
+    "honesty_board": (None, {"decision", "features", "ohlcv", "vote_weights"}),
+    "vote_weights": (None, {"decision", "features", "ohlcv"}),
     "rebalance_recommendation": (None, {"decision", "features", "instruments", "ohlcv"}),
 }
 CHECKS = {

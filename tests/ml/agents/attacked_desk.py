@@ -15,7 +15,6 @@ from ml.agents.history import technical_history
 from ml.agents.model_analyst import ModelAnalyst
 from ml.agents.news_analyst import NewsView, news_opinion
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import ANALYST
 from ml.agents.votes import ABSTAINS, ACTIONS
 from ml.news.recent import NewsItem
 from tests.ml.agents.attack_menu import Attack, Obedient
@@ -133,7 +132,7 @@ class Desk:
         action = None if code == ABSTAINS else ACTIONS[code]
         technical = Opinion("technical", "rules", action, float(self.technical.confidences[row]), "", {})
         for held in SIDES:
-            yield consensus([technical, analyst], RULES.consensus, held, {ANALYST}).action
+            yield consensus([technical, analyst], RULES.consensus, held).action
 
     def _plan(self, entry: npt.NDArray[Any], out_of_long: Any, out_of_short: Any) -> Plan:
         closes = self.candles["close"].to_numpy()

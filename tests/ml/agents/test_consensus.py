@@ -299,18 +299,20 @@ NEWS_RULES = replace(SHIPPED, minimum_votes=1, few_votes_confidence=SHIPPED.mini
 
 def test_bad_news_hold_an_entry_by_themselves() -> None:
     votes = [opinion(Action.LONG, 1.0)] * 3 + [opinion(Action.SHORT, 0.7, agent="analyst")]
-    assert consensus(votes, NEWS_RULES, None).action is Action.LONG
-    held = consensus(votes, NEWS_RULES, None, news={"analyst"})
+    held = consensus(votes, NEWS_RULES, None)
+    others = [replace(each, agent="agent") for each in votes]
+    assert consensus(others, NEWS_RULES, None).action is Action.LONG
     assert held.action is Action.HOLD
     assert held.reasons[-1] == "held: the news say SHORT (analyst, confidence 0.70)"
 
 
 def test_unsure_news_hold_nothing_and_good_news_alone_enter_nothing() -> None:
     unsure = [opinion(Action.LONG, 1.0)] * 3 + [opinion(Action.SHORT, 0.2, agent="analyst")]
-    assert consensus(unsure, NEWS_RULES, None, news={"analyst"}).action is Action.LONG
+    assert consensus(unsure, NEWS_RULES, None).action is Action.LONG
     alone = [opinion(Action.SHORT, 1.0, agent="analyst"), opinion(Action.LONG, 0.3)]
-    assert consensus(alone, NEWS_RULES, None).action is Action.SHORT
-    held = consensus(alone, NEWS_RULES, None, news={"analyst"})
+    others = [replace(each, agent="agent") for each in alone]
+    assert consensus(others, NEWS_RULES, None).action is Action.SHORT
+    held = consensus(alone, NEWS_RULES, None)
     assert (held.action, held.reasons[-1]) == (Action.HOLD, "held: nothing but the news is for SHORT")
 
 
@@ -319,13 +321,14 @@ def test_unsure_news_hold_nothing_and_good_news_alone_enter_nothing() -> None:
 def test_whatever_the_votes_news_never_enter_by_themselves_and_only_ever_turn_an_entry_into_a_hold(
     opinions: list[Opinion], rules: ConsensusRules, news: set[str]
 ) -> None:
-    plain, agreed = consensus(opinions, rules, None), consensus(opinions, rules, None, news)
+    told = [replace(each, agent="analyst") if each.agent in news else each for each in opinions]
+    plain, agreed = consensus(opinions, rules, None), consensus(told, rules, None)
     assert agreed.action in (plain.action, Action.HOLD)
     if agreed.action in (Action.LONG, Action.SHORT):
-        others = [each for each in opinions if each.agent not in news]
+        others = [each for each in told if each.agent != "analyst"]
         assert any(each.action is agreed.action and each.confidence > 0 for each in others)
         against = {Action.LONG: Action.SHORT, Action.SHORT: Action.LONG}[agreed.action]
-        sure = [each for each in opinions if each.agent in news and each.action is against]
+        sure = [each for each in told if each.agent == "analyst" and each.action is against]
         assert all(each.confidence < rules.minimum_confidence for each in sure)
     for held in (Action.LONG, Action.SHORT):
-        assert consensus(opinions, rules, held, news) == consensus(opinions, rules, held)
+        assert consensus(told, rules, held).action == consensus(opinions, rules, held).action

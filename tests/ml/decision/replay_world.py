@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 
 from ml.agents.rules import DecisionRules
+from ml.agents.vote_weights import WeightVersions
 from ml.decision.replay import AGENT_PROMPTS, PROMPTS, Replay, Replayer
 from ml.learning.bundle import write_bundle
 from ml.learning.manifest import Manifest
 from ml.learning.registry import PolicyRegistry
 from ml.news.description import describe
 from ml.sentiment.prompts import SENTIMENT_PROMPT_HASH
-from tests.doubles.stores import MemoryNews, MemoryPromotions
+from tests.doubles.stores import MemoryNews, MemoryPromotions, MemoryWeights
 from tests.ml.decision.decision_world import DecisionWorld, with_market
 from tests.ml.decision.trading_day import PAIR, RULES, START
 from trading.indicators import lookback
@@ -40,6 +41,8 @@ class ReplayWorld(DecisionWorld):
         self.policies = PolicyRegistry(folder, self.promotions)
         self.reader = replace(self.reader, policies=self.policies)
         self.champion = self.promote(seed=2)
+        self.versions = WeightVersions(MemoryWeights())
+        self.reader = replace(self.reader, weights=self.versions.at)
         self.news = MemoryNews()
         self.reader = with_market(self.reader, news=self.news)
         self.judge(0.5)
@@ -93,7 +96,8 @@ class ReplayWorld(DecisionWorld):
         agent_prompts: frozenset[str] = AGENT_PROMPTS,
     ) -> Replay:
         inputs, market = self.journal.inputs, self.reader.market
-        return Replayer(market, self.policies, rules, inputs, prompts, agent_prompts).replay(receipt)
+        replayer = Replayer(market, self.policies, rules, inputs, prompts, agent_prompts, self.versions.at)
+        return replayer.replay(receipt)
 
 
 def random_policy(seed: int) -> tuple[Manifest, list[tuple[Any, Any]]]:

@@ -1,6 +1,7 @@
 """Days that an account has traded on paper, decision after decision, and the auditor over them."""
 
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from ml.agents.vote_weights import Run, WeightVersions
 from ml.backtests import Backtester
 from ml.decision.execute import execute_decision
 from ml.decision_history import DecisionHistory
 from ml.parity.auditor import ParityAuditor
 from ml.strategies import StrategyLibrary
-from tests.doubles.stores import MemoryTable
+from tests.doubles.stores import MemoryTable, MemoryWeights
 from tests.ml.decision.decision_world import COSTS, DecisionWorld, write_by_month
 from tests.ml.decision.trading_day import PAIR, RULES, WINDOW
 from trading.backtest import AccountRules
@@ -54,7 +56,7 @@ def account_rules(**changes: Any) -> AccountRules:
 class Past:
     """What the database recorded, as a back-test reads it."""
 
-    def __init__(self, world: DecisionWorld) -> None:
+    def __init__(self, world: "AuditedDays") -> None:
         self.world = world
 
     def champions(self, pair: Pair, times: pl.Series) -> Any:
@@ -63,12 +65,17 @@ class Past:
     def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
         return self.world.reader.market.sentiments(pair, times)
 
+    def weights(self, times: pl.Series) -> list[Run]:
+        return self.world.versions.runs(times)
+
 
 class AuditedDays(DecisionWorld):
     """An account that decides on every candle, on paper; a test disturbs it, then audits a day."""
 
     def __init__(self, folder: Path, market: pl.DataFrame) -> None:
         super().__init__(folder, hidden=1, market=market)
+        self.versions = WeightVersions(MemoryWeights())
+        self.reader = replace(self.reader, weights=self.versions.at)
         self.features = MemoryTable(None)
         self.store_features()
 

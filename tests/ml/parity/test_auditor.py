@@ -12,9 +12,12 @@ import polars as pl
 import pytest
 
 from ml.agents.opinions import Action
+from ml.agents.technical import MODEL
+from ml.agents.vote_weights import WeightVersions
 from ml.decision.clock import chosen_time
 from ml.decision.proposed_order import ProposedOrder, ProposedOrders
-from tests.doubles.stores import MemoryNews
+from tests.doubles.stores import MemoryNews, MemoryWeights
+from tests.ml.agents.records import record, weights
 from tests.ml.decision.decision_world import COSTS, with_market
 from tests.ml.decision.trading_day import INSTRUMENT, PAIR, RULES
 from tests.ml.parity.audited_days import DAYS, ENTRY, FIRST, HOUR, SINCE, AuditedDays, simulated, told
@@ -102,6 +105,17 @@ def test_a_day_that_cannot_be_audited_says_why(
 
 
 # --- each kind, planted
+
+
+def test_weights_that_are_others_now_are_another_signal(world: AuditedDays) -> None:
+    world.versions.record(weights(record("technical", 0.0, MODEL), known_at=SINCE - HOUR))
+    world.run(MIDNIGHT)
+    assert set(told(world.audit())) <= USUAL
+    world.versions = WeightVersions(MemoryWeights())
+    report = world.audit()
+    assert report.unexplained == 0
+    assert told(report)[Kind.SIGNAL]
+    assert all("weights of votes" in words for words in causes(report, Kind.SIGNAL))
 
 
 def test_candles_that_nobody_decided_on_are_missed(world: AuditedDays) -> None:

@@ -58,7 +58,7 @@ def test_every_moment_has_the_tone_and_the_vote_that_it_has_alone(
     for at, row, vote in zip(times, found.iter_rows(named=True), votes, strict=True):
         known = tuple(None if table is None else known_at(table, at) for table in tables)
         alone = pair_sentiment(known[0], known[1], at, HALF_LIFE)  # type: ignore[arg-type]
-        names = ("score", "confidence", "articles", "newest_known_at")
+        names = ("score", "confidence", "articles", "newest_known_at", "model")
         assert row == {"at": at, **{name: alone and getattr(alone, name) for name in names}}
         assert vote == SIGN.get(analyst_opinion(alone, at, rules).action, 0.0)  # type: ignore[arg-type]
 

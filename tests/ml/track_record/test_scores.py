@@ -18,6 +18,7 @@ def judged(rows: list[tuple[int, float, float]], **changes: str) -> pl.DataFrame
     return made.with_columns(
         direction=pl.Series([row[0] for row in rows], dtype=pl.Int8),
         outcome=pl.Series([row[2] for row in rows], dtype=pl.Float64),
+        window=pl.int_range(len(rows)),
         regime=pl.Series(
             ["quiet" if number % 2 else "ranging" for number in range(len(rows))], dtype=pl.String
         ),

@@ -9,6 +9,7 @@ import pytest
 
 from assets.board_page import VALUE_HEAD, board_page, value_rows
 from ml.agents.history import LONG, SHORT
+from ml.agents.vote_weights import Run
 from ml.backtests import Backtester, BacktestRequest
 from ml.decision_history import DecisionHistory
 from ml.learning.policy import Policy
@@ -18,6 +19,7 @@ from ml.strategies import Strategy, StrategyLibrary
 from ml.track_record.board import Board
 from ml.track_record.value import VARIANTS, values
 from tests.doubles.stores import MemoryTable
+from tests.ml.agents.records import record, weights
 from tests.ml.decision.trading_day import RULES
 from tests.ml.test_strategies import finer
 from trading.backtest import AccountRules
@@ -40,10 +42,20 @@ class GoodNews:
     """Always known, always good; nobody was promoted."""
 
     def sentiments(self, pair: Pair, times: pl.Series) -> pl.DataFrame:
-        rows = {"at": times, "score": 0.9, "confidence": 1.0, "articles": 5, "newest_known_at": times}
+        rows = {
+            "at": times,
+            "score": 0.9,
+            "confidence": 1.0,
+            "articles": 5,
+            "newest_known_at": times,
+            "model": "m",
+        }
         return pl.select(**{name: pl.lit(each) for name, each in rows.items()}).cast(SENTIMENT_AT_SCHEMA)  # type: ignore[arg-type]
 
     def champions(self, pair: Pair, times: pl.Series) -> list[tuple[slice, Policy | None]]:
+        return [(slice(0, len(times)), None)]
+
+    def weights(self, times: pl.Series) -> list[Run]:
         return [(slice(0, len(times)), None)]
 
 
@@ -74,12 +86,23 @@ def test_the_full_consensus_is_the_strategy_that_decides_and_holding_that_of_its
     assert found["buy and hold"].earned == pytest.approx(facts.holding.total_return)
 
 
-def test_without_a_champion_the_policy_alone_does_nothing_and_news_trade_where_there_is_a_signal(
-    tester: Backtester,
-) -> None:
+def test_without_a_champion_neither_the_policy_nor_news_beside_it_enter_anything(tester: Backtester) -> None:
     found = {each.variant: each for each in values(tester, PAIR, None, None)}
-    assert (found["policy alone"].trades, found["policy alone"].earned) == (0, 0.0)
-    assert found["policy and sentiment"].trades > 0
+    for name in ("policy alone", "policy and sentiment"):
+        assert (found[name].trades, found[name].earned) == (0, 0.0)
+
+
+def test_what_the_records_make_of_it_stands_beside_every_vote_alike(
+    tester: Backtester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = weights(record("analyst", 0.0, "m"))
+    monkeypatch.setattr(GoodNews, "weights", lambda self, times: [(slice(0, len(times)), silent)])
+    found = {each.variant: each for each in values(tester, PAIR, None, None)}
+    assert list(found) == [*VARIANTS, "every vote alike", "buy and hold"]
+    monkeypatch.undo()
+    plain = {each.variant: each for each in values(tester, PAIR, None, None)}
+    assert found["every vote alike"].earned == plain["full consensus"].earned
+    assert found["full consensus"].earned != plain["full consensus"].earned
 
 
 def test_whoever_votes_the_same_candles_are_asked_about(tester: Backtester) -> None:
@@ -87,7 +110,7 @@ def test_whoever_votes_the_same_candles_are_asked_about(tester: Backtester) -> N
     table = library.table(PAIR, None, None)
     agents = library.decisions.every_agent(PAIR, table, known)
     signal = np.isin(agents.flat[0].actions, [LONG, SHORT])
-    plan = library.decisions.plan(PAIR, table, agents.of(2))
+    plan = library.decisions.plan(PAIR, table, agents.of(0, 2))
     entered = np.nan_to_num(np.asarray(plan.target)) > 0
     assert entered.any()
     assert not (entered & ~signal).any()
