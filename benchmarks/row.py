@@ -18,10 +18,10 @@ def row(
 ) -> Row:  # fmt: skip
     """`ratio` is how many times better than the peer: of rates, whose unit ends in /s, more is better, else less.
 
-    Without a peer's value there is none: no peer does the same, or it is not installed.
+    Without a peer's value there is none: no peer does the same, or it is not installed. Nor is there one to zero.
     """
     ratio = None
-    if peer_value is not None:
+    if value and peer_value:
         ratio = value / peer_value if unit.endswith("/s") else peer_value / value
     return {
         "id": identity, "what": what, "value": value, "unit": unit, "peer": peer, "peer_value": peer_value,
