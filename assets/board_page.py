@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from assets import html_page
-from ml.agents.vote_weights import VoteWeights
+from ml.agents.vote_weights import VoteWeight, VoteWeights
 from ml.track_record.board import Board, Judge
 from ml.track_record.earnings import Earnings
 from ml.track_record.scores import Score
 from ml.track_record.value import Value
+from trading.ports import DESK
 
 HEAD = (
-    "judge", "votes", "right", "95 %", "Brier", "skill", "net", "coin's", "holding", "USD each", "not counted",
+    "judge", "votes", "right", "95 %", "Brier", "skill", "net", "coin's", "holding", "USD each", "weighs",
+    "not counted",
 )  # fmt: skip
 SCORE_HEAD = ("candles", "regime", "votes", "right", "95 %", "Brier", "skill", "base rate's", "mean return")
 VALUE_HEAD = ("pair", "votes of", "candles", "trades", "earned, net", "fees", "largest drawdown")
@@ -36,7 +38,7 @@ VALUE_WORDS = (
 
 def judge_rows(board: Board) -> list[list[str]]:
     """Return a row of HEAD for each judge, on the shortest horizon."""
-    return [_judge_row(judge) for judge in board.judges]
+    return [_judge_row(judge, board.weights) for judge in board.judges]
 
 
 def value_rows(values: Sequence[Value]) -> list[list[str]]:
@@ -61,11 +63,7 @@ def weight_rows(weights: VoteWeights) -> list[list[str]]:
         [
             f"{each.agent}, {each.model}" if each.model else each.agent,
             each.regime or "all",
-            "no vote"
-            if each.weight == 0
-            else f"{each.weight:.2f}"
-            if each.windows >= weights.minimum_windows
-            else "too short",
+            _in_words(each) if each.windows >= weights.minimum_windows else "too short",
             f"{each.windows}",
             f"{each.votes}",
             f"{each.hit_rate:.1%}",
@@ -77,7 +75,7 @@ def weight_rows(weights: VoteWeights) -> list[list[str]]:
     ]
 
 
-def board_page(board: Board, values: Sequence[Value] = (), weights: VoteWeights | None = None) -> str:
+def board_page(board: Board, values: Sequence[Value] = ()) -> str:
     return html_page.page(
         "Honesty board",
         [
@@ -86,7 +84,7 @@ def board_page(board: Board, values: Sequence[Value] = (), weights: VoteWeights 
             html_page.table(HEAD, judge_rows(board)),
             *(part for judge in board.judges for part in _details(judge)),
             *_value(values),
-            *_weights(weights),
+            *_weights(board.weights),
         ],
     )
 
@@ -140,7 +138,7 @@ def _details(judge: Judge) -> Iterator[str]:
     )
 
 
-def _judge_row(judge: Judge) -> list[str]:
+def _judge_row(judge: Judge, weights: VoteWeights | None) -> list[str]:
     score = next(iter(judge.scores), None)
     measured = ["0", *["-"] * 4] if score is None else _measures(score)
     return [
@@ -148,8 +146,20 @@ def _judge_row(judge: Judge) -> list[str]:
         *measured,
         *(_total(judge.earnings, name) for name in ("net", "random", "buy_and_hold")),
         _usd(judge.earnings),
+        _weight(judge, weights),
         f"{judge.contaminated}" if judge.contaminated else "",
     ]
+
+
+def _weight(judge: Judge, weights: VoteWeights | None) -> str:
+    if judge.agent == DESK or weights is None:
+        return ""
+    record = weights.of(judge.agent, judge.model, None)
+    return "1" if record is None else _in_words(record)
+
+
+def _in_words(record: VoteWeight) -> str:
+    return f"{record.weight:.2f}" if record.weight else "no vote"
 
 
 def _measures(score: Score) -> list[str]:

@@ -76,7 +76,6 @@ def honesty_board(
     context: dg.AssetExecutionContext,
     board_maker: dg.ResourceParam[BoardMaker],
     backtester: dg.ResourceParam[Backtester],
-    weight_versions: dg.ResourceParam[WeightVersions],
     clock: dg.ResourceParam[Clock],
     report_folder: dg.ResourceParam[Path],
 ) -> dg.MaterializeResult[None]:
@@ -84,11 +83,10 @@ def honesty_board(
 
     Votes of a language model on candles before its knowledge ends count nowhere.
     """
-    at = clock().at
-    board = board_maker.board(BEGINNING, at)
+    board = board_maker.board(BEGINNING, clock().at)
     worth = list(_values(context, backtester))
     path = report_folder / FILE
-    replace_file(path, board_page(board, worth, weight_versions.at(at)).encode())
+    replace_file(path, board_page(board, worth).encode())
     clean = sum(each.clean for each in board.judges)
     contaminated = sum(each.contaminated for each in board.judges)
     context.log.info(

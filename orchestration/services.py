@@ -342,6 +342,7 @@ class Services:
             market.timeframe,
             self.costs,
             self.settings.models.cut_offs,
+            self.weights_at,
         )
 
     @cached_property

@@ -1,12 +1,13 @@
 """The honesty board: every judge by its votes on what it cannot have read, net of cost, beside chance and holding."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import polars as pl
 
+from ml.agents.vote_weights import VoteWeights
 from ml.track_record.cut_off import CutOffs
 from ml.track_record.earnings import Earnings, earnings
 from ml.track_record.scores import CalibrationBin, Score, calibration, scores
@@ -57,6 +58,7 @@ class Judge:
 class Board:
     until: datetime
     judges: tuple[Judge, ...]
+    weights: VoteWeights | None = None  # of the next votes, as they are known at `until`
 
     def facts(self) -> dict[str, Any]:
         """Return the board as plain values."""
@@ -74,13 +76,14 @@ class BoardMaker:
     timeframe: Timeframe
     costs: Mapping[Pair, Costs]
     cut_offs: CutOffs
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # the version known at a time
 
     def board(self, start: datetime, until: datetime) -> Board:
         """Judge the votes on candles that closed in [start, until) by the outcomes that were known at `until`."""
         votes = one_vote_per_candle(self.votes.read(start, until))
         clean = self.cut_offs.clean(votes)
         known = {horizon: self._known(votes.filter(clean), horizon, until) for horizon in HORIZONS}
-        return Board(until, tuple(self._judges(votes, clean, known)))
+        return Board(until, tuple(self._judges(votes, clean, known)), self.weights(until))
 
     def followed(self, start: datetime, until: datetime, horizon: int) -> pl.DataFrame:
         """Return the votes on candles that closed in [start, until), with the outcomes that were known at `until`.

@@ -1,5 +1,6 @@
 """The board through Dagster: its page, its table, and what the log says."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,6 @@ def test_the_page_lies_in_the_report_folder_and_the_table_is_in_the_metadata(
         [honesty_board],
         resources={
             "board_maker": maker(everybody()),
-            "weight_versions": WeightVersions(MemoryWeights()),
             "clock": lambda: ClockReading(LATER, "system"),
             "report_folder": tmp_path,
             "backtester": SimpleNamespace(universe=UNIVERSE, library=SimpleNamespace(known=None)),
@@ -58,7 +58,8 @@ def test_the_weights_are_a_version_that_is_known_from_then_on(tmp_path: Path) ->
     assert found is not None
     assert event.metadata["version"].value == found.version
     assert (event.metadata["records_that_count"].value, event.metadata["without_a_vote"].value) == (6, 3)
-    assert "What past votes" not in board_page(maker(everybody()).board(FIRST, LATER))
-    page = board_page(maker(everybody()).board(FIRST, LATER), weights=found)
+    board = maker(everybody()).board(FIRST, LATER)
+    assert "What past votes" not in board_page(board)
+    page = board_page(replace(board, weights=found))
     assert "What past votes make of the next ones" in page
     assert "no vote" in page

@@ -1,5 +1,6 @@
 """The board: who stands on it, what counts, and that nothing after its time does."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from math import sin
 
@@ -10,6 +11,7 @@ from assets.board_page import HEAD, board_page, judge_rows
 from ml.track_record.board import HORIZONS, Board, BoardMaker
 from ml.track_record.cut_off import CutOffs
 from tests.doubles.stores import MemoryTable
+from tests.ml.agents.records import record, weights
 from tests.ml.track_record.voted import BTC, CHAT, FIRST, FRAME, HOUR, RULES, XRP, candles, table, vote
 from trading.fills import Costs
 from trading.market import month_of
@@ -109,8 +111,14 @@ def test_nobody_has_voted_yet() -> None:
 def test_page_and_rows_say_it_in_words(board: Board) -> None:
     rows = {row[0]: row for row in judge_rows(board)}
     assert {len(row) for row in rows.values()} == {len(HEAD)}
-    assert rows[f"trader, {CHAT}"][-2:] == ["0.01000", "47"]
+    assert rows[f"trader, {CHAT}"][-3:] == ["0.01000", "", "47"]
     assert rows["quant, a-policy"][1:3] == ["0", "-"]
     page = board_page(board)
     assert "knowledge ends: 2024-03-02" in page
     assert f"technical, {RULES}" in page
+
+
+def test_a_judge_is_shown_with_what_its_record_makes_of_its_next_vote(board: Board) -> None:
+    known = weights(record("technical", 0.0, RULES), record("trader", 1.5, CHAT), record("desk", 2.0, "3"))
+    rows = judge_rows(replace(board, weights=known))
+    assert [row[-2] for row in rows] == ["1", "no vote", "1.50"]
