@@ -32,7 +32,7 @@ class TradingDecision(BaseModel):
     # Each of the three closes the position that the answer helped to open; none opens one.
     invalidation_price: Price | None  # once a candle closes beyond it the reason for the position is gone
     invalidation_hours: Annotated[float, Field(gt=0, le=8760)] | None  # after which it is gone in any case
-    invalidation_indicator: Indicator | None  # gone once it is ...
+    invalidation_indicator: Indicator | None  # gone once it is ...; without one, side and value say nothing
     invalidation_side: Literal["above", "below"] | None  # ... on this side ...
     invalidation_value: Annotated[float, Field(ge=-1e6, le=1e6)] | None  # ... of this value
     reasoning: Annotated[str, Field(min_length=1, max_length=1000)]  # shown to a person, never read by a rule
@@ -40,11 +40,8 @@ class TradingDecision(BaseModel):
     @model_validator(mode="after")
     def check_prices(self) -> Self:
         """Refuse a side without prices, a level on the wrong side, and a condition of which a part is missing."""
-        condition = self.invalidation_indicator, self.invalidation_side, self.invalidation_value
-        if None in condition and set(condition) != {None}:
-            raise InvalidValue(
-                "invalidation_indicator, invalidation_side and invalidation_value belong together"
-            )
+        if self.invalidation_indicator and None in (self.invalidation_side, self.invalidation_value):
+            raise InvalidValue("invalidation_indicator needs invalidation_side and invalidation_value")
         if self.action in ("HOLD", "CLOSE"):
             return self
         prices = self.stop_loss, self.entry_price, self.take_profit
