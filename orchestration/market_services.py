@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ml.decision.clock import Clock
 from ml.decision.market_reader import MarketReader
@@ -46,9 +45,6 @@ from trading.stores.postgres import (
 from trading.stores.postgres.outbox import PostgresEventLog
 from trading.stores.postgres.seen_books import PostgresSeenBooks
 from trading.stream_coverage import StreamCoverage
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
