@@ -46,7 +46,7 @@ class VoteWeight:
 class VoteWeights:
     """One version. A record of fewer than `minimum_windows` says nothing: such a vote has the weight 1."""
 
-    known_at: datetime  # nothing that was known later is in it
+    known_at: datetime  # nothing that was known later is in it, and only later decisions read it
     horizon: int  # candles over which votes were scored
     minimum_windows: int
     weights: tuple[VoteWeight, ...]
@@ -96,7 +96,10 @@ class WeightVersions:
     log: WeightLog
 
     def at(self, time: datetime) -> VoteWeights | None:
-        """Return the newest version known at `time`; None before the first."""
+        """Return the newest version known before `time`; None without one.
+
+        One that became known at the very time is for later decisions: on history, time stands still while it is made.
+        """
         content = self.log.newest(time)
         return None if content is None else VoteWeights.parse(content)
 
@@ -105,7 +108,7 @@ class WeightVersions:
         versions = [VoteWeights.parse(each) for each in self.log.history()]
         starts = pl.Series([each.known_at for each in versions], dtype=times.dtype)
         bounds = (
-            [0, *times.search_sorted(starts, side="left").to_list(), len(times)]
+            [0, *times.search_sorted(starts, side="right").to_list(), len(times)]
             if versions
             else [0, len(times)]
         )
@@ -113,7 +116,7 @@ class WeightVersions:
         return [(slice(begin, end), version) for (begin, end), version in found if begin < end]
 
     def record(self, weights: VoteWeights) -> VoteWeights:
-        """Commit a version, known from its `known_at` on; returns it with its digest."""
+        """Commit a version, which decisions after its `known_at` read; returns it with its digest."""
         content = weights.content()
         parsed = VoteWeights.parse(content)
         self.log.record(parsed.version, content, weights.known_at)

@@ -41,7 +41,9 @@ class InputReader:
     challenges: bool = False  # the newest policy decides beside the champion, in shadow mode
     # Whose answers are inputs of a decision that is carried out. In shadow mode none is asked: it may know what came.
     models: ModelPanel = field(default_factory=ModelPanel)
-    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # the newest version known at a time
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: (
+        None
+    )  # the newest version known before a time
 
     @property
     def market(self) -> MarketReader:

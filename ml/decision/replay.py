@@ -70,7 +70,9 @@ class Replayer:
     read: Read
     prompts: frozenset[str] = PROMPTS
     agent_prompts: frozenset[str] = AGENT_PROMPTS
-    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # as they are stored, known at a time
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: (
+        None
+    )  # as they are stored, known before a time
     _loaded: dict[tuple[Pair, str], Policy] = field(default_factory=dict)  # a bundle never changes
 
     def replay(self, receipt: Mapping[str, Any]) -> Replay:

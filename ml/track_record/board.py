@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import polars as pl
@@ -27,6 +27,7 @@ _UNKNOWN = pl.DataFrame(
         "regime": pl.String(),
     }
 )
+_RESOLUTION = timedelta(microseconds=1)  # of a time
 _CLEAN = pl.col("clean")
 _COUNTS = (
     _CLEAN.sum().alias("clean"),
@@ -58,7 +59,7 @@ class Judge:
 class Board:
     until: datetime
     judges: tuple[Judge, ...]
-    weights: VoteWeights | None = None  # of the next votes, as they are known at `until`
+    weights: VoteWeights | None = None  # of the votes of decisions after `until`
 
     def facts(self) -> dict[str, Any]:
         """Return the board as plain values."""
@@ -76,14 +77,14 @@ class BoardMaker:
     timeframe: Timeframe
     costs: Mapping[Pair, Costs]
     cut_offs: CutOffs
-    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # the version known at a time
+    weights: Callable[[datetime], VoteWeights | None] = lambda at: None  # that a decision at a time reads
 
     def board(self, start: datetime, until: datetime) -> Board:
         """Judge the votes on candles that closed in [start, until) by the outcomes that were known at `until`."""
         votes = one_vote_per_candle(self.votes.read(start, until))
         clean = self.cut_offs.clean(votes)
         known = {horizon: self._known(votes.filter(clean), horizon, until) for horizon in HORIZONS}
-        return Board(until, tuple(self._judges(votes, clean, known)), self.weights(until))
+        return Board(until, tuple(self._judges(votes, clean, known)), self.weights(until + _RESOLUTION))
 
     def followed(self, start: datetime, until: datetime, horizon: int) -> pl.DataFrame:
         """Return the votes on candles that closed in [start, until), with the outcomes that were known at `until`.

@@ -1,6 +1,7 @@
 """The board through Dagster: its page, its table, and what the log says."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,7 +55,8 @@ def test_the_weights_are_a_version_that_is_known_from_then_on(tmp_path: Path) ->
         },
     )
     [event] = result.asset_materializations_for_node("vote_weights")
-    found = versions.at(WEIGHED_AT)
+    assert versions.at(WEIGHED_AT) is None
+    found = versions.at(WEIGHED_AT + timedelta(microseconds=1))
     assert found is not None
     assert event.metadata["version"].value == found.version
     assert (event.metadata["records_that_count"].value, event.metadata["without_a_vote"].value) == (6, 3)

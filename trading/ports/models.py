@@ -45,8 +45,8 @@ class WeightLog(Protocol):
     def record(self, version: str, content: str, known_at: datetime) -> None:
         """Commit a version; the same one again changes nothing. InvalidValue where a newer one is known already."""
 
-    def newest(self, until: datetime) -> str | None:
-        """Return the newest content known at `until`; None before the first."""
+    def newest(self, before: datetime) -> str | None:
+        """Return the newest content that was known before this time; None without one."""
 
     def history(self) -> list[str]:
         """Return every content, oldest first."""

@@ -15,8 +15,8 @@ class MemoryWeights:
         if version not in [each for _, each, _ in self._versions]:
             self._versions.append((known_at, version, content))
 
-    def newest(self, until: datetime) -> str | None:
-        return next((content for at, _, content in reversed(self._versions) if at <= until), None)
+    def newest(self, before: datetime) -> str | None:
+        return next((content for at, _, content in reversed(self._versions) if at < before), None)
 
     def history(self) -> list[str]:
         return [content for _, _, content in self._versions]

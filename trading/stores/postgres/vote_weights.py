@@ -7,7 +7,7 @@ from trading.stores.postgres.connection import Database
 
 _NEWEST = """
 SELECT content, known_at FROM vote_weights
-WHERE dataset = %(dataset)s AND known_at <= coalesce(%(until)s::timestamptz, 'infinity')
+WHERE dataset = %(dataset)s AND known_at < coalesce(%(before)s::timestamptz, 'infinity')
 ORDER BY known_at DESC, number DESC LIMIT 1
 """
 _RECORD = """
@@ -27,7 +27,7 @@ class PostgresWeights:
         row = {"dataset": self._dataset, "version": version, "content": content, "known_at": known_at}
         with self._database.transaction() as connection:
             connection.execute("LOCK TABLE vote_weights IN SHARE ROW EXCLUSIVE MODE")
-            newest = connection.execute(_NEWEST, {"dataset": self._dataset, "until": None}).fetchone()
+            newest = connection.execute(_NEWEST, {"dataset": self._dataset, "before": None}).fetchone()
             if newest and newest["known_at"] > known_at:
                 raise InvalidValue(
                     f"weights known at {newest['known_at']:%Y-%m-%d %H:%M:%S} UTC are stored: older ones "
@@ -35,8 +35,8 @@ class PostgresWeights:
                 )
             connection.execute(_RECORD, row)
 
-    def newest(self, until: datetime) -> str | None:
-        rows = self._database.execute(_NEWEST, {"dataset": self._dataset, "until": until})
+    def newest(self, before: datetime) -> str | None:
+        rows = self._database.execute(_NEWEST, {"dataset": self._dataset, "before": before})
         return rows[0]["content"] if rows else None
 
     def history(self) -> list[str]:
