@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import dagster as dg
@@ -20,12 +21,12 @@ from assets.versions import PartitionReport, partition_events, read_inputs
 from ml.backtests import parse_utc
 from ml.decision.clock import HISTORY, ClockReading, chosen_time
 from ml.decision.decide import DecisionRules
-from ml.decision.execute import ExecutedDecision, execute_decision
+from ml.decision.execute import ExecutedDecision
 from ml.decision.explanation import explain
 from ml.decision.figures import decision_figures
-from ml.decision.one_strategy import AccountIsAhead
 from ml.decision.reader import InputReader
-from ml.decision.shadow import challenge, shadow_decision
+from ml.decision.shadow import challenge
+from ml.decision.side_by_side import PairsOfOneRun
 from trading.account import figures
 from trading.errors import InvalidValue, MarketloomError
 from trading.execution import OrderExecutor
@@ -33,7 +34,6 @@ from trading.market import Pair
 from trading.ports import FailureLog, FailureNote, Journal
 
 MAX_REASON = 300  # characters of a failure that are noted; the run has all of it
-CLOCK_READINGS = 3
 PORTFOLIO_SNAPSHOTS = dg.AssetKey("portfolio_snapshots")  # downstream: it cannot be imported here
 
 
@@ -84,24 +84,20 @@ def decision(
     newest = input_reader.read_clock()
     clock = _choose_clock(config.as_of, newest)
     shadow = _is_shadow(config, clock, newest)
+    run = PairsOfOneRun(clock, input_reader, rules, journal, executor)
+    decide = partial(run.decide_in_shadow, challenger=config.challenger) if shadow else run.decide
     decided: dict[str, PartitionReport] = {}
     failed: dict[str, Exception] = {}
     executed: list[ExecutedDecision] = []
     keys = context.partition_keys
     with ThreadPoolExecutor(1) as beside:  # Dagster's log is asked while the market is
         inputs = beside.submit(read_inputs, context, context.asset_key, keys)
-        for key in keys:
-            pair = Pair.parse(key)
-            try:
-                if shadow:
-                    done = shadow_decision(pair, clock, input_reader, rules, journal, config.challenger)
-                else:
-                    done = _execute(pair, clock, input_reader, rules, journal=journal, executor=executor)
-            except Exception as error:  # another pair's position may be waiting for its exit
-                failed[key] = error
+        for pair, done in decide(list(map(Pair.parse, keys))):
+            if isinstance(done, Exception):
+                failed[pair.key] = done
                 continue
-            metadata = _metadata(done) | inputs_metadata(inputs.result()[key])
-            decided[key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), metadata)
+            metadata = _metadata(done) | inputs_metadata(inputs.result()[pair.key])
+            decided[pair.key] = PartitionReport(dg.DataVersion(done.receipt["decision_id"]), metadata)
             context.log.info(
                 f"{pair}: {done.receipt['outcome']}{' (decided before)' if done.repeated else ''}"
             )
@@ -115,27 +111,6 @@ def decision(
         _challenge(context, executed, input_reader, journal)
     if failed:
         _fail(context, failed)
-
-
-def _execute(
-    pair: Pair,
-    clock: ClockReading,
-    reader: InputReader,
-    rules: DecisionRules,
-    *,
-    journal: Journal,
-    executor: OrderExecutor,
-) -> ExecutedDecision:
-    """Decide and carry out. While this run was on its way, another pair's may have decided on a later candle: then it
-    is later for this one too, and the clock is read again."""
-    for _ in range(CLOCK_READINGS - 1):
-        try:
-            return execute_decision(pair, clock, reader, rules, journal=journal, executor=executor)
-        except AccountIsAhead:
-            if clock.chosen:
-                raise
-        clock = reader.read_clock()
-    return execute_decision(pair, clock, reader, rules, journal=journal, executor=executor)
 
 
 decision_inputs_are_current = inputs_are_current(decision)

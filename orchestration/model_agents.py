@@ -40,20 +40,22 @@ def build_panel(
     """
     seconds = min(settings.models.seconds, MAX_SECONDS)
     agents: dict[str, ModelAgent] = {}
+    specs = []
     if reader := settings.agents.analyst_model:
-        spec = with_room(settings.models.specs[reader], ANALYST_TOKENS)
+        specs.append(spec := with_room(settings.models.specs[reader], ANALYST_TOKENS))
         reading = partial(clients.client, spec, NewsView, seconds=OF_THE_LIMIT * seconds)
         agents[ANALYST] = ModelAnalyst(_news_of(settings, news, retriever), reading)
     for rank, (name, variant) in enumerate(settings.agents.traders.items()):
+        specs.append(spec := with_room(settings.models.specs[name], TRADER_TOKENS))
         client = partial(
             clients.client,
-            with_room(settings.models.specs[name], TRADER_TOKENS),
+            spec,
             TradingDecision,
             rank=rank,
             seconds=OF_THE_LIMIT * seconds,
         )
         agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
-    return ModelPanel(agents, seconds)
+    return ModelPanel(agents, seconds, clients.times_at_once(specs))
 
 
 def prepare(panel: ModelPanel) -> None:

@@ -85,11 +85,36 @@ class _Given:
     in_time: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Agents and models that think about one question, each with its limit in seconds."""
+
+    question: Question
+    begin: float  # of all of them
+    agents: Mapping[str, tuple[_Answer, float]]
+    models: Mapping[str, tuple[_Answer, float]]
+
+    def wait(self) -> Heard:
+        """Return when each has answered or its limit has passed since the beginning."""
+        given = {name: answer.wait(self.begin, limit) for name, (answer, limit) in self.agents.items()}
+        judged = {name: answer.wait(self.begin, limit) for name, (answer, limit) in self.models.items()}
+        spent = {name: each.milliseconds for name, each in given.items()}
+        spent |= {f"{name}{MODEL}": each.milliseconds for name, each in judged.items()}
+        judgements = {name: _judgement(name, each) for name, each in judged.items()}
+        return Heard(
+            self.question,
+            tuple(_opinion(name, each) for name, each in given.items()),
+            absent={name: each.why for name, each in given.items() if each.value is None},
+            milliseconds=spent,
+            judgements=judgements,
+        )
+
+
 class Hearing:
     """Asks agents for the decisions of one process.
 
-    An agent that does not answer in time keeps its thread until it does, and is not asked again meanwhile: at most one
-    thread per agent hangs, and none keeps the process from ending.
+    An agent that does not answer in time keeps its thread until it does, and is not asked of that pair again meanwhile:
+    at most one thread per agent and pair hangs, and none keeps the process from ending.
     """
 
     def __init__(self, agents: Mapping[str, Agent] = AGENTS) -> None:
@@ -98,38 +123,37 @@ class Hearing:
         self._lock = Lock()
 
     def ask(self, question: Question, seconds: Mapping[str, float], models: ModelPanel = NO_MODELS) -> Heard:
-        """Ask all of them at once; returns when each has answered or its `seconds` have passed.
+        """Ask all of them at once; returns when each has answered or its `seconds` have passed."""
+        return self.begin(question, seconds, models).wait()
 
-        What a model answers is a judgement, which `decide` makes a vote of.
-        """
+    def begin(
+        self, question: Question, seconds: Mapping[str, float], models: ModelPanel = NO_MODELS
+    ) -> "Asked":
+        """Ask all of them at once, and wait for nobody. What a model answers is a judgement, which `decide` makes a
+        vote of."""
         begin = perf_counter()
-        asked = {name: self._start(name, name, agent, question) for name, agent in self._agents.items()}
-        judging = {
-            name: self._start(f"{name}{MODEL}", name, agent, question)
+        agents = {
+            name: (self._start(name, name, agent, question), seconds[name])
+            for name, agent in self._agents.items()
+        }
+        asked = {
+            name: (self._start(f"{name}{MODEL}", name, agent, question), models.seconds)
             for name, agent in models.agents.items()
         }
-        given = {name: each.wait(begin, seconds[name]) for name, each in asked.items()}
-        judged = {name: each.wait(begin, models.seconds) for name, each in judging.items()}
-        spent = {name: each.milliseconds for name, each in given.items()}
-        return Heard(
-            question,
-            tuple(_opinion(name, each) for name, each in given.items()),
-            absent={name: each.why for name, each in given.items() if each.value is None},
-            milliseconds=spent | {f"{name}{MODEL}": each.milliseconds for name, each in judged.items()},
-            judgements={name: _judgement(name, each) for name, each in judged.items()},
-        )
+        return Asked(question, begin, agents, asked)
 
     def _start(
         self, key: str, name: str, agent: Callable[[Question], Opinion | Judgement], question: Question
     ) -> _Answer:
-        answer = _Answer()
+        kind = Opinion if key == name else Judgement
+        answer, key = _Answer(), f"{key} {question.pair}"
         with self._lock:
             if (busy := self._busy.get(key)) is not None and busy.is_alive():
                 answer.give(None, "is still busy with an earlier decision")
                 return answer
             thread = Thread(
                 target=_ask,
-                args=(name, agent, question, answer, Judgement if key != name else Opinion),
+                args=(name, agent, question, answer, kind),
                 daemon=True,
                 name=f"agent {key}",
             )

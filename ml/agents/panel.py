@@ -55,6 +55,7 @@ class ModelPanel:
 
     agents: Mapping[str, ModelAgent] = field(default_factory=dict)
     seconds: float = 10.0  # for each of them
+    pairs_at_once: int = 1  # about which all of them can be asked side by side
 
 
 def absence(agent: str, why: str) -> Opinion:

@@ -1,10 +1,11 @@
 """Executes a decision: settle, decide and commit in one transaction, then carry out. Nothing leaves uncommitted."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ml.agents.hearing import HEARING, Heard, Hearing
+from ml.agents.hearing import HEARING, Asked, Heard, Hearing
 from ml.agents.panel import AGENTS
 from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, DecisionRules, ask, decide, protective_exit, reason_to_skip
@@ -65,14 +66,26 @@ def execute_decision(
     direction): where pairs are decided on side by side, read the clock again. InvalidValue when it is traded by another
     strategy.
     """
+    return begin_decision(pair, clock, reader, rules, journal, executor, hearing).finish()
+
+
+def begin_decision(
+    pair: Pair,
+    clock: ClockReading,
+    reader: InputReader,
+    rules: DecisionRules,
+    journal: Journal,
+    executor: Executor,
+    hearing: Hearing = HEARING,
+) -> "BegunDecision":
+    """Read the market and ask the agents; nobody is waited for, and nothing decided, before `finish`. Raises as
+    `execute_decision` does."""
     reader = reader.for_one_decision(clock.at)
-    account, identity = reader.account.name, decision_id_of(pair, clock, reader)
-    execution = _Execution(identity, pair, clock, reader, rules, journal, executor, hearing)
-    if execution.is_decided():
-        return execution.carry_out(repeated=True)
-    execution.refuse(reader.market.universe.dataset)
-    with counting_errors(journal, account, clock.at, rules.limits.failures_in_a_row):
-        return execution.run()
+    identity = decision_id_of(pair, clock, reader)
+    begun = BegunDecision(identity, pair, clock, reader, rules, journal, executor, hearing)
+    if not begun.is_decided():
+        begun.begin()
+    return begun
 
 
 def decision_id_of(pair: Pair, clock: ClockReading, reader: InputReader) -> str:
@@ -81,7 +94,7 @@ def decision_id_of(pair: Pair, clock: ClockReading, reader: InputReader) -> str:
 
 
 @dataclass(slots=True)
-class _Execution:
+class BegunDecision:
     """One decision on its way: what its steps found and what they could not do."""
 
     identity: str
@@ -96,7 +109,9 @@ class _Execution:
     failures: StepFailures = field(default_factory=StepFailures)
     valuation: Valuation | None = None
     market: GatheredMarket | None = None  # None: not everything could be read
-    heard: Heard | None = None  # None: nobody was asked
+    for_exit: GatheredMarket | None = None  # what closing a position needs; None: decided before
+    asked: Asked | None = None  # None: nobody was asked
+    heard: Heard | None = None  # the same when they have answered
     waited: timedelta = timedelta(0)  # since the run's clock was read
     settled: Execution = field(default_factory=Execution)
 
@@ -104,20 +119,36 @@ class _Execution:
     def account(self) -> str:
         return self.reader.account.name
 
-    def run(self) -> ExecutedDecision:
-        """Settle, gather and ask; then decide and commit with the account locked, and carry out."""
-        self.reader.account.ensure_open(self.clock.at)
-        self._begin_halts()
-        self._settle()
-        for_exit = self._gather()
-        self._hear()
-        self._look_again()
-        with self.journal.exclusive(self.account):
-            is_new = not self.is_decided()
-            if is_new:
-                self.refuse(for_exit.dataset)
-                self._commit(self._decide(for_exit))
-        return self.carry_out(repeated=not is_new)
+    @property
+    def waits_for_models(self) -> bool:
+        return self.asked is not None and bool(self.asked.models)
+
+    def begin(self) -> None:
+        """Settle, gather and ask."""
+        self.refuse(self.reader.market.universe.dataset)
+        with self._counting_errors():
+            self.reader.account.ensure_open(self.clock.at)
+            self._begin_halts()
+            self._settle()
+            self.for_exit = self._gather()
+            self._ask()
+
+    def finish(self) -> ExecutedDecision:
+        """Wait for the answers; then decide and commit with the account locked, and carry out."""
+        if self.for_exit is None:
+            return self.carry_out(repeated=True)
+        with self._counting_errors():
+            self._hear()
+            self._look_again()
+            with self.journal.exclusive(self.account):
+                is_new = not self.is_decided()
+                if is_new:
+                    self.refuse(self.for_exit.dataset)
+                    self._commit(self._decide(self.for_exit))
+            return self.carry_out(repeated=not is_new)
+
+    def _counting_errors(self) -> AbstractContextManager[None]:
+        return counting_errors(self.journal, self.account, self.clock.at, self.rules.limits.failures_in_a_row)
 
     def is_decided(self) -> bool:
         try:
@@ -157,7 +188,7 @@ class _Execution:
         self.watch.lap("record")
         return for_exit
 
-    def _hear(self) -> None:
+    def _ask(self) -> None:
         """Ask the agents before the account is locked, by its state of now, where there is something to ask.
 
         A position whose stop or target was hit is not kept waiting for anybody.
@@ -169,7 +200,11 @@ class _Execution:
                 is_hit = question.position is not None and question.position.exit_reason
                 if not is_hit and not reason_to_skip(inputs, question, self.rules):
                     seconds = self.rules.answer_seconds.by_agent()
-                    self.heard = self.hearing.ask(question, seconds, self.reader.models)
+                    self.asked = self.hearing.begin(question, seconds, self.reader.models)
+
+    def _hear(self) -> None:
+        with self.failures.catch("hear"):
+            self.heard = self.asked.wait() if self.asked else None
         self.watch.lap("hear")
 
     def _look_again(self) -> None:

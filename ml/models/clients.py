@@ -1,6 +1,7 @@
 """All model clients of a process: they share the record, the budget, and per address the breaker and the places."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,11 +59,16 @@ class ModelClients:
             monotonic=self.monotonic,
         )
 
+    def times_at_once(self, specs: Sequence[ModelSpec]) -> int:
+        """Return how many times over all of these can be asked at once, each within its address's calls; 1 at least."""
+        asked = Counter(map(_address, specs))
+        return max(1, min((self._at_once(each) // asked[_address(each)] for each in specs), default=1))
+
     def _line(self, spec: ModelSpec) -> Line:
         rules = self.rules
         with self._lock:
             return self._lines.setdefault(
-                f"{spec.provider} {spec.base_url or spec.model}",
+                _address(spec),
                 Line(
                     CircuitBreaker(rules.failures, rules.pause_seconds, self.monotonic),
                     BoundedSemaphore(self._at_once(spec)),
@@ -72,3 +78,7 @@ class ModelClients:
     def _at_once(self, spec: ModelSpec) -> int:
         """Return 1 for an engine on this machine: it answers one by one, and waiting in its queue would cost time."""
         return 1 if spec.provider in (Provider.OLLAMA, Provider.LOCAL) else self.rules.at_once
+
+
+def _address(spec: ModelSpec) -> str:
+    return f"{spec.provider} {spec.base_url or spec.model}"

@@ -135,7 +135,7 @@ def test_a_hung_model_is_not_asked_again_and_hangs_no_agent_of_the_same_name(rel
     assert panel.ask(QUESTION, SECONDS).absent == {}
     assert len(asked) == 1
     released.set()
-    panel._busy["analyst model"].join(LONG_ENOUGH)
+    panel._busy["analyst model BTC/USDT"].join(LONG_ENOUGH)
 
 
 def test_a_hung_agent_is_not_asked_again_before_it_has_answered(released: Event) -> None:
@@ -154,7 +154,7 @@ def test_a_hung_agent_is_not_asked_again_before_it_has_answered(released: Event)
     assert set(reasons[1:]) == {"is still busy with an earlier decision"}
     released.set()
     assert answered.wait(LONG_ENOUGH)
-    panel._busy["quant"].join(LONG_ENOUGH)
+    panel._busy["quant BTC/USDT"].join(LONG_ENOUGH)
     assert panel.ask(QUESTION, SECONDS).absent == {}
     assert len(asked) == 2
 

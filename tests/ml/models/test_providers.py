@@ -176,3 +176,24 @@ def test_a_compatible_model_needs_an_address_and_its_password_is_no_part_of_its_
         ModelSpec(Provider.COMPATIBLE, "a")
     spec = ModelSpec(Provider.COMPATIBLE, "a", base_url="https://user:secret@api.example.org/v1")
     assert spec.name == "openai-compatible/api.example.org/a"
+
+
+@pytest.mark.parametrize(
+    ("names", "times"),
+    [
+        ([], 1),
+        (["a"], 4),
+        (["a", "b"], 2),
+        (["a", "b", "c"], 1),
+        (["a", "a", "b", "a", "a", "a"], 1),
+    ],
+)
+def test_so_many_pairs_are_asked_at_once_as_every_address_takes_calls(names: list[str], times: int) -> None:
+    specs = [ModelSpec(Provider.OPENAI, name, base_url="https://models.example/v1") for name in names]
+    assert clients().times_at_once(specs) == times
+
+
+def test_an_engine_on_this_machine_is_asked_of_one_pair_after_the_other() -> None:
+    specs = [ModelSpec(Provider.ANTHROPIC, "claude"), ModelSpec(Provider.OLLAMA, "qwen2.5:7b")]
+    assert clients().times_at_once(specs[:1]) == 4
+    assert clients().times_at_once(specs) == 1
