@@ -75,7 +75,13 @@ class JudgeServices(MarketServices):
             build_panel,
         )  # loading the graph must not import the clients of language models
 
-        return build_panel(self.settings, self.model_clients, self.news_store, lambda: self.news_retriever)
+        return build_panel(
+            self.settings,
+            self.model_clients,
+            self.news_store,
+            lambda: self.news_retriever,
+            lambda: self.weights_at(machine_now()),
+        )
 
     @property
     def sentiment_model(self) -> "SentimentModel":

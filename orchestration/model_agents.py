@@ -1,6 +1,6 @@
 """The language models that decisions ask, built from the settings: [agents], [models]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +19,7 @@ from ml.agents.retrieved_news import RetrievedNews
 from ml.agents.rules import MAX_SECONDS
 from ml.agents.trader import TRADER
 from ml.agents.trading_decision import TradingDecision
+from ml.agents.vote_weights import VoteWeights
 from ml.models.clients import ModelClients
 from ml.models.specification import ModelSpec
 from ml.news.recent import PairNews, RecentNews
@@ -32,11 +33,16 @@ OF_THE_LIMIT = 0.95  # a client gives up before nobody waits for it any more, so
 
 
 def build_panel(
-    settings: Settings, clients: ModelClients, news: NewsStore, retriever: Callable[[], Retriever]
+    settings: Settings,
+    clients: ModelClients,
+    news: NewsStore,
+    retriever: Callable[[], Retriever],
+    weights: Callable[[], VoteWeights | None],
 ) -> ModelPanel:
     """Build it; nothing is asked, and no client made, before the first decision that has something to ask.
 
-    The analyst and the first trader may spend more of the day's budget than the others: the ladder's rungs.
+    The analyst and one trader may spend more of the day's budget than the others: the ladder's rungs. That trader is
+    the one with the best record by the `weights` of the moment.
     """
     seconds = min(settings.models.seconds, MAX_SECONDS)
     agents: dict[str, ModelAgent] = {}
@@ -45,13 +51,14 @@ def build_panel(
         specs.append(spec := with_room(settings.models.specs[reader], ANALYST_TOKENS))
         reading = partial(clients.client, spec, NewsView, seconds=OF_THE_LIMIT * seconds)
         agents[ANALYST] = ModelAnalyst(_news_of(settings, news, retriever), reading)
-    for rank, (name, variant) in enumerate(settings.agents.traders.items()):
+    traders = {name: settings.models.specs[name] for name in settings.agents.traders}
+    for name, variant in settings.agents.traders.items():
         specs.append(spec := with_room(settings.models.specs[name], TRADER_TOKENS))
         client = partial(
             clients.client,
             spec,
             TradingDecision,
-            rank=rank,
+            rank=partial(_rank, name, traders, weights),
             seconds=OF_THE_LIMIT * seconds,
         )
         agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
@@ -72,7 +79,22 @@ def build_monitor(settings: Settings, clients: ModelClients) -> Monitor:
     if not name:
         raise InvalidSettings("[agents] monitor_model is empty: name a model of [models.named]")
     spec = with_room(settings.models.specs[name], MONITOR_TOKENS)
-    return Monitor(partial(clients.client, spec, Insight, rank=LAST))
+    return Monitor(partial(clients.client, spec, Insight, rank=lambda: LAST))
+
+
+def _rank(trader: str, traders: Mapping[str, ModelSpec], weights: Callable[[], VoteWeights | None]) -> int:
+    """Return 0 for the trader that is asked where one is: that with the best record, the first among equals."""
+    known = weights() if len(traders) > 1 else None
+    best = max(traders, key=lambda name: _weight(name, traders[name], known))
+    return 0 if trader == best else LAST
+
+
+def _weight(trader: str, spec: ModelSpec, known: VoteWeights | None) -> float:
+    """Return what the trader's record makes of its votes, 1 without one."""
+    record = None
+    with suppress(MarketloomError):  # a model's file that cannot be read: its own client will say so
+        record = known.of(f"{TRADER}{trader}", spec.name, None) if known else None
+    return 1.0 if record is None else record.weight
 
 
 def _news_of(settings: Settings, store: NewsStore, retriever: Callable[[], Retriever]) -> PairNews:

@@ -10,7 +10,7 @@ class Rung(StrEnum):
     """What is still asked, from much to nothing."""
 
     ALL = "all models"
-    ONE = "one model"  # the first of those that are configured
+    ONE = "one model"  # the one with the best record
     CACHED = "cached sentiment"  # nothing is paid any more; what is known serves as long as it is fresh
     HOLD = "hold"  # more was spent than allowed: nothing is opened until the next UTC day
 

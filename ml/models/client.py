@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(frozen=True)
 class ModelClient(Generic[Schema]):
-    """`ceiling_usd` is what a day may have cost after a paid call; None for a model that costs nothing."""
+    """`ceiling_usd` gives what a day may have cost after a paid call; None for a model that costs nothing."""
 
     spec: ModelSpec
     name: str
@@ -67,7 +67,7 @@ class ModelClient(Generic[Schema]):
     calls: ModelCalls
     line: Line
     price: TokenPrice
-    ceiling_usd: float | None
+    ceiling_usd: Callable[[], float] | None
     seconds: float  # for a question, its repair included
     at_once: int
     secret: str = ""  # never shown
@@ -111,7 +111,7 @@ class ModelClient(Generic[Schema]):
             return self._read(known), known, True
         if not self.line.breaker.admits():
             return *_not_asked(Outcome.BREAKER, f"{self.name} failed several times in a row"), False
-        number = self.calls.begin(call, self.ceiling_usd)
+        number = self.calls.begin(call, self.ceiling_usd and self.ceiling_usd())
         if number is None:
             return *_not_asked(Outcome.BUDGET, "the daily budget of language models is spent"), False
         response = self._send(messages, call, deadline)

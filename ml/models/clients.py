@@ -35,9 +35,14 @@ class ModelClients:
     _lock: Lock = field(default_factory=Lock)
 
     def client(
-        self, spec: ModelSpec, schema: type[Schema], *, rank: int = 0, seconds: float | None = None
+        self,
+        spec: ModelSpec,
+        schema: type[Schema],
+        *,
+        rank: Callable[[], int] = lambda: 0,
+        seconds: float | None = None,
     ) -> ModelClient[Schema]:
-        """Build the client of a model; nothing is asked yet. `rank` is its place among those asked side by side.
+        """Build the client of a model; nothing is asked yet. `rank` gives its place among those asked side by side.
 
         `seconds` None: those of the rules. Raises InvalidSettings without its packages or its price, NotAuthorised
         without its key, InvalidModel for a local file that is none.
@@ -52,7 +57,7 @@ class ModelClients:
             calls=self.calls,
             line=self._line(spec),
             price=price_of(spec, self.prices, self.today()),
-            ceiling_usd=None if spec.is_free else self.ladder.ceiling(rank),
+            ceiling_usd=None if spec.is_free else lambda: self.ladder.ceiling(rank()),
             seconds=limit,
             at_once=self._at_once(spec),
             secret=key,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ml.agents.hearing import Hearing
 from ml.agents.judgements import GivenArticle
 from ml.agents.model_trader import ModelTrader
 from ml.agents.panel import ModelPanel
+from ml.agents.vote_weights import VoteWeight
 from ml.news.description import describe
 from orchestration.model_agents import build_monitor, prepare
 from orchestration.monitoring import StoredMarket
@@ -21,6 +22,7 @@ from orchestration.services import Services
 from orchestration.settings import load_settings
 from orchestration.system import POSTGRES
 from tests.ml.agents.model_panel import answer, view
+from tests.ml.agents.records import record, weights
 from tests.ml.agents.test_hearing import QUESTION, SECONDS
 from tests.ml.decision.decision_world import write_by_month
 from tests.ml.decision.trading_day import PAIR, candles
@@ -96,6 +98,32 @@ def test_a_warm_process_has_its_clients_and_asks_nobody(
     with pytest.raises(NotAuthorised):  # its vote alone is lost
         keyless.prepare()
     assert vendor.requests == []
+
+
+def test_where_one_model_is_asked_it_is_the_one_with_the_best_record(
+    environment: pytest.MonkeyPatch, vendor: VendorDouble
+) -> None:
+    second = f'{{provider = "openai", model = "gpt-4.1-mini", base_url = "{vendor.url}/v1"}}'
+    environment.delenv("MARKETLOOM__AGENTS__TRADERS__KEYLESS")
+    environment.setenv("MARKETLOOM__MODELS__NAMED__OTHER", second)
+    environment.setenv("MARKETLOOM__AGENTS__TRADERS__OTHER", "balanced")
+    environment.setenv("MARKETLOOM__RISK__MODEL_BUDGET_USD", "10.0")
+    services = Services.current()
+    named = {name: spec.name for name, spec in services.settings.models.specs.items()}
+    clients = [
+        each.prepare() for each in services.model_panel.agents.values() if isinstance(each, ModelTrader)
+    ]
+
+    def may_spend(*records: VoteWeight) -> list[float]:
+        known_at = datetime.now(UTC) - timedelta(seconds=1)
+        services.weight_versions.record(weights(*records, known_at=known_at))
+        return [each.ceiling_usd() for each in clients if each.ceiling_usd]
+
+    good = record("trader-other", 1.5, named["other"])
+    assert may_spend() == [9.0, 6.0]  # the first in the settings
+    assert may_spend(good) == [6.0, 9.0]
+    assert may_spend(good, record("trader-mini", 2.0, named["mini"])) == [9.0, 6.0]
+    assert may_spend(record("trader-mini", 0.0, named["mini"])) == [6.0, 9.0]
 
 
 def test_without_a_budget_nobody_is_asked_and_the_reason_is_recorded(

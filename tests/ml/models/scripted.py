@@ -62,7 +62,7 @@ def client_of(
         calls=MemoryModelCalls() if calls is None else calls,
         line=Line(breaker or CircuitBreaker(3, 60.0), BoundedSemaphore(at_once)),
         price=price,
-        ceiling_usd=ceiling_usd,
+        ceiling_usd=None if ceiling_usd is None else lambda: ceiling_usd,
         seconds=seconds,
         at_once=at_once,
         secret=secret,
