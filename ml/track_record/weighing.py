@@ -44,7 +44,7 @@ class MemoryRules:
         }
         for name, (possible, values) in allowed.items():
             if not possible:
-                raise InvalidValue(f"[memory] {name} is {getattr(self, name)}: allowed is {values}")
+                raise InvalidValue(f"{name} is {getattr(self, name)}: allowed is {values}")
 
 
 @dataclass(frozen=True, slots=True)
