@@ -6,6 +6,7 @@ from statistics import fmean
 
 from benchmarks.row import Benchmark, Row, row
 from tests.ml.agents.attack_menu import ATTACKS
+from tests.ml.agents.attacked_debate import DebatingDesk
 from tests.ml.agents.attacked_desk import CAPITAL, WRONG, Desk
 
 HOURS = 400
@@ -34,4 +35,19 @@ def attack_menu() -> Iterator[Row]:
         )
 
 
-BENCHMARKS: dict[str, Benchmark] = {"attacks": attack_menu}
+def debate() -> Iterator[Row]:
+    """Let one trader order two others about, who obey, on each candle of three markets."""
+    desks = [DebatingDesk(Desk(HOURS, seed)) for seed in SEEDS]
+    yield row(
+        "attacks/orders in a debate",
+        f"entries changed {fmean(each.entries_changed() for each in desks):.0%}, limits passed "
+        f"{sum(each.together.passed_limits() for each in desks)}; a trader votes for, and orders, what will lose:",
+        fmean(-each.together.earned for each in desks),
+        f"USDT lost of {CAPITAL:g}",
+        "the same traders without a debate",
+        fmean(-each.apart.earned for each in desks) or None,
+        target="0 limits passed",
+    )
+
+
+BENCHMARKS: dict[str, Benchmark] = {"attacks": attack_menu, "debate": debate}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from ml.agents.debate import ModelDebater
 from ml.agents.model_analyst import MIN_OUTPUT_TOKENS as ANALYST_TOKENS
 from ml.agents.model_analyst import ModelAnalyst
 from ml.agents.model_trader import MIN_OUTPUT_TOKENS as TRADER_TOKENS
@@ -13,8 +14,8 @@ from ml.agents.model_trader import ModelTrader
 from ml.agents.monitor import MIN_OUTPUT_TOKENS as MONITOR_TOKENS
 from ml.agents.monitor import Insight, Monitor
 from ml.agents.news_analyst import NewsView
-from ml.agents.panel import ANALYST, ModelAgent, ModelPanel
-from ml.agents.prompts import trader_prompt
+from ml.agents.panel import ANALYST, Debater, ModelAgent, ModelPanel
+from ml.agents.prompts import debate_prompt, trader_prompt
 from ml.agents.retrieved_news import RetrievedNews
 from ml.agents.rules import MAX_SECONDS
 from ml.agents.trader import TRADER
@@ -46,6 +47,7 @@ def build_panel(
     """
     seconds = min(settings.models.seconds, MAX_SECONDS)
     agents: dict[str, ModelAgent] = {}
+    debaters: dict[str, Debater] = {}
     specs = []
     if reader := settings.agents.analyst_model:
         specs.append(spec := with_room(settings.models.specs[reader], ANALYST_TOKENS))
@@ -61,8 +63,12 @@ def build_panel(
             rank=partial(_rank, name, traders, weights),
             seconds=OF_THE_LIMIT * seconds,
         )
-        agents[f"{TRADER}{name}"] = ModelTrader(f"{TRADER}{name}", trader_prompt(variant), client)
-    return ModelPanel(agents, seconds, clients.times_at_once(specs))
+        agent = f"{TRADER}{name}"
+        agents[agent] = trader = ModelTrader(agent, trader_prompt(variant), client)
+        debaters[agent] = ModelDebater(agent, debate_prompt(variant), trader.prepare)
+    if not settings.agents.debate:
+        debaters = {}
+    return ModelPanel(agents, seconds, clients.times_at_once(specs), debaters)
 
 
 def prepare(panel: ModelPanel) -> None:

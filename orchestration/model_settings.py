@@ -43,6 +43,7 @@ class AgentSettings(Section):
         pattern="^([a-z][a-z0-9-]*)?$", description='the name of a [models.named] entry, or "" for none'
     )
     monitor_minutes: float = Field(ge=5, le=1440)
+    debate: bool
     traders: dict[ModelName, Variant]
 
     @model_validator(mode="after")

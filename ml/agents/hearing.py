@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from time import perf_counter
 
+from ml.agents.debate import MIN_SECONDS, who_debates
 from ml.agents.judgements import Judgement, no_judgement
 from ml.agents.opinions import Opinion
-from ml.agents.panel import AGENTS, READS_POSITION, Agent, ModelPanel, Question, absence
+from ml.agents.panel import AGENTS, READS_POSITION, Agent, Debater, ModelAgent, ModelPanel, Question, absence
 from ml.agents.trader import TRADER
 from ml.models.answers import Outcome
 
 NO_MODELS = ModelPanel()
 MODEL = " model"  # after the agent's name, where its model is meant
+DEBATE = " debate"  # the same, where its answer after the debate is meant
+OF_THE_REST = 0.95  # a client gives up before nobody waits for it any more, so that its reason is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,19 @@ class _Given:
     in_time: bool = True
 
 
+class _Round:
+    """The answers after a debate, by agent, once it is known who takes part."""
+
+    def __init__(self) -> None:
+        self.begun = Event()
+        self.answers: dict[str, _Answer] = {}
+
+    def wait(self, begin: float, seconds: float) -> "dict[str, _Given]":
+        """Wait until all are given, or `seconds` have passed since `begin`."""
+        self.begun.wait(max(0.0, begin + seconds - perf_counter()))
+        return {name: each.wait(begin, seconds) for name, each in self.answers.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Agents and models that think about one question, each with its limit in seconds."""
@@ -93,6 +109,7 @@ class Asked:
     begin: float  # of all of them
     agents: Mapping[str, tuple[_Answer, float]]
     models: Mapping[str, tuple[_Answer, float]]
+    debate: tuple[_Round, float] | None = None  # None: they do not debate
 
     def wait(self) -> Heard:
         """Return when each has answered or its limit has passed since the beginning."""
@@ -101,6 +118,9 @@ class Asked:
         spent = {name: each.milliseconds for name, each in given.items()}
         spent |= {f"{name}{MODEL}": each.milliseconds for name, each in judged.items()}
         judgements = {name: _judgement(name, each) for name, each in judged.items()}
+        for name, each in self._second_answers().items():
+            judgements[name] = judgements[name].with_debated(_judgement(name, each))
+            spent[f"{name}{DEBATE}"] = each.milliseconds
         return Heard(
             self.question,
             tuple(_opinion(name, each) for name, each in given.items()),
@@ -108,6 +128,12 @@ class Asked:
             milliseconds=spent,
             judgements=judgements,
         )
+
+    def _second_answers(self) -> dict[str, _Given]:
+        if self.debate is None:
+            return {}
+        debate, seconds = self.debate
+        return debate.wait(self.begin, seconds)
 
 
 class Hearing:
@@ -140,7 +166,40 @@ class Hearing:
             name: (self._start(f"{name}{MODEL}", name, agent, question), models.seconds)
             for name, agent in models.agents.items()
         }
-        return Asked(question, begin, agents, asked)
+        debate = (self._debate(question, begin, asked, models), models.seconds) if models.debaters else None
+        return Asked(question, begin, agents, asked, debate)
+
+    def _debate(
+        self,
+        question: Question,
+        begin: float,
+        asked: Mapping[str, tuple[_Answer, float]],
+        models: ModelPanel,
+    ) -> _Round:
+        """Wait for the first answers beside the decision; where they disagree, show each debater the others'."""
+        debate, debaters = _Round(), models.debaters
+
+        def hold() -> None:
+            try:
+                given = {name: asked[name][0].wait(begin, models.seconds) for name in debaters}
+                first = who_debates(question, {name: _judgement(name, each) for name, each in given.items()})
+                left = OF_THE_REST * (begin + models.seconds - perf_counter())
+                if left < MIN_SECONDS:
+                    return
+                debate.answers = {
+                    name: self._start(
+                        f"{name}{DEBATE}",
+                        name,
+                        _replying(debaters[name], first, left),
+                        question,
+                    )
+                    for name in first
+                }
+            finally:
+                debate.begun.set()
+
+        Thread(target=hold, daemon=True, name=f"agent debate {question.pair}").start()
+        return debate
 
     def _start(
         self, key: str, name: str, agent: Callable[[Question], Opinion | Judgement], question: Question
@@ -180,6 +239,10 @@ def _ask(
         problem = f"failed: {type(error).__name__}: {error}"
     finally:
         answer.give(value, problem)
+
+
+def _replying(debater: Debater, judgements: Mapping[str, Judgement], seconds: float) -> ModelAgent:
+    return lambda question: debater(question, judgements, seconds)
 
 
 def _opinion(name: str, given: _Given) -> Opinion:

@@ -39,6 +39,26 @@ class Judgement:
     cost_usd: float = 0.0
     tokens: int = 0
     reused: bool = False  # read again from the record of calls: nothing was paid
+    debated: "Judgement | None" = (
+        None  # what it said once it had been shown the others' answers; cost and tokens are in ours
+    )
+
+    @property
+    def counted(self) -> "Judgement":
+        """Return the answer that counts: that of the debate where it is of use, else the first."""
+        second = self.debated
+        both = second is not None and Outcome.VALID == self.outcome == second.outcome
+        return second if second is not None and both else self
+
+    def with_debated(self, second: "Judgement") -> "Judgement":
+        """Add the answer after the debate, and what it cost."""
+        return replace(
+            self,
+            debated=second,
+            cost_usd=self.cost_usd + second.cost_usd,
+            tokens=self.tokens + second.tokens,
+            reused=self.reused and second.reused,
+        )
 
     @property
     def why(self) -> str:
@@ -88,7 +108,8 @@ def no_vote(judgement: Judgement, why: str) -> Opinion:
 
 
 def reading_of(judgement: Judgement, schema: type[Schema]) -> Reading[Schema]:
-    """Read the answer again by the schema of now. It never raises, and one that was of no use stays so."""
+    """Read the answer that counts by the schema of now. It never raises, and one that was of no use stays so."""
+    judgement = judgement.counted
     if judgement.outcome != Outcome.VALID:
         return Reading(Outcome.INVALID, problem=judgement.why)
     try:

@@ -39,13 +39,14 @@ def news_message(pair: Pair, items: Sequence[NewsItem]) -> str:
 
 
 def _article(item: NewsItem) -> str:
-    known, source = f"{item.known_at:%Y-%m-%d %H:%M} UTC", _readable(item.source, 100)
+    known, source = f"{item.known_at:%Y-%m-%d %H:%M} UTC", readable(item.source, 100)
     head = f'<article id="{escape(item.article_id)}" known="{known}" source="{source}">'
-    return f"{head}\n{_readable(item.title, MAX_TITLE)}\n{_readable(item.text, MAX_TEXT)}\n</article>"
+    return f"{head}\n{readable(item.title, MAX_TITLE)}\n{readable(item.text, MAX_TEXT)}\n</article>"
 
 
-def _readable(text: str, length: int) -> str:
-    """Cut, and take out what nobody sees: control and format characters hide words from people, not from models."""
+def readable(text: str, length: int) -> str:
+    """Cut and escape what others wrote, and take out what nobody sees: control and format characters hide words from
+    people, not from models."""
     seen = "".join(" " if each.isspace() else each for each in text[: 4 * length])
     return escape("".join(each for each in seen if category(each) not in ("Cc", "Cf", "Co", "Cs"))[:length])
 

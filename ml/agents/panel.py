@@ -47,6 +47,8 @@ AGENTS: Mapping[str, Agent] = MappingProxyType(
 )
 READS_POSITION = frozenset({QUANT})
 ModelAgent = Callable[[Question], Judgement]
+# Is shown the first answers of all who debate, by agent, and has so many seconds.
+Debater = Callable[[Question, Mapping[str, Judgement], float], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class ModelPanel:
     agents: Mapping[str, ModelAgent] = field(default_factory=dict)
     seconds: float = 10.0  # for each of them
     pairs_at_once: int = 1  # about which all of them can be asked side by side
+    debaters: Mapping[str, Debater] = field(
+        default_factory=dict
+    )  # traders that debate, by agent; none by default
 
 
 def absence(agent: str, why: str) -> Opinion:

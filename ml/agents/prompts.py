@@ -17,6 +17,12 @@ def trader_prompt(variant: Variant) -> Prompt:
     return load_prompt("ml.agents", f"trader-{variant}", 1)
 
 
+def debate_prompt(variant: Variant) -> Prompt:
+    """Return what a trader is told that is shown the others' answers: its own prompt, and how to read them."""
+    own, debate = trader_prompt(variant), load_prompt("ml.agents", "debate", 1)
+    return Prompt(f"{own.name}-debate", debate.version, f"{own.text}\n\n{debate.text}")
+
+
 def analyst_prompt() -> Prompt:
     return load_prompt("ml.agents", "analyst", 1)
 
@@ -27,4 +33,5 @@ def monitor_prompt() -> Prompt:
 
 def agent_prompt_hashes() -> frozenset[str]:
     """Return the hashes of the prompts that would be used now."""
-    return frozenset([analyst_prompt().hash, *(trader_prompt(each).hash for each in Variant)])
+    used = [prompt(each).hash for prompt in (trader_prompt, debate_prompt) for each in Variant]
+    return frozenset([analyst_prompt().hash, *used])

@@ -1,6 +1,7 @@
 """A trader's opinion: a language model's `TradingDecision` as a vote, and what would invalidate its position."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,14 +24,21 @@ def trader_opinion(judgement: Judgement, pair: Pair, close: float) -> Opinion:
     if decision is None or problem:
         return no_vote(judgement, problem)
     evidence = decision.model_dump(mode="json", exclude={"action", "confidence", "reasoning", "symbol"})
+    if judgement.debated is not None:
+        evidence["before_debate"] = _first_vote(judgement)
     return Opinion(
         agent=judgement.agent,
         model=judgement.model,
         action=Action(decision.action),
         confidence=decision.confidence,
         reasoning=decision.reasoning,
-        evidence={"prompt": judgement.prompt, "usd": judgement.cost_usd, **evidence},
+        evidence={"prompt": judgement.counted.prompt, "usd": judgement.cost_usd, **evidence},
     )
+
+
+def _first_vote(judgement: Judgement) -> str:
+    first = reading_of(replace(judgement, debated=None), TradingDecision).value
+    return "" if first is None else f"{first.action} {first.confidence:.2f}"
 
 
 def _find_problem(decision: TradingDecision, pair: Pair, close: float) -> str:

@@ -116,6 +116,8 @@ def _votes(receipt: Mapping[str, Any]) -> Iterator[str]:
         vote = f"{opinion['action']} {opinion['confidence']:.2f}" if opinion["action"] else "abstains"
         usd = opinion["evidence"].get("usd")
         cost = f" ({usd:.4f} USD)" if usd else ""
+        if first := opinion["evidence"].get("before_debate"):
+            cost += f" (before the debate {first})"
         yield f"  {opinion['agent']:<10} {vote:<12} {opinion['model']}{cost}: {opinion['reasoning']}"
     agreed = receipt["consensus"]
     yield (

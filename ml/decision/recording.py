@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ml.agents.judgements import Judgement
 from ml.decision.clock import SECOND
 from ml.decision.inputs import DecisionInputs, MarketInputs, RecordedTables
 from ml.decision.plain_json import values_sha256
@@ -117,7 +118,14 @@ def _judgement_values(inputs: DecisionInputs) -> dict[str, Any]:
     """Return what models answered; nothing where none was asked, so that such receipts stay as they were."""
     if not inputs.judgements:
         return {}
-    return {"judgements": {name: asdict(each) for name, each in sorted(inputs.judgements.items())}}
+    return {"judgements": {name: judgement_values(each) for name, each in sorted(inputs.judgements.items())}}
+
+
+def judgement_values(judgement: Judgement) -> dict[str, Any]:
+    """Return its values; what was said in a debate stands there where one was held."""
+    values = asdict(replace(judgement, debated=None))
+    del values["debated"]
+    return values if judgement.debated is None else values | {"debated": judgement_values(judgement.debated)}
 
 
 def code_version() -> str:

@@ -152,10 +152,11 @@ class Replayer:
         return [*sentiment, *self._agent_prompt_differences(receipt["inputs"].get("judgements", {}))]
 
     def _agent_prompt_differences(self, judgements: Mapping[str, Any]) -> Iterator[Difference]:
-        for name, each in judgements.items():
-            if each["prompt_hash"] and each["prompt_hash"] not in self.agent_prompts:
-                used_now = ", ".join(sorted(self.agent_prompts))
-                yield Difference(f"prompt of {name}", each["prompt_hash"], used_now)
+        for name, first in judgements.items():
+            for each in (first, *filter(None, [first.get("debated")])):
+                if each["prompt_hash"] and each["prompt_hash"] not in self.agent_prompts:
+                    used_now = ", ".join(sorted(self.agent_prompts))
+                    yield Difference(f"prompt of {name}", each["prompt_hash"], used_now)
 
     def _setting_differences(
         self, receipt: Mapping[str, Any], inputs: DecisionInputs

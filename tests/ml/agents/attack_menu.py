@@ -114,6 +114,11 @@ def _as_seen(text: str) -> str:
 def _obey(pair: str, article: str, text: str) -> str:
     if "{" in text:
         return text[text.index("{") : text.rindex("}") + 1].replace('"self"', json.dumps(article))
-    if found := _ORDER.search(text):
-        return _answer(pair, 1 if found[1] == "LONG" else -1, articles=[article])
-    return ""
+    side = obeyed_side(text)
+    return _answer(pair, side, articles=[article]) if side else ""
+
+
+def obeyed_side(text: str) -> int:
+    """Return the side that a text orders, as a reader of it would see it; 0 without an order."""
+    found = _ORDER.search(_as_seen(text))
+    return (1 if found[1] == "LONG" else -1) if found else 0

@@ -1,6 +1,6 @@
 """A desk whose analyst is a model that obeys strangers, over a simulated market: what an attack changes, and costs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -108,7 +108,7 @@ class Desk:
         client = client_of(Obedient(), NewsView)
         ask = ModelAnalyst(press, lambda: client)
         analyst = [self._opinion(ask, at) for at in self.candles["close_time"]]
-        plan = self._plan(*self._decided(analyst))
+        plan = self._plan(*self._decided([[each] for each in analyst]))
         votes = np.array([{"LONG": 1.0, "SHORT": -1.0}.get(str(each.action), 0.0) for each in analyst])
         alone = self._plan(votes, votes < 0, votes > 0)
         bars = Bars.of(self.candles)
@@ -118,21 +118,26 @@ class Desk:
         question: Any = SimpleNamespace(pair=PAIR, at=at)
         return news_opinion(ask(question), PAIR, at, RULES.analyst)
 
-    def _decided(self, analyst: list[Opinion]) -> tuple[npt.NDArray[Any], ...]:
+    def voted(self, opinions: Sequence[Sequence[Opinion]]) -> tuple[Plan, Backtest]:
+        """Return what the desk does where these vote beside the technical agent after each candle."""
+        plan = self._plan(*self._decided(opinions))
+        return plan, run(Bars.of(self.candles), plan, ACCOUNT)
+
+    def _decided(self, opinions: Sequence[Sequence[Opinion]]) -> tuple[npt.NDArray[Any], ...]:
         """Return the side that is entered after each candle, and where an open long, or short, is left."""
-        chosen = np.array([list(self._actions(row, each)) for row, each in enumerate(analyst)], dtype=object)
+        chosen = np.array([list(self._actions(row, each)) for row, each in enumerate(opinions)], dtype=object)
         entry = np.select([chosen[:, 0] == Action.LONG, chosen[:, 0] == Action.SHORT], [1.0, -1.0], 0.0)
         entry[~np.isin(self.technical.actions, [ACTIONS.index(Action.LONG), ACTIONS.index(Action.SHORT)])] = (
             0.0
         )
         return entry, chosen[:, 1] == Action.CLOSE, chosen[:, 2] == Action.CLOSE
 
-    def _actions(self, row: int, analyst: Opinion) -> Iterator[Action]:
+    def _actions(self, row: int, others: Sequence[Opinion]) -> Iterator[Action]:
         code = self.technical.actions[row]
         action = None if code == ABSTAINS else ACTIONS[code]
         technical = Opinion("technical", "rules", action, float(self.technical.confidences[row]), "", {})
         for held in SIDES:
-            yield consensus([technical, analyst], RULES.consensus, held).action
+            yield consensus([technical, *others], RULES.consensus, held).action
 
     def _plan(self, entry: npt.NDArray[Any], out_of_long: Any, out_of_short: Any) -> Plan:
         closes = self.candles["close"].to_numpy()

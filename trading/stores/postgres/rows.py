@@ -24,9 +24,7 @@ WORKING_ORDER = (
 
 
 def decision_row(receipt: Row, intent: OrderIntent | None) -> dict[str, Any]:
-    answers = {
-        name: json.loads(each["answer"]) for name, each in _judgements(receipt).items() if each["answer"]
-    }
+    answers = {name: json.loads(each["answer"]) for name, each in _answers(receipt) if each["answer"]}
     return {
         "decision_id": receipt["decision_id"],
         "decided_at": decided_at(receipt),
@@ -79,6 +77,7 @@ def log_rows(receipt: Row) -> Iterator[dict[str, Any]]:
                     "tokens": judgement["tokens"],
                     "cost_usd": judgement["cost_usd"],
                     "reused": judgement["reused"],
+                    **_debate_facts(judgement),
                 }
             ),
         }
@@ -91,11 +90,29 @@ def _judgements(receipt: Row) -> Row:
     return found
 
 
+def _answers(receipt: Row) -> Iterator[tuple[str, Row]]:
+    """Yield each model's answer by the agent's name, then the one that it gave after a debate."""
+    for name, first in _judgements(receipt).items():
+        yield name, first
+        if second := first.get("debated"):
+            yield f"{name} debate", second
+
+
+def _debate_facts(judgement: Row) -> dict[str, Any]:
+    second = judgement.get("debated")
+    return {"debate": {name: second[name] for name in ("outcome", "problem")}} if second else {}
+
+
 def _judgement_columns(judgement: Row | None) -> dict[str, Any]:
+    """Return what was asked and answered, of the answer that counts; tokens and cost are those of all."""
     if judgement is None:
         return {}
-    columns = {name: judgement[name] for name in ("outcome", "prompt", "prompt_hash", "tokens", "cost_usd")}
-    return columns | {"raw_response": judgement["answer"] or None}
+    second = judgement.get("debated") or {}
+    is_changed = judgement["outcome"] == second.get("outcome") == "valid"
+    counted = second if is_changed else judgement
+    columns = {name: counted[name] for name in ("outcome", "prompt", "prompt_hash")}
+    spent = {name: judgement[name] for name in ("tokens", "cost_usd")}
+    return columns | spent | {"raw_response": counted["answer"] or None}
 
 
 def plain_row(value: OrderIntent | Fill | Order | Position | Adjustment) -> dict[str, Any]:
