@@ -1,6 +1,7 @@
 """Every news index: what is found by meaning and by words, as of a time, for assets, by embedding version."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -8,6 +9,7 @@ import numpy as np
 import polars as pl
 import psycopg
 import pytest
+from pgvector.psycopg import register_vector
 from psycopg.conninfo import make_conninfo
 
 from tests.doubles.stores import MemoryNews, MemoryNewsIndex
@@ -22,8 +24,8 @@ from trading.ports.news_index import (
     Vector,
     VectorHit,
 )
-from trading.stores.postgres import PostgresNews, PostgresNewsIndex, news_index, news_search
-from trading.stores.postgres.news_search import NewsSearch
+from trading.stores.postgres import PostgresNews, PostgresNewsIndex, news_index, news_search, news_words
+from trading.stores.postgres.news_search import NewsSearch, _Question
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -122,6 +124,15 @@ class NewsIndexContract:
         index.put(VERSION, [(name(n), 0) for n in (1, 2)], unit([0, 1], [1, 0]))
         news.put_articles(table(story(2)))
         assert ids(self.search(index).by_vector) == [name(2), name(1)]
+
+    def test_what_is_known_of_a_stored_story_later_counts_from_then_on(
+        self, news: NewsStore, index: NewsIndex
+    ) -> None:
+        news.put_articles(table(story(1), story(2, assets=["XRP"]), story(3, assets=["XRP"])))
+        index.put(VERSION, [(name(n), 0) for n in (1, 2, 3)], unit([1, 0], [1, 1], [0, 1]))
+        news.put_articles(table(story(1, assets=["XRP"]), story(2), story(3, story_of=1, assets=["XRP"])))
+        assert ids(self.search(index, wanted=NewsFilter(FAR, frozenset({"XRP"}))).by_vector) == [name(1)]
+        assert ids(self.search(index).by_vector) == [name(1), name(2)]
 
     def test_of_an_article_the_nearest_passage_counts(self, news: NewsStore, index: NewsIndex) -> None:
         news.put_articles(table(story(1), story(2)))
@@ -250,6 +261,56 @@ class TestPostgresNewsIndex(NewsIndexContract):
         found = self.search(five, "appeals settling")
         assert [hit.article_id for hit in found.by_text] == [name(7), name(6)]
 
+    @pytest.mark.parametrize(
+        ("common", "read"), [(0.3, 4_000), (0.04, 4_000), (0.04, 300), (0.004, 4_000), (0.0, 4_000)]
+    )
+    def test_the_newest_with_all_words_are_found_however_common_the_words_are(
+        self, news: NewsStore, five: NewsIndex, monkeypatch: pytest.MonkeyPatch, common: float, read: int
+    ) -> None:
+        """Two years ago one story held all words; `common` of the newest ones do, half of the others one word."""
+        monkeypatch.setattr(news_words, "READ", read)
+        random = np.random.default_rng(2)
+        kinds = random.choice(3, 1_000, p=[common, (1 - common) / 2, (1 - common) / 2])
+        kinds[0] = 0
+        titles = ("Ripple settles", "Ripple", "Weather")
+        numbers = range(10, 10 + len(kinds))
+        news.put_articles(
+            table(*(story(number, titles[kind]) for number, kind in zip(numbers, kinds, strict=True)))
+        )
+        found = [hit.article_id for hit in five.search(VERSION, "settled ripple", EAST, ALL, 50).by_text]
+        newest_first = [(number, kind) for number, kind in zip(numbers, kinds, strict=True)][::-1]
+        every = [name(number) for number, kind in newest_first if kind == 0][:50]
+        some = [name(number) for number, kind in newest_first if kind == 1]
+        assert found == (every + some)[:50]
+
+    def test_a_vector_carries_what_its_article_says_and_nothing_else(self, dsn: str, five: NewsIndex) -> None:
+        """A wrong time of a vector would show a decision what was not known."""
+        with psycopg.connect(dsn) as connection:
+            key = VERSION.key("binance-1h")
+            connection.execute(
+                "INSERT INTO news_embeddings VALUES (%s, 'binance-1h', 2, %s, 7, '[1,0]', '-infinity', '{XRP}', false)",
+                (key, name(1)),
+            )
+            connection.execute("UPDATE news_articles SET known_at = known_at + interval '1 day'")
+            rows = connection.execute(
+                "SELECT (e.known_at, e.assets, e.is_story) = (a.known_at, a.assets, a.story_id = a.article_id) "
+                "FROM news_embeddings e JOIN news_articles a USING (dataset, article_id)"
+            ).fetchall()
+        assert rows == [(True,)] * 6
+
+    def test_an_article_that_changes_while_its_vector_is_stored_changes_the_vector(
+        self, dsn: str, news: NewsStore, five: NewsIndex
+    ) -> None:
+        assert isinstance(five, PostgresNewsIndex)
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn, autocommit=True) as watch:
+            with five._database.transaction():
+                five.put(VERSION, [(name(1), 0)], unit([1, 0]))
+                changing = pool.submit(news.put_articles, table(story(1, assets=["XRP"])))
+                while not watch.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                    assert not changing.done()
+            changing.result()
+        assert ids(self.search(five, wanted=NewsFilter(FAR, frozenset({"XRP"}))).by_vector) == [name(1)]
+
     def test_text_that_postgres_cannot_hold_is_a_clear_error(self, five: NewsIndex) -> None:
         with pytest.raises(InvalidValue, match="NUL"):
             self.search(five, "a\0b")
@@ -273,38 +334,80 @@ def crowd() -> tuple[pl.DataFrame, list[tuple[str, int]], Vector]:
 ELSEWHERE = tuple(VectorHit(name(n), START, 0, 1.9) for n in range(FEW, 2 * FEW))
 
 
+# As if the planner had chosen the index for every filter, and it gave up after 400 passages, a real one after 20,000.
+TRAPPED = (
+    "-c enable_seqscan=off -c enable_sort=off -c enable_bitmapscan=off -c enable_indexonlyscan=off "
+    "-c hnsw.max_scan_tuples=400"
+)
+QUESTION = unit(np.eye(8)[0])[0]
+FEW_NAMED = NewsFilter(FAR, frozenset({"BTC"}))
+FEW_KNOWN = NewsFilter(START + timedelta(minutes=FEW))
+HALF = NewsFilter(START + timedelta(minutes=FEW + CROWD // 2))
+
+
+def always_wide(*given: object) -> bool:
+    return True
+
+
 class TestFilteredSearch:
     """An index is read first and filtered afterwards. Here everything near the question is what the filter refuses."""
 
     @pytest.fixture
     def index(self, dsn: str) -> PostgresNewsIndex:
-        """Stored in bulk; its server gives up after 400 passages, as a real one after 20,000."""
+        """Stored in bulk."""
         rows, places, vectors = crowd()
         PostgresNews(dsn, "d").put_articles(rows)
-        index = PostgresNewsIndex(make_conninfo(dsn, options="-c hnsw.max_scan_tuples=400"), "d")
+        index = PostgresNewsIndex(dsn, "d")
         index.begin_load(WIDE, len(places))
         index.put(WIDE, places, vectors)
         assert index.end_load(WIDE).indexed
         return index
 
-    def test_neither_filter_loses_a_story_where_few_match_nor_where_the_index_gives_up(
-        self, index: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch
+    @pytest.fixture
+    def trapped(self, dsn: str, index: PostgresNewsIndex) -> PostgresNewsIndex:
+        return PostgresNewsIndex(make_conninfo(dsn, options=TRAPPED), "d")
+
+    def by_index(self, index: PostgresNewsIndex, vector: Vector, wanted: NewsFilter, count: int) -> list[str]:
+        with index._database.transaction() as connection:
+            if connection.adapters.types.get("vector") is None:
+                register_vector(connection)
+            question = _Question(WIDE.key("d"), vector, wanted, count)
+            return ids(index._search._by_index(connection, question))
+
+    @pytest.mark.parametrize("wanted", [FEW_NAMED, FEW_KNOWN])
+    def test_where_few_match_all_are_measured_and_the_index_is_not_asked(
+        self, index: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch, wanted: NewsFilter
     ) -> None:
-        question = unit(np.eye(8)[0])[0]
-        by_asset = NewsFilter(FAR, frozenset({"BTC"}))
-        by_time = NewsFilter(START + timedelta(minutes=FEW))
-        for wanted in (by_asset, by_time):
-            exact = index.nearest(WIDE, question, wanted, FEW, exact=True)
-            assert {hit.article_id for hit in exact} == {name(n) for n in range(FEW)}
-            assert index.nearest(WIDE, question, wanted, FEW) == exact
-            monkeypatch.setattr(
-                news_search, "MAX_EXACT", 10
-            )  # as if too many matched to be measured one by one
-            with index._database.transaction() as connection:
-                alone = index._search._by_index(connection, WIDE, question, wanted, FEW)
-            assert len(alone) < FEW  # the trap is real
-            assert index.nearest(WIDE, question, wanted, FEW) == exact
-            monkeypatch.undo()
+        exact = index.nearest(WIDE, QUESTION, wanted, FEW, exact=True)
+        assert {hit.article_id for hit in exact} == {name(n) for n in range(FEW)}
+        monkeypatch.delattr(NewsSearch, "_by_index")
+        assert index.nearest(WIDE, QUESTION, wanted, FEW) == exact
+        with pytest.raises(AttributeError):
+            index.nearest(WIDE, QUESTION, ALL, FEW)
+
+    @pytest.mark.parametrize("wanted", [FEW_NAMED, FEW_KNOWN])
+    def test_where_the_planner_is_wrong_and_the_index_gives_up_no_story_is_lost(
+        self, trapped: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch, wanted: NewsFilter
+    ) -> None:
+        monkeypatch.setattr(NewsSearch, "_is_wide", always_wide)
+        monkeypatch.setattr(news_search, "MEASURED", 10)  # of many that match, these are the newest
+        assert len(self.by_index(trapped, QUESTION, wanted, FEW)) < FEW  # the trap is real
+        found = trapped.nearest(WIDE, QUESTION, wanted, FEW)
+        assert found == trapped.nearest(WIDE, QUESTION, wanted, FEW, exact=True)
+
+    @pytest.mark.parametrize("assets", [frozenset(), frozenset({"ETH"})])
+    def test_neither_the_index_nor_what_is_measured_shows_what_was_not_known(
+        self, trapped: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch, assets: frozenset[str]
+    ) -> None:
+        monkeypatch.setattr(NewsSearch, "_is_wide", always_wide)
+        wanted = NewsFilter(HALF.as_of, assets, HALF.as_of - timedelta(minutes=CROWD // 3))
+        allowed = {name(FEW + CROWD // 2 - n) for n in range(1, CROWD // 3 + 1)}
+        exact = ids(trapped.nearest(WIDE, QUESTION, wanted, FEW, exact=True))
+        assert allowed.issuperset(exact)
+        assert allowed.issuperset(self.by_index(trapped, QUESTION, wanted, FEW))
+        found = ids(trapped.nearest(WIDE, QUESTION, wanted, FEW))
+        assert allowed.issuperset(found)
+        assert len(set(found) & set(exact)) >= FEW - 1
 
     def test_the_newest_stories_are_found_though_no_link_of_the_index_may_lead_to_them(
         self, index: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch
@@ -314,14 +417,28 @@ class TestFilteredSearch:
         assert found == index.nearest(WIDE, unit(np.eye(8)[1])[0], ALL, FEW, exact=True)
         assert {hit.article_id for hit in found} == {name(n) for n in range(FEW + CROWD, 2 * FEW + CROWD)}
 
-    def test_the_index_finds_what_exact_search_finds(self, index: PostgresNewsIndex) -> None:
+    def test_the_newest_thousand_are_stories_however_many_passages_they_have(
+        self, dsn: str, index: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The story that is asked for is the thousandth; each newer one has a second passage."""
+        first = FEW + CROWD + FEW - news_search.MEASURED
+        newer = range(first + 1, first + news_search.MEASURED)
+        away = -np.eye(8)[1]
+        index.put(WIDE, [(name(first), 0)], unit(np.eye(8)[7]))
+        places = [(name(number), passage) for number in newer for passage in (0, 1)]
+        index.put(WIDE, places, unit(*[away] * len(places)))
+        monkeypatch.setattr(NewsSearch, "_by_index", lambda *given: ELSEWHERE)
+        assert ids(index.nearest(WIDE, unit(np.eye(8)[7])[0], ALL, FEW))[0] == name(first)
+
+    def test_the_index_finds_what_exact_search_finds_a_group_far_from_the_others_too(
+        self, trapped: PostgresNewsIndex
+    ) -> None:
         shared = 0
-        with index._database.transaction() as connection:
-            for question in crowd()[2][FEW : FEW + CROWD : CROWD // 10]:
-                found = index._search._by_index(connection, WIDE, question, ALL, 10)
-                exact = index._search.nearest(connection, WIDE, question, ALL, 10, exact=True)
-                shared += len({hit.article_id for hit in found} & {hit.article_id for hit in exact})
-        assert shared >= 95
+        questions = [*crowd()[2][FEW : FEW + CROWD : CROWD // 8], np.eye(8)[1], -np.eye(8)[0]]
+        for vector in unit(*questions):
+            exact = ids(trapped.nearest(WIDE, vector, ALL, 10, exact=True))
+            shared += len(set(self.by_index(trapped, vector, ALL, 10)) & set(exact))
+        assert shared >= 10 * len(questions) - 1
 
     def test_a_bulk_load_drops_the_index_and_builds_it_behind(self, index: PostgresNewsIndex) -> None:
         with index._database.transaction() as connection:

@@ -28,7 +28,7 @@ TABLES = {
     "market_gaps", "marketloom_schema", "model_calls", "model_performance", "news_articles", "news_embeddings",
     "news_sentiment", "order_changes", "order_intents", "orders", "portfolio_snapshots", "positions",
     "promotions", "recorded_inputs", "stream_checkpoints", "stream_leases", "tool_calls",
-    "tool_plans", "trade_decisions",
+    "tool_plans", "trade_decisions", "vote_weights",
 }  # fmt: skip
 
 

@@ -26,9 +26,13 @@ IDLE_SECONDS = 60
 class Database:
     """Hands out transactions. Threads take turns; a forked process opens its own connection."""
 
-    def __init__(self, dsn: str, durable: bool = True) -> None:
-        """Without `durable` a commit does not wait for the disk; a crash of the server may undo the newest ones."""
-        self.conninfo, self.address = _parse_dsn(dsn, "" if durable else "-c synchronous_commit=off")
+    def __init__(self, dsn: str, durable: bool = True, options: str = "") -> None:
+        """Without `durable` a commit does not wait for the disk; a crash of the server may undo the newest ones.
+
+        `options` are settings of the session, as PostgreSQL's own command line takes them.
+        """
+        durability = "" if durable else "-c synchronous_commit=off"
+        self.conninfo, self.address = _parse_dsn(dsn, f"{options} {durability}".strip())
         self._lock = threading.RLock()
         self._cached: Connection | None = None
         self._depth = 0

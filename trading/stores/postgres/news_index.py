@@ -19,13 +19,15 @@ from trading.ports.news_index import (
     VectorHit,
 )
 from trading.stores.postgres.connection import Connection, Database
-from trading.stores.postgres.news_search import MAX_EXACT, NewsSearch
+from trading.stores.postgres.news_search import MEASURED, SETTINGS, NewsSearch
+from trading.stores.postgres.news_words import NewsWords
 from trading.stores.store_checks import check_passages
 
-MAX_INDEXED_DIMENSIONS = 2_000  # pgvector's limit for an index of `vector`; beyond it every search is exact
-MIN_INDEXED = 4 * MAX_EXACT  # passages; fewer are searched exactly in no time
+MAX_INDEXED_DIMENSIONS = 4_000  # pgvector's limit for an index of `halfvec`; beyond it every search is exact
+MIN_INDEXED = 4 * MEASURED  # passages; fewer are searched exactly in no time
 BULK = 1_000  # passages; a load of more, and of more than a quarter of what is stored, is indexed afterwards
-# Memory of a build: beyond it pgvector builds several times slower. 100,000 vectors of MiniLM take about 250 MB.
+EF_CONSTRUCTION = 128  # of pgvector's 64 a group far from all else has too few links to be found: decision 44
+# Memory of a build: beyond it pgvector builds several times slower. 100,000 vectors of MiniLM take about 150 MB.
 BUILD_MEMORY = "512MB"
 
 
@@ -33,9 +35,10 @@ class PostgresNewsIndex:
     """`dataset` keeps real and simulated headlines apart."""
 
     def __init__(self, dsn: str, dataset: str) -> None:
-        self._database = Database(dsn)
+        self._database = Database(dsn, options=SETTINGS)
         self._dataset = dataset
         self._search = NewsSearch(dataset)
+        self._words = NewsWords(dataset)
 
     def begin_load(self, version: EmbeddingVersion, passages: int) -> None:
         with self._database.transaction() as connection:
@@ -51,10 +54,14 @@ class PostgresNewsIndex:
             self._lock(connection, version)
             self._create_partition(connection, version)
             register_vector(connection)
-            table = self._table(version)
+            table, articles = self._table(version), sorted({article for article, _ in passages})
+            # First the articles: who changes one locks it, and then its vectors.
             connection.execute(
-                sql.SQL("DELETE FROM {} WHERE article_id = ANY(%s)").format(table),
-                (list({article for article, _ in passages}),),
+                "SELECT FROM news_articles WHERE dataset = %s AND article_id = ANY(%s) ORDER BY article_id FOR SHARE",
+                (self._dataset, articles),
+            )
+            connection.execute(
+                sql.SQL("DELETE FROM {} WHERE article_id = ANY(%s)").format(table), (articles,)
             )
             columns = sql.SQL(
                 "COPY {} (version, dataset, dimensions, article_id, passage, vector) FROM STDIN BINARY"
@@ -80,10 +87,14 @@ class PostgresNewsIndex:
                 (BUILD_MEMORY,),
             )
             connection.execute(
-                sql.SQL("CREATE INDEX {} ON {} USING hnsw ((vector::vector({})) vector_cosine_ops)").format(
-                    self._index(version), self._table(version), sql.Literal(version.dimensions)
+                sql.SQL(
+                    "CREATE INDEX {} ON {} USING hnsw ((vector::halfvec({})) halfvec_cosine_ops) "
+                    "WITH (ef_construction = {})"
+                ).format(
+                    self._index(version), self._table(version), sql.Literal(version.dimensions),
+                    sql.Literal(EF_CONSTRUCTION),
                 )
-            )
+            )  # fmt: skip
             connection.execute(sql.SQL("ANALYZE {}, news_articles").format(self._table(version)))
             return IndexState(state.articles, state.passages, True)
 
@@ -101,7 +112,7 @@ class PostgresNewsIndex:
         check_passages([("", 0)], vector[None], version.dimensions)
         with self._database.transaction() as connection:
             by_vector = self._search.nearest(connection, version, vector, wanted, count)
-            by_text = self._search.matching(connection, text, wanted, count)
+            by_text = self._words.matching(connection, text, wanted, count)
             unembedded = self._search.unembedded(connection, version, wanted)
         return Candidates(by_vector, by_text, unembedded)
 
