@@ -55,6 +55,16 @@ def test_the_same_news_in_other_words_is_nearer_than_other_news(minilm: Packaged
     assert similarity[0, 3] > similarity[0, 2] > similarity[0, 4]
 
 
+@pytest.mark.parametrize(("bfloat16", "least"), [(False, 0.999999), (True, 0.999)])
+def test_vectors_are_those_of_the_library_whatever_the_lengths(bfloat16: bool, least: float) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [*TEXTS, "", "word " * 900, *(f"{TEXTS[2]} {number}" for number in range(40))]
+    library = SentenceTransformer(str(packaged_model_folder()), device="cpu", local_files_only=True)
+    theirs = library.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    assert (PackagedMiniLM(bfloat16=bfloat16).embed(texts) * theirs).sum(axis=1).min() >= least
+
+
 def test_half_precision_keeps_the_direction_of_full_precision() -> None:
     full = PackagedMiniLM(bfloat16=False).embed(TEXTS)
     half = PackagedMiniLM(bfloat16=True).embed(TEXTS)
