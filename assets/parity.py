@@ -48,7 +48,7 @@ def parity_report(
     parity_auditor: dg.ResourceParam[ParityAuditor],
     clock: dg.ResourceParam[Clock],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Back-test a closed day from what is stored now, and attribute the difference to live: ten kinds that add up.
+    """Back-test a closed day from what is stored now, and attribute the difference to live: eleven kinds that add up.
 
     Amounts are in the account's quote, at the prices with which the day ended.
     """

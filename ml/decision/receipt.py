@@ -20,7 +20,7 @@ class Scope(StrEnum):
     FULL = "full"  # everything: `decide`
     EXIT = "exit"  # what closing the position needs: `protective_exit`
     REBALANCING = "rebalancing"
-    PROPOSED = "proposed"  # an order that a person approved: `ProposedOrders`
+    PROPOSED = "proposed"  # an order that a person approved: `decide_approved`
 
 
 def receipt(
@@ -37,8 +37,12 @@ def receipt(
     assessment: RiskAssessment | None,
     intent: OrderIntent | None,
     cancels: Mapping[str, str],
+    proposed: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Build the receipt from everything above; the same arguments give the same bytes through `canonical_bytes`."""
+    """Build the receipt from everything above; the same arguments give the same bytes through `canonical_bytes`.
+
+    `proposed` is the approved order, of a decision that has carried one out.
+    """
     known: dict[str, Any] = to_json_value({"inputs": input_values(inputs), "rules": rules})
     values: dict[str, Any] = to_json_value(
         {
@@ -64,7 +68,7 @@ def receipt(
             "cancels": cancels,
         }
     )
-    values |= known
+    values |= known | ({} if proposed is None else {"proposed": to_json_value(proposed)})
     return values | {"known_sha256": known_sha256(values)}
 
 
@@ -75,8 +79,9 @@ def _agreed(consensus: Consensus) -> dict[str, Any]:
 
 
 def known_sha256(receipt: Mapping[str, Any]) -> str:
-    """Compute the digest of all that the decision was made from: clock, inputs and rules."""
-    return values_sha256({name: receipt[name] for name in ("account", "pair", "clock", "inputs", "rules")})
+    """Compute the digest of all that the decision was made from: clock, inputs, rules, the order that was approved."""
+    known = ("account", "pair", "clock", "inputs", "rules", *(["proposed"] if "proposed" in receipt else []))
+    return values_sha256({name: receipt[name] for name in known})
 
 
 def outcome(action: Action, why: str, assessment: RiskAssessment | None, intent: OrderIntent | None) -> str:

@@ -101,7 +101,7 @@ class Replayer:
     def _differences(self, receipt: Mapping[str, Any], inputs: DecisionInputs) -> Iterator[Difference]:
         """Yield the inputs that differ, in the order in which a decision uses them."""
         found: list[Difference | None] = []
-        if receipt["scope"] == Scope.FULL:
+        if receipt["scope"] != Scope.EXIT:
             yield from self._market_differences(inputs)
             yield from computed_differences(inputs)
             found = [

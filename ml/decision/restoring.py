@@ -11,6 +11,7 @@ import polars as pl
 from ml.agents.judgements import Judgement
 from ml.agents.rules import DecisionRules
 from ml.agents.vote_weights import VoteWeights
+from ml.decision.approved_order import ApprovedOrder, ProposedOrder, decide_approved
 from ml.decision.clock import ClockReading
 from ml.decision.decide import Decision, decide, protective_exit
 from ml.decision.inputs import DecisionInputs, OldestPrice, OpenGap, RecordedTables
@@ -41,9 +42,12 @@ class Restored:
     scope: Scope
     inputs: DecisionInputs
     rules: DecisionRules
+    approved: ApprovedOrder | None = None  # what a person has approved; None: it was voted for
 
     def decide(self) -> Decision:
         """Decide again. InvalidValue where the function that decided then does not decide on these inputs now."""
+        if self.approved is not None:
+            return decide_approved(self.approved, self.inputs, self.rules)
         if self.scope is Scope.FULL:
             return decide(self.inputs, self.rules)
         if (closed := protective_exit(self.inputs, self.rules)) is None:
@@ -53,6 +57,8 @@ class Restored:
 
 def is_replayable(receipt: Mapping[str, Any]) -> bool:
     """Return whether the receipt has everything that it was decided from; those of before 2026-12 have not."""
+    if receipt.get("scope") == Scope.PROPOSED:
+        return "order" in receipt.get("proposed", {})
     return receipt.get("scope") in (Scope.FULL, Scope.EXIT)
 
 
@@ -73,10 +79,19 @@ def restore(receipt: Mapping[str, Any], read: Read, find_policy: FindPolicy) -> 
         )
     try:
         inputs = _inputs(receipt, read, find_policy)
-        rules = recorded_rules(receipt)
+        rules, approved = recorded_rules(receipt), _approved(receipt)
     except (ValidationError, KeyError, TypeError) as error:
         raise InvalidValue(f"the receipt of decision {receipt['decision_id']}: {error}") from None
-    return Restored(Scope(receipt["scope"]), inputs, rules)
+    return Restored(Scope(receipt["scope"]), inputs, rules, approved)
+
+
+def _approved(receipt: Mapping[str, Any]) -> ApprovedOrder | None:
+    """Return the order that a person has approved; None of a decision that was voted for."""
+    if receipt["scope"] != Scope.PROPOSED:
+        return None
+    known = receipt["proposed"]
+    order = _as(ProposedOrder, known["order"])
+    return ApprovedOrder(order, known["decision_id"], known["why"], known["approval"])
 
 
 def _inputs(receipt: Mapping[str, Any], read: Read, find_policy: FindPolicy) -> DecisionInputs:

@@ -88,11 +88,12 @@ class RecordedDay:
     ) -> LiveOrder:
         intent, state = working.intent, working.order
         origin, decided = self._origin(working, candles)
-        words = (
-            self._cause(intent.intent_id)
-            if origin is Origin.FORCED
-            else f"{state.status} {state.reason}".strip()
-        )
+        if origin is Origin.FORCED:
+            words = self._cause(intent.intent_id)
+        elif origin is Origin.PERSON:
+            words = str(self.journal.decision(intent.decision_id)["why"])
+        else:
+            words = f"{state.status} {state.reason}".strip()
         return LiveOrder(intent, tuple(fills), origin, decided, words)
 
     def _origin(self, working: WorkingOrder, candles: Mapping[datetime, int]) -> tuple[Origin, int | None]:

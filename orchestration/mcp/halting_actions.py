@@ -38,18 +38,22 @@ class Halting:
             )
         held = ", ".join(positions) or "none"
         what = (
-            f"Kill: close every position at the market ({held})"
+            f"Kill: close every position that is open then at the market (now {held})"
             if self.flatten
             else f"Pause: open no position from now on, keep those that are open ({held}) with their stops"
         )
         return Draft(
             request={},
-            facts={"positions": positions} if self.flatten else {},
+            facts={},
             words=(
-                f"{what}. {len(waiting)} entries that wait are cancelled. Nothing is opened again before a "
+                f"{what}. Entries that wait are cancelled (now {len(waiting)}). Nothing is opened again before a "
                 "person says so: `marketloom resume`."
             ),
         )
+
+    def facts(self, services: Services, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Rest on nothing but the account itself: what is open when it is carried out is closed, less of it too."""
+        return {}
 
     def carry_out(self, services: Services, plan: ToolPlan) -> Mapping[str, Any]:
         """Pull the kill switch, cancel what waits, close what is to be closed."""

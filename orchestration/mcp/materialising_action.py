@@ -38,16 +38,22 @@ class Materialising:
         job = _job(services, job_name)
         with _instance(services) as instance:
             _check_partition(job, job_name, partition, instance)
-        assets = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+        facts = self.facts(services, {"job": job_name})
+        assets = facts["assets"]
         return Draft(
             request={"job": job_name, "partition": partition},
-            facts={"assets": assets},
+            facts=facts,
             words=(
                 f"Materialise {', '.join(assets)}{f', partition {partition}' if partition else ''}, of the data "
                 f"{services.dataset}: what is stored of it is replaced as a whole. Sources may be asked over the "
                 "network, and judging news may cost what the budget of language models allows."
             ),
         )
+
+    def facts(self, services: Services, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Rest on the data set and on the assets that the job makes."""
+        keys = _job(services, request["job"]).asset_layer.selected_asset_keys
+        return {"dataset": services.dataset, "assets": sorted(key.to_user_string() for key in keys)}
 
     def carry_out(self, services: Services, plan: ToolPlan) -> Mapping[str, Any]:
         """Run the job and wait for its end. MarketloomError where it fails."""

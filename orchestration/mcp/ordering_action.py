@@ -1,13 +1,15 @@
 """An order that a program proposes: risk judges it for the plan, a person approves it, and risk judges it again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ml.agents.opinions import Action
+from ml.decision.approved_order import ApprovedOrder, JudgedOrder, ProposedOrder
 from ml.decision.decision_id import decision_id
-from ml.decision.proposed_order import JudgedOrder, ProposedOrder, ProposedOrders
+from ml.decision.plain_json import to_json_value, values_sha256
+from ml.decision.proposed_order import OrderedProposal, ProposedOrders
 from orchestration.mcp.market_tools import known_pair
 from orchestration.mcp.planning import Draft
 from orchestration.services import Services
@@ -25,43 +27,67 @@ class Ordering:
     def draft(self, services: Services, request: Mapping[str, Any]) -> Draft:
         """Let risk judge the order now. InvalidValue with its reason where it refuses."""
         order = _order(services, request)
-        judged = _orders(services).judge(order, services.input_reader.read_clock())
+        judged = _judge(services, order)
         if judged.refusal:
             raise InvalidValue(f"risk refuses the order, nothing is planned: {judged.refusal}")
-        state = judged.inputs.state
-        held = judged.inputs.position
-        return Draft(
-            request=_terms(judged),
-            facts={
-                "position": held and [f"{held.quantity:f}", held.opened_at],
-                "orders": sorted(
-                    each.intent.intent_id for each in judged.inputs.working if each.intent.pair == order.pair
-                ),
-                "halts": sorted(each.kind.value for each in state.halts),
-            },
-            words=_words(services, judged),
-        )
+        return Draft(_terms(judged), _facts(services, judged), _words(services, judged))
+
+    def facts(self, services: Services, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read again what it rests on. That risk refuses it now is no fact: carrying it out says so, in a receipt."""
+        return _facts(services, _judge(services, _order(services, request)))
 
     def carry_out(self, services: Services, plan: ToolPlan) -> Mapping[str, Any]:
-        """Commit the decision and carry it out."""
-        order = _order(services, plan.request)
-        identity = decision_id(f"{plan.account}|plan {plan.plan_id}", order.pair, plan.created_at)
-        why = f"proposed by {plan.caller}, approved by {plan.decided_by} ({plan.decided_through})"
+        """Commit the decision and carry it out. InvalidValue where risk refuses it now: its receipt says why."""
+        approved = _approved(services, plan)
+        identity = approved.identity
         try:
-            done = _orders(services).carry_out(
-                order, identity, services.input_reader.read_clock(), why=why, facts=_origin(plan)
-            )
+            done = _orders(services).carry_out(approved, services.input_reader.read_clock())
         except Exception as error:
             if not _is_committed(services, identity):
                 raise
             words = f"committed, and not followed to its end: {type(error).__name__}: {error}"
             return {"decision_id": identity, "outcome": f"{words}; it is sent once: `status` shows the order"}
-        return {
-            "decision_id": identity,
-            "outcome": done.receipt["outcome"],
-            "order": done.order and done.order.status,
-            "filled": done.order and done.order.filled,
-        }
+        return _outcome(identity, done)
+
+
+def _judge(services: Services, order: ProposedOrder) -> JudgedOrder:
+    return _orders(services).judge(order, services.input_reader.read_clock())
+
+
+def _facts(services: Services, judged: JudgedOrder) -> dict[str, Any]:
+    """Return what an entry rests on; of a CLOSE only which position it closes: less of it needs no other approval."""
+    order, held = judged.order, judged.inputs.position
+    if order.action is Action.CLOSE:
+        return {"position": held and [judged.proposal.side, held.opened_at]}
+    mine = [each.intent.intent_id for each in judged.inputs.working if each.intent.pair == order.pair]
+    return {
+        "dataset": services.dataset,
+        "limits_sha256": values_sha256(to_json_value(asdict(services.settings.risk))),
+        "position": held and [f"{held.quantity:f}", held.opened_at],
+        "orders": sorted(mine),
+    }
+
+
+def _approved(services: Services, plan: ToolPlan) -> ApprovedOrder:
+    order = _order(services, plan.request)
+    return ApprovedOrder(
+        order,
+        identity=decision_id(f"{plan.account}|plan {plan.plan_id}", order.pair, plan.created_at),
+        why=f"proposed by {plan.caller}, approved by {plan.decided_by} ({plan.decided_through})",
+        approval=_origin(plan),
+    )
+
+
+def _outcome(identity: str, done: OrderedProposal) -> dict[str, Any]:
+    outcome = done.receipt["outcome"]
+    if done.receipt["intent"] is None:
+        raise InvalidValue(f"nothing was ordered: {outcome} (marketloom why {identity[:8]})")
+    return {
+        "decision_id": identity,
+        "outcome": outcome,
+        "order": done.order and done.order.status,
+        "filled": done.order and done.order.filled,
+    }
 
 
 def _origin(plan: ToolPlan) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ml.decision.plain_json import to_json_value, values_sha256
@@ -38,6 +38,9 @@ class PlannedAction(Protocol):
     def draft(self, services: Services, request: Mapping[str, Any]) -> Draft:
         """Say what would be done; nothing is changed. Raises where it cannot be done."""
 
+    def facts(self, services: Services, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read what a plan rests on again, as `draft` has read it. Raises where it cannot be done at all."""
+
     def carry_out(self, services: Services, plan: ToolPlan) -> Mapping[str, Any]:
         """Do it, with all limits of the server, and return what became of it."""
 
@@ -46,7 +49,7 @@ def make_plan(action: PlannedAction, request: Mapping[str, Any], reason: str, ca
     """Draft the action and store it for a person, who reads the server's words and the program's reason."""
     services = Services.current()
     draft = action.draft(services, request)
-    facts = plain_facts(services, draft)
+    facts = plain_facts(services, draft.facts)
     said = cleaned(reason, MAX_REASON).replace("\n", " ")
     words = "\n".join(
         [
@@ -76,17 +79,11 @@ MONEY = {
 }
 
 
-def plain_facts(services: Services, draft: Draft) -> dict[str, Any]:
-    """Return the draft's facts and those of every plan: the account, where its orders go, the data, the limits."""
-    traded = services.traded
-    common = {
-        "account": traded.name,
-        "venue": traded.venue,
-        "dataset": services.dataset,
-        "limits_sha256": values_sha256(to_json_value(asdict(services.settings.risk))),
-    }
-    facts: dict[str, Any] = to_json_value({**common, **draft.facts})
-    return facts
+def plain_facts(services: Services, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action's facts and those of every plan: the account, and where its orders go."""
+    common = {"account": services.traded.name, "venue": services.traded.venue}
+    plain: dict[str, Any] = to_json_value({**common, **facts})
+    return plain
 
 
 def carry_out(action: PlannedAction, plan_id: str) -> ToolPlan:
@@ -98,7 +95,7 @@ def carry_out(action: PlannedAction, plan_id: str) -> ToolPlan:
     store = plans(services)
     plan = store.start(plan_id)
     try:
-        _require_same_facts(plan, plain_facts(services, action.draft(services, plan.request)))
+        _require_same_facts(plan, plain_facts(services, action.facts(services, plan.request)))
         outcome = action.carry_out(services, plan)
     except Exception as error:
         store.end(plan_id, done=False, outcome={"error": f"{type(error).__name__}: {error}"})

@@ -7,9 +7,9 @@ from decimal import Decimal
 from trading.backtest import AccountRules
 from trading.parity.as_ordered import Ordered, as_ordered, fill_causes, fills_value
 from trading.parity.day import PairDay
-from trading.parity.live_orders import STRANGE, LiveOrder, Origin, Round, rounds, strangers
+from trading.parity.live_orders import LiveOrder, Origin, Round, rounds, strangers
 from trading.parity.report import Cause, Kind, PairParity
-from trading.parity.row_steps import force_exits, late, leave_out_unfilled, move_late
+from trading.parity.row_steps import follow_persons, force_exits, late, leave_out_unfilled, move_late
 from trading.parity.walk import Row, Trade, unrestricted, value, walk
 from trading.portfolio.exact import exactly
 
@@ -49,6 +49,7 @@ def attribute(
         chain.decide(kind, changes, orders)
     chain.step(Kind.MISSED, leave_out_unfilled(chain.rows, orders))
     chain.be_late(orders, waiting or {})
+    chain.follow_persons(orders)
     chain.follow_orders(orders)
     chain.tell_unfilled(orders)
     return PairParity(
@@ -102,6 +103,14 @@ class _Chain:
             self.causes += [Cause(kind, each.fills[0].filled_at, f"{each}: {each.words}") for each in forced]
         self.step(kind, rows)
 
+    def follow_persons(self, orders: Sequence[LiveOrder]) -> None:
+        """Take over what a person has approved: each such order is on record, with the approval."""
+        for each in orders:
+            if each.origin is Origin.PERSON and each.fills:
+                words = f"a person approved {each}: {each.words}"
+                self.causes.append(Cause(Kind.PERSON, each.fills[0].filled_at, words))
+        self.step(Kind.PERSON, follow_persons(self.rows, self.day, orders))
+
     def be_late(self, orders: Sequence[LiveOrder], waiting: Mapping[int, str]) -> None:
         """Act in the candles in which the orders were filled, and enter nothing while one was waited for."""
         for candle, words in waiting.items():
@@ -117,11 +126,10 @@ class _Chain:
 
     def follow_orders(self, orders: Sequence[LiveOrder]) -> None:
         """Go from the walk's trades to the orders, from there to their fills, and to fills that nobody asked for."""
-        known = [each for each in orders if each.origin not in STRANGE]
+        known = [each for each in orders if each.origin is not Origin.UNKNOWN]
         self._follow(list(_side_by_side(self.trades, rounds(self.day, known), self.day)))
         for order in strangers(self.day, orders):
-            asked = "a person asked" if order.origin is Origin.PERSON else "nothing that is recorded asked"
-            words = f"{order} was filled, and {asked} for it"
+            words = f"{order} was filled, and nothing that is recorded asked for it"
             self._add(Cause(Kind.UNEXPLAINED, order.fills[0].filled_at, words, fills_value(self.day, order)))
 
     def _follow(self, matches: list["_Match"]) -> None:
@@ -138,7 +146,7 @@ class _Chain:
             if match.is_of_another_quantity(self.rows):
                 kind = Kind.UNEXPLAINED
             else:
-                kind = match.divergence or match.turned_from(left) or kind
+                kind = match.divergence or match.persons or match.turned_from(left) or kind
             left, held_until = match.ordered or left, max(held_until, match.held_until(self.day))
             if amount := match.amount(self.day):
                 self._add(Cause(kind, self.day.close_time(match.candle), match.words(self.day), amount))
@@ -206,6 +214,13 @@ class _Match:
             return kind
         return Kind.GUARD if mine.is_protective else None  # a late decision has moved the walk's exit, too
 
+    @property
+    def persons(self) -> Kind | None:
+        """Return PERSON for a position that a person had opened where a back-test enters nothing, in mid-candle."""
+        if self.planned is not None or self.ordered is None:
+            return None
+        return Kind.PERSON if self.ordered.round.is_persons else None
+
     def turned_from(self, before: Ordered | None) -> Kind | None:
         """Return why the position before had been left in the candle in which this one was entered.
 
@@ -229,6 +244,8 @@ def _closed_by(ordered: Ordered) -> Kind:
     """Return the kind of a difference in when the position was closed: LATE where a decision closed it."""
     if ordered.round.is_closed_by_origin(Origin.FORCED):
         return Kind.RISK
+    if ordered.round.is_closed_by_origin(Origin.PERSON):
+        return Kind.PERSON
     return Kind.GUARD if ordered.round.is_closed_by_origin(Origin.PROTECTION) else Kind.LATE
 
 

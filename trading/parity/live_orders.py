@@ -18,11 +18,8 @@ class Origin(StrEnum):
     EARLIER = "earlier decision"  # of the day before
     PROTECTION = "protection"  # a stop at the venue, or an exit because a stop or target was touched
     FORCED = "forced"  # closed by the kill switch, a person, or because it could not be protected
-    PERSON = "person"  # proposed by somebody, approved by a person: no back-test has it
+    PERSON = "person"  # a person has approved it, nobody has voted for it
     UNKNOWN = "unknown"  # nothing that is recorded
-
-
-STRANGE = (Origin.PERSON, Origin.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,11 @@ class Round:
         closing = [day.candle_at(fill.filled_at) for each in self.exits for fill in each.fills]
         return max(closing, default=len(day.bars))
 
+    @property
+    def is_persons(self) -> bool:
+        """Return whether a person has approved its opening."""
+        return self.entry is not None and self.entry.origin is Origin.PERSON
+
     def is_closed_by_origin(self, origin: Origin) -> bool:
         return any(each.origin is origin for each in self.exits)
 
@@ -95,6 +97,6 @@ def held_before(day: PairDay, orders: Iterable[LiveOrder], at: datetime) -> Deci
 def strangers(day: PairDay, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
     """Return the filled orders that no decision of a candle asked for, and exits of what those never opened."""
     filled = [each for each in orders if each.fills]
-    known = [each for each in filled if each.origin not in STRANGE]
+    known = [each for each in filled if each.origin is not Origin.UNKNOWN]
     placed = [order for each in rounds(day, known) for order in (each.entry, *each.exits) if order]
     return [each for each in filled if each not in placed]

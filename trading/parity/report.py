@@ -24,6 +24,7 @@ class Kind(StrEnum):
     LLM = "LLM"  # the vote of an agent that reads text: a back-test asks none
     RISK = "risk"  # refused, sized or closed by the rules of the whole account, or by a person
     LATE = "late"  # filled in a later candle than the next one, or nothing ordered while a fill was not known yet
+    PERSON = "person"  # an order that a person has approved, and what decisions made of its position
     GUARD = "guard"  # a stop or target that closed at another time than the candles say
     FILL_PRICE = "fill price"
     FEE = "fee"

@@ -20,6 +20,24 @@ def force_exits(rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder]) 
     return changed
 
 
+def follow_persons(rows: Sequence[Row], day: PairDay, orders: Iterable[LiveOrder]) -> list[Row]:
+    """Enter and leave where an order that a person has approved was filled, at the open of that candle.
+
+    A row has one entry: where a decision has ordered one in that candle, it stays, and the person's is its own cause.
+    """
+    changed = list(rows)
+    for order in orders:
+        if order.origin is not Origin.PERSON or not order.fills:
+            continue
+        before = order.first_candle(day) - 1
+        if order.is_entry and changed[before].quantity is None:
+            entry = _row_of(order.intent)
+            changed[before] = replace(entry, leaves=changed[before].leaves, quantity=order.filled)
+        elif not order.is_entry:
+            _leave(changed, before, order)
+    return changed
+
+
 def leave_out_unfilled(rows: Sequence[Row], orders: Iterable[LiveOrder]) -> list[Row]:
     """Take away what was ordered and never filled, all of it or the part of an entry."""
     changed = list(rows)
@@ -83,7 +101,7 @@ def _without_entry(row: Row) -> Row:
 
 
 def _row_of(intent: OrderIntent) -> Row:
-    """Return the row of an entry that was decided before the day."""
+    """Return the row of an entry that no candle of the day has decided."""
 
     def distance(level: object) -> float:
         if level is None or intent.entry_price is None:

@@ -8,15 +8,22 @@ from typing import Any
 import pytest
 
 from ml.agents.opinions import Action
+from ml.decision.approved_order import ApprovedOrder, ProposedOrder
 from ml.decision.explanation import explain
-from ml.decision.proposed_order import OrderedProposal, ProposedOrder, ProposedOrders
-from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld
+from ml.decision.proposed_order import OrderedProposal, ProposedOrders
+from tests.ml.decision.decision_world import ACCOUNT, DecisionWorld, record_intent
 from tests.ml.decision.trading_day import PAIR, RULES
 from trading.errors import InvalidValue, NotStored
-from trading.orders import OrderStatus
+from trading.market import Pair
+from trading.orders import OrderStatus, Side
 from trading.risk import Halt, HaltKind
 
 LONG = ProposedOrder(PAIR, Action.LONG)
+OTHER = Pair("XRP", "USDT")
+
+
+def approved(order: ProposedOrder, identity: str) -> ApprovedOrder:
+    return ApprovedOrder(order, identity, "approved by grace", {"plan_id": identity})
 
 
 class Crash(Exception):
@@ -42,10 +49,7 @@ class Proposing:
     def carry_out(
         self, order: ProposedOrder, identity: str = "plan-1", executor: Any = None
     ) -> OrderedProposal:
-        clock = self.world.reader.read_clock()
-        return self.orders(executor).carry_out(
-            order, identity, clock, "approved by grace", {"plan_id": identity}
-        )
+        return self.orders(executor).carry_out(approved(order, identity), self.world.reader.read_clock())
 
 
 @pytest.fixture
@@ -112,6 +116,30 @@ def test_a_halt_that_begins_after_the_plan_refuses_it_in_a_receipt(proposing: Pr
     done = proposing.carry_out(LONG)
     assert done.order is None
     assert "refused by risk: kill switch" in done.receipt["outcome"]
+
+
+def test_a_halt_that_is_due_begins_before_an_entry_that_waits_is_sent(proposing: Proposing) -> None:
+    world, journal = proposing.world, proposing.journal
+    world.with_pairs(PAIR, OTHER)
+    record_intent(journal, "waits", OTHER, Side.BUY, "1", world.reader.now(), stop="1")
+    journal.raise_peak(ACCOUNT.name, Decimal(10_000))
+    done = proposing.carry_out(LONG)
+    assert journal.fills(ACCOUNT.name) == []
+    assert journal.order("waits").status is OrderStatus.CANCELLED
+    assert [each.kind for each in journal.halts(ACCOUNT.name)] == [HaltKind.DRAWDOWN]
+    assert done.order is None
+    assert "LONG was refused by risk: drawdown: halted since" in done.receipt["outcome"]
+
+
+def test_nothing_is_sent_where_nobody_can_say_which_halts_are_due(proposing: Proposing) -> None:
+    world, journal = proposing.world, proposing.journal
+    world.with_pairs(PAIR, OTHER)
+    record_intent(journal, "waits", PAIR, Side.BUY, "1", world.reader.now(), stop="1")
+    for month in world.table.months(OTHER):
+        world.table.write(OTHER, month, world.table.read(OTHER, month).clear())
+    with pytest.raises(NotStored):
+        proposing.carry_out(LONG)
+    assert journal.fills(ACCOUNT.name) == []
 
 
 @pytest.mark.parametrize(("share", "refused"), [("0.004", False), ("0.006", True)])

@@ -14,8 +14,9 @@ import pytest
 from ml.agents.opinions import Action
 from ml.agents.technical import MODEL
 from ml.agents.vote_weights import WeightVersions
+from ml.decision.approved_order import ApprovedOrder, ProposedOrder
 from ml.decision.clock import chosen_time
-from ml.decision.proposed_order import ProposedOrder, ProposedOrders
+from ml.decision.proposed_order import ProposedOrders
 from tests.doubles.stores import MemoryNews, MemoryWeights
 from tests.ml.agents.records import record, weights
 from tests.ml.decision.decision_world import COSTS, with_market
@@ -370,15 +371,51 @@ def test_a_consensus_that_its_votes_do_not_lead_to_is_unexplained(world: Audited
     assert told(world.audit())[Kind.UNEXPLAINED]
 
 
-@pytest.mark.parametrize("side", [Action.LONG, Action.SHORT])
-def test_an_order_that_a_person_approved_is_named_and_in_no_back_test(
-    world: AuditedDays, side: Action
-) -> None:
-    at = ENTRY - 4 * HOUR
-    world.run(at)
+# --- what a person has approved
+
+
+def carry_out(world: AuditedDays, order: ProposedOrder, at: Any) -> None:
     orders = ProposedOrders(world.reader, RULES, world.journal, world.executor)
-    done = orders.carry_out(ProposedOrder(PAIR, side), "plan", world.reader.read_clock(at), "approved", {})
+    approved = ApprovedOrder(order, f"plan of {at}", "proposed by ada, approved by grace", {})
+    done = orders.carry_out(approved, world.reader.read_clock(at))
     assert done.order is not None
+    assert done.order.filled
+
+
+@pytest.mark.parametrize("side", [Action.LONG, Action.SHORT])
+@pytest.mark.parametrize("hours", [4, 7])
+def test_an_order_that_a_person_approved_is_the_persons(world: AuditedDays, side: Action, hours: int) -> None:
+    at = ENTRY - hours * HOUR
+    world.run(at)
+    carry_out(world, ProposedOrder(PAIR, side), at)
     world.run(MIDNIGHT, since=at + HOUR)
-    words = causes(world.audit(), Kind.UNEXPLAINED)
-    assert any("a person asked for it" in each for each in words)
+    report = world.audit()
+    assert report.unexplained == 0
+    assert report.is_explained
+    assert abs(told(report)[Kind.PERSON]) > Decimal("0.01")
+    [words] = causes(report, Kind.PERSON)
+    assert words.startswith("a person approved")
+    assert "approved by grace" in words
+
+
+def test_a_position_that_a_person_closed_is_the_persons(world: AuditedDays) -> None:
+    at = ENTRY + 3 * HOUR
+    world.run(at)
+    carry_out(world, ProposedOrder(PAIR, Action.CLOSE), at)
+    world.run(MIDNIGHT, since=at + HOUR)
+    report = world.audit()
+    assert report.unexplained == 0
+    assert told(report)[Kind.PERSON]
+
+
+def test_what_a_person_opened_in_the_evening_is_explained_on_the_next_day_too(tmp_path: Path) -> None:
+    world = AuditedDays(tmp_path, MARKET)
+    at = MIDNIGHT - 2 * HOUR
+    world.run(at)
+    carry_out(world, ProposedOrder(PAIR, Action.CLOSE), at)
+    carry_out(world, ProposedOrder(PAIR, Action.LONG), at + HOUR)
+    assert [each.quantity > 0 for each in world.journal.positions("paper-test")] == [True]
+    world.run(world.newest, since=MIDNIGHT)
+    assert [world.audit(day).unexplained for day in (1, 2)] == [0, 0]
+    assert Kind.PERSON in told(world.audit(1))
+    assert Kind.PERSON not in told(world.audit(2))

@@ -183,12 +183,12 @@ async def test_a_plan_expires(client: Client, home: ToolHome) -> None:
 async def test_what_was_planned_on_other_facts_is_refused(
     client: Client, home: ToolHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned = await plan(client, "plan_pause")
+    planned = await plan(client, "plan_order", pair="BTC/USDT", action="LONG")
     approve(home, planned)
     monkeypatch.setenv("MARKETLOOM__RISK__POSITION_CAP", "0.1")
     refused = await execute(client, planned)
     assert "rests on has changed (limits_sha256)" in str(refused.content)
-    assert KillSwitch(home.services.home).requested() == ""
+    assert home.services.journal.positions(home.services.account.name) == []
     assert plans(home.services).plan(planned["plan_id"]).state is PlanState.FAILED
 
 
@@ -235,7 +235,9 @@ async def test_an_order_is_a_decision_with_receipt_and_ledger_and_a_kill_closes_
     receipt = journal.decision(done["decision_id"])
     assert (done["order"], Decimal(done["filled"])) == (OrderStatus.FILLED, Decimal("0.002"))
     assert receipt["risk"]["approved"]
-    assert receipt["proposed"]["approved_by"] == "grace"
+    assert receipt["proposed"]["approval"]["approved_by"] == "grace"
+    replayed = data(await client.call_tool("replay", {"decision_id": done["decision_id"]}))
+    assert replayed["verdict"] == "identical"
     assert receipt["scope"] in NOT_OF_CANDLES
     [position] = journal.positions(account)
     assert (position.pair, position.quantity) == (PAIR, Decimal("0.002"))
@@ -248,7 +250,7 @@ async def test_an_order_is_a_decision_with_receipt_and_ledger_and_a_kill_closes_
     closing = await plan(client, "plan_order", pair="BTC/USDT", action="CLOSE")
     approve(home, closing)
     kill = await plan(client, "plan_kill")
-    assert "close every position at the market (0.002 BTC/USDT)" in kill["words"]
+    assert "close every position that is open then at the market (now 0.002 BTC/USDT)" in kill["words"]
     approve(home, kill)
     assert len(data(await execute(client, kill))["outcome"]["closed"]) == 1
     assert journal.positions(account) == []
@@ -323,6 +325,40 @@ async def test_an_order_planned_before_a_kill_is_refused_after_it(client: Client
     refused = await execute(client, planned)
     assert "kill switch" in str(refused.content)
     assert home.services.journal.positions(home.services.account.name) == []
+
+
+async def test_a_kill_closes_what_is_left_where_a_position_has_become_smaller(
+    client: Client, home: ToolHome
+) -> None:
+    """A protective exit between plan and kill makes less to close: no reason to close nothing."""
+    services, account = home.services, home.services.account.name
+    opened = [await plan(client, "plan_order", pair=pair, action="LONG") for pair in ("BTC/USDT", "XRP/USDT")]
+    for each in opened:
+        approve(home, each)
+        data(await execute(client, each))
+    kill = await plan(client, "plan_kill")
+    approve(home, kill)
+    services.order_executor.flatten(account, services.clock().at, "flattened by a stop", [PAIR])
+    assert [str(each.pair) for each in services.journal.positions(account)] == ["XRP/USDT"]
+    done = data(await execute(client, kill))
+    assert (done["state"], len(done["outcome"]["closed"])) == ("done", 1)
+    assert services.journal.positions(account) == []
+    assert "pulled by grace" in KillSwitch(services.home).requested()
+
+
+async def test_a_kill_that_finds_nothing_to_close_still_halts(
+    client: Client, home: ToolHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await plan(client, "plan_order", pair="BTC/USDT", action="LONG")
+    approve(home, order)
+    data(await execute(client, order))
+    kill = await plan(client, "plan_kill")
+    approve(home, kill)
+    monkeypatch.setenv("MARKETLOOM__RISK__POSITION_CAP", "0.1")
+    services = home.services
+    services.order_executor.flatten(services.account.name, services.clock().at, "flattened by a stop")
+    assert data(await execute(client, kill))["state"] == "done"
+    assert "pulled by grace" in KillSwitch(services.home).requested()
 
 
 async def test_without_a_terminal_nobody_approves(client: Client, home: ToolHome) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trading.parity.parity_days import FLAT, MIDNIGHT, PAIR, Candle, buy, day, order, rows, sell
+from tests.trading.parity.parity_days import FLAT, MIDNIGHT, PAIR, Candle, at, buy, day, order, rows, sell
 from trading.backtest import LEAVE_LONG, LEAVE_SHORT
 from trading.orders import Side
 from trading.parity import Change, Kind, LiveOrder, Origin, PairDay, PairParity, Row, attribute
@@ -175,17 +175,54 @@ def test_what_was_held_in_the_morning_is_closed_like_what_was_bought() -> None:
     assert parts(result) == {}
 
 
+# --- what a person has approved
+
+
+def test_an_order_that_a_person_approved_is_the_persons() -> None:
+    result = attribute(day(RISING), rows(9, {}), [], [buy((1, "1", "101.101"), origin=Origin.PERSON)])
+    assert set(parts(result)) == {Kind.PERSON}
+    assert result.parts[Kind.PERSON] == result.live != 0
+    assert result.causes[0].words.startswith("a person approved buy 1 BTC")
+
+
+def test_what_the_back_test_could_not_enter_beside_a_persons_position_is_the_persons() -> None:
+    bought = buy((1, "1", "101.101"), origin=Origin.PERSON)
+    result = attribute(day(RISING), rows(9, {3: LONG}), [], [bought])
+    assert result.backtest != 0
+    assert set(parts(result)) == {Kind.PERSON}
+
+
+@pytest.mark.parametrize("hour", [1, 1.5], ids=["at the open", "in mid-candle"])
+def test_what_a_person_closed_is_the_persons(hour: float) -> None:
+    closed = sell((hour, "1", "99.9"), origin=Origin.PERSON)
+    assert set(parts(stopped(BOUGHT, closed))) <= {Kind.RISK, Kind.PERSON, Kind.FILL_PRICE}
+    assert parts(stopped(BOUGHT, closed))[Kind.PERSON]
+
+
+def test_what_a_person_opened_in_the_candle_of_a_decisions_stop_is_the_persons() -> None:
+    """A back-test has one entry in a candle: the person's is the account's alone."""
+    stop = replace(STOPPED, fills=(replace(STOPPED.fills[0], filled_at=at(1.5)),))
+    anew = buy((1.75, "1", "99"), origin=Origin.PERSON)
+    assert set(parts(stopped(BOUGHT, stop, anew))) <= {Kind.RISK, Kind.GUARD, Kind.PERSON, Kind.FILL_PRICE}
+
+
+def test_a_persons_stop_in_another_candle_is_the_guards() -> None:
+    bought = buy(
+        (1, "1", "100.1"), origin=Origin.PERSON, stop_loss=Decimal("95.095"), entry_price=Decimal("100.1")
+    )
+    late = sell((3, "1", "92"), origin=Origin.PROTECTION, trigger=Decimal("95.095"))
+    found = parts(attribute(day(FALLING), rows(6, {}), [], [bought, late]))
+    assert set(found) == {Kind.PERSON, Kind.GUARD}
+
+
 # --- what nobody can explain
 
 
-@pytest.mark.parametrize(
-    ("origin", "words"), [(Origin.UNKNOWN, "nothing that is recorded"), (Origin.PERSON, "a person")]
-)
-def test_a_fill_that_no_decision_asked_for_is_unexplained(origin: Origin, words: str) -> None:
-    result = attribute(day(RISING), rows(9, {}), [], [buy((1, "1", "101.101"), origin=origin)])
+def test_a_fill_that_no_decision_asked_for_is_unexplained() -> None:
+    result = attribute(day(RISING), rows(9, {}), [], [buy((1, "1", "101.101"), origin=Origin.UNKNOWN)])
     assert set(parts(result)) == {Kind.UNEXPLAINED}
     assert result.parts[Kind.UNEXPLAINED] == result.live
-    assert f"{words} asked for it" in result.causes[0].words
+    assert "nothing that is recorded asked for it" in result.causes[0].words
 
 
 def test_an_order_larger_than_what_was_decided_is_unexplained() -> None:
