@@ -30,6 +30,7 @@ from assets.tape import market_tape
 from orchestration.automation import automated, automation
 from orchestration.dataset_span import dataset_span
 from orchestration.jobs import JOBS
+from orchestration.plan_answers import answer_plan
 from orchestration.progress import progress
 from orchestration.resources import RESOURCES
 from orchestration.schedules import schedules
@@ -70,7 +71,7 @@ def definitions(settings: Settings, span: Span | None = None) -> dg.Definitions:
             *dg.load_assets_from_modules(MODULES),
         ],
         asset_checks=dg.load_asset_checks_from_modules(CHECK_MODULES),
-        jobs=[*JOBS, tape_compaction],
+        jobs=[*JOBS, tape_compaction, answer_plan],
         schedules=schedules(settings.market.timeframe, span, settings.market.reads_feeds),
         sensors=[
             *decision_sensors(settings.market.pairs),

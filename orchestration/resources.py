@@ -69,6 +69,10 @@ _BUILDS: dict[str, tuple[Callable[[Services], Any], str]] = {
         lambda services: services.performance,
         "scores per model and day in PostgreSQL",
     ),
+    "plan_answers": (
+        lambda services: services.plan_answers,
+        "what people say of plans that programs have made",
+    ),
     "board_maker": (lambda services: services.board_maker, "recorded votes and what followed them"),
     "weigher": (lambda services: services.weigher, "weighs the agents by their recorded votes"),
     "weight_versions": (lambda services: services.weight_versions, "weights of votes, as they were known"),

@@ -20,6 +20,7 @@ from orchestration.judge_services import JudgeServices
 from orchestration.kill_switch import KillSwitch
 from orchestration.live import LiveGate, TradedAccount
 from orchestration.market_services import publish
+from orchestration.plan_answers import PlanAnswers
 from orchestration.settings import home_folder, load_settings, settings_stamp
 from orchestration.system import POSTGRES
 from orchestration.venues import (
@@ -46,6 +47,7 @@ from trading.stores.postgres import (
     PostgresLiveAccounts,
 )
 from trading.stores.postgres.balance_history import PostgresBalanceHistory
+from trading.stores.postgres.tool_plans import PostgresToolPlans
 
 LOG = logging.getLogger("marketloom.services")
 
@@ -123,6 +125,12 @@ class Services(JudgeServices):
     @cached_property
     def key_state(self) -> PostgresKeyState:
         return PostgresKeyState(self.dsn)
+
+    @property
+    def plan_answers(self) -> PlanAnswers:
+        """Return where people's words about plans of programs go."""
+        store = PostgresToolPlans(self.dsn)
+        return PlanAnswers(store, lambda: self.traded.venue == "kraken" or self.live_gate.is_asked_for)
 
     @cached_property
     def live_gate(self) -> LiveGate:

@@ -16,6 +16,7 @@ from ml.decision.decision_id import decision_id
 from orchestration.cli import app
 from orchestration.definitions import definitions
 from orchestration.jobs import JOBS
+from orchestration.plan_answers import answer_plan
 from orchestration.settings import load_settings
 from orchestration.tape_compaction import tape_compaction
 from streaming.sandbox.faults import FaultKind
@@ -78,7 +79,7 @@ def test_the_readme_lists_every_command() -> None:
 
 def test_the_page_of_the_ui_names_every_job() -> None:
     [line] = re.findall(r"(?s)\* \*\*Jobs\*\* (.*?) launch", (DOCS / "ui.md").read_text(encoding="utf-8"))
-    jobs = {job.name for job in [*JOBS, tape_compaction]}
+    jobs = {job.name for job in [*JOBS, tape_compaction, answer_plan]}
     assert set(re.findall(r"`(\w+)`", line)) == jobs
 
 

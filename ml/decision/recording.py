@@ -23,7 +23,8 @@ NEWS_OF_A_PART = timedelta(days=32)
 # Whose source text decides together with the inputs. Stores, venues and Dagster only bring inputs and orders.
 _DECIDING = (
     "ml.agents", "ml.decision", "ml.learning", "ml.sentiment",
-    "ml.models", "trading.indicators", "trading.portfolio", "trading.risk", "trading.signals",
+    "ml.models", "trading.indicators", "trading.invalidation", "trading.orders", "trading.portfolio", "trading.risk",
+    "trading.signals",
 )  # fmt: skip
 
 
@@ -134,12 +135,14 @@ def code_version() -> str:
 
 
 @cache
-def source_digest(packages: tuple[str, ...]) -> str:
-    """Return a digest of the source text of these packages, prompts included; computed once in a process."""
+def source_digest(names: tuple[str, ...]) -> str:
+    """Return a digest of the source text of these packages and modules, prompts included; once in a process."""
     digest = hashlib.sha256()
-    for package in packages:
-        folder = Path(importlib.import_module(package).__path__[0])
-        texts = [path for pattern in ("*.py", "prompt_texts/*.txt") for path in folder.rglob(pattern)]
-        for path in sorted(texts):
-            digest.update(f"{package}/{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    for name in names:
+        path = Path(str(importlib.import_module(name).__file__))
+        folder, texts = path.parent, [path]
+        if path.name == "__init__.py":
+            texts = [each for pattern in ("*.py", "prompt_texts/*.txt") for each in folder.rglob(pattern)]
+        for text in sorted(texts):
+            digest.update(f"{name}/{text.relative_to(folder)}\0".encode() + text.read_bytes())
     return digest.hexdigest()[:16]

@@ -97,7 +97,7 @@ class BoardMaker:
 
     def votes_of(self, models: Sequence[str], start: datetime, until: datetime) -> dict[str, int]:
         """Return how many votes with a side each has cast on candles that it cannot have read of."""
-        cast = one_vote_per_candle(self.votes.read(start, until).filter(pl.col("model").is_in(list(models))))
+        cast = one_vote_per_candle(self.votes.read(start, until, models))
         sided = cast.filter(pl.col("action").is_in(list(SIDES)))
         clean = sided.filter(self.cut_offs.clean(sided))["model"]
         return {model: int((clean == model).sum()) for model in models}

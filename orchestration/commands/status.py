@@ -69,6 +69,15 @@ def status_facts(services: Services) -> dict[str, Any]:
         "models": model_status.read(services),
         "stream": _stream(services),
         "deciding": _deciding(services),
+        "plans": [
+            {
+                "plan_id": each.plan_id,
+                "account": each.account,
+                "what": each.title,
+                "expires_at": each.expires_at,
+            }
+            for each in services.plan_answers.store.waiting()
+        ],
         "failed_runs": [asdict(note) for note in services.failure_notes.newest(SHOWN_FAILURES)],
     }
 
@@ -188,6 +197,11 @@ def show(facts: dict[str, Any], out: Console) -> None:
         out.print(_stream_line(facts["stream"]), soft_wrap=True)
     if facts["deciding"] is not None:
         out.print(decided_line(facts["deciding"], facts["pairs"]), soft_wrap=True)
+    for plan in facts["plans"]:
+        what = (
+            f" until {plan['expires_at']:%H:%M:%S} UTC: {plan['what']} `marketloom mcp plans` shows its code"
+        )
+        out.print(Text.assemble("  ", ("a plan waits for a person", "yellow"), what), soft_wrap=True)
     for row in facts["decisions"]:
         outcome = f"  {row['decision_id'][:8]}  {row['decided_at']}  {row['pair']}: {row['outcome']}"
         out.print(outcome, soft_wrap=True)

@@ -10,7 +10,7 @@ from rich.text import Text
 from orchestration.services import Services
 from orchestration.system import running_system
 from trading.errors import InvalidValue
-from trading.stores.postgres.tool_plans import PlanState, PostgresToolPlans, ToolPlan
+from trading.stores.postgres.tool_plans import PostgresToolPlans, ToolPlan
 
 SHOWN = 50
 THROUGH = "a terminal"
@@ -39,12 +39,8 @@ def read_plans(every: bool) -> list[dict[str, Any]]:
     return [
         {**{name: getattr(each, name) for name in names}, "standing": each.standing}
         for each in found
-        if every or _waits(each)
+        if every or each.waits
     ]
-
-
-def _waits(plan: ToolPlan) -> bool:
-    return plan.state is PlanState.WAITING and not plan.expired
 
 
 def approve_plan(code: str, by: str, out: Console) -> ToolPlan:
@@ -55,26 +51,19 @@ def approve_plan(code: str, by: str, out: Console) -> ToolPlan:
     if not sys.stdin.isatty():
         raise InvalidValue(NO_TERMINAL)
     with running_system():
-        store = PostgresToolPlans(Services.current().dsn)
-        plan = store.with_code(code.strip().upper())
-        if not _waits(plan):
-            raise InvalidValue(f"plan {plan.plan_id} {plan.standing}")
+        answers = Services.current().plan_answers
+        plan = answers.waiting(code)
         out.print(Text(plan.words), soft_wrap=True)
         out.print(Text(f"planned by {plan.caller} at {plan.created_at:%H:%M:%S} UTC"), soft_wrap=True)
         out.print(Text(f"Type the account's name, {plan.account}, to approve exactly this:"), soft_wrap=True)
-        if sys.stdin.readline().strip() != plan.account:
-            raise InvalidValue(f"that is not {plan.account}: nothing is approved, and nothing has changed")
-        return store.decide(plan.plan_id, approved=True, by=by or getpass.getuser(), through=THROUGH)
+        return answers.approve(plan, sys.stdin.readline(), by or getpass.getuser(), THROUGH)
 
 
 def decline_plan(code: str, by: str) -> ToolPlan:
     """Note that it must not be carried out. Raises as `approve_plan` does; needs no terminal: it changes nothing."""
     with running_system():
-        store = PostgresToolPlans(Services.current().dsn)
-        plan = store.with_code(code.strip().upper())
-        return store.decide(
-            plan.plan_id, approved=False, by=by or getpass.getuser(), through="the command line"
-        )
+        answers = Services.current().plan_answers
+        return answers.decline(answers.waiting(code), by or getpass.getuser(), "the command line")
 
 
 def show(rows: list[dict[str, Any]], out: Console) -> None:

@@ -108,8 +108,7 @@ def ask_person(plan_id: PlanId, ctx: Context[Any, Any]) -> Elicit[Consent] | Non
 
 def _dialogue_is_enough(services: Services) -> bool:
     """Return whether no real money is at stake: nobody can see from here whether a person or a program answers."""
-    real = services.traded.venue == "kraken" or services.live_gate.is_asked_for
-    return services.settings.mcp.elicitation and not real
+    return services.settings.mcp.elicitation and not services.plan_answers.is_real()
 
 
 def _has_dialogue(ctx: Context[Any, Any]) -> bool:

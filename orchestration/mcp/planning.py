@@ -114,4 +114,4 @@ def _require_same_facts(plan: ToolPlan, now: Mapping[str, Any]) -> None:
 
 
 def plans(services: Services) -> PostgresToolPlans:
-    return PostgresToolPlans(services.dsn)
+    return services.plan_answers.store

@@ -60,6 +60,22 @@ def test_an_order_that_a_person_approved_is_no_vote_of_the_desk(dsn: str, journa
     assert sorted(PostgresVotes(dsn, "kraken").read(NOON, NOON + HOUR)["agent"]) == ["analyst", "technical"]
 
 
+def test_of_some_models_their_votes_alone_are_read(dsn: str, journal: PostgresJournal) -> None:
+    decide(journal, "one")
+    decide(journal, "two", hours=1)
+    votes = PostgresVotes(dsn, "kraken")
+
+    def read(*models: str) -> list[tuple[str, str]]:
+        found = votes.read(NOON, NOON + HOUR, models)
+        return sorted(zip(found["decision_id"], found["agent"], strict=True))
+
+    assert read("analyst/1", "nobody") == [("one", "analyst")]
+    assert read("desk/3", "technical/1") == [("one", DESK), ("one", "technical")]
+    assert read() == []
+    decide(journal, "three", scope="proposed")
+    assert read("desk/3") == [("one", DESK)]
+
+
 def test_the_span_is_one_of_candles_whenever_they_were_decided_on(dsn: str, journal: PostgresJournal) -> None:
     for hours in range(4):
         decide(journal, f"{hours}", hours, decided_at=NOON.isoformat())

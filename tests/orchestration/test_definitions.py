@@ -142,6 +142,7 @@ def test_the_jobs_schedules_and_sensors_are_these_and_all_automation_is_off() ->
         "judging",
         "rebalance",
         "tape_compaction",
+        "answer_plan",
     }
     schedules, sensors = repository.schedule_defs, repository.sensor_defs
     assert {each.name for each in schedules} == {

@@ -69,5 +69,8 @@ class PerformanceStore(Protocol):
 class VoteLog(Protocol):
     """Every recorded vote of one dataset's decisions."""
 
-    def read(self, start: datetime, end: datetime) -> pl.DataFrame:
-        """Read VOTE_SCHEMA: all votes on candles that closed in [start, end), and each decision under agent DESK."""
+    def read(self, start: datetime, end: datetime, models: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read VOTE_SCHEMA: all votes on candles that closed in [start, end), and each decision under agent DESK.
+
+        `models`: of these alone.
+        """

@@ -1,5 +1,6 @@
 """The board: who stands on it, what counts, and that nothing after its time does."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from math import sin
@@ -26,8 +27,9 @@ class Votes:
     def __init__(self, votes: pl.DataFrame) -> None:
         self.votes = votes
 
-    def read(self, start: datetime, end: datetime) -> pl.DataFrame:
-        return self.votes.filter(pl.col("closed_at") >= start, pl.col("closed_at") < end)
+    def read(self, start: datetime, end: datetime, models: Sequence[str] | None = None) -> pl.DataFrame:
+        found = self.votes.filter(pl.col("closed_at") >= start, pl.col("closed_at") < end)
+        return found if models is None else found.filter(pl.col("model").is_in(list(models)))
 
 
 def stored(pair_opens: dict[object, list[float]]) -> tuple[MemoryTable, MemoryTable]:

@@ -44,7 +44,7 @@ def weigher(
     recorded: Sequence[Any], opens: Sequence[float] = OPENS, rules: MemoryRules = RULES, days: Any = None
 ) -> Weigher:
     class Log:
-        def read(self, start: datetime, end: datetime) -> pl.DataFrame:
+        def read(self, start: datetime, end: datetime, models: Sequence[str] | None = None) -> pl.DataFrame:
             return table(*recorded).filter(pl.col("closed_at") >= start, pl.col("closed_at") < end)
 
     prices, features = MemoryTable(None), MemoryTable(None)

@@ -16,7 +16,9 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trading.errors import InvalidValue, NotStored
+from trading.ports import Message
 from trading.stores.postgres.connection import Connection, Database
+from trading.stores.postgres.outbox import append_many
 
 MAX_WAITING = 20  # per account: nobody reads more, and a program in a loop must end
 PLANS_LOCK = 0x706C616E
@@ -30,6 +32,7 @@ WAITING = """
 SELECT count(*) AS plans FROM tool_plans
 WHERE account = %s AND state IN ('waiting', 'approved') AND expires_at > clock_timestamp()
 """
+THAT_WAIT = "WHERE state = 'waiting' AND expires_at > clock_timestamp()"
 DECIDE = f"""
 UPDATE tool_plans SET state = %s, decided_at = clock_timestamp(), decided_by = %s, decided_through = %s
 WHERE plan_id = %s AND state = 'waiting' AND expires_at > clock_timestamp() RETURNING {COLUMNS}
@@ -85,6 +88,16 @@ class ToolPlan(NewPlan):
     outcome: Mapping[str, Any] | None
 
     @property
+    def waits(self) -> bool:
+        """Return whether a person can still decide about it."""
+        return self.state is PlanState.WAITING and not self.expired
+
+    @property
+    def title(self) -> str:
+        """Return the first line of its words, which are the server's own: what would be done."""
+        return self.words.partition("\n")[0]
+
+    @property
     def standing(self) -> str:
         """Say in words how far it is."""
         by = f"{self.decided_by} ({self.decided_through})"
@@ -107,7 +120,10 @@ class PostgresToolPlans:
         self._database = Database(dsn)
 
     def add(self, plan: NewPlan, seconds: float) -> ToolPlan:
-        """Store a plan that expires after so long. InvalidValue while too many of the account wait for a person."""
+        """Store a plan that expires after so long, and tell people of it in the same transaction.
+
+        InvalidValue while too many of the account wait for a person.
+        """
         with self._database.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (PLANS_LOCK,))
             waiting = connection.execute(WAITING, (plan.account,)).fetchone()
@@ -120,7 +136,9 @@ class PostgresToolPlans:
                 plan.plan_id, plan.code, plan.action, plan.account, Jsonb(dict(plan.request)), Jsonb(dict(plan.facts)),
                 plan.facts_sha256, plan.words, plan.caller, seconds,
             )  # fmt: skip
-            return _plan(connection.execute(ADD.encode(), values).fetchone())
+            added = _plan(connection.execute(ADD.encode(), values).fetchone())
+            append_many(connection, [_waiting_alert(added)])
+            return added
 
     def plan(self, plan_id: str) -> ToolPlan:
         """Return the plan. NotStored for an unknown one."""
@@ -137,6 +155,12 @@ class PostgresToolPlans:
         query = f"SELECT {COLUMNS} FROM tool_plans ORDER BY created_at DESC, plan_id LIMIT %s"
         with self._database.transaction() as connection:
             return [_plan(row) for row in connection.execute(query.encode(), (limit,)).fetchall()]
+
+    def waiting(self) -> list[ToolPlan]:
+        """List the plans that wait for a person, newest first."""
+        query = f"SELECT {COLUMNS} FROM tool_plans {THAT_WAIT} ORDER BY created_at DESC, plan_id"
+        with self._database.transaction() as connection:
+            return [_plan(row) for row in connection.execute(query.encode()).fetchall()]
 
     def decide(self, plan_id: str, *, approved: bool, by: str, through: str) -> ToolPlan:
         """Note a person's word. InvalidValue unless it waits."""
@@ -159,6 +183,20 @@ class PostgresToolPlans:
                 standing = _find(connection, "plan_id", plan_id).standing
                 raise InvalidValue(f"nothing was done: plan {plan_id} {standing}")
             return _plan(row)
+
+
+def _waiting_alert(plan: ToolPlan) -> Message:
+    """Return what people are told of a new plan: once, and without its code, which whoever reads alerts would have."""
+    from trading.bus_messages import alert  # loading the graph must not import msgspec
+
+    text = (
+        f"plan {plan.plan_id} of account {plan.account} waits for a person until {plan.expires_at:%Y-%m-%d %H:%M:%S} "
+        f"UTC: {plan.title} `marketloom mcp plans` shows all of it with its code; `marketloom mcp approve CODE` "
+        "approves it, `marketloom mcp decline CODE` refuses it, and so does the job `answer_plan` in the UI"
+    )
+    return alert(
+        f"account {plan.account}", "approval", "warning", text, plan.created_at, about=f"plan {plan.plan_id}"
+    )
 
 
 def _find(connection: Connection, column: str, value: str) -> ToolPlan:
