@@ -353,6 +353,24 @@ async def test_a_kill_closes_what_is_left_where_a_position_has_become_smaller(
     assert "pulled by grace" in KillSwitch(services.home).requested()
 
 
+async def test_a_close_is_carried_out_whatever_halts_began_meanwhile(client: Client, home: ToolHome) -> None:
+    closing = None
+    for name, arguments in (
+        ("plan_order", {"pair": "BTC/USDT", "action": "LONG"}),
+        ("plan_order", {"pair": "BTC/USDT", "action": "CLOSE"}),
+        ("plan_pause", {}),
+    ):
+        planned = await plan(client, name, **arguments)
+        approve(home, planned)
+        if arguments.get("action") == "CLOSE":
+            closing = planned
+        else:
+            data(await execute(client, planned))
+    assert closing is not None
+    assert data(await execute(client, closing))["outcome"]["order"] == OrderStatus.FILLED
+    assert home.services.journal.positions(home.services.account.name) == []
+
+
 async def test_a_kill_that_finds_nothing_to_close_still_halts(
     client: Client, home: ToolHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
