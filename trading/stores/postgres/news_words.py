@@ -10,7 +10,7 @@ from trading.stores.postgres.news_filter import conditions
 NEWEST = 200  # stories that hold some of the words, which are ranked
 # Where so many of these hold all words, all words are common: then the newest are read one by one until there are
 # enough. The index of words would give every story of all time that holds them, in no order.
-MIN_COMMON = 4
+MIN_COMMON = 2
 READ = 4_000  # stories, and no more: the older ones may be others
 
 # Words joined by "and", and the same joined by "or": whatever a person writes, it is no syntax.

@@ -14,6 +14,10 @@ STORIES = """
 ALTER TABLE news_articles ADD COLUMN is_story boolean NOT NULL GENERATED ALWAYS AS (story_id = article_id) STORED;
 DROP INDEX news_articles_stories;
 CREATE INDEX news_articles_stories ON news_articles (dataset, known_at, article_id) INCLUDE (assets) WHERE is_story;
+-- A search would read what waits to be put into the index, up to 4 MB, row by row.
+ALTER INDEX news_articles_words SET (fastupdate = off);
+ALTER INDEX news_articles_assets SET (fastupdate = off);
+SELECT gin_clean_pending_list('news_articles_words'), gin_clean_pending_list('news_articles_assets');
 """
 DROP_INDEXES = """
 DO $$
@@ -32,7 +36,8 @@ UPDATE news_embeddings e SET known_at = a.known_at, assets = a.assets, is_story 
 ALTER TABLE news_embeddings ALTER COLUMN known_at TYPE timestamptz USING known_at + interval '0',
     ALTER COLUMN known_at SET NOT NULL, ALTER COLUMN assets SET NOT NULL, ALTER COLUMN is_story SET NOT NULL;
 CREATE INDEX news_embeddings_stories ON news_embeddings (known_at) INCLUDE (passage, assets) WHERE is_story;
-CREATE INDEX news_embeddings_assets ON news_embeddings USING gin (assets) WHERE is_story;
+CREATE INDEX news_embeddings_assets ON news_embeddings USING gin (assets) WITH (fastupdate = off)
+    WHERE is_story;
 """
 # FOR SHARE: an article that changes meanwhile waits, and then finds the vector.
 TRIGGERS = """
