@@ -27,7 +27,7 @@ from tests.ml.agents.test_hearing import QUESTION, SECONDS
 from tests.ml.decision.replay_world import ReplayWorld
 from tests.ml.decision.test_model_traders import close_of, decided
 from tests.ml.decision.trading_day import LIMITS
-from tests.ml.models.scripted import Script, used
+from tests.ml.models.scripted import SPEC, Script, used
 from trading.portfolio import Position
 from trading.stores.postgres.rows import decision_row, log_rows, opinion_rows
 
@@ -223,7 +223,7 @@ def test_receipts_without_a_debate_say_nothing_of_one(world: ReplayWorld) -> Non
 def test_each_second_question_is_estimated_booked_and_recorded_like_any_call() -> None:
     calls = MemoryModelCalls()
     models = {
-        name: trader(name, script, calls=calls)
+        name: trader(name, script, calls=calls, spec=replace(SPEC, model=name))
         for name, script in {"one": Script(answer(), hold()), "two": Script(hold())}.items()
     }
     debaters: dict[str, Debater] = {
