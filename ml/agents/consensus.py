@@ -37,6 +37,11 @@ class Consensus:
     reasons: tuple[str, ...]  # how many voted, then why the action is what it is
     records: tuple[VoteWeight, ...] = ()  # of those who wanted to vote, where one is long enough to count
 
+    @property
+    def without_a_vote(self) -> frozenset[str]:
+        """Return the agents whose record left them no vote."""
+        return frozenset(each.agent for each in self.records if each.weight == 0)
+
 
 def not_asked(why: str) -> Consensus:
     """Return the consensus of a decision that asked nobody, and why it did not."""
@@ -65,12 +70,11 @@ def consensus(
         if each.action is not None
     ]
     silent = [(each, record) for each, record in judged if record is not None and record.weight == 0]
-    heard = [each for each in judged if each not in silent]
-    voting = [each for each, _ in heard]
+    voting = [each for each, record in judged if record is None or record.weight > 0]
     votes = Votes(
-        np.array([[CODE[each.action] for each in voting if each.action]], np.int8),
-        np.array([[each.confidence for each in voting]], np.float64),
-        np.array([[1.0 if record is None else record.weight for _, record in heard]], np.float64),
+        np.array([[CODE[each.action] for each, _ in judged if each.action]], np.int8),
+        np.array([[each.confidence for each, _ in judged]], np.float64),
+        np.array([[1.0 if record is None else record.weight for _, record in judged]], np.float64),
     )
     counted, by_action = tally(votes, rules, held), votes.weights()[0].tolist()
     outcome = _Outcome(
@@ -98,20 +102,21 @@ def consensus(
         ),
         records=tuple(record for _, record in judged if record is not None),
     )
-    why = "" if held is not None else _held_by_news(outcome.action, voting, votes, rules)
+    opinions = [each for each, _ in judged]
+    why = "" if held is not None else _held_by_news(outcome.action, opinions, votes, rules)
     return replace(counted_as, action=Action.HOLD, reasons=(*counted_as.reasons, why)) if why else counted_as
 
 
-def _held_by_news(action: Action, voting: Sequence[Opinion], votes: Votes, rules: ConsensusRules) -> str:
+def _held_by_news(action: Action, opinions: Sequence[Opinion], votes: Votes, rules: ConsensusRules) -> str:
     """Return why the news keep an entry from being made; empty where they do not."""
     if action not in (Action.LONG, Action.SHORT):
         return ""
-    is_news = np.array([each.agent == ANALYST for each in voting])
+    is_news = np.array([each.agent == ANALYST for each in opinions])
     alone, against = (bool(each[0]) for each in held_by_news(votes, is_news, rules, action))
     if alone:
         return f"held: nothing but the news is for {action}"
     if against:
-        analyst = next(each for each in voting if each.agent == ANALYST)
+        analyst = next(each for each in opinions if each.agent == ANALYST and each.action is not action)
         return f"held: the news say {analyst.action} ({analyst.agent}, confidence {analyst.confidence:.2f})"
     return ""
 

@@ -10,9 +10,9 @@ def held_by_news(votes: Votes, is_news: Flags, rules: ConsensusRules, action: Ac
     """Return (n,) where nothing but news is for `action`, LONG or SHORT, and where news speak against it.
 
     `is_news` (k,) says whose votes are the news alone. Against it speaks a vote for the other side whose confidence is
-    `minimum_confidence` or more. An agent whose record leaves it no vote counts for neither.
+    `minimum_confidence` or more. A record that leaves an agent no vote takes its support away, and not its warning.
     """
-    votes = votes.by_record()
-    supports = (votes.actions == CODE[action]) & (votes.confidences > 0)
+    heard = votes.by_record()
+    supports = (heard.actions == CODE[action]) & (heard.confidences > 0)
     against = (votes.actions == CODE[_OTHER[action]]) & (votes.confidences >= rules.minimum_confidence)
     return ~(supports & ~is_news).any(axis=1), (against & is_news).any(axis=1)

@@ -32,7 +32,7 @@ class VoteWeight:
     windows: int  # spans of `horizon` candles with a vote: what overlaps counts once
     votes: int
     hit_rate: float
-    brier: float
+    brier: float  # of its confidences, each worth what its earlier votes had shown them to be worth
     base_brier: float  # what the base rate gets on the same votes
     skill: float  # 1 - brier / base_brier
 
@@ -44,7 +44,7 @@ class VoteWeight:
 
 @dataclass(frozen=True, slots=True)
 class VoteWeights:
-    """One version. A record of fewer than `minimum_windows` says nothing: such a vote has the weight 1."""
+    """One version. A record of fewer than `minimum_windows` says nothing, but that a vote that was lost stays lost."""
 
     known_at: datetime  # nothing that was known later is in it, and only later decisions read it
     horizon: int  # candles over which votes were scored
@@ -57,8 +57,8 @@ class VoteWeights:
         judge = agent, ANY_MODEL if agent in _POOLED else model
         for wanted in (regime, EVERY_REGIME):
             for each in self.weights:
-                is_long_enough = each.windows >= self.minimum_windows
-                if (each.agent, each.model) == judge and each.regime == wanted and is_long_enough:
+                counts = each.windows >= self.minimum_windows or each.weight == 0
+                if (each.agent, each.model) == judge and each.regime == wanted and counts:
                     return each
         return None
 

@@ -71,7 +71,7 @@ def decide(
         agreed,
         action,
         why=why,
-        proposal=propose(inputs, action, signal, rules.signals, opinions),
+        proposal=propose(inputs, action, signal, rules.signals, _heard(opinions, agreed)),
         rules=rules,
     )
 
@@ -155,7 +155,7 @@ def _conclude(
 ) -> Decision:
     identity = decision_id(inputs.account, inputs.pair, inputs.candle_close_time)
     assessment = refusal or assess_proposal(inputs, proposal, opinions, rules.limits)
-    invalidations = _invalidations(inputs, opinions, action)
+    invalidations = _invalidations(inputs, _heard(opinions, agreed), action)
     intent = order_intent(identity, inputs, proposal, assessment, invalidations=invalidations)
     cancels = entries_to_cancel(inputs, agreed.action, closing=action is Action.CLOSE)
     explained = receipt(
@@ -202,6 +202,11 @@ def _action(inputs: DecisionInputs, position: Position | None, agreed: Consensus
             return Action.HOLD, f"an entry is still to be filled: {entry}"
         return Action.HOLD, f"the entry that is still to be filled is cancelled first: {entry}; {words}"
     return agreed.action, words
+
+
+def _heard(opinions: tuple[Opinion, ...], agreed: Consensus) -> tuple[Opinion, ...]:
+    """Return the opinions that counted: who had no vote shapes no position either."""
+    return tuple(each for each in opinions if each.agent not in agreed.without_a_vote)
 
 
 def _invalidations(

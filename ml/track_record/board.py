@@ -23,6 +23,7 @@ _UNKNOWN = pl.DataFrame(
         **VOTE_SCHEMA,
         "direction": pl.Int8(),
         "outcome": pl.Float64(),
+        "rise_rate": pl.Float64(),
         "window": pl.Int64(),
         "regime": pl.String(),
     }
@@ -89,8 +90,8 @@ class BoardMaker:
     def followed(self, start: datetime, until: datetime, horizon: int) -> pl.DataFrame:
         """Return the votes on candles that closed in [start, until), with the outcomes that were known at `until`.
 
-        VOTE_SCHEMA with `direction`, `outcome` and `window` (`with_outcomes`) and `regime`; none on what a language
-        model may have read.
+        VOTE_SCHEMA with `direction`, `outcome`, `rise_rate` and `window` (`with_outcomes`) and `regime`; none on what a
+        language model may have read.
         """
         votes = one_vote_per_candle(self.votes.read(start, until))
         return self._known(votes.filter(self.cut_offs.clean(votes)), horizon, until)

@@ -9,11 +9,12 @@ import polars as pl
 from ml.models.specification import Provider
 
 _PREFIXES = tuple(f"{each}/" for each in Provider)
+_AND = " + "  # between the models that have judged together
 
 
 def is_language_model(model: str) -> bool:
-    """Return whether the name of an opinion's model is one of a chat model (`ModelSpec.name`)."""
-    return model.startswith(_PREFIXES)
+    """Return whether a chat model (`ModelSpec.name`) is among those that an opinion names."""
+    return any(each.startswith(_PREFIXES) for each in model.split(_AND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,9 @@ class CutOffs:
     days: Mapping[str, date]
 
     def knows_nothing_of(self, model: str, at: datetime) -> bool:
-        """Return whether the model cannot have read what happened at `at`; rules and policies read nothing."""
-        if not is_language_model(model):
-            return True
-        day = self.day(model)
-        return day is not None and at > datetime.combine(day, time.max, UTC)
+        """Return whether none of its models can have read what happened at `at`; rules and policies read nothing."""
+        days = [self.day(each) for each in model.split(_AND) if is_language_model(each)]
+        return all(day is not None and at > datetime.combine(day, time.max, UTC) for day in days)
 
     def clean(self, votes: pl.DataFrame) -> pl.Series:
         """Return (n,) where the `model` of a vote cannot have read what happened at `closed_at`."""
@@ -39,10 +38,10 @@ class CutOffs:
 
     def in_words(self, model: str) -> str:
         """Describe what is known of a language model's cut-off; empty for everything else."""
-        if not is_language_model(model):
-            return ""
-        day = self.day(model)
-        return f"{day}" if day else "not given: cut_off of its [models.named] entry"
+        days = [self.day(each) for each in model.split(_AND) if is_language_model(each)]
+        return _AND.join(
+            f"{day}" if day else "not given: cut_off of its [models.named] entry" for day in days
+        )
 
     def day(self, model: str) -> date | None:
         """Return the model's day, whatever prompt or mask stands behind its name; None without one."""

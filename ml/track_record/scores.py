@@ -1,7 +1,11 @@
 """Scores of votes with a direction: how often right, how honest their confidence, how much better than the base rate.
 
 A vote for a side with confidence c is the forecast that the price goes its way with probability (1 + c) / 2. The base
-rate is the share of rises among the same votes' outcomes: who knows nothing else forecasts that.
+rate is the share of rises among all candles of that time: who knows nothing else forecasts that.
+
+Calibrated, the forecast is (1 + b c) / 2, where b in 0 .. 1 is what the judge's earlier votes, whose outcomes were
+known by then, had shown its confidence to be worth (least squares through the origin, drawn towards 0). Who is right
+more often than not has skill then, however sure of itself it is; who is not has none.
 """
 
 import math
@@ -14,14 +18,17 @@ BINS = (0.5, 0.6, 0.7, 0.8, 0.9)  # lower ends of the forecasts' classes; the la
 _Z = 1.959963984540054  # two-sided 95 %
 _FORECAST = (1 + pl.col("confidence")) / 2
 _RIGHT = pl.col("outcome") * pl.col("direction") > 0
+_ROSE = pl.col("outcome") > 0
 _MEASURES = {
     "votes": pl.len(),
     "windows": pl.col("window").n_unique(),
     "hits": _RIGHT.sum(),
     "mean_return": (pl.col("outcome") * pl.col("direction")).mean(),
     "brier": ((_FORECAST - _RIGHT.cast(pl.Float64)) ** 2).mean(),
-    "rises": (pl.col("outcome") > 0).mean(),
+    "base_brier": ((pl.col("rise_rate") - _ROSE.cast(pl.Float64)) ** 2).mean(),
 }
+_STRENGTH, _SURPLUS = pl.col("confidence") / 2, _RIGHT.cast(pl.Float64) - 0.5
+_PRIOR = 50 * 0.3**2  # as if 50 votes of confidence 0.6 had been worth nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Score:
     brier: float  # 0 is perfect, 0.25 what a coin gets
     base_brier: float  # what the base rate gets on the same votes
     skill: float  # 1 - brier / base_brier; 0 or less: no better than the base rate
+    calibrated_brier: float
+    calibrated_skill: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +67,21 @@ class CalibrationBin:
 def scores(votes: pl.DataFrame, horizon: int, *, by_regime: bool = False) -> list[Score]:
     """Score the votes with a direction of each agent's model, sorted by name; votes come from `with_outcomes`."""
     keys = ["agent", "model", *(["regime"] if by_regime else [])]
-    table = votes.filter(pl.col("direction") != 0).group_by(keys).agg(**_MEASURES).sort(keys)
+    sided = votes.filter(pl.col("direction") != 0)
+    table = sided.group_by(keys).agg(**_MEASURES).join(_calibrated(sided, keys), on=keys).sort(keys)
     return [_score(row, horizon) for row in table.iter_rows(named=True)]
+
+
+def _calibrated(votes: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Return the keys and `calibrated_brier`: of a window's votes by the windows before the last, which had ended."""
+    windows = votes.group_by(*keys, "window").agg(
+        shown=(_STRENGTH * _SURPLUS).sum(), said=(_STRENGTH**2).sum()
+    )
+    before = [pl.col(name).cum_sum().shift(2).over(keys) for name in ("shown", "said")]
+    slope = (before[0] / (before[1] + _PRIOR)).fill_null(0.0).clip(0.0, 1.0)
+    worth = windows.sort(*keys, "window").select(*keys, "window", slope=slope)
+    error = pl.col("slope") * _STRENGTH - _SURPLUS
+    return votes.join(worth, on=[*keys, "window"]).group_by(keys).agg(calibrated_brier=(error**2).mean())
 
 
 def calibration(votes: pl.DataFrame) -> list[CalibrationBin]:
@@ -89,7 +111,7 @@ def wilson(hits: int, votes: int) -> tuple[float, float]:
 
 def _score(row: dict[str, Any], horizon: int) -> Score:
     low, high = wilson(row["hits"], row["votes"])
-    base = row["rises"] * (1 - row["rises"])
+    base, calibrated = row["base_brier"], row["calibrated_brier"]
     return Score(
         agent=row["agent"],
         model=row["model"],
@@ -104,4 +126,6 @@ def _score(row: dict[str, Any], horizon: int) -> Score:
         brier=row["brier"],
         base_brier=base,
         skill=1 - row["brier"] / base if base > 0 else 0.0,  # where all went one way there is nothing to add
+        calibrated_brier=calibrated,
+        calibrated_skill=1 - calibrated / base if base > 0 else 0.0,
     )

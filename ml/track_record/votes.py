@@ -29,7 +29,10 @@ def one_vote_per_candle(votes: pl.DataFrame) -> pl.DataFrame:
 def with_outcomes(
     votes: pl.DataFrame, candles: pl.DataFrame, timeframe: Timeframe, horizon: int, until: datetime
 ) -> pl.DataFrame:
-    """Add to the votes on one pair `direction` (1, -1, 0), `outcome` and `window`: the return over `horizon` candles.
+    """Add to the votes on one pair `direction` (1, -1, 0), `outcome`, `rise_rate` and `window`.
+
+    `outcome` is the return over `horizon` candles, `rise_rate` the share of all candles in the votes' time after which
+    the price rose over so many.
 
     It runs from the open of the candle after the vote to the open `horizon` candles later. Votes without both opens,
     or whose second one had not closed its candle at `until`, are left out: nobody knew their outcome. `window` numbers
@@ -39,14 +42,14 @@ def with_outcomes(
     opens = candles.select("open_time", "open")
     entry = opens.rename({"open_time": "closed_at", "open": "entry"})
     ends = opens.select(closed_at=pl.col("open_time") - horizon * step, exit=pl.col("open"))
-    return (
-        votes.join(entry, on="closed_at", how="inner", maintain_order="left")
-        .join(ends, on="closed_at", how="inner", maintain_order="left")
+    known = (
+        entry.join(ends, on="closed_at", how="inner")
         .filter(pl.col("closed_at") + (horizon + 1) * step <= until)
-        .with_columns(
-            direction=pl.col("action").replace_strict(SIDES, default=0, return_dtype=pl.Int8),
-            outcome=pl.col("exit") / pl.col("entry") - 1,
-            window=pl.col("closed_at").dt.epoch("us") // (horizon * step // timedelta(microseconds=1)),
-        )
-        .drop("entry", "exit")
+        .select("closed_at", outcome=pl.col("exit") / pl.col("entry") - 1)
+    )
+    judged = known.filter(pl.col("closed_at").is_between(votes["closed_at"].min(), votes["closed_at"].max()))
+    return votes.join(known, on="closed_at", how="inner", maintain_order="left").with_columns(
+        direction=pl.col("action").replace_strict(SIDES, default=0, return_dtype=pl.Int8),
+        rise_rate=pl.lit(judged.select((pl.col("outcome") > 0).mean()).item(), dtype=pl.Float64),
+        window=pl.col("closed_at").dt.epoch("us") // (horizon * step // timedelta(microseconds=1)),
     )

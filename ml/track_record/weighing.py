@@ -86,16 +86,16 @@ class Weigher:
             windows=score.windows,
             votes=score.votes,
             hit_rate=score.hit_rate,
-            brier=score.brier,
+            brier=score.calibrated_brier,
             base_brier=score.base_brier,
-            skill=score.skill,
+            skill=score.calibrated_skill,
         )
 
     def _weight(self, score: Score, before: float) -> float:
         """Return the weight, that of `before` where the change is too small to make."""
         if score.windows < self.rules.minimum_windows:
-            return 1.0
-        if score.skill <= 0 or (before == 0 and score.skill < self.rules.recovery):
+            return 0.0 if before == 0 else 1.0  # what was lost is not won back by being forgotten
+        if score.calibrated_skill <= 0 or (before == 0 and score.calibrated_skill < self.rules.recovery):
             return 0.0
         weight = weight_of_rate(score.hit_rate, score.windows)
         return before if before > 0 and abs(weight - before) < self.rules.switch else weight

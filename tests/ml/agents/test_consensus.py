@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ml.agents.consensus import Consensus, ConsensusRules, consensus
 from ml.agents.opinions import Action, Opinion, abstain
 from orchestration.settings import load_settings
+from tests.ml.agents.records import record, weights
 from tests.ml.agents.test_opinions import opinion
 from trading.errors import InvalidValue
 
@@ -332,3 +333,17 @@ def test_whatever_the_votes_news_never_enter_by_themselves_and_only_ever_turn_an
         assert all(each.confidence < rules.minimum_confidence for each in sure)
     for held in (Action.LONG, Action.SHORT):
         assert consensus(told, rules, held).action == consensus(opinions, rules, held).action
+
+
+def test_a_record_takes_a_vote_away_and_no_warning() -> None:
+    votes = [opinion(Action.LONG, 0.9, "technical"), opinion(Action.LONG, 0.9, "quant")]
+    warned = [*votes, opinion(Action.SHORT, 0.8, "analyst")]
+    silent = weights(record("analyst", 0.0))
+    held = consensus(warned, SHIPPED, None, silent)
+    assert (held.action, held.reasons[-1]) == (
+        Action.HOLD,
+        "held: the news say SHORT (analyst, confidence 0.80)",
+    )
+    assert held.without_a_vote == {"analyst"}
+    alone = [opinion(Action.LONG, 0.9, "analyst"), opinion(Action.LONG, 0.9, "quant")]
+    assert consensus(alone, SHIPPED, None, weights(record("quant", 0.0, ""))).action is Action.HOLD

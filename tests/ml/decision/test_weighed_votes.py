@@ -13,8 +13,10 @@ from ml.decision.decide import decide
 from ml.decision.explanation import explain
 from ml.decision.replay import Verdict
 from ml.decision.restoring import recorded_weights
+from tests.ml.agents.model_panel import answer, panel
 from tests.ml.agents.records import record, weights
 from tests.ml.decision.replay_world import ReplayWorld
+from tests.ml.decision.test_model_traders import close_of
 from tests.ml.decision.trading_day import RULES, decision_inputs
 
 TREND = "trend-momentum/1"
@@ -91,3 +93,21 @@ def test_a_weight_that_was_edited_in_the_receipt_is_noticed(world: ReplayWorld) 
     receipt = decided(world)
     receipt["inputs"]["weights"]["weights"][0]["weight"] = 2.0
     assert "edited" in str(world.replay(receipt).difference)
+
+
+def test_a_trader_without_a_vote_shapes_neither_size_nor_invalidation(tmp_path: Path) -> None:
+    world = ReplayWorld(tmp_path)
+    close = close_of(world)
+    said = answer(close, position_size_pct=0.5, invalidation_price=close * 0.99, invalidation_hours=1.0)
+    asked = panel(one=said)
+    world.reader = replace(world.reader, models=asked)
+    with_it = decided(world)
+    silent = ReplayWorld(tmp_path / "silent")
+    silent.reader = replace(silent.reader, models=panel(one=said))
+    [model] = {each["model"] for each in with_it["opinions"] if each["agent"] == "trader-one"}
+    learn(silent, weights(record("trader-one", 0.0, model)), hours=1)
+    without = decided(silent)
+    assert with_it["intent"]["invalidations"]
+    assert "invalidations" not in without["intent"]
+    assert float(without["intent"]["quantity"]) > float(with_it["intent"]["quantity"])
+    assert [each["action"] for each in without["opinions"] if each["agent"] == "trader-one"] == ["LONG"]

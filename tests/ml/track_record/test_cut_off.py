@@ -48,3 +48,22 @@ def test_votes_are_sorted_out_by_the_candle_that_they_judged() -> None:
         vote(0, "LONG"), vote(0, "LONG", model=CHAT), vote(0, "LONG", model=CHAT, closed_at=FIRST - HOUR)
     )
     assert CutOffs({CHAT: DAY}).clean(votes).to_list() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("minilm-lexicon/1 + vader-finance-lexicon/2", True),
+        ("minilm-lexicon/1 + xai/grok-4", False),
+        ("anthropic/claude-x + openai/gpt-9", False),
+        ("anthropic/claude-x + openai/unknown", False),
+        ("anthropic/claude-x + minilm-lexicon/1", True),
+    ],
+)
+def test_of_models_that_judged_together_the_last_day_counts(name: str, clean: bool) -> None:
+    days = {
+        "anthropic/claude-x": date(2026, 1, 1),
+        "openai/gpt-9": date(2026, 6, 30),
+        "xai/grok-4": date(2026, 6, 30),
+    }
+    assert CutOffs(days).knows_nothing_of(name, datetime(2026, 3, 1, tzinfo=UTC)) is clean

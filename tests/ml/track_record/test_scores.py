@@ -19,6 +19,7 @@ def judged(rows: list[tuple[int, float, float]], **changes: str) -> pl.DataFrame
         direction=pl.Series([row[0] for row in rows], dtype=pl.Int8),
         outcome=pl.Series([row[2] for row in rows], dtype=pl.Float64),
         window=pl.int_range(len(rows)),
+        rise_rate=sum(row[2] > 0 for row in rows) / len(rows),
         regime=pl.Series(
             ["quiet" if number % 2 else "ranging" for number in range(len(rows))], dtype=pl.String
         ),

@@ -187,3 +187,34 @@ def test_impossible_rules_are_refused_by_name(wrong: dict[str, Any]) -> None:
     make: Callable[..., MemoryRules] = replace
     with pytest.raises(InvalidValue, match=next(iter(wrong))):
         make(RULES, **wrong)
+
+
+def test_who_only_ever_says_long_has_skill_where_it_is_right_more_often_than_the_market_rises() -> None:
+    random = Random(5)
+    longs = [
+        vote(candle, "LONG", 0.8, agent="quant", model="a-policy")
+        for candle in range(HOURS)
+        if random.random() < (0.75 if rises(candle) else 0.25)
+    ]
+    judged = weighed(longs, rules=replace(RULES, minimum_windows=30))["quant", "", ""]
+    assert 0.7 < judged.hit_rate < 0.8
+    assert judged.skill > 0.05
+    assert judged.weight > 1
+
+
+def test_how_sure_of_itself_a_judge_is_takes_its_vote_as_little_as_modesty_gives_it() -> None:
+    sure, modest = (weighed(votes(0.62, confidence=each))[ALL] for each in (0.95, 0.2))
+    assert sure.weight == modest.weight > 1
+    for confidence in (0.95, 0.2):
+        assert weighed(votes(0.45, confidence=confidence))[ALL].weight == 0
+
+
+def test_a_vote_that_was_lost_is_not_won_back_by_being_forgotten() -> None:
+    few = votes(0.9)[: 4 * 48]
+    plain = weigher(few).weights(LATER, None)
+    lost = replace(plain, weights=tuple(replace(each, weight=0.0) for each in plain.weights))
+    after = weigher(few).weights(LATER, lost)
+    assert {each.weight for each in after.weights} == {0.0}
+    judged = after.of("technical", "rules/1", None)
+    assert judged is not None
+    assert judged.windows < RULES.minimum_windows

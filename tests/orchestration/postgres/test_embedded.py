@@ -152,7 +152,9 @@ def test_the_server_of_a_killed_holder_is_taken_over_and_stopped(home: Path) -> 
     assert server.is_running()
     with EmbeddedPostgres(home):
         assert postmaster(home) == server
-    assert not is_alive(server)
+    server.wait(
+        timeout=60
+    )  # it has closed the data folder; a busy machine takes a while to let the process go
 
 
 def test_a_killed_server_is_reported_and_has_lost_nothing_after_the_next_start(home: Path) -> None:
