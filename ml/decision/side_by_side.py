@@ -37,17 +37,18 @@ class PairsOfOneRun:
         """Yield each pair's decision, or the error that it ended with, in the order of `pairs`.
 
         Where a pair waits for models, those of the next pairs are asked meanwhile, as many pairs at once as the models
-        take. Each is decided on the account as the one before has left it. Who waits for nobody goes on at once.
+        take. Each is decided on the account as the one before has left it. Of these, who waits for nobody goes first:
+        its stop or target may have been hit.
         """
         size = self.reader.models.pairs_at_once
         for first in range(0, len(pairs), size):
             waiting: list[tuple[Pair, BegunDecision | Exception]] = []
             for pair in pairs[first : first + size]:
                 begun = self._begin(pair)
-                if waiting or (isinstance(begun, BegunDecision) and begun.waits_for_models):
-                    waiting.append((pair, begun))
-                else:
+                if isinstance(begun, BegunDecision) and not begun.waits_for_models:
                     yield pair, self._finish(pair, begun)
+                else:
+                    waiting.append((pair, begun))
             for pair, begun in waiting:
                 yield pair, self._finish(pair, begun)
 

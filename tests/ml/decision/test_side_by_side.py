@@ -1,10 +1,10 @@
 """The pairs of one run ask their models side by side, and are decided on and carried out one after the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -45,6 +45,7 @@ def run(
     at_once: int,
     first: Callable[[Question], object] = lambda question: None,
     reader: InputReader | None = None,
+    pairs: Sequence[Pair] = PAIRS,
 ) -> dict[Pair, Any]:
     """Decide on all pairs with a model that does `first`, then votes LONG."""
 
@@ -54,8 +55,8 @@ def run(
 
     models = ModelPanel({"trader-one": asks}, SECONDS, at_once)
     reader = replace(reader or world.reader, models=models)
-    pairs = PairsOfOneRun(reader.read_clock(), reader, RULES, world.journal, world.executor)
-    return dict(pairs.decide(PAIRS))
+    run = PairsOfOneRun(reader.read_clock(), reader, RULES, world.journal, world.executor)
+    return dict(run.decide(pairs))
 
 
 def answered(done: ExecutedDecision) -> str:
@@ -92,7 +93,26 @@ def test_an_exit_at_the_head_waits_for_no_pair_s_model(world: DecisionWorld) -> 
     assert seen == ["CLOSE"] * 2  # decided on before the models of the others were asked
 
 
-def test_a_pair_that_cannot_be_decided_on_leaves_the_others_and_its_place(world: DecisionWorld) -> None:
+def test_an_exit_behind_others_waits_for_none_of_their_models(world: DecisionWorld) -> None:
+    """The models of the others answer once it is decided on, and would be too late if it were not."""
+    open_position(world)
+    closed = Event()
+    record = world.journal.record_decision
+
+    def recorded(receipt: Any, *rest: Any) -> Any:
+        done = record(receipt, *rest)
+        if receipt["action"] == "CLOSE":
+            closed.set()
+        return done
+
+    world.journal.record_decision = recorded
+    outcomes = run(world, len(PAIRS), lambda question: closed.wait(2 * SECONDS), pairs=PAIRS[::-1])
+    assert closed.is_set()
+    assert tuple(outcomes) == (PAIRS[0], *PAIRS[:0:-1])
+    assert [answered(outcomes[each]) for each in PAIRS[1:]] == ["valid", "valid"]
+
+
+def test_a_pair_that_cannot_be_decided_on_leaves_the_others_and_waits_for_none(world: DecisionWorld) -> None:
     class WithoutXrp(InputReader):
         def market_inputs(self, pair: Pair, *rest: Any) -> Any:
             if pair == PAIRS[1]:
@@ -101,7 +121,7 @@ def test_a_pair_that_cannot_be_decided_on_leaves_the_others_and_its_place(world:
 
     own = {name: getattr(world.reader, name) for name in InputReader.__dataclass_fields__}
     outcomes = run(world, len(PAIRS), reader=WithoutXrp(**own))
-    assert tuple(outcomes) == PAIRS
+    assert tuple(outcomes) == (PAIRS[1], PAIRS[0], PAIRS[2])
     assert isinstance(outcomes[PAIRS[1]], NotStored)
     assert [answered(outcomes[each]) for each in (PAIRS[0], PAIRS[2])] == ["valid", "valid"]
 
