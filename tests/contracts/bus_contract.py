@@ -12,7 +12,7 @@ import pytest
 from trading.errors import LeaseLost
 from trading.ports import Bus, Consumer, Message, Reader, Record
 
-PATIENCE = 60.0  # seconds after which a fact that is waited for counts as missing
+PATIENCE = 180.0  # seconds after which a fact that is waited for counts as missing; a group may take a minute to notice
 
 
 def message(number: int, key: str = "BTC-USDT", topic: str = "trades") -> Message:

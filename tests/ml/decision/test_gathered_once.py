@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import psycopg
@@ -77,16 +78,19 @@ class RealWorld(ReplayWorld):
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that goes to PostgreSQL from now on."""
+    """Every statement of this thread that goes to PostgreSQL from now on; others may be left from earlier tests."""
     noted: list[str] = []
+    own = get_ident()
     execute, execute_many = psycopg.Cursor.execute, psycopg.Cursor.executemany
 
     def note(cursor: Any, query: Any, *arguments: Any, **named: Any) -> Any:
-        noted.append(str(query))
+        if get_ident() == own:
+            noted.append(str(query))
         return execute(cursor, query, *arguments, **named)
 
     def note_many(cursor: Any, query: Any, *arguments: Any, **named: Any) -> Any:
-        noted.append(str(query))
+        if get_ident() == own:
+            noted.append(str(query))
         return execute_many(cursor, query, *arguments, **named)
 
     monkeypatch.setattr(psycopg.Cursor, "execute", note)
