@@ -63,7 +63,7 @@ def weight_rows(weights: VoteWeights) -> list[list[str]]:
         [
             f"{each.agent}, {each.model}" if each.model else each.agent,
             each.regime or "all",
-            _in_words(each) if each.windows >= weights.minimum_windows else "too short",
+            _in_words(each) if weights.counts(each) else "too short",
             f"{each.windows}",
             f"{each.votes}",
             f"{each.hit_rate:.1%}",

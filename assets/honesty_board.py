@@ -50,9 +50,9 @@ def vote_weights(
     at = clock().at
     weights = weigher.weights(at, weight_versions.at(at))
     made = weight_versions.record(replace(weights, known_at=clock().at))  # making them has taken a while
-    counts = [each for each in made.weights if each.windows >= made.minimum_windows]
+    counts = [each for each in made.weights if made.counts(each)]
     silent = sum(each.weight == 0 for each in counts)
-    context.log.info(f"{len(counts)} records are long enough to count, {silent} leave no vote")
+    context.log.info(f"{len(counts)} records count, {silent} leave no vote")
     return dg.MaterializeResult(
         metadata={
             "version": made.version,

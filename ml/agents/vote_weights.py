@@ -57,10 +57,13 @@ class VoteWeights:
         judge = agent, ANY_MODEL if agent in _POOLED else model
         for wanted in (regime, EVERY_REGIME):
             for each in self.weights:
-                counts = each.windows >= self.minimum_windows or each.weight == 0
-                if (each.agent, each.model) == judge and each.regime == wanted and counts:
+                if (each.agent, each.model) == judge and each.regime == wanted and self.counts(each):
                     return each
         return None
+
+    def counts(self, record: VoteWeight) -> bool:
+        """Return whether the record says something: it is long enough, or has cost the agent its vote."""
+        return record.windows >= self.minimum_windows or record.weight == 0
 
     def while_in(self, regime: str | None) -> "VoteWeights":
         """Return the part of it that a decision in this regime may read."""
