@@ -39,7 +39,7 @@ class PostgresBalanceHistory:
         self._database = Database(dsn)
 
     def minutes(self, account: str, start: datetime, end: datetime) -> list[AccountMinute]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 f"{_SELECT} WHERE account = %s AND minute >= %s AND minute < %s ORDER BY minute".encode(),
                 (account, start, end),
@@ -53,12 +53,12 @@ class PostgresBalanceHistory:
             f"{_SELECT} WHERE account = %(account)s AND minute >= day AND minute < day + interval '1 day' "
             "ORDER BY minute DESC LIMIT 1) AS newest ORDER BY newest.minute"
         )
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.encode(), {"account": account, "end": end, "days": days})
             return [_minute_from(row) for row in rows]
 
     def ledger_balances(self, account: str, at: datetime, newest_entry: int) -> dict[str, Decimal]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(_LEDGER, (account, at, newest_entry))
             return {row["asset"]: row["amount"] for row in rows}
 

@@ -38,11 +38,11 @@ class PostgresBooks:
             accounts.insert_account(connection, account, balances, at)
 
     def accounts(self) -> list[str]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return accounts.select_names(connection)
 
     def opened_at(self, account: str) -> datetime:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return accounts.select_opened_at(connection, account)
 
     def note_reconciled(self, account: str, at: datetime) -> None:
@@ -51,12 +51,12 @@ class PostgresBooks:
             accounts.update_reconciled_at(connection, account, at)
 
     def reconciled_at(self, account: str) -> datetime | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             accounts.select_opened_at(connection, account)
             return accounts.select_reconciled_at(connection, account)
 
     def balances(self, account: str, until: datetime | None = None) -> dict[str, Decimal]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             accounts.select_opened_at(connection, account)
             return accounts.select_balances(connection, account, until)
 
@@ -66,19 +66,19 @@ class PostgresBooks:
             return accounts.insert_adjustment(connection, adjustment)
 
     def adjustments(self, account: str) -> list[Adjustment]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return accounts.select_adjustments(connection, account)
 
     def fills(self, account: str, *, of_positions: bool = False) -> list[Fill]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return booking.select_fills(connection, account, of_positions=of_positions)
 
     def position(self, account: str, pair: Pair) -> Position | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return booking.select_position(connection, account, pair)
 
     def positions(self, account: str) -> list[Position]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return booking.select_positions(connection, account)
 
     def update_protection(self, position: Position) -> bool:
@@ -90,11 +90,11 @@ class PostgresBooks:
             snapshots.upsert_snapshot(connection, account, at, snapshot)
 
     def snapshots(self, account: str) -> list[dict[str, Any]]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return snapshots.select_daily(connection, account)
 
     def snapshots_since(self, account: str, since: datetime) -> list[dict[str, Any]]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return snapshots.select_since(connection, account, since)
 
     def raise_peak(self, account: str, equity: Decimal) -> Decimal:
@@ -103,7 +103,7 @@ class PostgresBooks:
             return halts.raise_peak(connection, account, equity)
 
     def peak(self, account: str) -> Decimal | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return halts.select_peak(connection, account)
 
     def begin_halts(self, account: str, begun: Sequence[Halt]) -> None:
@@ -111,7 +111,7 @@ class PostgresBooks:
             halts.insert_halts(connection, account, begun)
 
     def halts(self, account: str) -> list[Halt]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return halts.select_halts(connection, account)
 
     def resume(
@@ -129,7 +129,7 @@ class PostgresBooks:
 
     def lease_holder(self, account: str) -> tuple[str, datetime] | None:
         """Return who sends the account's orders now, and until when; None while nobody does."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return leases.select_holder(connection, account)
 
     def renew_lease(self, lease: Lease, seconds: float) -> bool:

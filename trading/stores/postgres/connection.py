@@ -51,6 +51,16 @@ class Database:
             finally:
                 self._depth -= 1
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Hand out the connection for statements that only read: no BEGIN, COMMIT or savepoint around them.
+
+        Each sees what was committed before it, as in a `transaction`, whose part they are inside one of this thread.
+        Raises as `transaction` does.
+        """
+        with self._lock, translate_errors(self.address):
+            yield self._connection()
+
     def execute(self, statement: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run one statement that commits by itself, in one round trip, and return its rows.
 

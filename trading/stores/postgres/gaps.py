@@ -75,7 +75,7 @@ class PostgresGaps:
     def missing(
         self, origin: str, pair: Pair, timeframe: Timeframe, start: datetime, end: datetime
     ) -> list[MissingInterval]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT DISTINCT ON (open_time) open_time, trades FROM market_data "
                 "WHERE origin = %s AND pair = %s AND timeframe = %s AND open_time >= %s AND open_time < %s "
@@ -87,7 +87,7 @@ class PostgresGaps:
         return missing_candles(pair, timeframe, start, end, candles, touching)
 
     def _select(self, condition: str, values: tuple[Any, ...]) -> list[FeedGap]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 f"SELECT * FROM market_gaps WHERE {condition}".encode(), values
             ).fetchall()

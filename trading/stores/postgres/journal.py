@@ -39,7 +39,7 @@ from trading.stores.postgres.outbox import append_many
 
 class PostgresJournal(PostgresBooks):
     def books(self, account: str, at: datetime, orders_since: datetime) -> AccountBooks:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             comparison_age = accounts.select_comparison_age(connection, account)
             now, then, before_day = accounts.select_balances_over_time(connection, account, at)
             return AccountBooks(
@@ -89,15 +89,15 @@ class PostgresJournal(PostgresBooks):
         return True
 
     def decision(self, decision_id: str) -> dict[str, Any]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return decisions.select_decision(connection, decision_id)
 
     def decisions(self, account: str, limit: int = 50) -> list[dict[str, Any]]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return decisions.select_decisions(connection, account, limit)
 
     def decisions_since(self, account: str, since: datetime, until: datetime | None = None) -> list[str]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return decisions.select_since(connection, account, since, until)
 
     def store_inputs(self, contents: Mapping[str, bytes]) -> None:
@@ -107,15 +107,15 @@ class PostgresJournal(PostgresBooks):
         return recorded_inputs.select_contents(self._database, digests)
 
     def newest_decision(self, account: str, action: str) -> dict[str, Any] | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return decisions.select_newest_decision(connection, account, action)
 
     def intent(self, decision_id: str) -> OrderIntent | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_own_intent(connection, decision_id)
 
     def intents_since(self, account: str, since: datetime) -> int:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.count_intents(connection, account, since)
 
     def add_order(self, intent: OrderIntent, order: Order, cause: str) -> bool:
@@ -129,23 +129,23 @@ class PostgresJournal(PostgresBooks):
         return True
 
     def working_orders(self, account: str) -> list[WorkingOrder]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_working_orders(connection, account)
 
     def order(self, intent_id: str) -> Order | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_order(connection, intent_id)
 
     def working_order(self, intent_id: str) -> WorkingOrder | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_working_order(connection, intent_id)
 
     def find_order(self, account: str, venue_order_id: str) -> WorkingOrder | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_order_at_venue(connection, account, venue_order_id)
 
     def order_changes(self, intent_id: str) -> list[OrderChange]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return order_ledger.select_changes(connection, intent_id)
 
     def mark_sent(

@@ -31,7 +31,7 @@ class PostgresLiveAccounts:
 
     def confirmation(self, account: str) -> Confirmation | None:
         """Return the newest one of the account; None without one, or where that was ended."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT deployment, confirmed_by, confirmed_at, ended_at FROM live_confirmations "
                 "WHERE account = %s ORDER BY number DESC LIMIT 1",
@@ -43,7 +43,7 @@ class PostgresLiveAccounts:
 
     def is_ours(self, account: str) -> bool:
         """Return whether this program has to watch it: it was confirmed, and nobody has closed it by hand since."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT closed_by_hand FROM live_confirmations WHERE account = %s ORDER BY number DESC LIMIT 1",
                 (account,),
@@ -55,7 +55,7 @@ class PostgresLiveAccounts:
 
         While something is in the market its keeper has, every few seconds, and who decides, and the guard.
         """
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT 1 FROM leases WHERE account = %s "
                 "AND held_until > clock_timestamp() - make_interval(secs => %s)",
@@ -90,7 +90,7 @@ class PostgresLiveAccounts:
 
     def check(self, account: str) -> AccountCheck | None:
         """Return the last one; None where it was never made."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT problems, extract(epoch FROM clock_timestamp() - checked_at)::float8 AS age "
                 "FROM live_checks WHERE account = %s",

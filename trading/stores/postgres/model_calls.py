@@ -79,12 +79,12 @@ class PostgresModelCalls:
             )
 
     def answer(self, key: str) -> ModelResponse | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(ANSWER, (key,)).fetchone()
         return None if row is None else ModelResponse(**row)
 
     def spent_today(self) -> float:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return _spent(connection)
 
     def usage(self) -> list[ModelUsage]:

@@ -60,7 +60,7 @@ class PostgresNews:
         return self._table(query, (self._dataset, list(article_ids)), STORED_SCHEMA)
 
     def stored(self, article_ids: Sequence[str]) -> set[str]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT article_id FROM news_articles WHERE dataset = %s AND article_id = ANY(%s)",
                 (self._dataset, list(article_ids)),
@@ -91,7 +91,7 @@ class PostgresNews:
         return self._table(query, (self._dataset, asset, start, end), SENTIMENT_SCHEMA)
 
     def _table(self, query: str, values: tuple[Any, ...], schema: pl.Schema) -> pl.DataFrame:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return pl.DataFrame(connection.execute(query, values).fetchall(), schema, orient="row")
 
 

@@ -30,7 +30,7 @@ class PostgresPerformance:
         return {"dataset": self._dataset, "day": day, **named, "metrics": json_text(others)}
 
     def read(self, start: date, end: date) -> list[dict[str, Any]]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT * FROM model_performance WHERE dataset = %s AND day >= %s AND day < %s "
                 'ORDER BY day, pair COLLATE "C", model COLLATE "C", mode COLLATE "C"',

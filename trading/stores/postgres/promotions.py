@@ -32,7 +32,7 @@ class PostgresPromotions:
             insert(connection, "promotions", row)
 
     def champion(self, pair: Pair, until: datetime | None = None) -> str | None:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 "SELECT policy_id FROM promotions WHERE dataset = %s AND pair = %s AND promoted "
                 "AND at <= coalesce(%s::timestamptz, 'infinity') ORDER BY number DESC LIMIT 1",
@@ -41,7 +41,7 @@ class PostgresPromotions:
         return row["policy_id"] if row else None
 
     def history(self, pair: Pair) -> list[dict[str, Any]]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT policy_id, promoted, evidence::text, at FROM promotions "
                 "WHERE dataset = %s AND pair = %s ORDER BY number DESC",

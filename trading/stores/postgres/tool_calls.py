@@ -46,5 +46,5 @@ class PostgresToolCalls:
 
     def newest(self, limit: int) -> list[dict[str, Any]]:
         """List the newest calls, newest first."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return connection.execute(NEWEST, (limit,)).fetchall()

@@ -142,24 +142,24 @@ class PostgresToolPlans:
 
     def plan(self, plan_id: str) -> ToolPlan:
         """Return the plan. NotStored for an unknown one."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return _find(connection, "plan_id", plan_id)
 
     def with_code(self, code: str) -> ToolPlan:
         """Return the plan with this code. NotStored for an unknown one."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return _find(connection, "code", code)
 
     def newest(self, limit: int) -> list[ToolPlan]:
         """List the newest plans, newest first."""
         query = f"SELECT {COLUMNS} FROM tool_plans ORDER BY created_at DESC, plan_id LIMIT %s"
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_plan(row) for row in connection.execute(query.encode(), (limit,)).fetchall()]
 
     def waiting(self) -> list[ToolPlan]:
         """List the plans that wait for a person, newest first."""
         query = f"SELECT {COLUMNS} FROM tool_plans {THAT_WAIT} ORDER BY created_at DESC, plan_id"
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_plan(row) for row in connection.execute(query.encode()).fetchall()]
 
     def decide(self, plan_id: str, *, approved: bool, by: str, through: str) -> ToolPlan:
