@@ -58,7 +58,8 @@ class Weigher:
         """Weigh every agent's model by its votes with outcomes known at `until`, in each regime and in all.
 
         Votes in shadow mode are left out, since a challenger may have learned from what followed them, and so are those
-        on what a language model may have read. `previous` is the version that counts now.
+        on what a language model may have read. `previous` is the version that counts now; one of another horizon says
+        nothing here.
         """
         rules = self.rules
         votes = self.record.followed(until - timedelta(days=rules.window_days), until, rules.horizon)
@@ -69,7 +70,8 @@ class Weigher:
             *scores(judged, rules.horizon),
             *scores(judged.filter(pl.col("regime") != UNKNOWN_REGIME), rules.horizon, by_regime=True),
         ]
-        before = {} if previous is None else {_key(each): each.weight for each in previous.weights}
+        comparable = previous is not None and previous.horizon == rules.horizon
+        before = {_key(each): each.weight for each in previous.weights} if previous and comparable else {}
         return VoteWeights(
             known_at=until,
             horizon=rules.horizon,

@@ -227,3 +227,28 @@ def test_a_value_that_a_column_refuses_is_invalid(dsn: str) -> None:
 
     with pytest.raises(InvalidValue, match="nothing was kept"):
         enter()
+
+
+def test_a_reading_begins_no_transaction_and_is_part_of_the_one_around_it(dsn: str) -> None:
+    database, other = Database(dsn), Database(dsn)
+    names = "SELECT account FROM accounts"
+    with database.reading() as connection:
+        connection.execute(names)
+        assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+    with database.transaction() as connection:
+        insert(connection, "accounts", {"account": "paper", "opened_at": "2020-01-01"})
+        with database.reading() as inside, other.reading() as outside:
+            assert inside.execute(names).fetchall() == [{"account": "paper"}]
+            assert outside.execute(names).fetchall() == []
+    with other.reading() as outside:
+        assert outside.execute(names).fetchall() == [{"account": "paper"}]
+
+
+def test_a_reading_after_the_server_ended_its_session_is_one_of_a_new_session(dsn: str) -> None:
+    database = Database(dsn)
+    with database.reading() as connection:
+        victim = connection.info.backend_pid
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", (victim,))
+    with database.reading() as connection:
+        assert connection.execute("SELECT pg_backend_pid() AS pid").fetchone() != {"pid": victim}

@@ -171,6 +171,14 @@ def test_who_lost_the_vote_gets_it_back_where_the_skill_is_clear() -> None:
     assert changed(1.0, 0.62, replace(RULES, recovery=skill + 0.01)) > 0
 
 
+def test_a_version_of_another_horizon_says_nothing_of_this_one() -> None:
+    plain = weigher(votes(0.62)).weights(LATER, None)
+    lost = replace(plain, weights=tuple(replace(each, weight=0.0) for each in plain.weights))
+    rules = replace(RULES, recovery=0.99)
+    assert weighed(votes(0.62), lost, rules=rules)[ALL].weight == 0
+    assert weighed(votes(0.62), replace(lost, horizon=lost.horizon + 1), rules=rules)[ALL].weight > 0
+
+
 def test_weights_stay_in_their_bounds_and_begin_at_one() -> None:
     assert weight_of_rate(0.9, 0) == 1.0
     rates = [weight_of_rate(rate / 20, 1000) for rate in range(21)]
