@@ -193,7 +193,9 @@ class MarketReader:
         except NotStored:
             return CANDLE_SCHEMA.to_frame()
         newest = closed["known_at"].max()
-        all_known = newest is not None and newest <= until  # as nearly always: looking is cheaper than filtering
+        all_known = (
+            newest is not None and newest <= until
+        )  # as nearly always: looking is cheaper than filtering
         return (closed if all_known else closed.filter(pl.col("known_at") <= until)).tail(rows)
 
     @property
