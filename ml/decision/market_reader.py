@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import cast
 
 import polars as pl
 
@@ -192,11 +193,10 @@ class MarketReader:
             closed = self.candles.tail(pair, until, rows + UNKNOWN_ROWS)
         except NotStored:
             return CANDLE_SCHEMA.to_frame()
-        newest = closed["known_at"].max()
-        all_known = (
-            newest is not None and newest <= until
-        )  # as nearly always: looking is cheaper than filtering
-        return (closed if all_known else closed.filter(pl.col("known_at") <= until)).tail(rows)
+        newest = cast("datetime | None", closed["known_at"].max())
+        if newest is None or newest > until:  # hardly ever: looking is cheaper than filtering
+            closed = closed.filter(pl.col("known_at") <= until)
+        return closed.tail(rows)
 
     @property
     def feature_rows(self) -> int:
