@@ -26,6 +26,7 @@ DAGSTER_POSTGRES = "MARKETLOOM_DAGSTER_POSTGRES"
 INSTANCE_FILE = PROJECT / "orchestration" / "dagster.yaml"
 SERVING, IN_PROCESS = "dagster.yaml", "in-process.yaml"
 SERVING_LOCK = "serving.lock"
+WORKSPACE = "workspace.yaml"  # in DAGSTER_HOME: where the code server of a served home listens
 SECONDS_TO_END = 30.0  # for the processes of a server that was just stopped or killed
 # Runs in a person's own terminal: what they print is seen there, and the helper processes that would capture it
 # as well answer Ctrl-C with stack traces.

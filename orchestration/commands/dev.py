@@ -18,8 +18,16 @@ from orchestration.commands.supervisor import Plan, Server, end_group, how_it_en
 from orchestration.kill_switch import KillSwitch
 from orchestration.services import Services
 from orchestration.streamed import streams
-from orchestration.system import POSTGRES, System, dagster_instance, running_system, single_server
+from orchestration.system import (
+    POSTGRES,
+    WORKSPACE,
+    System,
+    dagster_instance,
+    running_system,
+    single_server,
+)
 from orchestration.web_guard import TOKEN, check_reachability
+from trading.atomic_files import replace_file
 
 PORT_IN_USE = (
     "stop what uses it, or choose another port: marketloom dev --port 3001, [dagster] port in marketloom.toml, or "
@@ -85,10 +93,9 @@ def kill_signal(home: Path) -> Iterator[None]:
 def _servers(system: System, folder: Path, startup_timeout: int) -> list[Server]:
     """List the code server, which imports the graph, the two that ask it, the account's keeper, and the stream."""
     address = str(folder / "code-server")
-    # JSON is YAML.
-    workspace = folder / "workspace.yaml"
+    workspace = Path(os.environ["DAGSTER_HOME"]) / WORKSPACE
     location = {"grpc_server": {"socket": address, "location_name": LOCATION}}
-    workspace.write_text(json.dumps({"load_from": [location]}), encoding="utf-8")
+    replace_file(workspace, json.dumps({"load_from": [location]}).encode())  # JSON is YAML
     host, port = system.settings.dagster.host, system.settings.dagster.port
     logs = system.home / "logs"
     restarts = _python("orchestration.commands.stream_restarts")

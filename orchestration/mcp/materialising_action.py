@@ -15,7 +15,7 @@ import dagster as dg
 from orchestration.mcp.planning import Draft
 from orchestration.run_recovery import PROCESS_TAG
 from orchestration.services import Services
-from orchestration.system import IN_PROCESS, SERVING, dagster_instance, is_served
+from orchestration.system import IN_PROCESS, SERVING, WORKSPACE, dagster_instance, is_served
 from sensors.failures import failure_note
 from trading.errors import InvalidValue, MarketloomError
 from trading.stores.postgres.tool_plans import ToolPlan
@@ -75,7 +75,7 @@ def _submit(services: Services, plan: ToolPlan) -> dict[str, Any]:
     from dagster._cli.job import execute_launch_command
     from dagster_shared.cli import WorkspaceOpts
 
-    workspace = WorkspaceOpts(workspace=[str(Path(os.environ["DAGSTER_HOME"]) / "workspace.yaml")])
+    workspace = WorkspaceOpts(workspace=[str(Path(os.environ["DAGSTER_HOME"]) / WORKSPACE)])
     partition, partitions = plan.request["partition"], _job(services, plan.request["job"]).partitions_def
     of_partition = partitions.get_tags_for_partition_key(partition) if partitions else {}
     tags = {**_tags(plan), **of_partition}

@@ -1,18 +1,15 @@
 """Plans and what a person says of them, through the SDK's own client, on paper: nothing happens without that word."""
 
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import anyio
-import dagster as dg
 import psycopg
 import pytest
 from mcp import Client
@@ -28,7 +25,6 @@ from orchestration.mcp.planning import plans
 from orchestration.mcp.server import build_server
 from orchestration.plan_answers import answer_plan
 from orchestration.postgres.embedded import EmbeddedPostgres
-from orchestration.run_recovery import PROCESS_TAG
 from tests.orchestration.mcp.tool_home import PAIR, ToolHome, data, tool_home
 from trading.errors import StoreUnreachable
 from trading.execution import Execution, OrderExecutor
@@ -384,31 +380,6 @@ async def test_a_kill_that_finds_nothing_to_close_still_halts(
     services.order_executor.flatten(services.account.name, services.clock().at, "flattened by a stop")
     assert data(await execute(client, kill))["state"] == "done"
     assert "pulled by grace" in KillSwitch(services.home).requested()
-
-
-async def test_a_run_goes_into_the_queue_of_a_home_that_is_served_and_outlives_the_server(
-    client: Client, home: ToolHome, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Path(os.environ["DAGSTER_HOME"])
-    module = {"python_module": {"module_name": "orchestration.definitions", "location_name": "marketloom"}}
-    (folder / "workspace.yaml").write_text(json.dumps({"load_from": [module]}))
-    monkeypatch.setattr("orchestration.mcp.materialising_action.is_served", lambda home: True)
-    monkeypatch.setattr("orchestration.system.is_served", lambda home: True)
-    month = f"{home.services.clock().at:%Y-%m-01}"
-    planned = await plan(client, "plan_materialise", job="history", partition=f"{month}|BTC-USDT")
-    approve(home, planned)
-    done = data(await execute(client, planned))
-    assert done["state"] == "done"
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        run = instance.get_run_by_id(done["outcome"]["run_id"])
-    assert run is not None
-    assert run.status is dg.DagsterRunStatus.QUEUED
-    assert run.remote_job_origin is not None
-    assert run.remote_job_origin.location_name == "marketloom"
-    assert run.tags["marketloom/plan"] == planned["plan_id"]
-    assert PROCESS_TAG not in run.tags
-    by_dimension = {name: each for name, each in run.tags.items() if name.startswith("dagster/partition/")}
-    assert sorted(by_dimension.values()) == [month, "BTC-USDT"]
 
 
 async def test_what_waits_is_among_what_status_shows_without_its_code(client: Client, home: ToolHome) -> None:
