@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export MARKETLOOM_HOME ?= $(CURDIR)/.marketloom
 export DAGSTER_DISABLE_TELEMETRY := 1
+# Libraries are compiled at first import, and once: where this is set, every process would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo live-demo dev test soak check bench bench-peers clean install
 
