@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 
@@ -15,6 +15,8 @@ from trading.reports import BacktestReport, Resampling, report
 from trading.strategies import hold_plan
 
 COST_MULTIPLES = (0.0, 1.0, 2.0)  # of all costs: without any, as stated, and twice as dear
+FIRST_YEAR, LAST_YEAR = 1970, 2200  # of times that people write
+MAX_SHOWN = 60  # characters of what is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,26 @@ class Backtester:
 
 
 def parse_utc(text: str) -> datetime | None:
-    """Parse a day or a time as people write it, UTC unless it says otherwise; None for an empty text."""
+    """Parse a day or a time as people write it, UTC unless it says otherwise; None for an empty text.
+
+    InvalidValue for what is none, and for years in which nothing was or will be traded.
+    """
     if not text:
         return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidValue(f"{text!r} is not a time: write it like 2020-01-31 or 2020-01-31T12:00") from None
+        raise InvalidValue(
+            f"{text[:MAX_SHOWN]!r} is not a time: write it like 2020-01-31 or 2020-01-31T12:00"
+        ) from None
+    check_year(time)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def check_year(day: date) -> None:
+    """InvalidValue for a year that no market is asked about, and whose times other steps may not be able to hold."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise InvalidValue(f"{day} is out of reach: allowed are the years {FIRST_YEAR} to {LAST_YEAR}")
 
 
 def parse_timeframe(text: str) -> Timeframe | None:

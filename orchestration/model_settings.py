@@ -23,7 +23,7 @@ Address = Annotated[
     Field(pattern="^(https?://.+)?$", description='an address that begins with https:// or http://, or ""'),
 ]
 Share = Annotated[float, Field(gt=0, le=1, description="a share above 0 and up to 1")]
-BUILT_IN = ("auto", "ollama", "lexicon")  # what [sentiment] model can be besides a named model
+BUILT_IN = ("auto", "ollama", "classifier", "lexicon")  # what [sentiment] model can be besides a named model
 
 
 class Section(BaseModel):

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ml.backtests import check_year
 from orchestration.services import Services
 from orchestration.system import running_system
 from trading.errors import InvalidValue
@@ -32,9 +33,11 @@ def audit(services: Services, day: str) -> ParityReport:
 
 def _parse(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidValue(f"{text!r} is not a day: write it like 2024-03-14") from None
+    check_year(day)
+    return day
 
 
 def exit_code(report: ParityReport) -> int:

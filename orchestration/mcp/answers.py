@@ -13,7 +13,7 @@ from orchestration.commands.failures import failure_message
 from orchestration.json_output import as_json_line
 
 MAX_CHARACTERS = 100_000  # of an answer: some 30,000 tokens
-MAX_TEXT = 4_000  # of one text from outside
+MAX_TEXT = 4_000  # of one text from outside, or of a message
 MARK = (
     f"data-{secrets.token_hex(4)}"  # another one in each process: no article can close what it does not know
 )
@@ -44,7 +44,7 @@ def raising_advice(work: Callable[P, T], kind: type[Exception] = ToolError) -> C
         except Exception as error:
             if (message := failure_message(error)) is None:
                 raise
-            raise kind(message) from error
+            raise kind(cleaned(message, MAX_TEXT)) from error
 
     return advised
 

@@ -50,7 +50,10 @@ def make_plan(action: PlannedAction, request: Mapping[str, Any], reason: str, ca
     services = Services.current()
     draft = action.draft(services, request)
     facts = plain_facts(services, draft.facts)
-    said = cleaned(reason, MAX_REASON).replace("\n", " ")
+    said = " ".join(cleaned(reason, MAX_REASON).split())
+    if not said:
+        raise InvalidValue("the reason is empty: say in one sentence why, the person who decides reads it")
+    wanted = to_json_value({**draft.request, "reason": said})
     words = "\n".join(
         [
             draft.words,
@@ -63,9 +66,9 @@ def make_plan(action: PlannedAction, request: Mapping[str, Any], reason: str, ca
         code="".join(secrets.choice(LETTERS) for _ in range(CODE_LETTERS)),
         action=action.name,
         account=str(facts["account"]),
-        request=to_json_value({**draft.request, "reason": said}),
+        request=wanted,
         facts=facts,
-        facts_sha256=values_sha256(facts),
+        facts_sha256=_seal(facts, wanted, words),
         words=words,
         caller=caller,
     )
@@ -89,7 +92,8 @@ def plain_facts(services: Services, facts: Mapping[str, Any]) -> dict[str, Any]:
 def carry_out(action: PlannedAction, plan_id: str) -> ToolPlan:
     """Carry out an approved plan, once; what it rests on must be what it was.
 
-    InvalidValue where it is not approved, has expired, was started before, or a fact has changed.
+    InvalidValue where it is not approved, has expired, was started before, or where a fact, or the plan's own record,
+    has changed.
     """
     services = Services.current()
     store = plans(services)
@@ -104,13 +108,22 @@ def carry_out(action: PlannedAction, plan_id: str) -> ToolPlan:
 
 
 def _require_same_facts(plan: ToolPlan, now: Mapping[str, Any]) -> None:
-    if values_sha256(dict(now)) == plan.facts_sha256:
+    if _seal(now, plan.request, plan.words) == plan.facts_sha256:
         return
+    if plan.facts == now:
+        raise InvalidValue(
+            f"nothing was done: the record of plan {plan.plan_id} is not what it was when it was made; plan it again"
+        )
     changed = sorted(name for name in plan.facts.keys() | now.keys() if plan.facts.get(name) != now.get(name))
     raise InvalidValue(
         f"nothing was done: what plan {plan.plan_id} rests on has changed ({', '.join(changed)}); plan it again, and "
         "let a person approve that"
     )
+
+
+def _seal(facts: Mapping[str, Any], request: Mapping[str, Any], words: str) -> str:
+    """Return the digest of all that a person approves: what would be done, in which words, resting on what."""
+    return values_sha256({"facts": dict(facts), "request": dict(request), "words": words})
 
 
 def plans(services: Services) -> PostgresToolPlans:

@@ -9,10 +9,13 @@ from ml.models.budget import BudgetLadder, Rung
 from orchestration.commands import doctor_models, model_status
 from orchestration.commands.doctor_models import examine_models
 from orchestration.commands.findings import Finding, Health
+from orchestration.model_settings import BUILT_IN
 from orchestration.settings import load_settings
 from trading.errors import InvalidSettings
 
 CLAUDE = '{provider = "anthropic", model = "claude-haiku-4-5"}'
+
+PROJECT = Path(__file__).parents[3]
 
 
 def findings(home: Path, keys: dict[str, str] | None = None, **variables: str) -> list[Finding]:
@@ -28,6 +31,14 @@ def test_without_a_named_model_it_says_how_each_provider_is_had(tmp_path: Path) 
     assert "[sentiment] model = auto; paid models may cost 5 USD a day" in found.detail
     for words in ("anthropic (set ANTHROPIC_API_KEY)", "xai (set XAI_API_KEY)", "local (ready for an entry"):
         assert words in found.detail
+
+
+@pytest.mark.parametrize("word", BUILT_IN)
+def test_every_word_that_chooses_a_packaged_model_is_allowed(tmp_path: Path, word: str) -> None:
+    (found,) = findings(tmp_path, SENTIMENT__MODEL=word)
+    assert f"[sentiment] model = {word};" in found.detail
+    documented = (PROJECT / "docs" / "sentiment.md").read_text(encoding="utf-8")
+    assert f"| `{word}` |" in documented
 
 
 def test_a_package_that_is_missing_is_named_by_its_extra(
@@ -76,7 +87,7 @@ def test_a_local_file_that_is_missing_is_named(tmp_path: Path) -> None:
     [
         (
             {"SENTIMENT__MODEL": "claude"},
-            "allowed is one of auto, ollama, lexicon; a further model is an entry",
+            "allowed is one of auto, ollama, classifier, lexicon; a further model is an entry",
         ),
         ({"MODELS__NAMED__AUTO": CLAUDE}, "is a word of"),
         ({"MODELS__NAMED__A": '{provider = "openai-compatible", model = "a"}'}, "base_url must say"),

@@ -195,6 +195,28 @@ async def test_what_was_planned_on_other_facts_is_refused(
     assert plans(home.services).plan(planned["plan_id"]).state is PlanState.FAILED
 
 
+async def test_a_plan_whose_record_is_another_one_than_was_approved_is_refused(
+    client: Client, home: ToolHome
+) -> None:
+    planned = await plan(client, "plan_order", pair="BTC/USDT", action="LONG", quantity="0.002")
+    approve(home, planned)
+    larger = (
+        "UPDATE tool_plans SET request = jsonb_set(request, '{quantity}', '\"0.012\"') WHERE plan_id = %s"
+    )
+    with psycopg.connect(home.services.dsn, autocommit=True) as connection:
+        assert connection.execute(larger, (planned["plan_id"],)).rowcount == 1
+    refused = await execute(client, planned)
+    assert "is not what it was when it was made" in str(refused.content)
+    assert home.services.journal.positions(home.services.account.name) == []
+
+
+@pytest.mark.parametrize("reason", ["   ", "\u200b\u200b\u200b"])
+async def test_a_reason_that_nobody_can_read_is_none(client: Client, home: ToolHome, reason: str) -> None:
+    refused = await client.call_tool("plan_pause", {"reason": reason})
+    assert "the reason is empty" in str(refused.content)
+    assert plans(home.services).newest(1) == []
+
+
 async def test_plans_without_end_are_refused(client: Client) -> None:
     for _ in range(20):
         await plan(client, "plan_pause")

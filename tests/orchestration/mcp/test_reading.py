@@ -119,6 +119,8 @@ async def test_the_account_the_data_and_the_costs_are_told(client: Client, home:
         ("features", {"pair": "BTC/USDT", "names": ["luck"]}, "marketloom://features"),
         ("why", {"decision_id": "ffffffff"}, "decision"),
         ("parity", {"day": "yesterday"}, "write it like 2024-03-14"),
+        ("parity", {"day": "9999-12-31"}, "allowed are the years 1970 to 2200"),
+        ("news_search", {"as_of": "0001-01-02", "days": 400}, "allowed are the years 1970 to 2200"),
     ],
 )
 async def test_an_error_says_what_to_do(
@@ -127,6 +129,14 @@ async def test_an_error_says_what_to_do(
     result = await client.call_tool(name, arguments)
     assert result.is_error
     assert words in str(result.content)
+
+
+async def test_an_error_does_not_repeat_what_is_endless(client: Client) -> None:
+    for name, arguments in (
+        ("candles", {"pair": "BTC/USDT", "as_of": "x" * 1_000_000}),
+        ("features", {"pair": "BTC/USDT", "names": ["x" * 1_000_000]}),
+    ):
+        assert len(str((await client.call_tool(name, arguments)).content)) < 10_000
 
 
 async def test_every_call_is_recorded_with_a_digest_of_its_arguments(client: Client, home: ToolHome) -> None:
