@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.news.embeddings import Vectors
-from ml.news.minilm import packaged_model_folder, verify_weights
+from ml.news.minilm import load_tokenizer, packaged_model_folder, verify_weights
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -98,23 +98,15 @@ class MiniLMLayer:
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._path("tokenizer.json")))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(_MAX_TOKENS)
-        return tokenizer
+        return load_tokenizer(self._folder or packaged_model_folder(), _MAX_TOKENS)
 
     @cached_property
     def _tensors(self) -> dict[str, Vectors]:
         from safetensors.numpy import load_file
 
-        weights = self._path("model.safetensors")
+        weights = (self._folder or packaged_model_folder()) / "model.safetensors"
         verify_weights(weights)
         return load_file(weights)
-
-    def _path(self, name: str) -> Path:
-        return (self._folder or packaged_model_folder()) / name
 
 
 def _gelu(values: Vectors) -> Vectors:

@@ -21,6 +21,12 @@ TEXTS = [
 ]
 
 
+ODD_TEXTS = [
+    "", " \t\n", "\x00\x07", "word " * 900, "[SEP] and [MASK]", "БИТКОЙН растёт", "比特币价格上涨", "Ünïcode Élan ﬁ",
+    "🚀🚀 to the moon", "https://example.org/a?b=c&d=%20", "a" * 300, "1,000,000.00 $XRP -3.5%",
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def minilm() -> PackagedMiniLM:
     return PackagedMiniLM()
@@ -59,7 +65,7 @@ def test_the_same_news_in_other_words_is_nearer_than_other_news(minilm: Packaged
 def test_vectors_are_those_of_the_library_whatever_the_lengths(bfloat16: bool, least: float) -> None:
     from sentence_transformers import SentenceTransformer
 
-    texts = [*TEXTS, "", "word " * 900, *(f"{TEXTS[2]} {number}" for number in range(40))]
+    texts = [*TEXTS, *ODD_TEXTS, *(f"{TEXTS[2]} {number}" for number in range(40))]
     library = SentenceTransformer(str(packaged_model_folder()), device="cpu", local_files_only=True)
     theirs = library.encode(texts, normalize_embeddings=True, show_progress_bar=False)
     assert (PackagedMiniLM(bfloat16=bfloat16).embed(texts) * theirs).sum(axis=1).min() >= least
