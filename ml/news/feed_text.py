@@ -14,6 +14,7 @@ from trading.errors import NewsUnreachable
 MAX_MARKS = (
     150_000  # "<" of a document: the parser takes 0.03 ms for each, and a feed of whole articles has 20,000
 )
+MAX_ATTRIBUTES = 100  # of one element: the parser's time grows with their square; a feed's elements have 10
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -27,6 +28,12 @@ _ENCODINGS = re.compile(
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}encoding\s*=\s*["']([\w.:-]{1,40})["']""")
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]{1,40})")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+# A tag as an XML parser sees it, with what is in quotes left out of its attributes; "<" stands in none.
+_XML_TAG = re.compile(r"""<[^\s<>/!?"'=](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
+_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
+# References to what is no character of XML, a half of a surrogate pair for one: a strict parser refuses the document.
+_REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]+)|0*([0-9]+));")
+_MAX_DIGITS = 7  # of the number of a character
 _END = re.compile(r"</(?:\w+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--[^>]*-->\s*)*$")
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
@@ -43,11 +50,28 @@ def feed_document(body: bytes, content_type: str, name: str) -> str:
         raise NewsUnreachable(f"{name}: it declares entities, which no feed needs: refused unread")
     if (marks := text.count("<")) > MAX_MARKS:
         raise NewsUnreachable(f"{name}: it has {marks} elements, at most {MAX_MARKS} are read")
+    attributes = [_QUOTED.sub("", tag[0]).count("=") for tag in _XML_TAG.finditer(text)]
+    if max(attributes, default=0) > MAX_ATTRIBUTES:
+        raise NewsUnreachable(
+            f"{name}: an element has {max(attributes)} attributes, at most {MAX_ATTRIBUTES} are read"
+        )
+    if marks + sum(attributes) > MAX_MARKS:
+        raise NewsUnreachable(
+            f"{name}: it has {marks} elements and {sum(attributes)} attributes, at most {MAX_MARKS} are read"
+        )
     if not re.search(r"<(?:\w+:)?(?:rss|feed|RDF)\b", text[:5000]):
         raise NewsUnreachable(f"{name}: it is neither RSS nor Atom")
     if not _END.search(text[-1000:]):
         raise NewsUnreachable(f"{name}: it ends before its end")
-    return text
+    return _REFERENCE.sub(_character, text)
+
+
+def _character(reference: re.Match[str]) -> str:
+    """Return the reference as it is, or the sign for what cannot be shown where XML has no such character."""
+    digits = reference[1] or reference[2]
+    number = int(digits, 16 if reference[1] else 10) if len(digits) <= _MAX_DIGITS else 0
+    known = number in (9, 10, 13) or 0x20 <= number < 0xD800 or 0xE000 <= number <= 0x10FFFF
+    return reference[0] if known and number not in (0xFFFE, 0xFFFF) else "\ufffd"
 
 
 def _decoded(body: bytes, content_type: str, name: str) -> str:

@@ -24,6 +24,12 @@ MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A name that only the own network knows: without a dot, or of these domains.
 _OWN_NAME = re.compile(r"^[^.]+$|\.(?:localhost|local|lan|home|internal|home\.arpa)$")
+# IPv6 numbers that end in an IPv4 address: compatible and mapped (RFC 4291), translated (RFC 2765), NAT64 (RFC 6052).
+_TRANSLATED = [
+    ipaddress.IPv6Network(each) for each in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+]
+_OWN_TRANSLATION = [ipaddress.IPv6Network("64:ff9b:1::/48")]  # NAT64 of an own network (RFC 8215)
+_ISATAP = 0x5EFE  # before the IPv4 address, in whatever network (RFC 5214)
 _INFLATED = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's window bits
 
 
@@ -135,10 +141,24 @@ def is_public(address: str) -> bool:
     """Return whether the number is one of the internet, and not of this machine or a network behind a router."""
     number = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(number, ipaddress.IPv6Address):
-        inside = number.ipv4_mapped or number.sixtofour or (number.teredo and number.teredo[1])
-        if inside:
-            return is_public(str(inside))
+        if any(number in network for network in _OWN_TRANSLATION):
+            return False
+        if inside := _embedded(number):
+            return all(is_public(str(each)) for each in inside)
+        if int(number) >> 32 & 0xFDFFFFFF == _ISATAP and not is_public(str(_last(number))):
+            return False
     return number.is_global and not number.is_multicast
+
+
+def _embedded(number: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that a router or translator on the way would take out of the number."""
+    if any(number in network for network in _TRANSLATED):
+        return [_last(number)]
+    return [number.sixtofour] if number.sixtofour else list(number.teredo or ())
+
+
+def _last(number: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
 
 
 def _pool(deadline: Deadline, may_be_private: bool) -> httpcore.ConnectionPool:

@@ -15,6 +15,7 @@ from trading.ports import ARTICLE_SCHEMA
 
 LOG = logging.getLogger("marketloom.news")
 MAX_THREADS = 16
+_MAX_SAID = 300  # characters of an error of no kind of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,12 @@ class NetworkNews:
                 readings.append(_result(name, future))
             except MarketloomError as error:
                 failures.append(str(error))
+            except Exception as error:
+                # Whatever else a stranger's words have broken is a matter of that source alone.
+                LOG.warning("%s: it cannot be read", name, exc_info=error)
+                failures.append(
+                    f"{name}: it cannot be read: {type(error).__name__}: {str(error)[:_MAX_SAID]}"
+                )
         if not readings:
             raise NewsUnreachable(f"no news source can be read: {'; '.join(failures) or 'none is named'}")
         together = pl.concat([each.articles for each in readings]).unique(
@@ -73,7 +80,7 @@ class NetworkNews:
 
 
 def _result(name: str, future: Future[Reading]) -> Reading:
-    if not future.done():
+    if future.cancelled() or not future.done():
         raise NewsUnreachable(f"{name}: it did not answer in time")
     found = future.result()
     if found.left_out:

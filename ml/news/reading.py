@@ -19,6 +19,7 @@ from trading.ports import ARTICLE_SCHEMA
 MAX_TITLE = 500  # characters
 MAX_TEXT = 20_000
 _DAY = timedelta(days=1)
+MAX_AHEAD = timedelta(days=2)  # a clock of another zone that goes wrong; a date beyond it is none
 
 Clock = Callable[[], datetime]
 
@@ -74,7 +75,7 @@ def reading(entries: Iterable[Entry], known_at: datetime, rules: ReadingRules, n
             left_out[why] += 1
         else:
             rows.append(_row(entry, known_at))
-    unusable = left_out["undated"] + left_out["without text"]
+    unusable = left_out["undated"] + left_out["dated in the future"] + left_out["without text"]
     if count and unusable == count:
         raise NewsUnreachable(f"{name}: none of its {count} entries has a date and a text")
     table = pl.DataFrame(rows, ARTICLE_SCHEMA, orient="row").unique(
@@ -86,6 +87,8 @@ def reading(entries: Iterable[Entry], known_at: datetime, rules: ReadingRules, n
 def _why_not(entry: Entry, known_at: datetime, rules: ReadingRules) -> str:
     if entry.published_at is None:
         return "undated"
+    if entry.published_at > known_at + MAX_AHEAD:
+        return "dated in the future"
     if not (entry.title or entry.text):
         return "without text"
     if entry.language and entry.language not in rules.languages:

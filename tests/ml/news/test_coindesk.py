@@ -9,7 +9,7 @@ import pytest
 
 from ml.news.coindesk import PATH, CoinDeskReader, parse_articles
 from ml.news.fetch import FetchLimits
-from ml.news.reading import ReadingRules
+from ml.news.reading import ReadingRules, reading
 from tests.ml.news.news_server import NewsServer, page, serving
 from trading.errors import NewsUnreachable, NotAuthorised
 
@@ -85,6 +85,13 @@ def test_one_damaged_article_costs_no_other_and_a_withdrawn_one_is_left_out() ->
         answer({"ID": 1}, article(), article(STATUS="REMOVED"), article(PUBLISHED_ON=10**17))
     )
     assert [each.published_at is None for each in found] == [False, True]
+
+
+def test_an_impossible_date_costs_its_article_alone() -> None:
+    body = answer(article(), article(PUBLISHED_ON=253402214400, GUID="far"))  # 31 December 9999, midnight
+    found = reading(parse_articles(body), NOW, RULES, "CoinDesk Data")
+    assert found.articles.height == 1
+    assert dict(found.left_out) == {"dated in the future": 1}
 
 
 def test_no_article_is_a_quiet_day() -> None:

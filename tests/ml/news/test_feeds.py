@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ml.news.feed_text import plain_text
+from ml.news.feed_text import MAX_ATTRIBUTES, plain_text
 from ml.news.feeds import Feed, FeedReader, parse_feed
 from ml.news.fetch import FetchLimits, Page
 from ml.news.reading import Entry, Reading, ReadingRules, reading
@@ -85,6 +85,13 @@ def test_what_is_old_undated_empty_or_of_another_language_is_left_out_and_counte
     assert dict(found.left_out) == {"old": 1, "undated": 1, "without text": 1, "in another language": 1}
 
 
+@pytest.mark.parametrize("date", ["9999-12-31", "Fri, 31 Dec 9999 23:59:59 GMT", "2027-01-01", "0001-01-01"])
+def test_an_impossible_date_costs_its_entry_alone(date: str) -> None:
+    found = read(rss(item("Far", date), item("News", "Tue, 01 Dec 2026 11:30:00 GMT")))
+    assert found.articles["title"].to_list() == ["News"]
+    assert found.left_out.total() == 1
+
+
 def test_an_entry_whose_language_nobody_knows_is_read() -> None:
     body = rss(item("News", "Tue, 01 Dec 2026 11:30:00 GMT")).replace(b"<language>en-us</language>", b"")
     found = reading(parse_feed(Feed("Paper", "https://x.example"), Page(body, "")), NOW, RULES, "Paper")
@@ -131,6 +138,31 @@ BOMBS = {
 def test_a_feed_of_a_million_elements_is_refused_unread() -> None:
     with pytest.raises(NewsUnreachable, match="elements"):
         read(b"<rss version='2.0'>" + b"<a>" * 200_000 + b"</rss>")
+
+
+def with_attributes(count: int) -> bytes:
+    names = " ".join(f"a{number}='>'" for number in range(count))
+    return rss(item("News", "Tue, 01 Dec 2026 11:30:00 GMT") + f"<x {names}/>")
+
+
+def test_attributes_of_an_element_are_counted_before_anything_parses_them() -> None:
+    assert read(with_attributes(MAX_ATTRIBUTES)).articles.height == 1
+    with pytest.raises(NewsUnreachable, match=f"an element has {MAX_ATTRIBUTES + 1} attributes, at most 100"):
+        read(with_attributes(MAX_ATTRIBUTES + 1))
+
+
+def test_attributes_of_all_elements_are_bounded_together() -> None:
+    many = "<x " + " ".join(f'a{number}="1"' for number in range(MAX_ATTRIBUTES)) + "/>"
+    with pytest.raises(NewsUnreachable, match="160001 attributes, at most 150000 are read"):
+        read(rss(item("News", "Tue, 01 Dec 2026 11:30:00 GMT") + many * 1600))
+
+
+@pytest.mark.parametrize(
+    "reference", ["&#xD800;", "&#55296;", "&#x110000;", "&#1;", "&#99999999999999999999;"]
+)
+def test_a_reference_to_what_is_no_character_costs_that_character_alone(reference: str) -> None:
+    body = rss(item(f"Bit{reference}coin &#x26; more", "Tue, 01 Dec 2026 11:30:00 GMT"))
+    assert read(body).articles["title"].item() == "Bit\ufffdcoin & more"
 
 
 @pytest.mark.parametrize("kind", BOMBS)

@@ -174,7 +174,11 @@ def test_headers_go_to_the_first_server_and_no_message_shows_the_query(server: N
         ("8.8.8.8", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False), ("192.168.1.1", False),
         ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False),
         ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True),
-        ("2002:7f00:1::", False),
+        ("2002:7f00:1::", False), ("2002:808:808::", True), ("64:ff9b::7f00:1", False), ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False), ("::127.0.0.1", False), ("::ffff:0:10.0.0.1", False),
+        ("2001:0:7f00:1::f7f7:f7f7", False), ("2001:0:808:808::80ff:fffe", False), ("2001:0:808:808::f7f7:f7f7", True),
+        ("2606:4700::5efe:7f00:1", False), ("2606:4700::200:5efe:a00:1", False), ("2606:4700::5efe:808:808", True),
+        ("fe80::5efe:808:808", False),
     ],
 )  # fmt: skip
 def test_what_is_public(address: str, public: bool) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ml.news.network import NetworkNews
+from ml.news.network import MAX_THREADS, NetworkNews
 from ml.news.reading import Entry, Reading, ReadingRules, reading
 from trading.errors import NewsUnreachable, NotAuthorised
 
@@ -55,6 +55,12 @@ def test_a_source_that_fails_is_named_and_the_others_are_read() -> None:
     assert source.refused == ("B: gone", "C: key")
 
 
+def test_what_nobody_foresaw_of_one_source_stops_that_source_alone() -> None:
+    found = news(Paper("A", "one"), Paper("B", error=OverflowError("date value out of range"))).read()
+    assert found.articles["title"].to_list() == ["one"]
+    assert found.failures == ("B: it cannot be read: OverflowError: date value out of range",)
+
+
 def test_where_all_fail_it_is_an_error() -> None:
     with pytest.raises(NewsUnreachable, match="A: gone"):
         news(Paper("A", error=NewsUnreachable("A: gone"))).articles(*DAY)
@@ -65,6 +71,17 @@ def release() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+def test_sources_that_nobody_got_round_to_did_not_answer_in_time(release: threading.Event) -> None:
+    class Hanging(Paper):
+        def read(self) -> Reading:
+            release.wait()
+            return super().read()
+
+    hanging = [Hanging(f"H{number}") for number in range(MAX_THREADS + 1)]
+    with pytest.raises(NewsUnreachable, match=f"H{MAX_THREADS}: it did not answer in time"):
+        news(*hanging, seconds=0.2).read()
 
 
 def test_a_source_that_hangs_is_left_behind(release: threading.Event) -> None:
