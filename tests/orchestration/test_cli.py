@@ -220,10 +220,11 @@ definitions(load_settings())
 
 
 def test_no_command_and_no_graph_prints_a_warning_of_a_library(tmp_path: Path) -> None:
-    """Seconds: a process of its own, since a library warns when it is imported first."""
+    """Seconds: a process of its own without bytecode, since a library warns when it is compiled and imported first."""
+    fresh = {"PYTHONPYCACHEPREFIX": str(tmp_path / "none"), "PYTHONDONTWRITEBYTECODE": "1"}
     ended = subprocess.run(
         [sys.executable, "-W", "default", "-c", EVERYTHING],
-        env={**os.environ, "MARKETLOOM_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, **fresh, "MARKETLOOM_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
