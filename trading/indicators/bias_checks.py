@@ -64,18 +64,19 @@ def _side_by_side(part: pl.DataFrame, whole: pl.DataFrame) -> tuple[pl.DataFrame
 
 
 def _differences(part: pl.DataFrame, whole: pl.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    floats = [name for name, kind in whole.schema.items() if kind.is_float()]
+    one, other = (table.with_columns(pl.col(floats).fill_null(np.nan)) for table in (part, whole))
     return {
-        name: _relative(part[name], whole[name])
-        if whole.schema[name].is_float()
+        name: _relative(one[name].to_numpy(), other[name].to_numpy())
+        if name in floats
         else np.where(part[name].ne_missing(whole[name]).to_numpy(), np.inf, 0.0)
         for name in whole.columns
         if name != "open_time"
     }
 
 
-def _relative(part: pl.Series, whole: pl.Series) -> npt.NDArray[np.float64]:
-    """Return the relative difference: 0 for two nulls, infinite for one."""
-    one, other = (series.fill_null(np.nan).to_numpy() for series in (part, whole))
+def _relative(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the relative difference of numbers of which NaN is none: 0 for two of those, infinite for one."""
     finite = np.isfinite(other)
     spread = float(other[finite].std()) if finite.any() else 0.0
     size = np.maximum(np.abs(other), spread)
