@@ -15,7 +15,12 @@ from tests.end_to_end.demo_home import DemoHome, demo_home, free_port, receipts
 from tests.processes import command_line
 from tests.services import needs
 
-SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096"}
+ONE_PAIR = {
+    "MARKETLOOM__MARKET__PAIRS": '["BTC/USDT"]',
+    "MARKETLOOM__VENUE__CAPITAL": '{total = 2000, USDT = 1000, rest = "BTC"}',
+    "MARKETLOOM__REBALANCING__TARGETS": "{USDT = 0.5, BTC = 0.5}",
+}
+SMALL_RUN = {"MARKETLOOM__POLICY__TOTAL_TIMESTEPS": "4096", **ONE_PAIR}
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def _postgres_is_killed_among_the_features(home: DemoHome) -> None:
 
 def _ctrl_c_in_the_middle_of_a_training(home: DemoHome) -> None:
     """Which is the run after a killed server: it gets this far."""
-    endless = home.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000")
+    endless = home.start("demo", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="1000000", **ONE_PAIR)
     endless.wait_for("Policies: ")
     _wait_for_a_training(home)
     endless.interrupt()
