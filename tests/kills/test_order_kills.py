@@ -27,7 +27,7 @@ from trading.orders import OrderKind
 from trading.stores.postgres import PostgresJournal
 
 OPENING = {"USDT": Decimal(100_000), "BTC": Decimal(2), "XRP": Decimal(50_000)}
-KILLS = 300
+KILLS = 150
 SOAK_KILLS = 1000
 SPEED = 20.0  # market seconds per second
 PATIENCE = 300.0  # seconds for what a trader does by itself: on a busy machine it is slow, and no less right
