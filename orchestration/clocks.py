@@ -99,7 +99,8 @@ def read_market_time(url: str) -> datetime:
     import httpx
 
     try:
-        answer = httpx.get(f"{url}/admin/status", timeout=PATIENCE).raise_for_status().json()
+        # Plain HTTP, on this machine: loading all certificates would take longer than the question.
+        answer = httpx.get(f"{url}/admin/status", timeout=PATIENCE, verify=False).raise_for_status().json()
         return datetime.fromisoformat(answer["market_time"])
     except httpx.HTTPError as error:
         raise VenueUnreachable(

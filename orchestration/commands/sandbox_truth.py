@@ -132,7 +132,10 @@ class SandboxTruth:
 
     def _ask(self, method: str, path: str, **details: Any) -> Any:
         try:
-            response = httpx.request(method, f"{self.url}/admin/{path}", timeout=PATIENCE, **details)
+            # Plain HTTP, on this machine: loading all certificates would take longer than the question.
+            response = httpx.request(
+                method, f"{self.url}/admin/{path}", timeout=PATIENCE, verify=False, **details
+            )
             answer = response.json()
         except httpx.HTTPError as error:
             raise VenueUnreachable(

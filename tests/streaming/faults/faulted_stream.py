@@ -27,6 +27,7 @@ from trading.stores.tape_lake import LakeTape
 PAIRS = (BTC, XRP, CROSS)
 TIMEFRAMES = (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H4, Timeframe.D1)
 MINUTE = timedelta(minutes=1)
+LOOK_SECONDS = 0.2  # each look reads all trades of the day
 STEP = 15.0  # seconds of market time; several trades of a pair make a minute
 DATASET = "sandbox"
 
@@ -126,7 +127,7 @@ class FaultedStream(RunningStream):
         while self.behind(pairs) or any(self.open_gaps(pair) for pair in pairs):
             if time.monotonic() > deadline:
                 raise TimeoutError
-            time.sleep(0.05)
+            time.sleep(LOOK_SECONDS)
 
     def behind(self, pairs: Sequence[Pair] = PAIRS) -> dict[str, tuple[int, int]]:
         """Newest trade published and newest trade of the tape, of each pair where they differ."""

@@ -19,7 +19,7 @@ def test_both_days_and_both_months_are_right(forker: Forker, tmp_path: Path, dsn
         stream.play(1200, STEP)
         assert stream.market_now() > LAST_DAY + DAY
         stream.start()
-        stream.play(4 * 3600)
+        stream.play(4 * 3600, STEP)
         stream.settle(since=LAST_DAY)
         for pair in PAIRS:
             candles = stream.published("ohlcv-raw", pair)
