@@ -1,8 +1,9 @@
 """`marketloom demo` on a small simulated market, once for all tests of this file, and what is there afterwards."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,6 +22,12 @@ def home() -> Iterator[DemoHome]:
 @pytest.fixture(scope="module")
 def demo(home: DemoHome) -> Finished:
     return home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
+
+
+@pytest.fixture(scope="module")
+def decided(demo: Finished, home: DemoHome) -> list[Mapping[str, Any]]:
+    """The receipts of the first run."""
+    return receipts(home)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +93,9 @@ def test_every_decision_is_made_again_to_the_byte(demo: Finished, home: DemoHome
 
 
 def test_a_decision_leaves_as_one_file_that_is_verified_without_home_settings_and_database(
-    demo: Finished, home: DemoHome, tmp_path: Path
+    decided: list[Mapping[str, Any]], home: DemoHome, tmp_path: Path
 ) -> None:
-    name, file = receipts(home)[0]["decision_id"], tmp_path / "decision.jsonl"
+    name, file = decided[0]["decision_id"], tmp_path / "decision.jsonl"
     assert home.run("bundle", name[:8], str(file)).code == 0
     nowhere = {"MARKETLOOM_HOME": str(tmp_path / "nowhere"), "MARKETLOOM_CONFIG": str(tmp_path / "no.toml")}
     verified = home.run("bundle", "verify", str(file), "--json", **nowhere)
@@ -154,34 +161,33 @@ def test_every_asset_was_materialised_but_books_that_nobody_recorded_and_a_day_t
 
 
 def test_every_pair_is_decided_on_at_consecutive_candles_up_to_the_newest(
-    demo: Finished, home: DemoHome
+    decided: list[Mapping[str, Any]],
 ) -> None:
-    decided = receipts(home)
     for pair in ("BTC/USDT", "XRP/BTC", "XRP/USDT"):
         times = sorted(row["decided_at"] for row in decided if row["pair"] == pair)
         assert times[-1] == "2024-06-11T00:00:00+00:00"
         assert len(times) >= 20  # of 24 candles; the simulated venue has outages
 
 
-def test_the_analyst_votes_on_the_news_of_the_time(demo: Finished, home: DemoHome) -> None:
-    votes = [each for row in receipts(home) for each in row["opinions"] if each["agent"] == "analyst"]
+def test_the_analyst_votes_on_the_news_of_the_time(decided: list[Mapping[str, Any]]) -> None:
+    votes = [each for row in decided for each in row["opinions"] if each["agent"] == "analyst"]
     assert sum(vote["action"] is not None for vote in votes) > len(votes) / 2
 
 
 def test_every_order_fills_after_its_decision_and_never_at_the_close_it_was_decided_on(
-    demo: Finished, home: DemoHome
+    decided: list[Mapping[str, Any]], home: DemoHome
 ) -> None:
     fills = home.python(
         "found = services.journal.fills(services.account.name)\n"
         "kinds = [services.journal.working_order(f.intent_id).intent.kind.value for f in found]\n"
         "print(json.dumps([[k, f.intent_id, str(f.price), f.filled_at.isoformat()] for k, f in zip(kinds, found)]))"
     )
-    decided = {row["intent"]["intent_id"]: row for row in receipts(home) if row["intent"]}
+    ordered = {row["intent"]["intent_id"]: row for row in decided if row["intent"]}
     own = [row[1:] for row in fills if row[0] != "stop"]
-    assert {intent_id for intent_id, _, _ in own} == set(decided)
+    assert {intent_id for intent_id, _, _ in own} == set(ordered)
     for intent_id, price, filled_at in own:
-        assert filled_at >= decided[intent_id]["decided_at"]
-        assert float(price) != decided[intent_id]["close"]
+        assert filled_at >= ordered[intent_id]["decided_at"]
+        assert float(price) != ordered[intent_id]["close"]
 
 
 def test_balances_are_the_opening_plus_every_fill(demo: Finished, home: DemoHome) -> None:
@@ -201,8 +207,10 @@ def test_balances_are_the_opening_plus_every_fill(demo: Finished, home: DemoHome
     assert {float(difference) for difference in differences} == {0.0}
 
 
-def test_why_explains_a_decision_from_the_first_characters_of_its_id(demo: Finished, home: DemoHome) -> None:
-    receipt = receipts(home)[0]
+def test_why_explains_a_decision_from_the_first_characters_of_its_id(
+    decided: list[Mapping[str, Any]], home: DemoHome
+) -> None:
+    receipt = decided[0]
     result = home.run("why", receipt["decision_id"][:8])
     assert result.code == 0
     for word in (receipt["pair"], "Votes", "technical", "quant", "analyst", "consensus"):
@@ -254,8 +262,10 @@ def test_the_report_loads_nothing_and_links_to_the_ui_and_to_back_tests_that_are
     assert all((home.folder / "reports" / name).is_file() for name in pages)
 
 
-def test_the_report_lists_every_order_with_what_became_of_it(page: str, home: DemoHome) -> None:
-    ordered = [row for row in receipts(home) if row["intent"]]
+def test_the_report_lists_every_order_with_what_became_of_it(
+    page: str, decided: list[Mapping[str, Any]]
+) -> None:
+    ordered = [row for row in decided if row["intent"]]
     assert f"<h2>Orders ({len(ordered)})" in page
     assert page.count("<summary>Why: ") == len(ordered) + 3  # and the newest decision of each pair
 
@@ -308,9 +318,9 @@ def test_an_impossible_back_test_is_one_clear_line(
 
 
 def test_a_second_run_mends_damage_and_learns_decides_and_orders_nothing_again(
-    demo: Finished, home: DemoHome
+    decided: list[Mapping[str, Any]], home: DemoHome
 ) -> None:
-    before, policies = receipts(home), sorted((home.folder / "policies").rglob("manifest.json"))
+    policies = sorted((home.folder / "policies").rglob("manifest.json"))
     part = sorted((home.folder / "lake").glob("*/ohlcv/pair=BTC-USDT/*/*.parquet"))[0]
     part.write_bytes(b"PAR1 this is no Parquet")
     refused = home.python(
@@ -326,4 +336,4 @@ def test_a_second_run_mends_damage_and_learns_decides_and_orders_nothing_again(
     again = home.run("demo", "--quick", MARKETLOOM__POLICY__TOTAL_TIMESTEPS="4096")
     assert again.code == 0, again.text  # ohlcv is materialised first, which replaces the file
     assert sorted((home.folder / "policies").rglob("manifest.json")) == policies
-    assert receipts(home) == before
+    assert receipts(home) == decided
