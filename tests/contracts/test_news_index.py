@@ -10,6 +10,7 @@ import polars as pl
 import psycopg
 import pytest
 from pgvector.psycopg import register_vector
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from tests.doubles.stores import MemoryNews, MemoryNewsIndex
@@ -25,7 +26,9 @@ from trading.ports.news_index import (
     VectorHit,
 )
 from trading.stores.postgres import PostgresNews, PostgresNewsIndex, news_index, news_search, news_words
+from trading.stores.postgres.connection import Connection
 from trading.stores.postgres.news_search import NewsSearch, _Question
+from trading.stores.postgres.turns import Search, finish
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -244,7 +247,7 @@ class TestPostgresNewsIndex(NewsIndexContract):
 
     def test_simulated_news_are_never_found_in_real_ones(self, dsn: str, five: NewsIndex) -> None:
         other = PostgresNewsIndex(dsn, "simulated-1h")
-        with pytest.raises(NotStored):
+        with pytest.raises(NotStored, match="materialise news_embeddings"):
             other.search(VERSION, "bitcoin", EAST, ALL, 3)
 
     def test_the_database_itself_refuses_a_vector_of_other_dimensions(
@@ -311,6 +314,45 @@ class TestPostgresNewsIndex(NewsIndexContract):
             changing.result()
         assert ids(self.search(five, wanted=NewsFilter(FAR, frozenset({"XRP"}))).by_vector) == [name(1)]
 
+    def test_words_are_searched_while_the_search_by_meaning_is_under_way(
+        self, dsn: str, five: NewsIndex
+    ) -> None:
+        """Both read the vectors, and here both wait for them at the same time."""
+        self.search(five)
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn) as holder:
+            holder.execute(f"LOCK TABLE news_embeddings_{VERSION.key('binance-1h')}".encode())
+            searching = pool.submit(self.search, five)
+            while holder.execute("SELECT 1 FROM pg_locks WHERE NOT granted").rowcount < 2:
+                assert not searching.done()
+            holder.commit()
+            found = searching.result()
+        assert ids(found.by_vector) == [name(1), name(2), name(3)]
+        assert {hit.article_id for hit in found.by_text} == {name(3), name(4), name(5)}
+
+    @pytest.mark.parametrize(("read", "looked_up"), [(4_000, False), (300, True)])
+    def test_words_are_not_looked_up_where_all_stories_were_read(
+        self, news: NewsStore, five: NewsIndex, monkeypatch: pytest.MonkeyPatch, read: int, looked_up: bool
+    ) -> None:
+        assert isinstance(five, PostgresNewsIndex)
+        common = {200, 201, 202}
+        titles = ("Ripple settles" if number in common else "Ripple" for number in range(10, 610))
+        news.put_articles(table(*(story(number, title) for number, title in enumerate(titles, 10))))
+        monkeypatch.setattr(news_words, "READ", read)
+        monkeypatch.setattr(news_words, "MIN_COMMON", 0)
+        plans = []
+        ask = news_words._ask
+
+        def explain(connection: Connection, query: sql.Composed) -> Search[list[news_words._Found]]:
+            plan = yield from ask(connection, sql.SQL("EXPLAIN (ANALYZE) {}").format(query))
+            plans.append("\n".join(str(line) for (line,) in plan))  # type: ignore[misc]
+            return (yield from ask(connection, query))
+
+        monkeypatch.setattr(news_words, "_ask", explain)
+        found = five.search(VERSION, "settled ripple", EAST, ALL, 50).by_text
+        assert [hit.article_id for hit in found[:3]] == [name(202), name(201), name(200)]
+        [_, _, last] = plans
+        assert ("(never executed)" not in last) == looked_up
+
     def test_text_that_postgres_cannot_hold_is_a_clear_error(self, five: NewsIndex) -> None:
         with pytest.raises(InvalidValue, match="NUL"):
             self.search(five, "a\0b")
@@ -345,8 +387,14 @@ FEW_KNOWN = NewsFilter(START + timedelta(minutes=FEW))
 HALF = NewsFilter(START + timedelta(minutes=FEW + CROWD // 2))
 
 
-def always_wide(*given: object) -> bool:
+def always_wide(*given: object) -> Search[bool]:
+    yield
     return True
+
+
+def find_elsewhere(*given: object) -> Search[tuple[VectorHit, ...]]:
+    yield
+    return ELSEWHERE
 
 
 class TestFilteredSearch:
@@ -372,7 +420,7 @@ class TestFilteredSearch:
             if connection.adapters.types.get("vector") is None:
                 register_vector(connection)
             question = _Question(WIDE.key("d"), vector, wanted, count)
-            return ids(index._search._by_index(connection, question))
+            return ids(finish(index._search._by_index(connection, question)))
 
     @pytest.mark.parametrize("wanted", [FEW_NAMED, FEW_KNOWN])
     def test_where_few_match_all_are_measured_and_the_index_is_not_asked(
@@ -412,7 +460,7 @@ class TestFilteredSearch:
     def test_the_newest_stories_are_found_though_no_link_of_the_index_may_lead_to_them(
         self, index: PostgresNewsIndex, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(NewsSearch, "_by_index", lambda *given: ELSEWHERE)
+        monkeypatch.setattr(NewsSearch, "_by_index", find_elsewhere)
         found = index.nearest(WIDE, unit(np.eye(8)[1])[0], ALL, FEW)
         assert found == index.nearest(WIDE, unit(np.eye(8)[1])[0], ALL, FEW, exact=True)
         assert {hit.article_id for hit in found} == {name(n) for n in range(FEW + CROWD, 2 * FEW + CROWD)}
@@ -427,7 +475,7 @@ class TestFilteredSearch:
         index.put(WIDE, [(name(first), 0)], unit(np.eye(8)[7]))
         places = [(name(number), passage) for number in newer for passage in (0, 1)]
         index.put(WIDE, places, unit(*[away] * len(places)))
-        monkeypatch.setattr(NewsSearch, "_by_index", lambda *given: ELSEWHERE)
+        monkeypatch.setattr(NewsSearch, "_by_index", find_elsewhere)
         assert ids(index.nearest(WIDE, unit(np.eye(8)[7])[0], ALL, FEW))[0] == name(first)
 
     def test_the_index_finds_what_exact_search_finds_a_group_far_from_the_others_too(

@@ -61,6 +61,15 @@ class Database:
         with self._lock, translate_errors(self.address):
             yield self._connection()
 
+    @contextmanager
+    def pipeline(self) -> Iterator[Connection]:
+        """Send statements that wait for no other's result; reading rows does. They are one transaction.
+
+        An error of one may come from a later one; those behind it are not run. Raises as `transaction` does.
+        """
+        with self.reading() as connection, connection.pipeline():
+            yield connection
+
     def execute(self, statement: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run one statement that commits by itself, in one round trip, and return its rows.
 

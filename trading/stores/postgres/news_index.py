@@ -21,6 +21,7 @@ from trading.ports.news_index import (
 from trading.stores.postgres.connection import Connection, Database
 from trading.stores.postgres.news_search import MEASURED, SETTINGS, NewsSearch
 from trading.stores.postgres.news_words import NewsWords
+from trading.stores.postgres.turns import finish, in_turns
 from trading.stores.store_checks import check_passages
 
 MAX_INDEXED_DIMENSIONS = 4_000  # pgvector's limit for an index of `halfvec`; beyond it every search is exact
@@ -36,6 +37,7 @@ class PostgresNewsIndex:
 
     def __init__(self, dsn: str, dataset: str) -> None:
         self._database = Database(dsn, options=SETTINGS)
+        self._beside = Database(dsn, options=SETTINGS)  # by words, while the other searches by meaning
         self._dataset = dataset
         self._search = NewsSearch(dataset)
         self._words = NewsWords(dataset)
@@ -110,10 +112,18 @@ class PostgresNewsIndex:
         self, version: EmbeddingVersion, text: str, vector: Vector, wanted: NewsFilter, count: int
     ) -> Candidates:
         check_passages([("", 0)], vector[None], version.dimensions)
-        with self._database.transaction() as connection:
-            by_vector = self._search.nearest(connection, version, vector, wanted, count)
-            by_text = self._words.matching(connection, text, wanted, count)
-            unembedded = self._search.unembedded(connection, version, wanted)
+        with (
+            self._database.pipeline() as connection,
+            self._beside.pipeline() as beside,
+            self._search.needs_vectors(version),
+        ):
+            by_vector, unembedded, by_text = finish(
+                in_turns(
+                    self._search.nearest(connection, version, vector, wanted, count),
+                    self._search.unembedded(beside, version, wanted),
+                    self._words.matching(beside, text, wanted, count),
+                )
+            )
         return Candidates(by_vector, by_text, unembedded)
 
     def nearest(
@@ -126,8 +136,8 @@ class PostgresNewsIndex:
         exact: bool = False,
     ) -> tuple[VectorHit, ...]:
         check_passages([("", 0)], vector[None], version.dimensions)
-        with self._database.transaction() as connection:
-            return self._search.nearest(connection, version, vector, wanted, count, exact=exact)
+        with self._database.pipeline() as connection, self._search.needs_vectors(version):
+            return finish(self._search.nearest(connection, version, vector, wanted, count, exact=exact))
 
     def sample(self, version: EmbeddingVersion, count: int) -> Vector:
         with self._database.transaction() as connection:

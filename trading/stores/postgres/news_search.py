@@ -5,18 +5,21 @@ nothing links to. So the newest stories that match are always measured one by on
 less than the index would, all are; and so they are where the index ends before there are enough.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pgvector import Vector as PgVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg.errors import UndefinedTable
+from psycopg.rows import args_row
 
 from trading.errors import NotStored
 from trading.ports.news_index import EmbeddingVersion, NewsFilter, Vector, VectorHit
 from trading.stores.postgres.connection import Connection
 from trading.stores.postgres.news_filter import conditions
+from trading.stores.postgres.turns import Search, in_turns
 
 MEASURED = 1_000  # stories, the newest that match: always measured one by one
 EF_SEARCH = 150  # candidates that the index keeps: https://github.com/pgvector/pgvector#query-options
@@ -30,14 +33,14 @@ _ESTIMATE = sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE {wanted}")
 SETTINGS = (
     f"-c hnsw.ef_search={EF_SEARCH} -c hnsw.iterative_scan=relaxed_order -c random_page_cost=1.1 -c jit=off"
 )
-# The index gives up after a quarter of what measuring all would cost.
 _STATE = """
 SELECT to_regclass(%(index)s) IS NOT NULL AS indexed,
-    (SELECT reltuples FROM pg_class WHERE oid = to_regclass(%(table)s)) AS passages,
-    set_config('hnsw.max_scan_tuples', %(reads)s, true)
+    (SELECT reltuples FROM pg_class WHERE oid = to_regclass(%(table)s)) AS passages
 """
+# The index gives up after a quarter of what measuring all would cost.
+_LIMIT = "SELECT set_config('hnsw.max_scan_tuples', %s, true)"
 _NEAREST = (
-    "SELECT article_id, passage, known_at, vector <=> %(vector)b AS distance FROM {table} WHERE {wanted} "
+    "SELECT article_id, known_at, passage, vector <=> %(vector)b AS distance FROM {table} WHERE {wanted} "
 )
 _INDEXED = sql.SQL(_NEAREST + "ORDER BY vector::halfvec({size}) <=> %(vector)b::halfvec({size}) LIMIT {rows}")
 _EXACT = sql.SQL(_NEAREST + "ORDER BY distance, article_id, passage LIMIT {rows}")
@@ -63,10 +66,21 @@ class _Question:
 
 
 class NewsSearch:
-    """Searches inside a transaction of the caller. Only first tellings of a story are found, never copies."""
+    """Searches by turns, in a pipeline of the caller. Only first tellings of a story are found, never copies."""
 
     def __init__(self, dataset: str) -> None:
         self._dataset = dataset
+
+    @contextmanager
+    def needs_vectors(self, version: EmbeddingVersion) -> Iterator[None]:
+        """Raise NotStored where the searches inside find no table of the version, or nothing in it."""
+        try:
+            yield
+        except UndefinedTable:
+            raise NotStored(
+                f"{self._dataset} has no vectors of {version}: materialise news_embeddings, all days for a back-fill "
+                "after the model has changed"
+            ) from None
 
     def nearest(
         self,
@@ -77,70 +91,74 @@ class NewsSearch:
         count: int,
         *,
         exact: bool = False,
-    ) -> tuple[VectorHit, ...]:
+    ) -> Search[tuple[VectorHit, ...]]:
         """Return the stories whose nearest passage is nearest, each once."""
         if connection.adapters.types.get("vector") is None:
             register_vector(connection)
         question = _Question(version.key(self._dataset), vector, wanted, count)
-        try:
-            if not exact and self._is_wide(connection, question):
-                older = self._by_index(connection, question)
-                if len(older) == count:
-                    return _nearest_of((*_query(connection, _NEWEST, question), *older))[:count]
-            found = _query(connection, _EXACT, question)
-            if found or _has_rows(connection, question.key):
-                return found
-        except UndefinedTable:
-            pass
-        raise NotStored(
-            f"{self._dataset} has no vectors of {version}: materialise news_embeddings, all days for a back-fill "
-            "after the model has changed"
-        )
+        if not exact and (yield from self._is_wide(connection, question)):
+            newest, older = yield from in_turns(
+                _query(connection, _NEWEST, question), self._by_index(connection, question)
+            )
+            if len(older) == count:
+                return _nearest_of((*newest, *older))[:count]
+        found = yield from _query(connection, _EXACT, question)
+        if not found and not _has_rows(connection, question.key):
+            raise UndefinedTable
+        return found
 
-    def unembedded(self, connection: Connection, version: EmbeddingVersion, wanted: NewsFilter) -> int:
+    def unembedded(
+        self, connection: Connection, version: EmbeddingVersion, wanted: NewsFilter
+    ) -> Search[int]:
         """Count those of the newest stories that match which have no vector of the version."""
         key = version.key(self._dataset)
         query = _UNEMBEDDED.format(
             dataset=sql.Literal(self._dataset), wanted=conditions(wanted), newest=sql.Literal(NEWEST),
             table=_table(key), key=sql.Literal(key),
         )  # fmt: skip
-        row = connection.execute(query, prepare=False).fetchone()
+        counted = connection.execute(query, prepare=False)
+        yield
+        row = counted.fetchone()
         return int(row["stories"]) if row else 0
 
-    def _is_wide(self, connection: Connection, asked: _Question) -> bool:
-        """Tell whether the index costs less than to measure all that match.
+    def _is_wide(self, connection: Connection, asked: _Question) -> Search[bool]:
+        """Tell whether the index costs less than to measure all that match, and limit what it may cost.
 
         The planner is asked how many do: where it is wrong, a search is slower and finds the same.
         """
-        estimate = _ESTIMATE.format(table=_table(asked.key), wanted=conditions(asked.wanted))
-        row = connection.execute(estimate, prepare=False).fetchone()
-        assert row is not None
-        matching = max(int(row["QUERY PLAN"][0]["Plan"]["Plan Rows"]), 1)
-        values = {
-            "table": f"news_embeddings_{asked.key}", "index": f"news_hnsw_{asked.key}",
-            "reads": str(max(matching // 4, 4 * EF_SEARCH)),
-        }  # fmt: skip
-        state = connection.execute(_STATE, values).fetchone()
+        explain = _ESTIMATE.format(table=_table(asked.key), wanted=conditions(asked.wanted))
+        planned = connection.execute(explain, prepare=False)
+        names = {"table": f"news_embeddings_{asked.key}", "index": f"news_hnsw_{asked.key}"}
+        stored = connection.execute(_STATE, names)
+        yield
+        plan, state = planned.fetchone(), stored.fetchone()
+        assert plan is not None
         assert state is not None
+        matching = max(int(plan["QUERY PLAN"][0]["Plan"]["Plan Rows"]), 1)
         index_reads = asked.count * state["passages"] / matching  # until enough of what is read match
-        return bool(state["indexed"]) and matching > max(MEASURED, INDEX_COST * index_reads)
+        if not state["indexed"] or matching <= max(MEASURED, INDEX_COST * index_reads):
+            return False
+        connection.execute(_LIMIT, (str(max(matching // 4, 4 * EF_SEARCH)),))
+        return True
 
-    def _by_index(self, connection: Connection, asked: _Question) -> tuple[VectorHit, ...]:
+    def _by_index(self, connection: Connection, asked: _Question) -> Search[tuple[VectorHit, ...]]:
         """Return stories from the index, fewer where it has given up."""
         return _query(connection, _INDEXED, asked, size=sql.Literal(len(asked.vector)))
 
 
 def _query(
     connection: Connection, query: sql.SQL, asked: _Question, **more: sql.Composable
-) -> tuple[VectorHit, ...]:
+) -> Search[tuple[VectorHit, ...]]:
     rows = 2 * asked.count
     while True:  # an article may have many passages that are nearer than the next story
         statement = query.format(
             table=_table(asked.key), wanted=conditions(asked.wanted), newest=sql.Literal(MEASURED),
             rows=sql.Literal(rows), **more,
         )  # fmt: skip
-        values = {"vector": PgVector(asked.vector)}
-        hits = [VectorHit(**row) for row in connection.execute(statement, values, prepare=False).fetchall()]
+        cursor = connection.cursor(row_factory=args_row(VectorHit))
+        cursor.execute(statement, {"vector": PgVector(asked.vector)}, prepare=False)
+        yield
+        hits = cursor.fetchall()
         found = _nearest_of(hits)
         if len(found) >= asked.count or len(hits) < rows:
             return found[: asked.count]
