@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import Annotated
-from unicodedata import category
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +13,7 @@ from ml.agents.judgements import GivenArticle, Judgement, no_vote, reading_of
 from ml.agents.opinions import Action, Opinion
 from ml.models.answers import Outcome
 from ml.news.recent import NewsItem
+from ml.text.visible import visible
 from trading.market import Pair
 
 MAX_TITLE, MAX_TEXT = 300, 1200  # characters of an article that are shown
@@ -45,10 +45,8 @@ def _article(item: NewsItem) -> str:
 
 
 def readable(text: str, length: int) -> str:
-    """Cut and escape what others wrote, and take out what nobody sees: control and format characters hide words from
-    people, not from models."""
-    seen = "".join(" " if each.isspace() else each for each in text[: 4 * length])
-    return escape("".join(each for each in seen if category(each) not in ("Cc", "Cf", "Co", "Cs"))[:length])
+    """Cut and escape what others wrote, and take out what nobody sees: it is hidden from people, not from models."""
+    return escape(visible(text[: 4 * length])[:length])
 
 
 def replaces_tones(judgement: Judgement) -> bool:

@@ -2,13 +2,13 @@
 
 import json
 import secrets
-import unicodedata
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from mcp.server.mcpserver.exceptions import ToolError
 
+from ml.text.visible import visible
 from orchestration.commands.failures import failure_message
 from orchestration.json_output import as_json_line
 
@@ -71,5 +71,5 @@ def quoted(text: str, limit: int = MAX_TEXT) -> str:
 
 def cleaned(text: str, limit: int) -> str:
     """Remove invisible characters, and cut."""
-    visible = "".join(each for each in text if each in "\n\t" or unicodedata.category(each)[0] != "C")
-    return visible if len(visible) <= limit else f"{visible[:limit]} [cut, {len(visible):,} characters]"
+    seen = visible(text, keep_lines=True)
+    return seen if len(seen) <= limit else f"{seen[:limit]} [cut, {len(seen):,} characters]"
