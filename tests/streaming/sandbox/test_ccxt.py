@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
-import ccxt.pro
 import pytest
 
 from tests.streaming.sandbox.running import Sandbox, sandbox
@@ -25,6 +24,8 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 async def client(exchange: Sandbox) -> AsyncIterator[Any]:
+    import ccxt.pro  # a hundred exchanges: not in every process that only lists the tests
+
     options = {"apiKey": exchange.key, "secret": exchange.secret, "enableRateLimit": False}
     async with ccxt.pro.kraken(options) as client:
         addresses = client.urls["api"]
