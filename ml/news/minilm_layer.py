@@ -1,4 +1,4 @@
-"""What an inner layer of the packaged MiniLM makes of a text: it keeps the tone that the finished vector drops.
+"""What the layers of the packaged MiniLM make of a text: it keeps the tone that the finished vector drops.
 
 The finished vector is trained to say what a text is about. Half-way up, good and bad news of one subject still lie
 apart. Written in NumPy (Devlin et al. 2018, "BERT", as sentence-transformers/all-MiniLM-L6-v2 has it): torch would take
@@ -26,21 +26,20 @@ _EPSILON = 1e-12  # of the normalisation, as in the model's config.json
 _MASKED = np.float32(-1e9)
 
 
-class MiniLMLayer:
-    """Mean and maximum over the tokens of layer `layer` (1 .. 6); the layers above are not computed."""
+class MiniLMLayers:
+    """Mean and maximum over the tokens of a layer (1 .. 6); the layers above it are not computed."""
 
-    def __init__(self, layer: int, folder: Path | None = None) -> None:
-        self._layer = layer
+    def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
-    def pooled(self, texts: Sequence[str]) -> Vectors:
-        """Compute (n, 768) float32: the mean, then the maximum. InvalidModel as in `PackagedMiniLM`."""
+    def pooled(self, texts: Sequence[str], layer: int) -> Vectors:
+        """Compute (n, 768) float32: the mean over the tokens, then the maximum. InvalidModel as in `PackagedMiniLM`."""
         tokens = [each.ids for each in self._tokenizer.encode_batch(list(texts))]
         by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
         rows = np.empty((len(texts), 768), np.float32)
         for start in range(0, len(texts), _BATCH):
             batch = by_length[start : start + _BATCH]
-            rows[batch] = self._pool([tokens[index] for index in batch])
+            rows[batch] = self._pool([tokens[index] for index in batch], layer)
         return rows
 
     @cached_property
@@ -48,23 +47,23 @@ class MiniLMLayer:
         """Return the words and pieces (`##...`) that the model reads as one token, in lower case."""
         return frozenset(self._tokenizer.get_vocab())
 
-    def _pool(self, tokens: list[list[int]]) -> Vectors:
+    def _pool(self, tokens: list[list[int]], layer: int) -> Vectors:
         longest = max(map(len, tokens))
         ids = np.array([each + [0] * (longest - len(each)) for each in tokens])
         real = np.array([[True] * len(each) + [False] * (longest - len(each)) for each in tokens])
-        states = self._states(ids, real)
+        states = self._states(ids, real, layer)
         mean = (states * real[:, :, None]).sum(1) / real.sum(1, keepdims=True)
         largest = np.where(real[:, :, None], states, -np.inf).max(1)
         return np.asarray(np.hstack([mean, largest]), np.float32)
 
-    def _states(self, ids: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]) -> Vectors:
+    def _states(self, ids: npt.NDArray[np.int64], real: npt.NDArray[np.bool_], layer: int) -> Vectors:
         """Compute (texts, tokens, 384) after the layer."""
         part = "embeddings"
         states = self._tensors[f"{part}.word_embeddings.weight"][ids]
         states = states + self._tensors[f"{part}.position_embeddings.weight"][: ids.shape[1]]
         states = self._normalise(states + self._tensors[f"{part}.token_type_embeddings.weight"][0], part)
         mask = np.where(real, np.float32(0), _MASKED)[:, None, None, :]
-        for number in range(self._layer):
+        for number in range(layer):
             part = f"encoder.layer.{number}"
             attended = self._linear(self._attend(states, mask, part), f"{part}.attention.output.dense")
             states = self._normalise(states + attended, f"{part}.attention.output")

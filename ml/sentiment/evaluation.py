@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.news.minilm_layer import MiniLMLayer
-from ml.sentiment.classifier import decide, subject_of
+from ml.news.minilm_layer import MiniLMLayers
+from ml.sentiment.classifier import ClassifierSentiment, decide, subject_of
 from ml.sentiment.head import Array
 from ml.sentiment.labelled import (
     Indices,
@@ -17,7 +17,7 @@ from ml.sentiment.labelled import (
     read_labelled,
 )
 from ml.sentiment.lexicon import LexiconSentiment
-from ml.sentiment.training import FOLDS, LAYER, RECIPES, nested_out_of_fold, read_examples
+from ml.sentiment.training import FOLDS, RECIPES, nested_out_of_fold, read_examples
 
 SEEDS = (0, 1, 2)
 
@@ -45,16 +45,24 @@ class Estimate:
 def estimate(subject: str, path: Path) -> Estimate:
     """Judge every row by a head that has seen neither it, nor a near-duplicate, nor a recipe chosen with it."""
     rows = read_labelled(path)
-    layer, lexicon = MiniLMLayer(LAYER), LexiconSentiment()
+    layers, lexicon = MiniLMLayers(), LexiconSentiment()
     examples = read_examples(subject, rows)
     by_lexicon = lexicon.score(rows.texts)
-    subjects = [subject_of(text, layer.vocabulary) for text in rows.texts]
+    packaged = ClassifierSentiment(layers=layers)
+    subjects = [subject_of(text, layers.vocabulary) for text in rows.texts]
+    # the other subject's head has not seen this file
+    others = [index for index, found in enumerate(subjects) if found not in (subject, None)]
+    by_other = dict(zip(others, packaged.score([rows.texts[index] for index in others]), strict=True))
     totals, folds = [], []
     for seed in SEEDS:
         probabilities = nested_out_of_fold(examples, seed)
         scores = [
-            0.0 if found is None else decide(text, row, word).score if found == subject else word.score
-            for found, text, row, word in zip(subjects, rows.texts, probabilities, by_lexicon, strict=True)
+            0.0
+            if found is None
+            else by_other[index].score
+            if found != subject
+            else decide(rows.texts[index], probabilities[index], by_lexicon[index]).score
+            for index, found in enumerate(subjects)
         ]
         predicted = predicted_labels(np.array(scores))
         totals.append((macro_f1(rows.labels, predicted), accuracy(rows.labels, predicted)))

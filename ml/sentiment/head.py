@@ -16,18 +16,22 @@ import orjson
 from trading.errors import InvalidModel
 
 LABELS = ("negative", "neutral", "positive")
-FORMAT = "marketloom-sentiment-head/1"
-PACKAGED = Path(__file__).with_name("weights") / "crypto-1.json"
+FORMAT = "marketloom-sentiment-head/2"
+PACKAGED = Path(__file__).with_name("weights") / "news-2.json"
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """`weights` (features, 3) act on features (n, features) directly; `bias` (3,). Columns in the order of LABELS."""
+    """`weights` (features, 3) act on features (n, features) directly; `bias` (3,). Columns in the order of LABELS.
+
+    `layer` of MiniLM is what the features are made of.
+    """
 
     weights: Array
     bias: Array
+    layer: int
 
     def probabilities(self, features: Array) -> Array:
         """Compute (n, 3) softmax probabilities; raise InvalidModel for another number of features."""
@@ -43,7 +47,6 @@ class Weights:
     """The heads by subject (`crypto`, `company`), and the version that every judgement names."""
 
     version: str
-    layer: int
     heads: dict[str, LinearHead]
     trained_on: dict[str, Any]
 
@@ -53,7 +56,6 @@ def write_weights(path: Path, weights: Weights) -> str:
     body = {
         "format": FORMAT,
         "version": weights.version,
-        "layer": weights.layer,
         "labels": LABELS,
         "trained_on": weights.trained_on,
         "heads": {name: _encode(head) for name, head in weights.heads.items()},
@@ -75,7 +77,7 @@ def read_weights(path: Path) -> Weights:
         if _digest(body) != digest:
             raise InvalidModel(f"{path} was changed: its content has not the SHA-256 {digest} that it names")
         heads = {name: _decode(head) for name, head in body["heads"].items()}
-        return Weights(body["version"], body["layer"], heads, body["trained_on"])
+        return Weights(body["version"], heads, body["trained_on"])
     except OSError as error:
         raise InvalidModel(f"{path} cannot be read: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -90,6 +92,7 @@ def _encode(head: LinearHead) -> dict[str, Any]:
     """Store float16: far finer than what the labels say, a quarter of the bytes."""
     return {
         "features": len(head.weights),
+        "layer": head.layer,
         "weights": base64.b64encode(head.weights.astype("<f2").tobytes()).decode(),
         "bias": base64.b64encode(head.bias.astype("<f2").tobytes()).decode(),
     }
@@ -102,4 +105,5 @@ def _decode(stored: dict[str, Any]) -> LinearHead:
     )
     if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise ValueError("a weight is not finite")
-    return LinearHead(weights.reshape(stored["features"], len(LABELS)), bias.reshape(len(LABELS)))
+    shape = (stored["features"], len(LABELS))
+    return LinearHead(weights.reshape(shape), bias.reshape(len(LABELS)), int(stored["layer"]))

@@ -41,7 +41,7 @@ _CRYPTO = re.compile(
     r"|satoshi|binance|kraken|bitfinex|ftx\b|ledger|wallet|staking|yield farm|metaverse|airdrop|hash ?rate"
     r"|smart contract|\bdex\b|layer[- ]?2|mainnet|testnet|solana|polygon|uniswap|grayscale|gensler"
     r"|(?:multi|cross|on)-?chain|min(?:ing|er)s?\b|protocols?\b|swaps?\b|\bICOs?\b|\bIEO\b|\bSEC\b|\bCFTC\b|\bP2E\b"
-    r"|play[- ]to[- ]earn|fintech|bit\w+|decentrali[sz]ed|peer-to-peer|opensea|axie|bored ape|ape yacht|microstrategy"
+    r"|play[- ]to[- ]earn|fintech|\bbit\w+|decentrali[sz]ed|peer-to-peer|opensea|axie|bored ape|ape yacht|microstrategy"
     r"|robinhood|legal tender|el salvador|funding round|series [a-e]\b|\braises \$|hacke(?:r|d)"
     r"|ransomware|liquidity|collectible|on-?ramp|yield"
     r"|memes?\b|whales?\b|digital (?:asset|currenc|dollar|yuan|euro)|cbdc)",

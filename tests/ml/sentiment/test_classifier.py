@@ -1,12 +1,13 @@
 """The packaged classifier: what it says, what it refuses to judge, and the file that it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 
-from ml.news.minilm_layer import MiniLMLayer
+from ml.news.minilm_layer import MiniLMLayers
 from ml.sentiment.classifier import COMPANY, CRYPTO, ClassifierSentiment, decide, features_of, subject_of
 from ml.sentiment.head import PACKAGED, LinearHead, Weights, read_weights, write_weights
 from ml.sentiment.labelled import (
@@ -66,7 +67,7 @@ def test_a_label_in_front_and_repeated_names_are_masked() -> None:
 
 
 def test_every_judgement_names_the_version_of_its_weights(model: ClassifierSentiment) -> None:
-    assert model.name == "minilm-lexicon/1"
+    assert model.name == "minilm-lexicon/2"
 
 
 def test_a_text_scores_the_same_alone_and_among_others(model: ClassifierSentiment) -> None:
@@ -113,14 +114,28 @@ def test_short_english_headlines_are_judged(model: ClassifierSentiment, text: st
     assert model.score([text])[0].confidence > 0
 
 
-def test_company_news_goes_to_the_lexicon_where_the_weights_have_no_head_for_it(
-    model: ClassifierSentiment,
-) -> None:
+@pytest.mark.parametrize(
+    ("headline", "sign"),
+    [
+        ("Shipyard wins an order for two ferries", 1),
+        ("Paper maker to close a mill and dismiss 200 workers", -1),
+        ("Bank slips to a loss of EUR 3 mn from a profit of EUR 5 mn", -1),
+        ("Losses at steel maker narrow to EUR 4 million", 1),
+        ("The annual general meeting elected six members", 0),
+        ("The tool supports eight languages and improves the layout of pages", 0),
+    ],
+)
+def test_company_news_has_its_sign(model: ClassifierSentiment, headline: str, sign: int) -> None:
+    assert np.sign(scores(model, headline)[0]) == sign
+
+
+def test_company_news_goes_to_the_lexicon_where_the_weights_have_no_head_for_it(tmp_path: Path) -> None:
+    write_weights(tmp_path / "own.json", weights())
     text = "Operating profit of the shipyard rose in the quarter"
     vocabulary = frozenset(text.lower().split())
     assert subject_of(text, vocabulary) == COMPANY
     assert subject_of("Profit of the bitcoin miner rose", vocabulary | {"miner", "bitcoin"}) == CRYPTO
-    assert model.score([text]) == LexiconSentiment().score([text])
+    assert ClassifierSentiment(tmp_path / "own.json").score([text]) == LexiconSentiment().score([text])
 
 
 def test_a_side_that_hardly_leads_is_none() -> None:
@@ -133,15 +148,17 @@ def test_a_side_that_hardly_leads_is_none() -> None:
 
 def weights(seed: int = 0) -> Weights:
     random = np.random.default_rng(seed)
-    head = LinearHead(random.normal(size=(776, 3)), random.normal(size=3))
-    return Weights("test", 4, {CRYPTO: head}, {})
+    head = LinearHead(random.normal(size=(777, 3)), random.normal(size=3), 4)
+    return Weights("test", {CRYPTO: head}, {})
 
 
 def test_the_packaged_file_is_a_few_kilobytes_and_says_what_it_was_trained_on() -> None:
-    assert PACKAGED.stat().st_size < 10_000
+    assert PACKAGED.stat().st_size < 16_000
     found = read_weights(PACKAGED)
-    assert found.heads.keys() == {CRYPTO}  # no head from data that forbids commercial use: decision 37
-    assert found.trained_on[CRYPTO]["file"] == "cryptolin_dev.csv"
+    files = {subject: each["file"] for subject, each in found.trained_on.items()}
+    # none that forbids commercial use: decision 37
+    assert files == {CRYPTO: "cryptolin_dev.csv", COMPANY: "company_sentences.txt"}
+    assert found.heads.keys() == files.keys()
     assert found.trained_on[CRYPTO]["lexicon"] == LexiconSentiment.name
 
 
@@ -158,12 +175,13 @@ def test_weights_of_another_file_are_named_after_it(tmp_path: Path) -> None:
     assert ClassifierSentiment(tmp_path / "own.json").name == "minilm-lexicon/test"
 
 
-@pytest.mark.parametrize("change", ["weights", "bias", "trained_on", "version"])
+@pytest.mark.parametrize("change", ["weights", "bias", "layer", "trained_on", "version"])
 def test_a_changed_file_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "weights.json"
     write_weights(path, weights())
     other = tmp_path / "other.json"
-    write_weights(other, Weights("other", 4, weights(1).heads, {"x": 1}))
+    changed = {CRYPTO: replace(weights(1).heads[CRYPTO], layer=5)}
+    write_weights(other, Weights("other", changed, {"x": 1}))
     body, donor = orjson.loads(path.read_bytes()), orjson.loads(other.read_bytes())
     where = (body, donor) if change in body else (body["heads"][CRYPTO], donor["heads"][CRYPTO])
     where[0][change] = where[1][change]
@@ -186,16 +204,20 @@ def test_what_is_no_weights_file_is_refused_by_name(tmp_path: Path, content: byt
 
 
 def test_company_news_is_judged_by_a_head_of_its_own_where_the_weights_have_one(tmp_path: Path) -> None:
-    layer, lexicon, plants = MiniLMLayer(4), LexiconSentiment(), range(8)
+    layers, lexicon, plants = MiniLMLayers(), LexiconSentiment(), range(8)
     texts = [f"Operating loss of plant {number} widened" for number in plants]
     texts += [f"The office of plant {number} is in town" for number in plants]
     texts += [f"Operating profit of plant {number} rose" for number in plants]
-    labels, no_anchors = np.repeat(np.arange(3), len(plants)), features_of([], layer, lexicon)
+    labels, no_anchors = np.repeat(np.arange(3), len(plants)), features_of([], layers, 4, lexicon)
     given = Examples(
-        features_of(texts, layer, lexicon), labels, np.arange(len(texts)), no_anchors, np.empty(0, np.int64)
+        features_of(texts, layers, 4, lexicon),
+        labels,
+        np.arange(len(texts)),
+        no_anchors,
+        np.empty(0, np.int64),
     )
-    head = fit_head(given, Recipe(0.1, 1.0))
-    write_weights(tmp_path / "own.json", Weights("own", 4, {COMPANY: head}, {}))
+    head = fit_head(given, Recipe(0.1, 1.0), 4)
+    write_weights(tmp_path / "own.json", Weights("own", {COMPANY: head}, {}))
     news = ["Operating profit of the shipyard rose", "Operating loss of the shipyard widened"]
     good, bad = ClassifierSentiment(tmp_path / "own.json").score(news)
     assert good.score > 0 > bad.score
@@ -217,7 +239,7 @@ def examples(rows: int = 60) -> Examples:
 
 
 def test_a_head_learns_what_features_say_and_learns_the_same_twice() -> None:
-    first, second = (fit_head(examples(), Recipe(1.0, 0.75)) for _ in range(2))
+    first, second = (fit_head(examples(), Recipe(1.0, 0.75), 4) for _ in range(2))
     assert np.array_equal(first.weights, second.weights)
     assert accuracy(examples().labels, first.probabilities(examples().features).argmax(axis=1)) > 0.9
 
