@@ -31,7 +31,7 @@ from trading.ports.news_index import EmbeddingVersion, IndexState, NewsFilter, N
     group_name="news",
     kinds={"postgres"},
     owners=["team:research"],
-    code_version="2",  # 2: assets, content and story of each article
+    code_version="3",  # 3: what says otherwise is no copy
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[NEWS],
 )

@@ -3,21 +3,22 @@
 import polars as pl
 
 from ml.news.articles import article_excerpt
+from ml.news.copies import Telling, telling
 from ml.news.entities import find_assets
-from ml.news.stories import Telling, story_ids, telling
+from ml.news.stories import story_ids
 from trading.ports import DESCRIBED_SCHEMA
 
 
 def describe(articles: pl.DataFrame, earlier: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Describe articles (ARTICLE_SCHEMA and possibly more) as DESCRIBED_SCHEMA, by known_at.
+    """Describe articles (ARTICLE_SCHEMA and possibly more) as DESCRIBED_SCHEMA, by known_at and published_at.
 
     `earlier` are stored articles of the `WINDOW` before: a copy of one of them belongs to its story. Of those, copies
     are no first tellings. An id that is among `articles` too counts there alone.
     """
-    ordered = articles.sort("known_at", "article_id")
+    ordered = articles.sort("known_at", "published_at", "article_id")
     tellings = [_telling(row) for row in ordered.iter_rows(named=True)]
     before = [] if earlier is None else _first_tellings(earlier, ordered)
-    told = story_ids(sorted([*before, *tellings], key=lambda each: (each.known_at, each.article_id)))
+    told = story_ids(sorted([*before, *tellings], key=lambda each: each.order))
     excerpts = [article_excerpt(*row) for row in ordered.select("title", "text").iter_rows()]
     found = pl.DataFrame(
         {
@@ -42,5 +43,5 @@ def _first_tellings(earlier: pl.DataFrame, articles: pl.DataFrame) -> list[Telli
 
 
 def _telling(row: dict[str, object]) -> Telling:
-    names = ("article_id", "known_at", "source", "title", "text", "url")
+    names = ("article_id", "known_at", "source", "title", "text", "url", "published_at")
     return telling(**{name: row[name] for name in names})  # type: ignore[arg-type]

@@ -21,6 +21,11 @@ from trading.errors import NewsUnreachable
 MAX_ENTRIES = 300  # of one feed; they are newest first
 MAX_ADDRESS = 2000  # characters
 _DAY = timedelta(days=1)
+# Of an address, behind #: who follows it, or a place that every page has.
+_MARK = re.compile(
+    r"(?:utm_|at_|xtor|ref|source|echobox|intcmp|ns_)[^=]*=.*|top|comments?|respond|:~:.*",
+    re.IGNORECASE | re.DOTALL,
+)
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 _MIDNIGHT = re.compile(r"(?<![\d:])00:00(?::00(?:\.0+)?)?(?![\d:])")
 
@@ -113,7 +118,10 @@ def _published(found: Any) -> tuple[datetime | None, bool]:
 
 
 def web_address(link: str) -> str:
-    """Return an address without marks of who follows it; empty for what is none."""
+    """Return an address without marks of who follows it; empty for what is none.
+
+    Behind # stands the item of a live page, unless it is such a mark or a place that every page has.
+    """
     try:
         split = urlsplit(link.strip())
     except ValueError:
@@ -121,7 +129,8 @@ def web_address(link: str) -> str:
     if split.scheme not in ("http", "https") or not split.netloc or len(link) > MAX_ADDRESS:
         return ""
     query = [(name, value) for name, value in parse_qsl(split.query) if not name.startswith("utm_")]
-    return split._replace(query=urlencode(query), fragment="").geturl()
+    fragment = "" if _MARK.fullmatch(split.fragment) else split.fragment
+    return split._replace(query=urlencode(query), fragment=fragment).geturl()
 
 
 def plain_language(tag: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ml.news.feed_text import MAX_ATTRIBUTES, plain_text
-from ml.news.feeds import Feed, FeedReader, parse_feed
+from ml.news.feeds import Feed, FeedReader, parse_feed, web_address
 from ml.news.fetch import FetchLimits, Page
 from ml.news.reading import Entry, Reading, ReadingRules, reading
 from tests.ml.news.news_server import NewsServer, item, page, rss, serving
@@ -196,6 +196,18 @@ def test_text_is_plain_bounded_and_without_what_nobody_sees() -> None:
     assert len(plain_text("word " * 10_000, 500)) <= 500
     footer = "Fees fall. The post Fees fall appeared first on Bitcoin Magazine."
     assert plain_text(footer, 500) == "Fees fall."
+
+
+@pytest.mark.parametrize(
+    ("link", "kept"),
+    [
+        ("https://p.example/live#2", "#2"), ("https://p.example/live?a=1#block-7", "#block-7"),
+        ("https://p.example/a#comments", ""), ("https://p.example/a#utm_source=rss", ""),
+        ("https://p.example/a#:~:text=bitcoin", ""), ("https://p.example/a#xtor=RSS-1", ""),
+    ],
+)  # fmt: skip
+def test_an_address_keeps_which_item_of_a_page_it_names(link: str, kept: str) -> None:
+    assert web_address(link) == link.partition("#")[0] + kept
 
 
 def test_the_reader_fetches_and_names_itself_where_it_fails(server: NewsServer) -> None:

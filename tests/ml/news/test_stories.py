@@ -8,6 +8,7 @@ import pytest
 
 from ml.news.description import describe, first_tellings
 from ml.news.files import read_news
+from ml.news.headlines import bare_headline, content_words
 from ml.news.stories import WINDOW
 from trading.ports import ARTICLE_SCHEMA, DESCRIBED_SCHEMA
 
@@ -97,11 +98,107 @@ def test_copies_do_not_prolong_a_story() -> None:
     ]
 
 
-def test_a_new_title_of_the_same_page_is_the_same_story() -> None:
+def test_a_new_title_of_the_same_page_is_judged_anew() -> None:
     url = "https://wire.example/1"
-    assert stories(
-        article(0, "Wire", url=url), article(1, "Wire", "Exchange to appeal", "It will.", url, hours=1)
-    ) == ["0", "0"]
+    titles = (
+        "Binance denies that XRP was stolen",
+        "Binance confirms hack: XRP worth $1 billion stolen",
+        "It will appeal",
+    )
+    pages = [article(n, "Wire", title, OPENING, url, minutes=n) for n, title in enumerate(titles)]
+    assert stories(*pages) == ["0", "1", "2"]
+
+
+def test_items_of_one_address_are_stories_of_their_own() -> None:
+    titles = (
+        "Bitcoin rises after ETF news",
+        "Kraken hacked, XRP withdrawals stopped",
+        "SEC sues Ripple over XRP",
+    )
+    home = [
+        article(n, "Paper", title, "", "https://paper.example/", minutes=n) for n, title in enumerate(titles)
+    ]
+    assert stories(*home) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Binance halts withdrawals, says funds are safe", "Binance halts withdrawals, says funds are stolen"),
+        ("SEC approves spot bitcoin ETFs, agency says", "FALSE: SEC approves spot bitcoin ETFs, agency says"),
+        ("SEC approves spot bitcoin ETFs, agency says", "SEC hasn't approved spot bitcoin ETFs, agency says"),
+        ("Bitcoin falls 5% in a day as traders sell", "Bitcoin falls 25% in a day as traders sell"),
+        ("Court rules in favor of Ripple in lawsuit over XRP", "Court rules against Ripple in lawsuit over XRP"),
+        ("Ripple sues SEC over XRP", "SEC sues Ripple over XRP"),
+        ("Kraken halts withdrawals of XRP", "Kraken halts withdrawals of XRP after theft of $1 billion"),
+        ("Grayscale files to convert its XRP trust", "Grayscale files to convert its Solana trust"),
+        ("Binance holds all funds in cold storage", "CORRECTED: Binance holds all funds in cold storage"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["", "Read more."])
+def test_what_says_otherwise_in_nearly_the_same_words_is_a_story_of_its_own(
+    first: str, second: str, text: str
+) -> None:
+    assert stories(article(0, "Wire", first, text), article(1, "Daily", second, text, hours=1)) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("12 million", "120 million"), ("without asking", "after asking"), ("fined", "did not fine")],
+)
+def test_another_number_or_a_denial_in_the_text_is_a_story_of_its_own(old: str, new: str) -> None:
+    later = article(1, "Daily", text=OPENING.replace(old, new), hours=1)
+    assert stories(article(0, "Wire"), later) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Bitcoin drops below $60,000 as banks sell", "SEC sues Binance", "Ripple's boss: “we won”, again"],
+)
+@pytest.mark.parametrize("text", ["", OPENING])
+def test_marks_names_of_papers_and_signs_make_no_story(title: str, text: str) -> None:
+    printed = [
+        title, f"UPDATE 1-{title}", f"BREAKING: {title}", f"{title} - Paper 3", f"{title} | Reuters",
+        f"{title} - The Post",
+        title.replace("’", "'").replace("“", '"').replace("”", '"'), title.replace("$60,000", "60.000 $").upper(),
+    ]  # fmt: skip
+    papers = [article(n, f"Paper {n}", each, text, minutes=n) for n, each in enumerate(printed)]
+    assert stories(*papers) == ["0"] * len(papers)
+
+
+@pytest.mark.parametrize(
+    ("title", "source", "bare"),
+    [
+        ("Bitcoin falls below $60,000 - Coin Gazette", "Wire", "Bitcoin falls below $60,000"),
+        ("Bitcoin falls below $60,000 - The Hodl Letter", "Wire", "Bitcoin falls below $60,000"),
+        ("Binance halts withdrawals - Funds Stolen", "Wire", "Binance halts withdrawals - Funds Stolen"),
+        ("Binance halts withdrawals | Report Denied", "Wire", "Binance halts withdrawals | Report Denied"),
+        ("Bitcoin Falls - What Now", "Wire", "Bitcoin Falls - What Now"),
+        ("🚨 BREAKING: UPDATE 2-Bitcoin falls", "Wire", "Bitcoin falls"),
+        ("Update on the hack", "Wire", "Update on the hack"),
+        ("CORRECTED-Bitcoin falls", "Wire", "CORRECTED-Bitcoin falls"),
+        ("Breaking: ", "Wire", "Breaking: "),
+        ("Wire", "Wire", "Wire"),
+    ],
+)
+def test_of_a_headline_only_what_a_paper_adds_is_taken_away(title: str, source: str, bare: str) -> None:
+    assert bare_headline(title, source) == bare
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("$60,000", "60000"), ("60.000 $", "60000"), ("60k", "60000"), ("$1.5 billion", "1500000000"), ("0.500", "0.5"),
+        ("1.5bn", "1500000000"), ("5 percent", "5"), ("two", "2"), ("1,234.50", "1234.5"), ("５", "5"),
+    ],
+)  # fmt: skip
+def test_a_number_is_its_value_however_it_is_written(text: str, number: str) -> None:
+    assert content_words(text) == [number]
+
+
+def test_of_one_reading_the_article_that_was_published_first_tells_the_story() -> None:
+    late, early = article(1, "Daily"), article(2, "Wire") | {"published_at": NOON - timedelta(minutes=5)}
+    assert stories(late, early) == ["2", "2"]
 
 
 def test_a_source_without_addresses_that_writes_alike_repeats_nothing() -> None:
