@@ -96,9 +96,12 @@ class LiveHome:
         self.store()
 
     def store(self) -> None:
-        """Store the candles, and that the stream sees the book."""
+        """Store the candles."""
+        write_by_month(self.services.candle_store, BTC, self.candles)
+
+    def show_book(self) -> None:
+        """The stream sees the book now."""
         services, level = self.services, [self.price, 1.0]
-        write_by_month(services.candle_store, BTC, self.candles)
         at = datetime.now(UTC).isoformat()
         sample = {"origin": "kraken", "pair": str(BTC), "bids": [level], "asks": [level], "at": at}
         services.bus.publish(BOOK, BTC.key, sample)
@@ -152,9 +155,10 @@ class LiveHome:
     # --- what trades
 
     def decide(self) -> ExecutedDecision:
-        """Decide on the newest candle, as a run does."""
+        """Decide on the newest candle, as a run does, beside a stream that has just seen the book."""
         services = self.services
         self.store_instruments()
+        self.show_book()
         return execute_decision(
             BTC, services.input_reader.read_clock(), services.input_reader, services.rules,
             journal=services.journal, executor=services.order_executor,
