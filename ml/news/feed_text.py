@@ -7,8 +7,8 @@ thousand times, becomes gigabytes (XML bombs). No feed needs one.
 import codecs
 import html
 import re
-import unicodedata
 
+from ml.text.visible import visible
 from trading.errors import NewsUnreachable
 
 MAX_MARKS = (
@@ -94,10 +94,5 @@ def plain_text(markup: str, limit: int) -> str:
     shown = _TAG.sub(" ", _HIDDEN.sub(" ", markup[: 2 * limit]))
     # Twice: what is escaped in a feed is often markup itself.
     unescaped = _TAG.sub(" ", _HIDDEN.sub(" ", html.unescape(shown)))
-    visible = "".join(" " if each.isspace() else each for each in unescaped if _is_visible(each))
-    words = " ".join(visible.split())
+    words = " ".join(visible(unescaped).split())
     return _FOOTER.sub("", words[:limit])
-
-
-def _is_visible(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")

@@ -192,6 +192,7 @@ def test_text_is_plain_bounded_and_without_what_nobody_sees() -> None:
         plain_text("<p>Bit\u200bcoin <a href='x'>rises</a>\u202e</p><!-- hidden -->\x00", 100)
         == "Bitcoin rises"
     )
+    assert plain_text("Bit\ufe0fco\U000e0151in\u034f \u3164r\u1160ises&#xFFA0;", 100) == "Bitcoin rises"
     assert plain_text("&lt;b&gt;Up&lt;/b&gt; 5 &lt; 6", 100) == "Up 5 < 6"
     assert len(plain_text("word " * 10_000, 500)) <= 500
     footer = "Fees fall. The post Fees fall appeared first on Bitcoin Magazine."
