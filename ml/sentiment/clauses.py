@@ -19,7 +19,7 @@ def reading_of(asset: str, text: str) -> str:
     A clause that names nothing (`as traders flee`) belongs to all.
     """
     clauses = [clause for clause in _CONTRAST.split(text[:_MAX_SENTENCE]) if clause.strip()]
-    named = [find_assets(clause) for clause in clauses]
+    named = [find_assets(clause, text) for clause in clauses]
     owners = [assets for assets in named if assets]
     if len(owners) < 2 or len(set().union(*owners)) != sum(map(len, owners)):
         return text

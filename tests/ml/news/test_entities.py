@@ -53,9 +53,85 @@ def test_names_tickers_and_aliases_are_found(text: str, assets: set[str]) -> Non
         "Read more at https://example.com/bitcoin-ripple-eth",
         "Written for Bitcoin Magazine",
         "An anti-bitcoin law",
+        "A fire in Solana Beach",
+        "Gerolamo Cardano wrote on dice",
     ],
 )
 def test_what_only_looks_like_an_asset_is_none(text: str) -> None:
+    assert find_assets(text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "assets"),
+    [
+        ("ADA/SOL JUMPS", {"ADA", "SOL"}),
+        ("ADA AND SOL JUMP 20% AFTER UPGRADE", {"ADA", "SOL"}),
+        ("BITCOIN PLUNGES AS TRADERS CLICK THE LINK", {"BTC"}),
+        ("LINK SURGES AS FUNDS BUY", {"LINK"}),
+        ("DOT rises", {"DOT"}),
+        ("Fund buys 5 million ADA", {"ADA"}),
+        ("Why $LTC is ahead", {"LTC"}),
+        ("Bitcoin and LTC are ahead", {"BTC", "LTC"}),
+        ("Staking on SOL opens", {"SOL"}),
+        ("LTC", {"LTC"}),
+        ("DOT fines airline", set()),
+        ("DOT fines airline that took bitcoin", {"BTC"}),
+        ("LTC insurance premiums", set()),
+        ("Musk's DOGE fires a hundred", set()),
+        ("Governor signs ADA reform", set()),
+    ],
+)
+def test_a_ticker_that_abbreviates_something_else_counts_where_the_market_is_spoken_of(
+    text: str, assets: set[str]
+) -> None:
+    assert find_assets(text) == assets
+
+
+def test_a_part_is_understood_by_the_whole() -> None:
+    assert find_assets("SOL halts") == set()
+    assert find_assets("SOL halts", "Bitcoin falls while SOL halts") == {"SOL"}
+
+
+@pytest.mark.parametrize(
+    ("text", "assets"),
+    [
+        ("Ethereum Classic suffers 51% attack", set()),
+        ("Ethereum Classic falls behind Ethereum", {"ETH"}),
+        ("Lido Staked Ether loses its peg", set()),
+        ("Wrapped Bitcoin is minted", set()),
+        ("Investors staked ether worth a billion", {"ETH"}),
+        ("Bitcoin SV and Bitcoin Gold are delisted", set()),
+        ("Bitcoin gold correlation at a high", {"BTC"}),
+        ("The Bitcoin Gold Ratio", {"BTC"}),
+        ("Bitcoin Cash and Bitcoin rally", {"BCH", "BTC"}),
+        ("ethereum, bitcoin cash and ripple fall", {"ETH", "BCH", "XRP"}),
+        ("Company adds to its bitcoin cash holdings", {"BTC"}),
+        ("Bitcoin Cash holdings of funds rise", {"BCH"}),
+    ],
+)
+def test_the_longer_name_of_another_coin_wins(text: str, assets: set[str]) -> None:
+    assert find_assets(text) == assets
+
+
+@pytest.mark.parametrize(
+    ("text", "assets"),
+    [
+        ("BTCUSDT", {"BTC", "USDT"}), ("BTC/USD", {"BTC"}), ("BTC-USD", {"BTC"}), ("XBTUSD", {"BTC"}),
+        ("ETH-BTC", {"ETH", "BTC"}), ("ADAEUR", {"ADA"}), ("SOLUSDT-PERP", {"SOL", "USDT"}), ("ABTCUSD", set()),
+        ("BTCUSDX", set()), ("SOLUTION", set()),
+    ],
+)  # fmt: skip
+def test_a_market_names_its_assets(text: str, assets: set[str]) -> None:
+    assert find_assets(text) == assets
+
+
+@pytest.mark.parametrize("text", ["Bitcoin価格", "BTC가 상승", "価格はBTCで", "ราคาBTCวันนี้", "BTC와 주식"])
+def test_a_script_without_spaces_ends_a_word(text: str) -> None:
+    assert find_assets(text) == {"BTC"}
+
+
+@pytest.mark.parametrize("text", ["BTCä", "Bitcoinов", "éther", "BTC1"])
+def test_a_letter_of_another_alphabet_does_not(text: str) -> None:
     assert find_assets(text) == set()
 
 
