@@ -125,8 +125,8 @@ def _opening_contradicts(old: list[str], new: list[str]) -> bool:
         if tag == "equal":
             continue
         was, now = old[old_at:old_end], new[new_at:new_end]
-        at_an_end = (old_at == new_at == 0) or (old_end == len(old) and new_end == len(new))
-        if not at_an_end and says_otherwise(was) != says_otherwise(now):
+        at_the_end = old_end == len(old) and new_end == len(new)
+        if not at_the_end and says_otherwise(was) != says_otherwise(now):
             return True
         if max(len(was), len(now)) <= _MAX_TURN and (
             turns(was, now) or (numbers(was) and numbers(now) and numbers(was) != numbers(now))

@@ -32,7 +32,9 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _XML_TAG = re.compile(r"""<[^\s<>/!?"'=](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+""")
 _QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
 # References to what is no character of XML, a half of a surrogate pair for one: a strict parser refuses the document.
-_REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]+)|0*([0-9]+));")
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]++)|([0-9]++));")
+# The library refuses to read the number of a reference with thousands of digits.
+_ENDLESS = re.compile(r"&#[0-9]{8,};?")
 _MAX_DIGITS = 7  # of the number of a character
 _END = re.compile(r"</(?:\w+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--[^>]*-->\s*)*$")
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)|<!--.*?(?:-->|$)", re.DOTALL | re.IGNORECASE)
@@ -68,7 +70,7 @@ def feed_document(body: bytes, content_type: str, name: str) -> str:
 
 def _character(reference: re.Match[str]) -> str:
     """Return the reference as it is, or the sign for what cannot be shown where XML has no such character."""
-    digits = reference[1] or reference[2]
+    digits = (reference[1] or reference[2]).lstrip("0") or "0"
     number = int(digits, 16 if reference[1] else 10) if len(digits) <= _MAX_DIGITS else 0
     known = number in (9, 10, 13) or 0x20 <= number < 0xD800 or 0xE000 <= number <= 0x10FFFF
     return reference[0] if known and number not in (0xFFFE, 0xFFFF) else "\ufffd"
@@ -93,6 +95,6 @@ def plain_text(markup: str, limit: int) -> str:
     """Reduce markup to words in one line: no tags, scripts, comments or invisible characters; at most `limit` long."""
     shown = _TAG.sub(" ", _HIDDEN.sub(" ", markup[: 2 * limit]))
     # Twice: what is escaped in a feed is often markup itself.
-    unescaped = _TAG.sub(" ", _HIDDEN.sub(" ", html.unescape(shown)))
+    unescaped = _TAG.sub(" ", _HIDDEN.sub(" ", html.unescape(_ENDLESS.sub("\ufffd", shown))))
     words = " ".join(visible(unescaped).split())
     return _FOOTER.sub("", words[:limit])

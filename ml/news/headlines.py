@@ -23,13 +23,13 @@ _PAPER = re.compile(
     re.IGNORECASE,
 )
 # In a headline that is not written Like This, four words or fewer that are: a paper that nobody has heard of.
-_CAPITALISED = re.compile(r"\s+[-–—]\s+(?:[A-Z][\w.&'’]*\s*){1,4}$")
+_CAPITALISED = re.compile(r"\s+[-–—]\s+[A-Z][\w.&'’]*+(?:\s+[A-Z][\w.&'’]*+){0,3}\s*$")
 _SMALL_WORD = re.compile(r"\s[a-z]{4,}")
 _DENIAL = re.compile(
     r"no|not|never|none|neither|nor|cannot|without|false(?:ly)?|fake[ds]?|hoax(?:es)?|untrue|unfounded|debunk\w*|"
     r"den(?:y|ies|ied|ying|ials?)|retract\w*|correct(?:s|ed|ions?)?|clarif\w+|refut\w+|rebut\w*|disput\w+|dismiss\w*|"
     r"revers(?:e[ds]?|al)|overturn\w*|rescind\w*|revok\w+|cancel\w*|withdr(?:aws?|awn|ew)|hack(?:ed|ers?)|"
-    r"compromised|misreport\w*|mistake\w*|mistaken\w*|erroneous\w*|apologi[sz]\w+|confirm\w*|rumou?rs?|alleg\w+"
+    r"compromised|misreport\w*|mistake\w*|wrong(?:ly)?|errors?|unconfirmed|erroneous\w*|apologi[sz]\w+|confirm\w*|rumou?rs?|alleg\w+"
 )
 _GOOD = re.compile(
     r"up|higher|safe(?:ly)?|r[io]s(?:es?|en|ing)|gain\w*|jump\w*|surg\w+|soar\w*|rall(?:y|ies|ied|ying)|climb\w*|"
@@ -46,7 +46,7 @@ _BAD = re.compile(
 )
 _SHORT_NOT = re.compile(r"n['’]t\b")
 _TOKEN = re.compile(
-    r"(?<!\w)(\d+(?:[.,]\d+)*)(?:\s?(thousand|k|million|mln|mn|m|billion|bln|bn|b|trillion|tn))?(?!\w)|\w+"
+    r"(?<!\w)(\d+(?:[.,]\d+){0,8})(?:\s?(thousand|k|million|mln|mn|m|billion|bln|bn|b|trillion|tn))?(?!\w)|\w+"
 )
 _GROUPED = re.compile(r"[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})*")
 _UNITS = {"t": 10**3, "k": 10**3, "m": 10**6, "b": 10**9, "tr": 10**12, "tn": 10**12, "": 1}

@@ -165,6 +165,12 @@ def test_a_reference_to_what_is_no_character_costs_that_character_alone(referenc
     assert read(body).articles["title"].item() == "Bit\ufffdcoin & more"
 
 
+def test_a_reference_without_end_is_looked_at_once() -> None:
+    body = rss(item("News", "Tue, 01 Dec 2026 11:30:00 GMT", "&#" + "0" * 200_000))
+    assert read(body).articles["title"].to_list() == ["News"]
+    assert plain_text("Up &#" + "0" * 5000 + "65; &#x41;", 20_000) == "Up \ufffd A"
+
+
 @pytest.mark.parametrize("kind", BOMBS)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_feed_that_declares_entities_is_refused_unread(kind: str, encoding: str) -> None:

@@ -144,7 +144,12 @@ def test_what_says_otherwise_in_nearly_the_same_words_is_a_story_of_its_own(
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("12 million", "120 million"), ("without asking", "after asking"), ("fined", "did not fine")],
+    [
+        ("12 million", "120 million"),
+        ("without asking", "after asking"),
+        ("fined", "did not fine"),
+        ("The", "Correction: the"),
+    ],
 )
 def test_another_number_or_a_denial_in_the_text_is_a_story_of_its_own(old: str, new: str) -> None:
     later = article(1, "Daily", text=OPENING.replace(old, new), hours=1)
@@ -194,6 +199,13 @@ def test_of_a_headline_only_what_a_paper_adds_is_taken_away(title: str, source: 
 )  # fmt: skip
 def test_a_number_is_its_value_however_it_is_written(text: str, number: str) -> None:
     assert content_words(text) == [number]
+
+
+def test_words_made_to_be_tried_in_every_way_are_read_once() -> None:
+    shouted = f"Bitcoin falls heavily - {'A' * 480}!"
+    assert bare_headline(shouted, "Wire") == shouted
+    assert len(content_words("1." * 50_000 + "1a")) > 5_000
+    assert content_words("9" * 50_000) == ["9" * 50_000]
 
 
 def test_of_one_reading_the_article_that_was_published_first_tells_the_story() -> None:
