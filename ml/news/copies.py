@@ -16,7 +16,16 @@ from difflib import SequenceMatcher
 
 from ml.news.articles import article_excerpt, digest_fields
 from ml.news.entities import find_assets
-from ml.news.headlines import bare_headline, content_words, numbers, says_otherwise, spelled, turns, words
+from ml.news.headlines import (
+    bare_headline,
+    content_words,
+    loses_tone,
+    numbers,
+    says_otherwise,
+    spelled,
+    turns,
+    words,
+)
 
 SHINGLE = 3  # words
 MIN_RESEMBLANCE = 0.6
@@ -129,7 +138,7 @@ def _opening_contradicts(old: list[str], new: list[str]) -> bool:
         if not at_the_end and says_otherwise(was) != says_otherwise(now):
             return True
         if max(len(was), len(now)) <= _MAX_TURN and (
-            turns(was, now) or (numbers(was) and numbers(now) and numbers(was) != numbers(now))
+            loses_tone(was, now) or (numbers(was) and numbers(now) and numbers(was) != numbers(now))
         ):
             return True
     return False

@@ -11,7 +11,8 @@ from decimal import Decimal
 # What only says that something is new. "CORRECTED" is none of them: it says that something was wrong.
 _MARK = re.compile(
     r"^(?:\W*(?:update|wrap-?up|rpt|repeat|refile|brief|graphic|breaking(?: news)?|just in|exclusive|urgent|"
-    r"developing|flash|(?:news )?alert|news ?flash)(?:\s+\d+)?\W{0,2}?[-–—:|\]]\s*)+",
+    r"developing|flash|(?:news )?alert|news ?flash)(?:\s+\d+)?\W{0,2}?[-–—:|\]]\s*|"
+    r"(?-i:(?:BREAKING(?: NEWS)?|JUST IN|URGENT)\s+(?=.*[a-z])))+",
     re.IGNORECASE,
 )
 # A name behind a bar, or behind a dash where it is known to be a paper's.
@@ -42,7 +43,7 @@ _BAD = re.compile(
     r"declin\w+|reject\w*|refus\w+|block\w*|ban|bans|banned|illegal\w*|los[et]\w*|loss\w*|against|su(?:es?|ed|ing)|"
     r"stolen|steal\w*|stole|hack\w*|exploit\w*|drain\w*|attack\w*|bear\w*|sell\w*|sold|abandon\w*|halt\w*|suspend\w*|"
     r"clos(?:es?|ed|ing)|delay\w*|insolven\w+|bankrupt\w*|collaps\w+|fail\w*|freez\w+|froze\w*|seiz\w+|delist\w*|"
-    r"drops?|removes?|removed|miss(?:es|ed)?|weak\w*|fraud\w*"
+    r"drops?|removes?|removed|miss(?:es|ed)?|weak\w*|fraud\w*|fine[sd]|charg(?:es|ed)|gone"
 )
 _SHORT_NOT = re.compile(r"n['’]t\b")
 _TOKEN = re.compile(
@@ -87,8 +88,7 @@ def bare_headline(title: str, source: str) -> str:
 
 
 def _says_something(found: list[str]) -> bool:
-    toned = any(tone.fullmatch(word) for word in found for tone in (_GOOD, _BAD))
-    return toned or bool(numbers(found) or says_otherwise(found))
+    return any(_tones(found)) or bool(numbers(found) or says_otherwise(found))
 
 
 def words(text: str) -> list[str]:
@@ -124,10 +124,18 @@ def says_otherwise(found: list[str]) -> frozenset[str]:
 
 def turns(removed: list[str], added: list[str]) -> bool:
     """Return whether good became bad or bad became good: "safe" and "stolen"."""
-    was, now = (
-        [any(tone.fullmatch(word) for word in each) for tone in (_GOOD, _BAD)] for each in (removed, added)
-    )
+    was, now = _tones(removed), _tones(added)
     return (was[0] and now[1]) or (was[1] and now[0])
+
+
+def loses_tone(removed: list[str], added: list[str]) -> bool:
+    """Return whether other words stand where good or bad was said, or say it where nothing was: "safe" and "gone"."""
+    return bool(removed and added) and _tones(removed) != _tones(added)
+
+
+def _tones(found: list[str]) -> tuple[bool, bool]:
+    good, bad = (any(tone.fullmatch(word) for word in found) for tone in (_GOOD, _BAD))
+    return good, bad
 
 
 def _value(digits: str, unit: str) -> str:

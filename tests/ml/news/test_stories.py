@@ -149,6 +149,8 @@ def test_what_says_otherwise_in_nearly_the_same_words_is_a_story_of_its_own(
         ("without asking", "after asking"),
         ("fined", "did not fine"),
         ("The", "Correction: the"),
+        ("listing", "delisting"),
+        ("fined", "will meet"),
     ],
 )
 def test_another_number_or_a_denial_in_the_text_is_a_story_of_its_own(old: str, new: str) -> None:
@@ -181,6 +183,8 @@ def test_marks_names_of_papers_and_signs_make_no_story(title: str, text: str) ->
         ("Bitcoin Falls - What Now", "Wire", "Bitcoin Falls - What Now"),
         ("🚨 BREAKING: UPDATE 2-Bitcoin falls", "Wire", "Bitcoin falls"),
         ("Update on the hack", "Wire", "Update on the hack"),
+        ("BREAKING Bitcoin falls", "Wire", "Bitcoin falls"),
+        ("BREAKING THE BANK", "Wire", "BREAKING THE BANK"),
         ("CORRECTED-Bitcoin falls", "Wire", "CORRECTED-Bitcoin falls"),
         ("Breaking: ", "Wire", "Breaking: "),
         ("Wire", "Wire", "Wire"),
