@@ -40,7 +40,6 @@ def test_the_guard_follows_the_confirmation_and_sells_what_touches_its_target(
     home.promote()
     home.confirm()
     stream.until(lambda: stream.status()["account"] == home.key_account)
-    home.store()  # the market stands still, so the stream has nothing to sample the book at
     done = home.decide()
     assert done.order is not None, done.receipt["outcome"]
     stream.until(lambda: stream.watches(BTC))
