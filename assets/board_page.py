@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from assets import html_page
+from ml.agents.analyst import TONES
 from ml.agents.vote_weights import VoteWeight, VoteWeights
 from ml.track_record.board import Board, Judge
 from ml.track_record.earnings import Earnings
@@ -152,7 +153,7 @@ def _judge_row(judge: Judge, weights: VoteWeights | None) -> list[str]:
 
 
 def _weight(judge: Judge, weights: VoteWeights | None) -> str:
-    if judge.agent == DESK or weights is None:
+    if judge.agent in (DESK, TONES) or weights is None:
         return ""
     record = weights.of(judge.agent, judge.model, None)
     return "1" if record is None else _in_words(record)

@@ -9,6 +9,7 @@ from ml.sentiment.pair import PairSentiment
 from trading.errors import InvalidValue
 
 AGENT = "analyst"
+TONES = "tones"  # the stored tones beside a model's answer: they have no vote, and may hold an entry
 _MONTH = timedelta(days=365.25 / 12)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ml.agents.analyst import AGENT as ANALYST
-from ml.agents.news_hold import held_by_news
+from ml.agents.analyst import TONES
+from ml.agents.news_hold import NEWS, OTHER, held_by_news
 from ml.agents.opinions import Action, Opinion
 from ml.agents.vote_weights import VoteWeight, VoteWeights
 from ml.agents.votes import (
@@ -59,9 +59,12 @@ def consensus(
 
     Flat (None), an entry needs the agreement and confidence of `rules`. With a position everybody who wants out
     counts together, and CLOSE or HOLD is the answer. Abstentions have no weight and are not counted. The order of
-    the opinions does not matter. News may hold an entry by themselves, and never make one. Flat, a vote weighs by its
-    agent's record too: in `weights`, None without any, for the `regime` of the market.
+    the opinions does not matter. News may hold an entry by themselves, and never make one; an opinion of TONES has
+    no vote and can do nothing else. Flat, a vote weighs by its agent's record too: in `weights`, None without any, for
+    the `regime` of the market.
     """
+    warnings = [each for each in opinions if each.agent == TONES and each.action is not None]
+    opinions = [each for each in opinions if each.agent != TONES]
     judged = [
         (each, weights.of(each.agent, each.model, regime) if weights and held is None else None)
         for each in sorted(
@@ -71,11 +74,8 @@ def consensus(
     ]
     silent = [(each, record) for each, record in judged if record is not None and record.weight == 0]
     voting = [each for each, record in judged if record is None or record.weight > 0]
-    votes = Votes(
-        np.array([[CODE[each.action] for each, _ in judged if each.action]], np.int8),
-        np.array([[each.confidence for each, _ in judged]], np.float64),
-        np.array([[1.0 if record is None else record.weight for _, record in judged]], np.float64),
-    )
+    pulls = [(each, 1.0 if record is None else record.weight) for each, record in judged]
+    votes = _votes(pulls)
     counted, by_action = tally(votes, rules, held), votes.weights()[0].tolist()
     outcome = _Outcome(
         action=ACTIONS[counted.action[0]],
@@ -102,22 +102,34 @@ def consensus(
         ),
         records=tuple(record for _, record in judged if record is not None),
     )
-    opinions = [each for each, _ in judged]
-    why = "" if held is not None else _held_by_news(outcome.action, opinions, votes, rules)
+    heard = [*pulls, *((each, 0.0) for each in warnings)]
+    why = "" if held is not None else _held_by_news(outcome.action, heard, rules)
     return replace(counted_as, action=Action.HOLD, reasons=(*counted_as.reasons, why)) if why else counted_as
 
 
-def _held_by_news(action: Action, opinions: Sequence[Opinion], votes: Votes, rules: ConsensusRules) -> str:
+def _votes(opinions: Sequence[tuple[Opinion, float]]) -> Votes:
+    """Return the votes of one candle, each with what multiplies its confidence."""
+    return Votes(
+        np.array([[CODE[each.action] for each, _ in opinions if each.action]], np.int8),
+        np.array([[each.confidence for each, _ in opinions]], np.float64),
+        np.array([[pull for _, pull in opinions]], np.float64),
+    )
+
+
+def _held_by_news(action: Action, opinions: Sequence[tuple[Opinion, float]], rules: ConsensusRules) -> str:
     """Return why the news keep an entry from being made; empty where they do not."""
     if action not in (Action.LONG, Action.SHORT):
         return ""
-    is_news = np.array([each.agent == ANALYST for each in opinions])
-    alone, against = (bool(each[0]) for each in held_by_news(votes, is_news, rules, action))
+    news = [each for each, _ in opinions if each.agent in NEWS]
+    is_news = np.array([each.agent in NEWS for each, _ in opinions])
+    alone, against = (bool(each[0]) for each in held_by_news(_votes(opinions), is_news, rules, action))
     if alone:
         return f"held: nothing but the news is for {action}"
     if against:
-        analyst = next(each for each in opinions if each.agent == ANALYST and each.action is not action)
-        return f"held: the news say {analyst.action} ({analyst.agent}, confidence {analyst.confidence:.2f})"
+        surest = max(
+            (each for each in news if each.action is OTHER[action]), key=lambda each: each.confidence
+        )
+        return f"held: the news say {surest.action} ({surest.agent}, confidence {surest.confidence:.2f})"
     return ""
 
 

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import escape
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml.agents.analyst import AGENT, AnalystRules
+from ml.agents.analyst import AGENT, TONES, AnalystRules
 from ml.agents.judgements import GivenArticle, Judgement, no_vote, reading_of
 from ml.agents.opinions import Action, Opinion
-from ml.models.answers import Outcome
 from ml.news.recent import NewsItem
 from ml.text.visible import visible
 from trading.market import Pair
@@ -49,15 +49,6 @@ def readable(text: str, length: int) -> str:
     return escape(visible(text[: 4 * length])[:length])
 
 
-def replaces_tones(judgement: Judgement) -> bool:
-    """Return whether the model speaks for the analyst. Where it gave no answer at all, fresh stored tones do:
-
-    bad news that are known must not be forgotten because a server is away or the budget is spent.
-    """
-    outcome = Outcome(judgement.outcome)
-    return outcome is Outcome.VALID or outcome.is_abstention
-
-
 def news_opinion(judgement: Judgement, pair: Pair, at: datetime, rules: AnalystRules) -> Opinion:
     """Vote by the model's sentiment of the pair; abstain where it cites what it was not given, or nothing."""
     reading = reading_of(judgement, NewsView)
@@ -80,6 +71,31 @@ def news_opinion(judgement: Judgement, pair: Pair, at: datetime, rules: AnalystR
             "articles": len(judgement.articles),
         },
     )
+
+
+def with_reading(
+    tones: Opinion | None, judgement: Judgement, pair: Pair, at: datetime, rules: AnalystRules
+) -> tuple[Opinion, ...]:
+    """Return the analyst's vote, and behind it what else may hold an entry; `tones`: the vote of the stored tones.
+
+    The model votes in their place where its answer is valid and without a problem. Its answer may be what a stranger
+    wants it to be, so the tones beside it keep their power to hold an entry. Whatever else came of asking leaves them
+    in force: bad news that are known are not forgotten because a server is away or an answer is of no use.
+    """
+    said = news_opinion(judgement, pair, at, rules)
+    if tones is None or tones.action is None:
+        return (said,)
+    if said.action is None:
+        why = f"{tones.reasoning}; the model that reads articles abstains: {said.reasoning}"
+        return (replace(tones, reasoning=why, evidence=tones.evidence | said.evidence),)
+    if tones.action is Action.HOLD:
+        return (said,)
+    return said, replace(tones, agent=TONES)
+
+
+def rests_on_citations(opinion: Opinion) -> bool:
+    """Return whether an analyst's vote is that of a model that has read articles."""
+    return "cited" in opinion.evidence
 
 
 def cited_at(judgement: Judgement) -> datetime | None:

@@ -1,9 +1,11 @@
 """News alone open nothing, and bad news hold an entry by themselves: one rule, for a candle and for a history."""
 
+from ml.agents.analyst import AGENT, TONES
 from ml.agents.opinions import Action
 from ml.agents.votes import CODE, ConsensusRules, Flags, Votes
 
-_OTHER = {Action.LONG: Action.SHORT, Action.SHORT: Action.LONG}
+NEWS = frozenset({AGENT, TONES})  # whose opinions are the news alone
+OTHER = {Action.LONG: Action.SHORT, Action.SHORT: Action.LONG}
 
 
 def held_by_news(votes: Votes, is_news: Flags, rules: ConsensusRules, action: Action) -> tuple[Flags, Flags]:
@@ -14,5 +16,5 @@ def held_by_news(votes: Votes, is_news: Flags, rules: ConsensusRules, action: Ac
     """
     heard = votes.by_record()
     supports = (heard.actions == CODE[action]) & (heard.confidences > 0)
-    against = (votes.actions == CODE[_OTHER[action]]) & (votes.confidences >= rules.minimum_confidence)
+    against = (votes.actions == CODE[OTHER[action]]) & (votes.confidences >= rules.minimum_confidence)
     return ~(supports & ~is_news).any(axis=1), (against & is_news).any(axis=1)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from ml.agents.analyst import AnalystRules, analyst_opinion
 from ml.agents.judgements import Judgement
-from ml.agents.news_analyst import news_opinion, replaces_tones
+from ml.agents.news_analyst import with_reading
 from ml.agents.opinions import Opinion, abstain
 from ml.agents.quant import quant_opinion
 from ml.agents.technical import technical_opinion
@@ -76,12 +76,17 @@ def ask_in_turn(question: Question, absent: Mapping[str, str]) -> tuple[Opinion,
 
 
 def with_judgements(opinions: tuple[Opinion, ...], question: Question) -> tuple[Opinion, ...]:
-    """Add the votes that are made of the question's judgements; one of an agent of the panel takes its place."""
-    judged = {
-        name: trader_opinion(each, question.pair, question.close)
+    """Add the votes that are made of the question's judgements; the analyst's takes the place of the stored tones'."""
+    judged = [
+        trader_opinion(each, question.pair, question.close)
         for name, each in sorted(question.judgements.items())
         if name.startswith(TRADER)
-    }
-    if (read := question.judgements.get(ANALYST)) is not None and replaces_tones(read):
-        judged[ANALYST] = news_opinion(read, question.pair, question.at, question.analyst)
-    return (*(judged.pop(each.agent, each) for each in opinions), *judged.values())
+    ]
+    if (read := question.judgements.get(ANALYST)) is not None:
+        tones = next((each for each in opinions if each.agent == ANALYST), None)
+        vote, *beside = with_reading(tones, read, question.pair, question.at, question.analyst)
+        if tones is None:
+            judged.insert(0, vote)
+        opinions = tuple(vote if each.agent == ANALYST else each for each in opinions)
+        judged += beside
+    return (*opinions, *judged)

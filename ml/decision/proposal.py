@@ -1,11 +1,11 @@
 """The order that a decision proposes, and risk's assessment of it."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ml.agents.news_analyst import cited_at, replaces_tones
+from ml.agents.news_analyst import cited_at, rests_on_citations
 from ml.agents.opinions import Action, Opinion
 from ml.agents.panel import AGENTS, ANALYST
 from ml.agents.trader import wanted_share
@@ -86,7 +86,7 @@ def assess_proposal(
         inputs.market,
         ages=_ages(
             inputs,
-            {each.agent for each in opinions if each.action is not None},
+            {each.agent: each for each in opinions if each.action is not None},
             # What was waited for leaves no exit undone.
             waited=timedelta(0) if proposal.reduces else inputs.waited,
         ),
@@ -102,19 +102,21 @@ def refuse_entries(inputs: DecisionInputs, limits: Limits) -> RiskAssessment | N
         inputs.close,
         inputs.state,
         inputs.market,
-        ages=_ages(inputs, AGENTS),
+        ages=_ages(inputs, dict.fromkeys(AGENTS)),
         instrument=inputs.instrument,
         limits=limits,
     )
 
 
-def _ages(inputs: DecisionInputs, voted: Collection[str], waited: timedelta = timedelta(0)) -> Ages:
+def _ages(
+    inputs: DecisionInputs, voted: Mapping[str, Opinion | None], waited: timedelta = timedelta(0)
+) -> Ages:
     """Ages of the inputs that were used, at the vote: an agent that abstained has used none.
 
     Waiting makes no gap in the feed older: what counts is whether trades of the newest candles may be missing. The
     book, and when ledger and exchange agreed, are looked at after it.
     """
-    newest = _newest_article_at(inputs) if ANALYST in voted else None
+    newest = _newest_article_at(inputs, voted.get(ANALYST)) if ANALYST in voted else None
     now, candle, oldest = inputs.decided_at + waited, inputs.timeframe.duration, inputs.oldest_price
     unsettled = inputs.oldest_unsettled_age
     return Ages(
@@ -133,9 +135,9 @@ def _ages(inputs: DecisionInputs, voted: Collection[str], waited: timedelta = ti
     )
 
 
-def _newest_article_at(inputs: DecisionInputs) -> datetime | None:
-    """Return when the newest article became known that the analyst's vote rests on."""
+def _newest_article_at(inputs: DecisionInputs, vote: Opinion | None) -> datetime | None:
+    """Return when the newest article became known that the analyst's vote rests on; None: it has not voted yet."""
     judgement = inputs.judgements.get(ANALYST)
-    if judgement is not None and replaces_tones(judgement):
+    if judgement is not None and vote is not None and rests_on_citations(vote):
         return cited_at(judgement)
     return inputs.sentiment.newest_known_at if inputs.sentiment else None

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ml.agents.analyst import TONES
 from ml.agents.history import AgentVotes
+from ml.agents.news_hold import NEWS
 from ml.agents.opinions import Action, Opinion
-from ml.agents.panel import ANALYST, QUANT, TECHNICAL
+from ml.agents.panel import QUANT, TECHNICAL
 from ml.agents.vote_weights import VoteWeights
 from ml.agents.votes import ABSTAINS, CODE, Array
 from ml.decision.restoring import with_numbers
@@ -52,20 +54,23 @@ def voted_row(
     rule about the market's own state lets no entry pass.
     """
     ordered = sorted(opinions, key=lambda each: each.agent != TECHNICAL)
-    votes, regime = [_votes(each) for each in ordered], newest_label(seen["features"])
-    weighed = [
-        each.weighed(_record(weights, opinion, regime)) for each, opinion in zip(votes, ordered, strict=True)
-    ]
-    agents = AgentHistory(tuple(weighed), tuple(votes), tuple(votes), policy_too_old=np.array([refused]))
+    regime = newest_label(seen["features"])
+    weighed = tuple(_votes(each).weighed(_record(weights, each, regime)) for each in ordered)
+    votes = tuple(
+        _votes(each) for each in ordered if each.agent != TONES
+    )  # who only holds entries closes nothing
+    agents = AgentHistory(weighed, votes, votes, policy_too_old=np.array([refused]))
     return rows_of(decisions.plan(pair, _table(decisions, seen), agents))[0]
 
 
 def _votes(opinion: Opinion) -> AgentVotes:
     code = ABSTAINS if opinion.action is None else CODE[opinion.action]
-    return AgentVotes.of(np.array([code]), np.array([opinion.confidence]), is_news=opinion.agent == ANALYST)
+    return AgentVotes.of(np.array([code]), np.array([opinion.confidence]), is_news=opinion.agent in NEWS)
 
 
 def _record(weights: VoteWeights | None, opinion: Opinion, regime: str | None) -> Array | None:
+    if opinion.agent == TONES:
+        return np.zeros(1)
     record = weights.of(opinion.agent, opinion.model, regime) if weights else None
     return None if record is None else np.array([record.weight])
 

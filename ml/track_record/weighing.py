@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from ml.agents.analyst import TONES
 from ml.agents.panel import QUANT
 from ml.agents.vote_weights import ANY_MODEL, EVERY_REGIME, VoteWeight, VoteWeights
 from ml.track_record.board import BoardMaker
@@ -63,7 +64,7 @@ class Weigher:
         """
         rules = self.rules
         votes = self.record.followed(until - timedelta(days=rules.window_days), until, rules.horizon)
-        judged = votes.filter(pl.col("agent") != DESK, ~pl.col("shadow")).with_columns(
+        judged = votes.filter(~pl.col("agent").is_in([DESK, TONES]), ~pl.col("shadow")).with_columns(
             model=pl.when(pl.col("agent") == QUANT).then(pl.lit(ANY_MODEL)).otherwise("model")
         )
         found = [

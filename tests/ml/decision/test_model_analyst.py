@@ -16,6 +16,7 @@ from ml.retrieval.fusion import Score
 from ml.retrieval.retriever import NewsQuestion, Retrieval, RetrievedArticle
 from tests.doubles.stores import MemoryNews
 from tests.ml.agents.model_panel import analyst, answer, panel, view
+from tests.ml.decision.decision_world import with_market
 from tests.ml.decision.replay_world import ARTICLES, ReplayWorld
 from tests.ml.decision.test_model_traders import close_of, decided, votes
 from tests.ml.decision.trading_day import PAIR, decision_inputs
@@ -44,7 +45,7 @@ def opinion_in(receipt: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_its_view_takes_the_place_of_the_stored_tones_and_is_replayed_without_it(world: ReplayWorld) -> None:
-    world.judge(-0.9)  # the stored tones are bad
+    world.judge(-0.1)  # the stored tones take no side
     receipt = asked(world, view(0.6, FIRST))
     opinion = opinion_in(receipt)
     assert (opinion["action"], opinion["confidence"], opinion["model"]) == ("LONG", 0.9, "openai/scripted")
@@ -69,14 +70,34 @@ def test_its_view_takes_the_place_of_the_stored_tones_and_is_replayed_without_it
         (view(0.6, FIRST, "c\x00"), "invalid: a text holds the character U+0000"),
     ],
 )
-def test_an_answer_that_cites_what_was_not_given_or_is_of_no_use_abstains_with_its_reason(
-    world: ReplayWorld, said: Any, why: str
+@pytest.mark.parametrize("tone", [None, -0.9])
+def test_an_answer_that_cites_what_was_not_given_or_is_of_no_use_leaves_the_stored_tones_in_force(
+    world: ReplayWorld, said: Any, why: str, tone: float | None
 ) -> None:
+    """Without any it abstains with its reason; bad ones hold the entry that is made without them."""
+    if tone is None:
+        world.reader = with_market(world.reader, news=MemoryNews())  # the model reads on
+    else:
+        world.judge(tone)
     receipt = asked(world, said)
     opinion = opinion_in(receipt)
-    assert (opinion["action"], opinion["confidence"]) == (None, 0.0)
-    assert opinion["reasoning"].startswith(why)
-    assert receipt["intent"]
+    assert why in opinion["reasoning"]
+    if tone is None:
+        assert (opinion["action"], opinion["confidence"]) == (None, 0.0)
+        assert receipt["intent"]
+    else:
+        assert (opinion["action"], opinion["model"]) == ("SHORT", "ollama/test")
+        assert receipt["intent"] is None
+    assert world.replay(receipt).verdict is Verdict.IDENTICAL
+
+
+def test_bad_stored_tones_hold_an_entry_beside_a_friendly_answer(world: ReplayWorld) -> None:
+    """An article may order the model to be friendly: what it says takes no warning away."""
+    world.judge(-0.9)
+    receipt = asked(world, view(0.9, FIRST))
+    assert (opinion_in(receipt)["action"], votes(receipt)["tones"]) == ("LONG", "SHORT")
+    assert "held: the news say SHORT (tones, confidence" in receipt["why"]
+    assert receipt["intent"] is None
     assert world.replay(receipt).verdict is Verdict.IDENTICAL
 
 
@@ -111,7 +132,7 @@ def test_where_it_gave_no_answer_at_all_the_stored_tones_serve(
 def test_without_a_new_article_it_is_not_asked(world: ReplayWorld) -> None:
     said = Script(view(0.6))
     nothing = ModelPanel({ANALYST: analyst(RecentNews(MemoryNews(), DAYS, 8), said)}, 60.0)
-    assert opinion_in(decided(world, nothing))["reasoning"].startswith("empty: no new article")
+    assert "empty: no new article" in opinion_in(decided(world, nothing))["reasoning"]
     assert said.asked == []
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 
 from ml.agents.judgements import GivenArticle, Judgement
 from ml.agents.panel import ANALYST, ModelAgent, ModelPanel, Question
+from ml.news.description import describe
+from tests.doubles.stores import MemoryNews
 from tests.ml.agents.model_panel import answer, hold, view
+from tests.ml.decision.decision_world import with_market
 from tests.ml.decision.test_invalidation import judgement
 from tests.ml.parity.audited_days import AuditedDays, simulated, told
 from tests.ml.parity.test_auditor import MIDNIGHT, causes
 from trading.parity import Kind
+from trading.ports import ARTICLE_SCHEMA, SENTIMENT_SCHEMA
 from trading.signals import Direction
 
 TRADER = "trader-a"
@@ -99,3 +104,46 @@ def test_what_models_caused_has_a_cause_that_is_recorded(
     assert kind in told(report)
     is_held = any("held: the news say" in each["why"] for each in receipts)
     assert is_held is (agents is HELD_BY_NEWS)
+
+
+def friendly(question: Question) -> Judgement:
+    """An analyst's model that an article has made say what the signal says."""
+    score = 0.9 if question.signal.direction is Direction.LONG else -0.9
+    return replace(judgement(view(score, "a" * 16), ANALYST), articles=(GivenArticle("a" * 16, question.at),))
+
+
+def tones(score: float) -> MemoryNews:
+    """Stored tones of a pair's asset that were known an hour before the day."""
+    news, known = MemoryNews(), [MIDNIGHT - timedelta(hours=1)]
+    article = {"article_id": ["b" * 16], "published_at": known, "known_at": known, "source": ["wire"]}
+    rest: dict[str, Any] = {
+        "title": ["Bitcoin falls"],
+        "text": [""],
+        "url": [""],
+        "language": ["en"],
+        "date_only": [False],
+    }
+    news.put_articles(describe(pl.DataFrame(article | rest, ARTICLE_SCHEMA)))
+    judged = {
+        "article_id": ["b" * 16],
+        "asset": ["BTC"],
+        "known_at": known,
+        "score": [score],
+        "confidence": [0.9],
+    }
+    origin: dict[str, Any] = {"model": ["lexicon"], "prompt_hash": [""], "cost_usd": [0.0]}
+    news.put_sentiment(pl.DataFrame(judged | origin, SENTIMENT_SCHEMA))
+    return news
+
+
+def test_a_day_on_which_tones_held_entries_beside_a_friendly_model_is_explained(
+    tmp_path: Path, market: pl.DataFrame
+) -> None:
+    world = AuditedDays(tmp_path, market)
+    agents = {ANALYST: friendly, **{name: named(name) for name in ("trader-a", "trader-b")}}
+    world.reader = replace(with_market(world.reader, news=tones(0.9)), models=ModelPanel(agents, 60.0))
+    receipts = world.run(MIDNIGHT)
+    report = world.audit()
+    assert any("(tones, confidence" in each["why"] for each in receipts)
+    assert report.is_explained, report.causes
+    assert causes(report, Kind.UNEXPLAINED) == []
