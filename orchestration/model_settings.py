@@ -136,10 +136,13 @@ class ModelsSettings(Section):
 
     @property
     def cut_offs(self) -> CutOffs:
-        """Return what is known of each model's cut-off, by the name that stands in results."""
+        """Return what is known of each model's cut-off, by the name that stands in results.
+
+        Entries of one name, such as those of two servers, have the latest of their days, and none where one has none.
+        """
         days: dict[str, dt.date] = {}
         for each in self.named.values():
-            if each.cut_off is not None:
-                with suppress(InvalidModel):  # a file that is not there has judged nothing
-                    days[each.spec.name] = each.cut_off
-        return CutOffs(days)
+            with suppress(InvalidModel):  # a file that is not there has judged nothing
+                name, day = each.spec.name, each.cut_off or dt.date.max
+                days[name] = max(days.get(name, day), day)
+        return CutOffs({name: day for name, day in days.items() if day != dt.date.max})

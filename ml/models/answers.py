@@ -12,10 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
+ANSWER = "answer"  # the name of schema and function: it says nothing that could sway a model
 MAX_CHARACTERS = 65_536  # of an answer; the flat schemas need a few hundred
 MIN_LATIN = 0.8  # share of a prose field's letters, for an answer in English
 _PROSE_LETTERS = 2000  # that are looked at
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|analysis)>", re.IGNORECASE)
+_CALLS = ("tool_calls", "invalid_tool_calls")  # of a LangChain message
 _NUL = r"\u0000"  # as JSON writes it
 _FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n```\Z", re.IGNORECASE | re.DOTALL)
 _CUT_OFF = ("length", "max_tokens")  # OpenAI and Ollama; Anthropic
@@ -34,6 +36,7 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"
     BREAKER = "circuit breaker"  # not asked: it has failed in a row
     BUDGET = "budget"  # not asked: it would cost more than the day has left
+    NO_PLACE = "no place"  # not asked: earlier calls of its address have not returned
 
     @property
     def is_abstention(self) -> bool:
@@ -52,19 +55,32 @@ class Reading(Generic[Schema]):
 
 def raw_answer(message: Any) -> dict[str, Any]:
     """Return the parts of a LangChain message that an answer is read from, as plain JSON values."""
-    metadata = getattr(message, "response_metadata", None) or {}
+    metadata = getattr(message, "response_metadata", None)
+    metadata = metadata if isinstance(metadata, Mapping) else {}
     finish = next(
         (metadata[name] for name in ("finish_reason", "done_reason", "stop_reason") if metadata.get(name)), ""
     )
-    calls = [
-        *(json.dumps(each.get("args")) for each in getattr(message, "tool_calls", None) or ()),
-        *(str(each.get("args") or "") for each in getattr(message, "invalid_tool_calls", None) or ()),
-    ]
+    calls = [_argument(each) for name in _CALLS for each in _list(getattr(message, name, None))]
     return {
         "text": storable(_text(getattr(message, "content", ""))),
         "calls": [storable(each) for each in calls],
         "finish": storable(str(finish)),
     }
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _argument(call: Any) -> str:
+    """Return what stands in the function's argument; words that are no JSON for a call of anything else."""
+    if not isinstance(call, Mapping) or call.get("name") != ANSWER:
+        return "another function was called"
+    argument = call.get("args")
+    try:
+        return argument if isinstance(argument, str) else json.dumps(argument)
+    except (TypeError, ValueError, RecursionError):
+        return "its argument is not JSON"
 
 
 def _text(content: Any) -> str:
@@ -88,14 +104,19 @@ def storable(text: str) -> str:
 
 def without_thinking(text: str) -> str:
     """Return what follows the last block of thinking; nothing where that was never closed."""
-    end = begin = 0
+    end, begin = _thinking(text)
+    return text[end:begin].strip()
+
+
+def _thinking(text: str) -> tuple[int, int | None]:
+    """Return where the last closed block ends, and where one begins behind it that was never closed."""
+    end, begin = 0, None
     for tag in _THINKING.finditer(text):
         if tag[1]:
-            end, begin = tag.end(), 0
-        else:
-            begin = begin or tag.start() + 1
-    rest = text[end : begin - 1] if begin else text[end:]
-    return rest.strip()
+            end, begin = tag.end(), None
+        elif begin is None:
+            begin = tag.start()
+    return end, begin
 
 
 def read_answer(raw: Mapping[str, Any], schema: type[Schema]) -> Reading[Schema]:
@@ -111,6 +132,9 @@ def _read(raw: Mapping[str, Any], schema: type[Schema]) -> Reading[Schema]:
     if len(calls) > 1:
         return Reading(Outcome.INVALID, problem=f"{len(calls)} answers were given in place of one")
     text = calls[0].strip() if calls else without_thinking(raw["text"])
+    if text and not calls and _thinking(raw["text"])[1] is not None:  # it had begun to think better of it
+        outcome = Outcome.TRUNCATED if is_cut_off else Outcome.INVALID
+        return Reading(outcome, problem="it goes on thinking after the answer, and does not end")
     if not text:
         if is_cut_off:
             return Reading(Outcome.TRUNCATED, problem="the answer ended before it began")

@@ -111,12 +111,30 @@ class ModelClient(Generic[Schema]):
             return self._read(known), known, True
         if not self.line.breaker.admits():
             return *_not_asked(Outcome.BREAKER, f"{self.name} failed several times in a row"), False
-        number = self.calls.begin(call, self.ceiling_usd and self.ceiling_usd())
+        if not self._take_place(deadline):
+            # Nothing was sent: it costs nothing, and says nothing about the address.
+            why = f"{self.name}: no place among the calls at once within {self.seconds:g} s"
+            return *_not_asked(Outcome.NO_PLACE, why), False
+        number = None
+        try:
+            number = self.calls.begin(call, self.ceiling_usd and self.ceiling_usd())
+        finally:
+            if number is None:
+                self.line.places.release()
         if number is None:
             return *_not_asked(Outcome.BUDGET, "the daily budget of language models is spent"), False
         response = self._send(messages, call, deadline)
         self.calls.finish(number, response)
         return self._read(response), response, False
+
+    def _take_place(self, deadline: float) -> bool:
+        """Wait for a place among the calls at once; False where the time is over before one is free."""
+        if not self.line.places.acquire(timeout=max(0.0, deadline - self.monotonic())):
+            return False
+        if self.monotonic() < deadline:
+            return True
+        self.line.places.release()
+        return False
 
     def _call(self, messages: Messages, prompt: Prompt, attempt: int) -> ModelCall:
         request = {
@@ -129,7 +147,8 @@ class ModelClient(Generic[Schema]):
                 "seed": SEED,
             },
         }
-        identity = orjson.dumps({"model": self.name, **request}, option=orjson.OPT_SORT_KEYS)
+        where = {"address": self.spec.address} if self.spec.address else {}
+        identity = orjson.dumps({"model": self.name, **where, **request}, option=orjson.OPT_SORT_KEYS)
         return ModelCall(
             key=hashlib.sha256(identity).hexdigest(),
             purpose=prompt.name,
@@ -138,7 +157,7 @@ class ModelClient(Generic[Schema]):
             prompt_hash=prompt.hash,
             request=request,
             attempt=attempt,
-            estimated_usd=self.price.estimate(len(identity), self.spec.max_output_tokens),
+            estimated_usd=self.price.estimate(identity, self.spec.max_output_tokens),
         )
 
     def _send(self, messages: Messages, call: ModelCall, deadline: float) -> ModelResponse:
@@ -191,10 +210,8 @@ class ModelClient(Generic[Schema]):
         """Call in a thread of its own: clients count their limits per read, so that a slow drip would pass them.
 
         A call that does not return keeps its place until it does: so few threads hang at once, and none keeps the
-        process from ending.
+        process from ending. The place was taken before.
         """
-        if not self.line.places.acquire(timeout=max(0.0, deadline - self.monotonic())):
-            raise TookTooLong(f"{self.name}: no place among the calls at once within {self.seconds:g} s")
         done, found = Event(), dict[str, Any]()
 
         def call() -> None:

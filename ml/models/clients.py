@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from ml.models.breaker import CircuitBreaker
 from ml.models.budget import BudgetLadder
 from ml.models.client import Line, ModelClient
-from ml.models.prices import DatedPrice, price_of
+from ml.models.prices import FREE, DatedPrice, price_of
 from ml.models.providers import api_key, build_chat
 from ml.models.rules import ClientRules
 from ml.models.specification import ModelSpec, Provider
@@ -47,7 +47,7 @@ class ModelClients:
         `seconds` None: those of the rules. Raises InvalidSettings without its packages or its price, NotAuthorised
         without its key, InvalidModel for a local file that is none.
         """
-        key = api_key(spec, self.environment)
+        key, price = api_key(spec, self.environment), price_of(spec, self.prices, self.today())
         limit = seconds or self.rules.seconds
         return ModelClient(
             spec=spec,
@@ -56,8 +56,8 @@ class ModelClients:
             chat=build_chat(spec, schema.model_json_schema(), limit, key),
             calls=self.calls,
             line=self._line(spec),
-            price=price_of(spec, self.prices, self.today()),
-            ceiling_usd=None if spec.is_free else lambda: self.ladder.ceiling(rank()),
+            price=price,
+            ceiling_usd=None if price == FREE else lambda: self.ladder.ceiling(rank()),
             seconds=limit,
             at_once=self._at_once(spec),
             secret=key,

@@ -1,5 +1,6 @@
 """What went wrong in a client of a language model: one outcome and one line for whatever its SDK raised."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml.models.answers import Outcome
@@ -38,7 +39,7 @@ def detail_of(error: BaseException, secret: str = "") -> str:
 def usage_of(message: Any) -> tuple[int, int] | None:
     """Return the tokens read and written of a message, or of an error that carries the answer; None: not said."""
     usage = getattr(message, "usage_metadata", None)
-    if usage:
+    if isinstance(usage, Mapping) and usage:
         return _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
     billed = getattr(getattr(message, "completion", None), "usage", None)
     if billed is not None:

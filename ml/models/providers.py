@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.models.answers import ANSWER
 from ml.models.specification import ModelSpec, Provider, Structure
 from trading.errors import InvalidSettings, NotAuthorised
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 Messages = Sequence[tuple[str, str]]
 Chat = Callable[[Messages], Any]  # returns a LangChain message, raises whatever the client raises
 
-ANSWER = "answer"  # the name of schema and function: it says nothing that could sway a model
 SEED = 0
 _OPENAI_PROTOCOL = (Provider.OPENAI, Provider.COMPATIBLE, Provider.LOCAL)
 _NO_KEY = "none"  # clients want one even where the server asks for none
@@ -83,7 +83,7 @@ def _vendor_model(spec: ModelSpec, seconds: float, key: str) -> "BaseChatModel":
         server = serve_gguf(Path(spec.model).expanduser())
         base_url, key, model = server.base_url, server.key, Path(spec.model).name
     options: dict[str, Any] = {"base_url": base_url} if base_url else {}
-    if spec.is_free:
+    if spec.is_local:
         options["seed"] = SEED
     built: BaseChatModel = init_chat_model(
         model,

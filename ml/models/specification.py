@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,7 +49,7 @@ FACTS = {
     Provider.COMPATIBLE: ProviderFacts("langchain-openai", "openai", "", Structure.JSON_SCHEMA),
     Provider.LOCAL: ProviderFacts("xllamacpp", "local-llm", "", Structure.JSON_SCHEMA),
 }
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_PRIVATE_NAMES = (".localhost", ".local", ".internal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,30 @@ class ModelSpec:
         return f"{self.provider}/{self.model}"
 
     @property
-    def is_free(self) -> bool:
-        """It runs on this machine: nobody sends a bill."""
-        if self.provider in (Provider.OLLAMA, Provider.LOCAL):
+    def is_local(self) -> bool:
+        """Return whether it answers on this machine or in a private network. That does not make it free: a proxy
+        there forwards to vendors who send a bill, and so does an Ollama server for its models of the cloud."""
+        if self.provider is Provider.LOCAL:
             return True
-        return self.provider is Provider.COMPATIBLE and urlsplit(self.base_url).hostname in LOOPBACK
+        if self.provider is Provider.OLLAMA:
+            return not self.base_url or _is_private(urlsplit(self.base_url).hostname or "")
+        return self.provider is Provider.COMPATIBLE and _is_private(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def runs_here(self) -> bool:
+        """Return whether it is known to run where it answers, so that without a price it is free."""
+        is_cloud = self.provider is Provider.OLLAMA and self.model.endswith(("-cloud", ":cloud"))
+        return self.is_local and self.provider is not Provider.COMPATIBLE and not is_cloud
+
+    @property
+    def address(self) -> str:
+        """Return scheme, host and path where it answers, without a password; empty: the provider's own."""
+        parts = urlsplit(self.base_url)
+        return (
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+            if self.base_url
+            else ""
+        )
 
     @property
     def name(self) -> str:
@@ -109,3 +129,12 @@ class ModelSpec:
         if self.base_url and self.provider is not Provider.OLLAMA:
             return f"{self.provider}/{urlsplit(self.base_url).netloc.rpartition('@')[2]}/{self.model}"
         return self.priced_as
+
+
+def _is_private(host: str) -> bool:
+    """Return whether the host is loopback, of a private network, or a name that no public server has."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host[:1].isalpha() and ("." not in host or host.endswith(_PRIVATE_NAMES))
+    return address.is_loopback or address.is_private

@@ -14,7 +14,7 @@ from ml.track_record.scores import CalibrationBin, Score, calibration, scores
 from ml.track_record.votes import SIDES, UNKNOWN_REGIME, one_vote_per_candle, with_outcomes
 from trading.fills import Costs
 from trading.market import Pair, Timeframe
-from trading.ports import VOTE_SCHEMA, TableStore, VoteLog
+from trading.ports import DESK, VOTE_SCHEMA, TableStore, VoteLog
 
 HORIZONS = (1, 4, 24)  # candles
 BEGINNING = datetime(2009, 1, 3, tzinfo=UTC)  # before any market that is traded here
@@ -28,6 +28,7 @@ _UNKNOWN = pl.DataFrame(
         "regime": pl.String(),
     }
 )
+OF_VOTERS = "the latest of its voters"
 _RESOLUTION = timedelta(microseconds=1)  # of a time
 _CLEAN = pl.col("clean")
 _COUNTS = (
@@ -131,7 +132,9 @@ class BoardMaker:
             of_judge = _Of(row["agent"], row["model"])
             yield Judge(
                 **row,
-                cut_off=self.cut_offs.in_words(row["model"]),
+                cut_off=OF_VOTERS
+                if row["agent"] == DESK and row["contaminated"]
+                else self.cut_offs.in_words(row["model"]),
                 scores=of_judge.select(scored),
                 by_regime=of_judge.select(by_regime),
                 calibration=of_judge.select(curves),

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time
 import polars as pl
 
 from ml.models.specification import Provider
+from trading.ports import DESK
 
 _PREFIXES = tuple(f"{each}/" for each in Provider)
 _AND = " + "  # between the models that have judged together
@@ -32,9 +33,21 @@ class CutOffs:
         return all(day is not None and at > datetime.combine(day, time.max, UTC) for day in days)
 
     def clean(self, votes: pl.DataFrame) -> pl.Series:
-        """Return (n,) where the `model` of a vote cannot have read what happened at `closed_at`."""
+        """Return (n,) where the `model` of a vote cannot have read what happened at `closed_at`.
+
+        The desk's vote is made of the others': it is clean where all of them on the same pair and candle are.
+        """
         rows = zip(votes["model"], votes["closed_at"], strict=True)
-        return pl.Series([self.knows_nothing_of(model, at) for model, at in rows], dtype=pl.Boolean)
+        own = pl.Series([self.knows_nothing_of(model, at) for model, at in rows], dtype=pl.Boolean)
+        tainted = (
+            votes.filter(~own, pl.col("action").is_not_null()).select("pair", "closed_at").unique().rows()
+        )
+        if not tainted:
+            return own
+        candles = set(tainted)
+        is_desk = (votes["agent"] == DESK).to_list()
+        of_candle = [each in candles for each in votes.select("pair", "closed_at").iter_rows()]
+        return own & ~pl.Series([a and b for a, b in zip(is_desk, of_candle, strict=True)], dtype=pl.Boolean)
 
     def in_words(self, model: str) -> str:
         """Describe what is known of a language model's cut-off; empty for everything else."""

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from ml.models.gguf import fingerprint
-from ml.models.prices import price_of
+from ml.models.prices import FREE, price_of
 from ml.models.providers import api_key, missing_extra
 from ml.models.specification import FACTS, ModelSpec, Provider
 from orchestration.clocks import machine_now
@@ -76,7 +76,7 @@ def _look(spec: ModelSpec, settings: Settings, environment: Mapping[str, str], t
     if spec.provider is Provider.LOCAL:
         return f"file {fingerprint(Path(spec.model).expanduser())}, free"
     price = price_of(spec, settings.models.dated_prices, today)
-    if spec.is_free:
+    if price == FREE:
         return f"{spec.base_url}, free"
     known = [each.valid_from for each in settings.models.dated_prices if each.model == spec.priced_as]
     age = (today - max(each for each in known if each <= today)).days

@@ -118,3 +118,16 @@ def test_the_problem_is_said_so_that_it_can_be_repaired(content: str, words: str
 def test_what_is_stored_can_be_stored() -> None:
     assert storable("a\0b\ud800c") == "a\ufffdb?c"
     assert len(storable("x" * 10**6)) == 65_537
+
+
+@pytest.mark.parametrize("finish", ["length", "stop"])
+def test_an_answer_that_is_thought_about_on_and_on_is_none(finish: str) -> None:
+    expected = Outcome.TRUNCATED if finish == "length" else Outcome.INVALID
+    assert outcome(f"{GOOD}<think>wait, HOLD", finish_reason=finish) is expected
+    assert outcome(f"{GOOD}<think>wait, HOLD</think>", finish_reason=finish).is_abstention
+
+
+def test_a_call_of_another_function_is_no_answer() -> None:
+    call = {"name": "transfer", "args": {"score": 0.5, "reasoning": "The ledger grows."}, "id": "1"}
+    message = AIMessage(content=GOOD, tool_calls=[call])
+    assert read_answer(raw_answer(message), Opinion).outcome is Outcome.INVALID

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 from ml.models.answers import Outcome
 from ml.models.breaker import CircuitBreaker
 from ml.models.budget import BudgetLadder, Rung
-from ml.models.prices import TokenPrice
+from ml.models.prices import TokenPrice, tokens_at_most
 from ml.models.prompt_files import Prompt
 from ml.models.specification import ModelSpec, Provider, Structure
 from ml.sentiment.language_model import SentimentAnswer
@@ -188,6 +188,67 @@ def test_a_model_that_does_not_answer_in_time_is_given_up_and_booked_as_if_it_ha
     released.set()
     assert (answer.outcome, answer.value) == (Outcome.TIMEOUT, None)
     assert calls.spent_today() == calls.rows[0].call.estimated_usd > 0
+
+
+@pytest.mark.parametrize("provider", [Provider.OLLAMA, Provider.COMPATIBLE])
+@pytest.mark.parametrize("other", ["http://gpu2:11434/v1", "http://gpu1:11434/other/v1"])
+def test_an_answer_of_one_address_never_serves_another(provider: Provider, other: str) -> None:
+    calls, script = MemoryModelCalls(), Script(GOOD)
+    for address in ("http://gpu1:11434/v1", other):
+        spec = ModelSpec(provider, "qwen", base_url=address)
+        client_of(script, SentimentAnswer, calls=calls, spec=spec).ask(PROMPT, "headline")
+    assert len(script.asked) == 2
+
+
+def test_who_gets_no_place_costs_nothing_and_opens_no_breaker() -> None:
+    calls, released, begun = MemoryModelCalls(), threading.Event(), threading.Event()
+    breaker = CircuitBreaker(3, 60.0)
+
+    def hang() -> AIMessage:
+        begun.set()
+        released.wait(60)
+        return AIMessage(content=GOOD)
+
+    client = client_of(
+        Script(hang), SentimentAnswer, calls=calls, price=PRICE, ceiling_usd=1.0, seconds=0.1, at_once=1,
+        breaker=breaker,
+    )  # fmt: skip
+    outcomes = [client.ask(PROMPT, f"headline {number}").outcome for number in range(4)]
+    assert begun.is_set()
+    released.set()
+    assert outcomes == [Outcome.TIMEOUT, *[Outcome.NO_PLACE] * 3]
+    assert len(calls.rows) == 1
+    assert calls.spent_today() == calls.rows[0].call.estimated_usd
+    assert not breaker.is_open
+
+
+def test_a_call_that_is_not_recorded_gives_its_place_back() -> None:
+    client = client_of(Script(GOOD), SentimentAnswer, price=PRICE, ceiling_usd=0.0, at_once=1)
+    assert [client.ask(PROMPT, "headline").outcome for _ in range(2)] == [Outcome.BUDGET] * 2
+
+
+@pytest.mark.parametrize("text", ["\U0001242b" * 500, "比" * 500, "नमस्ते" * 100])
+def test_the_estimate_is_not_below_a_token_per_byte_outside_ascii(text: str) -> None:
+    assert tokens_at_most(text.encode()) == len(text.encode())
+    assert tokens_at_most(b"words " * 100) == 200
+
+
+class Odd:
+    """A message of a vendor that keeps to nobody's types."""
+
+    content = GOOD
+    response_metadata = "none"
+    tool_calls = ("x",)
+    usage_metadata = "many"
+
+    def __init__(self, **changes: Any) -> None:
+        vars(self).update(changes)
+
+
+@pytest.mark.parametrize("calls", [["x"], [None], [{"name": "answer", "args": {1, 2}}], [{"args": {}}]])
+def test_calls_of_no_known_form_are_an_abstention(calls: list[Any]) -> None:
+    answer = client_of(lambda _: Odd(tool_calls=calls), SentimentAnswer).ask(PROMPT, "headline")
+    assert answer.outcome is Outcome.INVALID
 
 
 def test_no_more_calls_are_under_way_than_there_are_places() -> None:

@@ -14,6 +14,7 @@ from ml.models.budget import BudgetLadder
 from ml.models.clients import ModelClients
 from ml.models.gguf import fingerprint
 from ml.models.local_server import serve_gguf
+from ml.models.prices import DatedPrice, TokenPrice
 from ml.models.rules import ClientRules
 from ml.models.specification import ModelSpec, Provider, Structure
 from ml.sentiment.language_model import LanguageModelSentiment, SentimentAnswer
@@ -83,6 +84,7 @@ def test_the_same_server_is_any_openai_compatible_address_and_a_limit_of_tokens_
     )
     owned = clients()
     owned.environment = {"KEY": server.key}
+    owned.prices = [DatedPrice(spec.priced_as, date(2020, 1, 1), TokenPrice(0.0, 0.0))]  # a server of our own
     answer = owned.client(spec, SentimentAnswer).ask(SENTIMENT_PROMPT, delimited(HEADLINES[0]))
     assert (answer.outcome, answer.value) == (Outcome.TRUNCATED, None)
 

@@ -70,8 +70,7 @@ def test_a_question_is_answered_in_the_schema_by_the_vendors_own_means(
             tool["input_schema"] if provider is Provider.ANTHROPIC else tool["function"]["parameters"]
         )
         assert parameters["properties"] == schema
-    # A compatible server on this machine sends no bill.
-    cost = 0.0 if provider is Provider.COMPATIBLE else (100 * 1.0 + 10 * 10.0) / 1e6
+    cost = (100 * 1.0 + 10 * 10.0) / 1e6  # also of a proxy on this machine, which forwards to whom it likes
     assert (answer.tokens, answer.cost_usd) == (110, pytest.approx(cost))
     assert calls.rows[0].call.model.startswith(f"{provider}/127.0.0.1:")
     assert KEYS[spec.key_name] not in str(calls.rows)
@@ -158,17 +157,53 @@ def test_the_newest_price_that_is_valid_on_the_day_counts() -> None:
         price_of(spec, prices, date(2025, 12, 31))
 
 
+LOCAL_PROXY = ModelSpec(Provider.COMPATIBLE, "a", base_url="http://localhost:4000/v1")
+OLLAMA = ModelSpec(Provider.OLLAMA, "a")
+ZERO = TokenPrice(0.0, 0.0)
+
+
 @pytest.mark.parametrize(
-    ("spec", "free"),
+    "host", ["", "http://127.0.0.1:1", "http://[::1]:1", "http://192.168.1.9:1", "http://gpu1:1"]
+)
+def test_ollama_in_a_private_network_is_free_without_a_price(host: str) -> None:
+    assert price_of(replace(OLLAMA, base_url=host), [], TODAY) == ZERO
+
+
+@pytest.mark.parametrize(
+    "spec",
     [
-        (ModelSpec(Provider.OLLAMA, "a"), True),
-        (ModelSpec(Provider.COMPATIBLE, "a", base_url="http://127.0.0.1:8000/v1"), True),
-        (ModelSpec(Provider.COMPATIBLE, "a", base_url="https://api.example.org/v1"), False),
-        (ModelSpec(Provider.OPENAI, "a"), False),
+        LOCAL_PROXY,
+        replace(OLLAMA, base_url="https://ollama.com"),
+        replace(OLLAMA, base_url="http://134744072"),
+        replace(OLLAMA, model="gpt-oss:120b-cloud"),
+        ModelSpec(Provider.COMPATIBLE, "a", base_url="https://api.example.org/v1"),
+        ModelSpec(Provider.OPENAI, "a"),
     ],
 )
-def test_only_what_runs_on_this_machine_is_free(spec: ModelSpec, free: bool) -> None:
-    assert spec.is_free is free
+def test_what_may_send_a_bill_is_not_asked_without_a_price(spec: ModelSpec) -> None:
+    with pytest.raises(InvalidSettings, match=r"has no price of .* add one"):
+        price_of(spec, [], TODAY)
+
+
+@pytest.mark.parametrize("spec", [LOCAL_PROXY, OLLAMA, ModelSpec(Provider.LOCAL, "a")])
+def test_a_price_that_is_written_always_counts(spec: ModelSpec) -> None:
+    price = TokenPrice(10.0, 30.0)
+    assert price_of(spec, [DatedPrice(spec.priced_as, date(2026, 1, 1), price)], TODAY) == price
+    with pytest.raises(InvalidSettings):
+        price_of(spec, [DatedPrice(spec.priced_as, date(2027, 1, 1), price)], TODAY)
+
+
+def test_a_server_of_your_own_is_free_where_the_price_table_says_so_and_no_public_address_is() -> None:
+    row = [DatedPrice("openai-compatible/a", date(2026, 1, 1), ZERO)]
+    assert price_of(LOCAL_PROXY, row, TODAY) == ZERO
+    with pytest.raises(
+        InvalidSettings, match=r"costs nothing, and https://api.example.org/v1 is not in a private"
+    ):
+        price_of(replace(LOCAL_PROXY, base_url="https://user:secret@api.example.org/v1/"), row, TODAY)
+    with pytest.raises(
+        InvalidSettings, match=r"input = 0.0 and output = 0.0 where the model runs on your own"
+    ):
+        price_of(LOCAL_PROXY, [], TODAY)
 
 
 def test_a_compatible_model_needs_an_address_and_its_password_is_no_part_of_its_name() -> None:

@@ -67,3 +67,13 @@ def test_of_models_that_judged_together_the_last_day_counts(name: str, clean: bo
         "xai/grok-4": date(2026, 6, 30),
     }
     assert CutOffs(days).knows_nothing_of(name, datetime(2026, 3, 1, tzinfo=UTC)) is clean
+
+
+def test_the_desk_has_read_what_any_of_its_voters_has() -> None:
+    desk = {"agent": "desk", "model": "3"}
+    votes = table(
+        vote(0, "LONG", **desk), vote(0, "LONG", model=CHAT, agent="trader-a"),
+        vote(1, "LONG", **desk), vote(1, "LONG"), vote(1, None, model=CHAT, agent="trader-a"),
+        vote(0, "LONG", **desk, pair="XRP/USDT"),
+    )  # fmt: skip
+    assert CutOffs({}).clean(votes).to_list() == [False, False, True, True, False, True]
