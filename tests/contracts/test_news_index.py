@@ -245,10 +245,14 @@ class TestPostgresNewsIndex(NewsIndexContract):
     def stores(self, dsn: str) -> tuple[NewsStore, NewsIndex]:
         return PostgresNews(dsn, "binance-1h"), PostgresNewsIndex(dsn, "binance-1h")
 
-    def test_simulated_news_are_never_found_in_real_ones(self, dsn: str, five: NewsIndex) -> None:
+    def test_simulated_news_are_never_found_in_real_ones_and_nothing_else_is_said(
+        self, dsn: str, five: NewsIndex, caplog: pytest.LogCaptureFixture
+    ) -> None:
         other = PostgresNewsIndex(dsn, "simulated-1h")
-        with pytest.raises(NotStored, match="materialise news_embeddings"):
-            other.search(VERSION, "bitcoin", EAST, ALL, 3)
+        for _ in range(2):  # the connections are used again
+            with pytest.raises(NotStored, match="materialise news_embeddings"):
+                other.search(VERSION, "bitcoin", EAST, ALL, 3)
+        assert caplog.messages == []
 
     def test_the_database_itself_refuses_a_vector_of_other_dimensions(
         self, dsn: str, five: NewsIndex

@@ -67,8 +67,13 @@ class Database:
 
         An error of one may come from a later one; those behind it are not run. Raises as `transaction` does.
         """
-        with self.reading() as connection, connection.pipeline():
-            yield connection
+        with self.reading() as connection, connection.pipeline() as pipeline:
+            try:
+                yield connection
+            except Exception:
+                with suppress(psycopg.Error):
+                    pipeline.sync()  # what else was sent fails or is not run: psycopg would warn a person of it
+                raise
 
     def execute(self, statement: LiteralString, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run one statement that commits by itself, in one round trip, and return its rows.
